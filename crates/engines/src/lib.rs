@@ -1,0 +1,30 @@
+//! Ports and the engines behind them.
+//!
+//! A *port* (`ports/`) is a small trait that promises only what its weakest engine can keep: read its docs first. An
+//! *engine* implements ports: `embedded/` (durable, on fjall), `memory/` (for tests and throw-away worlds), `hostile/`
+//! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files). `conformance/` is
+//! the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
+
+pub mod ports;
+
+use std::sync::Arc;
+
+pub use ports::{
+    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
+    Partition, Record, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
+};
+
+/// One engine behind each port: what the server is built on.
+#[derive(Clone)]
+pub struct Engines {
+    /// What is true.
+    pub tables: Arc<dyn Tables>,
+    /// What happened.
+    pub journal: Arc<dyn Journal>,
+    /// Media.
+    pub objects: Arc<dyn Objects>,
+    /// Signals between nodes.
+    pub bus: Arc<dyn Bus>,
+    /// State with a time to live.
+    pub ephemeral: Arc<dyn Ephemeral>,
+}

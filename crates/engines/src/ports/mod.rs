@@ -1,0 +1,15 @@
+//! The contracts. Code above leans on these words and on nothing that one engine happens to do better.
+
+mod bus;
+mod ephemeral;
+mod error;
+mod journal;
+mod objects;
+mod tables;
+
+pub use bus::{BACKLOG_MAX, Bus, Subscription};
+pub use ephemeral::Ephemeral;
+pub use error::EngineError;
+pub use journal::{Journal, Offset, Partition, Record};
+pub use objects::{Object, ObjectMeta, Objects};
+pub use tables::{Batch, KeyRange, Order, Row, RowKey, RowWrite, Table, Tables, Unique};

@@ -1,0 +1,25 @@
+//! Wire types of Fanfare's native API (`/v1`), shared by the server, the Rust client and the generators of the SDKs.
+//!
+//! No I/O lives here. Requests refuse unknown fields; answers tolerate them, so that an older client reads a newer
+//! server. Ids are decimal strings on the wire and [`Id`] in Rust; times are RFC 3339 in UTC with milliseconds.
+
+mod id;
+mod media;
+mod notification;
+mod page;
+mod post;
+mod problem;
+mod timestamp;
+mod user;
+
+pub use id::{Id, ParseIdError};
+pub use media::{Media, MediaKind};
+pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
+pub use page::Page;
+pub use post::{FeedRead, Mention, NewPost, Post, PostThread, UnreadCount};
+pub use problem::{Code, FieldError, Problem};
+pub use timestamp::Timestamp;
+pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};
+
+/// Media type of every problem answer (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";

@@ -1,0 +1,43 @@
+//! Uploaded images and files.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Id;
+
+/// Whether the media can be shown as a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// JPEG, PNG, GIF or WebP, decoded and measured.
+    Image,
+    /// Anything else; served as a download.
+    File,
+}
+
+/// One upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Media {
+    /// The upload.
+    pub id: Id,
+    /// Where it is served.
+    pub url: String,
+    /// Picture or file.
+    pub kind: MediaKind,
+    /// Found from the bytes, not from what the client said.
+    pub content_type: String,
+    /// Size as served.
+    pub bytes: u64,
+    /// Pixels, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// A small picture, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail_url: Option<String>,
+    /// What the picture shows, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt: Option<String>,
+}

@@ -1,0 +1,68 @@
+//! Notifications: what others did that concerns the caller.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Author, Id, Post, Timestamp};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationKind {
+    /// Somebody follows the caller.
+    Follow,
+    /// Somebody likes the caller's post.
+    Like,
+    /// Somebody answers the caller's post.
+    Reply,
+    /// Somebody passes the caller's post on.
+    Repost,
+    /// Somebody names the caller in a post.
+    Mention,
+    /// A direct message.
+    Message,
+    /// A followed person goes live.
+    Live,
+    /// Any kind of a newer server.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One notification; a flood of the same kind on the same post is one with a `count`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Notification {
+    /// The notification; the id of its newest event.
+    pub id: Id,
+    /// What happened.
+    pub kind: NotificationKind,
+    /// Who did it, the latest of them.
+    pub actor: Author,
+    /// The caller's post for likes, the new post for replies, mentions and reposts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<Post>,
+    /// How many events it stands for; 1 unless grouped.
+    pub count: u64,
+    /// When the newest event happened.
+    pub created_at: Timestamp,
+    /// At or below the read marker.
+    pub read: bool,
+}
+
+/// `GET /v1/notifications`, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NotificationPage {
+    /// Newest first.
+    pub items: Vec<Notification>,
+    /// Cursor of the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+    /// Notifications above the read marker.
+    pub unread_count: u64,
+}
+
+/// `PUT /v1/notifications/read`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationsRead {
+    /// Everything up to this id has been seen; a smaller one than before changes nothing.
+    pub last_read_id: Id,
+}

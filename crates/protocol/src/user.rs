@@ -1,0 +1,127 @@
+//! People: profiles, sessions, relationships.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Id, Timestamp};
+
+/// What a post or a notification shows of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Author {
+    /// The person.
+    pub id: Id,
+    /// Unique name, without `@`.
+    pub handle: String,
+    /// Name to show; the handle when none was given.
+    pub display_name: String,
+    /// Picture, if any.
+    pub avatar_url: Option<String>,
+}
+
+/// A profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// The person.
+    pub id: Id,
+    /// Unique name, without `@`.
+    pub handle: String,
+    /// Name to show; the handle when none was given.
+    pub display_name: String,
+    /// A few words about the person.
+    pub bio: String,
+    /// Picture, if any.
+    pub avatar_url: Option<String>,
+    /// People who follow this one.
+    pub followers_count: u64,
+    /// People whom this one follows.
+    pub following_count: u64,
+    /// Posts, replies and reposts that are not deleted.
+    pub posts_count: u64,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// How the caller stands to this person; absent without a token and for oneself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relationship: Option<Relationship>,
+}
+
+/// How the caller stands to another person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Relationship {
+    /// The caller follows the person.
+    pub following: bool,
+    /// The person follows the caller.
+    pub followed_by: bool,
+    /// The caller blocks the person.
+    pub blocking: bool,
+    /// The caller mutes the person.
+    pub muting: bool,
+}
+
+/// `POST /v1/users`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// 1 to 30 of `a-z A-Z 0-9 _`; unique without regard to case.
+    pub handle: String,
+    /// 8 to 128 characters.
+    pub password: String,
+    /// Up to 50 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+}
+
+/// `POST /v1/sessions`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSession {
+    /// The handle, with or without `@`.
+    pub handle: String,
+    /// The password.
+    pub password: String,
+}
+
+/// `PUT /v1/users/me/password`. Ends every session but the caller's.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// The password as it is.
+    pub current_password: String,
+    /// 8 to 128 characters.
+    pub new_password: String,
+}
+
+/// `PATCH /v1/users/me`, a JSON merge patch: a field that is absent stays, one that is `null` is cleared.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchUser {
+    /// Up to 50 characters; `null` shows the handle.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub display_name: Option<Option<String>>,
+    /// Up to 500 characters.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub bio: Option<Option<String>>,
+    /// An image the caller uploaded; `null` removes the picture.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Id>)]
+    pub avatar_media_id: Option<Option<Id>>,
+}
+
+/// Tells `null` (clear) from absent (leave), as RFC 7396 wants.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Answer of registration and of login.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Who is logged in.
+    pub user: User,
+    /// Bearer token; shown this once.
+    pub token: String,
+}

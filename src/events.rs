@@ -1,0 +1,150 @@
+//! What the journal holds: one record a fact, complete enough that every row can be written again from it.
+//!
+//! Records are JSON: an upgrade can add fields, and an operator can read them.
+
+use fanfare_protocol::{Id, Media, Mention, NotificationKind};
+use serde::{Deserialize, Serialize};
+
+/// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Into every materialised follower's timeline, at once.
+    #[default]
+    Push,
+    /// The same, in slices on the low-priority queue.
+    PushLate,
+    /// Not pushed: merged when followers read.
+    Pull,
+}
+
+/// A post that another one points at, with its author, so that filters need no second look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostRef {
+    /// The post.
+    pub id: Id,
+    /// Who wrote it.
+    pub author: Id,
+}
+
+/// A post as it is stored; its id and time are the record's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostRecord {
+    /// The post. In a journal record it is the record's id.
+    pub id: Id,
+    /// Who wrote it.
+    pub author: Id,
+    /// Up to the configured number of characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// People named in the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
+    /// Web addresses in the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// Attached uploads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
+    /// The post this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<PostRef>,
+    /// The post this one passes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repost_of: Option<PostRef>,
+    /// How it reached followers.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Removed by its author: the content is empty, the id stays known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+impl PostRecord {
+    /// A repost without words of its own; there is at most one a person and post.
+    #[must_use]
+    pub fn is_bare_repost(&self) -> bool {
+        self.repost_of.is_some() && self.text.is_empty() && self.media.is_empty() && self.reply_to.is_none()
+    }
+}
+
+/// A follow edge that ended, with the id of the record that made it (the followers' rows are keyed by it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedFollow {
+    /// Who followed.
+    pub follower: Id,
+    /// Whom.
+    pub followee: Id,
+    /// Id of the `Followed` record.
+    pub since: Id,
+}
+
+/// A fact. Ids of what it makes (user, post, edge) are the record's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// An account was made; the handle is already reserved.
+    UserCreated { handle: String, display_name: Option<String> },
+    /// The profile is now this.
+    ProfileChanged { user: Id, display_name: Option<String>, bio: String, avatar: Option<Media> },
+    /// The account is gone; what it left behind is removed by the janitor.
+    UserDeleted { user: Id },
+    /// An edge was made.
+    Followed { follower: Id, followee: Id },
+    /// An edge ended.
+    Unfollowed(EndedFollow),
+    /// `blocker` blocks `blocked`; follows between them ended.
+    Blocked { blocker: Id, blocked: Id, ended: Vec<EndedFollow> },
+    /// The block is over; follows are not restored.
+    Unblocked { blocker: Id, blocked: Id },
+    /// `muter` mutes `muted`.
+    Muted { muter: Id, muted: Id },
+    /// The mute is over.
+    Unmuted { muter: Id, muted: Id },
+    /// A post was published.
+    Posted { post: PostRecord, notify: Vec<Notice> },
+    /// A post was removed; what the projection needs of it is here.
+    PostDeleted { post: Id, author: Id, reply_to: Option<PostRef>, repost_of: Option<PostRef>, bare_repost: bool },
+    /// `user` likes `post`.
+    Liked { user: Id, post: PostRef },
+    /// The like, made by record `since`, is over.
+    Unliked { user: Id, post: PostRef, since: Id },
+}
+
+/// Somebody to notify of a post, decided (blocks, mutes) when the post was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Whom.
+    pub user: Id,
+    /// Why.
+    pub kind: NotificationKind,
+}
+
+/// A request that may come twice: scoped to caller and route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// Who sent it.
+    pub caller: Id,
+    /// Route, such as `POST /v1/posts`.
+    pub route: String,
+    /// What the client chose, up to 255 bytes.
+    pub key: String,
+    /// SHA-256 of the body, hexadecimal.
+    pub body_hash: String,
+}
+
+/// A line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Minted by the sequencer: rises in commit order; consumers drop repeats by it.
+    pub id: Id,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Stored with the effect, in one commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<IdempotencyKey>,
+    /// Line of an import that is done once this record is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_line: Option<u64>,
+}

@@ -1,0 +1,5 @@
+//! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
+
+pub mod events;
+pub mod feed;
+pub mod id;
