@@ -1,1 +1,3 @@
 //! Placeholder while the skeleton is laid.
+
+#![warn(missing_docs)]

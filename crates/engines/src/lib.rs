@@ -5,6 +5,8 @@
 //! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files). `conformance/` is
 //! the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
 
+#![warn(missing_docs)]
+
 pub mod ports;
 
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! No I/O lives here. Requests refuse unknown fields; answers tolerate them, so that an older client reads a newer
 //! server. Ids are decimal strings on the wire and [`Id`] in Rust; times are RFC 3339 in UTC with milliseconds.
 
+#![warn(missing_docs)]
+
 mod id;
 mod media;
 mod notification;

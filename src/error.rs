@@ -1,0 +1,80 @@
+//! The one error type of services, and how it looks from outside.
+//!
+//! Layers: engines answer `EngineError`; services answer [`Error`]; handlers turn it into a `Problem` (in
+//! `http/answer.rs`), where causes are logged and never sent.
+
+use fanfare_engines::EngineError;
+use fanfare_protocol::{Code, FieldError, Problem};
+
+/// Why a service did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller can do something about it: answered as it stands.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// A bound was reached; come back after that many seconds.
+    #[error("overloaded: {reason}")]
+    Overloaded {
+        /// Which bound, for people.
+        reason: &'static str,
+        /// When to try again.
+        retry_after_s: u32,
+    },
+    /// Too many requests of this caller; come back after that many seconds.
+    #[error("rate limited")]
+    RateLimited {
+        /// When to try again.
+        retry_after_s: u32,
+    },
+    /// An engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Stored data or the program is not as it should be.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// What services answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refusal with a code and a sentence.
+    pub fn refused(code: Code, detail: impl Into<String>) -> Self {
+        Self::Refused(Box::new(Problem::new(code, detail)))
+    }
+
+    /// 404: there is no such `what`, or not for the caller.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::refused(Code::NotFound, format!("there is no such {what}"))
+    }
+
+    /// 410: the `what` was there and is gone.
+    #[must_use]
+    pub fn gone(what: &str) -> Self {
+        Self::refused(Code::Gone, format!("the {what} was deleted"))
+    }
+
+    /// 422 that names one field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Refused(Box::new(Problem::field(field, message)))
+    }
+
+    /// 422 that names several fields.
+    #[must_use]
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        Self::Refused(Box::new(Problem::fields(errors)))
+    }
+
+    /// 400: a cursor that does not parse, or is not the caller's.
+    #[must_use]
+    pub fn bad_cursor() -> Self {
+        Self::refused(Code::BadRequest, "cursor: not a cursor of this list and caller; start again without one")
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+}
