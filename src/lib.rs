@@ -1,6 +1,15 @@
 //! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
 
+pub mod clock;
+pub mod coherent;
 pub mod error;
 pub mod events;
 pub mod feed;
 pub mod id;
+pub mod limits;
+pub mod locks;
+pub mod projection;
+pub mod rows;
+pub mod sequencer;
+pub mod store;
+pub mod tables;
