@@ -35,9 +35,9 @@ pub struct CredentialsRow {
     /// PHC string of argon2id; `None` for people who come by JWT or from an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Tokens issued before this moment (milliseconds) have ended.
+    /// Tokens with a lower `issued` have ended, and JWTs issued before its moment.
     #[serde(default)]
-    pub tokens_from_ms: u64,
+    pub tokens_from: Id,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
@@ -48,8 +48,8 @@ pub struct CredentialsRow {
 pub struct TokenRow {
     /// Whose.
     pub user: Id,
-    /// Milliseconds since the Unix epoch.
-    pub issued_ms: u64,
+    /// Minted when it was issued.
+    pub issued: Id,
     /// Milliseconds since the Unix epoch.
     pub expires_ms: u64,
 }
