@@ -3,4 +3,8 @@
 pub mod error;
 pub mod events;
 pub mod feed;
+pub mod gate;
 pub mod id;
+pub mod media;
+pub mod posts;
+pub mod users;
