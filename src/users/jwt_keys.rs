@@ -114,7 +114,7 @@ impl JwtVerifier {
                 *self.keys.write() = all.into();
             }
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "JWKS file not usable, keeping the keys known")
+                tracing::warn!(file = %file.display(), %error, "JWKS file not usable, keeping the keys known");
             }
         }
     }
