@@ -2,14 +2,20 @@
 
 pub mod clock;
 pub mod coherent;
+pub mod core;
+pub mod cursor;
 pub mod error;
 pub mod events;
 pub mod feed;
+pub mod gate;
 pub mod id;
 pub mod limits;
 pub mod locks;
+pub mod media;
+pub mod posts;
 pub mod projection;
 pub mod rows;
 pub mod sequencer;
 pub mod store;
 pub mod tables;
+pub mod users;

@@ -1,0 +1,3 @@
+//! Posts: their text, and (later) how they are published, read and deleted.
+
+pub mod text;
