@@ -2,12 +2,14 @@
 
 pub mod clock;
 pub mod coherent;
+pub mod config;
 pub mod core;
 pub mod cursor;
 pub mod error;
 pub mod events;
 pub mod feed;
 pub mod gate;
+pub mod http;
 pub mod id;
 pub mod limits;
 pub mod locks;

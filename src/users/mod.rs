@@ -5,3 +5,4 @@ pub mod jwt;
 pub mod jwt_keys;
 pub mod password;
 pub mod token;
+pub mod service;
