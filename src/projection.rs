@@ -370,18 +370,25 @@ fn interaction(user: Id, author: Id, id: Id, batch: &mut Batch) {
     }
 }
 
-/// Writes (or removes) the names by which a person is found: the handle, the display name, and each word of it.
-fn names(user: &UserRow, display_name: Option<&str>, version: u64, batch: &mut Batch, present: bool) {
-    let mut found: Vec<String> = vec![user.handle.to_lowercase()];
+/// The names by which a person is found, lowest first: the handle, the display name, and each further word of it.
+#[must_use]
+pub fn names_of(handle: &str, display_name: Option<&str>) -> Vec<String> {
+    let mut found: Vec<String> = vec![handle.to_lowercase()];
     if let Some(name) = display_name {
         let name = name.to_lowercase();
         found.extend(name.split_whitespace().skip(1).take(limits::NAME_WORDS_MAX).map(str::to_owned));
         found.push(name);
     }
+    found.retain(|name| !name.is_empty());
     found.sort_unstable();
     found.dedup();
-    for name in found.iter().filter(|name| !name.is_empty()) {
-        let key = tables::name_row(name, user.id);
+    found
+}
+
+/// Writes (or removes) the names by which a person is found.
+fn names(user: &UserRow, display_name: Option<&str>, version: u64, batch: &mut Batch, present: bool) {
+    for name in names_of(&user.handle, display_name) {
+        let key = tables::name_row(&name, user.id);
         if present {
             batch.put_versioned(key, Bytes::new(), version);
         } else {

@@ -1,6 +1,5 @@
 //! Accounts: registration, log-in and log-out, passwords, profiles, search, deletion, and people who come by JWT.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
 use crate::media::Media as MediaService;
+use crate::projection;
 use crate::rows::{CredentialsRow, TokenRow, UserRow, from_json, to_json};
 use crate::store::Account;
 use crate::tables;
@@ -151,8 +151,8 @@ impl Users {
         };
         let verdict = self.passwords.verify(new.password.clone(), stored).await?;
         match (account, verdict) {
-            (Some(account), Verdict::Right) => self.session(&account).await,
-            (Some(account), Verdict::RightButWeak) => {
+            (Some(account), Verdict::Right { rehash: false }) => self.session(&account).await,
+            (Some(account), Verdict::Right { rehash: true }) => {
                 let password = Some(self.passwords.hash(new.password).await?);
                 self.change_credentials(account.row.id, |row| row.password = password).await?;
                 self.session(&account).await
@@ -171,7 +171,7 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn issue(&self, user: Id) -> Result<String> {
-        let new = token::issue()?;
+        let new = token::generate()?;
         self.write_token(new.hash, user).await?;
         Ok(new.token)
     }
@@ -196,7 +196,7 @@ impl Users {
     /// 401 when it is unknown, expired, ended by a log-out, or its account is gone.
     pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
         let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
-        if let Some(hash) = TokenHash::of_bearer(bearer) {
+        if let Some(hash) = token::hash_of(bearer) {
             let row = self.token(hash).await?.ok_or_else(refused)?;
             let credentials = self.core.store.credentials(row.user).await?;
             let ended = row.expires_ms <= self.core.clock.now_ms() || row.issued < credentials.tokens_from;
@@ -463,7 +463,7 @@ impl Users {
         let hidden = self.core.store.hidden(viewer).await?;
         let to = KeyRange::prefix(query.as_bytes()).to;
         let partition = tables::name_partition(&query);
-        let (mut items, mut seen) = (Vec::new(), HashSet::new());
+        let mut items = Vec::new();
         loop {
             let range = KeyRange { from: Some(from.clone()), to: to.clone() };
             let step = limit + 1 + items.len();
@@ -475,7 +475,11 @@ impl Users {
                     return Ok(Page { items, next_cursor: Some(self.core.cursors.seal(scope, &row.clustering)) });
                 }
                 let account = self.core.store.account(id).await?;
-                if let (Some(account), false, true) = (account, hidden.blocks(id), seen.insert(id)) {
+                let name = row.clustering.get(..at.saturating_sub(1)).unwrap_or_default();
+                let Some(account) = account.filter(|_| !hidden.blocks(id)) else { continue };
+                // A person is found by several names; the lowest that fits is the one that is shown.
+                let names = projection::names_of(&account.row.handle, account.row.display_name.as_deref());
+                if names.iter().find(|name| name.starts_with(&query)).is_some_and(|lowest| lowest.as_bytes() == name) {
                     items.push(self.render(&account, Some(viewer)).await?);
                 }
             }
