@@ -7,9 +7,11 @@
 
 #![warn(missing_docs)]
 
+pub mod embedded;
 pub mod limits;
 pub mod local;
 pub mod memory;
+pub mod objects;
 pub mod ports;
 
 use std::sync::Arc;
