@@ -1,5 +1,6 @@
 //! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
 
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod events;
@@ -7,3 +8,4 @@ pub mod feed;
 pub mod http;
 pub mod id;
 pub mod limits;
+pub mod logging;
