@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod coherent;
+pub mod commands;
 pub mod config;
 pub mod core;
 pub mod cursor;
@@ -23,3 +24,4 @@ pub mod sequencer;
 pub mod store;
 pub mod tables;
 pub mod users;
+pub mod logging;

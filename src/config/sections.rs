@@ -132,7 +132,7 @@ section! {
         /// Networks of proxies whose X-Forwarded-For is believed: the client is its rightmost hop outside of them.
         trusted_proxies: Vec<Network> = Vec::new();
         /// Largest request body in bytes, uploads excepted; a larger one is answered 413.
-        body_bytes_max: u64 = MIB => 1 * KIB..=64 * MIB;
+        body_bytes_max: u64 = MIB => KIB..=64 * MIB;
         /// Seconds a request may take, uploads excepted; then it is given up and answered 503.
         request_timeout_s: u64 = 30 => 1..=3600;
         /// Seconds within which a request's head must arrive, also how long an idle connection is kept open.
@@ -232,9 +232,9 @@ section! {
         /// Pixels of an image (width times height), looked at before it is decoded.
         image_pixels_max: u64 = 40_000_000 => 1..=1_000_000_000;
         /// Bytes of an uploaded image.
-        image_bytes_max: u64 = 20 * MIB => 1 * KIB..=1 * GIB;
+        image_bytes_max: u64 = 20 * MIB => KIB..=GIB;
         /// Bytes of any other uploaded file.
-        file_bytes_max: u64 = 100 * MIB => 1 * KIB..=16 * GIB;
+        file_bytes_max: u64 = 100 * MIB => KIB..=16 * GIB;
     }
 }
 
@@ -242,9 +242,9 @@ section! {
     /// The embedded engine.
     Storage {
         /// Bytes of memory for cached blocks of the tables.
-        cache_bytes: u64 = 128 * MIB => 1 * MIB..=LARGEST;
+        cache_bytes: u64 = 128 * MIB => MIB..=LARGEST;
         /// Bytes of journal kept on disk; beyond it the oldest records that every consumer has passed are removed.
-        journal_bytes_max: u64 = 1 * GIB => 1 * MIB..=LARGEST;
+        journal_bytes_max: u64 = GIB => MIB..=LARGEST;
     }
 }
 

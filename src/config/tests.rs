@@ -64,7 +64,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     ] {
         match from_file(text) {
             Err(ConfigError::Unknown { name: found, nearest: guess, .. }) => {
-                assert_eq!((&*found, &*guess), (name, nearest))
+                assert_eq!((&*found, &*guess), (name, nearest));
             }
             other => panic!("{text}: {other:?}"),
         }

@@ -1,0 +1,90 @@
+//! The commands of the binary. `args` is what can be typed; each command has a file; here they are told apart.
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
+
+pub mod args;
+mod bench;
+mod config;
+mod demo;
+mod import;
+pub mod progress;
+mod serve;
+
+use std::process::ExitCode;
+
+use args::{Command, Common};
+
+use crate::config::{ConfigError, Settings};
+use crate::error::Error;
+
+/// Why a command did not do what it was asked; one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or the settings are wrong: nothing was begun.
+    #[error("{0}")]
+    Usage(String),
+    /// It was begun and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Failure {
+    /// 1 or 2.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs one command to its end.
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?),
+        Command::Demo(args) => demo::run(&settings(&args.common, args.listen)?, &args),
+        Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Config(args) => config::run(&args),
+    }
+}
+
+/// Settings from file and environment, under what the command line says.
+fn settings(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Settings, Failure> {
+    let mut settings = Settings::load(common.config.as_deref(), std::env::vars_os())?;
+    if let Some(data_dir) = &common.data_dir {
+        settings.server.data_dir.clone_from(data_dir);
+    }
+    if let Some(listen) = listen {
+        settings.http.listen = listen;
+    }
+    Ok(settings)
+}
+
+/// Runs `work` on as many threads as `server.workers` says.
+fn block_on<T>(settings: &Settings, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if settings.server.workers > 0 {
+        runtime.worker_threads(usize::from(settings.server.workers));
+    }
+    runtime.enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,42 @@
+//! Where log lines go: standard error, as text or JSON, through a filter that can be changed while running.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Changes the level while running.
+#[derive(Debug, Clone)]
+pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+
+impl LogControl {
+    /// From now on only what passes `level` is written. Does nothing once the process ends.
+    pub fn set(&self, level: &LogLevel) {
+        if let Err(error) = self.0.reload(EnvFilter::new(&level.0)) {
+            tracing::warn!(%error, "the log level stays as it was");
+        }
+    }
+}
+
+/// Begins to log. A process has one log: when there is one already it stays, and the control does nothing.
+#[must_use]
+pub fn start(settings: &Log) -> LogControl {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.level.0));
+    let registry = Registry::default().with(filter);
+    let started = match settings.format {
+        LogFormat::Text => {
+            let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+            registry.with(lines).try_init()
+        }
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        }
+    };
+    if let Err(error) = started {
+        tracing::debug!(%error, "the log that was there first stays");
+    }
+    LogControl(handle)
+}
