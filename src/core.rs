@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::Id;
+use async_trait::async_trait;
+use fanfare_protocol::{Id, Media};
 
 use crate::clock::Clock;
 use crate::cursor::Cursors;
@@ -24,6 +25,16 @@ pub struct Core {
     pub cursors: Cursors,
     /// The time.
     pub clock: Clock,
+}
+
+/// Uploads as other services see them: what can be attached to a post or a profile.
+#[async_trait]
+pub trait Attachments: Send + Sync + 'static {
+    /// The upload `id` if it is there and `owner` made it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>>;
 }
 
 /// What a lock is about: an area and up to two ids.

@@ -8,16 +8,14 @@ use fanfare_protocol::{
     Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Page, Post, PostThread, User,
 };
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use super::text;
 use super::view::Views;
-use crate::core::Core;
+use crate::core::{Attachments, Core};
 use crate::cursor::Scope;
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::limits;
-use crate::media::Media as MediaService;
 use crate::rows::{IdempotencyRow, from_json};
 use crate::sequencer::Proposal;
 use crate::store::Hidden;
@@ -41,15 +39,18 @@ pub struct Posts {
     core: Core,
     users: Users,
     views: Views,
-    media: MediaService,
+    media: Arc<dyn Attachments>,
     text_chars_max: usize,
-    in_flight: Arc<Mutex<HashSet<(Id, String)>>>,
+    in_flight: Arc<Mutex<HashSet<InFlightKey>>>,
 }
+
+/// Caller, route and key.
+type InFlightKey = (Id, String, String);
 
 /// An idempotency key in use; dropping it frees the key.
 struct InFlight {
-    set: Arc<Mutex<HashSet<(Id, String)>>>,
-    key: (Id, String),
+    set: Arc<Mutex<HashSet<InFlightKey>>>,
+    key: InFlightKey,
 }
 
 impl Drop for InFlight {
@@ -58,12 +59,10 @@ impl Drop for InFlight {
     }
 }
 
-const ROUTE: &str = "POST /v1/posts";
-
 impl Posts {
     /// The service; texts have at most `text_chars_max` characters.
     #[must_use]
-    pub fn new(core: Core, users: Users, media: MediaService, text_chars_max: usize) -> Self {
+    pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
         let views = Views::new(core.clone());
         Self { core, users, views, media, text_chars_max, in_flight: Arc::default() }
     }
@@ -79,26 +78,24 @@ impl Posts {
     /// # Errors
     /// 404 or 410 for the post answered or passed on, 409 while the same key is at work, 422 for what is malformed or
     /// a key that was used with another body.
-    pub async fn publish(&self, author: Id, new: NewPost, key: Option<String>) -> Result<Published> {
+    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
-        let body = serde_json::to_vec(&new).map_err(|error| Error::Internal(error.to_string()))?;
-        let body_hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-        let claimed = (author, key.clone());
+        let claimed = (author, key.route.clone(), key.key.clone());
         if !self.in_flight.lock().insert(claimed.clone()) {
             return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
         }
         let _in_flight = InFlight { set: Arc::clone(&self.in_flight), key: claimed };
-        if let Some(bytes) = self.core.store.get(&tables::idempotency_row(author, ROUTE, &key)).await? {
+        if let Some(bytes) = self.core.store.get(&tables::idempotency_row(author, &key.route, &key.key)).await? {
             let row: IdempotencyRow = from_json(&bytes)?;
             let remembered_ms = u64::from(limits::IDEMPOTENCY_HOURS) * 3_600_000;
             if row.at_ms + remembered_ms > self.core.clock.now_ms() {
-                if row.body_hash != body_hash {
+                if row.body_hash != key.body_hash {
                     return Err(Error::field("Idempotency-Key", "was used with another body; take a new key"));
                 }
                 return self.first_result(author, row.made).await;
             }
         }
-        self.publish_once(author, new, Some(IdempotencyKey { caller: author, route: ROUTE.to_owned(), key, body_hash })).await
+        self.publish_once(author, new, Some(key)).await
     }
 
     /// What the first request with a key answered: the post as it was when it was new.
@@ -196,7 +193,7 @@ impl Posts {
                 wrong(format!("media_ids[{index}]"), "is named twice");
                 continue;
             }
-            match self.media.owned(&[*id], author).await?.pop() {
+            match self.media.owned(*id, author).await? {
                 Some(media) => found.push(media),
                 None => wrong(format!("media_ids[{index}]"), "not an upload of yours"),
             }

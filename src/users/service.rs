@@ -12,13 +12,12 @@ use super::jwt_keys::JwtVerifier;
 use super::password::{self, Passwords, Verdict};
 use super::token::{self, TokenHash};
 use crate::coherent::Coherent;
-use crate::core::Core;
+use crate::core::{Attachments, Core};
 use crate::cursor::Scope;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
-use crate::media::Media as MediaService;
 use crate::projection;
 use crate::rows::{CredentialsRow, TokenRow, UserRow, from_json, to_json};
 use crate::store::Account;
@@ -56,14 +55,14 @@ pub struct Users {
     settings: UserSettings,
     passwords: Passwords,
     jwt: Arc<JwtVerifier>,
-    media: MediaService,
+    media: Arc<dyn Attachments>,
     tokens: Arc<Coherent<TokenHash, TokenRow>>,
 }
 
 impl Users {
     /// The service.
     #[must_use]
-    pub fn new(core: Core, settings: UserSettings, passwords: Passwords, jwt: JwtVerifier, media: MediaService) -> Self {
+    pub fn new(core: Core, settings: UserSettings, passwords: Passwords, jwt: JwtVerifier, media: Arc<dyn Attachments>) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
         Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens }
     }
@@ -377,7 +376,7 @@ impl Users {
             }
         }
         match patch.avatar_media_id {
-            Some(Some(media)) => match self.media.owned(&[media], user).await?.pop() {
+            Some(Some(media)) => match self.media.owned(media, user).await? {
                 Some(media) if media.kind == fanfare_protocol::MediaKind::Image => row.avatar = Some(media),
                 _ => wrong(&mut errors, "avatar_media_id", "not an image that you uploaded"),
             },
