@@ -1,5 +1,6 @@
 //! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
 
+pub mod app;
 pub mod clock;
 pub mod coherent;
 pub mod commands;

@@ -3,3 +3,4 @@
 pub mod text;
 pub mod service;
 pub mod view;
+pub mod http;
