@@ -9,6 +9,7 @@
 
 pub mod conformance;
 pub mod embedded;
+pub mod hostile;
 pub mod limits;
 pub mod local;
 pub mod memory;

@@ -173,20 +173,26 @@ pub(super) async fn trimming_keeps_what_is_needed(engines: Engines) {
     sure(|| engines.journal.checkpoint("fast", P, fast)).await;
     sure(|| engines.journal.checkpoint("slow", P, slow)).await;
     trim(0, &["fast", "slow"]).await;
-    assert!(read_all(&engines).await.ends_with(&all[20..]), "a record that a consumer needs is gone");
-
-    trim(300, &[]).await; // 10 bytes each
     let kept = read_all(&engines).await;
-    assert!(all.ends_with(&kept), "other records than the oldest went");
-    assert_eq!(kept.len(), 30);
+    assert!(all[20..].iter().all(|record| kept.contains(record)), "a record that a consumer needs is gone");
+
+    // Repeats of appends that were answered with an error may still arrive, so only what stood before is counted.
+    let (_, before) = bounds(&engines).await;
+    trim(300, &[]).await;
+    let kept = read_all(&engines).await;
+    let bytes = |records: &mut dyn Iterator<Item = &Record>| records.map(|record| record.payload.len()).sum::<usize>();
+    assert!(bytes(&mut kept.iter().filter(|record| record.offset < before)) <= 300);
+    assert!(bytes(&mut kept.iter()) > 290, "more went than had to");
+    let newest = all.iter().filter(|record| record.offset >= kept[0].offset);
+    assert!(newest.into_iter().all(|record| kept.contains(record)), "other records than the oldest went");
     assert_eq!(bounds(&engines).await.0, kept[0].offset);
     assert_eq!(sure(|| engines.journal.read(P, Offset(0), 1)).await[..], kept[..1], "reading starts at the oldest");
 
+    let (_, before) = bounds(&engines).await;
     trim(0, &[]).await;
-    let (first, next) = bounds(&engines).await;
-    assert_eq!(first, next);
-    assert_eq!(read_all(&engines).await, Vec::new());
-    assert!(append(&engines, [text("after")]).await >= next, "an offset was given twice");
+    assert!(bounds(&engines).await.0 >= before);
+    assert!(read_all(&engines).await.iter().all(|record| record.offset >= before));
+    assert!(append(&engines, [text("after")]).await >= before, "an offset was given twice");
 }
 
 pub(super) async fn limits_are_refused(engines: Engines) {
