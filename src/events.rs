@@ -5,6 +5,8 @@
 use fanfare_protocol::{Id, Media, Mention, NotificationKind};
 use serde::{Deserialize, Serialize};
 
+use crate::rows::UserRow;
+
 /// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,7 +30,7 @@ pub struct PostRef {
 }
 
 /// A post as it is stored; its id and time are the record's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostRecord {
     /// The post. In a journal record it is the record's id.
     pub id: Id,
@@ -79,18 +81,18 @@ pub struct EndedFollow {
     pub since: Id,
 }
 
-/// A fact. Ids of what it makes (user, post, edge) are the record's id.
+/// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// An account was made; the handle is already reserved.
-    UserCreated { handle: String, display_name: Option<String> },
-    /// The profile is now this.
-    ProfileChanged { user: Id, display_name: Option<String>, bio: String, avatar: Option<Media> },
+    /// An account was made; the handle is already reserved, and the id was minted for it.
+    UserCreated { user: UserRow },
+    /// The profile is now this; the old name leaves the people search.
+    ProfileChanged { user: UserRow, old_display_name: Option<String> },
     /// The account is gone; what it left behind is removed by the janitor.
-    UserDeleted { user: Id },
-    /// An edge was made.
-    Followed { follower: Id, followee: Id },
+    UserDeleted { user: UserRow },
+    /// An edge was made; the followee hears of it if `notify` (a graph that is imported is no news).
+    Followed { follower: Id, followee: Id, notify: bool },
     /// An edge ended.
     Unfollowed(EndedFollow),
     /// `blocker` blocks `blocked`; follows between them ended.

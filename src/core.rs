@@ -1,0 +1,78 @@
+//! What every service stands on: rows, the sequencer, locks, cursors, the clock.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfare_protocol::{Id, Media};
+
+use crate::clock::Clock;
+use crate::cursor::Cursors;
+use crate::error::{Error, Result};
+use crate::locks::Locks;
+use crate::sequencer::Sequencer;
+use crate::store::{Account, Store};
+
+/// Shared by all services of a server; clones are cheap.
+#[derive(Clone)]
+pub struct Core {
+    /// Rows, through caches.
+    pub store: Arc<Store>,
+    /// Records.
+    pub sequencer: Sequencer,
+    /// Decisions, one at a time per person or post.
+    pub locks: Locks,
+    /// Page cursors.
+    pub cursors: Cursors,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Uploads as other services see them: what can be attached to a post or a profile.
+#[async_trait]
+pub trait Attachments: Send + Sync + 'static {
+    /// The upload `id` if it is there and `owner` made it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>>;
+}
+
+/// What a lock is about: an area and up to two ids.
+pub type LockKey = (&'static str, u64, u64);
+
+impl Core {
+    /// The account of `id`.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub async fn account(&self, id: Id) -> Result<Arc<Account>> {
+        self.store.account(id).await?.ok_or_else(|| Error::not_found("user"))
+    }
+
+    /// The account of `id`, as far as `viewer` may know of it.
+    ///
+    /// # Errors
+    /// 404 when there is none, or when it blocks the viewer.
+    pub async fn account_for(&self, viewer: Option<Id>, id: Id) -> Result<Arc<Account>> {
+        let account = self.account(id).await?;
+        if let Some(viewer) = viewer
+            && self.blocks(id, viewer).await?
+        {
+            return Err(Error::not_found("user"));
+        }
+        Ok(account)
+    }
+
+    /// Whether `blocker` blocks `blocked`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn blocks(&self, blocker: Id, blocked: Id) -> Result<bool> {
+        let hidden = self.store.hidden(blocked).await?;
+        if !hidden.blocks(blocker) {
+            return Ok(false);
+        }
+        let row = crate::tables::pair(crate::tables::BLOCKS, blocker, blocked);
+        Ok(self.store.get(&row).await?.is_some())
+    }
+}

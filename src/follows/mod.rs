@@ -1,0 +1,5 @@
+//! Who follows, blocks and mutes whom.
+
+pub mod service;
+
+pub use service::{Follows, relationship};

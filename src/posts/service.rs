@@ -1,0 +1,504 @@
+//! Posts: publishing, deleting, liking, and the lists of them that are no home feed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use fanfare_engines::{KeyRange, Order, Row};
+use fanfare_protocol::{
+    Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Page, Post, PostThread, User,
+};
+use parking_lot::Mutex;
+
+use super::text;
+use super::view::Views;
+use crate::core::{Attachments, Core};
+use crate::cursor::Scope;
+use crate::error::{Error, Result};
+use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
+use crate::limits;
+use crate::rows::{IdempotencyRow, from_json};
+use crate::sequencer::Proposal;
+use crate::store::Hidden;
+use crate::tables;
+use crate::users::service::Users;
+
+/// What publishing answers.
+#[derive(Debug)]
+pub enum Published {
+    /// The post was made.
+    New(Post),
+    /// The same request came before; this is its result.
+    Replayed(Post),
+    /// The caller had passed this post on already; this is that repost.
+    Same(Post),
+}
+
+/// Posts.
+#[derive(Clone)]
+pub struct Posts {
+    core: Core,
+    users: Users,
+    views: Views,
+    media: Arc<dyn Attachments>,
+    text_chars_max: usize,
+    in_flight: Arc<Mutex<HashSet<InFlightKey>>>,
+}
+
+/// Caller, route and key.
+type InFlightKey = (Id, String, String);
+
+/// An idempotency key in use; dropping it frees the key.
+struct InFlight {
+    set: Arc<Mutex<HashSet<InFlightKey>>>,
+    key: InFlightKey,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.set.lock().remove(&self.key);
+    }
+}
+
+impl Posts {
+    /// The service; texts have at most `text_chars_max` characters.
+    #[must_use]
+    pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
+        let views = Views::new(core.clone());
+        Self { core, users, views, media, text_chars_max, in_flight: Arc::default() }
+    }
+
+    /// The renderer of posts.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Publishes a post, a reply or a repost, once per idempotency key.
+    ///
+    /// # Errors
+    /// 404 or 410 for the post answered or passed on, 409 while the same key is at work, 422 for what is malformed or
+    /// a key that was used with another body.
+    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
+        let Some(key) = key else { return self.publish_once(author, new, None).await };
+        let claimed = (author, key.route.clone(), key.key.clone());
+        if !self.in_flight.lock().insert(claimed.clone()) {
+            return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
+        }
+        let _in_flight = InFlight { set: Arc::clone(&self.in_flight), key: claimed };
+        if let Some(bytes) = self.core.store.get(&tables::idempotency_row(author, &key.route, &key.key)).await? {
+            let row: IdempotencyRow = from_json(&bytes)?;
+            let remembered_ms = u64::from(limits::IDEMPOTENCY_HOURS) * 3_600_000;
+            if row.at_ms + remembered_ms > self.core.clock.now_ms() {
+                if row.body_hash != key.body_hash {
+                    return Err(Error::field("Idempotency-Key", "was used with another body; take a new key"));
+                }
+                return self.first_result(author, row.made).await;
+            }
+        }
+        self.publish_once(author, new, Some(key)).await
+    }
+
+    /// What the first request with a key answered: the post as it was when it was new.
+    async fn first_result(&self, author: Id, made: Id) -> Result<Published> {
+        let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
+        if post.deleted {
+            return Err(Error::gone("post"));
+        }
+        let rendered = self.views.render_one(Some(author), &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
+        Ok(Published::Replayed(first))
+    }
+
+    async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Published> {
+        let post = self.draft(author, new).await?;
+        let _held = match (post.is_bare_repost(), post.repost_of) {
+            (true, Some(original)) => {
+                let held = self.core.locks.hold(&[("repost", author.0, original.id.0)]).await;
+                let row = tables::pair(tables::REPOSTED, author, original.id);
+                if let Some(made) = self.core.store.get_id(&row).await? {
+                    let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
+                    let same = self.views.render_one(Some(author), &same).await?.ok_or_else(|| Error::gone("post"))?;
+                    return Ok(Published::Same(same));
+                }
+                Some(held)
+            }
+            _ => None,
+        };
+        let notify = self.notices(&post).await?;
+        let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
+        let record = self.core.sequencer.commit(proposal).await?;
+        let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
+        let rendered = self.views.render_one(Some(author), &stored).await?.ok_or_else(|| Error::gone("post"))?;
+        Ok(Published::New(rendered))
+    }
+
+    /// Checks what a client wants to publish, and resolves what it names.
+    async fn draft(&self, author: Id, new: NewPost) -> Result<PostRecord> {
+        let mut errors = Vec::new();
+        let parsed = match text::parse(&new.text, self.text_chars_max) {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(Error::field("text", error.to_string())),
+        };
+        if parsed.text.is_empty() && new.media_ids.is_empty() && new.repost_of.is_none() {
+            errors.push(FieldError { field: "text".into(), message: "must not be empty without media or repost_of".into() });
+        }
+        let media = self.attached(author, &new.media_ids, &mut errors).await?;
+        if !errors.is_empty() {
+            return Err(Error::fields(errors));
+        }
+        let reply_to = match new.reply_to {
+            Some(id) => Some(self.target(author, id, "reply_to").await?),
+            None => None,
+        };
+        let repost_of = match new.repost_of {
+            Some(id) => Some(self.target(author, id, "repost_of").await?),
+            None => None,
+        };
+        // Passing on a bare repost passes on the post behind it.
+        let repost_of = match repost_of {
+            Some(post) => match (post.is_bare_repost(), post.repost_of) {
+                (true, Some(original)) => Some(self.target(author, original.id, "repost_of").await?),
+                _ => Some(post),
+            },
+            None => None,
+        };
+        let mut mentions: Vec<Mention> = Vec::new();
+        for mention in &parsed.mentions {
+            if let Some(account) = self.core.store.by_handle(&mention.handle_key).await? {
+                mentions.push(Mention { id: account.row.id, handle: account.row.handle.clone() });
+            }
+        }
+        let reference = |post: &Arc<PostRecord>| PostRef { id: post.id, author: post.author };
+        Ok(PostRecord {
+            author,
+            text: parsed.text,
+            mentions,
+            links: parsed.links.into_iter().map(|link| link.url).collect(),
+            media,
+            reply_to: reply_to.as_ref().map(reference),
+            repost_of: repost_of.as_ref().map(reference),
+            ..PostRecord::default()
+        })
+    }
+
+    async fn attached(&self, author: Id, ids: &[Id], errors: &mut Vec<FieldError>) -> Result<Vec<Media>> {
+        let mut wrong = |field: String, message: &str| errors.push(FieldError { field, message: message.to_owned() });
+        if ids.len() > limits::POST_MEDIA_MAX {
+            wrong("media_ids".into(), &format!("at most {}", limits::POST_MEDIA_MAX));
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::with_capacity(ids.len());
+        for (index, id) in ids.iter().enumerate() {
+            if ids[..index].contains(id) {
+                wrong(format!("media_ids[{index}]"), "is named twice");
+                continue;
+            }
+            match self.media.owned(*id, author).await? {
+                Some(media) => found.push(media),
+                None => wrong(format!("media_ids[{index}]"), "not an upload of yours"),
+            }
+        }
+        Ok(found)
+    }
+
+    /// A post that the caller wants to answer or pass on.
+    async fn target(&self, caller: Id, id: Id, field: &str) -> Result<Arc<PostRecord>> {
+        self.visible(Some(caller), id).await.map_err(|error| match error {
+            Error::Refused(mut problem) => {
+                problem.detail = format!("{field}: {}", problem.detail);
+                Error::Refused(problem)
+            }
+            other => other,
+        })
+    }
+
+    /// The stored post, if `viewer` may see it.
+    ///
+    /// # Errors
+    /// 404 when there is none, or its author blocks the viewer; 410 when it was deleted, or what it passes on was.
+    pub async fn visible(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
+        let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
+        if let Some(viewer) = viewer
+            && self.core.blocks(post.author, viewer).await?
+        {
+            return Err(Error::not_found("post"));
+        }
+        if post.deleted || self.core.store.account(post.author).await?.is_none() {
+            return Err(Error::gone("post"));
+        }
+        Ok(post)
+    }
+
+    /// Whom a new post is news to: each person once, never the author, never across a block.
+    async fn notices(&self, post: &PostRecord) -> Result<Vec<Notice>> {
+        let hidden = self.core.store.hidden(post.author).await?;
+        let reply = post.reply_to.map(|parent| (parent.author, NotificationKind::Reply));
+        let repost = post.repost_of.map(|original| (original.author, NotificationKind::Repost));
+        let mentions = post.mentions.iter().map(|mention| (mention.id, NotificationKind::Mention));
+        let mut notices: Vec<Notice> = Vec::new();
+        for (user, kind) in reply.into_iter().chain(repost).chain(mentions) {
+            let known = notices.iter().any(|notice| notice.user == user);
+            if !known && user != post.author && !hidden.blocks(user) && notices.len() < limits::POST_NOTICES_MAX {
+                notices.push(Notice { user, kind });
+            }
+        }
+        Ok(notices)
+    }
+
+    /// One post.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible).
+    pub async fn get(&self, viewer: Option<Id>, id: Id) -> Result<Post> {
+        let post = self.visible(viewer, id).await?;
+        self.views.render_one(viewer, &post).await?.ok_or_else(|| Error::gone("post"))
+    }
+
+    /// Deletes a post of the caller.
+    ///
+    /// # Errors
+    /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
+    pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
+        let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let post = self.visible(Some(caller), id).await?;
+        if post.author != caller {
+            return Err(Error::refused(Code::Forbidden, "only its author can delete a post"));
+        }
+        self.core.sequencer.commit(deletion(&post)).await?;
+        Ok(())
+    }
+
+    /// The caller likes a post; liking twice changes nothing.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible).
+    pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
+        let post = self.visible(Some(caller), id).await?;
+        {
+            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+            if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
+                let post = PostRef { id, author: post.author };
+                self.core.sequencer.commit(Event::Liked { user: caller, post }).await?;
+            }
+        }
+        self.get(Some(caller), id).await
+    }
+
+    /// The caller no longer likes a post.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible).
+    pub async fn unlike(&self, caller: Id, id: Id) -> Result<Post> {
+        let post = self.visible(Some(caller), id).await?;
+        {
+            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+            if let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? {
+                let post = PostRef { id, author: post.author };
+                self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+            }
+        }
+        self.get(Some(caller), id).await
+    }
+
+    /// People who like a post, latest first.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible), 400 for a foreign cursor.
+    pub async fn likers(&self, viewer: Option<Id>, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
+        self.visible(viewer, id).await?;
+        let scope = Scope { list: "likes", caller: Id(0), subject: id };
+        let mut before = self.core.cursors.open_id(scope, cursor)?;
+        let mut items = Vec::new();
+        loop {
+            let rows = self.core.store.newest(tables::LIKERS, id, before, limit + 1).await?;
+            for row in &rows {
+                if items.len() == limit {
+                    let next_cursor = before.map(|last| self.core.cursors.seal_id(scope, last));
+                    return Ok(Page { items, next_cursor });
+                }
+                before = Id::from_bytes(&row.clustering);
+                let Some(user) = Id::from_bytes(&row.value) else { continue };
+                if let Ok(account) = self.core.account_for(viewer, user).await {
+                    items.push(self.users.render(&account, viewer).await?);
+                }
+            }
+            if rows.len() <= limit {
+                return Ok(Page { items, next_cursor: None });
+            }
+        }
+    }
+
+    /// Posts, replies and reposts of a person, latest first.
+    ///
+    /// # Errors
+    /// 404 when the viewer may not see the person, 400 for a foreign cursor.
+    pub async fn of_author(&self, viewer: Option<Id>, author: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
+        self.core.account_for(viewer, author).await?;
+        let scope = Scope { list: "author", caller: Id(0), subject: author };
+        let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
+        let mut page = Filling::new(limit);
+        loop {
+            let rows = self.core.store.newest_bucketed(tables::AUTHOR_POSTS, author, before, limit + 1).await?;
+            self.fill(&mut page, viewer, &rows, false).await?;
+            match last_id(&rows) {
+                Some(last) if rows.len() > limit && !page.is_full() => before = last,
+                _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
+            }
+        }
+    }
+
+    /// Replies to a post, oldest first.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible), 400 for a foreign cursor.
+    pub async fn replies(&self, viewer: Option<Id>, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
+        self.visible(viewer, id).await?;
+        let scope = Scope { list: "replies", caller: Id(0), subject: id };
+        let mut after = self.core.cursors.open_id(scope, cursor)?;
+        let mut page = Filling::new(limit);
+        loop {
+            let rows = self.core.store.oldest(tables::REPLIES, id, after, limit + 1).await?;
+            self.fill(&mut page, viewer, &rows, true).await?;
+            match last_id(&rows) {
+                Some(last) if rows.len() > limit && !page.is_full() => after = Some(last),
+                _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
+            }
+        }
+    }
+
+    /// What a post answers, itself, and its first replies.
+    ///
+    /// # Errors
+    /// 404 and 410 as [`visible`](Self::visible).
+    pub async fn thread(&self, viewer: Option<Id>, id: Id) -> Result<PostThread> {
+        let post = self.visible(viewer, id).await?;
+        let mut ancestors = Vec::new();
+        let mut parent = post.reply_to;
+        while let (Some(reference), true) = (parent, ancestors.len() < limits::THREAD_ANCESTORS_MAX) {
+            match self.visible(viewer, reference.id).await {
+                Ok(ancestor) => {
+                    parent = ancestor.reply_to;
+                    ancestors.push(ancestor);
+                }
+                Err(Error::Refused(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        ancestors.reverse();
+        let ancestors = self.views.render(viewer, &ancestors).await?;
+        let post = self.views.render_one(viewer, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let replies = self.replies(viewer, id, limits::http::PAGE_ITEMS_DEFAULT.into(), None).await?;
+        Ok(PostThread { ancestors, post, replies: replies.items, next_cursor: replies.next_cursor })
+    }
+
+    /// The latest posts of everybody, without replies and bare reposts.
+    ///
+    /// # Errors
+    /// 400 for a foreign cursor.
+    pub async fn public(&self, viewer: Option<Id>, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
+        let scope = Scope { list: "public", caller: Id(0), subject: Id(0) };
+        let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
+        let port = &self.core.store.engines.tables;
+        let upto = KeyRange { from: None, to: Some((tables::bucket_of(before) + 1).to_be_bytes().to_vec().into()) };
+        let buckets = port.scan(tables::BUCKETS, &tables::ONE, upto, Order::Descending, usize::from(u16::MAX)).await?;
+        let mut page = Filling::new(limit);
+        for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
+            let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
+            loop {
+                let range = KeyRange { from: None, to: Some(tables::partition(before)) };
+                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Descending, limit + 1).await?;
+                self.fill_public(&mut page, viewer, &rows).await?;
+                if page.is_full() {
+                    return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)));
+                }
+                match last_id(&rows) {
+                    Some(last) if rows.len() > limit => before = last,
+                    _ => break,
+                }
+            }
+        }
+        Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)))
+    }
+
+    async fn fill_public(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row]) -> Result<()> {
+        let plain: Vec<Row> = rows.iter().filter(|row| row.value.first() != Some(&1)).cloned().collect();
+        self.fill_where(page, viewer, &plain, true, |post| !post.is_bare_repost()).await
+    }
+
+    async fn fill(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row], hide_muted: bool) -> Result<()> {
+        self.fill_where(page, viewer, rows, hide_muted, |_| true).await
+    }
+
+    /// Adds what the viewer may see of `rows`, whose clustering keys are posts, until the page is full.
+    async fn fill_where(
+        &self,
+        page: &mut Filling,
+        viewer: Option<Id>,
+        rows: &[Row],
+        hide_muted: bool,
+        wanted: impl Fn(&PostRecord) -> bool,
+    ) -> Result<()> {
+        use crate::feed::FeedSource;
+        let hidden = match viewer {
+            Some(viewer) => self.core.store.hidden(viewer).await?,
+            None => Arc::new(Hidden::default()),
+        };
+        let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+        let found = self.core.store.posts(&ids).await?;
+        for post in found.into_iter().flatten() {
+            let unseen = hidden.blocks(post.author) || hide_muted && hidden.hides(post.author);
+            if unseen || !wanted(&post) {
+                continue;
+            }
+            if let Some(rendered) = self.views.render_one(viewer, &post).await? {
+                page.add(rendered);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The record that deletes `post`.
+#[must_use]
+pub fn deletion(post: &PostRecord) -> Event {
+    Event::PostDeleted {
+        post: post.id,
+        author: post.author,
+        reply_to: post.reply_to,
+        repost_of: post.repost_of,
+        bare_repost: post.is_bare_repost(),
+    }
+}
+
+fn last_id(rows: &[Row]) -> Option<Id> {
+    rows.last().and_then(|row| Id::from_bytes(&row.clustering))
+}
+
+/// A page that is filled until it has one more item than asked: so it knows whether it is the last.
+struct Filling {
+    items: Vec<Post>,
+    limit: usize,
+}
+
+impl Filling {
+    fn new(limit: usize) -> Self {
+        Self { items: Vec::with_capacity(limit + 1), limit }
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() > self.limit
+    }
+
+    fn add(&mut self, post: Post) {
+        if !self.is_full() {
+            self.items.push(post);
+        }
+    }
+
+    fn finish(mut self, seal: impl FnOnce(Id) -> String) -> Page<Post> {
+        let more = self.is_full();
+        self.items.truncate(self.limit);
+        let next_cursor = self.items.last().filter(|_| more).map(|last| seal(last.id));
+        Page { items: self.items, next_cursor }
+    }
+}

@@ -1,0 +1,127 @@
+//! From stored posts to what one viewer sees: authors, counters, the viewer's own marks, the post passed on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fanfare_protocol::{Author, Id, Post, Timestamp};
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::events::PostRecord;
+use crate::feed::FeedSource;
+use crate::id::unix_ms_of;
+use crate::store::{Hidden, Marks};
+use crate::tables;
+
+/// Renders posts for viewers.
+#[derive(Clone)]
+pub struct Views {
+    core: Core,
+}
+
+/// Everything about the viewer that a page needs, loaded once a page.
+struct Viewer {
+    id: Option<Id>,
+    marks: Arc<Marks>,
+    hidden: Arc<Hidden>,
+}
+
+impl Views {
+    /// The renderer.
+    #[must_use]
+    pub fn new(core: Core) -> Self {
+        Self { core }
+    }
+
+    /// The wire form of `posts` in the same order. Left out: posts of deleted accounts or of people who block the
+    /// viewer, and posts that pass on one that is deleted or hidden.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render(&self, viewer: Option<Id>, posts: &[Arc<PostRecord>]) -> Result<Vec<Post>> {
+        let viewer = match viewer {
+            Some(id) => Viewer {
+                id: Some(id),
+                marks: self.core.store.marks(id).await?,
+                hidden: self.core.store.hidden(id).await?,
+            },
+            None => Viewer { id: None, marks: Arc::default(), hidden: Arc::default() },
+        };
+        let originals = self.originals(posts).await?;
+        let mut rendered = Vec::with_capacity(posts.len());
+        for post in posts {
+            if post.deleted {
+                continue;
+            }
+            let repost_of = match post.repost_of {
+                Some(original) => match originals.get(&original.id) {
+                    Some(original) => match self.one(&viewer, original, None).await? {
+                        Some(original) => Some(Box::new(original)),
+                        None => continue,
+                    },
+                    None => continue,
+                },
+                None => None,
+            };
+            rendered.extend(self.one(&viewer, post, repost_of).await?);
+        }
+        Ok(rendered)
+    }
+
+    /// One post.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render_one(&self, viewer: Option<Id>, post: &Arc<PostRecord>) -> Result<Option<Post>> {
+        Ok(self.render(viewer, std::slice::from_ref(post)).await?.pop())
+    }
+
+    async fn originals(&self, posts: &[Arc<PostRecord>]) -> Result<HashMap<Id, Arc<PostRecord>>> {
+        let ids: Vec<Id> = posts.iter().filter_map(|post| post.repost_of).map(|original| original.id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.core.store.posts(&ids).await?;
+        Ok(ids.into_iter().zip(found).filter_map(|(id, post)| Some((id, post?))).collect())
+    }
+
+    async fn one(&self, viewer: &Viewer, post: &PostRecord, repost_of: Option<Box<Post>>) -> Result<Option<Post>> {
+        if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
+            return Ok(None);
+        }
+        let Some(author) = self.author(post.author).await? else { return Ok(None) };
+        let [like_count, reply_count, repost_count] =
+            self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
+        let (liked, reposted) = match viewer.id {
+            Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
+            None => (false, false),
+        };
+        Ok(Some(Post {
+            id: post.id,
+            author,
+            text: post.text.clone(),
+            mentions: post.mentions.clone(),
+            links: post.links.clone(),
+            media: post.media.clone(),
+            reply_to: post.reply_to.map(|parent| parent.id),
+            repost_of,
+            like_count,
+            reply_count,
+            repost_count,
+            liked,
+            reposted,
+            created_at: Timestamp(unix_ms_of(post.id)),
+        }))
+    }
+
+    /// What a post shows of its author.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn author(&self, id: Id) -> Result<Option<Author>> {
+        if let Some(account) = self.core.store.account_at_hand(id) {
+            return Ok((!account.row.deleted).then(|| account.author.clone()));
+        }
+        Ok(self.core.store.account(id).await?.map(|account| account.author.clone()))
+    }
+}

@@ -1,0 +1,398 @@
+//! From a record to its rows: pure, and the same however often it is done.
+//!
+//! Most rows follow from the record alone. Counters and notifications are folds: their rows remember the last record
+//! applied, so a record that comes again (a retry, or repair after a torn write) changes nothing. The sequencer loads
+//! the rows that [`fold_keys`] names, [`project`] reads and replaces them in [`Folds`], and writes the batch.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, RowKey};
+use fanfare_protocol::{Id, NotificationKind};
+
+use crate::error::Result;
+use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
+use crate::feed::EntryKind;
+use crate::id::unix_ms_of;
+use crate::limits;
+use crate::rows::{
+    Counters, IdempotencyRow, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json,
+    to_json,
+};
+use crate::tables::{self, notification_key};
+
+/// Which of a row's three counters.
+#[derive(Clone, Copy)]
+enum Counter {
+    Followers = 0,
+    Following = 1,
+    Posts = 2,
+}
+
+const LIKES: usize = 0;
+const REPLIES: usize = 1;
+const REPOSTS: usize = 2;
+
+/// Current values of the rows that records fold into.
+#[derive(Debug, Default)]
+pub struct Folds {
+    /// `None`: there is no such row.
+    pub rows: HashMap<RowKey, Option<Bytes>>,
+    /// Items of one person and hour that are shown one by one before they are grouped.
+    pub group_after: u64,
+}
+
+/// How many notifications a person has ever got, after a record that gave one: the caller trims the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notified {
+    /// Whom.
+    pub user: Id,
+    /// Items ever made for the person.
+    pub seq: u64,
+}
+
+/// A notification that a record gives.
+struct Given {
+    user: Id,
+    kind: NotificationKind,
+    actor: Id,
+    post: Option<Id>,
+    /// What floods are grouped by.
+    subject: Id,
+}
+
+/// The counters that a record changes, by row.
+fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
+    let mut changes: BTreeMap<RowKey, [i64; 3]> = BTreeMap::new();
+    let mut user = |id: Id, counter: Counter, by: i64| {
+        changes.entry(tables::by_id(tables::USER_COUNTERS, id)).or_default()[counter as usize] += by;
+    };
+    let mut posts: Vec<(Id, usize, i64)> = Vec::new();
+    match &record.event {
+        Event::Followed { follower, followee, .. } => {
+            user(*follower, Counter::Following, 1);
+            user(*followee, Counter::Followers, 1);
+        }
+        Event::Unfollowed(ended) => {
+            user(ended.follower, Counter::Following, -1);
+            user(ended.followee, Counter::Followers, -1);
+        }
+        Event::Blocked { ended, .. } => {
+            for edge in ended {
+                user(edge.follower, Counter::Following, -1);
+                user(edge.followee, Counter::Followers, -1);
+            }
+        }
+        Event::Posted { post, .. } => {
+            user(post.author, Counter::Posts, 1);
+            posts.extend(post.reply_to.map(|parent| (parent.id, REPLIES, 1)));
+            posts.extend(post.repost_of.map(|original| (original.id, REPOSTS, 1)));
+        }
+        Event::PostDeleted { author, reply_to, repost_of, .. } => {
+            user(*author, Counter::Posts, -1);
+            posts.extend(reply_to.map(|parent| (parent.id, REPLIES, -1)));
+            posts.extend(repost_of.map(|original| (original.id, REPOSTS, -1)));
+        }
+        Event::Liked { post, .. } => posts.push((post.id, LIKES, 1)),
+        Event::Unliked { post, .. } => posts.push((post.id, LIKES, -1)),
+        Event::UserCreated { .. }
+        | Event::ProfileChanged { .. }
+        | Event::UserDeleted { .. }
+        | Event::Unblocked { .. }
+        | Event::Muted { .. }
+        | Event::Unmuted { .. } => {}
+    }
+    for (post, which, by) in posts {
+        changes.entry(tables::by_id(tables::POST_COUNTERS, post)).or_default()[which] += by;
+    }
+    changes
+}
+
+/// The notifications that a record gives.
+fn given(record: &Record) -> Vec<Given> {
+    match &record.event {
+        Event::Followed { follower, followee, notify: true } => {
+            vec![Given { user: *followee, kind: NotificationKind::Follow, actor: *follower, post: None, subject: Id(0) }]
+        }
+        Event::Liked { user, post } if *user != post.author => vec![Given {
+            user: post.author,
+            kind: NotificationKind::Like,
+            actor: *user,
+            post: Some(post.id),
+            subject: post.id,
+        }],
+        Event::Posted { post, notify } => notify
+            .iter()
+            .map(|notice| {
+                let subject = match notice.kind {
+                    NotificationKind::Reply => post.reply_to.map_or(Id(0), |parent| parent.id),
+                    NotificationKind::Repost => post.repost_of.map_or(Id(0), |original| original.id),
+                    _ => post.author,
+                };
+                Given { user: notice.user, kind: notice.kind, actor: post.author, post: Some(record.id), subject }
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn hour_of(id: Id) -> u32 {
+    (unix_ms_of(id) / 3_600_000) as u32
+}
+
+fn notification(user: Id, clustering: Bytes) -> RowKey {
+    RowKey::new(tables::NOTIFICATIONS, tables::partition(user), clustering)
+}
+
+/// The rows that must be in [`Folds`] before [`project`] is called with `record`.
+#[must_use]
+pub fn fold_keys(record: &Record) -> Vec<RowKey> {
+    let mut keys: Vec<RowKey> = counter_changes(record).into_keys().collect();
+    for one in given(record) {
+        keys.push(notification(one.user, notification_key::STATE));
+        keys.push(notification(one.user, notification_key::group(one.kind, one.subject, hour_of(record.id))));
+    }
+    keys
+}
+
+/// Adds the rows of `record` to `batch` and brings `folds` up to date.
+///
+/// # Errors
+/// When a stored fold row does not decode.
+pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<Vec<Notified>> {
+    facts(record, batch)?;
+    if let Some(key) = &record.idempotency {
+        let row = tables::idempotency_row(key.caller, &key.route, &key.key);
+        let at_ms = unix_ms_of(record.id);
+        let value = IdempotencyRow { body_hash: key.body_hash.clone(), made: record.id, at_ms };
+        batch.put(tables::expiry_row(hour_of(record.id) + limits::IDEMPOTENCY_HOURS + 1, &row), Bytes::new());
+        batch.put_versioned(row, to_json(&value)?, record.id.0);
+    }
+    if let Some(line) = record.import_line {
+        let row = RowKey::new(tables::META, tables::ONE, Bytes::from_static(limits::META_IMPORT_LINE));
+        batch.put_versioned(row, Bytes::copy_from_slice(&line.to_be_bytes()), line);
+    }
+    for (key, by) in counter_changes(record) {
+        count(record.id, key, by, folds, batch)?;
+    }
+    let mut notified = Vec::new();
+    // Several notifications of one record for one person (a reply that also mentions) would share `applied`, so the
+    // service gives each person at most one a record.
+    for one in given(record) {
+        notified.extend(notify(record.id, &one, folds, batch)?);
+    }
+    Ok(notified)
+}
+
+fn count(id: Id, key: RowKey, by: [i64; 3], folds: &mut Folds, batch: &mut Batch) -> Result<()> {
+    let mut counters = match folds.rows.get(&key) {
+        Some(Some(bytes)) => Counters::from_bytes(bytes)?,
+        _ => Counters::default(),
+    };
+    if counters.applied >= id {
+        return Ok(());
+    }
+    for (value, by) in counters.values.iter_mut().zip(by) {
+        *value = value.saturating_add_signed(by);
+    }
+    counters.applied = id;
+    let bytes = counters.to_bytes();
+    folds.rows.insert(key.clone(), Some(bytes.clone()));
+    batch.put_versioned(key, bytes, id.0);
+    Ok(())
+}
+
+fn notify(id: Id, one: &Given, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Notified>> {
+    let state_key = notification(one.user, notification_key::STATE);
+    let group_key = notification(one.user, notification_key::group(one.kind, one.subject, hour_of(id)));
+    let mut state: NotificationState = folded(folds, &state_key)?;
+    if state.applied >= id {
+        return Ok(None);
+    }
+    let mut group: NotificationGroup = folded(folds, &group_key)?;
+    state.seq += 1;
+    state.applied = id;
+    group.events += 1;
+    let mut count = 1;
+    if group.events > folds.group_after {
+        if let Some(before) = group.grouped {
+            batch.delete_versioned(notification(one.user, notification_key::item(before)), id.0);
+        }
+        group.grouped = Some(id);
+        count = group.events - folds.group_after;
+    }
+    let item = NotificationRow { kind: one.kind, actor: one.actor, post: one.post, count, seq: state.seq };
+    batch.put_versioned(notification(one.user, notification_key::item(id)), to_json(&item)?, id.0);
+    if group.events == 1 {
+        batch.put(tables::expiry_row(hour_of(id) + 2, &group_key), Bytes::new());
+    }
+    for (key, value) in [(state_key, to_json(&state)?), (group_key, to_json(&group)?)] {
+        folds.rows.insert(key.clone(), Some(value.clone()));
+        batch.put_versioned(key, value, id.0);
+    }
+    Ok(Some(Notified { user: one.user, seq: state.seq }))
+}
+
+fn folded<T: Default + serde::de::DeserializeOwned>(folds: &Folds, key: &RowKey) -> Result<T> {
+    match folds.rows.get(key) {
+        Some(Some(bytes)) => from_json(bytes),
+        _ => Ok(T::default()),
+    }
+}
+
+/// Rows that follow from the record alone.
+fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
+    let (id, version) = (record.id, record.id.0);
+    match &record.event {
+        Event::UserCreated { user } => {
+            batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(user)?, version);
+            names(user, user.display_name.as_deref(), version, batch, true);
+        }
+        Event::ProfileChanged { user, old_display_name } => {
+            names(user, old_display_name.as_deref(), version - 1, batch, false);
+            batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(user)?, version);
+            names(user, user.display_name.as_deref(), version, batch, true);
+        }
+        Event::UserDeleted { user } => {
+            names(user, user.display_name.as_deref(), version, batch, false);
+            let gone = UserRow { display_name: None, bio: String::new(), avatar: None, deleted: true, ..user.clone() };
+            batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
+            batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
+            let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
+            batch.put_versioned(purge, Bytes::new(), version);
+        }
+        Event::Followed { follower, followee, .. } => {
+            batch.put_versioned(tables::pair(tables::FOLLOWS, *follower, *followee), tables::partition(id), version);
+            let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
+            batch.put_versioned(row, tables::partition(*follower), version);
+        }
+        Event::Unfollowed(edge) => end_follow(*edge, version, batch),
+        Event::Blocked { blocker, blocked, ended } => {
+            batch.put_versioned(tables::pair(tables::BLOCKS, *blocker, *blocked), tables::partition(id), version);
+            batch.put_versioned(tables::pair(tables::BLOCKED_BY, *blocked, *blocker), tables::partition(id), version);
+            for edge in ended {
+                end_follow(*edge, version, batch);
+            }
+        }
+        Event::Unblocked { blocker, blocked } => {
+            batch.delete_versioned(tables::pair(tables::BLOCKS, *blocker, *blocked), version);
+            batch.delete_versioned(tables::pair(tables::BLOCKED_BY, *blocked, *blocker), version);
+        }
+        Event::Muted { muter, muted } => {
+            batch.put_versioned(tables::pair(tables::MUTES, *muter, *muted), tables::partition(id), version);
+        }
+        Event::Unmuted { muter, muted } => {
+            batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
+        }
+        Event::Posted { post, .. } => posted(post, id, batch)?,
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost } => {
+            let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
+            batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
+            post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
+        }
+        Event::Liked { user, post } => {
+            batch.put_versioned(tables::pair(tables::LIKERS, post.id, id), tables::partition(*user), version);
+            batch.put_versioned(tables::pair(tables::LIKED, *user, post.id), tables::partition(id), version);
+            interaction(*user, post.author, id, batch);
+        }
+        Event::Unliked { user, post, since } => {
+            batch.delete_versioned(tables::pair(tables::LIKERS, post.id, *since), version);
+            batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
+            batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
+        }
+    }
+    Ok(())
+}
+
+fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {
+    batch.delete_versioned(tables::pair(tables::FOLLOWS, edge.follower, edge.followee), version);
+    batch.delete_versioned(tables::bucketed_row(tables::FOLLOWERS, edge.followee, edge.since), version);
+}
+
+/// What kind of entry a post is in its author's rows, and whose post it points at.
+#[must_use]
+pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
+    match (post.repost_of, post.reply_to) {
+        (Some(original), _) => (EntryKind::Repost, original.author),
+        (None, Some(parent)) => (EntryKind::Reply, parent.author),
+        (None, None) => (EntryKind::Plain, Id(0)),
+    }
+}
+
+fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
+    let version = id.0;
+    let (kind, related) = kind_of(post);
+    let value = entry_value(kind, related);
+    let mut public = value.to_vec();
+    public.extend_from_slice(&post.author.to_bytes());
+    batch.put_versioned(tables::by_id(tables::POSTS, id), to_json(post)?, version);
+    batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, post.author, id), value, version);
+    batch.put_versioned(tables::timeline_row(id), public, version);
+    batch.put(tables::bucket_row(tables::bucket_of(id)), Bytes::new());
+    if let Some(parent) = post.reply_to {
+        batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
+        interaction(post.author, parent.author, id, batch);
+    }
+    if let Some(original) = post.repost_of {
+        if post.is_bare_repost() {
+            let row = tables::pair(tables::REPOSTED, post.author, original.id);
+            batch.put_versioned(row, tables::partition(id), version);
+        }
+        interaction(post.author, original.author, id, batch);
+    }
+    Ok(())
+}
+
+fn post_removed(
+    post: Id,
+    author: Id,
+    [reply_to, repost_of]: [Option<PostRef>; 2],
+    bare_repost: bool,
+    version: u64,
+    batch: &mut Batch,
+) {
+    batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
+    batch.delete_versioned(tables::timeline_row(post), version);
+    if let Some(parent) = reply_to {
+        batch.delete_versioned(tables::pair(tables::REPLIES, parent.id, post), version);
+    }
+    if let (Some(original), true) = (repost_of, bare_repost) {
+        batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);
+    }
+    if reply_to.is_some() || repost_of.is_some() {
+        batch.delete_versioned(tables::pair(tables::INTERACTIONS, author, post), version);
+    }
+}
+
+fn interaction(user: Id, author: Id, id: Id, batch: &mut Batch) {
+    if user != author {
+        batch.put_versioned(tables::pair(tables::INTERACTIONS, user, id), tables::partition(author), id.0);
+    }
+}
+
+/// The names by which a person is found, lowest first: the handle, the display name, and each further word of it.
+#[must_use]
+pub fn names_of(handle: &str, display_name: Option<&str>) -> Vec<String> {
+    let mut found: Vec<String> = vec![handle.to_lowercase()];
+    if let Some(name) = display_name {
+        let name = name.to_lowercase();
+        found.extend(name.split_whitespace().skip(1).take(limits::NAME_WORDS_MAX).map(str::to_owned));
+        found.push(name);
+    }
+    found.retain(|name| !name.is_empty());
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Writes (or removes) the names by which a person is found.
+fn names(user: &UserRow, display_name: Option<&str>, version: u64, batch: &mut Batch, present: bool) {
+    for name in names_of(&user.handle, display_name) {
+        let key = tables::name_row(&name, user.id);
+        if present {
+            batch.put_versioned(key, Bytes::new(), version);
+        } else {
+            batch.delete_versioned(key, version);
+        }
+    }
+}

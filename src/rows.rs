@@ -1,0 +1,178 @@
+//! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
+
+use bytes::Bytes;
+use fanfare_protocol::{Id, Media, NotificationKind};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::feed::{AuthorEntry, EntryKind};
+
+/// A profile as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The person.
+    pub id: Id,
+    /// Handle as the person writes it.
+    pub handle: String,
+    /// Chosen name, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// A few words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bio: String,
+    /// Picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Media>,
+    /// The account is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// What lets a person in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialsRow {
+    /// PHC string of argon2id; `None` for people who come by JWT or from an import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Tokens with a lower `issued` have ended, and JWTs issued before its moment.
+    #[serde(default)]
+    pub tokens_from: Id,
+    /// Member of the operators.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// A bearer token of the server's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRow {
+    /// Whose.
+    pub user: Id,
+    /// Minted when it was issued.
+    pub issued: Id,
+    /// Milliseconds since the Unix epoch.
+    pub expires_ms: u64,
+}
+
+/// The first result of a request that carried an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyRow {
+    /// SHA-256 of the first body, hexadecimal.
+    pub body_hash: String,
+    /// What it made.
+    pub made: Id,
+    /// When, in milliseconds.
+    pub at_ms: u64,
+}
+
+/// A notification as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationRow {
+    /// What happened.
+    pub kind: NotificationKind,
+    /// Who did it, the latest.
+    pub actor: Id,
+    /// About which post.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<Id>,
+    /// Events it stands for.
+    pub count: u64,
+    /// Position in the list of all ever made for this person, from 1.
+    pub seq: u64,
+}
+
+/// A group of like notifications within an hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationGroup {
+    /// Events so far.
+    pub events: u64,
+    /// The item that stands for those past the first few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grouped: Option<Id>,
+}
+
+/// What the fold knows of a person's notifications.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationState {
+    /// Items ever made.
+    pub seq: u64,
+    /// The last record applied.
+    pub applied: Id,
+}
+
+/// Three counters and the last record applied: 32 bytes, big-endian.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Followers, following, posts; or likes, replies, reposts.
+    pub values: [u64; 3],
+    /// Records at or below this one are in the values already.
+    pub applied: Id,
+}
+
+impl Counters {
+    /// As stored.
+    #[must_use]
+    pub fn to_bytes(self) -> Bytes {
+        let mut bytes = Vec::with_capacity(32);
+        for value in self.values {
+            bytes.extend_from_slice(&value.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.applied.to_bytes());
+        bytes.into()
+    }
+
+    /// From stored bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the length is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut words = bytes.chunks_exact(8).filter_map(Id::from_bytes).map(|id| id.0);
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some(first), Some(second), Some(third), Some(applied)) => {
+                Ok(Self { values: [first, second, third], applied: Id(applied) })
+            }
+            _ => Err(Error::Internal(format!("a counters row of {} bytes", bytes.len()))),
+        }
+    }
+}
+
+/// Value of an `author_posts` row: kind and related author, 9 bytes.
+#[must_use]
+pub fn entry_value(kind: EntryKind, related: Id) -> Bytes {
+    let mut bytes = vec![match kind {
+        EntryKind::Plain => 0,
+        EntryKind::Reply => 1,
+        EntryKind::Repost => 2,
+    }];
+    bytes.extend_from_slice(&related.to_bytes());
+    bytes.into()
+}
+
+/// The entry of an `author_posts` row.
+#[must_use]
+pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
+    let (kind, related) = value.split_first()?;
+    let kind = match kind {
+        0 => EntryKind::Plain,
+        1 => EntryKind::Reply,
+        2 => EntryKind::Repost,
+        _ => return None,
+    };
+    Some(AuthorEntry { id: post, kind, related: Id::from_bytes(related)? })
+}
+
+/// JSON bytes of a row.
+///
+/// # Errors
+/// [`Error::Internal`]; does not happen for the types above.
+pub fn to_json<T: Serialize>(value: &T) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| Error::Internal(format!("a row does not encode: {error}")))
+}
+
+/// The row in JSON bytes.
+///
+/// # Errors
+/// [`Error::Internal`] when stored bytes are not what was written.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Internal(format!("a stored row does not decode: {error}")))
+}

@@ -1,0 +1,362 @@
+//! Group commit: the one place where records get their ids and become durable.
+//!
+//! Services propose events; one thread takes what has gathered, mints ids in that order, stamps policies, folds, and
+//! commits records and rows together. Then the views hear of them, in the same order, and only then the callers: id
+//! order is commit order is the order every view sees, and what was acknowledged is durable and visible.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, EngineError, Engines, Offset, Partition, RowKey};
+use fanfare_protocol::Id;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::events::{Event, IdempotencyKey, Policy, Record};
+use crate::id::IdMint;
+use crate::limits;
+use crate::projection::{self, Folds, Notified};
+use crate::rows::{Counters, from_json, to_json};
+use crate::tables;
+
+/// The journal partition that this node writes; a single node has one.
+const PARTITION: Partition = Partition(0);
+/// Consumer name of the rows' projection.
+const PROJECTOR: &str = "projector";
+/// Tries of one commit before the sequencer gives up and refuses writes.
+const COMMIT_TRIES: u32 = 5;
+
+/// What hears of committed records, in commit order, before callers do. Must be quick and must not block.
+pub trait Views: Send + Sync + 'static {
+    /// The policy to stamp on a post of `author`, who has `followers`.
+    fn stamp(&self, author: Id, followers: u64) -> Policy;
+    /// A record is durable; `rows` are the fold rows it changed.
+    fn committed(&self, record: &Arc<Record>);
+    /// The counters of a row changed.
+    fn counted(&self, key: &RowKey, counters: Counters);
+    /// Somebody got a notification.
+    fn notified(&self, notified: Notified);
+}
+
+/// An event on its way to the journal.
+#[derive(Debug)]
+pub struct Proposal {
+    /// What happened; the id of a post is filled in here.
+    pub event: Event,
+    /// Moment to mint the id for, in milliseconds; `None` is now. For imports.
+    pub at_ms: Option<u64>,
+    /// Stored with the effect.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Import watermark, stored with the effect.
+    pub import_line: Option<u64>,
+}
+
+impl From<Event> for Proposal {
+    fn from(event: Event) -> Self {
+        Self { event, at_ms: None, idempotency: None, import_line: None }
+    }
+}
+
+type Answer = oneshot::Sender<Result<Arc<Record>>>;
+
+/// Handle of the sequencer's thread; clones share it.
+#[derive(Clone)]
+pub struct Sequencer {
+    proposals: mpsc::Sender<(Proposal, Answer)>,
+    mint: Arc<Mutex<IdMint>>,
+    clock: Clock,
+    failed: Arc<AtomicBool>,
+}
+
+/// A proposal that was handed in, not yet durable.
+pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
+
+impl Pending {
+    /// The record, once it is durable and visible.
+    ///
+    /// # Errors
+    /// When storage failed, or the server is stopping; the outcome is then unknown.
+    pub async fn durable(self) -> Result<Arc<Record>> {
+        self.0.await.unwrap_or_else(|_| Err(EngineError::Closed("the sequencer has stopped".to_owned()).into()))
+    }
+}
+
+impl Sequencer {
+    /// Starts the thread. Before that, rows are projected again from the records past the projector's checkpoint, for
+    /// engines whose commit can tear.
+    ///
+    /// # Errors
+    /// When the engines fail.
+    pub async fn start(
+        engines: &Engines,
+        views: Arc<dyn Views>,
+        clock: Clock,
+        node: u16,
+        group_after: u64,
+    ) -> Result<(Self, SequencerThread)> {
+        let mut committer = Committer {
+            engines: engines.clone(),
+            views,
+            folds: Cache::new(limits::FOLD_ROWS_MAX),
+            group_after,
+            commits: 0,
+            next: Offset(0),
+        };
+        let last = committer.repair().await?;
+        let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
+        let (proposals, receiver) = mpsc::channel(limits::SEQUENCER_QUEUE_MAX);
+        let failed = Arc::new(AtomicBool::new(false));
+        let handle = Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), failed: Arc::clone(&failed) };
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("sequencer".to_owned())
+            .spawn(move || runtime.block_on(committer.run(receiver, &mint, &clock, &failed)))
+            .map_err(|error| Error::Internal(format!("cannot start the sequencer thread: {error}")))?;
+        Ok((handle, SequencerThread(thread)))
+    }
+
+    /// Makes `proposal` durable and visible, and answers its record.
+    ///
+    /// # Errors
+    /// When storage failed; the outcome is then unknown.
+    pub async fn commit(&self, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
+        self.submit(proposal.into()).await?.durable().await
+    }
+
+    /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
+    ///
+    /// # Errors
+    /// When storage failed before.
+    pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+        let (answer, pending) = oneshot::channel();
+        let handed_in = self.proposals.send((proposal, answer)).await;
+        handed_in.map_err(|_| Error::Engine(EngineError::Closed("the sequencer has stopped".to_owned())))?;
+        Ok(Pending(pending))
+    }
+
+    /// An id for something that is no record, such as media or an account.
+    #[must_use]
+    pub fn mint(&self) -> Id {
+        self.mint_at(self.clock.now_ms())
+    }
+
+    /// The same for a given moment (milliseconds); for imports.
+    #[must_use]
+    pub fn mint_at(&self, at_ms: u64) -> Id {
+        self.mint.lock().mint(at_ms)
+    }
+
+    /// Storage failed, and every write is refused until a restart.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread; it ends when every [`Sequencer`] is dropped and all that was handed in is committed.
+pub struct SequencerThread(JoinHandle<()>);
+
+impl SequencerThread {
+    /// Waits for the end of the thread.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the sequencer thread panicked");
+        }
+    }
+}
+
+struct Committer {
+    engines: Engines,
+    views: Arc<dyn Views>,
+    /// Private to this thread, which is the only writer of these rows.
+    folds: Cache<RowKey, Option<Bytes>>,
+    group_after: u64,
+    commits: u64,
+    /// Offset after the last commit.
+    next: Offset,
+}
+
+impl Committer {
+    async fn run(
+        mut self,
+        mut proposals: mpsc::Receiver<(Proposal, Answer)>,
+        mint: &Mutex<IdMint>,
+        clock: &Clock,
+        failed: &AtomicBool,
+    ) {
+        let mut waiting = Vec::with_capacity(limits::SEQUENCER_GROUP_MAX);
+        while proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
+            let (records, answers) = self.number(&mut waiting, mint, clock);
+            let outcome = if failed.load(Ordering::Relaxed) {
+                Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
+            } else {
+                self.commit_group(records).await
+            };
+            match outcome {
+                Ok(records) => {
+                    for (record, answer) in records.into_iter().zip(answers) {
+                        // A caller that went away needs no answer.
+                        let _ = answer.send(Ok(record));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "storage failed: every write is refused until a restart");
+                    failed.store(true, Ordering::Relaxed);
+                    for answer in answers {
+                        let closed = EngineError::Closed("storage failed; restart the server".to_owned());
+                        let _ = answer.send(Err(closed.into()));
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.checkpoint().await {
+            tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
+        }
+    }
+
+    /// Ids in the order of arrival, which is the order of commit.
+    fn number(
+        &self,
+        waiting: &mut Vec<(Proposal, Answer)>,
+        mint: &Mutex<IdMint>,
+        clock: &Clock,
+    ) -> (Vec<Record>, Vec<Answer>) {
+        let now_ms = clock.now_ms();
+        let mut mint = mint.lock();
+        waiting
+            .drain(..)
+            .map(|(mut proposal, answer)| {
+                let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
+                if let Event::Posted { post, .. } = &mut proposal.event {
+                    post.id = id;
+                }
+                let Proposal { event, idempotency, import_line, .. } = proposal;
+                (Record { id, event, idempotency, import_line }, answer)
+            })
+            .unzip()
+    }
+
+    /// Commits `records` with their rows and tells the views; answers the records as they were stamped.
+    async fn commit_group(&mut self, records: Vec<Record>) -> Result<Vec<Arc<Record>>> {
+        let mut folds = self.load_folds(&records).await?;
+        let mut batch = Batch::default();
+        let mut payloads = Vec::with_capacity(records.len());
+        let mut notified = Vec::new();
+        let mut stamped = Vec::with_capacity(records.len());
+        for mut record in records {
+            if let Event::Posted { post, .. } = &mut record.event {
+                let key = tables::by_id(tables::USER_COUNTERS, post.author);
+                let counters = folds.rows.get(&key).and_then(Option::as_ref);
+                let followers = counters.map(|bytes| Counters::from_bytes(bytes)).transpose()?.unwrap_or_default();
+                post.policy = self.views.stamp(post.author, followers.values[0]);
+            }
+            payloads.push(to_json(&record)?);
+            notified.extend(projection::project(&record, &mut folds, &mut batch)?);
+            stamped.push(Arc::new(record));
+        }
+        let next = self.commit_with_retries(payloads, batch).await?;
+        self.tell(&stamped, folds, &notified)?;
+        self.commits += 1;
+        self.next = next;
+        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
+            self.checkpoint().await?;
+        }
+        Ok(stamped)
+    }
+
+    /// The fold rows that `records` need: from memory, or from the tables.
+    async fn load_folds(&self, records: &[Record]) -> Result<Folds> {
+        let mut folds = Folds { group_after: self.group_after, ..Folds::default() };
+        let mut missing = Vec::new();
+        for key in records.iter().flat_map(projection::fold_keys) {
+            if folds.rows.contains_key(&key) {
+                continue;
+            }
+            let known = self.folds.get(&key);
+            if known.is_none() {
+                missing.push(key.clone());
+            }
+            folds.rows.insert(key, known.flatten());
+        }
+        if !missing.is_empty() {
+            let values = self.engines.tables.get_many(&missing).await?;
+            folds.rows.extend(missing.into_iter().zip(values));
+        }
+        Ok(folds)
+    }
+
+    /// Repeats the commit while its outcome is unknown: records may then stand twice, which consumers see by their ids.
+    async fn commit_with_retries(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
+        let count = payloads.len() as u64;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.engines.journal.commit(PARTITION, payloads.clone(), batch.clone()).await {
+                Ok(first) => return Ok(Offset(first.0 + count)),
+                Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
+                    tracing::warn!(%error, tries, "a commit is tried again");
+                    tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn tell(&self, records: &[Arc<Record>], folds: Folds, notified: &[Notified]) -> Result<()> {
+        for (key, value) in folds.rows {
+            if let (true, Some(bytes)) = (tables::holds_counters(key.table), &value) {
+                self.views.counted(&key, Counters::from_bytes(bytes)?);
+            }
+            self.folds.insert(key, value);
+        }
+        for record in records {
+            self.views.committed(record);
+        }
+        for one in notified {
+            self.views.notified(*one);
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<()> {
+        Ok(self.engines.journal.checkpoint(PROJECTOR, PARTITION, self.next).await?)
+    }
+
+    /// Writes the rows of every record past the checkpoint again; answers the highest id in the journal.
+    async fn repair(&mut self) -> Result<Id> {
+        let journal = Arc::clone(&self.engines.journal);
+        let (first, end) = journal.bounds(PARTITION).await?;
+        let checkpoint = journal.checkpoint_of(PROJECTOR, PARTITION).await?;
+        let mut last = Id(0);
+        let mut next = checkpoint.max(first).min(Offset(end.0.saturating_sub(1)));
+        while next < end {
+            let found = journal.read(PARTITION, next, limits::SEQUENCER_GROUP_MAX).await?;
+            let Some(newest) = found.last() else { break };
+            next = Offset(newest.offset.0 + 1);
+            let mut records = Vec::with_capacity(found.len());
+            for one in &found {
+                let record: Record = from_json(&one.payload)?;
+                last = last.max(record.id);
+                records.push(record);
+            }
+            let mut folds = self.load_folds(&records).await?;
+            let mut batch = Batch::default();
+            for record in &records {
+                projection::project(record, &mut folds, &mut batch)?;
+            }
+            self.commit_with_retries(Vec::new(), batch).await?;
+            for (key, value) in folds.rows {
+                self.folds.insert(key, value);
+            }
+        }
+        self.next = end;
+        self.checkpoint().await?;
+        Ok(last)
+    }
+}

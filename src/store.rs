@@ -1,0 +1,423 @@
+//! Reads of rows, through bounded caches that the sequencer keeps true. Every service reads here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table};
+use fanfare_protocol::{Author, Id};
+
+use crate::coherent::Coherent;
+use crate::error::{Error, Result};
+use crate::events::{Event, PostRecord, Record};
+use crate::feed::{AuthorEntry, FeedSource, Relations};
+use crate::limits;
+use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
+use crate::tables;
+
+/// A person, with what posts and notifications show of them.
+#[derive(Debug)]
+pub struct Account {
+    /// The profile.
+    pub row: UserRow,
+    /// Its public short form.
+    pub author: Author,
+}
+
+impl Account {
+    fn new(row: UserRow) -> Self {
+        let display_name = row.display_name.clone().unwrap_or_else(|| row.handle.clone());
+        let avatar_url = row.avatar.as_ref().map(|media| media.thumbnail_url.as_ref().unwrap_or(&media.url).clone());
+        let author = Author { id: row.id, handle: row.handle.clone(), display_name, avatar_url };
+        Self { row, author }
+    }
+}
+
+/// The newest posts that a reader likes and has passed on.
+#[derive(Debug, Default)]
+pub struct Marks {
+    liked: Set,
+    reposted: Set,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    /// Descending.
+    ids: Vec<Id>,
+    /// Complete at and above this id.
+    complete_from: Id,
+}
+
+impl Set {
+    fn holds(&self, id: Id) -> Option<bool> {
+        let found = self.ids.binary_search_by(|probe| id.cmp(probe)).is_ok();
+        (found || id >= self.complete_from).then_some(found)
+    }
+}
+
+/// People whom a reader does not see: blocked either way, and muted. Both sorted.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    /// Whom the reader blocks, and who blocks the reader.
+    pub blocked: Vec<Id>,
+    /// Whom the reader mutes.
+    pub muted: Vec<Id>,
+}
+
+impl Hidden {
+    /// Blocked either way.
+    #[must_use]
+    pub fn blocks(&self, person: Id) -> bool {
+        self.blocked.binary_search(&person).is_ok()
+    }
+
+    /// Blocked either way, or muted.
+    #[must_use]
+    pub fn hides(&self, person: Id) -> bool {
+        self.blocks(person) || self.muted.binary_search(&person).is_ok()
+    }
+}
+
+/// Rows and caches.
+pub struct Store {
+    /// Where the rows are.
+    pub engines: Engines,
+    posts: Coherent<Id, Arc<PostRecord>>,
+    accounts: Coherent<Id, Arc<Account>>,
+    credentials: Coherent<Id, Arc<CredentialsRow>>,
+    counters: Coherent<(Table, Id), Counters>,
+    marks: Coherent<Id, Arc<Marks>>,
+    hidden: Coherent<Id, Arc<Hidden>>,
+}
+
+impl Store {
+    /// Empty caches over `engines`.
+    #[must_use]
+    pub fn new(engines: Engines) -> Self {
+        Self {
+            engines,
+            posts: Coherent::new(limits::POST_CACHE_MAX),
+            accounts: Coherent::new(limits::USER_CACHE_MAX),
+            credentials: Coherent::new(limits::USER_CACHE_MAX),
+            counters: Coherent::new(limits::COUNTER_CACHE_MAX),
+            marks: Coherent::new(limits::MARKS_CACHE_MAX),
+            hidden: Coherent::new(limits::MARKS_CACHE_MAX),
+        }
+    }
+
+    /// One row.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn get(&self, key: &RowKey) -> Result<Option<Bytes>> {
+        Ok(self.engines.tables.get(key).await?)
+    }
+
+    /// The id in a row's value.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn get_id(&self, key: &RowKey) -> Result<Option<Id>> {
+        Ok(self.get(key).await?.as_deref().and_then(Id::from_bytes))
+    }
+
+    /// Rows of an id's partition with ids below `before`, newest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn newest(&self, table: Table, of: Id, before: Option<Id>, limit: usize) -> Result<Vec<Row>> {
+        let range = KeyRange { from: None, to: before.map(tables::partition) };
+        Ok(self.engines.tables.scan(table, &tables::partition(of), range, Order::Descending, limit).await?)
+    }
+
+    /// Rows of an id's partition with ids above `after`, oldest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn oldest(&self, table: Table, of: Id, after: Option<Id>, limit: usize) -> Result<Vec<Row>> {
+        let range = KeyRange { from: after.map(|id| tables::partition(Id(id.0 + 1))), to: None };
+        Ok(self.engines.tables.scan(table, &tables::partition(of), range, Order::Ascending, limit).await?)
+    }
+
+    /// Rows of a bucketed table with ids below `before`, newest first, from bucket to bucket down to the owner's age.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn newest_bucketed(
+        &self,
+        table: Table,
+        owner: Id,
+        before: Id,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        let mut found = Vec::new();
+        let oldest = tables::bucket_of(owner);
+        let mut bucket = tables::bucket_of(Id(before.0.saturating_sub(1)).min(Id(i64::MAX as u64)));
+        let newest = self.newest_bucket();
+        bucket = bucket.min(newest);
+        while found.len() < limit && bucket >= oldest {
+            let range = KeyRange { from: None, to: Some(tables::partition(before)) };
+            let partition = tables::bucketed(owner, bucket);
+            let wanted = limit - found.len();
+            found.extend(self.engines.tables.scan(table, &partition, range, Order::Descending, wanted).await?);
+            let Some(below) = bucket.checked_sub(1) else { break };
+            bucket = below;
+        }
+        Ok(found)
+    }
+
+    /// No id is in a later bucket than the one that follows the system's clock.
+    fn newest_bucket(&self) -> u16 {
+        let now_ms = crate::clock::Clock::system().now_ms();
+        tables::bucket_of(crate::id::first_id_at(now_ms)).saturating_add(1)
+    }
+
+    /// A person; `None` when there never was such an account. Deleted ones are marked so.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn account_or_gone(&self, id: Id) -> Result<Option<Arc<Account>>> {
+        if let Some(account) = self.accounts.get(&id) {
+            return Ok(Some(account));
+        }
+        let epoch = self.accounts.epoch(&id);
+        let Some(bytes) = self.get(&tables::by_id(tables::USERS, id)).await? else { return Ok(None) };
+        let account = Arc::new(Account::new(from_json(&bytes)?));
+        self.accounts.keep(epoch, id, Arc::clone(&account));
+        Ok(Some(account))
+    }
+
+    /// A person whose account exists.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn account(&self, id: Id) -> Result<Option<Arc<Account>>> {
+        Ok(self.account_or_gone(id).await?.filter(|account| !account.row.deleted))
+    }
+
+    /// The account in memory, if it is there: for pages that need many.
+    #[must_use]
+    pub fn account_at_hand(&self, id: Id) -> Option<Arc<Account>> {
+        self.accounts.get(&id)
+    }
+
+    /// The person with this handle, whatever its case.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn by_handle(&self, handle: &str) -> Result<Option<Arc<Account>>> {
+        let key = RowKey::single(tables::HANDLES, handle.to_lowercase().into_bytes());
+        if key.partition.is_empty() || key.partition.len() > 64 {
+            return Ok(None);
+        }
+        match self.get_id(&key).await? {
+            Some(id) => self.account(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What lets a person in; the default for people who came without a password.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn credentials(&self, id: Id) -> Result<Arc<CredentialsRow>> {
+        if let Some(row) = self.credentials.get(&id) {
+            return Ok(row);
+        }
+        let epoch = self.credentials.epoch(&id);
+        let bytes = self.get(&tables::by_id(tables::CREDENTIALS, id)).await?;
+        let row: Arc<CredentialsRow> = Arc::new(bytes.map(|bytes| from_json(&bytes)).transpose()?.unwrap_or_default());
+        self.credentials.keep(epoch, id, Arc::clone(&row));
+        Ok(row)
+    }
+
+    /// The stored credentials changed.
+    pub fn credentials_changed(&self, id: Id) {
+        self.credentials.forget(&id);
+    }
+
+    /// A post, deleted ones included; `None` when there never was such a post.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn post_or_gone(&self, id: Id) -> Result<Option<Arc<PostRecord>>> {
+        if let Some(post) = self.posts.get(&id) {
+            return Ok(Some(post));
+        }
+        let epoch = self.posts.epoch(&id);
+        let Some(bytes) = self.get(&tables::by_id(tables::POSTS, id)).await? else { return Ok(None) };
+        let post: Arc<PostRecord> = Arc::new(from_json(&bytes)?);
+        self.posts.keep(epoch, id, Arc::clone(&post));
+        Ok(Some(post))
+    }
+
+    /// Counters of a post or a person.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn counters(&self, table: Table, id: Id) -> Result<Counters> {
+        if let Some(counters) = self.counters.get(&(table, id)) {
+            return Ok(counters);
+        }
+        let epoch = self.counters.epoch(&(table, id));
+        let bytes = self.get(&tables::by_id(table, id)).await?;
+        let counters = bytes.map(|bytes| Counters::from_bytes(&bytes)).transpose()?.unwrap_or_default();
+        self.counters.keep(epoch, (table, id), counters);
+        Ok(counters)
+    }
+
+    /// Counters in memory, if they are there.
+    #[must_use]
+    pub fn counters_at_hand(&self, table: Table, id: Id) -> Option<Counters> {
+        self.counters.get(&(table, id))
+    }
+
+    /// Whether `reader` likes `post`, and has a bare repost of it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn marked(&self, reader: Id, marks: &Marks, post: Id) -> Result<(bool, bool)> {
+        let liked = match marks.liked.holds(post) {
+            Some(known) => known,
+            None => self.get(&tables::pair(tables::LIKED, reader, post)).await?.is_some(),
+        };
+        let reposted = match marks.reposted.holds(post) {
+            Some(known) => known,
+            None => self.get(&tables::pair(tables::REPOSTED, reader, post)).await?.is_some(),
+        };
+        Ok((liked, reposted))
+    }
+
+    /// The newest likes and reposts of `reader`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn marks(&self, reader: Id) -> Result<Arc<Marks>> {
+        if let Some(marks) = self.marks.get(&reader) {
+            return Ok(marks);
+        }
+        let epoch = self.marks.epoch(&reader);
+        let marks = Arc::new(Marks {
+            liked: self.newest_marks(tables::LIKED, reader).await?,
+            reposted: self.newest_marks(tables::REPOSTED, reader).await?,
+        });
+        self.marks.keep(epoch, reader, Arc::clone(&marks));
+        Ok(marks)
+    }
+
+    async fn newest_marks(&self, table: Table, reader: Id) -> Result<Set> {
+        let rows = self.newest(table, reader, None, limits::MARKS_MAX).await?;
+        let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+        let complete_from = if ids.len() < limits::MARKS_MAX { None } else { ids.last().copied() };
+        Ok(Set { ids, complete_from: complete_from.unwrap_or_default() })
+    }
+
+    /// People whom `reader` does not see.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn hidden(&self, reader: Id) -> Result<Arc<Hidden>, EngineError> {
+        if let Some(hidden) = self.hidden.get(&reader) {
+            return Ok(hidden);
+        }
+        let epoch = self.hidden.epoch(&reader);
+        let mut blocked = self.ids_of(tables::BLOCKS, reader, limits::HIDDEN_MAX).await?;
+        blocked.extend(self.ids_of(tables::BLOCKED_BY, reader, limits::HIDDEN_MAX).await?);
+        blocked.sort_unstable();
+        blocked.dedup();
+        let muted = self.ids_of(tables::MUTES, reader, limits::HIDDEN_MAX).await?;
+        let hidden = Arc::new(Hidden { blocked, muted });
+        self.hidden.keep(epoch, reader, Arc::clone(&hidden));
+        Ok(hidden)
+    }
+
+    /// Clustering ids of a partition, ascending.
+    async fn ids_of(&self, table: Table, of: Id, limit: usize) -> Result<Vec<Id>, EngineError> {
+        let partition = tables::partition(of);
+        let rows = self.engines.tables.scan(table, &partition, KeyRange::ALL, Order::Ascending, limit).await?;
+        Ok(rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect())
+    }
+
+    /// Brings the caches up to date with a durable record; called in commit order, before the caller hears of it.
+    pub fn committed(&self, record: &Record) {
+        match &record.event {
+            Event::UserCreated { user } | Event::ProfileChanged { user, .. } => {
+                self.accounts.put(user.id, Arc::new(Account::new(user.clone())));
+            }
+            Event::UserDeleted { user } => {
+                self.accounts.forget(&user.id);
+                self.credentials.forget(&user.id);
+            }
+            Event::Posted { post, .. } => {
+                self.posts.put(record.id, Arc::new(post.clone()));
+                if post.is_bare_repost() {
+                    self.marks.forget(&post.author);
+                }
+            }
+            Event::PostDeleted { post, author, bare_repost, .. } => {
+                let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
+                self.posts.put(*post, Arc::new(gone));
+                if *bare_repost {
+                    self.marks.forget(author);
+                }
+            }
+            Event::Liked { user, .. } | Event::Unliked { user, .. } => self.marks.forget(user),
+            Event::Blocked { blocker, blocked, .. } | Event::Unblocked { blocker, blocked } => {
+                self.hidden.forget(blocker);
+                self.hidden.forget(blocked);
+            }
+            Event::Muted { muter, .. } | Event::Unmuted { muter, .. } => self.hidden.forget(muter),
+            Event::Followed { .. } | Event::Unfollowed(_) => {}
+        }
+    }
+
+    /// Brings a counter up to date.
+    pub fn counted(&self, key: &RowKey, counters: Counters) {
+        if let Some(id) = Id::from_bytes(&key.partition) {
+            self.counters.refresh(&(key.table, id), counters);
+        }
+    }
+}
+
+/// Engine errors stay what they are; anything else is corruption, to the feed.
+fn engine_error(error: Error) -> EngineError {
+    match error {
+        Error::Engine(error) => error,
+        other => EngineError::Corrupt(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl FeedSource for Store {
+    async fn author_entries(&self, author: Id, before: Id, limit: usize) -> Result<Vec<AuthorEntry>, EngineError> {
+        let rows = self.newest_bucketed(tables::AUTHOR_POSTS, author, before, limit).await?;
+        let entry = |row: &Row| rows::entry(Id::from_bytes(&row.clustering)?, &row.value);
+        Ok(rows.iter().filter_map(entry).collect())
+    }
+
+    async fn relations(&self, reader: Id) -> Result<Relations, EngineError> {
+        let followees = self.ids_of(tables::FOLLOWS, reader, limits::FOLLOWS_READ_MAX).await?;
+        let hidden = self.hidden(reader).await?;
+        Ok(Relations { followees, blocked_either_way: hidden.blocked.clone(), muted: hidden.muted.clone() })
+    }
+
+    async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>, EngineError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let post = match self.posts.get(id) {
+                Some(post) => Some(post),
+                None => self.post_or_gone(*id).await.map_err(engine_error)?,
+            };
+            let post = match post {
+                Some(post) if !post.deleted => Some(post),
+                _ => None,
+            };
+            let alive = match &post {
+                Some(post) => self.account(post.author).await.map_err(engine_error)?.is_some(),
+                None => false,
+            };
+            found.push(post.filter(|_| alive));
+        }
+        Ok(found)
+    }
+}

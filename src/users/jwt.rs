@@ -1,0 +1,261 @@
+//! Tokens of the operator's own backend: JWTs signed with HS256, RS256 or EdDSA.
+//!
+//! Pure: keys and the time come in as arguments (`jwt_keys.rs` reads them from files). The algorithm belongs to the key,
+//! never to the token, so that a token cannot choose `none`, nor pass a public key off as an HMAC secret.
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Most bytes of a token; longer ones are refused unread.
+pub const JWT_BYTES_MAX: usize = 8_192;
+/// Most keys at once, those of a JWKS and of the settings together; each may be tried against a token without `kid`.
+pub const KEYS_MAX: usize = 32;
+/// Most characters of `sub`.
+pub const SUBJECT_CHARS_MAX: usize = 200;
+/// How far clocks may differ, seconds.
+pub const LEEWAY_S: f64 = 60.0;
+/// Shortest HMAC secret, bytes. RFC 7518 asks for 32; shorter ones than this can be guessed.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// Shortest RSA modulus, bytes: 2,048 bits, as RFC 7518 asks.
+const RSA_MODULUS_BYTES_MIN: usize = 256;
+
+/// Stands in the first line of every private key in PEM.
+const PRIVATE_MARK: &[u8] = b"PRIVATE KEY";
+
+/// Who the operator's backend says is calling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    /// Names the user, 1 to [`SUBJECT_CHARS_MAX`] characters.
+    pub sub: String,
+    /// When it was issued, seconds since 1970; a token from before "log out everywhere" is not taken.
+    pub iat: Option<u64>,
+    /// When it ends, seconds since 1970.
+    pub exp: u64,
+    /// A name to show (`name`).
+    pub name: Option<String>,
+    /// A wish for a handle (`handle`, else `preferred_username`); not checked.
+    pub handle: Option<String>,
+}
+
+/// Why a token was not taken. For logs; clients read only that it was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// Not a JWT.
+    #[error("not a JWT")]
+    Malformed,
+    /// No key fits its `kid` and `alg`.
+    #[error("no key fits the token's kid and alg")]
+    UnknownKey,
+    /// The signature is not that of any key that fits.
+    #[error("the signature is wrong")]
+    Signature,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// Made by another issuer.
+    #[error("iss is not the configured issuer")]
+    Issuer,
+    /// Made for another audience.
+    #[error("aud does not name the configured audience")]
+    Audience,
+    /// A claim is missing or not of its type.
+    #[error("the claim {0} is missing or not of its type")]
+    Claim(&'static str),
+}
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not of a supported kind, or not parsable.
+    #[error("not a key for HS256, RS256 or EdDSA: {0}")]
+    Unusable(String),
+    /// Too short to be safe.
+    #[error("the key is too short: {0}")]
+    Weak(String),
+}
+
+/// One key; it verifies one algorithm only.
+#[derive(Debug, Clone)]
+pub struct Key {
+    kid: Option<String>,
+    algorithm: Algorithm,
+    decoding: DecodingKey,
+}
+
+impl Key {
+    /// An HS256 secret, at least [`SECRET_BYTES_MIN`] bytes.
+    pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
+        Self::checked(None, Algorithm::HS256, DecodingKey::from_secret(secret), secret.len())
+    }
+
+    /// An RSA (RS256) or Ed25519 (EdDSA) public key in PEM. A private key is refused: it must not leave its backend.
+    pub fn pem(pem: &[u8]) -> Result<Self, KeyError> {
+        if pem.windows(PRIVATE_MARK.len()).any(|window| window == PRIVATE_MARK) {
+            return Err(KeyError::Unusable("this is a private key; give the public one".to_owned()));
+        }
+        let unusable = |cause: jsonwebtoken::errors::Error| KeyError::Unusable(cause.to_string());
+        if let Ok(decoding) = DecodingKey::from_ed_pem(pem) {
+            return Self::checked(None, Algorithm::EdDSA, decoding, 0);
+        }
+        let decoding = DecodingKey::from_rsa_pem(pem).map_err(unusable)?;
+        // The DER is the modulus and a few bytes more.
+        let bytes = decoding.try_get_as_bytes().map_err(unusable)?.len();
+        Self::checked(None, Algorithm::RS256, decoding, bytes)
+    }
+
+    /// One key of a JWKS. `kty` and `crv` decide the algorithm; `use`, `key_ops` and `alg` must allow it.
+    pub fn jwk(jwk: &Jwk) -> Result<Self, KeyError> {
+        let algorithm = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => Algorithm::RS256,
+            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+            AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
+            _ => return Err(KeyError::Unusable("kty or crv is not supported".to_owned())),
+        };
+        let common = &jwk.common;
+        let signs = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+        let verifies = |operations: &Vec<KeyOperations>| operations.contains(&KeyOperations::Verify);
+        let same = common.key_algorithm.is_none_or(|named| named == KeyAlgorithm::from(algorithm));
+        if !signs || !same || !common.key_operations.as_ref().is_none_or(verifies) {
+            return Err(KeyError::Unusable(format!("use, key_ops or alg do not allow {algorithm:?}")));
+        }
+        let decoding = DecodingKey::from_jwk(jwk).map_err(|cause| KeyError::Unusable(cause.to_string()))?;
+        let bytes = match decoding.kind() {
+            jsonwebtoken::DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
+            jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
+        };
+        Self::checked(common.key_id.clone(), algorithm, decoding, bytes)
+    }
+
+    fn checked(
+        kid: Option<String>,
+        algorithm: Algorithm,
+        decoding: DecodingKey,
+        bytes: usize,
+    ) -> Result<Self, KeyError> {
+        let bytes_min = match algorithm {
+            Algorithm::HS256 => SECRET_BYTES_MIN,
+            Algorithm::RS256 => RSA_MODULUS_BYTES_MIN,
+            _ => 0,
+        };
+        if bytes < bytes_min {
+            return Err(KeyError::Weak(format!(
+                "{algorithm:?} needs at least {bytes_min} bytes, this one has {bytes}"
+            )));
+        }
+        // Verifies nothing, but builds the verifier: a broken key is found when it is loaded, not at the first request.
+        jsonwebtoken::crypto::verify("", b"", &decoding, algorithm)
+            .map_err(|cause| KeyError::Unusable(cause.to_string()))?;
+        Ok(Self { kid, algorithm, decoding })
+    }
+}
+
+/// The usable keys of a JWKS document, and how many others it holds; `Err` when it is no JWKS.
+pub fn parse_jwks(json: &str) -> Result<(Vec<Key>, usize), KeyError> {
+    #[derive(Deserialize)]
+    struct Document {
+        keys: Vec<Value>,
+    }
+    let document: Document = serde_json::from_str(json).map_err(|cause| KeyError::Unusable(cause.to_string()))?;
+    let total = document.keys.len();
+    let parsed = document.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+    let keys: Vec<Key> = parsed.filter_map(|jwk| Key::jwk(&jwk).ok()).take(KEYS_MAX).collect();
+    let skipped = total - keys.len();
+    Ok((keys, skipped))
+}
+
+/// Whose tokens are taken.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// `iss` must be this, if given.
+    pub issuer: Option<String>,
+    /// `aud` must hold this, if given.
+    pub audience: Option<String>,
+}
+
+/// Verifies `token` at `now_s` (seconds since 1970) with the keys that fit its `kid` and `alg`.
+///
+/// `exp` is required; `exp`, `nbf` and `iat` are checked with [`LEEWAY_S`]. A token that names a `kid` is verified by the
+/// keys of that name, or else by keys without a name (those of the settings); one that names none by all.
+pub fn verify(token: &str, keys: &[Key], expected: &Expected, now_s: f64) -> Result<Claims, JwtError> {
+    if token.len() > JWT_BYTES_MAX {
+        return Err(JwtError::Malformed);
+    }
+    let header = decode_header(token).map_err(|_| JwtError::Malformed)?;
+    // RFC 7515: extensions that one does not understand must not be ignored.
+    if header.crit.is_some() {
+        return Err(JwtError::Malformed);
+    }
+    let named = header.kid.is_some() && keys.iter().any(|key| key.kid == header.kid);
+    let of_name = |key: &&Key| match (&header.kid, named) {
+        (None, _) => true,
+        (Some(_), true) => key.kid == header.kid,
+        (Some(_), false) => key.kid.is_none(),
+    };
+    let fitting = keys.iter().filter(|key| key.algorithm == header.alg).filter(of_name).take(KEYS_MAX);
+    let mut refusal = JwtError::UnknownKey;
+    for key in fitting {
+        match decode::<Value>(token, &key.decoding, &signature_only(key.algorithm)) {
+            Ok(data) => return check(&data.claims, expected, now_s),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => refusal = JwtError::Signature,
+            Err(_) => return Err(JwtError::Malformed),
+        }
+    }
+    Err(refusal)
+}
+
+/// Claims are checked here, against a clock that tests can set.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation
+}
+
+fn check(claims: &Value, expected: &Expected, now_s: f64) -> Result<Claims, JwtError> {
+    let exp = date(claims, "exp")?.ok_or(JwtError::Claim("exp"))?;
+    let iat = date(claims, "iat")?;
+    let nbf = date(claims, "nbf")?;
+    if now_s >= exp + LEEWAY_S {
+        return Err(JwtError::Expired);
+    }
+    if iat.into_iter().chain(nbf).any(|from| from > now_s + LEEWAY_S) {
+        return Err(JwtError::NotYet);
+    }
+    if expected.issuer.as_deref().is_some_and(|issuer| claims["iss"] != issuer) {
+        return Err(JwtError::Issuer);
+    }
+    if let Some(audience) = &expected.audience {
+        let among = |aud: &Value| aud.as_array().is_some_and(|list| list.iter().any(|one| one == audience));
+        if claims["aud"] != *audience && !among(&claims["aud"]) {
+            return Err(JwtError::Audience);
+        }
+    }
+    let sub = text(claims, "sub").ok_or(JwtError::Claim("sub"))?;
+    if sub.is_empty() || sub.chars().count() > SUBJECT_CHARS_MAX || sub.chars().any(char::is_control) {
+        return Err(JwtError::Claim("sub"));
+    }
+    let handle = text(claims, "handle").or_else(|| text(claims, "preferred_username"));
+    Ok(Claims { sub, iat: iat.map(|at| at as u64), exp: exp as u64, name: text(claims, "name"), handle })
+}
+
+/// A NumericDate: seconds since 1970, maybe with a fraction.
+fn date(claims: &Value, name: &'static str) -> Result<Option<f64>, JwtError> {
+    match &claims[name] {
+        Value::Null => Ok(None),
+        value => value.as_f64().filter(|at| at.is_finite() && *at >= 0.0).map(Some).ok_or(JwtError::Claim(name)),
+    }
+}
+
+fn text(claims: &Value, name: &str) -> Option<String> {
+    claims[name].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+#[path = "jwt_tests.rs"]
+mod tests;

@@ -1,0 +1,8 @@
+//! People: handles, passwords, tokens of our own and of the operator's backend.
+
+pub mod handle;
+pub mod jwt;
+pub mod jwt_keys;
+pub mod password;
+pub mod token;
+pub mod service;

@@ -1,0 +1,200 @@
+//! Passwords: argon2id, as PHC strings that carry their own parameters.
+//!
+//! Log-in and registration call this. Hashing costs tens of milliseconds and megabytes by design, so it runs behind a
+//! [`Gate`], and an unknown account costs the same as a wrong password.
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
+
+use crate::error::{Error, Result};
+use crate::gate::Gate;
+
+/// Fewest characters in a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Most characters in a password; longer ones are refused before any hashing.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+/// Hashes that may run at once; each takes `memory_kib`.
+pub const HASHES_RUNNING_MAX: usize = 4;
+/// Callers that may wait for a hash; beyond that log-ins answer 503.
+pub const HASHES_WAITING_MAX: usize = 64;
+/// Bytes of salt.
+const SALT_BYTES: usize = 16;
+
+/// Cost of a hash. The defaults are the first choice of OWASP's Password Storage Cheat Sheet for argon2id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordCost {
+    /// Memory, KiB; at least 8 times `lanes`.
+    pub memory_kib: u32,
+    /// Passes over the memory, at least 1.
+    pub iterations: u32,
+    /// Lanes, at least 1; they run one after the other.
+    pub lanes: u32,
+}
+
+impl Default for PasswordCost {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, lanes: 1 }
+    }
+}
+
+/// Answer of [`Passwords::verify`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not this password, or no such account.
+    Wrong,
+    /// The password; `rehash` when it is stored with another cost than today's, and should be hashed anew.
+    Right {
+        /// Store a new hash.
+        rehash: bool,
+    },
+}
+
+/// Hashes and verifies. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    gate: Gate,
+    /// Verified against when there is no account; nobody knows its password.
+    dummy: Arc<str>,
+}
+
+/// Tells what is wrong with a new password, for a 422.
+pub fn check_new(password: &str) -> Result<(), &'static str> {
+    let chars = password.chars().count();
+    if chars < PASSWORD_CHARS_MIN {
+        return Err("must have at least 8 characters");
+    }
+    if chars > PASSWORD_CHARS_MAX {
+        return Err("must have at most 128 characters");
+    }
+    Ok(())
+}
+
+impl Passwords {
+    /// Hashes once to make the dummy, so it takes as long as a hash. [`Error::Internal`] when `cost` is out of range.
+    pub fn new(cost: PasswordCost) -> Result<Self> {
+        let params = Params::new(cost.memory_kib, cost.iterations, cost.lanes, None)
+            .map_err(|cause| Error::Internal(format!("argon2 settings: {cause}")))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut unknowable = [0_u8; 32];
+        fill(&mut unknowable)?;
+        let dummy = hash_now(&argon2, &unknowable)?.into();
+        Ok(Self { argon2, gate: Gate::new(HASHES_RUNNING_MAX, HASHES_WAITING_MAX, "too many log-ins at once"), dummy })
+    }
+
+    /// The PHC string to store for `password`, with a fresh salt. [`Error::Overloaded`] when too many wait.
+    pub async fn hash(&self, password: String) -> Result<String> {
+        let argon2 = self.argon2.clone();
+        self.gate.run(move || hash_now(&argon2, password.as_bytes())).await?
+    }
+
+    /// Whether `password` is that of `stored`, a PHC string of [`hash`](Self::hash), or `None` when there is no account
+    /// or it has no password: that is [`Verdict::Wrong`] at the same cost. [`Error::Overloaded`] when too many wait,
+    /// [`Error::Internal`] when `stored` does not parse.
+    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<Verdict> {
+        // Refused for its length alone: it is the same for every account, so it tells nothing.
+        if password.chars().count() > PASSWORD_CHARS_MAX {
+            return Ok(Verdict::Wrong);
+        }
+        let (argon2, dummy) = (self.argon2.clone(), Arc::clone(&self.dummy));
+        let verify = move || match stored {
+            Some(stored) => verify_now(&argon2, password.as_bytes(), &stored),
+            None => verify_now(&argon2, password.as_bytes(), &dummy).map(|_| Verdict::Wrong),
+        };
+        self.gate.run(verify).await?
+    }
+}
+
+fn hash_now(argon2: &Argon2<'_>, password: &[u8]) -> Result<String> {
+    let mut salt = [0_u8; SALT_BYTES];
+    fill(&mut salt)?;
+    let hash: PasswordHash = argon2.hash_password_with_salt(password, &salt).map_err(failed)?;
+    Ok(hash.to_string())
+}
+
+fn verify_now(argon2: &Argon2<'_>, password: &[u8], stored: &str) -> Result<Verdict> {
+    let hash = PasswordHash::new(stored).map_err(failed)?;
+    match argon2.verify_password(password, &hash) {
+        Ok(()) => Ok(Verdict::Right { rehash: needs_rehash(argon2.params(), &hash) }),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+        Err(cause) => Err(failed(cause)),
+    }
+}
+
+fn needs_rehash(today: &Params, stored: &PasswordHash) -> bool {
+    let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+    let same_kind = stored.algorithm == Algorithm::Argon2id.ident() && stored.version == Some(Version::V0x13.into());
+    !same_kind || Params::try_from(stored).map_or(true, |params| cost(&params) != cost(today))
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|cause| Error::Internal(format!("no randomness: {cause}")))
+}
+
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("password hash: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As cheap as argon2 allows, so that tests take microseconds.
+    const CHEAP: PasswordCost = PasswordCost { memory_kib: 8, iterations: 1, lanes: 1 };
+
+    #[tokio::test]
+    async fn the_right_password_passes_and_any_other_does_not() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let stored = passwords.hash("correct horse ⭐".into()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
+        let right = passwords.verify("correct horse ⭐".into(), Some(stored.clone())).await.unwrap();
+        assert_eq!(right, Verdict::Right { rehash: false });
+        for wrong in ["", "correct horse", "correct horse ⭐ ", &"x".repeat(4_000)] {
+            assert_eq!(passwords.verify(wrong.into(), Some(stored.clone())).await.unwrap(), Verdict::Wrong, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_password_is_stored_differently_each_time() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let (first, second) = (passwords.hash("password1".into()).await, passwords.hash("password1".into()).await);
+        assert_ne!(first.unwrap(), second.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_account_that_does_not_exist_is_a_wrong_password() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        assert_eq!(passwords.verify("password1".into(), None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_still_passes_and_asks_to_be_renewed() {
+        let stored = Passwords::new(CHEAP).unwrap().hash("password1".into()).await.unwrap();
+        let dearer = Passwords::new(PasswordCost { iterations: 2, ..CHEAP }).unwrap();
+        let verdict = dearer.verify("password1".into(), Some(stored)).await.unwrap();
+        assert_eq!(verdict, Verdict::Right { rehash: true });
+    }
+
+    #[tokio::test]
+    async fn a_stored_hash_that_does_not_parse_is_an_internal_error() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        for broken in ["", "plain", "$argon2id$v=19$m=8,t=1,p=1$"] {
+            let answer = passwords.verify("password1".into(), Some(broken.into())).await;
+            assert!(!matches!(answer, Ok(Verdict::Right { .. })), "{broken} verified");
+        }
+    }
+
+    #[test]
+    fn a_cost_that_argon2_does_not_take_is_refused() {
+        assert!(Passwords::new(PasswordCost { memory_kib: 1, ..CHEAP }).is_err());
+        assert!(Passwords::new(PasswordCost { iterations: 0, ..CHEAP }).is_err());
+    }
+
+    #[test]
+    fn a_new_password_has_8_to_128_characters() {
+        assert!(check_new("1234567").is_err() && check_new(&"ä".repeat(129)).is_err());
+        assert!(check_new("12345678").is_ok() && check_new(&"ä".repeat(128)).is_ok());
+    }
+}

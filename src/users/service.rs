@@ -1,0 +1,511 @@
+//! Accounts: registration, log-in and log-out, passwords, profiles, search, deletion, and people who come by JWT.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, KeyRange, Order, RowKey, Unique};
+use fanfare_protocol::{Code, FieldError, Id, NewPassword, NewSession, NewUser, Page, PatchUser, Session, Timestamp, User};
+
+use super::handle::{self, Handle};
+use super::jwt::Claims;
+use super::jwt_keys::JwtVerifier;
+use super::password::{self, Passwords, Verdict};
+use super::token::{self, TokenHash};
+use crate::coherent::Coherent;
+use crate::core::{Attachments, Core};
+use crate::cursor::Scope;
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::id::unix_ms_of;
+use crate::limits;
+use crate::projection;
+use crate::rows::{CredentialsRow, TokenRow, UserRow, from_json, to_json};
+use crate::store::Account;
+use crate::tables;
+
+/// A handle that was reserved this long ago, by a registration that never finished, may be taken over.
+const RESERVATION_MS: u64 = 60_000;
+/// Handles tried for a person who comes by JWT and whose wish is taken.
+const DERIVED_HANDLES_MAX: u32 = 16;
+
+/// Who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The person.
+    pub user: Id,
+    /// Member of the operators.
+    pub admin: bool,
+    /// The server's own token that was shown; `None` for a JWT.
+    pub token: Option<TokenHash>,
+}
+
+/// Settings of accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct UserSettings {
+    /// Life of a token.
+    pub token_days: u32,
+    /// Whether anybody may register.
+    pub registration: bool,
+}
+
+/// Accounts.
+#[derive(Clone)]
+pub struct Users {
+    core: Core,
+    settings: UserSettings,
+    passwords: Passwords,
+    jwt: Arc<JwtVerifier>,
+    media: Arc<dyn Attachments>,
+    tokens: Arc<Coherent<TokenHash, TokenRow>>,
+}
+
+impl Users {
+    /// The service.
+    #[must_use]
+    pub fn new(core: Core, settings: UserSettings, passwords: Passwords, jwt: JwtVerifier, media: Arc<dyn Attachments>) -> Self {
+        let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
+        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens }
+    }
+
+    /// Makes an account and logs in.
+    ///
+    /// # Errors
+    /// 403 when registration is closed, 409 for a taken handle, 422 for what is malformed.
+    pub async fn register(&self, new: NewUser) -> Result<Session> {
+        if !self.settings.registration {
+            return Err(Error::refused(Code::Forbidden, "registration is closed on this server"));
+        }
+        let mut errors = Vec::new();
+        let handle = Handle::parse_new(&new.handle).map_err(|error| wrong(&mut errors, "handle", &error.to_string())).ok();
+        if let Err(message) = password::check_new(&new.password) {
+            wrong(&mut errors, "password", message);
+        }
+        let display_name = clean_name(new.display_name, &mut errors);
+        let (Some(handle), true) = (handle, errors.is_empty()) else { return Err(Error::fields(errors)) };
+        let password = self.passwords.hash(new.password).await?;
+        let account = self.create(&handle, display_name, Some(password), self.core.clock.now_ms()).await?;
+        self.session(&account).await
+    }
+
+    /// Makes an account at a given moment (milliseconds). Without a password it is entered by JWT only.
+    ///
+    /// # Errors
+    /// 409 for a taken handle.
+    pub async fn create(
+        &self,
+        handle: &Handle,
+        display_name: Option<String>,
+        password: Option<String>,
+        at_ms: u64,
+    ) -> Result<Arc<Account>> {
+        let id = self.core.sequencer.mint_at(at_ms);
+        self.reserve(handle, id).await?;
+        if password.is_some() {
+            let row = CredentialsRow { password, ..CredentialsRow::default() };
+            self.write_credentials(id, &row).await?;
+        }
+        let user = UserRow {
+            id,
+            handle: handle.as_str().to_owned(),
+            display_name,
+            bio: String::new(),
+            avatar: None,
+            deleted: false,
+        };
+        self.core.sequencer.commit(Event::UserCreated { user }).await?;
+        self.core.account(id).await
+    }
+
+    /// Reserves a handle for the account `id`; one that was reserved and never used is taken over after a minute.
+    async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
+        let key = RowKey::single(tables::HANDLES, handle.key().into_bytes());
+        let tables = &self.core.store.engines.tables;
+        for _ in 0..2 {
+            match tables.insert_unique(key.clone(), tables::partition(id), id.0).await? {
+                Unique::Mine => return Ok(()),
+                Unique::Taken(holder) => {
+                    let Some(holder) = Id::from_bytes(&holder) else { break };
+                    let unused = self.core.store.account_or_gone(holder).await?.is_none();
+                    let old = unix_ms_of(id).saturating_sub(unix_ms_of(holder)) > RESERVATION_MS;
+                    if !(unused && old) {
+                        break;
+                    }
+                    tables.release_unique(&key, holder.0).await?;
+                }
+            }
+        }
+        Err(Error::refused(Code::Conflict, format!("handle: @{} is taken", handle.as_str())))
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// 401 when handle and password do not belong together; which of them is wrong is not said.
+    pub async fn log_in(&self, new: NewSession) -> Result<Session> {
+        let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
+        let account = self.core.store.by_handle(handle).await?;
+        let stored = match &account {
+            Some(account) => self.core.store.credentials(account.row.id).await?.password.clone(),
+            None => None,
+        };
+        let verdict = self.passwords.verify(new.password.clone(), stored).await?;
+        match (account, verdict) {
+            (Some(account), Verdict::Right { rehash: false }) => self.session(&account).await,
+            (Some(account), Verdict::Right { rehash: true }) => {
+                let password = Some(self.passwords.hash(new.password).await?);
+                self.change_credentials(account.row.id, |row| row.password = password).await?;
+                self.session(&account).await
+            }
+            _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
+        }
+    }
+
+    async fn session(&self, account: &Account) -> Result<Session> {
+        let token = self.issue(account.row.id).await?;
+        Ok(Session { user: self.render(account, None).await?, token })
+    }
+
+    /// A new token of `user`; also for the demo and for tools that made the account themselves.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn issue(&self, user: Id) -> Result<String> {
+        let new = token::generate()?;
+        self.write_token(new.hash, user).await?;
+        Ok(new.token)
+    }
+
+    async fn write_token(&self, hash: TokenHash, user: Id) -> Result<()> {
+        let now_ms = self.core.clock.now_ms();
+        let issued = self.core.sequencer.mint();
+        let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
+        let row = TokenRow { user, issued, expires_ms };
+        let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
+        let mut batch = Batch::default();
+        batch.put(tables::expiry_row((expires_ms / 3_600_000) as u32 + 2, &key), Bytes::new());
+        batch.put_versioned(key, to_json(&row)?, issued.0);
+        self.core.store.engines.tables.write(batch).await?;
+        self.tokens.put(hash, row);
+        Ok(())
+    }
+
+    /// Who shows this bearer token.
+    ///
+    /// # Errors
+    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
+        let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
+        if let Some(hash) = token::hash_of(bearer) {
+            let row = self.token(hash).await?.ok_or_else(refused)?;
+            let credentials = self.core.store.credentials(row.user).await?;
+            let ended = row.expires_ms <= self.core.clock.now_ms() || row.issued < credentials.tokens_from;
+            if ended || self.core.store.account(row.user).await?.is_none() {
+                return Err(refused());
+            }
+            return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash) });
+        }
+        if !self.jwt.enabled() {
+            return Err(refused());
+        }
+        let now_s = self.core.clock.now_ms() as f64 / 1_000.0;
+        let claims = self.jwt.verify(bearer, now_s).map_err(|error| Error::refused(Code::Unauthenticated, error.to_string()))?;
+        let user = self.of_subject(&claims).await?;
+        let credentials = self.core.store.credentials(user).await?;
+        // A whole second of `iat` counts as before the log-out: better one needless 401 than a token that lives on.
+        let issued_ms = claims.iat.map_or(0, |iat| iat * 1_000);
+        if credentials.tokens_from > Id(0) && issued_ms <= unix_ms_of(credentials.tokens_from) {
+            return Err(refused());
+        }
+        Ok(Identity { user, admin: credentials.admin, token: None })
+    }
+
+    async fn token(&self, hash: TokenHash) -> Result<Option<TokenRow>> {
+        if let Some(row) = self.tokens.get(&hash) {
+            return Ok(Some(row));
+        }
+        let epoch = self.tokens.epoch(&hash);
+        let Some(bytes) = self.core.store.get(&RowKey::single(tables::TOKENS, hash.0.to_vec())).await? else {
+            return Ok(None);
+        };
+        let row: TokenRow = from_json(&bytes)?;
+        self.tokens.keep(epoch, hash, row.clone());
+        Ok(Some(row))
+    }
+
+    /// The person a JWT names, made at first sight. A person without a password whose handle is the subject (from an
+    /// import) is the one meant; a handle that somebody registered with a password is not given away.
+    async fn of_subject(&self, claims: &Claims) -> Result<Id> {
+        let key = RowKey::single(tables::SUBJECTS, subject_key(&claims.sub));
+        let refused = || Error::refused(Code::Unauthenticated, "the account of this subject was deleted");
+        if let Some(user) = self.core.store.get_id(&key).await? {
+            return self.core.store.account(user).await?.map(|account| account.row.id).ok_or_else(refused);
+        }
+        let hash = subject_key(&claims.sub);
+        let lock = Id::from_bytes(&hash).unwrap_or_default();
+        let _held = self.core.locks.hold(&[("subject", lock.0, 0)]).await;
+        if let Some(user) = self.core.store.get_id(&key).await? {
+            return Ok(user);
+        }
+        let user = match self.core.store.by_handle(&claims.sub).await? {
+            Some(account) if self.core.store.credentials(account.row.id).await?.password.is_none() => account.row.id,
+            _ => self.create_for(claims).await?,
+        };
+        match self.core.store.engines.tables.insert_unique(key, tables::partition(user), user.0).await? {
+            Unique::Mine => Ok(user),
+            Unique::Taken(other) => Id::from_bytes(&other).ok_or_else(refused),
+        }
+    }
+
+    async fn create_for(&self, claims: &Claims) -> Result<Id> {
+        let wish = claims.handle.as_deref().unwrap_or(&claims.sub);
+        let display_name = claims.name.clone().map(|name| name.chars().take(limits::DISPLAY_NAME_CHARS_MAX).collect());
+        for attempt in 0..DERIVED_HANDLES_MAX {
+            let handle = handle::derive(wish, &claims.sub, attempt);
+            match self.create(&handle, display_name.clone(), None, self.core.clock.now_ms()).await {
+                Ok(account) => return Ok(account.row.id),
+                Err(Error::Refused(problem)) if problem.code == Code::Conflict => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::refused(Code::Conflict, "no free handle was found for the subject of the token"))
+    }
+
+    /// Ends one session.
+    ///
+    /// # Errors
+    /// 409 for a JWT, which ends by itself or with all sessions.
+    pub async fn log_out(&self, who: &Identity) -> Result<()> {
+        let Some(hash) = who.token else {
+            return Err(Error::refused(Code::Conflict, "a JWT ends when it expires; DELETE /v1/sessions ends all of them"));
+        };
+        let mut batch = Batch::default();
+        let version = self.core.sequencer.mint().0;
+        batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
+        self.core.store.engines.tables.write(batch).await?;
+        self.tokens.forget(&hash);
+        Ok(())
+    }
+
+    /// Ends every session of the person, JWTs that are out included.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
+        let from = self.core.sequencer.mint();
+        self.change_credentials(user, |row| row.tokens_from = from).await
+    }
+
+    /// Changes the password and ends every session but the caller's.
+    ///
+    /// # Errors
+    /// 403 for a wrong current password, 422 for a new one that is too short or too long.
+    pub async fn change_password(&self, who: &Identity, new: NewPassword) -> Result<()> {
+        if let Err(message) = password::check_new(&new.new_password) {
+            return Err(Error::field("new_password", message));
+        }
+        let stored = self.core.store.credentials(who.user).await?.password.clone();
+        if stored.is_some() && self.passwords.verify(new.current_password, stored).await? == Verdict::Wrong {
+            return Err(Error::refused(Code::Forbidden, "current_password is not the password of this account"));
+        }
+        let password = Some(self.passwords.hash(new.new_password).await?);
+        let from = self.core.sequencer.mint();
+        self.change_credentials(who.user, |row| {
+            row.password = password;
+            row.tokens_from = from;
+        })
+        .await?;
+        match who.token {
+            Some(hash) => self.write_token(hash, who.user).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the person an operator, or a plain user again.
+    ///
+    /// # Errors
+    /// 404 when there is no such account.
+    pub async fn set_admin(&self, user: Id, admin: bool) -> Result<()> {
+        self.core.account(user).await?;
+        self.change_credentials(user, |row| row.admin = admin).await
+    }
+
+    async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
+        change(&mut row);
+        self.write_credentials(user, &row).await
+    }
+
+    async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
+        let mut batch = Batch::default();
+        let version = self.core.sequencer.mint().0;
+        batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
+        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.credentials_changed(user);
+        Ok(())
+    }
+
+    /// Deletes the account: it is gone at once, and what it left behind is removed in the background.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn delete(&self, user: Id) -> Result<()> {
+        let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
+        let account = self.core.account(user).await?;
+        self.core.sequencer.commit(Event::UserDeleted { user: account.row.clone() }).await?;
+        let key = RowKey::single(tables::HANDLES, account.row.handle.to_lowercase().into_bytes());
+        Ok(self.core.store.engines.tables.release_unique(&key, user.0).await?)
+    }
+
+    /// Changes the caller's profile.
+    ///
+    /// # Errors
+    /// 422 for what is too long, or for an avatar that is no image of the caller.
+    pub async fn patch(&self, user: Id, patch: PatchUser) -> Result<User> {
+        let mut errors = Vec::new();
+        let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
+        let account = self.core.account(user).await?;
+        let mut row = account.row.clone();
+        if let Some(name) = patch.display_name {
+            row.display_name = clean_name(name, &mut errors);
+        }
+        if let Some(bio) = patch.bio {
+            row.bio = bio.unwrap_or_default().trim().to_owned();
+            if row.bio.chars().count() > limits::BIO_CHARS_MAX {
+                wrong(&mut errors, "bio", &format!("at most {} characters", limits::BIO_CHARS_MAX));
+            }
+        }
+        match patch.avatar_media_id {
+            Some(Some(media)) => match self.media.owned(media, user).await? {
+                Some(media) if media.kind == fanfare_protocol::MediaKind::Image => row.avatar = Some(media),
+                _ => wrong(&mut errors, "avatar_media_id", "not an image that you uploaded"),
+            },
+            Some(None) => row.avatar = None,
+            None => {}
+        }
+        if !errors.is_empty() {
+            return Err(Error::fields(errors));
+        }
+        if row != account.row {
+            let old_display_name = account.row.display_name.clone();
+            self.core.sequencer.commit(Event::ProfileChanged { user: row, old_display_name }).await?;
+        }
+        self.render(&*self.core.account(user).await?, None).await
+    }
+
+    /// The profile that `viewer` sees of `user`.
+    ///
+    /// # Errors
+    /// 404 when there is none, or it blocks the viewer.
+    pub async fn profile(&self, viewer: Option<Id>, user: Id) -> Result<User> {
+        let account = self.core.account_for(viewer, user).await?;
+        self.render(&account, viewer).await
+    }
+
+    /// The id that a path names: a number, or `@handle`.
+    ///
+    /// # Errors
+    /// 404 when there is no such person.
+    pub async fn resolve(&self, name: &str) -> Result<Id> {
+        let account = match name.strip_prefix('@') {
+            Some(handle) => self.core.store.by_handle(handle).await?,
+            None => match name.parse::<Id>() {
+                Ok(id) => self.core.store.account(id).await?,
+                Err(_) => None,
+            },
+        };
+        account.map(|account| account.row.id).ok_or_else(|| Error::not_found("user"))
+    }
+
+    /// The wire form of a profile.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render(&self, account: &Account, viewer: Option<Id>) -> Result<User> {
+        let id = account.row.id;
+        let [followers_count, following_count, posts_count] =
+            self.core.store.counters(tables::USER_COUNTERS, id).await?.values;
+        let relationship = match viewer {
+            Some(viewer) if viewer != id => Some(crate::follows::relationship(&self.core, viewer, id).await?),
+            _ => None,
+        };
+        Ok(User {
+            id,
+            handle: account.author.handle.clone(),
+            display_name: account.author.display_name.clone(),
+            bio: account.row.bio.clone(),
+            avatar_url: account.row.avatar.as_ref().map(|media| media.url.clone()),
+            followers_count,
+            following_count,
+            posts_count,
+            created_at: Timestamp(unix_ms_of(id)),
+            relationship,
+        })
+    }
+
+    /// People whose handle, name, or a word of it begins with `query`, by name.
+    ///
+    /// # Errors
+    /// 422 for an empty or too long query, 400 for a cursor of another search.
+    pub async fn search(&self, viewer: Id, query: &str, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
+        let query = query.trim().trim_start_matches('@').to_lowercase();
+        if query.is_empty() || query.chars().count() > limits::SEARCH_CHARS_MAX {
+            let message = format!("1 to {} characters of a handle or a name", limits::SEARCH_CHARS_MAX);
+            return Err(Error::field("query.q", message));
+        }
+        let list = format!("search/{query}");
+        let scope = Scope { list: &list, caller: viewer, subject: Id(0) };
+        let mut from = match cursor {
+            Some(cursor) => Bytes::from(self.core.cursors.open(scope, cursor)?),
+            None => Bytes::copy_from_slice(query.as_bytes()),
+        };
+        let hidden = self.core.store.hidden(viewer).await?;
+        let to = KeyRange::prefix(query.as_bytes()).to;
+        let partition = tables::name_partition(&query);
+        let mut items = Vec::new();
+        loop {
+            let range = KeyRange { from: Some(from.clone()), to: to.clone() };
+            let step = limit + 1 + items.len();
+            let rows = self.core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
+            for row in &rows {
+                let at = row.clustering.len().saturating_sub(8);
+                let Some(id) = row.clustering.get(at..).and_then(Id::from_bytes) else { continue };
+                if items.len() == limit {
+                    return Ok(Page { items, next_cursor: Some(self.core.cursors.seal(scope, &row.clustering)) });
+                }
+                let account = self.core.store.account(id).await?;
+                let name = row.clustering.get(..at.saturating_sub(1)).unwrap_or_default();
+                let Some(account) = account.filter(|_| !hidden.blocks(id)) else { continue };
+                // A person is found by several names; the lowest that fits is the one that is shown.
+                let names = projection::names_of(&account.row.handle, account.row.display_name.as_deref());
+                if names.iter().find(|name| name.starts_with(&query)).is_some_and(|lowest| lowest.as_bytes() == name) {
+                    items.push(self.render(&account, Some(viewer)).await?);
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == step => from = [last.clustering.as_ref(), &[0]].concat().into(),
+                _ => return Ok(Page { items, next_cursor: None }),
+            }
+        }
+    }
+}
+
+fn wrong(errors: &mut Vec<FieldError>, field: &str, message: &str) {
+    errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+}
+
+/// A display name without surrounding space; an empty one is none.
+fn clean_name(name: Option<String>, errors: &mut Vec<FieldError>) -> Option<String> {
+    let name = name?.trim().to_owned();
+    if name.chars().count() > limits::DISPLAY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        let message = format!("at most {} characters, none of them control characters", limits::DISPLAY_NAME_CHARS_MAX);
+        wrong(errors, "display_name", &message);
+    }
+    (!name.is_empty()).then_some(name)
+}
+
+/// Subjects are kept by a hash: they may be longer than a key.
+fn subject_key(subject: &str) -> Vec<u8> {
+    use sha2::Digest;
+    sha2::Sha256::digest(subject.as_bytes()).to_vec()
+}
