@@ -156,6 +156,11 @@ async fn read(mut body: Body, bytes_max: u64) -> Result<Bytes, Error> {
 }
 
 fn parse<T: DeserializeOwned + Check>(bytes: &[u8], checks: &Checks) -> Result<T, Error> {
+    // serde also reads structs from arrays, field by field in the order of the source; that is nobody's contract.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| refusal(".", &error))?;
+        return Err(Error::field("body", "must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -199,7 +204,11 @@ pub(super) fn field_error(path: &str, root: &str, message: &str) -> FieldError {
     } else if let Some((name, _)) = named("duplicate field `") {
         (inside(name), "is given twice".to_owned())
     } else {
-        (if matches!(path, "." | "") { root.to_owned() } else { path.to_owned() }, message.to_owned())
+        // The names of Rust types mean nothing to clients.
+        let message = message
+            .split_once("expected struct ")
+            .map_or_else(|| message.to_owned(), |(before, _)| format!("{before}expected an object"));
+        (if matches!(path, "." | "") { root.to_owned() } else { path.to_owned() }, message)
     };
     let cut = |text: String| text.chars().take(FIELD_MESSAGE_CHARS_MAX).collect::<String>();
     FieldError { field: cut(field), message: cut(message) }

@@ -89,7 +89,7 @@ impl Code {
 /// One field of the request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// Path of the field, such as `text` or `media_ids[2]`; `query.limit` for query parameters.
+    /// Path of the field, such as `text` or `media_ids[2]`; for query parameters their name, such as `limit`.
     pub field: String,
     /// What is wrong with it and what would be right.
     pub message: String,

@@ -1,0 +1,167 @@
+//! Bodies, queries and paths: what is taken, and what each refusal names.
+
+use super::*;
+
+#[tokio::test]
+async fn a_good_body_reaches_the_handler() {
+    let answer = app().post("/notes", r#"{"text": "hello", "media_ids": ["5"], "place": {"name": "x"}}"#).await;
+    assert_eq!((answer.status, &*answer.body), (200, "hello [#5] Some(\"x\")"));
+}
+
+#[tokio::test]
+async fn a_bad_body_is_refused_by_code_and_field() {
+    use Code::{BadRequest, ValidationFailed};
+    let app = app();
+    for (body, code, field) in [
+        ("", BadRequest, ""),
+        ("{", BadRequest, ""),
+        ("nonsense", BadRequest, ""),
+        ("{\"text\": \"a\"} x", BadRequest, ""),
+        ("{\"text\": \"a\",}", BadRequest, ""),
+        ("{\"text\": \"\u{1}\"}", BadRequest, ""),
+        ("[", BadRequest, ""),
+        ("[\"a\"]", ValidationFailed, "body"),
+        ("[1]", ValidationFailed, "body"),
+        ("7", ValidationFailed, "body"),
+        ("null", ValidationFailed, "body"),
+        ("{}", ValidationFailed, "text"),
+        ("{\"text\": 7}", ValidationFailed, "text"),
+        ("{\"text\": null}", ValidationFailed, "text"),
+        ("{\"text\": \"a\", \"colour\": \"red\"}", ValidationFailed, "colour"),
+        ("{\"colour\": \"red\", \"text\": \"a\"}", ValidationFailed, "colour"),
+        ("{\"text\": \"a\", \"text\": \"b\"}", ValidationFailed, "text"),
+        ("{\"text\": \"a\", \"media_ids\": [\"1\", 2]}", ValidationFailed, "media_ids[1]"),
+        ("{\"text\": \"a\", \"media_ids\": [\"1\", \"2\", \"x\"]}", ValidationFailed, "media_ids[2]"),
+        ("{\"text\": \"a\", \"place\": {}}", ValidationFailed, "place.name"),
+        ("{\"text\": \"a\", \"place\": {\"name\": \"n\", \"size\": 1}}", ValidationFailed, "place.size"),
+        ("{\"text\": \"more than ten\"}", ValidationFailed, "text"),
+    ] {
+        let answer = app.post("/notes", body).await;
+        assert_eq!(answer.refusal(), (code, field.to_owned()), "{body}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused_with_its_line_and_column() {
+    let answer = app().post("/notes", "{\n  \"text\": oops\n}").await;
+    let detail = answer.problem().detail;
+    assert!(detail.contains("line 2, column 11"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_message_does_not_quote_the_input_without_bound() {
+    let body = format!("{{\"text\": \"a\", \"media_ids\": \"{}\"}}", "x".repeat(100_000));
+    let answer = app().post("/notes", body).await;
+    assert_eq!(answer.refusal(), (Code::ValidationFailed, "media_ids".to_owned()));
+    assert!(answer.body.len() < 2_000, "{} bytes", answer.body.len());
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_utf_8_are_not_json() {
+    let answer = app().post("/notes", b"{\"text\": \"\xff\xfe\"}".to_vec()).await;
+    assert_eq!(answer.problem().code, Code::BadRequest);
+}
+
+#[tokio::test]
+async fn only_json_content_types_are_taken() {
+    let app = app();
+    for (content_type, status) in [
+        ("application/json", 200),
+        ("APPLICATION/JSON;charset=utf-8", 200),
+        ("application/merge-patch+json", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/jsonp", 415),
+    ] {
+        let request = Request::post("/notes").header("content-type", content_type);
+        let answer = app.send(request.body(Body::from("{\"text\": \"a\"}")).unwrap()).await;
+        assert_eq!(answer.status, status, "{content_type}");
+    }
+    let untyped = app.send(Request::post("/notes").body(Body::from("{}")).unwrap()).await;
+    assert_eq!(untyped.problem().code, Code::UnsupportedMediaType);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_whether_its_length_is_told_or_not() {
+    let app = app_with(|settings| settings.http.body_bytes_max = 1024);
+    let long = format!("{{\"text\": \"{}\"}}", "x".repeat(2000));
+    let told = app.post("/notes", long.clone()).await;
+    let pieces = long.as_bytes().chunks(100).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>();
+    let untold = app.post("/notes", Body::from_stream(futures_util::stream::iter(pieces))).await;
+    for answer in [told, untold] {
+        assert_eq!(answer.problem().code, Code::PayloadTooLarge);
+        assert!(answer.problem().detail.contains("1024 bytes"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_many_pieces_is_put_together() {
+    let pieces = ["{\"te", "xt\": \"", "hel", "lo\"}"].map(|piece| Ok::<_, std::io::Error>(piece.as_bytes()));
+    let answer = app().post("/notes", Body::from_stream(futures_util::stream::iter(pieces))).await;
+    assert_eq!((answer.status, &*answer.body), (200, "hello [] None"));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_400() {
+    let pieces = [Ok("{\"te"), Err(std::io::Error::other("gone"))];
+    let answer = app().post("/notes", Body::from_stream(futures_util::stream::iter(pieces))).await;
+    assert_eq!(answer.problem().code, Code::BadRequest);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_bound_to_caller_route_and_body() {
+    let app = app();
+    let send = async |key: Option<&str>, body: &'static str| {
+        let mut request = Request::post("/keyed").header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        app.send(request.body(Body::from(body)).unwrap()).await
+    };
+    assert_eq!(send(None, "{\"text\": \"a\"}").await.body, "a null");
+    let keyed = send(Some("k-1"), "{\"text\":\"a\"}").await.body;
+    assert!(keyed.contains(r#""caller":"7","route":"POST /keyed","key":"k-1""#), "{keyed}");
+    // printf '{"text":"a"}' | sha256sum
+    assert!(keyed.contains("6193c97585a0f731ce7b500bb69d2476816afb14c8d95ac8e6e865f680e9e438"), "{keyed}");
+    assert_eq!(send(Some(&"k".repeat(256)), "{\"text\":\"a\"}").await.refusal().1, "Idempotency-Key");
+    assert_eq!(send(Some(""), "{\"text\":\"a\"}").await.refusal().1, "Idempotency-Key");
+}
+
+#[tokio::test]
+async fn paging_has_defaults_and_bounds() {
+    let app = app();
+    for (query, body) in [
+        ("", "20 None"),
+        ("?limit=1", "1 None"),
+        ("?limit=100&cursor=abc", "100 Some(\"abc\")"),
+        ("?utm_source=elsewhere", "20 None"),
+    ] {
+        assert_eq!(app.get(&format!("/items{query}"), &[]).await.body, body, "{query}");
+    }
+    for query in [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=%2B5",
+        "limit=ten",
+        "limit=",
+        "limit=1e1",
+        "limit=99999999999",
+        "limit=1&limit=2",
+    ] {
+        let answer = app.get(&format!("/items?{query}"), &[]).await;
+        assert_eq!(answer.refusal(), (Code::ValidationFailed, "limit".to_owned()), "{query}");
+    }
+    for query in ["cursor=".to_owned(), format!("cursor={}", "x".repeat(600))] {
+        assert_eq!(app.get(&format!("/items?{query}"), &[]).await.problem().code, Code::BadRequest, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_holds_no_id_is_404() {
+    let app = app();
+    assert_eq!(app.get("/items/42", &[]).await.body, "\"42\"");
+    for path in ["/items/x", "/items/-1", "/items/99999999999999999999", "/items/%ff", "/items/4%202"] {
+        assert_eq!(app.get(path, &[]).await.problem().code, Code::NotFound, "{path}");
+    }
+}

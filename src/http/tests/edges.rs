@@ -1,0 +1,214 @@
+//! Who asks, and what the layer does to every request and answer.
+
+use super::*;
+
+#[tokio::test]
+async fn a_token_names_the_caller_whatever_the_case_of_the_scheme() {
+    let app = app();
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let answer = app.get("/me", &[("authorization", &format!("{scheme} person"))]).await;
+        assert_eq!((answer.status, &*answer.body), (200, "\"7\""));
+    }
+}
+
+#[tokio::test]
+async fn a_missing_malformed_or_unknown_token_is_401() {
+    let app = app();
+    let long = format!("Bearer {}", "x".repeat(10_000));
+    let person_in_basic = "Basic cGVyc29uOg==";
+    for header in [
+        None,
+        Some(""),
+        Some("person"),
+        Some("Bearer"),
+        Some("Bearer "),
+        Some("Bearer a b"),
+        Some(person_in_basic),
+        Some("Bearer x"),
+        Some(&long),
+    ] {
+        let headers: Vec<(&str, &str)> = header.iter().map(|value| ("authorization", *value)).collect();
+        for path in ["/me", "/operators"] {
+            assert_eq!(app.get(path, &headers).await.problem().code, Code::Unauthenticated, "{path} {header:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_reads_may_be_nobody_unless_public_reads_are_off() {
+    let open = app();
+    assert_eq!(open.get("/maybe", &[]).await.body, "null");
+    assert_eq!(open.get("/maybe", &[("authorization", "Bearer person")]).await.body, "\"7\"");
+    assert_eq!(open.get("/maybe", &[("authorization", "Bearer x")]).await.status, 401);
+    let closed = app_with(|settings| settings.api.public_reads = false);
+    assert_eq!(closed.get("/maybe", &[]).await.problem().code, Code::Unauthenticated);
+    assert_eq!(closed.get("/maybe", &[("authorization", "Bearer person")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn operators_come_in_by_the_admin_token_or_by_their_role() {
+    let app = app();
+    for (token, status) in [(&*app.admin_token, 200), ("operator", 200), ("person", 403), ("x", 401)] {
+        assert_eq!(
+            app.get("/operators", &[("authorization", &format!("Bearer {token}"))]).await.status,
+            status,
+            "{token}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_or_the_admin_token() {
+    let app = app();
+    app.get("/items/1", &[]).await;
+    let admin = format!("Bearer {}", app.admin_token);
+    let local = app.get("/metrics", &[]).await;
+    assert_eq!(local.status, 200);
+    let counted = "fanfare_http_requests_total{route=\"/items/{id}\",method=\"GET\",status=\"200\"}";
+    assert!(local.body.contains(counted), "{}", local.body);
+    assert!(local.body.contains("fanfare_http_request_seconds_bucket{route=\"/items/{id}\""), "{}", local.body);
+    for (peer, headers, status) in [
+        ("127.0.0.1:1", vec![("x-forwarded-for", "192.0.2.1")], 401),
+        ("[::1]:1", vec![], 200),
+        ("[::ffff:127.0.0.1]:1", vec![], 200),
+        ("192.0.2.1:1", vec![], 401),
+        ("192.0.2.1:1", vec![("authorization", "Bearer x")], 401),
+        ("192.0.2.1:1", vec![("authorization", "Bearer person")], 403),
+        ("192.0.2.1:1", vec![("authorization", &*admin)], 200),
+    ] {
+        assert_eq!(app.get_from(peer, "/metrics", &headers).await.status, status, "{peer} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_is_named_by_trusted_proxies_only() {
+    let app = app_with(|settings| settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]);
+    let forwarded = [("x-forwarded-for", "203.0.113.66, 198.51.100.1")];
+    assert_eq!(app.get_from("10.0.0.1:1", "/address", &forwarded).await.body, "198.51.100.1");
+    assert_eq!(app.get_from("192.0.2.1:1", "/address", &forwarded).await.body, "192.0.2.1");
+}
+
+#[tokio::test]
+async fn every_answer_carries_a_request_id_the_clients_own_when_it_is_sane() {
+    let app = app();
+    for path in
+        ["/healthz", "/items/1", "/items/x", "/nothing", "/panic", "/fails", "/docs/", "/openapi.json", "/limited"]
+    {
+        assert_eq!(app.get(path, &[("x-request-id", "abc-1.2_3")]).await.header("x-request-id"), "abc-1.2_3", "{path}");
+        let (one, two) = (app.get(path, &[]).await, app.get(path, &[]).await);
+        assert_eq!(one.header("x-request-id").len(), 16);
+        assert_ne!(one.header("x-request-id"), two.header("x-request-id"));
+    }
+    for insane in ["", "a b", "<script>", &"x".repeat(65)] {
+        assert_eq!(app.get("/healthz", &[("x-request-id", insane)]).await.header("x-request-id").len(), 16, "{insane}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let app = app();
+    assert_eq!(app.get("/nothing", &[]).await.problem().code, Code::NotFound);
+    assert_eq!(app.get("/docs/nothing.js", &[]).await.problem().code, Code::NotFound);
+    let wrong = app.send(Request::delete("/items").body(Body::empty()).unwrap()).await;
+    assert_eq!(wrong.problem().code, Code::MethodNotAllowed);
+    assert_eq!(wrong.header("allow"), "GET,HEAD");
+    let made_up = app.send(Request::builder().method("BREW").uri("/items").body(Body::empty()).unwrap()).await;
+    assert_eq!(made_up.problem().code, Code::MethodNotAllowed);
+}
+
+#[tokio::test]
+async fn causes_stay_inside() {
+    let app = app();
+    for path in ["/panic", "/fails"] {
+        let answer = app.get(path, &[]).await;
+        assert_eq!(answer.problem().code, Code::Internal);
+        assert!(!answer.body.contains("secret"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn answers_carry_security_headers_and_retry_times() {
+    let app = app();
+    let answer = app.get("/items", &[]).await;
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert!(answer.header("content-security-policy").contains("default-src 'none'"));
+    assert_eq!(app.get("/limited", &[]).await.header("retry-after"), "9");
+}
+
+#[tokio::test]
+async fn readiness_rises_after_the_start_and_falls_for_good_when_draining() {
+    let app = app();
+    assert_eq!(app.get("/readyz", &[]).await.problem().code, Code::Overloaded);
+    app.http.readiness.advance(Phase::Ready);
+    assert_eq!(app.get("/readyz", &[]).await.status, 200);
+    app.http.readiness.advance(Phase::Draining);
+    app.http.readiness.advance(Phase::Ready);
+    assert_eq!(app.get("/readyz", &[]).await.status, 503);
+    assert_eq!(app.get("/healthz", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_given_up() {
+    let answer = app_with(|settings| settings.http.request_timeout_s = 1).get("/forever", &[]).await;
+    assert_eq!(answer.problem().code, Code::Overloaded);
+}
+
+#[tokio::test]
+async fn beyond_the_bound_requests_are_refused_and_health_still_answers() {
+    let app = app_with(|settings| settings.http.requests_in_flight_max = 1);
+    let (router, request) = (app.router.clone(), Request::post("/gate").body(Body::empty()).unwrap());
+    let first = tokio::spawn(router.oneshot(request));
+    app.arrived.acquire().await.unwrap().forget();
+    assert_eq!(app.get("/items", &[]).await.problem().code, Code::Overloaded);
+    assert_eq!(app.get("/healthz", &[]).await.status, 200);
+    assert!(app.get("/metrics", &[]).await.body.contains("fanfare_http_requests_in_flight"));
+    app.gate.add_permits(1);
+    assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(app.get("/items", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn other_origins_may_call_only_when_they_are_listed() {
+    let preflight = |origin: &str| {
+        let request =
+            Request::options("/items").header("origin", origin).header("access-control-request-method", "GET");
+        request.body(Body::empty()).unwrap()
+    };
+    let listed = app_with(|settings| settings.http.cors_origins = vec!["https://app.example".parse().unwrap()]);
+    let allowed = listed.send(preflight("https://app.example")).await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, "https://app.example"));
+    assert_eq!(listed.send(preflight("https://evil.example")).await.header("access-control-allow-origin"), "");
+    let get = listed.get("/items", &[("origin", "https://app.example")]).await;
+    assert!(get.header("access-control-expose-headers").contains("x-request-id"), "{get:?}");
+    assert_eq!(
+        app().get("/items", &[("origin", "https://app.example")]).await.header("access-control-allow-origin"),
+        ""
+    );
+    let all = app_with(|settings| settings.http.cors_origins = vec!["*".parse().unwrap()]);
+    assert_eq!(all.send(preflight("https://any.example")).await.header("access-control-allow-origin"), "*");
+}
+
+#[tokio::test]
+async fn the_docs_are_served_without_the_internet() {
+    let app = app();
+    let page = app.get("/docs/", &[]).await;
+    assert_eq!(page.status, 200);
+    assert!(!page.body.contains("https://") && page.body.contains("swagger-ui"), "{}", page.body);
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
+        assert_eq!(app.get(&format!("/docs/{file}"), &[]).await.status, 200, "{file}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&app.get("/openapi.json", &[]).await.body).unwrap();
+    assert!(document["paths"]["/readyz"]["get"]["responses"]["default"].is_object(), "{document}");
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert!(document["components"]["schemas"]["Problem"].is_object());
+}
+
+#[tokio::test]
+async fn every_code_is_explained_where_its_type_points() {
+    let page = app().get("/docs/problems", &[]).await;
+    for (code, advice) in docs::CODES {
+        let kind = Problem::new(code, "").kind;
+        let anchor = kind.strip_prefix("/docs/problems#").unwrap();
+        assert!(page.body.contains(&format!("id=\"{anchor}\"")) && page.body.contains(advice), "{kind}");
+    }
+}
