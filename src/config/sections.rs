@@ -1,0 +1,271 @@
+//! Every setting: its words, type, default and allowed range. The example file, the names that are known and the messages
+//! all come from here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::value::{BaseUrl, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// Largest number of bytes, entries or people that a setting takes; a guard against slips, not a promise.
+const LARGEST: u64 = 1 << 50;
+
+/// One key as the example shows it.
+#[derive(Debug)]
+pub struct Key {
+    /// Name within the section.
+    pub name: &'static str,
+    /// Lines of its doc comment.
+    pub docs: &'static [&'static str],
+    /// What is allowed, in words.
+    pub allowed: String,
+    /// The default as TOML; `None` when the key is not set by default.
+    pub default: Option<toml::Value>,
+}
+
+/// A section of the file.
+pub trait Section: Default {
+    /// Lines of its doc comment.
+    const DOCS: &'static [&'static str];
+    /// Its keys in the order of the example.
+    fn keys() -> Vec<Key>;
+    /// Sets one key; answers what is allowed when `given` is not. The key must be one of [`Section::keys`].
+    fn set(&mut self, key: &str, given: &Given<'_>) -> Result<(), String>;
+}
+
+/// Where a value comes from decides how it is read.
+#[derive(Debug)]
+pub enum Given<'a> {
+    /// From the file.
+    Toml(&'a toml::Value),
+    /// From the environment.
+    Text(&'a str),
+}
+
+impl Given<'_> {
+    fn read<T: Setting>(&self) -> Option<T> {
+        match self {
+            Self::Toml(value) => T::from_toml(value),
+            Self::Text(text) => T::from_text(text),
+        }
+    }
+}
+
+macro_rules! allowed {
+    ($type:ty) => {
+        <$type as Setting>::allowed()
+    };
+    ($type:ty, $range:expr) => {
+        allowed_within::<$type>(&$range)
+    };
+}
+
+macro_rules! section {
+    (
+        $(#[doc = $section_doc:literal])*
+        $name:ident {
+            $($(#[doc = $doc:literal])* $key:ident: $type:ty = $default:expr $(=> $range:expr)?;)*
+        }
+    ) => {
+        $(#[doc = $section_doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[doc = $doc])* pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl Section for $name {
+            const DOCS: &'static [&'static str] = &[$($section_doc),*];
+
+            fn keys() -> Vec<Key> {
+                let default = Self::default();
+                vec![$(Key {
+                    name: stringify!($key),
+                    docs: &[$($doc),*],
+                    allowed: allowed!($type $(, $range)?),
+                    default: default.$key.to_toml(),
+                }),*]
+            }
+
+            fn set(&mut self, key: &str, given: &Given<'_>) -> Result<(), String> {
+                match key {
+                    $(stringify!($key) => {
+                        let value = given.read::<$type>() $(.filter(|value| $range.contains(value)))?;
+                        self.$key = value.ok_or_else(|| allowed!($type $(, $range)?))?;
+                        Ok(())
+                    })*
+                    _ => Err("a known key".to_owned()),
+                }
+            }
+        }
+    };
+}
+
+section! {
+    /// The process and where it keeps things.
+    Server {
+        /// Folder of everything that must survive: tables, journal, uploads, the admin token.
+        data_dir: PathBuf = PathBuf::from("./data");
+        /// Number of this node, different on every node of a cluster; it is part of every id.
+        node: u16 = 0 => 0..=crate::id::NODE_MAX;
+        /// Threads that serve requests; 0 is one a core.
+        workers: u16 = 0 => 0..=1024;
+    }
+}
+
+section! {
+    /// The HTTP server.
+    Http {
+        /// Address and port to listen on; "0.0.0.0:7070" takes connections from everywhere.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7070));
+        /// Address under which clients reach the server, for absolute links; without it links are relative.
+        public_url: Option<BaseUrl> = None;
+        /// Web origins whose scripts may call the API from a browser; "*" allows all.
+        cors_origins: Vec<Origin> = Vec::new();
+        /// Networks of proxies whose X-Forwarded-For is believed: the client is its rightmost hop outside of them.
+        trusted_proxies: Vec<Network> = Vec::new();
+        /// Largest request body in bytes, uploads excepted; a larger one is answered 413.
+        body_bytes_max: u64 = MIB => 1 * KIB..=64 * MIB;
+        /// Seconds a request may take, uploads excepted; then it is given up and answered 503.
+        request_timeout_s: u64 = 30 => 1..=3600;
+        /// Seconds within which a request's head must arrive, also how long an idle connection is kept open.
+        head_timeout_s: u64 = 10 => 1..=3600;
+        /// Connections open at once; further ones wait in the system's queue.
+        connections_max: usize = 10_000 => 1..=10_000_000;
+        /// Requests worked on at once; further ones are answered 503.
+        requests_in_flight_max: usize = 1024 => 1..=1_000_000;
+        /// Seconds that requests under way get to finish when the server stops; then they are cut off.
+        shutdown_grace_s: u64 = 20 => 0..=3600;
+    }
+}
+
+section! {
+    /// What the API offers to whom.
+    Api {
+        /// Whether profiles and posts can be read without a token.
+        public_reads: bool = true;
+        /// Whether anybody can make an account; JWT users are made at first sight all the same.
+        registration: bool = true;
+    }
+}
+
+section! {
+    /// Tokens and passwords.
+    Auth {
+        /// Days after which a token of the server's own ends.
+        token_days: u32 = 30 => 1..=3650;
+        /// Secret with which your own backend signs JWTs (HS256).
+        jwt_hs256_secret: Option<Secret> = None;
+        /// PEM files with public keys (RS256 or EdDSA) of JWTs from your own backend.
+        jwt_public_key_files: Vec<PathBuf> = Vec::new();
+        /// JWKS file with the keys of JWTs from your own backend; read again when it changes.
+        jwt_jwks_file: Option<PathBuf> = None;
+        /// What a JWT must name as its issuer (`iss`); without it any.
+        jwt_issuer: Option<String> = None;
+        /// What a JWT must name as its audience (`aud`); without it any.
+        jwt_audience: Option<String> = None;
+        /// Memory in KiB that hashing a password takes (argon2id); OWASP's first choice.
+        argon2_memory_kib: u32 = 19_456 => 8..=4_194_304;
+        /// Passes over that memory.
+        argon2_iterations: u32 = 2 => 1..=100;
+    }
+}
+
+section! {
+    /// Posts.
+    Posts {
+        /// Longest text in characters (Unicode scalar values).
+        text_max: usize = 500 => 1..=100_000;
+    }
+}
+
+section! {
+    /// Home feeds.
+    Feed {
+        /// Authors with fewer followers are pushed into their followers' timelines at once.
+        push_below: u64 = 10_000 => 0..=LARGEST;
+        /// Authors with more followers are not pushed but merged when followers read; between the two they are pushed late.
+        pull_above: u64 = 1_000_000 => 0..=LARGEST;
+        /// Entries a timeline holds in memory; older ones are read from the authors' rows.
+        timeline_cap: usize = 800 => 1..=100_000;
+        /// People one can follow; one more is refused with 422.
+        follow_limit: usize = 5_000 => 1..=1_000_000;
+        /// Timelines in memory; beyond it the least recently read one is dropped, to be built again when it is read.
+        timelines_max: usize = 200_000 => 1..=100_000_000;
+        /// Bytes that timelines take in memory; beyond it the least recently read one is dropped.
+        timelines_bytes_max: u64 = 2 * GIB => 64 * KIB..=LARGEST;
+        /// Seconds after which a timeline that nobody reads is dropped.
+        idle_s: u64 = 21_600 => 1..=31_536_000;
+        /// Newest posts of every author kept in memory (16 bytes each) to build and merge timelines from.
+        recents_per_author: usize = 100 => 1..=10_000;
+        /// Days that these recent posts are kept.
+        recents_days: u32 = 30 => 1..=3650;
+        /// Slots that a big fan-out fills before it lets others have their turn.
+        push_slice: usize = 10_000 => 1..=10_000_000;
+        /// Seconds that an author keeps a delivery policy before it may change again.
+        flip_interval_s: u64 = 60 => 0..=86_400;
+        /// Timelines built at once; further readers wait.
+        builds_max: usize = 64 => 1..=10_000;
+    }
+}
+
+section! {
+    /// Notifications.
+    Notifications {
+        /// Notifications kept a person; older ones are dropped.
+        kept_max: usize = 1000 => 1..=100_000;
+        /// So many of the same kind on the same post become one with a count.
+        group_after: usize = 3 => 1..=1000;
+    }
+}
+
+section! {
+    /// Uploads.
+    Media {
+        /// Pixels of an image (width times height), looked at before it is decoded.
+        image_pixels_max: u64 = 40_000_000 => 1..=1_000_000_000;
+        /// Bytes of an uploaded image.
+        image_bytes_max: u64 = 20 * MIB => 1 * KIB..=1 * GIB;
+        /// Bytes of any other uploaded file.
+        file_bytes_max: u64 = 100 * MIB => 1 * KIB..=16 * GIB;
+    }
+}
+
+section! {
+    /// The embedded engine.
+    Storage {
+        /// Bytes of memory for cached blocks of the tables.
+        cache_bytes: u64 = 128 * MIB => 1 * MIB..=LARGEST;
+        /// Bytes of journal kept on disk; beyond it the oldest records that every consumer has passed are removed.
+        journal_bytes_max: u64 = 1 * GIB => 1 * MIB..=LARGEST;
+    }
+}
+
+section! {
+    /// Realtime delivery.
+    Realtime {
+        /// Seconds between heartbeats on an idle connection.
+        heartbeat_s: u64 = 30 => 1..=3600;
+        /// Seconds without a sign of life after which a person counts as offline.
+        offline_after_s: u64 = 90 => 1..=86_400;
+        /// Milliseconds over which followed posts are gathered before they are sent together.
+        bulk_delay_ms: u64 = 1000 => 0..=60_000;
+    }
+}
+
+section! {
+    /// Logs, on standard error.
+    Log {
+        /// Lowest level written: error, warn, info, debug or trace; or a filter such as "info,fanfare=debug".
+        level: LogLevel = LogLevel("info".to_owned());
+        /// "text" for people, "json" for machines.
+        format: LogFormat = LogFormat::Text;
+    }
+}

@@ -1,0 +1,238 @@
+//! How one setting is read from TOML or from the environment, shown in the example, and described when it is refused.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use toml::Value;
+
+/// A type that a key can have.
+pub trait Setting: Sized {
+    /// What is allowed, in words that follow "allowed:".
+    fn allowed() -> String;
+    /// The value, or `None` when it is not of this type.
+    fn from_toml(value: &Value) -> Option<Self>;
+    /// As TOML; `None` when it is not set.
+    fn to_toml(&self) -> Option<Value>;
+    /// From the environment: what would stand in the file, or plain text.
+    fn from_text(text: &str) -> Option<Self> {
+        let line = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+        // One key only: text such as `1\nother = 2` is not a value.
+        let parsed = line.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+        parsed.and_then(|value| Self::from_toml(&value)).or_else(|| Self::from_toml(&Value::String(text.to_owned())))
+    }
+}
+
+/// A type with an order that ranges bound: the numbers.
+pub trait Ranged: Setting + PartialOrd + fmt::Display {}
+
+/// What is allowed of a number within `range`.
+pub fn allowed_within<T: Ranged>(range: &RangeInclusive<T>) -> String {
+    format!("{} from {} to {}", T::allowed(), range.start(), range.end())
+}
+
+macro_rules! whole_numbers {
+    ($($type:ty),*) => {$(
+        impl Setting for $type {
+            fn allowed() -> String {
+                "a whole number".to_owned()
+            }
+            fn from_toml(value: &Value) -> Option<Self> {
+                value.as_integer().and_then(|number| Self::try_from(number).ok())
+            }
+            fn to_toml(&self) -> Option<Value> {
+                i64::try_from(*self).ok().map(Value::Integer)
+            }
+        }
+        impl Ranged for $type {}
+    )*};
+}
+whole_numbers!(u16, u32, u64, usize);
+
+impl Setting for bool {
+    fn allowed() -> String {
+        "true or false".to_owned()
+    }
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+    fn to_toml(&self) -> Option<Value> {
+        Some(Value::Boolean(*self))
+    }
+}
+
+/// Settings that are text with a form of their own.
+macro_rules! texts {
+    ($($type:ty, $allowed:literal, $show:expr;)*) => {$(
+        impl Setting for $type {
+            fn allowed() -> String {
+                $allowed.to_owned()
+            }
+            fn from_toml(value: &Value) -> Option<Self> {
+                value.as_str().and_then(|text| text.parse().ok())
+            }
+            fn to_toml(&self) -> Option<Value> {
+                let show: fn(&$type) -> String = $show;
+                Some(Value::String(show(self)))
+            }
+        }
+    )*};
+}
+texts! {
+    String, "text in quotes", String::clone;
+    PathBuf, "a path in quotes", |path| path.display().to_string();
+    SocketAddr, "an address and a port, such as \"127.0.0.1:7070\" or \"[::]:7070\"", ToString::to_string;
+    Network, "an address or a network, such as \"10.0.0.0/8\"", |network| network.0.to_string();
+    Origin, "\"*\" or an origin without a path, such as \"https://app.example\"", |origin| origin.0.clone();
+    BaseUrl, "an http or https address without a query, such as \"https://social.example\"", |url| url.0.clone();
+    Secret, "text of at least 32 bytes in quotes", |secret| secret.0.clone();
+    LogLevel, "a level (error, warn, info, debug, trace) or a filter such as \"info,fanfare=debug\"", |level| level.0.clone();
+    LogFormat, "\"text\" or \"json\"", |format| format.as_str().to_owned();
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn allowed() -> String {
+        T::allowed()
+    }
+    fn from_toml(value: &Value) -> Option<Self> {
+        T::from_toml(value).map(Some)
+    }
+    fn to_toml(&self) -> Option<Value> {
+        self.as_ref().and_then(T::to_toml)
+    }
+    fn from_text(text: &str) -> Option<Self> {
+        T::from_text(text).map(Some)
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn allowed() -> String {
+        format!("a list; each entry {}", T::allowed())
+    }
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(T::from_toml).collect()
+    }
+    fn to_toml(&self) -> Option<Value> {
+        self.iter().map(T::to_toml).collect::<Option<Vec<Value>>>().map(Value::Array)
+    }
+    /// A TOML array, or entries between commas.
+    fn from_text(text: &str) -> Option<Self> {
+        if text.trim_start().starts_with('[') {
+            let table = toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?;
+            if let Some(list) = table.get("value").and_then(Self::from_toml) {
+                return Some(list);
+            }
+        }
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(T::from_text).collect()
+    }
+}
+
+/// An IP network; a plain address is the network of just itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from).map_err(|_| ());
+        text.parse::<IpNet>().map_err(|_| ()).or_else(|()| address()).map(Self)
+    }
+}
+
+/// A web origin, or `*` for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub String);
+
+impl FromStr for Origin {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (_, host) = text.split_once("://").unwrap_or(("", ""));
+        let plain = !host.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !host.contains(['/', '?', '#', '*', '@']);
+        if text == "*" || plain { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// An absolute address without a slash at its end, which paths are put behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(pub String);
+
+impl FromStr for BaseUrl {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(())?;
+        let plain = !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@']);
+        if plain && rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(())
+        }
+    }
+}
+
+/// A key that must not appear in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+/// Shortest secret in bytes: HS256 needs a key as long as its hash (RFC 7518, section 3.2).
+const SECRET_BYTES_MIN: usize = 32;
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.len() >= SECRET_BYTES_MIN { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// A filter of log lines that has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(pub String);
+
+impl FromStr for LogLevel {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        // A lone word that is no level would be taken for the name of a target, and then silence everything.
+        let level = text.parse::<tracing::level_filters::LevelFilter>().is_ok();
+        let filter = text.contains(['=', ',']) && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        if level || filter { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How results leave: bodies with their headers, and errors as RFC 9457 problems.
+//!
+//! This is the one place that maps [`Error`] outward. Causes go to the log, by way of [`Cause`], and never to clients.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use fanfare_engines::EngineError;
+use fanfare_protocol::{Code, Media, PROBLEM_JSON, Post, Problem, Session};
+use serde::Serialize;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+
+use crate::error::Error;
+use crate::limits::http::RETRY_AFTER_S;
+
+/// Why the server failed, carried in the answer's extensions to the layer that logs it with the request id.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(pub String);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(problem) => answer(&problem, RETRY_AFTER_S),
+            Self::Overloaded { reason, retry_after_s } => {
+                answer(&Problem::new(Code::Overloaded, format!("{reason}; try again later")), retry_after_s)
+            }
+            Self::RateLimited { retry_after_s } => {
+                let detail = format!("too many requests; try again in {retry_after_s} s");
+                answer(&Problem::new(Code::RateLimited, detail), retry_after_s)
+            }
+            Self::Engine(EngineError::Unavailable(cause)) => {
+                let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
+                with_cause(answer(&problem, RETRY_AFTER_S), cause)
+            }
+            Self::Engine(error) => internal(error.to_string()),
+            Self::Internal(cause) => internal(cause),
+        }
+    }
+}
+
+/// 500 that tells the client where to look and the log what happened.
+pub(super) fn internal(cause: String) -> Response {
+    let problem = Problem::new(Code::Internal, "the server failed; X-Request-Id names the lines of its log");
+    with_cause(answer(&problem, RETRY_AFTER_S), cause)
+}
+
+fn with_cause(mut response: Response, cause: String) -> Response {
+    response.extensions_mut().insert(Cause(cause));
+    response
+}
+
+/// The problem with the headers that go with its status.
+fn answer(problem: &Problem, retry_after_s: u32) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    match problem.code {
+        Code::Unauthenticated => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fanfare\""));
+        }
+        Code::RateLimited | Code::Overloaded => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// Something that has an address of its own.
+pub trait Located {
+    /// Path or URL, for the `Location` header.
+    fn location(&self) -> String;
+}
+
+impl Located for Post {
+    fn location(&self) -> String {
+        format!("/v1/posts/{}", self.id)
+    }
+}
+
+impl Located for Session {
+    fn location(&self) -> String {
+        format!("/v1/users/{}", self.user.id)
+    }
+}
+
+impl Located for Media {
+    fn location(&self) -> String {
+        self.url.clone()
+    }
+}
+
+/// 201 with the body and its `Location`.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+impl<T: Serialize + Located> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let location: [(HeaderName, String); 1] = [(header::LOCATION, self.0.location())];
+        (StatusCode::CREATED, location, Json(self.0)).into_response()
+    }
+}
+
+/// 204.
+#[derive(Debug)]
+pub struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+/// For `responses(…)` of a route: everything else is a problem.
+#[derive(Debug)]
+pub struct Problems;
+
+impl utoipa::IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new()
+            .description("What was refused and why; `code` is for programs, `/docs/problems` lists them")
+            .content(PROBLEM_JSON, content)
+            .build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
+    }
+}

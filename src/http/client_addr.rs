@@ -1,0 +1,111 @@
+//! Where a request comes from: the peer, or the client that trusted proxies name.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::HttpState;
+use crate::config::Network;
+use crate::limits::http::FORWARDED_HOPS_MAX;
+
+/// Headers by which proxies show themselves.
+const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
+/// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them; from
+/// any other peer that header is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddr(pub IpAddr);
+
+impl<S> FromRequestParts<S> for ClientAddr
+where
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let http = HttpState::from_ref(state);
+        Ok(Self(client(peer(parts), &parts.headers, &http.settings.trusted_proxies)))
+    }
+}
+
+/// The other end of the connection; the unspecified address when the request came without one (tests).
+fn peer(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical())
+}
+
+/// Whether the request was sent on this machine and not passed on by a proxy.
+pub(super) fn is_local(parts: &Parts) -> bool {
+    peer(parts).is_loopback() && !FORWARDING.iter().any(|name| parts.headers.contains_key(*name))
+}
+
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.0.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(',')).take(FORWARDED_HOPS_MAX);
+    let mut nearest = peer;
+    for hop in hops {
+        // What is not an address was not written by a trusted proxy: the last one that we know of stands.
+        let Some(address) = hop_address(hop.trim()) else { return nearest };
+        nearest = address;
+        if !is_trusted(&address) {
+            return address;
+        }
+    }
+    nearest
+}
+
+/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    bare.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client of a request from `peer` with these `X-Forwarded-For` lines, behind 10.0.0.0/8 and ::1.
+    fn client_of(peer: &str, lines: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        lines.iter().for_each(|line| _ = headers.append("x-forwarded-for", line.parse().unwrap()));
+        let trusted = ["10.0.0.0/8", "::1"].map(|network| network.parse().unwrap());
+        client(peer.parse::<IpAddr>().unwrap().to_canonical(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_name_another_address() {
+        assert_eq!(client_of("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
+    }
+
+    #[test]
+    fn behind_proxies_the_rightmost_hop_outside_of_them_is_the_client() {
+        for (peer, lines, client) in [
+            ("10.0.0.1", vec!["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["203.0.113.66, 198.51.100.1, 10.2.3.4"], "198.51.100.1"),
+            ("10.0.0.1", vec!["203.0.113.66", "198.51.100.1", "10.2.3.4"], "198.51.100.1"),
+            ("10.0.0.1", vec!["198.51.100.1:4711"], "198.51.100.1"),
+            ("::1", vec!["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("::ffff:10.0.0.1", vec!["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", vec!["10.9.9.9, 10.2.3.4"], "10.9.9.9"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+        ] {
+            assert_eq!(client_of(peer, &lines), client, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_hop_that_is_no_address_ends_the_search_at_the_last_proxy() {
+        assert_eq!(client_of("10.0.0.1", &["198.51.100.1, unknown, 10.2.3.4"]), "10.2.3.4");
+        assert_eq!(client_of("10.0.0.1", &["<script>"]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,105 @@
+//! Documentation that the binary serves, without the internet: the API's pages and the list of problem codes.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, Response};
+use axum::{Router, middleware, routing};
+use fanfare_protocol::{Code, FieldError, Problem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::SwaggerUi;
+
+/// What the docs pages may load: only what this server serves. The API page sets styles and pictures inline.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           script-src 'self'; connect-src 'self'; frame-ancestors 'none'";
+
+/// What the document says besides the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Fanfare",
+        description = "A self-hosted social backend: feeds, realtime, chat, live sessions and short links. Make an \
+            account with `POST /v1/users`, put its token under *Authorize*, and try the calls. Every refusal is a \
+            problem (RFC 9457); [the codes](/docs/problems) say what to do."
+    ),
+    components(schemas(Problem, Code, FieldError)),
+    modifiers(&Bearer)
+)]
+pub(super) struct Description;
+
+/// The bearer scheme, which routes name as `security(("bearer" = []))`.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A session's token, or a JWT of the operator"));
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// `/docs`, `/docs/problems` and `/openapi.json`.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(document: utoipa::openapi::OpenApi) -> Router<S> {
+    let pages: Router<S> = SwaggerUi::new("/docs").url("/openapi.json", document).into();
+    pages.route("/docs/problems", routing::get(problems)).layer(middleware::map_response(with_policy))
+}
+
+async fn with_policy(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+    response
+}
+
+/// Every code that this server answers, with what a client does about it.
+pub const CODES: [(Code, &str); 15] = [
+    (
+        Code::BadRequest,
+        "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
+    ),
+    (Code::Unauthenticated, "Log in with POST /v1/sessions and send the token as Authorization: Bearer TOKEN."),
+    (Code::Forbidden, "The account may not do this. Another account may."),
+    (
+        Code::ChallengeRequired,
+        "Solve the challenge that the answer names and send the request again with its solution.",
+    ),
+    (Code::NotFound, "Nothing is there, or not for you. Check the address and the id."),
+    (Code::MethodNotAllowed, "The address is right, the method is not; the Allow header names those that are."),
+    (
+        Code::Conflict,
+        "Something stands in the way, such as a handle that is taken. Read the detail, change the request.",
+    ),
+    (Code::Gone, "It was there and was deleted for good. Forget the id."),
+    (Code::SnapshotExpired, "The ranking this cursor belongs to is gone. Start again without a cursor."),
+    (Code::PayloadTooLarge, "Send less; the detail names the limit."),
+    (Code::UnsupportedMediaType, "Send the content type that the call takes; for uploads, a format that is supported."),
+    (Code::ValidationFailed, "The list under errors names each field and what would be right."),
+    (Code::RateLimited, "Wait for as many seconds as Retry-After says, then send the request again."),
+    (
+        Code::Internal,
+        "Not your fault. Sending the request again may help; the operator finds the cause by X-Request-Id.",
+    ),
+    (
+        Code::Overloaded,
+        "Wait for as many seconds as Retry-After says, then send the request again, POSTs with an Idempotency-Key.",
+    ),
+];
+
+async fn problems() -> Html<String> {
+    let rows: String = CODES
+        .iter()
+        .map(|(code, advice)| {
+            let kind = Problem::new(*code, "").kind;
+            let slug = kind.rsplit('#').next().unwrap_or_default().to_owned();
+            let (status, title) = (code.status(), code.title());
+            format!("<section id=\"{slug}\"><h2><code>{slug}</code> <small>{status}</small></h2><p><b>{title}.</b> {advice}</p></section>\n")
+        })
+        .collect();
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Problems · Fanfare</title><style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;\
+         padding:0 1rem;color-scheme:light dark}}h2{{margin:1.6rem 0 0;font-size:1.1rem}}p{{margin:.2rem 0}}:target{{outline:2px \
+         solid;outline-offset:.5rem}}</style><h1>Problems</h1><p>A refused request is answered with \
+         <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is one of these; tolerate others. \
+         <a href=\"/docs/\">The API</a></p>\n{rows}</html>"
+    ))
+}

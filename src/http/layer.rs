@@ -1,0 +1,175 @@
+//! The layer that every request passes: request id, bounds, panics, draining, headers, log and metrics.
+//!
+//! One function, so that the order is plain to see and a request pays for one boxed future, not for eight.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use fanfare_protocol::Code;
+use futures_util::FutureExt as _;
+
+use super::answer::{Cause, internal};
+use super::{HttpState, drain};
+use crate::error::Error;
+use crate::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What answers carry unless the handler chose otherwise.
+static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+];
+/// What operators ask for is answered even when everything else is refused.
+const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new one.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    fn of(headers: &HeaderMap) -> Self {
+        let sane = |value: &&HeaderValue| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            (1..=REQUEST_ID_CHARS_MAX).contains(&value.len()) && value.as_bytes().iter().all(plain)
+        };
+        Self(headers.get(&X_REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_id))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(&parts.headers)))
+    }
+}
+
+/// Sixteen hexadecimal digits, unique in this process and unlikely in another.
+fn new_id() -> HeaderValue {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look different.
+    let mut mixed = NEXT.fetch_add(1, Ordering::Relaxed);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    HeaderValue::from_str(&format!("{mixed:016x}")).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// Runs the rest of the stack for one request.
+pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    request.extensions_mut().insert(id.clone());
+    let remains = drain::lend(&mut request);
+
+    let mut response = bounded(&http, route, request, next).await;
+    if !response.status().is_success()
+        && let Some(remains) = remains
+        && !remains.drain().await
+    {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response = as_problem(response);
+    let headers = response.headers_mut();
+    for (name, value) in &DEFAULT_HEADERS {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    headers.insert(&X_REQUEST_ID, id.0.clone());
+    let took = started.elapsed();
+    http.meter.record(route, &method, response.status(), took);
+    log(&id, &method, &uri, &response, took);
+    response
+}
+
+/// The answer of the rest of the stack, or of the bound that the request ran into.
+async fn bounded(http: &HttpState, route: &str, request: Request, next: Next) -> Response {
+    let place = http.in_flight.try_acquire();
+    if place.is_err() && !UNBOUNDED.contains(&route) {
+        return overloaded("too many requests are under way");
+    }
+    let upload = UPLOAD_ROUTES.contains(&route);
+    let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(Duration::from_secs(seconds), answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => internal(format!("panic: {}", panic_message(panic.as_ref()))),
+        Err(_) => {
+            overloaded("the request took too long and was given up; what it asked for may or may not have happened")
+        }
+    }
+}
+
+fn overloaded(reason: &'static str) -> Response {
+    Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S }.into_response()
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
+}
+
+/// Bare refusals of the libraries below (they carry no body of JSON) become problems too.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let bare = content_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !bare {
+        return response;
+    }
+    let code = match status {
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::Forbidden,
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        StatusCode::UNPROCESSABLE_ENTITY => Code::ValidationFailed,
+        status if status.is_client_error() => Code::BadRequest,
+        // 416 and the like keep their meaning only as they are.
+        _ => return response,
+    };
+    if code.status() != status.as_u16() {
+        return response;
+    }
+    let mut problem = Error::refused(code, code.title()).into_response();
+    // `Allow` of a 405 and the like stay.
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            problem.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    problem
+}
+
+/// Failures as errors with their cause, the rest for those who ask for it. Queries are left out: they can hold tokens.
+fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Duration) {
+    let (status, took_us) = (response.status().as_u16(), took.as_micros());
+    let (request_id, path) = (id.as_str(), uri.path());
+    if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
+        tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);
+    } else if status >= 500 {
+        tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us);
+    } else {
+        tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us);
+    }
+}

@@ -1,0 +1,31 @@
+//! What every route stands on: who asks, what was sent, what is answered, and the layer that all requests pass.
+//!
+//! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by the
+//! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together.
+
+mod admin;
+mod answer;
+mod body;
+mod caller;
+mod client_addr;
+pub mod docs;
+mod drain;
+mod layer;
+pub mod meter;
+mod query;
+pub mod routes;
+mod server;
+mod state;
+
+pub use admin::AdminToken;
+pub use answer::{Created, Located, NoContent, Problems};
+pub use body::{Check, Checks, ClientKey, Keyed, Valid};
+pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role};
+pub use client_addr::ClientAddr;
+pub use layer::RequestId;
+pub use query::{Paging, Params, Path};
+pub use server::run;
+pub use state::{HttpState, Phase, Readiness};
+
+#[cfg(test)]
+mod tests;

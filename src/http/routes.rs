@@ -1,0 +1,117 @@
+//! The list of routes that belong to no capability, and the router that carries all of them.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts as _, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, middleware};
+use fanfare_protocol::Code;
+use serde::Serialize;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Admin, HttpState, Phase, Problems, client_addr, docs, layer};
+use crate::config::Http;
+use crate::error::Error;
+use crate::limits::http::RETRY_AFTER_S;
+
+/// Seconds for which a browser may remember the answer to a preflight.
+const PREFLIGHT_S: u64 = 3600;
+
+/// Health, readiness and metrics.
+pub fn operations<S>() -> OpenApiRouter<S>
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+}
+
+/// The whole router: `routes` of the capabilities, [`operations`], the docs of both, and the layer that all requests pass.
+pub fn router<S>(routes: OpenApiRouter<S>, state: S) -> Router
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    let http = HttpState::from_ref(&state);
+    let described = OpenApiRouter::with_openapi(docs::Description::openapi()).merge(operations()).merge(routes);
+    let (router, document) = described.split_for_parts();
+    let mut router = router
+        .merge(docs::router(document))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+        .layer(DefaultBodyLimit::max(usize::try_from(http.settings.body_bytes_max).unwrap_or(usize::MAX)));
+    if let Some(cors) = cors(&http.settings) {
+        router = router.layer(cors);
+    }
+    router.layer(middleware::from_fn_with_state(http, layer::pass))
+}
+
+/// The answer of `/healthz` and `/readyz`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// The process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = Health)))]
+async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// The server wants requests; 503 while it starts or drains.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses((status = 200, body = Health), Problems))]
+async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
+    let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
+    match http.readiness.phase() {
+        Phase::Starting => overloaded("the server is starting"),
+        Phase::Ready => Ok(Json(Health { status: "ok" })),
+        Phase::Draining => overloaded("the server is stopping"),
+    }
+}
+
+/// Metrics as Prometheus text: on this machine as they are, from elsewhere or through a proxy with the admin token.
+#[utoipa::path(get, path = "/metrics", tag = "operations", security((), ("bearer" = [])),
+    responses((status = 200, body = String, content_type = "text/plain"), Problems))]
+async fn metrics(State(http): State<HttpState>, mut parts: Parts) -> Result<Response, Error> {
+    if !client_addr::is_local(&parts) {
+        Admin::from_request_parts(&mut parts, &http).await?;
+    }
+    let in_flight = http.settings.requests_in_flight_max.saturating_sub(http.in_flight.available_permits());
+    metrics::gauge!("fanfare_http_requests_in_flight").set(u32::try_from(in_flight).unwrap_or(u32::MAX));
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))];
+    Ok((content_type, http.metrics.render()).into_response())
+}
+
+async fn nothing_here() -> Error {
+    Error::refused(Code::NotFound, "there is no such path; /docs lists the calls")
+}
+
+async fn wrong_method() -> Error {
+    Error::refused(Code::MethodNotAllowed, "the path exists, the method does not; see the Allow header")
+}
+
+/// The CORS layer for `http.cors_origins`; `None` when no other origin may call.
+fn cors(settings: &Http) -> Option<CorsLayer> {
+    let origins = &settings.cors_origins;
+    let listed = || origins.iter().filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
+    let allowed = match origins.iter().any(|origin| origin.0 == "*") {
+        true => AllowOrigin::from(Any),
+        false => AllowOrigin::list(listed()),
+    };
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let sent = ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id"];
+    let shown = ["x-request-id", "location", "retry-after", "idempotency-replayed"];
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods(methods)
+        .allow_headers(sent.map(HeaderName::from_static))
+        .expose_headers(shown.map(HeaderName::from_static))
+        .max_age(std::time::Duration::from_secs(PREFLIGHT_S));
+    (!origins.is_empty()).then_some(layer)
+}

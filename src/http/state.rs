@@ -1,0 +1,93 @@
+//! What the HTTP layer needs to know: given once at the start, shared by all requests.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+
+use super::meter::Meter;
+use super::{AdminToken, Authenticate, Checks};
+use crate::config::{Api, Http, Settings};
+
+/// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpState(Arc<Shared>);
+
+/// What [`HttpState`] points at.
+pub struct Shared {
+    /// Turns tokens into callers.
+    pub accounts: Arc<dyn Authenticate>,
+    /// The operator's token.
+    pub admin: AdminToken,
+    /// `[http]`.
+    pub settings: Http,
+    /// `[api]`.
+    pub api: Api,
+    /// Limits that requests are checked against.
+    pub checks: Checks,
+    /// Whether the server wants requests.
+    pub readiness: Readiness,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    pub(super) meter: Meter,
+    pub(super) in_flight: Semaphore,
+}
+
+impl HttpState {
+    /// State for a server with these settings, [`Phase::Starting`].
+    #[must_use]
+    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, admin: AdminToken) -> Self {
+        Self(Arc::new(Shared {
+            accounts,
+            admin,
+            settings: settings.http.clone(),
+            api: settings.api.clone(),
+            checks: Checks { text_chars_max: settings.posts.text_max },
+            readiness: Readiness::default(),
+            metrics: super::meter::recorder(),
+            meter: Meter::default(),
+            in_flight: Semaphore::new(settings.http.requests_in_flight_max),
+        }))
+    }
+}
+
+impl Deref for HttpState {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What `/readyz` tells load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Not yet: recent posts are still being read in.
+    Starting,
+    /// Send requests.
+    Ready,
+    /// No more: what was accepted is finished, then the process ends.
+    Draining,
+}
+
+/// The phase that the server is in. It only moves forward.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    /// The phase now.
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// Goes on to `phase`; going back does nothing.
+    pub fn advance(&self, phase: Phase) {
+        self.0.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+}
