@@ -2,12 +2,19 @@
 //!
 //! A *port* (`ports/`) is a small trait that promises only what its weakest engine can keep: read its docs first. An
 //! *engine* implements ports: `embedded/` (durable, on fjall), `memory/` (for tests and throw-away worlds), `hostile/`
-//! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files). `conformance/` is
-//! the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
+//! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files), `local/` (bus and
+//! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
 
 #![warn(missing_docs)]
 
+pub mod conformance;
+pub mod embedded;
+pub mod limits;
+pub mod local;
+pub mod memory;
+pub mod objects;
 pub mod ports;
+mod random;
 
 use std::sync::Arc;
 

@@ -1,0 +1,159 @@
+//! The committer: the only thread that writes to the store. What waits is committed as one group, with one fsync.
+//!
+//! While a group is synced the next one gathers, so the group grows with the load and nobody waits for a timer.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::group::{Done, Group, Work};
+use super::store::{LOG_BYTES_MAX, Store};
+use crate::limits::WRITE_BYTES_MAX;
+use crate::ports::EngineError;
+
+/// Calls that wait for the committer; beyond, callers wait to be let in.
+const QUEUE_CALLS_MAX: usize = 4_096;
+/// Kibibytes of writes that wait or are being committed: one largest write fits. Beyond, callers wait to be let in.
+const QUEUE_KIB_MAX: u32 = (WRITE_BYTES_MAX / 1024) as u32 + 1;
+/// Writes after which a group takes no further call.
+const GROUP_WRITES_MAX: usize = 16_384;
+/// Bytes after which a group takes no further call.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes that a write costs beside its keys and values, for the bounds here.
+const WRITE_OVERHEAD_BYTES: usize = 64;
+/// Groups between two looks at the size of the write-ahead log.
+const LOG_CHECK_GROUPS: u64 = 4_096;
+
+struct Request {
+    work: Work,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Done, EngineError>>,
+    /// Held until answered.
+    _room: OwnedSemaphorePermit,
+}
+
+/// Handle of the committer thread; dropping it waits until what was accepted is committed.
+pub(super) struct Committer {
+    /// `None` only while it is dropped.
+    queue: Option<mpsc::Sender<Request>>,
+    room: Arc<Semaphore>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    pub(super) fn start(store: Arc<Store>) -> Result<Self, EngineError> {
+        let (queue, requests) = mpsc::channel(QUEUE_CALLS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || run(&store, requests))
+            .map_err(|error| EngineError::Unavailable(format!("cannot start a thread: {error}")))?;
+        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));
+        Ok(Self { queue: Some(queue), room, thread: Some(thread) })
+    }
+
+    /// Hands work of `bytes` to the committer and waits until it is durable. A caller that stops waiting does not
+    /// stop the work.
+    pub(super) async fn submit(&self, work: Work, bytes: usize) -> Result<Done, EngineError> {
+        let closed = || EngineError::Closed("the engine was shut down".into());
+        let bytes = bytes + work.len() * WRITE_OVERHEAD_BYTES;
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
+        let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| closed())?;
+        let (answer, done) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.send(Request { work, bytes, answer, _room: room }).await.map_err(|_| closed())?;
+        done.await.map_err(|_| EngineError::Unknown("the committer stopped".into()))?
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the committer had panicked");
+        }
+    }
+}
+
+fn run(store: &Store, mut requests: mpsc::Receiver<Request>) {
+    let mut groups: u64 = 0;
+    while let Some(first) = requests.blocking_recv() {
+        let group = gather(first, &mut requests);
+        if let Err(error) = commit(store, group) {
+            tracing::error!(%error, "a commit failed: the engine takes no more writes until it is opened again");
+            refuse(&error, &mut requests);
+            return;
+        }
+        groups += 1;
+        if groups.is_multiple_of(LOG_CHECK_GROUPS) {
+            watch_log(store);
+        }
+    }
+}
+
+fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let (mut writes, mut bytes) = (first.work.len(), first.bytes);
+    let mut group = vec![first];
+    while writes < GROUP_WRITES_MAX
+        && bytes < GROUP_BYTES_MAX
+        && let Ok(request) = requests.try_recv()
+    {
+        writes += request.work.len();
+        bytes += request.bytes;
+        group.push(request);
+    }
+    group
+}
+
+/// Commits and answers. An error is one after which nothing may be acknowledged any more.
+fn commit(store: &Store, requests: Vec<Request>) -> Result<(), fjall::Error> {
+    let mut group = Group::new(store);
+    let mut answers = Vec::with_capacity(requests.len());
+    let mut failed = None;
+    for Request { work, answer, _room: room, .. } in requests {
+        let done = if failed.is_none() { group.add(work) } else { Ok(Done::Written) };
+        failed = failed.or(done.as_ref().err().cloned());
+        answers.push((answer, done, room));
+    }
+    if let Some(error) = failed {
+        // A read failed before anything was written, so nothing happened to any of them.
+        let error = match error {
+            EngineError::Corrupt(_) | EngineError::Closed(_) => error,
+            other => EngineError::Unavailable(other.to_string()),
+        };
+        for (answer, ..) in answers {
+            let _ = answer.send(Err(error.clone()));
+        }
+        return Ok(());
+    }
+    let committed = group.commit();
+    for (answer, done, _room) in answers {
+        let done = match &committed {
+            Ok(()) => done,
+            Err(fjall::Error::Poisoned) => Err(EngineError::Closed("an earlier write to disk failed".into())),
+            Err(error) => Err(EngineError::Unknown(error.to_string())),
+        };
+        let _ = answer.send(done); // a caller that went away needs no answer
+    }
+    committed
+}
+
+/// After a failed fsync the kernel may have dropped what it could not write, and a second fsync would say that all is
+/// well; so nothing is ever acknowledged again.
+fn refuse(error: &fjall::Error, requests: &mut mpsc::Receiver<Request>) {
+    while let Some(request) = requests.blocking_recv() {
+        let _ = request.answer.send(Err(EngineError::Closed(format!("an earlier commit failed: {error}"))));
+    }
+}
+
+fn watch_log(store: &Store) {
+    match store.db.journal_disk_space() {
+        Ok(bytes) if bytes > 2 * LOG_BYTES_MAX => {
+            tracing::warn!(bytes, bound = LOG_BYTES_MAX, "the write-ahead log outgrows its bound: flushes lag");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the size of the write-ahead log is not known"),
+    }
+}

@@ -1,0 +1,240 @@
+//! One group of writes on its way into one commit: versions, uniqueness and offsets are decided here.
+//!
+//! Only the committer thread makes groups, one after the other, so what a group sees (the store, overlaid with the
+//! earlier writes of the same group) is the truth until it is committed.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use fjall::{OwnedWriteBatch, PersistMode, Slice};
+
+use super::layout::{self, Cell, Mark, StoredRow};
+use super::store::{Store, corrupt, fault};
+use crate::ports::{EngineError, Offset, Partition, Unique};
+
+/// Records after which a partition's mark is written again: what opening has to count at most.
+const MARK_RECORDS: u64 = 4_096;
+
+/// One call's writes, in the store's bytes.
+#[derive(Debug)]
+pub(super) enum Work {
+    Write {
+        rows: Vec<StoredRow>,
+    },
+    Commit {
+        partition: Partition,
+        records: Vec<Slice>,
+        rows: Vec<StoredRow>,
+    },
+    InsertUnique {
+        key: Slice,
+        cell: Slice,
+        token: u64,
+    },
+    ReleaseUnique {
+        key: Slice,
+        token: u64,
+    },
+    Checkpoint {
+        key: Vec<u8>,
+        next: Offset,
+    },
+    /// Lets go of the records from `from` up to `to`, which hold `bytes`; nothing when `from` is not the oldest.
+    Trim {
+        partition: Partition,
+        from: Offset,
+        to: Offset,
+        bytes: u64,
+    },
+}
+
+impl Work {
+    /// Writes to the store that this makes, about.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Write { rows } => rows.len(),
+            Self::Commit { records, rows, .. } => records.len() + rows.len(),
+            Self::InsertUnique { .. } | Self::ReleaseUnique { .. } | Self::Checkpoint { .. } => 1,
+            Self::Trim { from, to, .. } => usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// What a call is answered when its group is durable.
+#[derive(Debug)]
+pub(super) enum Done {
+    Written,
+    Appended(Offset),
+    Unique(Unique),
+    /// Whether the trim was done.
+    Trimmed(bool),
+}
+
+/// Merged writes: a later write to the same key replaces an earlier one.
+pub(super) struct Group<'a> {
+    store: &'a Store,
+    rows: HashMap<Slice, Option<Slice>>,
+    journal: Vec<([u8; 10], Option<Slice>)>,
+    meta: HashMap<Vec<u8>, Slice>,
+    /// The partitions' ends as they will be after the group.
+    tails: HashMap<Partition, Mark>,
+    /// Checkpoints alone may wait for the next fsync.
+    must_sync: bool,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            rows: HashMap::new(),
+            journal: Vec::new(),
+            meta: HashMap::new(),
+            tails: HashMap::new(),
+            must_sync: false,
+        }
+    }
+
+    /// Takes one call's writes in. After an error the whole group must be dropped: it may hold a part of them.
+    pub(super) fn add(&mut self, work: Work) -> Result<Done, EngineError> {
+        self.must_sync |= !matches!(work, Work::Checkpoint { .. });
+        match work {
+            Work::Write { rows } => {
+                self.write(rows)?;
+                Ok(Done::Written)
+            }
+            Work::Commit { partition, records, rows } => {
+                let first = self.append(partition, records);
+                self.write(rows)?;
+                Ok(Done::Appended(first))
+            }
+            Work::InsertUnique { key, cell, token } => self.insert_unique(key, cell, token).map(Done::Unique),
+            Work::ReleaseUnique { key, token } => {
+                let held = self.stored(&key)?;
+                if matches!(held.as_deref().map(parse).transpose()?, Some(Cell::Unique(holder, _)) if holder == token) {
+                    self.rows.insert(key, None);
+                }
+                Ok(Done::Written)
+            }
+            Work::Checkpoint { key, next } => self.checkpoint(key, next),
+            Work::Trim { partition, from, to, bytes } => Ok(Done::Trimmed(self.trim(partition, from, to, bytes))),
+        }
+    }
+
+    /// A row's bytes as the group sees them.
+    fn stored(&self, key: &[u8]) -> Result<Option<Slice>, EngineError> {
+        match self.rows.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => self.store.rows.get(key).map_err(fault),
+        }
+    }
+
+    fn write(&mut self, rows: Vec<StoredRow>) -> Result<(), EngineError> {
+        for StoredRow { key, cell, version } in rows {
+            if version > 0
+                && let Some(stored) = self.stored(&key)?
+                && parse(&stored)?.version() >= version
+            {
+                continue; // an equal version is a repeat
+            }
+            self.rows.insert(key, cell);
+        }
+        Ok(())
+    }
+
+    fn insert_unique(&mut self, key: Slice, cell: Slice, token: u64) -> Result<Unique, EngineError> {
+        if let Some(stored) = self.stored(&key)? {
+            match parse(&stored)? {
+                Cell::Unique(holder, _) if holder == token => return Ok(Unique::Mine),
+                held => {
+                    if let Some(value) = held.value() {
+                        return Ok(Unique::Taken(Bytes::copy_from_slice(value)));
+                    }
+                }
+            }
+        }
+        self.rows.insert(key, Some(cell));
+        Ok(Unique::Mine)
+    }
+
+    fn checkpoint(&mut self, key: Vec<u8>, next: Offset) -> Result<Done, EngineError> {
+        let stored = match self.meta.get(&key) {
+            Some(written) => Some(written.clone()),
+            None => self.store.meta.get(&key).map_err(fault)?,
+        };
+        let kept = match &stored {
+            Some(bytes) => layout::number(bytes).ok_or_else(|| corrupt("a checkpoint"))?,
+            None => 0,
+        };
+        if next.0 > kept {
+            self.meta.insert(key, Slice::from(next.0.to_be_bytes()));
+        }
+        Ok(Done::Written)
+    }
+
+    fn append(&mut self, partition: Partition, records: Vec<Slice>) -> Offset {
+        let tail = self.tails.entry(partition).or_insert_with(|| self.store.tail(partition).load());
+        let first = Offset(tail.next);
+        for payload in records {
+            tail.appended_bytes += payload.len() as u64;
+            self.journal.push((layout::record_key(partition, Offset(tail.next)), Some(payload)));
+            tail.next += 1;
+        }
+        // Crossing a multiple, not counting from the last mark: no state to keep between groups.
+        if first.0 / MARK_RECORDS != tail.next / MARK_RECORDS {
+            self.mark(partition);
+        }
+        first
+    }
+
+    fn trim(&mut self, partition: Partition, from: Offset, to: Offset, bytes: u64) -> bool {
+        let tail = self.tails.entry(partition).or_insert_with(|| self.store.tail(partition).load());
+        if tail.first != from.0 || to.0 > tail.next {
+            return false; // another trim was faster
+        }
+        tail.first = to.0;
+        tail.trimmed_bytes += bytes;
+        self.journal.extend((from.0..to.0).map(|offset| (layout::record_key(partition, Offset(offset)), None)));
+        self.mark(partition);
+        true
+    }
+
+    fn mark(&mut self, partition: Partition) {
+        if let Some(tail) = self.tails.get(&partition) {
+            self.meta.insert(layout::mark_key(partition), tail.store());
+        }
+    }
+
+    /// Makes the group durable and visible. After an error nobody knows whether it is.
+    pub(super) fn commit(self) -> fjall::Result<()> {
+        let Self { store, rows, journal, meta, tails, must_sync } = self;
+        let mode = if must_sync { PersistMode::SyncData } else { PersistMode::Buffer };
+        let writes = rows.len() + journal.len() + meta.len();
+        let mut batch = OwnedWriteBatch::with_capacity(store.db.clone(), writes).durability(Some(mode));
+        if writes > 0 {
+            for (key, cell) in rows {
+                match cell {
+                    Some(cell) => batch.insert(&store.rows, key, cell),
+                    None => batch.remove(&store.rows, key),
+                }
+            }
+            for (key, payload) in journal {
+                match payload {
+                    Some(payload) => batch.insert(&store.journal, key, payload),
+                    None => batch.remove(&store.journal, key),
+                }
+            }
+            for (key, value) in meta {
+                batch.insert(&store.meta, key, value);
+            }
+            batch.commit()?;
+        }
+        for (partition, tail) in tails {
+            store.tail(partition).publish(tail);
+        }
+        Ok(())
+    }
+}
+
+fn parse(stored: &[u8]) -> Result<Cell<'_>, EngineError> {
+    Cell::parse(stored).ok_or_else(|| corrupt("a row"))
+}

@@ -1,0 +1,72 @@
+//! The durable engine of one machine: rows and journal in one LSM store (fjall), committed together.
+//!
+//! Every write goes through one committer thread (`committer.rs`), which merges what is waiting into a group
+//! (`group.rs`), commits it with one fsync and then answers all. Reads go straight to the store on the caller's thread:
+//! they cost microseconds, a block that is not cached some tens more. Stronger than the ports ask: a write is atomic
+//! over all its partitions and its records, and journal offsets have no gaps. Nothing above may lean on that.
+
+mod committer;
+mod group;
+mod journal;
+mod layout;
+pub(crate) mod store;
+mod tables;
+mod torn;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::committer::Committer;
+use self::store::Store;
+use crate::Engines;
+use crate::limits::check_partitions;
+use crate::local::{self, LocalBus, LocalEphemeral};
+use crate::objects::FileObjects;
+use crate::ports::EngineError;
+
+/// Folder of the objects within the engine's.
+const OBJECTS_FOLDER: &str = "objects";
+
+/// What can be chosen when the engine is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of blocks kept in memory for reads; 64 to 256 MiB suit most.
+    pub cache_bytes: u64,
+    /// Journal partitions of new data, at least 1; existing data keeps its number.
+    pub journal_partitions: u16,
+    /// Bytes that the ephemeral store holds.
+    pub ephemeral_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { cache_bytes: 128 * 1024 * 1024, journal_partitions: 8, ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT }
+    }
+}
+
+/// Opens the data in the folder `path`, which is made if it is missing.
+///
+/// Blocks while the store replays its write-ahead log (at most a few seconds). Dropping the last handle of the answer's
+/// tables and journal waits for accepted writes, syncs and unlocks the folder.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] when the folder is in use or cannot be written, [`EngineError::Corrupt`] when
+/// acknowledged data was damaged. A write that a power loss tore is no error: it was never acknowledged.
+pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
+    check_partitions(settings.journal_partitions)?;
+    let store = Arc::new(Store::open(path, settings)?);
+    let embedded = Arc::new(Embedded { committer: Committer::start(store.clone())?, store });
+    Ok(Engines {
+        tables: embedded.clone(),
+        journal: embedded,
+        objects: Arc::new(FileObjects::open(&path.join(OBJECTS_FOLDER))?),
+        bus: Arc::new(LocalBus::default()),
+        ephemeral: Arc::new(LocalEphemeral::new(settings.ephemeral_bytes)),
+    })
+}
+
+/// Tables and journal over one store. The committer is declared first: it must end before the store is let go.
+struct Embedded {
+    committer: Committer,
+    store: Arc<Store>,
+}

@@ -1,0 +1,168 @@
+//! The opened LSM store with its keyspaces, and where each journal partition stands. Readers and committer share it.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::layout::{self, Mark, PARTITIONS_KEY};
+use super::{Settings, torn};
+use crate::ports::{EngineError, Offset, Partition};
+
+/// Write buffer of the rows; up to five exist at once, then writers wait.
+const ROWS_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
+/// Write buffer of the journal.
+const JOURNAL_MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Write buffer of the counters, which are few.
+const META_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Write-ahead log that is kept before idle keyspaces are flushed to free it; what a restart replays at most.
+pub(super) const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Threads that flush and compact: one is kept free for flushes, so 2 is the least at which compactions go on.
+const WORKERS: usize = 2;
+/// Folder of the store within the engine's.
+const STORE_FOLDER: &str = "store";
+
+/// A journal partition's ends. Written by the committer alone, after each commit.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    first: AtomicU64,
+    trimmed_bytes: AtomicU64,
+    next: AtomicU64,
+    appended_bytes: AtomicU64,
+}
+
+impl Tail {
+    pub(super) fn load(&self) -> Mark {
+        // `first` before `next`: both only grow, so that readers never see `first` above `next`.
+        Mark {
+            first: self.first.load(Ordering::Acquire),
+            trimmed_bytes: self.trimmed_bytes.load(Ordering::Acquire),
+            next: self.next.load(Ordering::Acquire),
+            appended_bytes: self.appended_bytes.load(Ordering::Acquire),
+        }
+    }
+
+    pub(super) fn publish(&self, mark: Mark) {
+        self.appended_bytes.store(mark.appended_bytes, Ordering::Release);
+        self.next.store(mark.next, Ordering::Release);
+        self.trimmed_bytes.store(mark.trimmed_bytes, Ordering::Release);
+        self.first.store(mark.first, Ordering::Release);
+    }
+}
+
+/// The store. Dropping the last handle syncs and unlocks it.
+pub(super) struct Store {
+    pub(super) db: Database,
+    pub(super) rows: Keyspace,
+    pub(super) journal: Keyspace,
+    pub(super) meta: Keyspace,
+    pub(super) tails: Vec<Tail>,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path, settings: &Settings) -> Result<Self, EngineError> {
+        let folder = path.join(STORE_FOLDER);
+        let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
+        std::fs::create_dir_all(path).map_err(unavailable)?;
+        let db = open_database(&folder, settings)?;
+        sync_folder(path).map_err(unavailable)?;
+
+        let keyspace = |name: &str, memtable_bytes: u64| {
+            db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)).map_err(fault)
+        };
+        let rows = keyspace("rows", ROWS_MEMTABLE_BYTES)?;
+        let journal = keyspace("journal", JOURNAL_MEMTABLE_BYTES)?;
+        let meta = keyspace("meta", META_MEMTABLE_BYTES)?;
+        let partitions = partitions(&db, &meta, settings.journal_partitions)?;
+        let mut store = Self { db, rows, journal, meta, tails: Vec::new() };
+        for partition in 0..partitions {
+            let tail = Tail::default();
+            tail.publish(store.find_tail(Partition(partition))?);
+            store.tails.push(tail);
+        }
+        Ok(store)
+    }
+
+    /// Where a partition ends: its last mark, and what was appended since.
+    fn find_tail(&self, partition: Partition) -> Result<Mark, EngineError> {
+        let stored = self.meta.get(layout::mark_key(partition)).map_err(fault)?;
+        let mut mark = match &stored {
+            Some(bytes) => Mark::parse(bytes).ok_or_else(|| corrupt("a journal mark"))?,
+            None => Mark::default(),
+        };
+        let from = layout::record_key(partition, Offset(mark.next));
+        let to = layout::record_key(partition, Offset(u64::MAX));
+        for record in self.journal.range(from..to) {
+            let (key, payload) = record.into_inner().map_err(fault)?;
+            let offset = layout::record_offset(&key).ok_or_else(|| corrupt("a journal key"))?;
+            mark.next = offset.0 + 1;
+            mark.appended_bytes += payload.len() as u64;
+        }
+        Ok(mark)
+    }
+
+    pub(super) fn tail(&self, partition: Partition) -> &Tail {
+        &self.tails[usize::from(partition.0)]
+    }
+
+    pub(super) fn partitions(&self) -> u16 {
+        u16::try_from(self.tails.len()).unwrap_or(u16::MAX)
+    }
+}
+
+/// The stored number of partitions; `wanted` is stored when the data is new.
+fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, EngineError> {
+    if let Some(stored) = meta.get(PARTITIONS_KEY).map_err(fault)? {
+        let stored = stored.as_ref().try_into().map_err(|_| corrupt("the number of partitions"))?;
+        let stored = u16::from_be_bytes(stored);
+        if stored != wanted {
+            tracing::warn!(stored, wanted, "the journal keeps the number of partitions it was made with");
+        }
+        return Ok(stored);
+    }
+    let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
+    batch.insert(meta, PARTITIONS_KEY, wanted.to_be_bytes());
+    batch.commit().map_err(fault)?;
+    Ok(wanted)
+}
+
+fn open_database(folder: &Path, settings: &Settings) -> Result<Database, EngineError> {
+    let open = || {
+        let builder = Database::builder(folder).cache_size(settings.cache_bytes).worker_threads(WORKERS);
+        // The store asserts what it reads when it starts: damage it did not foresee must be an answer, not an abort.
+        catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
+            .map_err(|_| EngineError::Corrupt(format!("{}: the store cannot be read", folder.display())))
+    };
+    match open()? {
+        Err(fjall::Error::JournalRecovery(cause)) => torn::cut_off(folder, cause, || open()?.map_err(fault)),
+        Err(fjall::Error::Locked) => Err(EngineError::Unavailable(format!(
+            "{} is in use by another process; stop that one first, or choose another data folder",
+            folder.display()
+        ))),
+        opened => opened.map_err(fault),
+    }
+}
+
+/// Makes names that were created or moved within `folder` durable.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// What a failed read or open of the store means to callers.
+#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+pub(super) fn fault(error: fjall::Error) -> EngineError {
+    match error {
+        fjall::Error::Poisoned => EngineError::Closed("an earlier write to disk failed".into()),
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            EngineError::Unavailable(error.to_string())
+        }
+        other => EngineError::Corrupt(other.to_string()),
+    }
+}
+
+/// Stored bytes that nothing here wrote.
+pub(super) fn corrupt(what: &str) -> EngineError {
+    EngineError::Corrupt(format!("{what} is not what was written"))
+}

@@ -1,0 +1,128 @@
+//! Every port in memory: for tests and throw-away worlds. Nothing outlives the process.
+
+mod objects;
+pub(crate) mod store;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use self::objects::MemoryObjects;
+use self::store::Store;
+use crate::limits::{check_consumer, check_partition, check_partition_key, check_partitions, check_row_key};
+use crate::limits::{check_value, check_write};
+use crate::local::{LocalBus, LocalEphemeral};
+use crate::ports::{
+    Batch, EngineError, Journal, KeyRange, Offset, Order, Partition, Record, Row, RowKey, Table, Tables, Unique,
+};
+use crate::{Engines, local};
+
+/// Opens an empty world with `partitions` journal partitions (at least 1).
+pub fn open(partitions: u16) -> Result<Engines, EngineError> {
+    check_partitions(partitions)?;
+    let memory = Arc::new(Memory { store: RwLock::new(Store::new(partitions)), partitions });
+    Ok(Engines {
+        tables: memory.clone(),
+        journal: memory,
+        objects: Arc::new(MemoryObjects::default()),
+        bus: Arc::new(LocalBus::default()),
+        ephemeral: Arc::new(LocalEphemeral::new(local::EPHEMERAL_BYTES_DEFAULT)),
+    })
+}
+
+/// Tables and journal over one store, so that a commit covers both.
+struct Memory {
+    store: RwLock<Store>,
+    partitions: u16,
+}
+
+#[async_trait]
+impl Tables for Memory {
+    async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        check_write(&[], &batch)?;
+        self.store.write().apply(batch.rows);
+        Ok(())
+    }
+
+    async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        check_row_key(key)?;
+        Ok(self.store.read().get(key))
+    }
+
+    async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
+        keys.iter().try_for_each(check_row_key)?;
+        let store = self.store.read();
+        Ok(keys.iter().map(|key| store.get(key)).collect())
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        partition: &[u8],
+        range: KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        check_partition_key(partition)?;
+        Ok(self.store.read().scan(table, partition, range, order, limit))
+    }
+
+    async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        Ok(self.store.write().insert_unique(key, value, token))
+    }
+
+    async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
+        check_row_key(key)?;
+        self.store.write().release_unique(key, token);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        check_partition(partition, self.partitions)?;
+        check_write(&records, &rows)?;
+        let mut store = self.store.write();
+        let first = store.append(partition, records);
+        store.apply(rows.rows);
+        Ok(first)
+    }
+
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+        check_partition(partition, self.partitions)?;
+        Ok(self.store.read().read(partition, from, limit))
+    }
+
+    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
+        check_partition(partition, self.partitions)?;
+        Ok(self.store.read().bounds(partition))
+    }
+
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+        check_consumer(consumer)?;
+        check_partition(partition, self.partitions)?;
+        self.store.write().checkpoint(consumer, partition, next);
+        Ok(())
+    }
+
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+        check_consumer(consumer)?;
+        check_partition(partition, self.partitions)?;
+        Ok(self.store.read().checkpoint_of(consumer, partition))
+    }
+
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+        consumers.iter().try_for_each(|consumer| check_consumer(consumer))?;
+        check_partition(partition, self.partitions)?;
+        Ok(self.store.write().trim(partition, bytes_max, consumers))
+    }
+}
