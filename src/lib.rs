@@ -25,6 +25,4 @@ pub mod rows;
 pub mod sequencer;
 pub mod store;
 pub mod tables;
-pub mod media;
-pub mod posts;
 pub mod users;
