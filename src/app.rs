@@ -25,8 +25,7 @@ use crate::janitor::Janitor;
 use crate::limits;
 use crate::locks::Locks;
 use crate::logging::LogControl;
-use crate::media::service::{Media, MediaSettings, MediaTables};
-use crate::media::process::MediaLimits;
+use crate::media::{Media, MediaLimits, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
 use crate::posts::service::Posts;
 use crate::projection::Notified;
@@ -261,6 +260,7 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
     let port = &store.engines.tables;
     let age_ms = u64::from(settings.feed.recents_days) * 86_400_000;
     let floor = first_id_at(clock.now_ms().saturating_sub(age_ms));
+    feed.warm_from(floor);
     let buckets = port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
     let mut posts: u64 = 0;
     for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
@@ -278,10 +278,6 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
                 };
                 if let Some(entry) = rows::entry(id, &row.value) {
                     feed.warm(author, entry);
-                    // Who is older than the scan may have older posts.
-                    if author < floor {
-                        feed.warm_floor(author, floor);
-                    }
                     posts += 1;
                 }
             }
@@ -291,7 +287,6 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
             }
         }
     }
-    feed.set_horizon(floor);
     feed.warmed();
     tracing::info!(posts, since_ms = unix_ms_of(floor), "recent posts are in memory");
     Ok(())
@@ -302,7 +297,14 @@ fn media_tables() -> MediaTables {
 }
 
 fn media_settings(settings: &Settings) -> MediaSettings {
-    MediaSettings::default()
+    let media = &settings.media;
+    let limits = MediaLimits {
+        image_pixels_max: media.image_pixels_max,
+        image_bytes_max: media.image_bytes_max,
+        file_bytes_max: media.file_bytes_max,
+    };
+    let public_url = settings.http.public_url.as_ref().map(|url| url.0.clone()).unwrap_or_default();
+    MediaSettings { limits, public_url }
 }
 
 fn password_cost(settings: &Settings) -> PasswordCost {

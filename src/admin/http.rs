@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::config::LogLevel;
 use crate::error::{Error, Result};
 use crate::feed::Thresholds;
 use crate::http::{Admin, Check, NoContent, Path, Problems, Valid};
-use crate::logging;
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,7 +108,7 @@ impl Check for PatchSettings {}
 
 fn live(app: &App) -> LiveSettings {
     let Thresholds { push_below, pull_above } = app.feed.thresholds();
-    LiveSettings { push_below, pull_above, log_level: logging::level() }
+    LiveSettings { push_below, pull_above, log_level: app.log.lock().1.0.clone() }
 }
 
 /// Settings that can change while the server runs.
@@ -136,7 +136,12 @@ pub async fn change_settings(
         return Err(Error::field("feed.pull_above", message));
     }
     if let Some(level) = &patch.log_level {
-        logging::set_level(level).map_err(|message| Error::field("log.level", message))?;
+        let level: LogLevel = level.parse().map_err(|()| {
+            Error::field("log.level", "error, warn, info, debug, trace, or a filter such as info,fanfare=debug")
+        })?;
+        let mut log = app.log.lock();
+        log.0.set(&level);
+        log.1 = level;
     }
     app.feed.set_thresholds(wanted);
     Ok(Json(live(&app)))

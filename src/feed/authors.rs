@@ -81,6 +81,8 @@ pub struct Authors {
     pull_changes: AtomicU64,
     /// Until it is set, recents claim nothing.
     warmed: AtomicBool,
+    /// Where the scan that warms the recents begins: of users older than this it may leave older posts out.
+    horizon: AtomicU64,
 }
 
 impl Authors {
@@ -93,6 +95,7 @@ impl Authors {
             pulled: (0..(1 << 32) / PULLED_CHUNK).map(|_| OnceLock::new()).collect(),
             pull_changes: AtomicU64::new(0),
             warmed: AtomicBool::new(false),
+            horizon: AtomicU64::new(0),
         }
     }
 
@@ -104,13 +107,26 @@ impl Authors {
 
     /// The index of `user`, made at first sight.
     pub fn intern(&self, user: Id) -> UserIndex {
-        self.interner.intern(user, |index| self.with(index, |state| state.id = user))
+        self.interner.intern(user, |index| {
+            self.with(index, |state| {
+                state.id = user;
+                let horizon = self.horizon.load(Ordering::Acquire);
+                if user.0 < horizon {
+                    state.recents.raise_floor(horizon - 1);
+                }
+            });
+        })
     }
 
     /// The id behind an index.
     #[must_use]
     pub fn id_of(&self, user: UserIndex) -> Id {
         self.with(user, |state| state.id)
+    }
+
+    /// The scan begins at `horizon`; to be called before anybody is interned.
+    pub fn set_horizon(&self, horizon: u64) {
+        self.horizon.store(horizon, Ordering::Release);
     }
 
     /// Recents are complete from now on, down to their floors.

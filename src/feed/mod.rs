@@ -8,6 +8,7 @@
 mod authors;
 mod bench_seam;
 mod filter;
+pub mod http;
 mod interner;
 mod jobs;
 mod measure;

@@ -205,6 +205,12 @@ impl Feed {
         self.core.add_recent(author, entry);
     }
 
+    /// Restart, before everything else: the scan begins at `horizon`. Users made later have no older posts (ids of
+    /// users are Snowflakes too); of others nothing is claimed below it.
+    pub fn warm_from(&self, horizon: Id) {
+        self.core.authors.set_horizon(horizon.0);
+    }
+
     /// Restart: the scan leaves out the author's entries at and below `floor`.
     pub fn warm_floor(&self, author: Id, floor: Id) {
         self.core.authors.raise_recents_floor(self.core.authors.intern(author), floor.0);

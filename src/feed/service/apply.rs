@@ -25,7 +25,7 @@ impl Core {
                     self.authors.remove_recent(author, post.0);
                 }
             }
-            Event::Followed { follower, followee } => self.change(*follower, *followee, Change::Follow),
+            Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
             Event::Unfollowed(ended) => self.change(ended.follower, ended.followee, Change::Unfollow),
             Event::Blocked { blocker, blocked, .. } => {
                 for (one, other) in [(*blocker, *blocked), (*blocked, *blocker)] {
@@ -41,10 +41,10 @@ impl Core {
             Event::Muted { muter, muted } => self.change(*muter, *muted, Change::Mute),
             Event::Unmuted { muter, muted } => self.change(*muter, *muted, Change::Unmute),
             Event::UserDeleted { user } => {
-                if let Some(user) = self.authors.get(*user) {
+                if let Some(user) = self.authors.get(user.id) {
                     self.authors.clear_recents(user);
                 }
-                self.forget(*user);
+                self.forget(user.id);
             }
             Event::UserCreated { .. } | Event::ProfileChanged { .. } | Event::Liked { .. } | Event::Unliked { .. } => {}
         }
