@@ -133,7 +133,10 @@ impl Posts {
     }
 
     /// Checks what a client wants to publish, and resolves what it names.
-    async fn draft(&self, author: Id, new: NewPost) -> Result<PostRecord> {
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn draft(&self, author: Id, new: NewPost) -> Result<PostRecord> {
         let mut errors = Vec::new();
         let parsed = match text::parse(&new.text, self.text_chars_max) {
             Ok(parsed) => parsed,
@@ -230,7 +233,10 @@ impl Posts {
     }
 
     /// Whom a new post is news to: each person once, never the author, never across a block.
-    async fn notices(&self, post: &PostRecord) -> Result<Vec<Notice>> {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn notices(&self, post: &PostRecord) -> Result<Vec<Notice>> {
         let hidden = self.core.store.hidden(post.author).await?;
         let reply = post.reply_to.map(|parent| (parent.author, NotificationKind::Reply));
         let repost = post.repost_of.map(|original| (original.author, NotificationKind::Repost));

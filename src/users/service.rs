@@ -142,6 +142,21 @@ impl Users {
         Err(Error::refused(Code::Conflict, format!("handle: @{} is taken", handle.as_str())))
     }
 
+    /// The same for a handle whose reservation an interrupted import left behind: it is taken over at once. Only for
+    /// imports, which are alone with the data.
+    ///
+    /// # Errors
+    /// 409 when somebody has the handle.
+    pub async fn take_over(&self, handle: &Handle, at_ms: u64) -> Result<Arc<Account>> {
+        let key = RowKey::single(tables::HANDLES, handle.key().into_bytes());
+        if let Some(holder) = self.core.store.get_id(&key).await?
+            && self.core.store.account_or_gone(holder).await?.is_none()
+        {
+            self.core.store.engines.tables.release_unique(&key, holder.0).await?;
+        }
+        self.create(handle, None, None, at_ms).await
+    }
+
     /// Logs in.
     ///
     /// # Errors

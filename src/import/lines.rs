@@ -1,0 +1,192 @@
+//! The input files: tab-separated, gzipped or plain, a header first. A line that is not as it should be is an error
+//! with its number; the reader goes on.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+/// Bytes of a line; a longer one is not read as one.
+const LINE_BYTES_MAX: u64 = 4_096;
+/// Highest external id: it becomes part of a handle.
+const EXTERNAL_ID_MAX: u64 = 999_999_999_999;
+
+/// What somebody did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Passed the target's newest post on.
+    Repost,
+    /// Answered it.
+    Reply,
+    /// Named the target.
+    Mention,
+}
+
+/// A line of the follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follow {
+    /// External id of who follows.
+    pub follower: u64,
+    /// External id of whom.
+    pub followee: u64,
+}
+
+/// A line of the activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// External id of who acts.
+    pub actor: u64,
+    /// External id of whom it concerns.
+    pub target: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What.
+    pub kind: Kind,
+}
+
+fn id(field: &str, name: &str) -> Result<u64, String> {
+    let id = field.parse::<u64>().ok().filter(|id| *id <= EXTERNAL_ID_MAX);
+    id.ok_or_else(|| format!("{name} must be a number up to {EXTERNAL_ID_MAX}, not {field:?}"))
+}
+
+fn fields<const N: usize>(line: &str) -> Result<[&str; N], String> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let count = fields.len();
+    fields.try_into().map_err(|_| format!("needs {N} fields with tabs between them, has {count}"))
+}
+
+/// Reads a line of the follows.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn follow(line: &str) -> Result<Follow, String> {
+    let [follower, followee] = fields(line)?;
+    let follow = Follow { follower: id(follower, "follower")?, followee: id(followee, "followee")? };
+    if follow.follower == follow.followee { Err("nobody follows themselves".to_owned()) } else { Ok(follow) }
+}
+
+/// Reads a line of the activity.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn act(line: &str) -> Result<Act, String> {
+    let [actor, target, at, kind] = fields(line)?;
+    let kind = match kind {
+        "RT" => Kind::Repost,
+        "RE" => Kind::Reply,
+        "MT" => Kind::Mention,
+        other => return Err(format!("kind must be RT, RE or MT, not {other:?}")),
+    };
+    let seconds = at.parse::<u64>().ok().filter(|at| (crate::id::EPOCH_MS / 1_000..1 << 33).contains(at));
+    let seconds = seconds.ok_or_else(|| format!("unixtime must be seconds since 1970, from 2010 on, not {at:?}"))?;
+    Ok(Act { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })
+}
+
+/// Lines of a file, numbered from 1; the header is line 1 and is left out.
+pub struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    number: u64,
+}
+
+impl Lines {
+    /// Opens a file and checks its header.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its first line is another.
+    pub fn open(path: &Path, header: &str) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut magic = [0; 2];
+        let gzipped = file.read(&mut magic)? == 2 && magic == [0x1f, 0x8b];
+        file.seek(SeekFrom::Start(0))?;
+        let reader: Box<dyn BufRead + Send> = match gzipped {
+            true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file))),
+            false => Box::new(BufReader::with_capacity(1 << 16, file)),
+        };
+        let mut lines = Self { reader, number: 0 };
+        match lines.next_line()? {
+            Some((_, Ok(first))) if first == header => Ok(lines),
+            _ => Err(io::Error::other(format!("the first line must be {header:?} (with tabs)"))),
+        }
+    }
+
+    /// The next line: its number, and its text or what is wrong with it.
+    ///
+    /// # Errors
+    /// When the file cannot be read on.
+    #[allow(clippy::type_complexity, reason = "number and verdict belong together")]
+    pub fn next_line(&mut self) -> io::Result<Option<(u64, Result<String, String>)>> {
+        let mut bytes = Vec::with_capacity(64);
+        if Read::take(&mut self.reader, LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        if bytes.last() != Some(&b'\n') && bytes.len() as u64 == LINE_BYTES_MAX {
+            self.skip_rest()?;
+            return Ok(Some((self.number, Err(format!("is longer than {LINE_BYTES_MAX} bytes")))));
+        }
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => Ok(text.trim_end_matches(['\n', '\r']).to_owned()),
+            Err(_) => Err("is not UTF-8".to_owned()),
+        };
+        Ok(Some((self.number, text)))
+    }
+
+    fn skip_rest(&mut self) -> io::Result<()> {
+        loop {
+            let buffer = self.reader.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(());
+            }
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let used = end.map_or(buffer.len(), |at| at + 1);
+            self.reader.consume(used);
+            if end.is_some() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Counts the lines of a file, for progress; the header is not counted.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn count(path: &Path, header: &str) -> io::Result<u64> {
+    let mut lines = Lines::open(path, header)?;
+    let mut number = 0;
+    while let Some((at, _)) = lines.next_line()? {
+        number = at - 1;
+    }
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_line_that_is_wrong_says_what_is_wrong() {
+        assert_eq!(follow("1\t2"), Ok(Follow { follower: 1, followee: 2 }));
+        for wrong in ["", "1", "1\t2\t3", "x\t2", "1\t-2", "7\t7", "1\t99999999999999"] {
+            assert!(follow(wrong).is_err(), "{wrong:?}");
+        }
+        let act_line = act("1\t2\t1341100972\tRT").unwrap();
+        assert_eq!((act_line.at_ms, act_line.kind), (1_341_100_972_000, Kind::Repost));
+        for wrong in ["1\t2\t1341100972", "1\t2\tnow\tRT", "1\t2\t5\tRT", "1\t2\t1341100972\tXX"] {
+            assert!(act(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_past_one_that_is_far_too_long() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "follower\tfollowee\n1\t2\n{}\n3\t4", "9".repeat(10_000)).unwrap();
+        let mut lines = Lines::open(file.path(), "follower\tfollowee").unwrap();
+        assert_eq!(lines.next_line().unwrap(), Some((2, Ok("1\t2".to_owned()))));
+        assert!(matches!(lines.next_line().unwrap(), Some((3, Err(_)))));
+        assert_eq!(lines.next_line().unwrap(), Some((4, Ok("3\t4".to_owned()))));
+        assert_eq!(lines.next_line().unwrap(), None);
+    }
+}

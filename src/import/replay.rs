@@ -1,0 +1,224 @@
+//! The days acted again, line by line, in order, at the file's own times.
+//!
+//! A line is drafted once everything about its two people is durable, and handed to the sequencer without waiting: so
+//! many lines share a commit, and records are committed in the order of the lines. The last record of a line carries
+//! its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post that its
+//! target needed) does not repeat because the target then has a post.
+
+use std::collections::{HashMap, VecDeque};
+
+use fanfare_engines::RowKey;
+use fanfare_protocol::{Id, NewPost};
+
+use super::graph::People;
+use super::lines::{Act, Kind};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::events::{Event, PostRecord};
+use crate::feed::{FeedSource as _, PageQuery};
+use crate::limits;
+use crate::sequencer::{Pending, Proposal};
+use crate::tables;
+
+/// Lines that may wait for their commit at once.
+const IN_FLIGHT_MAX: usize = 512;
+/// Milliseconds of a day: a reader who does not act reads once in it.
+const DAY_MS: f64 = 86_400_000.0;
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Lines that were replayed.
+    pub lines: u64,
+    /// Posts of every kind, the ones that a target needed first included.
+    pub posts: u64,
+    /// Bare reposts that the actor had made before: nothing new.
+    pub repeated: u64,
+    /// Lines that the server refused.
+    pub refused: u64,
+    /// Feed pages read.
+    pub reads: u64,
+}
+
+/// A line on its way.
+struct InFlight {
+    people: [Id; 2],
+    pending: Pending,
+}
+
+/// Replays activity.
+pub struct Replay {
+    app: App,
+    newest: HashMap<Id, Id>,
+    in_flight: VecDeque<InFlight>,
+    /// People who read now and then, in a fixed order.
+    readers: Vec<Id>,
+    next_reader: usize,
+    owed_reads: f64,
+    last_ms: u64,
+    /// What happened.
+    pub tally: Tally,
+}
+
+/// The last line that an import into this folder has replayed; 0 when there was none.
+///
+/// # Errors
+/// When storage fails.
+pub async fn replayed(app: &App) -> Result<u64> {
+    let row = RowKey::new(tables::META, tables::ONE, limits::META_IMPORT_LINE);
+    Ok(app.core.store.get_id(&row).await?.map_or(0, |line| line.0))
+}
+
+impl Replay {
+    /// A replay in which `percent` of the people read a page a day, beyond those who act.
+    #[must_use]
+    pub fn new(app: App, people: &People, percent: u8, first_ms: u64) -> Self {
+        // A multiplicative hash spreads who reads, the same on every run.
+        let spread = |external: u64| external.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mut chosen: Vec<(u64, Id)> = people
+            .all()
+            .map(|(external, id)| (spread(external), id))
+            .filter(|(spread, _)| spread % 100 < u64::from(percent))
+            .collect();
+        chosen.sort_unstable();
+        let readers = chosen.into_iter().map(|(_, id)| id).collect();
+        Self {
+            app,
+            newest: HashMap::new(),
+            in_flight: VecDeque::new(),
+            readers,
+            next_reader: 0,
+            owed_reads: 0.0,
+            last_ms: first_ms,
+            tally: Tally::default(),
+        }
+    }
+
+    /// A line that was replayed before the restart: only its time counts.
+    pub fn pass(&mut self, at_ms: u64) {
+        self.last_ms = self.last_ms.max(at_ms);
+    }
+
+    /// Replays one line.
+    ///
+    /// # Errors
+    /// What the server refused (the next line can go on), or a failure of storage.
+    pub async fn act(&mut self, people: &mut People, line: u64, act: Act) -> Result<()> {
+        self.app.core.clock.set(act.at_ms);
+        self.others_read(act.at_ms).await?;
+        let actor = people.find_or_make(act.actor, act.at_ms).await?;
+        let target = people.find_or_make(act.target, act.at_ms).await?;
+        self.settle([actor, target]).await?;
+        self.read(actor).await?;
+        self.tally.lines += 1;
+        let new = if actor == target {
+            NewPost { text: format!("Note to self, line {line}."), ..NewPost::default() }
+        } else {
+            match act.kind {
+                Kind::Mention => NewPost { text: format!("Have you seen this, @u{}?", act.target), ..NewPost::default() },
+                Kind::Reply => {
+                    let reply_to = Some(self.newest_of(target, act).await?);
+                    NewPost { text: format!("I answer you, @u{}.", act.target), reply_to, ..NewPost::default() }
+                }
+                Kind::Repost => NewPost { repost_of: Some(self.newest_of(target, act).await?), ..NewPost::default() },
+            }
+        };
+        let post = self.app.posts.draft(actor, new).await?;
+        if self.has_reposted(&post).await? {
+            self.tally.repeated += 1;
+            return Ok(());
+        }
+        self.hand_in([actor, target], post, act.at_ms, Some(line)).await
+    }
+
+    async fn has_reposted(&self, post: &PostRecord) -> Result<bool> {
+        match (post.is_bare_repost(), post.repost_of) {
+            (true, Some(original)) => {
+                let row = tables::pair(tables::REPOSTED, post.author, original.id);
+                Ok(self.app.core.store.get(&row).await?.is_some())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The newest post of `target`, made now if there is none.
+    async fn newest_of(&mut self, target: Id, act: Act) -> Result<Id> {
+        if let Some(id) = self.newest.get(&target) {
+            return Ok(*id);
+        }
+        let found = self.app.core.store.author_entries(target, Id(i64::MAX as u64), 1).await?;
+        if found.is_empty() {
+            let new = NewPost { text: "Hello, here I am.".to_owned(), ..NewPost::default() };
+            let post = self.app.posts.draft(target, new).await?;
+            self.hand_in([target, target], post, act.at_ms, None).await?;
+            self.settle([target, target]).await?;
+        } else if let Some(entry) = found.first() {
+            self.newest.insert(target, entry.id);
+        }
+        self.newest.get(&target).copied().ok_or_else(|| Error::Internal("a post that was made is not there".to_owned()))
+    }
+
+    async fn hand_in(&mut self, people: [Id; 2], post: PostRecord, at_ms: u64, line: Option<u64>) -> Result<()> {
+        let notify = self.app.posts.notices(&post).await?;
+        let event = Event::Posted { post, notify };
+        let proposal = Proposal { event, at_ms: Some(at_ms), idempotency: None, import_line: line };
+        let pending = self.app.core.sequencer.submit(proposal).await?;
+        self.in_flight.push_back(InFlight { people, pending });
+        while self.in_flight.len() > IN_FLIGHT_MAX {
+            self.finish_oldest().await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_oldest(&mut self) -> Result<()> {
+        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        let record = oldest.pending.durable().await?;
+        if let Event::Posted { post, .. } = &record.event {
+            self.newest.insert(post.author, record.id);
+        }
+        self.tally.posts += 1;
+        Ok(())
+    }
+
+    /// Waits until nothing about these people is under way.
+    async fn settle(&mut self, people: [Id; 2]) -> Result<()> {
+        while self.in_flight.iter().any(|one| one.people.iter().any(|person| people.contains(person))) {
+            self.finish_oldest().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is durable and every timeline has it.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn finish(&mut self) -> Result<()> {
+        while !self.in_flight.is_empty() {
+            self.finish_oldest().await?;
+        }
+        let feed = self.app.feed.clone();
+        let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
+        quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
+    }
+
+    async fn read(&mut self, reader: Id) -> Result<()> {
+        let limit = usize::from(limits::http::PAGE_ITEMS_DEFAULT);
+        self.app.feed.page(reader, PageQuery { limit, ..PageQuery::default() }).await?;
+        self.tally.reads += 1;
+        Ok(())
+    }
+
+    /// Those who do not act read one after another, each once a day.
+    async fn others_read(&mut self, now_ms: u64) -> Result<()> {
+        let passed_ms = now_ms.saturating_sub(self.last_ms);
+        self.last_ms = self.last_ms.max(now_ms);
+        self.owed_reads += self.readers.len() as f64 * passed_ms as f64 / DAY_MS;
+        while self.owed_reads >= 1.0 && !self.readers.is_empty() {
+            self.owed_reads -= 1.0;
+            let reader = self.readers[self.next_reader % self.readers.len()];
+            self.next_reader += 1;
+            self.read(reader).await?;
+        }
+        Ok(())
+    }
+}
