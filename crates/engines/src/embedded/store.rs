@@ -127,17 +127,21 @@ fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, Engine
 fn open_database(folder: &Path, settings: &Settings) -> Result<Database, EngineError> {
     let open = || {
         let builder = Database::builder(folder).cache_size(settings.cache_bytes).worker_threads(WORKERS);
-        // The store asserts what it reads when it starts: damage it did not foresee must be an answer, not an abort.
         catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
-            .map_err(|_| EngineError::Corrupt(format!("{}: the store cannot be read", folder.display())))
     };
-    match open()? {
-        Err(fjall::Error::JournalRecovery(cause)) => torn::cut_off(folder, cause, || open()?.map_err(fault)),
-        Err(fjall::Error::Locked) => Err(EngineError::Unavailable(format!(
+    let reopen = || match open() {
+        Ok(opened) => opened.map_err(fault),
+        Err(_) => Err(corrupt("the store")),
+    };
+    match open() {
+        Ok(Err(fjall::Error::JournalRecovery(cause))) => torn::cut_off(folder, &cause, reopen),
+        // The store asserts some of what it reads, in debug builds more of it: that is damage too.
+        Err(_) => torn::cut_off(folder, &"an entry that cannot be read", reopen),
+        Ok(Err(fjall::Error::Locked)) => Err(EngineError::Unavailable(format!(
             "{} is in use by another process; stop that one first, or choose another data folder",
             folder.display()
         ))),
-        opened => opened.map_err(fault),
+        Ok(opened) => opened.map_err(fault),
     }
 }
 

@@ -1,8 +1,11 @@
 //! The store's files, seen from outside.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// Logs are made long and filled later: after so many zeros nothing more was written.
+const ZEROS: &[u8] = &[0; 256 * 1024];
 
 /// The newest write-ahead log and its used bytes; the rest of the file is zeros.
 pub fn newest_log(folder: &Path) -> (PathBuf, Vec<u8>) {
@@ -10,13 +13,26 @@ pub fn newest_log(folder: &Path) -> (PathBuf, Vec<u8>) {
     let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
     let newest = logs.filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).max_by_key(number);
     let newest = newest.unwrap();
-    let mut bytes = fs::read(&newest).unwrap();
-    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    bytes.truncate(used);
-    (newest, bytes)
+    let used = used_bytes(&newest);
+    (newest, used)
 }
 
-/// Copies a folder; files keep their length, and their zeros at the end take no space.
+/// A file's bytes without the zeros at its end.
+fn used_bytes(path: &Path) -> Vec<u8> {
+    let mut file = File::open(path).unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        let read = (&mut file).take(ZEROS.len() as u64).read_to_end(&mut bytes).unwrap();
+        if read == 0 || bytes.ends_with(ZEROS) {
+            break;
+        }
+    }
+    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(used);
+    bytes
+}
+
+/// Copies a folder; files keep their length.
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -24,19 +40,19 @@ pub fn copy_folder(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&entry.path(), &target);
+        } else if target.extension().is_some_and(|extension| extension == "jnl") {
+            write_file(&target, &used_bytes(&entry.path()), entry.metadata().unwrap().len());
         } else {
-            let bytes = fs::read(entry.path()).unwrap();
-            write_file(&target, &bytes);
+            fs::copy(entry.path(), &target).unwrap();
         }
     }
 }
 
-/// Writes a file that is `bytes` long, leaving its zeros at the end unwritten.
-pub fn write_file(path: &Path, bytes: &[u8]) {
-    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+/// Writes a file of `length`: `bytes`, then zeros.
+pub fn write_file(path: &Path, bytes: &[u8], length: u64) {
     let mut file = File::create(path).unwrap();
-    file.write_all(&bytes[..used]).unwrap();
-    file.set_len(bytes.len() as u64).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_len(length).unwrap();
 }
 
 /// Overwrites bytes within a file.
