@@ -55,7 +55,7 @@ fn random_key(random: &mut Random) -> RowKey {
 fn random_write(random: &mut Random) -> RowWrite {
     let key = random_key(random);
     let version = 1 + random.below(VERSIONS);
-    let value = (version % 3 > 0).then(|| text(format!("{version}")));
+    let value = (!version.is_multiple_of(3)).then(|| text(format!("{version}")));
     RowWrite { key, value, version }
 }
 

@@ -32,6 +32,9 @@ const OBJECTS_FOLDER: &str = "objects";
 pub struct Settings {
     /// Bytes of blocks kept in memory for reads; 64 to 256 MiB suit most.
     pub cache_bytes: u64,
+    /// Bytes of new rows that are gathered in memory before they are written as a sorted file; up to five times as
+    /// much is held, and as much again for the journal. Existing data keeps what it was made with.
+    pub write_buffer_bytes: u64,
     /// Journal partitions of new data, at least 1; existing data keeps its number.
     pub journal_partitions: u16,
     /// Bytes that the ephemeral store holds.
@@ -40,7 +43,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 128 * 1024 * 1024, journal_partitions: 8, ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT }
+        Self {
+            cache_bytes: 128 * 1024 * 1024,
+            write_buffer_bytes: 32 * 1024 * 1024,
+            journal_partitions: 8,
+            ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT,
+        }
     }
 }
 

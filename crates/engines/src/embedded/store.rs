@@ -11,12 +11,8 @@ use super::layout::{self, Mark, PARTITIONS_KEY};
 use super::{Settings, torn};
 use crate::ports::{EngineError, Offset, Partition};
 
-/// Write buffer of the rows; up to five exist at once, then writers wait.
-const ROWS_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
-/// Write buffer of the journal.
-const JOURNAL_MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Write buffer of the counters, which are few.
-const META_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+const META_WRITE_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 /// Write-ahead log that is kept before idle keyspaces are flushed to free it; what a restart replays at most.
 pub(super) const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Threads that flush and compact: one is kept free for flushes, so 2 is the least at which compactions go on.
@@ -69,12 +65,12 @@ impl Store {
         let db = open_database(&folder, settings)?;
         sync_folder(path).map_err(unavailable)?;
 
-        let keyspace = |name: &str, memtable_bytes: u64| {
-            db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)).map_err(fault)
+        let keyspace = |name: &str, write_buffer_bytes: u64| {
+            db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(write_buffer_bytes)).map_err(fault)
         };
-        let rows = keyspace("rows", ROWS_MEMTABLE_BYTES)?;
-        let journal = keyspace("journal", JOURNAL_MEMTABLE_BYTES)?;
-        let meta = keyspace("meta", META_MEMTABLE_BYTES)?;
+        let rows = keyspace("rows", settings.write_buffer_bytes)?;
+        let journal = keyspace("journal", settings.write_buffer_bytes)?;
+        let meta = keyspace("meta", settings.write_buffer_bytes.min(META_WRITE_BUFFER_BYTES))?;
         let partitions = partitions(&db, &meta, settings.journal_partitions)?;
         let mut store = Self { db, rows, journal, meta, tails: Vec::new() };
         for partition in 0..partitions {
@@ -131,17 +127,21 @@ fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, Engine
 fn open_database(folder: &Path, settings: &Settings) -> Result<Database, EngineError> {
     let open = || {
         let builder = Database::builder(folder).cache_size(settings.cache_bytes).worker_threads(WORKERS);
-        // The store asserts what it reads when it starts: damage it did not foresee must be an answer, not an abort.
         catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
-            .map_err(|_| EngineError::Corrupt(format!("{}: the store cannot be read", folder.display())))
     };
-    match open()? {
-        Err(fjall::Error::JournalRecovery(cause)) => torn::cut_off(folder, cause, || open()?.map_err(fault)),
-        Err(fjall::Error::Locked) => Err(EngineError::Unavailable(format!(
+    let reopen = || match open() {
+        Ok(opened) => opened.map_err(fault),
+        Err(_) => Err(corrupt("the store")),
+    };
+    match open() {
+        Ok(Err(fjall::Error::JournalRecovery(cause))) => torn::cut_off(folder, &cause, reopen),
+        // The store asserts some of what it reads, in debug builds more of it: that is damage too.
+        Err(_) => torn::cut_off(folder, &"an entry that cannot be read", reopen),
+        Ok(Err(fjall::Error::Locked)) => Err(EngineError::Unavailable(format!(
             "{} is in use by another process; stop that one first, or choose another data folder",
             folder.display()
         ))),
-        opened => opened.map_err(fault),
+        Ok(opened) => opened.map_err(fault),
     }
 }
 

@@ -5,11 +5,10 @@
 //! between two fsyncs (the committer is the only writer), so the last batch of the newest log is the only one that can
 //! be torn, and it was never acknowledged: it is moved aside. Damage anywhere else is real and is reported.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-use fjall::JournalRecoveryError;
 
 use crate::ports::EngineError;
 
@@ -29,10 +28,10 @@ const TORN_EXTENSION: &str = "torn";
 /// Moves the last batch of the newest log aside and opens again; undoes that when it does not help.
 pub(super) fn cut_off<T>(
     folder: &Path,
-    cause: JournalRecoveryError,
+    cause: &dyn Display,
     reopen: impl FnOnce() -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
-    let hopeless = |why: &dyn std::fmt::Display| {
+    let hopeless = |why: &dyn Display| {
         EngineError::Corrupt(format!("{}: the write-ahead log is damaged ({cause}; {why})", folder.display()))
     };
     let log = newest_log(folder).map_err(|error| hopeless(&error))?.ok_or_else(|| hopeless(&"there is no log"))?;

@@ -1,0 +1,121 @@
+//! A workload whose acknowledgements can be checked after any kind of crash.
+//!
+//! Writer `w` makes commits 0, 1, 2 and so on: each with three records and two rows in different partitions, and a
+//! unique key now and then. So a look at the rows alone says which commits stand, and whether they are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use bytes::Bytes;
+use fanfare_engines::embedded::{self, Settings};
+use fanfare_engines::{Batch, EngineError, Engines, KeyRange, Offset, Order, Partition, Row, RowKey, Table, Unique};
+
+const LEFT: Table = Table { id: 1, name: "left" };
+const RIGHT: Table = Table { id: 2, name: "right" };
+const UNIQUE: Table = Table { id: 3, name: "unique" };
+const RECORDS: usize = 3;
+const UNIQUE_EVERY: u64 = 7;
+pub const WRITERS: u64 = 4;
+const PARTITIONS: u16 = 2;
+
+/// One commit of one writer.
+pub type Commit = (u64, u64);
+
+pub fn open(folder: &Path) -> Result<Engines, EngineError> {
+    // Tiny write buffers, so that flushes and compactions happen all the time.
+    let settings = Settings {
+        cache_bytes: 8 * 1024 * 1024,
+        write_buffer_bytes: 64 * 1024,
+        journal_partitions: PARTITIONS,
+        ..Settings::default()
+    };
+    embedded::open(folder, &settings)
+}
+
+fn partition(writer: u64) -> Partition {
+    Partition((writer % u64::from(PARTITIONS)) as u16)
+}
+
+fn id((writer, number): Commit) -> Vec<u8> {
+    [writer.to_be_bytes(), number.to_be_bytes()].concat()
+}
+
+/// Bytes of a commit's rows and records: of lengths that cross block boundaries, and none of them zero.
+fn payload(commit: Commit, part: usize) -> Bytes {
+    let mut bytes = id(commit);
+    bytes.push(part as u8);
+    let filler = 1 + (commit.0 * 31 + commit.1 * 7 + part as u64) % 255;
+    bytes.resize(bytes.len() + (commit.1 * 37 % 1_500) as usize, filler as u8);
+    bytes.into()
+}
+
+/// Writes one commit; returns when it is acknowledged.
+pub async fn write(engines: &Engines, commit: Commit) -> Result<(), EngineError> {
+    let (writer, number) = commit;
+    let mut rows = Batch::default();
+    for (part, table) in [(100, LEFT), (101, RIGHT)] {
+        let key = RowKey::new(table, writer.to_be_bytes().to_vec(), number.to_be_bytes().to_vec());
+        rows.put_versioned(key, payload(commit, part), number + 1);
+    }
+    let records = (0..RECORDS).map(|part| payload(commit, part)).collect();
+    if number.is_multiple_of(UNIQUE_EVERY) {
+        let key = RowKey::single(UNIQUE, id(commit));
+        engines.tables.insert_unique(key, payload(commit, 102), writer + 1).await?;
+    }
+    engines.journal.commit(partition(writer), records, rows).await?;
+    Ok(())
+}
+
+/// Checks that every commit is whole or not there at all; answers those that stand.
+pub async fn check_whole(engines: &Engines) -> BTreeSet<Commit> {
+    let mut commits = BTreeSet::new();
+    for writer in 0..WRITERS {
+        let scan = async |table: Table| -> Vec<Row> {
+            let partition = writer.to_be_bytes();
+            engines.tables.scan(table, &partition, KeyRange::ALL, Order::Ascending, usize::MAX).await.unwrap()
+        };
+        let (left, right) = (scan(LEFT).await, scan(RIGHT).await);
+        assert_eq!(left.len(), right.len(), "writer {writer}: a batch is torn between its partitions");
+        for (number, (left, right)) in (0_u64..).zip(left.into_iter().zip(right)) {
+            assert_eq!(left.clustering, number.to_be_bytes().as_slice(), "writer {writer}: a commit is missing");
+            assert_eq!(left.value, payload((writer, number), 100));
+            assert_eq!(right.value, payload((writer, number), 101));
+            commits.insert((writer, number));
+        }
+    }
+    check_records(engines, &commits).await;
+    commits
+}
+
+/// Records have no gaps, are whole, and stand exactly where rows do.
+async fn check_records(engines: &Engines, commits: &BTreeSet<Commit>) {
+    let mut counted: BTreeMap<Commit, usize> = BTreeMap::new();
+    for partition in (0..PARTITIONS).map(Partition) {
+        let (mut offset, next) = engines.journal.bounds(partition).await.unwrap();
+        while offset < next {
+            for record in engines.journal.read(partition, offset, 1_000).await.unwrap() {
+                assert_eq!(record.offset, offset, "a gap");
+                offset = Offset(offset.0 + 1);
+                let number = |at: usize| u64::from_be_bytes(record.payload[at..at + 8].try_into().unwrap());
+                let commit = (number(0), number(8));
+                let part = counted.entry(commit).or_default();
+                assert_eq!(record.payload, payload(commit, *part), "records of {commit:?} are not in order");
+                *part += 1;
+            }
+        }
+    }
+    assert!(counted.values().all(|&parts| parts == RECORDS), "a commit lacks records");
+    assert!(counted.keys().eq(commits), "records and rows differ");
+}
+
+/// Checks that everything acknowledged is there.
+pub async fn check_kept(engines: &Engines, acknowledged: &BTreeSet<Commit>) {
+    let kept = check_whole(engines).await;
+    let lost: Vec<_> = acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    for &commit in acknowledged.iter().filter(|commit| commit.1.is_multiple_of(UNIQUE_EVERY)) {
+        let key = RowKey::single(UNIQUE, id(commit));
+        let taken = engines.tables.insert_unique(key, Bytes::new(), u64::MAX).await.unwrap();
+        assert_eq!(taken, Unique::Taken(payload(commit, 102)), "a unique key is lost");
+    }
+}
