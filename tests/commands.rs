@@ -1,5 +1,7 @@
 //! The binary as a person at a terminal meets it: what it prints, and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be started is a failed test")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
