@@ -35,6 +35,12 @@ pub trait Attachments: Send + Sync + 'static {
     /// # Errors
     /// When the engine fails.
     async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>>;
+
+    /// Removes every upload of `owner`, whose account was deleted.
+    ///
+    /// # Errors
+    /// When the engine fails; the next call goes on.
+    async fn forget_owner(&self, owner: Id) -> Result<()>;
 }
 
 /// What a lock is about: an area and up to two ids.

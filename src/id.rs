@@ -25,6 +25,18 @@ pub const fn first_id_at(unix_ms: u64) -> Id {
     Id(unix_ms.saturating_sub(EPOCH_MS) << BELOW_MS_BITS)
 }
 
+/// Mints ids for things that are no records, such as uploads. The sequencer does it, so that ids stay unique on a node.
+pub trait MintId: Send + Sync + 'static {
+    /// A fresh id of this moment, higher than all before.
+    fn mint(&self) -> Id;
+}
+
+impl<F: Fn() -> Id + Send + Sync + 'static> MintId for F {
+    fn mint(&self) -> Id {
+        self()
+    }
+}
+
 /// Hands out ids that only rise.
 #[derive(Debug)]
 pub struct IdMint {

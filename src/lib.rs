@@ -1,11 +1,14 @@
 //! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
 
+pub mod admin;
+pub mod app;
 pub mod clock;
 pub mod coherent;
 pub mod commands;
 pub mod config;
 pub mod core;
 pub mod cursor;
+pub mod data_dir;
 pub mod error;
 pub mod events;
 pub mod feed;
@@ -13,6 +16,7 @@ pub mod follows;
 pub mod gate;
 pub mod http;
 pub mod id;
+pub mod janitor;
 pub mod limits;
 pub mod locks;
 pub mod logging;
@@ -20,6 +24,7 @@ pub mod media;
 pub mod notifications;
 pub mod posts;
 pub mod projection;
+pub mod routes;
 pub mod rows;
 pub mod sequencer;
 pub mod store;

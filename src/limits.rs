@@ -43,6 +43,16 @@ pub const AFFINITY_INTERACTIONS_MAX: usize = 2_000;
 pub const AFFINITY_DAYS: u64 = 90;
 /// Rows that one step of the janitor handles.
 pub const JANITOR_STEP_ROWS: usize = 512;
+/// People whose notifications wait to be trimmed; further hints are dropped, and given again later.
+pub const TRIM_QUEUE_MAX: usize = 1_024;
+/// Seconds between two looks for timelines that can be dropped.
+pub const EVICT_PERIOD_S: u64 = 5;
+/// Rows of one step of the scan that fills the recents at the start.
+pub const WARM_STEP_ROWS: usize = 4_096;
+/// Seconds between two rounds of the janitor.
+pub const JANITOR_PERIOD_S: u64 = 30;
+/// Hours that one round of the janitor sweeps; the next round goes on.
+pub const JANITOR_HOURS_MAX: u32 = 20_000;
 /// Characters of a display name; a longer one is refused with 422.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 50;
 /// Characters of a bio; a longer one is refused with 422.

@@ -261,7 +261,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
         }
         Event::UserDeleted { user } => {
             names(user, user.display_name.as_deref(), version, batch, false);
-            let gone = UserRow { display_name: None, bio: String::new(), avatar: None, deleted: true, ..user.clone() };
+            let gone = UserRow { id: user.id, deleted: true, ..UserRow::default() };
             batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
             batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
             let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));

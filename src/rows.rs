@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::feed::{AuthorEntry, EntryKind};
 
 /// A profile as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRow {
     /// The person.
     pub id: Id,
-    /// Handle as the person writes it.
+    /// Handle as the person writes it; empty once the account is gone.
     pub handle: String,
     /// Chosen name, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

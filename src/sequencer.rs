@@ -28,7 +28,7 @@ use crate::tables;
 /// The journal partition that this node writes; a single node has one.
 const PARTITION: Partition = Partition(0);
 /// Consumer name of the rows' projection.
-const PROJECTOR: &str = "projector";
+pub const PROJECTOR: &str = "projector";
 /// Tries of one commit before the sequencer gives up and refuses writes.
 const COMMIT_TRIES: u32 = 5;
 

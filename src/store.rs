@@ -1,5 +1,6 @@
 //! Reads of rows, through bounded caches that the sequencer keeps true. Every service reads here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +11,8 @@ use fanfare_protocol::{Author, Id};
 use crate::coherent::Coherent;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRecord, Record};
-use crate::feed::{AuthorEntry, FeedSource, Relations};
+use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
+use crate::id::first_id_at;
 use crate::limits;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
 use crate::tables;
@@ -376,6 +378,33 @@ impl Store {
         if let Some(id) = Id::from_bytes(&key.partition) {
             self.counters.refresh(&(key.table, id), counters);
         }
+    }
+}
+
+#[async_trait]
+impl RankInputs for Store {
+    async fn engagement(&self, posts: &[Id]) -> Result<Vec<Engagement>, EngineError> {
+        let mut found = Vec::with_capacity(posts.len());
+        for post in posts {
+            let [likes, replies, _] =
+                self.counters(tables::POST_COUNTERS, *post).await.map_err(engine_error)?.values;
+            found.push(Engagement { likes, replies });
+        }
+        Ok(found)
+    }
+
+    async fn interactions(&self, reader: Id, authors: &[Id]) -> Result<Vec<u64>, EngineError> {
+        let now_ms = crate::clock::Clock::system().now_ms();
+        let since = first_id_at(now_ms.saturating_sub(limits::AFFINITY_DAYS * 86_400_000));
+        let range = KeyRange { from: Some(tables::partition(since)), to: None };
+        let partition = tables::partition(reader);
+        let limit = limits::AFFINITY_INTERACTIONS_MAX;
+        let rows = self.engines.tables.scan(tables::INTERACTIONS, &partition, range, Order::Descending, limit).await?;
+        let mut counts: HashMap<Id, u64> = HashMap::new();
+        for author in rows.iter().filter_map(|row| Id::from_bytes(&row.value)) {
+            *counts.entry(author).or_default() += 1;
+        }
+        Ok(authors.iter().map(|author| counts.get(author).copied().unwrap_or_default()).collect())
     }
 }
 

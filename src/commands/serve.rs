@@ -1,39 +1,63 @@
 //! `fanfare serve`: opens the data folder, listens, and serves until it is told to stop.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use fanfare_protocol::Code;
+use fanfare_engines::embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::{Failure, block_on};
+use crate::app::{self, Running};
+use crate::clock::Clock;
 use crate::config::Settings;
+use crate::data_dir::DataDir;
 use crate::error::Error;
-use crate::http::{self, AdminToken, Authenticate, Caller, HttpState, Phase};
-use crate::logging;
+use crate::http::{self, AdminToken, Phase};
+use crate::logging::{self, LogControl};
+use crate::routes;
 
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
-    let _log = logging::start(&settings.log);
-    block_on(settings, serve(settings))
+    let log = logging::start(&settings.log);
+    block_on(settings, serve(settings, log))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
+    let running = open(settings, Clock::system(), log).await?;
+    let listener = listen(settings).await?;
+    serve_until(settings, running, listener, stop_signal()).await
+}
+
+/// Opens the data folder and starts everything but the sockets.
+pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
     let data_dir = &settings.server.data_dir;
+    let folder = DataDir::open(data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
     let admin = AdminToken::open(data_dir).map_err(|error| {
         Failure::Failed(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
     })?;
-    let listener = listen(settings).await?;
-    let http = HttpState::new(settings, Arc::new(NoAccounts), admin);
-    let router = http::routes::router(OpenApiRouter::new(), http.clone());
+    let storage = embedded::Settings {
+        cache_bytes: settings.storage.cache_bytes,
+        journal_partitions: 1,
+        ..embedded::Settings::default()
+    };
+    let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
+    Ok(app::start(settings, engines, folder.secret(), admin, clock, log).await?)
+}
+
+/// Serves until `stop` completes, finishes what was accepted, and lets go of the data folder.
+pub(super) async fn serve_until(
+    settings: &Settings,
+    running: Running,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let http = running.app.http.clone();
+    let router = http::routes::router(routes::api(settings), running.app.clone());
     http.readiness.advance(Phase::Ready);
-    http::run(listener, router, http, stop_signal()).await?;
-    Ok(())
+    let served = http::run(listener, router, http, stop).await;
+    running.stop().await;
+    Ok(served?)
 }
 
 /// Binds `http.listen` and says where the server can be reached.
-async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
+pub(super) async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
     let wanted = settings.http.listen;
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         Failure::Failed(format!("cannot listen on {wanted}: {error}; choose another address with --listen"))
@@ -44,7 +68,7 @@ async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
 }
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("signals cannot be heard; the server runs until it is killed");
@@ -63,14 +87,4 @@ async fn stop_signal() {
         tracing::warn!("stopped at once");
         std::process::exit(1);
     });
-}
-
-/// Knows nobody, until the accounts are there.
-struct NoAccounts;
-
-#[async_trait]
-impl Authenticate for NoAccounts {
-    async fn authenticate(&self, _bearer: &str) -> Result<Caller, Error> {
-        Err(Error::refused(Code::Unauthenticated, "the token is unknown or has ended; log in again"))
-    }
 }

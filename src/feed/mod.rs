@@ -1,5 +1,39 @@
 //! Home feeds: hybrid fan-out into timelines that exist only for active readers, and the reads that merge them.
+//!
+//! Write: [`Feed::apply`] takes each committed record; a post goes into its author's recents, then into the queue
+//! (`jobs`), from where the worker scatters it over the subscribed slots (`slots`, `timelines`, `ring`), or it becomes
+//! something that readers pull (`authors`). Read: a copy of the ring, what is still to be pulled merged in, older pages
+//! merged from all followees (`merge`), and the filter last. Only `service` is async; the rest is plain state.
 
+mod authors;
+mod bench_seam;
+mod filter;
+pub mod http;
+mod interner;
+mod jobs;
+mod measure;
+mod merge;
+mod policy;
+mod rank;
+mod recents;
+mod relations;
+mod ring;
+mod service;
+mod settings;
+mod slots;
+mod snapshots;
 mod source;
+mod timelines;
+mod worker;
 
+#[cfg(test)]
+mod tests;
+
+pub use policy::Thresholds;
+pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
+pub use service::{Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
+pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
+pub use slots::Slot;
+pub use snapshots::SnapshotId;
 pub use source::{AuthorEntry, EntryKind, FeedSource, Relations};
+pub use worker::Worker;

@@ -3,3 +3,4 @@
 pub mod service;
 
 pub use service::{Follows, relationship};
+pub mod http;

@@ -3,3 +3,4 @@
 pub mod service;
 
 pub use service::Notifications;
+pub mod http;

@@ -3,3 +3,4 @@
 pub mod service;
 pub mod text;
 pub mod view;
+pub mod http;

@@ -8,7 +8,7 @@ use fanfare_protocol::{Author, Id, Post, Timestamp};
 use crate::core::Core;
 use crate::error::Result;
 use crate::events::PostRecord;
-use crate::feed::FeedSource;
+use crate::feed::{FeedEntry, FeedSource};
 use crate::id::unix_ms_of;
 use crate::store::{Hidden, Marks};
 use crate::tables;
@@ -39,33 +39,51 @@ impl Views {
     /// # Errors
     /// When the engine fails.
     pub async fn render(&self, viewer: Option<Id>, posts: &[Arc<PostRecord>]) -> Result<Vec<Post>> {
-        let viewer = match viewer {
-            Some(id) => Viewer {
-                id: Some(id),
-                marks: self.core.store.marks(id).await?,
-                hidden: self.core.store.hidden(id).await?,
-            },
-            None => Viewer { id: None, marks: Arc::default(), hidden: Arc::default() },
-        };
+        let viewer = self.viewer(viewer).await?;
         let originals = self.originals(posts).await?;
         let mut rendered = Vec::with_capacity(posts.len());
-        for post in posts {
-            if post.deleted {
-                continue;
-            }
-            let repost_of = match post.repost_of {
-                Some(original) => match originals.get(&original.id) {
-                    Some(original) => match self.one(&viewer, original, None).await? {
-                        Some(original) => Some(Box::new(original)),
-                        None => continue,
-                    },
-                    None => continue,
-                },
-                None => None,
-            };
-            rendered.extend(self.one(&viewer, post, repost_of).await?);
+        for post in posts.iter().filter(|post| !post.deleted) {
+            let original = post.repost_of.and_then(|original| originals.get(&original.id));
+            rendered.extend(self.with_original(&viewer, post, original).await?);
         }
         Ok(rendered)
+    }
+
+    /// The same for entries of the viewer's home feed, which bring what they pass on.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render_entries(&self, viewer: Id, entries: &[FeedEntry]) -> Result<Vec<Post>> {
+        let viewer = self.viewer(Some(viewer)).await?;
+        let mut rendered = Vec::with_capacity(entries.len());
+        for entry in entries {
+            rendered.extend(self.with_original(&viewer, &entry.post, entry.original.as_ref()).await?);
+        }
+        Ok(rendered)
+    }
+
+    async fn with_original(
+        &self,
+        viewer: &Viewer,
+        post: &Arc<PostRecord>,
+        original: Option<&Arc<PostRecord>>,
+    ) -> Result<Option<Post>> {
+        if post.repost_of.is_none() {
+            return self.one(viewer, post, None).await;
+        }
+        let Some(original) = original else { return Ok(None) };
+        match self.one(viewer, original, None).await? {
+            Some(original) => self.one(viewer, post, Some(Box::new(original))).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn viewer(&self, viewer: Option<Id>) -> Result<Viewer> {
+        let Some(id) = viewer else {
+            return Ok(Viewer { id: None, marks: Arc::default(), hidden: Arc::default() });
+        };
+        let (marks, hidden) = (self.core.store.marks(id).await?, self.core.store.hidden(id).await?);
+        Ok(Viewer { id: Some(id), marks, hidden })
     }
 
     /// One post.

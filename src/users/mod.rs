@@ -6,3 +6,4 @@ pub mod jwt_keys;
 pub mod password;
 pub mod service;
 pub mod token;
+pub mod http;

@@ -129,11 +129,16 @@ impl Users {
     async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
         let key = RowKey::single(tables::HANDLES, handle.key().into_bytes());
         let tables = &self.core.store.engines.tables;
-        for _ in 0..2 {
+        for _ in 0..3 {
             match tables.insert_unique(key.clone(), tables::partition(id), id.0).await? {
                 Unique::Mine => return Ok(()),
                 Unique::Taken(holder) => {
                     let Some(holder) = Id::from_bytes(&holder) else { break };
+                    let account = self.core.store.account_or_gone(holder).await?;
+                    if account.is_some_and(|account| account.row.deleted) {
+                        tables.release_unique(&key, holder.0).await?;
+                        continue;
+                    }
                     let unused = self.core.store.account_or_gone(holder).await?.is_none();
                     let old = unix_ms_of(id).saturating_sub(unix_ms_of(holder)) > RESERVATION_MS;
                     if !(unused && old) {

@@ -7,12 +7,15 @@
 
 #![warn(missing_docs)]
 
+pub mod conformance;
 pub mod embedded;
+pub mod hostile;
 pub mod limits;
 pub mod local;
 pub mod memory;
 pub mod objects;
 pub mod ports;
+mod random;
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! The journal over the store: records share the group commit with rows; reads stay between the published ends.
+//! The journal over the store: records share the group commit with rows.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fjall::Slice;
+use fjall::{Readable, Slice};
 
 use super::Embedded;
 use super::group::{Done, Work};
@@ -72,18 +72,14 @@ impl Journal for Embedded {
 
     async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
         check_partition(partition, self.partitions())?;
-        let ends = self.store.tail(partition).load();
-        // From the first kept record on, so as not to wade through those that were deleted; and below the published
-        // end, because a group that is being applied shows its records in any order.
-        let from = from.0.max(ends.first);
-        let mut found = Vec::new();
-        if from >= ends.next {
-            return Ok(found);
-        }
+        // From the first kept record on, so as not to wade through those that were deleted. A snapshot, because a
+        // group that is being applied shows its records in any order.
+        let from = from.0.max(self.store.tail(partition).load().first);
         let from = layout::record_key(partition, Offset(from));
-        let to = layout::record_key(partition, Offset(ends.next));
+        let to = layout::record_key(partition, Offset(u64::MAX));
+        let mut found = Vec::new();
         let mut bytes = 0;
-        for record in self.store.journal.range(from..to).take(limit) {
+        for record in self.store.db.snapshot().range(&self.store.journal, from..to).take(limit) {
             let (key, payload) = record.into_inner().map_err(fault)?;
             bytes += payload.len();
             if bytes > READ_BYTES_MAX && !found.is_empty() {

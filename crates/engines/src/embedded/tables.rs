@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fjall::Readable;
+use fjall::{Readable, Snapshot};
 
 use super::Embedded;
 use super::group::{Done, Work};
@@ -11,10 +11,14 @@ use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
 
+// Reads use a snapshot, because plain reads of the store show a group while it is being applied: half a partition, or
+// a row whose record is not there yet.
+
 impl Embedded {
     /// The value of one row. Copied: what the store hands out keeps a whole block in memory.
-    fn value(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
-        let Some(stored) = self.store.rows.get(layout::row_key(key)).map_err(fault)? else { return Ok(None) };
+    fn value(&self, snapshot: &Snapshot, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        let stored = snapshot.get(&self.store.rows, layout::row_key(key)).map_err(fault)?;
+        let Some(stored) = stored else { return Ok(None) };
         let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
         Ok(cell.value().map(Bytes::copy_from_slice))
     }
@@ -63,12 +67,13 @@ impl Tables for Embedded {
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         check_row_key(key)?;
-        self.value(key)
+        self.value(&self.store.db.snapshot(), key)
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
         keys.iter().try_for_each(check_row_key)?;
-        keys.iter().map(|key| self.value(key)).collect()
+        let snapshot = self.store.db.snapshot();
+        keys.iter().map(|key| self.value(&snapshot, key)).collect()
     }
 
     async fn scan(
@@ -82,7 +87,6 @@ impl Tables for Embedded {
         check_partition_key(partition)?;
         let prefix = layout::row_prefix(table, partition);
         let Some(range) = layout::row_range(&prefix, &range) else { return Ok(Vec::new()) };
-        // A snapshot, because the plain range would show rows of a group while it is being applied.
         let rows = self.store.db.snapshot().range(&self.store.rows, range);
         match order {
             Order::Ascending => collect(rows, prefix.len(), limit),

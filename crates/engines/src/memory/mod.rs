@@ -1,6 +1,6 @@
 //! Every port in memory: for tests and throw-away worlds. Nothing outlives the process.
 
-mod objects;
+pub(crate) mod objects;
 pub(crate) mod store;
 
 use std::sync::Arc;

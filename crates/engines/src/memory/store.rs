@@ -73,6 +73,14 @@ impl Store {
         self.rows.get(&(key.table.id, key.partition.clone()))?.get(&key.clustering)
     }
 
+    /// The version that stands, deletes included.
+    pub(crate) fn version(&self, key: &RowKey) -> Option<u64> {
+        match self.cell(key)? {
+            Cell::Versioned(version, _) => Some(*version),
+            Cell::Plain(_) | Cell::Unique(..) => None,
+        }
+    }
+
     pub(crate) fn get(&self, key: &RowKey) -> Option<Bytes> {
         self.cell(key)?.value().cloned()
     }

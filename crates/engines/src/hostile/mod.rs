@@ -1,0 +1,101 @@
+//! An engine in memory that keeps the ports' promises and nothing else, for tests of the code above.
+//!
+//! What a good engine happens to do better is taken away: a batch is torn between its partitions, an error hides a
+//! write that happened in full, in part or will happen later (after newer writes: only versions protect), records
+//! stand twice after an error, offsets have gaps, checkpoints are lost in a crash. What was acknowledged is always
+//! there. All of it follows from a seed, as long as the calls come in the same order.
+
+mod engine;
+mod lossy;
+mod world;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::engine::HostileEngine;
+use self::lossy::{LossyBus, LossyEphemeral, LossyObjects};
+use self::world::World;
+use crate::Engines;
+use crate::limits::check_partitions;
+use crate::ports::EngineError;
+
+/// How often things go wrong, in percent of the calls (0 to 100).
+#[derive(Debug, Clone, Copy)]
+pub struct Faults {
+    /// Calls that are answered with [`EngineError::Unavailable`] and do nothing.
+    pub unavailable: u8,
+    /// Writes that are answered with [`EngineError::Unknown`] and happen in full, in part, later or not at all.
+    pub unknown: u8,
+    /// Points within a call at which other calls may come between.
+    pub interleaved: u8,
+    /// Appends after which the journal leaves out offsets.
+    pub offset_gaps: u8,
+    /// Messages of the bus that are lost.
+    pub lost_messages: u8,
+    /// Calls of the ephemeral store before which its value is lost.
+    pub lost_values: u8,
+}
+
+impl Faults {
+    /// Nothing goes wrong, but nothing is stronger than promised either.
+    pub const NONE: Self =
+        Self { unavailable: 0, unknown: 0, interleaved: 50, offset_gaps: 0, lost_messages: 0, lost_values: 0 };
+    /// Everything goes wrong now and then.
+    pub const SOME: Self =
+        Self { unavailable: 5, unknown: 10, interleaved: 50, offset_gaps: 10, lost_messages: 5, lost_values: 5 };
+}
+
+/// Handle of a hostile world, which outlives crashes.
+#[derive(Clone)]
+pub struct Hostile {
+    world: Arc<Mutex<World>>,
+}
+
+impl Hostile {
+    /// Makes an empty world with `partitions` journal partitions (at least 1), whose faults follow from `seed`.
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`] without partitions.
+    pub fn new(seed: u64, partitions: u16, faults: Faults) -> Result<Self, EngineError> {
+        check_partitions(partitions)?;
+        Ok(Self { world: Arc::new(Mutex::new(World::new(seed, partitions, faults))) })
+    }
+
+    /// The engines of the process that runs now. Ephemeral state and the bus begin empty.
+    #[must_use]
+    pub fn engines(&self) -> Engines {
+        let engine = Arc::new(HostileEngine::new(self.world.clone()));
+        Engines {
+            tables: engine.clone(),
+            journal: engine,
+            objects: Arc::new(LossyObjects::new(self.world.clone())),
+            bus: Arc::new(LossyBus::new(self.world.clone())),
+            ephemeral: Arc::new(LossyEphemeral::new(self.world.clone())),
+        }
+    }
+
+    /// Ends the process that runs now: what was not acknowledged happens, happens later or never; engines that were
+    /// handed out answer [`EngineError::Closed`] from now on. [`engines`](Self::engines) is the restart.
+    pub fn crash(&self) {
+        self.world.lock().crash();
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.world.lock().faults = faults;
+    }
+
+    /// Lets everything arrive that is still to arrive: the quiet after which views must agree with rows.
+    pub fn settle(&self) {
+        self.world.lock().settle();
+    }
+}
+
+/// Opens a hostile world and forgets its handle: no crashes, faults by `seed`.
+///
+/// # Errors
+/// [`EngineError::Limit`] without partitions.
+pub fn open(seed: u64, partitions: u16, faults: Faults) -> Result<Engines, EngineError> {
+    Ok(Hostile::new(seed, partitions, faults)?.engines())
+}

@@ -1,0 +1,182 @@
+//! Routes of operators: `/v1/admin/*`.
+
+use axum::Json;
+use axum::extract::State;
+use fanfare_protocol::Id;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::config::LogLevel;
+use crate::error::{Error, Result};
+use crate::feed::Thresholds;
+use crate::http::{Admin, Check, NoContent, Path, Problems, Valid};
+
+/// An author whose fan-out costs much.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CostlyAuthor {
+    /// The author.
+    pub user_id: Id,
+    /// Materialised followers × posts a second.
+    pub deliveries_per_s: f64,
+}
+
+/// The server at this moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Status {
+    /// Version of the binary.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Storage failed; every write is refused until a restart.
+    pub writes_refused: bool,
+    /// Materialised timelines.
+    pub timelines: usize,
+    /// Entries in them.
+    pub timeline_entries: usize,
+    /// Their bytes.
+    pub timeline_bytes: usize,
+    /// Ordinary fan-out jobs that wait.
+    pub fan_out_queue: usize,
+    /// Late fan-out jobs that wait.
+    pub late_fan_out_queue: usize,
+    /// Posts since the start, by policy: push, push_late, pull.
+    pub posts_by_policy: [u64; 3],
+    /// Timeline entries written since the start, by policy: push, push_late, pull.
+    pub deliveries_by_policy: [u64; 3],
+    /// The dearest authors, dearest first.
+    pub costly_authors: Vec<CostlyAuthor>,
+}
+
+/// The server at this moment.
+#[utoipa::path(get, path = "/v1/admin/status", tag = "operators", responses((status = 200, body = Status), Problems))]
+pub async fn status(State(app): State<App>, _: Admin) -> Result<Json<Status>> {
+    let feed = app.feed.clone();
+    let stats = tokio::task::spawn_blocking(move || feed.stats())
+        .await
+        .map_err(|error| Error::Internal(format!("the statistics failed: {error}")))?;
+    let three = |by: crate::feed::ByPolicy| [by.push, by.push_late, by.pull];
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_s: app.started.elapsed().as_secs(),
+        writes_refused: app.core.sequencer.has_failed(),
+        timelines: stats.timelines,
+        timeline_entries: stats.timeline_entries,
+        timeline_bytes: stats.timeline_bytes,
+        fan_out_queue: stats.push_queue,
+        late_fan_out_queue: stats.late_queue,
+        posts_by_policy: three(stats.posts),
+        deliveries_by_policy: three(stats.deliveries),
+        costly_authors: stats
+            .costs
+            .into_iter()
+            .map(|cost| CostlyAuthor { user_id: cost.author, deliveries_per_s: cost.deliveries_per_s })
+            .collect(),
+    }))
+}
+
+/// Settings that can change while the server runs; by their names in the configuration.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveSettings {
+    /// Authors with fewer followers are pushed at once.
+    #[serde(rename = "feed.push_below")]
+    pub push_below: u64,
+    /// Authors with more followers are pulled.
+    #[serde(rename = "feed.pull_above")]
+    pub pull_above: u64,
+    /// Lowest level written to the log, or a filter.
+    #[serde(rename = "log.level")]
+    pub log_level: String,
+}
+
+/// Changes of settings while the server runs; what is absent stays. A restart reads the configuration again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchSettings {
+    /// Authors with fewer followers are pushed at once.
+    #[serde(default, rename = "feed.push_below")]
+    pub push_below: Option<u64>,
+    /// Authors with more followers are pulled.
+    #[serde(default, rename = "feed.pull_above")]
+    pub pull_above: Option<u64>,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`.
+    #[serde(default, rename = "log.level")]
+    pub log_level: Option<String>,
+}
+
+impl Check for PatchSettings {}
+
+fn live(app: &App) -> LiveSettings {
+    let Thresholds { push_below, pull_above } = app.feed.thresholds();
+    LiveSettings { push_below, pull_above, log_level: app.log.lock().1.0.clone() }
+}
+
+/// Settings that can change while the server runs.
+#[utoipa::path(get, path = "/v1/admin/settings", tag = "operators",
+    responses((status = 200, body = LiveSettings), Problems))]
+pub async fn settings(State(app): State<App>, _: Admin) -> Json<LiveSettings> {
+    Json(live(&app))
+}
+
+/// Change settings while the server runs.
+#[utoipa::path(patch, path = "/v1/admin/settings", tag = "operators", request_body = PatchSettings,
+    responses((status = 200, body = LiveSettings), Problems))]
+pub async fn change_settings(
+    State(app): State<App>,
+    _: Admin,
+    Valid(patch): Valid<PatchSettings>,
+) -> Result<Json<LiveSettings>> {
+    let now = app.feed.thresholds();
+    let wanted = Thresholds {
+        push_below: patch.push_below.unwrap_or(now.push_below),
+        pull_above: patch.pull_above.unwrap_or(now.pull_above),
+    };
+    if wanted.pull_above < wanted.push_below {
+        let message = format!("must not be below feed.push_below, which is {}", wanted.push_below);
+        return Err(Error::field("feed.pull_above", message));
+    }
+    if let Some(level) = &patch.log_level {
+        let level: LogLevel = level.parse().map_err(|()| {
+            Error::field("log.level", "error, warn, info, debug, trace, or a filter such as info,fanfare=debug")
+        })?;
+        let mut log = app.log.lock();
+        log.0.set(&level);
+        log.1 = level;
+    }
+    app.feed.set_thresholds(wanted);
+    Ok(Json(live(&app)))
+}
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleName {
+    /// Their own things.
+    User,
+    /// Everything under `/v1/admin` too.
+    Admin,
+}
+
+/// `PUT /v1/admin/users/{user}/role`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// The role.
+    pub role: RoleName,
+}
+
+impl Check for NewRole {}
+
+/// Make a person an operator, or a plain user again.
+#[utoipa::path(put, path = "/v1/admin/users/{user}/role", tag = "operators", request_body = NewRole,
+    params(("user" = String, Path, description = "id or @handle")), responses((status = 204), Problems))]
+pub async fn set_role(
+    State(app): State<App>,
+    _: Admin,
+    Path(user): Path<String>,
+    Valid(new): Valid<NewRole>,
+) -> Result<NoContent> {
+    let id = app.users.resolve(&user).await?;
+    app.users.set_admin(id, new.role == RoleName::Admin).await?;
+    Ok(NoContent)
+}

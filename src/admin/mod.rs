@@ -1,0 +1,3 @@
+//! What operators see and change while the server runs.
+
+pub mod http;

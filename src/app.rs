@@ -1,0 +1,323 @@
+//! The server put together: engines below, services above, and the state that routes see.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use axum::extract::FromRef;
+use fanfare_engines::{Engines, KeyRange, Order, RowKey};
+use fanfare_protocol::{Id, Media as MediaView};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::{LogLevel, Settings};
+use crate::core::{Attachments, Core};
+use crate::cursor::Cursors;
+use crate::error::{Error, Result};
+use crate::events::{Policy, Record};
+use crate::feed::{Feed, FeedSettings, Worker};
+use crate::follows::Follows;
+use crate::http::{AdminToken, Authenticate, Caller, HttpState, Role};
+use crate::id::{first_id_at, unix_ms_of};
+use crate::janitor::Janitor;
+use crate::limits;
+use crate::locks::Locks;
+use crate::logging::LogControl;
+use crate::media::{Media, MediaLimits, MediaSettings, MediaTables};
+use crate::notifications::Notifications;
+use crate::posts::service::Posts;
+use crate::projection::Notified;
+use crate::rows::{self, Counters};
+use crate::sequencer::{Sequencer, SequencerThread, Views};
+use crate::store::Store;
+use crate::tables;
+use crate::users::jwt::Expected;
+use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
+use crate::users::password::{PasswordCost, Passwords};
+use crate::users::service::{Identity, UserSettings, Users};
+
+/// What handlers see. Clones are cheap.
+#[derive(Clone)]
+pub struct App {
+    /// What every route stands on.
+    pub http: HttpState,
+    /// Rows, records, cursors.
+    pub core: Core,
+    /// Accounts.
+    pub users: Users,
+    /// Edges between people.
+    pub follows: Follows,
+    /// Posts.
+    pub posts: Posts,
+    /// Home feeds.
+    pub feed: Feed,
+    /// Notifications.
+    pub notifications: Notifications,
+    /// Uploads.
+    pub media: Media,
+    /// Level of the log.
+    pub log: Arc<Mutex<(LogControl, LogLevel)>>,
+    /// When the server was started.
+    pub started: Instant,
+}
+
+impl FromRef<App> for HttpState {
+    fn from_ref(app: &App) -> Self {
+        app.http.clone()
+    }
+}
+
+impl FromRef<App> for Media {
+    fn from_ref(app: &App) -> Self {
+        app.media.clone()
+    }
+}
+
+/// Accounts, as the HTTP layer asks for them.
+struct Accounts(Users);
+
+#[async_trait]
+impl Authenticate for Accounts {
+    async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
+        let Identity { user, admin, token } = self.0.authenticate(bearer).await?;
+        let role = if admin { Role::Admin } else { Role::User };
+        Ok(Caller { id: user, role, token_hash: token.map(|hash| hash.0) })
+    }
+}
+
+impl From<Caller> for Identity {
+    fn from(caller: Caller) -> Self {
+        let token = caller.token_hash.map(crate::users::token::TokenHash);
+        Self { user: caller.id, admin: caller.role == Role::Admin, token }
+    }
+}
+
+/// What the sequencer tells, passed on: caches, the feed, and the list of people whose notifications want trimming.
+struct Listeners {
+    store: Arc<Store>,
+    feed: Feed,
+    notified: mpsc::Sender<Notified>,
+}
+
+impl Views for Listeners {
+    fn stamp(&self, author: Id, followers: u64) -> Policy {
+        self.feed.stamp(author, followers)
+    }
+
+    fn counted(&self, key: &RowKey, counters: Counters) {
+        self.store.counted(key, counters);
+    }
+
+    fn committed(&self, record: &Arc<Record>) {
+        self.store.committed(record);
+        self.feed.apply(record);
+    }
+
+    fn notified(&self, notified: Notified) {
+        // A full queue drops the hint: the person's next notifications give another.
+        let _ = self.notified.try_send(notified);
+    }
+}
+
+#[async_trait]
+impl Attachments for Media {
+    async fn owned(&self, id: Id, owner: Id) -> Result<Option<MediaView>> {
+        Ok(Media::owned(self, &[id], owner).await?.pop())
+    }
+
+    async fn forget_owner(&self, owner: Id) -> Result<()> {
+        self.delete_of(owner).await
+    }
+}
+
+/// Mints ids of uploads.
+struct Mint(Sequencer);
+
+impl crate::id::MintId for Mint {
+    fn mint(&self) -> Id {
+        self.0.mint()
+    }
+}
+
+/// A running server without its sockets: dropping or stopping it lets go of the engines.
+pub struct Running {
+    /// What handlers see.
+    pub app: App,
+    worker: Worker,
+    sequencer: SequencerThread,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Ends background work, finishes what was handed in, and lets go of the engines.
+    pub async fn stop(self) {
+        let Self { app, worker, sequencer, mut tasks } = self;
+        tasks.shutdown().await;
+        drop(app);
+        let ended = tokio::task::spawn_blocking(move || {
+            sequencer.join();
+            drop(worker);
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "the sequencer did not end well");
+        }
+    }
+}
+
+/// The feed's settings from the configuration.
+#[must_use]
+pub fn feed_settings(settings: &Settings) -> FeedSettings {
+    let feed = &settings.feed;
+    FeedSettings {
+        timeline_cap: feed.timeline_cap,
+        timelines_max: feed.timelines_max,
+        timeline_bytes_max: feed.timelines_bytes_max,
+        idle_ms: feed.idle_s * 1_000,
+        recents_per_author: feed.recents_per_author,
+        recents_age_ms: u64::from(feed.recents_days) * 86_400_000,
+        push_below: feed.push_below,
+        pull_above: feed.pull_above,
+        flip_interval_ms: feed.flip_interval_s * 1_000,
+        push_slice: feed.push_slice,
+        builds_max: feed.builds_max,
+        ..FeedSettings::default()
+    }
+}
+
+/// Starts everything over `engines`, and fills the recents from the tables.
+///
+/// # Errors
+/// When the engines fail, or the keys of JWTs cannot be read.
+pub async fn start(
+    settings: &Settings,
+    engines: Engines,
+    secret: &[u8],
+    admin: AdminToken,
+    clock: Clock,
+    log: LogControl,
+) -> Result<Running> {
+    let store = Arc::new(Store::new(engines.clone()));
+    let feed_clock = clock.clone();
+    let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
+    let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
+    let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), notified });
+    let group_after = settings.notifications.group_after as u64;
+    let node = settings.server.node;
+    let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
+    warm(&store, &feed, &clock, settings).await?;
+    let core = Core {
+        store,
+        sequencer: sequencer.clone(),
+        locks: Locks::default(),
+        cursors: Cursors::new(secret)?,
+        clock,
+    };
+    let media = Media::new(&engines, Arc::new(Mint(sequencer)), media_tables(), media_settings(settings));
+    let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
+    let users = Users::new(
+        core.clone(),
+        UserSettings { token_days: settings.auth.token_days, registration: settings.api.registration },
+        Passwords::new(password_cost(settings))?,
+        JwtVerifier::new(jwt_settings(settings))?,
+        attachments.clone(),
+    );
+    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
+    let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
+    let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
+    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), admin);
+    let log = Arc::new(Mutex::new((log, settings.log.level.clone())));
+    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(trim(notifications.clone(), trims));
+    tasks.spawn(evict(feed.clone(), core.clock.clone()));
+    let journal_bytes_max = settings.storage.journal_bytes_max;
+    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
+    let started = Instant::now();
+    let app = App { http, core, users, follows, posts, feed, notifications, media, log, started };
+    Ok(Running { app, worker, sequencer: thread, tasks })
+}
+
+async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>) {
+    while let Some(notified) = trims.recv().await {
+        if let Err(error) = notifications.trim(notified).await {
+            tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
+        }
+    }
+}
+
+async fn evict(feed: Feed, clock: Clock) {
+    let mut tick = tokio::time::interval(Duration::from_secs(limits::EVICT_PERIOD_S));
+    loop {
+        tick.tick().await;
+        feed.evict_idle(clock.now_ms());
+    }
+}
+
+/// Fills the recents by one scan over the newest posts, so that a restart is no stampede of queries.
+async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) -> Result<()> {
+    let port = &store.engines.tables;
+    let age_ms = u64::from(settings.feed.recents_days) * 86_400_000;
+    let floor = first_id_at(clock.now_ms().saturating_sub(age_ms));
+    feed.warm_from(floor);
+    let buckets = port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
+    let mut posts: u64 = 0;
+    for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
+        let bucket = u16::from_be_bytes(*bucket);
+        let partition = tables::timeline_partition(bucket);
+        let mut from = if bucket < tables::bucket_of(floor) { continue } else { floor };
+        loop {
+            let range = KeyRange { from: Some(tables::partition(from)), to: None };
+            let step = limits::WARM_STEP_ROWS;
+            let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
+            for row in &rows {
+                let (Some(id), Some(author)) = (Id::from_bytes(&row.clustering), row.value.get(9..).and_then(Id::from_bytes))
+                else {
+                    continue;
+                };
+                if let Some(entry) = rows::entry(id, &row.value) {
+                    feed.warm(author, entry);
+                    posts += 1;
+                }
+            }
+            match rows.last().and_then(|row| Id::from_bytes(&row.clustering)) {
+                Some(last) if rows.len() == step => from = Id(last.0 + 1),
+                _ => break,
+            }
+        }
+    }
+    feed.warmed();
+    tracing::info!(posts, since_ms = unix_ms_of(floor), "recent posts are in memory");
+    Ok(())
+}
+
+fn media_tables() -> MediaTables {
+    MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS }
+}
+
+fn media_settings(settings: &Settings) -> MediaSettings {
+    let media = &settings.media;
+    let limits = MediaLimits {
+        image_pixels_max: media.image_pixels_max,
+        image_bytes_max: media.image_bytes_max,
+        file_bytes_max: media.file_bytes_max,
+    };
+    let public_url = settings.http.public_url.as_ref().map(|url| url.0.clone()).unwrap_or_default();
+    MediaSettings { limits, public_url }
+}
+
+fn password_cost(settings: &Settings) -> PasswordCost {
+    let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
+    PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
+}
+
+fn jwt_settings(settings: &Settings) -> JwtSettings {
+    let auth = &settings.auth;
+    JwtSettings {
+        hs256_secret: auth.jwt_hs256_secret.as_ref().map(|secret| secret.0.clone()),
+        public_keys_files: auth.jwt_public_key_files.clone(),
+        jwks_file: auth.jwt_jwks_file.clone(),
+        expected: Expected { issuer: auth.jwt_issuer.clone(), audience: auth.jwt_audience.clone() },
+    }
+}

@@ -1,0 +1,133 @@
+//! The data folder: its format version and the server's secret. The engine's own files are below it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
+pub const FORMAT: u32 = 1;
+
+const FORMAT_FILE: &str = "format";
+const SECRET_FILE: &str = "secret.key";
+const SECRET_BYTES: usize = 32;
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The operating system says no.
+    #[error("{path}: {source}; choose a folder you can write with --data-dir")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A newer binary wrote the folder.
+    #[error("{path} has format {found}, and this binary knows formats up to {FORMAT}: use the newer fanfare that wrote it")]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// A file of the folder does not say what it should.
+    #[error("{path} is damaged: {what}; restore it from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// A folder that was opened.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    path: PathBuf,
+    secret: Vec<u8>,
+}
+
+impl DataDir {
+    /// Opens the folder, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be written, is damaged, or is of a newer format.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { path, source }
+        };
+        fs::create_dir_all(path).map_err(failed(path))?;
+        let format_path = path.join(FORMAT_FILE);
+        match fs::read_to_string(&format_path) {
+            Ok(text) => {
+                let damaged = || DataDirError::Damaged { path: format_path.clone(), what: "it holds no version number" };
+                let found: u32 = text.trim().parse().map_err(|_| damaged())?;
+                if found > FORMAT {
+                    return Err(DataDirError::Newer { path: path.to_owned(), found });
+                }
+                if found == 0 {
+                    return Err(damaged());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_new(&format_path, format!("{FORMAT}\n").as_bytes(), 0o644).map_err(failed(&format_path))?;
+            }
+            Err(error) => return Err(failed(&format_path)(error)),
+        }
+        let secret_path = path.join(SECRET_FILE);
+        let secret = match fs::read(&secret_path) {
+            Ok(secret) if secret.len() == SECRET_BYTES => secret,
+            Ok(_) => return Err(DataDirError::Damaged { path: secret_path, what: "a secret has 32 bytes" }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut secret = vec![0; SECRET_BYTES];
+                getrandom::fill(&mut secret).map_err(|error| failed(&secret_path)(error.into()))?;
+                write_new(&secret_path, &secret, 0o600).map_err(failed(&secret_path))?;
+                secret
+            }
+            Err(error) => return Err(failed(&secret_path)(error)),
+        };
+        Ok(Self { path: path.to_owned(), secret })
+    }
+
+    /// Where the engine keeps its files.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// Seals cursors; readable by the owner only.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+/// Writes a file as a whole: a crash leaves the old one, or none.
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(parent) = path.parent() {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_newer_binary_is_refused_and_the_secret_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataDir::open(folder.path()).unwrap();
+        assert_eq!(DataDir::open(folder.path()).unwrap().secret(), first.secret());
+        fs::write(folder.path().join(FORMAT_FILE), "2\n").unwrap();
+        let refused = DataDir::open(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("format 2"), "{refused}");
+    }
+}

@@ -1,0 +1,409 @@
+//! The feed as the rest of the server sees it: records go in at [`Feed::apply`], pages come out.
+//!
+//! Locks: a reader's lock (`readers`) covers every change of that reader's timeline and subscriptions; inside it, and
+//! everywhere else, the locks of authors, timelines and the queue are taken one at a time.
+
+mod apply;
+mod build;
+mod fan_out;
+mod ranked;
+mod read;
+mod walk;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use fanfare_engines::EngineError;
+use fanfare_protocol::Id;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::Semaphore;
+
+use super::authors::Authors;
+use super::interner::{IdMap, UserIndex};
+use super::jobs::JobQueue;
+use super::measure::{LagHistogram, TopCosts};
+use super::policy::Thresholds;
+use super::rank::{DefaultRanker, RankInputs, Ranker};
+use super::recents::Recent;
+use super::settings::{ByPolicy, FeedSettings, FeedStats};
+use super::snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX, Snapshots};
+use super::source::{AuthorEntry, EntryKind, FeedSource};
+use super::timelines::{TimelineBounds, Timelines};
+use super::worker::Worker;
+use crate::events::{Policy, PostRecord, Record};
+
+pub use self::ranked::{FeedError, RankedNext, RankedPage};
+pub use self::read::UNREAD_MAX;
+
+/// Locks over readers; a build holds one while it subscribes, some 100 µs for 2,000 followees.
+const READER_LOCKS: usize = 1_024;
+/// Timelines evicted by one call of [`Feed::evict_idle`].
+const EVICT_IDLE_MAX: usize = 10_000;
+
+/// Which page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageQuery {
+    /// Only entries below this id.
+    pub before: Option<Id>,
+    /// Only entries above this id.
+    pub since: Option<Id>,
+    /// Entries at most.
+    pub limit: usize,
+}
+
+/// One entry of a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// The post.
+    pub id: Id,
+    /// The post itself.
+    pub post: Arc<PostRecord>,
+    /// The post that it passes on.
+    pub original: Option<Arc<PostRecord>>,
+}
+
+/// Entries, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedPage {
+    /// At most the limit; fewer only at the end.
+    pub entries: Vec<FeedEntry>,
+    /// Where the next page begins (its `before`); `None` at the end.
+    pub next: Option<Id>,
+}
+
+/// What a reader has not read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnreadCount {
+    /// Others' visible entries newer than the marker, at most [`UNREAD_MAX`].
+    pub count: usize,
+    /// The newest of them.
+    pub newest_id: Option<Id>,
+}
+
+/// Home feeds of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Feed {
+    core: Arc<Core>,
+}
+
+#[derive(Default)]
+struct Counters {
+    posts: [AtomicU64; 3],
+    deliveries: [AtomicU64; 3],
+    overflowed: AtomicU64,
+    flips: AtomicU64,
+    builds: AtomicU64,
+    evictions: AtomicU64,
+}
+
+struct Core {
+    settings: FeedSettings,
+    source: Arc<dyn FeedSource>,
+    rank_inputs: Arc<dyn RankInputs>,
+    ranker: Box<dyn Ranker>,
+    clock: Box<dyn Fn() -> u64 + Send + Sync>,
+    started: Instant,
+    authors: Authors,
+    timelines: Timelines,
+    readers: Box<[Mutex<()>]>,
+    queue: Mutex<JobQueue>,
+    /// A job was queued, or the worker is told to stop.
+    work: Condvar,
+    /// A turn ended.
+    turned: Condvar,
+    /// Highest record id applied.
+    applied: AtomicU64,
+    /// Highest post seen, by records or warming: the age of recents counts from it, so that an import of old posts
+    /// keeps its recents.
+    newest: AtomicU64,
+    push_below: AtomicU64,
+    pull_above: AtomicU64,
+    /// One builder a reader at a time; the others wait here.
+    builders: Mutex<IdMap<UserIndex, Arc<tokio::sync::Mutex<()>>>>,
+    builds: Semaphore,
+    snapshots: Mutex<Snapshots>,
+    counters: Counters,
+    lags: Mutex<[LagHistogram; 2]>,
+    costs: Mutex<TopCosts>,
+}
+
+impl Feed {
+    /// An empty feed over `source`, with the default ranking. `clock` answers Unix milliseconds. Starts no thread: see
+    /// [`start_worker`](Self::start_worker).
+    pub fn new(
+        settings: FeedSettings,
+        source: Arc<dyn FeedSource>,
+        rank_inputs: Arc<dyn RankInputs>,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_ranker(settings, source, rank_inputs, Box::new(DefaultRanker), clock)
+    }
+
+    /// The same with another formula for `order=ranked`.
+    pub fn with_ranker(
+        settings: FeedSettings,
+        source: Arc<dyn FeedSource>,
+        rank_inputs: Arc<dyn RankInputs>,
+        ranker: Box<dyn Ranker>,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        let bounds = TimelineBounds {
+            pending_follows_max: settings.pending_follows_max,
+            recorded_changes_max: settings.recorded_changes_max,
+        };
+        let core = Core {
+            authors: Authors::new(),
+            timelines: Timelines::new(settings.timeline_cap, bounds),
+            readers: (0..READER_LOCKS).map(|_| Mutex::new(())).collect(),
+            queue: Mutex::new(JobQueue::new(settings.push_queue_max, settings.late_queue_max)),
+            work: Condvar::new(),
+            turned: Condvar::new(),
+            applied: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
+            push_below: AtomicU64::new(settings.push_below),
+            pull_above: AtomicU64::new(settings.pull_above),
+            builders: Mutex::default(),
+            builds: Semaphore::new(settings.builds_max.max(1)),
+            snapshots: Mutex::new(Snapshots::new(clock(), SNAPSHOTS_MAX, SNAPSHOT_BYTES_MAX)),
+            counters: Counters::default(),
+            lags: Mutex::default(),
+            costs: Mutex::default(),
+            started: Instant::now(),
+            settings,
+            source,
+            rank_inputs,
+            ranker,
+            clock: Box::new(clock),
+        };
+        Self { core: Arc::new(core) }
+    }
+
+    /// Starts the fan-out thread. It stops, leaving what is queued, when the worker is dropped or stopped.
+    ///
+    /// # Errors
+    /// The operating system gave no thread.
+    pub fn start_worker(&self) -> std::io::Result<Worker> {
+        Worker::start(self.clone())
+    }
+
+    /// Chooses the policy of the author's next post. The sequencer stamps it on the record.
+    #[must_use]
+    pub fn stamp(&self, author: Id, followers: u64) -> Policy {
+        self.core.stamp(author, followers)
+    }
+
+    /// Takes in a committed record: in commit order, from one thread, before the client is acknowledged. In memory,
+    /// and never waits for I/O or for room in a queue.
+    pub fn apply(&self, record: &Record) {
+        self.core.apply(record);
+    }
+
+    /// Restart: one entry of the scan over authors' rows, ascending by id within an author. Records may be applied
+    /// meanwhile, provided that the scan sees everything committed before the first of them.
+    pub fn warm(&self, author: Id, entry: AuthorEntry) {
+        self.core.add_recent(author, entry);
+    }
+
+    /// Restart, before everything else: the scan begins at `horizon`. Users made later have no older posts (ids of
+    /// users are Snowflakes too); of others nothing is claimed below it.
+    pub fn warm_from(&self, horizon: Id) {
+        self.core.authors.set_horizon(horizon.0);
+    }
+
+    /// Restart: the scan leaves out the author's entries at and below `floor`.
+    pub fn warm_floor(&self, author: Id, floor: Id) {
+        self.core.authors.raise_recents_floor(self.core.authors.intern(author), floor.0);
+    }
+
+    /// Restart: the scan is through. Before it, reads ask the tables; from now on, what memory holds is trusted.
+    pub fn warmed(&self) {
+        self.core.authors.set_warmed();
+    }
+
+    /// The thresholds now in force.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.core.thresholds()
+    }
+
+    /// Changes the thresholds; authors flip with their next posts.
+    pub fn set_thresholds(&self, thresholds: Thresholds) {
+        self.core.push_below.store(thresholds.push_below, Ordering::Relaxed);
+        self.core.pull_above.store(thresholds.pull_above, Ordering::Relaxed);
+    }
+
+    /// Holds an author's policy whatever the followers, or lets it go again.
+    pub fn pin(&self, author: Id, policy: Option<Policy>) {
+        self.core.authors.pin(self.core.authors.intern(author), policy);
+    }
+
+    /// Drops the reader's timeline; false when there was none, or it is being built.
+    pub fn evict(&self, reader: Id) -> bool {
+        self.core.authors.get(reader).is_some_and(|reader| self.core.evict(reader))
+    }
+
+    /// Drops timelines that were not read for the idle time, and more while there are too many or they are too big.
+    /// Bounded work; to be called every few seconds. Answers how many.
+    pub fn evict_idle(&self, now_ms: u64) -> usize {
+        self.core.evict_idle(now_ms)
+    }
+
+    /// The author's newest posts below `before`, when memory has them all.
+    #[must_use]
+    pub fn recent_entries(&self, author: Id, before: Id, limit: usize) -> Option<Vec<AuthorEntry>> {
+        self.core.authors.newest(self.core.authors.get(author)?, before.0, limit)
+    }
+
+    /// Whether the reader's timeline is materialised.
+    #[must_use]
+    pub fn is_materialised(&self, reader: Id) -> bool {
+        let timeline = |reader| self.core.timelines.ready(self.core.authors.timeline(reader)?, reader);
+        self.core.authors.get(reader).and_then(timeline).is_some()
+    }
+
+    /// Everything countable. Walks all authors and rings: for operators and reports, not for requests.
+    #[must_use]
+    pub fn stats(&self) -> FeedStats {
+        self.core.stats()
+    }
+
+    /// One page of the reader's feed, newest first.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage, EngineError> {
+        self.core.page(reader, query).await
+    }
+
+    /// How many visible entries of others are newer than `marker`, and the newest of them.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn unread(&self, reader: Id, marker: Id) -> Result<UnreadCount, EngineError> {
+        self.core.unread(reader, marker).await
+    }
+
+    /// A ranked page: of a new snapshot, or the one that `at` names from that position on.
+    ///
+    /// # Errors
+    /// What the tables answered, and [`FeedError::SnapshotExpired`].
+    pub async fn ranked(
+        &self,
+        reader: Id,
+        at: Option<(super::SnapshotId, usize)>,
+        limit: usize,
+    ) -> Result<RankedPage, FeedError> {
+        self.core.ranked(reader, at, limit).await
+    }
+
+    /// One slice of fan-out work in the calling thread; false when nothing waits.
+    pub fn turn(&self) -> bool {
+        self.core.turn(&mut Vec::new())
+    }
+
+    /// Works until nothing is queued and nothing runs, in the calling thread and beside the worker.
+    pub fn quiesce(&self) {
+        self.core.quiesce();
+    }
+
+    pub(super) fn work_until(&self, stop: &std::sync::atomic::AtomicBool) {
+        self.core.work_until(stop);
+    }
+
+    pub(super) fn wake_worker(&self) {
+        self.core.wake_worker();
+    }
+}
+
+impl Core {
+    fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
+    fn uptime_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn reader_lock(&self, reader: UserIndex) -> MutexGuard<'_, ()> {
+        self.readers[reader as usize % READER_LOCKS].lock()
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            push_below: self.push_below.load(Ordering::Relaxed),
+            pull_above: self.pull_above.load(Ordering::Relaxed),
+        }
+    }
+
+    fn stamp(&self, author: Id, followers: u64) -> Policy {
+        let author = self.authors.intern(author);
+        let flip_interval_ms = self.settings.flip_interval_ms;
+        let (policy, flipped) =
+            self.authors.stamp(author, followers, self.thresholds(), self.now_ms(), flip_interval_ms);
+        if flipped {
+            self.counters.flips.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("fanfare_feed_flips_total", "to" => policy_name(policy)).increment(1);
+        }
+        policy
+    }
+
+    fn recent(&self, entry: AuthorEntry) -> Recent {
+        let related = if entry.kind == EntryKind::Plain { 0 } else { self.authors.intern(entry.related) };
+        Recent { id: entry.id.0, related, kind: entry.kind }
+    }
+
+    fn stats(&self) -> FeedStats {
+        let queue = self.queue.lock();
+        let ((push_queue, late_queue), oldest_us) = (queue.lengths(), queue.oldest_us());
+        drop(queue);
+        let (recents, author_bytes) = self.authors.usage();
+        let lags = self.lags.lock().each_ref().map(LagHistogram::stats);
+        let costs = self.costs.lock().list(self.started.elapsed().as_secs_f64());
+        let cost =
+            |(author, deliveries_per_s)| super::AuthorCost { author: self.authors.id_of(author), deliveries_per_s };
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        FeedStats {
+            timelines: self.timelines.count(),
+            timeline_entries: self.timelines.entries(),
+            timeline_bytes: self.timelines.bytes(),
+            users: self.authors.len(),
+            recents,
+            author_bytes,
+            push_queue,
+            late_queue,
+            oldest_job_us: oldest_us.map_or(0, |oldest| self.uptime_us().saturating_sub(oldest)),
+            posts: by_policy(&self.counters.posts),
+            deliveries: by_policy(&self.counters.deliveries),
+            overflowed: count(&self.counters.overflowed),
+            flips: count(&self.counters.flips),
+            builds: count(&self.counters.builds),
+            evictions: count(&self.counters.evictions),
+            push_lag: lags[0],
+            late_lag: lags[1],
+            costs: costs.into_iter().map(cost).collect(),
+            snapshots: self.snapshots.lock().len(),
+        }
+    }
+}
+
+fn by_policy(counters: &[AtomicU64; 3]) -> ByPolicy {
+    let [push, push_late, pull] = counters.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+    ByPolicy { push, push_late, pull }
+}
+
+fn policy_number(policy: Policy) -> usize {
+    match policy {
+        Policy::Push => 0,
+        Policy::PushLate => 1,
+        Policy::Pull => 2,
+    }
+}
+
+fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Push => "push",
+        Policy::PushLate => "push_late",
+        Policy::Pull => "pull",
+    }
+}

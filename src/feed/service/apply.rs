@@ -1,0 +1,126 @@
+//! What each committed record changes in memory. One thread calls it, in commit order; nothing here waits.
+
+use std::sync::atomic::Ordering;
+
+use fanfare_protocol::Id;
+
+use super::{Core, policy_name, policy_number};
+use crate::events::{Event, Policy, PostRecord, Record};
+use crate::feed::authors::RecentBounds;
+use crate::feed::interner::UserIndex;
+use crate::feed::jobs::Job;
+use crate::feed::relations::Change;
+use crate::feed::ring::Entry;
+use crate::feed::slots::Slot;
+use crate::feed::source::{AuthorEntry, EntryKind};
+use crate::feed::timelines::Changed;
+use crate::id::{first_id_at, unix_ms_of};
+
+impl Core {
+    pub(super) fn apply(&self, record: &Record) {
+        match &record.event {
+            Event::Posted { post, .. } => self.posted(post),
+            Event::PostDeleted { post, author, .. } => {
+                if let Some(author) = self.authors.get(*author) {
+                    self.authors.remove_recent(author, post.0);
+                }
+            }
+            Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
+            Event::Unfollowed(ended) => self.change(ended.follower, ended.followee, Change::Unfollow),
+            Event::Blocked { blocker, blocked, .. } => {
+                for (one, other) in [(*blocker, *blocked), (*blocked, *blocker)] {
+                    self.change(one, other, Change::Unfollow);
+                    self.change(one, other, Change::Block);
+                }
+            }
+            // The other direction may still be blocked, and only the tables know: both timelines are built again.
+            Event::Unblocked { blocker, blocked } => {
+                self.forget(*blocker);
+                self.forget(*blocked);
+            }
+            Event::Muted { muter, muted } => self.change(*muter, *muted, Change::Mute),
+            Event::Unmuted { muter, muted } => self.change(*muter, *muted, Change::Unmute),
+            Event::UserDeleted { user } => {
+                if let Some(user) = self.authors.get(user.id) {
+                    self.authors.clear_recents(user);
+                }
+                self.forget(user.id);
+            }
+            Event::UserCreated { .. } | Event::ProfileChanged { .. } | Event::Liked { .. } | Event::Unliked { .. } => {}
+        }
+        self.applied.fetch_max(record.id.0, Ordering::SeqCst);
+    }
+
+    /// Keeps a post among its author's recents; answers the author, the author's own timeline and the listeners.
+    pub(super) fn add_recent(&self, author: Id, entry: AuthorEntry) -> (UserIndex, Option<Slot>, usize) {
+        let author = self.authors.intern(author);
+        let newest = self.newest.fetch_max(entry.id.0, Ordering::Relaxed).max(entry.id.0);
+        let oldest = first_id_at(unix_ms_of(Id(newest)).saturating_sub(self.settings.recents_age_ms)).0;
+        let bounds = RecentBounds { count_max: self.settings.recents_per_author, oldest };
+        let (timeline, listeners) = self.authors.add_recent(author, self.recent(entry), bounds);
+        (author, timeline, listeners)
+    }
+
+    fn posted(&self, post: &PostRecord) {
+        let (author, timeline, listeners) = self.add_recent(post.author, entry_of(post));
+        let id = post.id.0;
+        // Authors see their own posts at once, whatever the policy and the queue.
+        if let Some(slot) = timeline {
+            self.timelines.push_own(slot, author, Entry { id, author });
+        }
+        let job = Job { author, id, policy: post.policy, queued_us: self.uptime_us(), resume: None };
+        let number = policy_number(post.policy);
+        self.counters.posts[number].fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("fanfare_feed_posts_total", "policy" => policy_name(post.policy)).increment(1);
+        self.costs.lock().record(author, listeners, self.started.elapsed().as_secs_f64());
+        let applied = self.applied.load(Ordering::SeqCst);
+        if post.policy == Policy::Pull {
+            self.authors.must_pull(author, id, applied);
+        } else if !self.enqueue(job) {
+            self.counters.overflowed.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("fanfare_feed_overflowed_total", "policy" => policy_name(post.policy)).increment(1);
+            self.authors.must_pull(author, id, applied);
+        }
+    }
+
+    fn change(&self, reader: Id, other: Id, change: impl Fn(UserIndex) -> Change) {
+        // Without an index there is no timeline: nothing to change.
+        let Some(reader) = self.authors.get(reader) else { return };
+        let _lock = self.reader_lock(reader);
+        let Some(slot) = self.authors.timeline(reader) else { return };
+        let other = self.authors.intern(other);
+        let change = change(other);
+        let changed = self.timelines.change(slot, reader, change);
+        if changed == Changed::Nothing {
+            return;
+        }
+        match change {
+            Change::Follow(followee) => self.authors.subscribe(followee, slot),
+            Change::Unfollow(followee) => self.authors.unsubscribe(followee, slot),
+            Change::Block(_) | Change::Mute(_) | Change::Unmute(_) => {}
+        }
+        if changed == Changed::Stale {
+            self.evict_locked(reader);
+        }
+    }
+
+    /// The timeline, ready or being built, is no longer right: the next read builds it again.
+    fn forget(&self, reader: Id) {
+        let Some(reader) = self.authors.get(reader) else { return };
+        let _lock = self.reader_lock(reader);
+        if let Some(slot) = self.authors.timeline(reader) {
+            self.timelines.mark_stale(slot, reader);
+            self.evict_locked(reader);
+        }
+    }
+}
+
+/// What the author's row says of a post.
+fn entry_of(post: &PostRecord) -> AuthorEntry {
+    let (kind, related) = match (&post.repost_of, &post.reply_to) {
+        (Some(original), _) => (EntryKind::Repost, original.author),
+        (None, Some(answered)) => (EntryKind::Reply, answered.author),
+        (None, None) => (EntryKind::Plain, Id(0)),
+    };
+    AuthorEntry { id: post.id, kind, related }
+}

@@ -1,0 +1,199 @@
+//! `POST /v1/media` and the addresses under which media are served.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Path as RawPath, Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::response::{IntoResponse, Response};
+use fanfare_protocol::{Code, Id, Media as MediaView};
+use futures_util::stream;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::service::{ALT_CHARS_MAX, Media, Servable, Upload, Variant, file_refused};
+use super::serving::{self, Conditions, Representation};
+use crate::error::{Error, Result};
+use crate::http::{Caller, Created, HttpState, Problems};
+use crate::limits::http::BODY_IDLE_S;
+use crate::posts::text;
+
+/// Bytes of a multipart body beside the file: boundaries, part headers, the alt text.
+const OVERHEAD_BYTES_MAX: u64 = 64 << 10;
+/// Bytes read from the object store at a time while serving.
+const SERVED_AT_ONCE_BYTES: u64 = 256 << 10;
+/// Memory taken for a file before it arrives, as far as the request announces it.
+const CAPACITY_BYTES_MAX: u64 = 1 << 20;
+
+/// The routes of media.
+pub fn routes<S>(file_bytes_max: u64) -> OpenApiRouter<S>
+where
+    HttpState: FromRef<S>,
+    Media: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    let body_bytes_max = usize::try_from(file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)).unwrap_or(usize::MAX);
+    let upload = OpenApiRouter::new().routes(routes!(upload)).layer(DefaultBodyLimit::max(body_bytes_max));
+    OpenApiRouter::new().routes(routes!(serve)).merge(upload)
+}
+
+/// The parts of an upload.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the multipart body, which is read part by part")]
+struct NewMedia {
+    /// The picture or file.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// What the picture shows, in words, up to 1,500 characters.
+    alt: Option<String>,
+}
+
+/// Uploads a picture or a file; 201 with its description. Metadata, such as where a photo was taken, is removed.
+#[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
+    request_body(content = NewMedia, content_type = "multipart/form-data"),
+    responses((status = 201, body = MediaView), Problems))]
+async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Created<MediaView>> {
+    let upload = receive(&media, request).await?;
+    Ok(Created(media.upload(caller.id, upload).await?))
+}
+
+/// Reads the parts, refusing as early as it can be known.
+async fn receive(media: &Media, request: Request) -> Result<Upload> {
+    let announced = announced_bytes(request.headers());
+    if announced.is_some_and(|bytes| bytes > media.limits().file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)) {
+        return Err(too_large(media));
+    }
+    if !is_multipart(request.headers()) {
+        return Err(Error::refused(
+            Code::UnsupportedMediaType,
+            "send the file as `multipart/form-data`, in a part `file`",
+        ));
+    }
+    let mut parts = Multipart::from_request(request, &())
+        .await
+        .map_err(|cause| Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())))?;
+    let mut room = media.room();
+    let (mut file, mut alt) = (None, None);
+    while let Some(mut part) = in_time(parts.next_field()).await? {
+        match part.name().unwrap_or_default() {
+            "file" if file.is_none() => {
+                let filename = part.file_name().map(str::to_owned);
+                let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(CAPACITY_BYTES_MAX) as usize);
+                while let Some(chunk) = in_time(part.chunk()).await? {
+                    if (bytes.len() + chunk.len()) as u64 > media.limits().file_bytes_max {
+                        return Err(too_large(media));
+                    }
+                    room.grow(chunk.len()).await?;
+                    bytes.extend_from_slice(&chunk);
+                }
+                file = Some((filename, Bytes::from(bytes)));
+            }
+            "alt" if alt.is_none() => alt = Some(alt_text(part).await?),
+            name @ ("file" | "alt") => return Err(Error::field(name, "is given twice")),
+            name => {
+                let name: String = name.chars().take(ALT_CHARS_MAX).collect();
+                return Err(Error::field(name, "is not a part of this request; expected `file` and `alt`"));
+            }
+        }
+    }
+    let (filename, bytes) = file.ok_or_else(|| Error::field("file", "is required"))?;
+    Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room })
+}
+
+async fn alt_text(mut part: Field<'_>) -> Result<String> {
+    const UTF8_BYTES_MAX: usize = 4;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = in_time(part.chunk()).await? {
+        if bytes.len() + chunk.len() > ALT_CHARS_MAX * UTF8_BYTES_MAX {
+            return Err(Error::field("alt", format!("must have at most {ALT_CHARS_MAX} characters")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let raw = String::from_utf8(bytes).map_err(|_| Error::field("alt", "must be text in UTF-8"))?;
+    text::normalise(&raw, ALT_CHARS_MAX).map_err(|cause| Error::field("alt", cause.to_string()))
+}
+
+/// The next piece of a body, unless it stops arriving.
+async fn in_time<T>(piece: impl Future<Output = std::result::Result<T, MultipartError>>) -> Result<T> {
+    let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
+    let piece = tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), piece).await.map_err(|_| cut_short())?;
+    piece.map_err(|cause| match cause.status().as_u16() {
+        413 => Error::refused(Code::PayloadTooLarge, "the body is larger than an upload may be"),
+        _ => Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())),
+    })
+}
+
+fn too_large(media: &Media) -> Error {
+    let message = format!("is larger than the {} bytes allowed for an upload", media.limits().file_bytes_max);
+    file_refused(Code::PayloadTooLarge, &message)
+}
+
+fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_multipart(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data")
+}
+
+/// Serves an upload (`original`) or its small picture (`thumbnail`): to everybody, in ranges too, and never again to who
+/// has it.
+#[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", security(()),
+    params(("id" = Id, Path), ("variant" = String, Path, description = "`original` or `thumbnail`")),
+    responses((status = 200, description = "The bytes"), (status = 206, description = "Some of the bytes"),
+        (status = 304, description = "The client has it"), (status = 416, description = "No such range"), Problems))]
+async fn serve(
+    State(media): State<Media>,
+    RawPath((id, variant)): RawPath<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let found = match (id.parse::<Id>().ok(), Variant::parse(&variant)) {
+        (Some(id), Some(variant)) => media.serve(id, variant).await?,
+        _ => None,
+    };
+    let found = found.ok_or_else(|| Error::not_found("media"))?;
+    let plan = serving::plan(&representation(&found), &Conditions::of(&headers));
+    let body = match plan.body {
+        Some(part) if method != Method::HEAD => body(media, found.key, part.start, part.end).await?,
+        _ => Body::empty(),
+    };
+    Ok((plan.status, plan.headers, body).into_response())
+}
+
+fn representation(found: &Servable) -> Representation<'_> {
+    Representation {
+        content_type: &found.content_type,
+        kind: found.row.kind,
+        filename: found.row.filename.as_deref(),
+        bytes_total: found.bytes_total,
+        etag: &found.etag,
+    }
+}
+
+/// Bytes `from` up to `to` as a stream of small reads, so that memory does not grow with the file. The first is read
+/// before the answer begins: an object that is gone is a 404, not a broken answer.
+async fn body(media: Media, key: String, from: u64, to: u64) -> Result<Body> {
+    let middle = to.min(from.saturating_add(SERVED_AT_ONCE_BYTES));
+    let first = media.read(&key, from, middle).await?.ok_or_else(|| Error::not_found("media"))?;
+    if middle == to {
+        return Ok(Body::from(first));
+    }
+    let rest = stream::try_unfold((media, key, middle), move |(media, key, at)| async move {
+        let until = to.min(at.saturating_add(SERVED_AT_ONCE_BYTES));
+        if at == until {
+            return Ok(None);
+        }
+        let bytes = media.read(&key, at, until).await?.ok_or_else(|| Error::not_found("media"))?;
+        Ok::<_, Error>(Some((bytes, (media, key, until))))
+    });
+    let first = stream::once(async move { Ok::<_, Error>(first) });
+    Ok(Body::from_stream(futures_util::StreamExt::chain(first, rest)))
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

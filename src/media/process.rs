@@ -1,0 +1,276 @@
+//! From uploaded bytes to what is stored: the type found, the picture checked and cleaned, a thumbnail made.
+//!
+//! Pure and slow (up to seconds for 40 megapixels): the service runs it on a blocking thread behind a gate. The type comes
+//! from magic bytes, never from the client; what is no image is kept as it is and only ever served as a download.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use fanfare_protocol::MediaKind;
+use fast_image_resize::Resizer;
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::error::ImageError;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
+
+use super::strip::{self, Damage, Stripped};
+
+/// Longest side of a thumbnail, pixels.
+pub const THUMBNAIL_SIDE_MAX: u32 = 400;
+/// Longest side of an image, pixels: what JPEG and GIF can say.
+const SIDE_MAX: u32 = 65_535;
+/// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as much
+/// again for coefficients.
+const DECODED_BYTES_PER_PIXEL: u64 = 8;
+/// A colour profile larger than this is not carried into thumbnails and turned images.
+const ICC_BYTES_MAX: usize = 65_536;
+/// Quality of JPEGs that had to be turned: more than most cameras use.
+const TURNED_QUALITY: u8 = 92;
+/// Quality of JPEG thumbnails.
+const THUMBNAIL_QUALITY: u8 = 82;
+
+/// What a file is served as when nothing better is known, or nothing better is safe.
+pub const OCTET_STREAM: &str = "application/octet-stream";
+
+/// What an upload may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaLimits {
+    /// Most pixels of an image, width times height.
+    pub image_pixels_max: u64,
+    /// Most bytes of an image.
+    pub image_bytes_max: u64,
+    /// Most bytes of any upload.
+    pub file_bytes_max: u64,
+}
+
+impl Default for MediaLimits {
+    fn default() -> Self {
+        Self { image_pixels_max: 40_000_000, image_bytes_max: 32 << 20, file_bytes_max: 100 << 20 }
+    }
+}
+
+/// What is stored of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processed {
+    /// Picture or file.
+    pub kind: MediaKind,
+    /// Found from the bytes.
+    pub content_type: &'static str,
+    /// The image without metadata and upright, or the file as it came.
+    pub bytes: Bytes,
+    /// Width and height in pixels, for images.
+    pub size: Option<(u32, u32)>,
+    /// For images.
+    pub thumbnail: Option<Thumbnail>,
+}
+
+/// A small picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// JPEG, or lossless WebP where something shows through.
+    pub content_type: &'static str,
+    /// The file.
+    pub bytes: Bytes,
+    /// Width and height in pixels, at most [`THUMBNAIL_SIDE_MAX`].
+    pub size: (u32, u32),
+}
+
+/// Why an upload is refused; the text is for the uploader.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaError {
+    /// No bytes.
+    #[error("is empty")]
+    Empty,
+    /// 413.
+    #[error("is larger than the {bytes_max} bytes allowed for {what}")]
+    TooLarge {
+        /// The limit that was passed.
+        bytes_max: u64,
+        /// What the limit is for.
+        what: &'static str,
+    },
+    /// 422: decoding would cost too much.
+    #[error("has {width} x {height} pixels; at most {pixels_max} in all and 65535 a side are allowed")]
+    TooManyPixels {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// The limit that was passed.
+        pixels_max: u64,
+    },
+    /// 422: starts like an image and is none, or is damaged.
+    #[error("is a damaged image: {0}")]
+    Corrupt(String),
+    /// 415: an image that uses a feature which cannot be decoded here.
+    #[error("is an image of a kind that is not supported: {0}")]
+    Unsupported(String),
+}
+
+impl From<Damage> for MediaError {
+    fn from(damage: Damage) -> Self {
+        Self::Corrupt(damage.0.to_owned())
+    }
+}
+
+/// Finds out what `bytes` are and what to store of them.
+pub fn process(bytes: Bytes, limits: &MediaLimits) -> Result<Processed, MediaError> {
+    if bytes.is_empty() {
+        return Err(MediaError::Empty);
+    }
+    if bytes.len() as u64 > limits.file_bytes_max {
+        return Err(MediaError::TooLarge { bytes_max: limits.file_bytes_max, what: "an upload" });
+    }
+    let found = infer::get(&bytes);
+    let format = match found.map(|found| found.mime_type()) {
+        Some("image/jpeg") => ImageFormat::Jpeg,
+        Some("image/png") => ImageFormat::Png,
+        Some("image/gif") => ImageFormat::Gif,
+        Some("image/webp") => ImageFormat::WebP,
+        other => {
+            let content_type = other.filter(|name| is_passive(name)).unwrap_or(OCTET_STREAM);
+            return Ok(Processed { kind: MediaKind::File, content_type, bytes, size: None, thumbnail: None });
+        }
+    };
+    image(&bytes, format, limits)
+}
+
+/// Whether browsers only ever show or play this type; anything that may run or pull in more is an octet stream.
+fn is_passive(content_type: &str) -> bool {
+    let (class, name) = content_type.split_once('/').unwrap_or_default();
+    match class {
+        "image" => name != "svg+xml",
+        "audio" | "video" | "font" => true,
+        "application" => matches!(name, "pdf" | "zip" | "gzip" | "x-7z-compressed" | "epub+zip" | "ogg"),
+        _ => false,
+    }
+}
+
+fn image(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<Processed, MediaError> {
+    if bytes.len() as u64 > limits.image_bytes_max {
+        return Err(MediaError::TooLarge { bytes_max: limits.image_bytes_max, what: "an image" });
+    }
+    let mut decoder = open(bytes, format, limits)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
+    let stripped = match format {
+        ImageFormat::Jpeg => strip::jpeg(bytes)?,
+        ImageFormat::Png => strip::png(bytes)?,
+        ImageFormat::Gif => strip::gif(bytes, limits.image_pixels_max)?,
+        _ => strip::webp(bytes)?,
+    };
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(refusal)?;
+    // Turning an animation would lose its frames; viewers turn none either.
+    let turns = orientation != Orientation::NoTransforms && !stripped.animated;
+    if turns {
+        picture.apply_orientation(orientation);
+    }
+    let profile = profile.filter(|profile| fits(profile, &picture));
+    let bytes =
+        if turns { encode(&picture, format, TURNED_QUALITY, profile.as_ref())? } else { stripped_bytes(stripped) };
+    let size = (picture.width(), picture.height());
+    let thumbnail = Some(thumbnail(picture, profile.as_ref())?);
+    Ok(Processed { kind: MediaKind::Image, content_type: format.to_mime_type(), bytes, size: Some(size), thumbnail })
+}
+
+fn stripped_bytes(stripped: Stripped) -> Bytes {
+    stripped.bytes.into()
+}
+
+/// Reads the head only, and refuses what would be too much to decode.
+fn open(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<impl ImageDecoder, MediaError> {
+    let decoded_bytes_max = limits.image_pixels_max.saturating_mul(DECODED_BYTES_PER_PIXEL);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes.clone()), format);
+    let mut allowed = Limits::default();
+    allowed.max_alloc = Some(decoded_bytes_max);
+    reader.limits(allowed);
+    let decoder = reader.into_decoder().map_err(refusal)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(MediaError::Corrupt("it has no pixels".to_owned()));
+    }
+    let too_wide = width.max(height) > SIDE_MAX;
+    if too_wide || pixels > limits.image_pixels_max || decoder.total_bytes() > decoded_bytes_max {
+        return Err(MediaError::TooManyPixels { width, height, pixels_max: limits.image_pixels_max });
+    }
+    Ok(decoder)
+}
+
+/// A picture of at most [`THUMBNAIL_SIDE_MAX`] a side; smaller ones keep their size.
+fn thumbnail(picture: DynamicImage, profile: Option<&Vec<u8>>) -> Result<Thumbnail, MediaError> {
+    let (width, height) = (picture.width(), picture.height());
+    let size = thumbnail_size(width, height);
+    let small = if size == (width, height) {
+        picture
+    } else {
+        let mut small = DynamicImage::new(size.0, size.1, picture.color());
+        let resized = Resizer::new().resize(&picture, &mut small, None);
+        resized.map_err(|cause| MediaError::Unsupported(cause.to_string()))?;
+        small
+    };
+    let shows_through = small.color().has_alpha();
+    let rgba =
+        if shows_through { Some(small.to_rgba8()).filter(|rgba| rgba.pixels().any(|p| p.0[3] < 255)) } else { None };
+    let (small, format) = match rgba {
+        Some(rgba) => (DynamicImage::from(rgba), ImageFormat::WebP),
+        None => (DynamicImage::from(small.into_rgb8()), ImageFormat::Jpeg),
+    };
+    let bytes = encode(&small, format, THUMBNAIL_QUALITY, profile)?;
+    Ok(Thumbnail { content_type: format.to_mime_type(), bytes, size })
+}
+
+fn thumbnail_size(width: u32, height: u32) -> (u32, u32) {
+    let longest = width.max(height);
+    if longest <= THUMBNAIL_SIDE_MAX {
+        return (width, height);
+    }
+    let scaled = |side: u32| {
+        let rounded = (u64::from(side) * u64::from(THUMBNAIL_SIDE_MAX) + u64::from(longest) / 2) / u64::from(longest);
+        u32::try_from(rounded).unwrap_or(THUMBNAIL_SIDE_MAX).max(1)
+    };
+    (scaled(width), scaled(height))
+}
+
+/// Writes `picture` without metadata but the profile; `quality` counts for JPEG only.
+fn encode(
+    picture: &DynamicImage,
+    format: ImageFormat,
+    quality: u8,
+    icc: Option<&Vec<u8>>,
+) -> Result<Bytes, MediaError> {
+    let mut out = Vec::new();
+    match format {
+        ImageFormat::Jpeg => write(picture, JpegEncoder::new_with_quality(&mut out, quality), icc)?,
+        ImageFormat::WebP => write(picture, WebPEncoder::new_lossless(&mut out), icc)?,
+        _ => write(picture, PngEncoder::new(&mut out), icc)?,
+    }
+    Ok(out.into())
+}
+
+fn write(picture: &DynamicImage, mut encoder: impl ImageEncoder, icc: Option<&Vec<u8>>) -> Result<(), MediaError> {
+    if let Some(profile) = icc {
+        // An encoder that cannot carry it shows slightly other colours, which is no reason to refuse a picture.
+        let _ = encoder.set_icc_profile(profile.clone());
+    }
+    picture.write_with_encoder(encoder).map_err(refusal)
+}
+
+/// Whether the profile describes the decoded colours: decoders turn CMYK into RGB and leave the profile as it was.
+fn fits(profile: &[u8], picture: &DynamicImage) -> bool {
+    profile.len() <= ICC_BYTES_MAX && profile.get(16..20) == Some(b"RGB ") && picture.color().has_color()
+}
+
+fn refusal(error: ImageError) -> MediaError {
+    match error {
+        ImageError::Unsupported(cause) => MediaError::Unsupported(cause.to_string()),
+        ImageError::Limits(_) => MediaError::Corrupt("decoding it takes too much memory".to_owned()),
+        other => MediaError::Corrupt(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

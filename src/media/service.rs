@@ -1,0 +1,388 @@
+//! The media service: takes uploads in, hands them out, forgets them with their owner.
+//!
+//! An upload is processed on a blocking thread, its objects are stored, and then its row: so a row never points at
+//! nothing. The owner's index row is written first of all, so that account deletion finds what a crash left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, Tables};
+use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::process::{MediaError, MediaLimits, Processed, process};
+use super::serving::clean_filename;
+use crate::error::{Error, Result};
+use crate::gate::Gate;
+use crate::id::MintId;
+
+/// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40 megapixels, for
+/// progressive JPEGs; a third of that for most pictures).
+pub const PROCESSED_AT_ONCE_MAX: usize = 2;
+/// Received uploads that wait to be processed; beyond that they are answered 503.
+pub const PROCESSING_QUEUE_MAX: usize = 64;
+/// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room for
+/// more within [`ROOM_WAIT_S`] is answered 503.
+pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+/// Seconds that an upload waits for room.
+pub const ROOM_WAIT_S: u64 = 10;
+/// Unit in which room is taken, bytes.
+const ROOM_STEP_BYTES: u64 = 64 << 10;
+/// Characters of an alt text.
+pub const ALT_CHARS_MAX: usize = 1_500;
+/// Rows of an owner that are deleted in one step.
+const DELETION_STEP: usize = 64;
+/// Versions of a media row: there, and gone.
+const STORED: u64 = 1;
+const GONE: u64 = 2;
+
+/// Where rows stand.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaTables {
+    /// media → [`MediaRow`]; versioned.
+    pub media: Table,
+    /// owner, media → nothing; versioned.
+    pub owners: Table,
+}
+
+/// Settings of media.
+#[derive(Debug, Clone)]
+pub struct MediaSettings {
+    /// What an upload may cost.
+    pub limits: MediaLimits,
+    /// What addresses of media start with, such as `https://social.example`; empty for addresses without a host.
+    pub public_url: String,
+}
+
+/// Which file of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// The picture or file itself.
+    Original,
+    /// The small picture.
+    Thumbnail,
+}
+
+impl Variant {
+    /// From its name in an address.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "original" => Some(Self::Original),
+            "thumbnail" => Some(Self::Thumbnail),
+            _ => None,
+        }
+    }
+
+    /// Its name in addresses and object keys.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Thumbnail => "thumbnail",
+        }
+    }
+}
+
+/// An upload as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRow {
+    /// Who uploaded it.
+    pub owner: Id,
+    /// Picture or file.
+    pub kind: MediaKind,
+    /// Found from the bytes.
+    pub content_type: String,
+    /// Size of the original.
+    pub bytes: u64,
+    /// Width and height in pixels, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<(u32, u32)>,
+    /// Type and size of the thumbnail, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<(String, u64)>,
+    /// What the uploader called it, cleaned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// What the picture shows, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt: Option<String>,
+}
+
+/// One file of an upload, to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Servable {
+    /// The upload.
+    pub row: MediaRow,
+    /// As stored.
+    pub content_type: String,
+    /// Size of the file.
+    pub bytes_total: u64,
+    /// Object key.
+    pub key: String,
+    /// Strong entity tag, with its quotes: an id never gets other bytes.
+    pub etag: String,
+}
+
+/// An upload as it came in.
+#[derive(Debug)]
+pub struct Upload {
+    /// What the client calls it.
+    pub filename: Option<String>,
+    /// What the picture shows, checked.
+    pub alt: Option<String>,
+    /// All bytes.
+    pub bytes: Bytes,
+    /// The memory that the bytes take; given back when the upload is done.
+    pub room: Room,
+}
+
+/// Memory set aside for an upload while it arrives; grows as it does.
+#[derive(Debug)]
+pub struct Room {
+    places: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+    bytes: u64,
+}
+
+impl Room {
+    /// Makes room for `more` bytes. [`Error::Overloaded`] when other uploads do not make way in time.
+    pub async fn grow(&mut self, more: usize) -> Result<()> {
+        let before = self.bytes.div_ceil(ROOM_STEP_BYTES);
+        self.bytes += more as u64;
+        let steps = u32::try_from(self.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX);
+        if steps == 0 {
+            return Ok(());
+        }
+        let shed = || Error::Overloaded { reason: "too many uploads at once", retry_after_s: ROOM_WAIT_S as u32 };
+        let places = Arc::clone(&self.places).acquire_many_owned(steps);
+        let permit = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), places).await.map_err(|_| shed())?;
+        let permit = permit.map_err(|_| shed())?;
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        Ok(())
+    }
+}
+
+/// Uploads. Cheap to clone.
+#[derive(Clone)]
+pub struct Media(Arc<Inner>);
+
+struct Inner {
+    tables: Arc<dyn Tables>,
+    objects: Arc<dyn Objects>,
+    mint: Arc<dyn MintId>,
+    names: MediaTables,
+    settings: MediaSettings,
+    gate: Gate,
+    places: Arc<Semaphore>,
+}
+
+impl Media {
+    /// The service over `engines`.
+    #[must_use]
+    pub fn new(engines: &Engines, mint: Arc<dyn MintId>, names: MediaTables, settings: MediaSettings) -> Self {
+        let places = RECEIVED_BYTES_MAX.max(settings.limits.file_bytes_max).div_ceil(ROOM_STEP_BYTES);
+        let places = usize::try_from(places).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Inner {
+            tables: Arc::clone(&engines.tables),
+            objects: Arc::clone(&engines.objects),
+            mint,
+            names,
+            settings,
+            gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, "too many uploads at once"),
+            places: Arc::new(Semaphore::new(places)),
+        }))
+    }
+
+    /// What an upload may cost.
+    #[must_use]
+    pub fn limits(&self) -> &MediaLimits {
+        &self.0.settings.limits
+    }
+
+    /// Room for an upload that begins to arrive.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room { places: Arc::clone(&self.0.places), held: None, bytes: 0 }
+    }
+
+    /// Processes and stores an upload of `owner`; durable when it answers.
+    ///
+    /// # Errors
+    /// 413, 415 or 422 on field `file` for what [`process`] refuses; [`Error::Overloaded`] when too many wait.
+    pub async fn upload(&self, owner: Id, upload: Upload) -> Result<MediaView> {
+        let Upload { filename, alt, bytes, room } = upload;
+        let limits = *self.limits();
+        let processed = self.0.gate.run(move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
+        let id = self.0.mint.mint();
+        let filename = filename.as_deref().and_then(clean_filename);
+        let thumbnail = processed.thumbnail.as_ref();
+        let row = MediaRow {
+            owner,
+            kind: processed.kind,
+            content_type: processed.content_type.to_owned(),
+            bytes: processed.bytes.len() as u64,
+            size: processed.size,
+            thumbnail: thumbnail.map(|small| (small.content_type.to_owned(), small.bytes.len() as u64)),
+            filename,
+            alt,
+        };
+        self.store(id, &row, processed).await?;
+        drop(room);
+        Ok(self.view(id, &row))
+    }
+
+    async fn store(&self, id: Id, row: &MediaRow, processed: Processed) -> Result<()> {
+        let Inner { tables, objects, .. } = &*self.0;
+        let mut index = Batch::default();
+        index.put_versioned(self.owner_key(row.owner, id), Bytes::new(), STORED);
+        tables.write(index).await?;
+        objects.put(&object_key(id, Variant::Original), processed.bytes).await?;
+        if let Some(small) = processed.thumbnail {
+            objects.put(&object_key(id, Variant::Thumbnail), small.bytes).await?;
+        }
+        let json = serde_json::to_vec(row).map_err(|cause| Error::Internal(format!("media row: {cause}")))?;
+        let mut batch = Batch::default();
+        batch.put_versioned(self.media_key(id), json, STORED);
+        Ok(tables.write(batch).await?)
+    }
+
+    /// The upload with this id.
+    ///
+    /// # Errors
+    /// Only when the engine fails or the row cannot be read.
+    pub async fn get(&self, id: Id) -> Result<Option<MediaView>> {
+        Ok(self.row(id).await?.map(|row| self.view(id, &row)))
+    }
+
+    /// Those of `ids` that `owner` uploaded, in the same order: what a post or a profile may show. The caller finds out
+    /// from the ids which are missing.
+    ///
+    /// # Errors
+    /// Only when the engine fails or a row cannot be read.
+    pub async fn owned(&self, ids: &[Id], owner: Id) -> Result<Vec<MediaView>> {
+        let keys: Vec<RowKey> = ids.iter().map(|id| self.media_key(*id)).collect();
+        let values = self.0.tables.get_many(&keys).await?;
+        let mut owned = Vec::with_capacity(ids.len());
+        for (id, value) in ids.iter().zip(values) {
+            let Some(value) = value else { continue };
+            let row = parse(&value)?;
+            if row.owner == owner {
+                owned.push(self.view(*id, &row));
+            }
+        }
+        Ok(owned)
+    }
+
+    /// One file of an upload, ready to be read with [`read`](Self::read); `None` when there is none.
+    ///
+    /// # Errors
+    /// Only when the engine fails or the row cannot be read.
+    pub async fn serve(&self, id: Id, variant: Variant) -> Result<Option<Servable>> {
+        let Some(row) = self.row(id).await? else { return Ok(None) };
+        let (content_type, bytes_total) = match (variant, &row.thumbnail) {
+            (Variant::Original, _) => (row.content_type.clone(), row.bytes),
+            (Variant::Thumbnail, Some((content_type, bytes))) => (content_type.clone(), *bytes),
+            (Variant::Thumbnail, None) => return Ok(None),
+        };
+        let etag = format!("\"{id}-{}\"", variant.name());
+        Ok(Some(Servable { row, content_type, bytes_total, key: object_key(id, variant), etag }))
+    }
+
+    /// Bytes `from` up to, and without, `to` of a file; `None` when it was deleted meanwhile.
+    ///
+    /// # Errors
+    /// When the engine fails, or the object is shorter than its row says.
+    pub async fn read(&self, key: &str, from: u64, to: u64) -> Result<Option<Bytes>> {
+        let Some(object) = self.0.objects.get(key, Some((from, to))).await? else { return Ok(None) };
+        if object.data.len() as u64 != to - from {
+            return Err(Error::Internal(format!("object {key} has {} bytes, {to} were expected", object.bytes_total)));
+        }
+        Ok(Some(object.data))
+    }
+
+    /// Deletes everything that `owner` uploaded, what a crash left of uploads included. Can be repeated after an error.
+    ///
+    /// # Errors
+    /// When the engine fails; some uploads may be gone by then.
+    pub async fn delete_of(&self, owner: Id) -> Result<()> {
+        let Inner { tables, objects, names, .. } = &*self.0;
+        let partition = owner.to_bytes();
+        loop {
+            let rows = tables.scan(names.owners, &partition, KeyRange::ALL, Order::Ascending, DELETION_STEP).await?;
+            let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let (mut media, mut index) = (Batch::default(), Batch::default());
+            for id in &ids {
+                media.delete_versioned(self.media_key(*id), GONE);
+                index.delete_versioned(self.owner_key(owner, *id), GONE);
+            }
+            // The rows first, so that nothing points at what is gone; the index last, so that a retry finds the rest.
+            tables.write(media).await?;
+            for id in ids {
+                objects.delete(&object_key(id, Variant::Original)).await?;
+                objects.delete(&object_key(id, Variant::Thumbnail)).await?;
+            }
+            tables.write(index).await?;
+        }
+    }
+
+    async fn row(&self, id: Id) -> Result<Option<MediaRow>> {
+        self.0.tables.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
+    }
+
+    fn view(&self, id: Id, row: &MediaRow) -> MediaView {
+        let url = |variant: Variant| format!("{}/media/{id}/{}", self.0.settings.public_url, variant.name());
+        MediaView {
+            id,
+            url: url(Variant::Original),
+            kind: row.kind,
+            content_type: row.content_type.clone(),
+            bytes: row.bytes,
+            width: row.size.map(|(width, _)| width),
+            height: row.size.map(|(_, height)| height),
+            thumbnail_url: row.thumbnail.as_ref().map(|_| url(Variant::Thumbnail)),
+            alt: row.alt.clone(),
+        }
+    }
+
+    fn media_key(&self, id: Id) -> RowKey {
+        RowKey::single(self.0.names.media, id.to_bytes().to_vec())
+    }
+
+    fn owner_key(&self, owner: Id, id: Id) -> RowKey {
+        RowKey::new(self.0.names.owners, owner.to_bytes().to_vec(), id.to_bytes().to_vec())
+    }
+}
+
+fn object_key(id: Id, variant: Variant) -> String {
+    format!("media/{id}/{}", variant.name())
+}
+
+fn parse(value: &[u8]) -> Result<MediaRow> {
+    serde_json::from_slice(value).map_err(|cause| Error::Internal(format!("media row: {cause}")))
+}
+
+/// 413, 415 or 422, each naming field `file`.
+fn refusal(error: &MediaError) -> Error {
+    let code = match error {
+        MediaError::TooLarge { .. } => Code::PayloadTooLarge,
+        MediaError::Unsupported(_) => Code::UnsupportedMediaType,
+        MediaError::Empty | MediaError::TooManyPixels { .. } | MediaError::Corrupt(_) => Code::ValidationFailed,
+    };
+    file_refused(code, &error.to_string())
+}
+
+/// A refusal with `code` that names field `file`.
+pub(super) fn file_refused(code: Code, message: &str) -> Error {
+    let mut problem = Problem::new(code, format!("file: {message}"));
+    problem.errors = vec![FieldError { field: "file".to_owned(), message: message.to_owned() }];
+    Error::from(problem)
+}

@@ -1,0 +1,39 @@
+//! Routes of notifications.
+
+use axum::Json;
+use axum::extract::State;
+use fanfare_protocol::{NotificationPage, NotificationsRead};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::http::{Caller, Check, Paging, Problems, Valid};
+
+impl Check for NotificationsRead {}
+
+/// Notifications that are still unread.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NotificationsUnread {
+    /// Above the read marker.
+    pub unread_count: u64,
+}
+
+/// What others did that concerns the caller, newest first.
+#[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(Paging),
+    responses((status = 200, body = NotificationPage), Problems))]
+pub async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<NotificationPage>> {
+    Ok(Json(app.notifications.page(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
+}
+
+/// Move the read marker forward.
+#[utoipa::path(put, path = "/v1/notifications/read", tag = "notifications", request_body = NotificationsRead,
+    responses((status = 200, body = NotificationsUnread), Problems))]
+pub async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Valid(read): Valid<NotificationsRead>,
+) -> Result<Json<NotificationsUnread>> {
+    let unread_count = app.notifications.read(caller.id, read.last_read_id).await?;
+    Ok(Json(NotificationsUnread { unread_count }))
+}

@@ -1,0 +1,50 @@
+//! Every route of the API, in one list.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::config::Settings;
+use crate::{admin, feed, follows, media, notifications, posts, users};
+
+/// The API below `/v1` and the media; health and docs are added by `http::routes`.
+#[must_use]
+pub fn api(settings: &Settings) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        // Accounts and sessions.
+        .routes(routes!(users::http::register))
+        .routes(routes!(users::http::log_in, users::http::log_out_everywhere))
+        .routes(routes!(users::http::log_out))
+        .routes(routes!(users::http::me, users::http::patch, users::http::delete))
+        .routes(routes!(users::http::change_password))
+        // People.
+        .routes(routes!(follows::http::blocks))
+        .routes(routes!(follows::http::mutes))
+        .routes(routes!(users::http::profile))
+        .routes(routes!(users::http::search))
+        .routes(routes!(follows::http::follow, follows::http::unfollow))
+        .routes(routes!(follows::http::block, follows::http::unblock))
+        .routes(routes!(follows::http::mute, follows::http::unmute))
+        .routes(routes!(follows::http::followers))
+        .routes(routes!(follows::http::following))
+        // Posts.
+        .routes(routes!(posts::http::publish, posts::http::public))
+        .routes(routes!(posts::http::get, posts::http::delete))
+        .routes(routes!(posts::http::like, posts::http::unlike))
+        .routes(routes!(posts::http::likes))
+        .routes(routes!(posts::http::replies))
+        .routes(routes!(posts::http::thread))
+        .routes(routes!(posts::http::of_author))
+        // The home feed.
+        .routes(routes!(feed::http::read))
+        .routes(routes!(feed::http::unread))
+        .routes(routes!(feed::http::mark_read))
+        // Notifications.
+        .routes(routes!(notifications::http::list))
+        .routes(routes!(notifications::http::read))
+        // Operators.
+        .routes(routes!(admin::http::status))
+        .routes(routes!(admin::http::settings, admin::http::change_settings))
+        .routes(routes!(admin::http::set_role))
+        .merge(media::http::routes(settings.media.file_bytes_max))
+}
