@@ -105,7 +105,9 @@ mod tests {
         let scope = Scope { list: "feed", caller: Id(7), subject: Id(0) };
         let cursor = cursors.seal_id(scope, Id(99));
         assert_eq!(cursors.open_id(scope, Some(&cursor)).unwrap(), Some(Id(99)));
-        for other in [Scope { list: "posts", ..scope }, Scope { caller: Id(8), ..scope }, Scope { subject: Id(1), ..scope }] {
+        for other in
+            [Scope { list: "posts", ..scope }, Scope { caller: Id(8), ..scope }, Scope { subject: Id(1), ..scope }]
+        {
             assert!(cursors.open_id(other, Some(&cursor)).is_err());
         }
         assert!(Cursors::new(b"other").unwrap().open_id(scope, Some(&cursor)).is_err());

@@ -7,7 +7,6 @@ pub const NAME_WORDS_MAX: usize = 4;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
 
-
 /// Proposals that wait for the sequencer; further callers wait for a place (requests are bounded before that).
 pub const SEQUENCER_QUEUE_MAX: usize = 4_096;
 /// Records in one commit; the rest waits for the next. With 50 notices each they stay below a batch's rows.

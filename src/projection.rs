@@ -112,7 +112,13 @@ fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
 fn given(record: &Record) -> Vec<Given> {
     match &record.event {
         Event::Followed { follower, followee, notify: true } => {
-            vec![Given { user: *followee, kind: NotificationKind::Follow, actor: *follower, post: None, subject: Id(0) }]
+            vec![Given {
+                user: *followee,
+                kind: NotificationKind::Follow,
+                actor: *follower,
+                post: None,
+                subject: Id(0),
+            }]
         }
         Event::Liked { user, post } if *user != post.author => vec![Given {
             user: post.author,

@@ -166,7 +166,9 @@ pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
 /// # Errors
 /// [`Error::Internal`]; does not happen for the types above.
 pub fn to_json<T: Serialize>(value: &T) -> Result<Bytes> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|error| Error::Internal(format!("a row does not encode: {error}")))
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| Error::Internal(format!("a row does not encode: {error}")))
 }
 
 /// The row in JSON bytes.

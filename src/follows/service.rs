@@ -82,7 +82,10 @@ impl Follows {
         let following = self.core.store.counters(tables::USER_COUNTERS, follower).await?.values[1];
         if following >= self.follow_limit {
             let limit = self.follow_limit;
-            return Err(Error::field("id", format!("you follow {following} people, and {limit} is the limit; unfollow somebody first")));
+            return Err(Error::field(
+                "id",
+                format!("you follow {following} people, and {limit} is the limit; unfollow somebody first"),
+            ));
         }
         let event = Event::Followed { follower, followee, notify: imported_at_ms.is_none() };
         self.core.sequencer.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
@@ -191,7 +194,13 @@ impl Follows {
     ///
     /// # Errors
     /// 404 when the viewer may not see the user, 400 for a foreign cursor.
-    pub async fn followers(&self, viewer: Option<Id>, user: Id, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
+    pub async fn followers(
+        &self,
+        viewer: Option<Id>,
+        user: Id,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<User>> {
         self.core.account_for(viewer, user).await?;
         let scope = Scope { list: "followers", caller: Id(0), subject: user };
         let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
@@ -199,7 +208,9 @@ impl Follows {
         loop {
             let rows = self.core.store.newest_bucketed(tables::FOLLOWERS, user, before, limit + 1).await?;
             for row in &rows {
-                let (Some(at), Some(id)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else { continue };
+                let (Some(at), Some(id)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
+                    continue;
+                };
                 if items.len() == limit {
                     return Ok(Page { items, next_cursor: Some(self.core.cursors.seal_id(scope, before)) });
                 }
@@ -225,7 +236,13 @@ impl Follows {
     ///
     /// # Errors
     /// 404 when the viewer may not see the user, 400 for a foreign cursor.
-    pub async fn following(&self, viewer: Option<Id>, user: Id, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
+    pub async fn following(
+        &self,
+        viewer: Option<Id>,
+        user: Id,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<User>> {
         self.core.account_for(viewer, user).await?;
         let scope = Scope { list: "following", caller: Id(0), subject: user };
         self.edges(viewer, tables::FOLLOWS, user, scope, limit, cursor).await
@@ -262,7 +279,8 @@ impl Follows {
         let before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(u64::MAX));
         let partition = tables::partition(of);
         let tables_port = &self.core.store.engines.tables;
-        let rows = tables_port.scan(table, &partition, KeyRange::ALL, Order::Ascending, limits::FOLLOWS_READ_MAX).await?;
+        let rows =
+            tables_port.scan(table, &partition, KeyRange::ALL, Order::Ascending, limits::FOLLOWS_READ_MAX).await?;
         let edge = |row: &fanfare_engines::Row| Some((Id::from_bytes(&row.value)?, Id::from_bytes(&row.clustering)?));
         let mut edges: Vec<(Id, Id)> = rows.iter().filter_map(edge).filter(|(at, _)| *at < before).collect();
         edges.sort_unstable_by(|one, other| other.cmp(one));

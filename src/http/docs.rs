@@ -41,7 +41,8 @@ impl Modify for Bearer {
 
 /// `/docs`, `/docs/problems` and `/openapi.json`.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(document: utoipa::openapi::OpenApi) -> Router<S> {
-    let pages: Router<S> = SwaggerUi::new("/docs").url("/openapi.json", document).into();
+    let page = utoipa_swagger_ui::Config::default().persist_authorization(true).try_it_out_enabled(true);
+    let pages: Router<S> = SwaggerUi::new("/docs").config(page).url("/openapi.json", document).into();
     pages.route("/docs/problems", routing::get(problems)).layer(middleware::map_response(with_policy))
 }
 

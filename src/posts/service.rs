@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_engines::{KeyRange, Order, Row};
-use fanfare_protocol::{
-    Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Page, Post, PostThread, User,
-};
+use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Page, Post, PostThread, User};
 use parking_lot::Mutex;
 
 use super::text;
@@ -143,7 +141,10 @@ impl Posts {
             Err(error) => return Err(Error::field("text", error.to_string())),
         };
         if parsed.text.is_empty() && new.media_ids.is_empty() && new.repost_of.is_none() {
-            errors.push(FieldError { field: "text".into(), message: "must not be empty without media or repost_of".into() });
+            errors.push(FieldError {
+                field: "text".into(),
+                message: "must not be empty without media or repost_of".into(),
+            });
         }
         let media = self.attached(author, &new.media_ids, &mut errors).await?;
         if !errors.is_empty() {
@@ -338,7 +339,13 @@ impl Posts {
     ///
     /// # Errors
     /// 404 when the viewer may not see the person, 400 for a foreign cursor.
-    pub async fn of_author(&self, viewer: Option<Id>, author: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
+    pub async fn of_author(
+        &self,
+        viewer: Option<Id>,
+        author: Id,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Post>> {
         self.core.account_for(viewer, author).await?;
         let scope = Scope { list: "author", caller: Id(0), subject: author };
         let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));

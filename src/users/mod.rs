@@ -4,6 +4,6 @@ pub mod handle;
 pub mod jwt;
 pub mod jwt_keys;
 pub mod password;
-pub mod token;
 pub mod service;
+pub mod token;
 pub mod http;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey, Unique};
-use fanfare_protocol::{Code, FieldError, Id, NewPassword, NewSession, NewUser, Page, PatchUser, Session, Timestamp, User};
+use fanfare_protocol::{
+    Code, FieldError, Id, NewPassword, NewSession, NewUser, Page, PatchUser, Session, Timestamp, User,
+};
 
 use super::handle::{self, Handle};
 use super::jwt::Claims;
@@ -62,7 +64,13 @@ pub struct Users {
 impl Users {
     /// The service.
     #[must_use]
-    pub fn new(core: Core, settings: UserSettings, passwords: Passwords, jwt: JwtVerifier, media: Arc<dyn Attachments>) -> Self {
+    pub fn new(
+        core: Core,
+        settings: UserSettings,
+        passwords: Passwords,
+        jwt: JwtVerifier,
+        media: Arc<dyn Attachments>,
+    ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
         Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens }
     }
@@ -76,7 +84,8 @@ impl Users {
             return Err(Error::refused(Code::Forbidden, "registration is closed on this server"));
         }
         let mut errors = Vec::new();
-        let handle = Handle::parse_new(&new.handle).map_err(|error| wrong(&mut errors, "handle", &error.to_string())).ok();
+        let handle =
+            Handle::parse_new(&new.handle).map_err(|error| wrong(&mut errors, "handle", &error.to_string())).ok();
         if let Err(message) = password::check_new(&new.password) {
             wrong(&mut errors, "password", message);
         }
@@ -228,7 +237,8 @@ impl Users {
             return Err(refused());
         }
         let now_s = self.core.clock.now_ms() as f64 / 1_000.0;
-        let claims = self.jwt.verify(bearer, now_s).map_err(|error| Error::refused(Code::Unauthenticated, error.to_string()))?;
+        let claims =
+            self.jwt.verify(bearer, now_s).map_err(|error| Error::refused(Code::Unauthenticated, error.to_string()))?;
         let user = self.of_subject(&claims).await?;
         let credentials = self.core.store.credentials(user).await?;
         // A whole second of `iat` counts as before the log-out: better one needless 401 than a token that lives on.
@@ -296,7 +306,10 @@ impl Users {
     /// 409 for a JWT, which ends by itself or with all sessions.
     pub async fn log_out(&self, who: &Identity) -> Result<()> {
         let Some(hash) = who.token else {
-            return Err(Error::refused(Code::Conflict, "a JWT ends when it expires; DELETE /v1/sessions ends all of them"));
+            return Err(Error::refused(
+                Code::Conflict,
+                "a JWT ends when it expires; DELETE /v1/sessions ends all of them",
+            ));
         };
         let mut batch = Batch::default();
         let version = self.core.sequencer.mint().0;
@@ -486,7 +499,8 @@ impl Users {
         loop {
             let range = KeyRange { from: Some(from.clone()), to: to.clone() };
             let step = limit + 1 + items.len();
-            let rows = self.core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
+            let rows =
+                self.core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
             for row in &rows {
                 let at = row.clustering.len().saturating_sub(8);
                 let Some(id) = row.clustering.get(at..).and_then(Id::from_bytes) else { continue };

@@ -1,0 +1,24 @@
+# Thin on purpose: every line is a cargo command that can be typed by hand.
+CARGO ?= cargo
+BENCH ?= feed
+
+.PHONY: run test bench fmt lint setup
+
+run: ## A sample world on http://127.0.0.1:7070
+	$(CARGO) run --release --locked -- demo
+
+test: setup ## Everything that must hold
+	$(CARGO) test --workspace --locked
+
+bench: ## Measure; BENCH=feed names what
+	$(CARGO) run --release --locked -- bench $(BENCH)
+
+fmt: ## Lay the source out
+	$(CARGO) fmt --all
+
+lint: ## What CI asks of the source
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+setup: ## Install what building and testing need
+	@scripts/setup
