@@ -76,12 +76,12 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
         .map_err(|cause| Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())))?;
     let mut room = media.room();
     let (mut file, mut alt) = (None, None);
-    while let Some(mut part) = in_time(parts.next_field()).await? {
+    while let Some(mut part) = in_time(media, parts.next_field()).await? {
         match part.name().unwrap_or_default() {
             "file" if file.is_none() => {
                 let filename = part.file_name().map(str::to_owned);
                 let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(CAPACITY_BYTES_MAX) as usize);
-                while let Some(chunk) = in_time(part.chunk()).await? {
+                while let Some(chunk) = in_time(media, part.chunk()).await? {
                     if (bytes.len() + chunk.len()) as u64 > media.limits().file_bytes_max {
                         return Err(too_large(media));
                     }
@@ -90,7 +90,7 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
                 }
                 file = Some((filename, Bytes::from(bytes)));
             }
-            "alt" if alt.is_none() => alt = Some(alt_text(part).await?),
+            "alt" if alt.is_none() => alt = Some(alt_text(media, part).await?),
             name @ ("file" | "alt") => return Err(Error::field(name, "is given twice")),
             name => {
                 let name: String = name.chars().take(ALT_CHARS_MAX).collect();
@@ -102,10 +102,10 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
     Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room })
 }
 
-async fn alt_text(mut part: Field<'_>) -> Result<String> {
+async fn alt_text(media: &Media, mut part: Field<'_>) -> Result<String> {
     const UTF8_BYTES_MAX: usize = 4;
     let mut bytes = Vec::new();
-    while let Some(chunk) = in_time(part.chunk()).await? {
+    while let Some(chunk) = in_time(media, part.chunk()).await? {
         if bytes.len() + chunk.len() > ALT_CHARS_MAX * UTF8_BYTES_MAX {
             return Err(Error::field("alt", format!("must have at most {ALT_CHARS_MAX} characters")));
         }
@@ -116,11 +116,11 @@ async fn alt_text(mut part: Field<'_>) -> Result<String> {
 }
 
 /// The next piece of a body, unless it stops arriving.
-async fn in_time<T>(piece: impl Future<Output = std::result::Result<T, MultipartError>>) -> Result<T> {
+async fn in_time<T>(media: &Media, piece: impl Future<Output = std::result::Result<T, MultipartError>>) -> Result<T> {
     let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
     let piece = tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), piece).await.map_err(|_| cut_short())?;
     piece.map_err(|cause| match cause.status().as_u16() {
-        413 => Error::refused(Code::PayloadTooLarge, "the body is larger than an upload may be"),
+        413 => too_large(media),
         _ => Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())),
     })
 }
