@@ -65,7 +65,7 @@ fn world() -> World {
     let media = Media::new(&engines, mint, MediaTables { media: MEDIA, owners: OWNERS }, settings);
     let admin = AdminToken::open(folder.path()).unwrap();
     let http = HttpState::new(&Settings::default(), Arc::new(Accounts), admin);
-    let router = crate::http::routes::router(routes(FILE_BYTES_MAX), App { http, media: media.clone() });
+    let router = crate::http::routes::router(routes(), App { http, media: media.clone() });
     World { router, media, engines }
 }
 
@@ -243,9 +243,9 @@ async fn deleting_a_person_deletes_their_uploads_and_no_others() {
 #[tokio::test]
 async fn an_upload_waits_for_memory_until_another_is_done() {
     let world = world();
-    let mut first = world.media.room();
+    let first = world.media.room();
     first.grow(usize::try_from(super::super::service::RECEIVED_BYTES_MAX).unwrap()).await.unwrap();
-    let mut second = world.media.room();
+    let second = world.media.room();
     let mut waiting = Box::pin(second.grow(1));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     drop(first);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, Tables};
 use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -139,20 +140,28 @@ pub struct Upload {
     pub room: Room,
 }
 
-/// Memory set aside for an upload while it arrives; grows as it does.
-#[derive(Debug)]
+/// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
+#[derive(Debug, Clone)]
 pub struct Room {
     places: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    permit: Option<OwnedSemaphorePermit>,
     bytes: u64,
 }
 
 impl Room {
     /// Makes room for `more` bytes. [`Error::Overloaded`] when other uploads do not make way in time.
-    pub async fn grow(&mut self, more: usize) -> Result<()> {
-        let before = self.bytes.div_ceil(ROOM_STEP_BYTES);
-        self.bytes += more as u64;
-        let steps = u32::try_from(self.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX);
+    pub async fn grow(&self, more: usize) -> Result<()> {
+        let steps = {
+            let mut held = self.held.lock();
+            let before = held.bytes.div_ceil(ROOM_STEP_BYTES);
+            held.bytes += more as u64;
+            u32::try_from(held.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX)
+        };
         if steps == 0 {
             return Ok(());
         }
@@ -160,7 +169,7 @@ impl Room {
         let places = Arc::clone(&self.places).acquire_many_owned(steps);
         let permit = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), places).await.map_err(|_| shed())?;
         let permit = permit.map_err(|_| shed())?;
-        match &mut self.held {
+        match &mut self.held.lock().permit {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
         }
@@ -208,7 +217,7 @@ impl Media {
     /// Room for an upload that begins to arrive.
     #[must_use]
     pub fn room(&self) -> Room {
-        Room { places: Arc::clone(&self.0.places), held: None, bytes: 0 }
+        Room { places: Arc::clone(&self.0.places), held: Arc::default() }
     }
 
     /// Processes and stores an upload of `owner`; durable when it answers.
