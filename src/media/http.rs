@@ -15,19 +15,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::service::{ALT_CHARS_MAX, Media, Room, Servable, Upload, Variant, file_refused};
+use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::error::{Error, Result};
 use crate::http::{Caller, Created, HttpState, Problems};
 use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
+use crate::limits::media::{ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES};
 use crate::posts::text;
-
-/// Bytes of a multipart body beside the file: boundaries, part headers, the alt text.
-const OVERHEAD_BYTES_MAX: u64 = 64 << 10;
-/// Bytes read from the object store at a time while serving.
-const SERVED_AT_ONCE_BYTES: u64 = 256 << 10;
-/// Memory taken for a file before it arrives, as far as the request announces it.
-const CAPACITY_BYTES_MAX: u64 = 1 << 20;
 
 /// The routes of media.
 pub fn routes<S>() -> OpenApiRouter<S>

@@ -244,7 +244,7 @@ async fn deleting_a_person_deletes_their_uploads_and_no_others() {
 async fn an_upload_waits_for_memory_until_another_is_done() {
     let world = world();
     let first = world.media.room();
-    first.grow(usize::try_from(super::super::service::RECEIVED_BYTES_MAX).unwrap()).await.unwrap();
+    first.grow(usize::try_from(crate::limits::media::RECEIVED_BYTES_MAX).unwrap()).await.unwrap();
     let second = world.media.room();
     let mut waiting = Box::pin(second.grow(1));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());

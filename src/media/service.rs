@@ -15,26 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::serving::clean_filename;
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::id::MintId;
+use crate::limits::media::{
+    DELETION_STEP, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_WAIT_S,
+};
 
-/// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40 megapixels, for
-/// progressive JPEGs; a third of that for most pictures).
-pub const PROCESSED_AT_ONCE_MAX: usize = 2;
-/// Received uploads that wait to be processed; beyond that they are answered 503.
-pub const PROCESSING_QUEUE_MAX: usize = 64;
-/// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room for
-/// more within [`ROOM_WAIT_S`] is answered 503.
-pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
-/// Seconds that an upload waits for room.
-pub const ROOM_WAIT_S: u64 = 10;
 /// Unit in which room is taken, bytes.
 const ROOM_STEP_BYTES: u64 = 64 << 10;
-/// Characters of an alt text.
-pub const ALT_CHARS_MAX: usize = 1_500;
-/// Rows of an owner that are deleted in one step.
-const DELETION_STEP: usize = 64;
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;
 const GONE: u64 = 2;
@@ -49,12 +39,27 @@ pub struct MediaTables {
 }
 
 /// Settings of media.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct MediaSettings {
     /// What an upload may cost.
     pub limits: MediaLimits,
     /// What addresses of media start with, such as `https://social.example`; empty for addresses without a host.
     pub public_url: String,
+}
+
+impl MediaSettings {
+    /// Those of a server.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let Settings { media, http, .. } = settings;
+        let limits = MediaLimits {
+            image_pixels_max: media.image_pixels_max,
+            image_bytes_max: media.image_bytes_max,
+            file_bytes_max: media.file_bytes_max,
+        };
+        let public_url = http.public_url.as_ref().map_or("", |url| &url.0).trim_end_matches('/').to_owned();
+        Self { limits, public_url }
+    }
 }
 
 /// Which file of an upload.
