@@ -105,3 +105,67 @@ pub mod http {
     /// Seconds between two folds of the metrics' samples into their buckets, which bounds the memory they take.
     pub const METRICS_UPKEEP_S: u64 = 5;
 }
+
+/// Uploads, beside the settings of `[media]`.
+pub mod media {
+    /// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40 megapixels,
+    /// for progressive JPEGs; a third of that for most pictures).
+    pub const PROCESSED_AT_ONCE_MAX: usize = 2;
+    /// Received uploads that wait to be processed; beyond that they are answered 503.
+    pub const PROCESSING_QUEUE_MAX: usize = 64;
+    /// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room
+    /// for more within [`ROOM_WAIT_S`] is answered 503.
+    pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+    /// Seconds that an upload waits for room.
+    pub const ROOM_WAIT_S: u64 = 10;
+    /// Characters of an alt text.
+    pub const ALT_CHARS_MAX: usize = 1_500;
+    /// Rows of an owner that are deleted in one step.
+    pub const DELETION_STEP: usize = 64;
+    /// Bytes of a multipart body beside the file: boundaries, part headers, the alt text.
+    pub const OVERHEAD_BYTES_MAX: u64 = 64 << 10;
+    /// Bytes read from the object store at a time while serving.
+    pub const SERVED_AT_ONCE_BYTES: u64 = 256 << 10;
+    /// Memory taken for a file before it arrives, as far as the request announces it.
+    pub const CAPACITY_BYTES_MAX: u64 = 1 << 20;
+    /// Longest side of a thumbnail, pixels.
+    pub const THUMBNAIL_SIDE_MAX: u32 = 400;
+    /// Longest side of an image, pixels: what JPEG and GIF can say.
+    pub const SIDE_MAX: u32 = 65_535;
+    /// A colour profile larger than this is not carried into thumbnails and turned images.
+    pub const ICC_BYTES_MAX: usize = 65_536;
+    /// Most characters of a file name that are kept.
+    pub const FILENAME_CHARS_MAX: usize = 100;
+}
+
+/// Passwords and JWTs, beside the settings of `[auth]`.
+pub mod auth {
+    /// Hashes that may run at once; each takes `memory_kib`.
+    pub const HASHES_RUNNING_MAX: usize = 4;
+    /// Callers that may wait for a hash; beyond that log-ins answer 503.
+    pub const HASHES_WAITING_MAX: usize = 64;
+    /// Most bytes of a token; longer ones are refused unread.
+    pub const JWT_BYTES_MAX: usize = 8_192;
+    /// Most keys at once, those of a JWKS and of the settings together; each may be tried against a token without `kid`.
+    pub const KEYS_MAX: usize = 32;
+    /// Most characters of `sub`.
+    pub const SUBJECT_CHARS_MAX: usize = 200;
+    /// How far clocks may differ, seconds.
+    pub const LEEWAY_S: f64 = 60.0;
+    /// Shortest HMAC secret, bytes. RFC 7518 asks for 32; shorter ones than this can be guessed.
+    pub const SECRET_BYTES_MIN: usize = 16;
+    /// How often the JWKS file is looked at, at most.
+    pub const JWKS_RELOAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+    /// Largest key file that is read, bytes.
+    pub const KEY_FILE_BYTES_MAX: u64 = 1 << 20;
+}
+
+/// What is found in the text of a post.
+pub mod text {
+    /// Most mentions of one text that notify; what follows stays text.
+    pub const MENTIONS_MAX: usize = 50;
+    /// Most links of one text; what follows stays text.
+    pub const LINKS_MAX: usize = 20;
+    /// Most bytes of one link; a longer one stays text.
+    pub const LINK_BYTES_MAX: usize = 2_048;
+}

@@ -1,41 +1,37 @@
 //! `POST /v1/media` and the addresses under which media are served.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Path as RawPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{Code, Id, Media as MediaView};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::service::{ALT_CHARS_MAX, Media, Servable, Upload, Variant, file_refused};
+use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::error::{Error, Result};
 use crate::http::{Caller, Created, HttpState, Problems};
-use crate::limits::http::BODY_IDLE_S;
+use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
+use crate::limits::media::{ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES};
 use crate::posts::text;
 
-/// Bytes of a multipart body beside the file: boundaries, part headers, the alt text.
-const OVERHEAD_BYTES_MAX: u64 = 64 << 10;
-/// Bytes read from the object store at a time while serving.
-const SERVED_AT_ONCE_BYTES: u64 = 256 << 10;
-/// Memory taken for a file before it arrives, as far as the request announces it.
-const CAPACITY_BYTES_MAX: u64 = 1 << 20;
-
 /// The routes of media.
-pub fn routes<S>(file_bytes_max: u64) -> OpenApiRouter<S>
+pub fn routes<S>() -> OpenApiRouter<S>
 where
     HttpState: FromRef<S>,
     Media: FromRef<S>,
     S: Clone + Send + Sync + 'static,
 {
-    let body_bytes_max = usize::try_from(file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)).unwrap_or(usize::MAX);
-    let upload = OpenApiRouter::new().routes(routes!(upload)).layer(DefaultBodyLimit::max(body_bytes_max));
+    // `Intake` bounds the body, by a setting that is not known here.
+    let upload = OpenApiRouter::new().routes(routes!(upload)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::new().routes(routes!(serve)).merge(upload)
 }
 
@@ -61,8 +57,8 @@ async fn upload(State(media): State<Media>, caller: Caller, request: Request) ->
 
 /// Reads the parts, refusing as early as it can be known.
 async fn receive(media: &Media, request: Request) -> Result<Upload> {
-    let announced = announced_bytes(request.headers());
-    if announced.is_some_and(|bytes| bytes > media.limits().file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)) {
+    let announced = announced_bytes(request.headers()).unwrap_or(0);
+    if announced > body_bytes_max(media) {
         return Err(too_large(media));
     }
     if !is_multipart(request.headers()) {
@@ -71,41 +67,41 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
             "send the file as `multipart/form-data`, in a part `file`",
         ));
     }
+    let intake = Arc::new(Intake { media: media.clone(), room: media.room(), failure: Mutex::default() });
+    let request = request.map(|body| Arc::clone(&intake).guard(body));
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|cause| Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())))?;
-    let mut room = media.room();
     let (mut file, mut alt) = (None, None);
-    while let Some(mut part) = in_time(parts.next_field()).await? {
+    while let Some(mut part) = intake.explain(parts.next_field().await)? {
         match part.name().unwrap_or_default() {
             "file" if file.is_none() => {
                 let filename = part.file_name().map(str::to_owned);
-                let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(CAPACITY_BYTES_MAX) as usize);
-                while let Some(chunk) = in_time(part.chunk()).await? {
+                let mut bytes = Vec::with_capacity(announced.min(CAPACITY_BYTES_MAX) as usize);
+                while let Some(chunk) = intake.explain(part.chunk().await)? {
                     if (bytes.len() + chunk.len()) as u64 > media.limits().file_bytes_max {
                         return Err(too_large(media));
                     }
-                    room.grow(chunk.len()).await?;
                     bytes.extend_from_slice(&chunk);
                 }
                 file = Some((filename, Bytes::from(bytes)));
             }
-            "alt" if alt.is_none() => alt = Some(alt_text(part).await?),
+            "alt" if alt.is_none() => alt = Some(alt_text(&intake, part).await?),
             name @ ("file" | "alt") => return Err(Error::field(name, "is given twice")),
             name => {
-                let name: String = name.chars().take(ALT_CHARS_MAX).collect();
+                let name: String = name.chars().take(FIELD_MESSAGE_CHARS_MAX).collect();
                 return Err(Error::field(name, "is not a part of this request; expected `file` and `alt`"));
             }
         }
     }
     let (filename, bytes) = file.ok_or_else(|| Error::field("file", "is required"))?;
-    Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room })
+    Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room: intake.room.clone() })
 }
 
-async fn alt_text(mut part: Field<'_>) -> Result<String> {
+async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {
     const UTF8_BYTES_MAX: usize = 4;
     let mut bytes = Vec::new();
-    while let Some(chunk) = in_time(part.chunk()).await? {
+    while let Some(chunk) = intake.explain(part.chunk().await)? {
         if bytes.len() + chunk.len() > ALT_CHARS_MAX * UTF8_BYTES_MAX {
             return Err(Error::field("alt", format!("must have at most {ALT_CHARS_MAX} characters")));
         }
@@ -115,14 +111,58 @@ async fn alt_text(mut part: Field<'_>) -> Result<String> {
     text::normalise(&raw, ALT_CHARS_MAX).map_err(|cause| Error::field("alt", cause.to_string()))
 }
 
-/// The next piece of a body, unless it stops arriving.
-async fn in_time<T>(piece: impl Future<Output = std::result::Result<T, MultipartError>>) -> Result<T> {
-    let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
-    let piece = tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), piece).await.map_err(|_| cut_short())?;
-    piece.map_err(|cause| match cause.status().as_u16() {
-        413 => Error::refused(Code::PayloadTooLarge, "the body is larger than an upload may be"),
-        _ => Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())),
-    })
+/// Stands between the socket and the multipart parser, which buffers whatever it is given: each piece of the body first
+/// finds room in memory, and the whole is bounded in bytes and in silence between pieces.
+struct Intake {
+    media: Media,
+    room: Room,
+    /// Why the body was cut; the parser only knows that it was.
+    failure: Mutex<Option<Error>>,
+}
+
+impl Intake {
+    fn guard(self: Arc<Self>, body: Body) -> Body {
+        let pieces =
+            stream::try_unfold((self, body.into_data_stream(), 0), |(intake, mut pieces, before)| async move {
+                match intake.next(&mut pieces, before).await {
+                    Ok(piece) => Ok(piece.map(|piece| {
+                        let received = before + piece.len() as u64;
+                        (piece, (intake, pieces, received))
+                    })),
+                    Err(error) => {
+                        let told = error.to_string();
+                        *intake.failure.lock() = Some(error);
+                        Err(told)
+                    }
+                }
+            });
+        Body::from_stream(pieces)
+    }
+
+    async fn next(&self, pieces: &mut BodyDataStream, before: u64) -> Result<Option<Bytes>> {
+        let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
+        let piece = tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), pieces.next()).await;
+        let Some(piece) = piece.map_err(|_| cut_short())? else { return Ok(None) };
+        let piece = piece.map_err(|_| cut_short())?;
+        if before + piece.len() as u64 > body_bytes_max(&self.media) {
+            return Err(too_large(&self.media));
+        }
+        self.room.grow(piece.len()).await?;
+        Ok(Some(piece))
+    }
+
+    /// What the parser answered, or why the body was cut.
+    fn explain<T>(&self, answer: std::result::Result<T, MultipartError>) -> Result<T> {
+        answer.map_err(|cause| {
+            let unreadable =
+                || Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text()));
+            self.failure.lock().take().unwrap_or_else(unreadable)
+        })
+    }
+}
+
+fn body_bytes_max(media: &Media) -> u64 {
+    media.limits().file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)
 }
 
 fn too_large(media: &Media) -> Error {
@@ -191,7 +231,7 @@ async fn body(media: Media, key: String, from: u64, to: u64) -> Result<Body> {
         Ok::<_, Error>(Some((bytes, (media, key, until))))
     });
     let first = stream::once(async move { Ok::<_, Error>(first) });
-    Ok(Body::from_stream(futures_util::StreamExt::chain(first, rest)))
+    Ok(Body::from_stream(first.chain(rest)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 pub mod http;
 pub mod process;
-mod service;
+pub mod service;
 pub mod serving;
 mod strip;
 

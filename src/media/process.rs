@@ -16,16 +16,11 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 
 use super::strip::{self, Damage, Stripped};
+use crate::limits::media::{ICC_BYTES_MAX, SIDE_MAX, THUMBNAIL_SIDE_MAX};
 
-/// Longest side of a thumbnail, pixels.
-pub const THUMBNAIL_SIDE_MAX: u32 = 400;
-/// Longest side of an image, pixels: what JPEG and GIF can say.
-const SIDE_MAX: u32 = 65_535;
 /// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as much
 /// again for coefficients.
 const DECODED_BYTES_PER_PIXEL: u64 = 8;
-/// A colour profile larger than this is not carried into thumbnails and turned images.
-const ICC_BYTES_MAX: usize = 65_536;
 /// Quality of JPEGs that had to be turned: more than most cameras use.
 const TURNED_QUALITY: u8 = 92;
 /// Quality of JPEG thumbnails.
@@ -47,7 +42,7 @@ pub struct MediaLimits {
 
 impl Default for MediaLimits {
     fn default() -> Self {
-        Self { image_pixels_max: 40_000_000, image_bytes_max: 32 << 20, file_bytes_max: 100 << 20 }
+        Self { image_pixels_max: 40_000_000, image_bytes_max: 20 << 20, file_bytes_max: 100 << 20 }
     }
 }
 

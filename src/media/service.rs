@@ -9,31 +9,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, Tables};
 use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::serving::clean_filename;
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::id::MintId;
+use crate::limits::media::{
+    DELETION_STEP, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_WAIT_S,
+};
 
-/// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40 megapixels, for
-/// progressive JPEGs; a third of that for most pictures).
-pub const PROCESSED_AT_ONCE_MAX: usize = 2;
-/// Received uploads that wait to be processed; beyond that they are answered 503.
-pub const PROCESSING_QUEUE_MAX: usize = 64;
-/// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room for
-/// more within [`ROOM_WAIT_S`] is answered 503.
-pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
-/// Seconds that an upload waits for room.
-pub const ROOM_WAIT_S: u64 = 10;
 /// Unit in which room is taken, bytes.
 const ROOM_STEP_BYTES: u64 = 64 << 10;
-/// Characters of an alt text.
-pub const ALT_CHARS_MAX: usize = 1_500;
-/// Rows of an owner that are deleted in one step.
-const DELETION_STEP: usize = 64;
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;
 const GONE: u64 = 2;
@@ -48,12 +39,27 @@ pub struct MediaTables {
 }
 
 /// Settings of media.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct MediaSettings {
     /// What an upload may cost.
     pub limits: MediaLimits,
     /// What addresses of media start with, such as `https://social.example`; empty for addresses without a host.
     pub public_url: String,
+}
+
+impl MediaSettings {
+    /// Those of a server.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let Settings { media, http, .. } = settings;
+        let limits = MediaLimits {
+            image_pixels_max: media.image_pixels_max,
+            image_bytes_max: media.image_bytes_max,
+            file_bytes_max: media.file_bytes_max,
+        };
+        let public_url = http.public_url.as_ref().map_or("", |url| &url.0).trim_end_matches('/').to_owned();
+        Self { limits, public_url }
+    }
 }
 
 /// Which file of an upload.
@@ -139,20 +145,28 @@ pub struct Upload {
     pub room: Room,
 }
 
-/// Memory set aside for an upload while it arrives; grows as it does.
-#[derive(Debug)]
+/// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
+#[derive(Debug, Clone)]
 pub struct Room {
     places: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    permit: Option<OwnedSemaphorePermit>,
     bytes: u64,
 }
 
 impl Room {
     /// Makes room for `more` bytes. [`Error::Overloaded`] when other uploads do not make way in time.
-    pub async fn grow(&mut self, more: usize) -> Result<()> {
-        let before = self.bytes.div_ceil(ROOM_STEP_BYTES);
-        self.bytes += more as u64;
-        let steps = u32::try_from(self.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX);
+    pub async fn grow(&self, more: usize) -> Result<()> {
+        let steps = {
+            let mut held = self.held.lock();
+            let before = held.bytes.div_ceil(ROOM_STEP_BYTES);
+            held.bytes += more as u64;
+            u32::try_from(held.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX)
+        };
         if steps == 0 {
             return Ok(());
         }
@@ -160,7 +174,7 @@ impl Room {
         let places = Arc::clone(&self.places).acquire_many_owned(steps);
         let permit = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), places).await.map_err(|_| shed())?;
         let permit = permit.map_err(|_| shed())?;
-        match &mut self.held {
+        match &mut self.held.lock().permit {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
         }
@@ -208,7 +222,7 @@ impl Media {
     /// Room for an upload that begins to arrive.
     #[must_use]
     pub fn room(&self) -> Room {
-        Room { places: Arc::clone(&self.0.places), held: None, bytes: 0 }
+        Room { places: Arc::clone(&self.0.places), held: Arc::default() }
     }
 
     /// Processes and stores an upload of `owner`; durable when it answers.

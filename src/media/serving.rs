@@ -8,8 +8,8 @@ use std::ops::Range;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use fanfare_protocol::MediaKind;
 
-/// Most characters of a file name that are kept.
-pub const FILENAME_CHARS_MAX: usize = 100;
+use crate::limits::media::FILENAME_CHARS_MAX;
+
 /// An id never gets other bytes, so caches may keep them for a year.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 /// Whatever a browser takes the bytes for, it runs nothing and loads nothing more.

@@ -4,14 +4,8 @@
 
 use std::ops::Range;
 
+use crate::limits::text::{LINK_BYTES_MAX, LINKS_MAX, MENTIONS_MAX};
 use crate::users::handle::{HANDLE_CHARS_MAX, is_handle_byte, key_of};
-
-/// Most mentions of one text that notify; what follows stays text.
-pub const MENTIONS_MAX: usize = 50;
-/// Most links of one text; what follows stays text.
-pub const LINKS_MAX: usize = 20;
-/// Most bytes of one link; a longer one stays text.
-pub const LINK_BYTES_MAX: usize = 2_048;
 
 /// A text fit to be stored, and what was found in it. Spans are byte ranges of `text`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

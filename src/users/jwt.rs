@@ -8,16 +8,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, er
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Most bytes of a token; longer ones are refused unread.
-pub const JWT_BYTES_MAX: usize = 8_192;
-/// Most keys at once, those of a JWKS and of the settings together; each may be tried against a token without `kid`.
-pub const KEYS_MAX: usize = 32;
-/// Most characters of `sub`.
-pub const SUBJECT_CHARS_MAX: usize = 200;
-/// How far clocks may differ, seconds.
-pub const LEEWAY_S: f64 = 60.0;
-/// Shortest HMAC secret, bytes. RFC 7518 asks for 32; shorter ones than this can be guessed.
-pub const SECRET_BYTES_MIN: usize = 16;
+use crate::limits::auth::{JWT_BYTES_MAX, KEYS_MAX, LEEWAY_S, SECRET_BYTES_MIN, SUBJECT_CHARS_MAX};
+
 /// Shortest RSA modulus, bytes: 2,048 bits, as RFC 7518 asks.
 const RSA_MODULUS_BYTES_MIN: usize = 256;
 

@@ -5,17 +5,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::jwt::{self, Claims, Expected, JwtError, KEYS_MAX, Key};
+use super::jwt::{self, Claims, Expected, JwtError, Key};
 use crate::error::{Error, Result};
-
-/// How often the JWKS file is looked at, at most.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
-/// Largest key file that is read, bytes.
-const KEY_FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::limits::auth::{JWKS_RELOAD_INTERVAL, KEY_FILE_BYTES_MAX, KEYS_MAX};
 
 /// Where keys come from and what tokens must say; nothing set means that JWTs are not taken.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +93,7 @@ impl JwtVerifier {
         let Some(file) = &self.jwks_file else { return };
         // Somebody else is looking: go on with the keys there are.
         let Some(mut looked) = self.looked.try_lock() else { return };
-        if now.saturating_duration_since(looked.at) < RELOAD_INTERVAL {
+        if now.saturating_duration_since(looked.at) < JWKS_RELOAD_INTERVAL {
             return;
         }
         looked.at = now;
@@ -179,7 +175,7 @@ mod tests {
         std::fs::write(&file, oct_jwks("two", second)).unwrap();
         verifier.refresh(start);
         assert_eq!(verifier.verify(&token("two", second), NOW_S), Err(JwtError::UnknownKey), "looked too soon");
-        verifier.refresh(start + RELOAD_INTERVAL * 2);
+        verifier.refresh(start + JWKS_RELOAD_INTERVAL * 2);
         assert!(verifier.verify(&token("two", second), NOW_S).is_ok());
         assert_eq!(verifier.verify(&token("one", first), NOW_S), Err(JwtError::UnknownKey));
 
@@ -188,7 +184,7 @@ mod tests {
                 Some(content) => std::fs::write(&file, content).unwrap(),
                 None => std::fs::remove_file(&file).unwrap(),
             }
-            verifier.refresh(start + RELOAD_INTERVAL * if broken.is_some() { 4 } else { 6 });
+            verifier.refresh(start + JWKS_RELOAD_INTERVAL * if broken.is_some() { 4 } else { 6 });
             assert!(verifier.verify(&token("two", second), NOW_S).is_ok());
         }
     }

@@ -10,15 +10,12 @@ use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::error::{Error, Result};
 use crate::gate::Gate;
+use crate::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
 
 /// Fewest characters in a new password.
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Most characters in a password; longer ones are refused before any hashing.
 pub const PASSWORD_CHARS_MAX: usize = 128;
-/// Hashes that may run at once; each takes `memory_kib`.
-pub const HASHES_RUNNING_MAX: usize = 4;
-/// Callers that may wait for a hash; beyond that log-ins answer 503.
-pub const HASHES_WAITING_MAX: usize = 64;
 /// Bytes of salt.
 const SALT_BYTES: usize = 16;
 
