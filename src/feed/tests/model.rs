@@ -80,12 +80,17 @@ impl World {
 pub struct ModelSource {
     pub world: Mutex<World>,
     pub yields: AtomicBool,
+    /// Give the processor away at every call, so that threads interleave inside reads.
+    pub gives_way: AtomicBool,
     pub failing_calls: AtomicU32,
     pub table_reads: AtomicU32,
 }
 
 impl ModelSource {
     async fn call(&self) -> Result<(), EngineError> {
+        if self.gives_way.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
         let mut yielded = !self.yields.load(Ordering::Relaxed);
         poll_fn(|context| {
             if std::mem::replace(&mut yielded, true) {
