@@ -176,11 +176,15 @@ impl Harness {
         self.feed.evict_idle(self.clock.load(Ordering::Relaxed) + ahead_ms);
     }
 
-    /// A new process over the same tables: memory is lost, recents are warmed, everything committed is in the tables.
-    pub fn restart(&mut self, cut: Option<usize>, warmed: bool) {
+    /// A new process over the same tables: memory is lost, and recents are still to be warmed.
+    pub fn restart(&mut self) {
         self.reads.clear();
         self.unapplied.clear();
         self.feed = feed_over(&self.settings, &self.source, &self.clock);
+    }
+
+    /// The scan that follows a restart; with `cut` it gives only so many posts of each author.
+    pub fn warm(&mut self, cut: Option<usize>) {
         let world = self.source.world.lock().clone();
         for author in 1..=USERS {
             let entries: Vec<_> = world.posts.values().filter(|post| post.author.0 == author).collect();
@@ -192,9 +196,7 @@ impl Harness {
                 self.feed.warm(Id(author), entry_of(post));
             }
         }
-        if warmed {
-            self.feed.warmed();
-        }
+        self.feed.warmed();
     }
 
     /// Begins a read that stops at every call of the tables; [`poll`](Self::poll) moves it on.

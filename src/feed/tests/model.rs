@@ -87,7 +87,18 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    async fn call(&self) -> Result<(), EngineError> {
+    /// Reads the world, with a stop before and after: what was read may be old when the reader goes on.
+    async fn read<T>(&self, read: impl FnOnce(&World) -> T) -> Result<T, EngineError> {
+        self.stop().await;
+        if self.failing_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(EngineError::Unavailable("by the test".into()));
+        }
+        let read = read(&self.world.lock());
+        self.stop().await;
+        Ok(read)
+    }
+
+    async fn stop(&self) {
         if self.gives_way.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
@@ -100,11 +111,6 @@ impl ModelSource {
             Poll::Pending
         })
         .await;
-        let fails = |left: u32| left.checked_sub(1);
-        match self.failing_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails) {
-            Ok(_) => Err(EngineError::Unavailable("by the test".into())),
-            Err(_) => Ok(()),
-        }
     }
 }
 
@@ -120,28 +126,28 @@ pub fn entry_of(post: &PostRecord) -> AuthorEntry {
 #[async_trait]
 impl FeedSource for ModelSource {
     async fn author_entries(&self, author: Id, before: Id, limit: usize) -> Result<Vec<AuthorEntry>, EngineError> {
-        self.call().await?;
         self.table_reads.fetch_add(1, Ordering::Relaxed);
-        let world = self.world.lock();
-        let older = world.posts.range(..before.0).rev().map(|(_, post)| post);
-        Ok(older.filter(|post| post.author == author).take(limit).map(|post| entry_of(post)).collect())
+        self.read(|world| {
+            let older = world.posts.range(..before.0).rev().map(|(_, post)| post);
+            older.filter(|post| post.author == author).take(limit).map(|post| entry_of(post)).collect()
+        })
+        .await
     }
 
     async fn relations(&self, reader: Id) -> Result<Relations, EngineError> {
-        self.call().await?;
-        let world = self.world.lock();
-        let of = |edges: &BTreeSet<(u64, u64)>| {
-            edges.iter().filter(|edge| edge.0 == reader.0).map(|edge| Id(edge.1)).collect::<Vec<_>>()
-        };
-        let blocked_by = world.blocks.iter().filter(|edge| edge.1 == reader.0).map(|edge| Id(edge.0));
-        let blocked_either_way = of(&world.blocks).into_iter().chain(blocked_by).collect();
-        Ok(Relations { followees: of(&world.follows), blocked_either_way, muted: of(&world.mutes) })
+        self.read(|world| {
+            let of = |edges: &BTreeSet<(u64, u64)>| {
+                edges.iter().filter(|edge| edge.0 == reader.0).map(|edge| Id(edge.1)).collect::<Vec<_>>()
+            };
+            let blocked_by = world.blocks.iter().filter(|edge| edge.1 == reader.0).map(|edge| Id(edge.0));
+            let blocked_either_way = of(&world.blocks).into_iter().chain(blocked_by).collect();
+            Relations { followees: of(&world.follows), blocked_either_way, muted: of(&world.mutes) }
+        })
+        .await
     }
 
     async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>, EngineError> {
-        self.call().await?;
-        let world = self.world.lock();
-        Ok(ids.iter().map(|id| world.posts.get(&id.0).cloned()).collect())
+        self.read(|world| ids.iter().map(|id| world.posts.get(&id.0).cloned()).collect()).await
     }
 }
 

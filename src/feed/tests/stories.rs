@@ -30,7 +30,8 @@ enum Step {
     Cancel { which: usize },
     Evict { user: u64 },
     EvictIdle { ahead_ms: u64 },
-    Restart { cut: Option<usize>, warmed: bool },
+    Restart,
+    Warm { cut: Option<usize> },
     Quiet { limit: usize },
 }
 
@@ -60,7 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..4_usize).prop_map(|which| Step::Cancel { which }),
         3 => user().prop_map(|user| Step::Evict { user }),
         1 => (0..30_000_u64).prop_map(|ahead_ms| Step::EvictIdle { ahead_ms }),
-        1 => (prop::option::of(0..3_usize), prop::bool::weighted(0.8)).prop_map(|(cut, warmed)| Step::Restart { cut, warmed }),
+        2 => Just(Step::Restart),
+        4 => prop::option::of(0..3_usize).prop_map(|cut| Step::Warm { cut }),
         2 => (1..5_usize).prop_map(|limit| Step::Quiet { limit }),
     ]
 }
@@ -116,7 +118,8 @@ fn take(harness: &mut Harness, step: &Step) {
         Step::Cancel { which } => harness.cancel(which),
         Step::Evict { user } => drop(harness.feed.evict(fanfare_protocol::Id(user))),
         Step::EvictIdle { ahead_ms } => harness.evict_idle(ahead_ms),
-        Step::Restart { cut, warmed } => harness.restart(cut, warmed),
+        Step::Restart => harness.restart(),
+        Step::Warm { cut } => harness.warm(cut),
         Step::Quiet { limit } => harness.check_quiet(limit),
     }
 }
