@@ -194,12 +194,6 @@ impl Authors {
         self.with(author, |state| state.slots.copy_from(after, max, out))
     }
 
-    /// Timelines that listen to `author`.
-    #[must_use]
-    pub fn listeners(&self, author: UserIndex) -> usize {
-        self.with(author, |state| state.slots.len())
-    }
-
     /// Where the user's own timeline is, if there is one.
     #[must_use]
     pub fn timeline(&self, user: UserIndex) -> Option<Slot> {

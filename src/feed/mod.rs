@@ -29,6 +29,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use bench_seam::TimelineUsage;
 pub use policy::Thresholds;
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
 pub use service::{Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};

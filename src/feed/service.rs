@@ -26,7 +26,10 @@ use super::measure::{LagHistogram, TopCosts};
 use super::policy::Thresholds;
 use super::rank::{DefaultRanker, RankInputs, Ranker};
 use super::recents::Recent;
+use super::relations::ReaderRelations;
+use super::ring::Entry;
 use super::settings::{ByPolicy, FeedSettings, FeedStats};
+use super::slots::Slot;
 use super::snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX, Snapshots};
 use super::source::{AuthorEntry, EntryKind, FeedSource};
 use super::timelines::{TimelineBounds, Timelines};
@@ -305,6 +308,25 @@ impl Feed {
     /// Works until nothing is queued and nothing runs, in the calling thread and beside the worker.
     pub fn quiesce(&self) {
         self.core.quiesce();
+    }
+
+    pub(super) fn authors(&self) -> &Authors {
+        &self.core.authors
+    }
+
+    pub(super) fn seed(&self, reader: UserIndex, relations: ReaderRelations, entries: &[Entry]) -> Slot {
+        self.core.seed(reader, relations, entries)
+    }
+
+    pub(super) fn scatter_all(&self, entry: Entry, slots: &mut Vec<Slot>) -> usize {
+        self.core.scatter_all(entry, slots)
+    }
+
+    pub(super) fn timeline_usage(&self, reader: UserIndex) -> Option<(usize, usize, usize)> {
+        let slot = self.core.authors.timeline(reader)?;
+        let (_, relations) = self.core.timelines.ready(slot, reader)?;
+        let (bytes, entries) = self.core.timelines.usage_of(slot);
+        Some((bytes, entries, relations.followees.len()))
     }
 
     pub(super) fn work_until(&self, stop: &std::sync::atomic::AtomicBool) {

@@ -38,6 +38,21 @@ impl Core {
         true
     }
 
+    /// A whole fan-out in this thread, slice by slice.
+    pub(super) fn scatter_all(&self, entry: Entry, slots: &mut Vec<Slot>) -> usize {
+        let (slice, mut resume, mut delivered) = (self.settings.push_slice.max(1), None, 0);
+        loop {
+            slots.clear();
+            let copied = self.authors.copy_slots(entry.author, resume, slice, slots);
+            self.timelines.scatter(slots, entry);
+            delivered += copied;
+            if copied < slice {
+                return delivered;
+            }
+            resume = slots.last().copied();
+        }
+    }
+
     fn finished(&self, job: &Job) {
         let lag_us = self.uptime_us().saturating_sub(job.queued_us);
         self.lags.lock()[usize::from(job.policy != Policy::Push)].record(lag_us);
