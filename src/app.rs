@@ -25,7 +25,7 @@ use crate::janitor::Janitor;
 use crate::limits;
 use crate::locks::Locks;
 use crate::logging::LogControl;
-use crate::media::{Media, MediaLimits, MediaSettings, MediaTables};
+use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
 use crate::posts::service::Posts;
 use crate::projection::Notified;
@@ -207,14 +207,9 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     warm(&store, &feed, &clock, settings).await?;
-    let core = Core {
-        store,
-        sequencer: sequencer.clone(),
-        locks: Locks::default(),
-        cursors: Cursors::new(secret)?,
-        clock,
-    };
-    let media = Media::new(&engines, Arc::new(Mint(sequencer)), media_tables(), media_settings(settings));
+    let core =
+        Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };
+    let media = Media::new(&engines, Arc::new(Mint(sequencer)), media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let users = Users::new(
         core.clone(),
@@ -261,7 +256,8 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
     let age_ms = u64::from(settings.feed.recents_days) * 86_400_000;
     let floor = first_id_at(clock.now_ms().saturating_sub(age_ms));
     feed.warm_from(floor);
-    let buckets = port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
+    let buckets =
+        port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
     let mut posts: u64 = 0;
     for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
         let bucket = u16::from_be_bytes(*bucket);
@@ -272,7 +268,8 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
             let step = limits::WARM_STEP_ROWS;
             let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
             for row in &rows {
-                let (Some(id), Some(author)) = (Id::from_bytes(&row.clustering), row.value.get(9..).and_then(Id::from_bytes))
+                let (Some(id), Some(author)) =
+                    (Id::from_bytes(&row.clustering), row.value.get(9..).and_then(Id::from_bytes))
                 else {
                     continue;
                 };
@@ -294,17 +291,6 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
 
 fn media_tables() -> MediaTables {
     MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS }
-}
-
-fn media_settings(settings: &Settings) -> MediaSettings {
-    let media = &settings.media;
-    let limits = MediaLimits {
-        image_pixels_max: media.image_pixels_max,
-        image_bytes_max: media.image_bytes_max,
-        file_bytes_max: media.file_bytes_max,
-    };
-    let public_url = settings.http.public_url.as_ref().map(|url| url.0.clone()).unwrap_or_default();
-    MediaSettings { limits, public_url }
 }
 
 fn password_cost(settings: &Settings) -> PasswordCost {

@@ -24,7 +24,9 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// A newer binary wrote the folder.
-    #[error("{path} has format {found}, and this binary knows formats up to {FORMAT}: use the newer fanfare that wrote it")]
+    #[error(
+        "{path} has format {found}, and this binary knows formats up to {FORMAT}: use the newer fanfare that wrote it"
+    )]
     Newer {
         /// The folder.
         path: PathBuf,
@@ -62,7 +64,8 @@ impl DataDir {
         let format_path = path.join(FORMAT_FILE);
         match fs::read_to_string(&format_path) {
             Ok(text) => {
-                let damaged = || DataDirError::Damaged { path: format_path.clone(), what: "it holds no version number" };
+                let damaged =
+                    || DataDirError::Damaged { path: format_path.clone(), what: "it holds no version number" };
                 let found: u32 = text.trim().parse().map_err(|_| damaged())?;
                 if found > FORMAT {
                     return Err(DataDirError::Newer { path: path.to_owned(), found });

@@ -57,8 +57,6 @@ pub const JANITOR_HOURS_MAX: u32 = 20_000;
 pub const DISPLAY_NAME_CHARS_MAX: usize = 50;
 /// Characters of a bio; a longer one is refused with 422.
 pub const BIO_CHARS_MAX: usize = 500;
-/// Shortest and longest password, in characters.
-pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 /// Characters of a search query; a longer one is refused with 422.
 pub const SEARCH_CHARS_MAX: usize = 50;
 /// Blocks, mutes or blockers of one person that are read; a person cannot block or mute more (422), and of more who

@@ -4,12 +4,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::config::Settings;
 use crate::{admin, feed, follows, media, notifications, posts, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
-pub fn api(settings: &Settings) -> OpenApiRouter<App> {
+pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         // Accounts and sessions.
         .routes(routes!(users::http::register))
@@ -46,5 +45,5 @@ pub fn api(settings: &Settings) -> OpenApiRouter<App> {
         .routes(routes!(admin::http::status))
         .routes(routes!(admin::http::settings, admin::http::change_settings))
         .routes(routes!(admin::http::set_role))
-        .merge(media::http::routes(settings.media.file_bytes_max))
+        .merge(media::http::routes())
 }

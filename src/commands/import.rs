@@ -92,7 +92,12 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     let stats = tokio::task::spawn_blocking(move || feed.stats()).await;
     let stats = stats.map_err(|error| Failure::Failed(error.to_string()))?;
     let thresholds = app.feed.thresholds();
-    println!("people: {}; thresholds: push below {}, pull above {}", people.len(), thresholds.push_below, thresholds.pull_above);
+    println!(
+        "people: {}; thresholds: push below {}, pull above {}",
+        people.len(),
+        thresholds.push_below,
+        thresholds.pull_above
+    );
     for line in report::lines(tally, &stats, took) {
         println!("{line}");
     }

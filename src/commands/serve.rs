@@ -22,7 +22,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
 async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
     let running = open(settings, Clock::system(), log).await?;
     let listener = listen(settings).await?;
-    serve_until(settings, running, listener, stop_signal()).await
+    serve_until(running, listener, stop_signal()).await
 }
 
 /// Opens the data folder and starts everything but the sockets.
@@ -43,13 +43,12 @@ pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> 
 
 /// Serves until `stop` completes, finishes what was accepted, and lets go of the data folder.
 pub(super) async fn serve_until(
-    settings: &Settings,
     running: Running,
     listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let http = running.app.http.clone();
-    let router = http::routes::router(routes::api(settings), running.app.clone());
+    let router = http::routes::router(routes::api(), running.app.clone());
     http.readiness.advance(Phase::Ready);
     let served = http::run(listener, router, http, stop).await;
     running.stop().await;

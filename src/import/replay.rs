@@ -115,7 +115,9 @@ impl Replay {
             NewPost { text: format!("Note to self, line {line}."), ..NewPost::default() }
         } else {
             match act.kind {
-                Kind::Mention => NewPost { text: format!("Have you seen this, @u{}?", act.target), ..NewPost::default() },
+                Kind::Mention => {
+                    NewPost { text: format!("Have you seen this, @u{}?", act.target), ..NewPost::default() }
+                }
                 Kind::Reply => {
                     let reply_to = Some(self.newest_of(target, act).await?);
                     NewPost { text: format!("I answer you, @u{}.", act.target), reply_to, ..NewPost::default() }

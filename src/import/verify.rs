@@ -47,7 +47,8 @@ pub async fn compare(app: &App, reader: Id, page: usize) -> Result<(usize, Optio
     if found == expected {
         return Ok((expected.len(), None));
     }
-    let (wanted, got): (BTreeSet<Id>, BTreeSet<Id>) = (expected.iter().copied().collect(), found.iter().copied().collect());
+    let (wanted, got): (BTreeSet<Id>, BTreeSet<Id>) =
+        (expected.iter().copied().collect(), found.iter().copied().collect());
     let difference = Difference {
         reader,
         missing: wanted.difference(&got).copied().collect(),
@@ -103,14 +104,17 @@ impl Brute<'_> {
         let mut alive: HashMap<Id, bool> = HashMap::new();
         let mut seen = Vec::new();
         for author in followees.iter().copied().chain([reader]) {
-            if !self.exists(author).await? || (author != reader && (muted.contains(&author) || blocked.contains(&author))) {
+            if !self.exists(author).await?
+                || (author != reader && (muted.contains(&author) || blocked.contains(&author)))
+            {
                 continue;
             }
             for bucket in 0..=u16::from(u8::MAX) {
                 for id in self.ids(tables::AUTHOR_POSTS, &tables::bucketed(author, bucket)).await? {
                     let Some(post) = self.post(id).await? else { continue };
                     if let Some(parent) = post.reply_to {
-                        let known = parent.author == author || parent.author == reader || followees.contains(&parent.author);
+                        let known =
+                            parent.author == author || parent.author == reader || followees.contains(&parent.author);
                         if !known {
                             continue;
                         }

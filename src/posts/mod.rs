@@ -1,6 +1,6 @@
 //! Posts: their text, and (later) how they are published, read and deleted.
 
+pub mod http;
 pub mod service;
 pub mod text;
 pub mod view;
-pub mod http;

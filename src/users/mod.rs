@@ -1,9 +1,9 @@
 //! People: handles, passwords, tokens of our own and of the operator's backend.
 
 pub mod handle;
+pub mod http;
 pub mod jwt;
 pub mod jwt_keys;
 pub mod password;
 pub mod service;
 pub mod token;
-pub mod http;

@@ -114,7 +114,7 @@ impl Harness {
             && !world.is_blocked(follower, followee)
             && !world.follows.contains(&(follower, followee))
         {
-            self.commit(|_| Event::Followed { follower: Id(follower), followee: Id(followee) });
+            self.commit(|_| Event::Followed { follower: Id(follower), followee: Id(followee), notify: true });
         }
     }
 
@@ -145,7 +145,7 @@ impl Harness {
     }
 
     pub fn delete_user(&mut self, user: u64) {
-        self.commit(|_| Event::UserDeleted { user: Id(user) });
+        self.commit(|_| Event::UserDeleted { user: crate::rows::UserRow { id: Id(user), ..Default::default() } });
     }
 
     pub fn apply_all_but(&mut self, kept: usize) {

@@ -28,7 +28,7 @@ impl World {
         match &record.event {
             Event::Posted { post, .. } => drop(self.posts.insert(post.id.0, Arc::new(post.clone()))),
             Event::PostDeleted { post, .. } => drop(self.posts.remove(&post.0)),
-            Event::Followed { follower, followee } => drop(self.follows.insert((follower.0, followee.0))),
+            Event::Followed { follower, followee, .. } => drop(self.follows.insert((follower.0, followee.0))),
             Event::Unfollowed(ended) => drop(self.follows.remove(&(ended.follower.0, ended.followee.0))),
             Event::Blocked { blocker, blocked, .. } => {
                 self.blocks.insert((blocker.0, blocked.0));
@@ -38,7 +38,7 @@ impl World {
             Event::Unblocked { blocker, blocked } => drop(self.blocks.remove(&(blocker.0, blocked.0))),
             Event::Muted { muter, muted } => drop(self.mutes.insert((muter.0, muted.0))),
             Event::Unmuted { muter, muted } => drop(self.mutes.remove(&(muter.0, muted.0))),
-            Event::UserDeleted { user } => self.posts.retain(|_, post| post.author != *user),
+            Event::UserDeleted { user } => self.posts.retain(|_, post| post.author != user.id),
             _ => {}
         }
     }
