@@ -219,8 +219,18 @@ impl Posts {
     /// The stored post, if `viewer` may see it.
     ///
     /// # Errors
-    /// 404 when there is none, or its author blocks the viewer; 410 when it was deleted, or what it passes on was.
+    /// 404 when there is none, or its author (or that of what it passes on) blocks the viewer; 410 when it was deleted,
+    /// or what it passes on was.
     pub async fn visible(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
+        let post = self.standing(viewer, id).await?;
+        if let Some(original) = post.repost_of {
+            self.standing(viewer, original.id).await?;
+        }
+        Ok(post)
+    }
+
+    /// The same, whatever became of what it passes on: a repost can still be undone.
+    async fn standing(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
         let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
         if let Some(viewer) = viewer
             && self.core.blocks(post.author, viewer).await?
@@ -267,7 +277,7 @@ impl Posts {
     /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
     pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
         let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
-        let post = self.visible(Some(caller), id).await?;
+        let post = self.standing(Some(caller), id).await?;
         if post.author != caller {
             return Err(Error::refused(Code::Forbidden, "only its author can delete a post"));
         }
@@ -385,10 +395,12 @@ impl Posts {
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn thread(&self, viewer: Option<Id>, id: Id) -> Result<PostThread> {
         let post = self.visible(viewer, id).await?;
+        let hidden = self.hidden(viewer).await?;
         let mut ancestors = Vec::new();
         let mut parent = post.reply_to;
         while let (Some(reference), true) = (parent, ancestors.len() < limits::THREAD_ANCESTORS_MAX) {
             match self.visible(viewer, reference.id).await {
+                Ok(ancestor) if hidden.blocks(ancestor.author) => break,
                 Ok(ancestor) => {
                     parent = ancestor.reply_to;
                     ancestors.push(ancestor);
@@ -438,6 +450,13 @@ impl Posts {
         self.fill_where(page, viewer, &plain, true, |post| !post.is_bare_repost()).await
     }
 
+    async fn hidden(&self, viewer: Option<Id>) -> Result<Arc<Hidden>> {
+        match viewer {
+            Some(viewer) => Ok(self.core.store.hidden(viewer).await?),
+            None => Ok(Arc::default()),
+        }
+    }
+
     async fn fill(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row], hide_muted: bool) -> Result<()> {
         self.fill_where(page, viewer, rows, hide_muted, |_| true).await
     }
@@ -452,15 +471,14 @@ impl Posts {
         wanted: impl Fn(&PostRecord) -> bool,
     ) -> Result<()> {
         use crate::feed::FeedSource;
-        let hidden = match viewer {
-            Some(viewer) => self.core.store.hidden(viewer).await?,
-            None => Arc::new(Hidden::default()),
-        };
+        let hidden = self.hidden(viewer).await?;
         let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         let found = self.core.store.posts(&ids).await?;
         for post in found.into_iter().flatten() {
-            let unseen = hidden.blocks(post.author) || hide_muted && hidden.hides(post.author);
-            if unseen || !wanted(&post) {
+            let own = viewer == Some(post.author);
+            let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && !own && hidden.hides(person));
+            let of_hidden = post.repost_of.is_some_and(|original| is_hidden(original.author));
+            if is_hidden(post.author) || of_hidden || !wanted(&post) {
                 continue;
             }
             if let Some(rendered) = self.views.render_one(viewer, &post).await? {
