@@ -14,8 +14,7 @@ use super::relations::{Change, ReaderRelations};
 use super::ring::{Entry, Ring};
 use super::slots::Slot;
 
-/// 16 shards; two in tests, so that neighbouring slots occur with few readers.
-const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 4 };
+const SHARD_BITS: u32 = 4;
 const SHARD_SHIFT: u32 = Slot::BITS - SHARD_BITS;
 /// Locks over the timelines.
 pub const TIMELINE_SHARDS: usize = 1 << SHARD_BITS;

@@ -355,5 +355,10 @@ impl Harness {
 
 fn feed_over(settings: &FeedSettings, source: &Arc<ModelSource>, clock: &Arc<AtomicU64>) -> Feed {
     let (source, clock) = (Arc::clone(source), Arc::clone(clock));
-    Feed::new(settings.clone(), source, Arc::new(ModelInputs), move || clock.load(Ordering::Relaxed))
+    let feed = Feed::new(settings.clone(), source, Arc::new(ModelInputs), move || clock.load(Ordering::Relaxed));
+    // Every eighth index is a user of the story: their timelines share two shards, so that slots are neighbours.
+    for index in 0..USERS * 8 {
+        feed.pin(Id(if index % 8 == 0 { 1 + index / 8 } else { 1_000 + index }), None);
+    }
+    feed
 }
