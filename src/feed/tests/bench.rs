@@ -17,7 +17,9 @@ use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relati
 /// Mean followees of a reader.
 const FOLLOWEES: u64 = 200;
 /// Deliveries measured in each run.
-const DELIVERIES: usize = 20_000_000;
+const DELIVERIES: usize = 8_000_000;
+/// Runs of which the best counts.
+const ROUNDS: usize = 5;
 
 /// Tables that know posts by number and one reader's follows.
 #[derive(Default)]
@@ -67,47 +69,45 @@ fn fan_out(timelines: u64, cap: usize) {
     let usage = feed.bench_usage(Id(1)).expect("seeded");
     println!("{timelines} timelines of {cap}: seeded in {:.1} s, {usage:?}", started.elapsed().as_secs_f64());
 
-    let mut slots: Vec<Slot> = Vec::new();
-    let (mut delivered, mut posts, mut post) = (0, 0_u64, 1_000_000);
-    let started = Instant::now();
-    while delivered < DELIVERIES {
-        post += 1;
-        posts += 1;
-        delivered += feed.bench_fan_out(Id(1 + random.below(timelines)), Id(post), &mut slots);
-    }
-    let ours = delivered as f64 / started.elapsed().as_secs_f64();
-
     // The bare loop: the same lists, flat rings, nothing else.
-    let lists: Vec<Vec<Slot>> = (1..=timelines)
-        .map(|author| {
-            let mut list = Vec::new();
-            feed.bench_slots(Id(author), &mut list);
-            list.iter().map(|slot| (slot & 0x0fff_ffff) * 16 + (slot >> 28)).collect()
-        })
-        .collect();
-    drop(feed);
-    let mut rings = vec![[0_u32; 3]; (timelines as usize + 16) * cap];
-    let mut heads = vec![0_u32; timelines as usize + 16];
-    let mut bare = 0;
-    rings.iter_mut().for_each(|entry| entry[0] = 1);
-    let started = Instant::now();
-    while bare < DELIVERIES {
-        let author = random.below(timelines) as u32;
-        for slot in &lists[author as usize] {
-            let head = &mut heads[*slot as usize];
-            rings[*slot as usize * cap + *head as usize] = [bare as u32, 0, author];
-            *head = if *head as usize + 1 == cap { 0 } else { *head + 1 };
-        }
-        bare += lists[author as usize].len();
+    let shards = FeedSettings::default().timeline_shards as u32;
+    let mut lists: Vec<Vec<Slot>> = Vec::new();
+    for author in 1..=timelines {
+        let mut list = Vec::new();
+        feed.bench_slots(Id(author), &mut list);
+        lists.push(list.iter().map(|slot| (slot & 0x03ff_ffff) * shards + (slot >> 26)).collect());
     }
-    let bare = bare as f64 / started.elapsed().as_secs_f64();
-    println!(
-        "  {:.1} M deliveries/s ({:.0} a post); bare loop {:.1} M/s; ratio {:.2}",
-        ours / 1e6,
-        delivered as f64 / posts as f64,
-        bare / 1e6,
-        ours / bare
-    );
+    let mut rings = vec![[1_u32; 3]; (timelines as usize + 64) * cap];
+    let mut heads = vec![0_u32; timelines as usize + 64];
+    let mut slots: Vec<Slot> = Vec::new();
+    let (mut post, mut best) = (1_000_000, (0.0_f64, 0.0_f64));
+    // In turns, and the best of each: other work on the machine touches both alike.
+    for _ in 0..ROUNDS {
+        let (mut delivered, started) = (0, on_cpu_s());
+        while delivered < DELIVERIES {
+            post += 1;
+            delivered += feed.bench_fan_out(Id(1 + random.below(timelines)), Id(post), &mut slots);
+        }
+        best.0 = best.0.max(delivered as f64 / (on_cpu_s() - started) / 1e6);
+        let (mut delivered, started) = (0, on_cpu_s());
+        while delivered < DELIVERIES {
+            let author = random.below(timelines) as u32;
+            for slot in &lists[author as usize] {
+                let head = &mut heads[*slot as usize];
+                rings[*slot as usize * cap + *head as usize] = [delivered as u32, 0, author];
+                *head = if *head as usize + 1 == cap { 0 } else { *head + 1 };
+            }
+            delivered += lists[author as usize].len();
+        }
+        best.1 = best.1.max(delivered as f64 / (on_cpu_s() - started) / 1e6);
+    }
+    println!("  {:.1} M deliveries/s; bare loop {:.1} M/s; ratio {:.2}", best.0, best.1, best.0 / best.1);
+}
+
+/// Seconds that this thread has run, without what others ran on its core.
+fn on_cpu_s() -> f64 {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    schedstat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or_default() / 1e9
 }
 
 fn percentiles(name: &str, mut times: Vec<Duration>) {
