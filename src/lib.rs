@@ -9,6 +9,7 @@ pub mod config;
 pub mod core;
 pub mod cursor;
 pub mod data_dir;
+pub mod demo;
 pub mod error;
 pub mod events;
 pub mod feed;
