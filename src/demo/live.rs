@@ -79,9 +79,9 @@ pub async fn live(app: App, mut sample: Sample) {
             }
         }
         // Numbers go on; what they stood for is let go.
-        for old in first..sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
-            sample.posts[old] = None;
-            first = old + 1;
+        while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
+            sample.posts[first] = None;
+            first += 1;
         }
     }
 }
