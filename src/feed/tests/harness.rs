@@ -330,7 +330,7 @@ impl Harness {
     }
 
     /// Each author is subscribed by the materialised timelines of followers and by nothing else.
-    fn check_subscriptions(&self) {
+    pub fn check_subscriptions(&self) {
         let world = self.source.world.lock().clone();
         let materialised = |reader: &u64| self.feed.is_materialised(Id(*reader));
         for author in 1..=USERS {
