@@ -17,6 +17,7 @@ pub mod follows;
 pub mod gate;
 pub mod http;
 pub mod id;
+pub mod idempotency;
 pub mod import;
 pub mod janitor;
 pub mod limits;
