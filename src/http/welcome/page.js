@@ -128,7 +128,7 @@ async function numbers() {
   $("tiers").textContent = `Below ${count(below)} followers pushed at once, above ${count(above)} pulled when read, `
     + "between them pushed late.";
   const names = ["push", "push_late", "pull"];
-  list($("policies"), names.map((name, index) => [name, `${count(posts[index])} posts, ${count(sent[index])} deliveries`, name]));
+  list($("policies"), names.map((name, index) => [name, `${count(posts[index])} posts · ${count(sent[index])} sent`, name]));
 }
 
 /** Does `work` again and again; a failure is shown and does not end it. */
