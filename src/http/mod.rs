@@ -16,6 +16,7 @@ mod query;
 pub mod routes;
 mod server;
 mod state;
+mod welcome;
 
 pub use admin::AdminToken;
 pub use answer::{Created, Located, NoContent, Problems};
