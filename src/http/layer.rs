@@ -123,7 +123,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let answered = if only_reads {
         tokio::time::timeout(bound, answer).await.ok()
     } else {
-        let mut task = tokio::spawn(answer);
+        let mut task = http.writes.spawn(answer);
         let answered = tokio::time::timeout(bound, &mut task).await.ok();
         if answered.is_none() && remains.is_some_and(Remains::is_awaited) {
             // Nothing was begun while its body was still arriving.

@@ -101,7 +101,9 @@ impl World {
         self.base = format!("http://{}", listener.local_addr().unwrap());
         self.app = Some(running.app.clone());
         let (stop, stopped) = oneshot::channel();
-        let served = async { serve::serve_until(running, listener, async { drop(stopped.await) }).await.unwrap() };
+        let served = async {
+            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap()
+        };
         self.served = Some(tokio::spawn(served));
         self.stop = Some(stop);
         self.anyone = Client::new(&self.base);
@@ -115,6 +117,7 @@ impl World {
     }
 
     /// The server's inside.
+    #[allow(dead_code, reason = "for stories that look below the API")]
     pub fn app(&self) -> &App {
         self.app.as_ref().unwrap()
     }

@@ -1,5 +1,7 @@
 //! Every engine passes the one suite.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,5 +1,7 @@
 //! The embedded engine beyond the suite: what it keeps over restarts.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use bytes::Bytes;
 use fanfare_engines::embedded::{self, Settings};
 use fanfare_engines::{Batch, EngineError, Engines, KeyRange, Offset, Order, Partition, RowKey, Table, Unique};

@@ -1,5 +1,7 @@
 //! The hostile engine is as bad as it may be, and no worse.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::HashSet;
 
 use bytes::Bytes;

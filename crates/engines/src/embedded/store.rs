@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::config::PinningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::layout::{self, Mark, PARTITIONS_KEY};
@@ -66,7 +67,10 @@ impl Store {
         sync_folder(path).map_err(unavailable)?;
 
         let keyspace = |name: &str, write_buffer_bytes: u64| {
-            db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(write_buffer_bytes)).map_err(fault)
+            // Filters stay in memory (about 10 bits a row in the upper levels, where they are whole): the committer
+            // asks them for every versioned row, and most rows are new.
+            let options = KeyspaceCreateOptions::default().filter_block_pinning_policy(PinningPolicy::all(true));
+            db.keyspace(name, || options.max_memtable_size(write_buffer_bytes)).map_err(fault)
         };
         let rows = keyspace("rows", settings.write_buffer_bytes)?;
         let journal = keyspace("journal", settings.write_buffer_bytes)?;

@@ -28,6 +28,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Lets the value live for another `ttl` if it still is `expected`; true when it was. Renews a lease.
     async fn renew(&self, key: &[u8], expected: &[u8], ttl: Duration) -> Result<bool, EngineError>;
 
-    /// Adds to a counter that starts at 0 and lives for `ttl` from its first addition; answers the sum.
+    /// Adds to a counter that starts at 0 and lives for `ttl` from its first addition; answers the sum. A key that
+    /// [`put`](Self::put) set is no counter ([`Limit`](EngineError::Limit)).
     async fn add(&self, key: &[u8], amount: u64, ttl: Duration) -> Result<u64, EngineError>;
 }

@@ -9,7 +9,7 @@ use super::{Batch, EngineError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(pub u16);
 
-/// Position in a journal partition; the first record has 0, and each record a higher one than the record before.
+/// Position in a journal partition: each record has a higher one than the record before, maybe with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Offset(pub u64);
 
@@ -33,10 +33,10 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Appends `records` in order to `partition`, then writes `rows`; returns the first offset when all is durable.
     ///
-    /// Records are durable before any row is. After an error some of the records may stand, some partitions of the
+    /// Records are durable before any row is, and whoever reads a row finds its records. After an error some of the records may stand, some partitions of the
     /// rows too, and the rest may still arrive: the caller repeats the call, or a later process writes the rows again
     /// from the records past its checkpoint. Either `records` or `rows` may be empty. At most
-    /// [`Batch::ROWS_MAX`] rows and as many records. Concurrent calls are kept apart but their order is open.
+    /// [`Batch::ROWS_MAX`] rows and as many records, in bytes as for a write. Concurrent calls are kept apart but their order is open.
     async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError>;
 
     /// Records at and above `from`, oldest first, at most `limit` (and at most 8 MiB, but at least one if there is
@@ -55,6 +55,6 @@ pub trait Journal: Send + Sync + 'static {
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError>;
 
     /// Lets go of the oldest records until at most `bytes_max` of payload stay, but of none at or above the lowest
-    /// checkpoint of `consumers`. Returns how many records went.
+    /// checkpoint of `consumers` (0 for one that has none yet). Returns how many records went.
     async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError>;
 }

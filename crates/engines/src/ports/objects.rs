@@ -27,10 +27,11 @@ pub struct Object {
 /// or not at all.
 #[async_trait]
 pub trait Objects: Send + Sync + 'static {
-    /// Stores an object and returns when it is durable. Putting the same key again replaces it as a whole.
+    /// Stores an object of at most [`OBJECT_BYTES_MAX`](crate::limits::OBJECT_BYTES_MAX) and returns when it is
+    /// durable. Putting the same key again replaces it as a whole.
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError>;
 
-    /// The bytes of `range` (from, to; clamped to the end), or all; `None` when there is no such object.
+    /// The bytes from `range.0` up to but without `range.1` (clamped to the end; maybe none), or all; `None` when there is no such object.
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError>;
 
     /// Size, or `None` when there is no such object.

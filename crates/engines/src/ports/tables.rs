@@ -146,7 +146,11 @@ pub trait Tables: Send + Sync + 'static {
     /// Writes all rows of `batch`, per partition all or none, and returns when they are durable (fsync or quorum).
     ///
     /// Idempotent: writing the same rows again changes nothing. After an error some partitions may be written and
-    /// others not, and what is missing may still arrive later. At most [`Batch::ROWS_MAX`] rows.
+    /// others not, and what is missing may still arrive later: after newer writes, which only versions protect.
+    ///
+    /// At most [`Batch::ROWS_MAX`] rows, a value at most [`VALUE_BYTES_MAX`](crate::limits::VALUE_BYTES_MAX), all
+    /// together [`WRITE_BYTES_MAX`](crate::limits::WRITE_BYTES_MAX); beyond, nothing is written
+    /// ([`Limit`](EngineError::Limit)).
     async fn write(&self, batch: Batch) -> Result<(), EngineError>;
 
     /// The value of one row.
@@ -171,7 +175,8 @@ pub trait Tables: Send + Sync + 'static {
     ///
     /// `token` names the caller's attempt: a retry after a lost answer finds [`Unique::Mine`]. Rows made here are
     /// read with [`get`](Self::get) (which answers `value`), and are changed by no other call but
-    /// [`release_unique`](Self::release_unique).
+    /// [`release_unique`](Self::release_unique). A call that was answered with [`EngineError::Unknown`] may take the
+    /// key later, even after a retry and a release: a token is used for one attempt and its retries, never again.
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError>;
 
     /// Deletes a row of [`insert_unique`](Self::insert_unique) if `token` holds it; otherwise does nothing. Durable.

@@ -1,22 +1,19 @@
 //! Posts: publishing, deleting, liking, and the lists of them that are no home feed.
 
-use std::collections::HashSet;
+mod lists;
+
 use std::sync::Arc;
 
-use fanfare_engines::{KeyRange, Order, Row};
-use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Page, Post, PostThread, User};
-use parking_lot::Mutex;
+use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Post};
 
 use super::text;
 use super::view::Views;
 use crate::core::{Attachments, Core};
-use crate::cursor::Scope;
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
+use crate::idempotency::{Claim, Idempotency};
 use crate::limits;
-use crate::rows::{IdempotencyRow, from_json};
 use crate::sequencer::Proposal;
-use crate::store::Hidden;
 use crate::tables;
 use crate::users::service::Users;
 
@@ -39,22 +36,7 @@ pub struct Posts {
     views: Views,
     media: Arc<dyn Attachments>,
     text_chars_max: usize,
-    in_flight: Arc<Mutex<HashSet<InFlightKey>>>,
-}
-
-/// Caller, route and key.
-type InFlightKey = (Id, String, String);
-
-/// An idempotency key in use; dropping it frees the key.
-struct InFlight {
-    set: Arc<Mutex<HashSet<InFlightKey>>>,
-    key: InFlightKey,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.set.lock().remove(&self.key);
-    }
+    idempotency: Idempotency,
 }
 
 impl Posts {
@@ -62,7 +44,8 @@ impl Posts {
     #[must_use]
     pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
         let views = Views::new(core.clone());
-        Self { core, users, views, media, text_chars_max, in_flight: Arc::default() }
+        let idempotency = Idempotency::new(Arc::clone(&core.store.engines.tables));
+        Self { core, users, views, media, text_chars_max, idempotency }
     }
 
     /// The renderer of posts.
@@ -78,21 +61,10 @@ impl Posts {
     /// a key that was used with another body.
     pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
-        let claimed = (author, key.route.clone(), key.key.clone());
-        if !self.in_flight.lock().insert(claimed.clone()) {
-            return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
-        }
-        let _in_flight = InFlight { set: Arc::clone(&self.in_flight), key: claimed };
-        if let Some(bytes) = self.core.store.get(&tables::idempotency_row(author, &key.route, &key.key)).await? {
-            let row: IdempotencyRow = from_json(&bytes)?;
-            let remembered_ms = u64::from(limits::IDEMPOTENCY_HOURS) * 3_600_000;
-            if row.at_ms + remembered_ms > self.core.clock.now_ms() {
-                if row.body_hash != key.body_hash {
-                    return Err(Error::field("Idempotency-Key", "was used with another body; take a new key"));
-                }
-                return self.first_result(author, row.made).await;
-            }
-        }
+        let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
+            Claim::Fresh(claimed) => claimed,
+            Claim::Repeat(made) => return self.first_result(author, made).await,
+        };
         self.publish_once(author, new, Some(key)).await
     }
 
@@ -316,177 +288,6 @@ impl Posts {
         }
         self.get(Some(caller), id).await
     }
-
-    /// People who like a post, latest first.
-    ///
-    /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible), 400 for a foreign cursor.
-    pub async fn likers(&self, viewer: Option<Id>, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
-        self.visible(viewer, id).await?;
-        let scope = Scope { list: "likes", caller: Id(0), subject: id };
-        let mut before = self.core.cursors.open_id(scope, cursor)?;
-        let mut items = Vec::new();
-        loop {
-            let rows = self.core.store.newest(tables::LIKERS, id, before, limit + 1).await?;
-            for row in &rows {
-                if items.len() == limit {
-                    let next_cursor = before.map(|last| self.core.cursors.seal_id(scope, last));
-                    return Ok(Page { items, next_cursor });
-                }
-                before = Id::from_bytes(&row.clustering);
-                let Some(user) = Id::from_bytes(&row.value) else { continue };
-                if let Ok(account) = self.core.account_for(viewer, user).await {
-                    items.push(self.users.render(&account, viewer).await?);
-                }
-            }
-            if rows.len() <= limit {
-                return Ok(Page { items, next_cursor: None });
-            }
-        }
-    }
-
-    /// Posts, replies and reposts of a person, latest first.
-    ///
-    /// # Errors
-    /// 404 when the viewer may not see the person, 400 for a foreign cursor.
-    pub async fn of_author(
-        &self,
-        viewer: Option<Id>,
-        author: Id,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Post>> {
-        self.core.account_for(viewer, author).await?;
-        let scope = Scope { list: "author", caller: Id(0), subject: author };
-        let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
-        let mut page = Filling::new(limit);
-        loop {
-            let rows = self.core.store.newest_bucketed(tables::AUTHOR_POSTS, author, before, limit + 1).await?;
-            self.fill(&mut page, viewer, &rows, false).await?;
-            match last_id(&rows) {
-                Some(last) if rows.len() > limit && !page.is_full() => before = last,
-                _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
-            }
-        }
-    }
-
-    /// Replies to a post, oldest first.
-    ///
-    /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible), 400 for a foreign cursor.
-    pub async fn replies(&self, viewer: Option<Id>, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
-        self.visible(viewer, id).await?;
-        let scope = Scope { list: "replies", caller: Id(0), subject: id };
-        let mut after = self.core.cursors.open_id(scope, cursor)?;
-        let mut page = Filling::new(limit);
-        loop {
-            let rows = self.core.store.oldest(tables::REPLIES, id, after, limit + 1).await?;
-            self.fill(&mut page, viewer, &rows, true).await?;
-            match last_id(&rows) {
-                Some(last) if rows.len() > limit && !page.is_full() => after = Some(last),
-                _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
-            }
-        }
-    }
-
-    /// What a post answers, itself, and its first replies.
-    ///
-    /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible).
-    pub async fn thread(&self, viewer: Option<Id>, id: Id) -> Result<PostThread> {
-        let post = self.visible(viewer, id).await?;
-        let hidden = self.hidden(viewer).await?;
-        let mut ancestors = Vec::new();
-        let mut parent = post.reply_to;
-        while let (Some(reference), true) = (parent, ancestors.len() < limits::THREAD_ANCESTORS_MAX) {
-            match self.visible(viewer, reference.id).await {
-                Ok(ancestor) if hidden.blocks(ancestor.author) => break,
-                Ok(ancestor) => {
-                    parent = ancestor.reply_to;
-                    ancestors.push(ancestor);
-                }
-                Err(Error::Refused(_)) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        ancestors.reverse();
-        let ancestors = self.views.render(viewer, &ancestors).await?;
-        let post = self.views.render_one(viewer, &post).await?.ok_or_else(|| Error::gone("post"))?;
-        let replies = self.replies(viewer, id, limits::http::PAGE_ITEMS_DEFAULT.into(), None).await?;
-        Ok(PostThread { ancestors, post, replies: replies.items, next_cursor: replies.next_cursor })
-    }
-
-    /// The latest posts of everybody, without replies and bare reposts.
-    ///
-    /// # Errors
-    /// 400 for a foreign cursor.
-    pub async fn public(&self, viewer: Option<Id>, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
-        let scope = Scope { list: "public", caller: Id(0), subject: Id(0) };
-        let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
-        let port = &self.core.store.engines.tables;
-        let upto = KeyRange { from: None, to: Some((tables::bucket_of(before) + 1).to_be_bytes().to_vec().into()) };
-        let buckets = port.scan(tables::BUCKETS, &tables::ONE, upto, Order::Descending, usize::from(u16::MAX)).await?;
-        let mut page = Filling::new(limit);
-        for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
-            let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
-            loop {
-                let range = KeyRange { from: None, to: Some(tables::partition(before)) };
-                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Descending, limit + 1).await?;
-                self.fill_public(&mut page, viewer, &rows).await?;
-                if page.is_full() {
-                    return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)));
-                }
-                match last_id(&rows) {
-                    Some(last) if rows.len() > limit => before = last,
-                    _ => break,
-                }
-            }
-        }
-        Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)))
-    }
-
-    async fn fill_public(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row]) -> Result<()> {
-        let plain: Vec<Row> = rows.iter().filter(|row| row.value.first() != Some(&1)).cloned().collect();
-        self.fill_where(page, viewer, &plain, true, |post| !post.is_bare_repost()).await
-    }
-
-    async fn hidden(&self, viewer: Option<Id>) -> Result<Arc<Hidden>> {
-        match viewer {
-            Some(viewer) => Ok(self.core.store.hidden(viewer).await?),
-            None => Ok(Arc::default()),
-        }
-    }
-
-    async fn fill(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row], hide_muted: bool) -> Result<()> {
-        self.fill_where(page, viewer, rows, hide_muted, |_| true).await
-    }
-
-    /// Adds what the viewer may see of `rows`, whose clustering keys are posts, until the page is full.
-    async fn fill_where(
-        &self,
-        page: &mut Filling,
-        viewer: Option<Id>,
-        rows: &[Row],
-        hide_muted: bool,
-        wanted: impl Fn(&PostRecord) -> bool,
-    ) -> Result<()> {
-        use crate::feed::FeedSource;
-        let hidden = self.hidden(viewer).await?;
-        let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-        let found = self.core.store.posts(&ids).await?;
-        for post in found.into_iter().flatten() {
-            let own = viewer == Some(post.author);
-            let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && !own && hidden.hides(person));
-            let of_hidden = post.repost_of.is_some_and(|original| is_hidden(original.author));
-            if is_hidden(post.author) || of_hidden || !wanted(&post) {
-                continue;
-            }
-            if let Some(rendered) = self.views.render_one(viewer, &post).await? {
-                page.add(rendered);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The record that deletes `post`.
@@ -498,38 +299,5 @@ pub fn deletion(post: &PostRecord) -> Event {
         reply_to: post.reply_to,
         repost_of: post.repost_of,
         bare_repost: post.is_bare_repost(),
-    }
-}
-
-fn last_id(rows: &[Row]) -> Option<Id> {
-    rows.last().and_then(|row| Id::from_bytes(&row.clustering))
-}
-
-/// A page that is filled until it has one more item than asked: so it knows whether it is the last.
-struct Filling {
-    items: Vec<Post>,
-    limit: usize,
-}
-
-impl Filling {
-    fn new(limit: usize) -> Self {
-        Self { items: Vec::with_capacity(limit + 1), limit }
-    }
-
-    fn is_full(&self) -> bool {
-        self.items.len() > self.limit
-    }
-
-    fn add(&mut self, post: Post) {
-        if !self.is_full() {
-            self.items.push(post);
-        }
-    }
-
-    fn finish(mut self, seal: impl FnOnce(Id) -> String) -> Page<Post> {
-        let more = self.is_full();
-        self.items.truncate(self.limit);
-        let next_cursor = self.items.last().filter(|_| more).map(|last| seal(last.id));
-        Page { items: self.items, next_cursor }
     }
 }

@@ -1,18 +1,13 @@
 //! Accounts: registration, log-in and log-out, passwords, profiles, search, deletion, and people who come by JWT.
 
+mod sessions;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, RowKey, Unique};
-use fanfare_protocol::{
-    Code, FieldError, Id, NewPassword, NewSession, NewUser, Page, PatchUser, Session, Timestamp, User,
-};
+use fanfare_engines::{KeyRange, Order, RowKey, Unique};
+use fanfare_protocol::{Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User};
 
-use super::handle::{self, Handle};
-use super::jwt::Claims;
-use super::jwt_keys::JwtVerifier;
-use super::password::{self, Passwords, Verdict};
-use super::token::{self, TokenHash};
 use crate::coherent::Coherent;
 use crate::core::{Attachments, Core};
 use crate::cursor::Scope;
@@ -21,14 +16,16 @@ use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
 use crate::projection;
-use crate::rows::{CredentialsRow, TokenRow, UserRow, from_json, to_json};
+use crate::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::store::Account;
 use crate::tables;
+use crate::users::handle::Handle;
+use crate::users::jwt_keys::JwtVerifier;
+use crate::users::password::{self, Passwords};
+use crate::users::token::TokenHash;
 
 /// A handle that was reserved this long ago, by a registration that never finished, may be taken over.
 const RESERVATION_MS: u64 = 60_000;
-/// Handles tried for a person who comes by JWT and whose wish is taken.
-const DERIVED_HANDLES_MAX: u32 = 16;
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,218 +161,6 @@ impl Users {
             self.core.store.engines.tables.release_unique(&key, holder.0).await?;
         }
         self.create(handle, None, None, at_ms).await
-    }
-
-    /// Logs in.
-    ///
-    /// # Errors
-    /// 401 when handle and password do not belong together; which of them is wrong is not said.
-    pub async fn log_in(&self, new: NewSession) -> Result<Session> {
-        let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
-        let account = self.core.store.by_handle(handle).await?;
-        let stored = match &account {
-            Some(account) => self.core.store.credentials(account.row.id).await?.password.clone(),
-            None => None,
-        };
-        let verdict = self.passwords.verify(new.password.clone(), stored).await?;
-        match (account, verdict) {
-            (Some(account), Verdict::Right { rehash: false }) => self.session(&account).await,
-            (Some(account), Verdict::Right { rehash: true }) => {
-                let password = Some(self.passwords.hash(new.password).await?);
-                self.change_credentials(account.row.id, |row| row.password = password).await?;
-                self.session(&account).await
-            }
-            _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
-        }
-    }
-
-    async fn session(&self, account: &Account) -> Result<Session> {
-        let token = self.issue(account.row.id).await?;
-        Ok(Session { user: self.render(account, None).await?, token })
-    }
-
-    /// A new token of `user`; also for the demo and for tools that made the account themselves.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn issue(&self, user: Id) -> Result<String> {
-        let new = token::generate()?;
-        self.write_token(new.hash, user).await?;
-        Ok(new.token)
-    }
-
-    async fn write_token(&self, hash: TokenHash, user: Id) -> Result<()> {
-        let now_ms = self.core.clock.now_ms();
-        let issued = self.core.sequencer.mint();
-        let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
-        let row = TokenRow { user, issued, expires_ms };
-        let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
-        let mut batch = Batch::default();
-        batch.put(tables::expiry_row((expires_ms / 3_600_000) as u32 + 2, &key), Bytes::new());
-        batch.put_versioned(key, to_json(&row)?, issued.0);
-        self.core.store.engines.tables.write(batch).await?;
-        self.tokens.put(hash, row);
-        Ok(())
-    }
-
-    /// Who shows this bearer token.
-    ///
-    /// # Errors
-    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone.
-    pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
-        let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
-        if let Some(hash) = token::hash_of(bearer) {
-            let row = self.token(hash).await?.ok_or_else(refused)?;
-            let credentials = self.core.store.credentials(row.user).await?;
-            let ended = row.expires_ms <= self.core.clock.now_ms() || row.issued < credentials.tokens_from;
-            if ended || self.core.store.account(row.user).await?.is_none() {
-                return Err(refused());
-            }
-            return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash) });
-        }
-        if !self.jwt.enabled() {
-            return Err(refused());
-        }
-        let now_s = self.core.clock.now_ms() as f64 / 1_000.0;
-        let claims =
-            self.jwt.verify(bearer, now_s).map_err(|error| Error::refused(Code::Unauthenticated, error.to_string()))?;
-        let user = self.of_subject(&claims).await?;
-        let credentials = self.core.store.credentials(user).await?;
-        // A whole second of `iat` counts as before the log-out: better one needless 401 than a token that lives on.
-        let issued_ms = claims.iat.map_or(0, |iat| iat * 1_000);
-        if credentials.tokens_from > Id(0) && issued_ms <= unix_ms_of(credentials.tokens_from) {
-            return Err(refused());
-        }
-        Ok(Identity { user, admin: credentials.admin, token: None })
-    }
-
-    async fn token(&self, hash: TokenHash) -> Result<Option<TokenRow>> {
-        if let Some(row) = self.tokens.get(&hash) {
-            return Ok(Some(row));
-        }
-        let epoch = self.tokens.epoch(&hash);
-        let Some(bytes) = self.core.store.get(&RowKey::single(tables::TOKENS, hash.0.to_vec())).await? else {
-            return Ok(None);
-        };
-        let row: TokenRow = from_json(&bytes)?;
-        self.tokens.keep(epoch, hash, row.clone());
-        Ok(Some(row))
-    }
-
-    /// The person a JWT names, made at first sight. A person without a password whose handle is the subject (from an
-    /// import) is the one meant; a handle that somebody registered with a password is not given away.
-    async fn of_subject(&self, claims: &Claims) -> Result<Id> {
-        let key = RowKey::single(tables::SUBJECTS, subject_key(&claims.sub));
-        let refused = || Error::refused(Code::Unauthenticated, "the account of this subject was deleted");
-        if let Some(user) = self.core.store.get_id(&key).await? {
-            return self.core.store.account(user).await?.map(|account| account.row.id).ok_or_else(refused);
-        }
-        let hash = subject_key(&claims.sub);
-        let lock = Id::from_bytes(&hash).unwrap_or_default();
-        let _held = self.core.locks.hold(&[("subject", lock.0, 0)]).await;
-        if let Some(user) = self.core.store.get_id(&key).await? {
-            return Ok(user);
-        }
-        let user = match self.core.store.by_handle(&claims.sub).await? {
-            Some(account) if self.core.store.credentials(account.row.id).await?.password.is_none() => account.row.id,
-            _ => self.create_for(claims).await?,
-        };
-        match self.core.store.engines.tables.insert_unique(key, tables::partition(user), user.0).await? {
-            Unique::Mine => Ok(user),
-            Unique::Taken(other) => Id::from_bytes(&other).ok_or_else(refused),
-        }
-    }
-
-    async fn create_for(&self, claims: &Claims) -> Result<Id> {
-        let wish = claims.handle.as_deref().unwrap_or(&claims.sub);
-        let display_name = claims.name.clone().map(|name| name.chars().take(limits::DISPLAY_NAME_CHARS_MAX).collect());
-        for attempt in 0..DERIVED_HANDLES_MAX {
-            let handle = handle::derive(wish, &claims.sub, attempt);
-            match self.create(&handle, display_name.clone(), None, self.core.clock.now_ms()).await {
-                Ok(account) => return Ok(account.row.id),
-                Err(Error::Refused(problem)) if problem.code == Code::Conflict => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::refused(Code::Conflict, "no free handle was found for the subject of the token"))
-    }
-
-    /// Ends one session.
-    ///
-    /// # Errors
-    /// 409 for a JWT, which ends by itself or with all sessions.
-    pub async fn log_out(&self, who: &Identity) -> Result<()> {
-        let Some(hash) = who.token else {
-            return Err(Error::refused(
-                Code::Conflict,
-                "a JWT ends when it expires; DELETE /v1/sessions ends all of them",
-            ));
-        };
-        let mut batch = Batch::default();
-        let version = self.core.sequencer.mint().0;
-        batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
-        self.core.store.engines.tables.write(batch).await?;
-        self.tokens.forget(&hash);
-        Ok(())
-    }
-
-    /// Ends every session of the person, JWTs that are out included.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        let from = self.core.sequencer.mint();
-        self.change_credentials(user, |row| row.tokens_from = from).await
-    }
-
-    /// Changes the password and ends every session but the caller's.
-    ///
-    /// # Errors
-    /// 403 for a wrong current password, 422 for a new one that is too short or too long.
-    pub async fn change_password(&self, who: &Identity, new: NewPassword) -> Result<()> {
-        if let Err(message) = password::check_new(&new.new_password) {
-            return Err(Error::field("new_password", message));
-        }
-        let stored = self.core.store.credentials(who.user).await?.password.clone();
-        if stored.is_some() && self.passwords.verify(new.current_password, stored).await? == Verdict::Wrong {
-            return Err(Error::refused(Code::Forbidden, "current_password is not the password of this account"));
-        }
-        let password = Some(self.passwords.hash(new.new_password).await?);
-        let from = self.core.sequencer.mint();
-        self.change_credentials(who.user, |row| {
-            row.password = password;
-            row.tokens_from = from;
-        })
-        .await?;
-        match who.token {
-            Some(hash) => self.write_token(hash, who.user).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Makes the person an operator, or a plain user again.
-    ///
-    /// # Errors
-    /// 404 when there is no such account.
-    pub async fn set_admin(&self, user: Id, admin: bool) -> Result<()> {
-        self.core.account(user).await?;
-        self.change_credentials(user, |row| row.admin = admin).await
-    }
-
-    async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
-        let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
-        change(&mut row);
-        self.write_credentials(user, &row).await
-    }
-
-    async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
-        let mut batch = Batch::default();
-        let version = self.core.sequencer.mint().0;
-        batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
-        self.core.store.engines.tables.write(batch).await?;
-        self.core.store.credentials_changed(user);
-        Ok(())
     }
 
     /// Deletes the account: it is gone at once, and what it left behind is removed in the background.
@@ -536,10 +321,4 @@ fn clean_name(name: Option<String>, errors: &mut Vec<FieldError>) -> Option<Stri
         wrong(errors, "display_name", &message);
     }
     (!name.is_empty()).then_some(name)
-}
-
-/// Subjects are kept by a hash: they may be longer than a key.
-fn subject_key(subject: &str) -> Vec<u8> {
-    use sha2::Digest;
-    sha2::Sha256::digest(subject.as_bytes()).to_vec()
 }
