@@ -6,14 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{KeyRange, Order, RowKey, Unique};
-use fanfare_protocol::{
-    Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User,
-};
+use fanfare_protocol::{Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User};
 
-use crate::users::handle::Handle;
-use crate::users::jwt_keys::JwtVerifier;
-use crate::users::password::{self, Passwords};
-use crate::users::token::TokenHash;
 use crate::coherent::Coherent;
 use crate::core::{Attachments, Core};
 use crate::cursor::Scope;
@@ -25,6 +19,10 @@ use crate::projection;
 use crate::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::store::Account;
 use crate::tables;
+use crate::users::handle::Handle;
+use crate::users::jwt_keys::JwtVerifier;
+use crate::users::password::{self, Passwords};
+use crate::users::token::TokenHash;
 
 /// A handle that was reserved this long ago, by a registration that never finished, may be taken over.
 const RESERVATION_MS: u64 = 60_000;
