@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,20 @@ use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
 
-/// What handlers see. Clones are cheap.
+/// What handlers see. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Services>);
+
+impl Deref for App {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// Everything behind [`App`].
+pub struct Services {
     /// What every route stands on.
     pub http: HttpState,
     /// Rows, records, cursors.
@@ -58,7 +70,7 @@ pub struct App {
     /// Uploads.
     pub media: Media,
     /// Level of the log.
-    pub log: Arc<Mutex<(LogControl, LogLevel)>>,
+    pub log: Mutex<(LogControl, LogLevel)>,
     /// When the server was started.
     pub started: Instant,
 }
@@ -222,7 +234,7 @@ pub async fn start(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
     let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), admin);
-    let log = Arc::new(Mutex::new((log, settings.log.level.clone())));
+    let log = Mutex::new((log, settings.log.level.clone()));
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(trim(notifications.clone(), trims));
@@ -230,8 +242,8 @@ pub async fn start(
     let journal_bytes_max = settings.storage.journal_bytes_max;
     tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
     let started = Instant::now();
-    let app = App { http, core, users, follows, posts, feed, notifications, media, log, started };
-    Ok(Running { app, worker, sequencer: thread, tasks })
+    let services = Services { http, core, users, follows, posts, feed, notifications, media, log, started };
+    Ok(Running { app: App(Arc::new(services)), worker, sequencer: thread, tasks })
 }
 
 async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>) {

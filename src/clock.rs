@@ -1,8 +1,11 @@
-//! The time, as a value that is handed in: the system's, or one that an import or a test turns by hand.
+//! The time, as a value that is handed in: the system's, or one that an import, the demo or a test turns by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a clock by hand shows once it was let go.
+const LET_GO: u64 = u64::MAX;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +30,10 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         if let Some(at) = &self.by_hand {
-            return at.load(Ordering::Relaxed);
+            let at = at.load(Ordering::Relaxed);
+            if at != LET_GO {
+                return at;
+            }
         }
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
     }
@@ -37,5 +43,10 @@ impl Clock {
         if let Some(at) = &self.by_hand {
             at.fetch_max(now_ms, Ordering::Relaxed);
         }
+    }
+
+    /// From now on the clock follows the system's; it cannot be turned by hand any more.
+    pub fn let_go(&self) {
+        self.set(LET_GO);
     }
 }

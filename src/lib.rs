@@ -1,4 +1,52 @@
-//! Fanfare: a self-hosted social backend. Skeleton; the map is written as rooms are filled.
+//! Fanfare: a self-hosted social backend in one binary. This page is the map; `ARCHITECTURE.md` tells the reasons.
+//!
+//! # The rooms
+//!
+//! A capability is a folder: `service` says what it does, `http` holds its routes, the rest of it is pure.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`users`] | accounts, passwords, tokens, JWTs of the operator's own backend, profiles, people search |
+//! | [`follows`] | follow, block, mute, and the lists of them |
+//! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
+//! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
+//! | [`notifications`] | what others did that concerns a person |
+//! | [`media`] | uploads: checked, cleaned, made small, served safely |
+//! | [`admin`] | what operators ask for and change while the server runs |
+//! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
+//! | [`commands`] | `serve`, `demo`, `import`, `bench`, `config`: the binary's command line |
+//! | [`import`] | a real graph and its days, replayed and verified |
+//! | [`demo`] | the sample world |
+//!
+//! Below the rooms is the write path, which all of them share, and what it writes:
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`events`] | the facts that the journal holds |
+//! | [`sequencer`] | the one place where facts get ids, in the order of commit |
+//! | [`projection`] | from a fact to its rows; pure |
+//! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
+//! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
+//! | [`idempotency`] | requests that may come twice |
+//! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
+//!
+//! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`] is what services
+//! share; [`config`] and [`limits`] hold every setting and every bound; [`data_dir`], [`clock`], [`id`], [`cursor`],
+//! [`locks`], [`gate`], [`error`], [`logging`] are what they are called. The ports that rows, records and media go
+//! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`.
+//!
+//! # The life of a post
+//!
+//! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
+//!    uploads and the post that is answered, and decides whom it is news to.
+//! 2. The [`sequencer`] takes it with whatever else came meanwhile, mints the ids, asks the [`feed`] for each author's
+//!    policy and stamps it, has the [`projection`] make the rows, and commits records and rows with one fsync.
+//! 3. In that order, on that thread, the caches of the [`store`] and the [`feed`] hear of it; then the caller is answered.
+//! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
+//!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
+//!    for readers to merge.
+//! 5. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
+//!    on until the page is full.
 
 pub mod admin;
 pub mod app;
@@ -10,6 +58,7 @@ pub mod config;
 pub mod core;
 pub mod cursor;
 pub mod data_dir;
+pub mod demo;
 pub mod error;
 pub mod events;
 pub mod feed;
@@ -17,6 +66,7 @@ pub mod follows;
 pub mod gate;
 pub mod http;
 pub mod id;
+pub mod idempotency;
 pub mod import;
 pub mod janitor;
 pub mod limits;

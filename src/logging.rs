@@ -15,16 +15,25 @@ pub struct LogControl(reload::Handle<EnvFilter, Registry>);
 impl LogControl {
     /// From now on only what passes `level` is written. Does nothing once the process ends.
     pub fn set(&self, level: &LogLevel) {
-        if let Err(error) = self.0.reload(EnvFilter::new(&level.0)) {
+        if let Err(error) = self.0.reload(filter(level)) {
             tracing::warn!(%error, "the log level stays as it was");
         }
+    }
+}
+
+/// The filter of a level. A lone level speaks of Fanfare: the storage library below tells its own steps at `info`.
+fn filter(level: &LogLevel) -> EnvFilter {
+    let lone = level.0.parse::<tracing::Level>().is_ok_and(|level| level >= tracing::Level::INFO);
+    match lone {
+        true => EnvFilter::new(format!("{},fjall=warn,lsm_tree=warn,hyper=warn,hyper_util=warn", level.0)),
+        false => EnvFilter::new(&level.0),
     }
 }
 
 /// Begins to log. A process has one log: when there is one already it stays, and the control does nothing.
 #[must_use]
 pub fn start(settings: &Log) -> LogControl {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.level.0));
+    let (filter, handle) = reload::Layer::new(filter(&settings.level));
     let registry = Registry::default().with(filter);
     let started = match settings.format {
         LogFormat::Text => {

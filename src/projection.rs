@@ -14,10 +14,10 @@ use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::feed::EntryKind;
 use crate::id::unix_ms_of;
+use crate::idempotency;
 use crate::limits;
 use crate::rows::{
-    Counters, IdempotencyRow, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json,
-    to_json,
+    Counters, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json, to_json,
 };
 use crate::tables::{self, notification_key};
 
@@ -168,11 +168,7 @@ pub fn fold_keys(record: &Record) -> Vec<RowKey> {
 pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<Vec<Notified>> {
     facts(record, batch)?;
     if let Some(key) = &record.idempotency {
-        let row = tables::idempotency_row(key.caller, &key.route, &key.key);
-        let at_ms = unix_ms_of(record.id);
-        let value = IdempotencyRow { body_hash: key.body_hash.clone(), made: record.id, at_ms };
-        batch.put(tables::expiry_row(hour_of(record.id) + limits::IDEMPOTENCY_HOURS + 1, &row), Bytes::new());
-        batch.put_versioned(row, to_json(&value)?, record.id.0);
+        idempotency::remember(key, record.id, record.id, batch)?;
     }
     if let Some(line) = record.import_line {
         let row = RowKey::new(tables::META, tables::ONE, Bytes::from_static(limits::META_IMPORT_LINE));

@@ -1,9 +1,117 @@
 //! `fanfare demo`: the server with a sample world that lives.
 
-use super::Failure;
-use super::args::DemoArgs;
-use crate::config::Settings;
+use std::net::SocketAddr;
+use std::time::Instant;
 
-pub(super) fn run(_settings: &Settings, _args: &DemoArgs) -> Result<(), Failure> {
-    Err(Failure::Failed("this version cannot do that yet".to_owned()))
+use fanfare_protocol::Id;
+
+use super::args::DemoArgs;
+use super::{Failure, block_on, serve};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::demo::build::{self, Sample};
+use crate::demo::{DEMO_HANDLE, DEMO_PASSWORD, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::logging::{self, LogControl};
+use crate::routes;
+
+pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
+    let mut settings = small(settings.clone());
+    let log = logging::start(&settings.log);
+    // Removed when it is dropped, which is after the server has let go of it.
+    let temporary = match &args.common.data_dir {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("fanfare-demo-").tempdir()?),
+    };
+    if let Some(folder) = &temporary {
+        settings.server.data_dir = folder.path().to_owned();
+    }
+    block_on(&settings, demo(&settings, log, temporary.is_some()))
+}
+
+/// Settings that suit 300 people, where nobody set them.
+fn small(mut settings: Settings) -> Settings {
+    let usual = Settings::default().feed;
+    if settings.feed.push_below == usual.push_below {
+        settings.feed.push_below = PUSH_BELOW;
+    }
+    if settings.feed.pull_above == usual.pull_above {
+        settings.feed.pull_above = PULL_ABOVE.max(settings.feed.push_below);
+    }
+    settings.api.registration = true;
+    if settings.log == Settings::default().log {
+        // The words on the screen are for the newcomer.
+        settings.log.level = crate::config::LogLevel("warn".to_owned());
+    }
+    settings
+}
+
+async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(), Failure> {
+    let started = Instant::now();
+    let now_ms = Clock::system().now_ms();
+    // The address first: nobody should wait for a world that cannot be shown.
+    let listener = serve::bind(settings).await?;
+    let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
+    let app = running.app.clone();
+    println!("Making a sample world…");
+    let made = async {
+        let sample = build::open(&app, now_ms).await?;
+        live::wake(&app, &sample).await?;
+        let token = app.users.issue(sample.people[sample.town.world.demo()]).await?;
+        Ok::<_, crate::error::Error>((sample, token))
+    };
+    let (sample, token) = match made.await {
+        Ok(made) => made,
+        Err(error) => {
+            drop(app);
+            running.stop().await;
+            return Err(error.into());
+        }
+    };
+    let address = listener.local_addr()?;
+    println!("{}", words(&sample, address, &token, started, temporary));
+    let life = tokio::spawn(live::live(app, sample));
+    let stop = async {
+        serve::stop_signal().await;
+        life.abort();
+        // The server lets go of its data only when nobody acts any more; an abort is no failure.
+        let _ = life.await;
+    };
+    serve::serve_until(running, listener, routes::api().merge(welcome::routes()), stop).await
+}
+
+/// What a newcomer sees first.
+fn words(sample: &Sample, address: SocketAddr, token: &str, started: Instant, temporary: bool) -> String {
+    let url = format!("http://{address}");
+    let newest: Id = sample.posts.iter().rev().flatten().next().copied().unwrap_or_default();
+    let follows: usize = sample.town.world.follows.iter().map(Vec::len).sum();
+    let kept = match temporary {
+        true => "The world is gone when the demo ends; --data-dir DIR keeps it.",
+        false => "The world is kept in the data folder.",
+    };
+    let open = match address.ip().is_loopback() {
+        true => "",
+        false => "\nCareful: whoever reaches this address can log in as the demo person, who is an operator here.\n",
+    };
+    format!(
+        "Ready after {:.1} s: {} people, {follows} follows, {} posts, and more every second.
+
+  See it live      {url}/
+  Try the API      {url}/docs/
+  Log in as        {DEMO_HANDLE}, password {DEMO_PASSWORD}
+  Or with a token  {token}
+
+Three calls to copy, in another terminal:
+
+  curl -s -H 'authorization: Bearer {token}' '{url}/v1/feed?limit=3'
+
+  curl -s -H 'authorization: Bearer {token}' -H 'content-type: application/json' \\
+    -d '{{\"text\": \"Hello from my terminal!\", \"reply_to\": \"{newest}\"}}' '{url}/v1/posts'
+
+  curl -s -H 'authorization: Bearer {token}' '{url}/v1/notifications?limit=3'
+{open}
+{kept} Ctrl-C ends it.",
+        started.elapsed().as_secs_f64(),
+        sample.people.len(),
+        sample.posts.len(),
+    )
 }

@@ -166,14 +166,18 @@ async fn act_again(
     let started = Instant::now();
     let mut paced_from = None;
     let mut number = 1;
+    // People of the lines before a restart: they are there, and belong to those who are verified.
+    let mut met = Vec::new();
     while let Some((at, text)) = lines.next_line().map_err(unreadable(path))? {
         number = at;
         match text.and_then(|text| lines::act(&text)) {
             Ok(act) if at <= done => {
                 app.core.clock.set(act.at_ms);
                 replay.pass(act.at_ms);
+                met.extend([act.actor, act.target]);
             }
             Ok(act) => {
+                people.find_or_make_all(met.drain(..)).await?;
                 pace(args.speed, &mut paced_from, act).await;
                 match replay.act(people, at, act).await {
                     Ok(()) => {}
@@ -192,6 +196,7 @@ async fn act_again(
             progress.at(at - 1, || format!("{rate:.0} events/s"));
         }
     }
+    people.find_or_make_all(met.drain(..)).await?;
     replay.finish().await?;
     progress.finish(number - 1, &format!("{} lines skipped", skipped.count));
     Ok((replay.tally, started.elapsed(), skipped.count))

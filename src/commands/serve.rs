@@ -3,9 +3,10 @@
 use fanfare_engines::embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{Failure, block_on};
-use crate::app::{self, Running};
+use crate::app::{self, App, Running};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::data_dir::DataDir;
@@ -21,12 +22,17 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
 
 async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
     let running = open(settings, Clock::system(), log).await?;
-    let listener = listen(settings).await?;
-    serve_until(running, listener, stop_signal()).await
+    let listener = bind(settings).await?;
+    let address = listener.local_addr()?;
+    println!("Fanfare listens on http://{address} and explains itself at http://{address}/docs/");
+    serve_until(running, listener, routes::api(), stop_signal()).await
 }
 
 /// Opens the data folder and starts everything but the sockets.
-pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
+///
+/// # Errors
+/// When the folder cannot be used, or is in use.
+pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
     let data_dir = &settings.server.data_dir;
     let folder = DataDir::open(data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
     let admin = AdminToken::open(data_dir).map_err(|error| {
@@ -41,29 +47,30 @@ pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> 
     Ok(app::start(settings, engines, folder.secret(), admin, clock, log).await?)
 }
 
-/// Serves until `stop` completes, finishes what was accepted, and lets go of the data folder.
-pub(super) async fn serve_until(
+/// Serves `api` until `stop` completes, finishes what was accepted, and lets go of the data folder.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_until(
     running: Running,
     listener: TcpListener,
+    api: OpenApiRouter<App>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let http = running.app.http.clone();
-    let router = http::routes::router(routes::api(), running.app.clone());
+    let router = http::routes::router(api, running.app.clone());
     http.readiness.advance(Phase::Ready);
     let served = http::run(listener, router, http, stop).await;
     running.stop().await;
     Ok(served?)
 }
 
-/// Binds `http.listen` and says where the server can be reached.
-pub(super) async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
+/// Binds `http.listen`; connections wait until somebody serves them.
+pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
     let wanted = settings.http.listen;
-    let listener = TcpListener::bind(wanted).await.map_err(|error| {
+    TcpListener::bind(wanted).await.map_err(|error| {
         Failure::Failed(format!("cannot listen on {wanted}: {error}; choose another address with --listen"))
-    })?;
-    let address = listener.local_addr()?;
-    println!("Fanfare listens on http://{address} and explains itself at http://{address}/docs/");
-    Ok(listener)
+    })
 }
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.

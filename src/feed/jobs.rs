@@ -148,7 +148,7 @@ mod tests {
     fn a_sliced_ordinary_job_goes_behind_the_others() {
         let mut queue = JobQueue::new(2, 2);
         assert!(queue.push(job(1, Policy::Push)) && queue.push(job(2, Policy::Push)));
-        let first = queue.take().unwrap();
+        let Some(first) = queue.take() else { panic!("two jobs wait") };
         queue.put_back(Job { resume: Some(7), ..first });
         assert_eq!(queue.take().map(|job| (job.id, job.resume)), Some((2, None)));
         assert_eq!(queue.take().map(|job| (job.id, job.resume)), Some((1, Some(7))));

@@ -91,13 +91,12 @@ impl Recents {
             return None;
         }
         let end = self.entries.partition_point(|entry| entry.id < before);
-        let mut taken = 0;
+        let before_them = out.len();
         for entry in self.entries.range(..end).rev().take_while(|entry| entry.id >= lower) {
-            if taken == max {
+            if out.len() - before_them == max {
                 return Some(out.last().map_or(Older::Below(before), |last| Older::Below(*last)));
             }
             out.push(entry.id);
-            taken += 1;
         }
         Some(if self.floor < lower.max(1) { Older::None } else { Older::Below(self.floor.saturating_add(1)) })
     }

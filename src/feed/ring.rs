@@ -27,11 +27,12 @@ fn id_of(packed: &Packed) -> u64 {
 /// A bounded ring. 32 bytes, so that two headers share a cache line in the scatter loop.
 #[derive(Debug, Default)]
 pub struct Ring {
-    /// The whole allocation; only the first `len` are entries.
+    /// The whole allocation. Places never written hold id 0, which is at or below every floor.
     entries: Box<[Packed]>,
+    /// The place that the next push writes; at the end the ring grows or begins again.
+    next: u32,
+    /// Places written so far.
     len: u32,
-    /// The oldest arrival, overwritten next; moves only once the ring is full.
-    oldest: u32,
     /// At and below this id the ring claims nothing. `u64::MAX` while the slot is free: pushes are dropped.
     floor: u64,
 }
@@ -61,12 +62,12 @@ impl Ring {
         self.len as usize
     }
 
-    /// Reads the cache line that the next push writes, so that misses of neighbouring rings overlap.
+    /// Reads the cache lines that the next push writes (one entry in eight lies across two), so that misses of
+    /// neighbouring rings overlap.
     #[inline]
     #[must_use]
     pub fn touch(&self) -> u32 {
-        let at = if self.len < self.entries.len() as u32 { self.len } else { self.oldest };
-        self.entries.get(at as usize).map_or(0, |entry| entry[0])
+        self.entries.get(self.next as usize).map_or(0, |entry| entry[0] ^ entry[2])
     }
 
     /// Adds an entry: a blind write. At `cap` entries the oldest arrival goes, and the floor rises to it. Answers the
@@ -76,24 +77,25 @@ impl Ring {
         if entry.id <= self.floor {
             return 0;
         }
-        if let Some(place) = self.entries.get_mut(self.len as usize) {
+        let grown = if self.next as usize == self.entries.len() { self.turn_over(cap) } else { 0 };
+        if let Some(place) = self.entries.get_mut(self.next as usize) {
+            // No question whether the place was used: the id 0 of a fresh one raises no floor.
+            self.floor = self.floor.max(id_of(place));
             *place = pack(entry);
-            self.len += 1;
-            return 0;
+            self.next += 1;
+            self.len = self.len.max(self.next);
         }
-        if self.len < cap {
-            return self.grow_and_push(entry, cap);
-        }
-        let Some(place) = self.entries.get_mut(self.oldest as usize) else { return 0 };
-        self.floor = self.floor.max(id_of(place));
-        *place = pack(entry);
-        self.oldest = if self.oldest + 1 == self.len { 0 } else { self.oldest + 1 };
-        0
+        grown
     }
 
+    /// At the end of the places: more of them, or from the beginning again.
     #[cold]
     #[inline(never)]
-    fn grow_and_push(&mut self, entry: Entry, cap: u32) -> usize {
+    fn turn_over(&mut self, cap: u32) -> usize {
+        if self.len >= cap {
+            self.next = 0;
+            return 0;
+        }
         let before = self.heap_bytes();
         // By an eighth: the memory goal is 13 bytes an entry, all in.
         let capacity = (self.len + (self.len / 8).max(4)).min(cap) as usize;
@@ -101,16 +103,13 @@ impl Ring {
         grown.extend_from_slice(&self.entries);
         grown.resize(capacity, [0; 3]);
         self.entries = grown.into_boxed_slice();
-        if let Some(place) = self.entries.get_mut(self.len as usize) {
-            *place = pack(entry);
-            self.len += 1;
-        }
+        self.next = self.len;
         self.heap_bytes() - before
     }
 
     /// Appends what is above the floor to `out`, last arrival first: nearly newest first, possibly with repeats.
     pub fn copy_into(&self, out: &mut Vec<Entry>) {
-        let (newest, oldest) = self.entries[..self.len as usize].split_at(self.oldest as usize);
+        let (newest, oldest) = self.entries[..self.len as usize].split_at(self.next.min(self.len) as usize);
         let arrivals = newest.iter().rev().chain(oldest.iter().rev());
         let floor = self.floor;
         out.reserve(self.len as usize);
@@ -130,7 +129,7 @@ impl Ring {
         let mut packed: Vec<Packed> = Vec::with_capacity(entries.len());
         packed.extend(entries.iter().rev().map(|entry| pack(*entry)));
         self.len = packed.len() as u32;
-        self.oldest = 0;
+        self.next = self.len;
         self.entries = packed.into_boxed_slice();
         self.heap_bytes() as isize - before
     }

@@ -157,7 +157,7 @@ impl Feed {
         };
         let core = Core {
             authors: Authors::new(),
-            timelines: Timelines::new(settings.timeline_cap, bounds),
+            timelines: Timelines::new(settings.timeline_cap, settings.timeline_shards, bounds),
             readers: (0..READER_LOCKS).map(|_| Mutex::new(())).collect(),
             queue: Mutex::new(JobQueue::new(settings.push_queue_max, settings.late_queue_max)),
             work: Condvar::new(),

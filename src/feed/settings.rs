@@ -9,6 +9,9 @@ use super::policy::Thresholds;
 pub struct FeedSettings {
     /// Entries a timeline holds in memory; older ones are read from the tables.
     pub timeline_cap: usize,
+    /// Locks over the timelines, 1 to 64. Few make fan-out faster (more slots a lock), many let more readers pass; twice
+    /// the cores by default, at least 4.
+    pub timeline_shards: usize,
     /// Materialised timelines; the least recently used makes room. Builds that run may exceed it by `builds_max`.
     pub timelines_max: usize,
     /// Bytes of all timelines; likewise.
@@ -68,6 +71,7 @@ impl Default for FeedSettings {
     fn default() -> Self {
         Self {
             timeline_cap: 800,
+            timeline_shards: std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).clamp(4, 64)),
             timelines_max: 1_000_000,
             timeline_bytes_max: 8 << 30,
             idle_ms: 7 * 24 * 3_600_000,

@@ -46,7 +46,7 @@ impl SlotList {
     }
 
     /// Whether `slot` is in it.
-    #[must_use]
+    #[cfg(test)]
     pub fn contains(&self, slot: Slot) -> bool {
         match self {
             Self::Small(slots) => slots.binary_search(&slot).is_ok(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use super::authors::Absorbed;
 use super::interner::UserIndex;
@@ -14,13 +15,13 @@ use super::relations::{Change, ReaderRelations};
 use super::ring::{Entry, Ring};
 use super::slots::Slot;
 
-/// 16 shards; two in tests, so that neighbouring slots occur with few readers.
-const SHARD_BITS: u32 = if cfg!(test) { 1 } else { 4 };
+/// Bits of a slot that name the shard, most significant first.
+const SHARD_BITS: u32 = 6;
 const SHARD_SHIFT: u32 = Slot::BITS - SHARD_BITS;
-/// Locks over the timelines.
-pub const TIMELINE_SHARDS: usize = 1 << SHARD_BITS;
-/// Slots whose cache misses overlap in the scatter loop.
-const SCATTER_BLOCK: usize = 32;
+/// Shards at most; fewer leave higher numbers unused.
+const SHARDS_MAX: usize = 1 << SHARD_BITS;
+/// Slots whose cache misses overlap in the scatter loop: their lines fit the nearest cache.
+const SCATTER_GROUP: usize = 128;
 /// Timelines looked at to find one to evict: the least recently used of so many.
 const EVICT_SAMPLE: usize = 16;
 
@@ -118,12 +119,13 @@ pub struct Timelines {
 }
 
 impl Timelines {
-    /// None yet; each will hold up to `cap` entries (at least 1).
+    /// None yet; each will hold up to `cap` entries (at least 1). With few shards fan-out visits more slots a lock,
+    /// with many readers meet less.
     #[must_use]
-    pub fn new(cap: usize, bounds: TimelineBounds) -> Self {
+    pub fn new(cap: usize, shards: usize, bounds: TimelineBounds) -> Self {
         Self {
             bounds,
-            shards: (0..TIMELINE_SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..shards.clamp(1, SHARDS_MAX)).map(|_| Mutex::default()).collect(),
             cap: u32::try_from(cap).unwrap_or(u32::MAX).max(1),
             count: AtomicUsize::new(0),
             serials: AtomicU64::new(0),
@@ -158,7 +160,7 @@ impl Timelines {
     /// Takes a slot for a timeline that is going to be built: its ring takes entries, its changes are recorded.
     pub fn allocate(&self, reader: UserIndex, now_ms: u64) -> Lease {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed) + 1;
-        let number = reader as usize % TIMELINE_SHARDS;
+        let number = reader as usize % self.shards.len();
         let mut shard = self.shards[number].lock();
         let header = Header {
             reader,
@@ -349,29 +351,36 @@ impl Timelines {
 
     /// Pushes one entry into many timelines; `slots` sorted. The hot loop of the product.
     ///
-    /// Two passes over each block: the first only reads where the second will write, so that the cache misses of a
-    /// block overlap instead of queueing up.
+    /// Two passes over each group: the first only reads where the second will write, so that the cache misses of a group
+    /// overlap instead of queueing up. A group spans shards where a list is short; only here several shards are locked
+    /// at once, always in ascending order.
     pub fn scatter(&self, slots: &[Slot], entry: Entry) {
-        let mut rest = slots;
-        while let Some(first) = rest.first() {
-            let number = first >> SHARD_SHIFT;
-            let (run, others) = rest.split_at(rest.partition_point(|slot| slot >> SHARD_SHIFT == number));
-            rest = others;
-            let mut shard = self.shards[number as usize].lock();
-            let (mut grown, rings) = (0, shard.rings.as_mut_slice());
-            for block in run.chunks(SCATTER_BLOCK) {
-                let mut touched = 0;
-                for slot in block {
+        for group in slots.chunks(SCATTER_GROUP) {
+            let mut rest = group;
+            let mut runs: SmallVec<[(MutexGuard<'_, Shard>, &[Slot]); 8]> = SmallVec::new();
+            while let Some(first) = rest.first() {
+                let number = first >> SHARD_SHIFT;
+                let (run, others) = rest.split_at(rest.partition_point(|slot| slot >> SHARD_SHIFT == number));
+                runs.push((self.shards[number as usize].lock(), run));
+                rest = others;
+            }
+            let mut touched = 0;
+            for (shard, run) in &runs {
+                let rings = shard.rings.as_slice();
+                for slot in *run {
                     touched ^= rings.get(place_of(*slot)).map_or(0, Ring::touch);
                 }
-                std::hint::black_box(touched);
-                for slot in block {
+            }
+            std::hint::black_box(touched);
+            for (shard, run) in &mut runs {
+                let (mut grown, rings) = (0, shard.rings.as_mut_slice());
+                for slot in *run {
                     if let Some(ring) = rings.get_mut(place_of(*slot)) {
                         grown += ring.push(entry, self.cap);
                     }
                 }
+                shard.heap_bytes += grown;
             }
-            shard.heap_bytes += grown;
         }
     }
 
@@ -380,13 +389,13 @@ impl Timelines {
     pub fn victim(&self) -> Option<(UserIndex, Slot)> {
         let mut best: Option<(u64, UserIndex, Slot)> = None;
         let mut seen = 0;
-        for _ in 0..TIMELINE_SHARDS {
+        for _ in 0..self.shards.len() {
             let turn = self.hand.fetch_add(1, Ordering::Relaxed);
-            let number = turn % TIMELINE_SHARDS;
+            let number = turn % self.shards.len();
             let shard = self.shards[number].lock();
             let len = shard.headers.len();
             for step in 0..len.min(EVICT_SAMPLE) {
-                let place = (turn / TIMELINE_SHARDS * EVICT_SAMPLE + step) % len;
+                let place = (turn / self.shards.len() * EVICT_SAMPLE + step) % len;
                 let header = &shard.headers[place];
                 if header.state == State::Ready {
                     seen += 1;

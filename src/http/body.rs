@@ -103,7 +103,10 @@ where
 }
 
 /// Route and `Idempotency-Key` of a request that has one.
-fn named_key(request: &Request) -> Result<Option<(String, String)>, Error> {
+///
+/// # Errors
+/// 422 when the key is empty, too long or not visible ASCII.
+pub fn named_key(request: &Request) -> Result<Option<(String, String)>, Error> {
     let Some(value) = request.headers().get("idempotency-key") else {
         return Ok(None);
     };

@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
+use futures_util::future::Either;
 
 use super::answer::{Cause, internal};
 use super::{HttpState, drain};
@@ -109,13 +110,25 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next) ->
     }
     let upload = UPLOAD_ROUTES.contains(&route);
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    // A decision that was begun is brought to its end even when the client goes away or the time is over: it holds locks
+    // until its record is durable, and half of it must not be seen.
+    let answer = match request.method().is_safe() {
+        true => Either::Left(AssertUnwindSafe(next.run(request)).catch_unwind()),
+        false => Either::Right(http.writes.spawn(next.run(request)).map(|ended| ended.map_err(into_panic))),
+    };
     match tokio::time::timeout(Duration::from_secs(seconds), answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => internal(format!("panic: {}", panic_message(panic.as_ref()))),
         Err(_) => {
             overloaded("the request took too long and was given up; what it asked for may or may not have happened")
         }
+    }
+}
+
+fn into_panic(error: tokio::task::JoinError) -> Box<dyn Any + Send> {
+    match error.try_into_panic() {
+        Ok(panic) => panic,
+        Err(error) => Box::new(error.to_string()),
     }
 }
 

@@ -16,10 +16,11 @@ mod query;
 pub mod routes;
 mod server;
 mod state;
+mod welcome;
 
 pub use admin::AdminToken;
 pub use answer::{Created, Located, NoContent, Problems};
-pub use body::{Check, Checks, ClientKey, Keyed, Valid};
+pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role};
 pub use client_addr::ClientAddr;
 pub use layer::RequestId;

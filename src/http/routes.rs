@@ -13,7 +13,7 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, HttpState, Phase, Problems, client_addr, docs, layer};
+use super::{Admin, HttpState, Phase, Problems, client_addr, docs, layer, welcome};
 use crate::config::Http;
 use crate::error::Error;
 use crate::limits::http::RETRY_AFTER_S;
@@ -41,6 +41,7 @@ where
     let (router, document) = described.split_for_parts();
     let mut router = router
         .merge(docs::router(document))
+        .merge(welcome::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)

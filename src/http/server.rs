@@ -53,6 +53,11 @@ pub async fn run(
         stop.cut.cancel();
         connections.wait().await;
     }
+    // What was begun for clients that have gone meanwhile.
+    http.writes.close();
+    if tokio::time::timeout(grace, http.writes.wait()).await.is_err() {
+        tracing::warn!(requests = http.writes.len(), "requests did not end within http.shutdown_grace_s");
+    }
     upkeep.abort();
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::meter::Meter;
 use super::{AdminToken, Authenticate, Checks};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub metrics: PrometheusHandle,
     pub(super) meter: Meter,
     pub(super) in_flight: Semaphore,
+    /// Requests that may change something; they go on when their connection ends.
+    pub(super) writes: TaskTracker,
 }
 
 impl HttpState {
@@ -49,6 +52,7 @@ impl HttpState {
             metrics: super::meter::recorder(),
             meter: Meter::default(),
             in_flight: Semaphore::new(settings.http.requests_in_flight_max),
+            writes: TaskTracker::new(),
         }))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Path as RawPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{Code, Id, Media as MediaView};
 use futures_util::{StreamExt as _, stream};
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::error::{Error, Result};
-use crate::http::{Caller, Created, HttpState, Problems};
+use crate::http::{Caller, Created, HttpState, Problems, named_key};
 use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
 use crate::limits::media::{ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES};
 use crate::posts::text;
@@ -48,11 +48,18 @@ struct NewMedia {
 
 /// Uploads a picture or a file; 201 with its description. Metadata, such as where a photo was taken, is removed.
 #[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     request_body(content = NewMedia, content_type = "multipart/form-data"),
     responses((status = 201, body = MediaView), Problems))]
-async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Created<MediaView>> {
+async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Response> {
+    let key = named_key(&request)?;
     let upload = receive(&media, request).await?;
-    Ok(Created(media.upload(caller.id, upload).await?))
+    let (made, repeat) = media.upload_keyed(caller.id, upload, key).await?;
+    let mut response = Created(made).into_response();
+    if repeat {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// Reads the parts, refusing as early as it can be known.

@@ -11,14 +11,17 @@ use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, T
 use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::serving::clean_filename;
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::events::IdempotencyKey;
 use crate::gate::Gate;
-use crate::id::MintId;
+use crate::id::{MintId, unix_ms_of};
+use crate::idempotency::{self, Claim, Idempotency};
 use crate::limits::media::{
     DELETION_STEP, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_WAIT_S,
 };
@@ -145,6 +148,20 @@ pub struct Upload {
     pub room: Room,
 }
 
+impl Upload {
+    /// SHA-256 of everything that was sent, hexadecimal.
+    fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.filename.as_deref(), self.alt.as_deref()] {
+            let text = part.unwrap_or_default();
+            hash.update(u64::try_from(text.len()).unwrap_or_default().to_be_bytes());
+            hash.update(text);
+        }
+        hash.update(&self.bytes);
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
 #[derive(Debug, Clone)]
 pub struct Room {
@@ -193,6 +210,7 @@ struct Inner {
     names: MediaTables,
     settings: MediaSettings,
     gate: Gate,
+    idempotency: Idempotency,
     places: Arc<Semaphore>,
 }
 
@@ -208,6 +226,7 @@ impl Media {
             mint,
             names,
             settings,
+            idempotency: Idempotency::new(Arc::clone(&engines.tables)),
             gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, "too many uploads at once"),
             places: Arc::new(Semaphore::new(places)),
         }))
@@ -230,6 +249,32 @@ impl Media {
     /// # Errors
     /// 413, 415 or 422 on field `file` for what [`process`] refuses; [`Error::Overloaded`] when too many wait.
     pub async fn upload(&self, owner: Id, upload: Upload) -> Result<MediaView> {
+        self.upload_once(owner, upload, None).await
+    }
+
+    /// The same, once per idempotency key (`route` and `name`, of the client); true when it is a repeat.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload); 409 while the key is at work, 410 when what it made is gone, 422 when it was used
+    /// with another file.
+    pub async fn upload_keyed(
+        &self,
+        owner: Id,
+        upload: Upload,
+        key: Option<(String, String)>,
+    ) -> Result<(MediaView, bool)> {
+        let Some((route, key)) = key else { return Ok((self.upload(owner, upload).await?, false)) };
+        let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
+        let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint())).await? {
+            Claim::Fresh(claimed) => claimed,
+            Claim::Repeat(made) => {
+                return self.get(made).await?.map(|media| (media, true)).ok_or_else(|| Error::gone("upload"));
+            }
+        };
+        Ok((self.upload_once(owner, upload, Some(key)).await?, false))
+    }
+
+    async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<MediaView> {
         let Upload { filename, alt, bytes, room } = upload;
         let limits = *self.limits();
         let processed = self.0.gate.run(move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
@@ -246,12 +291,12 @@ impl Media {
             filename,
             alt,
         };
-        self.store(id, &row, processed).await?;
+        self.store(id, &row, processed, key.as_ref()).await?;
         drop(room);
         Ok(self.view(id, &row))
     }
 
-    async fn store(&self, id: Id, row: &MediaRow, processed: Processed) -> Result<()> {
+    async fn store(&self, id: Id, row: &MediaRow, processed: Processed, key: Option<&IdempotencyKey>) -> Result<()> {
         let Inner { tables, objects, .. } = &*self.0;
         let mut index = Batch::default();
         index.put_versioned(self.owner_key(row.owner, id), Bytes::new(), STORED);
@@ -263,6 +308,9 @@ impl Media {
         let json = serde_json::to_vec(row).map_err(|cause| Error::Internal(format!("media row: {cause}")))?;
         let mut batch = Batch::default();
         batch.put_versioned(self.media_key(id), json, STORED);
+        if let Some(key) = key {
+            idempotency::remember(key, id, self.0.mint.mint(), &mut batch)?;
+        }
         Ok(tables.write(batch).await?)
     }
 

@@ -15,7 +15,7 @@ pub mod local;
 pub mod memory;
 pub mod objects;
 pub mod ports;
-mod random;
+pub mod random;
 
 use std::sync::Arc;
 

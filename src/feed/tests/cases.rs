@@ -6,6 +6,9 @@ use fanfare_protocol::Id;
 
 use super::harness::{Harness, tiny_settings};
 use crate::events::Policy;
+use crate::feed::authors::Absorbed;
+use crate::feed::relations::ReaderRelations;
+use crate::feed::timelines::{TimelineBounds, Timelines};
 use crate::feed::{FeedSettings, PageQuery, UNREAD_MAX};
 
 fn roomy_settings() -> FeedSettings {
@@ -179,6 +182,69 @@ fn ended_blocks_and_mutes_show_again_on_the_next_read() {
     harness.mute(1, 2, false);
     settle(&mut harness);
     assert_eq!(harness.page(1, None, None, 5).0, [repost.0]);
+}
+
+#[test]
+fn a_block_that_ends_during_a_build_is_not_built_in() {
+    let mut harness = Harness::new(FeedSettings { recents_per_author: 1, ..tiny_settings() });
+    harness.block(1, 2);
+    harness.follow(1, 3);
+    for _ in 0..3 {
+        harness.post(3, None, None);
+    }
+    settle(&mut harness);
+    for polls in 0..12 {
+        harness.begin_read(1, 5);
+        (0..polls).for_each(|_| harness.poll(0));
+        harness.unblock(1, 2);
+        harness.follow(1, 2);
+        let id = harness.post(2, None, None);
+        settle(&mut harness);
+        (0..100).for_each(|_| harness.poll(0));
+        assert_eq!(harness.page(1, None, None, 1).0, [id.0], "after {polls} polls");
+        harness.block(1, 2);
+        settle(&mut harness);
+        harness.feed.evict(Id(1));
+    }
+}
+
+#[test]
+fn following_again_while_a_read_merges_the_first_follow_misses_nothing() {
+    for polls in 0..12 {
+        let mut harness = Harness::new(FeedSettings { recents_per_author: 1, ..tiny_settings() });
+        harness.page(1, None, None, 5);
+        harness.post(2, None, None);
+        harness.post(2, None, None);
+        harness.follow(1, 2);
+        settle(&mut harness);
+        harness.begin_read(1, 5);
+        (0..polls).for_each(|_| harness.poll(0));
+        harness.unfollow(1, 2);
+        settle(&mut harness);
+        let id = harness.post(2, None, None);
+        settle(&mut harness);
+        harness.follow(1, 2);
+        settle(&mut harness);
+        (0..100).for_each(|_| harness.poll(0));
+        assert_eq!(harness.page(1, None, None, 1).0, [id.0], "after {polls} polls");
+    }
+}
+
+#[test]
+fn what_was_meant_for_an_evicted_timeline_does_not_reach_the_next_one_in_its_slot() {
+    let bounds = TimelineBounds { pending_follows_max: 9, recorded_changes_max: 9 };
+    let timelines = Timelines::new(5, 1, bounds);
+    let first = timelines.allocate(1, 0);
+    timelines.free(first);
+    let second = timelines.allocate(2, 0);
+    assert_eq!(first.slot, second.slot);
+    timelines.subscribed(second, ReaderRelations::new(2, vec![], vec![], vec![]));
+    assert!(timelines.finish(first, &[], 0, Absorbed::default()).is_none());
+    assert!(timelines.finish(second, &[], 0, Absorbed::default()).is_some());
+    assert!(timelines.absorb(first, &[], 0, &[], Absorbed::default()).is_none());
+    assert!(timelines.view(second.slot, 1, 0).is_none() && timelines.view(second.slot, 2, 0).is_some());
+    timelines.free(first);
+    assert_eq!(timelines.count(), 1);
 }
 
 #[test]

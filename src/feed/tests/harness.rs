@@ -27,6 +27,7 @@ type PendingRead = Pin<Box<dyn Future<Output = Result<FeedPage, EngineError>>>>;
 pub fn tiny_settings() -> FeedSettings {
     FeedSettings {
         timeline_cap: 3,
+        timeline_shards: 2,
         timelines_max: 2,
         timeline_bytes_max: u64::MAX,
         idle_ms: 10_000,
@@ -51,6 +52,7 @@ pub struct Harness {
     pub feed: Feed,
     settings: FeedSettings,
     clock: Arc<AtomicU64>,
+    commits: u64,
     unapplied: VecDeque<Record>,
     reads: Vec<PendingRead>,
 }
@@ -61,12 +63,17 @@ impl Harness {
         let clock = Arc::new(AtomicU64::new(EPOCH_MS + 1_000));
         let feed = feed_over(&settings, &source, &clock);
         feed.warmed();
-        Self { source, feed, settings, clock, unapplied: VecDeque::new(), reads: Vec::new() }
+        Self { source, feed, settings, clock, commits: 0, unapplied: VecDeque::new(), reads: Vec::new() }
     }
 
     /// Commits a record: the tables have it, the feed does not yet.
     pub fn commit(&mut self, event: impl FnOnce(Id) -> Event) -> Id {
-        let id = first_id_at(self.clock.fetch_add(1_000, Ordering::Relaxed));
+        // Four ids in a row, then a second of nothing: neighbours find what is off by one, gaps what is cut by age.
+        self.commits += 1;
+        if self.commits.is_multiple_of(4) {
+            self.clock.fetch_add(4_000, Ordering::Relaxed);
+        }
+        let id = Id(first_id_at(self.clock.load(Ordering::Relaxed)).0 + self.commits % 4);
         let record = Record { id, event: event(id), idempotency: None, import_line: None };
         self.source.world.lock().commit(&record);
         self.unapplied.push_back(record);
@@ -322,6 +329,20 @@ impl Harness {
         }
     }
 
+    /// Each author is subscribed by the materialised timelines of followers and by nothing else.
+    pub fn check_subscriptions(&self) {
+        let world = self.source.world.lock().clone();
+        let materialised = |reader: &u64| self.feed.is_materialised(Id(*reader));
+        for author in 1..=USERS {
+            let followers = (1..=USERS).filter(|reader| world.follows.contains(&(*reader, author)));
+            let mut slots = Vec::new();
+            self.feed.bench_slots(Id(author), &mut slots);
+            assert_eq!(slots.len(), followers.filter(materialised).count(), "subscriptions to user {author}");
+        }
+        let timelines = (1..=USERS).filter(materialised).count();
+        assert_eq!(self.feed.stats().timelines, timelines, "slots in use");
+    }
+
     /// Lets everything come to rest, then compares every feed at every depth with the pull query.
     pub fn check_quiet(&mut self, limit: usize) {
         self.apply(usize::MAX);
@@ -333,6 +354,7 @@ impl Harness {
         }
         assert!(self.reads.is_empty(), "a read does not end");
         while self.feed.turn() {}
+        self.check_subscriptions();
         let world = self.source.world.lock().clone();
         // Whatever is materialised is read first, before building the others evicts it.
         let mut readers: Vec<u64> = (1..=USERS).collect();

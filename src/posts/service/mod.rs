@@ -2,19 +2,17 @@
 
 mod lists;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Post};
-use parking_lot::Mutex;
 
 use super::text;
 use super::view::Views;
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
+use crate::idempotency::{Claim, Idempotency};
 use crate::limits;
-use crate::rows::{IdempotencyRow, from_json};
 use crate::sequencer::Proposal;
 use crate::tables;
 use crate::users::service::Users;
@@ -38,22 +36,7 @@ pub struct Posts {
     views: Views,
     media: Arc<dyn Attachments>,
     text_chars_max: usize,
-    in_flight: Arc<Mutex<HashSet<InFlightKey>>>,
-}
-
-/// Caller, route and key.
-type InFlightKey = (Id, String, String);
-
-/// An idempotency key in use; dropping it frees the key.
-struct InFlight {
-    set: Arc<Mutex<HashSet<InFlightKey>>>,
-    key: InFlightKey,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.set.lock().remove(&self.key);
-    }
+    idempotency: Idempotency,
 }
 
 impl Posts {
@@ -61,7 +44,8 @@ impl Posts {
     #[must_use]
     pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
         let views = Views::new(core.clone());
-        Self { core, users, views, media, text_chars_max, in_flight: Arc::default() }
+        let idempotency = Idempotency::new(Arc::clone(&core.store.engines.tables));
+        Self { core, users, views, media, text_chars_max, idempotency }
     }
 
     /// The renderer of posts.
@@ -77,21 +61,10 @@ impl Posts {
     /// a key that was used with another body.
     pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
-        let claimed = (author, key.route.clone(), key.key.clone());
-        if !self.in_flight.lock().insert(claimed.clone()) {
-            return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
-        }
-        let _in_flight = InFlight { set: Arc::clone(&self.in_flight), key: claimed };
-        if let Some(bytes) = self.core.store.get(&tables::idempotency_row(author, &key.route, &key.key)).await? {
-            let row: IdempotencyRow = from_json(&bytes)?;
-            let remembered_ms = u64::from(limits::IDEMPOTENCY_HOURS) * 3_600_000;
-            if row.at_ms + remembered_ms > self.core.clock.now_ms() {
-                if row.body_hash != key.body_hash {
-                    return Err(Error::field("Idempotency-Key", "was used with another body; take a new key"));
-                }
-                return self.first_result(author, row.made).await;
-            }
-        }
+        let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
+            Claim::Fresh(claimed) => claimed,
+            Claim::Repeat(made) => return self.first_result(author, made).await,
+        };
         self.publish_once(author, new, Some(key)).await
     }
 

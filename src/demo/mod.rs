@@ -1,0 +1,24 @@
+//! The sample world of `fanfare demo`: people of very different followings, their last days, and a life that goes on.
+//!
+//! `words` is what they say and `picture` what they show, `world` makes people and their graph out of a seed, `town`
+//! decides who does what next; all of these are pure. `build` acts the past through the services, `live` goes on while
+//! the server serves, `welcome` tells the page at `/` whom it may log in as. `commands::demo` is the way in.
+
+pub mod build;
+pub mod live;
+mod picture;
+pub mod town;
+pub mod welcome;
+mod words;
+pub mod world;
+
+/// Where the sample world begins, so that every demo is the same.
+pub const SEED: u64 = 0xfa4f_a4e0;
+/// Handle of the person whom a newcomer plays.
+pub const DEMO_HANDLE: &str = "demo";
+/// Password of that person. It is printed and shown: a demo has no secrets.
+pub const DEMO_PASSWORD: &str = "fanfare-demo";
+/// Authors with fewer followers are pushed at once, unless the settings say otherwise: small enough for 300 people.
+pub const PUSH_BELOW: u64 = 50;
+/// Authors with more followers are pulled, unless the settings say otherwise.
+pub const PULL_ABOVE: u64 = 150;

@@ -1,0 +1,95 @@
+//! Requests that may come twice: a key is at work, was used before, or is fresh.
+//!
+//! What a key made is stored in the same batch as the thing itself; here the row is read, and two requests with one key
+//! at the same time are kept apart.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, Tables};
+use fanfare_protocol::{Code, Id};
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::events::IdempotencyKey;
+use crate::id::unix_ms_of;
+use crate::limits;
+use crate::rows::{IdempotencyRow, from_json, to_json};
+use crate::tables;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// Caller, route and key.
+type InFlight = (Id, String, String);
+
+/// Keys of one kind of request; clones share what is at work.
+#[derive(Clone)]
+pub struct Idempotency {
+    tables: Arc<dyn Tables>,
+    in_flight: Arc<Mutex<HashSet<InFlight>>>,
+}
+
+/// What a key is.
+pub enum Claim {
+    /// Nobody used it lately; hold this until the effect is durable.
+    Fresh(Claimed),
+    /// The same request made this before.
+    Repeat(Id),
+}
+
+/// A key at work; dropping it frees the key.
+pub struct Claimed {
+    set: Arc<Mutex<HashSet<InFlight>>>,
+    key: InFlight,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.set.lock().remove(&self.key);
+    }
+}
+
+impl Idempotency {
+    /// Keys over `tables`.
+    #[must_use]
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self { tables, in_flight: Arc::default() }
+    }
+
+    /// Claims a key at `now_ms`.
+    ///
+    /// # Errors
+    /// 409 while another request with the key is at work, 422 when it was used with another body within 24 hours.
+    pub async fn claim(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Claim> {
+        let name = (key.caller, key.route.clone(), key.key.clone());
+        if !self.in_flight.lock().insert(name.clone()) {
+            return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
+        }
+        let claimed = Claimed { set: Arc::clone(&self.in_flight), key: name };
+        let row = tables::idempotency_row(key.caller, &key.route, &key.key);
+        let Some(bytes) = self.tables.get(&row).await? else { return Ok(Claim::Fresh(claimed)) };
+        let row: IdempotencyRow = from_json(&bytes)?;
+        if row.at_ms + u64::from(limits::IDEMPOTENCY_HOURS) * HOUR_MS <= now_ms {
+            return Ok(Claim::Fresh(claimed));
+        }
+        match row.body_hash == key.body_hash {
+            true => Ok(Claim::Repeat(row.made)),
+            false => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
+        }
+    }
+}
+
+/// Adds to `batch` that `key` made `made`, until it expires. `version` is an id of now.
+///
+/// # Errors
+/// Never; the row encodes.
+pub fn remember(key: &IdempotencyKey, made: Id, version: Id, batch: &mut Batch) -> Result<()> {
+    let row = tables::idempotency_row(key.caller, &key.route, &key.key);
+    let at_ms = unix_ms_of(version);
+    let value = IdempotencyRow { body_hash: key.body_hash.clone(), made, at_ms };
+    let hour = (at_ms / HOUR_MS) as u32;
+    batch.put(tables::expiry_row(hour + limits::IDEMPOTENCY_HOURS + 1, &row), Bytes::new());
+    batch.put_versioned(row, to_json(&value)?, version.0);
+    Ok(())
+}
