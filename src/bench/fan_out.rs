@@ -38,7 +38,7 @@ struct Rates {
 /// Rows of rings of 64 and of 800, and the curve over the number of timelines.
 pub fn run(bench: &mut Bench) -> Result<()> {
     for (cap, goal) in [(64, 50e6), (CURVE_CAP, 20e6)] {
-        let wanted = bench.size(1_000_000, if cap == CURVE_CAP { 100_000 } else { 200_000 });
+        let wanted = bench.size(1_000_000, 50_000);
         let rates = measure(bench, wanted, cap)?;
         let size = format!("{} timelines, {MEAN_FOLLOWEES} followees, rings of {cap} full", thousands(rates.timelines));
         let scaled = if rates.timelines < wanted { " (fewer: too little memory)" } else { "" };
@@ -55,7 +55,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
 }
 
 fn curve(bench: &mut Bench, largest: &Rates) -> Result<()> {
-    let sizes: &[usize] = bench.size(&[10_000, 30_000, 100_000, 300_000], &[10_000, 30_000]);
+    let sizes: &[usize] = bench.size(&[10_000, 30_000, 100_000, 300_000], &[10_000, 20_000]);
     for timelines in sizes {
         let rates = measure(bench, *timelines, CURVE_CAP)?;
         bench.curves.deliveries.push((*timelines as f64, 1e9 / rates.feed, 1e9 / rates.bare));
