@@ -172,7 +172,8 @@ impl Posts {
         let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         let found = self.core.store.posts(&ids).await?;
         for post in found.into_iter().flatten() {
-            let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && hidden.hides(person));
+            let own = viewer == Some(post.author);
+            let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && !own && hidden.hides(person));
             let of_hidden = post.repost_of.is_some_and(|original| is_hidden(original.author));
             if is_hidden(post.author) || of_hidden || !wanted(&post) {
                 continue;
