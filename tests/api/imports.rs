@@ -8,25 +8,16 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use fanfare_client::{FeedQuery, Paging};
+use fanfare_engines::random::Random;
 use fanfare_protocol::{Id, Post};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::process::{Process, fanfare};
-use crate::world::{all_pages, quick};
+use crate::world::all_pages;
 
 const PEOPLE: u64 = 40;
 const FIRST_S: u64 = 1_341_100_972;
-
-/// A small generator of numbers (an LCG of Knuth's), the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 struct Files {
     _folder: tempfile::TempDir,
@@ -37,7 +28,7 @@ struct Files {
 /// A graph and `acts` lines of activity; with `corrupt`, lines between them that cannot be read.
 fn files(acts: u64, corrupt: bool) -> Files {
     let folder = tempfile::tempdir().unwrap();
-    let mut dice = Dice(7);
+    let mut dice = Random::new(7);
     let mut follows = "follower\tfollowee\n".to_owned();
     for follower in 1..=PEOPLE {
         // The first few are stars.
@@ -238,7 +229,6 @@ async fn the_first_lines_of_the_real_files_import_without_a_difference() {
         eprintln!("skipped: {} is not there", beside.display());
         return;
     }
-    let _ = quick();
     let folder = tempfile::tempdir().unwrap();
     let cut = |name: &str, lines: usize| {
         let output = Command::new("sh")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_client::{Client, ClientError, FeedQuery, Paging};
+use fanfare_engines::random::Random;
 use fanfare_protocol::{Code, Id, NewPost, NewUser, Post};
 use parking_lot::Mutex;
 
@@ -53,19 +54,6 @@ struct Story {
     said: AtomicU64,
 }
 
-/// A small generator of numbers (SplitMix64), so that a failure names its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-}
-
 fn outcome<T: std::fmt::Debug>(result: Result<T, ClientError>, done: Known) -> Known {
     match result {
         Ok(_) => done,
@@ -94,7 +82,7 @@ impl Story {
     /// One person acts until the server is gone.
     async fn act(self: Arc<Self>, server: Client, me: usize, seed: u64) {
         let client = self.client(&server, me);
-        let mut dice = Dice(seed);
+        let mut dice = Random::new(seed);
         loop {
             let done = match dice.below(10) {
                 0..=4 => self.publish(&client, me, &mut dice).await,
@@ -109,13 +97,13 @@ impl Story {
         }
     }
 
-    fn some_post(&self, dice: &mut Dice) -> Option<Id> {
+    fn some_post(&self, dice: &mut Random) -> Option<Id> {
         let told = self.told.lock();
         let alive: Vec<Id> = told.posts.values().filter(|id| !told.deleted.contains_key(id)).copied().collect();
-        (!alive.is_empty()).then(|| alive[dice.below(alive.len())])
+        (!alive.is_empty()).then(|| alive[dice.below(alive.len() as u64) as usize])
     }
 
-    async fn publish(&self, client: &Client, me: usize, dice: &mut Dice) -> Known {
+    async fn publish(&self, client: &Client, me: usize, dice: &mut Random) -> Known {
         let key = format!("{me}/{}", self.said.fetch_add(1, Ordering::Relaxed));
         let reply_to = if dice.below(4) == 0 { self.some_post(dice) } else { None };
         let new = NewPost { text: format!("said {key}"), reply_to, ..NewPost::default() };
@@ -135,8 +123,8 @@ impl Story {
         }
     }
 
-    async fn follow(&self, client: &Client, me: usize, dice: &mut Dice) -> Known {
-        let other = (me + 1 + dice.below(PEOPLE - 1)) % PEOPLE;
+    async fn follow(&self, client: &Client, me: usize, dice: &mut Random) -> Known {
+        let other = (me + 1 + dice.below(PEOPLE as u64 - 1) as usize) % PEOPLE;
         let wanted = if dice.below(3) > 0 { Known::There } else { Known::Gone };
         self.told.lock().follows.insert((me, other), Known::Either);
         let answer = match wanted {
@@ -148,7 +136,7 @@ impl Story {
         known
     }
 
-    async fn like(&self, client: &Client, me: usize, dice: &mut Dice) -> Known {
+    async fn like(&self, client: &Client, me: usize, dice: &mut Random) -> Known {
         let Some(post) = self.some_post(dice) else { return Known::There };
         let wanted = if dice.below(3) > 0 { Known::There } else { Known::Gone };
         let before = self.told.lock().likes.insert((me, post), Known::Either).unwrap_or(Known::Gone);
@@ -164,7 +152,7 @@ impl Story {
         known
     }
 
-    async fn delete(&self, client: &Client, me: usize, dice: &mut Dice) -> Known {
+    async fn delete(&self, client: &Client, me: usize, dice: &mut Random) -> Known {
         let own: Vec<Id> = {
             let (told, mine) = (self.told.lock(), format!("{me}/"));
             let own = told.posts.iter().filter(|(key, id)| key.starts_with(&mine) && !told.deleted.contains_key(id));
@@ -173,7 +161,7 @@ impl Story {
         if own.len() < 4 {
             return Known::There;
         }
-        let post = own[dice.below(own.len())];
+        let post = own[dice.below(own.len() as u64) as usize];
         self.told.lock().deleted.insert(post, Known::Either);
         let known = outcome(client.delete_post(post).await, Known::Gone);
         self.told.lock().deleted.insert(post, known);

@@ -13,6 +13,7 @@ mod hang_ups;
 mod imports;
 mod jwt;
 mod kills;
+mod model;
 mod news;
 mod operators;
 mod posts;

@@ -1,0 +1,235 @@
+//! Once all is quiet: what was told is true, every count is that of its list, and every feed is the pull query.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanfare::app::App;
+use fanfare::events::PostRecord;
+use fanfare::feed::PageQuery;
+use fanfare::rows::{NotificationRow, NotificationState, from_json};
+use fanfare::tables::{self, notification_key};
+use fanfare_engines::{KeyRange, Order, Row, RowKey, Table};
+use fanfare_protocol::Id;
+
+use super::act::{Known, PEOPLE, Story};
+use super::life::Life;
+
+type Edges = BTreeSet<(Id, Id)>;
+
+/// What the rows say.
+struct Truth {
+    follows: Edges,
+    blocks: Edges,
+    mutes: Edges,
+    likes: Edges,
+    /// Posts that are there, as their rows are.
+    posts: BTreeMap<Id, PostRecord>,
+    /// Authors of all posts that ever were, as far as replies and reposts tell.
+    when: String,
+}
+
+async fn scan(app: &App, table: Table, partition: &[u8], range: KeyRange) -> Vec<Row> {
+    app.core.store.engines.tables.scan(table, partition, range, Order::Ascending, 100_000).await.unwrap()
+}
+
+async fn clusterings(app: &App, table: Table, of: Id) -> Vec<Id> {
+    let rows = scan(app, table, &tables::partition(of), KeyRange::ALL).await;
+    rows.iter().map(|row| Id::from_bytes(&row.clustering).unwrap()).collect()
+}
+
+/// The rows of a list whose values are ids.
+async fn values(app: &App, table: Table, partition: &[u8]) -> Vec<Id> {
+    scan(app, table, partition, KeyRange::ALL).await.iter().map(|row| Id::from_bytes(&row.value).unwrap()).collect()
+}
+
+async fn edges(app: &App, story: &Story, table: Table) -> Edges {
+    let mut found = Edges::new();
+    for one in &story.people {
+        found.extend(clusterings(app, table, *one).await.into_iter().map(|other| (*one, other)));
+    }
+    found
+}
+
+impl Truth {
+    async fn read(app: &App, story: &Story, when: &str) -> Self {
+        let mut posts = BTreeMap::new();
+        for author in &story.people {
+            let bucket = tables::bucketed(*author, tables::bucket_of(*author));
+            for row in scan(app, tables::AUTHOR_POSTS, &bucket, KeyRange::ALL).await {
+                let id = Id::from_bytes(&row.clustering).unwrap();
+                let stored = app.core.store.get(&tables::by_id(tables::POSTS, id)).await.unwrap();
+                let post: PostRecord = from_json(&stored.expect("a listed post has its row")).unwrap();
+                assert!(!post.deleted && post.id == id && post.author == *author, "{when}: {post:?}");
+                posts.insert(id, post);
+            }
+        }
+        Self {
+            follows: edges(app, story, tables::FOLLOWS).await,
+            blocks: edges(app, story, tables::BLOCKS).await,
+            mutes: edges(app, story, tables::MUTES).await,
+            likes: edges(app, story, tables::LIKED).await,
+            posts,
+            when: when.to_owned(),
+        }
+    }
+
+    fn is_what_was_told(&self, story: &Story) {
+        let (told, when) = (story.told.lock(), &self.when);
+        let pairs = [
+            ("follows", &told.follows, &self.follows),
+            ("blocks", &told.blocks, &self.blocks),
+            ("mutes", &told.mutes, &self.mutes),
+        ];
+        for (what, told, truth) in pairs {
+            for ((one, other), known) in told.iter().filter(|(_, known)| **known != Known::Either) {
+                let there = truth.contains(&(story.people[*one], story.people[*other]));
+                assert_eq!(there, *known == Known::There, "{when}: {one} {what} {other}");
+            }
+        }
+        for ((fan, post), known) in told.likes.iter().filter(|(_, known)| **known != Known::Either) {
+            let there = self.likes.contains(&(story.people[*fan], *post));
+            assert_eq!(there, *known == Known::There, "{when}: {fan} likes {post}");
+        }
+        for (post, (_, known)) in told.posts.iter().filter(|(_, (_, known))| *known != Known::Either) {
+            assert_eq!(self.posts.contains_key(post), *known == Known::There, "{when}: post {post}");
+        }
+    }
+
+    /// Lists that mirror each other hold the same, and nothing stands twice.
+    async fn lists_agree(&self, app: &App, story: &Story) {
+        let (mut followers, mut blocked_by, mut likers) = (Vec::new(), Vec::new(), Vec::new());
+        for one in &story.people {
+            let bucket = tables::bucketed(*one, tables::bucket_of(*one));
+            followers.extend(values(app, tables::FOLLOWERS, &bucket).await.into_iter().map(|other| (other, *one)));
+            let by = clusterings(app, tables::BLOCKED_BY, *one).await;
+            blocked_by.extend(by.into_iter().map(|other| (other, *one)));
+        }
+        let liked: BTreeSet<Id> = self.likes.iter().map(|(_, post)| *post).chain(self.posts.keys().copied()).collect();
+        for post in liked {
+            let fans = values(app, tables::LIKERS, &tables::partition(post)).await;
+            likers.extend(fans.into_iter().map(|fan| (fan, post)));
+        }
+        let pairs =
+            [("follow", followers, &self.follows), ("block", blocked_by, &self.blocks), ("like", likers, &self.likes)];
+        for (what, mut list, truth) in pairs {
+            list.sort_unstable();
+            assert!(list.iter().eq(truth.iter()), "{}: {what}: {list:?} and {truth:?}", self.when);
+        }
+        let texts: BTreeSet<&str> = self.posts.values().map(|post| post.text.as_str()).collect();
+        let bare = self.posts.values().filter(|post| post.is_bare_repost());
+        let bare: Vec<_> = bare.map(|post| (post.author, post.repost_of.map(|original| original.id))).collect();
+        assert_eq!(bare.iter().collect::<BTreeSet<_>>().len(), bare.len(), "{}: a bare repost twice", self.when);
+        let worded = self.posts.len() - bare.len() + usize::from(!bare.is_empty());
+        assert_eq!(texts.len(), worded, "{}: something was said twice", self.when);
+    }
+
+    async fn counts_are_those_of_the_lists(&self, app: &App, story: &Story) {
+        let count = |filter: &dyn Fn(&&PostRecord) -> bool| self.posts.values().filter(filter).count() as u64;
+        for one in &story.people {
+            let expected = [
+                self.follows.iter().filter(|(_, to)| to == one).count() as u64,
+                self.follows.iter().filter(|(from, _)| from == one).count() as u64,
+                count(&|post| post.author == *one),
+            ];
+            let counters = app.core.store.counters(tables::USER_COUNTERS, *one).await.unwrap();
+            assert_eq!(counters.values, expected, "{}: counts of {one}", self.when);
+        }
+        for post in self.posts.keys() {
+            let expected = [
+                self.likes.iter().filter(|(_, of)| of == post).count() as u64,
+                count(&|other| other.reply_to.is_some_and(|parent| parent.id == *post)),
+                count(&|other| other.repost_of.is_some_and(|original| original.id == *post)),
+            ];
+            let counters = app.core.store.counters(tables::POST_COUNTERS, *post).await.unwrap();
+            assert_eq!(counters.values, expected, "{}: counts of {post}", self.when);
+            let replies = clusterings(app, tables::REPLIES, *post).await;
+            assert_eq!(replies.len() as u64, expected[1], "{}: replies to {post}", self.when);
+        }
+    }
+
+    /// The contract's table, over the rows.
+    fn feed(&self, me: Id) -> Vec<Id> {
+        let follows = |other: Id| self.follows.contains(&(me, other));
+        let blocked = |other: Id| self.blocks.contains(&(me, other)) || self.blocks.contains(&(other, me));
+        let muted = |other: Id| self.mutes.contains(&(me, other));
+        let shows = |post: &&PostRecord| {
+            let own = post.author == me;
+            let known = own || (follows(post.author) && !blocked(post.author) && !muted(post.author));
+            let original = post.repost_of.is_none_or(|original| {
+                self.posts.contains_key(&original.id) && !blocked(original.author) && !muted(original.author)
+            });
+            let reply =
+                post.reply_to.is_none_or(|to| to.author == post.author || to.author == me || follows(to.author));
+            known && original && reply
+        };
+        self.posts.values().rev().filter(shows).map(|post| post.id).collect()
+    }
+
+    async fn feeds_are_the_pull_query(&self, app: &App, story: &Story) {
+        for me in &story.people {
+            let (mut found, mut before) = (Vec::new(), None);
+            loop {
+                let page = app.feed.page(*me, PageQuery { before, since: None, limit: 4 }).await.unwrap();
+                found.extend(page.entries.iter().map(|entry| entry.id));
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, self.feed(*me), "{}: the feed of {me}", self.when);
+        }
+    }
+
+    /// Every notification has its number, from 1, without a gap.
+    async fn news_are_gapless(&self, app: &App, story: &Story) {
+        for me in &story.people {
+            let partition = tables::partition(*me);
+            let range = KeyRange::prefix(&[notification_key::ITEM]);
+            let rows = scan(app, tables::NOTIFICATIONS, &partition, range).await;
+            let numbers: Vec<u64> =
+                rows.iter().map(|row| from_json::<NotificationRow>(&row.value).unwrap().seq).collect();
+            let state = RowKey::new(tables::NOTIFICATIONS, partition, notification_key::STATE);
+            let state = app.core.store.get(&state).await.unwrap();
+            let state: NotificationState = state.map(|bytes| from_json(&bytes).unwrap()).unwrap_or_default();
+            assert!(numbers.iter().copied().eq(1..=state.seq), "{}: news of {me}: {numbers:?}", self.when);
+        }
+    }
+}
+
+/// Compares everything. What was unsure is known afterwards.
+pub async fn all(life: &Life, story: &mut Story, when: &str) {
+    let app = life.running.app.clone();
+    let feed = app.feed.clone();
+    tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
+    let truth = Truth::read(&app, story, when).await;
+    truth.is_what_was_told(story);
+    truth.lists_agree(&app, story).await;
+    truth.counts_are_those_of_the_lists(&app, story).await;
+    truth.news_are_gapless(&app, story).await;
+    // Twice: built now, and as it was kept.
+    truth.feeds_are_the_pull_query(&app, story).await;
+    truth.feeds_are_the_pull_query(&app, story).await;
+    settle(&truth, story);
+}
+
+fn settle(truth: &Truth, story: &Story) {
+    let told = &mut *story.told.lock();
+    let known = |there: bool| if there { Known::There } else { Known::Gone };
+    for one in 0..PEOPLE {
+        for other in (0..PEOPLE).filter(|other| *other != one) {
+            let edge = (story.people[one], story.people[other]);
+            told.follows.insert((one, other), known(truth.follows.contains(&edge)));
+            told.blocks.insert((one, other), known(truth.blocks.contains(&edge)));
+            told.mutes.insert((one, other), known(truth.mutes.contains(&edge)));
+        }
+    }
+    for ((fan, post), state) in &mut told.likes {
+        *state = known(truth.likes.contains(&(story.people[*fan], *post)));
+    }
+    for (post, (_, state)) in &mut told.posts {
+        *state = known(truth.posts.contains_key(post));
+    }
+    for (id, post) in &truth.posts {
+        let author = story.people.iter().position(|person| *person == post.author).unwrap();
+        told.posts.insert(*id, (author, Known::There));
+    }
+}

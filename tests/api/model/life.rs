@@ -1,0 +1,49 @@
+//! One life of a server without sockets, over engines that outlive it.
+
+use fanfare::app::{self, Running};
+use fanfare::clock::Clock;
+use fanfare::http::AdminToken;
+use fanfare::logging;
+use fanfare_engines::Engines;
+use fanfare_engines::hostile::Hostile;
+
+use crate::world::quick;
+
+pub struct Life {
+    pub running: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl Life {
+    /// A server with limits so tiny that every edge is near. The engines must be in a good mood.
+    pub async fn start(engines: Engines) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = quick();
+        settings.feed.timeline_cap = 3;
+        settings.feed.timelines_max = 2;
+        settings.feed.recents_per_author = 2;
+        settings.feed.push_below = 2;
+        settings.feed.pull_above = 3;
+        settings.feed.push_slice = 1;
+        settings.feed.flip_interval_s = 0;
+        settings.notifications.group_after = 1_000;
+        settings.notifications.kept_max = 100_000;
+        let admin = AdminToken::open(folder.path()).unwrap();
+        let log = logging::start(&settings.log);
+        let running = app::start(&settings, engines, b"secret", admin, Clock::system(), log).await.unwrap();
+        Self { running, _folder: folder }
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+
+    /// This life, or the next one if its storage failed so often that it refuses writes.
+    pub async fn unless_failed(self, world: &Hostile) -> Self {
+        if !self.running.app.core.sequencer.has_failed() {
+            return self;
+        }
+        super::crash(world, self).await;
+        Self::start(world.engines()).await
+    }
+}
