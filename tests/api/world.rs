@@ -121,7 +121,7 @@ impl World {
         *self.feed.lock() = Some(running.app.feed.clone());
         let (stop, stopped) = oneshot::channel();
         let served = async {
-            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap()
+            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap();
         };
         self.served = Some(tokio::spawn(served));
         self.stop = Some(stop);

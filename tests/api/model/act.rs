@@ -62,7 +62,7 @@ pub async fn after(acting: &Acting, calls: u64) {
 }
 
 /// What a call tells of something it wanted to be `wanted`; `None` when it was refused and nothing changed.
-fn heard<T>(result: Result<T>, wanted: Known) -> Option<Known> {
+fn heard<T>(result: &Result<T>, wanted: Known) -> Option<Known> {
     match result {
         Ok(_) => Some(wanted),
         Err(Error::Refused(_)) => None,
@@ -164,7 +164,7 @@ impl Story {
             return;
         }
         let post = own[dice.below(own.len() as u64) as usize];
-        if let Some(known) = heard(app.posts.delete(self.people[me], post).await, Known::Gone) {
+        if let Some(known) = heard(&app.posts.delete(self.people[me], post).await, Known::Gone) {
             self.told.lock().posts.insert(post, (me, known));
         }
     }
@@ -173,8 +173,8 @@ impl Story {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
         let heard = match dice.percent(75) {
-            true => heard(app.follows.follow(one, two).await, Known::There),
-            false => heard(app.follows.unfollow(one, two).await, Known::Gone),
+            true => heard(&app.follows.follow(one, two).await, Known::There),
+            false => heard(&app.follows.unfollow(one, two).await, Known::Gone),
         };
         // Where others act at the same time, a block may have come after.
         let known = if at_once && heard == Some(Known::There) { Some(Known::Either) } else { heard };
@@ -187,7 +187,7 @@ impl Story {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
         if dice.percent(40) {
-            if let Some(known) = heard(app.follows.block(one, two).await, Known::There) {
+            if let Some(known) = heard(&app.follows.block(one, two).await, Known::There) {
                 let ended = if known == Known::There && !at_once { Known::Gone } else { Known::Either };
                 let mut told = self.told.lock();
                 told.blocks.insert((me, other), known);
@@ -196,7 +196,7 @@ impl Story {
                     told.follows.insert(edge, ended);
                 }
             }
-        } else if let Some(known) = heard(app.follows.unblock(one, two).await, Known::Gone) {
+        } else if let Some(known) = heard(&app.follows.unblock(one, two).await, Known::Gone) {
             self.told.lock().blocks.insert((me, other), known);
         }
     }
@@ -205,8 +205,8 @@ impl Story {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
         let known = match dice.percent(50) {
-            true => heard(app.follows.mute(one, two).await, Known::There),
-            false => heard(app.follows.unmute(one, two).await, Known::Gone),
+            true => heard(&app.follows.mute(one, two).await, Known::There),
+            false => heard(&app.follows.unmute(one, two).await, Known::Gone),
         };
         if let Some(known) = known {
             self.told.lock().mutes.insert((me, other), known);
@@ -216,8 +216,8 @@ impl Story {
     async fn like(&self, app: &App, dice: &mut Random, me: usize) {
         let Some(post) = self.some_post(dice) else { return };
         let known = match dice.percent(70) {
-            true => heard(app.posts.like(self.people[me], post).await, Known::There),
-            false => heard(app.posts.unlike(self.people[me], post).await, Known::Gone),
+            true => heard(&app.posts.like(self.people[me], post).await, Known::There),
+            false => heard(&app.posts.unlike(self.people[me], post).await, Known::Gone),
         };
         // A like whose post was deleted meanwhile is refused after it was made.
         let known = known.unwrap_or(Known::Either);
