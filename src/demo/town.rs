@@ -12,6 +12,8 @@ const RECENT_MAX: usize = 160;
 const ACTIVITY_FALL: f64 = 0.35;
 /// Candidates that somebody looks at before reacting to one.
 const LOOKS: usize = 16;
+/// Per cent of the reactions that go to what the newcomer said last.
+const NEWCOMER_PERCENT: u8 = 9;
 /// Remembered reactions, so that nobody likes or passes on the same post twice; beyond it all are forgotten, and the
 /// server, which remembers them too, answers that nothing is new.
 const REACTIONS_MAX: usize = 200_000;
@@ -177,7 +179,7 @@ impl Town {
     /// then of the demo person.
     fn target(&mut self, actor: usize) -> Option<Recent> {
         let demo = self.world.demo();
-        if self.random.percent(8)
+        if self.random.percent(NEWCOMER_PERCENT)
             && let Some(post) = self.recent.iter().rev().find(|post| post.author == demo && actor != demo)
         {
             return Some(*post);
