@@ -48,13 +48,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     }
 
     /// Keeps what a reader loaded, unless a writer came since `epoch`.
-    pub fn keep(&self, epoch: Epoch, key: K, value: V) {
+    pub fn keep(&self, epoch: Epoch, key: &K, value: V) {
         if self.epochs[epoch.slot].load(Ordering::SeqCst) != epoch.at {
             return;
         }
         self.cache.insert(key.clone(), value);
         if self.epochs[epoch.slot].load(Ordering::SeqCst) != epoch.at {
-            self.cache.remove(&key);
+            self.cache.remove(key);
         }
     }
 
@@ -88,9 +88,9 @@ mod tests {
         let cache: Coherent<u64, &str> = Coherent::new(16);
         let epoch = cache.epoch(&1);
         cache.forget(&1);
-        cache.keep(epoch, 1, "stale");
+        cache.keep(epoch, &1, "stale");
         assert_eq!(cache.get(&1), None);
-        cache.keep(cache.epoch(&1), 1, "fresh");
+        cache.keep(cache.epoch(&1), &1, "fresh");
         assert_eq!(cache.get(&1), Some("fresh"));
     }
 }

@@ -50,6 +50,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod bench;
 pub mod clock;
 pub mod coherent;
 pub mod commands;

@@ -185,7 +185,7 @@ impl Store {
         let epoch = self.accounts.epoch(&id);
         let Some(bytes) = self.get(&tables::by_id(tables::USERS, id)).await? else { return Ok(None) };
         let account = Arc::new(Account::new(from_json(&bytes)?));
-        self.accounts.keep(epoch, id, Arc::clone(&account));
+        self.accounts.keep(epoch, &id, Arc::clone(&account));
         Ok(Some(account))
     }
 
@@ -229,7 +229,7 @@ impl Store {
         let epoch = self.credentials.epoch(&id);
         let bytes = self.get(&tables::by_id(tables::CREDENTIALS, id)).await?;
         let row: Arc<CredentialsRow> = Arc::new(bytes.map(|bytes| from_json(&bytes)).transpose()?.unwrap_or_default());
-        self.credentials.keep(epoch, id, Arc::clone(&row));
+        self.credentials.keep(epoch, &id, Arc::clone(&row));
         Ok(row)
     }
 
@@ -249,7 +249,7 @@ impl Store {
         let epoch = self.posts.epoch(&id);
         let Some(bytes) = self.get(&tables::by_id(tables::POSTS, id)).await? else { return Ok(None) };
         let post: Arc<PostRecord> = Arc::new(from_json(&bytes)?);
-        self.posts.keep(epoch, id, Arc::clone(&post));
+        self.posts.keep(epoch, &id, Arc::clone(&post));
         Ok(Some(post))
     }
 
@@ -264,7 +264,7 @@ impl Store {
         let epoch = self.counters.epoch(&(table, id));
         let bytes = self.get(&tables::by_id(table, id)).await?;
         let counters = bytes.map(|bytes| Counters::from_bytes(&bytes)).transpose()?.unwrap_or_default();
-        self.counters.keep(epoch, (table, id), counters);
+        self.counters.keep(epoch, &(table, id), counters);
         Ok(counters)
     }
 
@@ -303,7 +303,7 @@ impl Store {
             liked: self.newest_marks(tables::LIKED, reader).await?,
             reposted: self.newest_marks(tables::REPOSTED, reader).await?,
         });
-        self.marks.keep(epoch, reader, Arc::clone(&marks));
+        self.marks.keep(epoch, &reader, Arc::clone(&marks));
         Ok(marks)
     }
 
@@ -329,7 +329,7 @@ impl Store {
         blocked.dedup();
         let muted = self.ids_of(tables::MUTES, reader, limits::HIDDEN_MAX).await?;
         let hidden = Arc::new(Hidden { blocked, muted });
-        self.hidden.keep(epoch, reader, Arc::clone(&hidden));
+        self.hidden.keep(epoch, &reader, Arc::clone(&hidden));
         Ok(hidden)
     }
 

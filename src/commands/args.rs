@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::Part;
+
 /// A self-hosted social backend: feeds, realtime, chat, live sessions and short links in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -129,7 +131,9 @@ impl FromStr for Speed {
 /// `fanfare bench`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json"
+    after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json --svg feed.svg\n  \
+    fanfare bench feed --only pages,http --dir /var/tmp\n\n\
+    Some rows compare with redis-server and nginx; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {
     /// What to measure, such as `feed`
@@ -141,6 +145,15 @@ pub struct BenchArgs {
     /// Smaller sizes: minutes become seconds, figures become rough
     #[arg(long)]
     pub quick: bool,
+    /// Draw the curves into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Where temporary data is kept; on the storage that is to be measured [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Only these parts
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_enum)]
+    pub only: Vec<Part>,
 }
 
 /// `fanfare config`.

@@ -2,7 +2,18 @@
 
 use super::Failure;
 use super::args::BenchArgs;
+use crate::bench::{self, Options};
 
-pub(super) fn run(_args: &BenchArgs) -> Result<(), Failure> {
-    Err(Failure::Failed("this version cannot do that yet".to_owned()))
+pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    if args.name != bench::FEED {
+        return Err(Failure::Usage(format!("there is no bench `{}`; there is: {}", args.name, bench::FEED)));
+    }
+    let options = Options {
+        quick: args.quick,
+        json: args.json.clone(),
+        svg: args.svg.clone(),
+        dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
+        only: args.only.clone(),
+    };
+    bench::run(&options).map_err(|error| Failure::Failed(error.to_string()))
 }

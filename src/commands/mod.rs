@@ -8,7 +8,7 @@ mod config;
 mod demo;
 mod import;
 pub mod progress;
-mod serve;
+pub mod serve;
 
 use std::process::ExitCode;
 

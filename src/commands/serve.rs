@@ -29,7 +29,10 @@ async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
 }
 
 /// Opens the data folder and starts everything but the sockets.
-pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
+///
+/// # Errors
+/// When the folder cannot be used, or is in use.
+pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
     let data_dir = &settings.server.data_dir;
     let folder = DataDir::open(data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
     let admin = AdminToken::open(data_dir).map_err(|error| {
@@ -45,7 +48,10 @@ pub(super) async fn open(settings: &Settings, clock: Clock, log: LogControl) -> 
 }
 
 /// Serves `api` until `stop` completes, finishes what was accepted, and lets go of the data folder.
-pub(super) async fn serve_until(
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_until(
     running: Running,
     listener: TcpListener,
     api: OpenApiRouter<App>,

@@ -91,9 +91,9 @@ pub async fn live(app: App, mut sample: Sample) {
             tracing::warn!(%error, "posts of newcomers cannot be read");
         }
         // Numbers go on; what they stood for is let go.
-        for old in first..sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
-            sample.posts[old] = None;
-            first = old + 1;
+        while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
+            sample.posts[first] = None;
+            first += 1;
         }
     }
 }

@@ -137,7 +137,8 @@ impl Town {
 
     fn fill(&mut self, template: &str, actor: usize, who: Option<usize>) -> String {
         let things = self.world.people[actor].tongue().things;
-        let mut text = template.replace("{thing}", *choose(&mut self.random, things));
+        let thing = *choose(&mut self.random, things);
+        let mut text = template.replace("{thing}", thing);
         text = text.replace("{n}", &(2 + self.random.below(40)).to_string());
         if let Some(who) = who {
             text = text.replace("{who}", &self.world.people[who].handle);

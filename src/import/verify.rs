@@ -121,11 +121,12 @@ impl Brute<'_> {
                     }
                     if let Some(original) = post.repost_of {
                         let by_hidden = muted.contains(&original.author) || blocked.contains(&original.author);
-                        if !alive.contains_key(&original.id) {
-                            let there = self.post(original.id).await?.is_some() && self.exists(original.author).await?;
-                            alive.insert(original.id, there);
-                        }
-                        if by_hidden || !alive.get(&original.id).copied().unwrap_or(false) {
+                        let there = match alive.get(&original.id) {
+                            Some(there) => *there,
+                            None => self.post(original.id).await?.is_some() && self.exists(original.author).await?,
+                        };
+                        alive.insert(original.id, there);
+                        if by_hidden || !there {
                             continue;
                         }
                     }

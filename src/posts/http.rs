@@ -137,7 +137,7 @@ pub async fn public(
     paging: Paging,
 ) -> Result<Json<Page<Post>>> {
     if listed.scope.is_none() {
-        return Err(Error::field("query.scope", "is missing; `public` is the one there is"));
+        return Err(Error::field("scope", "is missing; `public` is the one there is"));
     }
     Ok(Json(app.posts.public(viewer.id(), paging.limit.into(), paging.cursor.as_deref()).await?))
 }

@@ -70,7 +70,7 @@ impl Harness {
     pub fn commit(&mut self, event: impl FnOnce(Id) -> Event) -> Id {
         // Four ids in a row, then a second of nothing: neighbours find what is off by one, gaps what is cut by age.
         self.commits += 1;
-        if self.commits % 4 == 0 {
+        if self.commits.is_multiple_of(4) {
             self.clock.fetch_add(4_000, Ordering::Relaxed);
         }
         let id = Id(first_id_at(self.clock.load(Ordering::Relaxed)).0 + self.commits % 4);
@@ -330,7 +330,7 @@ impl Harness {
     }
 
     /// Each author is subscribed by the materialised timelines of followers and by nothing else.
-    fn check_subscriptions(&self) {
+    pub fn check_subscriptions(&self) {
         let world = self.source.world.lock().clone();
         let materialised = |reader: &u64| self.feed.is_materialised(Id(*reader));
         for author in 1..=USERS {

@@ -12,6 +12,9 @@ use crate::feed::{Feed, FeedSettings, PageQuery};
 const SEEDS: u64 = 24;
 const RECORDS: usize = 400;
 const READERS: u64 = 3;
+/// Of the fight for one slot: checks, and reads of each reader between two checks.
+const ROUNDS: usize = 300;
+const READS: u64 = 8;
 
 /// SplitMix64 (Steele, Lea, Flood, 2014).
 pub struct Random(pub u64);
@@ -111,5 +114,33 @@ fn feeds_equal_the_pull_query_after_threads_raced() {
             story(seed, settings);
         });
         assert!(caught.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_slot_is_handed_on_only_when_nobody_is_subscribed_by_it() {
+    // One slot for three readers, who take it from each other all the time.
+    let mut harness =
+        Harness::new(FeedSettings { timelines_max: 1, timeline_shards: 1, builds_max: 3, ..tiny_settings() });
+    for reader in 1..=READERS {
+        (1..=USERS).for_each(|followee| harness.follow(reader, followee));
+    }
+    harness.apply_all_but(0);
+    for round in 0..ROUNDS {
+        std::thread::scope(|scope| {
+            for reader in 1..=READERS {
+                let feed = harness.feed.clone();
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                    for other in 0..READS {
+                        feed.evict(Id(1 + (reader + other) % READERS));
+                        let query = PageQuery { limit: 3, ..PageQuery::default() };
+                        runtime.block_on(feed.page(Id(reader), query)).expect("no table fails here");
+                    }
+                });
+            }
+        });
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| harness.check_subscriptions()));
+        assert!(checked.is_ok(), "round {round}");
     }
 }

@@ -269,7 +269,7 @@ impl Users {
         let query = query.trim().trim_start_matches('@').to_lowercase();
         if query.is_empty() || query.chars().count() > limits::SEARCH_CHARS_MAX {
             let message = format!("1 to {} characters of a handle or a name", limits::SEARCH_CHARS_MAX);
-            return Err(Error::field("query.q", message));
+            return Err(Error::field("q", message));
         }
         let list = format!("search/{query}");
         let scope = Scope { list: &list, caller: viewer, subject: Id(0) };

@@ -112,7 +112,7 @@ impl Users {
             return Ok(None);
         };
         let row: TokenRow = from_json(&bytes)?;
-        self.tokens.keep(epoch, hash, row.clone());
+        self.tokens.keep(epoch, &hash, row.clone());
         Ok(Some(row))
     }
 

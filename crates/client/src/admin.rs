@@ -1,0 +1,75 @@
+//! Calls of operators and of whoever watches the server.
+
+use fanfare_protocol::Id;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::{Client, Result};
+
+impl Client {
+    /// `GET /healthz`: the process is alive.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn healthz(&self) -> Result<()> {
+        self.order(Method::GET, "/healthz", None::<&()>).await
+    }
+
+    /// `GET /readyz`: the server wants requests.
+    ///
+    /// # Errors
+    /// `overloaded` while it starts or drains.
+    pub async fn readyz(&self) -> Result<()> {
+        self.order(Method::GET, "/readyz", None::<&()>).await
+    }
+
+    /// `GET /metrics`: Prometheus text.
+    ///
+    /// # Errors
+    /// From afar without the admin token.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = self.send(Method::GET, "/metrics", &[], bytes::Bytes::new()).await?.accepted()?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// `GET /openapi.json`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn openapi(&self) -> Result<Value> {
+        self.get("/openapi.json").await
+    }
+
+    /// `GET /v1/admin/status`, as it is: it grows with the server.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn admin_status(&self) -> Result<Value> {
+        self.get("/v1/admin/status").await
+    }
+
+    /// `GET /v1/admin/settings`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn admin_settings(&self) -> Result<Value> {
+        self.get("/v1/admin/settings").await
+    }
+
+    /// `PATCH /v1/admin/settings` with some of its keys.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn patch_admin_settings(&self, patch: &Value) -> Result<Value> {
+        self.call(Method::PATCH, "/v1/admin/settings", Some(patch)).await
+    }
+
+    /// `PUT /v1/admin/users/{id}/role`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn set_admin(&self, user: Id, admin: bool) -> Result<()> {
+        let role = if admin { "admin" } else { "user" };
+        self.order(Method::PUT, &format!("/v1/admin/users/{user}/role"), Some(&json!({ "role": role }))).await
+    }
+}

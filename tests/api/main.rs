@@ -1,0 +1,13 @@
+//! The API as its clients meet it: the real server in this process, over the embedded engine in a folder of its own.
+//!
+//! `world` starts servers and makes people; every other module tells the stories of one part of the contract.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
+
+mod accounts;
+mod feed;
+mod graph;
+mod jwt;
+mod news;
+mod posts;
+mod world;

@@ -1,0 +1,247 @@
+//! A server of one's own, the people on it, and words for what tests ask again and again.
+
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanfare::app::App;
+use fanfare::clock::Clock;
+use fanfare::commands::serve;
+use fanfare::config::Settings;
+use fanfare::logging;
+use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
+use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, Problem};
+use hyper::Method;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The password of everybody who is made by [`World::person`].
+pub const PASSWORD: &str = "correct horse";
+/// How long [`eventually`] waits before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server. Dropping it lets go of its folder; [`World::restart`] goes on with the same one.
+pub struct World {
+    /// A caller without a token.
+    pub anyone: Client,
+    /// A caller with the admin token.
+    pub operator: Client,
+    /// Address, `http://127.0.0.1:port`.
+    pub base: String,
+    /// The server's inside: for what the API does not tell.
+    pub app: Option<App>,
+    /// The settings.
+    pub settings: Settings,
+    clock: Clock,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<()>>,
+    folder: tempfile::TempDir,
+}
+
+/// Somebody with an account, and the calls they make.
+#[derive(Clone)]
+pub struct Person {
+    /// Their id.
+    pub id: Id,
+    /// Their handle.
+    pub handle: String,
+    /// Their token.
+    pub token: String,
+    client: Client,
+}
+
+impl Deref for Person {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Defaults, but for hashes that take no time.
+pub fn quick() -> Settings {
+    let mut settings = Settings::default();
+    settings.auth.argon2_memory_kib = 8;
+    settings.auth.argon2_iterations = 1;
+    settings.storage.cache_bytes = 1 << 20;
+    settings.log.level = "off".parse().unwrap_or(settings.log.level);
+    settings
+}
+
+impl World {
+    /// A server with default settings.
+    pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A server with changed settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::at(Clock::system(), change).await
+    }
+
+    /// A server whose time is `clock`.
+    pub async fn at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = quick();
+        settings.server.data_dir = folder.path().to_owned();
+        change(&mut settings);
+        let nobody = Client::new("http://127.0.0.1:1");
+        let (anyone, operator) = (nobody.clone(), nobody);
+        let (base, app, stop, served) = (String::new(), None, None, None);
+        let mut world = Self { anyone, operator, base, app, settings, clock, stop, served, folder };
+        world.start().await;
+        world
+    }
+
+    async fn start(&mut self) {
+        let log = logging::start(&self.settings.log);
+        let running = serve::open(&self.settings, self.clock.clone(), log).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.base = format!("http://{}", listener.local_addr().unwrap());
+        self.app = Some(running.app.clone());
+        let (stop, stopped) = oneshot::channel();
+        let served = async {
+            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap()
+        };
+        self.served = Some(tokio::spawn(served));
+        self.stop = Some(stop);
+        self.anyone = Client::new(&self.base);
+        self.operator = self.anyone.with_token(&self.admin_token());
+        eventually("the server is ready", async || self.anyone.readyz().await.ok()).await;
+    }
+
+    /// The operator's token.
+    pub fn admin_token(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
+    }
+
+    /// The server's inside.
+    #[allow(dead_code, reason = "for stories that look below the API")]
+    pub fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+
+    /// Ends the server, gracefully.
+    pub async fn stop(&mut self) {
+        self.app = None;
+        drop(self.stop.take());
+        self.served.take().unwrap().await.unwrap();
+    }
+
+    /// Ends the server and starts it again over the same folder; people go on with [`Person::at`].
+    pub async fn restart(&mut self, people: &mut [&mut Person]) {
+        self.stop().await;
+        self.start().await;
+        for person in people {
+            person.client = self.anyone.with_token(&person.token);
+        }
+    }
+
+    /// Somebody new.
+    pub async fn person(&self, handle: &str) -> Person {
+        let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };
+        let session = self.anyone.register(&new).await.unwrap();
+        let client = self.anyone.with_token(&session.token);
+        Person { id: session.user.id, handle: session.user.handle, token: session.token, client }
+    }
+
+    /// Several people.
+    pub async fn people<const N: usize>(&self, handles: [&str; N]) -> [Person; N] {
+        let mut people = Vec::with_capacity(N);
+        for handle in handles {
+            people.push(self.person(handle).await);
+        }
+        people.try_into().unwrap_or_else(|_| unreachable!())
+    }
+
+    /// Turns a clock that goes by hand.
+    pub fn set_clock(&self, now_ms: u64) {
+        self.clock.set(now_ms);
+    }
+}
+
+/// What a request without types answers.
+pub async fn raw(client: &Client, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let method: Method = method.parse().unwrap();
+    client.send(method, path, headers, Bytes::copy_from_slice(body.as_bytes())).await.unwrap()
+}
+
+/// What a request with a body of JSON answers.
+pub async fn json(client: &Client, method: &str, path: &str, body: &str) -> Answer {
+    raw(client, method, path, &[("content-type", "application/json")], body).await
+}
+
+/// The problem in an answer, after a look at what every problem must have.
+pub fn problem_of(answer: &Answer) -> Problem {
+    assert_eq!(answer.header("content-type"), PROBLEM_JSON, "{answer:?}");
+    assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
+    let problem: Problem = answer.json().unwrap();
+    assert_eq!((problem.status, problem.code.status()), (answer.status.as_u16(), answer.status.as_u16()));
+    assert!(!problem.kind.is_empty() && !problem.title.is_empty() && !problem.detail.is_empty(), "{problem:?}");
+    match problem.status {
+        401 => assert!(answer.header("www-authenticate").starts_with("Bearer")),
+        429 | 503 => assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0),
+        422 => assert!(!problem.errors.is_empty(), "{problem:?}"),
+        _ => {}
+    }
+    problem
+}
+
+/// The code of a refusal.
+#[track_caller]
+pub fn refused<T: Debug>(result: Result<T, ClientError>) -> Code {
+    match result {
+        Err(ClientError::Problem(problem)) => problem.code,
+        other => panic!("not a refusal: {other:?}"),
+    }
+}
+
+/// The first refused field of a 422.
+#[track_caller]
+pub fn refused_field<T: Debug>(result: Result<T, ClientError>) -> String {
+    match result {
+        Err(ClientError::Problem(problem)) if problem.code == Code::ValidationFailed => problem.errors[0].field.clone(),
+        other => panic!("not a refused field: {other:?}"),
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Follows `next_cursor` to the end.
+pub async fn all_pages<T>(read: impl AsyncFn(Option<String>) -> Result<Page<T>, ClientError>, limit: usize) -> Vec<T> {
+    let (mut items, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = read(cursor).await.unwrap();
+        let whole = page.items.len() == limit;
+        items.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return items;
+        }
+        assert!(whole, "a page is short only when it is the last");
+    }
+}
+
+/// The ids of a whole home feed, in pages of 7.
+pub async fn whole_feed(client: &Client) -> Vec<Id> {
+    let read = async |cursor: Option<String>| {
+        client.feed(FeedQuery { paging: Paging::at(7, cursor.as_deref()), ..FeedQuery::default() }).await
+    };
+    ids(&all_pages(read, 7).await)
+}
+
+/// The ids of posts.
+pub fn ids(posts: &[Post]) -> Vec<Id> {
+    posts.iter().map(|post| post.id).collect()
+}
