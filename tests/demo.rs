@@ -106,7 +106,7 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
     let deadline = Instant::now() + Duration::from_secs(120);
     while demo.get(&asked)["like_count"].as_u64() == Some(0) {
         assert!(Instant::now() < deadline, "nobody liked it");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(50)); // poll
     }
     let login = demo.get("/demo.json").to_string();
     assert_eq!(demo.call("POST", "/v1/sessions", &login).0, 201);

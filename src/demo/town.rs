@@ -59,6 +59,8 @@ pub struct Town {
     posts: usize,
     reactions: HashSet<(usize, usize, bool)>,
     follows: Vec<HashSet<usize>>,
+    /// Template that each person used last: nobody says the same twice in a row.
+    said: Vec<usize>,
     /// Whether the demo person acts too: in the past yes, later that is the newcomer's part.
     pub demo_acts: bool,
     /// Whether posts may have pictures; they take longer to make than everything else.
@@ -76,6 +78,7 @@ impl Town {
             posts: 0,
             reactions: HashSet::new(),
             follows: world.follows.iter().map(|followees| followees.iter().copied().collect()).collect(),
+            said: vec![usize::MAX; world.people.len()],
             world,
             demo_acts: true,
             pictures: true,
@@ -152,7 +155,13 @@ impl Town {
     }
 
     fn plain(&mut self, actor: usize) -> What {
-        let template = *choose(&mut self.random, self.world.people[actor].tongue().posts);
+        let templates = self.world.people[actor].tongue().posts;
+        let mut chosen = self.random.below(templates.len() as u64) as usize;
+        if chosen == self.said[actor] {
+            chosen = (chosen + 1) % templates.len();
+        }
+        self.said[actor] = chosen;
+        let template = templates[chosen];
         What::Post { text: self.fill(template, actor, None), picture: None }
     }
 
