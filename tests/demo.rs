@@ -116,6 +116,20 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_demo_that_is_told_to_end_while_it_makes_its_world_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command.env_remove("FANFARE_CONFIG").env("TMPDIR", temporary.path()).args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("Making"), "{first}");
+    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
+}
+
+#[test]
 fn a_world_in_a_data_folder_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("world");
