@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -98,6 +99,15 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
     let reply_to = demo.words.split("\"reply_to\": \"").nth(1).unwrap().split('"').next().unwrap();
     let (status, body) = demo.call("POST", "/v1/posts", &format!(r#"{{"text": "Hello!", "reply_to": "{reply_to}"}}"#));
     assert_eq!(status, 201, "{body}");
+    // People of this world answer what a newcomer says.
+    let (_, body) = demo.call("POST", "/v1/posts", r#"{"text": "Is anybody here?"}"#);
+    let asked: Value = serde_json::from_str(&body).unwrap();
+    let asked = format!("/v1/posts/{}", asked["id"].as_str().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while demo.get(&asked)["like_count"].as_u64() == Some(0) {
+        assert!(Instant::now() < deadline, "nobody liked it");
+        std::thread::sleep(Duration::from_millis(50)); // poll
+    }
     let login = demo.get("/demo.json").to_string();
     assert_eq!(demo.call("POST", "/v1/sessions", &login).0, 201);
 
