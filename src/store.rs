@@ -24,6 +24,8 @@ pub struct Account {
     pub row: UserRow,
     /// Its public short form.
     pub author: Author,
+    /// The same as JSON.
+    pub author_json: Box<str>,
 }
 
 impl Account {
@@ -31,7 +33,8 @@ impl Account {
         let display_name = row.display_name.clone().unwrap_or_else(|| row.handle.clone());
         let avatar_url = row.avatar.as_ref().map(|media| media.thumbnail_url.as_ref().unwrap_or(&media.url).clone());
         let author = Author { id: row.id, handle: row.handle.clone(), display_name, avatar_url };
-        Self { row, author }
+        let author_json = serde_json::to_string(&author).unwrap_or_default().into();
+        Self { row, author, author_json }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ type Slot = Arc<Mutex<Option<(Body, bool)>>>;
 /// Where a lent body comes back to.
 pub(super) struct Remains {
     slot: Slot,
+    /// The handler still waits for some of the body.
+    awaited: Arc<AtomicBool>,
     /// The client waits for `100 Continue` before it sends: reading would only invite what is refused.
     waits: bool,
 }
@@ -34,11 +37,18 @@ pub(super) fn lend(request: &mut Request) -> Option<Remains> {
     }
     let slot = Arc::new(Mutex::new(None));
     let body = std::mem::take(request.body_mut());
-    *request.body_mut() = Body::new(Lent { body: Some(body), touched: false, slot: Arc::clone(&slot) });
-    Some(Remains { slot, waits: request.headers().contains_key(header::EXPECT) })
+    let awaited = Arc::new(AtomicBool::new(true));
+    let lent = Lent { body: Some(body), touched: false, slot: Arc::clone(&slot), awaited: Arc::clone(&awaited) };
+    *request.body_mut() = Body::new(lent);
+    Some(Remains { slot, awaited, waits: request.headers().contains_key(header::EXPECT) })
 }
 
 impl Remains {
+    /// Whether the handler still has the body, and has not read it to its end.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Acquire)
+    }
+
     /// Reads on for at most [`DRAIN_BYTES_MAX`] and [`DRAIN_S`]. Answers whether the connection can be used again.
     pub(super) async fn drain(self) -> bool {
         let Some((mut body, touched)) = self.slot.lock().take() else { return true };
@@ -65,6 +75,7 @@ struct Lent {
     body: Option<Body>,
     touched: bool,
     slot: Slot,
+    awaited: Arc<AtomicBool>,
 }
 
 impl http_body::Body for Lent {
@@ -80,6 +91,7 @@ impl http_body::Body for Lent {
         let polled = Pin::new(body).poll_frame(context);
         if let Poll::Ready(None | Some(Err(_))) = polled {
             self.body = None;
+            self.awaited.store(false, Ordering::Release);
         }
         polled
     }
@@ -95,6 +107,7 @@ impl http_body::Body for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
+        self.awaited.store(false, Ordering::Release);
         if let Some(body) = self.body.take().filter(|body| !http_body::Body::is_end_stream(body)) {
             *self.slot.lock() = Some((body, self.touched));
         }

@@ -5,8 +5,8 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -16,9 +16,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
-use futures_util::future::Either;
 
 use super::answer::{Cause, internal};
+use super::drain::Remains;
 use super::{HttpState, drain};
 use crate::error::Error;
 use crate::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
@@ -83,7 +83,7 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
     request.extensions_mut().insert(id.clone());
     let remains = drain::lend(&mut request);
 
-    let mut response = bounded(&http, route, request, next).await;
+    let mut response = bounded(&http, route, request, next, remains.as_ref()).await;
     if !response.status().is_success()
         && let Some(remains) = remains
         && !remains.drain().await
@@ -103,33 +103,38 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
 }
 
 /// The answer of the rest of the stack, or of the bound that the request ran into.
-async fn bounded(http: &HttpState, route: &str, request: Request, next: Next) -> Response {
-    let place = http.in_flight.try_acquire();
+///
+/// A request that may change something runs in a task of its own: a client that hangs up would otherwise cut it off
+/// anywhere, with its commit on the way but its locks, caches and idempotency key let go.
+async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, remains: Option<&Remains>) -> Response {
+    let place = Arc::clone(&http.in_flight).try_acquire_owned();
     if place.is_err() && !UNBOUNDED.contains(&route) {
         return overloaded("too many requests are under way");
     }
     let upload = UPLOAD_ROUTES.contains(&route);
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
-    // A decision that was begun is brought to its end even when the client goes away or the time is over: it holds locks
-    // until its record is durable, and half of it must not be seen.
-    let answer = match request.method().is_safe() {
-        true => Either::Left(AssertUnwindSafe(next.run(request)).catch_unwind()),
-        false => Either::Right(http.writes.spawn(next.run(request)).map(|ended| ended.map_err(into_panic))),
+    let bound = Duration::from_secs(seconds);
+    let only_reads = request.method().is_safe();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answer = async move {
+        let _place = place;
+        answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
     };
-    match tokio::time::timeout(Duration::from_secs(seconds), answer).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => internal(format!("panic: {}", panic_message(panic.as_ref()))),
-        Err(_) => {
-            overloaded("the request took too long and was given up; what it asked for may or may not have happened")
+    let answered = if only_reads {
+        tokio::time::timeout(bound, answer).await.ok()
+    } else {
+        let mut task = http.writes.spawn(answer);
+        let answered = tokio::time::timeout(bound, &mut task).await.ok();
+        if answered.is_none() && remains.is_some_and(Remains::is_awaited) {
+            // Nothing was begun while its body was still arriving.
+            task.abort();
+            let _ = task.await;
         }
-    }
-}
-
-fn into_panic(error: tokio::task::JoinError) -> Box<dyn Any + Send> {
-    match error.try_into_panic() {
-        Ok(panic) => panic,
-        Err(error) => Box::new(error.to_string()),
-    }
+        answered.map(|answer| answer.unwrap_or_else(|cause| internal(format!("a request was cut off: {cause}"))))
+    };
+    answered.unwrap_or_else(|| {
+        overloaded("the request took too long and was given up; what it asked for may or may not have happened")
+    })
 }
 
 fn overloaded(reason: &'static str) -> Response {

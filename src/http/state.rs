@@ -33,7 +33,7 @@ pub struct Shared {
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     pub(super) meter: Meter,
-    pub(super) in_flight: Semaphore,
+    pub(super) in_flight: Arc<Semaphore>,
     /// Requests that may change something; they go on when their connection ends.
     pub(super) writes: TaskTracker,
 }
@@ -51,7 +51,7 @@ impl HttpState {
             readiness: Readiness::default(),
             metrics: super::meter::recorder(),
             meter: Meter::default(),
-            in_flight: Semaphore::new(settings.http.requests_in_flight_max),
+            in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
         }))
     }

@@ -124,6 +124,7 @@ pub enum ListScope {
 #[into_params(parameter_in = Query)]
 pub struct Listed {
     /// `public`.
+    #[param(inline)]
     pub scope: Option<ListScope>,
 }
 

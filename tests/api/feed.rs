@@ -73,6 +73,8 @@ async fn a_feed_is_whole_at_every_depth_for_every_policy_and_after_a_restart() {
     // `a` has more followers than are pushed, `b` some, `c` and `d` few.
     for other in &others[1..] {
         other.follow(others[0].id).await.unwrap();
+    }
+    for other in &others[2..] {
         other.follow(others[1].id).await.unwrap();
     }
     for other in &others[1..] {

@@ -5,9 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod deletion;
+mod edges;
 mod feed;
 mod graph;
+mod hang_ups;
 mod jwt;
 mod news;
+mod operators;
 mod posts;
+mod uploads;
 mod world;
