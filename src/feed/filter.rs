@@ -11,7 +11,7 @@ use crate::events::PostRecord;
 ///
 /// - Only the reader's own posts and those of followees.
 /// - Nobody with a block in either direction, nobody muted; one's own posts are not touched by mutes.
-/// - A repost also needs its original to be there, and that one's author not blocked or (own reposts excepted) muted.
+/// - A repost, one's own too, also needs its original to be there, and that one's author not blocked or muted.
 /// - A reply only where the reader also follows, or is, the author replied to, or the author replies to themselves.
 #[must_use]
 pub fn is_visible(
@@ -33,7 +33,7 @@ pub fn is_visible(
             return false;
         }
         if let Some(origin) = index(passed_on.author)
-            && (reader.is_blocked(origin) || (!own && reader.is_muted(origin)))
+            && (reader.is_blocked(origin) || reader.is_muted(origin))
         {
             return false;
         }
@@ -103,7 +103,7 @@ mod tests {
         let original = post(5);
         let shown: Vec<u64> = (1..=6).filter(|of| shows(&repost(2, *of), Some(&original))).collect();
         assert_eq!(shown, [1, 2, 5, 6]);
-        assert!(shows(&repost(1, 3), Some(&original)) && !shows(&repost(1, 4), Some(&original)));
+        assert!(shows(&repost(1, 5), Some(&original)) && !shows(&repost(1, 3), Some(&original)));
         assert!(!shows(&repost(2, 5), None));
         assert!(!shows(&repost(2, 5), Some(&PostRecord { deleted: true, ..original })));
     }

@@ -5,4 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod feed;
+mod graph;
+mod jwt;
+mod news;
+mod posts;
 mod world;

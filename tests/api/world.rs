@@ -117,6 +117,7 @@ impl World {
     }
 
     /// The server's inside.
+    #[allow(dead_code, reason = "for stories that look below the API")]
     pub fn app(&self) -> &App {
         self.app.as_ref().unwrap()
     }

@@ -66,8 +66,7 @@ impl World {
     fn shows(&self, reader: u64, post: &PostRecord) -> bool {
         let author = post.author.0;
         let follows = |user: u64| user == reader || self.follows.contains(&(reader, user));
-        let hidden =
-            |user: u64| self.is_blocked(reader, user) || (author != reader && self.mutes.contains(&(reader, user)));
+        let hidden = |user: u64| self.is_blocked(reader, user) || self.mutes.contains(&(reader, user));
         let original_shows =
             post.repost_of.is_none_or(|original| self.posts.contains_key(&original.id.0) && !hidden(original.author.0));
         let reply_shows = post.reply_to.is_none_or(|to| to.author == post.author || follows(to.author.0));

@@ -92,10 +92,12 @@ impl Posts {
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn thread(&self, viewer: Option<Id>, id: Id) -> Result<PostThread> {
         let post = self.visible(viewer, id).await?;
+        let hidden = self.hidden(viewer).await?;
         let mut ancestors = Vec::new();
         let mut parent = post.reply_to;
         while let (Some(reference), true) = (parent, ancestors.len() < limits::THREAD_ANCESTORS_MAX) {
             match self.visible(viewer, reference.id).await {
+                Ok(ancestor) if hidden.blocks(ancestor.author) => break,
                 Ok(ancestor) => {
                     parent = ancestor.reply_to;
                     ancestors.push(ancestor);
@@ -145,6 +147,13 @@ impl Posts {
         self.fill_where(page, viewer, &plain, true, |post| !post.is_bare_repost()).await
     }
 
+    async fn hidden(&self, viewer: Option<Id>) -> Result<Arc<Hidden>> {
+        match viewer {
+            Some(viewer) => Ok(self.core.store.hidden(viewer).await?),
+            None => Ok(Arc::default()),
+        }
+    }
+
     async fn fill(&self, page: &mut Filling, viewer: Option<Id>, rows: &[Row], hide_muted: bool) -> Result<()> {
         self.fill_where(page, viewer, rows, hide_muted, |_| true).await
     }
@@ -159,15 +168,14 @@ impl Posts {
         wanted: impl Fn(&PostRecord) -> bool,
     ) -> Result<()> {
         use crate::feed::FeedSource;
-        let hidden = match viewer {
-            Some(viewer) => self.core.store.hidden(viewer).await?,
-            None => Arc::new(Hidden::default()),
-        };
+        let hidden = self.hidden(viewer).await?;
         let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         let found = self.core.store.posts(&ids).await?;
         for post in found.into_iter().flatten() {
-            let unseen = hidden.blocks(post.author) || hide_muted && hidden.hides(post.author);
-            if unseen || !wanted(&post) {
+            let own = viewer == Some(post.author);
+            let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && !own && hidden.hides(person));
+            let of_hidden = post.repost_of.is_some_and(|original| is_hidden(original.author));
+            if is_hidden(post.author) || of_hidden || !wanted(&post) {
                 continue;
             }
             if let Some(rendered) = self.views.render_one(viewer, &post).await? {

@@ -191,8 +191,18 @@ impl Posts {
     /// The stored post, if `viewer` may see it.
     ///
     /// # Errors
-    /// 404 when there is none, or its author blocks the viewer; 410 when it was deleted, or what it passes on was.
+    /// 404 when there is none, or its author (or that of what it passes on) blocks the viewer; 410 when it was deleted,
+    /// or what it passes on was.
     pub async fn visible(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
+        let post = self.standing(viewer, id).await?;
+        if let Some(original) = post.repost_of {
+            self.standing(viewer, original.id).await?;
+        }
+        Ok(post)
+    }
+
+    /// The same, whatever became of what it passes on: a repost can still be undone.
+    async fn standing(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
         let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
         if let Some(viewer) = viewer
             && self.core.blocks(post.author, viewer).await?
@@ -239,7 +249,7 @@ impl Posts {
     /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
     pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
         let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
-        let post = self.visible(Some(caller), id).await?;
+        let post = self.standing(Some(caller), id).await?;
         if post.author != caller {
             return Err(Error::refused(Code::Forbidden, "only its author can delete a post"));
         }

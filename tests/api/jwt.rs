@@ -1,0 +1,195 @@
+//! People who come with tokens of the operator's own backend.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use fanfare::clock::Clock;
+use fanfare::config::Secret;
+use fanfare_client::Client;
+use fanfare_protocol::{Code, NewUser};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::world::{PASSWORD, World, eventually, refused};
+
+const SECRET: &str = "a secret of thirty-two bytes, ok";
+const NOW_S: u64 = 1_900_000_000;
+
+fn key_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "src/users/testdata", name].iter().collect()
+}
+
+fn key_bytes(name: &str) -> Vec<u8> {
+    std::fs::read(key_file(name)).unwrap()
+}
+
+fn claims(sub: &str) -> Value {
+    json!({ "sub": sub, "iat": NOW_S, "exp": NOW_S + 600 })
+}
+
+fn hs256(claims: &Value) -> String {
+    encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+fn eddsa(claims: &Value, kid: Option<&str>) -> String {
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+    encode(&header, claims, &EncodingKey::from_ed_pem(&key_bytes("jwt_ed_private.pem")).unwrap()).unwrap()
+}
+
+fn rs256(claims: &Value) -> String {
+    let key = EncodingKey::from_rsa_pem(&key_bytes("jwt_rsa_private.pem")).unwrap();
+    encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
+}
+
+/// A JWKS with the Ed25519 key: its last 32 bytes are the key itself.
+fn jwks(kid: &str) -> String {
+    let pem = String::from_utf8(key_bytes("jwt_ed_public.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(body).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(&der[der.len() - 32..]);
+    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x }] })
+        .to_string()
+}
+
+async fn world() -> World {
+    World::at(Clock::by_hand(NOW_S * 1_000), |settings| {
+        settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
+        settings.auth.jwt_public_key_files = vec![key_file("jwt_rsa_public.pem"), key_file("jwt_ed_public.pem")];
+    })
+    .await
+}
+
+fn comes(world: &World, token: &str) -> Client {
+    world.anyone.with_token(token)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_algorithm_names_the_same_person_made_at_first_sight() {
+    let mut world = world().await;
+    let mut claims = claims("auth0|42");
+    claims["name"] = json!("Ann");
+    claims["handle"] = json!("ann");
+    let first = comes(&world, &hs256(&claims)).me().await.unwrap();
+    assert_eq!((first.handle.as_str(), first.display_name.as_str()), ("ann", "Ann"));
+    for token in [rs256(&claims), eddsa(&claims, None)] {
+        assert_eq!(comes(&world, &token).me().await.unwrap().id, first.id);
+    }
+    world.restart(&mut []).await;
+    assert_eq!(comes(&world, &rs256(&claims)).me().await.unwrap(), first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_first_requests_of_one_person_make_one_account() {
+    let world = world().await;
+    let token = hs256(&claims("somebody"));
+    let asked: Vec<_> = (0..16)
+        .map(|_| {
+            let caller = comes(&world, &token);
+            tokio::spawn(async move { caller.me().await.unwrap().id })
+        })
+        .collect();
+    let first = comes(&world, &token).me().await.unwrap().id;
+    for one in asked {
+        assert_eq!(one.await.unwrap(), first);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_with_a_password_is_not_given_away_to_a_subject() {
+    let world = world().await;
+    let ann = world.person("ann").await;
+    let caller = comes(&world, &hs256(&claims("ann"))).me().await.unwrap();
+    assert_ne!(caller.id, ann.id);
+    assert_ne!(caller.handle, "ann");
+    // Nor is one that the operators keep.
+    let admin = comes(&world, &hs256(&claims("admin"))).me().await.unwrap();
+    assert_ne!(admin.handle, "admin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_are_wrong_are_refused() {
+    let world = world().await;
+    let with = |name: &str, value: Value| {
+        let mut claims = claims("ann");
+        claims[name] = value;
+        hs256(&claims)
+    };
+    let forged =
+        encode(&Header::default(), &claims("ann"), &EncodingKey::from_secret(b"another secret, long enough")).unwrap();
+    let none = format!(
+        "{}.{}.",
+        URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+        URL_SAFE_NO_PAD.encode(claims("ann").to_string())
+    );
+    for token in [
+        forged,
+        none,
+        with("exp", json!(NOW_S - 3_600)),
+        with("nbf", json!(NOW_S + 3_600)),
+        with("sub", json!("")),
+        with("sub", Value::Null),
+        with("exp", Value::Null),
+    ] {
+        assert_eq!(refused(comes(&world, &token).me().await), Code::Unauthenticated, "{token}");
+    }
+    let good = hs256(&claims("ann"));
+    assert!(comes(&world, &good).me().await.is_ok());
+    world.set_clock((NOW_S + 3_600) * 1_000);
+    assert_eq!(refused(comes(&world, &good).me().await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logging_out_everywhere_ends_jwts_too_and_a_deleted_account_stays_deleted() {
+    let world = world().await;
+    let caller = comes(&world, &hs256(&claims("ann")));
+    caller.me().await.unwrap();
+    assert_eq!(refused(caller.log_out().await), Code::Conflict);
+    world.set_clock((NOW_S + 10) * 1_000);
+    caller.log_out_everywhere().await.unwrap();
+    assert_eq!(refused(caller.me().await), Code::Unauthenticated);
+    let later = comes(&world, &hs256(&json!({ "sub": "ann", "iat": NOW_S + 20, "exp": NOW_S + 600 })));
+    world.set_clock((NOW_S + 20) * 1_000);
+    later.delete_account().await.unwrap();
+    assert_eq!(refused(later.me().await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_a_jwks_file_are_read_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, jwks("old")).unwrap();
+    let world =
+        World::at(Clock::by_hand(NOW_S * 1_000), |settings| settings.auth.jwt_jwks_file = Some(file.clone())).await;
+    let token = |kid| eddsa(&claims("ann"), Some(kid));
+    assert!(comes(&world, &token("old")).me().await.is_ok());
+    assert_eq!(refused(comes(&world, &token("new")).me().await), Code::Unauthenticated);
+    std::fs::write(&file, format!("{} ", jwks("new"))).unwrap();
+    eventually("the new key is known", async || comes(&world, &token("new")).me().await.ok()).await;
+    assert_eq!(refused(comes(&world, &token("old")).me().await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuer_and_audience_are_asked_for_when_they_are_set() {
+    let world = World::at(Clock::by_hand(NOW_S * 1_000), |settings| {
+        settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
+        settings.auth.jwt_issuer = Some("the operator".to_owned());
+        settings.auth.jwt_audience = Some("fanfare".to_owned());
+    })
+    .await;
+    let mut claims = claims("ann");
+    assert_eq!(refused(comes(&world, &hs256(&claims)).me().await), Code::Unauthenticated);
+    claims["iss"] = json!("the operator");
+    claims["aud"] = json!(["other", "fanfare"]);
+    assert!(comes(&world, &hs256(&claims)).me().await.is_ok());
+    claims["aud"] = json!("other");
+    assert_eq!(refused(comes(&world, &hs256(&claims)).me().await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_keys_no_jwt_is_taken() {
+    let world = World::at(Clock::by_hand(NOW_S * 1_000), |_| ()).await;
+    assert_eq!(refused(comes(&world, &hs256(&claims("ann"))).me().await), Code::Unauthenticated);
+    let new = NewUser { handle: "ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
+    assert!(world.anyone.register(&new).await.is_ok());
+}
