@@ -76,7 +76,7 @@ impl Views {
             let inner = original.as_ref().map(|(original, account, changing)| {
                 move |out: &mut Vec<u8>| wire::write(out, original, &account.author_json, *changing, None)
             });
-            let inner = inner.as_ref().map(|inner| inner as &dyn Fn(&mut Vec<u8>));
+            let inner = inner.as_ref().map(|inner| inner as wire::WriteOriginal<'_>);
             wire::write(out, &entry.post, &account.author_json, changing, inner);
         }
         out.push(b']');

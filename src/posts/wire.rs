@@ -77,13 +77,16 @@ pub fn room(post: &PostRecord, author: &str) -> usize {
     fixed(post).len() + author.len() + FRAME_BYTES_MAX
 }
 
+/// Writes the post that another one passes on.
+pub type WriteOriginal<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// Writes a post; `author` is the author's short form in JSON, `original` writes the post that it passes on.
 pub fn write(
     out: &mut Vec<u8>,
     post: &PostRecord,
     author: &str,
     changing: Changing,
-    original: Option<&dyn Fn(&mut Vec<u8>)>,
+    original: Option<WriteOriginal<'_>>,
 ) {
     out.extend_from_slice(b"{\"id\":\"");
     number(out, post.id.0);

@@ -102,7 +102,7 @@ impl World {
         self.app = Some(running.app.clone());
         let (stop, stopped) = oneshot::channel();
         let served = async {
-            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap()
+            serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap();
         };
         self.served = Some(tokio::spawn(served));
         self.stop = Some(stop);
@@ -214,7 +214,7 @@ pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
             return answer;
         }
         assert!(started.elapsed() < PATIENCE, "never came true: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await; // poll
     }
 }
 
