@@ -106,6 +106,10 @@ impl Replay {
     pub async fn act(&mut self, people: &mut People, line: u64, act: Act) -> Result<()> {
         self.app.core.clock.set(act.at_ms);
         self.others_read(act.at_ms).await?;
+        if people.get(act.actor).is_none() || people.get(act.target).is_none() {
+            // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
+            self.drain().await?;
+        }
         let actor = people.find_or_make(act.actor, act.at_ms).await?;
         let target = people.find_or_make(act.target, act.at_ms).await?;
         self.settle([actor, target]).await?;
@@ -182,6 +186,14 @@ impl Replay {
         Ok(())
     }
 
+    /// Waits until nothing is under way.
+    async fn drain(&mut self) -> Result<()> {
+        while !self.in_flight.is_empty() {
+            self.finish_oldest().await?;
+        }
+        Ok(())
+    }
+
     /// Waits until nothing about these people is under way.
     async fn settle(&mut self, people: [Id; 2]) -> Result<()> {
         while self.in_flight.iter().any(|one| one.people.iter().any(|person| people.contains(person))) {
@@ -195,9 +207,7 @@ impl Replay {
     /// # Errors
     /// When storage fails.
     pub async fn finish(&mut self) -> Result<()> {
-        while !self.in_flight.is_empty() {
-            self.finish_oldest().await?;
-        }
+        self.drain().await?;
         let feed = self.app.feed.clone();
         let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
         quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))

@@ -8,14 +8,17 @@ use fanfare_protocol::{Code, Id, Page, Post};
 use crate::world::{Person, World, all_pages, ids, refused, whole_feed};
 
 async fn page(person: &Person, limit: u16, cursor: Option<&str>) -> Page<Post> {
+    person.quiet().await;
     person.feed(FeedQuery { paging: Paging::at(limit, cursor), ..FeedQuery::default() }).await.unwrap()
 }
 
 async fn ranked(person: &Person, limit: u16, cursor: Option<&str>) -> Page<Post> {
+    person.quiet().await;
     person.feed(FeedQuery { paging: Paging::at(limit, cursor), order: Order::Ranked, since_id: None }).await.unwrap()
 }
 
 async fn since(person: &Person, since: Id) -> Vec<Id> {
+    person.quiet().await;
     let read = async |cursor: Option<String>| {
         let paging = Paging::at(2, cursor.as_deref());
         person.feed(FeedQuery { paging, since_id: Some(since), ..FeedQuery::default() }).await
@@ -30,6 +33,7 @@ async fn say(person: &Person, count: usize) -> Vec<Id> {
         said.push(person.say(&format!("{} {number}", person.handle)).await.unwrap().id);
     }
     said.reverse();
+    person.quiet().await;
     said
 }
 

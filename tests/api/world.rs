@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,10 +10,12 @@ use fanfare::app::App;
 use fanfare::clock::Clock;
 use fanfare::commands::serve;
 use fanfare::config::Settings;
+use fanfare::feed::Feed;
 use fanfare::logging;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
 use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, Problem};
 use hyper::Method;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -35,10 +38,14 @@ pub struct World {
     /// The settings.
     pub settings: Settings,
     clock: Clock,
+    feed: SharedFeed,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
+
+/// The feed of the server that runs now; empty between two of them, so that nothing keeps the folder.
+type SharedFeed = Arc<Mutex<Option<Feed>>>;
 
 /// Somebody with an account, and the calls they make.
 #[derive(Clone)]
@@ -50,6 +57,16 @@ pub struct Person {
     /// Their token.
     pub token: String,
     client: Client,
+    feed: SharedFeed,
+}
+
+impl Person {
+    /// Waits until every post that was acknowledged has reached its followers. Nobody is promised that it has by the
+    /// time its author hears of it.
+    pub async fn quiet(&self) {
+        let feed = self.feed.lock().clone().unwrap();
+        tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
+    }
 }
 
 impl Deref for Person {
@@ -89,7 +106,8 @@ impl World {
         let nobody = Client::new("http://127.0.0.1:1");
         let (anyone, operator) = (nobody.clone(), nobody);
         let (base, app, stop, served) = (String::new(), None, None, None);
-        let mut world = Self { anyone, operator, base, app, settings, clock, stop, served, folder };
+        let feed = SharedFeed::default();
+        let mut world = Self { anyone, operator, base, app, settings, clock, feed, stop, served, folder };
         world.start().await;
         world
     }
@@ -100,6 +118,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
         self.app = Some(running.app.clone());
+        *self.feed.lock() = Some(running.app.feed.clone());
         let (stop, stopped) = oneshot::channel();
         let served = async {
             serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap();
@@ -125,6 +144,7 @@ impl World {
     /// Ends the server, gracefully.
     pub async fn stop(&mut self) {
         self.app = None;
+        *self.feed.lock() = None;
         drop(self.stop.take());
         self.served.take().unwrap().await.unwrap();
     }
@@ -143,7 +163,8 @@ impl World {
         let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };
         let session = self.anyone.register(&new).await.unwrap();
         let client = self.anyone.with_token(&session.token);
-        Person { id: session.user.id, handle: session.user.handle, token: session.token, client }
+        let (user, feed) = (session.user, Arc::clone(&self.feed));
+        Person { id: user.id, handle: user.handle, token: session.token, client, feed }
     }
 
     /// Several people.
@@ -233,8 +254,9 @@ pub async fn all_pages<T>(read: impl AsyncFn(Option<String>) -> Result<Page<T>, 
     }
 }
 
-/// The ids of a whole home feed, in pages of 7.
-pub async fn whole_feed(client: &Client) -> Vec<Id> {
+/// The ids of a whole home feed, in pages of 7, once all is quiet.
+pub async fn whole_feed(client: &Person) -> Vec<Id> {
+    client.quiet().await;
     let read = async |cursor: Option<String>| {
         client.feed(FeedQuery { paging: Paging::at(7, cursor.as_deref()), ..FeedQuery::default() }).await
     };

@@ -17,6 +17,7 @@ use crate::id::unix_ms_of;
 use crate::limits;
 use crate::projection;
 use crate::rows::{CredentialsRow, TokenRow, UserRow};
+use crate::sequencer::Proposal;
 use crate::store::Account;
 use crate::tables;
 use crate::users::handle::Handle;
@@ -118,7 +119,9 @@ impl Users {
             avatar: None,
             deleted: false,
         };
-        self.core.sequencer.commit(Event::UserCreated { user }).await?;
+        // The record is of that moment too: ids of an import must not run ahead of its first line.
+        let made = Proposal { at_ms: Some(at_ms), ..Event::UserCreated { user }.into() };
+        self.core.sequencer.commit(made).await?;
         self.core.account(id).await
     }
 

@@ -1,0 +1,79 @@
+//! The binary itself: started, killed, told to end.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fanfare_client::Client;
+
+use crate::world::eventually;
+
+/// How long a process that was told to end may take.
+const END_S: u64 = 60;
+
+/// The binary, with hashes that take no time and nothing from outside.
+pub fn fanfare() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command.env_remove("FANFARE_CONFIG").env("FANFARE__LOG__LEVEL", "warn");
+    command.env("FANFARE__AUTH__ARGON2_MEMORY_KIB", "8").env("FANFARE__AUTH__ARGON2_ITERATIONS", "1");
+    command
+}
+
+/// A server in a process of its own. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    /// A caller without a token.
+    pub anyone: Client,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// Starts `fanfare serve` over `folder` with settings as environment, and waits until it is ready.
+    pub async fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let folder = folder.to_str().unwrap();
+        let mut child = fanfare()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder])
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line =
+            lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).expect("it says where it is");
+        let address = line.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap();
+        let anyone = Client::new(&format!("http://{address}"));
+        eventually("the process is ready", async || anyone.readyz().await.ok()).await;
+        Self { child, anyone }
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends SIGTERM.
+    pub fn tell_to_end(&self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for its end; its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(END_S), ended).await.expect("it ends when it is told to")
+    }
+}
