@@ -2,7 +2,7 @@
 CARGO ?= cargo
 BENCH ?= feed
 
-.PHONY: run test bench fmt lint setup
+.PHONY: run test bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
@@ -10,7 +10,7 @@ run: ## A sample world on http://127.0.0.1:7070
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
 
-bench: ## Measure; BENCH=feed names what
+bench: peers ## Measure; BENCH=feed names what
 	$(CARGO) run --release --locked -- bench $(BENCH)
 
 fmt: ## Lay the source out
@@ -22,3 +22,6 @@ lint: ## What CI asks of the source
 
 setup: ## Install what building and testing need
 	@scripts/setup
+
+peers: ## Install what the benchmarks compare with
+	@scripts/peers

@@ -218,6 +218,7 @@ pub async fn start(
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
+    store.load_departed().await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
         Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };

@@ -5,6 +5,7 @@
 use fanfare_protocol::{Id, Media, Mention, NotificationKind};
 use serde::{Deserialize, Serialize};
 
+use crate::posts::wire::Encoded;
 use crate::rows::UserRow;
 
 /// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
@@ -60,6 +61,9 @@ pub struct PostRecord {
     /// Removed by its author: the content is empty, the id stays known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// What never changes of it, as clients read it; made at first use, never stored.
+    #[serde(skip)]
+    pub encoded: Encoded,
 }
 
 impl PostRecord {

@@ -123,7 +123,9 @@ impl Janitor {
         let mut batch = Batch::default();
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
         batch.delete_versioned(row, self.core.sequencer.mint().0);
-        Ok(self.core.store.engines.tables.write(batch).await?)
+        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.cleared_away(user);
+        Ok(())
     }
 
     async fn pairs(&self, table: Table, of: Id) -> Result<Vec<(Id, Id)>> {

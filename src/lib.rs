@@ -17,6 +17,7 @@
 //! | [`commands`] | `serve`, `demo`, `import`, `bench`, `config`: the binary's command line |
 //! | [`import`] | a real graph and its days, replayed and verified |
 //! | [`demo`] | the sample world |
+//! | [`bench`] | what is measured, and what it is compared with |
 //!
 //! Below the rooms is the write path, which all of them share, and what it writes:
 //!

@@ -1,12 +1,14 @@
 //! Reads of rows, through bounded caches that the sequencer keeps true. Every service reads here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Author, Id};
+use parking_lot::RwLock;
 
 use crate::coherent::Coherent;
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct Account {
     pub row: UserRow,
     /// Its public short form.
     pub author: Author,
+    /// The same as JSON.
+    pub author_json: Box<str>,
 }
 
 impl Account {
@@ -31,7 +35,8 @@ impl Account {
         let display_name = row.display_name.clone().unwrap_or_else(|| row.handle.clone());
         let avatar_url = row.avatar.as_ref().map(|media| media.thumbnail_url.as_ref().unwrap_or(&media.url).clone());
         let author = Author { id: row.id, handle: row.handle.clone(), display_name, avatar_url };
-        Self { row, author }
+        let author_json = serde_json::to_string(&author).unwrap_or_default().into();
+        Self { row, author, author_json }
     }
 }
 
@@ -90,6 +95,32 @@ pub struct Store {
     counters: Coherent<(Table, Id), Counters>,
     marks: Coherent<Id, Arc<Marks>>,
     hidden: Coherent<Id, Arc<Hidden>>,
+    departed: Departed,
+}
+
+/// Deleted accounts whose posts are still being removed: until then their posts are hidden by author. Usually empty,
+/// so that a page of posts need not look at every author. Bounded by the deletions that the janitor has not finished.
+#[derive(Default)]
+struct Departed {
+    people: RwLock<HashSet<Id>>,
+    any: AtomicBool,
+}
+
+impl Departed {
+    fn holds(&self, person: Id) -> bool {
+        self.any.load(Ordering::Acquire) && self.people.read().contains(&person)
+    }
+
+    fn add(&self, person: Id) {
+        self.people.write().insert(person);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, person: Id) {
+        let mut people = self.people.write();
+        people.remove(&person);
+        self.any.store(!people.is_empty(), Ordering::Release);
+    }
 }
 
 impl Store {
@@ -104,6 +135,7 @@ impl Store {
             counters: Coherent::new(limits::COUNTER_CACHE_MAX),
             marks: Coherent::new(limits::MARKS_CACHE_MAX),
             hidden: Coherent::new(limits::MARKS_CACHE_MAX),
+            departed: Departed::default(),
         }
     }
 
@@ -121,6 +153,24 @@ impl Store {
     /// When the engine fails.
     pub async fn get_id(&self, key: &RowKey) -> Result<Option<Id>> {
         Ok(self.get(key).await?.as_deref().and_then(Id::from_bytes))
+    }
+
+    /// Learns whose accounts are deleted and not yet cleared away; to be called at the start.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn load_departed(&self) -> Result<()> {
+        let port = &self.engines.tables;
+        let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
+        for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
+            self.departed.add(person);
+        }
+        Ok(())
+    }
+
+    /// Everything that a deleted account left behind is gone.
+    pub fn cleared_away(&self, person: Id) {
+        self.departed.remove(person);
     }
 
     /// Rows of an id's partition with ids below `before`, newest first.
@@ -347,6 +397,7 @@ impl Store {
                 self.accounts.put(user.id, Arc::new(Account::new(user.clone())));
             }
             Event::UserDeleted { user } => {
+                self.departed.add(user.id);
                 self.accounts.forget(&user.id);
                 self.credentials.forget(&user.id);
             }
@@ -436,15 +487,7 @@ impl FeedSource for Store {
                 Some(post) => Some(post),
                 None => self.post_or_gone(*id).await.map_err(engine_error)?,
             };
-            let post = match post {
-                Some(post) if !post.deleted => Some(post),
-                _ => None,
-            };
-            let alive = match &post {
-                Some(post) => self.account(post.author).await.map_err(engine_error)?.is_some(),
-                None => false,
-            };
-            found.push(post.filter(|_| alive));
+            found.push(post.filter(|post| !post.deleted && !self.departed.holds(post.author)));
         }
         Ok(found)
     }

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -98,10 +99,33 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
     let reply_to = demo.words.split("\"reply_to\": \"").nth(1).unwrap().split('"').next().unwrap();
     let (status, body) = demo.call("POST", "/v1/posts", &format!(r#"{{"text": "Hello!", "reply_to": "{reply_to}"}}"#));
     assert_eq!(status, 201, "{body}");
+    // People of this world answer what a newcomer says.
+    let (_, body) = demo.call("POST", "/v1/posts", r#"{"text": "Is anybody here?"}"#);
+    let asked: Value = serde_json::from_str(&body).unwrap();
+    let asked = format!("/v1/posts/{}", asked["id"].as_str().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while demo.get(&asked)["like_count"].as_u64() == Some(0) {
+        assert!(Instant::now() < deadline, "nobody liked it");
+        std::thread::sleep(Duration::from_millis(50)); // poll
+    }
     let login = demo.get("/demo.json").to_string();
     assert_eq!(demo.call("POST", "/v1/sessions", &login).0, 201);
 
     assert_eq!(demo.end(), Some(0));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
+}
+
+#[test]
+fn a_demo_that_is_told_to_end_while_it_makes_its_world_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command.env_remove("FANFARE_CONFIG").env("TMPDIR", temporary.path()).args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("Making"), "{first}");
+    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(0));
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
 }
 

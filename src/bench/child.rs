@@ -1,9 +1,13 @@
-//! Child processes that end when the bench does, however it ends.
+//! Child processes that end when the bench does: at its end, when it fails, and when it is told to stop.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BenchError, Result};
 
@@ -14,34 +18,53 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Where Debian keeps servers, for shells that do not look there.
 const MORE_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
-/// A running process, killed when dropped.
-pub struct Running {
+/// Every process that was started and has not ended.
+static RUNNING: Mutex<Vec<Arc<Mutex<Process>>>> = Mutex::new(Vec::new());
+
+struct Process {
     child: Child,
-    /// What to run before it is killed, for processes that have children of their own.
+    /// What to run in place of a kill, for a process that has children of its own.
     stop: Option<Command>,
 }
 
+impl Process {
+    fn end(&mut self) {
+        let stopped = self.stop.take().is_some_and(|mut stop| stop.status().is_ok_and(|status| status.success()));
+        if !stopped {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A running process, ended when dropped.
+pub struct Running(Arc<Mutex<Process>>);
+
 impl Running {
-    /// Starts `command` without standard input.
+    /// Starts `command` without standard input. `stop` ends it in place of a kill.
     pub fn start(command: &mut Command, stop: Option<Command>) -> io::Result<Self> {
-        Ok(Self { child: command.stdin(Stdio::null()).spawn()?, stop })
+        let child = command.stdin(Stdio::null()).spawn()?;
+        let process = Arc::new(Mutex::new(Process { child, stop }));
+        RUNNING.lock().push(Arc::clone(&process));
+        Ok(Self(process))
     }
 
     /// The process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.0.lock().child.id()
     }
 
     /// The process's standard output, if it was piped.
-    pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
-        self.child.stdout.take()
+    pub fn stdout(&self) -> Option<ChildStdout> {
+        self.0.lock().child.stdout.take()
     }
 
     /// Waits until `is_ready`.
-    pub fn wait_until(&mut self, what: &str, mut is_ready: impl FnMut() -> bool) -> Result<()> {
+    pub fn wait_until(&self, what: &str, mut is_ready: impl FnMut() -> bool) -> Result<()> {
         let started = Instant::now();
         while !is_ready() {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.0.lock().child.try_wait()? {
                 return Err(BenchError::Wrong(format!("{what} ended before it was ready: {status}")));
             }
             if started.elapsed() > READY_MAX {
@@ -55,12 +78,35 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let stopped = self.stop.take().is_some_and(|mut stop| stop.status().is_ok_and(|status| status.success()));
-        if !stopped {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
+        self.0.lock().end();
+        RUNNING.lock().retain(|process| !Arc::ptr_eq(process, &self.0));
     }
+}
+
+/// From now on SIGTERM and Ctrl-C end every process, remove `folder`, and then end this one.
+pub fn end_on_signals(folder: PathBuf) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let (Ok(mut terminate), Ok(mut interrupt)) =
+                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            for process in RUNNING.lock().drain(..) {
+                process.lock().end();
+            }
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                eprintln!("fanfare: {} is left behind: {error}", folder.display());
+            }
+            std::process::exit(1);
+        });
+    })?;
+    Ok(())
 }
 
 /// The path of an installed program.

@@ -45,7 +45,7 @@ fn pages(bench: &mut Bench, server: &Server, people: &People) -> Result<()> {
     let (warm_up, time) = bench.size((1.0, 4.0), (0.3, 1.0));
     let (warm_up, time) = (Duration::from_secs_f64(warm_up), Duration::from_secs_f64(time));
     let nginx = match installed("nginx") {
-        Some(program) => Some(Nginx::start(&program, &bench.dir, people.page.as_bytes())?),
+        Some(program) => Some(Nginx::start(&program, bench.folder()?, people.page.as_bytes())?),
         None => None,
     };
     let theirs = vec![get(&format!("/{}", nginx::FILE), None, people); CONNECTIONS];
@@ -138,7 +138,7 @@ impl Server {
         }
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
         command.env("FANFARE__LOG__LEVEL", "error").stdout(Stdio::piped());
-        let mut process = Running::start(&mut command, None)?;
+        let process = Running::start(&mut command, None)?;
         let silent = || BenchError::Wrong("the server did not say where it listens".to_owned());
         let mut lines = BufReader::new(process.stdout().ok_or_else(silent)?).lines();
         let line = lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).ok_or_else(silent)?;

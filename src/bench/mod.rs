@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use fanfare_engines::EngineError;
+use tempfile::TempDir;
 
 use self::curves::Curves;
 use self::report::Report;
@@ -92,7 +93,8 @@ type Result<T, E = BenchError> = std::result::Result<T, E>;
 /// What the parts share.
 struct Bench {
     quick: bool,
-    dir: PathBuf,
+    /// Gone at the end, with everything below it.
+    folder: TempDir,
     started: Instant,
     report: Report,
     curves: Curves,
@@ -110,8 +112,8 @@ impl Bench {
     }
 
     /// A folder that is gone when it is dropped.
-    fn folder(&self) -> Result<tempfile::TempDir> {
-        Ok(tempfile::Builder::new().prefix("fanfare-bench-").tempdir_in(&self.dir)?)
+    fn folder(&self) -> Result<TempDir> {
+        Ok(tempfile::tempdir_in(self.folder.path())?)
     }
 }
 
@@ -120,10 +122,12 @@ impl Bench {
 /// # Errors
 /// When a folder or file cannot be written, or something that is measured fails.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = machine::describe(&options.dir)?;
+    let folder = tempfile::Builder::new().prefix("fanfare-bench-").tempdir_in(&options.dir)?;
+    child::end_on_signals(folder.path().to_owned())?;
+    let machine = machine::describe(folder.path())?;
     let mut bench = Bench {
         quick: options.quick,
-        dir: options.dir.clone(),
+        folder,
         started: Instant::now(),
         report: Report::new(FEED, machine),
         curves: Curves::default(),

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+
 use super::child::Running;
 use super::{BenchError, Result};
 
@@ -19,13 +21,12 @@ pub struct Nginx {
     /// As it calls itself.
     pub version: String,
     process: Running,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
 impl Nginx {
-    /// Starts `program` with `body` as its only file, in a folder within `within`.
-    pub fn start(program: &Path, within: &Path, body: &[u8]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("fanfare-bench-nginx-").tempdir_in(within)?;
+    /// Starts `program` in `folder` with `body` as its only file.
+    pub fn start(program: &Path, folder: TempDir, body: &[u8]) -> Result<Self> {
         let root = folder.path();
         fs::write(root.join(FILE), body)?;
         // A port that was free a moment ago.
@@ -37,7 +38,7 @@ impl Nginx {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
-        let mut process = Running::start(&mut command(&[]), Some(command(&["-s", "stop"])))?;
+        let process = Running::start(&mut command(&[]), Some(command(&["-s", "stop"])))?;
         process.wait_until("nginx", || TcpStream::connect(address).is_ok())?;
         let said = Command::new(program).arg("-v").output()?;
         let said = String::from_utf8_lossy(&said.stderr).into_owned();

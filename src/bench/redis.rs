@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use super::child::{Running, installed};
 use super::fan_out::{ROUNDS, scatter, thousands};
 use super::graph::{MEAN_FOLLOWEES, Posts, seeded_feed};
@@ -59,7 +61,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             bench.report.add(row.without_peer("redis-server is not installed: scripts/peers installs it"));
             continue;
         };
-        let mut redis = Redis::start(&program, &bench.dir)?;
+        let mut redis = Redis::start(&program, bench.folder()?)?;
         bench.say(&format!("redis: filling {timelines} timelines for {}", shape.commands()));
         redis.fill(shape, timelines)?;
         let mut redis_rates = Vec::new();
@@ -80,17 +82,16 @@ struct Redis {
     stream: UnixStream,
     out: Vec<u8>,
     _process: Running,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
 impl Redis {
-    fn start(program: &Path, within: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("fanfare-bench-redis-").tempdir_in(within)?;
+    fn start(program: &Path, folder: TempDir) -> Result<Self> {
         let socket = folder.path().join("s");
         let mut command = Command::new(program);
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no", "--unixsocket"]);
         command.arg(&socket).arg("--dir").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Running::start(&mut command, None)?;
+        let process = Running::start(&mut command, None)?;
         let mut stream = None;
         process.wait_until("redis-server", || {
             stream = UnixStream::connect(&socket).ok();

@@ -52,26 +52,33 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let listener = serve::bind(settings).await?;
     let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
     let app = running.app.clone();
-    println!("Making a sample world…");
     let made = async {
+        println!("Making a sample world…");
         let sample = build::open(&app, now_ms).await?;
         live::wake(&app, &sample).await?;
         let token = app.users.issue(sample.people[sample.town.world.demo()]).await?;
         Ok::<_, crate::error::Error>((sample, token))
     };
-    let (sample, token) = match made.await {
-        Ok(made) => made,
-        Err(error) => {
+    // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
+    let mut stop = std::pin::pin!(serve::stop_signal());
+    let made = tokio::select! {
+        biased;
+        () = &mut stop => Ok(None),
+        made = made => made.map(Some),
+    };
+    let (sample, token) = match made {
+        Ok(Some(made)) => made,
+        unmade => {
             drop(app);
             running.stop().await;
-            return Err(error.into());
+            return unmade.map(|_| ()).map_err(Failure::from);
         }
     };
     let address = listener.local_addr()?;
     println!("{}", words(&sample, address, &token, started, temporary));
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
-        serve::stop_signal().await;
+        stop.await;
         life.abort();
         // The server lets go of its data only when nobody acts any more; an abort is no failure.
         let _ = life.await;

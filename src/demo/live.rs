@@ -1,9 +1,10 @@
 //! Life after the start: people go on acting through the services, a few times a second, and read their feeds.
 
+use std::collections::HashSet;
 use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
 
-use fanfare_protocol::NewPost;
+use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
@@ -28,6 +29,10 @@ const AWAKE_PERCENT: usize = 60;
 const READS_AT_ONCE: usize = 16;
 /// Posts whose ids are kept; a town reacts only to the newest.
 const POSTS_KEPT_MAX: usize = 4_096;
+/// Acts after which people look for posts of newcomers.
+const ACTS_PER_LOOK: u64 = 8;
+/// Newest public posts that they look at.
+const LOOKED_AT: usize = 20;
 /// Pause after storage has failed.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -62,7 +67,9 @@ pub async fn live(app: App, mut sample: Sample) {
     sample.town.demo_acts = false;
     sample.town.pictures = true;
     let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
-    for number in 0.. {
+    let world: HashSet<Id> = sample.people.iter().take(sample.town.world.demo()).copied().collect();
+    let mut seen = app.core.sequencer.mint();
+    for number in 0_u64.. {
         let chance = sample.town.below(1_000) as f64 / 1_000.0;
         tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;
         match act(&app, &mut sample).await {
@@ -78,12 +85,29 @@ pub async fn live(app: App, mut sample: Sample) {
                 tracing::warn!(%error, "a feed of the demo cannot be read");
             }
         }
+        if number % ACTS_PER_LOOK == 0
+            && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await
+        {
+            tracing::warn!(%error, "posts of newcomers cannot be read");
+        }
         // Numbers go on; what they stood for is let go.
         while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
             sample.posts[first] = None;
             first += 1;
         }
     }
+}
+
+/// Tells the town of what newcomers posted since `seen`, so that people answer it.
+async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut Id) -> Result<()> {
+    let posts = app.posts.public(None, LOOKED_AT, None).await?.items;
+    for post in posts.iter().rev().filter(|post| post.id > *seen && !world.contains(&post.author.id)) {
+        // To the town every newcomer is the demo person.
+        sample.town.posted(sample.town.world.demo());
+        sample.posts.push(Some(post.id));
+    }
+    *seen = posts.first().map_or(*seen, |newest| newest.id.max(*seen));
+    Ok(())
 }
 
 async fn act(app: &App, sample: &mut Sample) -> Result<()> {

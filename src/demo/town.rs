@@ -12,6 +12,8 @@ const RECENT_MAX: usize = 160;
 const ACTIVITY_FALL: f64 = 0.35;
 /// Candidates that somebody looks at before reacting to one.
 const LOOKS: usize = 16;
+/// Per cent of the reactions that go to what the newcomer said last.
+const NEWCOMER_PERCENT: u8 = 9;
 /// Remembered reactions, so that nobody likes or passes on the same post twice; beyond it all are forgotten, and the
 /// server, which remembers them too, answers that nothing is new.
 const REACTIONS_MAX: usize = 200_000;
@@ -57,6 +59,8 @@ pub struct Town {
     posts: usize,
     reactions: HashSet<(usize, usize, bool)>,
     follows: Vec<HashSet<usize>>,
+    /// Template that each person used last: nobody says the same twice in a row.
+    said: Vec<usize>,
     /// Whether the demo person acts too: in the past yes, later that is the newcomer's part.
     pub demo_acts: bool,
     /// Whether posts may have pictures; they take longer to make than everything else.
@@ -74,6 +78,7 @@ impl Town {
             posts: 0,
             reactions: HashSet::new(),
             follows: world.follows.iter().map(|followees| followees.iter().copied().collect()).collect(),
+            said: vec![usize::MAX; world.people.len()],
             world,
             demo_acts: true,
             pictures: true,
@@ -150,7 +155,13 @@ impl Town {
     }
 
     fn plain(&mut self, actor: usize) -> What {
-        let template = *choose(&mut self.random, self.world.people[actor].tongue().posts);
+        let templates = self.world.people[actor].tongue().posts;
+        let mut chosen = self.random.below(templates.len() as u64) as usize;
+        if chosen == self.said[actor] {
+            chosen = (chosen + 1) % templates.len();
+        }
+        self.said[actor] = chosen;
+        let template = templates[chosen];
         What::Post { text: self.fill(template, actor, None), picture: None }
     }
 
@@ -178,7 +189,7 @@ impl Town {
     /// then of the demo person.
     fn target(&mut self, actor: usize) -> Option<Recent> {
         let demo = self.world.demo();
-        if self.random.percent(8)
+        if self.random.percent(NEWCOMER_PERCENT)
             && let Some(post) = self.recent.iter().rev().find(|post| post.author == demo && actor != demo)
         {
             return Some(*post);

@@ -65,6 +65,7 @@ mod tests {
             repost_of: None,
             policy: Policy::Push,
             deleted: false,
+            ..PostRecord::default()
         }
     }
 

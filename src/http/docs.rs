@@ -17,9 +17,19 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
 #[openapi(
     info(
         title = "Fanfare",
-        description = "A self-hosted social backend: feeds, realtime, chat, live sessions and short links. Make an \
-            account with `POST /v1/users`, put its token under *Authorize*, and try the calls. Every refusal is a \
-            problem (RFC 9457); [the codes](/docs/problems) say what to do."
+        description = "A self-hosted social backend: accounts, follows, posts, media, notifications and home feeds. \
+            Make an account with `POST /v1/users`, put its token under *Authorize*, and try the calls. Every refusal \
+            is a problem (RFC 9457); [the codes](/docs/problems) say what to do."
+    ),
+    tags(
+        (name = "accounts", description = "Register, log in, log out"),
+        (name = "people", description = "Profiles, follows, blocks, mutes, search"),
+        (name = "posts", description = "Posts, replies, reposts, likes"),
+        (name = "feed", description = "The home feed and its read marker"),
+        (name = "notifications", description = "What others did"),
+        (name = "media", description = "Uploads"),
+        (name = "operators", description = "With the admin token, or as a person with role admin"),
+        (name = "operations", description = "Health and metrics")
     ),
     components(schemas(Problem, Code, FieldError)),
     modifiers(&Bearer)

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::events::PostRecord;
 use crate::feed::{FeedEntry, FeedSource};
 use crate::id::unix_ms_of;
-use crate::store::{Hidden, Marks};
+use crate::posts::wire::{self, Changing};
+use crate::store::{Account, Hidden, Marks};
 use crate::tables;
 
 /// Renders posts for viewers.
@@ -49,17 +50,51 @@ impl Views {
         Ok(rendered)
     }
 
-    /// The same for entries of the viewer's home feed, which bring what they pass on.
+    /// Writes `entries` of the viewer's home feed, which bring what they pass on, as a JSON array. What would be left
+    /// out of [`render`](Self::render) is left out here.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn render_entries(&self, viewer: Id, entries: &[FeedEntry]) -> Result<Vec<Post>> {
+    pub async fn write_entries(&self, viewer: Id, entries: &[FeedEntry], out: &mut Vec<u8>) -> Result<()> {
         let viewer = self.viewer(Some(viewer)).await?;
-        let mut rendered = Vec::with_capacity(entries.len());
+        out.push(b'[');
+        let empty = out.len();
         for entry in entries {
-            rendered.extend(self.with_original(&viewer, &entry.post, entry.original.as_ref()).await?);
+            let Some((account, changing)) = self.seen(&viewer, &entry.post).await? else { continue };
+            let original = match (&entry.original, entry.post.repost_of) {
+                (Some(original), _) => match self.seen(&viewer, original).await? {
+                    Some((account, changing)) => Some((original, account, changing)),
+                    None => continue,
+                },
+                (None, Some(_)) => continue,
+                (None, None) => None,
+            };
+            if out.len() > empty {
+                out.push(b',');
+            }
+            out.reserve(wire::room(&entry.post, &account.author_json));
+            let inner = original.as_ref().map(|(original, account, changing)| {
+                move |out: &mut Vec<u8>| wire::write(out, original, &account.author_json, *changing, None)
+            });
+            let inner = inner.as_ref().map(|inner| inner as wire::WriteOriginal<'_>);
+            wire::write(out, &entry.post, &account.author_json, changing, inner);
         }
-        Ok(rendered)
+        out.push(b']');
+        Ok(())
+    }
+
+    /// What of a post differs by viewer and moment; `None` when the viewer may not see it.
+    async fn seen(&self, viewer: &Viewer, post: &PostRecord) -> Result<Option<(Arc<Account>, Changing)>> {
+        if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
+            return Ok(None);
+        }
+        let Some(account) = self.core.store.account(post.author).await? else { return Ok(None) };
+        let counts = self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
+        let (liked, reposted) = match viewer.id {
+            Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
+            None => (false, false),
+        };
+        Ok(Some((account, Changing { counts, liked, reposted })))
     }
 
     async fn with_original(
@@ -104,19 +139,11 @@ impl Views {
     }
 
     async fn one(&self, viewer: &Viewer, post: &PostRecord, repost_of: Option<Box<Post>>) -> Result<Option<Post>> {
-        if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
-            return Ok(None);
-        }
-        let Some(author) = self.author(post.author).await? else { return Ok(None) };
-        let [like_count, reply_count, repost_count] =
-            self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
-        let (liked, reposted) = match viewer.id {
-            Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
-            None => (false, false),
-        };
+        let Some((account, changing)) = self.seen(viewer, post).await? else { return Ok(None) };
+        let Changing { counts: [like_count, reply_count, repost_count], liked, reposted } = changing;
         Ok(Some(Post {
             id: post.id,
-            author,
+            author: account.author.clone(),
             text: post.text.clone(),
             mentions: post.mentions.clone(),
             links: post.links.clone(),

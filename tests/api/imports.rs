@@ -179,7 +179,7 @@ async fn an_import_that_is_killed_goes_on_without_doubling() {
     for patience_ms in [30, 60, 90, 120, 160, 200, 250, 300] {
         let mut child = import(&files, data.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Not a wait for something to come true: the moment of the kill.
-        tokio::time::sleep(Duration::from_millis(patience_ms)).await;
+        tokio::time::sleep(Duration::from_millis(patience_ms)).await; // poll
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

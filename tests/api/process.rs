@@ -71,7 +71,7 @@ impl Process {
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return status.code();
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await; // poll
             }
         };
         tokio::time::timeout(Duration::from_secs(END_S), ended).await.expect("it ends when it is told to")

@@ -141,6 +141,7 @@ fn reads(followees: u64, pulled: u64) {
             repost_of: None,
             policy,
             deleted: false,
+            ..PostRecord::default()
         };
         source.posts.write().push(Arc::new(post.clone()));
         feed.apply(&Record { id, event: Event::Posted { post, notify: vec![] }, idempotency: None, import_line: None });

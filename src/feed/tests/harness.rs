@@ -99,6 +99,7 @@ impl Harness {
                 repost_of,
                 policy,
                 deleted: false,
+                ..PostRecord::default()
             },
             notify: vec![],
         })

@@ -1,0 +1,163 @@
+//! The wire form of posts, written straight into a body: for the hottest page. Pure.
+//!
+//! What never changes of a post is encoded once and kept with it ([`Encoded`]); the author's short form is kept with
+//! the account. A page then copies them and writes the few numbers between. The fields are those of
+//! `fanfare_protocol::Post`, in another order; a test reads them back as that type.
+
+use std::sync::OnceLock;
+
+use fanfare_protocol::{Id, Timestamp};
+use serde::Serialize;
+
+use crate::events::PostRecord;
+use crate::id::unix_ms_of;
+
+/// What never changes of a post, encoded at first use. Two records that differ only here are equal.
+#[derive(Debug, Default)]
+pub struct Encoded(OnceLock<Box<str>>);
+
+impl Clone for Encoded {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Encoded {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Encoded {}
+
+/// The fields that do not change, by their names on the wire.
+#[derive(Serialize)]
+struct Fixed<'a> {
+    text: &'a str,
+    mentions: &'a [fanfare_protocol::Mention],
+    links: &'a [String],
+    media: &'a [fanfare_protocol::Media],
+    reply_to: Option<Id>,
+    created_at: Timestamp,
+}
+
+/// `"text":…` to `"created_at":…`, without braces.
+fn fixed(post: &PostRecord) -> &str {
+    post.encoded.0.get_or_init(|| {
+        let fixed = Fixed {
+            text: &post.text,
+            mentions: &post.mentions,
+            links: &post.links,
+            media: &post.media,
+            reply_to: post.reply_to.map(|parent| parent.id),
+            created_at: Timestamp(unix_ms_of(post.id)),
+        };
+        let object = serde_json::to_string(&fixed).unwrap_or_default();
+        object.strip_prefix('{').and_then(|object| object.strip_suffix('}')).unwrap_or_default().into()
+    })
+}
+
+/// What changes of a post, or differs from viewer to viewer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changing {
+    /// Likes, replies, reposts.
+    pub counts: [u64; 3],
+    /// The viewer likes it.
+    pub liked: bool,
+    /// The viewer has a bare repost of it.
+    pub reposted: bool,
+}
+
+/// Bytes that a post takes at most beyond its fixed part and its author's.
+pub const FRAME_BYTES_MAX: usize = 256;
+
+/// Bytes to have ready for a post.
+#[must_use]
+pub fn room(post: &PostRecord, author: &str) -> usize {
+    fixed(post).len() + author.len() + FRAME_BYTES_MAX
+}
+
+/// Writes the post that another one passes on.
+pub type WriteOriginal<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+/// Writes a post; `author` is the author's short form in JSON, `original` writes the post that it passes on.
+pub fn write(
+    out: &mut Vec<u8>,
+    post: &PostRecord,
+    author: &str,
+    changing: Changing,
+    original: Option<WriteOriginal<'_>>,
+) {
+    out.extend_from_slice(b"{\"id\":\"");
+    number(out, post.id.0);
+    out.extend_from_slice(b"\",\"author\":");
+    out.extend_from_slice(author.as_bytes());
+    out.push(b',');
+    out.extend_from_slice(fixed(post).as_bytes());
+    out.extend_from_slice(b",\"repost_of\":");
+    match original {
+        Some(write) => write(out),
+        None => out.extend_from_slice(b"null"),
+    }
+    let names: [&[u8]; 3] = [b",\"like_count\":", b",\"reply_count\":", b",\"repost_count\":"];
+    for (name, count) in names.into_iter().zip(changing.counts) {
+        out.extend_from_slice(name);
+        number(out, count);
+    }
+    for (name, is) in [(&b",\"liked\":"[..], changing.liked), (&b",\"reposted\":"[..], changing.reposted)] {
+        out.extend_from_slice(name);
+        out.extend_from_slice(if is { b"true" } else { b"false" });
+    }
+    out.push(b'}');
+}
+
+fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::{Author, Mention, Post};
+
+    use super::*;
+    use crate::events::PostRef;
+
+    #[test]
+    fn what_is_written_reads_back_as_the_post() {
+        let author = Author { id: Id(7), handle: "ann".into(), display_name: "Ann \"A\" 安".into(), avatar_url: None };
+        let json = serde_json::to_string(&author).unwrap();
+        let record = PostRecord {
+            id: Id(2_235_236_504_953_683_968),
+            author: Id(7),
+            text: "line\nbreak, \"quotes\", 中文, \u{1F600}".into(),
+            mentions: vec![Mention { id: Id(8), handle: "bob".into() }],
+            links: vec!["https://example.com/?a=1&b=2".into()],
+            reply_to: Some(PostRef { id: Id(5), author: Id(8) }),
+            ..PostRecord::default()
+        };
+        let original = PostRecord { id: Id(3), author: Id(7), text: "first".into(), ..PostRecord::default() };
+        let changing = Changing { counts: [0, 12, 3_456_789_012], liked: true, reposted: false };
+        let mut out = Vec::new();
+        let inner = |out: &mut Vec<u8>| write(out, &original, &json, Changing::default(), None);
+        write(&mut out, &record, &json, changing, Some(&inner));
+        assert!(out.len() <= room(&record, &json) + room(&original, &json));
+        let post: Post = serde_json::from_slice(&out).unwrap();
+        assert_eq!((post.id, &post.author, &post.text), (record.id, &author, &record.text));
+        assert_eq!((post.mentions, post.links, post.reply_to), (record.mentions, record.links, Some(Id(5))));
+        assert_eq!([post.like_count, post.reply_count, post.repost_count], changing.counts);
+        assert!(post.liked && !post.reposted);
+        assert_eq!(post.created_at, Timestamp(unix_ms_of(record.id)));
+        let inner = post.repost_of.unwrap();
+        assert_eq!((inner.id, inner.text.as_str(), inner.repost_of), (Id(3), "first", None));
+    }
+}
