@@ -17,6 +17,7 @@ mod model;
 mod news;
 mod operators;
 mod posts;
+mod power;
 mod process;
 mod uploads;
 mod world;

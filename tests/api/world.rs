@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,7 +100,11 @@ impl World {
 
     /// A server whose time is `clock`.
     pub async fn at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), clock, change).await
+    }
+
+    /// A server over a folder that may hold something already.
+    pub async fn over(folder: tempfile::TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
@@ -133,6 +138,11 @@ impl World {
     /// The operator's token.
     pub fn admin_token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The server's inside.
