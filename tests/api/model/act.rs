@@ -115,8 +115,8 @@ impl Story {
             56..62 => self.block(app, dice, me, at_once).await,
             62..68 => self.mute(app, dice, me).await,
             68..80 => self.like(app, dice, me).await,
-            80..84 => drop(app.feed.evict(self.people[dice.below(PEOPLE as u64) as usize])),
-            84..87 => {
+            80..82 => drop(app.feed.evict(self.people[dice.below(PEOPLE as u64) as usize])),
+            82..85 => {
                 let push_below = dice.below(3);
                 app.feed.set_thresholds(Thresholds { push_below, pull_above: push_below + dice.below(3) });
             }
@@ -186,7 +186,8 @@ impl Story {
     async fn block(&self, app: &App, dice: &mut Random, me: usize, at_once: bool) {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
-        if dice.percent(40) {
+        // Few blocks at a time: who blocks everybody sees nothing.
+        if dice.percent(12) {
             if let Some(known) = heard(&app.follows.block(one, two).await, Known::There) {
                 let ended = if known == Known::There && !at_once { Known::Gone } else { Known::Either };
                 let mut told = self.told.lock();
@@ -204,7 +205,7 @@ impl Story {
     async fn mute(&self, app: &App, dice: &mut Random, me: usize) {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
-        let known = match dice.percent(50) {
+        let known = match dice.percent(30) {
             true => heard(&app.follows.mute(one, two).await, Known::There),
             false => heard(&app.follows.unmute(one, two).await, Known::Gone),
         };

@@ -9,18 +9,25 @@ use fanfare_engines::hostile::Hostile;
 
 use crate::world::quick;
 
+/// Timelines for everybody.
+pub const MANY: usize = 100;
+/// Timelines for a few.
+pub const FEW: usize = 2;
+
+/// A server that runs.
 pub struct Life {
     pub running: Running,
     _folder: tempfile::TempDir,
 }
 
 impl Life {
-    /// A server with limits so tiny that every edge is near. The engines must be in a good mood.
-    pub async fn start(engines: Engines) -> Self {
+    /// A server with limits so tiny that every edge is near. The engines must be in a good mood. With few timelines they
+    /// are built all the time; with many they are kept, and each change must reach them.
+    pub async fn start(engines: Engines, timelines_max: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = quick();
         settings.feed.timeline_cap = 3;
-        settings.feed.timelines_max = 2;
+        settings.feed.timelines_max = timelines_max;
         settings.feed.recents_per_author = 2;
         settings.feed.push_below = 2;
         settings.feed.pull_above = 3;
@@ -44,6 +51,6 @@ impl Life {
             return self;
         }
         super::crash(world, self).await;
-        Self::start(world.engines()).await
+        Self::start(world.engines(), MANY).await
     }
 }

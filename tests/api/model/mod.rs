@@ -10,12 +10,14 @@ mod life;
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
 
-use act::Story;
-use life::Life;
+use act::{PEOPLE, Story};
+use life::{FEW, Life, MANY};
 
 const SEEDS: u64 = 8;
 const LIVES: u64 = 4;
 const CALLS: u64 = 70;
+/// Times that a life is compared while it goes on.
+const ROUNDS: u64 = 8;
 
 /// Late writes of a process that died are all there before the next one starts: a store in which they can arrive
 /// later still needs a fence, which a single machine does not.
@@ -32,7 +34,7 @@ async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
         let mut story = Story::default();
         let mut dice = Random::new(seed ^ 0x5eed);
         for number in 0..LIVES {
-            let life = Life::start(world.engines()).await;
+            let life = Life::start(world.engines(), if seed % 2 == 0 { MANY } else { FEW }).await;
             story.meet(&life).await;
             world.set_faults(Faults::SOME);
             for _ in 0..CALLS {
@@ -43,7 +45,7 @@ async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
             let again = match number % 2 {
                 0 => {
                     crash(&world, life).await;
-                    Life::start(world.engines()).await
+                    Life::start(world.engines(), FEW).await
                 }
                 _ => life.unless_failed(&world).await,
             };
@@ -59,7 +61,7 @@ async fn all_at_once_over_the_hostile_engine_crashed_in_the_middle_all_that_was_
         let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
         let mut story = Story::default();
         for number in 0..LIVES {
-            let life = Life::start(world.engines()).await;
+            let life = Life::start(world.engines(), if seed % 2 == 0 { MANY } else { FEW }).await;
             story.meet(&life).await;
             world.set_faults(Faults::SOME);
             let acting = story.act_at_once(&life, seed * 1_000 + number, CALLS / 2);
@@ -70,7 +72,7 @@ async fn all_at_once_over_the_hostile_engine_crashed_in_the_middle_all_that_was_
             story.join(acting).await;
             world.set_faults(Faults::NONE);
             crash(&world, life).await;
-            let again = Life::start(world.engines()).await;
+            let again = Life::start(world.engines(), FEW).await;
             check::all(&again, &mut story, &format!("seed {seed}, life {number}")).await;
             again.stop().await;
         }
@@ -82,13 +84,15 @@ async fn all_at_once_in_memory_all_that_was_told_is_true_before_and_after_a_rest
     let engines = fanfare_engines::memory::open(1).unwrap();
     let mut story = Story::default();
     for number in 0..LIVES {
-        let life = Life::start(engines.clone()).await;
+        let life = Life::start(engines.clone(), if number % 2 == 0 { MANY } else { FEW }).await;
         story.meet(&life).await;
-        let acting = story.act_at_once(&life, number, 3 * CALLS);
-        story.join(acting).await;
-        check::all(&life, &mut story, &format!("life {number}")).await;
+        for round in 0..ROUNDS {
+            let acting = story.act_at_once(&life, number * ROUNDS + round, CALLS / PEOPLE as u64);
+            story.join(acting).await;
+            check::all(&life, &mut story, &format!("life {number}, round {round}")).await;
+        }
         life.stop().await;
-        let again = Life::start(engines.clone()).await;
+        let again = Life::start(engines.clone(), MANY).await;
         check::all(&again, &mut story, &format!("life {number}, again")).await;
         again.stop().await;
     }
