@@ -240,6 +240,7 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(trim(notifications.clone(), trims));
     tasks.spawn(evict(feed.clone(), core.clock.clone()));
+    tasks.spawn(watch(core.sequencer.clone(), http.clone()));
     let journal_bytes_max = settings.storage.journal_bytes_max;
     tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
     let started = Instant::now();
@@ -253,6 +254,15 @@ async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>)
             tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
         }
     }
+}
+
+/// Tells load balancers when the storage has failed.
+async fn watch(sequencer: Sequencer, http: HttpState) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while !sequencer.has_failed() {
+        tick.tick().await;
+    }
+    http.readiness.fail();
 }
 
 async fn evict(feed: Feed, clock: Clock) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
@@ -60,7 +60,8 @@ impl DataDir {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        fs::create_dir_all(path).map_err(failed(path))?;
+        // Tables hold password hashes: others on the machine have no business there. A folder that is there stays as it is.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let format_path = path.join(FORMAT_FILE);
         match fs::read_to_string(&format_path) {
             Ok(text) => {

@@ -13,6 +13,9 @@ const SEQUENCE_BITS: u32 = 12;
 /// Highest node number.
 pub const NODE_MAX: u16 = (1 << NODE_BITS) - 1;
 
+/// Highest moment of an id, in milliseconds since 2010: ids stay below 2^63. In September 2079 they end.
+const MS_MAX: u64 = (1 << 41) - 1;
+
 /// Milliseconds since the Unix epoch at which `id` was minted.
 #[must_use]
 pub const fn unix_ms_of(id: Id) -> u64 {
@@ -56,7 +59,7 @@ impl IdMint {
     /// The next id. A clock that went back, or more than 4,096 ids in a millisecond, continues from the last id: ids
     /// then run ahead of the clock until it has caught up.
     pub fn mint(&mut self, unix_ms: u64) -> Id {
-        let now = unix_ms.saturating_sub(EPOCH_MS);
+        let now = unix_ms.saturating_sub(EPOCH_MS).min(MS_MAX);
         if now > self.last_ms {
             self.last_ms = now;
             self.sequence = 0;

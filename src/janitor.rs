@@ -15,6 +15,7 @@ use crate::events::{EndedFollow, Event, PostRef};
 use crate::id::first_id_at;
 use crate::limits;
 use crate::posts::service::deletion;
+use crate::rows::{TokenRow, from_json};
 use crate::tables;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -95,7 +96,9 @@ impl Janitor {
         let mut expired = Batch::default();
         let mut done = Batch::default();
         for row in &rows {
-            if let Some(key) = tables::expiring(&row.clustering) {
+            if let Some(key) = tables::expiring(&row.clustering)
+                && !self.is_renewed(&key).await?
+            {
                 expired.delete_versioned(key, version);
             }
             done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
@@ -103,6 +106,15 @@ impl Janitor {
         tables_port.write(expired).await?;
         tables_port.write(done).await?;
         Ok(rows.len() == step)
+    }
+
+    /// A token that a change of password gave a longer life; it has another expiry row.
+    async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
+        if key.table != tables::TOKENS {
+            return Ok(false);
+        }
+        let row: Option<TokenRow> = self.core.store.get(key).await?.map(|bytes| from_json(&bytes)).transpose()?;
+        Ok(row.is_some_and(|token| token.expires_ms > self.core.clock.now_ms()))
     }
 
     async fn next_purge(&self) -> Result<Option<Id>> {

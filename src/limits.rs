@@ -31,6 +31,10 @@ pub const MARKS_MAX: usize = 256;
 /// Tokens whose owner is kept in memory; the least used make room.
 pub const TOKEN_CACHE_MAX: usize = 200_000;
 
+/// Rows of a list read at once, at least: a list with much that is hidden is passed in few steps.
+pub const LIST_STEP_ROWS: usize = 64;
+/// Estimated bytes of one commit, records and rows; the rest waits for the next. The port takes 64 MiB.
+pub const SEQUENCER_GROUP_BYTES_MAX: usize = 8 << 20;
 /// Media of one post; more is refused with 422.
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.

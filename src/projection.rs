@@ -212,17 +212,25 @@ fn notify(id: Id, one: &Given, folds: &mut Folds, batch: &mut Batch) -> Result<O
         return Ok(None);
     }
     let mut group: NotificationGroup = folded(folds, &group_key)?;
-    state.seq += 1;
+    let toggles = matches!(one.kind, NotificationKind::Like | NotificationKind::Follow | NotificationKind::Repost);
+    if toggles && group.last_actor == one.actor {
+        // Taken back and done again: no news.
+        return Ok(None);
+    }
     state.applied = id;
     group.events += 1;
-    let mut count = 1;
+    group.last_actor = one.actor;
+    let (mut count, mut grows) = (1, true);
     if group.events > folds.group_after {
+        grows = group.grouped.is_none();
         if let Some(before) = group.grouped {
             batch.delete_versioned(notification(one.user, notification_key::item(before)), id.0);
         }
         group.grouped = Some(id);
         count = group.events - folds.group_after;
     }
+    // An item that takes the place of an earlier one does not push others out of the list.
+    state.seq += u64::from(grows);
     let item = NotificationRow { kind: one.kind, actor: one.actor, post: one.post, count, seq: state.seq };
     batch.put_versioned(notification(one.user, notification_key::item(id)), to_json(&item)?, id.0);
     if group.events == 1 {

@@ -89,6 +89,9 @@ pub struct NotificationGroup {
     /// The item that stands for those past the first few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grouped: Option<Id>,
+    /// Who did the latest of them.
+    #[serde(default)]
+    pub last_actor: Id,
 }
 
 /// What the fold knows of a person's notifications.

@@ -171,6 +171,29 @@ impl SequencerThread {
     }
 }
 
+/// How many of the waiting proposals fit one commit; at least one.
+fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+    let mut bytes = 0;
+    let fits = waiting.iter().take_while(|(proposal, _)| {
+        bytes += estimated_bytes(&proposal.event);
+        bytes <= limits::SEQUENCER_GROUP_BYTES_MAX
+    });
+    fits.count().max(1)
+}
+
+/// Bytes of a record and its rows, not too few: the text stands in both, and JSON may double it.
+fn estimated_bytes(event: &Event) -> usize {
+    const RECORD: usize = 4_096;
+    const NOTICE: usize = 1_024;
+    match event {
+        Event::Posted { post, notify } => {
+            let links: usize = post.links.iter().map(String::len).sum();
+            RECORD * (1 + post.media.len()) + 4 * (post.text.len() + links) + NOTICE * notify.len()
+        }
+        _ => RECORD,
+    }
+}
+
 struct Committer {
     engines: Engines,
     views: Arc<dyn Views>,
@@ -191,7 +214,7 @@ impl Committer {
         failed: &AtomicBool,
     ) {
         let mut waiting = Vec::with_capacity(limits::SEQUENCER_GROUP_MAX);
-        while proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
+        while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
             let (records, answers) = self.number(&mut waiting, mint, clock);
             let outcome = if failed.load(Ordering::Relaxed) {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -203,6 +226,12 @@ impl Committer {
                     for (record, answer) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
                         let _ = answer.send(Ok(record));
+                    }
+                }
+                // Nothing was done, and nothing is wrong with the storage.
+                Err(Error::Engine(EngineError::Limit(cause))) => {
+                    for answer in answers {
+                        let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
                     }
                 }
                 Err(error) => {
@@ -230,7 +259,7 @@ impl Committer {
         let now_ms = clock.now_ms();
         let mut mint = mint.lock();
         waiting
-            .drain(..)
+            .drain(..group_of(waiting))
             .map(|(mut proposal, answer)| {
                 let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
                 if let Event::Posted { post, .. } = &mut proposal.event {

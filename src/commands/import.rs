@@ -48,11 +48,16 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
     move |error| Failure::Failed(format!("{path}: {error}"))
 }
 
+/// The latest moment that a line may name: a day from now, for clocks that differ.
+fn latest_ms() -> u64 {
+    Clock::system().now_ms() + 86_400_000
+}
+
 /// When the activity begins.
 fn first_act(path: &Path) -> Result<u64, Failure> {
     let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
     while let Some((_, line)) = lines.next_line().map_err(unreadable(path))? {
-        if let Ok(act) = line.and_then(|line| lines::act(&line)) {
+        if let Ok(act) = line.and_then(|line| lines::act(&line, latest_ms())) {
             return Ok(act.at_ms);
         }
     }
@@ -170,7 +175,7 @@ async fn act_again(
     let mut met = Vec::new();
     while let Some((at, text)) = lines.next_line().map_err(unreadable(path))? {
         number = at;
-        match text.and_then(|text| lines::act(&text)) {
+        match text.and_then(|text| lines::act(&text, latest_ms())) {
             Ok(act) if at <= done => {
                 app.core.clock.set(act.at_ms);
                 replay.pass(act.at_ms);

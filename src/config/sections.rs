@@ -196,7 +196,7 @@ section! {
         /// Entries a timeline holds in memory; older ones are read from the authors' rows.
         timeline_cap: usize = 800 => 1..=100_000;
         /// People one can follow; one more is refused with 422.
-        follow_limit: usize = 5_000 => 1..=1_000_000;
+        follow_limit: usize = 5_000 => 1..=crate::limits::FOLLOWS_READ_MAX;
         /// Timelines in memory; beyond it the least recently read one is dropped, to be built again when it is read.
         timelines_max: usize = 200_000 => 1..=100_000_000;
         /// Bytes that timelines take in memory; beyond it the least recently read one is dropped.

@@ -182,8 +182,7 @@ impl Follows {
 
     /// Refuses another block or mute when there are as many as are read.
     async fn room(&self, table: Table, of: Id) -> Result<()> {
-        let hidden = self.core.store.hidden(of).await?;
-        let many = if table == tables::MUTES { hidden.muted.len() } else { hidden.blocked.len() };
+        let many = self.core.store.newest(table, of, None, limits::HIDDEN_MAX).await?.len();
         if many >= limits::HIDDEN_MAX {
             return Err(Error::field("id", format!("{} is the most; end some first", limits::HIDDEN_MAX)));
         }

@@ -34,6 +34,10 @@ impl IntoResponse for Error {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)
             }
+            Self::Engine(EngineError::Closed(cause)) => {
+                let problem = Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it");
+                with_cause(answer(&problem, RETRY_AFTER_S), cause)
+            }
             Self::Engine(error) => internal(error.to_string()),
             Self::Internal(cause) => internal(cause),
         }

@@ -69,6 +69,9 @@ async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
+    if http.readiness.has_failed() {
+        return overloaded("the storage has failed; see the log, and restart the server");
+    }
     match http.readiness.phase() {
         Phase::Starting => overloaded("the server is starting"),
         Phase::Ready => Ok(Json(Health { status: "ok" })),

@@ -66,11 +66,12 @@ pub fn follow(line: &str) -> Result<Follow, String> {
     if follow.follower == follow.followee { Err("nobody follows themselves".to_owned()) } else { Ok(follow) }
 }
 
-/// Reads a line of the activity.
+/// Reads a line of the activity. What is said to happen after `latest_ms` is refused: ids of the future would be above
+/// every id to come.
 ///
 /// # Errors
 /// What is wrong with it, for people.
-pub fn act(line: &str) -> Result<Act, String> {
+pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
     let [actor, target, at, kind] = fields(line)?;
     let kind = match kind {
         "RT" => Kind::Repost,
@@ -78,8 +79,9 @@ pub fn act(line: &str) -> Result<Act, String> {
         "MT" => Kind::Mention,
         other => return Err(format!("kind must be RT, RE or MT, not {other:?}")),
     };
-    let seconds = at.parse::<u64>().ok().filter(|at| (crate::id::EPOCH_MS / 1_000..1 << 33).contains(at));
-    let seconds = seconds.ok_or_else(|| format!("unixtime must be seconds since 1970, from 2010 on, not {at:?}"))?;
+    let seconds = at.parse::<u64>().ok().filter(|at| (crate::id::EPOCH_MS / 1_000..=latest_ms / 1_000).contains(at));
+    let seconds =
+        seconds.ok_or_else(|| format!("unixtime must be seconds since 1970, from 2010 until now, not {at:?}"))?;
     Ok(Act { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })
 }
 
@@ -172,9 +174,13 @@ mod tests {
         for wrong in ["", "1", "1\t2\t3", "x\t2", "1\t-2", "7\t7", "1\t99999999999999"] {
             assert!(follow(wrong).is_err(), "{wrong:?}");
         }
+        let latest_ms = 1_341_200_000_000;
+        let act = |line| act(line, latest_ms);
         let act_line = act("1\t2\t1341100972\tRT").unwrap();
         assert_eq!((act_line.at_ms, act_line.kind), (1_341_100_972_000, Kind::Repost));
-        for wrong in ["1\t2\t1341100972", "1\t2\tnow\tRT", "1\t2\t5\tRT", "1\t2\t1341100972\tXX"] {
+        for wrong in
+            ["1\t2\t1341100972", "1\t2\tnow\tRT", "1\t2\t5\tRT", "1\t2\t1341100972\tXX", "1\t2\t8000000000\tRT"]
+        {
             assert!(act(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -224,7 +224,9 @@ impl Replay {
     async fn others_read(&mut self, now_ms: u64) -> Result<()> {
         let passed_ms = now_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(now_ms);
-        self.owed_reads += self.readers.len() as f64 * passed_ms as f64 / DAY_MS;
+        // A gap of days in the file makes everybody read once, not once for each day.
+        let owed = self.owed_reads + self.readers.len() as f64 * passed_ms as f64 / DAY_MS;
+        self.owed_reads = owed.min(self.readers.len() as f64);
         while self.owed_reads >= 1.0 && !self.readers.is_empty() {
             self.owed_reads -= 1.0;
             let reader = self.readers[self.next_reader % self.readers.len()];

@@ -58,10 +58,10 @@ impl Posts {
         let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
         let mut page = Filling::new(limit);
         loop {
-            let rows = self.core.store.newest_bucketed(tables::AUTHOR_POSTS, author, before, limit + 1).await?;
+            let rows = self.core.store.newest_bucketed(tables::AUTHOR_POSTS, author, before, step(limit)).await?;
             self.fill(&mut page, viewer, &rows, false).await?;
             match last_id(&rows) {
-                Some(last) if rows.len() > limit && !page.is_full() => before = last,
+                Some(last) if rows.len() == step(limit) && !page.is_full() => before = last,
                 _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
             }
         }
@@ -77,10 +77,10 @@ impl Posts {
         let mut after = self.core.cursors.open_id(scope, cursor)?;
         let mut page = Filling::new(limit);
         loop {
-            let rows = self.core.store.oldest(tables::REPLIES, id, after, limit + 1).await?;
+            let rows = self.core.store.oldest(tables::REPLIES, id, after, step(limit)).await?;
             self.fill(&mut page, viewer, &rows, true).await?;
             match last_id(&rows) {
-                Some(last) if rows.len() > limit && !page.is_full() => after = Some(last),
+                Some(last) if rows.len() == step(limit) && !page.is_full() => after = Some(last),
                 _ => return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last))),
             }
         }
@@ -128,13 +128,13 @@ impl Posts {
             let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
             loop {
                 let range = KeyRange { from: None, to: Some(tables::partition(before)) };
-                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Descending, limit + 1).await?;
+                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Descending, step(limit)).await?;
                 self.fill_public(&mut page, viewer, &rows).await?;
                 if page.is_full() {
                     return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)));
                 }
                 match last_id(&rows) {
-                    Some(last) if rows.len() > limit => before = last,
+                    Some(last) if rows.len() == step(limit) => before = last,
                     _ => break,
                 }
             }
@@ -172,6 +172,9 @@ impl Posts {
         let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         let found = self.core.store.posts(&ids).await?;
         for post in found.into_iter().flatten() {
+            if page.is_full() {
+                break;
+            }
             let own = viewer == Some(post.author);
             let is_hidden = |person: Id| hidden.blocks(person) || (hide_muted && !own && hidden.hides(person));
             let of_hidden = post.repost_of.is_some_and(|original| is_hidden(original.author));
@@ -184,6 +187,11 @@ impl Posts {
         }
         Ok(())
     }
+}
+
+/// Rows read at once for a page: more than it needs, as some may not be shown.
+fn step(limit: usize) -> usize {
+    (limit + 1).max(limits::LIST_STEP_ROWS)
 }
 
 fn last_id(rows: &[Row]) -> Option<Id> {

@@ -192,6 +192,9 @@ impl Users {
         }
         if let Some(bio) = patch.bio {
             row.bio = bio.unwrap_or_default().trim().to_owned();
+            if row.bio.chars().any(|one| one.is_control() && one != '\n') {
+                wrong(&mut errors, "bio", "must not hold control characters other than line breaks");
+            }
             if row.bio.chars().count() > limits::BIO_CHARS_MAX {
                 wrong(&mut errors, "bio", &format!("at most {} characters", limits::BIO_CHARS_MAX));
             }

@@ -27,25 +27,37 @@ impl Users {
     pub async fn log_in(&self, new: NewSession) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let account = self.core.store.by_handle(handle).await?;
+        // Before the password is looked at: one that is changed meanwhile ends this token too.
+        let issued = self.core.sequencer.mint();
         let stored = match &account {
             Some(account) => self.core.store.credentials(account.row.id).await?.password.clone(),
             None => None,
         };
-        let verdict = self.passwords.verify(new.password.clone(), stored).await?;
+        let verdict = self.passwords.verify(new.password.clone(), stored.clone()).await?;
         match (account, verdict) {
-            (Some(account), Verdict::Right { rehash: false }) => self.session(&account).await,
+            (Some(account), Verdict::Right { rehash: false }) => self.session_of(&account, issued).await,
             (Some(account), Verdict::Right { rehash: true }) => {
                 let password = Some(self.passwords.hash(new.password).await?);
-                self.change_credentials(account.row.id, |row| row.password = password).await?;
-                self.session(&account).await
+                self.change_credentials(account.row.id, |row| {
+                    if row.password == stored {
+                        row.password = password;
+                    }
+                })
+                .await?;
+                self.session_of(&account, issued).await
             }
             _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
         }
     }
 
     pub(super) async fn session(&self, account: &Account) -> Result<Session> {
-        let token = self.issue(account.row.id).await?;
-        Ok(Session { user: self.render(account, None).await?, token })
+        self.session_of(account, self.core.sequencer.mint()).await
+    }
+
+    async fn session_of(&self, account: &Account, issued: Id) -> Result<Session> {
+        let new = token::generate()?;
+        self.write_token(new.hash, account.row.id, issued).await?;
+        Ok(Session { user: self.render(account, None).await?, token: new.token })
     }
 
     /// A new token of `user`; also for the demo and for tools that made the account themselves.
@@ -54,13 +66,12 @@ impl Users {
     /// When the engine fails.
     pub async fn issue(&self, user: Id) -> Result<String> {
         let new = token::generate()?;
-        self.write_token(new.hash, user).await?;
+        self.write_token(new.hash, user, self.core.sequencer.mint()).await?;
         Ok(new.token)
     }
 
-    async fn write_token(&self, hash: TokenHash, user: Id) -> Result<()> {
+    async fn write_token(&self, hash: TokenHash, user: Id, issued: Id) -> Result<()> {
         let now_ms = self.core.clock.now_ms();
-        let issued = self.core.sequencer.mint();
         let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
         let row = TokenRow { user, issued, expires_ms };
         let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
@@ -131,8 +142,12 @@ impl Users {
             return Ok(user);
         }
         let user = match self.core.store.by_handle(&claims.sub).await? {
-            Some(account) if self.core.store.credentials(account.row.id).await?.password.is_none() => account.row.id,
-            _ => self.create_for(claims).await?,
+            Some(account) if account.row.handle == claims.sub && self.adopt(&account, lock).await? => account.row.id,
+            _ => {
+                let made = self.create_for(claims).await?;
+                self.claim(made, lock).await?;
+                made
+            }
         };
         match self.core.store.engines.tables.insert_unique(key, tables::partition(user), user.0).await? {
             Unique::Mine => Ok(user),
@@ -140,9 +155,25 @@ impl Users {
         }
     }
 
+    /// Whether the account has no password and no other subject, and is this subject's from now on.
+    async fn adopt(&self, account: &Account, subject: Id) -> Result<bool> {
+        let free = self.core.store.credentials(account.row.id).await?.password.is_none();
+        Ok(free && self.claim(account.row.id, subject).await?)
+    }
+
+    /// Gives an account to a subject, unless another one has it.
+    async fn claim(&self, user: Id, subject: Id) -> Result<bool> {
+        let key = RowKey::single(tables::SUBJECTS, [&b"account"[..], &user.to_bytes()].concat());
+        let token = subject.0.max(1);
+        let claimed = self.core.store.engines.tables.insert_unique(key, tables::partition(subject), token).await?;
+        Ok(claimed == Unique::Mine)
+    }
+
     async fn create_for(&self, claims: &Claims) -> Result<Id> {
         let wish = claims.handle.as_deref().unwrap_or(&claims.sub);
-        let display_name = claims.name.clone().map(|name| name.chars().take(limits::DISPLAY_NAME_CHARS_MAX).collect());
+        let plain = |name: &String| name.chars().filter(|one| !one.is_control()).collect::<String>().trim().to_owned();
+        let name = claims.name.as_ref().map(plain).filter(|name| !name.is_empty());
+        let display_name = name.map(|name| name.chars().take(limits::DISPLAY_NAME_CHARS_MAX).collect());
         for attempt in 0..DERIVED_HANDLES_MAX {
             let handle = handle::derive(wish, &claims.sub, attempt);
             match self.create(&handle, display_name.clone(), None, self.core.clock.now_ms()).await {
@@ -202,7 +233,7 @@ impl Users {
         })
         .await?;
         match who.token {
-            Some(hash) => self.write_token(hash, who.user).await,
+            Some(hash) => self.write_token(hash, who.user, self.core.sequencer.mint()).await,
             None => Ok(()),
         }
     }
