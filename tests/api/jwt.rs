@@ -96,6 +96,23 @@ async fn many_first_requests_of_one_person_make_one_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_subjects_never_share_an_account() {
+    let mut world = world().await;
+    let mut wish = claims("mallory-77");
+    wish["handle"] = json!("bob");
+    let mut seen = Vec::new();
+    for claims in [claims("alice"), claims("Alice"), wish, claims("bob")] {
+        seen.push(comes(&world, &hs256(&claims)).me().await.unwrap().id);
+    }
+    let mut distinct = seen.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 4, "{seen:?}");
+    world.restart(&mut []).await;
+    assert_eq!(comes(&world, &hs256(&claims("bob"))).me().await.unwrap().id, seen[3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handle_with_a_password_is_not_given_away_to_a_subject() {
     let world = world().await;
     let ann = world.person("ann").await;

@@ -93,6 +93,28 @@ async fn a_flood_of_likes_becomes_one_with_a_count() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_person_who_likes_and_unlikes_pushes_nothing_out_of_the_list() {
+    let world = World::with(|settings| settings.notifications.kept_max = 10).await;
+    let [ann, bob, carl, dan] = world.people(["ann", "bob", "carl", "dan"]).await;
+    let post = ann.say("hello").await.unwrap();
+    carl.follow(ann.id).await.unwrap();
+    for _ in 0..70 {
+        bob.like(post.id).await.unwrap();
+        bob.unlike(post.id).await.unwrap();
+    }
+    assert_eq!(news(&ann).await.len(), 2, "taken back and done again is no news");
+    // Two in turns are news each time, but one item moves up.
+    for _ in 0..70 {
+        for fan in [&bob, &dan] {
+            fan.like(post.id).await.unwrap();
+            fan.unlike(post.id).await.unwrap();
+        }
+    }
+    let kept = news(&ann).await;
+    assert!(kept.iter().any(|one| one.actor.handle == "carl"), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_is_bounded_and_keeps_the_newest() {
     let world = World::with(|settings| settings.notifications.kept_max = 10).await;
     let [ann, bob] = world.people(["ann", "bob"]).await;

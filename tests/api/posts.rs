@@ -244,6 +244,23 @@ async fn a_deleted_post_is_gone_for_everyone_and_from_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_long_posts_at_once_are_cut_into_several_commits() {
+    let world = World::with(|settings| settings.posts.text_max = 100_000).await;
+    let ann = world.person("ann").await;
+    let text = "\u{1F600}\"".repeat(45_000);
+    let asked: Vec<_> = (0..150)
+        .map(|_| {
+            let (ann, text) = (ann.clone(), text.clone());
+            tokio::spawn(async move { ann.say(&text).await })
+        })
+        .collect();
+    for one in asked {
+        one.await.unwrap().unwrap();
+    }
+    ann.say("and writes go on").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_public_timeline_has_posts_and_quotes_of_everybody() {
     let world = World::new().await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
