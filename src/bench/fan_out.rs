@@ -68,7 +68,7 @@ fn measure(bench: &Bench, wanted: usize, cap: usize) -> Result<Rates> {
     let deliveries = bench.size(DELIVERIES, DELIVERIES_QUICK);
     let timelines = affordable(wanted, cap, deliveries);
     bench.say(&format!("fan-out: seeding {timelines} timelines of {cap}"));
-    let (feed, slots) = seeded_feed(timelines, cap);
+    let (feed, slots) = seeded_feed(timelines, cap)?;
     let mut posts = Posts::draw(&feed, &slots, timelines, deliveries);
     drop(slots);
     bench.say(&format!("fan-out: {} posts, {} deliveries", posts.authors.len(), posts.deliveries()));

@@ -7,6 +7,7 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::random::Random;
+use super::{BenchError, Result, machine};
 use crate::events::PostRecord;
 use crate::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
 use crate::id::BELOW_MS_BITS;
@@ -18,9 +19,6 @@ pub const MEAN_FOLLOWEES: usize = 200;
 const RANK_EXPONENT: f64 = 0.784;
 /// Coprime to every number of users here: scatters ranks over indexes.
 const SCATTER: usize = 1_000_003;
-/// Timelines are seeded in the order of their slots, which are dealt to so many shards: a build then appends to slot
-/// lists, and takes a fraction of the time.
-const SHARDS: usize = 16;
 /// Draws again for a followee that was drawn before.
 const DRAWS_AGAIN: usize = 4;
 /// Ids of posts that are fanned out; seeded entries have lower ones.
@@ -39,9 +37,9 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph of `users`.
-    pub fn new(users: usize) -> Self {
-        Self { users, random: Random::new(users as u64), ranks: Vec::new() }
+    /// A graph of `users`, or a part of one with a seed of its own.
+    pub fn new(users: usize, seed: u64) -> Self {
+        Self { users, random: Random::new(users as u64 + seed), ranks: Vec::new() }
     }
 
     /// Draws the followees of one more reader: many follow few, few follow many (exponential, mean
@@ -120,26 +118,50 @@ pub fn empty_feed(users: usize, cap: usize) -> Feed {
     feed
 }
 
-/// Numbers of users in the order in which their timelines are best seeded.
+/// Numbers of users in the order of their slots, which are dealt to shards: seeded like this, slot lists grow at their
+/// end, which takes a fraction of the time.
 pub fn seeding_order(users: usize) -> impl Iterator<Item = usize> {
-    (0..SHARDS).flat_map(move |shard| (shard..users).step_by(SHARDS))
+    let shards = FeedSettings::default().timeline_shards;
+    (0..shards).flat_map(move |shard| (shard..users).step_by(shards))
 }
 
-/// Timelines of `users`, full rings of `cap`; answers their slots in seeding order too.
-pub fn seeded_feed(users: usize, cap: usize) -> (Feed, Vec<Slot>) {
+/// Timelines of `users`, full rings of `cap`, seeded by all cores; answers their slots too.
+pub fn seeded_feed(users: usize, cap: usize) -> Result<(Feed, Vec<Slot>)> {
     let feed = empty_feed(users, cap);
-    let mut graph = Graph::new(users);
+    let shards = FeedSettings::default().timeline_shards;
+    let each = shards.div_ceil(machine::cores()).max(1);
+    let mut slots = Vec::with_capacity(users);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..shards)
+            .step_by(each)
+            .map(|first| (first..shards.min(first + each), feed.clone()))
+            .map(|(part, feed)| {
+                scope.spawn(move || part.flat_map(|shard| seed_shard(&feed, users, cap, shard)).collect())
+            })
+            .collect();
+        for thread in threads {
+            let seeded: Vec<Slot> =
+                thread.join().map_err(|_| BenchError::Wrong("a thread that seeds panicked".to_owned()))?;
+            slots.extend(seeded);
+        }
+        Ok::<(), BenchError>(())
+    })?;
+    Ok((feed, slots))
+}
+
+fn seed_shard(feed: &Feed, users: usize, cap: usize, shard: usize) -> Vec<Slot> {
+    let mut graph = Graph::new(users, shard as u64);
     let mut followees = Vec::new();
     let mut entries: Vec<(Id, Id)> = (1..=cap as u64).map(|id| (Id(id), Id(0))).collect();
-    let mut slots = Vec::with_capacity(users);
-    for number in seeding_order(users) {
+    let readers = (shard..users).step_by(FeedSettings::default().timeline_shards);
+    let seeded = readers.map(|number| {
         graph.followees(&mut followees);
         for entry in &mut entries {
             entry.1 = followees[0];
         }
-        slots.push(feed.bench_seed(user(number), &followees, &entries));
-    }
-    (feed, slots)
+        feed.bench_seed(user(number), &followees, &entries)
+    });
+    seeded.collect()
 }
 
 /// Posts of authors drawn evenly, each with the timelines it reaches as dense numbers.
@@ -223,7 +245,7 @@ mod tests {
     #[test]
     fn the_graph_has_the_mean_and_the_skew_it_says() {
         const USERS: usize = 20_000;
-        let (mut graph, mut followees) = (Graph::new(USERS), Vec::new());
+        let (mut graph, mut followees) = (Graph::new(USERS, 0), Vec::new());
         let mut followers = vec![0_usize; USERS];
         let mut edges = 0;
         for _ in 0..USERS {

@@ -26,7 +26,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let timelines = bench.size(50_000, 10_000);
     bench.say(&format!("memory: {timelines} timelines"));
     let feed = empty_feed(timelines, CAP);
-    let (mut graph, mut random, mut followees) = (Graph::new(timelines), Random::new(3), Vec::new());
+    let (mut graph, mut random, mut followees) = (Graph::new(timelines, 0), Random::new(3), Vec::new());
     let before = machine::resident_bytes();
     for number in seeding_order(timelines) {
         graph.followees_of(MEAN_FOLLOWEES, &mut followees);

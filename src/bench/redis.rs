@@ -45,7 +45,7 @@ impl Shape {
 pub fn run(bench: &mut Bench) -> Result<()> {
     let timelines = bench.size(100_000, 10_000);
     bench.say(&format!("redis: seeding {timelines} timelines of the feed"));
-    let (feed, slots) = seeded_feed(timelines, CAP);
+    let (feed, slots) = seeded_feed(timelines, CAP)?;
     let mut ours = Posts::draw(&feed, &slots, timelines, bench.size(20_000_000, 4_000_000));
     let theirs = Posts::draw(&feed, &slots, timelines, bench.size(2_000_000, 300_000));
     let name = |shape: Shape| {
