@@ -164,14 +164,12 @@ fn seed_shard(feed: &Feed, users: usize, cap: usize, shard: usize) -> Vec<Slot> 
     seeded.collect()
 }
 
-/// Posts of authors drawn evenly, each with the timelines it reaches as dense numbers.
+/// Posts of authors drawn evenly, and the timelines that follow each of them.
 pub struct Posts {
-    /// Authors, in the order of their posts.
-    pub authors: Vec<Id>,
-    /// Timelines of all posts, one post after the other.
-    pub targets: Vec<u32>,
-    /// Where the timelines of each post end.
-    pub ends: Vec<usize>,
+    authors: Vec<usize>,
+    /// Dense numbers of the timelines, a list for each author who posts.
+    lists: Vec<Vec<u32>>,
+    deliveries: usize,
     next_id: u64,
 }
 
@@ -180,22 +178,36 @@ impl Posts {
     pub fn draw(feed: &Feed, slots: &[Slot], users: usize, deliveries: usize) -> Self {
         let mut random = Random::new(7);
         let numbers = DenseNumbers::new(slots);
-        let (mut authors, mut targets, mut ends) = (Vec::new(), Vec::with_capacity(deliveries * 9 / 8), Vec::new());
+        let mut posts =
+            Self { authors: Vec::new(), lists: vec![Vec::new(); users], deliveries: 0, next_id: FIRST_POST };
         let mut found = Vec::new();
-        while targets.len() < deliveries {
-            let author = user(random.below(users));
-            found.clear();
-            feed.bench_slots(author, &mut found);
-            targets.extend(found.iter().map(|slot| numbers.of(*slot)));
-            authors.push(author);
-            ends.push(targets.len());
+        while posts.deliveries < deliveries {
+            let author = random.below(users);
+            let list = &mut posts.lists[author];
+            if list.is_empty() {
+                found.clear();
+                feed.bench_slots(user(author), &mut found);
+                *list = found.iter().map(|slot| numbers.of(*slot)).collect();
+            }
+            posts.deliveries += list.len();
+            posts.authors.push(author);
         }
-        Self { authors, targets, ends, next_id: FIRST_POST }
+        posts
+    }
+
+    /// Posts in all.
+    pub fn len(&self) -> usize {
+        self.authors.len()
     }
 
     /// Deliveries of all posts.
     pub fn deliveries(&self) -> usize {
-        self.targets.len()
+        self.deliveries
+    }
+
+    /// Who wrote the post with this number.
+    pub fn author(&self, post: usize) -> Id {
+        user(self.authors[post])
     }
 
     /// An id for a post, above all before.
@@ -206,8 +218,7 @@ impl Posts {
 
     /// The timelines of each post.
     pub fn lists(&self) -> impl Iterator<Item = &[u32]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.targets[start..*end])
+        self.authors.iter().map(|author| self.lists[*author].as_slice())
     }
 }
 

@@ -110,6 +110,12 @@ pub fn cpu_time(process: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * TICK_MS))
 }
 
+/// Processor time that this thread has used.
+pub fn on_cpu() -> Duration {
+    let spent = words("/proc/thread-self/schedstat");
+    Duration::from_nanos(spent.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0))
+}
+
 /// Processes whose parent is `process`.
 pub fn children_of(process: u32) -> Vec<u32> {
     let path = format!("/proc/{process}/task/{process}/children");
