@@ -183,8 +183,7 @@ impl Redis {
         begin(&mut self.out, 1);
         word(&mut self.out, b"PING");
         self.stream.write_all(&self.out)?;
-        let taken = reader.join().map_err(|_| BenchError::Wrong("the thread that hears Redis panicked".to_owned()))?;
-        taken
+        reader.join().map_err(|_| BenchError::Wrong("the thread that hears Redis panicked".to_owned()))?
     }
 }
 
