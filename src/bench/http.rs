@@ -88,6 +88,7 @@ fn posts(bench: &mut Bench, server: &Server, people: &People) -> Result<()> {
     };
     let requests: Vec<Request> = people.readers.iter().map(post).collect();
     let (warm_up, time) = bench.size((2, 10), (1, 3));
+    let mut syncs = machine::fsync_us(bench.folder.path())?;
     let (mut load, cost) = measured(
         server.address,
         &[server.process.id()],
@@ -101,7 +102,10 @@ fn posts(bench: &mut Bench, server: &Server, people: &People) -> Result<()> {
     let p99 = Row::new(format!("{name}: p99"), percentile(&mut load.latencies_ms, 99.0), "ms");
     bench.report.add(p99.goal(Goal::at_most(POSTS_P99_MS_MAX)));
     bench.report.add(Row::new("of it: processor time of the server for a post", cost, "µs"));
-    bench.report.add(Row::new("beside it: fsync of 4 KiB, p50", bench.report.machine.fsync_p50_us(), "µs"));
+    for percent in [50.0, 99.0] {
+        let name = format!("beside it, just before: fsync of 4 KiB, p{percent}");
+        bench.report.add(Row::new(name, percentile(&mut syncs, percent), "µs"));
+    }
     Ok(())
 }
 

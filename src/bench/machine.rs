@@ -41,11 +41,6 @@ impl Machine {
     pub fn short(&self) -> String {
         format!("{}, {} cores", self.cpu, self.cores)
     }
-
-    /// Median time of an fsync, in microseconds.
-    pub fn fsync_p50_us(&self) -> f64 {
-        self.fsync_p50_us
-    }
 }
 
 impl fmt::Display for Machine {
@@ -158,7 +153,8 @@ fn load() -> f64 {
     words("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }
 
-fn fsync_us(folder: &Path) -> Result<Vec<f64>> {
+/// Microseconds of syncs of a file in `folder`, one after the other.
+pub fn fsync_us(folder: &Path) -> Result<Vec<f64>> {
     let mut file = tempfile::tempfile_in(folder)?;
     let block = [0x5a; SYNCED_BYTES];
     let mut syncs = Vec::with_capacity(SYNCS);
