@@ -1,0 +1,3 @@
+//! Delivery to who is connected.
+
+pub mod websocket;
