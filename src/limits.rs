@@ -171,3 +171,85 @@ pub mod text {
     /// Most bytes of one link; a longer one stays text.
     pub const LINK_BYTES_MAX: usize = 2_048;
 }
+
+/// Realtime delivery, beside the settings of `[realtime]`.
+pub mod realtime {
+    /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is dropped,
+    /// and every session is told to read anew.
+    pub const SIGNALS_MAX: usize = 65_536;
+    /// Commands that wait for a shard; the dispatcher and renderers wait for room.
+    pub const COMMANDS_MAX: usize = 16_384;
+    /// Sessions named in one command; a larger audience takes several.
+    pub const AUDIENCE_SLICE: usize = 4_096;
+    /// Sessions that a shard serves before it looks for more urgent work.
+    pub const FLUSH_SLICE: usize = 256;
+    /// Sessions that a broadcast reaches before the shard looks for other work.
+    pub const BROADCAST_SLICE: usize = 4_096;
+    /// Bytes written to a socket in one turn.
+    pub const WRITE_SLICE_BYTES: usize = 16 << 10;
+    /// Unsent bytes in the kernel above which a socket counts as full (`TCP_NOTSENT_LOWAT`): what waits behind them cannot
+    /// be overtaken by the urgent lane any more.
+    pub const UNSENT_BYTES_MAX: u32 = 16 << 10;
+    /// Bytes read from a socket in one go; the buffer is the shard's.
+    pub const READ_BYTES: usize = 64 << 10;
+    /// Reads of one socket in one turn.
+    pub const READS_MAX: usize = 4;
+    /// Frames of a lane that may go in a row while a lower lane waits.
+    pub const LANE_RUN_MAX: usize = 16;
+    /// Posts that wait for a session; older ones become a gap.
+    pub const BULK_PENDING_MAX: usize = 50;
+    /// Posts in one frame.
+    pub const FRAME_POSTS_MAX: usize = 50;
+    /// Milliseconds for which followed posts are gathered at most, when the machine is busy.
+    pub const BULK_DELAY_MS_MAX: u64 = 5_000;
+    /// Sessions whose posts are being rendered for one shard; others wait.
+    pub const BULK_RENDERING_MAX: usize = 512;
+    /// Jobs of one renderer of posts that are taken together, so that equal ones are rendered once.
+    pub const BULK_BATCH: usize = 256;
+    /// Tasks that render notifications; those of one person always go to the same.
+    pub const RENDERERS: usize = 2;
+    /// Notifications that wait for one of them; the dispatcher waits for room.
+    pub const RENDER_QUEUE_MAX: usize = 4_096;
+    /// Items of one stream that a session gets when it resumes; older ones become a gap.
+    pub const REPLAY_ITEMS_MAX: usize = 500;
+    /// Counting of what a gap leaves out stops here.
+    pub const GAP_COUNT_MAX: usize = 1_000;
+    /// Deletions looked at when a session resumes; a cursor with more behind it is too old.
+    pub const REPLAY_DELETIONS_MAX: usize = 10_000;
+    /// Replays at once; further sessions wait.
+    pub const REPLAYS_AT_ONCE: usize = 64;
+    /// Days after which a cursor is too old.
+    pub const CURSOR_DAYS_MAX: u64 = 7;
+    /// Milliseconds by which watermarks trail the clock (`api.md`).
+    pub const TRAIL_MS: u64 = 10_000;
+    /// Seconds a ticket lives.
+    pub const TICKET_S: u64 = 60;
+    /// Seconds that a poll may wait.
+    pub const POLL_WAIT_S_MAX: u64 = 60;
+    /// Frames in one answer of a poll; the rest comes with the next.
+    pub const POLL_FRAMES_MAX: usize = 200;
+    /// Messages that are no frames within a minute; then the socket is closed.
+    pub const OFFENCES_MAX: u8 = 10;
+    /// Seconds that a closing socket gets to take what was written and to close too.
+    pub const CLOSING_S: u64 = 5;
+    /// Client frames of all sessions that are being worked on; further ones are refused.
+    pub const CLIENT_FRAMES_MAX: usize = 1_024;
+    /// Client frames in one `POST /v1/realtime/send`.
+    pub const SEND_FRAMES_MAX: usize = 50;
+    /// People that one session watches, and that one request asks about.
+    pub const WATCHED_MAX: usize = 200;
+    /// People who were online and are not, whose last sign of life is kept.
+    pub const LAST_SEEN_MAX: usize = 1_000_000;
+    /// People named in one event of an operator.
+    pub const PUBLISH_USERS_MAX: usize = 10_000;
+    /// Bytes of the data of such an event.
+    pub const PUBLISH_BYTES_MAX: usize = 64 << 10;
+    /// Milliseconds of one tick of the timer wheel.
+    pub const TICK_MS: u64 = 50;
+    /// Ticks of the wheel's round; later moments come round again.
+    pub const WHEEL_TICKS: usize = 1_024;
+    /// Sessions told to drain, a second, at most: as many come back at the successor.
+    pub const DRAIN_PER_S: u64 = 2_000;
+    /// Sessions listed at once for operators.
+    pub const SESSIONS_LISTED_MAX: usize = 100;
+}

@@ -136,7 +136,7 @@ section! {
         /// Seconds a request may take, uploads excepted; then it is given up and answered 503.
         request_timeout_s: u64 = 30 => 1..=3600;
         /// Seconds within which a request's head must arrive, also how long an idle connection is kept open.
-        head_timeout_s: u64 = 10 => 1..=3600;
+        head_timeout_s: u64 = 5 => 1..=3600;
         /// Connections open at once; further ones wait in the system's queue.
         connections_max: usize = 10_000 => 1..=10_000_000;
         /// Requests worked on at once; further ones are answered 503.
@@ -257,6 +257,28 @@ section! {
         offline_after_s: u64 = 90 => 1..=86_400;
         /// Milliseconds over which followed posts are gathered before they are sent together.
         bulk_delay_ms: u64 = 1000 => 0..=60_000;
+        /// Threads that carry sessions; 0 is one for every two cores.
+        shards: u16 = 0 => 0..=64;
+        /// Sessions at once on this node; further ones are answered 503.
+        sessions_max: usize = 200_000 => 1..=10_000_000;
+        /// Sessions at once of one person, all devices together; further ones are refused (WebSocket: closed with 4429).
+        sessions_per_user_max: usize = 20 => 1..=10_000;
+        /// Web origins whose pages may open sessions; none means all, for sessions need a token or a ticket, never a cookie.
+        allowed_origins: Vec<Origin> = Vec::new();
+        /// Bytes of a message that a client sends; after a larger one the session is closed.
+        message_bytes_max: usize = 64 * KIB as usize => KIB as usize..=16 * MIB as usize;
+        /// Messages a second that a client may send for long; twice as many in a burst. Further ones are refused.
+        messages_per_s: u32 = 20 => 1..=100_000;
+        /// Bytes that may wait for one session to read, followed posts aside; beyond it older ones are dropped, and the
+        /// client is told what to read over HTTP.
+        session_bytes_max: usize = 256 * KIB as usize => 4 * KIB as usize..=GIB as usize;
+        /// Seconds for which a session may take nothing of what waits for it; then it is closed.
+        stall_max_s: u64 = 60 => 1..=3600;
+        /// Whether WebSocket messages are compressed where the client can; costs about 100 µs of a core and 300 KiB for a
+        /// moment a message, and nothing is kept between messages.
+        compression: bool = false;
+        /// Seconds over which clients are asked to come back when the server stops.
+        drain_spread_s: u64 = 10 => 0..=600;
     }
 }
 

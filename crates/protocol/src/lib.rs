@@ -11,6 +11,7 @@ mod notification;
 mod page;
 mod post;
 mod problem;
+mod realtime;
 mod timestamp;
 mod user;
 
@@ -20,6 +21,12 @@ pub use notification::{Notification, NotificationKind, NotificationPage, Notific
 pub use page::Page;
 pub use post::{FeedRead, Mention, NewPost, Post, PostThread, UnreadCount};
 pub use problem::{Code, FieldError, Problem};
+pub use realtime::{
+    CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification, KeyedPost, Lane, NotAFrame,
+    PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, PublishEvent, Published, REALTIME_VERSION,
+    REFERENCE_MAX, ReadMarker, RealtimeSession, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket,
+    Transport,
+};
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};
 

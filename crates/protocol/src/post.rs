@@ -40,9 +40,11 @@ pub struct Post {
     pub reply_count: u64,
     /// Reposts that are not deleted.
     pub repost_count: u64,
-    /// The caller likes it.
+    /// The caller likes it. Not in realtime frames.
+    #[serde(default)]
     pub liked: bool,
-    /// The caller has a bare repost of it.
+    /// The caller has a bare repost of it. Not in realtime frames.
+    #[serde(default)]
     pub reposted: bool,
     /// When it was published.
     pub created_at: Timestamp,

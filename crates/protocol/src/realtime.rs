@@ -1,0 +1,475 @@
+//! Realtime: the frames that server and clients send each other, the same under every transport.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{Id, Notification, Post, Problem, Timestamp};
+
+/// Characters of a cursor, at most.
+pub const CURSOR_CHARS_MAX: usize = 96;
+/// Version of the protocol, `?v=1`.
+pub const REALTIME_VERSION: u32 = 1;
+
+/// How a session is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// `GET /v1/realtime`, upgraded.
+    Websocket,
+    /// `GET /v1/realtime/sse`.
+    Sse,
+    /// `GET /v1/realtime/poll?wait=25`.
+    LongPoll,
+    /// `GET /v1/realtime/poll?wait=0`.
+    ShortPoll,
+}
+
+impl Transport {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Websocket => "websocket",
+            Self::Sse => "sse",
+            Self::LongPoll => "long_poll",
+            Self::ShortPoll => "short_poll",
+        }
+    }
+}
+
+/// What is in order, and where a session resumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// What others did that concerns the person.
+    Notifications,
+    /// Direct messages.
+    Direct,
+    /// Messages of groups.
+    Group,
+    /// Posts of the home feed.
+    Posts,
+}
+
+impl Stream {
+    /// Every stream, in the order of a cursor's watermarks.
+    pub const ALL: [Self; 4] = [Self::Notifications, Self::Direct, Self::Group, Self::Posts];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Notifications => "notifications",
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Posts => "posts",
+        }
+    }
+}
+
+/// What goes first when not everything can go at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Notifications and direct messages.
+    Urgent,
+    /// Messages of groups, receipts, what operators publish.
+    Normal,
+    /// Followed posts.
+    Bulk,
+}
+
+impl Lane {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// The first frame of every session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hello {
+    /// Names the session for operators and for `POST /v1/realtime/send`.
+    pub session_id: Id,
+    /// Seconds between two signs of life of the server.
+    pub heartbeat_s: u64,
+    /// What was missed since the cursor follows; `false` without a cursor, or with one that cannot be used.
+    pub resumed: bool,
+    /// What carries the session.
+    pub transport: Transport,
+    /// Where to resume when the connection is lost before the first frame with an `id`.
+    pub cursor: String,
+}
+
+/// A post in a frame: without what differs from viewer to viewer (`liked`, `reposted` read as `false`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyedPost {
+    /// The same in push, replay and HTTP: the post's id.
+    pub key: String,
+    /// The post.
+    #[serde(flatten)]
+    pub post: Post,
+}
+
+/// `feed.posts`: new posts of the home feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FeedPosts {
+    /// Newest first.
+    pub items: Vec<KeyedPost>,
+}
+
+/// `post.deleted`: a post of somebody whom the person follows is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PostDeleted {
+    /// The deletion's own.
+    pub key: String,
+    /// The post.
+    pub id: Id,
+    /// Who wrote it.
+    pub author_id: Id,
+}
+
+/// `notification`: as in `GET /v1/notifications`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyedNotification {
+    /// The notification's id.
+    pub key: String,
+    /// The notification.
+    #[serde(flatten)]
+    pub notification: Notification,
+}
+
+/// `gap`: items of a stream that were not sent; page them over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gap {
+    /// The stream.
+    pub stream: Stream,
+    /// Everything up to this id was sent.
+    pub after: Id,
+    /// What comes next starts at this id.
+    pub before: Id,
+    /// How many lie between; counting stops at 1,000.
+    pub count: u64,
+}
+
+/// Why streams must be read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetReason {
+    /// The cursor was another person's, or sealed by another server.
+    Foreign,
+    /// The cursor does not parse.
+    Malformed,
+    /// The cursor is too old.
+    Expired,
+    /// The client read too slowly.
+    Slow,
+    /// The server could not keep up.
+    Overflow,
+    /// Any reason of a newer server.
+    #[serde(other)]
+    Unknown,
+}
+
+/// `reset`: forget what was seen of these streams and read them over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reset {
+    /// Which.
+    pub streams: Vec<Stream>,
+    /// Why.
+    pub reason: ResetReason,
+}
+
+/// `drain`: the server stops; come back later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Drain {
+    /// Milliseconds to wait before connecting again; different for every session.
+    pub reconnect_after_ms: u64,
+}
+
+/// `feed.read` and `notifications.read`: a read marker moved on one of the person's devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadMarker {
+    /// Everything up to this id has been seen.
+    pub last_read_id: Id,
+}
+
+/// `presence`, and an item of `GET /v1/presence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Presence {
+    /// Who.
+    pub user_id: Id,
+    /// Connected, or heard of within the offline time.
+    pub online: bool,
+    /// Last sign of life; `null` when this server never had one, or the caller may not know.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// Several people's presence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PresenceList {
+    /// In the order asked for.
+    pub items: Vec<Presence>,
+}
+
+/// `pong`: the answer to a `ping`, beside its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pong {
+    /// The ping's.
+    #[serde(rename = "ref")]
+    pub reference: u64,
+}
+
+/// `reply`: what became of a client's frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reply {
+    /// The frame's; `null` when what came was no frame.
+    #[serde(rename = "ref")]
+    pub reference: Option<u64>,
+    /// Whether it was done.
+    pub ok: bool,
+    /// What it answers, when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Why not, when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// A frame of the server as it stands on the wire; [`ServerFrame::event`] reads what it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServerFrame {
+    /// The cursor after this frame; only frames of durable streams have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `hello`, `feed.posts` …; clients must tolerate types that they do not know.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The lane that it came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// What it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Of a `reply`: the client's `ref`.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u64>,
+    /// Of a `reply`: whether it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<bool>,
+    /// Of a `reply`: why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// What a frame of the server says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerEvent {
+    /// `hello`.
+    Hello(Hello),
+    /// `feed.posts`.
+    FeedPosts(FeedPosts),
+    /// `post.deleted`.
+    PostDeleted(PostDeleted),
+    /// `notification`.
+    Notification(Box<KeyedNotification>),
+    /// `gap`.
+    Gap(Gap),
+    /// `reset`.
+    Reset(Reset),
+    /// `drain`.
+    Drain(Drain),
+    /// `feed.read`.
+    FeedRead(ReadMarker),
+    /// `notifications.read`.
+    NotificationsRead(ReadMarker),
+    /// `presence`.
+    Presence(Presence),
+    /// `pong`.
+    Pong(Pong),
+    /// `reply`.
+    Reply(Box<Reply>),
+    /// Anything else: what operators publish, and types of a newer server.
+    Other(String, Value),
+}
+
+impl ServerFrame {
+    /// What it says.
+    ///
+    /// # Errors
+    /// When a known type does not carry what it must.
+    pub fn event(&self) -> Result<ServerEvent, serde_json::Error> {
+        let data = || self.data.clone().unwrap_or(Value::Null);
+        Ok(match self.kind.as_str() {
+            "hello" => ServerEvent::Hello(serde_json::from_value(data())?),
+            "feed.posts" => ServerEvent::FeedPosts(serde_json::from_value(data())?),
+            "post.deleted" => ServerEvent::PostDeleted(serde_json::from_value(data())?),
+            "notification" => ServerEvent::Notification(serde_json::from_value(data())?),
+            "gap" => ServerEvent::Gap(serde_json::from_value(data())?),
+            "reset" => ServerEvent::Reset(serde_json::from_value(data())?),
+            "drain" => ServerEvent::Drain(serde_json::from_value(data())?),
+            "feed.read" => ServerEvent::FeedRead(serde_json::from_value(data())?),
+            "notifications.read" => ServerEvent::NotificationsRead(serde_json::from_value(data())?),
+            "presence" => ServerEvent::Presence(serde_json::from_value(data())?),
+            "pong" => ServerEvent::Pong(serde_json::from_value(data())?),
+            "reply" => ServerEvent::Reply(Box::new(Reply {
+                reference: self.reference,
+                ok: self.ok.unwrap_or_default(),
+                data: self.data.clone(),
+                error: self.error.clone(),
+            })),
+            other => ServerEvent::Other(other.to_owned(), data()),
+        })
+    }
+}
+
+/// A frame of a client; answered by a [`Reply`] with the same `ref`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientFrame {
+    /// Chosen by the client, up to 2^53 - 1.
+    #[serde(rename = "ref")]
+    pub reference: u64,
+    /// `ping`, `feed.read`, `presence.watch`, `message.send`, `read`, `delivered`, `typing`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the type takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+}
+
+/// Highest `ref`: what every client's numbers can hold.
+pub const REFERENCE_MAX: u64 = (1 << 53) - 1;
+
+/// Why a message is no [`ClientFrame`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAFrame(pub String);
+
+impl fmt::Display for NotAFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotAFrame {}
+
+impl ClientFrame {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is no JSON object with `ref` and `type`, or has other fields beside `data`.
+    pub fn parse(text: &str) -> Result<Self, NotAFrame> {
+        let frame: Self = serde_json::from_str(text).map_err(|error| NotAFrame(error.to_string()))?;
+        if frame.reference > REFERENCE_MAX {
+            return Err(NotAFrame(format!("ref: at most {REFERENCE_MAX}")));
+        }
+        Ok(frame)
+    }
+}
+
+/// Data of `presence.watch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PresenceWatch {
+    /// Up to 200 people; they take the place of those watched before.
+    pub user_ids: Vec<Id>,
+}
+
+/// `POST /v1/realtime/tickets`: lets a connection in where headers cannot be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ticket {
+    /// For `?ticket=`; good once.
+    pub ticket: String,
+    /// Sixty seconds from now.
+    pub expires_at: Timestamp,
+}
+
+/// `GET /v1/realtime/poll`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PollAnswer {
+    /// Frames, in the order in which a socket would bring them.
+    pub events: Vec<ServerFrame>,
+    /// For the next poll, or another transport.
+    pub cursor: String,
+}
+
+/// `POST /v1/admin/realtime/publish`: to some (`user_ids`) or to everybody connected (`all`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishEvent {
+    /// Up to 10,000 people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_ids: Option<Vec<Id>>,
+    /// Everybody who is connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Any JSON up to 64 KiB.
+    pub data: Value,
+    /// `normal` when it is not named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
+}
+
+/// How many connected sessions an event was handed to. It is not kept for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// Sessions.
+    pub sessions: u64,
+}
+
+/// An item of `GET /v1/admin/realtime/sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RealtimeSession {
+    /// The session.
+    pub session_id: Id,
+    /// Whose.
+    pub user_id: Id,
+    /// What carries it.
+    pub transport: Transport,
+    /// Since when.
+    pub connected_at: Timestamp,
+    /// The client's address.
+    pub address: String,
+    /// Bytes that wait for the client to read.
+    pub queued_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_and_a_frame_of_a_newer_server_read_well() {
+        let reply: ServerFrame = serde_json::from_str(r#"{"type":"reply","ref":7,"ok":true,"data":{"a":1}}"#)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(reply.event(), Ok(ServerEvent::Reply(reply)) if reply.reference == Some(7) && reply.ok));
+        let newer: ServerFrame = serde_json::from_str(r#"{"type":"hologram","data":[1],"colour":2}"#)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(newer.event(), Ok(ServerEvent::Other(kind, _)) if kind == "hologram"));
+    }
+
+    #[test]
+    fn what_is_no_frame_says_why() {
+        for text in
+            ["", "7", "[]", "{}", r#"{"ref":1}"#, r#"{"ref":-1,"type":"ping"}"#, r#"{"ref":1,"type":"ping","x":1}"#]
+        {
+            assert!(ClientFrame::parse(text).is_err(), "{text}");
+        }
+        assert!(ClientFrame::parse(r#"{"ref":9007199254740992,"type":"ping"}"#).is_err());
+        assert!(ClientFrame::parse(r#"{"ref":1,"type":"ping"}"#).is_ok());
+    }
+}
