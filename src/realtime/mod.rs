@@ -36,3 +36,6 @@ pub use ends::Ender;
 pub use service::Realtime;
 pub use settings::RealtimeSettings;
 pub use start::{Foundation, RealtimeThreads, Tap};
+//! Delivery to who is connected.
+
+pub mod websocket;
