@@ -143,6 +143,12 @@ impl Client {
         Self { token: None, ..self.clone() }
     }
 
+    /// The server's address, such as `http://127.0.0.1:7070`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Sends one request; `path` begins with `/`. Every status is an answer.
     ///
     /// # Errors
