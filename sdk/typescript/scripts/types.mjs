@@ -105,7 +105,8 @@ function bracketed(text) {
 
 function comment(text, indent) {
   if (!text) return "";
-  const lines = text.trim().split("\n").map((line) => line.trim().replaceAll("*/", "* /"));
+  // Links of the server's documentation lead nowhere from here: their words stay.
+  const lines = text.trim().split("\n").map((line) => line.trim().replaceAll("*/", "* /").replace(/\[(`[^`]+`)\]/g, "$1"));
   if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`;
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join("\n")}\n${indent} */\n`;
 }

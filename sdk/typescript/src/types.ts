@@ -21,7 +21,7 @@ export interface Author {
   id: Id;
 }
 
-/** A frame of a client; answered by a [`Reply`] with the same `ref`. */
+/** A frame of a client; answered by a `Reply` with the same `ref`. */
 export interface ClientFrame {
   /** What the type takes. */
   data?: unknown;
@@ -486,7 +486,7 @@ export type ResetReason = "foreign" | "malformed" | "expired" | "slow" | "overfl
 /** What a person may do. */
 export type RoleName = "user" | "admin";
 
-/** A frame of the server as it stands on the wire; [`ServerFrame::event`] reads what it says. */
+/** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
 export interface ServerFrame {
   /** When it was made. */
   at?: Timestamp | null;
