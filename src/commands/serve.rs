@@ -60,7 +60,8 @@ pub async fn serve_until(
     let http = running.app.http.clone();
     let router = http::routes::router(api, running.app.clone());
     http.readiness.advance(Phase::Ready);
-    let served = http::run(listener, router, http, stop).await;
+    let realtime = running.app.realtime.clone();
+    let served = http::run(listener, router, http, stop, async move { realtime.drain().await }).await;
     running.stop().await;
     Ok(served?)
 }

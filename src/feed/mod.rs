@@ -33,7 +33,9 @@ pub use bench_seam::TimelineUsage;
 pub use interner::IdMap;
 pub use policy::Thresholds;
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
-pub use service::{CatchUp, Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
+pub use service::{
+    CatchUp, Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount,
+};
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
 pub use slots::{Slot, SlotList};
 pub use snapshots::SnapshotId;

@@ -95,7 +95,9 @@ impl Views {
         let original = match post.repost_of {
             None => None,
             Some(original) => {
-                let Some(original) = self.core.store.posts(&[original.id]).await?.pop().flatten() else { return Ok(false) };
+                let Some(original) = self.core.store.posts(&[original.id]).await?.pop().flatten() else {
+                    return Ok(false);
+                };
                 let Some((account, changing)) = self.seen(&nobody, &original).await? else { return Ok(false) };
                 Some((original, account, shared(changing)))
             }

@@ -54,11 +54,6 @@ impl Bulk {
         self.pending.retain(|one| one.id > upto);
     }
 
-    /// Drops everything that waits: the client is told to read anew.
-    pub fn clear(&mut self) {
-        self.pending.clear();
-    }
-
     /// Nothing waits and nothing is being rendered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

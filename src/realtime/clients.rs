@@ -70,7 +70,7 @@ async fn act(realtime: &Realtime, user: Id, session: Option<SessionId>, frame: C
         "feed.read" => {
             let read: FeedRead = data(frame)?;
             write_marker(&realtime.core, user, Marker::Feed, read.last_read_id).await?;
-            realtime.marker_moved(user, "feed.read", read.last_read_id).await;
+            realtime.marker_moved(user, Marker::Feed).await?;
             Ok(Value::Object(serde_json::Map::new()))
         }
         "presence.watch" => {

@@ -51,7 +51,9 @@ pub struct Cursor {
 #[must_use]
 pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
     // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the high bits of the product depend on all bits of the id.
-    ids.into_iter().map(|id| ((id.0 ^ (id.0 >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16 | 1).fold(0, u16::wrapping_add)
+    ids.into_iter()
+        .map(|id| ((id.0 ^ (id.0 >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16 | 1)
+        .fold(0, u16::wrapping_add)
 }
 
 /// Seals and opens cursors.

@@ -22,8 +22,7 @@ impl Meter {
         Self {
             delivered: LANES.map(|lane| (0, counter!("fanfare_realtime_frames_total", "lane" => lane.name()))),
             dropped: LANES.map(|lane| counter!("fanfare_realtime_dropped_total", "lane" => lane.name())),
-            sessions: TRANSPORTS
-                .map(|transport| gauge!("fanfare_realtime_sessions", "transport" => transport.name())),
+            sessions: TRANSPORTS.map(|transport| gauge!("fanfare_realtime_sessions", "transport" => transport.name())),
             delay: gauge!("fanfare_realtime_bulk_delay_ms"),
             shown_delay_ms: u64::MAX,
         }

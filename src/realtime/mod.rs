@@ -36,6 +36,3 @@ pub use ends::Ender;
 pub use service::Realtime;
 pub use settings::RealtimeSettings;
 pub use start::{Foundation, RealtimeThreads, Tap};
-//! Delivery to who is connected.
-
-pub mod websocket;

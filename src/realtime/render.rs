@@ -85,13 +85,7 @@ impl Render {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn notification_row(
-        &self,
-        user: Id,
-        id: Id,
-        row: &NotificationRow,
-        read: bool,
-    ) -> Result<Option<Frame>> {
+    pub async fn notification_row(&self, user: Id, id: Id, row: &NotificationRow, read: bool) -> Result<Option<Frame>> {
         if self.core.store.hidden(user).await?.hides(row.actor) {
             return Ok(None);
         }

@@ -127,8 +127,10 @@ impl Replays {
     async fn deletions(&self, after: Id, upto: Id) -> Result<Option<Vec<Pending>>> {
         let mut found = Vec::new();
         for bucket in bucket_of(after)..=bucket_of(upto) {
-            let range =
-                KeyRange { from: Some(tables::partition(Id(after.0 + 1))), to: Some(tables::partition(Id(upto.0 + 1))) };
+            let range = KeyRange {
+                from: Some(tables::partition(Id(after.0 + 1))),
+                to: Some(tables::partition(Id(upto.0 + 1))),
+            };
             let partition = tables::timeline_partition(bucket);
             let limit = REPLAY_DELETIONS_MAX + 1 - found.len();
             let port = &self.core.store.engines.tables;

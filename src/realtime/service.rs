@@ -27,14 +27,31 @@ use crate::cursor::Scope;
 use crate::error::{Error, Result};
 use crate::limits::realtime::{CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX};
 use crate::rows::{from_json, to_json};
+use crate::tables::{self, Marker};
 use crate::users::token;
 
 /// Pause between two looks whether a drain is over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Types that only the server sends.
 const OWN_TYPES: [&str; 18] = [
-    "hello", "feed.posts", "post.deleted", "notification", "message", "message.recalled", "gap", "reset", "reply", "pong",
-    "drain", "typing", "receipt", "presence", "live.changed", "feed.read", "notifications.read", "ping",
+    "hello",
+    "feed.posts",
+    "post.deleted",
+    "notification",
+    "message",
+    "message.recalled",
+    "gap",
+    "reset",
+    "reply",
+    "pong",
+    "drain",
+    "typing",
+    "receipt",
+    "presence",
+    "live.changed",
+    "feed.read",
+    "notifications.read",
+    "ping",
 ];
 /// Characters of a type, at most.
 const TYPE_CHARS_MAX: usize = 64;
@@ -110,7 +127,10 @@ impl Realtime {
         }
         let max = settings.sessions_per_user_max;
         self.places.take(user, max).ok_or_else(|| {
-            Error::refused(Code::RateLimited, format!("you have {max} sessions, the most there may be; close one first"))
+            Error::refused(
+                Code::RateLimited,
+                format!("you have {max} sessions, the most there may be; close one first"),
+            )
         })
     }
 
@@ -163,10 +183,19 @@ impl Realtime {
         Ok((value.user, opener))
     }
 
-    /// A read marker of `user` moved: their devices hear of it.
-    pub async fn marker_moved(&self, user: Id, kind: &'static str, last_read_id: Id) {
+    /// A read marker of `user` was written: their devices hear where it stands.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn marker_moved(&self, user: Id, which: Marker) -> Result<()> {
+        let kind = match which {
+            Marker::Feed => "feed.read",
+            Marker::Notifications => "notifications.read",
+        };
+        let last_read_id = self.core.store.get_id(&tables::marker_row(user, which)).await?.unwrap_or_default();
         let frame = Frame::passing(kind, Lane::Normal, self.core.clock.now_ms(), &ReadMarker { last_read_id });
         self.signal(Signal::ToPerson { user, frame }).await;
+        Ok(())
     }
 
     /// A sign of life of `user` outside of a session.
@@ -241,7 +270,12 @@ impl Realtime {
     ///
     /// # Errors
     /// 400 for a foreign cursor.
-    pub async fn sessions(&self, user: Option<Id>, limit: usize, cursor: Option<&str>) -> Result<Page<RealtimeSession>> {
+    pub async fn sessions(
+        &self,
+        user: Option<Id>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<RealtimeSession>> {
         let scope = Scope { list: "realtime sessions", caller: Id(0), subject: user.unwrap_or_default() };
         let after = self.core.cursors.open_id(scope, cursor)?.unwrap_or_default().0;
         let mut items = Vec::new();

@@ -120,6 +120,8 @@ pub struct Session {
     pub lanes: Option<Box<Lanes>>,
     /// Followed posts that wait, made when some do.
     pub bulk: Option<Box<Bulk>>,
+    /// What the client has, until what it missed is here; watermarks do not pass it.
+    pub from: Option<Box<Watermarks>>,
     /// A WebSocket's unfinished message.
     pub reader: websocket::Reader,
     /// A waiting poll's, and the head of its answer.
@@ -137,7 +139,8 @@ impl Session {
     /// Whether something could be written now.
     #[must_use]
     pub fn wants_to_write(&self) -> bool {
-        !self.out.is_empty() || (self.phase == Phase::Live && self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()))
+        !self.out.is_empty()
+            || (self.phase == Phase::Live && self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()))
     }
 
     /// Whether an urgent frame waits.
@@ -160,7 +163,10 @@ impl Session {
             let bulk = self.bulk.as_ref().filter(|_| stream == Stream::Posts).and_then(|bulk| bulk.low());
             [lanes, bulk].into_iter().flatten().min()
         };
-        Stream::ALL.map(|stream| low(stream).map_or(horizon, |low| horizon.min(Id(low.0.saturating_sub(1)))))
+        Stream::ALL.map(|stream| {
+            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[place(stream)]));
+            low(stream).map_or(known, |low| known.min(Id(low.0.saturating_sub(1))))
+        })
     }
 
     /// `hello`, the first frame; written before anything else.
@@ -192,7 +198,8 @@ impl Session {
         let Some(lanes) = &mut self.lanes else { return };
         let (mut frames, mut bytes) = (smallvec::SmallVec::<[Frame; 8]>::new(), 0);
         let is_poll = self.poll.is_some();
-        let (frames_max, bytes_max) = if is_poll { (POLL_FRAMES_MAX, usize::MAX) } else { (usize::MAX, WRITE_SLICE_BYTES) };
+        let (frames_max, bytes_max) =
+            if is_poll { (POLL_FRAMES_MAX, usize::MAX) } else { (usize::MAX, WRITE_SLICE_BYTES) };
         while bytes < bytes_max && frames.len() < frames_max {
             let Some(frame) = lanes.pop(now.ms) else { break };
             bytes += frame.len();

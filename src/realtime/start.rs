@@ -158,7 +158,8 @@ impl Foundation {
         });
         tasks.spawn(Clients::new(realtime.clone(), handles.clone()).run(from_clients));
         let store = Arc::clone(&core.store);
-        let dispatcher = Dispatcher::new(Parts { shared, shards: handles.clone(), renderers, store, replays, presence });
+        let dispatcher =
+            Dispatcher::new(Parts { shared, shards: handles.clone(), renderers, store, replays, presence });
         let mut threads = Vec::with_capacity(shards.len());
         for shard in shards {
             threads.push(shard.start()?);

@@ -326,9 +326,9 @@ impl Dispatcher {
             self.leaving.insert(user.0);
         }
         let leaving = std::mem::take(&mut self.leaving);
-        let still = leaving.into_iter().filter(|user| {
-            !self.readers.vacate(Id(*user)) && self.readers.sessions_of(Id(*user)).is_empty()
-        });
+        let still = leaving
+            .into_iter()
+            .filter(|user| !self.readers.vacate(Id(*user)) && self.readers.sessions_of(Id(*user)).is_empty());
         self.leaving = still.collect();
         metrics::gauge!("fanfare_realtime_people").set(self.readers.len() as f64);
     }

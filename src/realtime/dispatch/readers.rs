@@ -127,8 +127,7 @@ impl Readers {
     /// must not meet a later seat.
     pub fn vacate(&mut self, user: Id) -> bool {
         let Some(number) = self.by_user.get(&user.0).copied() else { return true };
-        let in_use =
-            |seat: &Seat| !seat.sessions.is_empty() || matches!(seat.follows, Follows::Loading { .. });
+        let in_use = |seat: &Seat| !seat.sessions.is_empty() || matches!(seat.follows, Follows::Loading { .. });
         if self.seats.get(number as usize).is_some_and(in_use) {
             return false;
         }
@@ -269,7 +268,8 @@ mod tests {
             user.clone().prop_map(Step::Load),
             (user.clone(), 0_u64..3).prop_map(|(user, session)| Step::Leave(user, session)),
             user.clone().prop_map(Step::Vacate),
-            (user.clone(), user, any::<bool>()).prop_map(|(reader, author, follows)| Step::Change(reader, author, follows)),
+            (user.clone(), user, any::<bool>())
+                .prop_map(|(reader, author, follows)| Step::Change(reader, author, follows)),
         ]
     }
 

@@ -54,7 +54,10 @@ mod tests {
         watchers.watch(SessionId(2), vec![Id(8)]);
         assert_eq!(watchers.of(Id(8)), [SessionId(1), SessionId(2)]);
         watchers.watch(SessionId(1), vec![Id(9)]);
-        assert_eq!((watchers.of(Id(7)).len(), watchers.of(Id(8)), watchers.of(Id(9)).len()), (0, &[SessionId(2)][..], 1));
+        assert_eq!(
+            (watchers.of(Id(7)).len(), watchers.of(Id(8)), watchers.of(Id(9)).len()),
+            (0, &[SessionId(2)][..], 1)
+        );
         watchers.watch(SessionId(1), vec![]);
         watchers.watch(SessionId(2), vec![]);
         assert!(watchers.by_person.is_empty() && watchers.by_session.is_empty());

@@ -61,6 +61,7 @@ impl Shard {
     fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
+        session.from = None;
         match frames {
             Some(frames) => {
                 if !(frames.is_empty() && session.lanes.is_none()) {

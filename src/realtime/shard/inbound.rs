@@ -120,7 +120,12 @@ impl Shard {
         }
     }
 
-    fn answer(&mut self, id: SessionId, reference: Option<u64>, result: Result<&serde_json::Map<String, serde_json::Value>, &Problem>) {
+    fn answer(
+        &mut self,
+        id: SessionId,
+        reference: Option<u64>,
+        result: Result<&serde_json::Map<String, serde_json::Value>, &Problem>,
+    ) {
         let frame = Frame::reply(reference, result, self.now_ms);
         self.deliver_one(id, frame);
     }

@@ -17,8 +17,8 @@ const SLICES_MAX: usize = 4;
 enum Written {
     /// All of it.
     All,
-    /// So many bytes; the socket is full.
-    Some(usize),
+    /// Some of it; the socket is full.
+    Some,
     /// The connection is gone.
     Gone,
 }
@@ -119,7 +119,7 @@ impl Shard {
             }
             match written {
                 Written::Gone => return self.remove(id),
-                Written::Some(_) => return self.blocked(id),
+                Written::Some => return self.blocked(id),
                 Written::All if idle => break,
                 Written::All => {}
             }
@@ -141,7 +141,8 @@ impl Shard {
     /// All that was at hand is written.
     fn written(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id.key()).filter(|session| session.id == id) else { return };
-        let answered = session.poll.is_none() && matches!(session.transport, Transport::LongPoll | Transport::ShortPoll);
+        let answered =
+            session.poll.is_none() && matches!(session.transport, Transport::LongPoll | Transport::ShortPoll);
         if answered && session.phase == Phase::Live {
             self.close(id, 0, "");
             return;
@@ -166,7 +167,7 @@ fn write(session: &mut Session, fresh: Option<&[u8]>) -> Written {
             match session.socket.write(rest) {
                 Ok(0) => break Written::Gone,
                 Ok(more) => taken += more,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break Written::Some(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Written::Some,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => break Written::Gone,
             }
@@ -177,8 +178,8 @@ fn write(session: &mut Session, fresh: Option<&[u8]>) -> Written {
     }
     match (&outcome, fresh) {
         (Written::All, None) => session.out = Vec::new(),
-        (Written::Some(_), None) => _ = session.out.drain(..taken),
-        (Written::Some(_), Some(bytes)) => session.out = bytes.get(taken..).unwrap_or_default().to_vec(),
+        (Written::Some, None) => _ = session.out.drain(..taken),
+        (Written::Some, Some(bytes)) => session.out = bytes.get(taken..).unwrap_or_default().to_vec(),
         (Written::All, Some(_)) | (Written::Gone, _) => {}
     }
     outcome

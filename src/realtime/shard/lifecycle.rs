@@ -8,8 +8,8 @@ use mio::{Interest, Token};
 
 use super::{Shard, is_stream};
 use crate::limits::realtime::{CLOSING_S, TICK_MS, UNSENT_BYTES_MAX};
-use crate::realtime::codes;
 use crate::realtime::attach::{Attach, Opening, Resume, Taken};
+use crate::realtime::codes;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SHARD_SESSIONS_MAX, Session, SessionId};
 use crate::realtime::signals::Signal;
@@ -230,8 +230,8 @@ fn new_session(id: SessionId, socket: mio::net::TcpStream, opening: Opening, now
         lanes: None,
         bulk: None,
         reader: websocket::Reader::default(),
+        from: Some(Box::new(opening.from)),
         poll: opening.poll.map(|wait| Box::new((wait, Vec::new()))),
         place: Some(opening.place),
     }
 }
-

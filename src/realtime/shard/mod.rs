@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::bulk::Delay;
 use super::frame::Frame;
 use super::meter::Meter;
-use super::session::{Now, Session, SessionId};
+use super::session::{Session, SessionId};
 use super::signals::{Command, ShardHandle, Shared, Signal};
 use super::websocket::{Deflater, Inflater};
 use super::wheel::{Tick, Wheel};
@@ -210,10 +210,6 @@ impl Shard {
     /// The session, if it is still the same one.
     fn session(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(id.key()).filter(|session| session.id == id)
-    }
-
-    fn now(&self) -> Now<'_> {
-        Now { ms: self.now_ms, horizon: self.horizon, seal: &self.shared.seal }
     }
 
     /// Tells the dispatcher, now or as soon as it has room.

@@ -116,7 +116,8 @@ impl Shard {
             self.gathering.pop_front();
             self.delay.served(self.now_ms - due);
             let Some(session) = self.session(id) else { continue };
-            let (user, ready) = (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
+            let (user, ready) =
+                (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
             let Some(bulk) = session.bulk.as_mut() else { continue };
             bulk.timed = false;
             if !ready {
@@ -151,7 +152,9 @@ impl Shard {
         let Some(mut broadcast) = self.broadcasts.pop_front() else { return };
         let end = self.sessions.capacity().min(broadcast.next + BROADCAST_SLICE);
         for key in broadcast.next..end {
-            let Some(session) = self.sessions.get(key).filter(|session| session.phase != Phase::Closing) else { continue };
+            let Some(session) = self.sessions.get(key).filter(|session| session.phase != Phase::Closing) else {
+                continue;
+            };
             let id = session.id;
             broadcast.counted += 1;
             for frame in &broadcast.frames {
