@@ -84,6 +84,12 @@ export interface FieldError {
   message: string;
 }
 
+/** Several frames. */
+export interface Frames {
+  /** Up to 50. */
+  frames: unknown[];
+}
+
 /** `gap`: items of a stream that were not sent; page them over HTTP. */
 export interface Gap {
   /** Everything up to this id was sent. */
@@ -485,6 +491,9 @@ export type ResetReason = "foreign" | "malformed" | "expired" | "slow" | "overfl
 
 /** What a person may do. */
 export type RoleName = "user" | "admin";
+
+/** Frames of a client that has no socket to send them by. */
+export type Sent = unknown[] | Frames | unknown;
 
 /** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
 export interface ServerFrame {

@@ -4,6 +4,9 @@ import type { Http } from "../../http.js";
 import type { ClientFrame, Id, Reply } from "../../types.js";
 import type { Frame } from "../frames.js";
 
+/** Frames of one request. */
+const FRAMES_MAX = 50;
+
 /** Sends frames of a session and hands their replies on; a failure leaves them without reply, for the sender to repeat. */
 export async function post(
   http: Http,
@@ -12,11 +15,13 @@ export async function post(
   signal: AbortSignal,
   reply: (frame: Frame) => void,
 ): Promise<void> {
-  if (frames.length === 0) return;
   try {
-    const options = { query: { v: 1, session_id: sessionId }, body: { frames }, signal, repeatable: true };
-    const answer = await http.json<{ replies: Reply[] }>("POST", "/v1/realtime/send", options);
-    for (const one of answer.replies) reply({ ...one, type: "reply" });
+    for (let at = 0; at < frames.length; at += FRAMES_MAX) {
+      const body = { frames: frames.slice(at, at + FRAMES_MAX) };
+      const options = { query: { session_id: sessionId }, body, signal, repeatable: true };
+      const answer = await http.json<{ replies: Reply[] }>("POST", "/v1/realtime/send", options);
+      for (const one of answer.replies) reply({ ...one, type: "reply" });
+    }
   } catch {
     // The frames stay pending.
   }
