@@ -239,7 +239,7 @@ async fn session(
             match (word.as_ref().and_then(Value::as_u64), &mut out) {
                 (Some(code), Out::Socket(socket)) => {
                     let frame = CloseFrame { code: (code as u16).into(), reason: Utf8Bytes::default() };
-                    let _ = socket.close(Some(frame)).await;
+                    let _ = (**socket).close(Some(frame)).await;
                 }
                 _ => drop(out.frame(&word.unwrap_or_else(|| json!({ "type": "last" }))).await),
             }
