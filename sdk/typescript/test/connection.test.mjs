@@ -291,6 +291,17 @@ test("frames without a reply are sent again on the next link, and settled once",
   await assert.rejects(late, (error) => error.code === "not_found");
 });
 
+test("a frame that came at a bad moment is sent again a little later", async () => {
+  const { clock, net, connection } = start();
+  net.last.open();
+  const reply = connection.send("ping");
+  net.last.sink.frame({ type: "reply", ref: 1, ok: false, error: { code: "rate_limited", status: 429, title: "x" } });
+  await clock.pass(2_000);
+  assert.equal(net.last.sent.length, 2);
+  net.last.sink.frame({ type: "reply", ref: 1, ok: true });
+  assert.equal(await reply, undefined);
+});
+
 test("a frame that is never answered is given up", async () => {
   const { clock, connection } = start();
   const reply = connection.send("ping").catch((error) => error.message);
