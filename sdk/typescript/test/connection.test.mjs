@@ -137,7 +137,7 @@ test("a lesser transport climbs back up beside itself, resumes, and loses nothin
   net.last.open();
   assert.equal(connection.state.transport, "sse");
   net.last.sink.frame(posts("c1", 5));
-  await clock.pass(15_000);
+  await clock.pass(23_000);
   assert.deepEqual(net.tried, ["websocket", "sse", "websocket"]);
   assert.equal(net.last.cursor, "c1");
   assert.equal(net.links[1].closed, false);
@@ -173,7 +173,7 @@ test("climbs that fail come ever more rarely and leave the session alone", async
 test("of several better transports the best one that comes up takes over", async () => {
   const { clock, net, connection } = start({ first: "short_poll" });
   net.last.open();
-  await clock.pass(15_000);
+  await clock.pass(23_000);
   assert.equal(net.last.transport, "websocket");
   net.last.end("refused");
   assert.equal(net.last.transport, "sse");
