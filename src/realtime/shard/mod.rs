@@ -137,7 +137,11 @@ impl Shard {
     ///
     /// # Errors
     /// When the operating system gives none.
-    pub fn start(self) -> Result<JoinHandle<()>> {
+    pub fn start(mut self) -> Result<JoinHandle<()>> {
+        // Nobody is here yet, so everything up to where the others stand has reached everybody. A session that is greeted
+        // before the first look at the inbox would else get a cursor from the beginning of time, which is too old.
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        self.horizon = self.shared.progress.slowest().min(trailing);
         std::thread::Builder::new()
             .name(format!("realtime-{}", self.number))
             .spawn(move || self.run())
