@@ -7,6 +7,7 @@ mod bench;
 mod config;
 mod demo;
 mod import;
+mod openapi;
 pub mod progress;
 pub mod serve;
 
@@ -65,6 +66,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
         Command::Bench(args) => bench::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Openapi => openapi::run(),
     }
 }
 
