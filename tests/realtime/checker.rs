@@ -140,11 +140,11 @@ impl<'a> Device<'a> {
     }
 
     /// What is pushed comes in the order of ids, but for what became visible later than it was made, what a gap left to
-    /// the application to fetch, and what an application that was started again has from before.
+    /// the application to fetch, what was there before a reset, and what an application that was started again has.
     fn order(&self, breaches: &mut Vec<String>) {
         let mut newest: HashMap<&str, Id> = HashMap::new();
         let (mut heard, mut stored) = (HashSet::new(), HashSet::new());
-        let mut gaps: Vec<&Gap> = Vec::new();
+        let (mut gaps, mut forgotten): (Vec<&Gap>, Id) = (Vec::new(), Id(0));
         for entry in &self.entries {
             let (what, stream, key, excused) = match &entry.heard {
                 Heard::Post { id, pushed: true } => ("post", Stream::Posts, *id, self.became_visible(*id, entry.tick)),
@@ -162,7 +162,8 @@ impl<'a> Device<'a> {
                     continue;
                 }
                 Heard::Reset(_) => {
-                    newest.clear();
+                    // The overlap of a later session may reach below what was read anew.
+                    forgotten = newest.drain().map(|(_, id)| id).chain([forgotten]).max().unwrap_or_default();
                     continue;
                 }
                 Heard::Restarted => {
@@ -175,7 +176,7 @@ impl<'a> Device<'a> {
             heard.insert(key);
             let fetched = gaps.iter().any(|gap| gap.stream == stream && gap.after < key && key < gap.before);
             let before = newest.entry(what).or_default();
-            if key < *before && !excused && !fetched && !stored.contains(&key) {
+            if key < *before && key > forgotten && !excused && !fetched && !stored.contains(&key) {
                 self.breach(breaches, &format!("{what} {key} comes after {before} (at {})", entry.tick));
             }
             *before = key.max(*before);
