@@ -77,7 +77,10 @@ impl Shard {
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
         let dropped = session.bulk.get_or_insert_default().add(post);
         if let Some(oldest) = dropped {
-            session.lanes().lose(Stream::Posts, oldest, oldest, 1);
+            match oldest.gone {
+                None => session.lanes().lose(Stream::Posts, oldest.id, oldest.id, 1),
+                Some(_) => session.lanes().lose_all(Stream::Posts),
+            }
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
         self.gather_for(id, delay_ms);

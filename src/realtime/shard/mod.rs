@@ -133,7 +133,10 @@ impl Shard {
     ///
     /// # Errors
     /// When the operating system gives none.
-    pub fn start(self) -> Result<JoinHandle<()>> {
+    pub fn start(mut self) -> Result<JoinHandle<()>> {
+        // A session that is greeted before the first look at the inbox would else get a cursor from the beginning of time,
+        // which is too old when it comes back.
+        self.horizon = self.reached();
         std::thread::Builder::new()
             .name(format!("realtime-{}", self.number))
             .spawn(move || self.run())
@@ -182,16 +185,15 @@ impl Shard {
     }
 
     fn obey(&mut self) {
-        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         // Read before the inbox is emptied: what it covers is in the inbox by then.
-        let progress = self.shared.progress.slowest();
+        let reached = self.reached();
         self.called.store(false, Ordering::Release);
         self.backlog = false;
         for _ in 0..COMMANDS_ROUND_MAX {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    self.horizon = self.horizon.max(progress.min(trailing));
+                    self.horizon = self.horizon.max(reached);
                     return;
                 }
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -201,6 +203,15 @@ impl Shard {
             }
         }
         self.backlog = true;
+    }
+
+    /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
+    /// watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    fn reached(&self) -> Id {
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        let committed = self.shared.committed();
+        let progress = self.shared.progress.slowest();
+        if progress >= committed { trailing } else { progress.min(trailing) }
     }
 
     /// The session, if it is still the same one.
