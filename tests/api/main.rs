@@ -19,5 +19,6 @@ mod operators;
 mod posts;
 mod power;
 mod process;
+mod realtime;
 mod uploads;
 mod world;
