@@ -57,7 +57,10 @@ pub struct Dispatcher {
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
+    /// The last record heard of.
     last: Id,
+    /// What it was at the start.
+    start: Id,
     audience: Vec<SeatNumber>,
 }
 
@@ -95,6 +98,7 @@ impl Dispatcher {
             watchers: Watchers::default(),
             leaving: BTreeSet::new(),
             last,
+            start: last,
             audience: Vec::new(),
         }
     }
@@ -103,6 +107,10 @@ impl Dispatcher {
     pub async fn run(mut self, mut signals: mpsc::Receiver<Signal>) {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
         while signals.recv_many(&mut batch, SIGNALS_BATCH).await > 0 {
+            // Before what was committed after the loss is handed out: no watermark passes what was not heard of.
+            if self.shared.overflowed.swap(false, Ordering::AcqRel) {
+                self.start_anew().await;
+            }
             for signal in batch.drain(..) {
                 self.signal(signal).await;
             }
@@ -113,6 +121,11 @@ impl Dispatcher {
     async fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Committed(record) => {
+                if self.last == self.start {
+                    // The first record: no notification was handed out before it.
+                    let before = Id(record.id.0.saturating_sub(1));
+                    (0..=self.renderers.len()).for_each(|part| self.shared.progress.reached(part, before));
+                }
                 self.committed(&record).await;
                 self.last = self.last.max(record.id);
                 self.shared.progress.reached(0, record.id);
@@ -137,7 +150,12 @@ impl Dispatcher {
                 // Whoever asked may be gone.
                 let _ = sessions.send(all.len() as u64);
             }
-            Signal::Watch { session, people } => self.watchers.watch(session, people),
+            Signal::Watch { user, session, people } => {
+                // A session that has ended meanwhile would never be forgotten.
+                if self.readers.sessions_of(user).contains(&session) {
+                    self.watchers.watch(session, people);
+                }
+            }
             Signal::Heartbeat { user } => {
                 let now_ms = self.shared.clock.now_ms();
                 let came = self.presence.lock().heartbeat(user, now_ms);
@@ -157,9 +175,14 @@ impl Dispatcher {
             }
             Event::Followed { follower, followee, .. } => self.readers.changed(*follower, *followee, true),
             Event::Unfollowed(edge) => self.readers.changed(edge.follower, edge.followee, false),
-            Event::Blocked { ended, .. } => {
+            Event::Blocked { blocker, blocked, ended } => {
                 for edge in ended {
                     self.readers.changed(edge.follower, edge.followee, false);
+                }
+                for (watcher, person) in [(*blocker, *blocked), (*blocked, *blocker)] {
+                    for session in self.readers.sessions_of(watcher) {
+                        self.watchers.forget(*session, person);
+                    }
                 }
             }
             _ => {}
@@ -312,9 +335,6 @@ impl Dispatcher {
     }
 
     async fn tick(&mut self) {
-        if self.shared.overflowed.swap(false, Ordering::AcqRel) {
-            self.start_anew().await;
-        }
         for renderer in &self.renderers {
             // A full queue: the next tick does it.
             let _ = renderer.try_send(RenderJob::Mark(self.last));

@@ -121,12 +121,12 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
         (Some(cursor), Resume::From) => *cursor,
         _ => return Ok(first_answer(&app, &entry, upto)),
     };
+    app.realtime.heartbeat(user).await;
     let missed = app.realtime.missed(user, cursor.marks, upto).await?;
     let overlap: Vec<(usize, Id)> = missed.items().collect();
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
         return Ok(answer(&app, user, &missed.frames, &overlap, cursor.marks, upto));
     }
-    app.realtime.heartbeat(user).await;
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

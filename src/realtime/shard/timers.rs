@@ -102,8 +102,7 @@ impl Shard {
             return;
         }
         bulk.timed = true;
-        // Timers are nearly always set in the order in which they fire.
-        let at = self.gathering.iter().rposition(|(other, _)| *other <= due).map_or(0, |at| at + 1);
+        let at = self.gathering.partition_point(|(other, _)| *other <= due);
         self.gathering.insert(at, (due, id));
     }
 
