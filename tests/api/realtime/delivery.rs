@@ -46,15 +46,18 @@ async fn a_frame_shows_a_post_as_http_does_but_for_who_asks() {
     ann.follow(bob.id).await.unwrap();
     let mut device = Device::ws(&world, &ann.token).await;
     let first = bob.say("with a link https://example.org/x and #tags @ann").await.unwrap();
-    let notification = device.until("notification").await;
     let quote = bob.repost(first.id, "quoting myself").await.unwrap();
     let bare = bob.repost(first.id, "").await.unwrap();
     let reply = bob.reply(first.id, "to myself").await.unwrap();
-    let mut seen: Vec<Value> = Vec::new();
-    while seen.len() < 4 {
-        let frame = device.until("feed.posts").await;
-        seen.extend(frame.data.unwrap()["items"].as_array().unwrap().iter().rev().cloned());
+    let (mut seen, mut notification) = (Vec::<Value>::new(), None);
+    while seen.len() < 4 || notification.is_none() {
+        let frame = device.frame().await;
+        match frame.kind.as_str() {
+            "notification" => notification = Some(frame),
+            _ => seen.extend(frame.data.unwrap()["items"].as_array().unwrap().iter().rev().cloned()),
+        }
     }
+    let notification = notification.unwrap();
     for (mut item, id) in seen.into_iter().zip([first.id, quote.id, bare.id, reply.id]) {
         let path = format!("/v1/posts/{id}");
         let http = crate::world::raw(&ann, "GET", &path, &[], "").await;

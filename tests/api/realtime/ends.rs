@@ -176,6 +176,7 @@ async fn a_session_ends_with_its_jwt() {
     const SECRET: &str = "a secret of thirty-two bytes, ok";
     let world = World::with(|settings| {
         fast(settings);
+        settings.realtime.offline_after_s = 60;
         settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
     })
     .await;

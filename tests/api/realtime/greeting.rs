@@ -2,7 +2,7 @@
 
 use fanfare_protocol::{Stream, Transport, ServerEvent, ResetReason};
 
-use super::device::{ALL, Device, parts, poll, raw, request};
+use super::device::{ALL, Device, poll};
 use super::world;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,16 +2,13 @@
 //!
 //! `device` holds a session under any transport; every other module tells the stories of one part.
 
-
+mod clients;
 mod delivery;
 mod device;
-
 mod ends;
 mod greeting;
-
-
-
-
+mod operators;
+mod presence;
 
 use fanfare::config::Settings;
 
