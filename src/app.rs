@@ -30,6 +30,7 @@ use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
 use crate::posts::service::Posts;
 use crate::projection::Notified;
+use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
 use crate::rows::{self, Counters};
 use crate::sequencer::{Sequencer, SequencerThread, Views};
 use crate::store::Store;
@@ -67,6 +68,8 @@ pub struct Services {
     pub feed: Feed,
     /// Notifications.
     pub notifications: Notifications,
+    /// Sessions.
+    pub realtime: Realtime,
     /// Uploads.
     pub media: Media,
     /// Level of the log.
@@ -93,23 +96,25 @@ struct Accounts(Users);
 #[async_trait]
 impl Authenticate for Accounts {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
-        let Identity { user, admin, token } = self.0.authenticate(bearer).await?;
+        let Identity { user, admin, token, expires_ms } = self.0.authenticate(bearer).await?;
         let role = if admin { Role::Admin } else { Role::User };
-        Ok(Caller { id: user, role, token_hash: token.map(|hash| hash.0) })
+        Ok(Caller { id: user, role, token_hash: token.map(|hash| hash.0), expires_ms })
     }
 }
 
 impl From<Caller> for Identity {
     fn from(caller: Caller) -> Self {
         let token = caller.token_hash.map(crate::users::token::TokenHash);
-        Self { user: caller.id, admin: caller.role == Role::Admin, token }
+        Self { user: caller.id, admin: caller.role == Role::Admin, token, expires_ms: caller.expires_ms }
     }
 }
 
-/// What the sequencer tells, passed on: caches, the feed, and the list of people whose notifications want trimming.
+/// What the sequencer tells, passed on: caches, the feed, sessions, and the list of people whose notifications want
+/// trimming.
 struct Listeners {
     store: Arc<Store>,
     feed: Feed,
+    realtime: Tap,
     notified: mpsc::Sender<Notified>,
 }
 
@@ -125,9 +130,12 @@ impl Views for Listeners {
     fn committed(&self, record: &Arc<Record>) {
         self.store.committed(record);
         self.feed.apply(record);
+        // Last: a session that asks what it missed finds it in the rows and in the feed.
+        self.realtime.committed(record);
     }
 
     fn notified(&self, notified: Notified) {
+        self.realtime.notified(notified.user, notified.id);
         // A full queue drops the hint: the person's next notifications give another.
         let _ = self.notified.try_send(notified);
     }
@@ -159,14 +167,16 @@ pub struct Running {
     pub app: App,
     worker: Worker,
     sequencer: SequencerThread,
+    realtime: RealtimeThreads,
     tasks: JoinSet<()>,
 }
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
-        let Self { app, worker, sequencer, mut tasks } = self;
+        let Self { app, worker, sequencer, realtime, mut tasks } = self;
         tasks.shutdown().await;
+        realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             sequencer.join();
@@ -214,7 +224,9 @@ pub async fn start(
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), notified });
+    let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let realtime = foundation.tap();
+    let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), realtime, notified });
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
@@ -230,10 +242,12 @@ pub async fn start(
         Passwords::new(password_cost(settings))?,
         JwtVerifier::new(jwt_settings(settings))?,
         attachments.clone(),
+        foundation.ender(),
     );
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
+    let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
     let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), admin);
     let log = Mutex::new((log, settings.log.level.clone()));
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
@@ -244,8 +258,9 @@ pub async fn start(
     let journal_bytes_max = settings.storage.journal_bytes_max;
     tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
     let started = Instant::now();
-    let services = Services { http, core, users, follows, posts, feed, notifications, media, log, started };
-    Ok(Running { app: App(Arc::new(services)), worker, sequencer: thread, tasks })
+    let services = Services { http, core, users, follows, posts, feed, notifications, realtime, media, log, started };
+    let app = App(Arc::new(services));
+    Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
 
 async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>) {

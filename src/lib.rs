@@ -77,6 +77,7 @@ pub mod media;
 pub mod notifications;
 pub mod posts;
 pub mod projection;
+pub mod realtime;
 pub mod routes;
 pub mod rows;
 pub mod sequencer;

@@ -47,6 +47,8 @@ pub struct Folds {
 pub struct Notified {
     /// Whom.
     pub user: Id,
+    /// The notification: the record's id.
+    pub id: Id,
     /// Items ever made for the person.
     pub seq: u64,
 }
@@ -240,7 +242,7 @@ fn notify(id: Id, one: &Given, folds: &mut Folds, batch: &mut Batch) -> Result<O
         folds.rows.insert(key.clone(), Some(value.clone()));
         batch.put_versioned(key, value, id.0);
     }
-    Ok(Some(Notified { user: one.user, seq: state.seq }))
+    Ok(Some(Notified { user: one.user, id, seq: state.seq }))
 }
 
 fn folded<T: Default + serde::de::DeserializeOwned>(folds: &Folds, key: &RowKey) -> Result<T> {
@@ -298,6 +300,10 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
         Event::PostDeleted { post, author, reply_to, repost_of, bare_repost } => {
             let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
+            let row = tables::deletion_row(id);
+            let hours = limits::realtime::CURSOR_DAYS_MAX as u32 * 24;
+            batch.put(tables::expiry_row(hour_of(id) + hours + 2, &row), Bytes::new());
+            batch.put_versioned(row, [post.to_bytes(), author.to_bytes()].concat(), version);
             post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
         }
         Event::Liked { user, post } => {

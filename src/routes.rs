@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{admin, feed, follows, media, notifications, posts, users};
+use crate::{admin, feed, follows, media, notifications, posts, realtime, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
@@ -41,7 +41,19 @@ pub fn api() -> OpenApiRouter<App> {
         // Notifications.
         .routes(routes!(notifications::http::list))
         .routes(routes!(notifications::http::read))
+        // Realtime.
+        .routes(routes!(realtime::http::connect))
+        .routes(routes!(realtime::http::stream))
+        .routes(routes!(realtime::http::poll))
+        .routes(routes!(realtime::http::send))
+        .routes(routes!(realtime::http::ticket))
+        .routes(routes!(realtime::http::presence_of))
+        .routes(routes!(realtime::http::following))
+        .routes(routes!(realtime::http::heartbeat))
         // Operators.
+        .routes(routes!(realtime::http::sessions))
+        .routes(routes!(realtime::http::close))
+        .routes(routes!(realtime::http::publish))
         .routes(routes!(admin::http::status))
         .routes(routes!(admin::http::settings, admin::http::change_settings))
         .routes(routes!(admin::http::set_role))

@@ -80,6 +80,8 @@ tables! {
     PURGES = 29, "purges";
     /// one partition, name → value: import watermark and the like; versioned.
     META = 30, "meta";
+    /// bucket, `PostDeleted` id → post and author: what sessions that resume must hear of; kept for a week; versioned.
+    DELETIONS = 31, "deletions";
 }
 
 /// Whether rows of `table` are `Counters`.
@@ -136,7 +138,13 @@ pub fn timeline_row(post: Id) -> RowKey {
     RowKey::new(TIMELINE, timeline_partition(bucket_of(post)), partition(post))
 }
 
-/// Partition of one bucket of the public timeline.
+/// Row of a deletion.
+#[must_use]
+pub fn deletion_row(deletion: Id) -> RowKey {
+    RowKey::new(DELETIONS, timeline_partition(bucket_of(deletion)), partition(deletion))
+}
+
+/// Partition of one bucket of the public timeline, or of deletions.
 #[must_use]
 pub fn timeline_partition(bucket: u16) -> Bytes {
     Bytes::copy_from_slice(&bucket.to_be_bytes())

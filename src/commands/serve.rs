@@ -17,6 +17,7 @@ use crate::routes;
 
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let log = logging::start(&settings.log);
+    raise_open_files();
     block_on(settings, serve(settings, log))
 }
 
@@ -60,9 +61,23 @@ pub async fn serve_until(
     let http = running.app.http.clone();
     let router = http::routes::router(api, running.app.clone());
     http.readiness.advance(Phase::Ready);
-    let served = http::run(listener, router, http, stop).await;
+    let realtime = running.app.realtime.clone();
+    let served = http::run(listener, router, http, stop, async move { realtime.drain().await }).await;
     running.stop().await;
     Ok(served?)
+}
+
+/// Every connection is an open file, and the usual soft limit is 1,024: the process takes what the hard limit allows.
+pub(super) fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is; raise it with ulimit -n");
+    }
 }
 
 /// Binds `http.listen`; connections wait until somebody serves them.

@@ -153,5 +153,6 @@ pub async fn mark_read(
     Valid(read): Valid<FeedRead>,
 ) -> Result<Json<UnreadCount>> {
     write_marker(&app.core, caller.id, Marker::Feed, read.last_read_id).await?;
+    app.realtime.marker_moved(caller.id, Marker::Feed).await?;
     Ok(Json(count_unread(&app, caller.id).await?))
 }

@@ -30,11 +30,14 @@ mod worker;
 mod tests;
 
 pub use bench_seam::TimelineUsage;
+pub use interner::IdMap;
 pub use policy::Thresholds;
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
-pub use service::{Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
+pub use service::{
+    CatchUp, Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount,
+};
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
-pub use slots::Slot;
+pub use slots::{Slot, SlotList};
 pub use snapshots::SnapshotId;
 pub use source::{AuthorEntry, EntryKind, FeedSource, Relations};
 pub use worker::Worker;

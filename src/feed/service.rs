@@ -5,6 +5,7 @@
 
 mod apply;
 mod build;
+mod catch_up;
 mod fan_out;
 mod ranked;
 mod read;
@@ -36,6 +37,7 @@ use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
 use crate::events::{Policy, PostRecord, Record};
 
+pub use self::catch_up::CatchUp;
 pub use self::ranked::{FeedError, RankedNext, RankedPage};
 pub use self::read::UNREAD_MAX;
 
@@ -285,6 +287,15 @@ impl Feed {
     /// What the tables answered.
     pub async fn unread(&self, reader: Id, marker: Id) -> Result<UnreadCount, EngineError> {
         self.core.unread(reader, marker).await
+    }
+
+    /// What a reader missed above `after`: the newest `max` visible entries, and whom the reader follows. Read from the
+    /// authors, late pushes and all; makes no timeline.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn catch_up(&self, reader: Id, after: Id, max: usize) -> Result<CatchUp, EngineError> {
+        self.core.catch_up(reader, after, max).await
     }
 
     /// A ranked page: of a new snapshot, or the one that `at` names from that position on.

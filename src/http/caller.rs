@@ -29,6 +29,8 @@ pub struct Caller {
     pub role: Role,
     /// SHA-256 of the session's token; `None` for a JWT, which no log-out can end.
     pub token_hash: Option<[u8; 32]>,
+    /// When the token ends, in milliseconds since the Unix epoch.
+    pub expires_ms: Option<u64>,
 }
 
 /// Keeps accounts and sessions. The HTTP layer knows no more of them.
@@ -109,7 +111,10 @@ where
 }
 
 /// The token of `Authorization: Bearer TOKEN`; `None` without the header. The scheme's case does not matter.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+///
+/// # Errors
+/// 401 when the header says something else.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };

@@ -28,8 +28,14 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let http = HttpState::from_ref(state);
-        Ok(Self(client(peer(parts), &parts.headers, &http.settings.trusted_proxies)))
+        Ok(Self(client_of(parts, &http)))
     }
+}
+
+/// The client's address of a request, see [`ClientAddr`].
+#[must_use]
+pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
+    client(peer(parts), &parts.headers, &http.settings.trusted_proxies)
 }
 
 /// The other end of the connection; the unspecified address when the request came without one (tests).

@@ -16,13 +16,14 @@ mod query;
 pub mod routes;
 mod server;
 mod state;
+pub mod takeover;
 mod welcome;
 
 pub use admin::AdminToken;
 pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
-pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role};
-pub use client_addr::ClientAddr;
+pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
+pub use client_addr::{ClientAddr, client_of};
 pub use layer::RequestId;
 pub use query::{Paging, Params, Path};
 pub use server::run;

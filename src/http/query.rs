@@ -45,6 +45,16 @@ where
     }
 }
 
+impl<T: DeserializeOwned> Params<T> {
+    /// The parameters of a request whose other parts a handler looks at too.
+    ///
+    /// # Errors
+    /// 422 for bad ones.
+    pub fn parse(parts: &Parts) -> Result<Self, Error> {
+        parse(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| {

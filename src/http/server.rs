@@ -1,5 +1,6 @@
 //! Connections: accepted up to a bound, served over HTTP/1.1 with keep-alive, and finished before the process ends.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,18 +19,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use super::takeover::{LetGo, TakeOver, Word};
 use super::{HttpState, Phase};
 use crate::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S};
 
 /// Serves `router` on `listener` until `shutdown` completes, then finishes what was accepted.
 ///
 /// Shutdown: `/readyz` falls, no connection is accepted any more, idle ones are closed, requests under way get
-/// `http.shutdown_grace_s` to finish, and what is left is cut off.
+/// `http.shutdown_grace_s` to finish, and what is left is cut off. `leave` runs meanwhile: what has taken connections
+/// over lets them go.
 pub async fn run(
     listener: TcpListener,
     router: Router,
     http: HttpState,
     shutdown: impl Future<Output = ()>,
+    leave: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let stop = Stop { drain: CancellationToken::new(), cut: CancellationToken::new() };
     let connections = TaskTracker::new();
@@ -45,7 +49,8 @@ pub async fn run(
     stop.drain.cancel();
     connections.close();
     let grace = Duration::from_secs(http.settings.shutdown_grace_s);
-    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
+    let (finished, ()) = tokio::join!(tokio::time::timeout(grace, connections.wait()), leave);
+    if finished.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "requests were cut off: they took longer than http.shutdown_grace_s"
@@ -108,15 +113,29 @@ async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "TCP_NODELAY is not set");
     }
+    let word = Arc::new(Word::default());
+    let left = Arc::clone(&word);
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let (answer, word) = (router.clone().call(request), Arc::clone(&word));
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if let Some(to) = answer.extensions_mut().remove::<TakeOver>() {
+                word.leave(&answer, to);
+                return std::future::pending().await;
+            }
+            Ok::<_, Infallible>(answer)
+        })
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    let mut connection = std::pin::pin!(connection);
+    // Boxed, so that the connection can be taken apart.
+    let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        (head, to) = left.left() => {
+            let_go(*std::pin::Pin::into_inner(connection), head, &to);
+            return;
+        }
         () = stop.drain.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
@@ -129,6 +148,20 @@ async fn serve(
         tracing::debug!(%error, %peer, "a connection ended early");
     }
     drop(place);
+}
+
+/// Takes the socket out of the HTTP connection, whose buffers are freed, and hands it over. A client that asks for such
+/// an answer while an earlier one is still being written gets only this one.
+fn let_go<S>(connection: http1::Connection<TokioIo<TcpStream>, S>, head: Vec<u8>, to: &TakeOver)
+where
+    S: HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let parts = connection.into_parts();
+    match parts.io.into_inner().into_std() {
+        Ok(stream) => to.hand_over(LetGo { stream, head, leftover: parts.read_buf }),
+        Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
+    }
 }
 
 /// Histograms keep raw samples until somebody folds them; scrapes may be rare or never come.

@@ -27,7 +27,7 @@ struct Accounts;
 impl Authenticate for Accounts {
     async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         let id = bearer.parse().map_err(|_| Error::refused(Code::Unauthenticated, "unknown token"))?;
-        Ok(Caller { id, role: Role::User, token_hash: None })
+        Ok(Caller { id, role: Role::User, token_hash: None, expires_ms: None })
     }
 }
 

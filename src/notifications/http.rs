@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::{Caller, Check, Paging, Problems, Valid};
+use crate::tables::Marker;
 
 impl Check for NotificationsRead {}
 
@@ -35,5 +36,6 @@ pub async fn read(
     Valid(read): Valid<NotificationsRead>,
 ) -> Result<Json<NotificationsUnread>> {
     let unread_count = app.notifications.read(caller.id, read.last_read_id).await?;
+    app.realtime.marker_moved(caller.id, Marker::Notifications).await?;
     Ok(Json(NotificationsUnread { unread_count }))
 }

@@ -83,6 +83,37 @@ impl Views {
         Ok(())
     }
 
+    /// Writes a post as frames show it, the same for every viewer, with `key`; false, and nothing written, when the post or
+    /// the one it passes on is gone.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn write_shared(&self, post: &Arc<PostRecord>, out: &mut Vec<u8>) -> Result<bool> {
+        let nobody = self.viewer(None).await?;
+        let shared = |changing: Changing| Changing { marks: None, ..changing };
+        let Some((account, changing)) = self.seen(&nobody, post).await? else { return Ok(false) };
+        let original = match post.repost_of {
+            None => None,
+            Some(original) => {
+                let Some(original) = self.core.store.posts(&[original.id]).await?.pop().flatten() else {
+                    return Ok(false);
+                };
+                let Some((account, changing)) = self.seen(&nobody, &original).await? else { return Ok(false) };
+                Some((original, account, shared(changing)))
+            }
+        };
+        let inner = original.as_ref().map(|(original, account, changing)| {
+            move |out: &mut Vec<u8>| wire::write(out, original, &account.author_json, *changing, None)
+        });
+        let inner = inner.as_ref().map(|inner| inner as wire::WriteOriginal<'_>);
+        out.extend_from_slice(format!("{{\"key\":\"{}\",", post.id).as_bytes());
+        let start = out.len();
+        wire::write(out, post, &account.author_json, shared(changing), inner);
+        // The post's own opening brace: the key came first.
+        out.remove(start);
+        Ok(true)
+    }
+
     /// What of a post differs by viewer and moment; `None` when the viewer may not see it.
     async fn seen(&self, viewer: &Viewer, post: &PostRecord) -> Result<Option<(Arc<Account>, Changing)>> {
         if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
@@ -90,11 +121,11 @@ impl Views {
         }
         let Some(account) = self.core.store.account(post.author).await? else { return Ok(None) };
         let counts = self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
-        let (liked, reposted) = match viewer.id {
+        let marks = match viewer.id {
             Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
             None => (false, false),
         };
-        Ok(Some((account, Changing { counts, liked, reposted })))
+        Ok(Some((account, Changing { counts, marks: Some(marks) })))
     }
 
     async fn with_original(
@@ -140,7 +171,8 @@ impl Views {
 
     async fn one(&self, viewer: &Viewer, post: &PostRecord, repost_of: Option<Box<Post>>) -> Result<Option<Post>> {
         let Some((account, changing)) = self.seen(viewer, post).await? else { return Ok(None) };
-        let Changing { counts: [like_count, reply_count, repost_count], liked, reposted } = changing;
+        let Changing { counts: [like_count, reply_count, repost_count], marks } = changing;
+        let (liked, reposted) = marks.unwrap_or_default();
         Ok(Some(Post {
             id: post.id,
             author: account.author.clone(),

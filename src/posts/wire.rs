@@ -62,10 +62,8 @@ fn fixed(post: &PostRecord) -> &str {
 pub struct Changing {
     /// Likes, replies, reposts.
     pub counts: [u64; 3],
-    /// The viewer likes it.
-    pub liked: bool,
-    /// The viewer has a bare repost of it.
-    pub reposted: bool,
+    /// Whether the viewer likes it, and has a bare repost of it; `None` in frames, which many viewers share.
+    pub marks: Option<(bool, bool)>,
 }
 
 /// Bytes that a post takes at most beyond its fixed part and its author's.
@@ -104,9 +102,11 @@ pub fn write(
         out.extend_from_slice(name);
         number(out, count);
     }
-    for (name, is) in [(&b",\"liked\":"[..], changing.liked), (&b",\"reposted\":"[..], changing.reposted)] {
-        out.extend_from_slice(name);
-        out.extend_from_slice(if is { b"true" } else { b"false" });
+    if let Some((liked, reposted)) = changing.marks {
+        for (name, is) in [(&b",\"liked\":"[..], liked), (&b",\"reposted\":"[..], reposted)] {
+            out.extend_from_slice(name);
+            out.extend_from_slice(if is { b"true" } else { b"false" });
+        }
     }
     out.push(b'}');
 }
@@ -146,7 +146,7 @@ mod tests {
             ..PostRecord::default()
         };
         let original = PostRecord { id: Id(3), author: Id(7), text: "first".into(), ..PostRecord::default() };
-        let changing = Changing { counts: [0, 12, 3_456_789_012], liked: true, reposted: false };
+        let changing = Changing { counts: [0, 12, 3_456_789_012], marks: Some((true, false)) };
         let mut out = Vec::new();
         let inner = |out: &mut Vec<u8>| write(out, &original, &json, Changing::default(), None);
         write(&mut out, &record, &json, changing, Some(&inner));

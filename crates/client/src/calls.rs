@@ -32,11 +32,11 @@ impl<'a> Paging<'a> {
         Self { limit: Some(limit), cursor }
     }
 
-    fn onto(self, path: &str) -> String {
+    pub(crate) fn onto(self, path: &str) -> String {
         self.with(path, &[])
     }
 
-    fn with(self, path: &str, parameters: &[(&str, &str)]) -> String {
+    pub(crate) fn with(self, path: &str, parameters: &[(&str, &str)]) -> String {
         let mut query = Serializer::new(String::new());
         query.extend_pairs(parameters);
         if let Some(limit) = self.limit {

@@ -2,12 +2,13 @@
 //!
 //! One [`Client`] is one caller on one server: a base address, maybe a token, and a pool of keep-alive connections that
 //! its clones share. [`Client::send`] is the one way out; `calls` has a method for each call of the API, `admin` those
-//! of operators. A refusal is [`ClientError::Problem`].
+//! of operators. A refusal is [`ClientError::Problem`]. [`realtime`] listens, by whatever transport passes.
 
 #![warn(missing_docs)]
 
 mod admin;
 mod calls;
+pub mod realtime;
 
 use std::time::Duration;
 
@@ -140,6 +141,12 @@ impl Client {
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }
+    }
+
+    /// The server's address, such as `http://127.0.0.1:7070`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// Sends one request; `path` begins with `/`. Every status is an answer.

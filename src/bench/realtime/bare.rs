@@ -7,10 +7,13 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::super::machine;
-use super::client::now_ns;
 use super::client::protocol::Kind;
+use super::client::{now_ns, wire};
 use super::fleet::{Fleet, Wanted};
 use super::{BenchError, Result};
+
+/// Tells a connection that it was accepted: its own end cannot know.
+const HELLO: &[u8] = br#"{"type":"hello"}"#;
 
 /// Sockets, each registered with one epoll.
 pub struct BareWriter {
@@ -23,8 +26,14 @@ impl BareWriter {
     pub fn start(count: usize) -> Result<(Self, Fleet)> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let accepting =
-            std::thread::spawn(move || listener.incoming().take(count).collect::<std::io::Result<Vec<TcpStream>>>());
+        let greeted = move |stream: std::io::Result<TcpStream>| {
+            let mut stream = stream?;
+            stream.write_all(&wire::text_frame(HELLO))?;
+            Ok(stream)
+        };
+        let accepting = std::thread::spawn(move || {
+            listener.incoming().take(count).map(greeted).collect::<std::io::Result<Vec<_>>>()
+        });
         let fleet = Fleet::connected(&Wanted::new(address, Kind::Silent, count)).inspect_err(|_| stop(address))?;
         let accepted = accepting.join().map_err(|_| BenchError::Wrong("the listener panicked".to_owned()))??;
         let poll = Poll::new()?;

@@ -25,7 +25,7 @@ async fn running(change: impl FnOnce(&mut Settings)) -> Running {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async move { _ = stopped.await };
-    let ended = tokio::spawn(run(listener, app.router.clone(), app.http.clone(), shutdown));
+    let ended = tokio::spawn(run(listener, app.router.clone(), app.http.clone(), shutdown, std::future::ready(())));
     Running { app, address, stop: Some(stop), ended }
 }
 

@@ -32,8 +32,8 @@ struct TwoAccounts;
 impl Authenticate for TwoAccounts {
     async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         match bearer {
-            "person" => Ok(Caller { id: Id(7), role: Role::User, token_hash: None }),
-            "operator" => Ok(Caller { id: Id(8), role: Role::Admin, token_hash: None }),
+            "person" => Ok(Caller { id: Id(7), role: Role::User, token_hash: None, expires_ms: None }),
+            "operator" => Ok(Caller { id: Id(8), role: Role::Admin, token_hash: None, expires_ms: None }),
             _ => Err(Error::refused(Code::Unauthenticated, "unknown token")),
         }
     }

@@ -16,6 +16,7 @@ use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
 use crate::projection;
+use crate::realtime::Ender;
 use crate::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::sequencer::Proposal;
 use crate::store::Account;
@@ -37,6 +38,8 @@ pub struct Identity {
     pub admin: bool,
     /// The server's own token that was shown; `None` for a JWT.
     pub token: Option<TokenHash>,
+    /// When the token ends, in milliseconds since the Unix epoch.
+    pub expires_ms: Option<u64>,
 }
 
 /// Settings of accounts.
@@ -57,6 +60,8 @@ pub struct Users {
     jwt: Arc<JwtVerifier>,
     media: Arc<dyn Attachments>,
     tokens: Arc<Coherent<TokenHash, TokenRow>>,
+    /// Told when tokens end.
+    sessions: Ender,
 }
 
 impl Users {
@@ -68,9 +73,10 @@ impl Users {
         passwords: Passwords,
         jwt: JwtVerifier,
         media: Arc<dyn Attachments>,
+        sessions: Ender,
     ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
-        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens }
+        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens, sessions }
     }
 
     /// Makes an account and logs in.
@@ -174,6 +180,7 @@ impl Users {
         let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
         let account = self.core.account(user).await?;
         self.core.sequencer.commit(Event::UserDeleted { user: account.row.clone() }).await?;
+        self.sessions.all_ended(user, None).await;
         let key = RowKey::single(tables::HANDLES, account.row.handle.to_lowercase().into_bytes());
         Ok(self.core.store.engines.tables.release_unique(&key, user.0).await?)
     }

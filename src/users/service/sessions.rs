@@ -96,7 +96,8 @@ impl Users {
             if ended || self.core.store.account(row.user).await?.is_none() {
                 return Err(refused());
             }
-            return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash) });
+            let expires_ms = Some(row.expires_ms);
+            return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash), expires_ms });
         }
         if !self.jwt.enabled() {
             return Err(refused());
@@ -111,7 +112,8 @@ impl Users {
         if credentials.tokens_from > Id(0) && issued_ms <= unix_ms_of(credentials.tokens_from) {
             return Err(refused());
         }
-        Ok(Identity { user, admin: credentials.admin, token: None })
+        let expires_ms = Some(claims.exp.saturating_mul(1_000));
+        Ok(Identity { user, admin: credentials.admin, token: None, expires_ms })
     }
 
     async fn token(&self, hash: TokenHash) -> Result<Option<TokenRow>> {
@@ -201,6 +203,7 @@ impl Users {
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
         self.core.store.engines.tables.write(batch).await?;
         self.tokens.forget(&hash);
+        self.sessions.token_ended(who.user, &hash.0).await;
         Ok(())
     }
 
@@ -210,7 +213,9 @@ impl Users {
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
         let from = self.core.sequencer.mint();
-        self.change_credentials(user, |row| row.tokens_from = from).await
+        self.change_credentials(user, |row| row.tokens_from = from).await?;
+        self.sessions.all_ended(user, None).await;
+        Ok(())
     }
 
     /// Changes the password and ends every session but the caller's.
@@ -232,10 +237,11 @@ impl Users {
             row.tokens_from = from;
         })
         .await?;
-        match who.token {
-            Some(hash) => self.write_token(hash, who.user, self.core.sequencer.mint()).await,
-            None => Ok(()),
+        if let Some(hash) = who.token {
+            self.write_token(hash, who.user, self.core.sequencer.mint()).await?;
         }
+        self.sessions.all_ended(who.user, who.token.as_ref().map(|hash| &hash.0)).await;
+        Ok(())
     }
 
     /// Makes the person an operator, or a plain user again.

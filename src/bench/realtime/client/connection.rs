@@ -178,10 +178,7 @@ impl Connection {
         self.phase = Phase::Head;
         self.rest = Vec::new();
         match plan.connect.kind {
-            Kind::Silent => {
-                self.phase = Phase::Frames;
-                self.alive = true;
-            }
+            Kind::Silent => self.phase = Phase::Frames,
             // The first poll brings the cursor, the next one waits.
             Kind::LongPoll => self.alive |= self.cursor.is_some(),
             _ => {}

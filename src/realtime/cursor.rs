@@ -1,0 +1,182 @@
+//! Where a session resumes: one watermark a stream, sealed for one person. Pure.
+//!
+//! A cursor says "everything up to here was sent, or told of by a gap". The server keeps nothing of it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fanfare_protocol::{CURSOR_CHARS_MAX, Id, ResetReason, Stream};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Result};
+
+const VERSION: u8 = 1;
+const MAC_BYTES: usize = 8;
+const STREAMS: usize = Stream::ALL.len();
+/// Version, user, watermarks, digests, MAC.
+const BYTES: usize = 1 + 8 + 8 * STREAMS + 2 * STREAMS + MAC_BYTES;
+/// Characters of a cursor's text.
+pub const TEXT_CHARS: usize = (BYTES * 4).div_ceil(3);
+const _: () = assert!(TEXT_CHARS <= CURSOR_CHARS_MAX);
+/// Tells these seals from those of page cursors, which use the same secret.
+const CONTEXT: &[u8] = b"realtime cursor";
+
+/// One id a stream: everything up to it was sent.
+pub type Watermarks = [Id; STREAMS];
+
+/// The place of a stream in [`Watermarks`].
+#[must_use]
+pub const fn place(stream: Stream) -> usize {
+    match stream {
+        Stream::Notifications => 0,
+        Stream::Direct => 1,
+        Stream::Group => 2,
+        Stream::Posts => 3,
+    }
+}
+
+/// What is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Whose.
+    pub user: Id,
+    /// One a stream.
+    pub marks: Watermarks,
+    /// What was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
+    pub digests: [u16; STREAMS],
+}
+
+/// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing new.
+#[must_use]
+pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
+    // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the high bits of the product depend on all bits of the id.
+    ids.into_iter()
+        .map(|id| ((id.0 ^ (id.0 >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16 | 1)
+        .fold(0, u16::wrapping_add)
+}
+
+/// Seals and opens cursors.
+#[derive(Clone)]
+pub struct CursorSeal {
+    keyed: Hmac<Sha256>,
+}
+
+impl CursorSeal {
+    /// With the server's secret; nodes that share data share it.
+    ///
+    /// # Errors
+    /// Never for a secret of usual length.
+    pub fn new(secret: &[u8]) -> Result<Self> {
+        let mut keyed: Hmac<Sha256> =
+            Hmac::new_from_slice(secret).map_err(|error| Error::Internal(error.to_string()))?;
+        keyed.update(CONTEXT);
+        Ok(Self { keyed })
+    }
+
+    fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
+        let mut mac = self.keyed.clone();
+        mac.update(bytes);
+        let full = mac.finalize().into_bytes();
+        std::array::from_fn(|at| full[at])
+    }
+
+    /// The text of `cursor`, [`TEXT_CHARS`] ASCII characters that are safe in URLs.
+    #[must_use]
+    pub fn seal(&self, cursor: &Cursor) -> [u8; TEXT_CHARS] {
+        let mut bytes = [0; BYTES];
+        let (head, mac) = bytes.split_at_mut(BYTES - MAC_BYTES);
+        head[0] = VERSION;
+        head[1..9].copy_from_slice(&cursor.user.to_bytes());
+        for (slot, mark) in head[9..].chunks_exact_mut(8).zip(cursor.marks) {
+            slot.copy_from_slice(&mark.to_bytes());
+        }
+        for (slot, digest) in head[9 + 8 * STREAMS..].chunks_exact_mut(2).zip(cursor.digests) {
+            slot.copy_from_slice(&digest.to_be_bytes());
+        }
+        mac.copy_from_slice(&self.mac(head));
+        let mut text = [b'A'; TEXT_CHARS];
+        // The length fits by construction.
+        let _ = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+        text
+    }
+
+    /// The cursor in `text`, if it is `user`'s.
+    ///
+    /// # Errors
+    /// [`ResetReason::Malformed`] for what is no cursor, [`ResetReason::Foreign`] for another person's or a forged one.
+    pub fn open(&self, user: Id, text: &str) -> std::result::Result<Cursor, ResetReason> {
+        if text.len() != TEXT_CHARS {
+            return Err(ResetReason::Malformed);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ResetReason::Malformed)?;
+        let (head, mac) = bytes.split_at_checked(BYTES - MAC_BYTES).ok_or(ResetReason::Malformed)?;
+        if head[0] != VERSION {
+            return Err(ResetReason::Malformed);
+        }
+        if !bool::from(self.mac(head).ct_eq(mac)) {
+            return Err(ResetReason::Foreign);
+        }
+        let id = |at: usize| head.get(at..).and_then(Id::from_bytes).ok_or(ResetReason::Malformed);
+        if id(1)? != user {
+            return Err(ResetReason::Foreign);
+        }
+        let mut cursor = Cursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS] };
+        for stream in 0..STREAMS {
+            cursor.marks[stream] = id(9 + 8 * stream)?;
+            let at = 9 + 8 * STREAMS + 2 * stream;
+            cursor.digests[stream] = u16::from_be_bytes([head[at], head[at + 1]]);
+        }
+        Ok(cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seal() -> CursorSeal {
+        CursorSeal::new(b"a secret").unwrap()
+    }
+
+    fn text(cursor: &Cursor) -> String {
+        String::from_utf8(seal().seal(cursor).to_vec()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], digests: [u16; 4]) {
+            let cursor = Cursor { user: Id(user), marks: marks.map(Id), digests };
+            let text = text(&cursor);
+            prop_assert!(text.len() <= CURSOR_CHARS_MAX);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            prop_assert_eq!(seal().open(Id(user), &text), Ok(cursor));
+            prop_assert_eq!(seal().open(Id(user ^ 1), &text), Err(ResetReason::Foreign));
+        }
+
+        #[test]
+        fn a_cursor_with_any_character_changed_is_refused(at in 0..TEXT_CHARS, to in "[A-Za-z0-9_-]") {
+            let cursor = Cursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 2, 3, 4] };
+            let good = text(&cursor);
+            let mut changed = good.clone();
+            changed.replace_range(at..=at, &to);
+            prop_assert!(changed == good || seal().open(Id(7), &changed).is_err());
+        }
+
+        #[test]
+        fn whatever_comes_is_no_cursor(junk in ".{0,120}") {
+            prop_assert!(seal().open(Id(7), &junk).is_err());
+        }
+    }
+
+    #[test]
+    fn a_digest_does_not_depend_on_the_order_and_tells_sets_apart() {
+        let ids = [Id(2_235_236_504_953_683_968), Id(2_235_236_504_953_683_969), Id(5)];
+        assert_eq!(digest(ids), digest([ids[2], ids[0], ids[1]]));
+        assert_ne!(digest(ids), digest([ids[0], ids[1]]));
+        assert_eq!(digest([]), 0);
+        assert_ne!(digest([Id(9)]), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Ends of tokens: sessions that they opened are closed at once, and those that are just being opened are not.
+
+use std::collections::VecDeque;
+
+use fanfare_protocol::Id;
+use parking_lot::Mutex;
+
+use super::attach::Opener;
+use super::codes;
+use super::signals::{Command, ShardHandle, Which};
+
+/// Ends that are remembered; by then whoever showed the token before has been let in or not.
+const ENDS_MAX: usize = 65_536;
+/// Milliseconds for which they are.
+const ENDS_MS: u64 = 180_000;
+
+/// An end: of one token of a person, or of all but one.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at_ms: u64,
+    which: Which,
+}
+
+/// The ends of the last minutes.
+#[derive(Debug, Default)]
+pub struct Ends {
+    recent: Mutex<VecDeque<End>>,
+}
+
+/// The first eight bytes of a token's hash; never 0, which stands for a JWT.
+#[must_use]
+pub fn short(token_hash: &[u8; 32]) -> u64 {
+    token_hash.first_chunk::<8>().map_or(1, |head| u64::from_be_bytes(*head)).max(1)
+}
+
+impl Ends {
+    fn add(&self, end: End) {
+        let mut recent = self.recent.lock();
+        while recent.len() >= ENDS_MAX || recent.front().is_some_and(|first| first.at_ms + ENDS_MS < end.at_ms) {
+            recent.pop_front();
+        }
+        recent.push_back(end);
+    }
+
+    /// Whether the token that `opener` showed has ended since.
+    #[must_use]
+    pub fn has_ended(&self, user: Id, opener: Opener) -> bool {
+        let recent = self.recent.lock();
+        recent.iter().rev().take_while(|end| end.at_ms >= opener.since_ms).any(|end| match end.which {
+            Which::Token { user: of, token } => of == user && token == opener.token,
+            Which::Person { user: of, except } => of == user && except != Some(opener.token),
+            Which::One(_) => false,
+        })
+    }
+}
+
+/// Tells the shards.
+#[derive(Clone)]
+pub struct Ender {
+    shards: Vec<ShardHandle>,
+    shared: std::sync::Arc<super::signals::Shared>,
+}
+
+impl Ender {
+    /// For these shards.
+    #[must_use]
+    pub fn new(shards: Vec<ShardHandle>, shared: std::sync::Arc<super::signals::Shared>) -> Self {
+        Self { shards, shared }
+    }
+
+    /// One token of `user` has ended.
+    pub async fn token_ended(&self, user: Id, token_hash: &[u8; 32]) {
+        self.ended(Which::Token { user, token: short(token_hash) }, "the token has ended").await;
+    }
+
+    /// All tokens of `user` have ended, but for one.
+    pub async fn all_ended(&self, user: Id, except: Option<&[u8; 32]>) {
+        self.ended(Which::Person { user, except: except.map(short) }, "all tokens have ended").await;
+    }
+
+    async fn ended(&self, which: Which, reason: &'static str) {
+        // Remembered first: a session that is opened after this is refused, one from before is closed.
+        self.shared.ends.add(End { at_ms: self.shared.clock.now_ms(), which });
+        for shard in &self.shards {
+            shard.send(Command::Close { which, code: codes::UNAUTHENTICATED, reason }).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_shown_before_it_ended_opens_nothing_after() {
+        let ends = Ends::default();
+        let opener = |token, since_ms| Opener { token, since_ms, expires_ms: None };
+        ends.add(End { at_ms: 100, which: Which::Token { user: Id(1), token: 7 } });
+        ends.add(End { at_ms: 200, which: Which::Person { user: Id(2), except: Some(5) } });
+        assert!(ends.has_ended(Id(1), opener(7, 90)) && !ends.has_ended(Id(1), opener(7, 101)));
+        assert!(!ends.has_ended(Id(1), opener(8, 90)) && !ends.has_ended(Id(3), opener(7, 90)));
+        assert!(ends.has_ended(Id(2), opener(0, 200)) && !ends.has_ended(Id(2), opener(5, 90)));
+    }
+}

@@ -1,0 +1,187 @@
+//! Frames on their way out: encoded once, shared by every session that gets them. Pure.
+
+use std::sync::Arc;
+
+use fanfare_protocol::{Gap, Id, Lane, Problem, Reset, Stream, Timestamp};
+use serde::Serialize;
+use smallvec::SmallVec;
+
+/// A frame; a clone is a pointer.
+#[derive(Debug, Clone)]
+pub struct Frame(Arc<Body>);
+
+#[derive(Debug)]
+struct Body {
+    /// The JSON object without its opening brace and without `id`, which is each session's own: `"type":…}`.
+    text: Box<[u8]>,
+    lane: Lane,
+    durable: Option<Durable>,
+}
+
+/// What a frame of a durable stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durable {
+    /// The stream.
+    pub stream: Stream,
+    /// Ids of the items; empty for `gap` and `reset`.
+    pub ids: SmallVec<[Id; 1]>,
+}
+
+impl Durable {
+    /// One item.
+    #[must_use]
+    pub fn one(stream: Stream, id: Id) -> Self {
+        Self { stream, ids: SmallVec::from_buf([id]) }
+    }
+
+    /// Several items, in any order.
+    #[must_use]
+    pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
+        Self { stream, ids: ids.into_iter().collect() }
+    }
+
+    /// The lowest id.
+    #[must_use]
+    pub fn low(&self) -> Option<Id> {
+        self.ids.iter().min().copied()
+    }
+
+    /// The highest id.
+    #[must_use]
+    pub fn high(&self) -> Option<Id> {
+        self.ids.iter().max().copied()
+    }
+}
+
+/// The lane that a stream's frames take.
+#[must_use]
+pub const fn lane_of(stream: Stream) -> Lane {
+    match stream {
+        Stream::Notifications | Stream::Direct => Lane::Urgent,
+        Stream::Group => Lane::Normal,
+        Stream::Posts => Lane::Bulk,
+    }
+}
+
+#[derive(Serialize)]
+struct Plain<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<Lane>,
+    at: Timestamp,
+    data: &'a T,
+}
+
+#[derive(Serialize)]
+struct Answer<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(rename = "ref")]
+    reference: Option<u64>,
+    ok: bool,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Problem>,
+}
+
+impl Frame {
+    fn encode(value: &impl Serialize, lane: Lane, durable: Option<Durable>) -> Self {
+        // What is serialised here has string keys and no failing parts; an empty object would be a frame without type.
+        let object = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+        Self(Arc::new(Body { text: object.get(1..).unwrap_or_default().into(), lane, durable }))
+    }
+
+    /// A frame of a durable stream, in the stream's lane.
+    #[must_use]
+    pub fn durable(kind: &str, durable: Durable, now_ms: u64, data: &impl Serialize) -> Self {
+        let lane = lane_of(durable.stream);
+        Self::encode(&Plain { kind, lane: Some(lane), at: Timestamp(now_ms), data }, lane, Some(durable))
+    }
+
+    /// A frame that is a current value, or an operator's event: not kept for who is away.
+    #[must_use]
+    pub fn passing(kind: &str, lane: Lane, now_ms: u64, data: &impl Serialize) -> Self {
+        Self::encode(&Plain { kind, lane: Some(lane), at: Timestamp(now_ms), data }, lane, None)
+    }
+
+    /// A frame about the session itself: `hello`, `pong`, `drain`.
+    #[must_use]
+    pub fn of_session(kind: &str, now_ms: u64, data: &impl Serialize) -> Self {
+        Self::encode(&Plain { kind, lane: None, at: Timestamp(now_ms), data }, Lane::Urgent, None)
+    }
+
+    /// A reply to a client's frame.
+    #[must_use]
+    pub fn reply(reference: Option<u64>, result: Result<&impl Serialize, &Problem>, now_ms: u64) -> Self {
+        let (ok, data, error) = match result {
+            Ok(data) => (true, Some(data), None),
+            Err(problem) => (false, None, Some(problem)),
+        };
+        Self::encode(&Answer { kind: "reply", reference, ok, at: Timestamp(now_ms), data, error }, Lane::Urgent, None)
+    }
+
+    /// `gap`.
+    #[must_use]
+    pub fn gap(gap: &Gap, now_ms: u64) -> Self {
+        Self::durable("gap", Durable::many(gap.stream, []), now_ms, gap)
+    }
+
+    /// `reset`.
+    #[must_use]
+    pub fn reset(reset: &Reset, now_ms: u64) -> Self {
+        let durable = Durable::many(reset.streams.first().copied().unwrap_or(Stream::Posts), []);
+        let frame = Plain { kind: "reset", lane: None, at: Timestamp(now_ms), data: reset };
+        Self::encode(&frame, Lane::Urgent, Some(durable))
+    }
+
+    /// Everything after `{` and the `id`.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.0.text
+    }
+
+    /// Its lane.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.0.lane
+    }
+
+    /// What it carries, if it is of a durable stream.
+    #[must_use]
+    pub fn items(&self) -> Option<&Durable> {
+        self.0.durable.as_ref()
+    }
+
+    /// Bytes that it takes on the wire, about.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.text.len() + super::cursor::TEXT_CHARS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::{Code, ReadMarker, ServerEvent, ServerFrame};
+
+    use super::*;
+
+    fn read(frame: &Frame) -> ServerFrame {
+        serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap()
+    }
+
+    #[test]
+    fn frames_read_back_as_what_they_say() {
+        let marker = ReadMarker { last_read_id: Id(7) };
+        let frame = read(&Frame::passing("feed.read", Lane::Normal, 1_000, &marker));
+        assert_eq!((frame.event().unwrap(), frame.lane), (ServerEvent::FeedRead(marker), Some(Lane::Normal)));
+        let gap = Gap { stream: Stream::Posts, after: Id(1), before: Id(9), count: 3 };
+        assert_eq!(read(&Frame::gap(&gap, 0)).event().unwrap(), ServerEvent::Gap(gap));
+        let refused = read(&Frame::reply(None, Err::<&(), _>(&Problem::new(Code::BadRequest, "no")), 0));
+        assert!(refused.ok == Some(false) && refused.reference.is_none() && refused.error.is_some());
+        let done = read(&Frame::reply(Some(3), Ok(&marker), 0));
+        assert_eq!((done.ok, done.reference), (Some(true), Some(3)));
+    }
+}

@@ -1,0 +1,109 @@
+//! Who asks for a session, and whether they get one: version, origin, token or ticket, the cap, the cursor.
+
+use std::net::IpAddr;
+
+use axum::http::header;
+use axum::http::request::Parts;
+use fanfare_protocol::{Code, Id, REALTIME_VERSION, Transport};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{cursor_text, resume};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::{Caller, Params, bearer, client_of};
+use crate::realtime::attach::{Opener, Place, Resume};
+use crate::realtime::cursor::Cursor;
+use crate::realtime::ends::short;
+
+/// What the address of a request for a session says.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Query {
+    /// Where to resume: the `id` of the last frame.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Instead of the Authorization header.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// Version of the protocol: 1.
+    #[serde(default)]
+    pub v: Option<u32>,
+    /// Polls: seconds to wait for events, 0 to 60; 25 when absent.
+    #[serde(default)]
+    pub wait: Option<u64>,
+}
+
+impl Query {
+    /// The query of a request.
+    ///
+    /// # Errors
+    /// 422 for numbers that are none.
+    pub fn of(parts: &Parts) -> Result<Self> {
+        Params::parse(parts).map(|Params(query)| query)
+    }
+}
+
+/// A request that gets its session.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose.
+    pub user: Id,
+    /// By which token.
+    pub opener: Opener,
+    /// What carries it.
+    pub transport: Transport,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What becomes of the cursor.
+    pub resume: Resume,
+    /// The cursor, if it can be used.
+    pub cursor: Option<Cursor>,
+    /// Its place among the person's sessions.
+    pub place: Place,
+}
+
+impl Entry {
+    /// Lets a request in.
+    ///
+    /// # Errors
+    /// 400 for another version, 403 for an origin that may not, 401 without a good token or ticket, 429 at the cap.
+    pub async fn of(app: &App, parts: &Parts, transport: Transport) -> Result<Self> {
+        let query = Query::of(parts)?;
+        if query.v.is_some_and(|version| version != REALTIME_VERSION) {
+            return Err(Error::field("v", format!("this server speaks version {REALTIME_VERSION}")));
+        }
+        check_origin(&app.realtime.settings().allowed_origins, parts)?;
+        let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
+            (Some(token), _) => {
+                let since_ms = app.core.clock.now_ms();
+                let caller = app.http.accounts.authenticate(token).await?;
+                (caller.id, Opener { since_ms, ..opener(app, &caller) })
+            }
+            (None, Some(ticket)) => app.realtime.redeem(ticket).await?,
+            (None, None) => {
+                let detail = "send `Authorization: Bearer TOKEN`, or ?ticket= from POST /v1/realtime/tickets";
+                return Err(Error::refused(Code::Unauthenticated, detail));
+            }
+        };
+        let place = app.realtime.place(user)?;
+        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
+        let address = client_of(parts, &app.http);
+        Ok(Self { user, opener, transport, address, resume, cursor, place })
+    }
+}
+
+/// By which token a caller opens sessions.
+pub fn opener(app: &App, caller: &Caller) -> Opener {
+    let token = caller.token_hash.as_ref().map_or(0, short);
+    Opener { token, since_ms: app.core.clock.now_ms(), expires_ms: caller.expires_ms }
+}
+
+/// Requests without an origin are no browser's.
+fn check_origin(allowed: &[String], parts: &Parts) -> Result<()> {
+    let Some(origin) = parts.headers.get(header::ORIGIN).filter(|_| !allowed.is_empty()) else { return Ok(()) };
+    if allowed.iter().any(|one| one == "*" || one.as_bytes().eq_ignore_ascii_case(origin.as_bytes())) {
+        return Ok(());
+    }
+    Err(Error::refused(Code::Forbidden, "pages of this origin may not open sessions; see realtime.allowed_origins"))
+}

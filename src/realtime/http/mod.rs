@@ -1,0 +1,328 @@
+//! Routes of realtime delivery.
+
+mod entry;
+mod operators;
+mod presence;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use fanfare_protocol::{
+    ClientFrame, Code, Hello, Id, PollAnswer, Problem, Reply, Reset, ResetReason, Stream, Ticket, Transport,
+};
+use serde_json::Value;
+
+pub use self::operators::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
+pub use self::presence::{__path_following, __path_heartbeat, __path_presence_of, following, heartbeat, presence_of};
+
+use self::entry::{Entry, Query};
+use super::attach::{Attach, Opening, PollWait, Resume, Taken};
+use super::cursor::{Cursor, Watermarks, digest, place};
+use super::frame::Frame;
+use super::replay::Missed;
+use super::session::SessionId;
+use super::{clients, codes, websocket, wire};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::takeover::{LetGo, TakeOver};
+use crate::http::{Caller, Check, Located, Params, Problems, Valid};
+use crate::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, SEND_FRAMES_MAX, TRAIL_MS};
+
+impl Located for Ticket {
+    fn location(&self) -> String {
+        "/v1/realtime".to_owned()
+    }
+}
+
+fn taken(connection: LetGo, ends_head: bool) -> Taken {
+    let LetGo { stream, mut head, leftover } = connection;
+    if ends_head {
+        head.extend_from_slice(b"\r\n");
+    }
+    Taken { stream, head, leftover }
+}
+
+/// Realtime events over a WebSocket. Refusals come as close codes, for browsers see no status: 4401 token missing or
+/// ended, 4403 origin, 4429 too many connections.
+#[utoipa::path(get, path = "/v1/realtime", tag = "realtime", params(Query),
+    responses((status = 101, description = "frames, one a text message"), Problems))]
+pub async fn connect(State(app): State<App>, request: Request) -> Result<Response> {
+    let (parts, _) = request.into_parts();
+    let compression = app.realtime.settings().compression;
+    let accepted = match websocket::accept(&parts.method, parts.version, &parts.headers, compression, &[]) {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            let detail = format!("this path is a WebSocket: {refusal}; without one use /v1/realtime/sse or /poll");
+            let mut response = Error::refused(Code::BadRequest, detail).into_response();
+            response.headers_mut().extend(refusal.headers());
+            return Ok(response);
+        }
+    };
+    let mut answer = Response::new(()).into_parts().0;
+    answer.status = StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers = accepted.headers();
+    let realtime = app.realtime.clone();
+    match Entry::of(&app, &parts, Transport::Websocket).await {
+        Ok(entry) => {
+            let opening = entry.opening(&app, accepted.deflate, None);
+            Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
+        }
+        Err(error) => {
+            let (code, reason) = match &error {
+                Error::Refused(problem) => match problem.code {
+                    Code::Unauthenticated => (codes::UNAUTHENTICATED, "the token is missing or has ended"),
+                    Code::Forbidden => (codes::FORBIDDEN, "pages of this origin may not connect"),
+                    Code::RateLimited => (codes::TOO_MANY, "too many connections"),
+                    _ => return Err(error),
+                },
+                _ => return Err(error),
+            };
+            Ok(TakeOver::answer(answer, move |connection| {
+                realtime.attach(Attach::Refusal(taken(connection, true), code, reason));
+            }))
+        }
+    }
+}
+
+/// Realtime events as server-sent events: `data` is a frame, `id` the cursor; `Last-Event-ID` resumes.
+#[utoipa::path(get, path = "/v1/realtime/sse", tag = "realtime", params(Query),
+    responses((status = 200, body = String, content_type = "text/event-stream"), Problems))]
+pub async fn stream(State(app): State<App>, request: Request) -> Result<Response> {
+    let (parts, _) = request.into_parts();
+    let entry = Entry::of(&app, &parts, Transport::Sse).await?;
+    let opening = entry.opening(&app, false, None);
+    let mut answer = Response::new(()).into_parts().0;
+    let headers = &mut answer.headers;
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let realtime = app.realtime.clone();
+    Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
+}
+
+/// Realtime events by asking: what was missed since the cursor, at once; else what comes within `wait` seconds.
+#[utoipa::path(get, path = "/v1/realtime/poll", tag = "realtime", params(Query),
+    responses((status = 200, body = PollAnswer), Problems))]
+pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> {
+    let (parts, _) = request.into_parts();
+    let query = Query::of(&parts)?;
+    let wait_s = query.wait.unwrap_or(25);
+    if wait_s > POLL_WAIT_S_MAX {
+        return Err(Error::field("wait", format!("must be a whole number from 0 to {POLL_WAIT_S_MAX}")));
+    }
+    let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
+    let entry = Entry::of(&app, &parts, transport).await?;
+    let user = entry.user;
+    // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
+    let upto = app.realtime.shared.committed();
+    let cursor = match (&entry.cursor, entry.resume) {
+        (Some(cursor), Resume::From) => *cursor,
+        _ => return Ok(first_answer(&app, &entry, upto)),
+    };
+    let missed = app.realtime.missed(user, cursor.marks, upto).await?;
+    let overlap: Vec<(usize, Id)> = missed.items().collect();
+    if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
+        return Ok(answer(&app, user, &missed.frames, &overlap, cursor.marks, upto));
+    }
+    app.realtime.heartbeat(user).await;
+    let mut head = Response::new(()).into_parts().0;
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
+    let mut opening = entry.opening(&app, false, Some(wait));
+    opening.from = [upto; 4];
+    let realtime = app.realtime.clone();
+    Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
+}
+
+/// Whether what was missed is more than what the client got with its last answer, above its watermarks.
+fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
+    let told = missed.frames.iter().any(|frame| frame.items().is_none_or(|items| items.ids.is_empty()));
+    let of = |stream: usize| digest(missed.items().filter(|(of, _)| *of == stream).map(|(_, id)| id));
+    told || (0..cursor.digests.len()).any(|stream| of(stream) != cursor.digests[stream])
+}
+
+/// The answer to a poll that brings no cursor, or none that can be used.
+fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
+    let now_ms = app.core.clock.now_ms();
+    let cursor = sealed(app, entry.user, [upto; 4], &[], upto);
+    let hello = Hello {
+        session_id: Id(0),
+        heartbeat_s: app.realtime.settings().heartbeat_s,
+        resumed: false,
+        transport: entry.transport,
+        cursor: String::from_utf8_lossy(&cursor).into_owned(),
+    };
+    let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
+    if let Resume::Broken(reason) = entry.resume {
+        frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, now_ms));
+    }
+    body(&frames, &cursor)
+}
+
+fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks: Watermarks, upto: Id) -> Response {
+    let mut upto_each = [upto; 4];
+    let mut frames = frames;
+    if frames.len() > POLL_FRAMES_MAX {
+        // What does not fit comes with the next poll: the watermarks stay below it.
+        let (first, rest) = frames.split_at(POLL_FRAMES_MAX);
+        for items in rest.iter().filter_map(Frame::items) {
+            if let Some(low) = items.low() {
+                let stream = place(items.stream);
+                upto_each[stream] = upto_each[stream].min(Id(low.0 - 1)).max(marks[stream]);
+            }
+        }
+        frames = first;
+    }
+    let overlap: Vec<(usize, Id)> = overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
+    body(frames, &sealed(app, user, upto_each, &overlap, upto))
+}
+
+/// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
+fn sealed(app: &App, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
+    let trailing = crate::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS)).min(newest);
+    let marks = upto.map(|mark| mark.min(trailing));
+    let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
+    let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
+    app.realtime.shared.seal.seal(&Cursor { user, marks, digests })
+}
+
+fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
+    let mut body = Vec::new();
+    wire::poll_body(&mut body, frames, cursor);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
+}
+
+/// Frames of a client that has no socket to send them by.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum Sent {
+    /// Several.
+    Many(Vec<Value>),
+    /// Several, named.
+    Named(Frames),
+    /// One.
+    One(Value),
+}
+
+/// Several frames.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Frames {
+    /// Up to 50.
+    pub frames: Vec<Value>,
+}
+
+impl Check for Sent {}
+
+/// Which session the frames are of.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SendParams {
+    /// From `hello`; whom it watches is told to this session.
+    #[serde(default)]
+    session_id: Option<Id>,
+}
+
+/// Client frames over HTTP: one, an array, or `{"frames": […]}`; the answer has the same form.
+#[utoipa::path(post, path = "/v1/realtime/send", tag = "realtime", params(SendParams), request_body = Sent,
+    responses((status = 200, body = Vec<Reply>), Problems))]
+pub async fn send(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<SendParams>,
+    Valid(sent): Valid<Sent>,
+) -> Result<Response> {
+    let session = match params.session_id {
+        Some(id) => Some(own_session(&app, caller.id, id).await?),
+        None => None,
+    };
+    let (Sent::Many(frames) | Sent::Named(Frames { frames })) = &sent else {
+        let Sent::One(frame) = sent else { return Err(Error::Internal("a frame has no form".to_owned())) };
+        return Ok(Json(reply(&app, caller.id, session, frame).await).into_response());
+    };
+    if frames.len() > SEND_FRAMES_MAX {
+        return Err(Error::field("frames", format!("at most {SEND_FRAMES_MAX}")));
+    }
+    let mut replies = Vec::with_capacity(frames.len());
+    for frame in frames {
+        replies.push(reply(&app, caller.id, session, frame.clone()).await);
+    }
+    Ok(match sent {
+        Sent::Named(_) => Json(serde_json::json!({ "replies": replies })).into_response(),
+        _ => Json(replies).into_response(),
+    })
+}
+
+async fn own_session(app: &App, user: Id, id: Id) -> Result<SessionId> {
+    let page = app.realtime.sessions(Some(user), app.realtime.settings().sessions_per_user_max, None).await?;
+    let own = page.items.iter().any(|session| session.session_id == id);
+    own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
+}
+
+async fn reply(app: &App, user: Id, session: Option<SessionId>, value: Value) -> Reply {
+    let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
+    let frame = match ClientFrame::parse(&value.to_string()) {
+        Ok(frame) => frame,
+        Err(error) => return refused(None, Problem::new(Code::BadRequest, format!("this is no frame: {error}"))),
+    };
+    let reference = Some(frame.reference);
+    match clients::answer(&app.realtime, user, session, frame).await {
+        Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
+        Err(problem) => refused(reference, problem),
+    }
+}
+
+/// A ticket for `?ticket=`, where the Authorization header cannot be set: one use, within a minute.
+#[utoipa::path(post, path = "/v1/realtime/tickets", tag = "realtime",
+    responses((status = 201, body = Ticket), Problems))]
+pub async fn ticket(State(app): State<App>, caller: Caller) -> Result<Response> {
+    let opener = entry::opener(&app, &caller);
+    let ticket = app.realtime.ticket(caller.id, opener).await?;
+    let mut response = crate::http::Created(ticket).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The cursor of a request: `Last-Event-ID` wins.
+fn cursor_text<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    last.or(query.cursor.as_deref()).filter(|text| !text.is_empty())
+}
+
+/// How a session begins, by what its cursor says.
+fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
+    match text.map(|text| app.realtime.open_cursor(user, text)) {
+        None => (Resume::Fresh, None),
+        Some(Ok(cursor)) => (Resume::From, Some(cursor)),
+        Some(Err(ResetReason::Unknown)) | Some(Err(ResetReason::Malformed)) => {
+            (Resume::Broken(ResetReason::Malformed), None)
+        }
+        Some(Err(reason)) => (Resume::Broken(reason), None),
+    }
+}
+
+impl Entry {
+    /// The session that this request asks for.
+    fn opening(self, app: &App, deflate: bool, poll: Option<PollWait>) -> Opening {
+        let from = self.cursor.map_or([app.realtime.shared.committed(); 4], |cursor| cursor.marks);
+        Opening {
+            user: self.user,
+            opener: self.opener,
+            transport: self.transport,
+            deflate,
+            address: self.address,
+            resume: self.resume,
+            from,
+            place: self.place,
+            poll,
+        }
+    }
+}

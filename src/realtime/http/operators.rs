@@ -1,0 +1,55 @@
+//! What operators see and do of sessions.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use fanfare_protocol::{Id, Page, PublishEvent, Published, RealtimeSession};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::app::App;
+use crate::error::Result;
+use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
+
+impl Check for PublishEvent {}
+
+/// Whose sessions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SessionParams {
+    /// Only this person's.
+    #[serde(default)]
+    user_id: Option<Id>,
+}
+
+/// Sessions that are open.
+#[utoipa::path(get, path = "/v1/admin/realtime/sessions", tag = "operators", params(SessionParams, Paging),
+    responses((status = 200, body = Page<RealtimeSession>), Problems))]
+pub async fn sessions(
+    State(app): State<App>,
+    _: Admin,
+    Params(params): Params<SessionParams>,
+    paging: Paging,
+) -> Result<Json<Page<RealtimeSession>>> {
+    Ok(Json(app.realtime.sessions(params.user_id, paging.limit.into(), paging.cursor.as_deref()).await?))
+}
+
+/// Close a session; its client may come back.
+#[utoipa::path(delete, path = "/v1/admin/realtime/sessions/{session_id}", tag = "operators",
+    params(("session_id" = String, Path)), responses((status = 204), Problems))]
+pub async fn close(State(app): State<App>, _: Admin, Path(session): Path<Id>) -> Result<NoContent> {
+    app.realtime.close_session(session).await?;
+    Ok(NoContent)
+}
+
+/// Hand an event of your own to people who are connected. It is not kept for others.
+#[utoipa::path(post, path = "/v1/admin/realtime/publish", tag = "operators", request_body = PublishEvent,
+    responses((status = 202, body = Published), Problems))]
+pub async fn publish(
+    State(app): State<App>,
+    _: Admin,
+    Valid(event): Valid<PublishEvent>,
+) -> Result<(StatusCode, Json<Published>)> {
+    let sessions = app.realtime.publish(event).await?;
+    Ok((StatusCode::ACCEPTED, Json(Published { sessions })))
+}

@@ -1,0 +1,320 @@
+//! What waits for one session to read: three lanes with strict preference, a byte budget, and the story of what was
+//! dropped. Pure.
+//!
+//! Urgent before normal before bulk; but after a run of frames of one lane a waiting lower lane gets one frame, so that
+//! none starves. At the budget the oldest frames go, lowest lane first; of durable streams a gap tells of them, and a
+//! stream that loses too much is reset.
+
+use std::collections::VecDeque;
+
+use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
+
+use super::cursor::place;
+use super::frame::Frame;
+use crate::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
+
+const LANES: usize = 3;
+
+/// What a stream lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Items above `after` and below `before`.
+    Items { after: Id, before: Id, count: u64 },
+    /// Too much to tell.
+    All(ResetReason),
+}
+
+/// Frames for one session.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: [VecDeque<Frame>; LANES],
+    bytes: usize,
+    lost: [Option<Lost>; 4],
+    /// Frames popped in a row of lanes above the lowest waiting one.
+    run: [usize; LANES],
+}
+
+const fn number(lane: Lane) -> usize {
+    match lane {
+        Lane::Urgent => 0,
+        Lane::Normal => 1,
+        Lane::Bulk => 2,
+    }
+}
+
+impl Lanes {
+    /// Nothing waits and nothing is to be told.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.iter().all(VecDeque::is_empty) && self.lost.iter().all(Option::is_none)
+    }
+
+    /// Whether a frame of `lane` waits.
+    #[must_use]
+    pub fn holds(&self, lane: Lane) -> bool {
+        self.lanes.get(number(lane)).is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a frame. When more than `bytes_max` waits then, the oldest frames are dropped, lowest lane first, but never
+    /// the one just added; answers the lanes of those dropped.
+    pub fn push(&mut self, frame: Frame, bytes_max: usize) -> Vec<Lane> {
+        let lane = number(frame.lane());
+        self.bytes += frame.len();
+        self.lanes[lane].push_back(frame);
+        let mut dropped = Vec::new();
+        while self.bytes > bytes_max {
+            let Some(gone) = self.drop_oldest(lane) else { break };
+            dropped.push(gone);
+        }
+        dropped
+    }
+
+    fn drop_oldest(&mut self, keep_last_of: usize) -> Option<Lane> {
+        for lane in (0..LANES).rev() {
+            let spare = usize::from(lane == keep_last_of);
+            if self.lanes[lane].len() > spare {
+                let frame = self.lanes[lane].pop_front()?;
+                self.bytes -= frame.len();
+                if let Some(items) = frame.items()
+                    && let (Some(low), Some(high)) = (items.low(), items.high())
+                {
+                    self.lose(items.stream, low, high, items.ids.len() as u64);
+                }
+                return Some(frame.lane());
+            }
+        }
+        None
+    }
+
+    /// Items from `low` to `high` of a stream will not be sent.
+    pub fn lose(&mut self, stream: Stream, low: Id, high: Id, count: u64) {
+        let lost = &mut self.lost[place(stream)];
+        let (after, before) = (Id(low.0.saturating_sub(1)), Id(high.0.saturating_add(1)));
+        *lost = Some(match *lost {
+            None => Lost::Items { after, before, count },
+            Some(Lost::Items { after: first, before: last, count: more }) => {
+                let count = count + more;
+                if count > GAP_COUNT_MAX as u64 {
+                    Lost::All(ResetReason::Slow)
+                } else {
+                    Lost::Items { after: after.min(first), before: before.max(last), count }
+                }
+            }
+            Some(Lost::All(reason)) => Lost::All(reason),
+        });
+    }
+
+    /// Every stream is to be read anew; what waits of them is dropped.
+    pub fn reset(&mut self, reason: ResetReason) {
+        for lane in &mut self.lanes {
+            lane.retain(|frame| frame.items().is_none());
+        }
+        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        self.lost = [Some(Lost::All(reason)); 4];
+    }
+
+    /// The frame to send next.
+    pub fn pop(&mut self, now_ms: u64) -> Option<Frame> {
+        if let Some(frame) = self.reset_frame(now_ms) {
+            return Some(frame);
+        }
+        let lane = self.choose()?;
+        if let Some(gap) = self.gap_before(lane, now_ms) {
+            return Some(gap);
+        }
+        let frame = self.lanes[lane].pop_front()?;
+        self.bytes -= frame.len();
+        for lower in lane + 1..LANES {
+            self.run[lower] += usize::from(!self.lanes[lower].is_empty());
+        }
+        self.run[lane] = 0;
+        Some(frame)
+    }
+
+    /// Urgent first, unless a lower lane has waited for its run.
+    fn choose(&self) -> Option<usize> {
+        let waits = |lane: &usize| !self.lanes[*lane].is_empty() || self.has_gap(*lane);
+        let patient = (1..LANES).find(|lane| waits(lane) && self.run[*lane] >= LANE_RUN_MAX);
+        patient.or_else(|| (0..LANES).find(waits))
+    }
+
+    fn has_gap(&self, lane: usize) -> bool {
+        let of_lane = |stream: &Stream| number(super::frame::lane_of(*stream)) == lane;
+        Stream::ALL.iter().filter(|stream| of_lane(stream)).any(|stream| self.lost[place(*stream)].is_some())
+    }
+
+    /// What was lost was older than all that waits: it is told of first.
+    fn gap_before(&mut self, lane: usize, now_ms: u64) -> Option<Frame> {
+        for stream in Stream::ALL.into_iter().filter(|stream| number(super::frame::lane_of(*stream)) == lane) {
+            if let Some(Lost::Items { after, before, count }) = self.lost[place(stream)] {
+                self.lost[place(stream)] = None;
+                return Some(Frame::gap(&Gap { stream, after, before, count }, now_ms));
+            }
+        }
+        None
+    }
+
+    fn reset_frame(&mut self, now_ms: u64) -> Option<Frame> {
+        let first = self.lost.iter().find_map(|lost| match lost {
+            Some(Lost::All(reason)) => Some(*reason),
+            _ => None,
+        });
+        let reason = first?;
+        let all = Stream::ALL.into_iter().filter(|stream| self.lost[place(*stream)] == Some(Lost::All(reason)));
+        let streams: Vec<Stream> = all.collect();
+        for stream in &streams {
+            self.lost[place(*stream)] = None;
+        }
+        Some(Frame::reset(&Reset { streams, reason }, now_ms))
+    }
+
+    /// The lowest id of `stream` that the client does not have and was not told of.
+    #[must_use]
+    pub fn low(&self, stream: Stream) -> Option<Id> {
+        let of_stream = |frame: &Frame| frame.items().filter(|items| items.stream == stream)?.low();
+        let waiting = self.lanes.iter().flatten().filter_map(of_stream).min();
+        let lost = match self.lost[place(stream)] {
+            Some(Lost::Items { after, .. }) => Some(Id(after.0 + 1)),
+            Some(Lost::All(_)) | None => None,
+        };
+        [waiting, lost].into_iter().flatten().min()
+    }
+
+    /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`.
+    pub fn put_first(&mut self, first: Vec<Frame>, upto: Id) {
+        let newer = |frame: &Frame| frame.items().and_then(|items| items.high()).is_none_or(|high| high > upto);
+        let held = std::mem::take(&mut self.lanes);
+        for frame in first.into_iter().chain(held.into_iter().flatten().filter(newer)) {
+            self.lanes[number(frame.lane())].push_back(frame);
+        }
+        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::ServerEvent;
+    use proptest::prelude::*;
+
+    use super::super::frame::Durable;
+    use super::*;
+
+    fn item(stream: Stream, id: u64) -> Frame {
+        Frame::durable("x", Durable::one(stream, Id(id)), 0, &())
+    }
+
+    fn event(frame: &Frame) -> ServerEvent {
+        let frame: fanfare_protocol::ServerFrame = serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap();
+        frame.event().unwrap()
+    }
+
+    fn drain(lanes: &mut Lanes) -> Vec<Frame> {
+        std::iter::from_fn(|| lanes.pop(0)).collect()
+    }
+
+    #[test]
+    fn urgent_goes_first_and_bulk_does_not_starve() {
+        let mut lanes = Lanes::default();
+        for id in 0..100 {
+            lanes.push(item(Stream::Posts, id), usize::MAX);
+            lanes.push(item(Stream::Notifications, id), usize::MAX);
+        }
+        let order: Vec<Lane> = drain(&mut lanes).iter().map(Frame::lane).collect();
+        let first_bulk = order.iter().position(|lane| *lane == Lane::Bulk);
+        assert_eq!(first_bulk, Some(LANE_RUN_MAX));
+        let urgent_done = order.iter().rposition(|lane| *lane == Lane::Urgent).unwrap();
+        assert_eq!(order[..=urgent_done].iter().filter(|lane| **lane == Lane::Bulk).count(), 99 / LANE_RUN_MAX);
+    }
+
+    #[test]
+    fn a_reset_comes_before_everything_and_once() {
+        let mut lanes = Lanes::default();
+        lanes.push(item(Stream::Posts, 5), usize::MAX);
+        lanes.reset(ResetReason::Overflow);
+        let frames = drain(&mut lanes);
+        assert_eq!(frames.len(), 1);
+        assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == Stream::ALL));
+        assert!(lanes.is_empty() && lanes.bytes() == 0);
+    }
+
+    #[test]
+    fn a_stream_that_loses_too_much_is_reset() {
+        let mut lanes = Lanes::default();
+        lanes.lose(Stream::Posts, Id(1), Id(900), 900);
+        lanes.lose(Stream::Posts, Id(901), Id(1_100), 200);
+        let frames = drain(&mut lanes);
+        assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+    }
+
+    #[test]
+    fn what_a_replay_has_is_not_sent_again() {
+        let mut lanes = Lanes::default();
+        for id in [5, 8, 9] {
+            lanes.push(item(Stream::Notifications, id), usize::MAX);
+        }
+        lanes.put_first(vec![item(Stream::Notifications, 3), item(Stream::Notifications, 5)], Id(8));
+        let ids: Vec<u64> = drain(&mut lanes).iter().map(|frame| frame.items().unwrap().ids[0].0).collect();
+        assert_eq!(ids, [3, 5, 9]);
+    }
+
+    proptest! {
+        /// Whatever is pushed and popped under whatever budget: each stream comes in order, every id is delivered or
+        /// lies in a gap or reset that came at its place, and the watermark never passes what the client lacks.
+        #[test]
+        fn nothing_is_lost_without_a_word(
+            steps in prop::collection::vec((0_usize..4, any::<bool>()), 1..200),
+            budget in 200_usize..3_000,
+        ) {
+            let mut lanes = Lanes::default();
+            let mut covered: [Vec<u64>; 4] = Default::default();
+            let mut seen: [u64; 4] = [0; 4];
+            let mut next = 1;
+            let mut take = |lanes: &mut Lanes, covered: &mut [Vec<u64>; 4]| -> Result<bool, TestCaseError> {
+                let Some(frame) = lanes.pop(0) else { return Ok(false) };
+                match frame.items().filter(|items| !items.ids.is_empty()) {
+                    Some(items) => {
+                        let id = items.ids[0].0;
+                        prop_assert!(id > seen[place(items.stream)], "out of order");
+                        seen[place(items.stream)] = id;
+                        covered[place(items.stream)].push(id);
+                    }
+                    None => match event(&frame) {
+                        ServerEvent::Gap(gap) => {
+                            prop_assert!(gap.before.0 > seen[place(gap.stream)]);
+                            seen[place(gap.stream)] = gap.before.0 - 1;
+                            covered[place(gap.stream)].extend(gap.after.0 + 1..gap.before.0);
+                        }
+                        other => prop_assert!(false, "{other:?}"),
+                    },
+                }
+                Ok(true)
+            };
+            let mut pushed: [Vec<u64>; 4] = Default::default();
+            for (stream, pop) in steps {
+                let stream = Stream::ALL[stream];
+                lanes.push(item(stream, next), budget);
+                pushed[place(stream)].push(next);
+                next += 1;
+                if pop {
+                    take(&mut lanes, &mut covered)?;
+                }
+                for stream in Stream::ALL {
+                    let lacking = pushed[place(stream)].iter().find(|id| !covered[place(stream)].contains(id));
+                    prop_assert!(lanes.low(stream).map(|low| low.0) <= lacking.copied() || lacking.is_none());
+                    prop_assert!(lacking.is_none() || lanes.low(stream).is_some());
+                }
+            }
+            while take(&mut lanes, &mut covered)? {}
+            for stream in 0..4 {
+                prop_assert!(pushed[stream].iter().all(|id| covered[stream].contains(id)));
+            }
+            prop_assert_eq!(lanes.bytes(), 0);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a session missed, read from rows and recent posts: nothing is stored a client, so any node can do it after any
+//! crash.
+
+use fanfare_engines::{KeyRange, Order};
+use fanfare_protocol::{Gap, Id, Reset, ResetReason, Stream};
+
+use super::bulk::Pending;
+use super::cursor::{Cursor, Watermarks, place};
+use super::frame::Frame;
+use super::render::{Batch, Render};
+use crate::core::Core;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::id::unix_ms_of;
+use crate::limits::realtime::{CURSOR_DAYS_MAX, GAP_COUNT_MAX, REPLAY_DELETIONS_MAX, REPLAY_ITEMS_MAX};
+use crate::rows::{NotificationRow, from_json};
+use crate::tables::{self, Marker, bucket_of, notification_key};
+
+/// Reads what was missed.
+#[derive(Clone)]
+pub struct Replays {
+    core: Core,
+    feed: Feed,
+    render: Render,
+}
+
+/// What was missed, each stream in its order.
+#[derive(Debug, Default)]
+pub struct Missed {
+    /// Frames to send first.
+    pub frames: Vec<Frame>,
+}
+
+impl Missed {
+    /// Every item, with the place of its stream.
+    pub fn items(&self) -> impl Iterator<Item = (usize, Id)> + '_ {
+        let items = self.frames.iter().filter_map(Frame::items);
+        items.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)))
+    }
+}
+
+/// Whether a cursor is too old to be resumed from: `newest` is the newest record.
+#[must_use]
+pub fn is_too_old(cursor: &Cursor, newest: Id) -> bool {
+    let oldest = cursor.marks.iter().min().copied().unwrap_or_default();
+    unix_ms_of(newest).saturating_sub(unix_ms_of(oldest)) > CURSOR_DAYS_MAX * 86_400_000
+}
+
+impl Replays {
+    /// Over the services.
+    #[must_use]
+    pub fn new(core: Core, feed: Feed, render: Render) -> Self {
+        Self { core, feed, render }
+    }
+
+    /// Everything of `user`'s streams above `from` and up to `upto`, which must have been the newest record before this is
+    /// called.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn missed(&self, user: Id, from: Watermarks, upto: Id) -> Result<Missed> {
+        let mut frames = Vec::new();
+        let after = from[place(Stream::Notifications)];
+        if after < upto {
+            self.notifications(user, after, upto, &mut frames).await?;
+        }
+        let after = from[place(Stream::Posts)];
+        if after < upto {
+            self.posts(user, after, upto, &mut frames).await?;
+        }
+        Ok(Missed { frames })
+    }
+
+    async fn notifications(&self, user: Id, after: Id, upto: Id, frames: &mut Vec<Frame>) -> Result<()> {
+        let (from, to) = (notification_key::item(Id(after.0 + 1)), notification_key::item(Id(upto.0 + 1)));
+        let range = KeyRange { from: Some(from), to: Some(to) };
+        let partition = tables::partition(user);
+        let tables = &self.core.store.engines.tables;
+        let limit = REPLAY_ITEMS_MAX + GAP_COUNT_MAX;
+        let rows = tables.scan(tables::NOTIFICATIONS, &partition, range, Order::Descending, limit).await?;
+        let id_of = |row: &fanfare_engines::Row| row.clustering.get(1..).and_then(Id::from_bytes);
+        let newest = rows.get(..rows.len().min(REPLAY_ITEMS_MAX)).unwrap_or_default();
+        if rows.len() > REPLAY_ITEMS_MAX
+            && let Some(before) = newest.last().and_then(id_of)
+        {
+            let count = (rows.len() - REPLAY_ITEMS_MAX) as u64;
+            frames.push(self.gap(Stream::Notifications, after, before, count));
+        }
+        let marker = self.core.store.get_id(&tables::marker_row(user, Marker::Notifications)).await?;
+        for row in newest.iter().rev() {
+            let Some(id) = id_of(row) else { continue };
+            let stored: NotificationRow = from_json(&row.value)?;
+            let read = marker.is_some_and(|marker| id <= marker);
+            frames.extend(self.render.notification_row(user, id, &stored, read).await?);
+        }
+        Ok(())
+    }
+
+    async fn posts(&self, user: Id, after: Id, upto: Id, frames: &mut Vec<Frame>) -> Result<()> {
+        let missed = self.feed.catch_up(user, after, REPLAY_ITEMS_MAX + GAP_COUNT_MAX).await?;
+        let follows = |author: Id| author == user || missed.followees.binary_search(&author).is_ok();
+        let Some(deletions) = self.deletions(after, upto).await? else {
+            let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
+            frames.push(Frame::reset(&reset, self.core.clock.now_ms()));
+            return Ok(());
+        };
+        let posts = missed.posts.iter().filter(|id| **id <= upto).map(|id| Pending { id: *id, gone: None });
+        let mut items: Vec<Pending> = posts.collect();
+        items.extend(deletions.into_iter().filter(|one| one.gone.is_some_and(|(_, author)| follows(author))));
+        items.sort_unstable_by_key(|one| one.id);
+        if let Some(left_out) = items.len().checked_sub(REPLAY_ITEMS_MAX).filter(|many| *many > 0) {
+            items.drain(..left_out);
+            if let Some(first) = items.first() {
+                frames.push(self.gap(Stream::Posts, after, first.id, left_out as u64));
+            }
+        }
+        frames.extend(self.render.posts(user, &items, &mut Batch::default()).await?);
+        Ok(())
+    }
+
+    fn gap(&self, stream: Stream, after: Id, before: Id, count: u64) -> Frame {
+        let count = count.min(GAP_COUNT_MAX as u64);
+        Frame::gap(&Gap { stream, after, before, count }, self.core.clock.now_ms())
+    }
+
+    /// Everybody's deletions; `None` when there are too many.
+    async fn deletions(&self, after: Id, upto: Id) -> Result<Option<Vec<Pending>>> {
+        let mut found = Vec::new();
+        for bucket in bucket_of(after)..=bucket_of(upto) {
+            let range = KeyRange {
+                from: Some(tables::partition(Id(after.0 + 1))),
+                to: Some(tables::partition(Id(upto.0 + 1))),
+            };
+            let partition = tables::timeline_partition(bucket);
+            let limit = REPLAY_DELETIONS_MAX + 1 - found.len();
+            let port = &self.core.store.engines.tables;
+            let rows = port.scan(tables::DELETIONS, &partition, range, Order::Ascending, limit).await?;
+            found.extend(rows.iter().filter_map(|row| {
+                let id = Id::from_bytes(&row.clustering)?;
+                let gone = (Id::from_bytes(&row.value)?, row.value.get(8..).and_then(Id::from_bytes)?);
+                Some(Pending { id, gone: Some(gone) })
+            }));
+            if found.len() > REPLAY_DELETIONS_MAX {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found))
+    }
+}

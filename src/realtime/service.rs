@@ -1,0 +1,369 @@
+//! Realtime delivery as the rest of the server sees it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_protocol::{
+    Code, Id, Lane, Page, Presence as PresenceView, PublishEvent, ReadMarker, RealtimeSession, ResetReason, Ticket,
+    Timestamp,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::attach::{Attach, Opener, Opening, Place, Places};
+use super::cursor::Cursor;
+use super::frame::Frame;
+use super::presence::Presence;
+use super::replay::{Missed, Replays, is_too_old};
+use super::session::SessionId;
+use super::signals::{Command, ShardHandle, Shared, Signal, Which};
+use super::websocket;
+use crate::core::Core;
+use crate::cursor::Scope;
+use crate::error::{Error, Result};
+use crate::limits::realtime::{CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX};
+use crate::rows::{from_json, to_json};
+use crate::tables::{self, Marker};
+use crate::users::token;
+
+/// Pause between two looks whether a drain is over.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Types that only the server sends.
+const OWN_TYPES: [&str; 18] = [
+    "hello",
+    "feed.posts",
+    "post.deleted",
+    "notification",
+    "message",
+    "message.recalled",
+    "gap",
+    "reset",
+    "reply",
+    "pong",
+    "drain",
+    "typing",
+    "receipt",
+    "presence",
+    "live.changed",
+    "feed.read",
+    "notifications.read",
+    "ping",
+];
+/// Characters of a type, at most.
+const TYPE_CHARS_MAX: usize = 64;
+
+/// Realtime delivery; clones share it.
+#[derive(Clone)]
+pub struct Realtime(Arc<Inner>);
+
+/// What [`Realtime`] points at.
+pub struct Inner {
+    /// Shared with shards and dispatcher.
+    pub shared: Arc<Shared>,
+    /// All shards.
+    pub shards: Vec<ShardHandle>,
+    /// Sessions of each person.
+    pub places: Arc<Places>,
+    /// Sessions are dealt out in turn.
+    pub next_shard: AtomicUsize,
+    /// What was missed.
+    pub replays: Replays,
+    /// Who is online.
+    pub presence: Arc<Mutex<Presence>>,
+    /// Rows and the clock.
+    pub core: Core,
+}
+
+impl Deref for Realtime {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// What a ticket stands for.
+#[derive(Debug, Serialize, Deserialize)]
+struct TicketValue {
+    user: Id,
+    token: u64,
+    since_ms: u64,
+    expires_ms: Option<u64>,
+}
+
+fn ticket_key(text: &str) -> Option<Vec<u8>> {
+    token::hash_of(text).map(|hash| [b"ticket", &hash.0[..]].concat())
+}
+
+impl Realtime {
+    /// Over running threads.
+    #[must_use]
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Hands a socket to a shard; a shard without room drops it.
+    pub fn attach(&self, attach: Attach) {
+        let turn = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len().max(1);
+        if let Some(shard) = self.shards.get(turn)
+            && shard.try_send(Command::Attach(attach)).is_err()
+        {
+            tracing::warn!("a shard has no room for another session; its client tries again");
+        }
+    }
+
+    /// One more session of `user`.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`] at the person's cap, overloaded at the node's.
+    pub fn place(&self, user: Id) -> Result<Place> {
+        let settings = &self.shared.settings;
+        if self.shared.sessions.load(Ordering::Relaxed) >= settings.sessions_max {
+            return Err(Error::Overloaded { reason: "too many sessions are open", retry_after_s: 5 });
+        }
+        let max = settings.sessions_per_user_max;
+        self.places.take(user, max).ok_or_else(|| {
+            Error::refused(
+                Code::RateLimited,
+                format!("you have {max} sessions, the most there may be; close one first"),
+            )
+        })
+    }
+
+    /// The cursor in `text`.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn open_cursor(&self, user: Id, text: &str) -> Result<Cursor, ResetReason> {
+        let cursor = self.shared.seal.open(user, text)?;
+        if is_too_old(&cursor, self.shared.committed()) { Err(ResetReason::Expired) } else { Ok(cursor) }
+    }
+
+    /// What `user` missed, up to a record that was the newest before.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn missed(&self, user: Id, from: [Id; 4], upto: Id) -> Result<Missed> {
+        self.replays.missed(user, from, upto).await
+    }
+
+    /// A ticket for somebody who showed a token.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn ticket(&self, user: Id, opener: Opener) -> Result<Ticket> {
+        let new = token::generate()?;
+        let now_ms = self.core.clock.now_ms();
+        let value = TicketValue { user, token: opener.token, since_ms: opener.since_ms, expires_ms: opener.expires_ms };
+        let key = ticket_key(&new.token).ok_or_else(|| Error::Internal("a ticket has no hash".to_owned()))?;
+        let ephemeral = &self.core.store.engines.ephemeral;
+        ephemeral.put(&key, to_json(&value)?, Duration::from_secs(TICKET_S)).await?;
+        Ok(Ticket { ticket: new.token, expires_at: Timestamp(now_ms + TICKET_S * 1_000) })
+    }
+
+    /// Whom a ticket lets in; it lets nobody in after that.
+    ///
+    /// # Errors
+    /// 401 when it is unknown, used, or too old.
+    pub async fn redeem(&self, text: &str) -> Result<(Id, Opener)> {
+        let refused =
+            || Error::refused(Code::Unauthenticated, "the ticket is unknown, was used, or is older than a minute");
+        let key = ticket_key(text).ok_or_else(refused)?;
+        let bytes = self.core.store.engines.ephemeral.take(&key).await?.ok_or_else(refused)?;
+        let value: TicketValue = from_json(&bytes)?;
+        let opener = Opener { token: value.token, since_ms: value.since_ms, expires_ms: value.expires_ms };
+        let expired = opener.expires_ms.is_some_and(|at| at <= self.core.clock.now_ms());
+        if expired || self.shared.ends.has_ended(value.user, opener) {
+            return Err(refused());
+        }
+        Ok((value.user, opener))
+    }
+
+    /// A read marker of `user` was written: their devices hear where it stands.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn marker_moved(&self, user: Id, which: Marker) -> Result<()> {
+        let kind = match which {
+            Marker::Feed => "feed.read",
+            Marker::Notifications => "notifications.read",
+        };
+        let last_read_id = self.core.store.get_id(&tables::marker_row(user, which)).await?.unwrap_or_default();
+        let frame = Frame::passing(kind, Lane::Normal, self.core.clock.now_ms(), &ReadMarker { last_read_id });
+        self.signal(Signal::ToPerson { user, frame }).await;
+        Ok(())
+    }
+
+    /// A sign of life of `user` outside of a session.
+    pub async fn heartbeat(&self, user: Id) {
+        self.signal(Signal::Heartbeat { user }).await;
+    }
+
+    async fn signal(&self, signal: Signal) {
+        // Closed: the server stops.
+        let _ = self.shared.signals.send(signal).await;
+    }
+
+    /// Presence of `people` as `viewer` may know it: of people with a block between them it tells nothing.
+    ///
+    /// # Errors
+    /// 422 for too many people.
+    pub async fn presence_for(&self, viewer: Id, people: &[Id]) -> Result<Vec<PresenceView>> {
+        if people.len() > WATCHED_MAX {
+            return Err(Error::field("user_ids", format!("at most {WATCHED_MAX}")));
+        }
+        let hidden = self.core.store.hidden(viewer).await?;
+        let now_ms = self.core.clock.now_ms();
+        let presence = self.presence.lock();
+        let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };
+        let of = |user: &Id| if hidden.blocks(*user) { unknown(*user) } else { presence.of(*user, now_ms) };
+        Ok(people.iter().map(of).collect())
+    }
+
+    /// `session` of `viewer` watches `people` from now on; answers how it stands with them.
+    ///
+    /// # Errors
+    /// 422 for too many people.
+    pub async fn watch(&self, viewer: Id, session: Option<SessionId>, people: &[Id]) -> Result<Vec<PresenceView>> {
+        // Told to watch first: who comes or goes in between is told of, at worst twice.
+        let now = self.presence_for(viewer, people).await?;
+        if let Some(session) = session {
+            let hidden = self.core.store.hidden(viewer).await?;
+            let visible = people.iter().copied().filter(|person| !hidden.blocks(*person)).collect();
+            self.signal(Signal::Watch { session, people: visible }).await;
+            return self.presence_for(viewer, people).await;
+        }
+        Ok(now)
+    }
+
+    /// Hands an operator's event to sessions; answers how many.
+    ///
+    /// # Errors
+    /// 422 for a type or an audience that cannot be.
+    pub async fn publish(&self, event: PublishEvent) -> Result<u64> {
+        check(&event)?;
+        let lane = event.lane.unwrap_or(Lane::Normal);
+        let frame = Frame::passing(&event.kind, lane, self.core.clock.now_ms(), &event.data);
+        let mut reached = 0;
+        if let Some(users) = event.user_ids {
+            let (sessions, answer) = oneshot::channel();
+            self.signal(Signal::Publish { users, frame, sessions }).await;
+            return Ok(answer.await.unwrap_or_default());
+        }
+        let mut answers = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let (sessions, answer) = oneshot::channel();
+            shard.send(Command::Broadcast { frame: frame.clone(), sessions: Some(sessions) }).await;
+            answers.push(answer);
+        }
+        for answer in answers {
+            reached += answer.await.unwrap_or_default();
+        }
+        Ok(reached)
+    }
+
+    /// Sessions, by their ids.
+    ///
+    /// # Errors
+    /// 400 for a foreign cursor.
+    pub async fn sessions(
+        &self,
+        user: Option<Id>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<RealtimeSession>> {
+        let scope = Scope { list: "realtime sessions", caller: Id(0), subject: user.unwrap_or_default() };
+        let after = self.core.cursors.open_id(scope, cursor)?.unwrap_or_default().0;
+        let mut items = Vec::new();
+        for shard in &self.shards {
+            let (answer, listed) = oneshot::channel();
+            shard.send(Command::List { user, after, limit: limit + 1, answer }).await;
+            items.extend(listed.await.unwrap_or_default());
+        }
+        items.sort_unstable_by_key(|session| session.session_id);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|last| self.core.cursors.seal_id(scope, last.session_id));
+        Ok(Page { items, next_cursor })
+    }
+
+    /// Closes a session; its client may come back.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub async fn close_session(&self, session: Id) -> Result<()> {
+        let id = SessionId(session.0);
+        let missing = || Error::not_found("session");
+        let shard = self.shards.get(id.shard()).ok_or_else(missing)?;
+        let (answer, listed) = oneshot::channel();
+        shard.send(Command::List { user: None, after: session.0.saturating_sub(1), limit: 1, answer }).await;
+        if listed.await.unwrap_or_default().first().is_none_or(|found| found.session_id != session) {
+            return Err(missing());
+        }
+        let (which, reason) = (Which::One(id), "closed by an operator");
+        shard.send(Command::Close { which, code: websocket::CLOSE_AWAY, reason }).await;
+        Ok(())
+    }
+
+    /// Asks every client to come back later, each at another moment, and waits until they have left.
+    pub async fn drain(&self) {
+        let sessions = self.shared.sessions.load(Ordering::Relaxed) as u64;
+        if sessions > 0 {
+            tracing::info!(sessions, "sessions are asked to come back");
+        }
+        let spread_ms = (self.shared.settings.drain_spread_s * 1_000).max(sessions * 1_000 / DRAIN_PER_S);
+        for shard in &self.shards {
+            shard.send(Command::Drain { spread_ms, for_good: true }).await;
+        }
+        let patience = Duration::from_secs(CLOSING_S);
+        let left = async {
+            // Shards that were told count down as clients leave.
+            while self.shared.sockets.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(patience, left).await.is_err() {
+            tracing::warn!(sockets = self.shared.sockets.load(Ordering::Relaxed), "sessions were cut off");
+        }
+    }
+
+    /// The bytes of a ticket or an event's data are bounded elsewhere; this is what a frame may hold.
+    #[must_use]
+    pub fn settings(&self) -> &super::settings::RealtimeSettings {
+        &self.shared.settings
+    }
+
+    /// Hands a taken socket over as a session.
+    pub fn open(&self, taken: super::attach::Taken, opening: Opening) {
+        self.attach(Attach::Session(taken, Box::new(opening)));
+    }
+}
+
+fn check(event: &PublishEvent) -> Result<()> {
+    let mut letters = event.kind.bytes();
+    let shaped = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && letters.all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || b"_.-".contains(&one));
+    if !shaped || event.kind.len() > TYPE_CHARS_MAX {
+        return Err(Error::field("type", "a lower-case letter, then up to 63 of a-z 0-9 _ . -"));
+    }
+    if OWN_TYPES.contains(&event.kind.as_str()) {
+        return Err(Error::field("type", "is one of the server's own; choose another, such as shop.sale"));
+    }
+    match (&event.user_ids, event.all) {
+        (Some(_), true) | (None, false) => return Err(Error::field("user_ids", "name people, or set all")),
+        (Some(users), false) if users.len() > PUBLISH_USERS_MAX => {
+            return Err(Error::field("user_ids", format!("at most {PUBLISH_USERS_MAX}")));
+        }
+        _ => {}
+    }
+    let bytes = Bytes::from(serde_json::to_vec(&event.data).unwrap_or_default()).len();
+    if bytes > PUBLISH_BYTES_MAX {
+        return Err(Error::field("data", format!("has {bytes} bytes; at most {PUBLISH_BYTES_MAX}")));
+    }
+    Ok(())
+}

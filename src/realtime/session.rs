@@ -1,0 +1,267 @@
+//! One session as its shard sees it: who, by what transport, what waits for it, and its deadlines. Pure but for the
+//! socket that it owns.
+
+use std::net::IpAddr;
+
+use fanfare_protocol::{Hello, Id, Lane, Stream, Transport};
+
+use super::attach::{Opener, Place, PollWait, Resume};
+use super::bulk::Bulk;
+use super::cursor::{Cursor, CursorSeal, Watermarks, digest, place};
+use super::frame::Frame;
+use super::lanes::Lanes;
+use super::websocket::{self, Deflater};
+use super::wheel::Tick;
+use super::wire;
+use crate::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
+
+/// Names a session: which shard, which place there, and the how-manieth session of that place. Also its id for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+const KEY_BITS: u32 = 24;
+const GENERATION_BITS: u32 = 16;
+const SHARD_BITS: u32 = 8;
+
+/// Sessions of one shard, at most.
+pub const SHARD_SESSIONS_MAX: usize = 1 << KEY_BITS;
+
+impl SessionId {
+    /// From its parts; `boot` tells the sessions of one start of the server from those of another.
+    #[must_use]
+    pub fn new(boot: u16, shard: usize, generation: u16, key: u32) -> Self {
+        let boot = u64::from(boot >> 1) << (SHARD_BITS + GENERATION_BITS + KEY_BITS);
+        let shard = (shard as u64 & 0xff) << (GENERATION_BITS + KEY_BITS);
+        Self(boot | shard | u64::from(generation) << KEY_BITS | u64::from(key) & (SHARD_SESSIONS_MAX as u64 - 1))
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn shard(self) -> usize {
+        (self.0 >> (GENERATION_BITS + KEY_BITS) & 0xff) as usize
+    }
+
+    /// The place in the shard.
+    #[must_use]
+    pub fn key(self) -> usize {
+        (self.0 & (SHARD_SESSIONS_MAX as u64 - 1)) as usize
+    }
+}
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// `hello` was sent; what was missed is being read, and what comes meanwhile is held.
+    Replaying,
+    /// What comes is sent.
+    Live,
+    /// The last bytes are on their way; then the client closes, or a deadline ends it.
+    Closing,
+}
+
+/// What encoding needs to know of the moment.
+pub struct Now<'a> {
+    /// Milliseconds since the Unix epoch.
+    pub ms: u64,
+    /// Every stream's items up to here have reached the sessions of this shard, and watermarks may not pass it.
+    pub horizon: Id,
+    /// Seals cursors.
+    pub seal: &'a CursorSeal,
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// Whose.
+    pub user: Id,
+    /// The socket.
+    pub socket: mio::net::TcpStream,
+    /// By which token.
+    pub opener: Opener,
+    /// When it began, milliseconds since the Unix epoch.
+    pub connected_ms: u64,
+    /// The client's address.
+    pub address: IpAddr,
+    /// What carries it.
+    pub transport: Transport,
+    /// WebSocket messages may be compressed.
+    pub deflate: bool,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// It stands in a queue of sessions with something to write.
+    pub queued: bool,
+    /// The socket took less than it was given.
+    pub blocked: bool,
+    /// Messages that were no frames since `offences_from`.
+    pub offences: u8,
+    /// When the client may send, in 1/256 messages.
+    pub allowance: u32,
+    /// When `allowance` was brought up to date.
+    pub allowance_at: Tick,
+    /// Start of the minute in which offences are counted.
+    pub offences_from: Tick,
+    /// Its live entry in the wheel.
+    pub wheel_at: Tick,
+    /// Next heartbeat.
+    pub heartbeat_at: Tick,
+    /// Last sign of life.
+    pub seen_at: Tick,
+    /// The token ends.
+    pub expires_at: Tick,
+    /// Since when the socket takes nothing; `Tick::MAX`: it does.
+    pub stalled_from: Tick,
+    /// A poll's answer is due, or a closing socket is cut; `Tick::MAX`: neither.
+    pub deadline_at: Tick,
+    /// Bytes that the socket did not take yet.
+    pub out: Vec<u8>,
+    /// What waits, made when something does.
+    pub lanes: Option<Box<Lanes>>,
+    /// Followed posts that wait, made when some do.
+    pub bulk: Option<Box<Bulk>>,
+    /// What the client has, until what it missed is here; watermarks do not pass it.
+    pub from: Option<Box<Watermarks>>,
+    /// A WebSocket's unfinished message.
+    pub reader: websocket::Reader,
+    /// A waiting poll's, and the head of its answer.
+    pub poll: Option<Box<(PollWait, Vec<u8>)>>,
+    /// The person's place among their sessions; given back when closing begins.
+    pub place: Option<Place>,
+}
+
+impl Session {
+    /// The lanes, made when need be.
+    pub fn lanes(&mut self) -> &mut Lanes {
+        self.lanes.get_or_insert_default()
+    }
+
+    /// Whether something could be written now.
+    #[must_use]
+    pub fn wants_to_write(&self) -> bool {
+        !self.out.is_empty()
+            || (self.phase == Phase::Live && self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()))
+    }
+
+    /// Whether an urgent frame waits.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.lanes.as_ref().is_some_and(|lanes| lanes.holds(Lane::Urgent))
+    }
+
+    /// Bytes that wait for the client to read.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.out.len() + self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
+    }
+
+    /// Up to where everything was sent, or told of.
+    #[must_use]
+    pub fn marks(&self, horizon: Id) -> Watermarks {
+        let low = |stream: Stream| {
+            let lanes = self.lanes.as_ref().and_then(|lanes| lanes.low(stream));
+            let bulk = self.bulk.as_ref().filter(|_| stream == Stream::Posts).and_then(|bulk| bulk.low());
+            [lanes, bulk].into_iter().flatten().min()
+        };
+        Stream::ALL.map(|stream| {
+            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[place(stream)]));
+            low(stream).map_or(known, |low| known.min(Id(low.0.saturating_sub(1))))
+        })
+    }
+
+    /// `hello`, the first frame; written before anything else.
+    pub fn hello(&self, resume: Resume, heartbeat_s: u64, marks: Watermarks, now: &Now<'_>, out: &mut Vec<u8>) {
+        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let hello = Hello {
+            session_id: Id(self.id.0),
+            heartbeat_s,
+            resumed: resume == Resume::From,
+            transport: self.transport,
+            cursor: String::from_utf8_lossy(&cursor).into_owned(),
+        };
+        let frame = Frame::of_session("hello", now.ms, &hello);
+        if self.transport == Transport::Sse {
+            wire::sse_id(out, &cursor);
+        }
+        wire::append(self.transport, None, out, &frame, None);
+    }
+
+    /// Moves what goes next from the lanes to `out`, about one slice of bytes. Of a poll it is the whole answer.
+    ///
+    /// All frames but the last carry the cursor from before all of them, the last one that from after: a client that
+    /// lost the connection in between gets the rest again.
+    pub fn fill(&mut self, now: &Now<'_>, mut deflater: Option<&mut Deflater>, out: &mut Vec<u8>) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        let before = self.marks(now.horizon);
+        let Some(lanes) = &mut self.lanes else { return };
+        let (mut frames, mut bytes) = (smallvec::SmallVec::<[Frame; 8]>::new(), 0);
+        let is_poll = self.poll.is_some();
+        let (frames_max, bytes_max) =
+            if is_poll { (POLL_FRAMES_MAX, usize::MAX) } else { (usize::MAX, WRITE_SLICE_BYTES) };
+        while bytes < bytes_max && frames.len() < frames_max {
+            let Some(frame) = lanes.pop(now.ms) else { break };
+            bytes += frame.len();
+            frames.push(frame);
+        }
+        if lanes.is_empty() {
+            self.lanes = None;
+        }
+        if frames.is_empty() {
+            return;
+        }
+        if is_poll {
+            return self.answer(&frames, now, out);
+        }
+        let last = frames.iter().rposition(|frame| frame.items().is_some());
+        let seal = |marks| now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let mut cursor = last.map(|_| seal(before));
+        for (at, frame) in frames.iter().enumerate() {
+            if last == Some(at) {
+                let after = self.marks(now.horizon);
+                if after != before {
+                    cursor = Some(seal(after));
+                }
+            }
+            let id = cursor.as_ref().filter(|_| frame.items().is_some());
+            let deflater = deflater.as_deref_mut().filter(|_| self.deflate);
+            wire::append(self.transport, deflater, out, frame, id);
+        }
+    }
+
+    /// The whole answer of a waiting poll; `frames` may be empty. The session closes when it is written.
+    pub fn answer(&mut self, frames: &[Frame], now: &Now<'_>, out: &mut Vec<u8>) {
+        let Some(poll) = self.poll.take() else { return };
+        let marks = self.marks(now.horizon);
+        let sent = frames.iter().filter_map(Frame::items);
+        let sent = sent.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)));
+        let mut ids: Vec<(usize, Id)> = poll.0.overlap.iter().copied().chain(sent).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let digests = std::array::from_fn(|stream| {
+            digest(ids.iter().filter(|(of, id)| *of == stream && *id > marks[stream]).map(|(_, id)| *id))
+        });
+        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests });
+        let mut body = Vec::new();
+        wire::poll_body(&mut body, frames, &cursor);
+        wire::poll_answer(out, &poll.1, &body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_holds_its_parts_and_stays_positive() {
+        let id = SessionId::new(u16::MAX, 63, u16::MAX, SHARD_SESSIONS_MAX as u32 - 1);
+        assert_eq!((id.shard(), id.key()), (63, SHARD_SESSIONS_MAX - 1));
+        assert!(i64::try_from(id.0).is_ok());
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Session>() <= 320, "{} bytes", size_of::<Session>());
+    }
+}

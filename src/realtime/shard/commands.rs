@@ -1,0 +1,167 @@
+//! What others tell a shard to do.
+
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
+use tokio::sync::oneshot;
+
+use super::{Broadcast, Shard};
+use crate::realtime::bulk::Pending;
+use crate::realtime::frame::Frame;
+use crate::realtime::session::{Phase, Session, SessionId};
+use crate::realtime::signals::{Command, Which};
+
+/// Frames that go together in one broadcast.
+const BROADCAST_FRAMES_MAX: usize = 64;
+/// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
+const DRAIN_MS_MIN: u64 = 500;
+
+impl Shard {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Attach(attach) => self.attach(attach),
+            Command::Replayed { session, frames, upto } => self.replayed(session, frames, upto),
+            Command::Deliver { sessions, frame } => {
+                for id in sessions {
+                    self.deliver_one(id, frame.clone());
+                }
+            }
+            Command::Broadcast { frame, sessions } => self.add_broadcast(frame, sessions),
+            Command::Posted { sessions, post } => {
+                for id in sessions {
+                    self.posted(id, post);
+                }
+            }
+            Command::Rendered { session, frames } => self.rendered(session, frames),
+            Command::Reply { session, frame } => self.deliver_one(session, frame),
+            Command::Close { which, code, reason } => self.close_which(which, code, reason),
+            Command::List { user, after, limit, answer } => {
+                // Whoever asked may be gone.
+                let _ = answer.send(self.list(user, after, limit));
+            }
+            Command::Drain { spread_ms, for_good } => {
+                self.draining |= for_good;
+                self.send_away(spread_ms);
+            }
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    /// A frame for one session.
+    pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
+        let bytes_max = self.shared.settings.session_bytes_max;
+        let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        let lane = frame.lane();
+        let dropped = session.lanes().push(frame, bytes_max);
+        self.meter.delivered(lane);
+        for lane in dropped {
+            self.meter.dropped(lane);
+        }
+        self.queue(id);
+    }
+
+    fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
+        let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
+        session.phase = Phase::Live;
+        session.from = None;
+        match frames {
+            Some(frames) => {
+                if !(frames.is_empty() && session.lanes.is_none()) {
+                    session.lanes().put_first(frames, upto);
+                }
+                if let Some(bulk) = &mut session.bulk {
+                    bulk.drop_upto(upto);
+                }
+            }
+            None => session.lanes().reset(ResetReason::Overflow),
+        }
+        self.queue(id);
+    }
+
+    fn posted(&mut self, id: SessionId, post: Pending) {
+        let delay_ms = self.delay.ms();
+        let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        let dropped = session.bulk.get_or_insert_default().add(post);
+        if let Some(oldest) = dropped {
+            session.lanes().lose(Stream::Posts, oldest, oldest, 1);
+            self.meter.dropped(fanfare_protocol::Lane::Bulk);
+        }
+        self.gather_for(id, delay_ms);
+    }
+
+    fn rendered(&mut self, id: SessionId, frames: Vec<Frame>) {
+        self.rendering = self.rendering.saturating_sub(1);
+        let delay_ms = self.delay.ms();
+        let Some(session) = self.session(id) else { return };
+        let mut more = false;
+        if let Some(bulk) = &mut session.bulk {
+            bulk.rendered();
+            more = bulk.has_pending();
+            if bulk.is_empty() && !bulk.timed {
+                session.bulk = None;
+            }
+        }
+        for frame in frames {
+            self.deliver_one(id, frame);
+        }
+        if more {
+            self.gather_for(id, delay_ms);
+        }
+    }
+
+    fn add_broadcast(&mut self, frame: Frame, answer: Option<oneshot::Sender<u64>>) {
+        match self.broadcasts.back_mut() {
+            Some(last) if last.next == 0 && last.frames.len() < BROADCAST_FRAMES_MAX => {
+                last.frames.push(frame);
+                last.answers.extend(answer);
+            }
+            _ => {
+                let answers = answer.into_iter().collect();
+                self.broadcasts.push_back(Broadcast { frames: vec![frame], next: 0, counted: 0, answers });
+            }
+        }
+    }
+
+    fn close_which(&mut self, which: Which, code: u16, reason: &'static str) {
+        let meant = |session: &&Session| match which {
+            Which::One(id) => session.id == id,
+            Which::Token { user, token } => session.user == user && session.opener.token == token,
+            Which::Person { user, except } => {
+                session.user == user && except.is_none_or(|token| session.opener.token != token)
+            }
+        };
+        let ids: Vec<SessionId> = match which {
+            Which::One(id) => self.session(id).map(|session| session.id).into_iter().collect(),
+            _ => self.sessions.iter().map(|(_, session)| session).filter(meant).map(|session| session.id).collect(),
+        };
+        for id in ids {
+            self.close(id, code, reason);
+        }
+    }
+
+    fn list(&self, user: Option<Id>, after: u64, limit: usize) -> Vec<RealtimeSession> {
+        let wanted = |session: &&Session| {
+            session.phase != Phase::Closing && session.id.0 > after && user.is_none_or(|user| session.user == user)
+        };
+        let mut found: Vec<&Session> = self.sessions.iter().map(|(_, session)| session).filter(wanted).collect();
+        found.sort_unstable_by_key(|session| session.id.0);
+        let item = |session: &Session| RealtimeSession {
+            session_id: Id(session.id.0),
+            user_id: session.user,
+            transport: session.transport,
+            connected_at: Timestamp(session.connected_ms),
+            address: session.address.to_string(),
+            queued_bytes: session.queued_bytes() as u64,
+        };
+        found.into_iter().take(limit).map(item).collect()
+    }
+
+    /// Everybody is told when to come back, each at another moment, and is closed.
+    fn send_away(&mut self, spread_ms: u64) {
+        let ids: Vec<SessionId> = self.sessions.iter().map(|(_, session)| session.id).collect();
+        let many = ids.len().max(1) as u64;
+        for (at, id) in ids.into_iter().enumerate() {
+            let reconnect_after_ms = DRAIN_MS_MIN + spread_ms * at as u64 / many;
+            let frame = Frame::of_session("drain", self.now_ms, &Drain { reconnect_after_ms });
+            self.close_after(id, &frame);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A thread that carries sessions: its own epoll, its own sessions, its own timer wheel.
+//!
+//! One round: what the sockets say (`io`), what others command (`commands`), what is due (`timers`), a slice of a
+//! broadcast, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
+//! needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
+
+mod commands;
+mod inbound;
+mod io;
+mod lifecycle;
+mod timers;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use fanfare_protocol::{Id, Transport};
+use mio::{Events, Poll, Token, Waker};
+use slab::Slab;
+use tokio::sync::{mpsc, oneshot};
+
+use super::bulk::Delay;
+use super::frame::Frame;
+use super::meter::Meter;
+use super::session::{Session, SessionId};
+use super::signals::{Command, ShardHandle, Shared, Signal};
+use super::websocket::{Deflater, Inflater};
+use super::wheel::{Tick, Wheel};
+use crate::error::{Error, Result};
+use crate::id::first_id_at;
+use crate::limits::realtime::{COMMANDS_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
+
+/// Events of one call of epoll.
+const EVENTS_MAX: usize = 1_024;
+/// Commands of one round; the rest comes in the next.
+const COMMANDS_ROUND_MAX: usize = 2_048;
+/// Wakes the shard.
+const WAKE: Token = Token(usize::MAX);
+
+/// A shard that was made and waits for its thread.
+pub struct Shard {
+    number: usize,
+    shared: Arc<Shared>,
+    poll: Poll,
+    commands: mpsc::Receiver<Command>,
+    called: Arc<AtomicBool>,
+    sessions: Slab<Session>,
+    generation: u16,
+    wheel: Wheel,
+    started: Instant,
+    /// Milliseconds since the Unix epoch, at the start of the round.
+    now_ms: u64,
+    tick: Tick,
+    horizon: Id,
+    urgent: VecDeque<SessionId>,
+    other: VecDeque<SessionId>,
+    unread: VecDeque<SessionId>,
+    /// Sessions with posts that wait, by the moment at which they are due.
+    gathering: VecDeque<(u64, SessionId)>,
+    delay: Delay,
+    rendering: usize,
+    broadcasts: VecDeque<Broadcast>,
+    draining: bool,
+    /// What the dispatcher had no room for.
+    unsaid: VecDeque<Signal>,
+    read_buffer: Box<[u8]>,
+    write_buffer: Vec<u8>,
+    due: Vec<(u32, Tick)>,
+    inflater: Option<Inflater>,
+    deflater: Option<Deflater>,
+    meter: Meter,
+    /// More commands are there than one round takes.
+    backlog: bool,
+    stopping: bool,
+}
+
+/// Frames on their way to everybody: those that came together go together.
+struct Broadcast {
+    frames: Vec<Frame>,
+    /// Sessions up to here have them.
+    next: usize,
+    counted: u64,
+    answers: Vec<oneshot::Sender<u64>>,
+}
+
+impl Shard {
+    /// A shard and the way to it.
+    ///
+    /// # Errors
+    /// When the operating system gives no epoll.
+    pub fn new(number: usize, shared: Arc<Shared>) -> Result<(Self, ShardHandle)> {
+        let failed = |error: std::io::Error| Error::Internal(format!("no epoll for realtime delivery: {error}"));
+        let poll = Poll::new().map_err(failed)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let called = Arc::new(AtomicBool::new(false));
+        let handle = ShardHandle::new(sender, waker, Arc::clone(&called));
+        let delay = Delay::new(shared.settings.bulk_delay_ms, shared.settings.bulk_delay_ms_max);
+        let compression = shared.settings.compression;
+        let shard = Self {
+            number,
+            poll,
+            commands,
+            called,
+            sessions: Slab::new(),
+            generation: 0,
+            wheel: Wheel::new(WHEEL_TICKS),
+            started: Instant::now(),
+            now_ms: shared.clock.now_ms(),
+            tick: 0,
+            horizon: Id(0),
+            urgent: VecDeque::new(),
+            other: VecDeque::new(),
+            unread: VecDeque::new(),
+            gathering: VecDeque::new(),
+            delay,
+            rendering: 0,
+            broadcasts: VecDeque::new(),
+            draining: false,
+            unsaid: VecDeque::new(),
+            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            write_buffer: Vec::new(),
+            due: Vec::new(),
+            inflater: compression.then(Inflater::default),
+            deflater: compression.then(Deflater::default),
+            meter: Meter::new(),
+            backlog: false,
+            stopping: false,
+            shared,
+        };
+        Ok((shard, handle))
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives none.
+    pub fn start(self) -> Result<JoinHandle<()>> {
+        std::thread::Builder::new()
+            .name(format!("realtime-{}", self.number))
+            .spawn(move || self.run())
+            .map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.stopping {
+            let timeout = if self.is_busy() { Duration::ZERO } else { Duration::from_millis(TICK_MS) };
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "epoll failed; the sessions of a shard are lost");
+                return;
+            }
+            self.round(&events);
+        }
+    }
+
+    fn round(&mut self, events: &Events) {
+        self.now_ms = self.shared.clock.now_ms();
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tick = Tick::try_from(elapsed_ms / TICK_MS).unwrap_or(Tick::MAX - 1);
+        for event in events {
+            if event.token() != WAKE {
+                self.socket_event(event);
+            }
+        }
+        self.read_more();
+        self.obey();
+        self.serve_timers();
+        self.broadcast();
+        self.gather();
+        self.write_some();
+        self.say_unsaid();
+        self.meter.flush(self.delay.ms());
+    }
+
+    /// Whether there is work that need not wait for an event.
+    fn is_busy(&self) -> bool {
+        let writing = !(self.urgent.is_empty() && self.other.is_empty() && self.unread.is_empty());
+        let gathered = self.rendering < crate::limits::realtime::BULK_RENDERING_MAX
+            && self.gathering.front().is_some_and(|(due, _)| *due <= self.now_ms);
+        writing || gathered || self.backlog || !self.broadcasts.is_empty()
+    }
+
+    fn obey(&mut self) {
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        // Read before the inbox is emptied: what it covers is in the inbox by then.
+        let progress = self.shared.progress.slowest();
+        self.called.store(false, Ordering::Release);
+        self.backlog = false;
+        for _ in 0..COMMANDS_ROUND_MAX {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    self.horizon = self.horizon.max(progress.min(trailing));
+                    return;
+                }
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    self.stopping = true;
+                    return;
+                }
+            }
+        }
+        self.backlog = true;
+    }
+
+    /// The session, if it is still the same one.
+    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(id.key()).filter(|session| session.id == id)
+    }
+
+    /// Tells the dispatcher, now or as soon as it has room.
+    fn say(&mut self, signal: Signal) {
+        self.unsaid.push_back(signal);
+    }
+
+    fn say_unsaid(&mut self) {
+        while let Some(signal) = self.unsaid.pop_front() {
+            match self.shared.signals.try_send(signal) {
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+                Err(mpsc::error::TrySendError::Full(signal)) => return self.unsaid.push_front(signal),
+            }
+        }
+    }
+
+    fn ticks(seconds: u64) -> Tick {
+        Tick::try_from(seconds.saturating_mul(1_000) / TICK_MS).unwrap_or(Tick::MAX / 4).clamp(1, Tick::MAX / 4)
+    }
+}
+
+/// Whether the transport is a stream that heartbeats keep alive.
+fn is_stream(transport: Transport) -> bool {
+    matches!(transport, Transport::Websocket | Transport::Sse)
+}

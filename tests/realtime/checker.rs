@@ -1,0 +1,313 @@
+//! The judge: what a history must not show. Pure; it says every breach, in words.
+//!
+//! For every device: no item of a stream lost, doubled or out of order as its application hears it; gaps and resets
+//! only where something allows them, and whole again after the client's refetch; never an item that its reader may not
+//! see. A post whose visibility changed after it was made may be there or not; nothing else is left open.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use fanfare_protocol::{Id, NotificationKind, Stream};
+
+use crate::history::{Act, Entry, Heard, History, Op, Tick};
+
+/// One device's part of a history.
+struct Device<'a> {
+    history: &'a History,
+    number: usize,
+    owner: usize,
+    entries: Vec<&'a Entry>,
+}
+
+/// Every breach in a history that has come to rest.
+pub fn check(history: &History) -> Vec<String> {
+    let mut breaches = missing(history);
+    for number in 0..history.owners.len() {
+        let device = Device::of(history, number);
+        device.repeats(&mut breaches);
+        device.order(&mut breaches);
+        device.after_deletion(&mut breaches);
+        device.strangers(&mut breaches);
+        device.notices(&mut breaches);
+        device.surprises(&mut breaches);
+        device.unlisted(&mut breaches);
+    }
+    feeds(history, &mut breaches);
+    breaches
+}
+
+/// What has not arrived yet, or is lost if the history has come to rest.
+pub fn missing(history: &History) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for number in 0..history.owners.len() {
+        Device::of(history, number).missing(&mut breaches);
+    }
+    breaches
+}
+
+/// The oracle and the server must agree about the end, or the checks mean nothing.
+fn feeds(history: &History, breaches: &mut Vec<String>) {
+    for (person, feed) in history.feeds.iter().enumerate() {
+        let Some(feed) = feed else { continue };
+        let feed: HashSet<&Id> = feed.iter().collect();
+        for post in history.posts() {
+            let visible = history.is_visible(person, &post, Tick::MAX);
+            if visible != feed.contains(&post.id) {
+                breaches.push(format!("GET /v1/feed of {person}: {} expected {visible}", post.id));
+            }
+        }
+    }
+}
+
+impl<'a> Device<'a> {
+    fn of(history: &'a History, number: usize) -> Self {
+        let entries = history.heard.iter().filter(|entry| entry.device == number).collect();
+        Self { history, number, owner: history.owners[number], entries }
+    }
+
+    fn breach(&self, breaches: &mut Vec<String>, what: &str) {
+        breaches.push(format!("device {} of person {}: {what}", self.number, self.owner));
+    }
+
+    /// When it was first connected: what is made after that must reach it.
+    fn opened(&self) -> Option<Tick> {
+        self.entries.iter().find(|entry| matches!(entry.heard, Heard::Opened { .. })).map(|entry| entry.tick)
+    }
+
+    /// Posts that the application has, and deletions that it heard of: since it last forgot the stream.
+    fn held(&self) -> (BTreeSet<Id>, BTreeSet<Id>) {
+        let (mut posts, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::Post { id, .. } => drop(posts.insert(*id)),
+                Heard::Deleted { post, .. } => drop(deleted.insert(*post)),
+                Heard::Reset(reset) if reset.streams.contains(&Stream::Posts) => {
+                    posts.clear();
+                    deleted.clear();
+                }
+                _ => {}
+            }
+        }
+        (posts, deleted)
+    }
+
+    fn missing(&self, breaches: &mut Vec<String>) {
+        let Some(opened) = self.opened() else {
+            return self.breach(breaches, "never connected");
+        };
+        let (posts, deleted) = self.held();
+        for post in self.history.posts().filter(|post| post.op.started > opened) {
+            let steady = self.history.touched(self.owner, &post, post.op.started, true).is_none();
+            let must = steady && self.history.is_visible(self.owner, &post, post.op.started);
+            if must && !posts.contains(&post.id) {
+                self.breach(breaches, &format!("lost post {} of {}", post.id, post.author));
+            }
+        }
+        for op in self.history.ops.iter().filter(|op| op.happened) {
+            let Act::Delete(id) = op.act else { continue };
+            let Some(post) = self.history.post(id).filter(|post| posts.contains(&post.id)) else { continue };
+            let steady = self.history.touched(self.owner, &post, post.op.started, false).is_none();
+            let must = steady && self.history.is_visible(self.owner, &post, post.op.started);
+            if must && !deleted.contains(&id) {
+                self.breach(breaches, &format!("lost the deletion of post {id}, which it shows"));
+            }
+        }
+    }
+
+    /// Nothing is heard twice, unless the application was told to forget or forgot by itself.
+    fn repeats(&self, breaches: &mut Vec<String>) {
+        let mut heard: HashMap<Stream, HashSet<String>> = HashMap::new();
+        for entry in &self.entries {
+            let (stream, key) = match &entry.heard {
+                Heard::Post { id, .. } => (Stream::Posts, id.to_string()),
+                Heard::Deleted { key, .. } => (Stream::Posts, format!("deletion {key}")),
+                Heard::Notice { id, .. } => (Stream::Notifications, id.to_string()),
+                Heard::Reset(reset) => {
+                    for stream in &reset.streams {
+                        heard.remove(stream);
+                    }
+                    continue;
+                }
+                Heard::Restarted => {
+                    heard.clear();
+                    continue;
+                }
+                _ => continue,
+            };
+            if !heard.entry(stream).or_default().insert(key.clone()) {
+                self.breach(breaches, &format!("{key} is doubled (at {})", entry.tick));
+            }
+        }
+    }
+
+    /// What is pushed comes in the order of ids, but for what became visible later than it was made.
+    fn order(&self, breaches: &mut Vec<String>) {
+        let (mut post_before, mut notice_before, mut deletion_before) = (Id(0), Id(0), Id(0));
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::Post { id, pushed: true } => {
+                    if *id < post_before && !self.became_visible(*id, entry.tick) {
+                        self.breach(breaches, &format!("post {id} comes after {post_before} (at {})", entry.tick));
+                    }
+                    post_before = post_before.max(*id);
+                }
+                Heard::Notice { id, actor, pushed: true, .. } => {
+                    let actor = self.history.person(*actor);
+                    let changed =
+                        actor.is_some_and(|actor| self.history.hiding_touched(self.owner, actor, 0).is_some());
+                    if *id < notice_before && !changed {
+                        self.breach(breaches, &format!("notification {id} comes after {notice_before}"));
+                    }
+                    notice_before = notice_before.max(*id);
+                }
+                Heard::Deleted { key, post } => {
+                    let key: Id = key.parse().unwrap_or_default();
+                    if key < deletion_before && !self.became_visible(*post, entry.tick) {
+                        self.breach(breaches, &format!("deletion {key} comes after {deletion_before}"));
+                    }
+                    deletion_before = deletion_before.max(key);
+                }
+                Heard::Reset(_) | Heard::Restarted => {
+                    (post_before, notice_before, deletion_before) = (Id(0), Id(0), Id(0));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn became_visible(&self, id: Id, by: Tick) -> bool {
+        let Some(post) = self.history.post(id) else { return false };
+        self.history.touched(self.owner, &post, post.op.started, false).is_some_and(|touched| touched < by)
+    }
+
+    /// A post never comes after the news that it is gone.
+    fn after_deletion(&self, breaches: &mut Vec<String>) {
+        let mut gone = HashSet::new();
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::Deleted { post, .. } => drop(gone.insert(*post)),
+                Heard::Post { id, .. } if gone.contains(id) => {
+                    self.breach(breaches, &format!("post {id} comes after its deletion (at {})", entry.tick));
+                }
+                Heard::Reset(_) | Heard::Restarted => gone.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Nothing that nobody did, and no post that the reader could not see at any time up to then.
+    fn strangers(&self, breaches: &mut Vec<String>) {
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::Post { id, .. } => {
+                    let Some(post) = self.history.post(*id) else {
+                        self.breach(breaches, &format!("post {id} is nobody's"));
+                        continue;
+                    };
+                    let since = post.op.started;
+                    let touched = self.history.touched(self.owner, &post, since, false);
+                    let open = touched.is_some_and(|touched| touched < entry.tick);
+                    if !open && !self.history.is_visible(self.owner, &post, since) {
+                        self.breach(breaches, &format!("post {id} is not for this reader (at {})", entry.tick));
+                    }
+                }
+                Heard::Deleted { post, .. } => {
+                    let deleted = |op: &Op| op.act == Act::Delete(*post) && op.started < entry.tick && op.happened;
+                    if !self.history.ops.iter().any(deleted) {
+                        self.breach(breaches, &format!("post {post} is said to be deleted and is not"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Every notification is of something that somebody did to the reader, and whom the reader did not hide then.
+    fn notices(&self, breaches: &mut Vec<String>) {
+        for entry in &self.entries {
+            let Heard::Notice { id, kind, actor, post, .. } = entry.heard else { continue };
+            let Some(actor) = self.history.person(actor) else {
+                self.breach(breaches, &format!("notification {id} is by nobody here"));
+                continue;
+            };
+            let gives = |op: &&Op| op.who == actor && op.started < entry.tick && self.gives(op, kind, post);
+            let causes: Vec<&Op> = self.history.ops.iter().filter(gives).collect();
+            let hidden = |op: &&Op| {
+                let touched = self.history.hiding_touched(self.owner, actor, op.started);
+                self.history.hides(self.owner, actor, op.started) && touched.is_none_or(|at| at > entry.tick)
+            };
+            if causes.is_empty() {
+                self.breach(breaches, &format!("notification {id} ({kind:?}) is of nothing that happened"));
+            } else if causes.iter().all(hidden) {
+                self.breach(breaches, &format!("notification {id} is by {actor}, whom the reader hides"));
+            }
+        }
+    }
+
+    fn gives(&self, op: &Op, kind: NotificationKind, about: Option<Id>) -> bool {
+        match (&op.act, kind) {
+            (Act::Follow(whom, true), NotificationKind::Follow) => *whom == self.owner,
+            (Act::Like(target, true), NotificationKind::Like) => {
+                target.author == self.owner && about == Some(target.post)
+            }
+            (Act::Post { reply_to: Some(to), .. }, NotificationKind::Reply) => {
+                to.author == self.owner && op.made.is_none_or(|made| about == Some(made))
+            }
+            (Act::Post { repost_of: Some(of), .. }, NotificationKind::Repost) => {
+                of.author == self.owner && op.made.is_none_or(|made| about == Some(made))
+            }
+            _ => false,
+        }
+    }
+
+    /// Gaps, resets and sessions that do not resume need a reason.
+    fn surprises(&self, breaches: &mut Vec<String>) {
+        let (mut may_reset, mut open) = (false, false);
+        let mut gaps: HashSet<Stream> = HashSet::new();
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::MayReset => may_reset = true,
+                Heard::MayGap(stream) => drop(gaps.insert(*stream)),
+                Heard::Opened { resumed, .. } => {
+                    if open && !resumed && !may_reset {
+                        self.breach(breaches, &format!("a session did not resume (at {})", entry.tick));
+                    }
+                    open = true;
+                }
+                Heard::Gap(gap) => {
+                    if !gaps.contains(&gap.stream) {
+                        self.breach(breaches, &format!("a gap without a reason: {gap:?} (at {})", entry.tick));
+                    }
+                    if gap.after >= gap.before || gap.count == 0 || gap.count > 1_000 {
+                        self.breach(breaches, &format!("a gap of nonsense: {gap:?}"));
+                    }
+                }
+                Heard::Reset(reset) if !may_reset => {
+                    self.breach(breaches, &format!("a reset without a reason: {reset:?} (at {})", entry.tick));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the server lists in the end was heard of.
+    fn unlisted(&self, breaches: &mut Vec<String>) {
+        let Some(Some(listed)) = self.history.notifications.get(self.owner) else { return };
+        let mut heard: HashSet<Id> = HashSet::new();
+        for entry in &self.entries {
+            match &entry.heard {
+                Heard::Notice { id, .. } => drop(heard.insert(*id)),
+                Heard::Before(ids) => heard.extend(ids),
+                // Forgotten; what was listed before is in the refetch too.
+                Heard::Reset(reset) if reset.streams.contains(&Stream::Notifications) => heard.clear(),
+                _ => {}
+            }
+        }
+        for item in listed {
+            let hidden =
+                self.history.person(item.actor).and_then(|actor| self.history.hiding_touched(self.owner, actor, 0));
+            if hidden.is_none() && !heard.contains(&item.id) {
+                self.breach(breaches, &format!("lost notification {}", item.id));
+            }
+        }
+    }
+}
