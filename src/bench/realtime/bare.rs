@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::machine;
 use super::client::protocol::Kind;
@@ -24,7 +25,7 @@ pub struct BareWriter {
 impl BareWriter {
     /// Accepts `count` connections of a process of its own.
     pub fn start(count: usize) -> Result<(Self, Fleet)> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let listener = listener()?;
         let address = listener.local_addr()?;
         let greeted = move |stream: std::io::Result<TcpStream>| {
             let mut stream = stream?;
@@ -68,6 +69,16 @@ impl BareWriter {
         }
         Ok((began_ns, machine::on_cpu() - before))
     }
+}
+
+/// A listener with a backlog above what a client opens at once: a connection that finds it full may be forgotten by this
+/// end only, and this end speaks first.
+fn listener() -> std::io::Result<TcpListener> {
+    const BACKLOG: i32 = 4_096;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Lets a listener that waits for more than will come see its end.
