@@ -40,6 +40,8 @@ pub enum Command {
     BenchClient,
     /// Print every setting with its default and what it means
     Config(ConfigArgs),
+    /// Print the API's description, as GET /openapi.json answers it; SDKs are generated from it
+    Openapi,
 }
 
 /// What commands that need settings have in common.

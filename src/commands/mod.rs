@@ -7,6 +7,7 @@ mod bench;
 mod config;
 mod demo;
 mod import;
+mod openapi;
 pub mod progress;
 pub mod serve;
 
@@ -66,6 +67,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::BenchClient => bench::client(),
         Command::Config(args) => config::run(&args),
+        Command::Openapi => openapi::run(),
     }
 }
 

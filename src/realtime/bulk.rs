@@ -78,30 +78,42 @@ impl Bulk {
 pub struct Delay {
     base_ms: u64,
     max_ms: u64,
-    now_ms: u64,
+    delay_ms: u64,
+    /// How late a timer was served at worst since the last look.
+    worst_ms: u64,
+    look_at_ms: u64,
 }
+
+/// Milliseconds between two looks at how late timers are served.
+const LOOK_MS: u64 = 250;
 
 impl Delay {
     /// Starts at `base_ms`, grows to `max_ms`.
     #[must_use]
     pub fn new(base_ms: u64, max_ms: u64) -> Self {
-        Self { base_ms, max_ms: max_ms.max(base_ms), now_ms: base_ms }
+        Self { base_ms, max_ms: max_ms.max(base_ms), delay_ms: base_ms, worst_ms: 0, look_at_ms: 0 }
     }
 
     /// Milliseconds now.
     #[must_use]
     pub fn ms(&self) -> u64 {
-        self.now_ms
+        self.delay_ms
     }
 
-    /// A timer was served `late_ms` after it was due: half as long again when that is much, a tenth less when it is not.
-    pub fn served(&mut self, late_ms: u64) {
-        let tolerable = (self.base_ms / 4).max(20);
-        self.now_ms = if late_ms > tolerable {
-            (self.now_ms + self.now_ms / 2 + 10).min(self.max_ms)
+    /// A timer that was due at `due_ms` is served at `now_ms`. Now and then, when the worst was much too late, the delay
+    /// grows by half; when it was not, it shrinks by a tenth of what it is above the setting.
+    pub fn served(&mut self, due_ms: u64, now_ms: u64) {
+        self.worst_ms = self.worst_ms.max(now_ms.saturating_sub(due_ms));
+        if now_ms < self.look_at_ms {
+            return;
+        }
+        let tolerable_ms = (self.base_ms / 4).max(20);
+        self.delay_ms = if self.worst_ms > tolerable_ms {
+            (self.delay_ms + self.delay_ms / 2 + 10).min(self.max_ms)
         } else {
-            (self.now_ms - self.now_ms.saturating_sub(self.base_ms).div_ceil(10)).max(self.base_ms)
+            (self.delay_ms - self.delay_ms.saturating_sub(self.base_ms).div_ceil(10)).max(self.base_ms)
         };
+        (self.worst_ms, self.look_at_ms) = (0, now_ms + LOOK_MS);
     }
 }
 
@@ -134,16 +146,20 @@ mod tests {
     #[test]
     fn the_delay_grows_under_load_and_comes_back() {
         let mut delay = Delay::new(1_000, 5_000);
-        for _ in 0..20 {
-            delay.served(900);
+        for look in 5..20 {
+            delay.served(look * LOOK_MS - 900, look * LOOK_MS);
         }
         assert_eq!(delay.ms(), 5_000);
-        for _ in 0..200 {
-            delay.served(1);
+        for _ in 0..1_000 {
+            delay.served(20 * LOOK_MS, 20 * LOOK_MS);
+        }
+        assert!(delay.ms() > 4_000, "many timers at once are one look");
+        for look in 21..200 {
+            delay.served(look * LOOK_MS, look * LOOK_MS);
         }
         assert_eq!(delay.ms(), 1_000);
         let mut none = Delay::new(0, 5_000);
-        none.served(5);
+        none.served(5, 9);
         assert_eq!(none.ms(), 0);
     }
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
 
 use super::cursor::place;
-use super::frame::Frame;
+use super::frame::{Durable, Frame};
 use crate::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
 
 const LANES: usize = 3;
@@ -188,7 +188,7 @@ impl Lanes {
 
     /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`.
     pub fn put_first(&mut self, first: Vec<Frame>, upto: Id) {
-        let newer = |frame: &Frame| frame.items().and_then(|items| items.high()).is_none_or(|high| high > upto);
+        let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
         let held = std::mem::take(&mut self.lanes);
         for frame in first.into_iter().chain(held.into_iter().flatten().filter(newer)) {
             self.lanes[number(frame.lane())].push_back(frame);
@@ -202,7 +202,6 @@ mod tests {
     use fanfare_protocol::ServerEvent;
     use proptest::prelude::*;
 
-    use super::super::frame::Durable;
     use super::*;
 
     fn item(stream: Stream, id: u64) -> Frame {
@@ -274,7 +273,6 @@ mod tests {
             let mut lanes = Lanes::default();
             let mut covered: [Vec<u64>; 4] = Default::default();
             let mut seen: [u64; 4] = [0; 4];
-            let mut next = 1;
             let mut take = |lanes: &mut Lanes, covered: &mut [Vec<u64>; 4]| -> Result<bool, TestCaseError> {
                 let Some(frame) = lanes.pop(0) else { return Ok(false) };
                 match frame.items().filter(|items| !items.ids.is_empty()) {
@@ -296,11 +294,10 @@ mod tests {
                 Ok(true)
             };
             let mut pushed: [Vec<u64>; 4] = Default::default();
-            for (stream, pop) in steps {
+            for (next, (stream, pop)) in (1..).zip(steps) {
                 let stream = Stream::ALL[stream];
                 lanes.push(item(stream, next), budget);
                 pushed[place(stream)].push(next);
-                next += 1;
                 if pop {
                     take(&mut lanes, &mut covered)?;
                 }

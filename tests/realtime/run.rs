@@ -264,11 +264,18 @@ impl Run {
         let transports = transports(&mut self.dice);
         let device = &self.devices[number];
         match self.dice.below(8) {
-            0..=2 => device.order(Order::Allow(transports)).await,
+            0..=2 => {
+                // A network that refuses all that a client may use is no test.
+                device.proxy.refuse_websockets(false);
+                device.order(Order::Allow(transports)).await;
+            }
             3 | 4 => device.proxy.cut(),
             5 => device.proxy.delay(self.dice.below(25)),
             6 => device.order(Order::Restart { spoil: false }).await,
-            _ => device.proxy.refuse_websockets(self.dice.percent(50)),
+            _ => {
+                device.proxy.refuse_websockets(self.dice.percent(50));
+                device.order(Order::Allow(Vec::new())).await;
+            }
         }
     }
 

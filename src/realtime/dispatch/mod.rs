@@ -58,6 +58,8 @@ pub struct Dispatcher {
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
     last: Id,
+    /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
+    settled: Id,
     audience: Vec<SeatNumber>,
 }
 
@@ -95,6 +97,7 @@ impl Dispatcher {
             watchers: Watchers::default(),
             leaving: BTreeSet::new(),
             last,
+            settled: last,
             audience: Vec::new(),
         }
     }
@@ -317,8 +320,9 @@ impl Dispatcher {
         }
         for renderer in &self.renderers {
             // A full queue: the next tick does it.
-            let _ = renderer.try_send(RenderJob::Mark(self.last));
+            let _ = renderer.try_send(RenderJob::Mark(self.settled));
         }
+        self.settled = self.last;
         let now_ms = self.shared.clock.now_ms();
         let gone = self.presence.lock().due(now_ms);
         for user in gone {

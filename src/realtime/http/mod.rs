@@ -115,6 +115,7 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
     let entry = Entry::of(&app, &parts, transport).await?;
     let user = entry.user;
+    app.realtime.heartbeat(user).await;
     // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
     let upto = app.realtime.shared.committed();
     let cursor = match (&entry.cursor, entry.resume) {
@@ -126,7 +127,6 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
         return Ok(answer(&app, user, &missed.frames, &overlap, cursor.marks, upto));
     }
-    app.realtime.heartbeat(user).await;
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

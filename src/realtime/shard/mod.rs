@@ -10,7 +10,8 @@ mod io;
 mod lifecycle;
 mod timers;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -52,13 +53,15 @@ pub struct Shard {
     started: Instant,
     /// Milliseconds since the Unix epoch, at the start of the round.
     now_ms: u64,
+    /// Milliseconds since the thread was made, which no clock by hand holds up.
+    up_ms: u64,
     tick: Tick,
     horizon: Id,
     urgent: VecDeque<SessionId>,
     other: VecDeque<SessionId>,
     unread: VecDeque<SessionId>,
-    /// Sessions with posts that wait, by the moment at which they are due.
-    gathering: VecDeque<(u64, SessionId)>,
+    /// Sessions with posts that wait, nearest first: milliseconds of `up_ms` at which they are due.
+    gathering: BinaryHeap<Reverse<(u64, u64)>>,
     delay: Delay,
     rendering: usize,
     broadcasts: VecDeque<Broadcast>,
@@ -109,12 +112,13 @@ impl Shard {
             wheel: Wheel::new(WHEEL_TICKS),
             started: Instant::now(),
             now_ms: shared.clock.now_ms(),
+            up_ms: 0,
             tick: 0,
             horizon: Id(0),
             urgent: VecDeque::new(),
             other: VecDeque::new(),
             unread: VecDeque::new(),
-            gathering: VecDeque::new(),
+            gathering: BinaryHeap::new(),
             delay,
             rendering: 0,
             broadcasts: VecDeque::new(),
@@ -160,8 +164,8 @@ impl Shard {
 
     fn round(&mut self, events: &Events) {
         self.now_ms = self.shared.clock.now_ms();
-        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tick = Tick::try_from(elapsed_ms / TICK_MS).unwrap_or(Tick::MAX - 1);
+        self.up_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tick = Tick::try_from(self.up_ms / TICK_MS).unwrap_or(Tick::MAX - 1);
         for event in events {
             if event.token() != WAKE {
                 self.socket_event(event);
@@ -181,7 +185,7 @@ impl Shard {
     fn is_busy(&self) -> bool {
         let writing = !(self.urgent.is_empty() && self.other.is_empty() && self.unread.is_empty());
         let gathered = self.rendering < crate::limits::realtime::BULK_RENDERING_MAX
-            && self.gathering.front().is_some_and(|(due, _)| *due <= self.now_ms);
+            && self.gathering.peek().is_some_and(|Reverse((due, _))| *due <= self.up_ms);
         writing || gathered || self.backlog || !self.broadcasts.is_empty()
     }
 

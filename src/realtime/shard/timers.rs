@@ -1,5 +1,7 @@
 //! What is due: heartbeats, dead peers, ends of tokens, stalls, polls, closings, and posts that were gathered.
 
+use std::cmp::Reverse;
+
 use fanfare_protocol::Transport;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -96,25 +98,24 @@ impl Shard {
 
     /// Starts the timer of a session's posts.
     pub(super) fn gather_for(&mut self, id: SessionId, in_ms: u64) {
-        let due = self.now_ms.saturating_add(in_ms);
+        let due = self.up_ms.saturating_add(in_ms);
         let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
         if bulk.timed {
             return;
         }
         bulk.timed = true;
-        // Timers are nearly always set in the order in which they fire.
-        let at = self.gathering.iter().rposition(|(other, _)| *other <= due).map_or(0, |at| at + 1);
-        self.gathering.insert(at, (due, id));
+        self.gathering.push(Reverse((due, id.0)));
     }
 
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
     pub(super) fn gather(&mut self) {
         while self.rendering < BULK_RENDERING_MAX
-            && let Some((due, id)) = self.gathering.front().copied()
-            && due <= self.now_ms
+            && let Some(Reverse((due, id))) = self.gathering.peek().copied()
+            && due <= self.up_ms
         {
-            self.gathering.pop_front();
-            self.delay.served(self.now_ms - due);
+            self.gathering.pop();
+            self.delay.served(due, self.up_ms);
+            let id = SessionId(id);
             let Some(session) = self.session(id) else { continue };
             let (user, ready) =
                 (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
