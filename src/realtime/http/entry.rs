@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use axum::http::{Method, header};
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use fanfare_protocol::{Code, Id, REALTIME_VERSION, Transport};
 use serde::Deserialize;
 use utoipa::IntoParams;

@@ -50,6 +50,10 @@ impl Counts {
             Frame::Posts => {
                 report.post_frames += 1;
                 report.posts += wire::posts(text);
+                if timed && self.timing && wire::sent_ns(text).is_some() {
+                    report.reached += u64::from(*events == 0);
+                    *events += 1;
+                }
             }
             Frame::Notification => {
                 report.notifications += 1;

@@ -89,7 +89,7 @@ pub struct Report {
     pub lost: u64,
     /// Events that were published, also from Centrifugo and the bare writer.
     pub events: u64,
-    /// Connections that had at least one of them.
+    /// Connections that had at least one of them, or of the posts that say when they were sent.
     pub reached: u64,
     /// `feed.posts` frames, and the posts in them.
     pub post_frames: u64,

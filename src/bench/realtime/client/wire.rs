@@ -62,7 +62,7 @@ pub fn text_frame(text: &[u8]) -> Vec<u8> {
 
 /// A line without its end, and the bytes that it takes with it.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let end = memchr::memchr(b'\n', bytes)?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
@@ -144,8 +144,7 @@ pub fn cursor(text: &[u8]) -> Option<&str> {
 
 /// How many posts a `feed.posts` frame holds: each has one key.
 pub fn posts(text: &[u8]) -> u64 {
-    let key = b"\"key\":\"";
-    text.windows(key.len()).filter(|window| window == key).count() as u64
+    memchr::memmem::find_iter(text, b"\"key\":\"").count() as u64
 }
 
 fn string_after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
@@ -162,7 +161,7 @@ fn number_after(text: &[u8], mark: &[u8]) -> Option<u64> {
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(text, wanted)
 }
 
 #[cfg(test)]
