@@ -2,13 +2,18 @@
 CARGO ?= cargo
 BENCH ?= feed
 
-.PHONY: run test bench fmt lint setup peers
+.PHONY: run test sdk-test bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
 
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
+	@$(MAKE) --no-print-directory sdk-test
+
+sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chromium
+	$(CARGO) build --locked
+	@scripts/sdk-test
 
 bench: peers ## Measure; BENCH=feed names what
 	$(CARGO) run --release --locked -- bench $(BENCH)

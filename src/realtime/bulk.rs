@@ -1,7 +1,7 @@
 //! Followed posts that wait for one session: their ids only, never frames. Pure.
 //!
 //! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together, newest
-//! first. Beyond a bound the oldest are dropped, and a gap tells of them.
+//! first. Beyond a bound the oldest posts are dropped, and a gap tells of them; deletions are kept, for no list has them.
 
 use fanfare_protocol::Id;
 
@@ -28,9 +28,12 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Adds one; answers the oldest if it had to make room.
-    pub fn add(&mut self, one: Pending) -> Option<Id> {
-        let dropped = (self.pending.len() >= BULK_PENDING_MAX).then(|| self.pending.remove(0).id);
+    /// Adds one; answers what had to make room: the oldest post, or the oldest deletion where nothing else waits.
+    pub fn add(&mut self, one: Pending) -> Option<Pending> {
+        let dropped = (self.pending.len() >= BULK_PENDING_MAX).then(|| {
+            let oldest = self.pending.iter().position(|one| one.gone.is_none()).unwrap_or(0);
+            self.pending.remove(oldest)
+        });
         self.pending.push(one);
         dropped
     }
@@ -131,7 +134,7 @@ mod tests {
         for id in 1..=BULK_PENDING_MAX as u64 {
             assert_eq!(bulk.add(post(id)), None);
         }
-        assert_eq!(bulk.add(post(99)), Some(Id(1)));
+        assert_eq!(bulk.add(post(99)), Some(post(1)));
         assert_eq!(bulk.low(), Some(Id(2)));
         let taken = bulk.take().unwrap();
         assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(2)));
@@ -141,6 +144,19 @@ mod tests {
         assert_eq!(bulk.low(), Some(Id(100)));
         bulk.drop_upto(Id(100));
         assert!(bulk.is_empty());
+    }
+
+    #[test]
+    fn deletions_do_not_make_room_while_a_post_waits() {
+        let gone = |id: u64| Pending { id: Id(id), gone: Some((Id(1), Id(2))) };
+        let mut bulk = Bulk::default();
+        bulk.add(gone(1));
+        bulk.add(post(2));
+        for id in 3..=BULK_PENDING_MAX as u64 {
+            bulk.add(gone(id));
+        }
+        assert_eq!(bulk.add(gone(90)), Some(post(2)));
+        assert_eq!(bulk.add(gone(91)), Some(gone(1)));
     }
 
     #[test]

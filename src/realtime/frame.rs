@@ -25,19 +25,27 @@ pub struct Durable {
     pub stream: Stream,
     /// Ids of the items; empty for `gap` and `reset`.
     pub ids: SmallVec<[Id; 1]>,
+    /// Whether HTTP lists the items, so that a gap may stand for them; not deletions.
+    pub listed: bool,
 }
 
 impl Durable {
     /// One item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]) }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true }
+    }
+
+    /// One item that no list over HTTP has: that something is gone.
+    #[must_use]
+    pub fn unlisted(stream: Stream, id: Id) -> Self {
+        Self { listed: false, ..Self::one(stream, id) }
     }
 
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect() }
+        Self { stream, ids: ids.into_iter().collect(), listed: true }
     }
 
     /// The lowest id.

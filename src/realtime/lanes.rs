@@ -81,10 +81,14 @@ impl Lanes {
             if self.lanes[lane].len() > spare {
                 let frame = self.lanes[lane].pop_front()?;
                 self.bytes -= frame.len();
-                if let Some(items) = frame.items()
-                    && let (Some(low), Some(high)) = (items.low(), items.high())
-                {
-                    self.lose(items.stream, low, high, items.ids.len() as u64);
+                if let Some(items) = frame.items() {
+                    match (items.low(), items.high()) {
+                        (Some(low), Some(high)) if items.listed => {
+                            self.lose(items.stream, low, high, items.ids.len() as u64);
+                        }
+                        // A gap cannot stand for a deletion, for another gap, or for a reset.
+                        _ => self.lose_all(items.stream),
+                    }
                 }
                 return Some(frame.lane());
             }
@@ -108,6 +112,14 @@ impl Lanes {
             }
             Some(Lost::All(reason)) => Lost::All(reason),
         });
+    }
+
+    /// Something of a stream will not be sent that cannot be read over HTTP: the stream is to be read anew.
+    pub fn lose_all(&mut self, stream: Stream) {
+        let lost = &mut self.lost[place(stream)];
+        if !matches!(lost, Some(Lost::All(_))) {
+            *lost = Some(Lost::All(ResetReason::Slow));
+        }
     }
 
     /// Every stream is to be read anew; what waits of them is dropped.
@@ -249,6 +261,20 @@ mod tests {
         lanes.lose(Stream::Posts, Id(901), Id(1_100), 200);
         let frames = drain(&mut lanes);
         assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+    }
+
+    #[test]
+    fn what_no_list_has_is_not_dropped_without_a_reset() {
+        let gap = Gap { stream: Stream::Posts, after: Id(1), before: Id(9), count: 3 };
+        let deletion = Frame::durable("x", Durable::unlisted(Stream::Posts, Id(5)), 0, &());
+        for first in [Frame::gap(&gap, 0), deletion] {
+            let mut lanes = Lanes::default();
+            lanes.push(first, usize::MAX);
+            lanes.push(item(Stream::Posts, 9), 1);
+            let frames = drain(&mut lanes);
+            assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+            assert_eq!(frames.len(), 2);
+        }
     }
 
     #[test]

@@ -19,5 +19,6 @@ mod operators;
 mod posts;
 mod power;
 mod process;
+mod rfc6455;
 mod uploads;
 mod world;

@@ -217,7 +217,8 @@ fn new_session(id: SessionId, socket: mio::net::TcpStream, opening: Opening, now
         queued: false,
         blocked: false,
         offences: 0,
-        allowance: MESSAGE,
+        // A whole burst: the first message cuts it to what the settings allow.
+        allowance: u32::MAX,
         allowance_at: tick,
         offences_from: tick,
         wheel_at: Tick::MAX,

@@ -1,9 +1,10 @@
 //! A thread that carries sessions: its own epoll, its own sessions, its own timer wheel.
 //!
 //! One round: what the sockets say (`io`), what others command (`commands`), what is due (`timers`), a slice of a
-//! broadcast, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
+//! `broadcast`, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
 //! needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
 
+mod broadcast;
 mod commands;
 mod inbound;
 mod io;
@@ -20,10 +21,10 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::{Id, Transport};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use self::broadcast::Broadcast;
 use super::bulk::Delay;
-use super::frame::Frame;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
 use super::signals::{Command, ShardHandle, Shared, Signal};
@@ -79,15 +80,6 @@ pub struct Shard {
     stopping: bool,
 }
 
-/// Frames on their way to everybody: those that came together go together.
-struct Broadcast {
-    frames: Vec<Frame>,
-    /// Sessions up to here have them.
-    next: usize,
-    counted: u64,
-    answers: Vec<oneshot::Sender<u64>>,
-}
-
 impl Shard {
     /// A shard and the way to it.
     ///
@@ -141,7 +133,10 @@ impl Shard {
     ///
     /// # Errors
     /// When the operating system gives none.
-    pub fn start(self) -> Result<JoinHandle<()>> {
+    pub fn start(mut self) -> Result<JoinHandle<()>> {
+        // A session that is greeted before the first look at the inbox would else get a cursor from the beginning of time,
+        // which is too old when it comes back.
+        self.horizon = self.reached();
         std::thread::Builder::new()
             .name(format!("realtime-{}", self.number))
             .spawn(move || self.run())
@@ -190,16 +185,15 @@ impl Shard {
     }
 
     fn obey(&mut self) {
-        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         // Read before the inbox is emptied: what it covers is in the inbox by then.
-        let progress = self.shared.progress.slowest();
+        let reached = self.reached();
         self.called.store(false, Ordering::Release);
         self.backlog = false;
         for _ in 0..COMMANDS_ROUND_MAX {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    self.horizon = self.horizon.max(progress.min(trailing));
+                    self.horizon = self.horizon.max(reached);
                     return;
                 }
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -209,6 +203,15 @@ impl Shard {
             }
         }
         self.backlog = true;
+    }
+
+    /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
+    /// watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    fn reached(&self) -> Id {
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        let committed = self.shared.committed();
+        let progress = self.shared.progress.slowest();
+        if progress >= committed { trailing } else { progress.min(trailing) }
     }
 
     /// The session, if it is still the same one.

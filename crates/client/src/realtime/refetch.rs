@@ -1,12 +1,21 @@
 //! What a client does about a gap or a reset: it reads over HTTP what was not sent.
 
+use std::time::Duration;
+
 use fanfare_protocol::{Gap, Id, Notification, Post, Stream};
+
+use tokio::time::sleep;
 
 use super::Realtime;
 use crate::{FeedQuery, Paging, Result};
 
 /// Items of a stream that are read after a reset: the newest; whoever scrolls further pages on.
 pub const REREAD_MAX: usize = 500;
+/// How often a gap is read again while it has fewer items than it is said to have: they may be on their way into the
+/// feed, or deleted.
+const FILL_TRIES: u32 = 4;
+/// Pause between two reads of a gap.
+const FILL_PAUSE: Duration = Duration::from_millis(250);
 /// Items asked for at once.
 const PAGE_ITEMS: u16 = 100;
 
@@ -27,6 +36,17 @@ impl Realtime {
     /// # Errors
     /// The problem; call it again.
     pub async fn fill(&self, gap: &Gap) -> Result<Items> {
+        for _ in 0..FILL_TRIES {
+            let found = match gap.stream {
+                Stream::Posts => self.posts_between(gap.after, gap.before, usize::MAX).await?.len(),
+                Stream::Notifications => self.notifications_between(gap.after, gap.before, usize::MAX).await?.len(),
+                Stream::Direct | Stream::Group => break,
+            };
+            if found as u64 >= gap.count {
+                break;
+            }
+            sleep(FILL_PAUSE).await;
+        }
         self.read_between(gap.stream, gap.after, gap.before, usize::MAX).await
     }
 
