@@ -21,6 +21,8 @@ const SETTLE: Duration = Duration::from_secs(4);
 /// What one connection takes of the server: resident bytes, the kernel's bytes for both ends, and processor time.
 struct Cost {
     resident: f64,
+    /// The same with what the first connections made the server allocate.
+    grown: f64,
     kernel: f64,
     cpu_us: f64,
 }
@@ -52,7 +54,12 @@ pub fn run(bench: &mut Bench, scene: &Scene) -> Result<()> {
                 .goal(Goal { ratio_at_most: Some(PART_OF_PEER), ..Goal::at_most(bytes_max) }),
             None => row.without_peer(MISSING).goal(Goal::at_most(bytes_max)),
         });
-        let kernel = Row::new("of it apart: the kernel's, both ends together", ours.kernel, "bytes");
+        let grown = Row::new("of it: growth since the people were known, by connection", ours.grown, "bytes");
+        bench.report.add(match &theirs {
+            Some((version, theirs)) => grown.beside(version.clone(), theirs.grown),
+            None => grown,
+        });
+        let kernel = Row::new("apart from it: the kernel's, both ends together", ours.kernel, "bytes");
         bench.report.add(match &theirs {
             Some((version, theirs)) => kernel.beside(version.clone(), theirs.kernel),
             None => kernel,
@@ -92,12 +99,15 @@ fn name(kind: Kind) -> &'static str {
 fn cost(bench: &Bench, process: u32, wanted: &Wanted, with_cpu: bool) -> Result<Cost> {
     let first = Wanted { count: wanted.count / 3, ..*wanted };
     let others = Wanted { count: wanted.count - first.count, first_user: first.count, ..*wanted };
+    std::thread::sleep(SETTLE);
+    let known = machine::resident_bytes_of(process);
     let mut fleets = vec![Fleet::connected(&first)?];
     std::thread::sleep(SETTLE);
     let (resident, kernel) = (machine::resident_bytes_of(process), machine::kernel_bytes());
     fleets.push(Fleet::connected(&others)?);
     std::thread::sleep(SETTLE);
     let each = |now: u64, before: u64| now.saturating_sub(before) as f64 / others.count as f64;
+    let grown = machine::resident_bytes_of(process).saturating_sub(known) as f64 / wanted.count as f64;
     let resident = each(machine::resident_bytes_of(process), resident);
     let kernel = each(machine::kernel_bytes(), kernel);
     let mut cpu_us = 0.0;
@@ -116,5 +126,5 @@ fn cost(bench: &Bench, process: u32, wanted: &Wanted, with_cpu: bool) -> Result<
     if alive != wanted.count as u64 {
         bench.say(&format!("idle: only {alive} of {} are still alive", wanted.count));
     }
-    Ok(Cost { resident, kernel, cpu_us })
+    Ok(Cost { resident, grown, kernel, cpu_us })
 }

@@ -44,7 +44,9 @@ pub fn run(bench: &mut Bench, scene: &Scene) -> Result<()> {
     });
     let mut found = found?;
     let report = fleet.report()?;
-    bench.say(&format!("stalled: {} alive, {} lost, {} resets", report.alive, report.lost, report.resets));
+    if let Some(error) = &report.error {
+        bench.say(&format!("stalled: {} of {} were lost: {error}", report.lost, scene.readers));
+    }
     let stalled = scene.readers / STALLED_EVERY;
     let what = format!("{stalled} of {} readers stall, {RATE} events of {EVENT_BYTES} bytes a second", scene.readers);
     let row = Row::new(

@@ -16,8 +16,8 @@ use super::wire::{self, Frame, opcode};
 
 /// Addresses that connections are opened from in turn, so that ports do not run out.
 const SOURCES: usize = 8;
-/// Bytes of the receive buffer of slow connections.
-const SLOW_BUFFER_BYTES: usize = 4 << 10;
+/// Bytes of the receive buffer of slow connections: soon full, and not so small that TCP only probes it.
+const SLOW_BUFFER_BYTES: usize = 32 << 10;
 /// Seconds that a long poll waits.
 const POLL_WAIT_S: u32 = 60;
 /// Key of every WebSocket handshake, the example of RFC 6455.
