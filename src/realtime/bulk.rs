@@ -16,6 +16,17 @@ pub struct Pending {
     pub gone: Option<(Id, Id)>,
 }
 
+/// What had to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The lowest id.
+    pub low: Id,
+    /// The highest id.
+    pub high: Id,
+    /// How many.
+    pub count: u64,
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Bulk {
@@ -23,25 +34,33 @@ pub struct Bulk {
     pending: Vec<Pending>,
     /// Lowest id of those being rendered.
     rendering: Option<Id>,
+    /// Dropped since something was last taken.
+    lost: Option<Dropped>,
     /// A timer runs.
     pub timed: bool,
 }
 
 impl Bulk {
-    /// Adds one; answers the oldest if it had to make room.
-    pub fn add(&mut self, one: Pending) -> Option<Id> {
-        let dropped = (self.pending.len() >= BULK_PENDING_MAX).then(|| self.pending.remove(0).id);
+    /// Adds one; answers whether the oldest had to make room.
+    pub fn add(&mut self, one: Pending) -> bool {
+        let full = self.pending.len() >= BULK_PENDING_MAX;
+        if full {
+            let id = self.pending.remove(0).id;
+            let before = self.lost.unwrap_or(Dropped { low: id, high: id, count: 0 });
+            self.lost = Some(Dropped { low: before.low, high: id, count: before.count + 1 });
+        }
         self.pending.push(one);
-        dropped
+        full
     }
 
-    /// What is to be rendered now; nothing while something is being rendered.
-    pub fn take(&mut self) -> Option<Vec<Pending>> {
+    /// What is to be rendered now, and what was dropped before it: everything older is in frames already. Nothing while
+    /// something is being rendered.
+    pub fn take(&mut self) -> Option<(Option<Dropped>, Vec<Pending>)> {
         if self.rendering.is_some() || self.pending.is_empty() {
             return None;
         }
         self.rendering = self.pending.first().map(|one| one.id);
-        Some(std::mem::take(&mut self.pending))
+        Some((self.lost.take(), std::mem::take(&mut self.pending)))
     }
 
     /// What was taken is back.
@@ -52,12 +71,14 @@ impl Bulk {
     /// Drops what a replay has: everything up to `upto`.
     pub fn drop_upto(&mut self, upto: Id) {
         self.pending.retain(|one| one.id > upto);
+        self.lost =
+            self.lost.filter(|lost| lost.high > upto).map(|lost| Dropped { low: lost.low.max(Id(upto.0 + 1)), ..lost });
     }
 
     /// Nothing waits and nothing is being rendered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.rendering.is_none()
+        self.pending.is_empty() && self.rendering.is_none() && self.lost.is_none()
     }
 
     /// Something waits.
@@ -69,7 +90,8 @@ impl Bulk {
     /// The lowest id that is not in a frame yet.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        self.rendering.or_else(|| self.pending.first().map(|one| one.id))
+        let lost = self.lost.map(|lost| lost.low);
+        self.rendering.or(lost).or_else(|| self.pending.first().map(|one| one.id))
     }
 }
 
@@ -117,14 +139,15 @@ mod tests {
     fn the_oldest_makes_room_and_the_watermark_waits_for_the_renderer() {
         let mut bulk = Bulk::default();
         for id in 1..=BULK_PENDING_MAX as u64 {
-            assert_eq!(bulk.add(post(id)), None);
+            assert!(!bulk.add(post(id)));
         }
-        assert_eq!(bulk.add(post(99)), Some(Id(1)));
-        assert_eq!(bulk.low(), Some(Id(2)));
-        let taken = bulk.take().unwrap();
-        assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(2)));
-        assert_eq!(bulk.add(post(100)), None);
-        assert!(bulk.take().is_none() && bulk.low() == Some(Id(2)));
+        assert!(bulk.add(post(98)) && bulk.add(post(99)));
+        assert_eq!(bulk.low(), Some(Id(1)), "the gap is not told of yet");
+        let (lost, taken) = bulk.take().unwrap();
+        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2 }));
+        assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(3)));
+        assert!(!bulk.add(post(100)));
+        assert!(bulk.take().is_none() && bulk.low() == Some(Id(3)));
         bulk.rendered();
         assert_eq!(bulk.low(), Some(Id(100)));
         bulk.drop_upto(Id(100));

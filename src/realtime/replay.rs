@@ -101,7 +101,7 @@ impl Replays {
         let follows = |author: Id| author == user || missed.followees.binary_search(&author).is_ok();
         let Some(deletions) = self.deletions(after, upto).await? else {
             let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
-            frames.push(Frame::reset(&reset, self.core.clock.now_ms()));
+            frames.push(Frame::reset(&reset, after, self.core.clock.now_ms()));
             return Ok(());
         };
         let posts = missed.posts.iter().filter(|id| **id <= upto).map(|id| Pending { id: *id, gone: None });

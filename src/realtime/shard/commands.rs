@@ -1,6 +1,6 @@
 //! What others tell a shard to do.
 
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
 use tokio::sync::oneshot;
 
 use super::{Broadcast, Shard};
@@ -59,13 +59,14 @@ impl Shard {
     }
 
     fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
+        let now_ms = self.now_ms;
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
         session.from = None;
         match frames {
             Some(frames) => {
                 if !(frames.is_empty() && session.lanes.is_none()) {
-                    session.lanes().put_first(frames, upto);
+                    session.lanes().put_first(frames, upto, now_ms);
                 }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_upto(upto);
@@ -79,9 +80,7 @@ impl Shard {
     fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        let dropped = session.bulk.get_or_insert_default().add(post);
-        if let Some(oldest) = dropped {
-            session.lanes().lose(Stream::Posts, oldest, oldest, 1);
+        if session.bulk.get_or_insert_default().add(post) {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
         self.gather_for(id, delay_ms);

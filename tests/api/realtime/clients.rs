@@ -61,8 +61,18 @@ async fn ten_messages_that_are_no_frames_close_the_socket() {
     let world = world().await;
     let ann = world.person("ann").await;
     let mut device = Device::ws(&world, &ann.token).await;
-    let texts = ["", "7", "null", "[]", "{}", "{\"ref\":1}", "{\"ref\":-1,\"type\":\"ping\"}", "{\"ref\":1,\"type\":7}",
-        "{\"ref\":9007199254740992,\"type\":\"ping\"}", "{\"ref\":1,\"type\":\"ping\",\"x\":1}"];
+    let texts = [
+        "",
+        "7",
+        "null",
+        "[]",
+        "{}",
+        "{\"ref\":1}",
+        "{\"ref\":-1,\"type\":\"ping\"}",
+        "{\"ref\":1,\"type\":7}",
+        "{\"ref\":9007199254740992,\"type\":\"ping\"}",
+        "{\"ref\":1,\"type\":\"ping\",\"x\":1}",
+    ];
     for text in texts {
         device.send(text).await;
         let reply = device.until("reply").await;
@@ -136,7 +146,11 @@ async fn send_answers_in_the_form_it_was_asked_and_for_own_sessions_alone() {
     let one: Value = send("", ping(1)).await.json().unwrap();
     assert_eq!(one, json!({ "ref": 1, "ok": true, "data": {} }));
     let many: Value = send("", json!([ping(1), 7, ping(3)])).await.json().unwrap();
-    assert_eq!((many[0]["ref"].as_u64(), many[1]["ref"].as_u64(), many[2]["ref"].as_u64()), (Some(1), None, Some(3)));
+    assert_eq!(
+        (many[0]["ref"].as_u64(), many[1]["ref"].as_u64(), many[2]["ref"].as_u64()),
+        (Some(1), None, Some(3)),
+        "{many}"
+    );
     assert_eq!(many[1]["error"]["code"], "bad_request");
     let named: Value = send("", json!({ "frames": [ping(4)] })).await.json().unwrap();
     assert_eq!(named, json!({ "replies": [{ "ref": 4, "ok": true, "data": {} }] }));

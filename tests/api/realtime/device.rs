@@ -90,7 +90,9 @@ pub async fn raw(world: &World, request: &str) -> String {
 
 /// A request as text, that closes its connection.
 pub fn request(method: &str, path: &str, token: &str, headers: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{headers}\r\n")
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{headers}\r\n"
+    )
 }
 
 /// Status, head and body of an answer.
@@ -132,7 +134,10 @@ fn look_at(text: &str) -> ServerFrame {
     let durable = ["feed.posts", "post.deleted", "notification", "gap", "reset"].contains(&kind);
     assert_eq!(durable, fields.contains_key("id"), "{text}");
     if let Some(id) = fields.get("id").and_then(Value::as_str) {
-        assert!(id.len() <= 96 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+        assert!(
+            id.len() <= 96 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "{text}"
+        );
     }
     let lane = fields.get("lane").and_then(Value::as_str);
     match kind {
@@ -150,9 +155,7 @@ impl Device {
         let query = cursor.map_or_else(String::new, |cursor| format!("?cursor={cursor}"));
         let bearer = format!("Bearer {token}");
         let wire = match transport {
-            Transport::Websocket => {
-                Wire::Socket(Box::new(socket(world, &query, &[("authorization", &bearer)]).await))
-            }
+            Transport::Websocket => Wire::Socket(Box::new(socket(world, &query, &[("authorization", &bearer)]).await)),
             Transport::Sse => {
                 let mut stream = TcpStream::connect(address(world)).await.unwrap();
                 let head = request("GET", &format!("/v1/realtime/sse{query}"), token, "");
@@ -208,9 +211,14 @@ impl Device {
                     Some(Err(_)) | None => return Heard::End(None),
                 },
                 Wire::Events { stream, buffer } => {
-                    let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+                    let Some(at) = buffer
+                        .windows(4)
+                        .position(|four| four == b"\r\n\r\n")
+                        .map(|at| at + 4)
                         .filter(|_| buffer.starts_with(b"HTTP/"))
-                        .or_else(|| (!buffer.starts_with(b"HTTP/")).then(|| find(buffer, b"\n\n")).flatten().map(|at| at + 2))
+                        .or_else(|| {
+                            (!buffer.starts_with(b"HTTP/")).then(|| find(buffer, b"\n\n")).flatten().map(|at| at + 2)
+                        })
                     else {
                         if stream.read_buf(buffer).await.unwrap_or(0) == 0 {
                             return Heard::End(None);

@@ -88,8 +88,10 @@ async fn the_cap_counts_all_transports_and_is_given_back() {
     let events = Device::new(Transport::Sse, &world, &ann.token, None).await;
     let cursor = socket.cursor.clone();
     let (base, token) = (world.base.clone(), ann.token.clone());
-    let poll = tokio::spawn(async move { get(&base, &format!("/v1/realtime/poll?wait=50&cursor={cursor}"), &token).await });
-    let open = async || seen_by_operator(&world, "/v1/admin/realtime/sessions").await["items"].as_array().unwrap().len();
+    let poll =
+        tokio::spawn(async move { get(&base, &format!("/v1/realtime/poll?wait=50&cursor={cursor}"), &token).await });
+    let open =
+        async || seen_by_operator(&world, "/v1/admin/realtime/sessions").await["items"].as_array().unwrap().len();
     eventually("the poll waits", async || (open().await == 3).then_some(())).await;
     assert_eq!(close_code(&world, "", &authorization).await, 4429);
     assert_eq!(parts(&raw(&world, &request("GET", "/v1/realtime/sse", &ann.token, "")).await).0, 429);

@@ -1,6 +1,6 @@
 //! `hello` comes first, on every transport, and says what the session is.
 
-use fanfare_protocol::{Stream, Transport, ServerEvent, ResetReason};
+use fanfare_protocol::{ResetReason, ServerEvent, Stream, Transport};
 
 use super::device::{ALL, Device, poll};
 use super::world;
