@@ -249,7 +249,9 @@ impl Realtime {
         let lane = event.lane.unwrap_or(Lane::Normal);
         let frame = Frame::passing(&event.kind, lane, self.core.clock.now_ms(), &event.data);
         let mut reached = 0;
-        if let Some(users) = event.user_ids {
+        if let Some(mut users) = event.user_ids {
+            users.sort_unstable();
+            users.dedup();
             let (sessions, answer) = oneshot::channel();
             self.signal(Signal::Publish { users, frame, sessions }).await;
             return Ok(answer.await.unwrap_or_default());

@@ -1,11 +1,12 @@
 //! What others tell a shard to do.
 
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
+
 use super::Shard;
 use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
 
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
@@ -55,13 +56,14 @@ impl Shard {
     }
 
     fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
+        let now_ms = self.now_ms;
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
         session.from = None;
         match frames {
             Some(frames) => {
                 if !(frames.is_empty() && session.lanes.is_none()) {
-                    session.lanes().put_first(frames, upto);
+                    session.lanes().put_first(frames, upto, now_ms);
                 }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_upto(upto);
@@ -75,12 +77,7 @@ impl Shard {
     fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        let dropped = session.bulk.get_or_insert_default().add(post);
-        if let Some(oldest) = dropped {
-            match oldest.gone {
-                None => session.lanes().lose(Stream::Posts, oldest.id, oldest.id, 1),
-                Some(_) => session.lanes().lose_all(Stream::Posts),
-            }
+        if session.bulk.get_or_insert_default().add(post) {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
         self.gather_for(id, delay_ms);

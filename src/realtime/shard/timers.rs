@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 
-use fanfare_protocol::Transport;
+use fanfare_protocol::{Gap, Id, Stream, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Shard, is_stream};
-use crate::limits::realtime::BULK_RENDERING_MAX;
+use crate::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
+use crate::realtime::bulk::Dropped;
 use crate::realtime::codes;
+use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::BulkJob;
 use crate::realtime::wheel::Tick;
@@ -127,7 +129,10 @@ impl Shard {
                 }
                 continue;
             }
-            let Some(posts) = bulk.take() else { continue };
+            let Some((lost, posts)) = bulk.take() else { continue };
+            if let Some(lost) = lost {
+                self.tell_of(id, lost);
+            }
             match self.shared.bulk_jobs.try_send(BulkJob { session: id, user, posts }) {
                 Ok(()) => self.rendering += 1,
                 Err(TrySendError::Full(job) | TrySendError::Closed(job)) => {
@@ -136,6 +141,19 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Posts that were dropped: the reader did not keep up.
+    fn tell_of(&mut self, id: SessionId, lost: Dropped) {
+        let now_ms = self.now_ms;
+        let Some(session) = self.session(id) else { return };
+        if lost.count > GAP_COUNT_MAX as u64 {
+            session.lanes().give_up(Stream::Posts);
+            return self.queue(id);
+        }
+        let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));
+        let gap = Gap { stream: Stream::Posts, after, before, count: lost.count };
+        self.deliver_one(id, Frame::gap(&gap, now_ms));
     }
 
     fn give_back(&mut self, id: SessionId, job: BulkJob) {

@@ -5,10 +5,12 @@
 mod clients;
 mod delivery;
 mod device;
+mod edges;
 mod ends;
 mod greeting;
 mod operators;
 mod presence;
+mod resume;
 
 use fanfare::config::Settings;
 
