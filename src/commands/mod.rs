@@ -65,6 +65,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&settings(&args.common, args.listen)?, &args),
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
         Command::Bench(args) => bench::run(&args),
+        Command::BenchClient => bench::client(),
         Command::Config(args) => config::run(&args),
         Command::Openapi => openapi::run(),
     }

@@ -139,7 +139,12 @@ async fn serve(
         () = stop.drain.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = connection => ended,
+                ended = connection.as_mut() => ended,
+                // A request that was under way may still end in this.
+                (head, to) = left.left() => {
+                    let_go(*std::pin::Pin::into_inner(connection), head, &to);
+                    return;
+                }
                 () = stop.cut.cancelled() => Ok(()),
             }
         }

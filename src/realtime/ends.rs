@@ -34,8 +34,10 @@ pub fn short(token_hash: &[u8; 32]) -> u64 {
 }
 
 impl Ends {
-    fn add(&self, end: End) {
+    fn add(&self, mut end: End) {
         let mut recent = self.recent.lock();
+        // In order of moments, whoever comes first: the search stops at the first that is too old.
+        end.at_ms = end.at_ms.max(recent.back().map_or(0, |last| last.at_ms));
         while recent.len() >= ENDS_MAX || recent.front().is_some_and(|first| first.at_ms + ENDS_MS < end.at_ms) {
             recent.pop_front();
         }

@@ -234,7 +234,7 @@ impl Realtime {
         if let Some(session) = session {
             let hidden = self.core.store.hidden(viewer).await?;
             let visible = people.iter().copied().filter(|person| !hidden.blocks(*person)).collect();
-            self.signal(Signal::Watch { session, people: visible }).await;
+            self.signal(Signal::Watch { user: viewer, session, people: visible }).await;
             return self.presence_for(viewer, people).await;
         }
         Ok(now)

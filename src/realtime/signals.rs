@@ -35,8 +35,8 @@ pub enum Signal {
     ToPerson { user: Id, frame: Frame },
     /// A frame for several people; answers the number of sessions.
     Publish { users: Vec<Id>, frame: Frame, sessions: oneshot::Sender<u64> },
-    /// A session watches these people, and no others any more.
-    Watch { session: SessionId, people: Vec<Id> },
+    /// A session of `user` watches these people, and no others any more.
+    Watch { user: Id, session: SessionId, people: Vec<Id> },
     /// A sign of life outside of a session.
     Heartbeat { user: Id },
     /// Time has passed.

@@ -19,5 +19,7 @@ mod operators;
 mod posts;
 mod power;
 mod process;
+mod realtime;
+mod rfc6455;
 mod uploads;
 mod world;

@@ -137,7 +137,7 @@ test("a lesser transport climbs back up beside itself, resumes, and loses nothin
   net.last.open();
   assert.equal(connection.state.transport, "sse");
   net.last.sink.frame(posts("c1", 5));
-  await clock.pass(15_000);
+  await clock.pass(23_000);
   assert.deepEqual(net.tried, ["websocket", "sse", "websocket"]);
   assert.equal(net.last.cursor, "c1");
   assert.equal(net.links[1].closed, false);
@@ -173,7 +173,7 @@ test("climbs that fail come ever more rarely and leave the session alone", async
 test("of several better transports the best one that comes up takes over", async () => {
   const { clock, net, connection } = start({ first: "short_poll" });
   net.last.open();
-  await clock.pass(15_000);
+  await clock.pass(23_000);
   assert.equal(net.last.transport, "websocket");
   net.last.end("refused");
   assert.equal(net.last.transport, "sse");
@@ -289,6 +289,17 @@ test("frames without a reply are sent again on the next link, and settled once",
   const problem = { type: "/docs/problems#not_found", title: "x", status: 404, detail: "y", code: "not_found" };
   net.last.sink.frame({ type: "reply", ref: 2, ok: false, error: problem });
   await assert.rejects(late, (error) => error.code === "not_found");
+});
+
+test("a frame that came at a bad moment is sent again a little later", async () => {
+  const { clock, net, connection } = start();
+  net.last.open();
+  const reply = connection.send("ping");
+  net.last.sink.frame({ type: "reply", ref: 1, ok: false, error: { code: "rate_limited", status: 429, title: "x" } });
+  await clock.pass(2_000);
+  assert.equal(net.last.sent.length, 2);
+  net.last.sink.frame({ type: "reply", ref: 1, ok: true });
+  assert.equal(await reply, undefined);
 });
 
 test("a frame that is never answered is given up", async () => {

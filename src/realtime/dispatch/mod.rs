@@ -57,9 +57,12 @@ pub struct Dispatcher {
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
+    /// The last record heard of.
     last: Id,
     /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
     settled: Id,
+    /// What it was at the start.
+    start: Id,
     audience: Vec<SeatNumber>,
 }
 
@@ -98,6 +101,7 @@ impl Dispatcher {
             leaving: BTreeSet::new(),
             last,
             settled: last,
+            start: last,
             audience: Vec::new(),
         }
     }
@@ -106,6 +110,10 @@ impl Dispatcher {
     pub async fn run(mut self, mut signals: mpsc::Receiver<Signal>) {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
         while signals.recv_many(&mut batch, SIGNALS_BATCH).await > 0 {
+            // Before what was committed after the loss is handed out: no watermark passes what was not heard of.
+            if self.shared.overflowed.swap(false, Ordering::AcqRel) {
+                self.start_anew().await;
+            }
             for signal in batch.drain(..) {
                 self.signal(signal).await;
             }
@@ -116,6 +124,11 @@ impl Dispatcher {
     async fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Committed(record) => {
+                if self.last == self.start {
+                    // The first record: no notification was handed out before it.
+                    let before = Id(record.id.0.saturating_sub(1));
+                    (0..=self.renderers.len()).for_each(|part| self.shared.progress.reached(part, before));
+                }
                 self.committed(&record).await;
                 self.last = self.last.max(record.id);
                 self.shared.progress.reached(0, record.id);
@@ -140,7 +153,12 @@ impl Dispatcher {
                 // Whoever asked may be gone.
                 let _ = sessions.send(all.len() as u64);
             }
-            Signal::Watch { session, people } => self.watchers.watch(session, people),
+            Signal::Watch { user, session, people } => {
+                // A session that has ended meanwhile would never be forgotten.
+                if self.readers.sessions_of(user).contains(&session) {
+                    self.watchers.watch(session, people);
+                }
+            }
             Signal::Heartbeat { user } => {
                 let now_ms = self.shared.clock.now_ms();
                 let came = self.presence.lock().heartbeat(user, now_ms);
@@ -160,9 +178,14 @@ impl Dispatcher {
             }
             Event::Followed { follower, followee, .. } => self.readers.changed(*follower, *followee, true),
             Event::Unfollowed(edge) => self.readers.changed(edge.follower, edge.followee, false),
-            Event::Blocked { ended, .. } => {
+            Event::Blocked { blocker, blocked, ended } => {
                 for edge in ended {
                     self.readers.changed(edge.follower, edge.followee, false);
+                }
+                for (watcher, person) in [(*blocker, *blocked), (*blocked, *blocker)] {
+                    for session in self.readers.sessions_of(watcher) {
+                        self.watchers.forget(*session, person);
+                    }
                 }
             }
             _ => {}
@@ -315,9 +338,6 @@ impl Dispatcher {
     }
 
     async fn tick(&mut self) {
-        if self.shared.overflowed.swap(false, Ordering::AcqRel) {
-            self.start_anew().await;
-        }
         for renderer in &self.renderers {
             // A full queue: the next tick does it.
             let _ = renderer.try_send(RenderJob::Mark(self.settled));

@@ -36,6 +36,13 @@ impl Watchers {
         }
     }
 
+    /// `session` does not watch `person` any more.
+    pub fn forget(&mut self, session: SessionId, person: Id) {
+        let Some(mut people) = self.by_session.get(&session).cloned() else { return };
+        people.retain(|other| *other != person);
+        self.watch(session, people);
+    }
+
     /// Who watches `person`.
     #[must_use]
     pub fn of(&self, person: Id) -> &[SessionId] {
@@ -58,6 +65,10 @@ mod tests {
             (watchers.of(Id(7)).len(), watchers.of(Id(8)), watchers.of(Id(9)).len()),
             (0, &[SessionId(2)][..], 1)
         );
+        watchers.watch(SessionId(1), vec![Id(7), Id(8)]);
+        watchers.forget(SessionId(1), Id(8));
+        watchers.forget(SessionId(3), Id(8));
+        assert_eq!((watchers.of(Id(7)).len(), watchers.of(Id(8))), (1, &[SessionId(2)][..]));
         watchers.watch(SessionId(1), vec![]);
         watchers.watch(SessionId(2), vec![]);
         assert!(watchers.by_person.is_empty() && watchers.by_session.is_empty());

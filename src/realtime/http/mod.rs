@@ -122,6 +122,7 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
         (Some(cursor), Resume::From) => *cursor,
         _ => return Ok(first_answer(&app, &entry, upto)),
     };
+    app.realtime.heartbeat(user).await;
     let missed = app.realtime.missed(user, cursor.marks, upto).await?;
     let overlap: Vec<(usize, Id)> = missed.items().collect();
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {

@@ -1,16 +1,12 @@
 //! What others tell a shard to do.
 
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
-use tokio::sync::oneshot;
-
-use super::{Broadcast, Shard};
+use super::Shard;
 use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
 
-/// Frames that go together in one broadcast.
-const BROADCAST_FRAMES_MAX: usize = 64;
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
 
@@ -107,19 +103,6 @@ impl Shard {
         }
         if more {
             self.gather_for(id, delay_ms);
-        }
-    }
-
-    fn add_broadcast(&mut self, frame: Frame, answer: Option<oneshot::Sender<u64>>) {
-        match self.broadcasts.back_mut() {
-            Some(last) if last.next == 0 && last.frames.len() < BROADCAST_FRAMES_MAX => {
-                last.frames.push(frame);
-                last.answers.extend(answer);
-            }
-            _ => {
-                let answers = answer.into_iter().collect();
-                self.broadcasts.push_back(Broadcast { frames: vec![frame], next: 0, counted: 0, answers });
-            }
         }
     }
 

@@ -7,9 +7,11 @@ use fanfare_protocol::Transport;
 use mio::{Interest, Token};
 
 use super::{Shard, is_stream};
-use crate::limits::realtime::{CLOSING_S, TICK_MS, UNSENT_BYTES_MAX};
+use crate::id::first_id_at;
+use crate::limits::realtime::{CLOSING_S, TICK_MS, TRAIL_MS, UNSENT_BYTES_MAX};
 use crate::realtime::attach::{Attach, Opening, Resume, Taken};
 use crate::realtime::codes;
+use crate::realtime::cursor::Watermarks;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SHARD_SESSIONS_MAX, Session, SessionId};
 use crate::realtime::signals::Signal;
@@ -65,21 +67,24 @@ impl Shard {
             return;
         }
         let (resume, from, user, transport) = (opening.resume, opening.from, opening.user, opening.transport);
-        entry.insert(new_session(id, socket, opening, self.now_ms, self.tick));
+        // A client may say what it has to say at once when it comes.
+        let allowance = self.shared.settings.messages_per_s.saturating_mul(2 * MESSAGE);
+        entry.insert(new_session(id, socket, opening, allowance, (self.now_ms, self.tick)));
         self.shared.sessions.fetch_add(1, Ordering::Relaxed);
         self.shared.sockets.fetch_add(1, Ordering::Relaxed);
         self.meter.opened(transport);
         self.set_deadlines(id);
-        self.greet(id, head, resume);
+        // Before anything is written or read: either may end the session, and its end must not be told of first.
+        self.say(Signal::Joined { user, session: id, from });
+        self.greet(id, head, resume, &from);
         if !leftover.is_empty() {
             self.read_bytes(id, &mut leftover.to_vec());
         }
-        self.say(Signal::Joined { user, session: id, from });
         self.arm(id);
     }
 
     /// The head of the answer, and `hello`; for a bad cursor the reset that follows it. A poll gets them with its events.
-    fn greet(&mut self, id: SessionId, head: Vec<u8>, resume: Resume) {
+    fn greet(&mut self, id: SessionId, head: Vec<u8>, resume: Resume, from: &Watermarks) {
         let heartbeat_s = self.shared.settings.heartbeat_s;
         let Some(session) = self.sessions.get_mut(id.key()) else { return };
         if let Some(poll) = &mut session.poll {
@@ -88,7 +93,13 @@ impl Shard {
         }
         let mut out = head;
         let now = crate::realtime::session::Now { ms: self.now_ms, horizon: self.horizon, seal: &self.shared.seal };
-        session.hello(resume, heartbeat_s, session.marks(self.horizon), &now, &mut out);
+        // Whoever comes fresh wants nothing from before, even where the horizon is behind, as on a server just started.
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        let marks = match resume {
+            Resume::From => session.marks(self.horizon),
+            Resume::Fresh | Resume::Broken(_) => from.map(|mark| mark.min(trailing.max(self.horizon))),
+        };
+        session.hello(resume, heartbeat_s, marks, &now, &mut out);
         session.out = out;
         if let Resume::Broken(reason) = resume {
             session.lanes().reset(reason);
@@ -203,7 +214,13 @@ fn prepare(stream: &std::net::TcpStream, offline_after_s: u64) -> std::io::Resul
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
-fn new_session(id: SessionId, socket: mio::net::TcpStream, opening: Opening, now_ms: u64, tick: Tick) -> Session {
+fn new_session(
+    id: SessionId,
+    socket: mio::net::TcpStream,
+    opening: Opening,
+    allowance: u32,
+    (now_ms, tick): (u64, Tick),
+) -> Session {
     Session {
         id,
         user: opening.user,
@@ -217,7 +234,7 @@ fn new_session(id: SessionId, socket: mio::net::TcpStream, opening: Opening, now
         queued: false,
         blocked: false,
         offences: 0,
-        allowance: MESSAGE,
+        allowance,
         allowance_at: tick,
         offences_from: tick,
         wheel_at: Tick::MAX,

@@ -1,9 +1,10 @@
 //! A thread that carries sessions: its own epoll, its own sessions, its own timer wheel.
 //!
 //! One round: what the sockets say (`io`), what others command (`commands`), what is due (`timers`), a slice of a
-//! broadcast, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
+//! `broadcast`, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
 //! needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
 
+mod broadcast;
 mod commands;
 mod inbound;
 mod io;
@@ -20,10 +21,10 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::{Id, Transport};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use self::broadcast::Broadcast;
 use super::bulk::Delay;
-use super::frame::Frame;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
 use super::signals::{Command, ShardHandle, Shared, Signal};
@@ -77,15 +78,6 @@ pub struct Shard {
     /// More commands are there than one round takes.
     backlog: bool,
     stopping: bool,
-}
-
-/// Frames on their way to everybody: those that came together go together.
-struct Broadcast {
-    frames: Vec<Frame>,
-    /// Sessions up to here have them.
-    next: usize,
-    counted: u64,
-    answers: Vec<oneshot::Sender<u64>>,
 }
 
 impl Shard {

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use fanfare_protocol::Transport;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Broadcast, Shard, is_stream};
-use crate::limits::realtime::{BROADCAST_SLICE, BULK_RENDERING_MAX};
+use super::{Shard, is_stream};
+use crate::limits::realtime::BULK_RENDERING_MAX;
 use crate::realtime::codes;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::BulkJob;
@@ -145,32 +145,6 @@ impl Shard {
                 bulk.add(post);
             }
             self.gather_for(id, AGAIN_MS);
-        }
-    }
-
-    /// A slice of the oldest broadcast.
-    pub(super) fn broadcast(&mut self) {
-        let Some(mut broadcast) = self.broadcasts.pop_front() else { return };
-        let end = self.sessions.capacity().min(broadcast.next + BROADCAST_SLICE);
-        for key in broadcast.next..end {
-            let Some(session) = self.sessions.get(key).filter(|session| session.phase != Phase::Closing) else {
-                continue;
-            };
-            let id = session.id;
-            broadcast.counted += 1;
-            for frame in &broadcast.frames {
-                self.deliver_one(id, frame.clone());
-            }
-        }
-        broadcast.next = end;
-        if end < self.sessions.capacity() {
-            self.broadcasts.push_front(broadcast);
-        } else {
-            let Broadcast { counted, answers, .. } = broadcast;
-            for answer in answers {
-                // Whoever asked may be gone.
-                let _ = answer.send(counted);
-            }
         }
     }
 }

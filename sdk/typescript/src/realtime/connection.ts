@@ -17,6 +17,8 @@ import { Watchdog } from "./watchdog.js";
 const HEARTBEAT_S_DEFAULT = 30;
 /** Current values and operators' events that are remembered, to know them again when a second link brings them too. */
 const PASSING_MAX = 256;
+/** Milliseconds after which a frame that came at a bad moment is sent again, at least. */
+const AGAIN_MS = 1_000;
 /** Refusals of the token in a row, each with a fresh ticket, after which it is no use. */
 const REFUSALS_MAX = 2;
 
@@ -206,12 +208,19 @@ export class Connection {
   #frame(carried: Carried, frame: Frame): void {
     if (carried !== this.#current) return;
     if (frame.type === "hello") this.#hello(carried, frame.data as Hello);
-    if (frame.type === "reply") this.outbox.settle(frame);
+    if (frame.type === "reply") this.#reply(carried, frame);
     if (CONNECTION_TYPES.has(frame.type)) return;
     if (!frame.id && this.#cameBefore(carried.link, frame)) return;
     if (frame.id) this.#cursor = frame.id;
     this.parts.frame(frame);
     if (frame.type === "drain") this.#drain((frame.data as Drain).reconnect_after_ms);
+  }
+
+  #reply(carried: Carried, reply: Frame): void {
+    const again = this.outbox.settle(reply);
+    if (again === null) return;
+    const resend = () => carried === this.#current && this.outbox.waits(again.ref) && carried.link.send([again]);
+    this.parts.clock.after(AGAIN_MS * (1 + this.parts.clock.random()), resend);
   }
 
   #hello(carried: Carried, hello: Hello): void {

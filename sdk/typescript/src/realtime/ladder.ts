@@ -39,7 +39,7 @@ export const PACE: Pace = {
   backoffMs: 1_000,
   backoffMaxMs: 30_000,
   stableMs: 10_000,
-  climbMs: 15_000,
+  climbMs: 30_000,
   climbMaxMs: 600_000,
   strikesMax: 3,
 };

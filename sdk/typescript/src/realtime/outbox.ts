@@ -10,6 +10,8 @@ import type { Frame } from "./frames.js";
 export const PENDING_MAX = 200;
 /** Milliseconds after which a frame without reply is given up. */
 export const REPLY_MS = 30_000;
+/** Refusals that pass by themselves. */
+const BUSY = new Set<string>(["rate_limited", "overloaded"]);
 
 interface Pending {
   frame: ClientFrame;
@@ -42,8 +44,20 @@ export class Outbox {
     return [...this.#pending.values()].map((pending) => pending.frame);
   }
 
-  /** A reply came. */
-  settle(reply: Frame): void {
+  /** Whether the frame with this ref still has no reply. */
+  waits(ref: number): boolean {
+    return this.#pending.has(ref);
+  }
+
+  /** A reply came. Answers the frame if it is to be sent again after a while: the server was busy, or this client fast. */
+  settle(reply: Frame): ClientFrame | null {
+    const again = typeof reply.ref === "number" && !reply.ok ? this.#pending.get(reply.ref) : undefined;
+    if (again && BUSY.has(reply.error?.code ?? "")) return again.frame;
+    this.#settled(reply);
+    return null;
+  }
+
+  #settled(reply: Frame): void {
     const pending = typeof reply.ref === "number" ? this.#drop(reply.ref) : undefined;
     if (!pending) return;
     if (reply.ok) pending.resolve(reply.data);

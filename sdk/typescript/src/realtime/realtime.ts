@@ -330,7 +330,8 @@ export class Realtime {
         return this.#keep(message.cursor);
       case "reply":
         if (message.tab !== this.#tabs?.id) return;
-        return this.#outbox.settle({ ...message, type: "reply", error: message.problem ?? null });
+        this.#outbox.settle({ ...message, type: "reply", error: message.problem ?? null });
+        return;
       default:
         return;
     }

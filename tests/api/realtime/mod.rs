@@ -1,0 +1,28 @@
+//! Realtime delivery as its clients meet it, over bare sockets: every line of the contract has a story here.
+//!
+//! `device` holds a session under any transport; every other module tells the stories of one part.
+
+mod clients;
+mod delivery;
+mod device;
+mod ends;
+mod greeting;
+mod operators;
+mod presence;
+
+use fanfare::config::Settings;
+
+use crate::world::World;
+
+/// Posts at once, heartbeats often.
+fn fast(settings: &mut Settings) {
+    settings.realtime.bulk_delay_ms = 0;
+    settings.realtime.heartbeat_s = 1;
+    settings.realtime.offline_after_s = 3;
+    settings.realtime.drain_spread_s = 1;
+}
+
+/// A server that sends posts at once.
+async fn world() -> World {
+    World::with(fast).await
+}
