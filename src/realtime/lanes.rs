@@ -29,6 +29,9 @@ enum Lost {
 pub struct Lanes {
     lanes: [VecDeque<Frame>; LANES],
     bytes: usize,
+    /// Of each lane the frames of a replay, which go first: bounded by its items, and no reason to drop any.
+    replayed: [usize; LANES],
+    replayed_bytes: usize,
     lost: [Option<Lost>; 4],
     /// Frames popped in a row of lanes above the lowest waiting one.
     run: [usize; LANES],
@@ -61,14 +64,14 @@ impl Lanes {
         self.bytes
     }
 
-    /// Adds a frame. When more than `bytes_max` waits then, the oldest frames are dropped, lowest lane first, but never
+    /// Adds a frame. When more than `bytes_max` waits then, a replay aside, the oldest frames are dropped, lowest lane first, but never
     /// the one just added; answers the lanes of those dropped.
     pub fn push(&mut self, frame: Frame, bytes_max: usize) -> Vec<Lane> {
         let lane = number(frame.lane());
         self.bytes += frame.len();
         self.lanes[lane].push_back(frame);
         let mut dropped = Vec::new();
-        while self.bytes > bytes_max {
+        while self.bytes > bytes_max.saturating_add(self.replayed_bytes) {
             let Some(gone) = self.drop_oldest(lane) else { break };
             dropped.push(gone);
         }
@@ -79,8 +82,7 @@ impl Lanes {
         for lane in (0..LANES).rev() {
             let spare = usize::from(lane == keep_last_of);
             if self.lanes[lane].len() > spare {
-                let frame = self.lanes[lane].pop_front()?;
-                self.bytes -= frame.len();
+                let frame = self.take_first(lane)?;
                 if let Some(items) = frame.items() {
                     match (items.low(), items.high()) {
                         (Some(low), Some(high)) if items.listed => {
@@ -94,6 +96,16 @@ impl Lanes {
             }
         }
         None
+    }
+
+    fn take_first(&mut self, lane: usize) -> Option<Frame> {
+        let frame = self.lanes[lane].pop_front()?;
+        self.bytes -= frame.len();
+        if let Some(left) = self.replayed[lane].checked_sub(1) {
+            self.replayed[lane] = left;
+            self.replayed_bytes -= frame.len();
+        }
+        Some(frame)
     }
 
     /// Items from `low` to `high` of a stream will not be sent.
@@ -128,6 +140,7 @@ impl Lanes {
             lane.retain(|frame| frame.items().is_none());
         }
         self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
         self.lost = [Some(Lost::All(reason)); 4];
     }
 
@@ -140,8 +153,7 @@ impl Lanes {
         if let Some(gap) = self.gap_before(lane, now_ms) {
             return Some(gap);
         }
-        let frame = self.lanes[lane].pop_front()?;
-        self.bytes -= frame.len();
+        let frame = self.take_first(lane)?;
         for lower in lane + 1..LANES {
             self.run[lower] += usize::from(!self.lanes[lower].is_empty());
         }
@@ -201,6 +213,11 @@ impl Lanes {
     /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`.
     pub fn put_first(&mut self, first: Vec<Frame>, upto: Id) {
         let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
+        self.replayed = [0; LANES];
+        self.replayed_bytes = first.iter().map(Frame::len).sum();
+        for frame in &first {
+            self.replayed[number(frame.lane())] += 1;
+        }
         let held = std::mem::take(&mut self.lanes);
         for frame in first.into_iter().chain(held.into_iter().flatten().filter(newer)) {
             self.lanes[number(frame.lane())].push_back(frame);
@@ -261,6 +278,20 @@ mod tests {
         lanes.lose(Stream::Posts, Id(901), Id(1_100), 200);
         let frames = drain(&mut lanes);
         assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+    }
+
+    #[test]
+    fn a_replay_is_not_dropped_for_what_comes_after_it() {
+        let mut lanes = Lanes::default();
+        lanes.put_first((1..50).map(|id| item(Stream::Posts, id)).collect(), Id(50));
+        let budget = 3 * item(Stream::Posts, 1).len();
+        for id in 51..54 {
+            assert_eq!(lanes.push(item(Stream::Posts, id), budget), []);
+        }
+        while lanes.low(Stream::Posts) < Some(Id(51)) {
+            lanes.pop(0);
+        }
+        assert_eq!(lanes.push(item(Stream::Posts, 54), budget), [Lane::Bulk]);
     }
 
     #[test]
