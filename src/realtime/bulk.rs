@@ -38,6 +38,8 @@ pub struct Bulk {
     lost: Option<Dropped>,
     /// A timer runs.
     pub timed: bool,
+    /// It fires at once.
+    pub hurried: bool,
 }
 
 impl Bulk {
@@ -83,6 +85,18 @@ impl Bulk {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.rendering.is_none() && self.lost.is_none()
+    }
+
+    /// What was taken is not back yet.
+    #[must_use]
+    pub fn is_rendering(&self) -> bool {
+        self.rendering.is_some()
+    }
+
+    /// One more, and the oldest must make room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.pending.len() >= BULK_PENDING_MAX
     }
 
     /// Something waits.

@@ -80,6 +80,10 @@ impl Shard {
         if session.bulk.get_or_insert_default().add(post) {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
+        // Who reads well is not to lose posts to the delay.
+        if self.session(id).is_some_and(|session| session.bulk.as_ref().is_some_and(|bulk| bulk.is_full())) {
+            return self.gather_now(id);
+        }
         self.gather_for(id, delay_ms);
     }
 
@@ -87,10 +91,10 @@ impl Shard {
         self.rendering = self.rendering.saturating_sub(1);
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id) else { return };
-        let mut more = false;
+        let (mut more, mut full) = (false, false);
         if let Some(bulk) = &mut session.bulk {
             bulk.rendered();
-            more = bulk.has_pending();
+            (more, full) = (bulk.has_pending(), bulk.is_full());
             if bulk.is_empty() && !bulk.timed {
                 session.bulk = None;
             }
@@ -98,7 +102,9 @@ impl Shard {
         for frame in frames {
             self.deliver_one(id, frame);
         }
-        if more {
+        if full {
+            self.gather_now(id);
+        } else if more {
             self.gather_for(id, delay_ms);
         }
     }

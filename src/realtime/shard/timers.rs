@@ -109,6 +109,19 @@ impl Shard {
         self.gathering.push(Reverse((due, id.0)));
     }
 
+    /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
+    pub(super) fn gather_now(&mut self, id: SessionId) {
+        let now_ms = self.now_ms;
+        let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
+        if bulk.is_rendering() || bulk.hurried {
+            return;
+        }
+        (bulk.timed, bulk.hurried) = (true, true);
+        // A timer that runs already finds nothing, or what has come by then.
+        let at = self.gathering.partition_point(|(other, _)| *other <= now_ms);
+        self.gathering.insert(at, (now_ms, id));
+    }
+
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
     pub(super) fn gather(&mut self) {
         while self.rendering < BULK_RENDERING_MAX
@@ -122,7 +135,7 @@ impl Shard {
             let (user, ready) =
                 (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
             let Some(bulk) = session.bulk.as_mut() else { continue };
-            bulk.timed = false;
+            (bulk.timed, bulk.hurried) = (false, false);
             if !ready {
                 if session.phase != Phase::Closing {
                     self.gather_for(id, AGAIN_MS);

@@ -11,6 +11,7 @@ mod greeting;
 mod operators;
 mod presence;
 mod resume;
+mod slow;
 
 use fanfare::config::Settings;
 

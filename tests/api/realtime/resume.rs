@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare::clock::Clock;
 use fanfare_protocol::{Id, ResetReason, ServerEvent, Stream, Transport};
 
 use super::device::{ALL, Device, poll};
 use super::{fast, world};
-use crate::world::World;
+use crate::world::{World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_transport_resumes_from_every_others_cursor_also_after_a_restart() {
@@ -117,6 +119,12 @@ async fn a_cursor_of_last_week_is_expired() {
     let (ann, cursor, posts) = missed(&world, 1).await;
     world.set_clock(now_ms + 6 * DAY_MS);
     let later = ann.say("six days later").await.unwrap().id;
+    // The clock has jumped, and watermarks follow within a tick of the dispatcher.
+    eventually("watermarks follow the clock", async || {
+        let cursor = Device::new(Transport::Sse, &world, &ann.token, Some(&cursor)).await.past(later).await;
+        (first_mark_ms(&cursor) > now_ms + DAY_MS).then_some(())
+    })
+    .await;
     let mut device = Device::new(Transport::Sse, &world, &ann.token, Some(&cursor)).await;
     assert!(device.hello.resumed && device.posts_until(later).await == [posts[0], later]);
     world.set_clock(now_ms + 8 * DAY_MS);
@@ -127,11 +135,18 @@ async fn a_cursor_of_last_week_is_expired() {
         assert!(!device.hello.resumed);
         let expired = |event| matches!(event, ServerEvent::Reset(reset) if reset.reason == ResetReason::Expired);
         assert!(expired(frame.event().unwrap()), "{frame:?}");
-        let mut again = Device::new(transport, &world, &ann.token, frame.id.as_deref()).await;
+        let id = frame.id.unwrap();
+        let mut again = Device::new(transport, &world, &ann.token, Some(&id)).await;
         assert!(again.hello.resumed);
         let next = ann.say("goes on").await.unwrap().id;
         assert!(next > last && again.posts_until(next).await.contains(&next));
     }
+}
+
+/// Milliseconds of a cursor's first watermark: after version and user, eight bytes, of which the upper 42 bits are time.
+fn first_mark_ms(cursor: &str) -> u64 {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
+    fanfare::id::unix_ms_of(Id(u64::from_be_bytes(bytes[9..17].try_into().unwrap())))
 }
 
 /// Whoever connects while posts are being made gets each from some moment on, none missing.
