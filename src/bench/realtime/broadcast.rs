@@ -10,7 +10,7 @@ use super::centrifugo::{Centrifugo, MISSING};
 use super::client::protocol::{Kind, Until};
 use super::client::{now_ns, wire};
 use super::fleet::{Fleet, Wanted};
-use super::http::Calls;
+use super::http::ManyCalls;
 use super::publish::{Operator, data};
 use super::scene::Scene;
 use super::{Bench, BenchError, Result, machine};
@@ -106,7 +106,7 @@ fn fanfare(bench: &Bench, scene: &Scene) -> Result<Found> {
     let server = scene.serve(None)?;
     scene.greet(&server)?;
     let mut fleet = Fleet::connected(&Wanted::new(server.address, Kind::Websocket, scene.readers))?;
-    let mut operator = Operator::new(scene, server.address)?;
+    let mut operator = Operator::new(scene, server.address, BURST)?;
     let process = server.process.id();
     let mut send = |times: usize| -> Result<u64> {
         let (text, began) = (data(EVENT_BYTES), now_ns());
@@ -119,7 +119,7 @@ fn fanfare(bench: &Bench, scene: &Scene) -> Result<Found> {
 fn centrifugo(bench: &Bench, peer: &Centrifugo, readers: usize) -> Result<Found> {
     bench.say("broadcast: Centrifugo");
     let mut fleet = Fleet::connected(&Wanted::new(peer.address, Kind::Centrifugo, readers))?;
-    let mut calls = Calls::open(peer.address)?;
+    let mut calls = ManyCalls::open(peer.address, BURST)?;
     let process = peer.process.id();
     let mut send = |times: usize| -> Result<u64> {
         let (text, began) = (data(EVENT_BYTES), now_ns());
