@@ -1,14 +1,24 @@
 # Thin on purpose: every line is a cargo command that can be typed by hand.
 CARGO ?= cargo
 BENCH ?= feed
+RUNS ?= 1200
+SEED ?= 0
 
-.PHONY: run test bench fmt lint setup peers
+.PHONY: run test sdk-test soak bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
 
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
+	@$(MAKE) --no-print-directory sdk-test
+
+sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chromium
+	$(CARGO) build --locked
+	@scripts/sdk-test
+
+soak: setup ## The long runs: thousands of histories, seeds from SEED on
+	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
 
 bench: peers ## Measure; BENCH=feed names what
 	$(CARGO) run --release --locked -- bench $(BENCH)

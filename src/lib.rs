@@ -11,6 +11,7 @@
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
+//! | [`realtime`] | sessions: sockets, lanes, cursors, replay, presence; what is committed reaches who is connected |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
@@ -46,7 +47,9 @@
 //! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
 //!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
 //!    for readers to merge.
-//! 5. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
+//! 5. The dispatcher of [`realtime`] tells the shards whose sessions follow the author; a second later they write it, with
+//!    whatever else came meanwhile. Who was mentioned hears of it at once.
+//! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
 //!    on until the page is full.
 
 pub mod admin;

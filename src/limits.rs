@@ -183,8 +183,6 @@ pub mod realtime {
     pub const AUDIENCE_SLICE: usize = 4_096;
     /// Sessions that a shard serves before it looks for more urgent work.
     pub const FLUSH_SLICE: usize = 256;
-    /// Sessions that a broadcast reaches before the shard looks for other work.
-    pub const BROADCAST_SLICE: usize = 4_096;
     /// Bytes written to a socket in one turn.
     pub const WRITE_SLICE_BYTES: usize = 16 << 10;
     /// Unsent bytes in the kernel above which a socket counts as full (`TCP_NOTSENT_LOWAT`): what waits behind them cannot

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use super::{BenchError, Result};
 const READY_MAX: Duration = Duration::from_secs(20);
 /// Pause between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Where `scripts/peers` puts what it builds, below the home folder.
+const BUILT_FOLDER: &str = ".cache/fanfare/peers";
 /// Where Debian keeps servers, for shells that do not look there.
 const MORE_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
@@ -44,15 +46,40 @@ pub struct Running(Arc<Mutex<Process>>);
 impl Running {
     /// Starts `command` without standard input. `stop` ends it in place of a kill.
     pub fn start(command: &mut Command, stop: Option<Command>) -> io::Result<Self> {
-        let child = command.stdin(Stdio::null()).spawn()?;
+        Ok(Self::keep(command.stdin(Stdio::null()).spawn()?, stop))
+    }
+
+    /// Starts `command` with its standard input and output as pipes.
+    pub fn start_talking(command: &mut Command) -> io::Result<Self> {
+        Ok(Self::keep(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?, None))
+    }
+
+    fn keep(child: Child, stop: Option<Command>) -> Self {
         let process = Arc::new(Mutex::new(Process { child, stop }));
         RUNNING.lock().push(Arc::clone(&process));
-        Ok(Self(process))
+        Self(process)
     }
 
     /// The process.
     pub fn id(&self) -> u32 {
         self.0.lock().child.id()
+    }
+
+    /// The process's standard input, if it is a pipe that nobody took.
+    pub fn stdin(&self) -> Option<ChildStdin> {
+        self.0.lock().child.stdin.take()
+    }
+
+    /// Asks the process to end (SIGTERM), and does not wait for it.
+    pub fn terminate(&self) -> io::Result<()> {
+        let id = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let id = id.ok_or_else(|| io::Error::other("not a process"))?;
+        Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> io::Result<bool> {
+        Ok(self.0.lock().child.try_wait()?.is_some())
     }
 
     /// The process's standard output, if it was piped.
@@ -113,5 +140,6 @@ pub fn end_on_signals(folder: PathBuf) -> io::Result<()> {
 pub fn installed(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&folders).chain(MORE_FOLDERS.iter().map(|folder| Path::new(folder).to_owned()));
-    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+    let built = std::env::var_os("HOME").map(|home| Path::new(&home).join(BUILT_FOLDER));
+    folders.chain(built).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -94,6 +94,37 @@ pub fn resident_bytes() -> u64 {
     kib("/proc/self/status", "VmRSS").unwrap_or(0) << 10
 }
 
+/// Bytes of memory that `process` holds; 0 when it is gone.
+pub fn resident_bytes_of(process: u32) -> u64 {
+    kib(&format!("/proc/{process}/status"), "VmRSS").unwrap_or(0) << 10
+}
+
+/// Bytes that the kernel holds for sockets and itself: slabs, and buffers of TCP.
+pub fn kernel_bytes() -> u64 {
+    let slabs = kib("/proc/meminfo", "Slab").unwrap_or(0) << 10;
+    let sockets = field("/proc/net/sockstat", "TCP:").and_then(|line| line.split_whitespace().last()?.parse().ok());
+    slabs + sockets.unwrap_or(0) * 4_096
+}
+
+/// Lets this process, and those it starts, have as many files open as the system allows; answers how many.
+pub fn open_many_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it the bench runs until it hits the lower limit, and says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    limit.maximum.unwrap_or(u64::MAX)
+}
+
+/// Processor time that the threads of `process` which still run have used, to the nanosecond.
+pub fn cpu_time_exact(process: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let spent = |task: fs::DirEntry| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(tasks.filter_map(spent).sum())
+}
+
 /// Processor time that `process` has used; `None` when it is gone.
 pub fn cpu_time(process: u32) -> Option<Duration> {
     // USER_HZ is 100 on every Linux that Rust supports.

@@ -1,23 +1,17 @@
-//! `fanfare bench feed`: the figures that the feed promises, each beside what it is compared with, in one run.
+//! `fanfare bench`: the figures that the server promises, each beside what it is compared with, in one run.
 //!
-//! `report` holds the rows, `machine` says where they were measured, `graph` makes the follow graph; each other file
-//! measures one topic through the real code. Peers (`redis`, `nginx`) are child processes that end with the bench.
+//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed` and `realtime` are the
+//! benches; each file in them measures one topic through the real code. Peers and load are child processes that end with
+//! the bench.
 
-mod bare;
 mod child;
-mod curves;
-mod fan_out;
-mod graph;
-mod http;
-mod late;
+mod feed;
 mod load;
 mod machine;
-mod memory;
-mod nginx;
-mod pages;
 mod random;
-mod redis;
+pub mod realtime;
 mod report;
+mod serve;
 mod svg;
 mod world;
 
@@ -28,47 +22,100 @@ use clap::ValueEnum;
 use fanfare_engines::EngineError;
 use tempfile::TempDir;
 
-use self::curves::Curves;
+use self::feed::curves::Curves;
 use self::report::Report;
 
-/// Name of the bench on the command line.
-pub const FEED: &str = "feed";
+/// Which bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// Fan-out and feed pages
+    Feed,
+    /// Connections, broadcasts, lanes
+    Realtime,
+}
+
+impl Name {
+    /// As on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::Realtime => "realtime",
+        }
+    }
+}
 
 /// What to measure and where to write it.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The bench.
+    pub name: Name,
     /// Smaller sizes.
     pub quick: bool,
     /// File for the rows as JSON.
     pub json: Option<PathBuf>,
-    /// File for the picture of the curves.
+    /// File for the picture.
     pub svg: Option<PathBuf>,
     /// Folder on the storage that is measured; temporary folders are made in it.
     pub dir: PathBuf,
-    /// Parts to measure; all when empty.
+    /// Parts to measure; all of the bench when empty.
     pub only: Vec<Part>,
 }
 
-/// A topic of the bench.
+/// A topic of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Bytes of a timeline
+    /// feed: bytes of a timeline
     Memory,
-    /// Fan-out beside a bare loop, and the cost of a delivery by the number of timelines
+    /// feed: fan-out beside a bare loop, and the cost of a delivery by the number of timelines
     FanOut,
-    /// Fan-out beside Redis
+    /// feed: fan-out beside Redis
     Redis,
-    /// Feed pages in process, and the cost of a read by the number of followees
+    /// feed: pages in process, and the cost of a read by the number of followees
     Pages,
-    /// An ordinary post beside a star's
+    /// feed: an ordinary post beside a star's
     Late,
-    /// The server over HTTP, beside nginx
+    /// feed: the server over HTTP, beside nginx
     Http,
+    /// realtime: memory and processor time of idle connections, beside Centrifugo
+    Idle,
+    /// realtime: one event to everybody, beside a bare writer and Centrifugo
+    Broadcast,
+    /// realtime: the urgent lane beside more followed posts than the machine carries
+    Lanes,
+    /// realtime: readers who stop reading, and the others
+    Stalled,
+    /// realtime: everybody moves to a successor process
+    Drain,
+    /// realtime: six servers full of connections for minutes; not with --quick
+    Soak,
 }
 
 impl Part {
-    /// Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 6] = [Self::Memory, Self::FanOut, Self::Redis, Self::Pages, Self::Late, Self::Http];
+    /// In this order. Memory first: later parts leave an allocator behind that has seen much.
+    const ALL: [Self; 12] = [
+        Self::Memory,
+        Self::FanOut,
+        Self::Redis,
+        Self::Pages,
+        Self::Late,
+        Self::Http,
+        Self::Idle,
+        Self::Broadcast,
+        Self::Lanes,
+        Self::Stalled,
+        Self::Drain,
+        Self::Soak,
+    ];
+
+    /// The bench that it belongs to.
+    #[must_use]
+    pub fn bench(self) -> Name {
+        match self {
+            Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Http => Name::Feed,
+            _ => Name::Realtime,
+        }
+    }
 }
 
 /// Why a bench could not be finished.
@@ -97,7 +144,10 @@ struct Bench {
     folder: TempDir,
     started: Instant,
     report: Report,
+    /// Of the feed.
     curves: Curves,
+    /// Of realtime.
+    bars: Vec<svg::Bars>,
 }
 
 impl Bench {
@@ -129,29 +179,31 @@ pub fn run(options: &Options) -> Result<()> {
         quick: options.quick,
         folder,
         started: Instant::now(),
-        report: Report::new(FEED, machine),
+        report: Report::new(options.name.word(), machine),
         curves: Curves::default(),
+        bars: Vec::new(),
     };
     bench.say(&bench.report.machine.to_string());
-    for part in Part::ALL.into_iter().filter(|part| options.only.is_empty() || options.only.contains(part)) {
-        match part {
-            Part::Memory => memory::run(&mut bench)?,
-            Part::FanOut => fan_out::run(&mut bench)?,
-            Part::Redis => redis::run(&mut bench)?,
-            Part::Pages => pages::run(&mut bench)?,
-            Part::Late => late::run(&mut bench)?,
-            Part::Http => http::run(&mut bench)?,
-        }
+    let wanted = |part: &Part| match options.only.is_empty() {
+        true => part.bench() == options.name && !(options.quick && *part == Part::Soak),
+        false => options.only.contains(part),
+    };
+    let parts = Part::ALL.into_iter().filter(wanted);
+    match options.name {
+        Name::Feed => feed::run(&mut bench, parts)?,
+        Name::Realtime => realtime::run(&mut bench, parts)?,
     }
     bench.report.machine.note_load();
-    let curves = std::mem::take(&mut bench.curves);
-    curves.rows(&mut bench.report);
     println!("{}", bench.report.table());
     if let Some(file) = &options.json {
         std::fs::write(file, bench.report.json())?;
     }
     if let Some(file) = &options.svg {
-        std::fs::write(file, svg::draw(&curves, &bench.report.machine))?;
+        let picture = match options.name {
+            Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
+            Name::Realtime => svg::bars(&bench.bars, &bench.report.machine),
+        };
+        std::fs::write(file, picture)?;
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ pub struct Goal {
     pub at_most: Option<f64>,
     /// The value as a multiple of the baseline, at least.
     pub ratio_at_least: Option<f64>,
+    /// The value as a multiple of the baseline, at most.
+    pub ratio_at_most: Option<f64>,
 }
 
 impl Goal {
@@ -34,12 +36,18 @@ impl Goal {
     }
 
     fn text(self) -> String {
-        let ratio =
-            |ratio: f64| if ratio < 1.0 { format!("≥ 1/{:.0} of it", 1.0 / ratio) } else { format!("≥ {ratio}×") };
+        let ratio = |sign: &str, ratio: f64| {
+            let parts = 1.0 / ratio;
+            match ratio {
+                below if below < 1.0 && (parts - parts.round()).abs() < 0.01 => format!("{sign} 1/{parts:.0} of it"),
+                _ => format!("{sign} {ratio}×"),
+            }
+        };
         let parts = [
             self.at_least.map(|value| format!("≥ {}", figure(value))),
             self.at_most.map(|value| format!("≤ {}", figure(value))),
-            self.ratio_at_least.map(ratio),
+            self.ratio_at_least.map(|value| ratio("≥", value)),
+            self.ratio_at_most.map(|value| ratio("≤", value)),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
     }
@@ -47,11 +55,12 @@ impl Goal {
     /// `None` while what it needs was not measured.
     fn is_met(self, value: f64, ratio: Option<f64>) -> Option<bool> {
         let enough = self.at_least.is_none_or(|goal| value >= goal) && self.at_most.is_none_or(|goal| value <= goal);
-        match (self.ratio_at_least, ratio) {
-            (Some(_), None) => None,
-            (Some(goal), Some(ratio)) => Some(enough && ratio >= goal),
-            (None, _) => Some(enough),
+        if self.ratio_at_least.is_none() && self.ratio_at_most.is_none() {
+            return Some(enough);
         }
+        let ratio = ratio?;
+        let far = self.ratio_at_least.is_none_or(|goal| ratio >= goal);
+        Some(enough && far && self.ratio_at_most.is_none_or(|goal| ratio <= goal))
     }
 }
 
@@ -218,6 +227,9 @@ mod tests {
         assert_eq!(Row::new("a", 60.0, "x").goal(both).beside("b", 200.0).met, Some(false));
         assert_eq!(Row::new("a", 60.0, "x").goal(both).without_peer("install b").met, None);
         assert_eq!(Row::new("a", 60.0, "x").met, None);
+        let most = Goal { at_most: Some(70.0), ratio_at_most: Some(0.25), ..Goal::default() };
+        assert_eq!(Row::new("a", 60.0, "x").beside("b", 240.0).goal(most).met, Some(true));
+        assert_eq!(Row::new("a", 60.0, "x").beside("b", 200.0).goal(most).met, Some(false));
     }
 
     #[test]

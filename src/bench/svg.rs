@@ -1,9 +1,9 @@
-//! Draws the curves as a picture that can be read on light and on dark ground: two panels, logarithmic axes.
+//! Draws pictures that can be read on light and on dark ground: panels of curves on logarithmic axes, and bars.
 
 use std::fmt::Write as _;
 
-use super::curves::Curves;
 use super::machine::Machine;
+use super::report::figure;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 440.0;
@@ -15,58 +15,82 @@ const TOP: f64 = 60.0;
 const COLOURS: [&str; 3] = ["#2f7de1", "#e07b00", "#8a63d2"];
 const GREY: &str = "#808890";
 
-struct Series<'a> {
-    name: &'a str,
-    points: Vec<(f64, f64)>,
+/// One curve.
+pub struct Series<'a> {
+    /// What it is of.
+    pub name: &'a str,
+    /// Its points.
+    pub points: Vec<(f64, f64)>,
 }
 
-struct Panel<'a> {
-    title: &'a str,
-    x: &'a str,
-    y: &'a str,
-    series: Vec<Series<'a>>,
+/// Curves over the same axes.
+pub struct Panel<'a> {
+    /// Above it.
+    pub title: &'a str,
+    /// Below it, with the unit.
+    pub x: &'a str,
+    /// Beside it, with the unit.
+    pub y: &'a str,
+    /// At most three.
+    pub series: Vec<Series<'a>>,
 }
 
-/// The picture as SVG.
-pub fn draw(curves: &Curves, machine: &Machine) -> String {
-    let panels = [
-        Panel {
-            title: "Cost of a delivery",
-            x: "materialised timelines (rings of 800, full)",
-            y: "nanoseconds, one core",
-            series: vec![
-                Series { name: "Fanfare", points: curves.deliveries.iter().map(|point| (point.0, point.1)).collect() },
-                Series {
-                    name: "bare scatter loop",
-                    points: curves.deliveries.iter().map(|point| (point.0, point.2)).collect(),
-                },
-            ],
-        },
-        Panel {
-            title: "Cost of a feed page of 20",
-            x: "followees of the reader",
-            y: "microseconds, median",
-            series: vec![
-                Series {
-                    name: "timeline at hand",
-                    points: curves.reads.iter().map(|point| (point.0, point.1)).collect(),
-                },
-                Series {
-                    name: "built for the page",
-                    points: curves.rebuilds.iter().map(|point| (point.0, point.1)).collect(),
-                },
-            ],
-        },
-    ];
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"system-ui, sans-serif\" \
-         font-size=\"13\" fill=\"{GREY}\" role=\"img\">\n<title>Cost of a delivery and of a read, by size</title>\n"
-    );
+/// Panels of curves as SVG.
+pub fn curves(panels: &[Panel<'_>], title: &str, from: &str) -> String {
+    let mut out = begin(HEIGHT, title);
     for (panel, left) in panels.iter().zip(LEFTS) {
         draw_panel(&mut out, panel, left);
     }
-    let from = format!("fanfare bench feed · {}", machine.short());
-    text(&mut out, (WIDTH / 2.0, HEIGHT - 10.0), "middle", &from);
+    text(&mut out, (WIDTH / 2.0, HEIGHT - 10.0), "middle", from);
+    out.push_str("</svg>\n");
+    out
+}
+
+fn begin(height: f64, title: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"system-ui, sans-serif\" \
+         font-size=\"13\" fill=\"{GREY}\" role=\"img\">\n<title>{title}</title>\n"
+    )
+}
+
+/// A group of bars of one measure.
+#[derive(Debug, Clone)]
+pub struct Bars {
+    /// What is measured, and its unit.
+    pub title: String,
+    /// Names and values; those of others than Fanfare are drawn grey.
+    pub bars: Vec<(String, f64, bool)>,
+}
+
+/// Groups of bars as SVG, one below the other, each on its own linear scale.
+pub fn bars(groups: &[Bars], machine: &Machine) -> String {
+    const ROW: f64 = 22.0;
+    const NAME: f64 = 260.0;
+    let rows: usize = groups.iter().map(|group| group.bars.len()).sum();
+    let height = 30.0 + rows as f64 * ROW + groups.len() as f64 * 50.0;
+    let mut out = begin(height, "Realtime delivery: Fanfare beside its peers");
+    let mut y = 30.0;
+    for group in groups {
+        let _ = writeln!(out, "<g font-size=\"15\" font-weight=\"600\">");
+        text(&mut out, (20.0, y), "start", &group.title);
+        let _ = writeln!(out, "</g>");
+        let most = group.bars.iter().map(|bar| bar.1).fold(f64::MIN_POSITIVE, f64::max);
+        for (name, value, ours) in &group.bars {
+            y += ROW;
+            let colour = if *ours { COLOURS[0] } else { GREY };
+            let width = (value / most * (WIDTH - NAME - 110.0)).max(1.0);
+            text(&mut out, (NAME - 8.0, y + 4.0), "end", name);
+            let _ = writeln!(
+                out,
+                "<rect x=\"{NAME}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"14\" rx=\"2\" fill=\"{colour}\"/>",
+                y - 8.0
+            );
+            text(&mut out, (NAME + width + 8.0, y + 4.0), "start", &figure(*value));
+        }
+        y += 48.0;
+    }
+    let from = format!("fanfare bench realtime · {}", machine.short());
+    text(&mut out, (WIDTH / 2.0, height - 10.0), "middle", &from);
     out.push_str("</svg>\n");
     out
 }

@@ -36,10 +36,14 @@ pub struct World {
 impl World {
     /// Starts one in `folder`, with room for any number of timelines.
     pub async fn start(folder: TempDir) -> Result<Self> {
-        let mut settings = Settings::default();
+        Self::start_with(folder, Settings::default()).await
+    }
+
+    /// The same with these settings.
+    pub async fn start_with(folder: TempDir, mut settings: Settings) -> Result<Self> {
         settings.server.data_dir = folder.path().to_owned();
         settings.feed.timelines_max = 4_000_000;
-        settings.feed.timelines_bytes_max = super::fan_out::MEMORY_MAX;
+        settings.feed.timelines_bytes_max = super::feed::MEMORY_MAX;
         settings.log.level = LogLevel("error".to_owned());
         let log = logging::start(&settings.log);
         let wrong = |error: &dyn std::fmt::Display| BenchError::Wrong(error.to_string());
@@ -98,12 +102,12 @@ impl World {
         }
     }
 
-    /// Ends the server and removes its folder.
-    pub async fn stop(self) {
+    /// Ends the server; its folder is removed unless somebody keeps it.
+    pub async fn stop(self) -> TempDir {
         let Self { running, app, people: _, _folder: folder } = self;
         drop(app);
         running.stop().await;
-        drop(folder);
+        folder
     }
 
     async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::bench::Part;
+use crate::bench::{Name, Part};
 
 /// A self-hosted social backend: feeds, realtime, chat, live sessions and short links in one binary.
 #[derive(Debug, Parser)]
@@ -35,8 +35,13 @@ pub enum Command {
     Import(ImportArgs),
     /// Measure, and compare with what was measured beside it
     Bench(BenchArgs),
+    /// Connections of `bench realtime`, told on standard input what to do
+    #[command(hide = true)]
+    BenchClient,
     /// Print every setting with its default and what it means
     Config(ConfigArgs),
+    /// Print the API's description, as GET /openapi.json answers it; SDKs are generated from it
+    Openapi,
 }
 
 /// What commands that need settings have in common.
@@ -132,20 +137,20 @@ impl FromStr for Speed {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json --svg feed.svg\n  \
-    fanfare bench feed --only pages,http --dir /var/tmp\n\n\
-    Some rows compare with redis-server and nginx; scripts/peers installs them, and without them the rows say so."
+    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n\n\
+    Some rows compare with redis-server, nginx and Centrifugo; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {
-    /// What to measure, such as `feed`
-    #[arg(value_name = "NAME")]
-    pub name: String,
+    /// What to measure
+    #[arg(value_name = "NAME", value_enum)]
+    pub name: Name,
     /// Write the rows to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Smaller sizes: minutes become seconds, figures become rough
     #[arg(long)]
     pub quick: bool,
-    /// Draw the curves into this file
+    /// Draw the picture into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
     /// Where temporary data is kept; on the storage that is to be measured [default: the system's temporary folder]
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent_and_every_command_shows_examples() {
         CommandLine::command().debug_assert();
-        for command in CommandLine::command().get_subcommands() {
+        for command in CommandLine::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{} has no examples", command.get_name());
         }

@@ -5,10 +5,11 @@ use super::args::BenchArgs;
 use crate::bench::{self, Options};
 
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
-    if args.name != bench::FEED {
-        return Err(Failure::Usage(format!("there is no bench `{}`; there is: {}", args.name, bench::FEED)));
+    if let Some(part) = args.only.iter().find(|part| part.bench() != args.name) {
+        return Err(Failure::Usage(format!("{part:?} is a part of the bench `{}`", part.bench().word())));
     }
     let options = Options {
+        name: args.name,
         quick: args.quick,
         json: args.json.clone(),
         svg: args.svg.clone(),
@@ -16,4 +17,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         only: args.only.clone(),
     };
     bench::run(&options).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+pub(super) fn client() -> Result<(), Failure> {
+    bench::realtime::client::run().map_err(|error| Failure::Failed(error.to_string()))
 }

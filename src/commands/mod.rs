@@ -7,6 +7,7 @@ mod bench;
 mod config;
 mod demo;
 mod import;
+mod openapi;
 pub mod progress;
 pub mod serve;
 
@@ -64,7 +65,9 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&settings(&args.common, args.listen)?, &args),
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
         Command::Bench(args) => bench::run(&args),
+        Command::BenchClient => bench::client(),
         Command::Config(args) => config::run(&args),
+        Command::Openapi => openapi::run(),
     }
 }
 

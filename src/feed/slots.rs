@@ -45,6 +45,12 @@ impl SlotList {
         }
     }
 
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether `slot` is in it.
     #[cfg(test)]
     pub fn contains(&self, slot: Slot) -> bool {

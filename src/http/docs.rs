@@ -3,7 +3,11 @@
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, Response};
 use axum::{Router, middleware, routing};
-use fanfare_protocol::{Code, FieldError, Problem};
+use fanfare_protocol::{
+    ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer, Pong,
+    PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker, RealtimeSession,
+    Reply, Reset, ServerFrame, Stream, Ticket, Transport,
+};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
@@ -31,7 +35,12 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
         (name = "operators", description = "With the admin token, or as a person with role admin"),
         (name = "operations", description = "Health and metrics")
     ),
-    components(schemas(Problem, Code, FieldError)),
+    // What frames hold is named by no route.
+    components(schemas(
+        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, KeyedNotification, Gap,
+        Reset, Drain, ReadMarker, Presence, PresenceList, PresenceWatch, Pong, Reply, Lane, Stream, Transport, Ticket,
+        PollAnswer, PublishEvent, Published, RealtimeSession
+    )),
     modifiers(&Bearer)
 )]
 pub(super) struct Description;

@@ -30,6 +30,23 @@ where
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
+fn described<S>(routes: OpenApiRouter<S>) -> OpenApiRouter<S>
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    OpenApiRouter::with_openapi(docs::Description::openapi()).merge(operations()).merge(routes)
+}
+
+/// What `/openapi.json` answers, without a server.
+pub fn document<S>(routes: OpenApiRouter<S>) -> utoipa::openapi::OpenApi
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    described(routes).into_openapi()
+}
+
 /// The whole router: `routes` of the capabilities, [`operations`], the docs of both, and the layer that all requests pass.
 pub fn router<S>(routes: OpenApiRouter<S>, state: S) -> Router
 where
@@ -37,8 +54,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let http = HttpState::from_ref(&state);
-    let described = OpenApiRouter::with_openapi(docs::Description::openapi()).merge(operations()).merge(routes);
-    let (router, document) = described.split_for_parts();
+    let (router, document) = described(routes).split_for_parts();
     let mut router = router
         .merge(docs::router(document))
         .merge(welcome::router())

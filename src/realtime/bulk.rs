@@ -1,7 +1,7 @@
 //! Followed posts that wait for one session: their ids only, never frames. Pure.
 //!
 //! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together, newest
-//! first. Beyond a bound the oldest are dropped, and a gap tells of them.
+//! first. Beyond a bound the oldest posts are dropped, and a gap tells of them; deletions are kept, for no list has them.
 
 use fanfare_protocol::Id;
 
@@ -25,6 +25,8 @@ pub struct Dropped {
     pub high: Id,
     /// How many.
     pub count: u64,
+    /// Whether HTTP lists them all, so that a gap may stand for them; not deletions.
+    pub listed: bool,
 }
 
 /// What waits.
@@ -36,20 +38,24 @@ pub struct Bulk {
     rendering: Option<Id>,
     /// Dropped since something was last taken.
     lost: Option<Dropped>,
-    /// A timer runs.
-    pub timed: bool,
-    /// It fires at once.
-    pub hurried: bool,
+    /// When the timer fires, in milliseconds of the shard; `None`: none runs.
+    pub due_ms: Option<u64>,
 }
 
 impl Bulk {
-    /// Adds one; answers whether the oldest had to make room.
+    /// Adds one; answers whether another had to make room: the oldest post, or the oldest deletion where nothing else waits.
     pub fn add(&mut self, one: Pending) -> bool {
         let full = self.pending.len() >= BULK_PENDING_MAX;
         if full {
-            let id = self.pending.remove(0).id;
-            let before = self.lost.unwrap_or(Dropped { low: id, high: id, count: 0 });
-            self.lost = Some(Dropped { low: before.low, high: id, count: before.count + 1 });
+            let oldest = self.pending.iter().position(|one| one.gone.is_none()).unwrap_or(0);
+            let Pending { id, gone } = self.pending.remove(oldest);
+            let before = self.lost.unwrap_or(Dropped { low: id, high: id, count: 0, listed: true });
+            self.lost = Some(Dropped {
+                low: before.low.min(id),
+                high: before.high.max(id),
+                count: before.count + 1,
+                listed: before.listed && gone.is_none(),
+            });
         }
         self.pending.push(one);
         full
@@ -105,7 +111,8 @@ impl Bulk {
     #[must_use]
     pub fn low(&self) -> Option<Id> {
         let lost = self.lost.map(|lost| lost.low);
-        self.rendering.or(lost).or_else(|| self.pending.first().map(|one| one.id))
+        let pending = self.pending.first().map(|one| one.id);
+        self.rendering.into_iter().chain(lost).chain(pending).min()
     }
 }
 
@@ -114,30 +121,42 @@ impl Bulk {
 pub struct Delay {
     base_ms: u64,
     max_ms: u64,
-    now_ms: u64,
+    delay_ms: u64,
+    /// How late a timer was served at worst since the last look.
+    worst_ms: u64,
+    look_at_ms: u64,
 }
+
+/// Milliseconds between two looks at how late timers are served.
+const LOOK_MS: u64 = 250;
 
 impl Delay {
     /// Starts at `base_ms`, grows to `max_ms`.
     #[must_use]
     pub fn new(base_ms: u64, max_ms: u64) -> Self {
-        Self { base_ms, max_ms: max_ms.max(base_ms), now_ms: base_ms }
+        Self { base_ms, max_ms: max_ms.max(base_ms), delay_ms: base_ms, worst_ms: 0, look_at_ms: 0 }
     }
 
     /// Milliseconds now.
     #[must_use]
     pub fn ms(&self) -> u64 {
-        self.now_ms
+        self.delay_ms
     }
 
-    /// A timer was served `late_ms` after it was due: half as long again when that is much, a tenth less when it is not.
-    pub fn served(&mut self, late_ms: u64) {
-        let tolerable = (self.base_ms / 4).max(20);
-        self.now_ms = if late_ms > tolerable {
-            (self.now_ms + self.now_ms / 2 + 10).min(self.max_ms)
+    /// A timer that was due at `due_ms` is served at `now_ms`. Now and then, when the worst was much too late, the delay
+    /// grows by half; when it was not, it shrinks by a tenth of what it is above the setting.
+    pub fn served(&mut self, due_ms: u64, now_ms: u64) {
+        self.worst_ms = self.worst_ms.max(now_ms.saturating_sub(due_ms));
+        if now_ms < self.look_at_ms {
+            return;
+        }
+        let tolerable_ms = (self.base_ms / 4).max(20);
+        self.delay_ms = if self.worst_ms > tolerable_ms {
+            (self.delay_ms + self.delay_ms / 2 + 10).min(self.max_ms)
         } else {
-            (self.now_ms - self.now_ms.saturating_sub(self.base_ms).div_ceil(10)).max(self.base_ms)
+            (self.delay_ms - self.delay_ms.saturating_sub(self.base_ms).div_ceil(10)).max(self.base_ms)
         };
+        (self.worst_ms, self.look_at_ms) = (0, now_ms + LOOK_MS);
     }
 }
 
@@ -158,7 +177,7 @@ mod tests {
         assert!(bulk.add(post(98)) && bulk.add(post(99)));
         assert_eq!(bulk.low(), Some(Id(1)), "the gap is not told of yet");
         let (lost, taken) = bulk.take().unwrap();
-        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2 }));
+        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2, listed: true }));
         assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(3)));
         assert!(!bulk.add(post(100)));
         assert!(bulk.take().is_none() && bulk.low() == Some(Id(3)));
@@ -169,18 +188,36 @@ mod tests {
     }
 
     #[test]
+    fn deletions_do_not_make_room_while_a_post_waits() {
+        let gone = |id: u64| Pending { id: Id(id), gone: Some((Id(1), Id(2))) };
+        let mut bulk = Bulk::default();
+        bulk.add(gone(1));
+        bulk.add(post(2));
+        for id in 3..=BULK_PENDING_MAX as u64 {
+            bulk.add(gone(id));
+        }
+        assert!(bulk.add(gone(90)));
+        assert_eq!(bulk.lost, Some(Dropped { low: Id(2), high: Id(2), count: 1, listed: true }));
+        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.low == Id(1) && !lost.listed));
+    }
+
+    #[test]
     fn the_delay_grows_under_load_and_comes_back() {
         let mut delay = Delay::new(1_000, 5_000);
-        for _ in 0..20 {
-            delay.served(900);
+        for look in 5..20 {
+            delay.served(look * LOOK_MS - 900, look * LOOK_MS);
         }
         assert_eq!(delay.ms(), 5_000);
-        for _ in 0..200 {
-            delay.served(1);
+        for _ in 0..1_000 {
+            delay.served(20 * LOOK_MS, 20 * LOOK_MS);
+        }
+        assert!(delay.ms() > 4_000, "many timers at once are one look");
+        for look in 21..200 {
+            delay.served(look * LOOK_MS, look * LOOK_MS);
         }
         assert_eq!(delay.ms(), 1_000);
         let mut none = Delay::new(0, 5_000);
-        none.served(5);
+        none.served(5, 9);
         assert_eq!(none.ms(), 0);
     }
 }

@@ -1,17 +1,24 @@
 //! What clients ask for by frames: each is answered by one reply, whatever transport it came by.
 
+use std::sync::Arc;
+
 use fanfare_protocol::{ClientFrame, Code, FeedRead, Id, PresenceList, PresenceWatch, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
 use crate::error::{Error, Result};
+use crate::limits::realtime::CLIENT_FRAMES_MAX;
 use crate::notifications::service::write_marker;
 use crate::tables::Marker;
+
+/// Frames worked on at once.
+const WORKERS: usize = 16;
 
 /// Answers frames.
 pub struct Clients {
@@ -26,8 +33,26 @@ impl Clients {
         Self { realtime, shards }
     }
 
-    /// Answers what shards hand on, in its order.
+    /// Answers what shards hand on: each session's frames in their order, those of different sessions side by side.
     pub async fn run(self, mut frames: mpsc::Receiver<FromClient>) {
+        let mut workers = JoinSet::new();
+        let mut queues = Vec::with_capacity(WORKERS);
+        let clients = Arc::new(self);
+        for _ in 0..WORKERS {
+            let (queue, frames) = mpsc::channel(CLIENT_FRAMES_MAX / WORKERS);
+            queues.push(queue);
+            workers.spawn(Arc::clone(&clients).work(frames));
+        }
+        while let Some(frame) = frames.recv().await {
+            let queue = queues.get(frame.session.key() % WORKERS);
+            if let Some(queue) = queue {
+                // Full: the others wait too, and shards refuse what finds no room.
+                let _ = queue.send(frame).await;
+            }
+        }
+    }
+
+    async fn work(self: Arc<Self>, mut frames: mpsc::Receiver<FromClient>) {
         while let Some(FromClient { session, user, frame }) = frames.recv().await {
             let now_ms = self.realtime.core.clock.now_ms();
             let reference = Some(frame.reference);

@@ -25,6 +25,8 @@ pub struct Durable {
     pub stream: Stream,
     /// Ids of the items; empty for `gap` and `reset`.
     pub ids: SmallVec<[Id; 1]>,
+    /// Whether HTTP lists the items, so that a gap may stand for them; not deletions.
+    pub listed: bool,
     /// What a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped for nothing.
     pub told: Option<Told>,
 }
@@ -54,19 +56,25 @@ impl Durable {
     /// One item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]), told: None }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true, told: None }
+    }
+
+    /// One item that no list over HTTP has: that something is gone.
+    #[must_use]
+    pub fn unlisted(stream: Stream, id: Id) -> Self {
+        Self { listed: false, ..Self::one(stream, id) }
     }
 
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect(), told: None }
+        Self { stream, ids: ids.into_iter().collect(), listed: true, told: None }
     }
 
     /// A frame that tells of items instead of carrying them.
     #[must_use]
     pub fn told(stream: Stream, told: Told) -> Self {
-        Self { stream, ids: SmallVec::new(), told: Some(told) }
+        Self { stream, ids: SmallVec::new(), listed: true, told: Some(told) }
     }
 
     /// The lowest id that it carries or tells of.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
 
 use super::cursor::place;
-use super::frame::{Frame, Told};
+use super::frame::{Durable, Frame, Told};
 use crate::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
 
 const LANES: usize = 3;
@@ -93,6 +93,9 @@ impl Lanes {
         let Some(items) = frame.items() else { return };
         if let Some(Told::Reset { reason, .. }) = items.told {
             self.lost[place(items.stream)] = Some(Lost::All(reason));
+        } else if !items.listed {
+            // A gap cannot stand for a deletion.
+            self.lose_all(items.stream);
         } else if let (Some(low), Some(high)) = (items.low(), items.high()) {
             let count = match items.told {
                 Some(Told::Gap { count, .. }) => count,
@@ -100,15 +103,6 @@ impl Lanes {
             };
             self.lose(items.stream, low, high, count);
         }
-    }
-
-    /// A stream has lost so much that it is to be read anew; what waits of it is dropped.
-    pub fn give_up(&mut self, stream: Stream) {
-        for lane in &mut self.lanes {
-            lane.retain(|frame| frame.items().is_none_or(|items| items.stream != stream));
-        }
-        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
-        self.lost[place(stream)] = Some(Lost::All(ResetReason::Slow));
     }
 
     /// Items from `low` to `high` of a stream will not be sent.
@@ -127,6 +121,14 @@ impl Lanes {
             }
             Some(Lost::All(reason)) => Lost::All(reason),
         });
+    }
+
+    /// Something of a stream will not be sent that cannot be read over HTTP: the stream is to be read anew.
+    pub fn lose_all(&mut self, stream: Stream) {
+        let lost = &mut self.lost[place(stream)];
+        if !matches!(lost, Some(Lost::All(_))) {
+            *lost = Some(Lost::All(ResetReason::Slow));
+        }
     }
 
     /// Every stream is to be read anew; what waits of them is dropped.
@@ -218,7 +220,7 @@ impl Lanes {
                 }
             }
         }
-        let newer = |frame: &Frame| frame.items().and_then(|items| items.high()).is_none_or(|high| high > upto);
+        let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
         let held = std::mem::take(&mut self.lanes);
         for frame in first.into_iter().chain(gaps).chain(held.into_iter().flatten().filter(newer)) {
             self.lanes[number(frame.lane())].push_back(frame);
@@ -232,7 +234,6 @@ mod tests {
     use fanfare_protocol::ServerEvent;
     use proptest::prelude::*;
 
-    use super::super::frame::Durable;
     use super::*;
 
     fn item(stream: Stream, id: u64) -> Frame {
@@ -315,6 +316,17 @@ mod tests {
     }
 
     #[test]
+    fn what_no_list_has_is_not_dropped_without_a_reset() {
+        let deletion = Frame::durable("x", Durable::unlisted(Stream::Posts, Id(5)), 0, &());
+        let mut lanes = Lanes::default();
+        lanes.push(deletion, usize::MAX);
+        lanes.push(item(Stream::Posts, 9), 1);
+        let frames = drain(&mut lanes);
+        assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+        assert_eq!(frames.len(), 2);
+    }
+
+    #[test]
     fn what_a_replay_has_is_not_sent_again() {
         let mut lanes = Lanes::default();
         for id in [5, 8, 9] {
@@ -336,7 +348,6 @@ mod tests {
             let mut lanes = Lanes::default();
             let mut covered: [Vec<u64>; 4] = Default::default();
             let mut seen: [u64; 4] = [0; 4];
-            let mut next = 1;
             let mut take = |lanes: &mut Lanes, covered: &mut [Vec<u64>; 4]| -> Result<bool, TestCaseError> {
                 let Some(frame) = lanes.pop(0) else { return Ok(false) };
                 match frame.items().filter(|items| !items.ids.is_empty()) {
@@ -358,11 +369,10 @@ mod tests {
                 Ok(true)
             };
             let mut pushed: [Vec<u64>; 4] = Default::default();
-            for (stream, pop) in steps {
+            for (next, (stream, pop)) in (1..).zip(steps) {
                 let stream = Stream::ALL[stream];
                 lanes.push(item(stream, next), budget);
                 pushed[place(stream)].push(next);
-                next += 1;
                 if pop {
                     take(&mut lanes, &mut covered)?;
                 }

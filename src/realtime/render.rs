@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanfare_engines::RowKey;
-use fanfare_protocol::{Author, Gap, Id, NotificationKind, PostDeleted, Stream, Timestamp};
+use fanfare_protocol::{Author, Gap, Id, NotificationKind, PostDeleted, Reset, ResetReason, Stream, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -150,7 +150,7 @@ impl Render {
 
     fn deleted(&self, deletion: Id, post: Id, author_id: Id) -> Frame {
         let data = PostDeleted { key: deletion.to_string(), id: post, author_id };
-        Frame::durable("post.deleted", Durable::one(Stream::Posts, deletion), self.now_ms(), &data)
+        Frame::durable("post.deleted", Durable::unlisted(Stream::Posts, deletion), self.now_ms(), &data)
     }
 
     async fn together(&self, reader: Id, ids: &[Id], hidden: &Hidden, batch: &mut Batch) -> Result<Option<Frame>> {
@@ -192,10 +192,14 @@ fn may_see(reader: Id, post: &PostRecord, hidden: &Hidden) -> bool {
     !hides(post.author) && !post.repost_of.is_some_and(|original| hidden.hides(original.author))
 }
 
-/// The gap that stands for posts which could not be read.
+/// The gap that stands for posts which could not be read; a reset where deletions are among them.
 #[must_use]
 pub fn lost(posts: &[Pending]) -> Vec<Frame> {
     let (Some(first), Some(last)) = (posts.first(), posts.last()) else { return Vec::new() };
+    if posts.iter().any(|one| one.gone.is_some()) {
+        let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Overflow };
+        return vec![Frame::reset(&reset, Id(first.id.0.saturating_sub(1)), unix_ms_of(last.id))];
+    }
     let (after, before) = (Id(first.id.0.saturating_sub(1)), Id(last.id.0 + 1));
     vec![Frame::gap(&Gap { stream: Stream::Posts, after, before, count: posts.len() as u64 }, unix_ms_of(last.id))]
 }

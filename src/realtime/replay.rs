@@ -99,21 +99,23 @@ impl Replays {
     async fn posts(&self, user: Id, after: Id, upto: Id, frames: &mut Vec<Frame>) -> Result<()> {
         let missed = self.feed.catch_up(user, after, REPLAY_ITEMS_MAX + GAP_COUNT_MAX).await?;
         let follows = |author: Id| author == user || missed.followees.binary_search(&author).is_ok();
-        let Some(deletions) = self.deletions(after, upto).await? else {
+        let deletions = self.deletions(after, upto).await?.map(|all| {
+            all.into_iter().filter(|one| one.gone.is_some_and(|(_, author)| follows(author))).collect::<Vec<Pending>>()
+        });
+        let Some(deletions) = deletions.filter(|of_followees| of_followees.len() <= REPLAY_ITEMS_MAX) else {
             let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
             frames.push(Frame::reset(&reset, after, self.core.clock.now_ms()));
             return Ok(());
         };
-        let posts = missed.posts.iter().filter(|id| **id <= upto).map(|id| Pending { id: *id, gone: None });
-        let mut items: Vec<Pending> = posts.collect();
-        items.extend(deletions.into_iter().filter(|one| one.gone.is_some_and(|(_, author)| follows(author))));
-        items.sort_unstable_by_key(|one| one.id);
-        if let Some(left_out) = items.len().checked_sub(REPLAY_ITEMS_MAX).filter(|many| *many > 0) {
-            items.drain(..left_out);
-            if let Some(first) = items.first() {
-                frames.push(self.gap(Stream::Posts, after, first.id, left_out as u64));
-            }
+        let posts: Vec<Id> = missed.posts.iter().copied().filter(|id| *id <= upto).collect();
+        let (newest, older) = posts.split_at(posts.len().min(REPLAY_ITEMS_MAX));
+        if let Some(first) = newest.last().filter(|_| !older.is_empty()) {
+            frames.push(self.gap(Stream::Posts, after, *first, older.len() as u64));
         }
+        // No list has deletions, so a gap cannot stand for them: all are sent, or the stream is read anew.
+        let mut items: Vec<Pending> = newest.iter().map(|id| Pending { id: *id, gone: None }).collect();
+        items.extend(deletions);
+        items.sort_unstable_by_key(|one| one.id);
         frames.extend(self.render.posts(user, &items, &mut Batch::default()).await?);
         Ok(())
     }

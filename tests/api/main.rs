@@ -20,5 +20,6 @@ mod posts;
 mod power;
 mod process;
 mod realtime;
+mod rfc6455;
 mod uploads;
 mod world;

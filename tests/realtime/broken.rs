@@ -118,6 +118,9 @@ fn what_comes_out_of_order_is_named() {
         heard.swap(one, other);
     });
     assert!(said.contains("notification 13 comes after 16"), "{said}");
+    let (from_before, older) = ([Heard::Restarted, post(12), post(10)], [Heard::Restarted, post(99), post(14)]);
+    assert_eq!(verdict(|heard| heard.extend(from_before)), "", "it has them stored");
+    assert!(verdict(|heard| heard.extend(older)).contains("post 14 comes after 99"));
     let said = verdict(|heard| {
         let deletion = heard.remove(heard.len() - 2);
         heard.insert(at(heard, &post(11)), deletion);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use fanfare_protocol::{Id, NotificationKind, Stream};
+use fanfare_protocol::{Gap, Id, NotificationKind, Stream};
 
 use crate::history::{Act, Entry, Heard, History, Op, Tick};
 
@@ -139,38 +139,47 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// What is pushed comes in the order of ids, but for what became visible later than it was made.
+    /// What is pushed comes in the order of ids, but for what became visible later than it was made, what a gap left to
+    /// the application to fetch, what was there before a reset, and what an application that was started again has.
     fn order(&self, breaches: &mut Vec<String>) {
-        let (mut post_before, mut notice_before, mut deletion_before) = (Id(0), Id(0), Id(0));
+        let mut newest: HashMap<&str, Id> = HashMap::new();
+        let (mut heard, mut stored) = (HashSet::new(), HashSet::new());
+        let (mut gaps, mut forgotten): (Vec<&Gap>, Id) = (Vec::new(), Id(0));
         for entry in &self.entries {
-            match &entry.heard {
-                Heard::Post { id, pushed: true } => {
-                    if *id < post_before && !self.became_visible(*id, entry.tick) {
-                        self.breach(breaches, &format!("post {id} comes after {post_before} (at {})", entry.tick));
-                    }
-                    post_before = post_before.max(*id);
+            let (what, stream, key, excused) = match &entry.heard {
+                Heard::Post { id, pushed: true } => ("post", Stream::Posts, *id, self.became_visible(*id, entry.tick)),
+                Heard::Deleted { key, post } => {
+                    let key = key.parse().unwrap_or_default();
+                    ("deletion", Stream::Posts, key, self.became_visible(*post, entry.tick))
                 }
                 Heard::Notice { id, actor, pushed: true, .. } => {
                     let actor = self.history.person(*actor);
-                    let changed =
-                        actor.is_some_and(|actor| self.history.hiding_touched(self.owner, actor, 0).is_some());
-                    if *id < notice_before && !changed {
-                        self.breach(breaches, &format!("notification {id} comes after {notice_before}"));
-                    }
-                    notice_before = notice_before.max(*id);
+                    let changed = actor.and_then(|actor| self.history.hiding_touched(self.owner, actor, 0));
+                    ("notification", Stream::Notifications, *id, changed.is_some())
                 }
-                Heard::Deleted { key, post } => {
-                    let key: Id = key.parse().unwrap_or_default();
-                    if key < deletion_before && !self.became_visible(*post, entry.tick) {
-                        self.breach(breaches, &format!("deletion {key} comes after {deletion_before}"));
-                    }
-                    deletion_before = deletion_before.max(key);
+                Heard::Gap(gap) => {
+                    gaps.push(gap);
+                    continue;
                 }
-                Heard::Reset(_) | Heard::Restarted => {
-                    (post_before, notice_before, deletion_before) = (Id(0), Id(0), Id(0));
+                Heard::Reset(_) => {
+                    // The overlap of a later session may reach below what was read anew.
+                    forgotten = newest.drain().map(|(_, id)| id).chain([forgotten]).max().unwrap_or_default();
+                    continue;
                 }
-                _ => {}
+                Heard::Restarted => {
+                    newest.clear();
+                    stored.clone_from(&heard);
+                    continue;
+                }
+                _ => continue,
+            };
+            heard.insert(key);
+            let fetched = gaps.iter().any(|gap| gap.stream == stream && gap.after < key && key < gap.before);
+            let before = newest.entry(what).or_default();
+            if key < *before && key > forgotten && !excused && !fetched && !stored.contains(&key) {
+                self.breach(breaches, &format!("{what} {key} comes after {before} (at {})", entry.tick));
             }
+            *before = key.max(*before);
         }
     }
 

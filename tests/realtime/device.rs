@@ -16,7 +16,7 @@ use crate::history::{Heard, Shared};
 use crate::proxy::Proxy;
 
 /// How long one attempt to refetch may take.
-const REFETCH: Duration = Duration::from_secs(3);
+const REFETCH: Duration = Duration::from_secs(8);
 
 /// What the script does to an application.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ mod process;
 mod proxy;
 mod run;
 mod server;
+mod tally;
 #[allow(dead_code, reason = "shared with the stories of the API")]
 #[path = "../api/world.rs"]
 mod world;
@@ -24,7 +25,10 @@ mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::runtime::Builder;
+
+use tally::Tally;
 
 /// Runs of `make test`; `make soak` asks for more.
 const RUNS: u64 = 32;
@@ -41,7 +45,7 @@ fn no_history_is_broken() {
     let first = number("FANFARE_TEST_SEED");
     let runs = number("FANFARE_TEST_RUNS").unwrap_or(if first.is_some() { 1 } else { RUNS });
     let first = first.unwrap_or(0);
-    let (next, started) = (AtomicU64::new(first), Instant::now());
+    let (next, started, all) = (AtomicU64::new(first), Instant::now(), Mutex::new(Tally::default()));
     let play = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +53,8 @@ fn no_history_is_broken() {
                 return;
             }
             let threads = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            threads.block_on(run::run(seed));
+            let tally = threads.block_on(run::run(seed));
+            all.lock().take_in(tally);
             // What is still open hangs up by itself.
             threads.shutdown_background();
             if (seed - first + 1).is_multiple_of(50) {
@@ -67,4 +72,13 @@ fn no_history_is_broken() {
             }
         }
     });
+    let all = all.into_inner();
+    println!("{all:#?}");
+    // Seeds change nothing about that, only how often.
+    for seen in ["resumed by websocket", "resumed by sse", "resumed by long_poll", "resumed by short_poll"] {
+        assert!(runs < RUNS || all.has(seen), "nothing was {seen}");
+    }
+    for seen in ["ended: Lost", "ended: Silent", "ended: Drained", "gaps of posts", "resets of all: Foreign"] {
+        assert!(runs < RUNS || all.has(seen), "no {seen}");
+    }
 }

@@ -15,12 +15,13 @@ use crate::device::{Device, Order};
 use crate::history::{Act, Heard, History, Listed, Shared, Target};
 use crate::proxy::Proxy;
 use crate::server::Server;
+use crate::tally::Tally;
 
 const PEOPLE: usize = 5;
 const DEVICES: usize = 4;
 const STEPS: u64 = 14;
 /// How long what was done may take to reach everybody.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Posts made while a device is held up: more than wait for a session.
 const BURST: usize = 120;
 /// Posts made while a device is away: more than are replayed.
@@ -74,16 +75,19 @@ pub struct Run {
     unsure: Vec<Unsure>,
 }
 
-/// Runs the script of a seed.
+/// Runs the script of a seed; what happened in it.
 ///
 /// # Panics
 /// When the history is broken; the message has seed and history.
-pub async fn run(seed: u64) {
+pub async fn run(seed: u64) -> Tally {
     let mut run = Run::begin(seed).await;
     for _ in 0..STEPS {
         run.step().await;
     }
+    let history = Arc::clone(&run.history);
     run.finish().await;
+    let history = history.lock();
+    Tally::of(&history)
 }
 
 impl Run {
@@ -264,11 +268,18 @@ impl Run {
         let transports = transports(&mut self.dice);
         let device = &self.devices[number];
         match self.dice.below(8) {
-            0..=2 => device.order(Order::Allow(transports)).await,
+            0..=2 => {
+                // A network that refuses all that a client may use is no test.
+                device.proxy.refuse_websockets(false);
+                device.order(Order::Allow(transports)).await;
+            }
             3 | 4 => device.proxy.cut(),
             5 => device.proxy.delay(self.dice.below(25)),
             6 => device.order(Order::Restart { spoil: false }).await,
-            _ => device.proxy.refuse_websockets(self.dice.percent(50)),
+            _ => {
+                device.proxy.refuse_websockets(self.dice.percent(50));
+                device.order(Order::Allow(Vec::new())).await;
+            }
         }
     }
 
@@ -281,7 +292,6 @@ impl Run {
 
     /// A device takes nothing while much is posted: its application sleeps, or its network does.
     async fn hold_up(&mut self, number: usize) {
-        self.may(number);
         let sleeps = self.dice.percent(50);
         match sleeps {
             true => self.devices[number].order(Order::Pause(true)).await,
@@ -299,7 +309,6 @@ impl Run {
 
     /// A device is away while more is posted than is replayed.
     async fn leave(&mut self, number: usize) {
-        self.history.lock().hear(number, Heard::MayGap(Stream::Posts));
         self.devices[number].proxy.close(true);
         let owner = self.history.lock().owners[number];
         self.much(owner, ABSENCE).await;
@@ -311,7 +320,7 @@ impl Run {
     async fn much(&mut self, who: usize, posts: usize) {
         // Others may be flooded too: more comes at once than waits for a session.
         for number in 0..DEVICES {
-            self.history.lock().hear(number, Heard::MayGap(Stream::Posts));
+            self.may(number);
         }
         for _ in 0..posts / 10 {
             let plain = Act::Post { reply_to: None, repost_of: None };

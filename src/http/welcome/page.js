@@ -1,8 +1,10 @@
-// The page at `/`. Everywhere it says where things are; in `fanfare demo` it also shows the demo person's feed, which it
-// asks for what is newer than the newest post it has (`since_id`). Texts are set as text, never as HTML.
+// The page at `/`. Everywhere it says where things are; in `fanfare demo` it also shows the demo person's feed. A stream of
+// server-sent events says when there is something new, and the page asks for what is newer than its newest post
+// (`since_id`). An application would use the SDK instead. Texts are set as text, never as HTML.
 "use strict";
 
-const FEED_EVERY_MS = 1500;
+const FEED_EVERY_MS = 15000;
+const AGAIN_MS = 1000;
 const STATUS_EVERY_MS = 3000;
 const SHOWN_MAX = 60;
 
@@ -109,6 +111,30 @@ async function refresh() {
   while ($("feed").children.length > SHOWN_MAX) $("feed").lastChild.remove();
 }
 
+/** Listens, and refreshes when posts come or go; resumes where a connection was lost. */
+async function listen() {
+  let cursor = "";
+  for (;;) {
+    try {
+      const answer = await fetch(`/v1/realtime/sse?cursor=${cursor}`, { headers: { authorization: `Bearer ${token}` } });
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split("\n");
+        rest = lines.pop();
+        for (const line of lines) if (line.startsWith("id: ")) cursor = line.slice(4);
+        if (lines.some((line) => line.startsWith("data: ") && line.includes('"type":"feed.posts"')) && !paused) await refresh();
+      }
+    } catch {
+      // The server is away, or the network is: again in a moment.
+    }
+    await new Promise((wake) => setTimeout(wake, AGAIN_MS));
+  }
+}
+
 function list(place, rows) {
   place.replaceChildren(...rows.flatMap(([name, value, className]) => [make("dt", className, name), make("dd", "", value)]));
 }
@@ -170,5 +196,6 @@ logIn().then(async (isDemo) => {
   $("live").hidden = $("side").hidden = false;
   await numbers().catch(() => { $("side").hidden = true; });
   every(FEED_EVERY_MS, refresh);
+  listen();
   if (!$("side").hidden) every(STATUS_EVERY_MS, numbers);
 }).catch(() => {});

@@ -59,6 +59,8 @@ pub struct Dispatcher {
     leaving: BTreeSet<u64>,
     /// The last record heard of.
     last: Id,
+    /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
+    settled: Id,
     /// What it was at the start.
     start: Id,
     audience: Vec<SeatNumber>,
@@ -98,6 +100,7 @@ impl Dispatcher {
             watchers: Watchers::default(),
             leaving: BTreeSet::new(),
             last,
+            settled: last,
             start: last,
             audience: Vec::new(),
         }
@@ -337,8 +340,9 @@ impl Dispatcher {
     async fn tick(&mut self) {
         for renderer in &self.renderers {
             // A full queue: the next tick does it.
-            let _ = renderer.try_send(RenderJob::Mark(self.last));
+            let _ = renderer.try_send(RenderJob::Mark(self.settled));
         }
+        self.settled = self.last;
         let now_ms = self.shared.clock.now_ms();
         let gone = self.presence.lock().due(now_ms);
         for user in gone {

@@ -151,10 +151,7 @@ impl Readers {
                 let author = if follows {
                     self.subscribe(author, number)
                 } else {
-                    match self.by_author.get(&author.0).copied() {
-                        Some(author) => author,
-                        None => u32::MAX,
-                    }
+                    self.by_author.get(&author.0).copied().unwrap_or(u32::MAX)
                 };
                 match (list.binary_search(&author), follows) {
                     (Err(at), true) => list.insert(at, author),
@@ -225,7 +222,7 @@ impl Readers {
     fn unsubscribe(&mut self, author: u32, seat: SeatNumber) {
         let Some(entry) = self.authors.get_mut(author as usize) else { return };
         entry.readers.remove(seat);
-        if entry.readers.len() == 0 {
+        if entry.readers.is_empty() {
             let gone = self.authors.remove(author as usize);
             self.by_author.remove(&gone.id.0);
         }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use fanfare_protocol::{Code, Id, REALTIME_VERSION, Transport};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -69,6 +69,9 @@ impl Entry {
     /// # Errors
     /// 400 for another version, 403 for an origin that may not, 401 without a good token or ticket, 429 at the cap.
     pub async fn of(app: &App, parts: &Parts, transport: Transport) -> Result<Self> {
+        if parts.method != Method::GET {
+            return Err(Error::refused(Code::MethodNotAllowed, "sessions are opened with GET"));
+        }
         let query = Query::of(parts)?;
         if query.v.is_some_and(|version| version != REALTIME_VERSION) {
             return Err(Error::field("v", format!("this server speaks version {REALTIME_VERSION}")));

@@ -120,6 +120,7 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
     let entry = Entry::of(&app, &parts, transport).await?;
     let user = entry.user;
+    app.realtime.heartbeat(user).await;
     // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
     let upto = app.realtime.shared.committed();
     let cursor = match (&entry.cursor, entry.resume) {
@@ -145,9 +146,15 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
 
 /// Whether what was missed is more than what the client got with its last answer, above its watermarks.
 fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
-    let told = missed.frames.iter().any(|frame| frame.items().is_none_or(|items| items.ids.is_empty()));
     let of = |stream: usize| digest(missed.items().filter(|(of, _)| *of == stream).map(|(_, id)| id));
-    told || (0..cursor.digests.len()).any(|stream| of(stream) != cursor.digests[stream])
+    // A gap is as new as the items that follow it; a reset stands alone.
+    let stands_alone = |frame: &Frame| {
+        frame
+            .items()
+            .is_none_or(|items| items.ids.is_empty() && !missed.items().any(|(of, _)| of == place(items.stream)))
+    };
+    missed.frames.iter().any(stands_alone)
+        || (0..cursor.digests.len()).any(|stream| of(stream) != cursor.digests[stream])
 }
 
 /// The answer to a poll that brings no cursor, or none that can be used.
@@ -186,10 +193,16 @@ fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks:
     body(frames, &sealed(app, user, upto_each, &overlap, upto))
 }
 
+/// Watermarks do not pass this.
+fn trailing(app: &App) -> Id {
+    crate::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
+}
+
 /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
 fn sealed(app: &App, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
-    let trailing = crate::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS)).min(newest);
-    let marks = upto.map(|mark| mark.min(trailing));
+    let trailing = trailing(app);
+    // Above the newest record there is nothing yet, however old it is.
+    let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
     let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
     let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
     app.realtime.shared.seal.seal(&Cursor { user, marks, digests })
@@ -319,7 +332,12 @@ fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
 impl Entry {
     /// The session that this request asks for.
     fn opening(self, app: &App, deflate: bool, poll: Option<PollWait>) -> Opening {
-        let from = self.cursor.map_or([app.realtime.shared.committed(); 4], |cursor| cursor.marks);
+        let from = match (self.cursor, self.resume) {
+            (Some(cursor), _) => cursor.marks,
+            // What the client reads anew may lack what is on its way into timelines just now.
+            (None, Resume::Broken(_)) => [trailing(app); 4],
+            (None, _) => [app.realtime.shared.committed().max(trailing(app)); 4],
+        };
         Opening {
             user: self.user,
             opener: self.opener,

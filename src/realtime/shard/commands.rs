@@ -1,16 +1,12 @@
 //! What others tell a shard to do.
 
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
-use tokio::sync::oneshot;
-
-use super::{Broadcast, Shard};
+use super::Shard;
 use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
 
-/// Frames that go together in one broadcast.
-const BROADCAST_FRAMES_MAX: usize = 64;
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
 
@@ -80,14 +76,15 @@ impl Shard {
     fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        if session.bulk.get_or_insert_default().add(post) {
+        let bulk = session.bulk.get_or_insert_default();
+        let (dropped, full) = (bulk.add(post), bulk.is_full());
+        if dropped {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
-        // Who reads well is not to lose posts to the delay.
-        if self.session(id).is_some_and(|session| session.bulk.as_ref().is_some_and(|bulk| bulk.is_full())) {
-            return self.gather_now(id);
-        }
         self.gather_for(id, delay_ms);
+        if full {
+            self.gather_now(id);
+        }
     }
 
     fn rendered(&mut self, id: SessionId, frames: Vec<Frame>) {
@@ -98,30 +95,18 @@ impl Shard {
         if let Some(bulk) = &mut session.bulk {
             bulk.rendered();
             (more, full) = (bulk.has_pending(), bulk.is_full());
-            if bulk.is_empty() && !bulk.timed {
+            if bulk.is_empty() && bulk.due_ms.is_none() {
                 session.bulk = None;
             }
         }
         for frame in frames {
             self.deliver_one(id, frame);
         }
-        if full {
-            self.gather_now(id);
-        } else if more {
+        if more {
             self.gather_for(id, delay_ms);
         }
-    }
-
-    fn add_broadcast(&mut self, frame: Frame, answer: Option<oneshot::Sender<u64>>) {
-        match self.broadcasts.back_mut() {
-            Some(last) if last.next == 0 && last.frames.len() < BROADCAST_FRAMES_MAX => {
-                last.frames.push(frame);
-                last.answers.extend(answer);
-            }
-            _ => {
-                let answers = answer.into_iter().collect();
-                self.broadcasts.push_back(Broadcast { frames: vec![frame], next: 0, counted: 0, answers });
-            }
+        if full {
+            self.gather_now(id);
         }
     }
 

@@ -64,7 +64,7 @@ impl Shard {
         let closing = session.phase == Phase::Closing;
         match message {
             Inbound::Close(_) if closing => self.remove(id),
-            Inbound::Close(said) => self.closed_by_client(id, said),
+            Inbound::Close(said) => self.closed_by_client(id, said.as_ref()),
             _ if closing => {}
             Inbound::Pong => {}
             Inbound::Binary => self.close(id, codes::PROTOCOL, "messages are text"),
@@ -78,9 +78,9 @@ impl Shard {
         }
     }
 
-    fn closed_by_client(&mut self, id: SessionId, said: Option<(u16, String)>) {
+    fn closed_by_client(&mut self, id: SessionId, said: Option<&(u16, String)>) {
         let Some(session) = self.session(id) else { return };
-        websocket::close_reply(&mut session.out, said.as_ref().map(|(code, reason)| (*code, reason.as_str())));
+        websocket::close_reply(&mut session.out, said.map(|(code, reason)| (*code, reason.as_str())));
         session.lanes = None;
         self.close_silently(id);
     }

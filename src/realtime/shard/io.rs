@@ -141,7 +141,7 @@ impl Shard {
     }
 
     /// The socket is full: it says when it is not. Until then the clock of a stall runs.
-    fn blocked(&mut self, id: SessionId) {
+    pub(super) fn blocked(&mut self, id: SessionId) {
         let tick = self.tick;
         let Some(session) = self.sessions.get_mut(id.key()) else { return };
         session.blocked = true;

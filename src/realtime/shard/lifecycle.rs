@@ -68,7 +68,7 @@ impl Shard {
         }
         let (resume, from, user, transport) = (opening.resume, opening.from, opening.user, opening.transport);
         // A client may say what it has to say at once when it comes.
-        let allowance = self.shared.settings.messages_per_s.saturating_mul(MESSAGE);
+        let allowance = self.shared.settings.messages_per_s.saturating_mul(2 * MESSAGE);
         entry.insert(new_session(id, socket, opening, allowance, (self.now_ms, self.tick)));
         self.shared.sessions.fetch_add(1, Ordering::Relaxed);
         self.shared.sockets.fetch_add(1, Ordering::Relaxed);

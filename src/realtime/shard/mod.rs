@@ -1,16 +1,18 @@
 //! A thread that carries sessions: its own epoll, its own sessions, its own timer wheel.
 //!
 //! One round: what the sockets say (`io`), what others command (`commands`), what is due (`timers`), a slice of a
-//! broadcast, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
+//! `broadcast`, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
 //! needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
 
+mod broadcast;
 mod commands;
 mod inbound;
 mod io;
 mod lifecycle;
 mod timers;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -19,10 +21,10 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::{Id, Transport};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use self::broadcast::Broadcast;
 use super::bulk::Delay;
-use super::frame::Frame;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
 use super::signals::{Command, ShardHandle, Shared, Signal};
@@ -52,13 +54,15 @@ pub struct Shard {
     started: Instant,
     /// Milliseconds since the Unix epoch, at the start of the round.
     now_ms: u64,
+    /// Milliseconds since the thread was made, which no clock by hand holds up.
+    up_ms: u64,
     tick: Tick,
     horizon: Id,
     urgent: VecDeque<SessionId>,
     other: VecDeque<SessionId>,
     unread: VecDeque<SessionId>,
-    /// Sessions with posts that wait, by the moment at which they are due.
-    gathering: VecDeque<(u64, SessionId)>,
+    /// Sessions with posts that wait, nearest first: milliseconds of `up_ms` at which they are due.
+    gathering: BinaryHeap<Reverse<(u64, u64)>>,
     delay: Delay,
     rendering: usize,
     broadcasts: VecDeque<Broadcast>,
@@ -74,15 +78,6 @@ pub struct Shard {
     /// More commands are there than one round takes.
     backlog: bool,
     stopping: bool,
-}
-
-/// Frames on their way to everybody: those that came together go together.
-struct Broadcast {
-    frames: Vec<Frame>,
-    /// Sessions up to here have them.
-    next: usize,
-    counted: u64,
-    answers: Vec<oneshot::Sender<u64>>,
 }
 
 impl Shard {
@@ -109,12 +104,13 @@ impl Shard {
             wheel: Wheel::new(WHEEL_TICKS),
             started: Instant::now(),
             now_ms: shared.clock.now_ms(),
+            up_ms: 0,
             tick: 0,
             horizon: Id(0),
             urgent: VecDeque::new(),
             other: VecDeque::new(),
             unread: VecDeque::new(),
-            gathering: VecDeque::new(),
+            gathering: BinaryHeap::new(),
             delay,
             rendering: 0,
             broadcasts: VecDeque::new(),
@@ -137,7 +133,10 @@ impl Shard {
     ///
     /// # Errors
     /// When the operating system gives none.
-    pub fn start(self) -> Result<JoinHandle<()>> {
+    pub fn start(mut self) -> Result<JoinHandle<()>> {
+        // A session that is greeted before the first look at the inbox would else get a cursor from the beginning of time,
+        // which is too old when it comes back.
+        self.horizon = self.reached();
         std::thread::Builder::new()
             .name(format!("realtime-{}", self.number))
             .spawn(move || self.run())
@@ -160,8 +159,8 @@ impl Shard {
 
     fn round(&mut self, events: &Events) {
         self.now_ms = self.shared.clock.now_ms();
-        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tick = Tick::try_from(elapsed_ms / TICK_MS).unwrap_or(Tick::MAX - 1);
+        self.up_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tick = Tick::try_from(self.up_ms / TICK_MS).unwrap_or(Tick::MAX - 1);
         for event in events {
             if event.token() != WAKE {
                 self.socket_event(event);
@@ -181,21 +180,20 @@ impl Shard {
     fn is_busy(&self) -> bool {
         let writing = !(self.urgent.is_empty() && self.other.is_empty() && self.unread.is_empty());
         let gathered = self.rendering < crate::limits::realtime::BULK_RENDERING_MAX
-            && self.gathering.front().is_some_and(|(due, _)| *due <= self.now_ms);
+            && self.gathering.peek().is_some_and(|Reverse((due, _))| *due <= self.up_ms);
         writing || gathered || self.backlog || !self.broadcasts.is_empty()
     }
 
     fn obey(&mut self) {
-        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         // Read before the inbox is emptied: what it covers is in the inbox by then.
-        let progress = self.shared.progress.slowest();
+        let reached = self.reached();
         self.called.store(false, Ordering::Release);
         self.backlog = false;
         for _ in 0..COMMANDS_ROUND_MAX {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    self.horizon = self.horizon.max(progress.min(trailing));
+                    self.horizon = self.horizon.max(reached);
                     return;
                 }
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -205,6 +203,15 @@ impl Shard {
             }
         }
         self.backlog = true;
+    }
+
+    /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
+    /// watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    fn reached(&self) -> Id {
+        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        let committed = self.shared.committed();
+        let progress = self.shared.progress.slowest();
+        if progress >= committed { trailing } else { progress.min(trailing) }
     }
 
     /// The session, if it is still the same one.

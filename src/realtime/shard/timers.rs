@@ -1,10 +1,12 @@
 //! What is due: heartbeats, dead peers, ends of tokens, stalls, polls, closings, and posts that were gathered.
 
+use std::cmp::Reverse;
+
 use fanfare_protocol::{Gap, Id, Stream, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Broadcast, Shard, is_stream};
-use crate::limits::realtime::{BROADCAST_SLICE, BULK_RENDERING_MAX, GAP_COUNT_MAX};
+use super::{Shard, is_stream};
+use crate::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
 use crate::realtime::bulk::Dropped;
 use crate::realtime::codes;
 use crate::realtime::frame::Frame;
@@ -96,44 +98,43 @@ impl Shard {
         }
     }
 
-    /// Starts the timer of a session's posts.
+    /// Starts the timer of a session's posts, unless it runs.
     pub(super) fn gather_for(&mut self, id: SessionId, in_ms: u64) {
-        let due = self.now_ms.saturating_add(in_ms);
+        let due = self.up_ms.saturating_add(in_ms);
         let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
-        if bulk.timed {
-            return;
+        if bulk.due_ms.is_none() {
+            bulk.due_ms = Some(due);
+            self.gathering.push(Reverse((due, id.0)));
         }
-        bulk.timed = true;
-        let at = self.gathering.partition_point(|(other, _)| *other <= due);
-        self.gathering.insert(at, (due, id));
     }
 
-    /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
+    /// Lets it fire at once where the posts could be sent: who reads well is not to lose any to the delay.
     pub(super) fn gather_now(&mut self, id: SessionId) {
-        let now_ms = self.now_ms;
-        let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
-        if bulk.is_rendering() || bulk.hurried {
+        let due = self.up_ms;
+        let Some(session) = self.session(id) else { return };
+        let ready = session.is_ready();
+        let Some(bulk) = session.bulk.as_mut() else { return };
+        if !ready || bulk.is_rendering() || bulk.due_ms.is_some_and(|at| at <= due) {
             return;
         }
-        (bulk.timed, bulk.hurried) = (true, true);
-        // A timer that runs already finds nothing, or what has come by then.
-        let at = self.gathering.partition_point(|(other, _)| *other <= now_ms);
-        self.gathering.insert(at, (now_ms, id));
+        // The timer that runs already is known as the former one by its moment.
+        bulk.due_ms = Some(due);
+        self.gathering.push(Reverse((due, id.0)));
     }
 
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
     pub(super) fn gather(&mut self) {
         while self.rendering < BULK_RENDERING_MAX
-            && let Some((due, id)) = self.gathering.front().copied()
-            && due <= self.now_ms
+            && let Some(Reverse((due, id))) = self.gathering.peek().copied()
+            && due <= self.up_ms
         {
-            self.gathering.pop_front();
-            self.delay.served(self.now_ms - due);
+            self.gathering.pop();
+            self.delay.served(due, self.up_ms);
+            let id = SessionId(id);
             let Some(session) = self.session(id) else { continue };
-            let (user, ready) =
-                (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
-            let Some(bulk) = session.bulk.as_mut() else { continue };
-            (bulk.timed, bulk.hurried) = (false, false);
+            let (user, ready) = (session.user, session.is_ready());
+            let Some(bulk) = session.bulk.as_mut().filter(|bulk| bulk.due_ms == Some(due)) else { continue };
+            bulk.due_ms = None;
             if !ready {
                 if session.phase != Phase::Closing {
                     self.gather_for(id, AGAIN_MS);
@@ -158,8 +159,8 @@ impl Shard {
     fn tell_of(&mut self, id: SessionId, lost: Dropped) {
         let now_ms = self.now_ms;
         let Some(session) = self.session(id) else { return };
-        if lost.count > GAP_COUNT_MAX as u64 {
-            session.lanes().give_up(Stream::Posts);
+        if !lost.listed || lost.count > GAP_COUNT_MAX as u64 {
+            session.lanes().lose_all(Stream::Posts);
             return self.queue(id);
         }
         let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));
@@ -174,32 +175,6 @@ impl Shard {
                 bulk.add(post);
             }
             self.gather_for(id, AGAIN_MS);
-        }
-    }
-
-    /// A slice of the oldest broadcast.
-    pub(super) fn broadcast(&mut self) {
-        let Some(mut broadcast) = self.broadcasts.pop_front() else { return };
-        let end = self.sessions.capacity().min(broadcast.next + BROADCAST_SLICE);
-        for key in broadcast.next..end {
-            let Some(session) = self.sessions.get(key).filter(|session| session.phase != Phase::Closing) else {
-                continue;
-            };
-            let id = session.id;
-            broadcast.counted += 1;
-            for frame in &broadcast.frames {
-                self.deliver_one(id, frame.clone());
-            }
-        }
-        broadcast.next = end;
-        if end < self.sessions.capacity() {
-            self.broadcasts.push_front(broadcast);
-        } else {
-            let Broadcast { counted, answers, .. } = broadcast;
-            for answer in answers {
-                // Whoever asked may be gone.
-                let _ = answer.send(counted);
-            }
         }
     }
 }

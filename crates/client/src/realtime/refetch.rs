@@ -1,12 +1,21 @@
 //! What a client does about a gap or a reset: it reads over HTTP what was not sent.
 
+use std::time::Duration;
+
 use fanfare_protocol::{Gap, Id, Notification, Post, Stream};
+
+use tokio::time::sleep;
 
 use super::Realtime;
 use crate::{FeedQuery, Paging, Result};
 
 /// Items of a stream that are read after a reset: the newest; whoever scrolls further pages on.
 pub const REREAD_MAX: usize = 500;
+/// How often a gap is read while it has fewer items than it is said to have: they may be on their way into the feed, or
+/// deleted.
+const FILL_TRIES: u32 = 3;
+/// Pause between two reads of a gap.
+const FILL_PAUSE: Duration = Duration::from_millis(250);
 /// Items asked for at once.
 const PAGE_ITEMS: u16 = 100;
 
@@ -21,13 +30,31 @@ pub enum Items {
     Nothing,
 }
 
+impl Items {
+    fn len(&self) -> usize {
+        match self {
+            Self::Posts(posts) => posts.len(),
+            Self::Notifications(items) => items.len(),
+            Self::Nothing => 0,
+        }
+    }
+}
+
 impl Realtime {
     /// The items that a gap leaves out, as they are now. Those that were seen otherwise meanwhile are not among them.
     ///
     /// # Errors
     /// The problem; call it again.
     pub async fn fill(&self, gap: &Gap) -> Result<Items> {
-        self.read_between(gap.stream, gap.after, gap.before, usize::MAX).await
+        let mut tries = 0;
+        loop {
+            let items = self.between(gap.stream, gap.after, gap.before, usize::MAX).await?;
+            tries += 1;
+            if items.len() as u64 >= gap.count || tries == FILL_TRIES {
+                return Ok(self.new_of(items));
+            }
+            sleep(FILL_PAUSE).await;
+        }
     }
 
     /// The newest [`REREAD_MAX`] items of a stream that was reset. Call it after the reset was received, and drop what
@@ -36,23 +63,26 @@ impl Realtime {
     /// # Errors
     /// The problem; call it again.
     pub async fn reread(&self, stream: Stream) -> Result<Items> {
-        self.read_between(stream, Id(0), Id(u64::MAX), REREAD_MAX).await
+        Ok(self.new_of(self.between(stream, Id(0), Id(u64::MAX), REREAD_MAX).await?))
     }
 
-    async fn read_between(&self, stream: Stream, after: Id, before: Id, max: usize) -> Result<Items> {
+    /// Items of a stream as HTTP lists them, seen or not.
+    async fn between(&self, stream: Stream, after: Id, before: Id, max: usize) -> Result<Items> {
         Ok(match stream {
-            Stream::Posts => {
-                let mut posts = self.posts_between(after, before, max).await?;
-                posts.retain(|post| self.is_new(stream, post.id));
-                Items::Posts(posts)
-            }
-            Stream::Notifications => {
-                let mut items = self.notifications_between(after, before, max).await?;
-                items.retain(|item| self.is_new(stream, item.id));
-                Items::Notifications(items)
-            }
+            Stream::Posts => Items::Posts(self.posts_between(after, before, max).await?),
+            Stream::Notifications => Items::Notifications(self.notifications_between(after, before, max).await?),
             Stream::Direct | Stream::Group => Items::Nothing,
         })
+    }
+
+    /// Without what the application has seen; it has seen the rest from now on.
+    fn new_of(&self, mut items: Items) -> Items {
+        match &mut items {
+            Items::Posts(posts) => posts.retain(|post| self.is_new(Stream::Posts, post.id)),
+            Items::Notifications(items) => items.retain(|item| self.is_new(Stream::Notifications, item.id)),
+            Items::Nothing => {}
+        }
+        items
     }
 
     async fn posts_between(&self, after: Id, before: Id, max: usize) -> Result<Vec<Post>> {

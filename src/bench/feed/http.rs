@@ -1,16 +1,15 @@
 //! The server as a process of its own, over HTTP: feed pages beside nginx, and durable posts.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fanfare_protocol::{Id, Page, Post, Session};
 
-use super::child::{Running, installed};
+use super::child::installed;
 use super::load::{self, Connection, Request};
 use super::nginx::{self, Nginx};
 use super::report::{Goal, Row};
+use super::serve::Server;
 use super::world::{TEXT_CHARS, text};
 use super::{Bench, BenchError, Result, machine, median, percentile};
 
@@ -32,7 +31,7 @@ const POSTS_P99_MS_MAX: f64 = 30.0;
 pub fn run(bench: &mut Bench) -> Result<()> {
     let folder = bench.folder()?;
     bench.say("http: starting a server, making people");
-    let server = Server::start(folder.path())?;
+    let server = Server::start(folder.path(), None, &[])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let people = runtime.block_on(people(server.address))?;
     pages(bench, &server, &people)?;
@@ -124,33 +123,6 @@ fn measured(
     let share = time.as_secs_f64() / (warm_up + time).as_secs_f64();
     let cost = (used() - before).as_secs_f64() * 1e6 * share / load.latencies_ms.len().max(1) as f64;
     Ok((load, cost))
-}
-
-/// `fanfare serve` on a folder of its own.
-struct Server {
-    address: SocketAddr,
-    process: Running,
-}
-
-impl Server {
-    fn start(folder: &std::path::Path) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FANFARE_") {
-                command.env_remove(name);
-            }
-        }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
-        command.env("FANFARE__LOG__LEVEL", "error").stdout(Stdio::piped());
-        let process = Running::start(&mut command, None)?;
-        let silent = || BenchError::Wrong("the server did not say where it listens".to_owned());
-        let mut lines = BufReader::new(process.stdout().ok_or_else(silent)?).lines();
-        let line = lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).ok_or_else(silent)?;
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split([' ', '/']).next());
-        let address = address.and_then(|address| address.parse().ok()).ok_or_else(silent)?;
-        // It listens by now: requests wait for it to be ready.
-        Ok(Self { address, process })
-    }
 }
 
 struct Person {

@@ -1,0 +1,197 @@
+// One request: the token, the problem, the second try. Everything that asks over HTTP goes through here.
+
+import { type Clock, sleep, systemClock } from "./clock.js";
+import { NetworkError, ProblemError, problemOf } from "./errors.js";
+
+/** Tries after the first, for requests that may be repeated. */
+export const RETRIES_DEFAULT = 2;
+/** Milliseconds for one try. */
+export const TIMEOUT_MS_DEFAULT = 35_000;
+/** Longest `Retry-After` that is waited for; longer ones are thrown, and the caller decides. */
+export const RETRY_AFTER_MS_MAX = 10_000;
+/** Milliseconds before the first repetition; doubled each time, with jitter. */
+const RETRY_MS = 300;
+/** Methods whose repetition changes nothing. */
+const IDEMPOTENT = new Set(["GET", "PUT", "DELETE"]);
+
+/** Where the token comes from: itself, or a function that is asked before each request. */
+export type TokenSource = string | null | (() => string | null | Promise<string | null>);
+
+/** What a client stands on. */
+export interface HttpOptions {
+  /** Where Fanfare is, such as `https://social.example`; a page's own origin when absent. */
+  baseUrl?: string;
+  /** The token of a session, or a JWT of your own backend. */
+  token?: TokenSource;
+  /**
+   * Called once when the server refuses the token (401), with the refused one. Answer a new one to try again, or `null`
+   * to let the refusal through. Requests that are refused at the same time share one call.
+   */
+  renewToken?: (refused: string | null) => string | null | Promise<string | null>;
+  /** Instead of the global one. */
+  fetch?: typeof globalThis.fetch;
+  /** Tries after the first; 2 when absent. */
+  retries?: number;
+  /** Milliseconds for one try; 35,000 when absent. */
+  timeoutMs?: number;
+  /** For tests. */
+  clock?: Clock;
+}
+
+/** What a request says besides method and path. */
+export interface RequestOptions {
+  /** Parameters; those that are null or undefined are left out. */
+  query?: Record<string, string | number | boolean | null | undefined>;
+  /** JSON, or a form. */
+  body?: unknown;
+  /** Makes a POST repeatable. */
+  idempotencyKey?: string;
+  /** A POST that may be repeated as it is. */
+  repeatable?: boolean;
+  /** Takes the request back. */
+  signal?: AbortSignal | null;
+  /** Other than the client's. */
+  timeoutMs?: number;
+  /** Other than the client's. */
+  retries?: number;
+  /** Further headers. */
+  headers?: Record<string, string>;
+}
+
+/** Requests with a token. */
+export class Http {
+  readonly baseUrl: string;
+  readonly clock: Clock;
+  #token: TokenSource;
+  #renewed: string | null = null;
+  #renewing: Promise<string | null> | null = null;
+  readonly #options: HttpOptions;
+
+  constructor(options: HttpOptions) {
+    const base = options.baseUrl ?? (globalThis as { location?: Location }).location?.origin;
+    if (!base) throw new TypeError("baseUrl is needed where there is no page");
+    this.baseUrl = base.replace(/\/+$/, "");
+    this.clock = options.clock ?? systemClock;
+    this.#token = options.token ?? null;
+    this.#options = options;
+  }
+
+  /** The token of the next request. */
+  async token(): Promise<string | null> {
+    if (this.#renewed !== null) return this.#renewed;
+    return typeof this.#token === "function" ? await this.#token() : this.#token;
+  }
+
+  /** Takes another token from now on; `null` goes on without one. */
+  setToken(token: TokenSource): void {
+    this.#token = token;
+    this.#renewed = null;
+  }
+
+  /** Asks `renewToken` for a token in place of `refused`; `null` when there is none to be had. */
+  async renew(refused: string | null): Promise<string | null> {
+    const current = await this.token();
+    // Somebody else's request has brought a new one meanwhile.
+    if (current !== null && current !== refused) return current;
+    const hook = this.#options.renewToken;
+    if (!hook) return null;
+    this.#renewing ??= Promise.resolve(hook(refused)).finally(() => (this.#renewing = null));
+    const token = await this.#renewing;
+    if (token !== null && typeof this.#token !== "function") this.#token = token;
+    else if (token !== null) this.#renewed = token;
+    return token;
+  }
+
+  /** The address of a path, with parameters. */
+  url(path: string, query: RequestOptions["query"] = {}): string {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== null && value !== undefined) parameters.set(name, String(value));
+    }
+    const text = parameters.toString();
+    return `${this.baseUrl}${path}${text ? `?${text}` : ""}`;
+  }
+
+  /** Asks and reads the answer's JSON; `undefined` for an answer without a body. */
+  async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const response = await this.send(method, path, options);
+    if (response.status === 204) return undefined as T;
+    try {
+      return (await response.json()) as T;
+    } catch (error) {
+      throw new NetworkError(`${method} ${path}: the answer broke off`, error);
+    }
+  }
+
+  /**
+   * Asks; repeats what may be repeated, after what the server says or a growing pause; renews a refused token once.
+   * Throws [ProblemError] or [NetworkError], or the reason of the caller's signal.
+   */
+  async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    const repeatable = options.repeatable || IDEMPOTENT.has(method) || options.idempotencyKey !== undefined;
+    const retries = repeatable ? (options.retries ?? this.#options.retries ?? RETRIES_DEFAULT) : 0;
+    let renewed = false;
+    for (let tries = 0; ; tries += 1) {
+      const token = await this.token();
+      try {
+        return await this.once(method, path, token, options);
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        const refused = error instanceof ProblemError && error.status === 401;
+        if (refused && !renewed && (await this.renew(token)) !== null) {
+          renewed = true;
+          continue;
+        }
+        const pause = tries < retries ? this.#pause(error, tries) : null;
+        if (pause === null) throw error;
+        await sleep(this.clock, pause, options.signal);
+      }
+    }
+  }
+
+  /** One try. The answer's body is not read; `timeoutMs` bounds the time until its head. */
+  async once(method: string, path: string, token: string | null, options: RequestOptions = {}): Promise<Response> {
+    const controller = new AbortController();
+    const abort = () => controller.abort(options.signal?.reason);
+    if (options.signal?.aborted) abort();
+    options.signal?.addEventListener("abort", abort, { once: true });
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+    const timer = this.clock.after(timeoutMs, () => controller.abort(new NetworkError(`no answer in ${timeoutMs} ms`)));
+    try {
+      const ask = this.#options.fetch ?? globalThis.fetch;
+      const response = await ask(this.url(path, options.query), this.#init(method, token, options, controller.signal));
+      if (response.ok) return response;
+      throw await problemOf(response);
+    } catch (error) {
+      if (error instanceof ProblemError) throw error;
+      options.signal?.throwIfAborted();
+      throw new NetworkError(`${method} ${path}: no answer`, error);
+    } finally {
+      this.clock.cancel(timer);
+    }
+  }
+
+  #init(method: string, token: string | null, options: RequestOptions, signal: AbortSignal): RequestInit {
+    const headers: Record<string, string> = { ...options.headers };
+    if (token !== null) headers["authorization"] = `Bearer ${token}`;
+    if (options.idempotencyKey !== undefined) headers["idempotency-key"] = options.idempotencyKey;
+    // Tokens travel in a header; cookies would only let other sites ask in the person's name.
+    const init: RequestInit = { method, headers, signal, credentials: "omit", cache: "no-store" };
+    if (options.body instanceof FormData) init.body = options.body;
+    else if (options.body !== undefined) {
+      headers["content-type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+      init.body = JSON.stringify(options.body);
+    }
+    return init;
+  }
+
+  /** Milliseconds before the same request may be tried again; `null` when it may not. */
+  #pause(error: unknown, tries: number): number | null {
+    const jitter = 0.5 + this.clock.random() / 2;
+    const pause = RETRY_MS * 2 ** tries * jitter;
+    if (error instanceof NetworkError) return pause;
+    if (!(error instanceof ProblemError) || ![429, 502, 503, 504].includes(error.status)) return null;
+    if (error.retryAfterMs === null) return pause;
+    return error.retryAfterMs <= RETRY_AFTER_MS_MAX ? error.retryAfterMs + pause : null;
+  }
+}

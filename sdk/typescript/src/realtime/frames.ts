@@ -1,0 +1,108 @@
+// What the server and a client say to each other, as types; and the one place where a frame's text is read.
+
+import type {
+  Drain,
+  FeedPosts,
+  Gap,
+  Hello,
+  Id,
+  KeyedNotification,
+  PostDeleted,
+  Presence,
+  Problem,
+  ReadMarker,
+  Reset,
+  Stream,
+  Transport,
+} from "../types.js";
+
+/** A frame of the server. */
+export interface Frame {
+  /** The cursor after this frame; only of durable streams. */
+  id?: string | null;
+  type: string;
+  lane?: string | null;
+  at?: string | null;
+  data?: unknown;
+  /** Of a reply. */
+  ref?: number | null;
+  ok?: boolean | null;
+  error?: Problem | null;
+}
+
+/** Events by type, as the application hears them. */
+export interface Events {
+  /** New posts of the home feed, newest first; each post once. */
+  "feed.posts": FeedPosts;
+  /** A followed person deleted a post. */
+  "post.deleted": PostDeleted;
+  /** What somebody did; each notification once. */
+  notification: KeyedNotification;
+  /** Items that were left out; `recovering` says that they are being read over HTTP and will come as their own events. */
+  gap: Gap & { recovering: boolean };
+  /** What is shown of these streams may be wrong: read it anew. `recovering` as with a gap. */
+  reset: Reset & { recovering: boolean };
+  /** The feed's read marker moved, here or on another device. */
+  "feed.read": ReadMarker;
+  /** The notifications' read marker moved. */
+  "notifications.read": ReadMarker;
+  /** A watched person came or went. */
+  presence: Presence;
+  /** The server stops; this client comes back by itself. */
+  drain: Drain;
+  /** A session began. */
+  hello: Hello;
+}
+
+/** What an event says of itself besides its data. */
+export interface EventInfo {
+  type: string;
+  /** When the server made it. */
+  at: string | null;
+  lane: string | null;
+  /** It was read over HTTP after a gap or a reset. */
+  recovered: boolean;
+}
+
+/** Types that end at the connection: applications do not need them. */
+export const CONNECTION_TYPES = new Set(["reply", "pong"]);
+
+/** Every transport, the best first. */
+export const TRANSPORTS: readonly Transport[] = ["websocket", "sse", "long_poll", "short_poll"];
+
+/** A frame, or `null` for what is none: a newer server, or something in between, may send anything. */
+export function parseFrame(text: string): Frame | null {
+  try {
+    return asFrame(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+/** The value as a frame, or `null`. */
+export function asFrame(value: unknown): Frame | null {
+  if (typeof value !== "object" || value === null) return null;
+  return typeof (value as Frame).type === "string" ? (value as Frame) : null;
+}
+
+/** The streams that a frame belongs to; none for current values and events of operators. */
+export function streamsOf(frame: Frame): Stream[] {
+  switch (frame.type) {
+    case "feed.posts":
+    case "post.deleted":
+      return ["posts"];
+    case "notification":
+      return ["notifications"];
+    case "gap":
+      return [(frame.data as Gap).stream];
+    case "reset":
+      return (frame.data as Reset).streams;
+    default:
+      return [];
+  }
+}
+
+/** Whether `a` is newer than `b`; decimal ids are longer than numbers can hold. */
+export function newer(a: Id, b: Id): boolean {
+  return a.length === b.length ? a > b : a.length > b.length;
+}

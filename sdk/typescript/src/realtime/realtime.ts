@@ -1,0 +1,397 @@
+// What applications hold: events by type, the state, a way to send. Behind it is either a session of this page's own or
+// the session of another tab; the application cannot tell.
+
+import type { Client } from "../client.js";
+import { ProblemError, RealtimeError } from "../errors.js";
+import type { Gap, Id, Reset, Stream, Transport } from "../types.js";
+import { fetcher, type Range } from "./fetchers.js";
+import { type EventInfo, type Events, TRANSPORTS } from "./frames.js";
+import { fresh, type HandedOut } from "./fresh.js";
+import { Listeners } from "./listeners.js";
+import { type RealtimeOptions, TIMES, type Times } from "./options.js";
+import { Outbox } from "./outbox.js";
+import { isOffline, watchPage } from "./page.js";
+import { type Place, PlaceKeeper } from "./place.js";
+import { WATCHED_MAX } from "./presence.js";
+import { Seen } from "./seen.js";
+import { Session } from "./session.js";
+import { IDLE, type State } from "./state.js";
+import { platformTabs, type SharedState, type TabMessage, type TabPlatform, Tabs } from "./tabs.js";
+import { dialer, platformSocket } from "./transports/dial.js";
+import type { Dial } from "./transports/transport.js";
+
+/** Milliseconds for which a page must have been hidden before its connection is probed when it is shown. */
+const HIDDEN_MS = 10_000;
+/** Keys that tabs and storage know. */
+const KEYS_KEPT = 200;
+
+/** For tests: other transports, another browser. */
+export interface Seams {
+  dial?: Dial;
+  tabs?: TabPlatform | null;
+}
+
+export class Realtime {
+  readonly #client: Client;
+  readonly #options: RealtimeOptions;
+  readonly #seams: Seams;
+  readonly #times: Times;
+  readonly #listeners: Listeners;
+  readonly #stateListeners = new Set<(state: State) => void>();
+  #state: State = IDLE;
+  #run = 0;
+  #session: Session | null = null;
+  #tabs: Tabs | null = null;
+  #keeper: PlaceKeeper | null = null;
+  #out: HandedOut = { seen: new Seen(), newest: {} };
+  #cursor: string | null = null;
+  #first: Transport | null = null;
+  /** Frames of this tab that the leader is to send. */
+  #outbox: Outbox;
+  #watched: Id[] = [];
+  /** What every tab watches; the leader's. */
+  readonly #watchedBy = new Map<string, Id[]>();
+  #unwatchPage: () => void = () => {};
+
+  constructor(client: Client, options: RealtimeOptions = {}, seams: Seams = {}) {
+    this.#client = client;
+    this.#options = options;
+    this.#seams = seams;
+    this.#times = { ...TIMES, ...options.times };
+    this.#listeners = new Listeners(options.onListenerError);
+    this.#outbox = new Outbox(client.http.clock);
+  }
+
+  /** How the connection stands; a new object whenever it changes. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** What carries the session; `null` while nothing does. */
+  get transport(): Transport | null {
+    return this.#state.status === "open" ? this.#state.transport : null;
+  }
+
+  /** Whether the connection is this page's own. */
+  get leading(): boolean {
+    return this.#session !== null;
+  }
+
+  /** Where another connection of the same person would go on. */
+  get cursor(): string | null {
+    return this.#cursor;
+  }
+
+  /** Listens to a type of event: one of [Events], or one that an operator publishes. Answers how to stop. */
+  on<K extends keyof Events>(type: K, listener: (data: Events[K], info: EventInfo) => void): () => void;
+  on(type: string, listener: (data: unknown, info: EventInfo) => void): () => void;
+  on(type: string, listener: (data: never, info: EventInfo) => void): () => void {
+    return this.#listeners.add(type, listener as (data: unknown, info: EventInfo) => void);
+  }
+
+  /** Listens to every event. */
+  onAny(listener: (data: unknown, info: EventInfo) => void): () => void {
+    return this.#listeners.add("*", listener);
+  }
+
+  /** Hears every new state. */
+  onState(listener: (state: State) => void): () => void {
+    this.#stateListeners.add(listener);
+    return () => this.#stateListeners.delete(listener);
+  }
+
+  /** Resolves when the connection is open; rejects when it has stopped for good. */
+  opened(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settled = (state: State) => {
+        if (state.status === "open") resolve();
+        else if (state.status === "stopped") reject(state.error);
+        else return false;
+        return true;
+      };
+      if (settled(this.#state)) return;
+      const off = this.onState((state) => settled(state) && off());
+    });
+  }
+
+  /** Begins, and goes on until [stop]. */
+  start(): this {
+    if (this.#state.status !== "idle" && this.#state.status !== "stopped") return this;
+    this.stop();
+    this.#run += 1;
+    this.#to({ status: "connecting", transport: null, retryAt: null, error: null });
+    void this.#begin(this.#run);
+    return this;
+  }
+
+  /** Ends; `forget` drops the kept place too, for a log-out. */
+  stop(options: { forget?: boolean } = {}): void {
+    this.#run += 1;
+    this.#unwatchPage();
+    if (options.forget) this.#keeper?.forget();
+    else this.#keeper?.flush();
+    const session = this.#session;
+    // First, so that the other tabs do not hear of an end that is not theirs.
+    this.#session = null;
+    session?.stop();
+    this.#tabs?.stop();
+    this.#tabs = null;
+    this.#watchedBy.clear();
+    this.#outbox.fail(new RealtimeError(1000, "realtime was stopped"));
+    if (this.#state !== IDLE) this.#to(IDLE);
+  }
+
+  /** Sends a frame, now or when the connection is back; what the reply says, or its problem. */
+  send(type: string, data?: unknown): Promise<unknown> {
+    if (this.#session) return this.#session.connection.send(type, data);
+    const { frame, reply } = this.#outbox.put(type, data);
+    this.#tabs?.post({ t: "send", tab: this.#tabs.id, ref: frame.ref, type, data });
+    return reply;
+  }
+
+  /** Milliseconds to the server and back. */
+  async ping(): Promise<number> {
+    const before = this.#client.http.clock.now();
+    await this.send("ping");
+    return this.#client.http.clock.now() - before;
+  }
+
+  /** Moves the feed's read marker, on all devices. */
+  async markFeedRead(lastReadId: Id): Promise<void> {
+    await this.send("feed.read", { last_read_id: lastReadId });
+  }
+
+  /** Asks for `presence` of these people, up to 200 in all tabs together, in place of those before. */
+  watchPresence(userIds: Id[]): void {
+    this.#watched = [...new Set(userIds)].slice(0, WATCHED_MAX);
+    if (this.#session) this.#watchAll();
+    else if (this.#tabs) this.#tabs.post({ t: "watch", tab: this.#tabs.id, watch: this.#watched });
+  }
+
+  /**
+   * Reads over HTTP what a `gap` or a `reset` left out, when `recover` is off. What it answers counts as seen: it is not
+   * pushed again. After a reset it goes back to the newest item that was handed out, or not at all if there is none.
+   */
+  async fill(missed: Gap | Reset): Promise<Range> {
+    const read = fetcher(this.#client);
+    const streams: Stream[] = "streams" in missed ? missed.streams : [missed.stream];
+    const whole: Range = { posts: [], notifications: [], complete: true };
+    for (const stream of streams) {
+      const after = "streams" in missed ? this.#out.newest[stream] : missed.after;
+      if (after === undefined) continue;
+      const range = await read(stream, after, "streams" in missed ? null : missed.before);
+      const posts = fresh(this.#out, "feed.posts", { items: range.posts }) as Events["feed.posts"] | null;
+      whole.posts.push(...(posts?.items ?? []));
+      whole.notifications.push(...range.notifications.filter((item) => fresh(this.#out, "notification", item) !== null));
+      whole.complete &&= range.complete;
+    }
+    return whole;
+  }
+
+  /** Tells that the network or the machine came back, where nothing else does (React Native, Electron). */
+  wake(): void {
+    if (this.#session) this.#session.connection.wake();
+    else this.#tabs?.post({ t: "wake" });
+  }
+
+  async #begin(run: number): Promise<void> {
+    const { tabs, storage } = this.#options;
+    const who = typeof tabs === "string" ? tabs : ((await this.#client.http.token().catch(() => null)) ?? "");
+    if (run !== this.#run) return;
+    const name = `fanfare:${hash(`${this.#client.http.baseUrl} ${who}`)}`;
+    this.#keeper = new PlaceKeeper(storage, name, this.#client.http.clock);
+    this.#restore(this.#keeper.load());
+    this.#unwatchPage = watchPage({
+      online: () => this.#session?.connection.online(),
+      offline: () => this.#session?.connection.offline(),
+      shown: (ms) => this.#shown(ms),
+      hidden: () => this.#keeper?.flush(),
+      left: () => this.#keeper?.flush(),
+    });
+    const platform = this.#seams.tabs === undefined ? platformTabs() : this.#seams.tabs;
+    if (tabs === false || !platform) return this.#lead();
+    this.#tabs = new Tabs(platform, name, this.#client.http.clock, this.#times, {
+      lead: () => this.#lead(),
+      resign: () => this.#resign(),
+      message: (message) => this.#message(message),
+    });
+    this.#tabs.post({ t: "join", tab: this.#tabs.id, watch: this.#watched });
+  }
+
+  #restore(place: Place): void {
+    // A restart in the same page knows better than what was kept.
+    if (this.#cursor !== null) return;
+    this.#cursor = place.cursor;
+    this.#first = place.transport;
+    this.#out = { seen: new Seen(undefined, place.keys), newest: { ...place.newest } };
+  }
+
+  /** Takes the connection over: at the start of a lone page, or when the tab that led is gone. */
+  #lead(): void {
+    const Socket = this.#options.WebSocket ?? platformSocket();
+    const wanted = this.#options.transports ?? TRANSPORTS;
+    const transports = wanted.filter((transport) => transport !== "websocket" || Socket || this.#seams.dial);
+    const { http } = this.#client;
+    this.#session = new Session({
+      client: this.#client,
+      clock: http.clock,
+      dial: this.#seams.dial ?? dialer(http, Socket, this.#times),
+      times: this.#times,
+      transports: transports.length > 0 ? transports : TRANSPORTS.slice(1),
+      recover: this.#options.recover ?? true,
+      out: this.#out,
+      cursor: this.#cursor,
+      first: this.#first,
+      emit: (info, data) => {
+        this.#listeners.call(info, data);
+        this.#tabs?.post({ t: "event", info, data, cursor: this.#cursor });
+      },
+      commit: (cursor) => {
+        this.#keep(cursor);
+        this.#tabs?.post({ t: "cursor", cursor });
+      },
+      state: (state) => this.#to(state),
+    });
+    this.#watchAll();
+    for (const frame of this.#outbox.waiting()) this.#forward(frame.ref, frame.type, frame.data);
+    if (isOffline()) this.#session.connection.offline();
+    this.#session.start();
+    if (this.#tabs) {
+      this.#tabs.post({ t: "lead", tab: this.#tabs.id, state: shared(this.#state), cursor: this.#cursor });
+    }
+  }
+
+  /** Another tab leads now; what this one had open is closed without a word. */
+  #resign(): void {
+    const session = this.#session;
+    this.#session = null;
+    session?.stop();
+    this.#watchedBy.clear();
+    if (this.#tabs) this.#tabs.post({ t: "join", tab: this.#tabs.id, watch: this.#watched });
+  }
+
+  #message(message: TabMessage): void {
+    if (this.#session) this.#asLeader(message, this.#session);
+    else this.#asFollower(message);
+  }
+
+  #asLeader(message: TabMessage, session: Session): void {
+    const answer = () => this.#tabs?.post({ t: "lead", tab: this.#tabs.id, state: shared(this.#state), cursor: this.#cursor });
+    switch (message.t) {
+      case "join":
+      case "watch":
+        this.#watchedBy.set(message.tab, message.watch);
+        this.#watchAll();
+        return message.t === "join" ? answer() : undefined;
+      case "bye":
+        this.#watchedBy.delete(message.tab);
+        return this.#watchAll();
+      case "there":
+        return this.#tabs?.post({ t: "state", state: shared(this.#state) });
+      case "wake":
+        return session.connection.wake();
+      case "send":
+        return this.#answer(message, session.connection.send(message.type, message.data));
+      default:
+        return undefined;
+    }
+  }
+
+  #answer(asked: { tab: string; ref: number }, reply: Promise<unknown>): void {
+    const { tab, ref } = asked;
+    reply.then(
+      (data) => this.#tabs?.post({ t: "reply", tab, ref, ok: true, data }),
+      (error: Error) => {
+        const problem = error instanceof ProblemError ? error.problem : undefined;
+        this.#tabs?.post({ t: "reply", tab, ref, ok: false, problem, message: error.message });
+      },
+    );
+  }
+
+  #asFollower(message: TabMessage): void {
+    switch (message.t) {
+      case "lead":
+        if (message.cursor) this.#keep(message.cursor);
+        this.#to(unshared(message.state));
+        this.#tabs?.post({ t: "watch", tab: this.#tabs.id, watch: this.#watched });
+        // What the leader before did not answer.
+        for (const frame of this.#outbox.waiting()) {
+          this.#tabs?.post({ t: "send", tab: this.#tabs.id, ref: frame.ref, type: frame.type, data: frame.data });
+        }
+        return;
+      case "state":
+        return this.#to(unshared(message.state));
+      case "event": {
+        const news = fresh(this.#out, message.info.type, message.data);
+        if (news !== null || message.data === null) this.#listeners.call(message.info, news);
+        return;
+      }
+      case "cursor":
+        return this.#keep(message.cursor);
+      case "reply":
+        if (message.tab !== this.#tabs?.id) return;
+        this.#outbox.settle({ ...message, type: "reply", error: message.problem ?? null });
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A frame of this tab's that waited while another led. */
+  #forward(ref: number, type: string, data: unknown): void {
+    this.#session?.connection.send(type, data).then(
+      (answer) => this.#outbox.settle({ type: "reply", ref, ok: true, data: answer }),
+      (error: unknown) =>
+        this.#outbox.settle({ type: "reply", ref, ok: false, error: error instanceof ProblemError ? error.problem : null }),
+    );
+  }
+
+  #watchAll(): void {
+    this.#session?.watch([...this.#watched, ...[...this.#watchedBy.values()].flat()]);
+  }
+
+  #shown(hiddenMs: number): void {
+    if (this.#session) {
+      if (hiddenMs >= HIDDEN_MS) this.#session.connection.wake(false);
+      return;
+    }
+    this.#tabs?.check();
+  }
+
+  #keep(cursor: string): void {
+    this.#cursor = cursor;
+    const place = (): Place => ({
+      cursor: this.#cursor,
+      keys: this.#out.seen.newest(KEYS_KEPT),
+      newest: this.#out.newest,
+      transport: this.transport ?? this.#first,
+    });
+    if (this.#session) this.#keeper?.save(place);
+  }
+
+  #to(state: State): void {
+    this.#state = state;
+    if (state.status === "open") this.#first = state.transport;
+    for (const listener of [...this.#stateListeners]) this.#listeners.guard(() => listener(state));
+    if (this.#session) this.#tabs?.post({ t: "state", state: shared(state) });
+  }
+}
+
+function shared(state: State): SharedState {
+  const error = state.error && { code: state.error.code, message: state.error.message };
+  return { ...state, error };
+}
+
+function unshared(state: SharedState): State {
+  return { ...state, error: state.error && new RealtimeError(state.error.code, state.error.message) };
+}
+
+/** A name that does not show what it was made of: FNV-1a, twice with different seeds. Names are no secrets, tokens are. */
+function hash(text: string): string {
+  let [a, b] = [0x811c9dc5, 0xc9dc5811];
+  for (let at = 0; at < text.length; at += 1) {
+    a = Math.imul(a ^ text.charCodeAt(at), 0x01000193);
+    b = Math.imul(b ^ text.charCodeAt(at), 0x01000193);
+  }
+  return [a, b].map((part) => (part >>> 0).toString(16).padStart(8, "0")).join("");
+}

@@ -1,0 +1,21 @@
+// What an application sees of its connection.
+
+import type { RealtimeError } from "../errors.js";
+import type { Transport } from "../types.js";
+
+/** How realtime stands. */
+export interface State {
+  /**
+   * `idle` not started, `connecting` a try is under way, `open` events flow, `waiting` the next try comes at `retryAt`,
+   * `offline` the browser says that there is no network, `stopped` for good, by `error`.
+   */
+  readonly status: "idle" | "connecting" | "open" | "waiting" | "offline" | "stopped";
+  /** What carries the session, or is being tried. */
+  readonly transport: Transport | null;
+  /** Milliseconds since 1970. */
+  readonly retryAt: number | null;
+  readonly error: RealtimeError | null;
+}
+
+/** Before the start, and after `stop()`. */
+export const IDLE: State = { status: "idle", transport: null, retryAt: null, error: null };

@@ -1,0 +1,599 @@
+// The types of the API. Generated from the server's description of itself by scripts/types.mjs: do not edit.
+// Values that a newer server may add to a list of words are part of its type: handle what you know, ignore the rest.
+
+/** A page of a list that is read by cursor; shorter than its limit only when it is the last. */
+export interface Page<T> {
+  /** The items, in the order the call documents. */
+  items: T[];
+  /** What to pass as `cursor` for the next page; `null` on the last one. */
+  next_cursor?: string | null;
+}
+
+/** What a post or a notification shows of a person. */
+export interface Author {
+  /** Picture, if any. */
+  avatar_url?: string | null;
+  /** Name to show; the handle when none was given. */
+  display_name: string;
+  /** Unique name, without `@`. */
+  handle: string;
+  /** The person. */
+  id: Id;
+}
+
+/** A frame of a client; answered by a `Reply` with the same `ref`. */
+export interface ClientFrame {
+  /** What the type takes. */
+  data?: unknown;
+  /** Chosen by the client, up to 2^53 - 1. */
+  ref: number;
+  /** `ping`, `feed.read`, `presence.watch`, `message.send`, `read`, `delivered`, `typing`. */
+  type: string;
+}
+
+/** Machine-readable reason of a refusal; clients must tolerate codes that they do not know. */
+export type Code =
+  | "bad_request"
+  | "unauthenticated"
+  | "forbidden"
+  | "challenge_required"
+  | "not_found"
+  | "method_not_allowed"
+  | "conflict"
+  | "gone"
+  | "snapshot_expired"
+  | "payload_too_large"
+  | "unsupported_media_type"
+  | "validation_failed"
+  | "rate_limited"
+  | "internal"
+  | "overloaded"
+  | (string & {});
+
+/** An author whose fan-out costs much. */
+export interface CostlyAuthor {
+  /** Materialised followers × posts a second. */
+  deliveries_per_s: number;
+  /** The author. */
+  user_id: Id;
+}
+
+/** `drain`: the server stops; come back later. */
+export interface Drain {
+  /** Milliseconds to wait before connecting again; different for every session. */
+  reconnect_after_ms: number;
+}
+
+/** `feed.posts`: new posts of the home feed. */
+export interface FeedPosts {
+  /** Newest first. */
+  items: KeyedPost[];
+}
+
+/** `PUT /v1/feed/read`. */
+export interface FeedRead {
+  /** Everything up to this id has been seen; a smaller one than before changes nothing. */
+  last_read_id: Id;
+}
+
+/** One field of the request that was refused. */
+export interface FieldError {
+  /** Path of the field, such as `text` or `media_ids[2]`; for query parameters their name, such as `limit`. */
+  field: string;
+  /** What is wrong with it and what would be right. */
+  message: string;
+}
+
+/** Several frames. */
+export interface Frames {
+  /** Up to 50. */
+  frames: unknown[];
+}
+
+/** `gap`: items of a stream that were not sent; page them over HTTP. */
+export interface Gap {
+  /** Everything up to this id was sent. */
+  after: Id;
+  /** What comes next starts at this id. */
+  before: Id;
+  /** How many lie between; counting stops at 1,000. */
+  count: number;
+  /** The stream. */
+  stream: Stream;
+}
+
+/** The answer of `/healthz` and `/readyz`. */
+export interface Health {
+  /** `ok`. */
+  status: string;
+}
+
+/** The first frame of every session. */
+export interface Hello {
+  /** Where to resume when the connection is lost before the first frame with an `id`. */
+  cursor: string;
+  /** Seconds between two signs of life of the server. */
+  heartbeat_s: number;
+  /** What was missed since the cursor follows; `false` without a cursor, or with one that cannot be used. */
+  resumed: boolean;
+  /** Names the session for operators and for `POST /v1/realtime/send`. */
+  session_id: Id;
+  /** What carries the session. */
+  transport: Transport;
+}
+
+/** Snowflake id as a decimal string; ids order by time of creation */
+export type Id = string;
+
+/** `notification`: as in `GET /v1/notifications`. */
+export type KeyedNotification = Notification & {
+  /** The notification's id. */
+  key: string;
+};
+
+/** A post in a frame: without what differs from viewer to viewer (`liked`, `reposted` read as `false`). */
+export type KeyedPost = Post & {
+  /** The same in push, replay and HTTP: the post's id. */
+  key: string;
+};
+
+/** What goes first when not everything can go at once. */
+export type Lane = "urgent" | "normal" | "bulk";
+
+/** Settings that can change while the server runs; by their names in the configuration. */
+export interface LiveSettings {
+  /** Authors with more followers are pulled. */
+  "feed.pull_above": number;
+  /** Authors with fewer followers are pushed at once. */
+  "feed.push_below": number;
+  /** Lowest level written to the log, or a filter. */
+  "log.level": string;
+}
+
+/** One upload. */
+export interface Media {
+  /** What the picture shows, in words. */
+  alt?: string | null;
+  /** Size as served. */
+  bytes: number;
+  /** Found from the bytes, not from what the client said. */
+  content_type: string;
+  /** Pixels, for images. */
+  height?: number | null;
+  /** The upload. */
+  id: Id;
+  /** Picture or file. */
+  kind: MediaKind;
+  /** A small picture, for images. */
+  thumbnail_url?: string | null;
+  /** Where it is served. */
+  url: string;
+  /** Pixels, for images. */
+  width?: number | null;
+}
+
+/** Whether the media can be shown as a picture. */
+export type MediaKind = "image" | "file";
+
+/** A person named in a text by `@handle`. */
+export interface Mention {
+  /** The handle as it was when the post was made. */
+  handle: string;
+  /** The person. */
+  id: Id;
+}
+
+/** The parts of an upload. */
+export interface NewMedia {
+  /** What the picture shows, in words, up to 1,500 characters. */
+  alt?: string | null;
+  /** The picture or file. */
+  file: Blob;
+}
+
+/** `PUT /v1/users/me/password`. Ends every session but the caller's. */
+export interface NewPassword {
+  /** The password as it is. */
+  current_password: string;
+  /** 8 to 128 characters. */
+  new_password: string;
+}
+
+/** `POST /v1/posts`. */
+export interface NewPost {
+  /** Up to 4 uploads of the caller. */
+  media_ids?: Id[];
+  /** The post to answer. */
+  reply_to?: Id | null;
+  /** The post to pass on; with text it is a quote. */
+  repost_of?: Id | null;
+  /** Up to `posts.text_max` characters (500); may be empty with media or `repost_of`. */
+  text?: string;
+}
+
+/** `PUT /v1/admin/users/{user}/role`. */
+export interface NewRole {
+  /** The role. */
+  role: RoleName;
+}
+
+/** `POST /v1/sessions`. */
+export interface NewSession {
+  /** The handle, with or without `@`. */
+  handle: string;
+  /** The password. */
+  password: string;
+}
+
+/** `POST /v1/users`. */
+export interface NewUser {
+  /** Up to 50 characters. */
+  display_name?: string | null;
+  /** 1 to 30 of `a-z A-Z 0-9 _`; unique without regard to case. */
+  handle: string;
+  /** 8 to 128 characters. */
+  password: string;
+}
+
+/** One notification; a flood of the same kind on the same post is one with a `count`. */
+export interface Notification {
+  /** Who did it, the latest of them. */
+  actor: Author;
+  /** How many events it stands for; 1 unless grouped. */
+  count: number;
+  /** When the newest event happened. */
+  created_at: Timestamp;
+  /** The notification; the id of its newest event. */
+  id: Id;
+  /** What happened. */
+  kind: NotificationKind;
+  /** The caller's post for likes, the new post for replies, mentions and reposts. */
+  post?: Post | null;
+  /** At or below the read marker. */
+  read: boolean;
+}
+
+/** What happened. */
+export type NotificationKind =
+  | "follow"
+  | "like"
+  | "reply"
+  | "repost"
+  | "mention"
+  | "message"
+  | "live"
+  | (string & {});
+
+/** `GET /v1/notifications`, newest first. */
+export interface NotificationPage {
+  /** Newest first. */
+  items: Notification[];
+  /** Cursor of the next page; `null` on the last. */
+  next_cursor?: string | null;
+  /** Notifications above the read marker. */
+  unread_count: number;
+}
+
+/** `PUT /v1/notifications/read`. */
+export interface NotificationsRead {
+  /** Everything up to this id has been seen; a smaller one than before changes nothing. */
+  last_read_id: Id;
+}
+
+/** Notifications that are still unread. */
+export interface NotificationsUnread {
+  /** Above the read marker. */
+  unread_count: number;
+}
+
+/** Changes of settings while the server runs; what is absent stays. A restart reads the configuration again. */
+export interface PatchSettings {
+  /** Authors with more followers are pulled. */
+  "feed.pull_above"?: number | null;
+  /** Authors with fewer followers are pushed at once. */
+  "feed.push_below"?: number | null;
+  /** `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`. */
+  "log.level"?: string | null;
+}
+
+/** `PATCH /v1/users/me`, a JSON merge patch: a field that is absent stays, one that is `null` is cleared. */
+export interface PatchUser {
+  /** An image the caller uploaded; `null` removes the picture. */
+  avatar_media_id?: Id | null;
+  /** Up to 500 characters. */
+  bio?: string | null;
+  /** Up to 50 characters; `null` shows the handle. */
+  display_name?: string | null;
+}
+
+/** `GET /v1/realtime/poll`. */
+export interface PollAnswer {
+  /** For the next poll, or another transport. */
+  cursor: string;
+  /** Frames, in the order in which a socket would bring them. */
+  events: ServerFrame[];
+}
+
+/** `pong`: the answer to a `ping`, beside its reply. */
+export interface Pong {
+  /** The ping's. */
+  ref: number;
+}
+
+/** A post, a reply or a repost. */
+export interface Post {
+  /** Who wrote it. */
+  author: Author;
+  /** When it was published. */
+  created_at: Timestamp;
+  /** The post. */
+  id: Id;
+  /** People who like it. */
+  like_count: number;
+  /** The caller likes it. Not in realtime frames. */
+  liked?: boolean;
+  /** `http` and `https` addresses found in the text. */
+  links: string[];
+  /** Attached uploads. */
+  media: Media[];
+  /** People named in the text who exist. */
+  mentions: Mention[];
+  /** Replies that are not deleted. */
+  reply_count: number;
+  /** The post this one answers. */
+  reply_to?: Id | null;
+  /** Reposts that are not deleted. */
+  repost_count: number;
+  /** The post this one passes on. */
+  repost_of?: Post | null;
+  /** The caller has a bare repost of it. Not in realtime frames. */
+  reposted?: boolean;
+  /** May be empty with media or `repost_of`. */
+  text: string;
+}
+
+/** `post.deleted`: a post of somebody whom the person follows is gone. */
+export interface PostDeleted {
+  /** Who wrote it. */
+  author_id: Id;
+  /** The post. */
+  id: Id;
+  /** The deletion's own. */
+  key: string;
+}
+
+/** `GET /v1/posts/{id}/thread`. */
+export interface PostThread {
+  /** What the post answers, oldest first; a deleted or hidden ancestor ends the list. */
+  ancestors: Post[];
+  /** Cursor for `/replies` when there are more. */
+  next_cursor?: string | null;
+  /** The post asked for. */
+  post: Post;
+  /** Its first replies, oldest first; more under `/replies`. */
+  replies: Post[];
+}
+
+/** `presence`, and an item of `GET /v1/presence`. */
+export interface Presence {
+  /** Last sign of life; `null` when this server never had one, or the caller may not know. */
+  last_seen_at?: Timestamp | null;
+  /** Connected, or heard of within the offline time. */
+  online: boolean;
+  /** Who. */
+  user_id: Id;
+}
+
+/** Several people's presence. */
+export interface PresenceList {
+  /** In the order asked for. */
+  items: Presence[];
+}
+
+/** Data of `presence.watch`. */
+export interface PresenceWatch {
+  /** Up to 200 people; they take the place of those watched before. */
+  user_ids: Id[];
+}
+
+/** An RFC 9457 problem. */
+export interface Problem {
+  /** Machine-readable reason. */
+  code: Code;
+  /** What happened here, and what to do. */
+  detail: string;
+  /** The refused fields, for `validation_failed`. */
+  errors?: FieldError[];
+  /** HTTP status. */
+  status: number;
+  /** The same for every occurrence of the code. */
+  title: string;
+  /** URI reference that names the kind of problem. */
+  type: string;
+}
+
+/** `POST /v1/admin/realtime/publish`: to some (`user_ids`) or to everybody connected (`all`). */
+export interface PublishEvent {
+  /** Everybody who is connected. */
+  all?: boolean;
+  /** Any JSON up to 64 KiB. */
+  data: unknown;
+  /** `normal` when it is not named. */
+  lane?: Lane | null;
+  /** A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`. */
+  type: string;
+  /** Up to 10,000 people. */
+  user_ids?: Id[] | null;
+}
+
+/** How many connected sessions an event was handed to. It is not kept for others. */
+export interface Published {
+  /** Sessions. */
+  sessions: number;
+}
+
+/** `feed.read` and `notifications.read`: a read marker moved on one of the person's devices. */
+export interface ReadMarker {
+  /** Everything up to this id has been seen. */
+  last_read_id: Id;
+}
+
+/** An item of `GET /v1/admin/realtime/sessions`. */
+export interface RealtimeSession {
+  /** The client's address. */
+  address: string;
+  /** Since when. */
+  connected_at: Timestamp;
+  /** Bytes that wait for the client to read. */
+  queued_bytes: number;
+  /** The session. */
+  session_id: Id;
+  /** What carries it. */
+  transport: Transport;
+  /** Whose. */
+  user_id: Id;
+}
+
+/** How the caller stands to another person. */
+export interface Relationship {
+  /** The caller blocks the person. */
+  blocking: boolean;
+  /** The person follows the caller. */
+  followed_by: boolean;
+  /** The caller follows the person. */
+  following: boolean;
+  /** The caller mutes the person. */
+  muting: boolean;
+}
+
+/** `reply`: what became of a client's frame. */
+export interface Reply {
+  /** What it answers, when it was. */
+  data?: unknown;
+  /** Why not, when it was not. */
+  error?: Problem | null;
+  /** Whether it was done. */
+  ok: boolean;
+  /** The frame's; `null` when what came was no frame. */
+  ref?: number | null;
+}
+
+/** `reset`: forget what was seen of these streams and read them over HTTP. */
+export interface Reset {
+  /** Why. */
+  reason: ResetReason;
+  /** Which. */
+  streams: Stream[];
+}
+
+/** Why streams must be read anew. */
+export type ResetReason = "foreign" | "malformed" | "expired" | "slow" | "overflow" | (string & {});
+
+/** What a person may do. */
+export type RoleName = "user" | "admin";
+
+/** Frames of a client that has no socket to send them by. */
+export type Sent = unknown[] | Frames | unknown;
+
+/** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
+export interface ServerFrame {
+  /** When it was made. */
+  at?: Timestamp | null;
+  /** What it says. */
+  data?: unknown;
+  /** Of a `reply`: why not. */
+  error?: Problem | null;
+  /** The cursor after this frame; only frames of durable streams have one. */
+  id?: string | null;
+  /** The lane that it came by. */
+  lane?: Lane | null;
+  /** Of a `reply`: whether it was done. */
+  ok?: boolean | null;
+  /** Of a `reply`: the client's `ref`. */
+  ref?: number | null;
+  /** `hello`, `feed.posts` …; clients must tolerate types that they do not know. */
+  type: string;
+}
+
+/** Answer of registration and of login. */
+export interface Session {
+  /** Bearer token; shown this once. */
+  token: string;
+  /** Who is logged in. */
+  user: User;
+}
+
+/** The server at this moment. */
+export interface Status {
+  /** The dearest authors, dearest first. */
+  costly_authors: CostlyAuthor[];
+  /** Timeline entries written since the start, by policy: push, push_late, pull. */
+  deliveries_by_policy: number[];
+  /** Ordinary fan-out jobs that wait. */
+  fan_out_queue: number;
+  /** Late fan-out jobs that wait. */
+  late_fan_out_queue: number;
+  /** Posts since the start, by policy: push, push_late, pull. */
+  posts_by_policy: number[];
+  /** Their bytes. */
+  timeline_bytes: number;
+  /** Entries in them. */
+  timeline_entries: number;
+  /** Materialised timelines. */
+  timelines: number;
+  /** Seconds since the start. */
+  uptime_s: number;
+  /** Version of the binary. */
+  version: string;
+  /** Storage failed; every write is refused until a restart. */
+  writes_refused: boolean;
+}
+
+/** What is in order, and where a session resumes. */
+export type Stream = "notifications" | "direct" | "group" | "posts";
+
+/** `POST /v1/realtime/tickets`: lets a connection in where headers cannot be set. */
+export interface Ticket {
+  /** Sixty seconds from now. */
+  expires_at: Timestamp;
+  /** For `?ticket=`; good once. */
+  ticket: string;
+}
+
+/** RFC 3339, UTC, milliseconds */
+export type Timestamp = string;
+
+/** How a session is carried. */
+export type Transport = "websocket" | "sse" | "long_poll" | "short_poll";
+
+/** `GET /v1/feed/unread`. */
+export interface UnreadCount {
+  /** Others' entries newer than the read marker; counting stops at 1,000. */
+  count: number;
+  /** The newest entry of the feed, if there is one. */
+  newest_id?: Id | null;
+}
+
+/** A profile. */
+export interface User {
+  /** Picture, if any. */
+  avatar_url?: string | null;
+  /** A few words about the person. */
+  bio: string;
+  /** When the account was made. */
+  created_at: Timestamp;
+  /** Name to show; the handle when none was given. */
+  display_name: string;
+  /** People who follow this one. */
+  followers_count: number;
+  /** People whom this one follows. */
+  following_count: number;
+  /** Unique name, without `@`. */
+  handle: string;
+  /** The person. */
+  id: Id;
+  /** Posts, replies and reposts that are not deleted. */
+  posts_count: number;
+  /** How the caller stands to this person; absent without a token and for oneself. */
+  relationship?: Relationship | null;
+}
