@@ -5,7 +5,7 @@
 
 use fanfare_protocol::Id;
 
-use crate::limits::realtime::BULK_PENDING_MAX;
+use crate::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
 
 /// A post, or the deletion of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,8 +25,6 @@ pub struct Dropped {
     pub high: Id,
     /// How many.
     pub count: u64,
-    /// Whether HTTP lists them all, so that a gap may stand for them; not deletions.
-    pub listed: bool,
 }
 
 /// What waits.
@@ -43,19 +41,17 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Adds one; answers whether another had to make room: the oldest post, or the oldest deletion where nothing else waits.
+    /// Adds one; answers whether something had to make room: the oldest post, or, where nothing else waits, the oldest
+    /// deletion, for which no gap can stand: it counts as more than one can tell of.
     pub fn add(&mut self, one: Pending) -> bool {
         let full = self.pending.len() >= BULK_PENDING_MAX;
         if full {
-            let oldest = self.pending.iter().position(|one| one.gone.is_none()).unwrap_or(0);
-            let Pending { id, gone } = self.pending.remove(oldest);
-            let before = self.lost.unwrap_or(Dropped { low: id, high: id, count: 0, listed: true });
-            self.lost = Some(Dropped {
-                low: before.low.min(id),
-                high: before.high.max(id),
-                count: before.count + 1,
-                listed: before.listed && gone.is_none(),
-            });
+            let oldest = self.pending.iter().position(|one| one.gone.is_none());
+            let gone = self.pending.remove(oldest.unwrap_or(0));
+            let before = self.lost.unwrap_or(Dropped { low: gone.id, high: gone.id, count: 0 });
+            let counts = if gone.gone.is_none() { 1 } else { GAP_COUNT_MAX as u64 + 1 };
+            let (low, high) = (before.low.min(gone.id), before.high.max(gone.id));
+            self.lost = Some(Dropped { low, high, count: before.count + counts });
         }
         self.pending.push(one);
         full
@@ -112,7 +108,7 @@ impl Bulk {
     pub fn low(&self) -> Option<Id> {
         let lost = self.lost.map(|lost| lost.low);
         let pending = self.pending.first().map(|one| one.id);
-        self.rendering.into_iter().chain(lost).chain(pending).min()
+        [self.rendering, lost, pending].into_iter().flatten().min()
     }
 }
 
@@ -177,7 +173,7 @@ mod tests {
         assert!(bulk.add(post(98)) && bulk.add(post(99)));
         assert_eq!(bulk.low(), Some(Id(1)), "the gap is not told of yet");
         let (lost, taken) = bulk.take().unwrap();
-        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2, listed: true }));
+        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2 }));
         assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(3)));
         assert!(!bulk.add(post(100)));
         assert!(bulk.take().is_none() && bulk.low() == Some(Id(3)));
@@ -197,8 +193,9 @@ mod tests {
             bulk.add(gone(id));
         }
         assert!(bulk.add(gone(90)));
-        assert_eq!(bulk.lost, Some(Dropped { low: Id(2), high: Id(2), count: 1, listed: true }));
-        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.low == Id(1) && !lost.listed));
+        assert_eq!(bulk.lost, Some(Dropped { low: Id(2), high: Id(2), count: 1 }));
+        assert_eq!(bulk.low(), Some(Id(1)));
+        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.count > GAP_COUNT_MAX as u64));
     }
 
     #[test]

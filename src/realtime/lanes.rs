@@ -29,6 +29,9 @@ enum Lost {
 pub struct Lanes {
     lanes: [VecDeque<Frame>; LANES],
     bytes: usize,
+    /// Of each lane the frames of a replay, which go first: bounded by its items, and no reason to drop any.
+    replayed: [usize; LANES],
+    replayed_bytes: usize,
     lost: [Option<Lost>; 4],
     /// Frames popped in a row of lanes above the lowest waiting one.
     run: [usize; LANES],
@@ -61,14 +64,14 @@ impl Lanes {
         self.bytes
     }
 
-    /// Adds a frame. When more than `bytes_max` waits then, the oldest frames are dropped, lowest lane first, but never
-    /// the one just added; answers the lanes of those dropped.
+    /// Adds a frame. When more than `bytes_max` waits then, a replay aside, the oldest frames are dropped, lowest lane
+    /// first, but never the one just added; answers the lanes of those dropped.
     pub fn push(&mut self, frame: Frame, bytes_max: usize) -> Vec<Lane> {
         let lane = number(frame.lane());
         self.bytes += frame.len();
         self.lanes[lane].push_back(frame);
         let mut dropped = Vec::new();
-        while self.bytes > bytes_max {
+        while self.bytes > bytes_max.saturating_add(self.replayed_bytes) {
             let Some(gone) = self.drop_oldest(lane) else { break };
             dropped.push(gone);
         }
@@ -79,8 +82,7 @@ impl Lanes {
         for lane in (0..LANES).rev() {
             let spare = usize::from(lane == keep_last_of);
             if self.lanes[lane].len() > spare {
-                let frame = self.lanes[lane].pop_front()?;
-                self.bytes -= frame.len();
+                let frame = self.take_first(lane)?;
                 self.forget(&frame);
                 return Some(frame.lane());
             }
@@ -103,6 +105,31 @@ impl Lanes {
             };
             self.lose(items.stream, low, high, count);
         }
+    }
+
+    /// A stream has lost so much that it is to be read anew; what waits of it is dropped.
+    pub fn give_up(&mut self, stream: Stream) {
+        self.keep(|frame| frame.items().is_none_or(|items| items.stream != stream));
+        self.lost[place(stream)] = Some(Lost::All(ResetReason::Slow));
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&Frame) -> bool) {
+        for lane in &mut self.lanes {
+            lane.retain(&wanted);
+        }
+        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        // Which of them were replayed is not known any more: they count like all others.
+        (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
+    }
+
+    fn take_first(&mut self, lane: usize) -> Option<Frame> {
+        let frame = self.lanes[lane].pop_front()?;
+        self.bytes -= frame.len();
+        if let Some(left) = self.replayed[lane].checked_sub(1) {
+            self.replayed[lane] = left;
+            self.replayed_bytes -= frame.len();
+        }
+        Some(frame)
     }
 
     /// Items from `low` to `high` of a stream will not be sent.
@@ -133,10 +160,7 @@ impl Lanes {
 
     /// Every stream is to be read anew; what waits of them is dropped.
     pub fn reset(&mut self, reason: ResetReason) {
-        for lane in &mut self.lanes {
-            lane.retain(|frame| frame.items().is_none());
-        }
-        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        self.keep(|frame| frame.items().is_none());
         self.lost = [Some(Lost::All(reason)); 4];
     }
 
@@ -149,8 +173,7 @@ impl Lanes {
         if let Some(gap) = self.gap_before(lane, now_ms) {
             return Some(gap);
         }
-        let frame = self.lanes[lane].pop_front()?;
-        self.bytes -= frame.len();
+        let frame = self.take_first(lane)?;
         for lower in lane + 1..LANES {
             self.run[lower] += usize::from(!self.lanes[lower].is_empty());
         }
@@ -221,6 +244,11 @@ impl Lanes {
             }
         }
         let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
+        self.replayed = [0; LANES];
+        self.replayed_bytes = first.iter().map(Frame::len).sum();
+        for frame in &first {
+            self.replayed[number(frame.lane())] += 1;
+        }
         let held = std::mem::take(&mut self.lanes);
         for frame in first.into_iter().chain(gaps).chain(held.into_iter().flatten().filter(newer)) {
             self.lanes[number(frame.lane())].push_back(frame);
@@ -313,6 +341,20 @@ mod tests {
         lanes.lose(Stream::Posts, Id(901), Id(1_100), 200);
         let frames = drain(&mut lanes);
         assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
+    }
+
+    #[test]
+    fn a_replay_is_not_dropped_for_what_comes_after_it() {
+        let mut lanes = Lanes::default();
+        lanes.put_first((1..50).map(|id| item(Stream::Posts, id)).collect(), Id(50), 0);
+        let budget = 3 * item(Stream::Posts, 1).len();
+        for id in 51..54 {
+            assert_eq!(lanes.push(item(Stream::Posts, id), budget), []);
+        }
+        while lanes.low(Stream::Posts) < Some(Id(51)) {
+            lanes.pop(0);
+        }
+        assert_eq!(lanes.push(item(Stream::Posts, 54), budget), [Lane::Bulk]);
     }
 
     #[test]

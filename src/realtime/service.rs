@@ -139,7 +139,9 @@ impl Realtime {
     /// # Errors
     /// Why it cannot be used.
     pub fn open_cursor(&self, user: Id, text: &str) -> Result<Cursor, ResetReason> {
-        let cursor = self.shared.seal.open(user, text)?;
+        let mut cursor = self.shared.seal.open(user, text)?;
+        // Nothing from before they existed was missed by anybody. In a young data folder watermarks stand there.
+        cursor.marks = cursor.marks.map(|mark| mark.max(user));
         if is_too_old(&cursor, self.shared.committed()) { Err(ResetReason::Expired) } else { Ok(cursor) }
     }
 

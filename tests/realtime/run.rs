@@ -274,8 +274,9 @@ impl Run {
                 device.order(Order::Allow(transports)).await;
             }
             3 | 4 => device.proxy.cut(),
-            5 => device.proxy.delay(self.dice.below(25)),
-            6 => device.order(Order::Restart { spoil: false }).await,
+            // A slow network takes minutes for what a long absence leaves to fetch.
+            5 if self.kind != Kind::Away => device.proxy.delay(self.dice.below(25)),
+            5 | 6 => device.order(Order::Restart { spoil: false }).await,
             _ => {
                 device.proxy.refuse_websockets(self.dice.percent(50));
                 device.order(Order::Allow(Vec::new())).await;

@@ -20,7 +20,7 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 
 pub enum Server {
     Inside(Box<World>),
-    Apart { folder: tempfile::TempDir, process: Option<Process> },
+    Apart { folder: tempfile::TempDir, process: Option<Box<Process>> },
 }
 
 impl Server {
@@ -35,7 +35,7 @@ impl Server {
 
     pub async fn apart() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Some(Process::serve(folder.path(), &ENVIRONMENT).await);
+        let process = Some(Box::new(Process::serve(folder.path(), &ENVIRONMENT).await));
         Self::Apart { folder, process }
     }
 
@@ -78,7 +78,7 @@ impl Server {
                     running.ended().await;
                 }
                 *process = None;
-                *process = Some(Process::serve(folder.path(), &ENVIRONMENT).await);
+                *process = Some(Box::new(Process::serve(folder.path(), &ENVIRONMENT).await));
             }
         }
     }

@@ -159,8 +159,8 @@ impl Shard {
     fn tell_of(&mut self, id: SessionId, lost: Dropped) {
         let now_ms = self.now_ms;
         let Some(session) = self.session(id) else { return };
-        if !lost.listed || lost.count > GAP_COUNT_MAX as u64 {
-            session.lanes().lose_all(Stream::Posts);
+        if lost.count > GAP_COUNT_MAX as u64 {
+            session.lanes().give_up(Stream::Posts);
             return self.queue(id);
         }
         let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));
