@@ -30,6 +30,9 @@ pub trait Check {
     fn check(&self, _limits: &Checks) -> Vec<FieldError> {
         Vec::new()
     }
+
+    /// Whether an array may stand for the object.
+    const TAKES_LISTS: bool = false;
 }
 
 /// A JSON body that has been read, parsed and checked. Must be the last argument of a handler.
@@ -160,7 +163,7 @@ async fn read(mut body: Body, bytes_max: u64) -> Result<Bytes, Error> {
 
 fn parse<T: DeserializeOwned + Check>(bytes: &[u8], checks: &Checks) -> Result<T, Error> {
     // serde also reads structs from arrays, field by field in the order of the source; that is nobody's contract.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
+    if !T::TAKES_LISTS && bytes.trim_ascii_start().first() == Some(&b'[') {
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| refusal(".", &error))?;
         return Err(Error::field("body", "must be a JSON object"));
     }

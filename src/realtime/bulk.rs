@@ -5,7 +5,7 @@
 
 use fanfare_protocol::Id;
 
-use crate::limits::realtime::BULK_PENDING_MAX;
+use crate::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
 
 /// A post, or the deletion of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,17 @@ pub struct Pending {
     pub gone: Option<(Id, Id)>,
 }
 
+/// What had to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The lowest id.
+    pub low: Id,
+    /// The highest id.
+    pub high: Id,
+    /// How many.
+    pub count: u64,
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Bulk {
@@ -23,28 +34,39 @@ pub struct Bulk {
     pending: Vec<Pending>,
     /// Lowest id of those being rendered.
     rendering: Option<Id>,
+    /// Dropped since something was last taken.
+    lost: Option<Dropped>,
     /// A timer runs.
     pub timed: bool,
+    /// It fires at once.
+    pub hurried: bool,
 }
 
 impl Bulk {
-    /// Adds one; answers what had to make room: the oldest post, or the oldest deletion where nothing else waits.
-    pub fn add(&mut self, one: Pending) -> Option<Pending> {
-        let dropped = (self.pending.len() >= BULK_PENDING_MAX).then(|| {
-            let oldest = self.pending.iter().position(|one| one.gone.is_none()).unwrap_or(0);
-            self.pending.remove(oldest)
-        });
+    /// Adds one; answers whether something had to make room: the oldest post, or, where nothing else waits, the oldest
+    /// deletion, for which no gap can stand: it counts as more than one can tell of.
+    pub fn add(&mut self, one: Pending) -> bool {
+        let full = self.pending.len() >= BULK_PENDING_MAX;
+        if full {
+            let oldest = self.pending.iter().position(|one| one.gone.is_none());
+            let gone = self.pending.remove(oldest.unwrap_or(0));
+            let before = self.lost.unwrap_or(Dropped { low: gone.id, high: gone.id, count: 0 });
+            let counts = if gone.gone.is_none() { 1 } else { GAP_COUNT_MAX as u64 + 1 };
+            let (low, high) = (before.low.min(gone.id), before.high.max(gone.id));
+            self.lost = Some(Dropped { low, high, count: before.count + counts });
+        }
         self.pending.push(one);
-        dropped
+        full
     }
 
-    /// What is to be rendered now; nothing while something is being rendered.
-    pub fn take(&mut self) -> Option<Vec<Pending>> {
+    /// What is to be rendered now, and what was dropped before it: everything older is in frames already. Nothing while
+    /// something is being rendered.
+    pub fn take(&mut self) -> Option<(Option<Dropped>, Vec<Pending>)> {
         if self.rendering.is_some() || self.pending.is_empty() {
             return None;
         }
         self.rendering = self.pending.first().map(|one| one.id);
-        Some(std::mem::take(&mut self.pending))
+        Some((self.lost.take(), std::mem::take(&mut self.pending)))
     }
 
     /// What was taken is back.
@@ -55,12 +77,26 @@ impl Bulk {
     /// Drops what a replay has: everything up to `upto`.
     pub fn drop_upto(&mut self, upto: Id) {
         self.pending.retain(|one| one.id > upto);
+        self.lost =
+            self.lost.filter(|lost| lost.high > upto).map(|lost| Dropped { low: lost.low.max(Id(upto.0 + 1)), ..lost });
     }
 
     /// Nothing waits and nothing is being rendered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.rendering.is_none()
+        self.pending.is_empty() && self.rendering.is_none() && self.lost.is_none()
+    }
+
+    /// What was taken is not back yet.
+    #[must_use]
+    pub fn is_rendering(&self) -> bool {
+        self.rendering.is_some()
+    }
+
+    /// One more, and the oldest must make room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.pending.len() >= BULK_PENDING_MAX
     }
 
     /// Something waits.
@@ -72,7 +108,9 @@ impl Bulk {
     /// The lowest id that is not in a frame yet.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        self.rendering.or_else(|| self.pending.first().map(|one| one.id))
+        let lost = self.lost.map(|lost| lost.low);
+        let pending = self.pending.first().map(|one| one.id);
+        [self.rendering, lost, pending].into_iter().flatten().min()
     }
 }
 
@@ -132,14 +170,15 @@ mod tests {
     fn the_oldest_makes_room_and_the_watermark_waits_for_the_renderer() {
         let mut bulk = Bulk::default();
         for id in 1..=BULK_PENDING_MAX as u64 {
-            assert_eq!(bulk.add(post(id)), None);
+            assert!(!bulk.add(post(id)));
         }
-        assert_eq!(bulk.add(post(99)), Some(post(1)));
-        assert_eq!(bulk.low(), Some(Id(2)));
-        let taken = bulk.take().unwrap();
-        assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(2)));
-        assert_eq!(bulk.add(post(100)), None);
-        assert!(bulk.take().is_none() && bulk.low() == Some(Id(2)));
+        assert!(bulk.add(post(98)) && bulk.add(post(99)));
+        assert_eq!(bulk.low(), Some(Id(1)), "the gap is not told of yet");
+        let (lost, taken) = bulk.take().unwrap();
+        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2 }));
+        assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(3)));
+        assert!(!bulk.add(post(100)));
+        assert!(bulk.take().is_none() && bulk.low() == Some(Id(3)));
         bulk.rendered();
         assert_eq!(bulk.low(), Some(Id(100)));
         bulk.drop_upto(Id(100));
@@ -155,8 +194,10 @@ mod tests {
         for id in 3..=BULK_PENDING_MAX as u64 {
             bulk.add(gone(id));
         }
-        assert_eq!(bulk.add(gone(90)), Some(post(2)));
-        assert_eq!(bulk.add(gone(91)), Some(gone(1)));
+        assert!(bulk.add(gone(90)));
+        assert_eq!(bulk.lost, Some(Dropped { low: Id(2), high: Id(2), count: 1 }));
+        assert_eq!(bulk.low(), Some(Id(1)));
+        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.count > GAP_COUNT_MAX as u64));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::{Gap, Id, Lane, Problem, Reset, Stream, Timestamp};
+use fanfare_protocol::{Gap, Id, Lane, Problem, Reset, ResetReason, Stream, Timestamp};
 use serde::Serialize;
 use smallvec::SmallVec;
 
@@ -27,13 +27,36 @@ pub struct Durable {
     pub ids: SmallVec<[Id; 1]>,
     /// Whether HTTP lists the items, so that a gap may stand for them; not deletions.
     pub listed: bool,
+    /// What a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped for nothing.
+    pub told: Option<Told>,
+}
+
+/// What a frame says that carries no items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// These were not sent.
+    Gap {
+        /// Items above this.
+        after: Id,
+        /// Items below this.
+        before: Id,
+        /// How many.
+        count: u64,
+    },
+    /// Everything above `after` is to be read anew.
+    Reset {
+        /// What the client has.
+        after: Id,
+        /// Why.
+        reason: ResetReason,
+    },
 }
 
 impl Durable {
     /// One item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]), listed: true }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true, told: None }
     }
 
     /// One item that no list over HTTP has: that something is gone.
@@ -45,19 +68,32 @@ impl Durable {
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect(), listed: true }
+        Self { stream, ids: ids.into_iter().collect(), listed: true, told: None }
     }
 
-    /// The lowest id.
+    /// A frame that tells of items instead of carrying them.
+    #[must_use]
+    pub fn told(stream: Stream, told: Told) -> Self {
+        Self { stream, ids: SmallVec::new(), listed: true, told: Some(told) }
+    }
+
+    /// The lowest id that it carries or tells of.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        self.ids.iter().min().copied()
+        match self.told {
+            Some(Told::Gap { after, .. } | Told::Reset { after, .. }) => Some(Id(after.0.saturating_add(1))),
+            None => self.ids.iter().min().copied(),
+        }
     }
 
-    /// The highest id.
+    /// The highest id that it carries or tells of; of a reset there is none.
     #[must_use]
     pub fn high(&self) -> Option<Id> {
-        self.ids.iter().max().copied()
+        match self.told {
+            Some(Told::Gap { before, .. }) => Some(Id(before.0.saturating_sub(1))),
+            Some(Told::Reset { .. }) => None,
+            None => self.ids.iter().max().copied(),
+        }
     }
 }
 
@@ -134,13 +170,15 @@ impl Frame {
     /// `gap`.
     #[must_use]
     pub fn gap(gap: &Gap, now_ms: u64) -> Self {
-        Self::durable("gap", Durable::many(gap.stream, []), now_ms, gap)
+        let told = Told::Gap { after: gap.after, before: gap.before, count: gap.count };
+        Self::durable("gap", Durable::told(gap.stream, told), now_ms, gap)
     }
 
-    /// `reset`.
+    /// `reset`; `after` is what the client has of the first stream.
     #[must_use]
-    pub fn reset(reset: &Reset, now_ms: u64) -> Self {
-        let durable = Durable::many(reset.streams.first().copied().unwrap_or(Stream::Posts), []);
+    pub fn reset(reset: &Reset, after: Id, now_ms: u64) -> Self {
+        let told = Told::Reset { after, reason: reset.reason };
+        let durable = Durable::told(reset.streams.first().copied().unwrap_or(Stream::Posts), told);
         let frame = Plain { kind: "reset", lane: None, at: Timestamp(now_ms), data: reset };
         Self::encode(&frame, Lane::Urgent, Some(durable))
     }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
 
 use super::cursor::place;
-use super::frame::{Durable, Frame};
+use super::frame::{Durable, Frame, Told};
 use crate::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
 
 const LANES: usize = 3;
@@ -83,19 +83,43 @@ impl Lanes {
             let spare = usize::from(lane == keep_last_of);
             if self.lanes[lane].len() > spare {
                 let frame = self.take_first(lane)?;
-                if let Some(items) = frame.items() {
-                    match (items.low(), items.high()) {
-                        (Some(low), Some(high)) if items.listed => {
-                            self.lose(items.stream, low, high, items.ids.len() as u64);
-                        }
-                        // A gap cannot stand for a deletion, for another gap, or for a reset.
-                        _ => self.lose_all(items.stream),
-                    }
-                }
+                self.forget(&frame);
                 return Some(frame.lane());
             }
         }
         None
+    }
+
+    /// What a frame carries or tells of will not be sent by it.
+    fn forget(&mut self, frame: &Frame) {
+        let Some(items) = frame.items() else { return };
+        if let Some(Told::Reset { reason, .. }) = items.told {
+            self.lost[place(items.stream)] = Some(Lost::All(reason));
+        } else if !items.listed {
+            // A gap cannot stand for a deletion.
+            self.lose_all(items.stream);
+        } else if let (Some(low), Some(high)) = (items.low(), items.high()) {
+            let count = match items.told {
+                Some(Told::Gap { count, .. }) => count,
+                _ => items.ids.len() as u64,
+            };
+            self.lose(items.stream, low, high, count);
+        }
+    }
+
+    /// A stream has lost so much that it is to be read anew; what waits of it is dropped.
+    pub fn give_up(&mut self, stream: Stream) {
+        self.keep(|frame| frame.items().is_none_or(|items| items.stream != stream));
+        self.lost[place(stream)] = Some(Lost::All(ResetReason::Slow));
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&Frame) -> bool) {
+        for lane in &mut self.lanes {
+            lane.retain(&wanted);
+        }
+        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        // Which of them were replayed is not known any more: they count like all others.
+        (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
     }
 
     fn take_first(&mut self, lane: usize) -> Option<Frame> {
@@ -195,7 +219,8 @@ impl Lanes {
         for stream in &streams {
             self.lost[place(*stream)] = None;
         }
-        Some(Frame::reset(&Reset { streams, reason }, now_ms))
+        // It is sent next: nothing passes it.
+        Some(Frame::reset(&Reset { streams, reason }, Id(u64::MAX), now_ms))
     }
 
     /// The lowest id of `stream` that the client does not have and was not told of.
@@ -210,8 +235,18 @@ impl Lanes {
         [waiting, lost].into_iter().flatten().min()
     }
 
-    /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`.
-    pub fn put_first(&mut self, first: Vec<Frame>, upto: Id) {
+    /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`. What was lost
+    /// meanwhile is told of in its place.
+    pub fn put_first(&mut self, first: Vec<Frame>, upto: Id, now_ms: u64) {
+        let mut gaps = Vec::new();
+        for stream in Stream::ALL {
+            if let Some(Lost::Items { after, before, count }) = self.lost[place(stream)] {
+                self.lost[place(stream)] = None;
+                if before.0 > upto.0 + 1 {
+                    gaps.push(Frame::gap(&Gap { stream, after: after.max(upto), before, count }, now_ms));
+                }
+            }
+        }
         let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
         self.replayed = [0; LANES];
         self.replayed_bytes = first.iter().map(Frame::len).sum();
@@ -219,7 +254,7 @@ impl Lanes {
             self.replayed[number(frame.lane())] += 1;
         }
         let held = std::mem::take(&mut self.lanes);
-        for frame in first.into_iter().chain(held.into_iter().flatten().filter(newer)) {
+        for frame in first.into_iter().chain(gaps).chain(held.into_iter().flatten().filter(newer)) {
             self.lanes[number(frame.lane())].push_back(frame);
         }
         self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
@@ -258,6 +293,38 @@ mod tests {
         assert_eq!(first_bulk, Some(LANE_RUN_MAX));
         let urgent_done = order.iter().rposition(|lane| *lane == Lane::Urgent).unwrap();
         assert_eq!(order[..=urgent_done].iter().filter(|lane| **lane == Lane::Bulk).count(), 99 / LANE_RUN_MAX);
+    }
+
+    #[test]
+    fn a_gap_that_waits_holds_the_watermark_and_is_not_dropped_for_nothing() {
+        let mut lanes = Lanes::default();
+        let gap = Gap { stream: Stream::Posts, after: Id(10), before: Id(20), count: 5 };
+        lanes.put_first(vec![Frame::gap(&gap, 0), item(Stream::Posts, 20)], Id(30), 0);
+        assert_eq!(lanes.low(Stream::Posts), Some(Id(11)));
+        lanes.push(item(Stream::Notifications, 40), 1);
+        assert_eq!(lanes.low(Stream::Posts), Some(Id(11)));
+        drain(&mut lanes).iter().map(event).for_each(|event| {
+            if let ServerEvent::Gap(told) = event {
+                assert_eq!((told.after, told.before, told.count), (Id(10), Id(21), 6));
+            }
+        });
+        let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
+        lanes.put_first(vec![Frame::reset(&reset, Id(7), 0)], Id(30), 0);
+        assert_eq!(lanes.low(Stream::Posts), Some(Id(8)));
+        lanes.push(item(Stream::Notifications, 41), 1);
+        assert_eq!(event(&drain(&mut lanes)[0]), ServerEvent::Reset(reset));
+    }
+
+    #[test]
+    fn what_was_lost_while_a_replay_was_read_is_in_it_or_told_of_after_it() {
+        let mut lanes = Lanes::default();
+        lanes.lose(Stream::Posts, Id(5), Id(9), 3);
+        lanes.put_first(vec![item(Stream::Posts, 9)], Id(9), 0);
+        assert_eq!(drain(&mut lanes).len(), 1);
+        lanes.lose(Stream::Posts, Id(12), Id(15), 3);
+        lanes.put_first(vec![item(Stream::Posts, 13)], Id(13), 0);
+        let told: Vec<ServerEvent> = drain(&mut lanes)[1..].iter().map(event).collect();
+        assert_eq!(told, [ServerEvent::Gap(Gap { stream: Stream::Posts, after: Id(13), before: Id(16), count: 3 })]);
     }
 
     #[test]
@@ -314,7 +381,7 @@ mod tests {
         for id in [5, 8, 9] {
             lanes.push(item(Stream::Notifications, id), usize::MAX);
         }
-        lanes.put_first(vec![item(Stream::Notifications, 3), item(Stream::Notifications, 5)], Id(8));
+        lanes.put_first(vec![item(Stream::Notifications, 3), item(Stream::Notifications, 5)], Id(8), 0);
         let ids: Vec<u64> = drain(&mut lanes).iter().map(|frame| frame.items().unwrap().ids[0].0).collect();
         assert_eq!(ids, [3, 5, 9]);
     }

@@ -198,7 +198,7 @@ pub fn lost(posts: &[Pending]) -> Vec<Frame> {
     let (Some(first), Some(last)) = (posts.first(), posts.last()) else { return Vec::new() };
     if posts.iter().any(|one| one.gone.is_some()) {
         let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Overflow };
-        return vec![Frame::reset(&reset, unix_ms_of(last.id))];
+        return vec![Frame::reset(&reset, Id(first.id.0.saturating_sub(1)), unix_ms_of(last.id))];
     }
     let (after, before) = (Id(first.id.0.saturating_sub(1)), Id(last.id.0 + 1));
     vec![Frame::gap(&Gap { stream: Stream::Posts, after, before, count: posts.len() as u64 }, unix_ms_of(last.id))]

@@ -104,7 +104,7 @@ impl Replays {
         });
         let Some(deletions) = deletions.filter(|of_followees| of_followees.len() <= REPLAY_ITEMS_MAX) else {
             let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
-            frames.push(Frame::reset(&reset, self.core.clock.now_ms()));
+            frames.push(Frame::reset(&reset, after, self.core.clock.now_ms()));
             return Ok(());
         };
         let posts: Vec<Id> = missed.posts.iter().copied().filter(|id| *id <= upto).collect();

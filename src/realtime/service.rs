@@ -139,7 +139,9 @@ impl Realtime {
     /// # Errors
     /// Why it cannot be used.
     pub fn open_cursor(&self, user: Id, text: &str) -> Result<Cursor, ResetReason> {
-        let cursor = self.shared.seal.open(user, text)?;
+        let mut cursor = self.shared.seal.open(user, text)?;
+        // Nothing from before they existed was missed by anybody. In a young data folder watermarks stand there.
+        cursor.marks = cursor.marks.map(|mark| mark.max(user));
         if is_too_old(&cursor, self.shared.committed()) { Err(ResetReason::Expired) } else { Ok(cursor) }
     }
 
@@ -249,7 +251,9 @@ impl Realtime {
         let lane = event.lane.unwrap_or(Lane::Normal);
         let frame = Frame::passing(&event.kind, lane, self.core.clock.now_ms(), &event.data);
         let mut reached = 0;
-        if let Some(users) = event.user_ids {
+        if let Some(mut users) = event.user_ids {
+            users.sort_unstable();
+            users.dedup();
             let (sessions, answer) = oneshot::channel();
             self.signal(Signal::Publish { users, frame, sessions }).await;
             return Ok(answer.await.unwrap_or_default());

@@ -90,8 +90,10 @@ pub struct Session {
     pub deflate: bool,
     /// Where it is in its life.
     pub phase: Phase,
-    /// It stands in a queue of sessions with something to write.
-    pub queued: bool,
+    /// It stands in the line of sessions with something urgent to write.
+    pub in_urgent: bool,
+    /// It stands in the line of the others.
+    pub in_other: bool,
     /// The socket took less than it was given.
     pub blocked: bool,
     /// Messages that were no frames since `offences_from`.

@@ -20,24 +20,10 @@ async function couple(t, server, name, options = {}) {
   await reader.users.follow(author.user.id);
   const realtime = reader.connect({ times, ...options });
   t.after(() => realtime.stop());
-  await settled(reader);
   const history = new History(realtime);
   realtime.start();
   await realtime.opened();
   return { reader, author, realtime, history };
-}
-
-/** A data folder that is a moment old: before that, sessions begin at the very first id. */
-async function settled(client) {
-  await until(async () => {
-    const probe = client.connect({ transports: ["sse"], tabs: false }).start();
-    await probe.opened();
-    await until(() => probe.cursor, "a cursor");
-    const bytes = Buffer.from(probe.cursor, "base64url");
-    probe.stop();
-    // Version, person, then four watermarks.
-    return [9, 17, 25, 33].every((at) => bytes.readBigUInt64BE(at) >> 40n > 0n);
-  }, "watermarks");
 }
 
 test("the types are those of the server", () => {

@@ -10,7 +10,7 @@ use super::centrifugo::{Centrifugo, MISSING};
 use super::client::protocol::{Kind, Until};
 use super::client::{now_ns, wire};
 use super::fleet::{Fleet, Wanted};
-use super::http::Calls;
+use super::http::ManyCalls;
 use super::publish::{Operator, data};
 use super::scene::Scene;
 use super::{Bench, BenchError, Result, machine};
@@ -106,9 +106,10 @@ fn fanfare(bench: &Bench, scene: &Scene) -> Result<Found> {
     let server = scene.serve(None)?;
     scene.greet(&server)?;
     let mut fleet = Fleet::connected(&Wanted::new(server.address, Kind::Websocket, scene.readers))?;
-    let mut operator = Operator::new(scene, server.address)?;
     let process = server.process.id();
     let mut send = |times: usize| -> Result<u64> {
+        // Fresh ones: the server closes connections that ask for nothing.
+        let mut operator = Operator::new(scene, server.address, times)?;
         let (text, began) = (data(EVENT_BYTES), now_ns());
         operator.publish(&text, times)?;
         Ok(began)
@@ -119,9 +120,9 @@ fn fanfare(bench: &Bench, scene: &Scene) -> Result<Found> {
 fn centrifugo(bench: &Bench, peer: &Centrifugo, readers: usize) -> Result<Found> {
     bench.say("broadcast: Centrifugo");
     let mut fleet = Fleet::connected(&Wanted::new(peer.address, Kind::Centrifugo, readers))?;
-    let mut calls = Calls::open(peer.address)?;
     let process = peer.process.id();
     let mut send = |times: usize| -> Result<u64> {
+        let mut calls = ManyCalls::open(peer.address, times)?;
         let (text, began) = (data(EVENT_BYTES), now_ns());
         peer.publish(&mut calls, &text, times)?;
         Ok(began)

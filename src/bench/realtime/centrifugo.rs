@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::super::child::{Running, installed};
 use super::client::CHANNEL;
-use super::http::{Calls, request};
+use super::http::{ManyCalls, request};
 use super::scene::SECRET;
 use super::{Bench, Result};
 
@@ -43,10 +43,9 @@ impl Centrifugo {
     }
 
     /// Publishes `data` (JSON) to everybody `times` times, all requests at once.
-    pub fn publish(&self, calls: &mut Calls, data: &str, times: usize) -> Result<()> {
+    pub fn publish(&self, calls: &mut ManyCalls, data: &str, times: usize) -> Result<()> {
         let body = format!(r#"{{"channel":"{CHANNEL}","data":{data}}}"#);
         let one = request("POST", "/api/publish", &format!("x-api-key: {API_KEY}"), &body);
-        calls.ask(&vec![one; times])?;
-        Ok(())
+        calls.ask(&one, times)
     }
 }

@@ -28,13 +28,19 @@ impl Calls {
         Ok(Self { stream, rest: Vec::new() })
     }
 
-    /// Sends all of `requests` at once; answers the bodies.
-    pub fn ask(&mut self, requests: &[Vec<u8>]) -> Result<Vec<String>> {
-        self.stream.write_all(&requests.concat())?;
-        requests.iter().map(|_| self.answer()).collect()
+    /// Sends a request; answers the body.
+    pub fn ask(&mut self, request: &[u8]) -> Result<String> {
+        self.send(request)?;
+        self.answer()
     }
 
-    fn answer(&mut self) -> Result<String> {
+    /// Sends a request, whose answer is read later.
+    pub fn send(&mut self, request: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(request)?)
+    }
+
+    /// The body of the next answer.
+    pub fn answer(&mut self) -> Result<String> {
         let mut buffer = [0; READ_BYTES];
         loop {
             if let Some((status, length, head)) = wire::head(&self.rest) {
@@ -63,4 +69,20 @@ pub fn request(method: &str, path: &str, authorization: &str, body: &str) -> Vec
         head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
     }
     format!("{head}\r\n{body}").into_bytes()
+}
+
+/// Connections for calls that are made at the same moment.
+pub struct ManyCalls(Vec<Calls>);
+
+impl ManyCalls {
+    /// Opens `count` connections.
+    pub fn open(address: SocketAddr, count: usize) -> Result<Self> {
+        Ok(Self((0..count).map(|_| Calls::open(address)).collect::<Result<_>>()?))
+    }
+
+    /// Sends `request` on the first `times` connections, then waits for all answers.
+    pub fn ask(&mut self, request: &[u8], times: usize) -> Result<()> {
+        self.0.iter_mut().take(times).try_for_each(|calls| calls.send(request))?;
+        self.0.iter_mut().take(times).try_for_each(|calls| calls.answer().map(drop))
+    }
 }

@@ -102,7 +102,7 @@ fn urgent(
     timed: &mut Fleet,
     first: usize,
 ) -> Result<Report> {
-    let mut operator = Operator::new(scene, server.address)?;
+    let mut operator = Operator::new(scene, server.address, 1)?;
     let mut random = Random::new(7);
     repeated(bench, timed, |_| {
         let user = first + random.below(scene.readers - first);

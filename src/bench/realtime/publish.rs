@@ -7,38 +7,36 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::Id;
 
 use super::client::{now_ns, wire};
-use super::http::{Calls, request};
+use super::http::{Calls, ManyCalls, request};
 use super::scene::Scene;
 use super::{BenchError, Result};
 
 /// Where events are published.
 const PATH: &str = "/v1/admin/realtime/publish";
 
-/// An operator on a connection.
+/// An operator.
 pub struct Operator {
-    calls: Calls,
+    calls: ManyCalls,
     authorization: String,
 }
 
 impl Operator {
-    /// Connects.
-    pub fn new(scene: &Scene, address: SocketAddr) -> Result<Self> {
-        Ok(Self { calls: Calls::open(address)?, authorization: scene.operator()? })
+    /// Connects, so that up to `at_once` events can be published at the same moment.
+    pub fn new(scene: &Scene, address: SocketAddr, at_once: usize) -> Result<Self> {
+        Ok(Self { calls: ManyCalls::open(address, at_once)?, authorization: scene.operator()? })
     }
 
     /// Publishes `data` (JSON) to everybody `times` times, all requests at once.
     pub fn publish(&mut self, data: &str, times: usize) -> Result<()> {
         let body = format!(r#"{{"all":true,"type":"bench.event","data":{data}}}"#);
         let one = request("POST", PATH, &self.authorization, &body);
-        self.calls.ask(&vec![one; times])?;
-        Ok(())
+        self.calls.ask(&one, times)
     }
 
     /// Publishes to one person, in the urgent lane.
     pub fn urgent(&mut self, user: Id, data: &str) -> Result<()> {
         let body = format!(r#"{{"user_ids":["{user}"],"type":"bench.event","lane":"urgent","data":{data}}}"#);
-        self.calls.ask(&[request("POST", PATH, &self.authorization, &body)])?;
-        Ok(())
+        self.calls.ask(&request("POST", PATH, &self.authorization, &body), 1)
     }
 }
 
@@ -64,7 +62,7 @@ impl Author {
     /// Posts.
     pub fn post(&mut self, text: &str) -> Result<()> {
         let body = format!(r#"{{"text":"{text}"}}"#);
-        self.calls.ask(&[request("POST", "/v1/posts", &self.authorization, &body)])?;
+        self.calls.ask(&request("POST", "/v1/posts", &self.authorization, &body))?;
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl Scene {
                 if user >= self.readers {
                     return Ok(());
                 }
-                calls.ask(&[request("GET", "/v1/users/me", &self.authorization(user)?, "")])?;
+                calls.ask(&request("GET", "/v1/users/me", &self.authorization(user)?, ""))?;
             }
         };
         std::thread::scope(|scope| {

@@ -32,7 +32,7 @@ pub fn run(bench: &mut Bench, scene: &Scene) -> Result<()> {
     let mut fleet = Fleet::connected(&wanted)?;
     let stop = AtomicBool::new(false);
     let publisher = || -> Result<u64> {
-        let mut operator = Operator::new(scene, server.address)?;
+        let mut operator = Operator::new(scene, server.address, 1)?;
         paced(RATE, &stop, || operator.publish(&data(EVENT_BYTES), 1))
     };
     let found = std::thread::scope(|scope| {

@@ -5,8 +5,9 @@ mod operators;
 mod presence;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::{
     ClientFrame, Code, Hello, Id, PollAnswer, Problem, Reply, Reset, ResetReason, Stream, Ticket, Transport,
@@ -98,6 +99,9 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if parts.method == Method::HEAD {
+        return Ok(Response::from_parts(answer, Body::empty()));
+    }
     let realtime = app.realtime.clone();
     Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
 }
@@ -108,7 +112,8 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
 pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts)?;
-    let wait_s = query.wait.unwrap_or(25);
+    // Who wants no body waits for none.
+    let wait_s = if parts.method == Method::HEAD { 0 } else { query.wait.unwrap_or(25) };
     if wait_s > POLL_WAIT_S_MAX {
         return Err(Error::field("wait", format!("must be a whole number from 0 to {POLL_WAIT_S_MAX}")));
     }
@@ -165,7 +170,7 @@ fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
     };
     let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
     if let Resume::Broken(reason) = entry.resume {
-        frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, now_ms));
+        frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, upto, now_ms));
     }
     body(&frames, &cursor)
 }
@@ -233,7 +238,9 @@ pub struct Frames {
     pub frames: Vec<Value>,
 }
 
-impl Check for Sent {}
+impl Check for Sent {
+    const TAKES_LISTS: bool = true;
+}
 
 /// Which session the frames are of.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]

@@ -1,11 +1,12 @@
 //! What others tell a shard to do.
 
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
+
 use super::Shard;
 use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
 
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
@@ -55,13 +56,14 @@ impl Shard {
     }
 
     fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
+        let now_ms = self.now_ms;
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
         session.from = None;
         match frames {
             Some(frames) => {
                 if !(frames.is_empty() && session.lanes.is_none()) {
-                    session.lanes().put_first(frames, upto);
+                    session.lanes().put_first(frames, upto, now_ms);
                 }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_upto(upto);
@@ -75,13 +77,12 @@ impl Shard {
     fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        let dropped = session.bulk.get_or_insert_default().add(post);
-        if let Some(oldest) = dropped {
-            match oldest.gone {
-                None => session.lanes().lose(Stream::Posts, oldest.id, oldest.id, 1),
-                Some(_) => session.lanes().lose_all(Stream::Posts),
-            }
+        if session.bulk.get_or_insert_default().add(post) {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
+        }
+        // Who reads well is not to lose posts to the delay.
+        if self.session(id).is_some_and(|session| session.bulk.as_ref().is_some_and(|bulk| bulk.is_full())) {
+            return self.gather_now(id);
         }
         self.gather_for(id, delay_ms);
     }
@@ -90,10 +91,10 @@ impl Shard {
         self.rendering = self.rendering.saturating_sub(1);
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id) else { return };
-        let mut more = false;
+        let (mut more, mut full) = (false, false);
         if let Some(bulk) = &mut session.bulk {
             bulk.rendered();
-            more = bulk.has_pending();
+            (more, full) = (bulk.has_pending(), bulk.is_full());
             if bulk.is_empty() && !bulk.timed {
                 session.bulk = None;
             }
@@ -101,7 +102,9 @@ impl Shard {
         for frame in frames {
             self.deliver_one(id, frame);
         }
-        if more {
+        if full {
+            self.gather_now(id);
+        } else if more {
             self.gather_for(id, delay_ms);
         }
     }

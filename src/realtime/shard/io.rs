@@ -6,7 +6,7 @@ use fanfare_protocol::Transport;
 use mio::event::Event;
 
 use super::Shard;
-use crate::limits::realtime::{FLUSH_SLICE, READS_MAX, WRITE_SLICE_BYTES};
+use crate::limits::realtime::{FLUSH_SLICE, LANE_RUN_MAX, READS_MAX, WRITE_SLICE_BYTES};
 use crate::realtime::session::{Now, Phase, Session, SessionId};
 use crate::realtime::wheel::Tick;
 
@@ -39,12 +39,17 @@ impl Shard {
     /// Puts a session into the line of those that have something to write.
     pub(super) fn queue(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id.key()).filter(|session| session.id == id) else { return };
-        if session.queued || session.blocked || !session.wants_to_write() {
+        if session.in_urgent || session.blocked || !session.wants_to_write() {
             return;
         }
-        session.queued = true;
-        let line = if session.is_urgent() { &mut self.urgent } else { &mut self.other };
-        line.push_back(id);
+        // What becomes urgent while it stands in line does not wait for its turn there.
+        if session.is_urgent() {
+            session.in_urgent = true;
+            self.urgent.push_back(id);
+        } else if !session.in_other {
+            session.in_other = true;
+            self.other.push_back(id);
+        }
     }
 
     /// Sockets that had more to read than one turn takes.
@@ -89,10 +94,18 @@ impl Shard {
 
     /// A slice of writing: urgent sessions first.
     pub(super) fn write_some(&mut self) {
-        for _ in 0..FLUSH_SLICE {
-            let Some(id) = self.urgent.pop_front().or_else(|| self.other.pop_front()) else { return };
-            if let Some(session) = self.session(id) {
-                session.queued = false;
+        for turn in 0..FLUSH_SLICE {
+            // One in so many turns is the others', so that they do not starve.
+            let urgent = if turn % LANE_RUN_MAX < LANE_RUN_MAX - 1 { self.urgent.pop_front() } else { None };
+            let other = if urgent.is_none() { self.other.pop_front() } else { None };
+            let Some(id) = urgent.or(other).or_else(|| self.urgent.pop_front()) else { return };
+            let Some(session) = self.session(id) else { continue };
+            if other == Some(id) {
+                session.in_other = false;
+            } else {
+                session.in_urgent = false;
+            }
+            if session.wants_to_write() {
                 self.flush(id);
             }
         }

@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 
-use fanfare_protocol::Transport;
+use fanfare_protocol::{Gap, Id, Stream, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Shard, is_stream};
-use crate::limits::realtime::BULK_RENDERING_MAX;
+use crate::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
+use crate::realtime::bulk::Dropped;
 use crate::realtime::codes;
+use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::BulkJob;
 use crate::realtime::wheel::Tick;
@@ -107,6 +109,19 @@ impl Shard {
         self.gathering.push(Reverse((due, id.0)));
     }
 
+    /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
+    pub(super) fn gather_now(&mut self, id: SessionId) {
+        let now_ms = self.now_ms;
+        let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
+        if bulk.is_rendering() || bulk.hurried {
+            return;
+        }
+        (bulk.timed, bulk.hurried) = (true, true);
+        // A timer that runs already finds nothing, or what has come by then.
+        let at = self.gathering.partition_point(|(other, _)| *other <= now_ms);
+        self.gathering.insert(at, (now_ms, id));
+    }
+
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
     pub(super) fn gather(&mut self) {
         while self.rendering < BULK_RENDERING_MAX
@@ -120,14 +135,17 @@ impl Shard {
             let (user, ready) =
                 (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
             let Some(bulk) = session.bulk.as_mut() else { continue };
-            bulk.timed = false;
+            (bulk.timed, bulk.hurried) = (false, false);
             if !ready {
                 if session.phase != Phase::Closing {
                     self.gather_for(id, AGAIN_MS);
                 }
                 continue;
             }
-            let Some(posts) = bulk.take() else { continue };
+            let Some((lost, posts)) = bulk.take() else { continue };
+            if let Some(lost) = lost {
+                self.tell_of(id, lost);
+            }
             match self.shared.bulk_jobs.try_send(BulkJob { session: id, user, posts }) {
                 Ok(()) => self.rendering += 1,
                 Err(TrySendError::Full(job) | TrySendError::Closed(job)) => {
@@ -136,6 +154,19 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Posts that were dropped: the reader did not keep up.
+    fn tell_of(&mut self, id: SessionId, lost: Dropped) {
+        let now_ms = self.now_ms;
+        let Some(session) = self.session(id) else { return };
+        if lost.count > GAP_COUNT_MAX as u64 {
+            session.lanes().give_up(Stream::Posts);
+            return self.queue(id);
+        }
+        let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));
+        let gap = Gap { stream: Stream::Posts, after, before, count: lost.count };
+        self.deliver_one(id, Frame::gap(&gap, now_ms));
     }
 
     fn give_back(&mut self, id: SessionId, job: BulkJob) {

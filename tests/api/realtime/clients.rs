@@ -146,7 +146,11 @@ async fn send_answers_in_the_form_it_was_asked_and_for_own_sessions_alone() {
     let one: Value = send("", ping(1)).await.json().unwrap();
     assert_eq!(one, json!({ "ref": 1, "ok": true, "data": {} }));
     let many: Value = send("", json!([ping(1), 7, ping(3)])).await.json().unwrap();
-    assert_eq!((many[0]["ref"].as_u64(), many[1]["ref"].as_u64(), many[2]["ref"].as_u64()), (Some(1), None, Some(3)));
+    assert_eq!(
+        (many[0]["ref"].as_u64(), many[1]["ref"].as_u64(), many[2]["ref"].as_u64()),
+        (Some(1), None, Some(3)),
+        "{many}"
+    );
     assert_eq!(many[1]["error"]["code"], "bad_request");
     let named: Value = send("", json!({ "frames": [ping(4)] })).await.json().unwrap();
     assert_eq!(named, json!({ "replies": [{ "ref": 4, "ok": true, "data": {} }] }));

@@ -301,6 +301,12 @@ impl Device {
         all
     }
 
+    /// The cursor after `last`.
+    pub async fn past(mut self, last: Id) -> String {
+        self.posts_until(last).await;
+        self.cursor
+    }
+
     /// Sends a text, or bytes.
     pub async fn send(&mut self, message: impl Into<Message>) {
         let Wire::Socket(socket) = &mut self.wire else { panic!("only WebSockets send") };

@@ -5,10 +5,13 @@
 mod clients;
 mod delivery;
 mod device;
+mod edges;
 mod ends;
 mod greeting;
 mod operators;
 mod presence;
+mod resume;
+mod slow;
 
 use fanfare::config::Settings;
 

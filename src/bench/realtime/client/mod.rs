@@ -33,6 +33,9 @@ const READ_BYTES: usize = 256 << 10;
 const EVENTS: usize = 4_096;
 /// Longest sleep, so that timers and deadlines are seen.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
+/// Pause after a look at epoll that found something: while it lasts, writing to a socket wakes nobody. Real clients are
+/// elsewhere, and waking them is not the server's work.
+const NAP: Duration = Duration::from_micros(300);
 /// Pause before a lost connection is tried again, and how far it is spread.
 const RETRY_MS: u64 = 200;
 const RETRY_SPREAD_MS: u64 = 300;
@@ -69,6 +72,9 @@ pub fn run() -> io::Result<()> {
         }
         client.pass_time();
         client.answer()?;
+        if !events.is_empty() {
+            std::thread::sleep(NAP);
+        }
     }
 }
 
