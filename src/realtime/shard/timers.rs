@@ -111,15 +111,14 @@ impl Shard {
 
     /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
     pub(super) fn gather_now(&mut self, id: SessionId) {
-        let now_ms = self.now_ms;
+        let due = self.up_ms;
         let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
         if bulk.is_rendering() || bulk.hurried {
             return;
         }
         (bulk.timed, bulk.hurried) = (true, true);
         // A timer that runs already finds nothing, or what has come by then.
-        let at = self.gathering.partition_point(|(other, _)| *other <= now_ms);
-        self.gathering.insert(at, (now_ms, id));
+        self.gathering.push(Reverse((due, id.0)));
     }
 
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
