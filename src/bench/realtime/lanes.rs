@@ -15,8 +15,9 @@ use super::{Bench, BenchError, Result};
 /// timed is the server's work and not that of the reader's end.
 const TIMED: usize = 500;
 /// Posts a second of the star while the load is searched that the machine carries; each step twice the one before.
-const FIRST_RATE: f64 = 2.0;
-const STEPS: u32 = 9;
+/// The first is high enough that some come in every while, however they are gathered.
+const FIRST_RATE: f64 = 16.0;
+const STEPS: u32 = 6;
 /// More posts than carried are offered when less than this part of them comes.
 const CARRIED: f64 = 0.8;
 /// How much more than it carries is offered then.
