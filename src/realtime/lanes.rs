@@ -160,11 +160,7 @@ impl Lanes {
 
     /// Every stream is to be read anew; what waits of them is dropped.
     pub fn reset(&mut self, reason: ResetReason) {
-        for lane in &mut self.lanes {
-            lane.retain(|frame| frame.items().is_none());
-        }
-        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
-        (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
+        self.keep(|frame| frame.items().is_none());
         self.lost = [Some(Lost::All(reason)); 4];
     }
 
@@ -350,7 +346,7 @@ mod tests {
     #[test]
     fn a_replay_is_not_dropped_for_what_comes_after_it() {
         let mut lanes = Lanes::default();
-        lanes.put_first((1..50).map(|id| item(Stream::Posts, id)).collect(), Id(50));
+        lanes.put_first((1..50).map(|id| item(Stream::Posts, id)).collect(), Id(50), 0);
         let budget = 3 * item(Stream::Posts, 1).len();
         for id in 51..54 {
             assert_eq!(lanes.push(item(Stream::Posts, id), budget), []);

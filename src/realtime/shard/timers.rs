@@ -111,14 +111,14 @@ impl Shard {
 
     /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
     pub(super) fn gather_now(&mut self, id: SessionId) {
-        let due = self.up_ms;
+        let now_ms = self.up_ms;
         let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
         if bulk.is_rendering() || bulk.hurried {
             return;
         }
         (bulk.timed, bulk.hurried) = (true, true);
         // A timer that runs already finds nothing, or what has come by then.
-        self.gathering.push(Reverse((due, id.0)));
+        self.gathering.push(Reverse((now_ms, id.0)));
     }
 
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
