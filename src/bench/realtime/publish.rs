@@ -35,7 +35,12 @@ impl Operator {
 
     /// Publishes to one person, in the urgent lane.
     pub fn urgent(&mut self, user: Id, data: &str) -> Result<()> {
-        let body = format!(r#"{{"user_ids":["{user}"],"type":"bench.event","lane":"urgent","data":{data}}}"#);
+        self.send_one(user, "urgent", data)
+    }
+
+    /// Publishes to one person.
+    pub fn send_one(&mut self, user: Id, lane: &str, data: &str) -> Result<()> {
+        let body = format!(r#"{{"user_ids":["{user}"],"type":"bench.event","lane":"{lane}","data":{data}}}"#);
         self.calls.ask(&request("POST", PATH, &self.authorization, &body), 1)
     }
 }
