@@ -70,7 +70,11 @@ impl Unsure {
                 (made.is_some(), made)
             }
             Act::Delete(post) => {
-                let gone = matches!(client.post(post).await, Err(ClientError::Problem(p)) if p.code == Code::Gone);
+                // A read would not tell a repost that is gone from one whose original is: it is asked for again.
+                let gone = match client.delete_post(post).await {
+                    Err(ClientError::Problem(problem)) => problem.code == Code::Gone,
+                    other => other.is_ok(),
+                };
                 (gone, None)
             }
             Act::Like(target, on) => {

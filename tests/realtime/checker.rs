@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use fanfare_client::realtime::REREAD_MAX;
 use fanfare_protocol::{Gap, Id, NotificationKind, Stream};
 
 use crate::history::{Act, Entry, Heard, History, Op, Tick};
@@ -95,7 +96,10 @@ impl<'a> Device<'a> {
             return self.breach(breaches, "never connected");
         };
         let (posts, deleted) = self.held();
-        for post in self.history.posts().filter(|post| post.op.started > opened) {
+        let was_reset = self.entries.iter().any(|entry| matches!(entry.heard, Heard::Reset(_)));
+        // After a reset only so many are read anew; older ones are for whoever scrolls.
+        let floor = posts.first().copied().filter(|_| was_reset && posts.len() >= REREAD_MAX).unwrap_or_default();
+        for post in self.history.posts().filter(|post| post.op.started > opened && post.id > floor) {
             let steady = self.history.touched(self.owner, &post, post.op.started, true).is_none();
             let must = steady && self.history.is_visible(self.owner, &post, post.op.started);
             if must && !posts.contains(&post.id) {
