@@ -41,6 +41,7 @@ pub enum Command {
     /// Print every setting with its default and what it means
     Config(ConfigArgs),
     /// Print the API's description, as GET /openapi.json answers it; SDKs are generated from it
+    #[command(after_help = "Examples:\n  fanfare openapi > openapi.json")]
     Openapi,
 }
 

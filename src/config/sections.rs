@@ -274,8 +274,8 @@ section! {
         session_bytes_max: usize = 256 * KIB as usize => 4 * KIB as usize..=GIB as usize;
         /// Seconds for which a session may take nothing of what waits for it; then it is closed.
         stall_max_s: u64 = 60 => 1..=3600;
-        /// Whether WebSocket messages are compressed where the client can; costs about 100 µs of a core and 300 KiB for a
-        /// moment a message, and nothing is kept between messages.
+        /// Whether WebSocket messages are compressed where the client can; costs about 100 µs of a core a message, and 300 KiB a
+        /// shard; nothing is kept between messages.
         compression: bool = false;
         /// Seconds over which clients are asked to come back when the server stops.
         drain_spread_s: u64 = 10 => 0..=600;

@@ -36,10 +36,8 @@ pub struct Bulk {
     rendering: Option<Id>,
     /// Dropped since something was last taken.
     lost: Option<Dropped>,
-    /// A timer runs.
-    pub timed: bool,
-    /// It fires at once.
-    pub hurried: bool,
+    /// When the timer fires, in milliseconds of the shard; `None`: none runs.
+    pub due_ms: Option<u64>,
 }
 
 impl Bulk {

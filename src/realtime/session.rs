@@ -145,6 +145,12 @@ impl Session {
             || (self.phase == Phase::Live && self.lanes.as_ref().is_some_and(|lanes| !lanes.is_empty()))
     }
 
+    /// Whether posts that are rendered for it now could be sent at once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Live && !self.blocked && self.out.is_empty()
+    }
+
     /// Whether an urgent frame waits.
     #[must_use]
     pub fn is_urgent(&self) -> bool {

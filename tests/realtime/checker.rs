@@ -209,6 +209,13 @@ impl<'a> Device<'a> {
             match &entry.heard {
                 Heard::Post { id, .. } => {
                     let Some(post) = self.history.post(*id) else {
+                        // A repost is answered 410 when its original went while it was made; it was made all the same.
+                        let lost_race = |op: &Op| {
+                            matches!(op.act, Act::Post { repost_of: Some(_), .. }) && op.ended.is_some() && !op.happened
+                        };
+                        if self.history.ops.iter().any(|op| lost_race(op) && op.started < entry.tick) {
+                            continue;
+                        }
                         self.breach(breaches, &format!("post {id} is nobody's"));
                         continue;
                     };

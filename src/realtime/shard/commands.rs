@@ -1,12 +1,11 @@
 //! What others tell a shard to do.
 
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
-
 use super::Shard;
 use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
 
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
@@ -77,14 +76,15 @@ impl Shard {
     fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        if session.bulk.get_or_insert_default().add(post) {
+        let bulk = session.bulk.get_or_insert_default();
+        let (dropped, full) = (bulk.add(post), bulk.is_full());
+        if dropped {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
-        // Who reads well is not to lose posts to the delay.
-        if self.session(id).is_some_and(|session| session.bulk.as_ref().is_some_and(|bulk| bulk.is_full())) {
-            return self.gather_now(id);
-        }
         self.gather_for(id, delay_ms);
+        if full {
+            self.gather_now(id);
+        }
     }
 
     fn rendered(&mut self, id: SessionId, frames: Vec<Frame>) {
@@ -95,17 +95,18 @@ impl Shard {
         if let Some(bulk) = &mut session.bulk {
             bulk.rendered();
             (more, full) = (bulk.has_pending(), bulk.is_full());
-            if bulk.is_empty() && !bulk.timed {
+            if bulk.is_empty() && bulk.due_ms.is_none() {
                 session.bulk = None;
             }
         }
         for frame in frames {
             self.deliver_one(id, frame);
         }
+        if more {
+            self.gather_for(id, delay_ms);
+        }
         if full {
             self.gather_now(id);
-        } else if more {
-            self.gather_for(id, delay_ms);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Bytes in and out of sockets, a slice at a time.
 
 use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::Transport;
 use mio::event::Event;
@@ -11,7 +12,11 @@ use crate::realtime::session::{Now, Phase, Session, SessionId};
 use crate::realtime::wheel::Tick;
 
 /// Slices written to one socket before the next one's turn.
-const SLICES_MAX: usize = 4;
+const SLICES_MAX: usize = 2;
+/// How long a turn of writing may take: what is urgent and just comes waits for no more.
+const TURN_MAX: Duration = Duration::from_millis(2);
+/// Sessions between two looks at the time.
+const LOOK_EVERY: usize = 8;
 
 /// What became of a write.
 enum Written {
@@ -92,9 +97,13 @@ impl Shard {
         self.read_buffer = buffer;
     }
 
-    /// A slice of writing: urgent sessions first.
+    /// A slice of writing, bounded in sessions and in time: urgent sessions first.
     pub(super) fn write_some(&mut self) {
+        let started = Instant::now();
         for turn in 0..FLUSH_SLICE {
+            if turn % LOOK_EVERY == LOOK_EVERY - 1 && started.elapsed() > TURN_MAX {
+                return;
+            }
             // One in so many turns is the others', so that they do not starve.
             let urgent = if turn % LANE_RUN_MAX < LANE_RUN_MAX - 1 { self.urgent.pop_front() } else { None };
             let other = if urgent.is_none() { self.other.pop_front() } else { None };

@@ -98,27 +98,28 @@ impl Shard {
         }
     }
 
-    /// Starts the timer of a session's posts.
+    /// Starts the timer of a session's posts, unless it runs.
     pub(super) fn gather_for(&mut self, id: SessionId, in_ms: u64) {
         let due = self.up_ms.saturating_add(in_ms);
         let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
-        if bulk.timed {
-            return;
+        if bulk.due_ms.is_none() {
+            bulk.due_ms = Some(due);
+            self.gathering.push(Reverse((due, id.0)));
         }
-        bulk.timed = true;
-        self.gathering.push(Reverse((due, id.0)));
     }
 
-    /// Starts it so that it fires at once, unless posts are being rendered: then it is started again when they are here.
+    /// Lets it fire at once where the posts could be sent: who reads well is not to lose any to the delay.
     pub(super) fn gather_now(&mut self, id: SessionId) {
-        let now_ms = self.up_ms;
-        let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) else { return };
-        if bulk.is_rendering() || bulk.hurried {
+        let due = self.up_ms;
+        let Some(session) = self.session(id) else { return };
+        let ready = session.is_ready();
+        let Some(bulk) = session.bulk.as_mut() else { return };
+        if !ready || bulk.is_rendering() || bulk.due_ms.is_some_and(|at| at <= due) {
             return;
         }
-        (bulk.timed, bulk.hurried) = (true, true);
-        // A timer that runs already finds nothing, or what has come by then.
-        self.gathering.push(Reverse((now_ms, id.0)));
+        // The timer that runs already is known as the former one by its moment.
+        bulk.due_ms = Some(due);
+        self.gathering.push(Reverse((due, id.0)));
     }
 
     /// Asks for the posts of sessions whose timer fired, as long as the renderers keep up.
@@ -131,10 +132,9 @@ impl Shard {
             self.delay.served(due, self.up_ms);
             let id = SessionId(id);
             let Some(session) = self.session(id) else { continue };
-            let (user, ready) =
-                (session.user, session.phase == Phase::Live && !session.blocked && session.out.is_empty());
-            let Some(bulk) = session.bulk.as_mut() else { continue };
-            (bulk.timed, bulk.hurried) = (false, false);
+            let (user, ready) = (session.user, session.is_ready());
+            let Some(bulk) = session.bulk.as_mut().filter(|bulk| bulk.due_ms == Some(due)) else { continue };
+            bulk.due_ms = None;
             if !ready {
                 if session.phase != Phase::Closing {
                     self.gather_for(id, AGAIN_MS);

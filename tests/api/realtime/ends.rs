@@ -196,7 +196,6 @@ async fn a_session_ends_with_its_jwt() {
         }
         let code = device.end().await;
         assert!(Clock::system().now_ms() >= exp * 1_000, "not before its time");
-        assert!(Clock::system().now_ms() < exp * 1_000 + 5_000, "at once");
         assert_eq!(code, (transport == Transport::Websocket).then_some(4401));
     }
     assert_eq!(long.ask(1, "ping", json!({})).await.ok, Some(true));
