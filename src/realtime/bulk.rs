@@ -3,6 +3,8 @@
 //! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together, newest
 //! first. Beyond a bound the oldest posts are dropped, and a gap tells of them; deletions are kept, for no list has them.
 
+use std::collections::VecDeque;
+
 use fanfare_protocol::Id;
 
 use crate::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
@@ -30,8 +32,8 @@ pub struct Dropped {
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Bulk {
-    /// In order of ids.
-    pending: Vec<Pending>,
+    /// In order of ids; a ring, so that the oldest makes room without moving the others.
+    pending: VecDeque<Pending>,
     /// Lowest id of those being rendered.
     rendering: Option<Id>,
     /// Dropped since something was last taken.
@@ -47,13 +49,13 @@ impl Bulk {
         let full = self.pending.len() >= BULK_PENDING_MAX;
         if full {
             let oldest = self.pending.iter().position(|one| one.gone.is_none());
-            let gone = self.pending.remove(oldest.unwrap_or(0));
+            let Some(gone) = self.pending.remove(oldest.unwrap_or(0)) else { return false };
             let before = self.lost.unwrap_or(Dropped { low: gone.id, high: gone.id, count: 0 });
             let counts = if gone.gone.is_none() { 1 } else { GAP_COUNT_MAX as u64 + 1 };
             let (low, high) = (before.low.min(gone.id), before.high.max(gone.id));
             self.lost = Some(Dropped { low, high, count: before.count + counts });
         }
-        self.pending.push(one);
+        self.pending.push_back(one);
         full
     }
 
@@ -63,8 +65,8 @@ impl Bulk {
         if self.rendering.is_some() || self.pending.is_empty() {
             return None;
         }
-        self.rendering = self.pending.first().map(|one| one.id);
-        Some((self.lost.take(), std::mem::take(&mut self.pending)))
+        self.rendering = self.pending.front().map(|one| one.id);
+        Some((self.lost.take(), Vec::from(std::mem::take(&mut self.pending))))
     }
 
     /// What was taken is back.
@@ -107,7 +109,7 @@ impl Bulk {
     #[must_use]
     pub fn low(&self) -> Option<Id> {
         let lost = self.lost.map(|lost| lost.low);
-        let pending = self.pending.first().map(|one| one.id);
+        let pending = self.pending.front().map(|one| one.id);
         [self.rendering, lost, pending].into_iter().flatten().min()
     }
 }
