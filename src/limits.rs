@@ -179,6 +179,12 @@ pub mod realtime {
     pub const SIGNALS_MAX: usize = 65_536;
     /// Commands that wait for a shard; the dispatcher and renderers wait for room.
     pub const COMMANDS_MAX: usize = 16_384;
+    /// Slices of followed posts that wait for a shard; the dispatcher keeps the others, and lets what is urgent pass.
+    pub const POSTED_MAX: usize = 64;
+    /// Followed posts that wait with the dispatcher; beyond it every session is asked to come back.
+    pub const BACKLOG_MAX: usize = 65_536;
+    /// Slices of them handed out before the dispatcher looks for other signals.
+    pub const BACKLOG_SLICES: usize = 16;
     /// Sessions named in one command; a larger audience takes several.
     pub const AUDIENCE_SLICE: usize = 4_096;
     /// Sessions that a shard serves before it looks for more urgent work.

@@ -54,8 +54,6 @@ pub enum Command {
     Deliver { sessions: Vec<SessionId>, frame: Frame },
     /// A frame for everybody; answers the number of sessions.
     Broadcast { frame: Frame, sessions: Option<oneshot::Sender<u64>> },
-    /// A followed post, or its deletion, for these.
-    Posted { sessions: Vec<SessionId>, post: Pending },
     /// What was asked of the renderers.
     Rendered { session: SessionId, frames: Vec<Frame> },
     /// A reply to a client's frame.
@@ -68,6 +66,15 @@ pub enum Command {
     Drain { spread_ms: u64, for_good: bool },
     /// The thread ends.
     Stop,
+}
+
+/// A followed post, or its deletion, for some sessions. By a way of its own, which commands overtake.
+#[derive(Debug)]
+pub struct Posted {
+    /// Whose people follow its author.
+    pub sessions: Vec<SessionId>,
+    /// What it is.
+    pub post: Pending,
 }
 
 /// Which sessions.
@@ -107,6 +114,7 @@ pub struct FromClient {
 #[derive(Debug, Clone)]
 pub struct ShardHandle {
     commands: mpsc::Sender<Command>,
+    posts: mpsc::Sender<Posted>,
     waker: Arc<mio::Waker>,
     called: Arc<AtomicBool>,
 }
@@ -114,8 +122,31 @@ pub struct ShardHandle {
 impl ShardHandle {
     /// From the shard's parts.
     #[must_use]
-    pub fn new(commands: mpsc::Sender<Command>, waker: Arc<mio::Waker>, called: Arc<AtomicBool>) -> Self {
-        Self { commands, waker, called }
+    pub fn new(
+        commands: mpsc::Sender<Command>,
+        posts: mpsc::Sender<Posted>,
+        waker: Arc<mio::Waker>,
+        called: Arc<AtomicBool>,
+    ) -> Self {
+        Self { commands, posts, waker, called }
+    }
+
+    /// Whether a post can be handed in. Only the dispatcher does, so that there is room until it has.
+    #[must_use]
+    pub fn takes_posts(&self) -> bool {
+        self.posts.capacity() > 0
+    }
+
+    /// Waits until a post can be handed in; a shard that has ended takes them all.
+    pub async fn room_for_posts(&self) {
+        drop(self.posts.reserve().await);
+    }
+
+    /// Hands a post in, where there is room.
+    pub fn post(&self, posted: Posted) {
+        if self.posts.try_send(posted).is_ok() {
+            self.call();
+        }
     }
 
     /// Hands a command in, waiting for room. A shard that has ended takes nothing.

@@ -6,7 +6,7 @@
 mod readers;
 mod watchers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use super::frame::Frame;
 use super::presence::Presence;
 use super::replay::Replays;
 use super::session::SessionId;
-use super::signals::{Command, ShardHandle, Shared, Signal};
+use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
 use crate::events::{Event, PostRecord, Record};
 use crate::feed::FeedSource;
-use crate::limits::realtime::{AUDIENCE_SLICE, DRAIN_PER_S, REPLAYS_AT_ONCE};
+use crate::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, DRAIN_PER_S, REPLAYS_AT_ONCE};
 use crate::store::Store;
 
 /// Signals taken in one go.
@@ -64,6 +64,17 @@ pub struct Dispatcher {
     /// What it was at the start.
     start: Id,
     audience: Vec<SeatNumber>,
+    /// Posts that have not reached all shards, oldest first.
+    backlog: VecDeque<Waits>,
+}
+
+/// A post on its way to its audience.
+struct Waits {
+    author: Id,
+    post: Pending,
+    answers: Option<Id>,
+    /// Seats up to here have it.
+    after: Option<SeatNumber>,
 }
 
 /// What a dispatcher needs.
@@ -103,13 +114,19 @@ impl Dispatcher {
             settled: last,
             start: last,
             audience: Vec::new(),
+            backlog: VecDeque::new(),
         }
     }
 
     /// Works until every sender of signals is gone.
     pub async fn run(mut self, mut signals: mpsc::Receiver<Signal>) {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
-        while signals.recv_many(&mut batch, SIGNALS_BATCH).await > 0 {
+        loop {
+            tokio::select! {
+                biased;
+                count = signals.recv_many(&mut batch, SIGNALS_BATCH) => if count == 0 { return },
+                () = room(&self.shards), if !self.backlog.is_empty() => {}
+            }
             // Before what was committed after the loss is handed out: no watermark passes what was not heard of.
             if self.shared.overflowed.swap(false, Ordering::AcqRel) {
                 self.start_anew().await;
@@ -117,6 +134,7 @@ impl Dispatcher {
             for signal in batch.drain(..) {
                 self.signal(signal).await;
             }
+            self.hand_out();
             while self.tasks.try_join_next().is_some() {}
         }
     }
@@ -131,7 +149,6 @@ impl Dispatcher {
                 }
                 self.committed(&record).await;
                 self.last = self.last.max(record.id);
-                self.shared.progress.reached(0, record.id);
             }
             Signal::Notified { user, id } => self.notified(user, id).await,
             Signal::Joined { user, session, from } => self.joined(user, Waiting { session, from }).await,
@@ -194,34 +211,53 @@ impl Dispatcher {
 
     /// A post of `author` for everybody here who follows them; a reply only where the one it answers is followed too.
     async fn posted(&mut self, author: Id, post: Pending, answers: Option<Id>) {
-        let mut after = None;
-        loop {
-            let mut seats = std::mem::take(&mut self.audience);
-            seats.clear();
-            let copied = self.readers.audience(author, after, AUDIENCE_SLICE, &mut seats);
-            after = seats.last().copied();
-            let mut by_shard: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
-            for seat in &seats {
-                let Some((user, sessions)) = self.readers.seat(*seat) else { continue };
-                if answers.is_some_and(|answered| answered != user && !self.readers.follows(*seat, answered)) {
-                    continue;
-                }
-                for session in sessions {
-                    if let Some(list) = by_shard.get_mut(session.shard()) {
-                        list.push(*session);
-                    }
-                }
+        if self.backlog.len() >= BACKLOG_MAX {
+            return self.start_anew().await;
+        }
+        self.backlog.push_back(Waits { author, post, answers, after: None });
+    }
+
+    /// Hands posts that wait to the shards, oldest first, as far as these have room: so what is urgent never waits behind
+    /// them here.
+    fn hand_out(&mut self) {
+        for _ in 0..BACKLOG_SLICES {
+            if !self.shards.iter().all(ShardHandle::takes_posts) {
+                break;
             }
-            self.audience = seats;
-            for (shard, sessions) in self.shards.iter().zip(by_shard) {
-                if !sessions.is_empty() {
-                    shard.send(Command::Posted { sessions, post }).await;
-                }
-            }
-            if copied < AUDIENCE_SLICE {
-                return;
+            let Some(mut waits) = self.backlog.pop_front() else { break };
+            if self.slice(&mut waits) {
+                self.backlog.push_front(waits);
             }
         }
+        let reached = self.backlog.front().map_or(self.last, |first| Id(first.post.id.0.saturating_sub(1)));
+        self.shared.progress.reached(0, reached);
+    }
+
+    /// One slice of a post's audience; true when there may be more.
+    fn slice(&mut self, waits: &mut Waits) -> bool {
+        let mut seats = std::mem::take(&mut self.audience);
+        seats.clear();
+        let copied = self.readers.audience(waits.author, waits.after, AUDIENCE_SLICE, &mut seats);
+        waits.after = seats.last().copied();
+        let mut by_shard: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
+        for seat in &seats {
+            let Some((user, sessions)) = self.readers.seat(*seat) else { continue };
+            if waits.answers.is_some_and(|answered| answered != user && !self.readers.follows(*seat, answered)) {
+                continue;
+            }
+            for session in sessions {
+                if let Some(list) = by_shard.get_mut(session.shard()) {
+                    list.push(*session);
+                }
+            }
+        }
+        self.audience = seats;
+        for (shard, sessions) in self.shards.iter().zip(by_shard) {
+            if !sessions.is_empty() {
+                shard.post(Posted { sessions, post: waits.post });
+            }
+        }
+        copied == AUDIENCE_SLICE
     }
 
     async fn notified(&mut self, user: Id, id: Id) {
@@ -331,6 +367,7 @@ impl Dispatcher {
         tracing::warn!(sessions, "the dispatcher did not keep up: sessions are asked to come back");
         metrics::counter!("fanfare_realtime_overflows_total").increment(1);
         self.readers = Readers::default();
+        self.backlog.clear();
         let spread_ms = sessions * 1_000 / DRAIN_PER_S;
         for shard in &self.shards {
             shard.send(Command::Drain { spread_ms, for_good: false }).await;
@@ -355,6 +392,13 @@ impl Dispatcher {
             .filter(|user| !self.readers.vacate(Id(*user)) && self.readers.sessions_of(Id(*user)).is_empty());
         self.leaving = still.collect();
         metrics::gauge!("fanfare_realtime_people").set(self.readers.len() as f64);
+    }
+}
+
+/// Waits until every shard takes a post.
+async fn room(shards: &[ShardHandle]) {
+    for shard in shards {
+        shard.room_for_posts().await;
     }
 }
 

@@ -21,11 +21,6 @@ impl Shard {
                 }
             }
             Command::Broadcast { frame, sessions } => self.add_broadcast(frame, sessions),
-            Command::Posted { sessions, post } => {
-                for id in sessions {
-                    self.posted(id, post);
-                }
-            }
             Command::Rendered { session, frames } => self.rendered(session, frames),
             Command::Reply { session, frame } => self.deliver_one(session, frame),
             Command::Close { which, code, reason } => self.close_which(which, code, reason),
@@ -73,7 +68,7 @@ impl Shard {
         self.queue(id);
     }
 
-    fn posted(&mut self, id: SessionId, post: Pending) {
+    pub(super) fn posted(&mut self, id: SessionId, post: Pending) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
         let bulk = session.bulk.get_or_insert_default();

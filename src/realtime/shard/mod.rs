@@ -27,17 +27,19 @@ use self::broadcast::Broadcast;
 use super::bulk::Delay;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
-use super::signals::{Command, ShardHandle, Shared, Signal};
+use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
 use super::websocket::{Deflater, Inflater};
 use super::wheel::{Tick, Wheel};
 use crate::error::{Error, Result};
 use crate::id::first_id_at;
-use crate::limits::realtime::{COMMANDS_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
+use crate::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
 
 /// Events of one call of epoll.
 const EVENTS_MAX: usize = 1_024;
 /// Commands of one round; the rest comes in the next.
 const COMMANDS_ROUND_MAX: usize = 2_048;
+/// How long a round spends on followed posts.
+const POSTS_MAX: Duration = Duration::from_millis(2);
 /// Wakes the shard.
 const WAKE: Token = Token(usize::MAX);
 
@@ -47,6 +49,7 @@ pub struct Shard {
     shared: Arc<Shared>,
     poll: Poll,
     commands: mpsc::Receiver<Command>,
+    posts: mpsc::Receiver<Posted>,
     called: Arc<AtomicBool>,
     sessions: Slab<Session>,
     generation: u16,
@@ -90,14 +93,16 @@ impl Shard {
         let poll = Poll::new().map_err(failed)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let (post_sender, posts) = mpsc::channel(POSTED_MAX);
         let called = Arc::new(AtomicBool::new(false));
-        let handle = ShardHandle::new(sender, waker, Arc::clone(&called));
+        let handle = ShardHandle::new(sender, post_sender, waker, Arc::clone(&called));
         let delay = Delay::new(shared.settings.bulk_delay_ms, shared.settings.bulk_delay_ms_max);
         let compression = shared.settings.compression;
         let shard = Self {
             number,
             poll,
             commands,
+            posts,
             called,
             sessions: Slab::new(),
             generation: 0,
@@ -193,7 +198,9 @@ impl Shard {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    self.horizon = self.horizon.max(reached);
+                    if self.take_posts() {
+                        self.horizon = self.horizon.max(reached);
+                    }
                     return;
                 }
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -203,6 +210,21 @@ impl Shard {
             }
         }
         self.backlog = true;
+    }
+
+    /// Followed posts, for a bounded time: commands overtake them. True when none is left.
+    fn take_posts(&mut self) -> bool {
+        let started = Instant::now();
+        while let Ok(Posted { sessions, post }) = self.posts.try_recv() {
+            for id in sessions {
+                self.posted(id, post);
+            }
+            if started.elapsed() > POSTS_MAX {
+                self.backlog = true;
+                return false;
+            }
+        }
+        true
     }
 
     /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
