@@ -89,9 +89,17 @@ pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
 }
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.
-pub(super) async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+///
+/// Signals are heard from the call on, not from the first poll: one that comes just then is not the default's to handle.
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    wait_for(signals)
+}
+
+type Heard = std::io::Result<tokio::signal::unix::Signal>;
+
+async fn wait_for(signals: (Heard, Heard)) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         tracing::error!("signals cannot be heard; the server runs until it is killed");
         return std::future::pending().await;
     };
