@@ -17,7 +17,8 @@ use crate::id::unix_ms_of;
 use crate::idempotency;
 use crate::limits;
 use crate::rows::{
-    Counters, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json, to_json,
+    Counters, NotificationGroup, NotificationRow, NotificationState, SuspensionRow, UserRow, entry_value, from_json,
+    to_json,
 };
 use crate::tables::{self, notification_key};
 
@@ -64,7 +65,7 @@ struct Given {
 }
 
 /// The counters that a record changes, by row.
-fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
+pub(crate) fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
     let mut changes: BTreeMap<RowKey, [i64; 3]> = BTreeMap::new();
     let mut user = |id: Id, counter: Counter, by: i64| {
         changes.entry(tables::by_id(tables::USER_COUNTERS, id)).or_default()[counter as usize] += by;
@@ -102,7 +103,10 @@ fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
         | Event::UserDeleted { .. }
         | Event::Unblocked { .. }
         | Event::Muted { .. }
-        | Event::Unmuted { .. } => {}
+        | Event::Unmuted { .. }
+        | Event::Suspended { .. }
+        | Event::Unsuspended { .. }
+        | Event::Operated => {}
     }
     for (post, which, by) in posts {
         changes.entry(tables::by_id(tables::POST_COUNTERS, post)).or_default()[which] += by;
@@ -171,6 +175,11 @@ pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<
     facts(record, batch)?;
     if let Some(key) = &record.idempotency {
         idempotency::remember(key, record.id, record.id, batch)?;
+    }
+    if let Some(act) = &record.audit {
+        let row = tables::audit_row(record.id);
+        batch.put(tables::expiry_row(hour_of(record.id) + limits::AUDIT_DAYS * 24 + 2, &row), Bytes::new());
+        batch.put_versioned(row, to_json(act)?, record.id.0);
     }
     if let Some(line) = record.import_line {
         let row = RowKey::new(tables::META, tables::ONE, Bytes::from_static(limits::META_IMPORT_LINE));
@@ -270,6 +279,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             let gone = UserRow { id: user.id, deleted: true, ..UserRow::default() };
             batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
             batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
+            batch.delete_versioned(tables::suspension_row(user.id), version);
             let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
             batch.put_versioned(purge, Bytes::new(), version);
         }
@@ -316,6 +326,16 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
             batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
         }
+        Event::Suspended { user, reason, until_ms } => {
+            let row = tables::suspension_row(*user);
+            if let Some(until_ms) = until_ms {
+                batch.put(tables::expiry_row((until_ms / 3_600_000) as u32 + 2, &row), Bytes::new());
+            }
+            let suspension = SuspensionRow { reason: reason.clone(), since: id, until_ms: *until_ms };
+            batch.put_versioned(row, to_json(&suspension)?, version);
+        }
+        Event::Unsuspended { user } => batch.delete_versioned(tables::suspension_row(*user), version),
+        Event::Operated => {}
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::f64::consts::TAU;
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
@@ -14,6 +15,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::town::{Act, Town, What};
 use super::world::{Person, World};
 use super::{DEMO_PASSWORD, SEED, picture};
+use crate::admin::audit::{Actor, Operator};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRef};
@@ -118,7 +120,8 @@ async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
     let session = app.users.register(NewUser { handle, password, display_name: Some(person.name.clone()) }).await?;
-    app.users.set_admin(session.user.id, true).await?;
+    let here = Operator { actor: Actor::Token, address: Ipv4Addr::LOCALHOST.into() };
+    app.acts.set_admin(&here, session.user.id, true).await?;
     Ok(session.user.id)
 }
 

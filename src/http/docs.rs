@@ -71,13 +71,17 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 15] = [
+pub const CODES: [(Code, &str); 16] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
     ),
     (Code::Unauthenticated, "Log in with POST /v1/sessions and send the token as Authorization: Bearer TOKEN."),
     (Code::Forbidden, "The account may not do this. Another account may."),
+    (
+        Code::AccountSuspended,
+        "An operator has suspended the account; the detail says until when, if it ends by itself. Logging in again does not help.",
+    ),
     (
         Code::ChallengeRequired,
         "Solve the challenge that the answer names and send the request again with its solution.",

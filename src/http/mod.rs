@@ -19,7 +19,7 @@ mod state;
 pub mod takeover;
 mod welcome;
 
-pub use admin::AdminToken;
+pub use admin::{AdminToken, FILE_NAME as ADMIN_TOKEN_FILE};
 pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};

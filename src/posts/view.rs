@@ -119,7 +119,7 @@ impl Views {
         if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
             return Ok(None);
         }
-        let Some(account) = self.core.store.account(post.author).await? else { return Ok(None) };
+        let Some(account) = self.core.store.seen_account(post.author).await? else { return Ok(None) };
         let counts = self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
         let marks = match viewer.id {
             Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
@@ -196,9 +196,6 @@ impl Views {
     /// # Errors
     /// When the engine fails.
     pub async fn author(&self, id: Id) -> Result<Option<Author>> {
-        if let Some(account) = self.core.store.account_at_hand(id) {
-            return Ok((!account.row.deleted).then(|| account.author.clone()));
-        }
-        Ok(self.core.store.account(id).await?.map(|account| account.author.clone()))
+        Ok(self.core.store.seen_account(id).await?.map(|account| account.author.clone()))
     }
 }

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::http::{Caller, Check, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
+use crate::http::{Caller, Check, ClientAddr, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
 
 impl Check for NewUser {}
 impl Check for NewSession {}
@@ -25,8 +25,12 @@ pub async fn register(State(app): State<App>, Valid(new): Valid<NewUser>) -> Res
 /// Log in.
 #[utoipa::path(post, path = "/v1/sessions", tag = "accounts", request_body = NewSession, security(()),
     responses((status = 201, body = Session), Problems))]
-pub async fn log_in(State(app): State<App>, Valid(new): Valid<NewSession>) -> Result<Created<Session>> {
-    Ok(Created(app.users.log_in(new).await?))
+pub async fn log_in(
+    State(app): State<App>,
+    from: ClientAddr,
+    Valid(new): Valid<NewSession>,
+) -> Result<Created<Session>> {
+    Ok(Created(app.users.log_in(new, from.0).await?))
 }
 
 /// Log out: ends the session of the token.
@@ -49,9 +53,10 @@ pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Resul
 pub async fn change_password(
     State(app): State<App>,
     caller: Caller,
+    from: ClientAddr,
     Valid(new): Valid<NewPassword>,
 ) -> Result<NoContent> {
-    app.users.change_password(&caller.into(), new).await?;
+    app.users.change_password(&caller.into(), new, from.0).await?;
     Ok(NoContent)
 }
 

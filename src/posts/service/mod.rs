@@ -8,6 +8,7 @@ use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, Notificati
 
 use super::text;
 use super::view::Views;
+use crate::admin::audit::Act;
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
@@ -254,6 +255,20 @@ impl Posts {
             return Err(Error::refused(Code::Forbidden, "only its author can delete a post"));
         }
         self.core.sequencer.commit(deletion(&post)).await?;
+        Ok(())
+    }
+
+    /// Deletes a post for an operator, whoever wrote it and whoever sees it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 410 when it is gone already.
+    pub async fn remove(&self, id: Id, act: Act) -> Result<()> {
+        let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
+        if post.deleted {
+            return Err(Error::gone("post"));
+        }
+        self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post).into() }).await?;
         Ok(())
     }
 
