@@ -14,6 +14,7 @@ mod imports;
 mod jwt;
 mod kills;
 mod model;
+mod moderation;
 mod news;
 mod operators;
 mod posts;
