@@ -10,6 +10,7 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::clock::Clock;
+use crate::posts::visibility::Standing;
 
 /// Why somebody is not seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,8 +49,18 @@ impl Absent {
     /// Whether nobody sees `person` now.
     #[must_use]
     pub fn holds(&self, person: Id) -> bool {
+        self.standing(person) != Standing::Stands
+    }
+
+    /// How the posts of `person` stand now.
+    #[must_use]
+    pub fn standing(&self, person: Id) -> Standing {
         let why = self.why(person);
-        why.departed || (why.suspended_until_ms > 0 && self.clock.now_ms() < why.suspended_until_ms)
+        if why.departed {
+            return Standing::Gone;
+        }
+        let suspended = why.suspended_until_ms > 0 && self.clock.now_ms() < why.suspended_until_ms;
+        if suspended { Standing::Hidden } else { Standing::Stands }
     }
 
     /// Whether `person` is suspended now; the moment when that ends by itself.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Author, Id};
+use tokio::sync::Notify;
 
 use crate::absent::Absent;
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
 use crate::id::first_id_at;
 use crate::limits;
+use crate::posts::visibility::Standing;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
 use crate::tables;
 use crate::uncounted::{Of, Uncounted};
@@ -81,10 +83,16 @@ impl Hidden {
         self.blocked.binary_search(&person).is_ok()
     }
 
+    /// Muted.
+    #[must_use]
+    pub fn mutes(&self, person: Id) -> bool {
+        self.muted.binary_search(&person).is_ok()
+    }
+
     /// Blocked either way, or muted.
     #[must_use]
     pub fn hides(&self, person: Id) -> bool {
-        self.blocks(person) || self.muted.binary_search(&person).is_ok()
+        self.blocks(person) || self.mutes(person)
     }
 }
 
@@ -92,6 +100,8 @@ impl Hidden {
 pub struct Store {
     /// Where the rows are.
     pub engines: Engines,
+    /// More follows a deletion than was done before it was answered: for the janitor.
+    pub unsettled: Notify,
     posts: Coherent<Id, Arc<PostRecord>>,
     accounts: Coherent<Id, Arc<Account>>,
     credentials: Coherent<Id, Arc<CredentialsRow>>,
@@ -110,6 +120,7 @@ impl Store {
     pub fn new(engines: Engines, clock: Clock) -> Self {
         Self {
             engines,
+            unsettled: Notify::new(),
             posts: Coherent::new(limits::POST_CACHE_MAX),
             accounts: Coherent::new(limits::USER_CACHE_MAX),
             credentials: Coherent::new(limits::USER_CACHE_MAX),
@@ -263,6 +274,12 @@ impl Store {
         Ok(Some(post))
     }
 
+    /// Whether a post that was read is there, whoever asks.
+    #[must_use]
+    pub fn standing(&self, post: &PostRecord) -> Standing {
+        if post.deleted { Standing::Gone } else { self.absent.standing(post.author) }
+    }
+
     /// Counters of a post or a person, without what absent people add to them.
     ///
     /// # Errors
@@ -372,9 +389,8 @@ impl Store {
                     self.marks.forget(&post.author);
                 }
             }
-            Event::PostDeleted { post, author, bare_repost, .. } => {
-                let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
-                self.posts.put(*post, Arc::new(gone));
+            Event::PostDeleted { post, author, reply_to, bare_repost, .. } => {
+                self.posts.put(*post, Arc::new(PostRecord::tombstone(*post, *author, *reply_to)));
                 if *bare_repost {
                     self.marks.forget(author);
                 }
@@ -454,8 +470,12 @@ impl FeedSource for Store {
                 Some(post) => Some(post),
                 None => self.post_or_gone(*id).await.map_err(engine_error)?,
             };
-            found.push(post.filter(|post| !post.deleted && !self.absent.holds(post.author)));
+            found.push(post.filter(|post| self.standing(post) != Standing::Gone));
         }
         Ok(found)
+    }
+
+    fn standing(&self, post: &PostRecord) -> Standing {
+        self.standing(post)
     }
 }

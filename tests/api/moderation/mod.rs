@@ -3,6 +3,7 @@
 mod acts;
 mod command;
 mod passwords;
+mod seen;
 mod suspension;
 
 use fanfare::clock::Clock;
