@@ -36,6 +36,7 @@ export type Code =
   | "bad_request"
   | "unauthenticated"
   | "forbidden"
+  | "account_suspended"
   | "challenge_required"
   | "not_found"
   | "method_not_allowed"
