@@ -21,7 +21,7 @@ async function pointer(page) {
     Object.assign(dot.style, {
       position: "fixed", left: "640px", top: "420px", width: "22px", height: "22px", margin: "-11px", borderRadius: "50%", zIndex: 9,
       background: "rgba(20, 20, 20, .45)", border: "2px solid #fff", boxShadow: "0 1px 5px rgba(0, 0, 0, .5)", pointerEvents: "none",
-      transition: "left .5s ease-in-out, top .5s ease-in-out, transform .12s",
+      transition: "left .4s ease-in-out, top .4s ease-in-out, transform .12s",
     });
     document.documentElement.append(dot);
     window.pointTo = (x, y) => Object.assign(dot.style, { left: `${x}px`, top: `${y}px` });
@@ -31,7 +31,7 @@ async function pointer(page) {
     const box = await locator.boundingBox();
     const [x, y] = [box.x + Math.min(box.width / 2, 120), box.y + box.height / 2];
     await page.evaluate(([left, top]) => window.pointTo(left, top), [x, y]);
-    await pause(620);
+    await pause(480);
     await page.evaluate(() => window.press(true));
     await pause(120);
     await locator.click();
@@ -71,16 +71,16 @@ async function story(page) {
   const type = async (who, text) => {
     await $(`#${who} .compose input`).fill("");
     await click($(`#${who} .compose input`));
-    await page.keyboard.type(text, { delay: 28 });
+    await page.keyboard.type(text, { delay: 20 });
     await click($(`#${who} .compose button`));
     await card(page, who, text).first().waitFor();
   };
-  await pause(1200);
+  await pause(1000);
   await type("demo", "Hello Ben! Can you see this?");
   await card(page, "friend", "Hello Ben!").locator(".arrival.now").first().waitFor();
-  await pause(2000);
+  await pause(1600);
   await click(card(page, "friend", "Hello Ben!").first().getByRole("button", { name: /Like/ }));
-  await pause(1800);
+  await pause(1500);
   await click($("#friend .switch"));
   await pause(700);
   await type("demo", "The ferry is on time today.");
@@ -88,7 +88,7 @@ async function story(page) {
   await pause(900);
   await click($("#friend .switch"));
   await $("#friend .caught").waitFor();
-  await pause(2600);
+  await pause(2200);
   await $("#friend[data-transport=websocket]").waitFor();
   await type("friend", "Nothing got lost, how nice.");
   await card(page, "demo", "Nothing got lost").locator(".arrival.now").first().waitFor();
