@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod guard;
 pub mod handle;
 pub mod http;
+pub mod jwks;
 pub mod jwt;
 pub mod jwt_keys;
 pub mod password;
