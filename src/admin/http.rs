@@ -49,7 +49,9 @@ pub struct Status {
 }
 
 /// The server at this moment.
-#[utoipa::path(get, path = "/v1/admin/status", tag = "operators", responses((status = 200, body = Status), Problems))]
+///
+/// What `/metrics` says over time, as it is now: queues, timelines, and the authors who cost most.
+#[utoipa::path(get, path = "/v1/admin/status", tag = "operators", operation_id = "get_status", responses((status = 200, body = Status), Problems))]
 pub async fn status(State(app): State<App>, _: Admin) -> Result<Json<Status>> {
     let feed = app.feed.clone();
     let stats = tokio::task::spawn_blocking(move || feed.stats())
@@ -112,13 +114,17 @@ fn live(app: &App) -> LiveSettings {
 }
 
 /// Settings that can change while the server runs.
-#[utoipa::path(get, path = "/v1/admin/settings", tag = "operators",
+///
+/// By their names in the configuration.
+#[utoipa::path(get, path = "/v1/admin/settings", tag = "operators", operation_id = "get_settings",
     responses((status = 200, body = LiveSettings), Problems))]
 pub async fn settings(State(app): State<App>, _: Admin) -> Json<LiveSettings> {
     Json(live(&app))
 }
 
 /// Change settings while the server runs.
+///
+/// What is absent stays. A restart reads the configuration again.
 #[utoipa::path(patch, path = "/v1/admin/settings", tag = "operators", request_body = PatchSettings,
     responses((status = 200, body = LiveSettings), Problems))]
 pub async fn change_settings(
@@ -168,6 +174,8 @@ pub struct NewRole {
 impl Check for NewRole {}
 
 /// Make a person an operator, or a plain user again.
+///
+/// An operator may do all that is under `/v1/admin`, with their own token.
 #[utoipa::path(put, path = "/v1/admin/users/{user}/role", tag = "operators", request_body = NewRole,
     params(("user" = String, Path, description = "id or @handle")), responses((status = 204), Problems))]
 pub async fn set_role(

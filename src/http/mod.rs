@@ -12,6 +12,7 @@ pub mod docs;
 mod drain;
 mod layer;
 pub mod meter;
+mod openapi;
 mod query;
 pub mod routes;
 mod server;
