@@ -46,6 +46,12 @@ struct NewMedia {
     alt: Option<String>,
 }
 
+/// An upload as it is served.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "describes the answer, which is streamed")]
+struct Served(Vec<u8>);
+
 /// Upload a picture or a file.
 ///
 /// Its metadata, such as where a photo was taken, is removed. Name the answer's `id` in `media_ids` of a post.
@@ -197,8 +203,8 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 /// To everybody, in ranges too, and never again to who has it: an address never gets other bytes.
 #[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", operation_id = "download", security(()),
     params(("id" = Id, Path), ("variant" = String, Path, description = "`original` or `thumbnail`")),
-    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "Some of the bytes", body = Vec<u8>, content_type = "*/*"),
+    responses((status = 200, description = "The bytes", body = Served, content_type = "*/*"),
+        (status = 206, description = "Some of the bytes", body = Served, content_type = "*/*"),
         (status = 304, description = "The client has it"), (status = 416, description = "There is no such range"),
         Problems))]
 async fn serve(

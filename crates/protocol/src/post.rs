@@ -28,7 +28,7 @@ pub struct Post {
     /// People named in the text who exist.
     pub mentions: Vec<Mention>,
     /// `http` and `https` addresses found in the text.
-    #[schema(examples(json!(["https://example.org/notes"])))]
+    #[schema(examples("https://example.org/notes"))]
     pub links: Vec<String>,
     /// Attached uploads.
     pub media: Vec<Media>,

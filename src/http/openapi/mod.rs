@@ -20,7 +20,7 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    Components, Content, Header, ObjectBuilder, PathItem, Ref, RefOr, Required, Response, ServerBuilder, Type,
+    Components, Content, Header, ObjectBuilder, PathItem, Ref, RefOr, Required, Response, Schema, ServerBuilder, Type,
 };
 
 use self::samples::Samples;
@@ -56,7 +56,7 @@ pub(super) struct Description;
 
 /// Paths of operators, who need the admin token or an account with role admin.
 const OPERATORS: &str = "/v1/admin/";
-/// Media type of answers whose headers say no other.
+/// What an answer says that has neither words of its own nor a schema.
 const NO_BODY: &str = "Done; the answer has no body";
 
 /// The document with everything that no handler says for itself.
@@ -67,6 +67,7 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     let components = document.components.get_or_insert_with(Components::default);
     add_security_schemes(components);
     add_headers(components);
+    components.examples.extend(refusals::examples());
     let samples = Samples::of(&components.schemas);
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
@@ -74,7 +75,7 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
             if path.starts_with(OPERATORS) && operation.security.is_none() {
                 operation.security = Some(vec![requirement("bearer"), requirement("admin")]);
             }
-            refusals::add(path, operation, &samples);
+            refusals::add(path, operation);
             show_request(operation, &samples);
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response {
@@ -143,8 +144,8 @@ fn show_request(operation: &mut Operation, samples: &Samples) {
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.required = Some(Required::True);
-        for content in body.content.values_mut() {
-            show(content, |schema| samples.request(schema));
+        for (kind, content) in &mut body.content {
+            show(kind, content, |schema| samples.request(schema));
         }
     }
 }
@@ -167,8 +168,8 @@ fn show_answer(status: &str, response: &mut Response, samples: &Samples) {
         let words = schema.and_then(|schema| samples.words(schema));
         response.description = words.unwrap_or_else(|| NO_BODY.to_owned());
     }
-    for content in response.content.values_mut() {
-        show(content, |schema| samples.answer(schema));
+    for (kind, content) in &mut response.content {
+        show(kind, content, |schema| samples.answer(schema));
     }
     let mut add = |name: &str, component: &str| {
         let reference = Ref::new(format!("#/components/headers/{component}"));
@@ -183,8 +184,10 @@ fn show_answer(status: &str, response: &mut Response, samples: &Samples) {
     }
 }
 
-fn show(content: &mut RefOr<Content>, sample: impl Fn(&RefOr<utoipa::openapi::Schema>) -> Value) {
+/// Shows what a body of JSON holds; files and streams are not shown.
+fn show(kind: &str, content: &mut RefOr<Content>, sample: impl Fn(&RefOr<Schema>) -> Value) {
     if let RefOr::T(content) = content
+        && kind == "application/json"
         && content.example.is_none()
         && content.examples.is_empty()
         && let Some(schema) = &content.schema

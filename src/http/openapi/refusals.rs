@@ -3,16 +3,13 @@
 //! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a description
 //! that names no code means the usual one of its status.
 
-use std::collections::BTreeMap;
-
 use fanfare_protocol::{Code, PROBLEM_JSON, Problem};
 use serde_json::{Value, json};
-use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response};
 
 use super::OPERATORS;
-use super::samples::Samples;
 use crate::http::docs::CODES;
 
 /// The code of a status, where a description names no other.
@@ -32,8 +29,7 @@ const USUAL: [Code; 12] = [
 ];
 
 /// Adds the refusals that follow from what the operation takes, and says what problems its answers are.
-pub(super) fn add(path: &str, operation: &mut Operation, samples: &Samples) {
-    let field = some_field(operation, samples);
+pub(super) fn add(path: &str, operation: &mut Operation) {
     for (code, words) in usual(path, operation) {
         let response = Response::new(words);
         operation.responses.responses.entry(code.status().to_string()).or_insert(RefOr::T(response));
@@ -49,7 +45,7 @@ pub(super) fn add(path: &str, operation: &mut Operation, samples: &Samples) {
         if let Some(usual) = USUAL.into_iter().find(|code| code.status() == status)
             && response.content.is_empty()
         {
-            describe(response, usual, &field);
+            describe(response, usual);
         }
     }
 }
@@ -138,56 +134,34 @@ fn body_types(operation: &Operation) -> impl Iterator<Item = &str> {
     body.into_iter().flat_map(|body| body.content.keys().map(String::as_str))
 }
 
-/// A field that an example of a 422 can name.
-fn some_field(operation: &Operation, samples: &Samples) -> String {
-    let body = operation.request_body.as_ref().and_then(|body| match body {
-        RefOr::T(body) => body.content.values().next(),
-        RefOr::Ref(_) => None,
-    });
-    let schema = body.and_then(|content| match content {
-        RefOr::T(content) => content.schema.as_ref(),
-        RefOr::Ref(_) => None,
-    });
-    let of_body = schema.and_then(|schema| samples.request(schema).as_object()?.keys().next().cloned());
-    let of_query = || {
-        let named = parameters(operation).find(|parameter| parameter.parameter_in == ParameterIn::Query);
-        named.map(|parameter| parameter.name.clone())
-    };
-    of_body.or_else(of_query).unwrap_or_else(|| "id".to_owned())
-}
-
-/// Makes a problem of an answer: its codes in its words, and one example each.
-fn describe(response: &mut Response, usual: Code, field: &str) {
+/// Makes a problem of an answer: its codes in its words, and an example of each.
+fn describe(response: &mut Response, usual: Code) {
     let named = |code: &Code| response.description.contains(&format!("`{}`", slug(*code)));
     let mut codes: Vec<Code> =
         CODES.iter().map(|(code, _)| *code).filter(|code| code.status() == usual.status() && named(code)).collect();
-    let mut words = response.description.clone();
     if codes.is_empty() {
         codes.push(usual);
-        words = match words.is_empty() {
-            true => format!("`{}`", slug(usual)),
-            false => format!("`{}`: {words}", slug(usual)),
+        response.description = match response.description.as_str() {
+            "" => format!("`{}`", slug(usual)),
+            words => format!("`{}`: {words}", slug(usual)),
         };
     }
-    let examples: BTreeMap<String, RefOr<_>> = codes
-        .into_iter()
-        .map(|code| {
-            let problem = match code {
-                Code::ValidationFailed => Problem::field(field, "has a value that is not allowed"),
-                _ => Problem::new(code, detail(&words)),
-            };
-            let value = json!(problem);
-            (slug(code), RefOr::T(ExampleBuilder::new().summary(code.title()).value(Some(value)).build()))
-        })
-        .collect();
+    let example = |code| (slug(code), RefOr::Ref(Ref::new(format!("#/components/examples/{}", slug(code)))));
+    let examples: Vec<(String, RefOr<Example>)> = codes.into_iter().map(example).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
-    response.description = words;
     response.content.insert(PROBLEM_JSON.to_owned(), RefOr::T(content.examples_from_iter(examples).build()));
 }
 
-/// The words without the codes before them.
-fn detail(words: &str) -> &str {
-    words.split_once("`: ").map_or(words, |(_, rest)| rest)
+/// A problem of every code, for answers to point at.
+pub(super) fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
+    CODES.iter().map(|(code, advice)| {
+        let problem = match code {
+            Code::ValidationFailed => Problem::field("handle", "must not be empty"),
+            _ => Problem::new(*code, code.title().to_lowercase()),
+        };
+        let example = ExampleBuilder::new().summary(code.title()).description(*advice).value(Some(json!(problem)));
+        (slug(*code), RefOr::T(example.build()))
+    })
 }
 
 fn slug(code: Code) -> String {

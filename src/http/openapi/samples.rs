@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
 /// Schemas within schemas that are followed; what lies deeper is left out.
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: usize = 16;
 
 /// The schemas of the document.
 pub(super) struct Samples(BTreeMap<String, Value>);
@@ -82,13 +82,12 @@ impl Samples {
 
     /// The first choice that says something; `null` rather than a whole object where either is right.
     fn choose(&self, choices: &[Value], fields: Fields, depth: usize) -> Value {
-        let nothing = |choice: &&Value| choice["type"] == "null";
-        let nullable = choices.iter().any(|choice| nothing(&choice));
-        let first = choices.iter().find(|choice| !nothing(choice)).map(|choice| self.sample(choice, fields, depth));
-        match first {
-            Some(value) if !(nullable && value.is_object()) => value,
-            _ => Value::Null,
-        }
+        let nullable = choices.iter().any(|choice| kind(choice).0 == "null");
+        let says = |choice: &&Value| {
+            let object = kind(self.target(choice).unwrap_or(choice)).0 == "object";
+            kind(choice).0 != "null" && !(nullable && object)
+        };
+        choices.iter().find(says).map_or(Value::Null, |choice| self.sample(choice, fields, depth))
     }
 
     fn object(&self, schema: &Value, fields: Fields, depth: usize) -> Value {
