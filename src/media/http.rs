@@ -56,7 +56,8 @@ struct Served(Vec<u8>);
 ///
 /// Its metadata, such as where a photo was taken, is removed. Name the answer's `id` in `media_ids` of a post.
 #[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; a repeat within 24 h answers the first result")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     request_body(content = NewMedia, content_type = "multipart/form-data"),
     responses((status = 201, body = MediaView), (status = 400, description = "the body is not multipart"),
         (status = 410, description = "what the first request with this key made is gone"),
@@ -202,7 +203,7 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 ///
 /// To everybody, in ranges too, and never again to who has it: an address never gets other bytes.
 #[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", operation_id = "download", security(()),
-    params(("id" = Id, Path), ("variant" = String, Path, description = "`original` or `thumbnail`")),
+    params(("id" = Id, Path), ("variant" = inline(Variant), Path, description = "`original` or `thumbnail`")),
     responses((status = 200, description = "The bytes", body = Served, content_type = "*/*"),
         (status = 206, description = "Some of the bytes", body = Served, content_type = "*/*"),
         (status = 304, description = "The client has it"), (status = 416, description = "There is no such range"),

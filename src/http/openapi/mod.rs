@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayItems, SchemaType};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -68,13 +69,12 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     add_security_schemes(components);
     add_headers(components);
     components.examples.extend(refusals::examples());
+    name_items_of_pages(components);
     let samples = Samples::of(&components.schemas);
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             name(operation);
-            if path.starts_with(OPERATORS) && operation.security.is_none() {
-                operation.security = Some(vec![requirement("bearer"), requirement("admin")]);
-            }
+            secure(path, operation);
             refusals::add(path, operation);
             show_request(operation, &samples);
             for (status, response) in &mut operation.responses.responses {
@@ -110,6 +110,20 @@ fn add_security_schemes(components: &mut Components) {
     components.add_security_scheme("ticket", SecurityScheme::ApiKey(ticket));
 }
 
+/// Pages say whose items they hold by name, so that generated clients have one type for a post wherever it stands.
+fn name_items_of_pages(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        if let Some(item) = name.strip_prefix("Page_")
+            && names.iter().any(|name| name == item)
+            && let RefOr::T(Schema::Object(page)) = schema
+            && let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = ArrayItems::RefOrSchema(Box::new(RefOr::Ref(Ref::from_schema_name(item))));
+        }
+    }
+}
+
 fn add_headers(components: &mut Components) {
     let header = |kind: Type, words: &str, example: Value| -> RefOr<Header> {
         let schema = ObjectBuilder::new().schema_type(kind).examples([example]).build();
@@ -125,6 +139,18 @@ fn add_headers(components: &mut Components) {
     components.headers.extend(headers.map(|(name, header)| (name.to_owned(), header)));
 }
 
+/// Operators' calls take their token; a call that takes none says so in the way that generators read, by an empty list.
+fn secure(path: &str, operation: &mut Operation) {
+    let none = SecurityRequirement::default();
+    match &mut operation.security {
+        None if path.starts_with(OPERATORS) => {
+            operation.security = Some(vec![requirement("bearer"), requirement("admin")]);
+        }
+        Some(all) if all.iter().all(|one| *one == none) => all.clear(),
+        _ => {}
+    }
+}
+
 /// An id that is the operation's alone: `tag_verb`, where handlers of several capabilities may have the same name.
 fn name(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
@@ -133,10 +159,23 @@ fn name(operation: &mut Operation) {
     operation.operation_id = Some(own);
 }
 
+/// A parameter that may be left out is no `null`, which has no form in an address or a header.
+fn without_null(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema
+        && let SchemaType::Array(kinds) = &object.schema_type
+        && let [kind, Type::Null] | [Type::Null, kind] = kinds.as_slice()
+    {
+        object.schema_type = SchemaType::Type(kind.clone());
+    }
+}
+
 /// Examples for what a client sends. Parameters that may be left out have none: who tries a call would send them.
 fn show_request(operation: &mut Operation, samples: &Samples) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
+        if let Some(schema) = &mut parameter.schema {
+            without_null(schema);
+        }
         if parameter.required == Required::True && json!(parameter).get("example").is_none() {
             let example = sample_of(parameter, samples);
             *parameter = ParameterBuilder::from(std::mem::take(parameter)).example(example).build();

@@ -242,7 +242,7 @@ pub enum Sent {
     #[schema(value_type = Vec<ClientFrame>)]
     Many(Vec<Value>),
     /// Several, named.
-    Named(Frames),
+    Named(NamedFrames),
     /// One.
     #[schema(value_type = ClientFrame)]
     One(Value),
@@ -251,7 +251,7 @@ pub enum Sent {
 /// Several frames.
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Frames {
+pub struct NamedFrames {
     /// Up to 50.
     #[schema(value_type = Vec<ClientFrame>)]
     pub frames: Vec<Value>,
@@ -307,7 +307,7 @@ pub async fn send(
         Some(id) => Some(own_session(&app, caller.id, id).await?),
         None => None,
     };
-    let (Sent::Many(frames) | Sent::Named(Frames { frames })) = &sent else {
+    let (Sent::Many(frames) | Sent::Named(NamedFrames { frames })) = &sent else {
         let Sent::One(frame) = sent else { return Err(Error::Internal("a frame has no form".to_owned())) };
         return Ok(Json(reply(&app, caller.id, session, frame).await).into_response());
     };
