@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::Id;
+use fanfare_protocol::{FieldError, Id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::config::LogLevel;
+use crate::config::{LARGEST, LogLevel};
 use crate::error::{Error, Result};
 use crate::feed::Thresholds;
-use crate::http::{Admin, Check, NoContent, Path, Problems, Valid};
+use crate::http::{Admin, Check, Checks, NoContent, Path, Problems, Valid};
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,16 +97,26 @@ pub struct LiveSettings {
 pub struct PatchSettings {
     /// Authors with fewer followers are pushed at once.
     #[serde(default, rename = "feed.push_below")]
+    #[schema(maximum = 1_125_899_906_842_624_u64, examples(10_000))]
     pub push_below: Option<u64>,
     /// Authors with more followers are pulled.
     #[serde(default, rename = "feed.pull_above")]
+    #[schema(maximum = 1_125_899_906_842_624_u64)]
     pub pull_above: Option<u64>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`.
     #[serde(default, rename = "log.level")]
     pub log_level: Option<String>,
 }
 
-impl Check for PatchSettings {}
+impl Check for PatchSettings {
+    fn check(&self, _limits: &Checks) -> Vec<FieldError> {
+        let followers = [("feed.push_below", self.push_below), ("feed.pull_above", self.pull_above)];
+        let large = followers.into_iter().filter(|(_, value)| value.is_some_and(|value| value > LARGEST));
+        large
+            .map(|(name, _)| FieldError { field: name.to_owned(), message: format!("must be at most {LARGEST}") })
+            .collect()
+    }
+}
 
 fn live(app: &App) -> LiveSettings {
     let Thresholds { push_below, pull_above } = app.feed.thresholds();

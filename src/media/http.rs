@@ -43,6 +43,7 @@ struct NewMedia {
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// What the picture shows, in words, up to 1,500 characters.
+    #[schema(value_type = String, required = false, max_length = 1500)]
     alt: Option<String>,
 }
 

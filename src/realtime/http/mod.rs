@@ -258,8 +258,9 @@ pub struct NamedFrames {
 }
 
 /// Replies to client frames, in the form in which the frames came.
-#[derive(utoipa::ToSchema)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "describes the answer, which is written as it is")]
+#[serde(untagged)]
 #[schema(as = Replies)]
 enum SentReplies {
     /// To several.
@@ -271,7 +272,7 @@ enum SentReplies {
 }
 
 /// Replies to several frames.
-#[derive(utoipa::ToSchema)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "describes the answer, which is written as it is")]
 struct NamedReplies {
     /// In the order of the frames.

@@ -15,7 +15,7 @@ use crate::http::{Caller, NoContent, Paging, Params, Problems};
 #[into_params(parameter_in = Query)]
 pub struct PresenceParams {
     /// Up to 200 ids, with commas between.
-    #[param(pattern = "^ *([0-9]{1,19} *, *)*[0-9]{1,19} *$", example = "1234567890,1234567891")]
+    #[param(pattern = "^[0-9]{0,19}( *, *[0-9]{1,19}){0,199}$", example = "1234567890,1234567891")]
     user_ids: String,
 }
 
