@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_protocol::{Id, NewPost, Page, Post, PostThread, User};
+use fanfare_protocol::{Id, NewPost, Page, Post, PostOrGone, PostThread, User};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -65,7 +65,7 @@ pub async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<Id>) 
 
 /// Like a post.
 ///
-/// Its author hears of it once. Again it changes nothing.
+/// Of a bare repost its original, which is answered. Its author hears of it once; again it changes nothing.
 #[utoipa::path(put, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
@@ -74,7 +74,7 @@ pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) ->
 
 /// No longer like a post.
 ///
-/// Where there was no like nothing changes.
+/// Of a bare repost its original. Where there was no like nothing changes.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
@@ -83,7 +83,7 @@ pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) 
 
 /// People who like a post, latest first.
 ///
-/// Without those who block the caller.
+/// Of a bare repost those of its original. Without those who block the caller.
 #[utoipa::path(get, path = "/v1/posts/{id}/likes", tag = "posts", operation_id = "list_likes",
     params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), (status = 410, description = "the post was deleted"), Problems))]
@@ -98,22 +98,23 @@ pub async fn likes(
 
 /// Replies to a post, oldest first.
 ///
-/// The direct ones; each says by `reply_count` whether it has replies of its own.
+/// The direct ones, of a bare repost those to its original; each says by `reply_count` whether it has replies of its own.
+/// One that is gone keeps its place while it is answered.
 #[utoipa::path(get, path = "/v1/posts/{id}/replies", tag = "posts", operation_id = "list_replies",
     params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
-    responses((status = 200, body = Page<Post>), (status = 410, description = "the post was deleted"), Problems))]
+    responses((status = 200, body = Page<PostOrGone>), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn replies(
     State(app): State<App>,
     viewer: MaybeCaller,
     Path(id): Path<Id>,
     paging: Paging,
-) -> Result<Json<Page<Post>>> {
+) -> Result<Json<Page<PostOrGone>>> {
     Ok(Json(app.posts.replies(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// A post with what it answers and its first replies.
 ///
-/// What a page of one post shows; `next_cursor` goes on under `/v1/posts/{id}/replies`.
+/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on under `/v1/posts/{id}/replies`.
 #[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", operation_id = "get_thread",
     params(("id" = Id, Path)), security((), ("bearer" = [])),
     responses((status = 200, body = PostThread), (status = 410, description = "the post was deleted"), Problems))]
