@@ -117,7 +117,7 @@ describe("recipes", { timeout: 400_000 }, () => {
       await page.evaluate(() => window.recipe.logOut());
     },
     "A post with a picture 0": async ({ page }) => {
-      await page.evaluate((p) => import("/client.ts").then(({ client }) => client.accounts.logIn("ann", p)), PASSWORD);
+      await asAnn(page);
       const width = await page.evaluate(async () => {
         const canvas = Object.assign(document.createElement("canvas"), { width: 5, height: 4 });
         canvas.getContext("2d").fillRect(0, 0, 1, 1);
@@ -130,7 +130,7 @@ describe("recipes", { timeout: 400_000 }, () => {
       assert.equal((await ann.users.posts("@ann")).items[0].media[0].alt, "a corner");
     },
     "Search while somebody types 0": async ({ page }) => {
-      await page.evaluate((p) => import("/client.ts").then(({ client }) => client.accounts.logIn("ann", p)), PASSWORD);
+      await asAnn(page);
       const found = await page.evaluate(async () => {
         const first = window.recipe.search("b").catch((error) => error.name);
         const second = await window.recipe.search("bo");
@@ -147,6 +147,14 @@ describe("recipes", { timeout: 400_000 }, () => {
       await bob.posts.create({ text: "while nobody looked" });
       await page.goBack();
       await until(() => printed.includes("while nobody looked"), () => `${printed}`);
+    },
+    "A thread 0": async ({ page }) => {
+      await asAnn(page);
+      const first = await bob.posts.create({ text: "first" });
+      const answer = await bob.posts.create({ text: "second", reply_to: first.id });
+      await bob.posts.delete(first.id);
+      const lines = await page.evaluate((id) => window.recipe.thread(id), answer.id);
+      assert.deepEqual(lines, ["This post was deleted.", "bob: second"]);
     },
     "After a gap or a reset 0": async ({ page }) => {
       // The first page of the feed is read anew: more than the two posts that were pushed.
@@ -174,6 +182,9 @@ describe("recipes", { timeout: 400_000 }, () => {
       assert.equal(asked.length, 2, "the expired token was renewed once");
     },
   };
+
+  /** Logs the client of a page's recipe in. */
+  const asAnn = (page) => page.evaluate((p) => import("/client.ts").then(({ client }) => client.accounts.logIn("ann", p)), PASSWORD);
 
   /** Waits for a session of this person. */
   async function connected({ user }, transport) {
