@@ -125,8 +125,30 @@ fn cors(settings: &Http) -> Option<CorsLayer> {
         false => AllowOrigin::list(listed()),
     };
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let sent = ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id"];
-    let shown = ["x-request-id", "location", "retry-after", "idempotency-replayed"];
+    // The last two lines: what EventSource polyfills and HTTP libraries add by themselves, and what players of media ask with.
+    let sent = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+        "x-request-id",
+        "cache-control",
+        "pragma",
+        "x-requested-with",
+        "range",
+        "if-range",
+        "if-none-match",
+    ];
+    let shown = [
+        "x-request-id",
+        "location",
+        "retry-after",
+        "idempotency-replayed",
+        "etag",
+        "accept-ranges",
+        "content-range",
+        "content-disposition",
+    ];
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
