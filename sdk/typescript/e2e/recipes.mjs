@@ -6,6 +6,8 @@ import { PACKAGE } from "./project.mjs";
 const ROOT = join(PACKAGE, "../..");
 /** Languages of fences that are programs for the SDK. */
 const PROGRAMS = new Set(["ts", "tsx", "typescript", "js", "jsx", "javascript", "mjs", "cjs"]);
+/** What programs import that stand on other clients than this SDK; their own tests run those. */
+const OTHERS = /from "\.\/generated/;
 /** What recipes name as their server. */
 const SERVERS = ["https://social.example", "http://127.0.0.1:7070"];
 
@@ -31,9 +33,9 @@ export function blocks(document) {
   return found;
 }
 
-/** Every program of every document; `place` is its heading and how many programs came before under the same. */
+/** Every program on this SDK of every document; `place` is its heading and how many programs came before under the same. */
 export function programs() {
-  const found = documents().flatMap(blocks).filter((block) => PROGRAMS.has(block.language));
+  const found = documents().flatMap(blocks).filter((block) => PROGRAMS.has(block.language) && !OTHERS.test(block.text));
   return found.map((block, at) => {
     const under = (other) => other.document === block.document && other.heading === block.heading;
     const place = `${block.heading} ${found.slice(0, at).filter(under).length}`;
