@@ -63,7 +63,7 @@ fn answer(problem: &Problem, retry_after_s: u32) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     match problem.code {
-        Code::Unauthenticated => {
+        Code::Unauthenticated | Code::InvalidCredentials => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fanfare\""));
         }
         Code::RateLimited | Code::Overloaded => {

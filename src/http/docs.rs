@@ -25,12 +25,16 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 16] = [
+pub const CODES: [(Code, &str); 17] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
     ),
     (Code::Unauthenticated, "Log in with POST /v1/sessions and send the token as Authorization: Bearer TOKEN."),
+    (
+        Code::InvalidCredentials,
+        "Ask the person for handle and password again; which of them is wrong is not said. A new token does not help.",
+    ),
     (Code::Forbidden, "The account may not do this. Another account may."),
     (
         Code::ChallengeRequired,

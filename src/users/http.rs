@@ -29,7 +29,7 @@ pub async fn register(State(app): State<App>, Valid(new): Valid<NewUser>) -> Res
 ///
 /// Each log-in makes a session of its own, which lives `auth.token_days` days. The token is shown this once.
 #[utoipa::path(post, path = "/v1/sessions", tag = "accounts", request_body = NewSession, security(()),
-    responses((status = 201, body = Session), (status = 401, description = "no such account, or another password"),
+    responses((status = 201, body = Session), (status = 401, description = "`invalid_credentials`: no such account, or another password"),
         Problems))]
 pub async fn log_in(State(app): State<App>, Valid(new): Valid<NewSession>) -> Result<Created<Session>> {
     Ok(Created(app.users.log_in(new).await?))

@@ -216,4 +216,9 @@ async fn every_code_is_explained_where_its_type_points() {
         let anchor = kind.strip_prefix("/docs/problems#").unwrap();
         assert!(page.body.contains(&format!("id=\"{anchor}\"")) && page.body.contains(advice), "{kind}");
     }
+    let document: serde_json::Value = serde_json::from_str(&app().get("/openapi.json", &[]).await.body).unwrap();
+    for code in document["components"]["schemas"]["Code"]["enum"].as_array().unwrap() {
+        let code = code.as_str().unwrap();
+        assert!(code == "unknown" || page.body.contains(&format!("id=\"{code}\"")), "{code} is not explained");
+    }
 }
