@@ -28,8 +28,8 @@ pub struct Reason {
 ///
 /// It goes as if its author had deleted it: from then on it answers 410, and it leaves every feed and thread on the next
 /// read. An operator by role cannot delete posts of operators this way; the admin token can.
-#[utoipa::path(delete, path = "/v1/admin/posts/{post}", tag = "operators", operation_id = "operators_delete_post",
-    params(("post" = Id, Path, description = "id of the post"), Reason), responses((status = 204, description = "deleted"), Problems))]
+#[utoipa::path(delete, path = "/v1/admin/posts/{id}", tag = "operators", operation_id = "operators_delete_post",
+    params(("id" = Id, Path, description = "id of the post"), Reason), responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
 pub async fn delete_post(
     State(app): State<App>,
     admin: Admin,
@@ -47,7 +47,8 @@ pub async fn delete_post(
 /// Nothing is rewritten: once the suspension ends, by `until` or by `DELETE`, everything is there again.
 #[utoipa::path(put, path = "/v1/admin/users/{user}/suspension", tag = "operators", operation_id = "operators_suspend",
     request_body = NewSuspension, params(("user" = String, Path, description = "id or @handle", example = "@ada")),
-    responses((status = 200, description = "suspended", body = Suspension), Problems))]
+    responses((status = 200, description = "suspended", body = Suspension),
+        (status = 409, description = "too many are suspended"), Problems))]
 pub async fn suspend(
     State(app): State<App>,
     admin: Admin,

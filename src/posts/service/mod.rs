@@ -272,12 +272,14 @@ impl Posts {
     /// # Errors
     /// 404 when there is none, 410 when it is gone already.
     pub async fn remove(&self, id: Id, act: Act) -> Result<()> {
-        let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
-        let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
+        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let post = self.stored(id).await?;
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post).into() }).await?;
+        let record = self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post).into() }).await?;
+        drop(held);
+        settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
 

@@ -28,8 +28,8 @@ impl Users {
     /// Logs in.
     ///
     /// # Errors
-    /// 401 when handle and password do not belong together; which of them is wrong is not said. 429 after too many wrong
-    /// ones. 403 for a suspended account, once the password was right.
+    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
+    /// 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was right.
     pub async fn log_in(&self, new: NewSession, from: IpAddr) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let attempt = self.guard.attempt(handle, from).await?;
@@ -57,7 +57,7 @@ impl Users {
                 .await?;
                 self.session_of(&account, issued).await
             }
-            _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
+            _ => Err(Error::refused(Code::InvalidCredentials, "handle and password do not belong together")),
         }
     }
 

@@ -114,7 +114,7 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
     for (method, path) in &acts {
         let body = example(method, path).unwrap_or_else(|| panic!("{method} {path} has no example in this test"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let filled = path.replace("{user}", "@bob").replace("{post}", &post.to_string());
+        let filled = path.replace("{user}", "@bob").replace("{id}", &post.to_string());
         let before = audit(&world).await.len();
         let answer = json(&world.operator, method, &filled.replace("{session_id}", &session), &body).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
