@@ -102,6 +102,19 @@ export interface Gap {
   stream: Stream;
 }
 
+/**
+ * A place in a thread whose post does not show, while the thread goes on beyond it. One of `deleted` and `hidden` is
+ * there, and true.
+ */
+export interface Gone {
+  /** Its author deleted it, or the account. */
+  deleted?: boolean;
+  /** The caller may not see it. */
+  hidden?: boolean;
+  /** The post. */
+  id: Id;
+}
+
 /** The answer of `/healthz` and `/readyz`. */
 export interface Health {
   /** `ok`. */
@@ -344,7 +357,11 @@ export interface Post {
   reply_to?: Id | null;
   /** Reposts that are not deleted. */
   repost_count: number;
-  /** The post this one passes on. */
+  /** Only where true: this is a quote whose original was deleted, so that `repost_of` is `null`. */
+  repost_gone?: boolean;
+  /** Only where true: this is a quote whose original the caller may not see, so that `repost_of` is `null`. */
+  repost_hidden?: boolean;
+  /** The post this one passes on; what that one passes on in turn is not shown. */
   repost_of?: Post | null;
   /** The caller has a bare repost of it. Not in realtime frames. */
   reposted?: boolean;
@@ -362,16 +379,19 @@ export interface PostDeleted {
   key: string;
 }
 
+/** A place in a thread: the post, or a word that it is gone. A `Gone` has no `author`. */
+export type PostOrGone = Post | Gone;
+
 /** `GET /v1/posts/{id}/thread`. */
 export interface PostThread {
-  /** What the post answers, oldest first; a deleted or hidden ancestor ends the list. */
-  ancestors: Post[];
+  /** What the post answers, oldest first; the thread goes on above a post that is gone. */
+  ancestors: PostOrGone[];
   /** Cursor for `/replies` when there are more. */
   next_cursor?: string | null;
-  /** The post asked for. */
+  /** The post asked for; the original, for a bare repost. */
   post: Post;
   /** Its first replies, oldest first; more under `/replies`. */
-  replies: Post[];
+  replies: PostOrGone[];
 }
 
 /** `presence`, and an item of `GET /v1/presence`. */
