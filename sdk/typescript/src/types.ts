@@ -178,6 +178,11 @@ export interface Media {
   id: Id;
   /** Picture or file. */
   kind: MediaKind;
+  /**
+   * A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed is
+   * stored as it came.
+   */
+  notice?: string | null;
   /** A small picture, for images. */
   thumbnail_url?: string | null;
   /** Where it is served. */
