@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, Log, Media, Notifications, Posts, Realtime, Server, Storage};
+pub use sections::{Api, Auth, Feed, Http, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage};
 use sections::{Given, Key, Section};
-pub use value::{BaseUrl, LogFormat, LogLevel, Network, Origin, Secret};
+pub use value::{BaseUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret};
 
 /// What the names of environment variables begin with.
 const PREFIX: &str = "FANFARE__";
@@ -63,7 +63,7 @@ macro_rules! settings {
     };
 }
 settings! {
-    server: Server, http: Http, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
+    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
     storage: Storage, realtime: Realtime, log: Log
 }
 
@@ -164,6 +164,15 @@ impl Settings {
             return Err(ConfigError::Contradiction(format!(
                 "feed.push_below ({}) must not be above feed.pull_above ({})",
                 feed.push_below, feed.pull_above
+            )));
+        }
+        if let Some(metrics) = self.metrics.listen
+            && metrics.0 == self.http.listen
+            && metrics.0.port() != 0
+        {
+            return Err(ConfigError::Contradiction(format!(
+                "metrics.listen must be another address than http.listen ({})",
+                metrics.0
             )));
         }
         let realtime = &self.realtime;

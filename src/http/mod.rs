@@ -3,7 +3,6 @@
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by the
 //! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together.
 
-mod admin;
 mod answer;
 mod body;
 mod caller;
@@ -14,20 +13,24 @@ mod layer;
 pub mod meter;
 mod query;
 pub mod routes;
+mod scrapes;
 mod server;
+mod starting;
 mod state;
 pub mod takeover;
+mod tokens;
 mod welcome;
 
-pub use admin::AdminToken;
 pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
 pub use layer::RequestId;
 pub use query::{Paging, Params, Path};
-pub use server::run;
+pub use server::{Sockets, run};
+pub use starting::answer_while;
 pub use state::{HttpState, Phase, Readiness};
+pub use tokens::{FileToken, OperatorTokens};
 
 #[cfg(test)]
 mod tests;
