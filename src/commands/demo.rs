@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{Id, NewSession};
 
 use super::args::DemoArgs;
 use super::{Failure, block_on, serve};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::demo::build::{self, Sample};
+use crate::demo::build::{self, Found, Sample, Size};
 use crate::demo::{DEMO_HANDLE, DEMO_PASSWORD, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::error::Error;
 use crate::logging::{self, LogControl};
 use crate::routes;
 
@@ -18,7 +20,7 @@ pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
     let mut settings = small(settings.clone());
     let log = logging::start(&settings.log);
     // Removed when it is dropped, which is after the server has let go of it.
-    let temporary = match &args.common.data_dir {
+    let temporary = match &args.data_dir {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("fanfare-demo-").tempdir()?),
     };
@@ -49,15 +51,20 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let started = Instant::now();
     let now_ms = Clock::system().now_ms();
     // The address first: nobody should wait for a world that cannot be shown.
-    let listener = serve::bind(settings).await?;
+    let sockets = serve::bind(settings).await?;
     let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
     let app = running.app.clone();
     let made = async {
-        println!("Making a sample world…");
-        let sample = build::open(&app, now_ms).await?;
+        let found = build::find(&app, now_ms).await?;
+        match found {
+            Found::Nothing => println!("Making a sample world…"),
+            Found::World => println!("Going on with the sample world in {}…", settings.server.data_dir.display()),
+        }
+        let sample = build::open(&app, found, now_ms).await?;
         live::wake(&app, &sample).await?;
-        let token = app.users.issue(sample.people[sample.town.world.demo()]).await?;
-        Ok::<_, crate::error::Error>((sample, token))
+        let size = build::size(&app, &sample).await?;
+        let way_in = WayIn::of(&app, sample.people[sample.town.world.demo()]).await?;
+        Ok::<_, Error>((sample, size, way_in))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
     let mut stop = std::pin::pin!(serve::stop_signal());
@@ -66,7 +73,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         () = &mut stop => Ok(None),
         made = made => made.map(Some),
     };
-    let (sample, token) = match made {
+    let (sample, size, way_in) = match made {
         Ok(Some(made)) => made,
         unmade => {
             drop(app);
@@ -74,8 +81,8 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
             return unmade.map(|_| ()).map_err(Failure::from);
         }
     };
-    let address = listener.local_addr()?;
-    println!("{}", words(&sample, address, &token, started, temporary));
+    let address = sockets.api.local_addr()?;
+    println!("{}", words(&sample, size, address, &way_in, started, temporary));
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
         stop.await;
@@ -83,14 +90,43 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         // The server lets go of its data only when nobody acts any more; an abort is no failure.
         let _ = life.await;
     };
-    serve::serve_until(running, listener, routes::api().merge(welcome::routes()), stop).await
+    serve::serve_until(running, sockets, routes::api().merge(welcome::routes()), stop).await
+}
+
+/// How a newcomer becomes the demo person.
+struct WayIn {
+    token: String,
+    /// The password as it is told.
+    password: &'static str,
+}
+
+impl WayIn {
+    /// A token of `demo`, and the password if it is still the one that every demo begins with.
+    async fn of(app: &App, demo: Id) -> Result<Self, Error> {
+        let (handle, password) = (DEMO_HANDLE.to_owned(), DEMO_PASSWORD.to_owned());
+        match app.users.log_in(NewSession { handle, password }).await {
+            Ok(session) => Ok(Self { token: session.token, password: DEMO_PASSWORD }),
+            Err(Error::Refused(_)) => {
+                Ok(Self { token: app.users.issue(demo).await?, password: "the one that you changed it to" })
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What a newcomer sees first.
-fn words(sample: &Sample, address: SocketAddr, token: &str, started: Instant, temporary: bool) -> String {
+fn words(
+    sample: &Sample,
+    size: Size,
+    address: SocketAddr,
+    way_in: &WayIn,
+    started: Instant,
+    temporary: bool,
+) -> String {
+    let WayIn { token, password } = way_in;
     let url = format!("http://{address}");
     let newest: Id = sample.posts.iter().rev().flatten().next().copied().unwrap_or_default();
-    let follows: usize = sample.town.world.follows.iter().map(Vec::len).sum();
+    let Size { people, follows, posts } = size;
     let kept = match temporary {
         true => "The world is gone when the demo ends; --data-dir DIR keeps it.",
         false => "The world is kept in the data folder.",
@@ -100,11 +136,11 @@ fn words(sample: &Sample, address: SocketAddr, token: &str, started: Instant, te
         false => "\nCareful: whoever reaches this address can log in as the demo person, who is an operator here.\n",
     };
     format!(
-        "Ready after {:.1} s: {} people, {follows} follows, {} posts, and more every second.
+        "Ready after {:.1} s: {people} people, {follows} follows, {posts} posts, and more every second.
 
   See it live      {url}/
   Try the API      {url}/docs/
-  Log in as        {DEMO_HANDLE}, password {DEMO_PASSWORD}
+  Log in as        {DEMO_HANDLE}, password {password}
   Or with a token  {token}
 
 Three calls to copy, in another terminal:
@@ -118,7 +154,5 @@ Three calls to copy, in another terminal:
 {open}
 {kept} Ctrl-C ends it.",
         started.elapsed().as_secs_f64(),
-        sample.people.len(),
-        sample.posts.len(),
     )
 }
