@@ -55,6 +55,12 @@ impl Error {
         Self::refused(Code::Gone, format!("the {what} was deleted"))
     }
 
+    /// Whether this is the 410 of something that was deleted.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.code == Code::Gone)
+    }
+
     /// 422 that names one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::field(field, message)))

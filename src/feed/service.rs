@@ -36,6 +36,7 @@ use super::source::{AuthorEntry, EntryKind, FeedSource};
 use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
 use crate::events::{Policy, PostRecord, Record};
+use crate::posts::visibility::Absence;
 
 pub use self::catch_up::CatchUp;
 pub use self::ranked::{FeedError, RankedNext, RankedPage};
@@ -65,7 +66,18 @@ pub struct FeedEntry {
     /// The post itself.
     pub post: Arc<PostRecord>,
     /// The post that it passes on.
-    pub original: Option<Arc<PostRecord>>,
+    pub original: Original,
+}
+
+/// What a reader gets of the post that an entry passes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Original {
+    /// The entry passes nothing on.
+    None,
+    /// All of it.
+    Shown(Arc<PostRecord>),
+    /// Nothing: the entry is a quote, and shows its own words.
+    Absent(Absence),
 }
 
 /// Entries, newest first.

@@ -20,6 +20,8 @@ mod posts;
 mod power;
 mod process;
 mod realtime;
+mod reposts;
 mod rfc6455;
+mod threads;
 mod uploads;
 mod world;

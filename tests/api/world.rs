@@ -14,7 +14,7 @@ use fanfare::config::Settings;
 use fanfare::feed::Feed;
 use fanfare::logging;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
-use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, Problem};
+use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, PostOrGone, Problem};
 use hyper::Method;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -282,7 +282,25 @@ pub async fn whole_feed(client: &Person) -> Vec<Id> {
     ids(&all_pages(read, 7).await)
 }
 
-/// The ids of posts.
-pub fn ids(posts: &[Post]) -> Vec<Id> {
-    posts.iter().map(|post| post.id).collect()
+/// What lists of posts hold.
+pub trait Listed {
+    /// The post.
+    fn listed(&self) -> Id;
+}
+
+impl Listed for Post {
+    fn listed(&self) -> Id {
+        self.id
+    }
+}
+
+impl Listed for PostOrGone {
+    fn listed(&self) -> Id {
+        self.id()
+    }
+}
+
+/// The ids of posts, and of the places of those that are gone.
+pub fn ids<T: Listed>(posts: &[T]) -> Vec<Id> {
+    posts.iter().map(Listed::listed).collect()
 }

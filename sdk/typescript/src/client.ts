@@ -20,6 +20,7 @@ import type {
   PatchUser,
   PollAnswer,
   Post,
+  PostOrGone,
   PostThread,
   Presence,
   PresenceList,
@@ -241,11 +242,12 @@ export class Posts {
     return list(this.http, `/v1/posts/${part(id)}/likes`, paging);
   }
 
-  /** Oldest first. */
-  replies(id: Id, paging?: Paging): Pages<Post> {
+  /** Oldest first. Those that are gone keep their place while they are answered: only posts have an `author`. */
+  replies(id: Id, paging?: Paging): Pages<PostOrGone> {
     return list(this.http, `/v1/posts/${part(id)}/replies`, paging);
   }
 
+  /** What the post answers, itself, and its first replies; of a bare repost, those of its original. */
   thread(id: Id): Promise<PostThread> {
     return this.http.json("GET", `/v1/posts/${part(id)}/thread`);
   }
