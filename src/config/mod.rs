@@ -227,7 +227,8 @@ impl Names {
         let own = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let wanted = own(path);
         let likeness = |known: &str| strsim::jaro_winkler(known, path).max(strsim::jaro_winkler(&own(known), &wanted));
-        let best = self.0.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        // Of equals the first in the example: a lone `listen` is more often http's than metrics'.
+        let best = self.0.iter().rev().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         best.map_or("", String::as_str)
     }
 
