@@ -76,7 +76,7 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  fanfare demo\n  fanfare demo --listen 127.0.0.1:8080\n  \
     fanfare demo --data-dir ./demo     keep the world; the next demo with this folder goes on with it\n\n\
-    Everybody who reaches it can become its demo person, who is an operator: it is a place to play, and for nothing else.")]
+    Whoever reaches it can log in as its people: it is a place to play, and nothing for what matters.")]
 pub struct DemoArgs {
     /// File with settings; `fanfare config` prints one
     #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]

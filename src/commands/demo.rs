@@ -11,8 +11,9 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::demo::build::{self, Found, Sample, Size};
-use crate::demo::{DEMO_HANDLE, DEMO_PASSWORD, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
 use crate::error::Error;
+use crate::http::{self, Doors};
 use crate::logging::{self, LogControl};
 use crate::routes;
 
@@ -32,7 +33,10 @@ pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
 
 /// Settings that suit 300 people, where nobody set them.
 fn small(mut settings: Settings) -> Settings {
-    let usual = Settings::default().feed;
+    let Settings { feed: usual, realtime, .. } = Settings::default();
+    if settings.realtime.bulk_delay_ms == realtime.bulk_delay_ms {
+        settings.realtime.bulk_delay_ms = BULK_DELAY_MS;
+    }
     if settings.feed.push_below == usual.push_below {
         settings.feed.push_below = PUSH_BELOW;
     }
@@ -52,6 +56,9 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let now_ms = Clock::system().now_ms();
     // The address first: nobody should wait for a world that cannot be shown.
     let sockets = serve::bind(settings).await?;
+    let address = sockets.api.local_addr()?;
+    let doors = Doors::of_demo(address, &settings.http);
+    let operates = doors.are_local();
     let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
     let app = running.app.clone();
     let made = async {
@@ -63,7 +70,11 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         let sample = build::open(&app, found, now_ms).await?;
         live::wake(&app, &sample).await?;
         let size = build::size(&app, &sample).await?;
-        let way_in = WayIn::of(&app, sample.people[sample.town.world.demo()]).await?;
+        let demo = sample.people[sample.town.world.demo()];
+        // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time, for
+        // a world that is opened again may have been reached otherwise before.
+        app.users.set_admin(demo, operates).await?;
+        let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };
         Ok::<_, Error>((sample, size, way_in))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
@@ -81,8 +92,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
             return unmade.map(|_| ()).map_err(Failure::from);
         }
     };
-    let address = sockets.api.local_addr()?;
-    println!("{}", words(&sample, size, address, &way_in, started, temporary));
+    println!("{}", words(&sample, size, address, &way_in, started, temporary, operates));
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
         stop.await;
@@ -90,28 +100,33 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         // The server lets go of its data only when nobody acts any more; an abort is no failure.
         let _ = life.await;
     };
-    serve::serve_until(running, sockets, routes::api().merge(welcome::routes()), stop).await
+    let router = http::routes::demo(routes::api().merge(welcome::routes()), running.app.clone(), doors);
+    serve::serve_router(running, sockets, router, stop).await
 }
 
-/// How a newcomer becomes the demo person.
+/// How a newcomer becomes somebody.
 struct WayIn {
+    /// A token of the demo person.
     token: String,
-    /// The password as it is told.
-    password: &'static str,
+    /// Handles and password, in words.
+    log_in: String,
 }
 
-impl WayIn {
-    /// A token of `demo`, and the password if it is still the one that every demo begins with.
-    async fn of(app: &App, demo: Id) -> Result<Self, Error> {
-        let (handle, password) = (DEMO_HANDLE.to_owned(), DEMO_PASSWORD.to_owned());
-        match app.users.log_in(NewSession { handle, password }).await {
-            Ok(session) => Ok(Self { token: session.token, password: DEMO_PASSWORD }),
-            Err(Error::Refused(_)) => {
-                Ok(Self { token: app.users.issue(demo).await?, password: "the one that you changed it to" })
-            }
-            Err(error) => Err(error),
+/// As whom one can log in, and how: a world that is gone on with may have people who changed their passwords.
+async fn log_in(app: &App) -> Result<String, Error> {
+    let mut open = Vec::new();
+    for handle in [DEMO_HANDLE, FRIEND_HANDLE] {
+        let (name, password) = (handle.to_owned(), DEMO_PASSWORD.to_owned());
+        match app.users.log_in(NewSession { handle: name, password }).await {
+            Ok(_) => open.push(handle),
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(match open.is_empty() {
+        true => "whom you made or changed yourself: no password is the demo's own any more".to_owned(),
+        false => format!("{}, password {DEMO_PASSWORD}", open.join(" or ")),
+    })
 }
 
 /// What a newcomer sees first.
@@ -122,8 +137,9 @@ fn words(
     way_in: &WayIn,
     started: Instant,
     temporary: bool,
+    operates: bool,
 ) -> String {
-    let WayIn { token, password } = way_in;
+    let WayIn { token, log_in } = way_in;
     let url = format!("http://{address}");
     let newest: Id = sample.posts.iter().rev().flatten().next().copied().unwrap_or_default();
     let Size { people, follows, posts } = size;
@@ -131,16 +147,19 @@ fn words(
         true => "The world is gone when the demo ends; --data-dir DIR keeps it.",
         false => "The world is kept in the data folder.",
     };
-    let open = match address.ip().is_loopback() {
+    let open = match operates {
         true => "",
-        false => "\nCareful: whoever reaches this address can log in as the demo person, who is an operator here.\n",
+        false => {
+            "\nCareful: whoever reaches this demo can log in as its people. Nobody of them is an operator here; the admin \
+             token is in admin.token in the data folder.\n"
+        }
     };
     format!(
         "Ready after {:.1} s: {people} people, {follows} follows, {posts} posts, and more every second.
 
   See it live      {url}/
   Try the API      {url}/docs/
-  Log in as        {DEMO_HANDLE}, password {password}
+  Log in as        {log_in}
   Or with a token  {token}
 
 Three calls to copy, in another terminal:

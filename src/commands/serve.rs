@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use axum::Router;
 use fanfare_engines::embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,8 +68,21 @@ pub async fn serve_until(
     api: OpenApiRouter<App>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let http = running.app.http.clone();
     let router = http::routes::router(api, running.app.clone());
+    serve_router(running, sockets, router, stop).await
+}
+
+/// The same for a router that was put together already.
+///
+/// # Errors
+/// When the listener fails.
+pub(super) async fn serve_router(
+    running: Running,
+    sockets: impl Into<Sockets>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let http = running.app.http.clone();
     http.readiness.advance(Phase::Ready);
     let realtime = running.app.realtime.clone();
     let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;

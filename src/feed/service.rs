@@ -24,7 +24,7 @@ use super::authors::Authors;
 use super::interner::{IdMap, UserIndex};
 use super::jobs::JobQueue;
 use super::measure::{LagHistogram, TopCosts};
-use super::policy::Thresholds;
+use super::policy::{Thresholds, choose};
 use super::rank::{DefaultRanker, RankInputs, Ranker};
 use super::recents::Recent;
 use super::relations::ReaderRelations;
@@ -242,6 +242,16 @@ impl Feed {
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
         self.core.thresholds()
+    }
+
+    /// How posts of an author with so many followers go, and how many timelines in memory listen to the author.
+    #[must_use]
+    pub fn reach(&self, author: Id, followers: u64) -> (Policy, usize) {
+        let authors = &self.core.authors;
+        let known = authors.get(author);
+        let policy = known.and_then(|author| authors.policy(author));
+        let policy = policy.unwrap_or_else(|| choose(None, followers, self.thresholds()));
+        (policy, known.map_or(0, |author| authors.listeners(author)))
     }
 
     /// Changes the thresholds; authors flip with their next posts.

@@ -39,7 +39,7 @@ impl IntoResponse for Error {
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)
             }
             Self::Engine(error) => internal(error.to_string()),
-            Self::Internal(cause) => internal(cause),
+            Self::Internal(cause) | Self::Setting(cause) => internal(cause),
         }
     }
 }

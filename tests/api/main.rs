@@ -11,6 +11,7 @@ mod feed;
 mod graph;
 mod hang_ups;
 mod imports;
+mod jwks;
 mod jwt;
 mod kills;
 mod model;

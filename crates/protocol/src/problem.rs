@@ -29,6 +29,8 @@ pub enum Code {
     PayloadTooLarge,
     /// 415: the content type, or the media itself, is not supported.
     UnsupportedMediaType,
+    /// 421: the server is not at home under the host that the request names.
+    Misdirected,
     /// 422: understood, but a value is not allowed; `errors` names the fields.
     ValidationFailed,
     /// 429: too many requests; see `Retry-After`.
@@ -56,6 +58,7 @@ impl Code {
             Self::Gone | Self::SnapshotExpired => 410,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::Misdirected => 421,
             Self::ValidationFailed => 422,
             Self::RateLimited => 429,
             Self::Internal | Self::Unknown => 500,
@@ -78,6 +81,7 @@ impl Code {
             Self::SnapshotExpired => "The snapshot has expired",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The media type is not supported",
+            Self::Misdirected => "The server is not known by this host",
             Self::ValidationFailed => "A value is not allowed",
             Self::RateLimited => "Too many requests",
             Self::Internal | Self::Unknown => "The server failed",

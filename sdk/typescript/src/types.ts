@@ -44,6 +44,7 @@ export type Code =
   | "snapshot_expired"
   | "payload_too_large"
   | "unsupported_media_type"
+  | "misdirected"
   | "validation_failed"
   | "rate_limited"
   | "internal"
