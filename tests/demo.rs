@@ -340,6 +340,7 @@ fn a_world_in_a_data_folder_is_gone_on_with() {
     let second = Demo::start(folder.path(), &arguments);
     let words = &second.words;
     assert!(words.contains("Going on with the sample world in") && !words.contains("Making"), "{words}");
+    assert!(words.contains("  Log in as        friend, password "), "a password that lets nobody in: {words}");
     let [people, follows, posts] =
         ["people", "follows", "posts"].map(|what| (number(&first_words, what), number(words, what)));
     assert_eq!(people.0, people.1);
