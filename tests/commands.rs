@@ -97,7 +97,8 @@ fn a_taken_address_is_refused_before_the_folder_is_touched() {
 /// Status and body of a plain request.
 fn ask(address: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    let host = if request.contains("\r\nhost:") { "" } else { "\r\nhost: localhost" };
+    stream.write_all(format!("{request}{host}\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -131,6 +132,8 @@ fn a_listener_of_metrics_answers_metrics_without_a_token_and_nothing_else() {
         ("GET /v1/admin/status HTTP/1.1", 404),
         ("GET /metrics/x HTTP/1.1", 404),
         ("POST /metrics HTTP/1.1", 405),
+        // A page whose name was pointed at this machine.
+        ("GET /metrics HTTP/1.1\r\nhost: page.example", 421),
     ] {
         let (status, body) = ask(metrics, request);
         assert_eq!(status, refusal, "{request}: {body}");

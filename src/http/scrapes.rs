@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::routes::wrong_method;
 use super::server::Connections;
-use super::{HttpState, layer};
+use super::{HttpState, doors, layer};
 use crate::error::Error;
 use crate::limits::http::{SCRAPE_GRACE_MS, SCRAPES_MAX};
 
@@ -31,14 +32,25 @@ pub(super) async fn serve(listener: TcpListener, http: HttpState, over: Cancella
         .route("/metrics", get(async |State(http): State<HttpState>| rendered(&http)))
         .fallback(only_metrics)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(http.clone())
-        .layer(middleware::from_fn_with_state(http.clone(), layer::pass));
+        .with_state(http.clone());
+    let local = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let router = if local { router.layer(middleware::from_fn(check_host)) } else { router };
+    let router = router.layer(middleware::from_fn_with_state(http.clone(), layer::pass));
     let connections = Connections::default();
     tokio::select! {
         () = connections.accept(&listener, &router, &http.settings, SCRAPES_MAX) => {}
         () = over.cancelled() => {}
     }
     connections.end(Duration::from_millis(SCRAPE_GRACE_MS)).await;
+}
+
+/// What is for this machine is not for pages that a browser on it shows, under whatever name they reach it.
+async fn check_host(request: Request, next: Next) -> Response {
+    if doors::is_for_this_machine(request.headers()) {
+        return next.run(request).await;
+    }
+    let detail = "this address answers only to names of this machine, such as localhost and 127.0.0.1";
+    Error::refused(Code::Misdirected, detail).into_response()
 }
 
 async fn only_metrics() -> Error {
