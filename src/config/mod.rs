@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage};
+pub use sections::{
+    Api, Auth, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
+};
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret};
 
