@@ -48,9 +48,9 @@ pub const AFFINITY_DAYS: u64 = 90;
 /// Rows that one step of the janitor handles.
 pub const JANITOR_STEP_ROWS: usize = 512;
 /// Bare reposts of a deleted post that are deleted in one step.
-pub const SETTLE_STEP_ROWS: usize = 128;
+pub const SETTLE_STEP_ROWS: usize = 32;
 /// Steps that follow a deletion before it is answered; the janitor goes on at once.
-pub const SETTLE_STEPS_MAX: usize = 2;
+pub const SETTLE_STEPS_MAX: usize = 8;
 /// Rows of the public timeline in one step that looks for bare reposts which older versions did not list.
 pub const OLD_REPOSTS_STEP_ROWS: usize = 512;
 /// People whose notifications wait to be trimmed; further hints are dropped, and given again later.
