@@ -6,6 +6,7 @@
 
 mod accounts;
 mod deletion;
+mod described;
 mod edges;
 mod feed;
 mod graph;

@@ -23,7 +23,7 @@ impl Users {
     /// Logs in.
     ///
     /// # Errors
-    /// 401 when handle and password do not belong together; which of them is wrong is not said.
+    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
     pub async fn log_in(&self, new: NewSession) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let account = self.core.store.by_handle(handle).await?;
@@ -46,7 +46,7 @@ impl Users {
                 .await?;
                 self.session_of(&account, issued).await
             }
-            _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
+            _ => Err(Error::refused(Code::InvalidCredentials, "handle and password do not belong together")),
         }
     }
 
