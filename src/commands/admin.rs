@@ -11,7 +11,7 @@ use super::Failure;
 use super::admin_args::{AdminAct, AdminArgs, PostAct, UserAct};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::ADMIN_TOKEN_FILE;
+use crate::http::ADMIN_FILE;
 use crate::limits::http::PAGE_ITEMS_MAX;
 
 /// Runs one act to its end.
@@ -46,7 +46,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 fn token_of(data_dir: &Path) -> Result<String, Failure> {
-    let path = data_dir.join(ADMIN_TOKEN_FILE);
+    let path = data_dir.join(ADMIN_FILE);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let advice = "name the server's folder with --data-dir, run as its owner, or give --token";
         Failure::Usage(format!("{}: {error}; {advice}", path.display()))
