@@ -35,11 +35,13 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("openapi-python-client", "scripts/openapi-test"),
 ];
 /// Refusals that are as they should be: statuses and what paths begin with.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 4] = [
     // The account is there already.
     ("409", "/v1/users"),
-    // The document cannot know a session's id.
+    // What the document cannot know: a session, a post, somebody who deserves it.
     ("404", "/v1/admin/realtime/sessions/"),
+    ("404", "/v1/admin/posts/"),
+    ("404", "/v1/admin/users/@mallory"),
 ];
 
 /// In front of what is pasted: every call tells its status and path on standard error, and a stream that would go on for
