@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, Log, Media, Notifications, Posts, Realtime, Server, Storage};
+pub use sections::{Api, Auth, Feed, Http, Log, Media, Notifications, Posts, Realtime, Server, Storage, Users};
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, LogFormat, LogLevel, Network, Origin, Secret};
 
@@ -63,7 +63,7 @@ macro_rules! settings {
     };
 }
 settings! {
-    server: Server, http: Http, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
+    server: Server, http: Http, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
     storage: Storage, realtime: Realtime, log: Log
 }
 

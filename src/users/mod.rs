@@ -4,6 +4,7 @@ pub mod handle;
 pub mod http;
 pub mod jwt;
 pub mod jwt_keys;
+pub mod names;
 pub mod password;
 pub mod service;
 pub mod token;
