@@ -5,21 +5,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod cases;
 mod deletion;
 mod edges;
 mod feed;
 mod graph;
+mod handles;
 mod hang_ups;
 mod imports;
 mod jwt;
 mod kills;
 mod model;
+mod names;
 mod news;
 mod operators;
 mod posts;
 mod power;
 mod process;
 mod realtime;
+mod repairs;
 mod rfc6455;
 mod uploads;
 mod world;
