@@ -66,9 +66,7 @@ impl World {
         let made = (first..first + count).map(|number| {
             let handle = format!("p{number}");
             let id = self.app.core.sequencer.mint();
-            Event::UserCreated {
-                user: UserRow { id, handle, ..UserRow::default() },
-            }
+            Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } }
         });
         let records = self.commit_all(made).await?;
         let id = |record: Arc<Record>| match &record.event {

@@ -10,14 +10,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
 use precis_core::profile::PrecisFastInvocation as _;
 use precis_profiles::OpaqueString;
-
-use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
+use crate::users::names::composed;
 
 /// Fewest characters in a new password.
 pub const PASSWORD_CHARS_MIN: usize = 8;
@@ -73,8 +73,11 @@ fn prepared(password: &str) -> Option<Cow<'_, str>> {
     if password.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !password.is_empty() {
         return Some(Cow::Borrowed(password));
     }
-    let long = password.chars().nth(PASSWORD_CHARS_MAX * SPELLING_CHARS_MAX).is_some();
-    OpaqueString::enforce(password).ok().filter(|_| !long)
+    if password.chars().nth(PASSWORD_CHARS_MAX * SPELLING_CHARS_MAX).is_some() {
+        return None;
+    }
+    // Composed before the profile looks at it (RFC 8264, 7): it takes Hangul syllables, and not what they are made of.
+    OpaqueString::enforce(composed(password)).ok()
 }
 
 /// Tells what is wrong with a new password, for a 422.
