@@ -29,6 +29,9 @@ pub enum Error {
     /// An engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A setting names what cannot be used; found at the start, and by `fanfare config --check`.
+    #[error("{0}")]
+    Setting(String),
     /// Stored data or the program is not as it should be.
     #[error("internal: {0}")]
     Internal(String),
@@ -53,6 +56,12 @@ impl Error {
     #[must_use]
     pub fn gone(what: &str) -> Self {
         Self::refused(Code::Gone, format!("the {what} was deleted"))
+    }
+
+    /// Whether this is the 410 of something that was deleted.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.code == Code::Gone)
     }
 
     /// 422 that names one field.

@@ -58,7 +58,7 @@ pub struct PostRecord {
     /// How it reached followers.
     #[serde(default)]
     pub policy: Policy,
-    /// Removed by its author: the content is empty, the id stays known.
+    /// Removed by its author: the content is empty, the id and what it answered stay known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
     /// What never changes of it, as clients read it; made at first use, never stored.
@@ -67,6 +67,12 @@ pub struct PostRecord {
 }
 
 impl PostRecord {
+    /// What stays of a deleted post: its place in a thread, and no words.
+    #[must_use]
+    pub fn tombstone(id: Id, author: Id, reply_to: Option<PostRef>) -> Self {
+        Self { id, author, reply_to, deleted: true, ..Self::default() }
+    }
+
     /// A repost without words of its own; there is at most one a person and post.
     #[must_use]
     pub fn is_bare_repost(&self) -> bool {

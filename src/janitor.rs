@@ -1,4 +1,5 @@
-//! Work in the background: what has expired, what deleted accounts left behind, and how much of the journal is kept.
+//! Work in the background: what has expired, what deleted accounts left behind, what follows when posts are gone, and how
+//! much of the journal is kept.
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRef};
 use crate::id::first_id_at;
 use crate::limits;
-use crate::posts::service::deletion;
+use crate::posts::{old_reposts, settle};
 use crate::rows::{TokenRow, from_json};
 use crate::tables;
 use crate::users::handle::reserved_until_ms;
@@ -43,8 +44,11 @@ impl Janitor {
         let mut tick = tokio::time::interval(Duration::from_secs(limits::JANITOR_PERIOD_S));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
-            if let Err(error) = self.round().await {
+            let done = tokio::select! {
+                _ = tick.tick() => self.round().await,
+                () = self.core.store.unsettled.notified() => settle::settle_all(&self.core).await,
+            };
+            if let Err(error) = done {
                 tracing::warn!(%error, "a round of the janitor failed; the next one goes on");
             }
         }
@@ -60,6 +64,8 @@ impl Janitor {
         while let Some(user) = self.next_purge().await? {
             self.purge(user).await?;
         }
+        old_reposts::list_all(&self.core).await?;
+        settle::settle_all(&self.core).await?;
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
             journal.trim(Partition(partition), self.journal_bytes_max, &[crate::sequencer::PROJECTOR]).await?;
@@ -226,16 +232,10 @@ impl Janitor {
             if rows.is_empty() {
                 return Ok(());
             }
-            let mut events = Vec::with_capacity(rows.len());
-            for id in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
-                if let Some(post) = self.core.store.post_or_gone(id).await?.filter(|post| !post.deleted) {
-                    events.push(deletion(&post));
-                }
-            }
-            if events.is_empty() {
+            let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+            if settle::delete_standing(&self.core, &posts).await? == 0 {
                 return Ok(());
             }
-            self.commit_all(events).await?;
         }
     }
 

@@ -12,7 +12,7 @@ use fanfare_protocol::{Id, NotificationKind};
 
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
-use crate::feed::EntryKind;
+use crate::feed::kind_of;
 use crate::id::unix_ms_of;
 use crate::idempotency;
 use crate::limits;
@@ -64,11 +64,19 @@ struct Given {
     subject: Id,
 }
 
+/// What a record changes of a counters row.
+#[derive(Default)]
+struct Change {
+    by: [i64; 3],
+    /// The post that is counted about is gone from now on.
+    gone: bool,
+}
+
 /// The counters that a record changes, by row.
-fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
-    let mut changes: BTreeMap<RowKey, [i64; 3]> = BTreeMap::new();
+fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
+    let mut changes: BTreeMap<RowKey, Change> = BTreeMap::new();
     let mut user = |id: Id, counter: Counter, by: i64| {
-        changes.entry(tables::by_id(tables::USER_COUNTERS, id)).or_default()[counter as usize] += by;
+        changes.entry(tables::by_id(tables::USER_COUNTERS, id)).or_default().by[counter as usize] += by;
     };
     let mut posts: Vec<(Id, usize, i64)> = Vec::new();
     match &record.event {
@@ -106,9 +114,31 @@ fn counter_changes(record: &Record) -> BTreeMap<RowKey, [i64; 3]> {
         | Event::Unmuted { .. } => {}
     }
     for (post, which, by) in posts {
-        changes.entry(tables::by_id(tables::POST_COUNTERS, post)).or_default()[which] += by;
+        changes.entry(tables::by_id(tables::POST_COUNTERS, post)).or_default().by[which] += by;
+    }
+    // Nothing points at a bare repost.
+    if let Event::PostDeleted { post, bare_repost: false, .. } = &record.event {
+        changes.entry(tables::by_id(tables::POST_COUNTERS, *post)).or_default().gone = true;
     }
     changes
+}
+
+/// Posts that are gone and about which a record leaves something to be done: a post that it deletes; and one that it
+/// answers, passes on, or no longer answers, where that was deleted before. Whoever decided may not have known.
+fn unsettled(record: &Record, folds: &Folds) -> Result<Vec<Id>> {
+    let (mut found, pointed_at) = match &record.event {
+        Event::Posted { post, .. } => (vec![], [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())]),
+        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => (vec![*post], [*reply_to, None]),
+        _ => return Ok(Vec::new()),
+    };
+    for other in pointed_at.into_iter().flatten() {
+        if let Some(Some(bytes)) = folds.rows.get(&tables::by_id(tables::POST_COUNTERS, other.id))
+            && Counters::from_bytes(bytes)?.gone
+        {
+            found.push(other.id);
+        }
+    }
+    Ok(found)
 }
 
 /// The notifications that a record gives.
@@ -177,8 +207,11 @@ pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<
         let row = RowKey::new(tables::META, tables::ONE, Bytes::from_static(limits::META_IMPORT_LINE));
         batch.put_versioned(row, Bytes::copy_from_slice(&line.to_be_bytes()), line);
     }
-    for (key, by) in counter_changes(record) {
-        count(record.id, key, by, folds, batch)?;
+    for (key, change) in counter_changes(record) {
+        count(record.id, key, &change, folds, batch)?;
+    }
+    for post in unsettled(record, folds)? {
+        batch.put(tables::unsettled_row(record.id, post), Bytes::new());
     }
     let mut notified = Vec::new();
     // Several notifications of one record for one person (a reply that also mentions) would share `applied`, so the
@@ -189,7 +222,7 @@ pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<
     Ok(notified)
 }
 
-fn count(id: Id, key: RowKey, by: [i64; 3], folds: &mut Folds, batch: &mut Batch) -> Result<()> {
+fn count(id: Id, key: RowKey, change: &Change, folds: &mut Folds, batch: &mut Batch) -> Result<()> {
     let mut counters = match folds.rows.get(&key) {
         Some(Some(bytes)) => Counters::from_bytes(bytes)?,
         _ => Counters::default(),
@@ -197,9 +230,10 @@ fn count(id: Id, key: RowKey, by: [i64; 3], folds: &mut Folds, batch: &mut Batch
     if counters.applied >= id {
         return Ok(());
     }
-    for (value, by) in counters.values.iter_mut().zip(by) {
+    for (value, by) in counters.values.iter_mut().zip(change.by) {
         *value = value.saturating_add_signed(by);
     }
+    counters.gone |= change.gone;
     counters.applied = id;
     let bytes = counters.to_bytes();
     folds.rows.insert(key.clone(), Some(bytes.clone()));
@@ -301,7 +335,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
         }
         Event::Posted { post, .. } => posted(post, id, batch)?,
         Event::PostDeleted { post, author, reply_to, repost_of, bare_repost } => {
-            let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
+            let gone = PostRecord::tombstone(*post, *author, *reply_to);
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
             let row = tables::deletion_row(id);
             let hours = limits::realtime::CURSOR_DAYS_MAX as u32 * 24;
@@ -328,16 +362,6 @@ fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {
     batch.delete_versioned(tables::bucketed_row(tables::FOLLOWERS, edge.followee, edge.since), version);
 }
 
-/// What kind of entry a post is in its author's rows, and whose post it points at.
-#[must_use]
-pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
-    match (post.repost_of, post.reply_to) {
-        (Some(original), _) => (EntryKind::Repost, original.author),
-        (None, Some(parent)) => (EntryKind::Reply, parent.author),
-        (None, None) => (EntryKind::Plain, Id(0)),
-    }
-}
-
 fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     let version = id.0;
     let (kind, related) = kind_of(post);
@@ -356,6 +380,8 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
         if post.is_bare_repost() {
             let row = tables::pair(tables::REPOSTED, post.author, original.id);
             batch.put_versioned(row, tables::partition(id), version);
+            let row = tables::pair(tables::REPOSTERS, original.id, id);
+            batch.put_versioned(row, tables::partition(post.author), version);
         }
         interaction(post.author, original.author, id, batch);
     }
@@ -372,11 +398,10 @@ fn post_removed(
 ) {
     batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
     batch.delete_versioned(tables::timeline_row(post), version);
-    if let Some(parent) = reply_to {
-        batch.delete_versioned(tables::pair(tables::REPLIES, parent.id, post), version);
-    }
+    // Its row among the replies stays while it is answered, which nobody knows here.
     if let (Some(original), true) = (repost_of, bare_repost) {
         batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);
+        batch.delete_versioned(tables::pair(tables::REPOSTERS, original.id, post), version);
     }
     if reply_to.is_some() || repost_of.is_some() {
         batch.delete_versioned(tables::pair(tables::INTERACTIONS, author, post), version);

@@ -106,24 +106,29 @@ pub struct NotificationState {
     pub applied: Id,
 }
 
-/// Three counters and the last record applied: 32 bytes, big-endian.
+/// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Followers, following, posts; or likes, replies, reposts.
     pub values: [u64; 3],
     /// Records at or below this one are in the values already.
     pub applied: Id,
+    /// The post was deleted: who answers or passes it on now came too late to know.
+    pub gone: bool,
 }
 
 impl Counters {
     /// As stored.
     #[must_use]
     pub fn to_bytes(self) -> Bytes {
-        let mut bytes = Vec::with_capacity(32);
+        let mut bytes = Vec::with_capacity(33);
         for value in self.values {
             bytes.extend_from_slice(&value.to_be_bytes());
         }
         bytes.extend_from_slice(&self.applied.to_bytes());
+        if self.gone {
+            bytes.push(1);
+        }
         bytes.into()
     }
 
@@ -132,10 +137,11 @@ impl Counters {
     /// # Errors
     /// [`Error::Internal`] when the length is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let gone = bytes.get(32) == Some(&1);
         let mut words = bytes.chunks_exact(8).filter_map(Id::from_bytes).map(|id| id.0);
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some(first), Some(second), Some(third), Some(applied)) => {
-                Ok(Self { values: [first, second, third], applied: Id(applied) })
+                Ok(Self { values: [first, second, third], applied: Id(applied), gone })
             }
             _ => Err(Error::Internal(format!("a counters row of {} bytes", bytes.len()))),
         }
@@ -149,6 +155,7 @@ pub fn entry_value(kind: EntryKind, related: Id) -> Bytes {
         EntryKind::Plain => 0,
         EntryKind::Reply => 1,
         EntryKind::Repost => 2,
+        EntryKind::Quote => 3,
     }];
     bytes.extend_from_slice(&related.to_bytes());
     bytes.into()
@@ -162,6 +169,7 @@ pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
         0 => EntryKind::Plain,
         1 => EntryKind::Reply,
         2 => EntryKind::Repost,
+        3 => EntryKind::Quote,
         _ => return None,
     };
     Some(AuthorEntry { id: post, kind, related: Id::from_bytes(related)? })

@@ -1,15 +1,17 @@
 //! Reads of rows, through bounded caches that the sequencer keeps true. Every service reads here.
 
-use std::collections::{HashMap, HashSet};
+mod departed;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Author, Id};
-use parking_lot::RwLock;
+use tokio::sync::Notify;
 
+use self::departed::Departed;
 use crate::coherent::Coherent;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRecord, Record};
@@ -17,6 +19,7 @@ use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
 use crate::id::first_id_at;
 use crate::limits;
 use crate::posts::text::is_blank;
+use crate::posts::visibility::Standing;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
 use crate::tables;
 use crate::users::handle::Handle;
@@ -82,10 +85,16 @@ impl Hidden {
         self.blocked.binary_search(&person).is_ok()
     }
 
+    /// Muted.
+    #[must_use]
+    pub fn mutes(&self, person: Id) -> bool {
+        self.muted.binary_search(&person).is_ok()
+    }
+
     /// Blocked either way, or muted.
     #[must_use]
     pub fn hides(&self, person: Id) -> bool {
-        self.blocks(person) || self.muted.binary_search(&person).is_ok()
+        self.blocks(person) || self.mutes(person)
     }
 }
 
@@ -93,6 +102,8 @@ impl Hidden {
 pub struct Store {
     /// Where the rows are.
     pub engines: Engines,
+    /// More follows a deletion than was done before it was answered: for the janitor.
+    pub unsettled: Notify,
     posts: Coherent<Id, Arc<PostRecord>>,
     accounts: Coherent<Id, Arc<Account>>,
     credentials: Coherent<Id, Arc<CredentialsRow>>,
@@ -102,37 +113,13 @@ pub struct Store {
     departed: Departed,
 }
 
-/// Deleted accounts whose posts are still being removed: until then their posts are hidden by author. Usually empty,
-/// so that a page of posts need not look at every author. Bounded by the deletions that the janitor has not finished.
-#[derive(Default)]
-struct Departed {
-    people: RwLock<HashSet<Id>>,
-    any: AtomicBool,
-}
-
-impl Departed {
-    fn holds(&self, person: Id) -> bool {
-        self.any.load(Ordering::Acquire) && self.people.read().contains(&person)
-    }
-
-    fn add(&self, person: Id) {
-        self.people.write().insert(person);
-        self.any.store(true, Ordering::Release);
-    }
-
-    fn remove(&self, person: Id) {
-        let mut people = self.people.write();
-        people.remove(&person);
-        self.any.store(!people.is_empty(), Ordering::Release);
-    }
-}
-
 impl Store {
     /// Empty caches over `engines`.
     #[must_use]
     pub fn new(engines: Engines) -> Self {
         Self {
             engines,
+            unsettled: Notify::new(),
             posts: Coherent::new(limits::POST_CACHE_MAX),
             accounts: Coherent::new(limits::USER_CACHE_MAX),
             credentials: Coherent::new(limits::USER_CACHE_MAX),
@@ -305,6 +292,12 @@ impl Store {
         Ok(Some(post))
     }
 
+    /// Whether a post that was read is there, whoever asks.
+    #[must_use]
+    pub fn standing(&self, post: &PostRecord) -> Standing {
+        if post.deleted || self.departed.holds(post.author) { Standing::Gone } else { Standing::Stands }
+    }
+
     /// Counters of a post or a person.
     ///
     /// # Errors
@@ -409,9 +402,8 @@ impl Store {
                     self.marks.forget(&post.author);
                 }
             }
-            Event::PostDeleted { post, author, bare_repost, .. } => {
-                let gone = PostRecord { id: *post, author: *author, deleted: true, ..PostRecord::default() };
-                self.posts.put(*post, Arc::new(gone));
+            Event::PostDeleted { post, author, reply_to, bare_repost, .. } => {
+                self.posts.put(*post, Arc::new(PostRecord::tombstone(*post, *author, *reply_to)));
                 if *bare_repost {
                     self.marks.forget(author);
                 }
@@ -489,8 +481,12 @@ impl FeedSource for Store {
                 Some(post) => Some(post),
                 None => self.post_or_gone(*id).await.map_err(engine_error)?,
             };
-            found.push(post.filter(|post| !post.deleted && !self.departed.holds(post.author)));
+            found.push(post.filter(|post| self.standing(post) != Standing::Gone));
         }
         Ok(found)
+    }
+
+    fn standing(&self, post: &PostRecord) -> Standing {
+        self.standing(post)
     }
 }

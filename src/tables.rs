@@ -81,6 +81,10 @@ tables! {
     PURGES = 29, "purges";
     /// one partition, name → value: import watermark and the like; versioned.
     META = 30, "meta";
+    /// post, bare repost → who made it; versioned: so that they go when the post does.
+    REPOSTERS = 36, "reposters";
+    /// one partition, (record, post) → nothing: deleted posts of which something follows that is still to be done.
+    UNSETTLED = 37, "unsettled";
     /// bucket, `PostDeleted` id → post and author: what sessions that resume must hear of; kept for a week; versioned.
     DELETIONS = 31, "deletions";
 }
@@ -143,6 +147,18 @@ pub fn timeline_row(post: Id) -> RowKey {
 #[must_use]
 pub fn deletion_row(deletion: Id) -> RowKey {
     RowKey::new(DELETIONS, timeline_partition(bucket_of(deletion)), partition(deletion))
+}
+
+/// Row that says `record` left something to be done about `post`, which is gone.
+#[must_use]
+pub fn unsettled_row(record: Id, post: Id) -> RowKey {
+    RowKey::new(UNSETTLED, ONE, [record.to_bytes(), post.to_bytes()].concat())
+}
+
+/// The post that an unsettled row names, if it is well formed.
+#[must_use]
+pub fn unsettled_post(clustering: &[u8]) -> Option<Id> {
+    clustering.get(8..).and_then(Id::from_bytes)
 }
 
 /// Partition of one bucket of the public timeline, or of deletions.

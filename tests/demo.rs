@@ -28,9 +28,14 @@ impl Drop for Demo {
 impl Demo {
     /// Starts it with its temporary files in `temporary`, and waits until it has said everything.
     fn start(temporary: &Path, arguments: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", temporary, arguments)
+    }
+
+    /// The same on another address; `address` is on this machine all the same.
+    fn start_on(listen: &str, temporary: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
         command.env_remove("FANFARE_CONFIG").env("TMPDIR", temporary);
-        command.args(["demo", "--listen", "127.0.0.1:0"]).args(arguments);
+        command.args(["demo", "--listen", listen]).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut words = String::new();
         for line in BufReader::new(process.stdout.take().unwrap()).lines() {
@@ -44,21 +49,48 @@ impl Demo {
             let rest = words.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?} in {words}"));
             rest.split_whitespace().next().unwrap().to_owned()
         };
-        let address = after("See it live").trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let address =
+            after("See it live").trim_start_matches("http://").trim_end_matches('/').replace("0.0.0.0", "127.0.0.1");
         let token = after("Or with a token");
         Self { process, address, token, words }
     }
 
     /// Status and body of a request with the demo person's token.
     fn call(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
         let (token, length) = (&self.token, body.len());
-        let head = format!("host: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {length}");
-        write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\ncontent-type: application/json\r\n\r\n{body}").unwrap();
+        let head = format!("host: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}");
+        let (status, _, body) =
+            self.raw(&format!("{method} {path} HTTP/1.1\r\n{head}\r\ncontent-type: application/json"), body);
+        (status, body)
+    }
+
+    /// Status, head in lower case, and body of what is sent as it stands; the head without its end.
+    fn raw(&self, head: &str, body: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{head}\r\nconnection: close\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+    }
+
+    /// The origin that may read the answer to `method` on `path` from a page of `origin`, asked as browsers ask first.
+    fn allows(&self, origin: &str, method: &str, path: &str) -> Option<String> {
+        let head = format!(
+            "OPTIONS {path} HTTP/1.1\r\nhost: localhost:1\r\norigin: {origin}\r\n\
+             access-control-request-method: {method}\r\naccess-control-request-headers: authorization,content-type"
+        );
+        let (_, preflight, _) = self.raw(&head, "");
+        let (_, answer, _) = self.raw(&format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\norigin: {origin}"), "");
+        let of = |head: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
+            line.map(str::to_owned)
+        };
+        assert_eq!(of(&preflight), of(&answer), "{origin} {path}: a preflight says what the call says");
+        if of(&preflight).is_some() {
+            assert!(preflight.contains(&method.to_lowercase()) && preflight.contains("authorization"), "{preflight}");
+        }
+        of(&preflight)
     }
 
     fn get(&self, path: &str) -> Value {
@@ -108,11 +140,126 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
         assert!(Instant::now() < deadline, "nobody liked it");
         std::thread::sleep(Duration::from_millis(50)); // poll
     }
-    let login = demo.get("/demo.json").to_string();
-    assert_eq!(demo.call("POST", "/v1/sessions", &login).0, 201);
+    let mut who = Vec::new();
+    for path in ["/demo.json", "/demo.json?as=demo", "/demo.json?as=friend"] {
+        let (status, session) = demo.call("POST", "/v1/sessions", &demo.get(path).to_string());
+        assert_eq!(status, 201, "{path}: {session}");
+        let session: Value = serde_json::from_str(&session).unwrap();
+        who.push(session["user"]["handle"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(who, ["demo", "demo", "friend"]);
+    assert_eq!(demo.call("GET", "/demo.json?as=ada", "").0, 422);
+    let friend = demo.get("/v1/users/@friend");
+    assert_eq!(
+        (&friend["relationship"]["following"], &friend["relationship"]["followed_by"]),
+        (&true.into(), &true.into())
+    );
+    let ids = [friend["id"].as_str().unwrap(), demo.get("/v1/users/@gracek")["id"].as_str().unwrap()].join(",");
+    let engine = demo.get(&format!("/demo/engine.json?authors={ids}"));
+    let ways: Vec<&str> =
+        engine["authors"].as_array().unwrap().iter().map(|author| author["delivery"].as_str().unwrap()).collect();
+    assert_eq!(ways, ["pushed", "pulled"], "{engine}");
+    assert!(
+        engine["timelines"].as_u64() > Some(50) && engine["authors"][1]["timelines"].as_u64() > Some(20),
+        "{engine}"
+    );
+    assert_eq!(demo.raw("GET /demo/engine.json HTTP/1.1\r\nhost: localhost", "").0, 401);
 
     assert_eq!(demo.end(), Some(0));
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
+}
+
+/// What a browser, a proxy or a program may write as `Host`, and whether the demo is meant by it.
+#[test]
+fn the_demo_answers_to_names_of_this_machine_only_and_to_pages_of_this_machine() {
+    let temporary = tempfile::tempdir().unwrap();
+    let demo = Demo::start(temporary.path(), &[]);
+    let port = demo.address.rsplit(':').next().unwrap();
+    let at_home = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "[::1]", "127.0.0.53"];
+    let hosts = at_home.iter().flat_map(|host| [(*host).to_owned(), format!("{host}:{port}"), format!("{host}:1")]);
+    for host in hosts.map(|host| format!("host: {host}")) {
+        for path in ["/", "/readyz", "/demo.json", "/docs/", "/v1/posts?scope=public"] {
+            let (status, _, body) = demo.raw(&format!("GET {path} HTTP/1.1\r\n{host}"), "");
+            assert_eq!(status, 200, "{host} {path}: {body}");
+        }
+    }
+    let elsewhere = [
+        "host: evil.example",
+        "host: evil.example:7070",
+        "HOST: Evil.Example.",
+        "host: localhost.evil.example",
+        "host: 127.0.0.1.evil.example",
+        "host: 192.0.2.1",
+        "host: [2001:db8::1]:7070",
+        "host: 0.0.0.0",
+        "host: evil.example@localhost",
+        "host: localhost, evil.example",
+        "host:",
+        // None, and two.
+        "accept: */*",
+        "host: localhost\r\nhost: evil.example",
+        "host: evil.example\r\nhost: localhost",
+        "host: localhost\r\nhost: localhost",
+    ];
+    for host in elsewhere {
+        for path in ["/", "/readyz", "/demo.json", "/demo/engine.json", "/docs/", "/v1/admin/status", "/nothing"] {
+            let (status, head, body) = demo.raw(&format!("GET {path} HTTP/1.1\r\n{host}"), "");
+            assert_eq!(status, 421, "{host} {path}: {body}");
+            assert!(body.contains("\"misdirected\"") && head.contains("application/problem+json"), "{head} {body}");
+            assert!(!body.contains("password"), "{body}");
+        }
+    }
+    // A target with an authority of its own is what counts, beside the header.
+    assert_eq!(demo.raw("GET http://evil.example/demo.json HTTP/1.1\r\nhost: localhost", "").0, 421);
+    assert_eq!(demo.raw("GET http://localhost/demo.json HTTP/1.1\r\nhost: evil.example", "").0, 421);
+    assert_eq!(demo.raw("GET http://localhost/demo.json HTTP/1.1\r\nhost: localhost", "").0, 200);
+    // So is a WebSocket, and so is what changes something.
+    let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
+    assert_eq!(demo.raw(&format!("GET /v1/realtime HTTP/1.1\r\nhost: evil.example\r\n{upgrade}"), "").0, 421);
+    assert_eq!(demo.raw("POST /v1/sessions HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2", "{}").0, 421);
+
+    for origin in ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8080", "http://localhost"] {
+        for (method, path) in
+            [("POST", "/v1/posts"), ("GET", "/v1/feed"), ("DELETE", "/v1/posts/1"), ("PUT", "/v1/feed/read")]
+        {
+            assert_eq!(demo.allows(origin, method, path).as_deref(), Some(origin), "{path}");
+        }
+        for path in
+            ["/demo.json", "/demo.json?as=friend", "/demo/engine.json", "/v1/admin/status", "/v1/admin/users/1/role"]
+        {
+            assert_eq!(demo.allows(origin, "GET", path), None, "{origin} {path}");
+        }
+    }
+    for origin in ["http://evil.example", "https://localhost:5173", "null", "http://localhost.evil.example:5173"] {
+        assert_eq!(demo.allows(origin, "GET", "/v1/feed"), None, "{origin}");
+    }
+}
+
+#[test]
+fn on_a_public_address_the_visitor_is_no_operator_whoever_was_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("world");
+    let arguments = ["--data-dir", data_dir.to_str().unwrap()];
+    let first = Demo::start(folder.path(), &arguments);
+    first.get("/v1/admin/status");
+    let token = first.token.clone();
+    assert_eq!(first.end(), Some(0));
+
+    let mut public = Demo::start_on("0.0.0.0:0", folder.path(), &arguments);
+    assert!(public.words.contains("Nobody of them is an operator"), "{}", public.words);
+    public.get("/v1/feed?limit=1");
+    for token in [public.token.clone(), token] {
+        public.token = token;
+        assert_eq!(public.call("GET", "/v1/admin/status", "").0, 403);
+    }
+    let (_, session) = public.call("POST", "/v1/sessions", &public.get("/demo.json").to_string());
+    let session: Value = serde_json::from_str(&session).unwrap();
+    public.token = session["token"].as_str().unwrap().to_owned();
+    assert_eq!(public.call("GET", "/v1/admin/status", "").0, 403);
+    assert_eq!(public.call("PUT", "/v1/admin/users/@demo/role", r#"{"role": "admin"}"#).0, 403);
+    // Addresses cannot be turned by a name service; names can.
+    assert_eq!(public.raw("GET /readyz HTTP/1.1\r\nhost: 192.0.2.1:7070", "").0, 200);
+    assert_eq!(public.raw("GET /readyz HTTP/1.1\r\nhost: evil.example", "").0, 421);
 }
 
 #[test]

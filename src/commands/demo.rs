@@ -10,7 +10,8 @@ use super::{Failure, block_on, serve};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::demo::build::{self, Sample};
-use crate::demo::{DEMO_HANDLE, DEMO_PASSWORD, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::http::{self, Doors};
 use crate::logging::{self, LogControl};
 use crate::routes;
 
@@ -30,7 +31,10 @@ pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
 
 /// Settings that suit 300 people, where nobody set them.
 fn small(mut settings: Settings) -> Settings {
-    let usual = Settings::default().feed;
+    let Settings { feed: usual, realtime, .. } = Settings::default();
+    if settings.realtime.bulk_delay_ms == realtime.bulk_delay_ms {
+        settings.realtime.bulk_delay_ms = BULK_DELAY_MS;
+    }
     if settings.feed.push_below == usual.push_below {
         settings.feed.push_below = PUSH_BELOW;
     }
@@ -50,13 +54,20 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let now_ms = Clock::system().now_ms();
     // The address first: nobody should wait for a world that cannot be shown.
     let listener = serve::bind(settings).await?;
+    let address = listener.local_addr()?;
+    let doors = Doors::of_demo(address, &settings.http);
+    let operates = doors.are_local();
     let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
     let app = running.app.clone();
     let made = async {
         println!("Making a sample world…");
         let sample = build::open(&app, now_ms).await?;
         live::wake(&app, &sample).await?;
-        let token = app.users.issue(sample.people[sample.town.world.demo()]).await?;
+        let demo = sample.people[sample.town.world.demo()];
+        // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time, for
+        // a world that is opened again may have been reached otherwise before.
+        app.users.set_admin(demo, operates).await?;
+        let token = app.users.issue(demo).await?;
         Ok::<_, crate::error::Error>((sample, token))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
@@ -74,8 +85,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
             return unmade.map(|_| ()).map_err(Failure::from);
         }
     };
-    let address = listener.local_addr()?;
-    println!("{}", words(&sample, address, &token, started, temporary));
+    println!("{}", words(&sample, address, &token, started, temporary, operates));
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
         stop.await;
@@ -83,11 +93,19 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         // The server lets go of its data only when nobody acts any more; an abort is no failure.
         let _ = life.await;
     };
-    serve::serve_until(running, listener, routes::api().merge(welcome::routes()), stop).await
+    let router = http::routes::demo(routes::api().merge(welcome::routes()), running.app.clone(), doors);
+    serve::serve_router(running, listener, router, stop).await
 }
 
 /// What a newcomer sees first.
-fn words(sample: &Sample, address: SocketAddr, token: &str, started: Instant, temporary: bool) -> String {
+fn words(
+    sample: &Sample,
+    address: SocketAddr,
+    token: &str,
+    started: Instant,
+    temporary: bool,
+    operates: bool,
+) -> String {
     let url = format!("http://{address}");
     let newest: Id = sample.posts.iter().rev().flatten().next().copied().unwrap_or_default();
     let follows: usize = sample.town.world.follows.iter().map(Vec::len).sum();
@@ -95,16 +113,19 @@ fn words(sample: &Sample, address: SocketAddr, token: &str, started: Instant, te
         true => "The world is gone when the demo ends; --data-dir DIR keeps it.",
         false => "The world is kept in the data folder.",
     };
-    let open = match address.ip().is_loopback() {
+    let open = match operates {
         true => "",
-        false => "\nCareful: whoever reaches this address can log in as the demo person, who is an operator here.\n",
+        false => {
+            "\nCareful: whoever reaches this demo can log in as its people. Nobody of them is an operator here; the admin \
+             token is in admin.token in the data folder.\n"
+        }
     };
     format!(
         "Ready after {:.1} s: {} people, {follows} follows, {} posts, and more every second.
 
   See it live      {url}/
   Try the API      {url}/docs/
-  Log in as        {DEMO_HANDLE}, password {DEMO_PASSWORD}
+  Log in as        {DEMO_HANDLE} or {FRIEND_HANDLE}, password {DEMO_PASSWORD}
   Or with a token  {token}
 
 Three calls to copy, in another terminal:

@@ -1,5 +1,6 @@
 //! `fanfare serve`: opens the data folder, listens, and serves until it is told to stop.
 
+use axum::Router;
 use fanfare_engines::embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,8 +59,21 @@ pub async fn serve_until(
     api: OpenApiRouter<App>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let http = running.app.http.clone();
     let router = http::routes::router(api, running.app.clone());
+    serve_router(running, listener, router, stop).await
+}
+
+/// The same for a router that was put together already.
+///
+/// # Errors
+/// When the listener fails.
+pub(super) async fn serve_router(
+    running: Running,
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let http = running.app.http.clone();
     http.readiness.advance(Phase::Ready);
     let realtime = running.app.realtime.clone();
     let served = http::run(listener, router, http, stop, async move { realtime.drain().await }).await;

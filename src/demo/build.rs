@@ -97,8 +97,11 @@ async fn join(app: &App, world: &World, begin_ms: u64) -> Result<Vec<Id>> {
         .map(|(index, person)| {
             let at_ms = begin_ms + index as u64 * step_ms;
             async move {
-                let id =
-                    if index == world.demo() { register(app, person).await? } else { make(app, person, at_ms).await? };
+                let id = if world.is_played(index) {
+                    register(app, person).await?
+                } else {
+                    make(app, person, at_ms).await?
+                };
                 let patch = PatchUser { bio: Some(Some(person.bio.clone())), ..PatchUser::default() };
                 app.users.patch(id, patch).await?;
                 Ok(id)
@@ -114,11 +117,10 @@ async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
     Ok(app.users.create(&handle, Some(person.name.clone()), None, at_ms).await?.row.id)
 }
 
-/// The person whom a newcomer plays has a password; the others need none.
+/// Those whom a newcomer plays have a password; the others need none.
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
     let session = app.users.register(NewUser { handle, password, display_name: Some(person.name.clone()) }).await?;
-    app.users.set_admin(session.user.id, true).await?;
     Ok(session.user.id)
 }
 
@@ -143,6 +145,13 @@ async fn remember(app: &App) -> Result<Sample> {
     for person in &world.people {
         let account = app.core.store.by_handle(&person.handle.to_ascii_lowercase()).await?;
         people.push(account.map_or(Id(0), |account| account.row.id));
+    }
+    let (demo, friend) = (world.demo(), world.friend());
+    if people[friend] == Id(0) {
+        // The world was made when a newcomer played only one person.
+        people[friend] = register(app, &world.people[friend]).await?;
+        app.follows.follow(people[demo], people[friend]).await?;
+        app.follows.follow(people[friend], people[demo]).await?;
     }
     let indexes: HashMap<Id, usize> = people.iter().enumerate().map(|(index, id)| (*id, index)).collect();
     // Another seed than the past's, or the same things would be said again.

@@ -64,10 +64,10 @@ fn gap(passed_s: f64, chance: f64) -> Duration {
 /// Goes on until it is aborted.
 pub async fn live(app: App, mut sample: Sample) {
     let started = Instant::now();
-    sample.town.demo_acts = false;
+    sample.town.played_act = false;
     sample.town.pictures = true;
     let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
-    let world: HashSet<Id> = sample.people.iter().take(sample.town.world.demo()).copied().collect();
+    let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
     let mut seen = app.core.sequencer.mint();
     for number in 0_u64.. {
         let chance = sample.town.below(1_000) as f64 / 1_000.0;
@@ -102,8 +102,9 @@ pub async fn live(app: App, mut sample: Sample) {
 async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut Id) -> Result<()> {
     let posts = app.posts.public(None, LOOKED_AT, None).await?.items;
     for post in posts.iter().rev().filter(|post| post.id > *seen && !world.contains(&post.author.id)) {
-        // To the town every newcomer is the demo person.
-        sample.town.posted(sample.town.world.demo());
+        // To the town every newcomer is the demo person, or the friend.
+        let (demo, friend) = (sample.town.world.demo(), sample.town.world.friend());
+        sample.town.posted(if post.author.id == sample.people[friend] { friend } else { demo });
         sample.posts.push(Some(post.id));
     }
     *seen = posts.first().map_or(*seen, |newest| newest.id.max(*seen));

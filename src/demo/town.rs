@@ -13,7 +13,7 @@ const ACTIVITY_FALL: f64 = 0.35;
 /// Candidates that somebody looks at before reacting to one.
 const LOOKS: usize = 16;
 /// Per cent of the reactions that go to what the newcomer said last.
-const NEWCOMER_PERCENT: u8 = 9;
+const NEWCOMER_PERCENT: u8 = 5;
 /// Remembered reactions, so that nobody likes or passes on the same post twice; beyond it all are forgotten, and the
 /// server, which remembers them too, answers that nothing is new.
 const REACTIONS_MAX: usize = 200_000;
@@ -61,8 +61,8 @@ pub struct Town {
     follows: Vec<HashSet<usize>>,
     /// Template that each person used last: nobody says the same twice in a row.
     said: Vec<usize>,
-    /// Whether the demo person acts too: in the past yes, later that is the newcomer's part.
-    pub demo_acts: bool,
+    /// Whether those whom a newcomer plays act too: in the past yes, later that is the newcomer's part.
+    pub played_act: bool,
     /// Whether posts may have pictures; they take longer to make than everything else.
     pub pictures: bool,
 }
@@ -80,7 +80,7 @@ impl Town {
             follows: world.follows.iter().map(|followees| followees.iter().copied().collect()).collect(),
             said: vec![usize::MAX; world.people.len()],
             world,
-            demo_acts: true,
+            played_act: true,
             pictures: true,
         }
     }
@@ -132,7 +132,7 @@ impl Town {
     fn actor(&mut self) -> usize {
         loop {
             let actor = self.ranks.draw(&mut self.random);
-            if self.demo_acts || actor != self.world.demo() {
+            if self.played_act || !self.world.is_played(actor) {
                 return actor;
             }
         }
@@ -186,11 +186,12 @@ impl Town {
     }
 
     /// A recent post of somebody else that `actor` would have seen: rather of followees and in the same language, now and
-    /// then of the demo person.
+    /// then of a newcomer.
     fn target(&mut self, actor: usize) -> Option<Recent> {
-        let demo = self.world.demo();
+        let world = &self.world;
         if self.random.percent(NEWCOMER_PERCENT)
-            && let Some(post) = self.recent.iter().rev().find(|post| post.author == demo && actor != demo)
+            && let Some(post) =
+                self.recent.iter().rev().find(|post| world.is_played(post.author) && actor != post.author)
         {
             return Some(*post);
         }

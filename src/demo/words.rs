@@ -33,7 +33,7 @@ const ENGLISH: Tongue = Tongue {
     people: 104,
     family_first: false,
     given: &[
-        ("Ada", "ada"),
+        ("Astrid", "astrid"),
         ("Bruno", "bruno"),
         ("Clara", "clara"),
         ("Dev", "dev"),

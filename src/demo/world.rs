@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use fanfare_engines::random::Random;
 
-use super::DEMO_HANDLE;
 use super::words::{TONGUES, Tongue};
+use super::{DEMO_HANDLE, FRIEND_HANDLE};
 
 /// How fast followings fall with the rank.
 const FALL: f64 = 0.75;
@@ -16,11 +16,15 @@ const FALL: f64 = 0.75;
 const STARS: [u8; 3] = [90, 75, 62];
 /// Per cent of the ordinary draws that cross languages.
 const FOREIGN_PERCENT: u8 = 40;
-/// Ordinary people who follow the demo person.
-const DEMO_FOLLOWERS: usize = 40;
-/// People whom the demo person follows: the first ones, every `n`th of the rest.
-const DEMO_FOLLOWS_FIRST: usize = 14;
-const DEMO_FOLLOWS_EVERY: usize = 5;
+/// Ordinary people who follow the demo person, and those who follow the friend.
+const DEMO_FOLLOWERS: usize = 22;
+const FRIEND_FOLLOWERS: usize = 24;
+/// People whom the demo person follows: the first ones, every `n`th of the rest. Few enough that one can follow a feed
+/// with the eye.
+const DEMO_FOLLOWS_FIRST: usize = 12;
+const DEMO_FOLLOWS_EVERY: usize = 12;
+/// People whom the friend follows beside the demo person, at most.
+const FRIEND_FOLLOWS: usize = 16;
 
 /// Somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Person {
 /// Everybody, and who follows whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
-    /// By rank; the last one is the demo person.
+    /// By rank; the last two are the friend and the demo person.
     pub people: Vec<Person>,
     /// Whom each person follows, by index.
     pub follows: Vec<Vec<usize>>,
@@ -100,6 +104,18 @@ impl World {
         self.people.len() - 1
     }
 
+    /// Index of the other person whom a newcomer plays.
+    #[must_use]
+    pub fn friend(&self) -> usize {
+        self.people.len() - 2
+    }
+
+    /// Whether a newcomer plays this person.
+    #[must_use]
+    pub fn is_played(&self, index: usize) -> bool {
+        index >= self.friend()
+    }
+
     /// Followers of each person.
     #[must_use]
     pub fn followers(&self) -> Vec<usize> {
@@ -121,7 +137,7 @@ fn people(random: &mut Random) -> Vec<Person> {
             tongues.swap(tongue, tongue + found);
         }
     }
-    let mut taken = HashSet::from([DEMO_HANDLE.to_owned()]);
+    let mut taken = HashSet::from([DEMO_HANDLE.to_owned(), FRIEND_HANDLE.to_owned()]);
     let mut names = HashSet::new();
     let mut people: Vec<Person> = Vec::with_capacity(tongues.len() + 1);
     while let Some(tongue) = tongues.get(people.len()).copied() {
@@ -145,13 +161,15 @@ fn people(random: &mut Random) -> Vec<Person> {
         names.insert(name.clone());
         people.push(Person { handle, name, bio: (*choose(random, words.bios)).to_owned(), tongue });
     }
-    people.push(Person {
-        handle: DEMO_HANDLE.to_owned(),
-        name: "You, in this demo".to_owned(),
-        bio: "The account that a newcomer plays. Follow, post, reply: everybody here is invented.".to_owned(),
-        tongue: 0,
-    });
+    // In place of the last of the ordinary people, whom few miss.
+    people.pop();
+    people.push(played(FRIEND_HANDLE, "Ben", "The other account that a newcomer plays: what Ada does arrives here."));
+    people.push(played(DEMO_HANDLE, "Ada", "The account that a newcomer plays. Everybody else here is invented."));
     people
+}
+
+fn played(handle: &str, name: &str, bio: &str) -> Person {
+    Person { handle: handle.to_owned(), name: name.to_owned(), bio: bio.to_owned(), tongue: 0 }
 }
 
 fn follows(people: &[Person], random: &mut Random) -> Vec<Vec<usize>> {
@@ -173,13 +191,19 @@ fn follows(people: &[Person], random: &mut Random) -> Vec<Vec<usize>> {
         }
         follows.push(chosen);
     }
-    for _ in 0..DEMO_FOLLOWERS {
-        let follower = STARS.len() + random.below((demo - STARS.len()) as u64) as usize;
-        if !follows[follower].contains(&demo) {
-            follows[follower].push(demo);
+    let friend = demo - 1;
+    for (played, followers) in [(demo, DEMO_FOLLOWERS), (friend, FRIEND_FOLLOWERS)] {
+        for _ in 0..followers {
+            let follower = STARS.len() + random.below((friend - STARS.len()) as u64) as usize;
+            if !follows[follower].contains(&played) {
+                follows[follower].push(played);
+            }
         }
     }
-    follows.push((0..DEMO_FOLLOWS_FIRST).chain((DEMO_FOLLOWS_FIRST..demo).step_by(DEMO_FOLLOWS_EVERY)).collect());
+    follows[friend].truncate(FRIEND_FOLLOWS);
+    follows[friend].push(demo);
+    let rest = (DEMO_FOLLOWS_FIRST..friend).step_by(DEMO_FOLLOWS_EVERY);
+    follows.push((0..DEMO_FOLLOWS_FIRST).chain(rest).chain([friend]).collect());
     follows
 }
 
@@ -204,6 +228,17 @@ mod tests {
             assert!((2..=8).contains(&between(PULL_ABOVE + 1, u64::MAX)), "seed {seed}: {followers:?}");
             assert!((6..=40).contains(&between(PUSH_BELOW, PULL_ABOVE + 1)), "seed {seed}: {followers:?}");
             assert!(between(0, PUSH_BELOW) > 200, "seed {seed}: {followers:?}");
+        }
+    }
+
+    #[test]
+    fn the_two_whom_a_newcomer_plays_follow_each_other_and_are_followed() {
+        for seed in [SEED, 1, 2] {
+            let world = World::new(seed);
+            let (demo, friend, followers) = (world.demo(), world.friend(), world.followers());
+            assert!(world.follows[demo].contains(&friend) && world.follows[friend].contains(&demo), "seed {seed}");
+            assert!(followers[demo] > 10 && followers[friend] > 10, "seed {seed}: {followers:?}");
+            assert!((0..world.people.len()).filter(|index| world.is_played(*index)).eq([friend, demo]));
         }
     }
 

@@ -217,6 +217,16 @@ impl Authors {
         self.with(author, |state| state.policy.stamp(followers, thresholds, now_ms, flip_interval_ms))
     }
 
+    /// How the author's last post went, if there was one since the start.
+    pub fn policy(&self, author: UserIndex) -> Option<Policy> {
+        self.with(author, |state| state.policy.current())
+    }
+
+    /// Timelines that listen to the author.
+    pub fn listeners(&self, author: UserIndex) -> usize {
+        self.with(author, |state| state.slots.len())
+    }
+
     /// See [`PolicyState::pin`].
     pub fn pin(&self, author: UserIndex, policy: Option<Policy>) {
         self.with(author, |state| state.policy.pin(policy));

@@ -1,49 +1,47 @@
-//! What one reader may see: the contract's table, as a plain function. The last step of every read.
+//! What one reader's feed shows of a post: the contract's table, as a plain function. The last step of every read.
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
 use crate::events::PostRecord;
+use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
 
-/// Whether `post` by `author` shows in the reader's feed.
+/// What the reader's feed shows of `post` by `author`.
 ///
-/// `original` is the post that this one passes on, `None` when that is deleted or unknown. `index` gives the index of a
-/// post's author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.
+/// `standing` and `original` say how the post stands, and the one that it passes on. `index` gives the index of a post's
+/// author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.
 ///
 /// - Only the reader's own posts and those of followees.
 /// - Nobody with a block in either direction, nobody muted; one's own posts are not touched by mutes.
-/// - A repost, one's own too, also needs its original to be there, and that one's author not blocked or muted.
+/// - A bare repost, one's own too, also needs its original to be there, and that one's author not blocked or muted; a
+///   quote shows without it.
 /// - A reply only where the reader also follows, or is, the author replied to, or the author replies to themselves.
 #[must_use]
-pub fn is_visible(
+pub fn shows(
     reader: &ReaderRelations,
     author: UserIndex,
     post: &PostRecord,
-    original: Option<&PostRecord>,
+    standing: Standing,
+    original: Standing,
     index: impl Fn(fanfare_protocol::Id) -> Option<UserIndex>,
-) -> bool {
-    let own = author == reader.me;
-    if post.deleted || !(own || reader.follows(author)) {
-        return false;
+) -> Shown {
+    if author != reader.me && !reader.follows(author) {
+        return Shown::Nothing(Absence::Hidden);
     }
-    if !own && (reader.is_blocked(author) || reader.is_muted(author)) {
-        return false;
+    let answers_stranger = post.reply_to.is_some_and(|answered| {
+        answered.author != post.author
+            && !index(answered.author).is_some_and(|to| to == reader.me || reader.follows(to))
+    });
+    if answers_stranger {
+        return Shown::Nothing(Absence::Hidden);
     }
-    if let Some(passed_on) = &post.repost_of {
-        if original.is_none_or(|original| original.deleted) {
-            return false;
+    let between = |person: Option<UserIndex>| match person {
+        Some(person) if person != reader.me => {
+            Between { blocked: reader.is_blocked(person), muted: reader.is_muted(person), ..Between::default() }
         }
-        if let Some(origin) = index(passed_on.author)
-            && (reader.is_blocked(origin) || reader.is_muted(origin))
-        {
-            return false;
-        }
-    }
-    match &post.reply_to {
-        Some(answered) if answered.author != post.author => {
-            index(answered.author).is_some_and(|to| to == reader.me || reader.follows(to))
-        }
-        _ => true,
-    }
+        _ => Between::default(),
+    };
+    let original = post.repost_of.and_then(|of| absence(original, between(index(of.author)), Place::Among));
+    shown(post, Place::Among, absence(standing, between(Some(author)), Place::Among), original)
 }
 
 #[cfg(test)]
@@ -69,43 +67,67 @@ mod tests {
         }
     }
 
+    use Absence::{Gone, Hidden};
+    use Standing::Stands;
+
     /// Reader 1 follows 2 and 3 (muted), is blocked with 4; 5 is a stranger; 6 was never seen.
-    fn shows(post: &PostRecord, original: Option<&PostRecord>) -> bool {
+    fn seen(post: &PostRecord, original: Standing) -> Shown {
         let reader = ReaderRelations::new(1, vec![2, 3], vec![4], vec![3, 7]);
         let index = |id: Id| (id.0 < 6).then_some(id.0 as u32);
-        is_visible(&reader, post.author.0 as u32, post, original, index)
+        let standing = if post.deleted { Standing::Gone } else { Stands };
+        shows(&reader, post.author.0 as u32, post, standing, original, index)
+    }
+
+    fn is_whole(post: &PostRecord) -> bool {
+        seen(post, Stands) == Shown::Whole
     }
 
     fn reply(author: u64, to: u64) -> PostRecord {
         PostRecord { reply_to: Some(PostRef { id: Id(50), author: Id(to) }), ..post(author) }
     }
 
-    fn repost(author: u64, of: u64) -> PostRecord {
+    fn quote(author: u64, of: u64) -> PostRecord {
         PostRecord { repost_of: Some(PostRef { id: Id(50), author: Id(of) }), ..post(author) }
+    }
+
+    fn repost(author: u64, of: u64) -> PostRecord {
+        PostRecord { text: String::new(), ..quote(author, of) }
     }
 
     #[test]
     fn only_own_posts_and_those_of_followees_show() {
-        let shown: Vec<u64> = (1..6).filter(|author| shows(&post(*author), None)).collect();
+        let shown: Vec<u64> = (1..6).filter(|author| is_whole(&post(*author))).collect();
         assert_eq!(shown, [1, 2]);
-        assert!(!shows(&PostRecord { deleted: true, ..post(2) }, None));
+        assert_eq!(seen(&PostRecord { deleted: true, ..post(2) }, Stands), Shown::Nothing(Gone));
     }
 
     #[test]
     fn replies_show_where_the_one_replied_to_is_followed_or_oneself_or_the_author() {
-        let shown: Vec<u64> = (1..=6).filter(|to| shows(&reply(2, *to), None)).collect();
+        let shown: Vec<u64> = (1..=6).filter(|to| is_whole(&reply(2, *to))).collect();
         assert_eq!(shown, [1, 2, 3]);
-        let own: Vec<u64> = (1..=6).filter(|to| shows(&reply(1, *to), None)).collect();
+        let own: Vec<u64> = (1..=6).filter(|to| is_whole(&reply(1, *to))).collect();
         assert_eq!(own, [1, 2, 3]);
     }
 
     #[test]
-    fn reposts_need_their_original_and_its_author() {
-        let original = post(5);
-        let shown: Vec<u64> = (1..=6).filter(|of| shows(&repost(2, *of), Some(&original))).collect();
+    fn bare_reposts_need_their_original_and_its_author() {
+        let shown: Vec<u64> = (1..=6).filter(|of| is_whole(&repost(2, *of))).collect();
         assert_eq!(shown, [1, 2, 5, 6]);
-        assert!(shows(&repost(1, 5), Some(&original)) && !shows(&repost(1, 3), Some(&original)));
-        assert!(!shows(&repost(2, 5), None));
-        assert!(!shows(&repost(2, 5), Some(&PostRecord { deleted: true, ..original })));
+        assert!(is_whole(&repost(1, 5)));
+        assert_eq!(seen(&repost(1, 3), Stands), Shown::Nothing(Hidden));
+        assert_eq!(seen(&repost(2, 5), Standing::Gone), Shown::Nothing(Gone));
+        assert_eq!(seen(&repost(2, 5), Standing::Hidden), Shown::Nothing(Hidden));
+    }
+
+    #[test]
+    fn quotes_keep_their_words_whatever_became_of_their_original_and_its_author() {
+        let without: Vec<u64> =
+            (1..=6).filter(|of| seen(&quote(2, *of), Stands) == Shown::WithoutOriginal(Hidden)).collect();
+        assert_eq!(without, [3, 4]);
+        let whole: Vec<u64> = (1..=6).filter(|of| is_whole(&quote(2, *of))).collect();
+        assert_eq!(whole, [1, 2, 5, 6]);
+        assert_eq!(seen(&quote(2, 5), Standing::Gone), Shown::WithoutOriginal(Gone));
+        assert_eq!(seen(&quote(2, 5), Standing::Hidden), Shown::WithoutOriginal(Hidden));
+        assert_eq!(seen(&quote(3, 5), Stands), Shown::Nothing(Hidden), "whoever is muted quotes in vain");
     }
 }

@@ -34,10 +34,10 @@ pub use interner::IdMap;
 pub use policy::Thresholds;
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
 pub use service::{
-    CatchUp, Feed, FeedEntry, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount,
+    CatchUp, Feed, FeedEntry, FeedError, FeedPage, Original, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount,
 };
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
 pub use slots::{Slot, SlotList};
 pub use snapshots::SnapshotId;
-pub use source::{AuthorEntry, EntryKind, FeedSource, Relations};
+pub use source::{AuthorEntry, EntryKind, FeedSource, Relations, kind_of};
 pub use worker::Worker;

@@ -47,6 +47,12 @@ impl PolicyState {
         (chosen, true)
     }
 
+    /// The policy of the last post.
+    #[must_use]
+    pub fn current(&self) -> Option<Policy> {
+        self.current
+    }
+
     /// Holds the policy, or lets it go again.
     pub fn pin(&mut self, policy: Option<Policy>) {
         self.pinned = policy;

@@ -24,7 +24,7 @@ use super::authors::Authors;
 use super::interner::{IdMap, UserIndex};
 use super::jobs::JobQueue;
 use super::measure::{LagHistogram, TopCosts};
-use super::policy::Thresholds;
+use super::policy::{Thresholds, choose};
 use super::rank::{DefaultRanker, RankInputs, Ranker};
 use super::recents::Recent;
 use super::relations::ReaderRelations;
@@ -36,6 +36,7 @@ use super::source::{AuthorEntry, EntryKind, FeedSource};
 use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
 use crate::events::{Policy, PostRecord, Record};
+use crate::posts::visibility::Absence;
 
 pub use self::catch_up::CatchUp;
 pub use self::ranked::{FeedError, RankedNext, RankedPage};
@@ -65,7 +66,18 @@ pub struct FeedEntry {
     /// The post itself.
     pub post: Arc<PostRecord>,
     /// The post that it passes on.
-    pub original: Option<Arc<PostRecord>>,
+    pub original: Original,
+}
+
+/// What a reader gets of the post that an entry passes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Original {
+    /// The entry passes nothing on.
+    None,
+    /// All of it.
+    Shown(Arc<PostRecord>),
+    /// Nothing: the entry is a quote, and shows its own words.
+    Absent(Absence),
 }
 
 /// Entries, newest first.
@@ -230,6 +242,16 @@ impl Feed {
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
         self.core.thresholds()
+    }
+
+    /// How posts of an author with so many followers go, and how many timelines in memory listen to the author.
+    #[must_use]
+    pub fn reach(&self, author: Id, followers: u64) -> (Policy, usize) {
+        let authors = &self.core.authors;
+        let known = authors.get(author);
+        let policy = known.and_then(|author| authors.policy(author));
+        let policy = policy.unwrap_or_else(|| choose(None, followers, self.thresholds()));
+        (policy, known.map_or(0, |author| authors.listeners(author)))
     }
 
     /// Changes the thresholds; authors flip with their next posts.

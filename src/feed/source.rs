@@ -7,16 +7,31 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use crate::events::PostRecord;
+use crate::posts::visibility::Standing;
 
 /// What kind of post an author's entry is: enough to filter without reading the post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
-    /// A post of its own (a quote with words counts as `Repost`).
+    /// A post of its own.
     Plain,
     /// Answers a post of `related`.
     Reply,
-    /// Passes on a post of `related`.
+    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it may
+    /// have words: the post itself tells.
     Repost,
+    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one goes.
+    Quote,
+}
+
+/// What kind of entry a post is, and whose post it points at.
+#[must_use]
+pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
+    match (post.repost_of, post.reply_to) {
+        (Some(original), _) if post.is_bare_repost() => (EntryKind::Repost, original.author),
+        (Some(original), _) => (EntryKind::Quote, original.author),
+        (None, Some(parent)) => (EntryKind::Reply, parent.author),
+        (None, None) => (EntryKind::Plain, Id(0)),
+    }
 }
 
 /// One post of an author, as the author's own row tells it.
@@ -24,7 +39,7 @@ pub enum EntryKind {
 pub struct AuthorEntry {
     /// The post.
     pub id: Id,
-    /// What it is. A post that both answers and passes on counts as `Repost`, and the post itself tells the rest.
+    /// What it is. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
     pub kind: EntryKind,
     /// Author of the post answered or passed on; `Id(0)` for plain ones.
     pub related: Id,
@@ -53,4 +68,9 @@ pub trait FeedSource: Send + Sync + 'static {
 
     /// The posts of `ids` in the same order; `None` for what is deleted or unknown. Cached: cheap for recent posts.
     async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>, EngineError>;
+
+    /// Whether a post that was read is there, whoever asks. Asked of every post of a page: no more than memory.
+    fn standing(&self, post: &PostRecord) -> Standing {
+        if post.deleted { Standing::Gone } else { Standing::Stands }
+    }
 }

@@ -39,7 +39,7 @@ impl IntoResponse for Error {
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)
             }
             Self::Engine(error) => internal(error.to_string()),
-            Self::Internal(cause) => internal(cause),
+            Self::Internal(cause) | Self::Setting(cause) => internal(cause),
         }
     }
 }
@@ -63,7 +63,7 @@ fn answer(problem: &Problem, retry_after_s: u32) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     match problem.code {
-        Code::Unauthenticated => {
+        Code::Unauthenticated | Code::InvalidCredentials => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fanfare\""));
         }
         Code::RateLimited | Code::Overloaded => {

@@ -71,12 +71,16 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 15] = [
+pub const CODES: [(Code, &str); 17] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
     ),
     (Code::Unauthenticated, "Log in with POST /v1/sessions and send the token as Authorization: Bearer TOKEN."),
+    (
+        Code::InvalidCredentials,
+        "Ask the person for handle and password again; which of them is wrong is not said. A new token does not help.",
+    ),
     (Code::Forbidden, "The account may not do this. Another account may."),
     (
         Code::ChallengeRequired,
@@ -92,6 +96,10 @@ pub const CODES: [(Code, &str); 15] = [
     (Code::SnapshotExpired, "The ranking this cursor belongs to is gone. Start again without a cursor."),
     (Code::PayloadTooLarge, "Send less; the detail names the limit."),
     (Code::UnsupportedMediaType, "Send the content type that the call takes; for uploads, a format that is supported."),
+    (
+        Code::Misdirected,
+        "Ask under an address that the server answers to; the demo answers to localhost and 127.0.0.1.",
+    ),
     (Code::ValidationFailed, "The list under errors names each field and what would be right."),
     (Code::RateLimited, "Wait for as many seconds as Retry-After says, then send the request again."),
     (

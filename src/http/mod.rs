@@ -1,7 +1,8 @@
 //! What every route stands on: who asks, what was sent, what is answered, and the layer that all requests pass.
 //!
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by the
-//! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together.
+//! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together; `doors` says
+//! from where the demo may be asked.
 
 mod admin;
 mod answer;
@@ -9,6 +10,7 @@ mod body;
 mod caller;
 mod client_addr;
 pub mod docs;
+mod doors;
 mod drain;
 mod layer;
 pub mod meter;
@@ -24,6 +26,7 @@ pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
+pub use doors::Doors;
 pub use layer::RequestId;
 pub use query::{Paging, Params, Path};
 pub use server::run;

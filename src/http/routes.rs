@@ -13,7 +13,7 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, HttpState, Phase, Problems, client_addr, docs, layer, welcome};
+use super::{Admin, Doors, HttpState, Phase, Problems, client_addr, docs, doors, layer, welcome};
 use crate::config::Http;
 use crate::error::Error;
 use crate::limits::http::RETRY_AFTER_S;
@@ -53,17 +53,37 @@ where
     HttpState: FromRef<S>,
     S: Clone + Send + Sync + 'static,
 {
+    put_together(routes, state, None)
+}
+
+/// The same for the demo: with its page, and with what it asks of hosts and origins.
+pub fn demo<S>(routes: OpenApiRouter<S>, state: S, doors: Doors) -> Router
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    put_together(routes, state, Some(doors))
+}
+
+fn put_together<S>(routes: OpenApiRouter<S>, state: S, doors: Option<Doors>) -> Router
+where
+    HttpState: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
     let http = HttpState::from_ref(&state);
     let (router, document) = described(routes).split_for_parts();
     let mut router = router
         .merge(docs::router(document))
-        .merge(welcome::router())
+        .merge(welcome::router(doors.is_some()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
         .layer(DefaultBodyLimit::max(usize::try_from(http.settings.body_bytes_max).unwrap_or(usize::MAX)));
-    if let Some(cors) = cors(&http.settings) {
+    if let Some(cors) = cors(&http.settings, doors.as_ref()) {
         router = router.layer(cors);
+    }
+    if let Some(doors) = doors {
+        router = router.layer(middleware::from_fn_with_state(doors, doors::check_host));
     }
     router.layer(middleware::from_fn_with_state(http, layer::pass))
 }
@@ -116,22 +136,51 @@ async fn wrong_method() -> Error {
     Error::refused(Code::MethodNotAllowed, "the path exists, the method does not; see the Allow header")
 }
 
-/// The CORS layer for `http.cors_origins`; `None` when no other origin may call.
-fn cors(settings: &Http) -> Option<CorsLayer> {
+/// The CORS layer for `http.cors_origins` and the demo's doors; `None` when no other origin may call.
+fn cors(settings: &Http, doors: Option<&Doors>) -> Option<CorsLayer> {
     let origins = &settings.cors_origins;
     let listed = || origins.iter().filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
-    let allowed = match origins.iter().any(|origin| origin.0 == "*") {
-        true => AllowOrigin::from(Any),
-        false => AllowOrigin::list(listed()),
+    let all = origins.iter().any(|origin| origin.0 == "*");
+    let allowed = match (doors, all) {
+        (Some(doors), _) => {
+            let (doors, listed) = (doors.clone(), listed().collect::<Vec<_>>());
+            AllowOrigin::predicate(move |origin, request| {
+                doors.lets_call(origin, request.uri.path(), all || listed.contains(origin))
+            })
+        }
+        (None, true) => AllowOrigin::from(Any),
+        (None, false) => AllowOrigin::list(listed()),
     };
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let sent = ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id"];
-    let shown = ["x-request-id", "location", "retry-after", "idempotency-replayed"];
+    // The last two lines: what EventSource polyfills and HTTP libraries add by themselves, and what players of media ask with.
+    let sent = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+        "x-request-id",
+        "cache-control",
+        "pragma",
+        "x-requested-with",
+        "range",
+        "if-range",
+        "if-none-match",
+    ];
+    let shown = [
+        "x-request-id",
+        "location",
+        "retry-after",
+        "idempotency-replayed",
+        "etag",
+        "accept-ranges",
+        "content-range",
+        "content-disposition",
+    ];
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)
         .allow_headers(sent.map(HeaderName::from_static))
         .expose_headers(shown.map(HeaderName::from_static))
         .max_age(std::time::Duration::from_secs(PREFLIGHT_S));
-    (!origins.is_empty()).then_some(layer)
+    (doors.is_some() || !origins.is_empty()).then_some(layer)
 }

@@ -1,16 +1,19 @@
-//! The input files: tab-separated, gzipped or plain, a header first. A line that is not as it should be is an error
-//! with its number; the reader goes on.
+//! The input files: tab-separated, gzipped or plain, a header first, with or without a byte order mark. A line that is not as
+//! it should be is an error with its number; the reader goes on.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 /// Bytes of a line; a longer one is not read as one.
 const LINE_BYTES_MAX: u64 = 4_096;
 /// Highest external id: it becomes part of a handle.
 const EXTERNAL_ID_MAX: u64 = 999_999_999_999;
+
+/// What editors and spreadsheets of Windows put before UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What somebody did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,45 @@ pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
     Ok(Act { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })
 }
 
+/// The contents of a gzip file: of all its members (RFC 1952, 2.2), and without the zeros that tapes and block devices
+/// leave behind them. Anything else behind a member is an error.
+struct Gunzip {
+    /// None when all was read.
+    member: Option<GzDecoder<BufReader<File>>>,
+}
+
+impl Gunzip {
+    fn of(file: File) -> Self {
+        Self { member: Some(GzDecoder::new(BufReader::with_capacity(1 << 16, file))) }
+    }
+}
+
+impl Read for Gunzip {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let count = member.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let Some(mut rest) = self.member.take().map(GzDecoder::into_inner) else { break };
+            loop {
+                let waiting = rest.fill_buf()?;
+                let zeros = waiting.iter().take_while(|byte| **byte == 0).count();
+                let (all_zeros, at_end) = (zeros == waiting.len(), waiting.is_empty());
+                rest.consume(zeros);
+                if at_end {
+                    break;
+                }
+                if !all_zeros {
+                    self.member = Some(GzDecoder::new(rest));
+                    break;
+                }
+            }
+        }
+        Ok(0)
+    }
+}
+
 /// Lines of a file, numbered from 1; the header is line 1 and is left out.
 pub struct Lines {
     reader: Box<dyn BufRead + Send>,
@@ -102,12 +144,12 @@ impl Lines {
         let gzipped = file.read(&mut magic)? == 2 && magic == [0x1f, 0x8b];
         file.seek(SeekFrom::Start(0))?;
         let reader: Box<dyn BufRead + Send> = match gzipped {
-            true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file))),
+            true => Box::new(BufReader::with_capacity(1 << 16, Gunzip::of(file))),
             false => Box::new(BufReader::with_capacity(1 << 16, file)),
         };
         let mut lines = Self { reader, number: 0 };
         match lines.next_line()? {
-            Some((_, Ok(first))) if first == header => Ok(lines),
+            Some((_, Ok(first))) if first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first) == header => Ok(lines),
             _ => Err(io::Error::other(format!("the first line must be {header:?} (with tabs)"))),
         }
     }
@@ -194,5 +236,44 @@ mod tests {
         assert!(matches!(lines.next_line().unwrap(), Some((3, Err(_)))));
         assert_eq!(lines.next_line().unwrap(), Some((4, Ok("3\t4".to_owned()))));
         assert_eq!(lines.next_line().unwrap(), None);
+    }
+
+    fn gzipped(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn texts(bytes: &[u8]) -> io::Result<Vec<String>> {
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(bytes)?;
+        let mut lines = Lines::open(file.path(), "follower\tfollowee")?;
+        let mut texts = Vec::new();
+        while let Some((_, line)) = lines.next_line()? {
+            texts.push(line.map_err(io::Error::other)?);
+        }
+        Ok(texts)
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_header() {
+        let text = "\u{feff}follower\tfollowee\r\n1\t2\r\n";
+        assert_eq!(texts(text.as_bytes()).unwrap(), ["1\t2"]);
+        assert_eq!(texts(&gzipped(text)).unwrap(), ["1\t2"]);
+        assert!(texts("\u{feff}\u{feff}follower\tfollowee\n1\t2\n".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_gzip_file_may_have_members_and_zeros_behind_it_and_nothing_else() {
+        let (one, two) = (gzipped("follower\tfollowee\n1\t2\n"), gzipped("3\t4\n"));
+        let zeros = vec![0; 200_000];
+        assert_eq!(texts(&[&one[..], &zeros].concat()).unwrap(), ["1\t2"]);
+        assert_eq!(texts(&[&one[..], &two].concat()).unwrap(), ["1\t2", "3\t4"]);
+        assert_eq!(texts(&[&one[..], &zeros[..512], &two, &zeros[..1]].concat()).unwrap(), ["1\t2", "3\t4"]);
+        for broken in
+            [&[&one[..], b"rest"].concat(), &[&one[..], &zeros, b"rest"].concat(), &one[..one.len() - 3].to_vec()]
+        {
+            assert!(texts(broken).is_err());
+        }
     }
 }

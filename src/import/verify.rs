@@ -126,7 +126,9 @@ impl Brute<'_> {
                             None => self.post(original.id).await?.is_some() && self.exists(original.author).await?,
                         };
                         alive.insert(original.id, there);
-                        if by_hidden || !there {
+                        // Words of one's own, and a place in a thread, stay when what they are about goes.
+                        let is_bare = post.text.is_empty() && post.media.is_empty() && post.reply_to.is_none();
+                        if is_bare && (by_hidden || !there) {
                             continue;
                         }
                     }

@@ -220,7 +220,9 @@ async fn only_the_owner_can_attach_an_upload() {
     let mine = world.uploaded("7", &[part("file", "a.bin", b"mine")]).await;
     let theirs = world.uploaded("8", &[part("file", "b.bin", b"theirs")]).await;
     let ids = [theirs.id, mine.id, Id(999)];
-    assert_eq!(world.media.owned(&ids, Id(7)).await.unwrap(), [mine]);
+    assert!(mine.notice.is_some());
+    // Who sees a post is not told what its author was.
+    assert_eq!(world.media.owned(&ids, Id(7)).await.unwrap(), [MediaView { notice: None, ..mine }]);
 }
 
 #[tokio::test]

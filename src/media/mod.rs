@@ -1,13 +1,19 @@
 //! Uploads: what bytes are, what is stored of them, and how they are served.
 //!
-//! `http` receives an upload; `service` has `process` look at it, which `strip`s metadata, and stores the result;
-//! `serving` decides how it leaves again.
+//! `http` receives an upload; `service` has `process` look at it, which `strip`s metadata of pictures and overwrites that of
+//! files (`isobmff`, `tiff`, by `blank`), and stores the result; `serving` decides how it leaves again.
 
+mod blank;
 pub mod http;
+mod isobmff;
 pub mod process;
 pub mod service;
 pub mod serving;
 mod strip;
+mod tiff;
 
 pub use process::MediaLimits;
 pub use service::{Media, MediaRow, MediaSettings, MediaTables, Upload, Variant};
+
+#[cfg(test)]
+mod clean_tests;

@@ -1,7 +1,8 @@
 //! From uploaded bytes to what is stored: the type found, the picture checked and cleaned, a thumbnail made.
 //!
 //! Pure and slow (up to seconds for 40 megapixels): the service runs it on a blocking thread behind a gate. The type comes
-//! from magic bytes, never from the client; what is no image is kept as it is and only ever served as a download.
+//! from magic bytes, never from the client; what is no image is only ever served as a download, without its metadata where
+//! the format is understood.
 
 use std::io::Cursor;
 
@@ -16,6 +17,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 
 use super::strip::{self, Damage, Stripped};
+use super::{isobmff, tiff};
 use crate::limits::media::{ICC_BYTES_MAX, SIDE_MAX, THUMBNAIL_SIDE_MAX};
 
 /// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as much
@@ -53,12 +55,14 @@ pub struct Processed {
     pub kind: MediaKind,
     /// Found from the bytes.
     pub content_type: &'static str,
-    /// The image without metadata and upright, or the file as it came.
+    /// The image without metadata and upright, or the file.
     pub bytes: Bytes,
     /// Width and height in pixels, for images.
     pub size: Option<(u32, u32)>,
     /// For images.
     pub thumbnail: Option<Thumbnail>,
+    /// Whether metadata, such as where a photo was taken, was removed.
+    pub cleaned: bool,
 }
 
 /// A small picture.
@@ -124,12 +128,29 @@ pub fn process(bytes: Bytes, limits: &MediaLimits) -> Result<Processed, MediaErr
         Some("image/png") => ImageFormat::Png,
         Some("image/gif") => ImageFormat::Gif,
         Some("image/webp") => ImageFormat::WebP,
-        other => {
-            let content_type = other.filter(|name| is_passive(name)).unwrap_or(OCTET_STREAM);
-            return Ok(Processed { kind: MediaKind::File, content_type, bytes, size: None, thumbnail: None });
-        }
+        other => return Ok(file(bytes, other)),
     };
     image(&bytes, format, limits)
+}
+
+/// A file as it is stored: as it came, but without the metadata of the formats that are understood here.
+fn file(bytes: Bytes, found: Option<&'static str>) -> Processed {
+    let content_type = found.filter(|name| is_passive(name)).unwrap_or(OCTET_STREAM);
+    let (bytes, cleaned) = match content_type {
+        // Canon's raw pictures are TIFFs by their first bytes.
+        "image/tiff" if tiff::is_one(&bytes) => cleaned(bytes, tiff::clean),
+        _ if isobmff::is_one(&bytes) => cleaned(bytes, isobmff::clean),
+        _ => (bytes, false),
+    };
+    Processed { kind: MediaKind::File, content_type, bytes, size: None, thumbnail: None, cleaned }
+}
+
+/// The file after `clean`, and true; as it came, and false, when that did not understand it.
+fn cleaned(bytes: Bytes, clean: impl Fn(&mut [u8]) -> Result<(), Damage>) -> (Bytes, bool) {
+    // Without a copy: nobody else holds an upload's bytes.
+    let mut bytes = Vec::from(bytes);
+    let cleaned = clean(&mut bytes).is_ok();
+    (bytes.into(), cleaned)
 }
 
 /// Whether browsers only ever show or play this type; anything that may run or pull in more is an octet stream.
@@ -167,7 +188,8 @@ fn image(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<Pro
         if turns { encode(&picture, format, TURNED_QUALITY, profile.as_ref())? } else { stripped_bytes(stripped) };
     let size = (picture.width(), picture.height());
     let thumbnail = Some(thumbnail(picture, profile.as_ref())?);
-    Ok(Processed { kind: MediaKind::Image, content_type: format.to_mime_type(), bytes, size: Some(size), thumbnail })
+    let content_type = format.to_mime_type();
+    Ok(Processed { kind: MediaKind::Image, content_type, bytes, size: Some(size), thumbnail, cleaned: true })
 }
 
 fn stripped_bytes(stripped: Stripped) -> Bytes {

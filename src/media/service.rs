@@ -32,6 +32,10 @@ const ROOM_STEP_BYTES: u64 = 64 << 10;
 const STORED: u64 = 1;
 const GONE: u64 = 2;
 
+/// What the uploader of a file reads whose format is not understood here.
+const METADATA_KEPT: &str =
+    "stored as it came: metadata in it, such as where a photo was taken, could not be removed from this type of file";
+
 /// Where rows stand.
 #[derive(Debug, Clone, Copy)]
 pub struct MediaTables {
@@ -118,6 +122,9 @@ pub struct MediaRow {
     /// What the picture shows, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
+    /// Whether metadata was removed; rows from before this was told were not, unless they are pictures.
+    #[serde(default)]
+    pub cleaned: bool,
 }
 
 /// One file of an upload, to be served.
@@ -290,6 +297,7 @@ impl Media {
             thumbnail: thumbnail.map(|small| (small.content_type.to_owned(), small.bytes.len() as u64)),
             filename,
             alt,
+            cleaned: processed.cleaned,
         };
         self.store(id, &row, processed, key.as_ref()).await?;
         drop(room);
@@ -335,7 +343,8 @@ impl Media {
             let Some(value) = value else { continue };
             let row = parse(&value)?;
             if row.owner == owner {
-                owned.push(self.view(*id, &row));
+                // The notice is for the uploader, not for who sees the post.
+                owned.push(MediaView { notice: None, ..self.view(*id, &row) });
             }
         }
         Ok(owned)
@@ -412,6 +421,7 @@ impl Media {
             height: row.size.map(|(_, height)| height),
             thumbnail_url: row.thumbnail.as_ref().map(|_| url(Variant::Thumbnail)),
             alt: row.alt.clone(),
+            notice: (row.kind == MediaKind::File && !row.cleaned).then(|| METADATA_KEPT.to_owned()),
         }
     }
 

@@ -110,6 +110,34 @@ fn any_matches(tags: &str, etag: &str) -> bool {
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
+/// The name in `filename*` of a `Content-Disposition` (RFC 8187), which some clients send beside or in place of a plain one;
+/// `None` when there is none, or it cannot be read.
+#[must_use]
+pub fn extended_filename(disposition: &str) -> Option<String> {
+    let value =
+        parameters(disposition).find_map(|(name, value)| name.eq_ignore_ascii_case("filename*").then_some(value))?;
+    let (charset, rest) = value.trim_matches('"').split_once('\'')?;
+    let (_language, encoded) = rest.split_once('\'')?;
+    let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
+    match charset.to_ascii_lowercase().as_str() {
+        "utf-8" => String::from_utf8(bytes).ok(),
+        "iso-8859-1" => Some(bytes.into_iter().map(char::from).collect()),
+        _ => None,
+    }
+}
+
+/// Names and values of a header's parameters; what stands in quotes holds none.
+fn parameters(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = header.split(move |c: char| {
+        let ends = c == ';' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && quoted && !escaped;
+        ends
+    });
+    parts.filter_map(|part| part.split_once('=')).map(|(name, value)| (name.trim(), value.trim()))
+}
+
 /// What a `Range` header comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ranged {
@@ -249,6 +277,25 @@ mod tests {
         }
         let nameless = Representation { kind: MediaKind::File, filename: Some("..."), ..PICTURE };
         assert_eq!(get(&plan(&nameless, &Conditions::default()), "content-disposition"), "attachment");
+    }
+
+    #[test]
+    fn an_extended_name_is_read_and_quotes_hide_nothing() {
+        for (header, expected) in [
+            ("form-data; name=\"file\"; filename*=UTF-8''caf%C3%A9.png", Some("café.png")),
+            ("form-data; name=file; filename=\"plain.png\"; filename*=utf-8'de'%e4%bd%a0.png", Some("你.png")),
+            ("form-data; FileName* = iso-8859-1'en'%A3.txt", Some("£.txt")),
+            ("form-data; filename*=\"UTF-8''quoted.txt\"", Some("quoted.txt")),
+            ("form-data; name=\"a; filename*=UTF-8''b\"", None),
+            ("form-data; name=\"a\\\"; filename*=UTF-8''b\"", None),
+            ("form-data; filename=\"plain.png\"", None),
+            ("form-data; filename*=UTF-8''%ff", None),
+            ("form-data; filename*=koi8-r''x", None),
+            ("form-data; filename*=x", None),
+            ("", None),
+        ] {
+            assert_eq!(extended_filename(header).as_deref(), expected, "{header}");
+        }
     }
 
     #[test]

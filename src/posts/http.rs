@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fanfare_protocol::{Id, NewPost, Page, Post, PostThread, User};
+use fanfare_protocol::{Id, NewPost, Page, Post, PostOrGone, PostThread, User};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -52,21 +52,21 @@ pub async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<Id>) 
     Ok(NoContent)
 }
 
-/// Like a post; again changes nothing.
+/// Like a post, of a bare repost its original, which is answered; again changes nothing.
 #[utoipa::path(put, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = Post), Problems))]
 pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
     Ok(Json(app.posts.like(caller.id, id).await?))
 }
 
-/// No longer like a post.
+/// No longer like a post, of a bare repost its original.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = Post), Problems))]
 pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
     Ok(Json(app.posts.unlike(caller.id, id).await?))
 }
 
-/// People who like a post, latest first.
+/// People who like a post, of a bare repost its original, latest first.
 #[utoipa::path(get, path = "/v1/posts/{id}/likes", tag = "posts", params(("id" = Id, Path), Paging),
     security((), ("bearer" = [])), responses((status = 200, body = Page<User>), Problems))]
 pub async fn likes(
@@ -78,19 +78,19 @@ pub async fn likes(
     Ok(Json(app.posts.likers(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Replies to a post, oldest first.
+/// Replies to a post, of a bare repost to its original, oldest first. One that is gone keeps its place while it is answered.
 #[utoipa::path(get, path = "/v1/posts/{id}/replies", tag = "posts", params(("id" = Id, Path), Paging),
-    security((), ("bearer" = [])), responses((status = 200, body = Page<Post>), Problems))]
+    security((), ("bearer" = [])), responses((status = 200, body = Page<PostOrGone>), Problems))]
 pub async fn replies(
     State(app): State<App>,
     viewer: MaybeCaller,
     Path(id): Path<Id>,
     paging: Paging,
-) -> Result<Json<Page<Post>>> {
+) -> Result<Json<Page<PostOrGone>>> {
     Ok(Json(app.posts.replies(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// A post with what it answers and its first replies.
+/// A post, of a bare repost its original, with what it answers and its first replies. What is gone keeps its place.
 #[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", params(("id" = Id, Path)),
     security((), ("bearer" = [])), responses((status = 200, body = PostThread), Problems))]
 pub async fn thread(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<PostThread>> {

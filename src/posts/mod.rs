@@ -1,7 +1,10 @@
 //! Posts: published, read, liked and deleted; what their texts hold; how they look to whom.
 
 pub mod http;
+pub mod old_reposts;
 pub mod service;
+pub mod settle;
 pub mod text;
 pub mod view;
+pub mod visibility;
 pub mod wire;

@@ -8,9 +8,11 @@ use fanfare_protocol::{Author, Id, Post, Timestamp};
 use crate::core::Core;
 use crate::error::Result;
 use crate::events::PostRecord;
-use crate::feed::{FeedEntry, FeedSource};
+use crate::feed::{FeedEntry, FeedSource, Original};
 use crate::id::unix_ms_of;
-use crate::posts::wire::{self, Changing};
+use crate::limits;
+use crate::posts::visibility::{self, Absence, Between, Place, Shown, Standing, place_of_original};
+use crate::posts::wire::{self, Changing, Passed};
 use crate::store::{Account, Hidden, Marks};
 use crate::tables;
 
@@ -27,6 +29,16 @@ struct Viewer {
     hidden: Arc<Hidden>,
 }
 
+/// What of a post differs by viewer and moment, or why the viewer does not see it.
+type Seen = std::result::Result<(Arc<Account>, Changing), Absence>;
+
+/// The post that another one passes on, as it is written.
+enum Quoted<'a> {
+    None,
+    Shown(&'a PostRecord, Arc<Account>, Changing),
+    Absent(Absence),
+}
+
 impl Views {
     /// The renderer.
     #[must_use]
@@ -34,24 +46,89 @@ impl Views {
         Self { core }
     }
 
-    /// The wire form of `posts` in the same order. Left out: posts of deleted accounts or of people who block the
-    /// viewer, and posts that pass on one that is deleted or hidden.
+    /// The wire form of `posts` in the same order, as far as the viewer may see them at `place`.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn render(&self, viewer: Option<Id>, posts: &[Arc<PostRecord>]) -> Result<Vec<Post>> {
+    pub async fn render(&self, viewer: Option<Id>, place: Place, posts: &[Arc<PostRecord>]) -> Result<Vec<Post>> {
+        let rendered = self.render_each(viewer, place, posts).await?;
+        Ok(rendered.into_iter().filter_map(std::result::Result::ok).collect())
+    }
+
+    /// The same with every post, or why it does not show.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render_each(
+        &self,
+        viewer: Option<Id>,
+        place: Place,
+        posts: &[Arc<PostRecord>],
+    ) -> Result<Vec<std::result::Result<Post, Absence>>> {
         let viewer = self.viewer(viewer).await?;
         let originals = self.originals(posts).await?;
         let mut rendered = Vec::with_capacity(posts.len());
-        for post in posts.iter().filter(|post| !post.deleted) {
-            let original = post.repost_of.and_then(|original| originals.get(&original.id));
-            rendered.extend(self.with_original(&viewer, post, original).await?);
+        for post in posts {
+            rendered.push(self.with_original(&viewer, place, post, &originals).await?);
         }
         Ok(rendered)
     }
 
-    /// Writes `entries` of the viewer's home feed, which bring what they pass on, as a JSON array. What would be left
-    /// out of [`render`](Self::render) is left out here.
+    /// One post.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render_one(&self, viewer: Option<Id>, place: Place, post: &Arc<PostRecord>) -> Result<Option<Post>> {
+        Ok(self.render(viewer, place, std::slice::from_ref(post)).await?.pop())
+    }
+
+    /// What the viewer may see of a post at `place`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn shown(&self, viewer: Option<Id>, place: Place, post: &PostRecord) -> Result<Shown> {
+        let viewer = Viewer { id: viewer, marks: Arc::default(), hidden: self.hidden(viewer).await? };
+        let original = match post.repost_of {
+            None => None,
+            Some(original) => match self.core.store.posts(&[original.id]).await?.pop().flatten() {
+                Some(original) => self.absence(&viewer, place_of_original(post, place), &original).await?,
+                None => Some(Absence::Gone),
+            },
+        };
+        Ok(visibility::shown(post, place, self.absence(&viewer, place, post).await?, original))
+    }
+
+    /// Why the viewer does not see a post at `place`, whatever it passes on.
+    async fn absence(&self, viewer: &Viewer, place: Place, post: &PostRecord) -> Result<Option<Absence>> {
+        Ok(self.judged(viewer, place, post).await?.err())
+    }
+
+    /// The author of a post that the viewer may see at `place`, whatever it passes on, or why not.
+    async fn judged(
+        &self,
+        viewer: &Viewer,
+        place: Place,
+        post: &PostRecord,
+    ) -> Result<std::result::Result<Arc<Account>, Absence>> {
+        let between = self.between(viewer, post.author).await?;
+        let Some(account) = self.core.store.account(post.author).await? else {
+            return Ok(Err(visibility::absence(Standing::Gone, between, place).unwrap_or(Absence::Gone)));
+        };
+        let absence = visibility::absence(self.core.store.standing(post), between, place);
+        Ok(absence.map_or(Ok(account), Err))
+    }
+
+    async fn between(&self, viewer: &Viewer, author: Id) -> Result<Between> {
+        let Some(me) = viewer.id.filter(|me| *me != author) else { return Ok(Between::default()) };
+        let blocked = viewer.hidden.blocks(author);
+        // At its bound the list does not know everybody.
+        let unsure = viewer.hidden.blocked.len() >= limits::HIDDEN_MAX;
+        let blocks_viewer = (blocked || unsure) && self.core.blocks(author, me).await?;
+        Ok(Between { blocks_viewer, blocked, muted: viewer.hidden.mutes(author) })
+    }
+
+    /// Writes `entries` of the viewer's home feed, which bring what they pass on, as a JSON array. What the viewer may no
+    /// longer see is left out.
     ///
     /// # Errors
     /// When the engine fails.
@@ -60,88 +137,106 @@ impl Views {
         out.push(b'[');
         let empty = out.len();
         for entry in entries {
-            let Some((account, changing)) = self.seen(&viewer, &entry.post).await? else { continue };
-            let original = match (&entry.original, entry.post.repost_of) {
-                (Some(original), _) => match self.seen(&viewer, original).await? {
-                    Some((account, changing)) => Some((original, account, changing)),
-                    None => continue,
+            let Ok((account, changing)) = self.seen(&viewer, Place::ById, &entry.post).await? else { continue };
+            let original = match &entry.original {
+                Original::None => Quoted::None,
+                Original::Absent(why) => Quoted::Absent(*why),
+                Original::Shown(original) => match self.seen(&viewer, Place::ById, original).await? {
+                    Ok((account, changing)) => Quoted::Shown(original, account, changing),
+                    Err(_) if entry.post.is_bare_repost() => continue,
+                    Err(why) => Quoted::Absent(why),
                 },
-                (None, Some(_)) => continue,
-                (None, None) => None,
             };
             if out.len() > empty {
                 out.push(b',');
             }
             out.reserve(wire::room(&entry.post, &account.author_json));
-            let inner = original.as_ref().map(|(original, account, changing)| {
-                move |out: &mut Vec<u8>| wire::write(out, original, &account.author_json, *changing, None)
-            });
-            let inner = inner.as_ref().map(|inner| inner as wire::WriteOriginal<'_>);
-            wire::write(out, &entry.post, &account.author_json, changing, inner);
+            write(out, &entry.post, &account, changing, &original);
         }
         out.push(b']');
         Ok(())
     }
 
-    /// Writes a post as frames show it, the same for every viewer, with `key`; false, and nothing written, when the post or
-    /// the one it passes on is gone.
+    /// Writes a post as frames show it, the same for every viewer who does (or does not, if `hides_original`) see what it
+    /// passes on, with `key`; false, and nothing written, when nothing of it shows.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn write_shared(&self, post: &Arc<PostRecord>, out: &mut Vec<u8>) -> Result<bool> {
+    pub async fn write_shared(&self, post: &PostRecord, hides_original: bool, out: &mut Vec<u8>) -> Result<bool> {
         let nobody = self.viewer(None).await?;
         let shared = |changing: Changing| Changing { marks: None, ..changing };
-        let Some((account, changing)) = self.seen(&nobody, post).await? else { return Ok(false) };
+        let Ok((account, changing)) = self.seen(&nobody, Place::Among, post).await? else { return Ok(false) };
+        let stored;
         let original = match post.repost_of {
-            None => None,
-            Some(original) => {
-                let Some(original) = self.core.store.posts(&[original.id]).await?.pop().flatten() else {
-                    return Ok(false);
-                };
-                let Some((account, changing)) = self.seen(&nobody, &original).await? else { return Ok(false) };
-                Some((original, account, shared(changing)))
+            None => Quoted::None,
+            Some(of) => {
+                stored = self.core.store.posts(&[of.id]).await?.pop().flatten();
+                match &stored {
+                    None => Quoted::Absent(Absence::Gone),
+                    Some(_) if hides_original => Quoted::Absent(Absence::Hidden),
+                    Some(original) => match self.seen(&nobody, Place::Among, original).await? {
+                        Ok((account, changing)) => Quoted::Shown(original, account, shared(changing)),
+                        Err(why) => Quoted::Absent(why),
+                    },
+                }
             }
         };
-        let inner = original.as_ref().map(|(original, account, changing)| {
-            move |out: &mut Vec<u8>| wire::write(out, original, &account.author_json, *changing, None)
-        });
-        let inner = inner.as_ref().map(|inner| inner as wire::WriteOriginal<'_>);
+        if matches!(original, Quoted::Absent(_)) && post.is_bare_repost() {
+            return Ok(false);
+        }
         out.extend_from_slice(format!("{{\"key\":\"{}\",", post.id).as_bytes());
         let start = out.len();
-        wire::write(out, post, &account.author_json, shared(changing), inner);
+        write(out, post, &account, shared(changing), &original);
         // The post's own opening brace: the key came first.
         out.remove(start);
         Ok(true)
     }
 
-    /// What of a post differs by viewer and moment; `None` when the viewer may not see it.
-    async fn seen(&self, viewer: &Viewer, post: &PostRecord) -> Result<Option<(Arc<Account>, Changing)>> {
-        if viewer.hidden.blocks(post.author) && self.core.blocks(post.author, viewer.id.unwrap_or_default()).await? {
-            return Ok(None);
-        }
-        let Some(account) = self.core.store.account(post.author).await? else { return Ok(None) };
+    /// What of a post differs by viewer and moment, or why the viewer does not see it.
+    async fn seen(&self, viewer: &Viewer, place: Place, post: &PostRecord) -> Result<Seen> {
+        let account = match self.judged(viewer, place, post).await? {
+            Ok(account) => account,
+            Err(why) => return Ok(Err(why)),
+        };
         let counts = self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
         let marks = match viewer.id {
             Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
             None => (false, false),
         };
-        Ok(Some((account, Changing { counts, marks: Some(marks) })))
+        Ok(Ok((account, Changing { counts, marks: Some(marks) })))
     }
 
     async fn with_original(
         &self,
         viewer: &Viewer,
-        post: &Arc<PostRecord>,
-        original: Option<&Arc<PostRecord>>,
-    ) -> Result<Option<Post>> {
-        if post.repost_of.is_none() {
-            return self.one(viewer, post, None).await;
-        }
-        let Some(original) = original else { return Ok(None) };
-        match self.one(viewer, original, None).await? {
-            Some(original) => self.one(viewer, post, Some(Box::new(original))).await,
-            None => Ok(None),
-        }
+        place: Place,
+        post: &PostRecord,
+        originals: &HashMap<Id, Arc<PostRecord>>,
+    ) -> Result<std::result::Result<Post, Absence>> {
+        let own = match self.seen(viewer, place, post).await? {
+            Ok(seen) => seen,
+            Err(why) => return Ok(Err(why)),
+        };
+        let original = match post.repost_of.map(|original| originals.get(&original.id)) {
+            None => None,
+            Some(None) => Some(Err(Absence::Gone)),
+            Some(Some(original)) => {
+                let seen = self.seen(viewer, place_of_original(post, place), original).await?;
+                Some(seen.map(|seen| wire_form(original, seen)))
+            }
+        };
+        let why = original.as_ref().and_then(|original| original.as_ref().err().copied());
+        let rendered = Post {
+            repost_gone: why == Some(Absence::Gone),
+            repost_hidden: why == Some(Absence::Hidden),
+            ..wire_form(post, own)
+        };
+        Ok(match visibility::shown(post, place, None, why) {
+            Shown::Nothing(why) => Err(why),
+            Shown::Whole | Shown::WithoutOriginal(_) => {
+                Ok(Post { repost_of: original.and_then(std::result::Result::ok).map(Box::new), ..rendered })
+            }
+        })
     }
 
     async fn viewer(&self, viewer: Option<Id>) -> Result<Viewer> {
@@ -152,12 +247,11 @@ impl Views {
         Ok(Viewer { id: Some(id), marks, hidden })
     }
 
-    /// One post.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn render_one(&self, viewer: Option<Id>, post: &Arc<PostRecord>) -> Result<Option<Post>> {
-        Ok(self.render(viewer, std::slice::from_ref(post)).await?.pop())
+    async fn hidden(&self, viewer: Option<Id>) -> Result<Arc<Hidden>> {
+        match viewer {
+            Some(viewer) => Ok(self.core.store.hidden(viewer).await?),
+            None => Ok(Arc::default()),
+        }
     }
 
     async fn originals(&self, posts: &[Arc<PostRecord>]) -> Result<HashMap<Id, Arc<PostRecord>>> {
@@ -169,28 +263,6 @@ impl Views {
         Ok(ids.into_iter().zip(found).filter_map(|(id, post)| Some((id, post?))).collect())
     }
 
-    async fn one(&self, viewer: &Viewer, post: &PostRecord, repost_of: Option<Box<Post>>) -> Result<Option<Post>> {
-        let Some((account, changing)) = self.seen(viewer, post).await? else { return Ok(None) };
-        let Changing { counts: [like_count, reply_count, repost_count], marks } = changing;
-        let (liked, reposted) = marks.unwrap_or_default();
-        Ok(Some(Post {
-            id: post.id,
-            author: account.author.clone(),
-            text: post.text.clone(),
-            mentions: post.mentions.clone(),
-            links: post.links.clone(),
-            media: post.media.clone(),
-            reply_to: post.reply_to.map(|parent| parent.id),
-            repost_of,
-            like_count,
-            reply_count,
-            repost_count,
-            liked,
-            reposted,
-            created_at: Timestamp(unix_ms_of(post.id)),
-        }))
-    }
-
     /// What a post shows of its author.
     ///
     /// # Errors
@@ -200,5 +272,41 @@ impl Views {
             return Ok((!account.row.deleted).then(|| account.author.clone()));
         }
         Ok(self.core.store.account(id).await?.map(|account| account.author.clone()))
+    }
+}
+
+/// Writes a post with what it passes on.
+fn write(out: &mut Vec<u8>, post: &PostRecord, account: &Account, changing: Changing, original: &Quoted<'_>) {
+    match original {
+        Quoted::None => wire::write(out, post, &account.author_json, changing, Passed::None),
+        Quoted::Absent(why) => wire::write(out, post, &account.author_json, changing, Passed::Absent(*why)),
+        Quoted::Shown(original, of, counted) => {
+            let inner = |out: &mut Vec<u8>| wire::write(out, original, &of.author_json, *counted, Passed::None);
+            wire::write(out, post, &account.author_json, changing, Passed::Whole(&inner));
+        }
+    }
+}
+
+/// A post without what it passes on.
+fn wire_form(post: &PostRecord, (account, changing): (Arc<Account>, Changing)) -> Post {
+    let Changing { counts: [like_count, reply_count, repost_count], marks } = changing;
+    let (liked, reposted) = marks.unwrap_or_default();
+    Post {
+        id: post.id,
+        author: account.author.clone(),
+        text: post.text.clone(),
+        mentions: post.mentions.clone(),
+        links: post.links.clone(),
+        media: post.media.clone(),
+        reply_to: post.reply_to.map(|parent| parent.id),
+        repost_of: None,
+        repost_gone: false,
+        repost_hidden: false,
+        like_count,
+        reply_count,
+        repost_count,
+        liked,
+        reposted,
+        created_at: Timestamp(unix_ms_of(post.id)),
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::events::PostRecord;
 use crate::id::unix_ms_of;
+use crate::posts::visibility::Absence;
 
 /// What never changes of a post, encoded at first use. Two records that differ only here are equal.
 #[derive(Debug, Default)]
@@ -78,14 +79,19 @@ pub fn room(post: &PostRecord, author: &str) -> usize {
 /// Writes the post that another one passes on.
 pub type WriteOriginal<'a> = &'a dyn Fn(&mut Vec<u8>);
 
-/// Writes a post; `author` is the author's short form in JSON, `original` writes the post that it passes on.
-pub fn write(
-    out: &mut Vec<u8>,
-    post: &PostRecord,
-    author: &str,
-    changing: Changing,
-    original: Option<WriteOriginal<'_>>,
-) {
+/// What is written of the post that another one passes on.
+#[derive(Clone, Copy)]
+pub enum Passed<'a> {
+    /// There is none.
+    None,
+    /// All of it.
+    Whole(WriteOriginal<'a>),
+    /// Only why it does not show.
+    Absent(Absence),
+}
+
+/// Writes a post; `author` is the author's short form in JSON.
+pub fn write(out: &mut Vec<u8>, post: &PostRecord, author: &str, changing: Changing, original: Passed<'_>) {
     out.extend_from_slice(b"{\"id\":\"");
     number(out, post.id.0);
     out.extend_from_slice(b"\",\"author\":");
@@ -94,8 +100,10 @@ pub fn write(
     out.extend_from_slice(fixed(post).as_bytes());
     out.extend_from_slice(b",\"repost_of\":");
     match original {
-        Some(write) => write(out),
-        None => out.extend_from_slice(b"null"),
+        Passed::Whole(write) => write(out),
+        Passed::None => out.extend_from_slice(b"null"),
+        Passed::Absent(Absence::Gone) => out.extend_from_slice(b"null,\"repost_gone\":true"),
+        Passed::Absent(Absence::Hidden) => out.extend_from_slice(b"null,\"repost_hidden\":true"),
     }
     let names: [&[u8]; 3] = [b",\"like_count\":", b",\"reply_count\":", b",\"repost_count\":"];
     for (name, count) in names.into_iter().zip(changing.counts) {
@@ -148,16 +156,31 @@ mod tests {
         let original = PostRecord { id: Id(3), author: Id(7), text: "first".into(), ..PostRecord::default() };
         let changing = Changing { counts: [0, 12, 3_456_789_012], marks: Some((true, false)) };
         let mut out = Vec::new();
-        let inner = |out: &mut Vec<u8>| write(out, &original, &json, Changing::default(), None);
-        write(&mut out, &record, &json, changing, Some(&inner));
+        let inner = |out: &mut Vec<u8>| write(out, &original, &json, Changing::default(), Passed::None);
+        write(&mut out, &record, &json, changing, Passed::Whole(&inner));
         assert!(out.len() <= room(&record, &json) + room(&original, &json));
         let post: Post = serde_json::from_slice(&out).unwrap();
         assert_eq!((post.id, &post.author, &post.text), (record.id, &author, &record.text));
-        assert_eq!((post.mentions, post.links, post.reply_to), (record.mentions, record.links, Some(Id(5))));
+        assert_eq!(
+            (post.mentions, post.links, post.reply_to),
+            (record.mentions.clone(), record.links.clone(), Some(Id(5)))
+        );
         assert_eq!([post.like_count, post.reply_count, post.repost_count], changing.counts);
         assert!(post.liked && !post.reposted);
         assert_eq!(post.created_at, Timestamp(unix_ms_of(record.id)));
         let inner = post.repost_of.unwrap();
         assert_eq!((inner.id, inner.text.as_str(), inner.repost_of), (Id(3), "first", None));
+        assert!(!post.repost_gone && !post.repost_hidden);
+        for why in [Absence::Gone, Absence::Hidden] {
+            out.clear();
+            write(&mut out, &record, &json, changing, Passed::Absent(why));
+            assert!(out.len() <= room(&record, &json));
+            let post: Post = serde_json::from_slice(&out).unwrap();
+            assert_eq!(
+                (post.repost_of, post.repost_gone, post.repost_hidden),
+                (None, why == Absence::Gone, why == Absence::Hidden)
+            );
+            assert_eq!(post.text, record.text);
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::feed::FeedSource;
 use crate::id::unix_ms_of;
 use crate::limits::realtime::FRAME_POSTS_MAX;
 use crate::posts::view::Views;
+use crate::posts::visibility::{Between, Place, Shown, Standing, absence, place_of_original, shown};
 use crate::rows::{NotificationRow, from_json};
 use crate::store::Hidden;
 use crate::tables::{self, notification_key};
@@ -51,11 +52,14 @@ struct Items<'a> {
 /// A post as frames show it; `None`: it is gone.
 type Rendered = Option<(Arc<PostRecord>, Box<RawValue>)>;
 
+/// A post, and whether it is shown without the one that it quotes.
+type Variant = (Id, bool);
+
 /// What was rendered in one go: equal posts and equal frames are made once.
 #[derive(Default)]
 pub struct Batch {
-    posts: HashMap<Id, Rendered>,
-    frames: HashMap<Vec<Id>, Frame>,
+    posts: HashMap<Variant, Rendered>,
+    frames: HashMap<Vec<Variant>, Frame>,
 }
 
 impl Render {
@@ -86,14 +90,20 @@ impl Render {
     /// # Errors
     /// When the engine fails.
     pub async fn notification_row(&self, user: Id, id: Id, row: &NotificationRow, read: bool) -> Result<Option<Frame>> {
-        if self.core.store.hidden(user).await?.hides(row.actor) {
+        let hidden = self.core.store.hidden(user).await?;
+        if hidden.hides(row.actor) {
             return Ok(None);
         }
         let Some(actor) = self.core.store.account(row.actor).await? else { return Ok(None) };
         let mut post = None;
         if let Some(about) = row.post {
             let Some(found) = self.core.store.posts(&[about]).await?.pop().flatten() else { return Ok(None) };
-            let Some(json) = self.post(&found).await? else { return Ok(None) };
+            let hides_original = match seen(user, &found, &hidden, Place::ById) {
+                Shown::Nothing(_) => return Ok(None),
+                Shown::WithoutOriginal(_) => true,
+                Shown::Whole => false,
+            };
+            let Some(json) = self.post(&found, hides_original).await? else { return Ok(None) };
             post = Some(json);
         }
         let data = NotificationData {
@@ -110,9 +120,9 @@ impl Render {
         Ok(Some(Frame::durable("notification", durable, self.now_ms(), &data)))
     }
 
-    async fn post(&self, post: &Arc<PostRecord>) -> Result<Option<Box<RawValue>>> {
+    async fn post(&self, post: &PostRecord, hides_original: bool) -> Result<Option<Box<RawValue>>> {
         let mut bytes = Vec::new();
-        if !self.views.write_shared(post, &mut bytes).await? {
+        if !self.views.write_shared(post, hides_original, &mut bytes).await? {
             return Ok(None);
         }
         let text = String::from_utf8(bytes).map_err(|error| Error::Internal(error.to_string()))?;
@@ -156,14 +166,15 @@ impl Render {
     async fn together(&self, reader: Id, ids: &[Id], hidden: &Hidden, batch: &mut Batch) -> Result<Option<Frame>> {
         let mut visible = Vec::with_capacity(ids.len());
         for id in ids {
-            if !batch.posts.contains_key(id) {
-                let rendered = self.rendered(*id).await?;
-                batch.posts.insert(*id, rendered);
-            }
-            if let Some(Some((post, _))) = batch.posts.get(id)
-                && may_see(reader, post, hidden)
-            {
-                visible.push(*id);
+            let Some(post) = self.rendered((*id, false), batch).await? else { continue };
+            match seen(reader, &post, hidden, Place::Among) {
+                Shown::Nothing(_) => {}
+                Shown::Whole => visible.push((*id, false)),
+                Shown::WithoutOriginal(_) => {
+                    if self.rendered((*id, true), batch).await?.is_some() {
+                        visible.push((*id, true));
+                    }
+                }
             }
         }
         if visible.is_empty() {
@@ -172,24 +183,42 @@ impl Render {
         if let Some(frame) = batch.frames.get(&visible) {
             return Ok(Some(frame.clone()));
         }
-        let json = |id: &Id| batch.posts.get(id).and_then(Option::as_ref).map(|(_, json)| &**json);
+        let json = |one: &Variant| batch.posts.get(one).and_then(Option::as_ref).map(|(_, json)| &**json);
         let items = Items { items: visible.iter().rev().filter_map(json).collect() };
-        let durable = Durable::many(Stream::Posts, visible.iter().copied());
+        let durable = Durable::many(Stream::Posts, visible.iter().map(|(id, _)| *id));
         let frame = Frame::durable("feed.posts", durable, self.now_ms(), &items);
         batch.frames.insert(visible, frame.clone());
         Ok(Some(frame))
     }
 
-    async fn rendered(&self, id: Id) -> Result<Rendered> {
-        let Some(post) = self.core.store.posts(&[id]).await?.pop().flatten() else { return Ok(None) };
-        Ok(self.post(&post).await?.map(|json| (post, json)))
+    /// A post that was rendered, now or before; `None` when nothing of it shows.
+    async fn rendered(&self, variant: Variant, batch: &mut Batch) -> Result<Option<Arc<PostRecord>>> {
+        if let Some(rendered) = batch.posts.get(&variant) {
+            return Ok(rendered.as_ref().map(|(post, _)| Arc::clone(post)));
+        }
+        let (id, hides_original) = variant;
+        let found = self.core.store.posts(&[id]).await?.pop().flatten();
+        let json = match &found {
+            Some(post) => self.post(post, hides_original).await?,
+            None => None,
+        };
+        let rendered = found.zip(json);
+        let post = rendered.as_ref().map(|(post, _)| Arc::clone(post));
+        batch.posts.insert(variant, rendered);
+        Ok(post)
     }
 }
 
-/// Blocks and mutes; follows and replies were looked at when the post was handed out.
-fn may_see(reader: Id, post: &PostRecord, hidden: &Hidden) -> bool {
-    let hides = |author: Id| author != reader && hidden.hides(author);
-    !hides(post.author) && !post.repost_of.is_some_and(|original| hidden.hides(original.author))
+/// What blocks and mutes leave of a post that stands; follows and replies were looked at when it was handed out.
+fn seen(reader: Id, post: &PostRecord, hidden: &Hidden, place: Place) -> Shown {
+    let why = |author: Id, place: Place| {
+        let (blocked, muted) = (hidden.blocks(author), hidden.mutes(author));
+        let between =
+            if author == reader { Between::default() } else { Between { blocked, muted, ..Between::default() } };
+        absence(Standing::Stands, between, place)
+    };
+    let original = post.repost_of.and_then(|original| why(original.author, place_of_original(post, place)));
+    shown(post, place, why(post.author, place), original)
 }
 
 /// The gap that stands for posts which could not be read; a reset where deletions are among them.

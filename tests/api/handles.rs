@@ -49,7 +49,7 @@ async fn a_handle_stays_reserved_for_its_days_after_the_account_is_gone() {
     ann.delete_account().await.unwrap();
     assert_eq!(refused(world.anyone.register(&new("ann")).await), Code::Conflict);
     assert_eq!(refused(world.anyone.user("@ann").await), Code::NotFound);
-    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::Unauthenticated);
+    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::InvalidCredentials);
     let bob = world.person("bob").await;
     assert!(bob.say("hello @ann").await.unwrap().mentions.is_empty());
 

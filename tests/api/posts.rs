@@ -92,8 +92,8 @@ async fn a_thread_is_ancestors_post_and_replies() {
     bob.delete_post(replies[0]).await.unwrap();
     bob.delete_post(answer.id).await.unwrap();
     let thread = world.anyone.thread(middle.id).await.unwrap();
-    assert!(thread.ancestors.is_empty(), "a deleted ancestor ends the list");
-    assert_eq!((thread.post.reply_count, thread.replies[0].id), (24, replies[1]));
+    assert_eq!(ids(&thread.ancestors), [root.id, answer.id], "a deleted ancestor keeps its place");
+    assert_eq!((thread.post.reply_count, thread.replies[0].id()), (24, replies[1]));
     assert_eq!(world.anyone.post(root.id).await.unwrap().reply_count, 0);
     assert_eq!(refused(ann.thread(answer.id).await), Code::Gone);
 }
@@ -219,28 +219,32 @@ async fn a_deleted_post_is_gone_for_everyone_and_from_everything() {
         for caller in [&*ann, &*bob, &world.anyone] {
             assert_eq!(refused(caller.post(post.id).await), Code::Gone);
             assert_eq!(refused(caller.likes(post.id, Paging::default()).await), Code::Gone);
-            assert_eq!(refused(caller.replies(post.id, Paging::default()).await), Code::Gone);
+            assert_eq!(refused(caller.thread(post.id).await), Code::Gone);
+            assert_eq!(ids(&caller.replies(post.id, Paging::default()).await.unwrap().items), [reply.id]);
             assert_eq!(refused(caller.post(repost.id).await), Code::Gone, "reposts of it too");
+            let quote = caller.post(quote.id).await.unwrap();
+            assert_eq!((quote.text.as_str(), quote.repost_of, quote.repost_gone), ("look", None, true));
         }
         assert_eq!(refused(ann.delete_post(post.id).await), Code::Gone);
         assert_eq!(refused(bob.like(post.id).await), Code::Gone);
         assert_eq!(refused(bob.reply(post.id, "but").await), Code::Gone);
         assert_eq!(refused(bob.repost(post.id, "").await), Code::Gone);
-        assert_eq!(refused(bob.repost(quote.id, "").await), Code::Gone, "what shows nothing cannot be passed on");
         assert!(bob.notifications(Paging::default()).await.unwrap().items.is_empty());
         let news = ann.notifications(Paging::default()).await.unwrap();
-        assert_eq!((news.items.len(), news.unread_count), (1, 1), "the reply is still there");
+        assert_eq!((news.items.len(), news.unread_count), (2, 2), "the reply and the quote are still there");
         assert_eq!(ann.me().await.unwrap().posts_count, 0);
         assert_eq!(bob.post(reply.id).await.unwrap().reply_to, Some(post.id));
-        assert_eq!(ids(&bob.posts_of(bob.id, Paging::default()).await.unwrap().items), [reply.id]);
+        assert_eq!(ids(&bob.posts_of(bob.id, Paging::default()).await.unwrap().items), [reply.id, quote.id]);
+        assert_eq!(bob.me().await.unwrap().posts_count, 2);
+        assert_eq!(refused(bob.delete_post(repost.id).await), Code::Gone);
         if round == 0 {
             world.restart(&mut [&mut ann, &mut bob]).await;
         }
     }
-    // What passed it on can still be undone.
-    assert_eq!(bob.me().await.unwrap().posts_count, 3);
-    bob.delete_post(repost.id).await.unwrap();
-    assert_eq!(bob.me().await.unwrap().posts_count, 2);
+    // What quotes nothing any more is a post like others.
+    assert_eq!(ann.repost(quote.id, "").await.unwrap().repost_of.unwrap().text, "look");
+    bob.delete_post(quote.id).await.unwrap();
+    assert_eq!(bob.me().await.unwrap().posts_count, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,6 +29,9 @@ async fn pictures_and_files_stand_on_posts_and_are_served_safely() {
     let file =
         ann.upload(&Upload { filename: "a.html", alt: None, bytes: b"<script>alert(1)</script>" }).await.unwrap();
     assert_eq!(file.kind, MediaKind::File);
+    // Told to the uploader, not to those who see the post.
+    assert!(file.notice.as_ref().is_some_and(|notice| notice.contains("metadata")) && media.notice.is_none());
+    let file = Media { notice: None, ..file };
 
     let post = ann.publish(&with_media(&[&media, &file]), None).await.unwrap().post;
     assert_eq!((post.text.as_str(), &post.media), ("", &vec![media.clone(), file.clone()]));
@@ -47,6 +50,62 @@ async fn pictures_and_files_stand_on_posts_and_are_served_safely() {
     assert_eq!(served.header("x-content-type-options"), "nosniff");
     let part = raw(&world.anyone, "GET", &file.url, &[("range", "bytes=1-6")], "").await;
     assert_eq!((part.status.as_u16(), &part.body[..]), (206, &b"script"[..]));
+    let head = raw(&world.anyone, "HEAD", &file.url, &[("range", "bytes=1-6")], "").await;
+    assert_eq!((head.status.as_u16(), head.header("content-length"), head.header("content-range")), (200, "25", ""));
+    let past = raw(&world.anyone, "HEAD", &file.url, &[("range", "bytes=900-")], "").await;
+    assert_eq!(past.status.as_u16(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_place_of_a_photo_is_removed_from_every_type() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let files: [(&str, MediaKind, &[u8]); 9] = [
+        ("image/jpeg", MediaKind::Image, include_bytes!("media/place.jpg")),
+        ("image/png", MediaKind::Image, include_bytes!("media/place.png")),
+        ("image/webp", MediaKind::Image, include_bytes!("media/place.webp")),
+        ("image/heif", MediaKind::File, include_bytes!("media/place.heic")),
+        ("image/avif", MediaKind::File, include_bytes!("media/place.avif")),
+        ("image/tiff", MediaKind::File, include_bytes!("media/place.tiff")),
+        ("video/mp4", MediaKind::File, include_bytes!("media/place.mp4")),
+        ("video/mp4", MediaKind::File, include_bytes!("media/fragments.mp4")),
+        ("video/quicktime", MediaKind::File, include_bytes!("media/place.mov")),
+    ];
+    // Names and numbers in plain bytes, and degrees and minutes as Exif's rationals in both orders.
+    let signs: [&[u8]; 5] =
+        [b"Berlin", b"SN-4711", b"+52.5200", b"\x34\0\0\0\x01\0\0\0\x1f\0\0\0", b"\0\0\0\x34\0\0\0\x01\0\0\0\x1f"];
+    let holds = |bytes: &[u8], sign: &[u8]| bytes.windows(sign.len()).any(|window| window == sign);
+    for (content_type, kind, bytes) in files {
+        let media = ann.upload(&Upload { filename: "place", alt: None, bytes }).await.unwrap();
+        assert_eq!((media.content_type.as_str(), media.kind, &media.notice), (content_type, kind, &None));
+        let served = world.anyone.download(&media.url).await.unwrap();
+        for sign in signs {
+            assert!(!holds(&served, sign), "{content_type} {sign:?}");
+        }
+    }
+    // What is not understood is stored as it came, and the answer says so.
+    for (bytes, content_type) in [
+        (&[include_bytes!("media/place.mp4"), &b"a trailer of some camera"[..]].concat(), "video/mp4"),
+        (&[&b"\x1a\x45\xdf\xa3\x93\x42\x82\x88matroska"[..], &[0; 250]].concat(), "video/x-matroska"),
+        (&b"%PDF-1.7".to_vec(), "application/pdf"),
+    ] {
+        let media = ann.upload(&Upload { filename: "a", alt: None, bytes }).await.unwrap();
+        assert_eq!((media.content_type.as_str(), media.kind), (content_type, MediaKind::File));
+        assert!(media.notice.is_some_and(|notice| notice.contains("could not be removed")), "{content_type}");
+        assert_eq!(&world.anyone.download(&media.url).await.unwrap()[..], &bytes[..]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_keeps_the_name_that_only_an_extended_parameter_can_say() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let body = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"??.txt\"; \
+                filename*=UTF-8''%e4%bd%a0%e5%a5%bd.txt\r\n\r\nhello\r\n--x--\r\n";
+    let kind = [("content-type", "multipart/form-data; boundary=x")];
+    let media: Media = raw(&ann, "POST", "/v1/media", &kind, body).await.json().unwrap();
+    let served = raw(&world.anyone, "GET", &media.url, &[], "").await;
+    assert!(served.header("content-disposition").contains("%E4%BD%A0%E5%A5%BD.txt"), "{served:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use fanfare::config::Settings;
 use fanfare::feed::Feed;
 use fanfare::logging;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
-use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, Problem};
+use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, PostOrGone, Problem};
 use hyper::Method;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -117,7 +117,8 @@ impl World {
         world
     }
 
-    async fn start(&mut self) {
+    /// Starts a server that was stopped; a new one is started already.
+    pub async fn start(&mut self) {
         let log = logging::start(&self.settings.log);
         let running = serve::open(&self.settings, self.clock.clone(), log).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,6 +134,12 @@ impl World {
         self.anyone = Client::new(&self.base);
         self.operator = self.anyone.with_token(&self.admin_token());
         eventually("the server is ready", async || self.anyone.readyz().await.ok()).await;
+    }
+
+    /// Why a server that was stopped does not start again.
+    pub async fn refused_start(&self) -> String {
+        let log = logging::start(&self.settings.log);
+        serve::open(&self.settings, self.clock.clone(), log).await.err().unwrap().to_string()
     }
 
     /// The operator's token.
@@ -273,7 +280,25 @@ pub async fn whole_feed(client: &Person) -> Vec<Id> {
     ids(&all_pages(read, 7).await)
 }
 
-/// The ids of posts.
-pub fn ids(posts: &[Post]) -> Vec<Id> {
-    posts.iter().map(|post| post.id).collect()
+/// What lists of posts hold.
+pub trait Listed {
+    /// The post.
+    fn listed(&self) -> Id;
+}
+
+impl Listed for Post {
+    fn listed(&self) -> Id {
+        self.id
+    }
+}
+
+impl Listed for PostOrGone {
+    fn listed(&self) -> Id {
+        self.id()
+    }
+}
+
+/// The ids of posts, and of the places of those that are gone.
+pub fn ids<T: Listed>(posts: &[T]) -> Vec<Id> {
+    posts.iter().map(Listed::listed).collect()
 }

@@ -94,23 +94,19 @@ impl History {
         let gone = |id: Id| self.deletion(id).and_then(|op| op.ended).is_some_and(|ended| ended <= at);
         let follows = |other: usize| other == reader || self.relation(reader, other, at).follows;
         let hides = |other: usize| other != reader && self.hides(reader, other, at);
-        let [reply_to, repost_of] = post.targets();
-        let repost_shows = repost_of.is_none_or(|of| !gone(of.post) && !hides(of.author));
-        let reply_shows =
-            reply_to.is_none_or(|to| repost_of.is_some() || to.author == post.author || follows(to.author));
-        !gone(post.id) && follows(post.author) && !hides(post.author) && repost_shows && reply_shows
+        // Everybody says something here: what passes on another post is a quote, and stays without it.
+        let [reply_to, _] = post.targets();
+        let reply_shows = reply_to.is_none_or(|to| to.author == post.author || follows(to.author));
+        !gone(post.id) && follows(post.author) && !hides(post.author) && reply_shows
     }
 
     /// When something began, that was not over at `since`, which changes whether the reader may see the post. Its own
     /// deletion counts if `deletions` does.
     pub fn touched(&self, reader: usize, post: &Known<'_>, since: Tick, deletions: bool) -> Option<Tick> {
-        let [reply_to, repost_of] = post.targets();
-        let others = [Some(post.author), reply_to.map(|to| to.author), repost_of.map(|of| of.author)];
+        let [reply_to, _] = post.targets();
+        let others = [Some(post.author), reply_to.map(|to| to.author)];
         let relates = |op: &Op| others.iter().flatten().any(|other| concerns(op, reader, *other));
-        let removes = |op: &Op| match op.act {
-            Act::Delete(id) => (deletions && id == post.id) || repost_of.is_some_and(|of| of.post == id),
-            _ => false,
-        };
+        let removes = |op: &Op| deletions && op.act == Act::Delete(post.id);
         let late = self.done().filter(|op| op.ended.is_none_or(|ended| ended > since));
         late.filter(|op| relates(op) || removes(op)).map(|op| op.started).min()
     }

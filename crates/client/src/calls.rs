@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fanfare_protocol::{
     FeedRead, Id, Media, NewPassword, NewPost, NewSession, NewUser, NotificationPage, NotificationsRead, Page,
-    PatchUser, Post, PostThread, Relationship, Session, UnreadCount, User,
+    PatchUser, Post, PostOrGone, PostThread, Relationship, Session, UnreadCount, User,
 };
 use form_urlencoded::Serializer;
 use hyper::{Method, StatusCode};
@@ -296,7 +296,7 @@ impl Client {
     ///
     /// # Errors
     /// The problem.
-    pub async fn replies(&self, id: Id, paging: Paging<'_>) -> Result<Page<Post>> {
+    pub async fn replies(&self, id: Id, paging: Paging<'_>) -> Result<Page<PostOrGone>> {
         self.get(&paging.onto(&format!("/v1/posts/{id}/replies"))).await
     }
 

@@ -19,7 +19,7 @@ pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;
-pub use post::{FeedRead, Mention, NewPost, Post, PostThread, UnreadCount};
+pub use post::{FeedRead, Gone, Mention, NewPost, Post, PostOrGone, PostThread, UnreadCount};
 pub use problem::{Code, FieldError, Problem};
 pub use realtime::{
     CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification, KeyedPost, Lane, NotAFrame,

@@ -31,9 +31,15 @@ pub struct Post {
     pub media: Vec<Media>,
     /// The post this one answers.
     pub reply_to: Option<Id>,
-    /// The post this one passes on.
+    /// The post this one passes on; what that one passes on in turn is not shown.
     #[schema(no_recursion)]
     pub repost_of: Option<Box<Post>>,
+    /// Only where true: this is a quote whose original was deleted, so that `repost_of` is `null`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repost_gone: bool,
+    /// Only where true: this is a quote whose original the caller may not see, so that `repost_of` is `null`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repost_hidden: bool,
     /// People who like it.
     pub like_count: u64,
     /// Replies that are not deleted.
@@ -68,15 +74,59 @@ pub struct NewPost {
     pub repost_of: Option<Id>,
 }
 
+/// A place in a thread whose post does not show, while the thread goes on beyond it. One of `deleted` and `hidden` is
+/// there, and true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gone {
+    /// The post.
+    pub id: Id,
+    /// Its author deleted it, or the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// The caller may not see it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+}
+
+/// A place in a thread: the post, or a word that it is gone. A `Gone` has no `author`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum PostOrGone {
+    /// The post.
+    Post(Box<Post>),
+    /// What is left of it.
+    Gone(Gone),
+}
+
+impl PostOrGone {
+    /// The post's id.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        match self {
+            Self::Post(post) => post.id,
+            Self::Gone(gone) => gone.id,
+        }
+    }
+
+    /// The post, if it shows.
+    #[must_use]
+    pub fn post(&self) -> Option<&Post> {
+        match self {
+            Self::Post(post) => Some(post),
+            Self::Gone(_) => None,
+        }
+    }
+}
+
 /// `GET /v1/posts/{id}/thread`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PostThread {
-    /// What the post answers, oldest first; a deleted or hidden ancestor ends the list.
-    pub ancestors: Vec<Post>,
-    /// The post asked for.
+    /// What the post answers, oldest first; the thread goes on above a post that is gone.
+    pub ancestors: Vec<PostOrGone>,
+    /// The post asked for; the original, for a bare repost.
     pub post: Post,
     /// Its first replies, oldest first; more under `/replies`.
-    pub replies: Vec<Post>,
+    pub replies: Vec<PostOrGone>,
     /// Cursor for `/replies` when there are more.
     pub next_cursor: Option<String>,
 }

@@ -11,6 +11,8 @@ pub enum Code {
     BadRequest,
     /// 401: no token, or one that is wrong or ended.
     Unauthenticated,
+    /// 401: handle and password of a log-in do not belong together. No token is at fault, so none is to be renewed.
+    InvalidCredentials,
     /// 403: known who asks, and not allowed.
     Forbidden,
     /// 403: a bot challenge must be solved first.
@@ -29,6 +31,8 @@ pub enum Code {
     PayloadTooLarge,
     /// 415: the content type, or the media itself, is not supported.
     UnsupportedMediaType,
+    /// 421: the server is not at home under the host that the request names.
+    Misdirected,
     /// 422: understood, but a value is not allowed; `errors` names the fields.
     ValidationFailed,
     /// 429: too many requests; see `Retry-After`.
@@ -48,7 +52,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::Unauthenticated => 401,
+            Self::Unauthenticated | Self::InvalidCredentials => 401,
             Self::Forbidden | Self::ChallengeRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -56,6 +60,7 @@ impl Code {
             Self::Gone | Self::SnapshotExpired => 410,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::Misdirected => 421,
             Self::ValidationFailed => 422,
             Self::RateLimited => 429,
             Self::Internal | Self::Unknown => 500,
@@ -69,6 +74,7 @@ impl Code {
         match self {
             Self::BadRequest => "The request could not be read",
             Self::Unauthenticated => "A valid token is needed",
+            Self::InvalidCredentials => "Handle and password do not belong together",
             Self::Forbidden => "This is not allowed",
             Self::ChallengeRequired => "A challenge must be solved first",
             Self::NotFound => "There is no such thing",
@@ -78,6 +84,7 @@ impl Code {
             Self::SnapshotExpired => "The snapshot has expired",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The media type is not supported",
+            Self::Misdirected => "The server is not known by this host",
             Self::ValidationFailed => "A value is not allowed",
             Self::RateLimited => "Too many requests",
             Self::Internal | Self::Unknown => "The server failed",

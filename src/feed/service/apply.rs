@@ -12,7 +12,7 @@ use crate::feed::jobs::Job;
 use crate::feed::relations::Change;
 use crate::feed::ring::Entry;
 use crate::feed::slots::Slot;
-use crate::feed::source::{AuthorEntry, EntryKind};
+use crate::feed::source::{AuthorEntry, kind_of};
 use crate::feed::timelines::Changed;
 use crate::id::{first_id_at, unix_ms_of};
 
@@ -117,10 +117,6 @@ impl Core {
 
 /// What the author's row says of a post.
 fn entry_of(post: &PostRecord) -> AuthorEntry {
-    let (kind, related) = match (&post.repost_of, &post.reply_to) {
-        (Some(original), _) => (EntryKind::Repost, original.author),
-        (None, Some(answered)) => (EntryKind::Reply, answered.author),
-        (None, None) => (EntryKind::Plain, Id(0)),
-    };
+    let (kind, related) = kind_of(post);
     AuthorEntry { id: post.id, kind, related }
 }

@@ -3,7 +3,7 @@
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::{Core, FeedEntry, PageQuery};
+use super::{Core, FeedEntry, Original, PageQuery};
 use crate::feed::rank::{Candidate, Engagement};
 use crate::feed::snapshots::SnapshotId;
 use crate::id::unix_ms_of;
@@ -112,7 +112,7 @@ impl Core {
 /// The post that counts: the original of a bare repost, else the entry's own; and whether it has media.
 fn subject(entry: &FeedEntry) -> (Id, bool) {
     match &entry.original {
-        Some(original) if entry.post.is_bare_repost() => (original.id, !original.media.is_empty()),
+        Original::Shown(original) if entry.post.is_bare_repost() => (original.id, !original.media.is_empty()),
         _ => (entry.id, !entry.post.media.is_empty()),
     }
 }

@@ -7,13 +7,14 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{Core, FeedEntry, FeedPage, PageQuery, UnreadCount};
+use super::{Core, FeedEntry, FeedPage, Original, PageQuery, UnreadCount};
 use crate::feed::authors::Absorbed;
-use crate::feed::filter::is_visible;
+use crate::feed::filter::shows;
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::{Entry, newest_first};
 use crate::feed::timelines::View;
+use crate::posts::visibility::{Shown, Standing};
 
 /// Unread entries are counted up to this.
 pub const UNREAD_MAX: usize = 1_000;
@@ -126,9 +127,16 @@ impl Core {
             let original = if post.repost_of.is_some() { originals.next().flatten() } else { None };
             let index = |user: Id| self.authors.get(user);
             let Some(author) = index(post.author) else { continue };
-            if is_visible(reader, author, &post, original.as_deref(), index) {
-                entries.push(FeedEntry { id: post.id, post, original });
-            }
+            // What is not among the posts is gone.
+            let of_original = original.as_ref().map_or(Standing::Gone, |original| self.source.standing(original));
+            let standing = self.source.standing(&post);
+            let original = match (shows(reader, author, &post, standing, of_original, index), original) {
+                (Shown::Nothing(_), _) => continue,
+                (Shown::WithoutOriginal(why), _) => Original::Absent(why),
+                (Shown::Whole, Some(original)) => Original::Shown(original),
+                (Shown::Whole, None) => Original::None,
+            };
+            entries.push(FeedEntry { id: post.id, post, original });
         }
         Ok(entries)
     }

@@ -12,7 +12,10 @@ use fanfare_protocol::Id;
 
 use super::model::{ModelInputs, ModelSource, entry_of};
 use crate::events::{EndedFollow, Event, Policy, PostRecord, PostRef, Record};
-use crate::feed::{Feed, FeedError, FeedPage, FeedSettings, PageQuery, RankedNext, ReadSizes, Thresholds, UnreadCount};
+use crate::feed::{
+    Feed, FeedEntry, FeedError, FeedPage, FeedSettings, Original, PageQuery, RankedNext, ReadSizes, Thresholds,
+    UnreadCount,
+};
 use crate::id::{EPOCH_MS, first_id_at};
 
 /// Users of a story: 1, 2 … so many.
@@ -82,6 +85,11 @@ impl Harness {
 
     /// Commits a post with the policy that its author's followers ask for.
     pub fn post(&mut self, author: u64, reply_to: Option<u64>, repost_of: Option<u64>) -> Id {
+        self.say(author, "", reply_to, repost_of)
+    }
+
+    /// The same with words: with `repost_of` it is a quote.
+    pub fn say(&mut self, author: u64, text: &str, reply_to: Option<u64>, repost_of: Option<u64>) -> Id {
         let followers = self.source.world.lock().followers(author);
         let policy = self.feed.stamp(Id(author), followers);
         let reference =
@@ -91,7 +99,7 @@ impl Harness {
             post: PostRecord {
                 id,
                 author: Id(author),
-                text: String::new(),
+                text: text.to_owned(),
                 mentions: vec![],
                 links: vec![],
                 media: vec![],
@@ -112,7 +120,7 @@ impl Harness {
             author: post.author,
             reply_to: post.reply_to,
             repost_of: post.repost_of,
-            bare_repost: false,
+            bare_repost: post.is_bare_repost(),
         });
     }
 
@@ -259,6 +267,9 @@ impl Harness {
         let feed = self.feed.clone();
         let query = PageQuery { before: before.map(Id), since: since.map(Id), limit };
         let page = self.run(feed.page(Id(reader), query)).expect("no table fails here");
+        if self.unapplied.is_empty() && self.reads.is_empty() {
+            self.check_originals(reader, &page.entries);
+        }
         (page.entries.iter().map(|entry| entry.id.0).collect(), page.next.map(|next| next.0))
     }
 
@@ -308,6 +319,19 @@ impl Harness {
                     return all;
                 }
             }
+        }
+    }
+
+    /// Every entry brings what it passes on, or why not.
+    fn check_originals(&self, reader: u64, entries: &[FeedEntry]) {
+        let world = self.source.world.lock().clone();
+        for entry in entries {
+            let got = match &entry.original {
+                Original::None => None,
+                Original::Shown(original) => Some(Ok(original.id.0)),
+                Original::Absent(why) => Some(Err(*why)),
+            };
+            assert_eq!(got, world.original(reader, &entry.post), "what {:?} shows user {reader}", entry.post);
         }
     }
 

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, EntryKind, FeedSource, RankInputs, Relations};
+use crate::posts::visibility::Absence;
 
 /// What is true after the records so far.
 #[derive(Debug, Clone, Default)]
@@ -63,12 +64,27 @@ impl World {
         (others.len(), others.first().copied())
     }
 
+    /// What the reader gets of the post that `post` passes on: `None` where it passes nothing on, else whether it shows, or
+    /// why not.
+    pub fn original(&self, reader: u64, post: &PostRecord) -> Option<Result<u64, Absence>> {
+        let original = post.repost_of?;
+        let hidden = |user: u64| self.is_blocked(reader, user) || self.mutes.contains(&(reader, user));
+        Some(match self.posts.contains_key(&original.id.0) {
+            false => Err(Absence::Gone),
+            true if hidden(original.author.0) => Err(Absence::Hidden),
+            true => Ok(original.id.0),
+        })
+    }
+
     fn shows(&self, reader: u64, post: &PostRecord) -> bool {
         let author = post.author.0;
         let follows = |user: u64| user == reader || self.follows.contains(&(reader, user));
         let hidden = |user: u64| self.is_blocked(reader, user) || self.mutes.contains(&(reader, user));
-        let original_shows =
-            post.repost_of.is_none_or(|original| self.posts.contains_key(&original.id.0) && !hidden(original.author.0));
+        // Whoever adds nothing shows nothing without the original.
+        let adds = !post.text.is_empty() || post.reply_to.is_some();
+        let original_shows = post
+            .repost_of
+            .is_none_or(|original| adds || self.posts.contains_key(&original.id.0) && !hidden(original.author.0));
         let reply_shows = post.reply_to.is_none_or(|to| to.author == post.author || follows(to.author.0));
         follows(author) && !hidden(author) && original_shows && reply_shows
     }
@@ -114,10 +130,11 @@ impl ModelSource {
 }
 
 pub fn entry_of(post: &PostRecord) -> AuthorEntry {
-    let (kind, related) = match (post.repost_of, post.reply_to) {
-        (Some(original), _) => (EntryKind::Repost, original.author),
-        (None, Some(answered)) => (EntryKind::Reply, answered.author),
-        (None, None) => (EntryKind::Plain, Id(0)),
+    let (kind, related) = match (post.repost_of, post.reply_to, post.text.as_str()) {
+        (Some(original), None, "") => (EntryKind::Repost, original.author),
+        (Some(original), _, _) => (EntryKind::Quote, original.author),
+        (None, Some(answered), _) => (EntryKind::Reply, answered.author),
+        (None, None, _) => (EntryKind::Plain, Id(0)),
     };
     AuthorEntry { id: post.id, kind, related }
 }

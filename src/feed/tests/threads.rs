@@ -39,7 +39,8 @@ fn write(harness: &mut Harness, random: &mut Random) {
     match random.below(20) {
         0..=6 => drop(harness.post(user, None, None)),
         7 => drop(harness.post(user, old, None)),
-        8 => drop(harness.post(user, None, old)),
+        8 if nth < 4 => drop(harness.post(user, None, old)),
+        8 => drop(harness.say(user, "look", None, old)),
         9 => harness.delete(old.unwrap_or_default()),
         10..=13 => harness.follow(user, other),
         14 => harness.unfollow(user, other),

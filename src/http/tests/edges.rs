@@ -177,6 +177,11 @@ async fn other_origins_may_call_only_when_they_are_listed() {
     let listed = app_with(|settings| settings.http.cors_origins = vec!["https://app.example".parse().unwrap()]);
     let allowed = listed.send(preflight("https://app.example")).await;
     assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, "https://app.example"));
+    // What EventSource polyfills, HTTP libraries and players of media send.
+    let may_send = allowed.header("access-control-allow-headers");
+    for name in ["authorization", "content-type", "idempotency-key", "cache-control", "last-event-id", "range"] {
+        assert!(may_send.split(',').any(|allowed| allowed.trim() == name), "{name} in {may_send}");
+    }
     assert_eq!(listed.send(preflight("https://evil.example")).await.header("access-control-allow-origin"), "");
     let get = listed.get("/items", &[("origin", "https://app.example")]).await;
     assert!(get.header("access-control-expose-headers").contains("x-request-id"), "{get:?}");
@@ -210,5 +215,10 @@ async fn every_code_is_explained_where_its_type_points() {
         let kind = Problem::new(code, "").kind;
         let anchor = kind.strip_prefix("/docs/problems#").unwrap();
         assert!(page.body.contains(&format!("id=\"{anchor}\"")) && page.body.contains(advice), "{kind}");
+    }
+    let document: serde_json::Value = serde_json::from_str(&app().get("/openapi.json", &[]).await.body).unwrap();
+    for code in document["components"]["schemas"]["Code"]["enum"].as_array().unwrap() {
+        let code = code.as_str().unwrap();
+        assert!(code == "unknown" || page.body.contains(&format!("id=\"{code}\"")), "{code} is not explained");
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Post};
 
-use super::text;
 use super::view::Views;
+use super::visibility::{Absence, Place, Shown};
+use super::{settle, text};
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
@@ -74,7 +75,8 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let rendered = self.views.render_one(Some(author), &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let rendered =
+            self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
         let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
         Ok(Published::Replayed(first))
     }
@@ -87,7 +89,11 @@ impl Posts {
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
                     let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-                    let same = self.views.render_one(Some(author), &same).await?.ok_or_else(|| Error::gone("post"))?;
+                    let same = self
+                        .views
+                        .render_one(Some(author), Place::ById, &same)
+                        .await?
+                        .ok_or_else(|| Error::gone("post"))?;
                     return Ok(Published::Same(same));
                 }
                 Some(held)
@@ -98,7 +104,8 @@ impl Posts {
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
         let record = self.core.sequencer.commit(proposal).await?;
         let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
-        let rendered = self.views.render_one(Some(author), &stored).await?.ok_or_else(|| Error::gone("post"))?;
+        let rendered =
+            self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;
         Ok(Published::New(rendered))
     }
 
@@ -128,14 +135,6 @@ impl Posts {
         };
         let repost_of = match new.repost_of {
             Some(id) => Some(self.target(author, id, "repost_of").await?),
-            None => None,
-        };
-        // Passing on a bare repost passes on the post behind it.
-        let repost_of = match repost_of {
-            Some(post) => match (post.is_bare_repost(), post.repost_of) {
-                (true, Some(original)) => Some(self.target(author, original.id, "repost_of").await?),
-                _ => Some(post),
-            },
             None => None,
         };
         let mut mentions: Vec<Mention> = Vec::new();
@@ -177,9 +176,9 @@ impl Posts {
         Ok(found)
     }
 
-    /// A post that the caller wants to answer or pass on.
+    /// The post behind what the caller wants to answer or pass on.
     async fn target(&self, caller: Id, id: Id, field: &str) -> Result<Arc<PostRecord>> {
-        self.visible(Some(caller), id).await.map_err(|error| match error {
+        self.discussed(Some(caller), id).await.map_err(|error| match error {
             Error::Refused(mut problem) => {
                 problem.detail = format!("{field}: {}", problem.detail);
                 Error::Refused(problem)
@@ -191,28 +190,31 @@ impl Posts {
     /// The stored post, if `viewer` may see it.
     ///
     /// # Errors
-    /// 404 when there is none, or its author (or that of what it passes on) blocks the viewer; 410 when it was deleted,
-    /// or what it passes on was.
+    /// 404 when there is none, or its author (or that of what a bare repost passes on) blocks the viewer; 410 when it was
+    /// deleted, or what a bare repost passes on was.
     pub async fn visible(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
-        let post = self.standing(viewer, id).await?;
-        if let Some(original) = post.repost_of {
-            self.standing(viewer, original.id).await?;
+        let post = self.stored(id).await?;
+        match self.views.shown(viewer, Place::ById, &post).await? {
+            Shown::Nothing(why) => Err(absent(why)),
+            Shown::Whole | Shown::WithoutOriginal(_) => Ok(post),
         }
-        Ok(post)
     }
 
-    /// The same, whatever became of what it passes on: a repost can still be undone.
-    async fn standing(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
-        let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
-        if let Some(viewer) = viewer
-            && self.core.blocks(post.author, viewer).await?
-        {
-            return Err(Error::not_found("post"));
+    /// A post with a conversation of its own, if `viewer` may see it: of a bare repost it is the post that it passes on.
+    ///
+    /// # Errors
+    /// As [`visible`](Self::visible).
+    async fn discussed(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
+        let post = self.visible(viewer, id).await?;
+        match post.repost_of {
+            Some(original) if post.is_bare_repost() => self.visible(viewer, original.id).await,
+            _ => Ok(post),
         }
-        if post.deleted || self.core.store.account(post.author).await?.is_none() {
-            return Err(Error::gone("post"));
-        }
-        Ok(post)
+    }
+
+    /// A post that was ever made.
+    async fn stored(&self, id: Id) -> Result<Arc<PostRecord>> {
+        self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))
     }
 
     /// Whom a new post is news to: each person once, never the author, never across a block.
@@ -240,7 +242,7 @@ impl Posts {
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn get(&self, viewer: Option<Id>, id: Id) -> Result<Post> {
         let post = self.visible(viewer, id).await?;
-        self.views.render_one(viewer, &post).await?.ok_or_else(|| Error::gone("post"))
+        self.views.render_one(viewer, Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))
     }
 
     /// Deletes a post of the caller.
@@ -248,21 +250,30 @@ impl Posts {
     /// # Errors
     /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
     pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
-        let _held = self.core.locks.hold(&[("post", id.0, 0)]).await;
-        let post = self.standing(Some(caller), id).await?;
+        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let post = self.stored(id).await?;
         if post.author != caller {
+            // Whoever may not see it learns no more than that.
+            self.visible(Some(caller), id).await?;
             return Err(Error::refused(Code::Forbidden, "only its author can delete a post"));
         }
-        self.core.sequencer.commit(deletion(&post)).await?;
+        if post.deleted {
+            return Err(Error::gone("post"));
+        }
+        let record = self.core.sequencer.commit(deletion(&post)).await?;
+        drop(held);
+        settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
 
-    /// The caller likes a post; liking twice changes nothing.
+    /// The caller likes a post, of a bare repost the one that it passes on; liking twice changes nothing. Answers the
+    /// post that is liked.
     ///
     /// # Errors
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
-        let post = self.visible(Some(caller), id).await?;
+        let post = self.discussed(Some(caller), id).await?;
+        let id = post.id;
         {
             let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
@@ -273,12 +284,13 @@ impl Posts {
         self.get(Some(caller), id).await
     }
 
-    /// The caller no longer likes a post.
+    /// The caller no longer likes a post, of a bare repost the one that it passes on.
     ///
     /// # Errors
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn unlike(&self, caller: Id, id: Id) -> Result<Post> {
-        let post = self.visible(Some(caller), id).await?;
+        let post = self.discussed(Some(caller), id).await?;
+        let id = post.id;
         {
             let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
             if let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? {
@@ -287,6 +299,14 @@ impl Posts {
             }
         }
         self.get(Some(caller), id).await
+    }
+}
+
+/// What is answered for a post that does not show.
+fn absent(why: Absence) -> Error {
+    match why {
+        Absence::Gone => Error::gone("post"),
+        Absence::Hidden => Error::not_found("post"),
     }
 }
 

@@ -311,10 +311,11 @@ pub async fn ticket(State(app): State<App>, caller: Caller) -> Result<Response> 
     Ok(response)
 }
 
-/// The cursor of a request: `Last-Event-ID` wins.
+/// The cursor of a request: `Last-Event-ID` wins, unless it is empty, as that of a client which has heard nothing yet.
 fn cursor_text<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    last.or(query.cursor.as_deref()).filter(|text| !text.is_empty())
+    let told = |text: &&str| !text.trim().is_empty();
+    last.filter(told).or(query.cursor.as_deref().filter(told))
 }
 
 /// How a session begins, by what its cursor says.

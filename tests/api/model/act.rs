@@ -37,6 +37,8 @@ pub struct Told {
     pub likes: BTreeMap<(usize, Id), Known>,
     /// Author and state of every post whose id was told.
     pub posts: BTreeMap<Id, (usize, Known)>,
+    /// What bare reposts pass on: they go with it, and what is done to them is done to it.
+    pub bare: BTreeMap<Id, Id>,
 }
 
 #[derive(Default, Clone)]
@@ -151,7 +153,11 @@ impl Story {
         if let Ok(Published::New(post) | Published::Same(post) | Published::Replayed(post)) =
             app.posts.publish(self.people[me], new, None).await
         {
-            self.told.lock().posts.insert(post.id, (me, Known::There));
+            let mut told = self.told.lock();
+            if let (Some(original), true) = (post.repost_of, post.text.is_empty()) {
+                told.bare.insert(post.id, original.id);
+            }
+            told.posts.insert(post.id, (me, Known::There));
         }
     }
 
@@ -216,12 +222,13 @@ impl Story {
 
     async fn like(&self, app: &App, dice: &mut Random, me: usize) {
         let Some(post) = self.some_post(dice) else { return };
+        let liked = self.told.lock().bare.get(&post).copied().unwrap_or(post);
         let known = match dice.percent(70) {
             true => heard(&app.posts.like(self.people[me], post).await, Known::There),
             false => heard(&app.posts.unlike(self.people[me], post).await, Known::Gone),
         };
         // A like whose post was deleted meanwhile is refused after it was made.
         let known = known.unwrap_or(Known::Either);
-        self.told.lock().likes.insert((me, post), known);
+        self.told.lock().likes.insert((me, liked), known);
     }
 }

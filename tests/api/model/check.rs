@@ -90,7 +90,9 @@ impl Truth {
             assert_eq!(there, *known == Known::There, "{when}: {fan} likes {post}");
         }
         for (post, (_, known)) in told.posts.iter().filter(|(_, (_, known))| *known != Known::Either) {
-            assert_eq!(self.posts.contains_key(post), *known == Known::There, "{when}: post {post}");
+            let original = told.bare.get(post);
+            let stands = *known == Known::There && original.is_none_or(|of| self.posts.contains_key(of));
+            assert_eq!(self.posts.contains_key(post), stands, "{when}: post {post}");
         }
     }
 
@@ -141,8 +143,23 @@ impl Truth {
             ];
             let counters = app.core.store.counters(tables::POST_COUNTERS, *post).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {post}", self.when);
-            let replies = clusterings(app, tables::REPLIES, *post).await;
+            let mut replies = clusterings(app, tables::REPLIES, *post).await;
+            replies.retain(|reply| self.posts.contains_key(reply));
             assert_eq!(replies.len() as u64, expected[1], "{}: replies to {post}", self.when);
+        }
+    }
+
+    /// Above every post its thread goes on to the first; and down to it from there, across what is gone.
+    async fn threads_are_whole(&self, app: &App) {
+        for post in self.posts.values() {
+            let (mut child, mut parent) = (post.id, post.reply_to);
+            while let Some(above) = parent {
+                let replies = clusterings(app, tables::REPLIES, above.id).await;
+                assert!(replies.contains(&child), "{}: {child} is not below {}", self.when, above.id);
+                let stored = app.core.store.get(&tables::by_id(tables::POSTS, above.id)).await.unwrap();
+                let stored: PostRecord = from_json(&stored.expect("what is answered was there")).unwrap();
+                (child, parent) = (stored.id, stored.reply_to);
+            }
         }
     }
 
@@ -154,8 +171,9 @@ impl Truth {
         let shows = |post: &&PostRecord| {
             let own = post.author == me;
             let known = own || (follows(post.author) && !blocked(post.author) && !muted(post.author));
+            let adds = !post.text.is_empty() || post.reply_to.is_some();
             let original = post.repost_of.is_none_or(|original| {
-                self.posts.contains_key(&original.id) && !blocked(original.author) && !muted(original.author)
+                adds || self.posts.contains_key(&original.id) && !blocked(original.author) && !muted(original.author)
             });
             let reply =
                 post.reply_to.is_none_or(|to| to.author == post.author || to.author == me || follows(to.author));
@@ -200,10 +218,12 @@ pub async fn all(life: &Life, story: &mut Story, when: &str) {
     let app = life.running.app.clone();
     let feed = app.feed.clone();
     tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
+    fanfare::posts::settle::settle_all(&app.core).await.unwrap();
     let truth = Truth::read(&app, story, when).await;
     truth.is_what_was_told(story);
     truth.lists_agree(&app, story).await;
     truth.counts_are_those_of_the_lists(&app, story).await;
+    truth.threads_are_whole(&app).await;
     truth.news_are_gapless(&app, story).await;
     // Twice: built now, and as it was kept.
     truth.feeds_are_the_pull_query(&app, story).await;

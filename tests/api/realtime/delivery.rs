@@ -120,6 +120,49 @@ async fn strangers_replies_to_strangers_the_muted_and_the_blocked_are_not_heard(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_comes_without_what_the_reader_does_not_see_and_a_bare_repost_goes_with_its_original() {
+    let world = world().await;
+    let [ann, bob, cat, dan] = world.people(["ann", "bob", "cat", "dan"]).await;
+    for reader in [&ann, &dan] {
+        reader.follow(bob.id).await.unwrap();
+    }
+    ann.mute(cat.id).await.unwrap();
+    let mut devices = [Device::ws(&world, &ann.token).await, Device::ws(&world, &dan.token).await];
+    let of_cat = cat.say("hello").await.unwrap();
+    let quote = bob.repost(of_cat.id, "look").await.unwrap();
+    let stranger = dan.say("hello").await.unwrap();
+    let bare = bob.repost(stranger.id, "").await.unwrap();
+    for (device, muted) in devices.iter_mut().zip([true, false]) {
+        let mut seen: Vec<Value> = Vec::new();
+        while !seen.iter().any(|item| item["id"] == bare.id.to_string()) {
+            let frame = device.frame().await;
+            if frame.kind == "feed.posts" {
+                seen.extend(frame.data.unwrap()["items"].as_array().unwrap().iter().cloned());
+            }
+        }
+        let quoted = seen.iter().find(|item| item["id"] == quote.id.to_string()).unwrap();
+        assert_eq!((&quoted["text"], quoted["repost_of"].is_null()), (&Value::from("look"), muted));
+        assert_eq!(quoted.get("repost_hidden"), muted.then_some(&Value::Bool(true)));
+    }
+    dan.delete_post(stranger.id).await.unwrap();
+    let [ann_hears, _] = &mut devices;
+    loop {
+        let frame = ann_hears.frame().await;
+        if frame.kind == "post.deleted" {
+            let data = frame.data.unwrap();
+            assert_eq!(
+                [&data["id"], &data["author_id"]],
+                [&Value::from(bare.id.to_string()), &Value::from(bob.id.to_string())]
+            );
+            break;
+        }
+    }
+    cat.delete_post(of_cat.id).await.unwrap();
+    let again = ann.feed(Default::default()).await.unwrap().items;
+    assert!(again.len() == 1 && again[0].repost_gone && again[0].id == quote.id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn follow_unfollow_mute_and_block_are_effective_at_once() {
     let world = world().await;
     let [ann, bob, cat] = world.people(["ann", "bob", "cat"]).await;

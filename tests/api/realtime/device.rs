@@ -168,6 +168,10 @@ impl Device {
                 Wire::Polls { base, token, waiting, cursor: cursor.unwrap_or_default().to_owned() }
             }
         };
+        Self::greeted(wire, transport, cursor).await
+    }
+
+    async fn greeted(wire: Wire, transport: Transport, cursor: Option<&str>) -> Self {
         let hello = Hello { session_id: Id(0), heartbeat_s: 0, resumed: true, transport, cursor: String::new() };
         let mut device = Self { wire, hello, cursor: cursor.unwrap_or_default().to_owned(), comments: 0 };
         if let Wire::Polls { base, token, waiting, cursor } = &mut device.wire {
@@ -182,6 +186,14 @@ impl Device {
         device.cursor.clone_from(&hello.cursor);
         device.hello = hello;
         device
+    }
+
+    /// Server-sent events asked for with more headers, each with its line end; greeted.
+    pub async fn sse_with(world: &World, token: &str, cursor: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect(address(world)).await.unwrap();
+        let head = request("GET", &format!("/v1/realtime/sse?cursor={cursor}"), token, headers);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self::greeted(Wire::Events { stream, buffer: Vec::new() }, Transport::Sse, Some(cursor)).await
     }
 
     /// A WebSocket.

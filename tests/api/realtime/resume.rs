@@ -48,6 +48,20 @@ async fn every_transport_resumes_from_every_others_cursor_also_after_a_restart()
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_last_event_id_resumes_from_the_cursor() {
+    let world = world().await;
+    let (ann, cursor, posts) = missed(&world, 2).await;
+    for empty in ["last-event-id:\r\n", "Last-Event-ID: \r\n", "last-event-id: \t \r\n", ""] {
+        let mut device = Device::sse_with(&world, &ann.token, &cursor, empty).await;
+        assert!(device.hello.resumed, "{empty:?}");
+        assert_eq!(device.posts_until(posts[1]).await, posts, "{empty:?}");
+    }
+    // One that says something wins, also over a cursor that is no use.
+    let mut device = Device::sse_with(&world, &ann.token, "junk", &format!("last-event-id: {cursor}\r\n")).await;
+    assert_eq!(device.posts_until(posts[1]).await, posts);
+}
+
 /// Posts of bob that ann has missed, and the cursor from before.
 async fn missed(world: &World, many: usize) -> (crate::world::Person, String, Vec<Id>) {
     let [ann, bob] = world.people(["ann", "bob"]).await;

@@ -1,0 +1,51 @@
+//! Ranges of a file that are overwritten with zeros, so that every other byte keeps its place.
+//!
+//! Pure. `isobmff` and `tiff` say what goes; offsets within such files need not be written anew, because nothing moves.
+
+use std::ops::Range;
+
+use super::strip::Damage;
+
+/// What is to be overwritten in a file of known length.
+#[derive(Debug)]
+pub struct Blanks {
+    ranges: Vec<Range<usize>>,
+    file_bytes: usize,
+}
+
+impl Blanks {
+    /// None yet, in a file of `file_bytes`.
+    pub fn of(file_bytes: usize) -> Self {
+        Self { ranges: Vec::new(), file_bytes }
+    }
+
+    /// Adds `length` bytes from `start` on; an error when the file ends before.
+    pub fn add(&mut self, start: u64, length: u64) -> Result<(), Damage> {
+        let outside = Damage("it speaks of bytes that it does not have");
+        let end = start.checked_add(length).filter(|end| *end <= self.file_bytes as u64).ok_or(outside)?;
+        let range = usize::try_from(start).map_err(|_| outside)?..usize::try_from(end).map_err(|_| outside)?;
+        if !range.is_empty() {
+            self.ranges.push(range);
+        }
+        Ok(())
+    }
+
+    /// Overwrites them all. Each byte is written once, however often it was named: a small file that names itself a
+    /// million times costs no more than its size.
+    pub fn apply(mut self, bytes: &mut [u8]) {
+        self.ranges.sort_unstable_by_key(|range| range.start);
+        let mut done = 0;
+        for range in self.ranges {
+            let start = range.start.max(done);
+            if start < range.end {
+                bytes[start..range.end].fill(0);
+                done = range.end;
+            }
+        }
+    }
+}
+
+/// `N` bytes at `at`.
+pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Damage> {
+    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().ok_or(Damage("it ends too early"))
+}
