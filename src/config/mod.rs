@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, Log, Media, Notifications, Posts, Realtime, Server, Storage, Users};
+pub use sections::{
+    Api, Auth, Feed, Http, LARGEST, Log, Media, Notifications, Posts, Realtime, Server, Storage, Users,
+};
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, LogFormat, LogLevel, Network, Origin, Secret};
 

@@ -10,7 +10,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// Largest number of bytes, entries or people that a setting takes; a guard against slips, not a promise.
-const LARGEST: u64 = 1 << 50;
+pub const LARGEST: u64 = 1 << 50;
 
 /// One key as the example shows it.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 mod accounts;
 mod cases;
 mod deletion;
+mod described;
 mod edges;
 mod feed;
 mod graph;

@@ -106,11 +106,13 @@ pub struct FieldError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// URI reference that names the kind of problem.
+    #[schema(examples("/docs/problems#not_found"))]
     #[serde(rename = "type")]
     pub kind: String,
     /// The same for every occurrence of the code.
     pub title: String,
     /// HTTP status.
+    #[schema(examples(404))]
     pub status: u16,
     /// What happened here, and what to do.
     pub detail: String,
