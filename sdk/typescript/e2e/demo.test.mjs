@@ -189,7 +189,7 @@ describe("the demo's page", { timeout: 400_000 }, () => {
     await page.locator("#friend .switch[aria-checked=false]").waitFor();
     await page.keyboard.press("Space");
     await page.locator("#friend[data-status=open]").waitFor();
-    const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, meter, [role=switch]")].filter((one) => {
+    const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, [role=meter], [role=switch]")].filter((one) => {
       const label = one.getAttribute("aria-label") ?? one.closest("label")?.textContent ?? one.textContent;
       return one.offsetParent !== null && !label.trim();
     }).map((one) => one.outerHTML));
