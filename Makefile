@@ -3,22 +3,29 @@ CARGO ?= cargo
 BENCH ?= feed
 RUNS ?= 1200
 SEED ?= 0
+EXAMPLES ?= 300
 
-.PHONY: run test sdk-test soak bench fmt lint setup peers
+.PHONY: run test sdk-test openapi-test soak bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
 
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
-	@$(MAKE) --no-print-directory sdk-test
+	@$(MAKE) --no-print-directory sdk-test openapi-test
 
 sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chromium
 	$(CARGO) build --locked
 	@scripts/sdk-test
 
+openapi-test: setup ## The API's description: validators, generated clients, schemathesis
+	$(CARGO) build --locked
+	@scripts/openapi-test
+
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
+	$(CARGO) build --locked
+	@scripts/openapi-test $(EXAMPLES)
 
 bench: peers ## Measure; BENCH=feed names what
 	$(CARGO) run --release --locked -- bench $(BENCH)

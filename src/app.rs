@@ -35,7 +35,6 @@ use crate::rows::{self, Counters};
 use crate::sequencer::{Sequencer, SequencerThread, Views};
 use crate::store::Store;
 use crate::tables;
-use crate::users::jwt::Expected;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
@@ -211,7 +210,7 @@ pub fn feed_settings(settings: &Settings) -> FeedSettings {
 /// Starts everything over `engines`, and fills the recents from the tables.
 ///
 /// # Errors
-/// When the engines fail, or the keys of JWTs cannot be read.
+/// When the engines fail, or the keys of JWTs can be neither read nor fetched.
 pub async fn start(
     settings: &Settings,
     engines: Engines,
@@ -220,6 +219,9 @@ pub async fn start(
     clock: Clock,
     log: LogControl,
 ) -> Result<Running> {
+    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
+    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    let refreshing = jwt.refreshing();
     let store = Arc::new(Store::new(engines.clone()));
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
@@ -240,7 +242,7 @@ pub async fn start(
         core.clone(),
         UserSettings { token_days: settings.auth.token_days, registration: settings.api.registration },
         Passwords::new(password_cost(settings))?,
-        JwtVerifier::new(jwt_settings(settings))?,
+        jwt,
         attachments.clone(),
         foundation.ender(),
     );
@@ -255,6 +257,9 @@ pub async fn start(
     tasks.spawn(trim(notifications.clone(), trims));
     tasks.spawn(evict(feed.clone(), core.clock.clone()));
     tasks.spawn(watch(core.sequencer.clone(), http.clone()));
+    if let Some(refreshing) = refreshing {
+        tasks.spawn(refreshing);
+    }
     let journal_bytes_max = settings.storage.journal_bytes_max;
     tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
     let started = Instant::now();
@@ -334,14 +339,4 @@ fn media_tables() -> MediaTables {
 fn password_cost(settings: &Settings) -> PasswordCost {
     let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
     PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
-}
-
-fn jwt_settings(settings: &Settings) -> JwtSettings {
-    let auth = &settings.auth;
-    JwtSettings {
-        hs256_secret: auth.jwt_hs256_secret.as_ref().map(|secret| secret.0.clone()),
-        public_keys_files: auth.jwt_public_key_files.clone(),
-        jwks_file: auth.jwt_jwks_file.clone(),
-        expected: Expected { issuer: auth.jwt_issuer.clone(), audience: auth.jwt_audience.clone() },
-    }
 }

@@ -29,6 +29,9 @@ pub enum Error {
     /// An engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A setting names what cannot be used; found at the start, and by `fanfare config --check`.
+    #[error("{0}")]
+    Setting(String),
     /// Stored data or the program is not as it should be.
     #[error("internal: {0}")]
     Internal(String),

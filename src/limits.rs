@@ -148,24 +148,46 @@ pub mod media {
 
 /// Passwords and JWTs, beside the settings of `[auth]`.
 pub mod auth {
+    use std::ops::RangeInclusive;
+    use std::time::Duration;
+
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
     /// Callers that may wait for a hash; beyond that log-ins answer 503.
     pub const HASHES_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
-    /// Most keys at once, those of a JWKS and of the settings together; each may be tried against a token without `kid`.
+    /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a token
+    /// without `kid`.
     pub const KEYS_MAX: usize = 32;
     /// Most characters of `sub`.
     pub const SUBJECT_CHARS_MAX: usize = 200;
     /// How far clocks may differ, seconds.
     pub const LEEWAY_S: f64 = 60.0;
-    /// Shortest HMAC secret, bytes. RFC 7518 asks for 32; shorter ones than this can be guessed.
-    pub const SECRET_BYTES_MIN: usize = 16;
+    /// Shortest HMAC secret, bytes: as long as the hash (RFC 7518, section 3.2).
+    pub const SECRET_BYTES_MIN: usize = 32;
     /// How often the JWKS file is looked at, at most.
-    pub const JWKS_RELOAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+    pub const JWKS_RELOAD_INTERVAL: Duration = Duration::from_secs(2);
     /// Largest key file that is read, bytes.
     pub const KEY_FILE_BYTES_MAX: u64 = 1 << 20;
+    /// Time for fetching a JWKS, from the look-up of the name to the last byte.
+    pub const JWKS_FETCH_TIME: Duration = Duration::from_secs(5);
+    /// Time for one address of the host: one that does not answer leaves time for the next.
+    pub const JWKS_CONNECT_TIME: Duration = Duration::from_secs(2);
+    /// Largest JWKS that is fetched, bytes.
+    pub const JWKS_BYTES_MAX: usize = 256 << 10;
+    /// Largest head of the provider's answer, bytes.
+    pub const JWKS_HEAD_BYTES_MAX: usize = 64 << 10;
+    /// A JWKS is fetched for tokens of unknown keys at most this often, for all callers together.
+    pub const JWKS_UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
+    /// Requests that wait for a fetch at once; further ones are answered 503, so that forged tokens hold no other caller up.
+    pub const JWKS_WAITING_MAX: usize = 64;
+    /// How often a JWKS is fetched when the provider does not say how long it lasts.
+    pub const JWKS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+    /// Shortest and longest time that a provider's `Cache-Control: max-age` gives a JWKS.
+    pub const JWKS_LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3_600);
+    /// Wait after a failed fetch; it doubles up to [`JWKS_REFRESH_INTERVAL`].
+    pub const JWKS_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 }
 
 /// What is found in the text of a post.

@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::Id;
+use fanfare_protocol::{FieldError, Id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::config::LogLevel;
+use crate::config::{LARGEST, LogLevel};
 use crate::error::{Error, Result};
 use crate::feed::Thresholds;
-use crate::http::{Admin, Check, NoContent, Path, Problems, Valid};
+use crate::http::{Admin, Check, Checks, NoContent, Path, Problems, Valid};
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,7 +49,9 @@ pub struct Status {
 }
 
 /// The server at this moment.
-#[utoipa::path(get, path = "/v1/admin/status", tag = "operators", responses((status = 200, body = Status), Problems))]
+///
+/// What `/metrics` says over time, as it is now: queues, timelines, and the authors who cost most.
+#[utoipa::path(get, path = "/v1/admin/status", tag = "operators", operation_id = "get_status", responses((status = 200, body = Status), Problems))]
 pub async fn status(State(app): State<App>, _: Admin) -> Result<Json<Status>> {
     let feed = app.feed.clone();
     let stats = tokio::task::spawn_blocking(move || feed.stats())
@@ -95,16 +97,26 @@ pub struct LiveSettings {
 pub struct PatchSettings {
     /// Authors with fewer followers are pushed at once.
     #[serde(default, rename = "feed.push_below")]
+    #[schema(maximum = 1_125_899_906_842_624_u64, examples(10_000))]
     pub push_below: Option<u64>,
     /// Authors with more followers are pulled.
     #[serde(default, rename = "feed.pull_above")]
+    #[schema(maximum = 1_125_899_906_842_624_u64)]
     pub pull_above: Option<u64>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`.
     #[serde(default, rename = "log.level")]
     pub log_level: Option<String>,
 }
 
-impl Check for PatchSettings {}
+impl Check for PatchSettings {
+    fn check(&self, _limits: &Checks) -> Vec<FieldError> {
+        let followers = [("feed.push_below", self.push_below), ("feed.pull_above", self.pull_above)];
+        let large = followers.into_iter().filter(|(_, value)| value.is_some_and(|value| value > LARGEST));
+        large
+            .map(|(name, _)| FieldError { field: name.to_owned(), message: format!("must be at most {LARGEST}") })
+            .collect()
+    }
+}
 
 fn live(app: &App) -> LiveSettings {
     let Thresholds { push_below, pull_above } = app.feed.thresholds();
@@ -112,13 +124,17 @@ fn live(app: &App) -> LiveSettings {
 }
 
 /// Settings that can change while the server runs.
-#[utoipa::path(get, path = "/v1/admin/settings", tag = "operators",
+///
+/// By their names in the configuration.
+#[utoipa::path(get, path = "/v1/admin/settings", tag = "operators", operation_id = "get_settings",
     responses((status = 200, body = LiveSettings), Problems))]
 pub async fn settings(State(app): State<App>, _: Admin) -> Json<LiveSettings> {
     Json(live(&app))
 }
 
 /// Change settings while the server runs.
+///
+/// What is absent stays. A restart reads the configuration again.
 #[utoipa::path(patch, path = "/v1/admin/settings", tag = "operators", request_body = PatchSettings,
     responses((status = 200, body = LiveSettings), Problems))]
 pub async fn change_settings(
@@ -168,6 +184,8 @@ pub struct NewRole {
 impl Check for NewRole {}
 
 /// Make a person an operator, or a plain user again.
+///
+/// An operator may do all that is under `/v1/admin`, with their own token.
 #[utoipa::path(put, path = "/v1/admin/users/{user}/role", tag = "operators", request_body = NewRole,
     params(("user" = String, Path, description = "id or @handle")), responses((status = 204), Problems))]
 pub async fn set_role(

@@ -2,16 +2,19 @@
 
 use std::io::{self, Write as _};
 
-use super::Failure;
 use super::args::ConfigArgs;
+use super::{Failure, block_on};
 use crate::config::Settings;
+use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let text = match &args.check {
         None => Settings::example(),
         Some(file) => {
-            Settings::load(Some(file), std::env::vars_os())?;
-            format!("{} and the environment are fine\n", file.display())
+            let settings = Settings::load(Some(file), std::env::vars_os())?;
+            let remarks = block_on(&settings, check(&settings))?;
+            let remarks: String = remarks.iter().map(|remark| format!("note: {remark}\n")).collect();
+            format!("{remarks}{} and the environment are fine\n", file.display())
         }
     };
     match io::stdout().write_all(text.as_bytes()) {
@@ -19,4 +22,9 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Reads and fetches what settings name, and changes nothing; answers what is remarkable.
+async fn check(settings: &Settings) -> Result<Vec<String>, Failure> {
+    Ok(JwtVerifier::open(JwtSettings::of(settings)).await?.remarks())
 }

@@ -48,7 +48,10 @@ impl From<ConfigError> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            Error::Setting(words) => Self::Usage(words),
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, Log, Media, Notifications, Posts, Realtime, Server, Storage};
+pub use sections::{Api, Auth, Feed, Http, LARGEST, Log, Media, Notifications, Posts, Realtime, Server, Storage};
 use sections::{Given, Key, Section};
-pub use value::{BaseUrl, LogFormat, LogLevel, Network, Origin, Secret};
+pub use value::{BaseUrl, JwksUrl, LogFormat, LogLevel, Network, Origin, Secret};
 
 /// What the names of environment variables begin with.
 const PREFIX: &str = "FANFARE__";
@@ -172,6 +172,11 @@ impl Settings {
                 "realtime.offline_after_s ({}) must be above realtime.heartbeat_s ({})",
                 realtime.offline_after_s, realtime.heartbeat_s
             )));
+        }
+        if self.auth.jwt_jwks_ca_file.is_some() && self.auth.jwt_jwks_url.is_none() {
+            return Err(ConfigError::Contradiction(
+                "auth.jwt_jwks_ca_file vouches for auth.jwt_jwks_url, which is not set".to_owned(),
+            ));
         }
         Ok(())
     }

@@ -4,13 +4,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::value::{BaseUrl, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within};
+use super::value::{BaseUrl, JwksUrl, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// Largest number of bytes, entries or people that a setting takes; a guard against slips, not a promise.
-const LARGEST: u64 = 1 << 50;
+pub const LARGEST: u64 = 1 << 50;
 
 /// One key as the example shows it.
 #[derive(Debug)]
@@ -163,14 +163,21 @@ section! {
         token_days: u32 = 30 => 1..=3650;
         /// Secret with which your own backend signs JWTs (HS256).
         jwt_hs256_secret: Option<Secret> = None;
-        /// PEM files with public keys (RS256 or EdDSA) of JWTs from your own backend.
+        /// PEM files with public keys (RS256, ES256 or EdDSA) of JWTs from your own backend.
         jwt_public_key_files: Vec<PathBuf> = Vec::new();
         /// JWKS file with the keys of JWTs from your own backend; read again when it changes.
         jwt_jwks_file: Option<PathBuf> = None;
+        /// Address where your identity provider publishes the keys of its JWTs (JWKS); fetched at the start, from time to
+        /// time, and when a token names a key that is not known. The last set is kept in the data folder.
+        jwt_jwks_url: Option<JwksUrl> = None;
+        /// PEM file with the certificates that vouch for that address; without it those that browsers trust.
+        jwt_jwks_ca_file: Option<PathBuf> = None;
         /// What a JWT must name as its issuer (`iss`); without it any.
         jwt_issuer: Option<String> = None;
         /// What a JWT must name as its audience (`aud`); without it any.
         jwt_audience: Option<String> = None;
+        /// Which apps may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
+        jwt_authorized_parties: Vec<String> = Vec::new();
         /// Memory in KiB that hashing a password takes (argon2id); OWASP's first choice.
         argon2_memory_kib: u32 = 19_456 => 8..=4_194_304;
         /// Passes over that memory.

@@ -152,3 +152,41 @@ fn an_unknown_variable_names_the_nearest_known_one() {
         assert!(error.contains(name) && error.contains(nearest), "{error}");
     }
 }
+
+#[test]
+fn published_keys_come_over_https_or_from_this_machine() {
+    let url = |text: &str| from_file(&format!("[auth]\njwt_jwks_url = \"{text}\"")).map(|_| ());
+    for good in [
+        "https://id.example/.well-known/jwks.json",
+        "https://id.example:8443/keys?policy=sign-in",
+        "https://keys.example/v1/jwk/someone@accounts.example",
+        "https://[2001:db8::1]/jwks",
+        "https://10.0.0.7/jwks",
+        "http://127.0.0.1:9999/jwks",
+        "http://127.1.2.3/jwks",
+        "http://[::1]:9999/jwks",
+        "http://LOCALHOST/jwks",
+    ] {
+        assert_eq!(url(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "http://id.example/jwks",
+        "http://localhost.id.example/jwks",
+        "http://127.0.0.1.example/jwks",
+        "http://0.0.0.0/jwks",
+        "http://[::2]/jwks",
+        "http://10.0.0.7/jwks",
+        "http://localhost@id.example/jwks",
+        "https://me@id.example/jwks",
+        "https://id.example/jwks#keys",
+        "https:///jwks",
+        "ftp://localhost/jwks",
+        "localhost/jwks",
+        "",
+    ] {
+        let error = url(bad).unwrap_err().to_string();
+        assert!(error.starts_with("fanfare.toml: `auth.jwt_jwks_url` cannot be"), "{bad}: {error}");
+    }
+    let alone = from_file("[auth]\njwt_jwks_ca_file = \"/etc/ca.pem\"").unwrap_err().to_string();
+    assert!(alone.contains("auth.jwt_jwks_ca_file") && alone.contains("auth.jwt_jwks_url"), "{alone}");
+}

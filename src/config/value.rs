@@ -6,8 +6,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use axum::http::Uri;
 use ipnet::IpNet;
 use toml::Value;
+
+use crate::limits::auth::SECRET_BYTES_MIN;
 
 /// A type that a key can have.
 pub trait Setting: Sized {
@@ -88,6 +91,7 @@ texts! {
     Network, "an address or a network, such as \"10.0.0.0/8\"", |network| network.0.to_string();
     Origin, "\"*\" or an origin without a path, such as \"https://app.example\"", |origin| origin.0.clone();
     BaseUrl, "an http or https address without a query, such as \"https://social.example\"", |url| url.0.clone();
+    JwksUrl, "an https address such as \"https://id.example/.well-known/jwks.json\", without a user; http on this machine only (127.0.0.1, [::1], localhost)", |url| url.0.to_string();
     Secret, "text of at least 32 bytes in quotes", |secret| secret.0.clone();
     LogLevel, "a level (error, warn, info, debug, trace) or a filter such as \"info,fanfare=debug\"", |level| level.0.clone();
     LogFormat, "\"text\" or \"json\"", |format| format.as_str().to_owned();
@@ -174,12 +178,40 @@ impl FromStr for BaseUrl {
     }
 }
 
+/// Where keys are published that are believed: nobody on the way must be able to change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwksUrl(pub Uri);
+
+impl JwksUrl {
+    /// The host as a name or address, without the brackets of IPv6.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Whether the transport is TLS; without it the host is this machine.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+}
+
+impl FromStr for JwksUrl {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let url = Self(text.parse().map_err(|_| ())?);
+        let address = url.host().parse::<std::net::IpAddr>();
+        let loopback = address.map_or_else(|_| url.host().eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback());
+        let plain = !url.host().is_empty() && !text.contains('#');
+        let user = url.0.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        let safe = url.is_https() || (url.0.scheme_str() == Some("http") && loopback);
+        if plain && safe && !user { Ok(url) } else { Err(()) }
+    }
+}
+
 /// A key that must not appear in logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
-
-/// Shortest secret in bytes: HS256 needs a key as long as its hash (RFC 7518, section 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

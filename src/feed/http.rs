@@ -79,8 +79,11 @@ impl Position {
 }
 
 /// The home feed: followees' and the caller's own posts.
+///
+/// Page on with `next_cursor` until it is `null`; refresh with `since_id`, the newest id that the client has.
 #[utoipa::path(get, path = "/v1/feed", tag = "feed", params(FeedParams, Paging),
-    responses((status = 200, body = Page<Post>), Problems))]
+    responses((status = 200, body = Page<Post>),
+        (status = 410, description = "`snapshot_expired`: the ranking that the cursor belongs to is gone"), Problems))]
 pub async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -131,8 +134,11 @@ async fn page(app: &App, reader: Id, at: Position, limit: usize) -> Result<(Vec<
     }
 }
 
-/// How much of the feed is new: others' entries above the read marker, counted up to 1,000.
-#[utoipa::path(get, path = "/v1/feed/unread", tag = "feed", responses((status = 200, body = UnreadCount), Problems))]
+/// How much of the feed is new.
+///
+/// Others' entries above the read marker, counted up to 1,000.
+#[utoipa::path(get, path = "/v1/feed/unread", tag = "feed", operation_id = "count_unread",
+    responses((status = 200, body = UnreadCount), Problems))]
 pub async fn unread(State(app): State<App>, caller: Caller) -> Result<Json<UnreadCount>> {
     Ok(Json(count_unread(&app, caller.id).await?))
 }
@@ -144,7 +150,9 @@ async fn count_unread(app: &App, reader: Id) -> Result<UnreadCount> {
     Ok(UnreadCount { count: unread.count as u64, newest_id: newest.entries.first().map(|entry| entry.id) })
 }
 
-/// Move the read marker forward; a smaller id than before changes nothing.
+/// Move the read marker forward.
+///
+/// A smaller id than before changes nothing. The person's other devices hear of it.
 #[utoipa::path(put, path = "/v1/feed/read", tag = "feed", request_body = FeedRead,
     responses((status = 200, body = UnreadCount), Problems))]
 pub async fn mark_read(

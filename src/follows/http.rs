@@ -8,12 +8,15 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::{Caller, MaybeCaller, Paging, Path, Problems};
 
-/// Declares a pair of routes that make and end an edge of the caller to `{user}`.
+/// Declares a pair of routes that make and end an edge of the caller to `{user}`: path, summary and rest of the
+/// description of both, and what the first refuses.
 macro_rules! edge {
-    ($make:ident, $end:ident, $path:literal, $make_text:literal, $end_text:literal) => {
+    ($make:ident, $end:ident, $path:literal, [$make_text:literal, $make_more:literal], [$end_text:literal, $end_more:literal], $(($($refusal:tt)*)),*) => {
         #[doc = $make_text]
+        #[doc = ""]
+        #[doc = $make_more]
         #[utoipa::path(put, path = $path, tag = "people", params(("user" = String, Path, description = "id or @handle")),
-            responses((status = 200, body = Relationship), Problems))]
+            responses((status = 200, body = Relationship), $(($($refusal)*)),*, Problems))]
         pub async fn $make(
             State(app): State<App>,
             caller: Caller,
@@ -24,6 +27,8 @@ macro_rules! edge {
         }
 
         #[doc = $end_text]
+        #[doc = ""]
+        #[doc = $end_more]
         #[utoipa::path(delete, path = $path, tag = "people",
             params(("user" = String, Path, description = "id or @handle")),
             responses((status = 200, body = Relationship), Problems))]
@@ -38,12 +43,42 @@ macro_rules! edge {
     };
 }
 
-edge!(follow, unfollow, "/v1/users/{user}/follow", "Follow a person; again changes nothing.", "Unfollow a person.");
-edge!(block, unblock, "/v1/users/{user}/block", "Block a person; follows end both ways.", "Unblock a person.");
-edge!(mute, unmute, "/v1/users/{user}/mute", "Mute a person; the follow stays.", "Unmute a person.");
+edge!(
+    follow,
+    unfollow,
+    "/v1/users/{user}/follow",
+    ["Follow a person.", "Their posts come into the caller's feed, also those from before. Again it changes nothing."],
+    ["Unfollow a person.", "Their posts leave the caller's feed with the next read."],
+    (status = 403, description = "the caller blocks the person"),
+    (status = 422, description = "oneself, or more people than `feed.follow_limit`")
+);
+edge!(
+    block,
+    unblock,
+    "/v1/users/{user}/block",
+    [
+        "Block a person.",
+        "Follows end both ways, and neither sees the other's posts in feeds. Again it changes nothing."
+    ],
+    ["Unblock a person.", "Follows that the block ended do not come back."],
+    (status = 422, description = "oneself, or more people than can be blocked")
+);
+edge!(
+    mute,
+    unmute,
+    "/v1/users/{user}/mute",
+    [
+        "Mute a person.",
+        "Their posts and news stay away from the caller, who goes on following them. They are not told."
+    ],
+    ["Unmute a person.", "What was hidden is there again with the next read."],
+    (status = 422, description = "oneself, or more people than can be muted")
+);
 
 /// People who follow a person, latest first.
-#[utoipa::path(get, path = "/v1/users/{user}/followers", tag = "people",
+///
+/// Each with how the caller stands to them, where there is a token.
+#[utoipa::path(get, path = "/v1/users/{user}/followers", tag = "people", operation_id = "list_followers",
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn followers(
@@ -57,7 +92,9 @@ pub async fn followers(
 }
 
 /// People whom a person follows, latest first.
-#[utoipa::path(get, path = "/v1/users/{user}/following", tag = "people",
+///
+/// Each with how the caller stands to them, where there is a token.
+#[utoipa::path(get, path = "/v1/users/{user}/following", tag = "people", operation_id = "list_following",
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn following(
@@ -71,14 +108,18 @@ pub async fn following(
 }
 
 /// People whom the caller blocks, latest first.
-#[utoipa::path(get, path = "/v1/users/me/blocks", tag = "people", params(Paging),
+///
+/// For a page of settings; nobody else can read it.
+#[utoipa::path(get, path = "/v1/users/me/blocks", tag = "people", operation_id = "list_blocks", params(Paging),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn blocks(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
     Ok(Json(app.follows.blocks(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// People whom the caller mutes, latest first.
-#[utoipa::path(get, path = "/v1/users/me/mutes", tag = "people", params(Paging),
+///
+/// For a page of settings; nobody else can read it.
+#[utoipa::path(get, path = "/v1/users/me/mutes", tag = "people", operation_id = "list_mutes", params(Paging),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn mutes(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
     Ok(Json(app.follows.mutes(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))

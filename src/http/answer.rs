@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use fanfare_engines::EngineError;
 use fanfare_protocol::{Code, Media, PROBLEM_JSON, Post, Problem, Session};
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{RefOr, ResponseBuilder};
 
 use crate::error::Error;
 use crate::limits::http::RETRY_AFTER_S;
@@ -39,7 +39,7 @@ impl IntoResponse for Error {
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)
             }
             Self::Engine(error) => internal(error.to_string()),
-            Self::Internal(cause) => internal(cause),
+            Self::Internal(cause) | Self::Setting(cause) => internal(cause),
         }
     }
 }
@@ -63,7 +63,7 @@ fn answer(problem: &Problem, retry_after_s: u32) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     match problem.code {
-        Code::Unauthenticated => {
+        Code::Unauthenticated | Code::InvalidCredentials => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fanfare\""));
         }
         Code::RateLimited | Code::Overloaded => {
@@ -119,17 +119,16 @@ impl IntoResponse for NoContent {
     }
 }
 
-/// For `responses(…)` of a route: everything else is a problem.
+/// For `responses(…)` of a route: what every call can answer. What follows from its token, parameters and body is added
+/// where the description is completed, in `http/openapi`; a handler names the refusals that are its own.
 #[derive(Debug)]
 pub struct Problems;
 
 impl utoipa::IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let response = ResponseBuilder::new()
-            .description("What was refused and why; `code` is for programs, `/docs/problems` lists them")
-            .content(PROBLEM_JSON, content)
-            .build();
-        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
+        let failed = "the server failed; `X-Request-Id` names the lines of its log";
+        let overloaded = "the server sheds load, starts or stops; `Retry-After` says when to come back";
+        let response = |words| RefOr::T(ResponseBuilder::new().description(words).build());
+        BTreeMap::from([("500".to_owned(), response(failed)), ("503".to_owned(), response(overloaded))])
     }
 }

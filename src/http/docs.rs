@@ -3,64 +3,18 @@
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, Response};
 use axum::{Router, middleware, routing};
-use fanfare_protocol::{
-    ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer, Pong,
-    PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker, RealtimeSession,
-    Reply, Reset, ServerFrame, Stream, Ticket, Transport,
-};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use fanfare_protocol::{Code, Problem};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// What the docs pages may load: only what this server serves. The API page sets styles and pictures inline.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                           script-src 'self'; connect-src 'self'; frame-ancestors 'none'";
-
-/// What the document says besides the routes.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Fanfare",
-        description = "A self-hosted social backend: accounts, follows, posts, media, notifications and home feeds. \
-            Make an account with `POST /v1/users`, put its token under *Authorize*, and try the calls. Every refusal \
-            is a problem (RFC 9457); [the codes](/docs/problems) say what to do."
-    ),
-    tags(
-        (name = "accounts", description = "Register, log in, log out"),
-        (name = "people", description = "Profiles, follows, blocks, mutes, search"),
-        (name = "posts", description = "Posts, replies, reposts, likes"),
-        (name = "feed", description = "The home feed and its read marker"),
-        (name = "notifications", description = "What others did"),
-        (name = "media", description = "Uploads"),
-        (name = "operators", description = "With the admin token, or as a person with role admin"),
-        (name = "operations", description = "Health and metrics")
-    ),
-    // What frames hold is named by no route.
-    components(schemas(
-        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, KeyedNotification, Gap,
-        Reset, Drain, ReadMarker, Presence, PresenceList, PresenceWatch, Pong, Reply, Lane, Stream, Transport, Ticket,
-        PollAnswer, PublishEvent, Published, RealtimeSession
-    )),
-    modifiers(&Bearer)
-)]
-pub(super) struct Description;
-
-/// The bearer scheme, which routes name as `security(("bearer" = []))`.
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A session's token, or a JWT of the operator"));
-        let components = document.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
-    }
-}
+                           script-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
 
 /// `/docs`, `/docs/problems` and `/openapi.json`.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(document: utoipa::openapi::OpenApi) -> Router<S> {
-    let page = utoipa_swagger_ui::Config::default().persist_authorization(true).try_it_out_enabled(true);
+    // A token that is given under Authorize lives as long as the page: nobody finds it in the browser later.
+    let page = utoipa_swagger_ui::Config::default().persist_authorization(false).try_it_out_enabled(true);
     let pages: Router<S> = SwaggerUi::new("/docs").config(page).url("/openapi.json", document).into();
     pages.route("/docs/problems", routing::get(problems)).layer(middleware::map_response(with_policy))
 }
@@ -71,12 +25,16 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 16] = [
+pub const CODES: [(Code, &str); 17] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
     ),
     (Code::Unauthenticated, "Log in with POST /v1/sessions and send the token as Authorization: Bearer TOKEN."),
+    (
+        Code::InvalidCredentials,
+        "Ask the person for handle and password again; which of them is wrong is not said. A new token does not help.",
+    ),
     (Code::Forbidden, "The account may not do this. Another account may."),
     (
         Code::ChallengeRequired,

@@ -14,6 +14,7 @@ mod doors;
 mod drain;
 mod layer;
 pub mod meter;
+mod openapi;
 mod query;
 pub mod routes;
 mod server;

@@ -73,6 +73,7 @@ pub struct Paging {
     pub limit: u16,
     /// `next_cursor` of the page before.
     #[serde(default)]
+    #[param(min_length = 1, max_length = 512, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
 }
 

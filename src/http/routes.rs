@@ -13,7 +13,7 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, Doors, HttpState, Phase, Problems, client_addr, docs, doors, layer, welcome};
+use super::{Admin, Doors, HttpState, Phase, Problems, client_addr, docs, doors, layer, openapi, welcome};
 use crate::config::Http;
 use crate::error::Error;
 use crate::limits::http::RETRY_AFTER_S;
@@ -30,12 +30,14 @@ where
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
-fn described<S>(routes: OpenApiRouter<S>) -> OpenApiRouter<S>
+fn described<S>(routes: OpenApiRouter<S>) -> (Router<S>, utoipa::openapi::OpenApi)
 where
     HttpState: FromRef<S>,
     S: Clone + Send + Sync + 'static,
 {
-    OpenApiRouter::with_openapi(docs::Description::openapi()).merge(operations()).merge(routes)
+    let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
+    let (router, document) = described.merge(operations()).merge(routes).split_for_parts();
+    (router, openapi::complete(document))
 }
 
 /// What `/openapi.json` answers, without a server.
@@ -44,7 +46,7 @@ where
     HttpState: FromRef<S>,
     S: Clone + Send + Sync + 'static,
 {
-    described(routes).into_openapi()
+    described(routes).1
 }
 
 /// The whole router: `routes` of the capabilities, [`operations`], the docs of both, and the layer that all requests pass.
@@ -71,7 +73,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let http = HttpState::from_ref(&state);
-    let (router, document) = described(routes).split_for_parts();
+    let (router, document) = described(routes);
     let mut router = router
         .merge(docs::router(document))
         .merge(welcome::router(doors.is_some()))
@@ -96,13 +98,18 @@ struct Health {
 }
 
 /// The process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = Health)))]
+///
+/// For whoever restarts it when it is not. Answered also while the server sheds load.
+#[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "check_health", security(()),
+    responses((status = 200, body = Health)))]
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// The server wants requests; 503 while it starts or drains.
-#[utoipa::path(get, path = "/readyz", tag = "operations", responses((status = 200, body = Health), Problems))]
+/// The server wants requests.
+///
+/// For load balancers: 503 while it starts, drains, or when its storage has failed.
+#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "check_readiness", security(()), responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
     if http.readiness.has_failed() {
@@ -115,9 +122,14 @@ async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     }
 }
 
-/// Metrics as Prometheus text: on this machine as they are, from elsewhere or through a proxy with the admin token.
-#[utoipa::path(get, path = "/metrics", tag = "operations", security((), ("bearer" = [])),
-    responses((status = 200, body = String, content_type = "text/plain"), Problems))]
+/// Metrics as Prometheus text.
+///
+/// On this machine as they are, from elsewhere or through a proxy with the admin token.
+#[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "read_metrics",
+    security((), ("bearer" = []), ("admin" = [])),
+    responses((status = 200, description = "Counters, gauges and histograms", body = String,
+            content_type = "text/plain"),
+        (status = 403, description = "the token is no operator's"), Problems))]
 async fn metrics(State(http): State<HttpState>, mut parts: Parts) -> Result<Response, Error> {
     if !client_addr::is_local(&parts) {
         Admin::from_request_parts(&mut parts, &http).await?;

@@ -43,15 +43,29 @@ struct NewMedia {
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// What the picture shows, in words, up to 1,500 characters.
+    #[schema(value_type = String, required = false, max_length = 1500)]
     alt: Option<String>,
 }
 
-/// Uploads a picture or a file; 201 with its description. Metadata, such as where a photo was taken, is removed from JPEG,
-/// PNG, GIF, WebP, HEIC, AVIF, TIFF, MP4 and MOV; for every other type `notice` says that it was not.
+/// An upload as it is served.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "describes the answer, which is streamed")]
+struct Served(Vec<u8>);
+
+/// Upload a picture or a file.
+///
+/// Metadata, such as where a photo was taken, is removed from JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF, MP4 and MOV; for
+/// every other type `notice` says that it was not. Name the answer's `id` in `media_ids` of a post.
 #[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; a repeat within 24 h answers the first result")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     request_body(content = NewMedia, content_type = "multipart/form-data"),
-    responses((status = 201, body = MediaView), Problems))]
+    responses((status = 201, body = MediaView), (status = 400, description = "the body is not multipart"),
+        (status = 410, description = "what the first request with this key made is gone"),
+        (status = 413, description = "the file is larger than `media.file_bytes_max`"),
+        (status = 415, description = "the body is not multipart, or the picture of a kind that cannot be read"),
+        Problems))]
 async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Response> {
     let key = named_key(&request)?;
     let upload = receive(&media, request).await?;
@@ -193,12 +207,15 @@ fn is_multipart(headers: &HeaderMap) -> bool {
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data")
 }
 
-/// Serves an upload (`original`) or its small picture (`thumbnail`): to everybody, in ranges too, and never again to who
-/// has it.
-#[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", security(()),
-    params(("id" = Id, Path), ("variant" = String, Path, description = "`original` or `thumbnail`")),
-    responses((status = 200, description = "The bytes"), (status = 206, description = "Some of the bytes"),
-        (status = 304, description = "The client has it"), (status = 416, description = "No such range"), Problems))]
+/// The bytes of an upload, or of its small picture.
+///
+/// To everybody, in ranges too, and never again to who has it: an address never gets other bytes.
+#[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", operation_id = "download", security(()),
+    params(("id" = Id, Path), ("variant" = inline(Variant), Path, description = "`original` or `thumbnail`")),
+    responses((status = 200, description = "The bytes", body = Served, content_type = "*/*"),
+        (status = 206, description = "Some of the bytes", body = Served, content_type = "*/*"),
+        (status = 304, description = "The client has it"), (status = 416, description = "There is no such range"),
+        Problems))]
 async fn serve(
     State(media): State<Media>,
     RawPath((id, variant)): RawPath<(String, String)>,

@@ -70,7 +70,8 @@ impl MediaSettings {
 }
 
 /// Which file of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum Variant {
     /// The picture or file itself.
     Original,

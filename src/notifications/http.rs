@@ -21,14 +21,18 @@ pub struct NotificationsUnread {
 }
 
 /// What others did that concerns the caller, newest first.
+///
+/// A flood of one kind about one post is one item with a `count`.
 #[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(Paging),
     responses((status = 200, body = NotificationPage), Problems))]
 pub async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<NotificationPage>> {
     Ok(Json(app.notifications.page(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Move the read marker forward.
-#[utoipa::path(put, path = "/v1/notifications/read", tag = "notifications", request_body = NotificationsRead,
+/// Move the read marker of notifications forward.
+///
+/// A smaller id than before changes nothing. The person's other devices hear of it.
+#[utoipa::path(put, path = "/v1/notifications/read", tag = "notifications", operation_id = "mark_read", request_body = NotificationsRead,
     responses((status = 200, body = NotificationsUnread), Problems))]
 pub async fn read(
     State(app): State<App>,

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::service::Published;
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::{Caller, Check, Created, Keyed, MaybeCaller, NoContent, Paging, Params, Path, Problems};
 
 impl Check for NewPost {}
@@ -28,47 +28,65 @@ impl IntoResponse for Published {
     }
 }
 
-/// Publish a post, a reply (`reply_to`) or a repost (`repost_of`); once per `Idempotency-Key`.
+/// Publish a post, a reply or a repost.
+///
+/// `reply_to` makes it a reply, `repost_of` a repost, or a quote when it has text of its own. With an
+/// `Idempotency-Key` the request can be sent again until it is answered: the post is made once.
 #[utoipa::path(post, path = "/v1/posts", tag = "posts", request_body = NewPost,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; a repeat within 24 h answers the first result")),
-    responses((status = 201, body = Post), (status = 200, description = "the caller passed this post on before", body = Post), Problems))]
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "1 to 255 characters; a repeat within 24 h answers the first result")),
+    responses((status = 201, body = Post), (status = 200, description = "The caller passed this post on before: the same repost", body = Post),
+        (status = 404, description = "`reply_to` or `repost_of` names no post"),
+        (status = 410, description = "`reply_to` or `repost_of` names a post that was deleted"), Problems))]
 pub async fn publish(State(app): State<App>, author: Caller, new: Keyed<NewPost>) -> Result<Published> {
     let key = new.key.map(|key| key.of_caller(author.id));
     app.posts.publish(author.id, new.body, key).await
 }
 
 /// A post.
+///
+/// With a token it says whether the caller likes it or passed it on.
 #[utoipa::path(get, path = "/v1/posts/{id}", tag = "posts", params(("id" = Id, Path)), security((), ("bearer" = [])),
-    responses((status = 200, body = Post), Problems))]
+    responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn get(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<Post>> {
     Ok(Json(app.posts.get(viewer.id(), id).await?))
 }
 
-/// Delete a post of the caller; it is gone from every feed on the next read.
+/// Delete a post of the caller.
+///
+/// It is gone from every feed with the next read, and its id answers 410 from then on.
 #[utoipa::path(delete, path = "/v1/posts/{id}", tag = "posts", params(("id" = Id, Path)),
-    responses((status = 204), Problems))]
+    responses((status = 204), (status = 403, description = "the post is somebody else's"),
+        (status = 410, description = "the post was deleted before"), Problems))]
 pub async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
     app.posts.delete(caller.id, id).await?;
     Ok(NoContent)
 }
 
-/// Like a post, of a bare repost its original, which is answered; again changes nothing.
+/// Like a post.
+///
+/// Of a bare repost its original, which is answered. Its author hears of it once; again it changes nothing.
 #[utoipa::path(put, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
-    responses((status = 200, body = Post), Problems))]
+    responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
     Ok(Json(app.posts.like(caller.id, id).await?))
 }
 
-/// No longer like a post, of a bare repost its original.
+/// No longer like a post.
+///
+/// Of a bare repost its original. Where there was no like nothing changes.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
-    responses((status = 200, body = Post), Problems))]
+    responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
     Ok(Json(app.posts.unlike(caller.id, id).await?))
 }
 
-/// People who like a post, of a bare repost its original, latest first.
-#[utoipa::path(get, path = "/v1/posts/{id}/likes", tag = "posts", params(("id" = Id, Path), Paging),
-    security((), ("bearer" = [])), responses((status = 200, body = Page<User>), Problems))]
+/// People who like a post, latest first.
+///
+/// Of a bare repost those of its original. Without those who block the caller.
+#[utoipa::path(get, path = "/v1/posts/{id}/likes", tag = "posts", operation_id = "list_likes",
+    params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
+    responses((status = 200, body = Page<User>), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn likes(
     State(app): State<App>,
     viewer: MaybeCaller,
@@ -78,9 +96,13 @@ pub async fn likes(
     Ok(Json(app.posts.likers(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Replies to a post, of a bare repost to its original, oldest first. One that is gone keeps its place while it is answered.
-#[utoipa::path(get, path = "/v1/posts/{id}/replies", tag = "posts", params(("id" = Id, Path), Paging),
-    security((), ("bearer" = [])), responses((status = 200, body = Page<PostOrGone>), Problems))]
+/// Replies to a post, oldest first.
+///
+/// The direct ones, of a bare repost those to its original; each says by `reply_count` whether it has replies of its own.
+/// One that is gone keeps its place while it is answered.
+#[utoipa::path(get, path = "/v1/posts/{id}/replies", tag = "posts", operation_id = "list_replies",
+    params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
+    responses((status = 200, body = Page<PostOrGone>), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn replies(
     State(app): State<App>,
     viewer: MaybeCaller,
@@ -90,15 +112,20 @@ pub async fn replies(
     Ok(Json(app.posts.replies(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// A post, of a bare repost its original, with what it answers and its first replies. What is gone keeps its place.
-#[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", params(("id" = Id, Path)),
-    security((), ("bearer" = [])), responses((status = 200, body = PostThread), Problems))]
+/// A post with what it answers and its first replies.
+///
+/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on under `/v1/posts/{id}/replies`.
+#[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", operation_id = "get_thread",
+    params(("id" = Id, Path)), security((), ("bearer" = [])),
+    responses((status = 200, body = PostThread), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn thread(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<PostThread>> {
     Ok(Json(app.posts.thread(viewer.id(), id).await?))
 }
 
 /// Posts, replies and reposts of a person, latest first.
-#[utoipa::path(get, path = "/v1/users/{user}/posts", tag = "posts",
+///
+/// What a profile lists.
+#[utoipa::path(get, path = "/v1/users/{user}/posts", tag = "posts", operation_id = "list_of_author",
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn of_author(
@@ -125,11 +152,13 @@ pub enum ListScope {
 pub struct Listed {
     /// `public`.
     #[param(inline)]
-    pub scope: Option<ListScope>,
+    pub scope: ListScope,
 }
 
 /// The latest posts of everybody, without replies and bare reposts.
-#[utoipa::path(get, path = "/v1/posts", tag = "posts", params(Listed, Paging), security((), ("bearer" = [])),
+///
+/// For a first page without a log-in, where the server allows public reads.
+#[utoipa::path(get, path = "/v1/posts", tag = "posts", operation_id = "list_public", params(Listed, Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn public(
     State(app): State<App>,
@@ -137,8 +166,6 @@ pub async fn public(
     Params(listed): Params<Listed>,
     paging: Paging,
 ) -> Result<Json<Page<Post>>> {
-    if listed.scope.is_none() {
-        return Err(Error::field("scope", "is missing; `public` is the one there is"));
-    }
+    let ListScope::Public = listed.scope;
     Ok(Json(app.posts.public(viewer.id(), paging.limit.into(), paging.cursor.as_deref()).await?))
 }

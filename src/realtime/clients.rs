@@ -82,7 +82,7 @@ pub async fn answer(
         Error::Refused(problem) => *problem,
         Error::Overloaded { reason, .. } => Problem::new(Code::Overloaded, reason),
         Error::RateLimited { .. } => Problem::new(Code::RateLimited, "too many requests"),
-        error @ (Error::Engine(_) | Error::Internal(_)) => {
+        error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {
             tracing::error!(%error, "a client's frame failed");
             Problem::new(Code::Internal, "the server failed")
         }

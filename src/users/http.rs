@@ -15,37 +15,50 @@ impl Check for NewSession {}
 impl Check for NewPassword {}
 impl Check for PatchUser {}
 
-/// Register: makes an account and logs in.
+/// Register: make an account and log in.
+///
+/// The answer holds the token of the first session; it is shown this once and goes into `Authorization: Bearer TOKEN`.
 #[utoipa::path(post, path = "/v1/users", tag = "accounts", request_body = NewUser, security(()),
-    responses((status = 201, body = Session), Problems))]
+    responses((status = 201, body = Session), (status = 403, description = "registration is closed on this server"),
+        (status = 409, description = "the handle is taken"), Problems))]
 pub async fn register(State(app): State<App>, Valid(new): Valid<NewUser>) -> Result<Created<Session>> {
     Ok(Created(app.users.register(new).await?))
 }
 
-/// Log in.
+/// Log in with handle and password.
+///
+/// Each log-in makes a session of its own, which lives `auth.token_days` days. The token is shown this once.
 #[utoipa::path(post, path = "/v1/sessions", tag = "accounts", request_body = NewSession, security(()),
-    responses((status = 201, body = Session), Problems))]
+    responses((status = 201, body = Session), (status = 401, description = "`invalid_credentials`: no such account, or another password"),
+        Problems))]
 pub async fn log_in(State(app): State<App>, Valid(new): Valid<NewSession>) -> Result<Created<Session>> {
     Ok(Created(app.users.log_in(new).await?))
 }
 
-/// Log out: ends the session of the token.
-#[utoipa::path(delete, path = "/v1/sessions/current", tag = "accounts", responses((status = 204), Problems))]
+/// Log out: end the session of the token.
+///
+/// Its streams are closed at once. A JWT of the operator's backend is no session, and ends when it expires.
+#[utoipa::path(delete, path = "/v1/sessions/current", tag = "accounts",
+    responses((status = 204), (status = 409, description = "the token is a JWT"), Problems))]
 pub async fn log_out(State(app): State<App>, caller: Caller) -> Result<NoContent> {
     app.users.log_out(&caller.into()).await?;
     Ok(NoContent)
 }
 
-/// Log out everywhere: ends every session, JWTs included.
+/// Log out everywhere: end every session of the caller.
+///
+/// JWTs that were issued until now are refused from here on too.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "accounts", responses((status = 204), Problems))]
 pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Result<NoContent> {
     app.users.log_out_everywhere(caller.id).await?;
     Ok(NoContent)
 }
 
-/// Change the password; ends every session but this one.
+/// Change the password; every session but this one ends.
+///
+/// An account that came by a JWT has no password: whatever stands as the present one is taken then.
 #[utoipa::path(put, path = "/v1/users/me/password", tag = "accounts", request_body = NewPassword,
-    responses((status = 204), Problems))]
+    responses((status = 204), (status = 403, description = "the present password is another one"), Problems))]
 pub async fn change_password(
     State(app): State<App>,
     caller: Caller,
@@ -56,6 +69,8 @@ pub async fn change_password(
 }
 
 /// Delete the account and the person's data.
+///
+/// The person and their posts are gone for everybody at once; what they left is removed in the background.
 #[utoipa::path(delete, path = "/v1/users/me", tag = "accounts", responses((status = 204), Problems))]
 pub async fn delete(State(app): State<App>, caller: Caller) -> Result<NoContent> {
     app.users.delete(caller.id).await?;
@@ -63,20 +78,27 @@ pub async fn delete(State(app): State<App>, caller: Caller) -> Result<NoContent>
 }
 
 /// The caller's own profile.
-#[utoipa::path(get, path = "/v1/users/me", tag = "people", responses((status = 200, body = User), Problems))]
+///
+/// The first call of an app that has a token: it says whose it is.
+#[utoipa::path(get, path = "/v1/users/me", tag = "people", operation_id = "get_me",
+    responses((status = 200, body = User), Problems))]
 pub async fn me(State(app): State<App>, caller: Caller) -> Result<Json<User>> {
     Ok(Json(app.users.profile(None, caller.id).await?))
 }
 
-/// Change the caller's profile: a JSON merge patch.
-#[utoipa::path(patch, path = "/v1/users/me", tag = "people", request_body = PatchUser,
+/// Change the caller's profile.
+///
+/// A JSON merge patch: a field that is absent stays, one that is `null` is cleared.
+#[utoipa::path(patch, path = "/v1/users/me", tag = "people", operation_id = "update_me", request_body = PatchUser,
     responses((status = 200, body = User), Problems))]
 pub async fn patch(State(app): State<App>, caller: Caller, Valid(patch): Valid<PatchUser>) -> Result<Json<User>> {
     Ok(Json(app.users.patch(caller.id, patch).await?))
 }
 
 /// A profile, by id or `@handle`.
-#[utoipa::path(get, path = "/v1/users/{user}", tag = "people", params(("user" = String, Path, description = "id or @handle")),
+///
+/// With a token it says how the caller stands to the person. Who is blocked by the person finds nobody.
+#[utoipa::path(get, path = "/v1/users/{user}", tag = "people", operation_id = "get", params(("user" = String, Path, description = "id or @handle")),
     security((), ("bearer" = [])), responses((status = 200, body = User), Problems))]
 pub async fn profile(State(app): State<App>, viewer: MaybeCaller, Path(user): Path<String>) -> Result<Json<User>> {
     let id = app.users.resolve(&user).await?;
@@ -88,11 +110,13 @@ pub async fn profile(State(app): State<App>, viewer: MaybeCaller, Path(user): Pa
 #[into_params(parameter_in = Query)]
 pub struct Search {
     /// Beginning of a handle, a name, or a word of a name.
-    #[serde(default)]
+    #[param(min_length = 1, max_length = 50, example = "gra")]
     pub q: String,
 }
 
 /// People whose handle or name begins with `q`.
+///
+/// For a field that completes names while somebody types. Case does not matter.
 #[utoipa::path(get, path = "/v1/search/users", tag = "people", params(Search, Paging),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn search(

@@ -1,10 +1,10 @@
-//! Tokens of the operator's own backend: JWTs signed with HS256, RS256 or EdDSA.
+//! Tokens of the operator's own backend: JWTs signed with HS256, RS256, ES256 or EdDSA.
 //!
-//! Pure: keys and the time come in as arguments (`jwt_keys.rs` reads them from files). The algorithm belongs to the key,
+//! Pure: keys and the time come in as arguments (`jwt_keys.rs` has them from files, `jwks/` from an address). The algorithm belongs to the key,
 //! never to the token, so that a token cannot choose `none`, nor pass a public key off as an HMAC secret.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, dangerous, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -55,6 +55,12 @@ pub enum JwtError {
     /// Made for another audience.
     #[error("aud does not name the configured audience")]
     Audience,
+    /// Made for another app of the same backend.
+    #[error("azp is not among the configured authorized parties")]
+    Party,
+    /// Its key may be new, and too many requests wait for newer keys already.
+    #[error("too many requests wait for newer keys")]
+    Busy,
     /// A claim is missing or not of its type.
     #[error("the claim {0} is missing or not of its type")]
     Claim(&'static str),
@@ -64,8 +70,14 @@ pub enum JwtError {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Not of a supported kind, or not parsable.
-    #[error("not a key for HS256, RS256 or EdDSA: {0}")]
+    #[error("not a key for HS256, RS256, ES256 or EdDSA: {0}")]
     Unusable(String),
+    /// Not a document with keys.
+    #[error("not a JWKS (`{{\"keys\": [...]}}`): {0}")]
+    NoJwks(String),
+    /// A secret in a document that everybody can read.
+    #[error("a published key must not hold a secret")]
+    Secret,
     /// Too short to be safe.
     #[error("the key is too short: {0}")]
     Weak(String),
@@ -85,7 +97,7 @@ impl Key {
         Self::checked(None, Algorithm::HS256, DecodingKey::from_secret(secret), secret.len())
     }
 
-    /// An RSA (RS256) or Ed25519 (EdDSA) public key in PEM. A private key is refused: it must not leave its backend.
+    /// A public key in PEM: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). A private key is refused: it must not leave its backend.
     pub fn pem(pem: &[u8]) -> Result<Self, KeyError> {
         if pem.windows(PRIVATE_MARK.len()).any(|window| window == PRIVATE_MARK) {
             return Err(KeyError::Unusable("this is a private key; give the public one".to_owned()));
@@ -93,6 +105,9 @@ impl Key {
         let unusable = |cause: jsonwebtoken::errors::Error| KeyError::Unusable(cause.to_string());
         if let Ok(decoding) = DecodingKey::from_ed_pem(pem) {
             return Self::checked(None, Algorithm::EdDSA, decoding, 0);
+        }
+        if let Ok(decoding) = DecodingKey::from_ec_pem(pem) {
+            return Self::checked(None, Algorithm::ES256, decoding, 0);
         }
         let decoding = DecodingKey::from_rsa_pem(pem).map_err(unusable)?;
         // The DER is the modulus and a few bytes more.
@@ -105,6 +120,7 @@ impl Key {
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
             AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
             AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
             _ => return Err(KeyError::Unusable("kty or crv is not supported".to_owned())),
         };
@@ -146,18 +162,52 @@ impl Key {
     }
 }
 
-/// The usable keys of a JWKS document, and how many others it holds; `Err` when it is no JWKS.
-pub fn parse_jwks(json: &str) -> Result<(Vec<Key>, usize), KeyError> {
+/// Who can read a JWKS document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// The server only: secrets may be in it.
+    Server,
+    /// Everybody: a secret in it is none, so HMAC keys and private keys are left out.
+    Everybody,
+}
+
+/// What a JWKS document gives.
+#[derive(Debug, Default)]
+pub struct Jwks {
+    /// The keys that can verify, in their order, at most [`KEYS_MAX`].
+    pub keys: Vec<Key>,
+    /// The same as they stand in the document.
+    pub sources: Vec<Value>,
+    /// Others: of another kind or use, broken, weak, secret, or too many.
+    pub skipped: usize,
+}
+
+/// The usable keys of a JWKS document; `Err` when it is no JWKS. What is unknown in it is passed over.
+pub fn parse_jwks(json: &str, readers: Readers) -> Result<Jwks, KeyError> {
     #[derive(Deserialize)]
     struct Document {
         keys: Vec<Value>,
     }
-    let document: Document = serde_json::from_str(json).map_err(|cause| KeyError::Unusable(cause.to_string()))?;
-    let total = document.keys.len();
-    let parsed = document.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    let keys: Vec<Key> = parsed.filter_map(|jwk| Key::jwk(&jwk).ok()).take(KEYS_MAX).collect();
-    let skipped = total - keys.len();
-    Ok((keys, skipped))
+    let document: Document = serde_json::from_str(json).map_err(|cause| KeyError::NoJwks(cause.to_string()))?;
+    let mut found = Jwks::default();
+    for source in document.keys {
+        match parse_jwk(&source, readers) {
+            Ok(key) if found.keys.len() < KEYS_MAX => {
+                found.keys.push(key);
+                found.sources.push(source);
+            }
+            _ => found.skipped += 1,
+        }
+    }
+    Ok(found)
+}
+
+fn parse_jwk(source: &Value, readers: Readers) -> Result<Key, KeyError> {
+    // `k` is the secret of HMAC, `d` the private part of all others.
+    if readers == Readers::Everybody && (source["kty"] == "oct" || !source["k"].is_null() || !source["d"].is_null()) {
+        return Err(KeyError::Secret);
+    }
+    Key::jwk(&Jwk::deserialize(source).map_err(|cause| KeyError::Unusable(cause.to_string()))?)
 }
 
 /// Whose tokens are taken.
@@ -167,28 +217,28 @@ pub struct Expected {
     pub issuer: Option<String>,
     /// `aud` must hold this, if given.
     pub audience: Option<String>,
+    /// `azp`, where a token has it, must be one of these, if there are any.
+    pub authorized_parties: Vec<String>,
 }
 
 /// Verifies `token` at `now_s` (seconds since 1970) with the keys that fit its `kid` and `alg`.
 ///
 /// `exp` is required; `exp`, `nbf` and `iat` are checked with [`LEEWAY_S`]. A token that names a `kid` is verified by the
 /// keys of that name, or else by keys without a name (those of the settings); one that names none by all.
-pub fn verify(token: &str, keys: &[Key], expected: &Expected, now_s: f64) -> Result<Claims, JwtError> {
-    if token.len() > JWT_BYTES_MAX {
-        return Err(JwtError::Malformed);
-    }
-    let header = decode_header(token).map_err(|_| JwtError::Malformed)?;
-    // RFC 7515: extensions that one does not understand must not be ignored.
-    if header.crit.is_some() {
-        return Err(JwtError::Malformed);
-    }
-    let named = header.kid.is_some() && keys.iter().any(|key| key.kid == header.kid);
+pub fn verify<'a>(
+    token: &str,
+    keys: impl IntoIterator<Item = &'a Key> + Clone,
+    expected: &Expected,
+    now_s: f64,
+) -> Result<Claims, JwtError> {
+    let header = header(token)?;
+    let named = header.kid.is_some() && keys.clone().into_iter().any(|key| key.kid == header.kid);
     let of_name = |key: &&Key| match (&header.kid, named) {
         (None, _) => true,
         (Some(_), true) => key.kid == header.kid,
         (Some(_), false) => key.kid.is_none(),
     };
-    let fitting = keys.iter().filter(|key| key.algorithm == header.alg).filter(of_name).take(KEYS_MAX);
+    let fitting = keys.into_iter().filter(|key| key.algorithm == header.alg).filter(of_name).take(KEYS_MAX);
     let mut refusal = JwtError::UnknownKey;
     for key in fitting {
         match decode::<Value>(token, &key.decoding, &signature_only(key.algorithm)) {
@@ -198,6 +248,32 @@ pub fn verify(token: &str, keys: &[Key], expected: &Expected, now_s: f64) -> Res
         }
     }
     Err(refusal)
+}
+
+/// Whether newer keys than the `published` ones could take a `token` that these and all others have refused: it names a
+/// key that is not among them, or none while one of them has no name either.
+///
+/// A token that would be refused all the same, whatever key signed it, needs no newer keys. Nothing is believed here:
+/// the signature is not looked at.
+pub fn may_fit_newer_keys(token: &str, published: &[Key], expected: &Expected, now_s: f64) -> bool {
+    let Ok(header) = header(token) else { return false };
+    let unknown = match &header.kid {
+        Some(_) => published.iter().all(|key| key.kid != header.kid),
+        None => published.iter().any(|key| key.kid.is_none()),
+    };
+    let published_kind = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA);
+    unknown
+        && published_kind
+        && dangerous::insecure_decode_claims::<Value>(token).is_ok_and(|claims| check(&claims, expected, now_s).is_ok())
+}
+
+fn header(token: &str) -> Result<Header, JwtError> {
+    if token.len() > JWT_BYTES_MAX {
+        return Err(JwtError::Malformed);
+    }
+    let header = decode_header(token).map_err(|_| JwtError::Malformed)?;
+    // RFC 7515: extensions that one does not understand must not be ignored.
+    if header.crit.is_some() { Err(JwtError::Malformed) } else { Ok(header) }
 }
 
 /// Claims are checked here, against a clock that tests can set.
@@ -227,6 +303,10 @@ fn check(claims: &Value, expected: &Expected, now_s: f64) -> Result<Claims, JwtE
         if claims["aud"] != *audience && !among(&claims["aud"]) {
             return Err(JwtError::Audience);
         }
+    }
+    let parties = &expected.authorized_parties;
+    if !parties.is_empty() && !claims["azp"].is_null() && parties.iter().all(|party| claims["azp"] != *party) {
+        return Err(JwtError::Party);
     }
     let sub = text(claims, "sub").ok_or(JwtError::Claim("sub"))?;
     if sub.is_empty() || sub.chars().count() > SUBJECT_CHARS_MAX || sub.chars().any(char::is_control) {

@@ -2,6 +2,7 @@
 
 pub mod handle;
 pub mod http;
+pub mod jwks;
 pub mod jwt;
 pub mod jwt_keys;
 pub mod password;

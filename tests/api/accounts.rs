@@ -87,8 +87,10 @@ async fn a_wrong_password_and_an_unknown_handle_look_the_same() {
     let wrong = world.anyone.log_in("ann", "wrong horse").await.unwrap_err();
     let unknown = world.anyone.log_in("nobody", "wrong horse").await.unwrap_err();
     assert_eq!(wrong.problem().unwrap(), unknown.problem().unwrap());
-    assert_eq!(wrong.problem().unwrap().code, Code::Unauthenticated);
-    assert_eq!(refused(world.anyone.log_in("ann", &"x".repeat(100_000)).await), Code::Unauthenticated);
+    // A code of its own: no token is at fault, and clients must not try to renew one.
+    assert_eq!(wrong.problem().unwrap().code, Code::InvalidCredentials);
+    assert_eq!(wrong.problem().unwrap().status, 401);
+    assert_eq!(refused(world.anyone.log_in("ann", &"x".repeat(100_000)).await), Code::InvalidCredentials);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,7 +127,7 @@ async fn changing_the_password_keeps_the_callers_session_only() {
     ann.change_password(PASSWORD, "a new password").await.unwrap();
     assert!(ann.me().await.is_ok());
     assert_eq!(refused(other.me().await), Code::Unauthenticated);
-    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::Unauthenticated);
+    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::InvalidCredentials);
     world.restart(&mut [&mut ann]).await;
     assert!(ann.me().await.is_ok() && world.anyone.log_in("ann", "a new password").await.is_ok());
 }

@@ -52,7 +52,7 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
     ann.delete_account().await.unwrap();
 
     assert_eq!(refused(ann.me().await), Code::Unauthenticated);
-    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::Unauthenticated);
+    assert_eq!(refused(world.anyone.log_in("ann", PASSWORD).await), Code::InvalidCredentials);
     for name in ["@ann".to_owned(), ann.id.to_string()] {
         assert_eq!(refused(world.anyone.user(&name).await), Code::NotFound);
     }

@@ -37,6 +37,11 @@ fn eddsa(claims: &Value, kid: Option<&str>) -> String {
     encode(&header, claims, &EncodingKey::from_ed_pem(&key_bytes("jwt_ed_private.pem")).unwrap()).unwrap()
 }
 
+fn es256(claims: &Value) -> String {
+    let key = EncodingKey::from_ec_pem(&key_bytes("jwt_ec_private.pem")).unwrap();
+    encode(&Header::new(Algorithm::ES256), claims, &key).unwrap()
+}
+
 fn rs256(claims: &Value) -> String {
     let key = EncodingKey::from_rsa_pem(&key_bytes("jwt_rsa_private.pem")).unwrap();
     encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
@@ -55,7 +60,8 @@ fn jwks(kid: &str) -> String {
 async fn world() -> World {
     World::at(Clock::by_hand(NOW_S * 1_000), |settings| {
         settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
-        settings.auth.jwt_public_key_files = vec![key_file("jwt_rsa_public.pem"), key_file("jwt_ed_public.pem")];
+        settings.auth.jwt_public_key_files =
+            ["jwt_rsa_public.pem", "jwt_ed_public.pem", "jwt_ec_public.pem"].map(key_file).into();
     })
     .await
 }
@@ -72,7 +78,7 @@ async fn every_algorithm_names_the_same_person_made_at_first_sight() {
     claims["handle"] = json!("ann");
     let first = comes(&world, &hs256(&claims)).me().await.unwrap();
     assert_eq!((first.handle.as_str(), first.display_name.as_str()), ("ann", "Ann"));
-    for token in [rs256(&claims), eddsa(&claims, None)] {
+    for token in [rs256(&claims), es256(&claims), eddsa(&claims, None)] {
         assert_eq!(comes(&world, &token).me().await.unwrap().id, first.id);
     }
     world.restart(&mut []).await;

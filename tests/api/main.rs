@@ -6,11 +6,13 @@
 
 mod accounts;
 mod deletion;
+mod described;
 mod edges;
 mod feed;
 mod graph;
 mod hang_ups;
 mod imports;
+mod jwks;
 mod jwt;
 mod kills;
 mod model;

@@ -62,6 +62,7 @@ async fn thresholds_change_while_running_and_feeds_stay_whole() {
     for (patch, field) in [
         (json!({ "feed.push_below": 5, "feed.pull_above": 4 }), "feed.pull_above"),
         (json!({ "feed.push_below": -1 }), "feed.push_below"),
+        (json!({ "feed.pull_above": (1_u64 << 50) + 1 }), "feed.pull_above"),
         (json!({ "feed.timeline_cap": 5 }), "feed.timeline_cap"),
         (json!({ "log.level": "info,fanfare=loud" }), "log.level"),
     ] {

@@ -117,7 +117,8 @@ impl World {
         world
     }
 
-    async fn start(&mut self) {
+    /// Starts a server that was stopped; a new one is started already.
+    pub async fn start(&mut self) {
         let log = logging::start(&self.settings.log);
         let running = serve::open(&self.settings, self.clock.clone(), log).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,6 +134,12 @@ impl World {
         self.anyone = Client::new(&self.base);
         self.operator = self.anyone.with_token(&self.admin_token());
         eventually("the server is ready", async || self.anyone.readyz().await.ok()).await;
+    }
+
+    /// Why a server that was stopped does not start again.
+    pub async fn refused_start(&self) -> String {
+        let log = logging::start(&self.settings.log);
+        serve::open(&self.settings, self.clock.clone(), log).await.err().unwrap().to_string()
     }
 
     /// The operator's token.

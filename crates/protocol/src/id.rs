@@ -79,6 +79,7 @@ impl PartialSchema for Id {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some("^[0-9]{1,19}$"))
+            .examples(["2118412345678905344"])
             .description(Some("Snowflake id as a decimal string; ids order by time of creation"))
             .into()
     }

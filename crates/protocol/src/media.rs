@@ -21,12 +21,15 @@ pub struct Media {
     /// The upload.
     pub id: Id,
     /// Where it is served.
+    #[schema(examples("/media/2118412345678905344/original"))]
     pub url: String,
     /// Picture or file.
     pub kind: MediaKind,
     /// Found from the bytes, not from what the client said.
+    #[schema(examples("image/jpeg"))]
     pub content_type: String,
     /// Size as served.
+    #[schema(examples(48213))]
     pub bytes: u64,
     /// Pixels, for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ pub struct Mention {
     /// The person.
     pub id: Id,
     /// The handle as it was when the post was made.
+    #[schema(examples("grace"))]
     pub handle: String,
 }
 
@@ -22,10 +23,12 @@ pub struct Post {
     /// Who wrote it.
     pub author: Author,
     /// May be empty with media or `repost_of`.
+    #[schema(examples("Hello @grace"))]
     pub text: String,
     /// People named in the text who exist.
     pub mentions: Vec<Mention>,
     /// `http` and `https` addresses found in the text.
+    #[schema(examples("https://example.org/notes"))]
     pub links: Vec<String>,
     /// Attached uploads.
     pub media: Vec<Media>,
@@ -62,9 +65,11 @@ pub struct Post {
 pub struct NewPost {
     /// Up to `posts.text_max` characters (500); may be empty with media or `repost_of`.
     #[serde(default)]
+    #[schema(examples("Hello @grace"))]
     pub text: String,
     /// Up to 4 uploads of the caller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4)]
     pub media_ids: Vec<Id>,
     /// The post to answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

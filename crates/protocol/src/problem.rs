@@ -11,6 +11,8 @@ pub enum Code {
     BadRequest,
     /// 401: no token, or one that is wrong or ended.
     Unauthenticated,
+    /// 401: handle and password of a log-in do not belong together. No token is at fault, so none is to be renewed.
+    InvalidCredentials,
     /// 403: known who asks, and not allowed.
     Forbidden,
     /// 403: a bot challenge must be solved first.
@@ -50,7 +52,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::Unauthenticated => 401,
+            Self::Unauthenticated | Self::InvalidCredentials => 401,
             Self::Forbidden | Self::ChallengeRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -72,6 +74,7 @@ impl Code {
         match self {
             Self::BadRequest => "The request could not be read",
             Self::Unauthenticated => "A valid token is needed",
+            Self::InvalidCredentials => "Handle and password do not belong together",
             Self::Forbidden => "This is not allowed",
             Self::ChallengeRequired => "A challenge must be solved first",
             Self::NotFound => "There is no such thing",
@@ -103,11 +106,13 @@ pub struct FieldError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// URI reference that names the kind of problem.
+    #[schema(examples("/docs/problems#not_found"))]
     #[serde(rename = "type")]
     pub kind: String,
     /// The same for every occurrence of the code.
     pub title: String,
     /// HTTP status.
+    #[schema(examples(404))]
     pub status: u16,
     /// What happened here, and what to do.
     pub detail: String,

@@ -340,9 +340,11 @@ impl ServerFrame {
 pub struct ClientFrame {
     /// Chosen by the client, up to 2^53 - 1.
     #[serde(rename = "ref")]
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
     pub reference: u64,
     /// `ping`, `feed.read`, `presence.watch`, `message.send`, `read`, `delivered`, `typing`.
     #[serde(rename = "type")]
+    #[schema(examples("ping"))]
     pub kind: String,
     /// What the type takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -413,11 +415,14 @@ pub struct PublishEvent {
     pub user_ids: Option<Vec<Id>>,
     /// Everybody who is connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(examples(true))]
     pub all: bool,
     /// A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`.
     #[serde(rename = "type")]
+    #[schema(pattern = "^[a-z][a-z0-9_.-]{0,63}$", examples("shop.sale"))]
     pub kind: String,
     /// Any JSON up to 64 KiB.
+    #[schema(examples(json!({"article": 17})))]
     pub data: Value,
     /// `normal` when it is not named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

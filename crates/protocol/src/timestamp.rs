@@ -46,6 +46,7 @@ impl PartialSchema for Timestamp {
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .description(Some("RFC 3339, UTC, milliseconds"))
+            .examples(["2026-11-21T09:30:00.000Z"])
             .into()
     }
 }

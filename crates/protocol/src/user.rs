@@ -11,8 +11,10 @@ pub struct Author {
     /// The person.
     pub id: Id,
     /// Unique name, without `@`.
+    #[schema(examples("ada"))]
     pub handle: String,
     /// Name to show; the handle when none was given.
+    #[schema(examples("Ada Lovelace"))]
     pub display_name: String,
     /// Picture, if any.
     pub avatar_url: Option<String>,
@@ -24,10 +26,13 @@ pub struct User {
     /// The person.
     pub id: Id,
     /// Unique name, without `@`.
+    #[schema(examples("ada"))]
     pub handle: String,
     /// Name to show; the handle when none was given.
+    #[schema(examples("Ada Lovelace"))]
     pub display_name: String,
     /// A few words about the person.
+    #[schema(examples("I compute."))]
     pub bio: String,
     /// Picture, if any.
     pub avatar_url: Option<String>,
@@ -62,11 +67,14 @@ pub struct Relationship {
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// 1 to 30 of `a-z A-Z 0-9 _`; unique without regard to case.
+    #[schema(pattern = "^[A-Za-z0-9_]{1,30}$", examples("ada"))]
     pub handle: String,
     /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, examples("correct horse battery"))]
     pub password: String,
     /// Up to 50 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 50, examples("Ada Lovelace"))]
     pub display_name: Option<String>,
 }
 
@@ -75,8 +83,10 @@ pub struct NewUser {
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
     /// The handle, with or without `@`.
+    #[schema(examples("ada"))]
     pub handle: String,
     /// The password.
+    #[schema(examples("correct horse battery"))]
     pub password: String,
 }
 
@@ -85,8 +95,10 @@ pub struct NewSession {
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
     /// The password as it is.
+    #[schema(examples("correct horse battery"))]
     pub current_password: String,
     /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, examples("staple battery horse"))]
     pub new_password: String,
 }
 
@@ -96,11 +108,11 @@ pub struct NewPassword {
 pub struct PatchUser {
     /// Up to 50 characters; `null` shows the handle.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 50, examples("Ada King"))]
     pub display_name: Option<Option<String>>,
     /// Up to 500 characters.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 500, examples("I compute."))]
     pub bio: Option<Option<String>>,
     /// An image the caller uploaded; `null` removes the picture.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -123,5 +135,6 @@ pub struct Session {
     /// Who is logged in.
     pub user: User,
     /// Bearer token; shown this once.
+    #[schema(examples("ff_Zk3xV7pQm2"))]
     pub token: String,
 }

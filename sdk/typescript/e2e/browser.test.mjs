@@ -2,23 +2,12 @@
 // tabs on one connection, and the network that goes and comes.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { browser, Nginx, pages, Server, until } from "./harness.mjs";
+import { browser, Nginx, pages, Server, Suite, until } from "./harness.mjs";
 
 /** Times of a test: ten seconds of life are one and a half here. */
 const times = { firstFrameMs: 1_500, probeMs: 1_000, backoffMs: 100, backoffMaxMs: 500, climbMs: 60_000, shortPollMs: 300, longPollS: 3 };
 /** The same, climbing at once. */
 const climbing = { ...times, climbMs: 300, climbMaxMs: 1_000 };
-
-/** What ends when the suite does, in the way that tests have it. */
-class Suite {
-  #ends = [];
-  after(end) {
-    this.#ends.unshift(end);
-  }
-  async end() {
-    for (const end of this.#ends) await end();
-  }
-}
 
 describe("a page", { timeout: 170_000 }, () => {
   const suite = new Suite();

@@ -2,18 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { card, demo, openDemo, say } from "./demo.mjs";
-import { browser, until } from "./harness.mjs";
-
-/** What ends when the suite does, in the way that tests have it. */
-class Suite {
-  #ends = [];
-  after(end) {
-    this.#ends.unshift(end);
-  }
-  async end() {
-    for (const end of this.#ends) await end();
-  }
-}
+import { browser, Suite, until } from "./harness.mjs";
 
 const TRANSPORTS = "(WebSocket|SSE|long poll|short poll)";
 const ARRIVED = new RegExp(`^arrived in [\\d,]+ ms by ${TRANSPORTS}$`);

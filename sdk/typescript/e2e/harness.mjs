@@ -28,6 +28,17 @@ export function program(...names) {
   return null;
 }
 
+/** What ends when a suite does, in the way that tests have it. */
+export class Suite {
+  #ends = [];
+  after(end) {
+    this.#ends.unshift(end);
+  }
+  async end() {
+    for (const end of this.#ends) await end();
+  }
+}
+
 /** A folder that is gone when the test is over. */
 export function folder(t) {
   const path = mkdtempSync(join(tmpdir(), "fanfare-sdk-"));
@@ -193,20 +204,39 @@ export class Nginx {
 
 /** A server of the test page and of the built package. */
 export async function pages(t) {
+  const { port } = await answering(t, (pathname) => {
+    if (pathname === "/") return { name: "index.html", bytes: PAGE };
+    return pathname.startsWith("/dist/") ? fileIn(PACKAGE, pathname) : null;
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+/** A server of the files of a folder; `/` is its index.html. */
+export function staticFiles(t, root) {
+  return answering(t, (pathname) => fileIn(root, pathname === "/" ? "/index.html" : pathname));
+}
+
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
+
+function fileIn(root, pathname) {
+  const path = join(root, pathname);
+  if (!/^\/[\w/.-]+\.\w+$/.test(pathname) || pathname.includes("..") || !existsSync(path)) return null;
+  return { name: path, bytes: readFileSync(path) };
+}
+
+/** Answers GETs on a port of its own until the test is over. */
+async function answering(t, find) {
   const files = createServer((request, response) => {
-    const { pathname } = new URL(request.url, "http://x");
-    const script = /^\/dist\/[\w/.-]+\.js$/.test(pathname) && !pathname.includes("..");
-    const path = script ? join(PACKAGE, pathname) : null;
-    if (pathname === "/") return response.writeHead(200, { "content-type": "text/html" }).end(PAGE);
-    if (!path || !existsSync(path)) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(path));
+    const found = find(new URL(request.url, "http://x").pathname);
+    if (!found) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": TYPES[found.name.split(".").at(-1)] ?? "text/plain" }).end(found.bytes);
   });
   await new Promise((resolve) => files.listen(0, "127.0.0.1", resolve));
   t.after(() => {
     files.closeAllConnections();
     files.close();
   });
-  return `http://127.0.0.1:${files.address().port}`;
+  return { port: files.address().port };
 }
 
 /** Connects as the address says (`#{token, options}`) and shows what it sees to the test. */
@@ -227,7 +257,7 @@ const PAGE = `<!doctype html><title>Fanfare</title><link rel="icon" href="data:,
 </script>`;
 
 /** Chromium with what a test needs of it. */
-export async function browser(t) {
+export async function browser(t, args = []) {
   const { chromium } = await import("playwright-core");
   const launched = await chromium.launch({
     executablePath: program("chromium", "chromium-browser", "google-chrome"),
@@ -240,6 +270,7 @@ export async function browser(t) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...args,
     ],
   });
   t.after(() => launched.close());

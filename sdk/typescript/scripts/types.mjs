@@ -14,7 +14,7 @@ export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
   /** What to pass as \`cursor\` for the next page; \`null\` on the last one. */
-  next_cursor?: string | null;
+  next_cursor?: string | null | undefined;
 }
 `;
 
@@ -44,9 +44,11 @@ function body(schema, indent) {
   const required = new Set(schema.required ?? []);
   const fields = Object.entries(schema.properties).map(([name, field]) => {
     const key = /^[A-Za-z_]\w*$/.test(name) ? name : JSON.stringify(name);
-    const mark = required.has(name) ? "" : "?";
+    // `undefined` by name, for programs that are strict about it (exactOptionalPropertyTypes): JSON leaves it out.
+    const [mark, absent] = required.has(name) ? ["", ""] : ["?", " | undefined"];
     const words = field.description ?? field.oneOf?.find((option) => option.description)?.description;
-    return `${comment(words, inner)}${inner}${key}${mark}: ${type(field, inner)};\n`;
+    const kind = type(field, inner);
+    return `${comment(words, inner)}${inner}${key}${mark}: ${kind}${kind === "unknown" ? "" : absent};\n`;
   });
   return `{\n${fields.join("")}${indent}}`;
 }

@@ -1,7 +1,8 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
-import { Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
+import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
 import { Pages, type Paging } from "./paging.js";
+import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
 import type { RealtimeOptions } from "./realtime/options.js";
 import type {
@@ -35,13 +36,23 @@ import type {
   User,
 } from "./types.js";
 
+/** Milliseconds for an upload. */
+const UPLOAD_MS = 600_000;
 /** People named in one request about presence. */
 const PRESENCE_IDS_MAX = 200;
 
 /** What creating calls take besides their body. */
-export interface Once {
+export interface Once extends CallOptions {
   /** Yours, to make a repetition of your own recognisable; made up when absent, for repetitions by the client. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
+}
+
+/** What uploads take besides the file. */
+export interface UploadOptions extends Once {
+  /** Instead of the file's own. */
+  filename?: string | undefined;
+  /** Says in words what a picture shows. */
+  alt?: string | undefined;
 }
 
 /** Lists of the API. */
@@ -51,8 +62,9 @@ function list<T, P extends Page<T> = Page<T>>(
   paging: Paging = {},
   query: RequestOptions["query"] = {},
 ): Pages<T, P> {
+  const { limit, signal, timeoutMs } = paging;
   const ask = (cursor: string | null | undefined) =>
-    http.json<P>("GET", path, { query: { ...query, limit: paging.limit, cursor } });
+    http.json<P>("GET", path, { signal, timeoutMs, query: { ...query, limit, cursor } });
   return new Pages<T, P>(ask, paging.cursor);
 }
 
@@ -104,41 +116,43 @@ export class Accounts {
   constructor(private readonly http: Http) {}
 
   /** Makes an account and takes its token for the requests to come. */
-  async register(user: NewUser): Promise<Session> {
-    return this.#logged(await this.http.json<Session>("POST", "/v1/users", { body: user }));
+  async register(user: NewUser, call?: CallOptions): Promise<Session> {
+    return this.#logged("/v1/users", user, call);
   }
 
-  /** Logs in and takes the token for the requests to come. */
-  async logIn(handle: string, password: string): Promise<Session> {
-    return this.#logged(await this.http.json<Session>("POST", "/v1/sessions", { body: { handle, password } }));
+  /** Logs in and takes the token for the requests to come. A wrong password is a ProblemError `invalid_credentials`. */
+  async logIn(handle: string, password: string, call?: CallOptions): Promise<Session> {
+    return this.#logged("/v1/sessions", { handle, password }, call);
   }
 
   /** Ends this session. */
-  async logOut(): Promise<void> {
-    await this.http.json<void>("DELETE", "/v1/sessions/current");
+  async logOut(call?: CallOptions): Promise<void> {
+    await this.http.json<void>("DELETE", "/v1/sessions/current", call);
     this.http.setToken(null);
   }
 
   /** Ends every session of the person. */
-  async logOutEverywhere(): Promise<void> {
-    await this.http.json<void>("DELETE", "/v1/sessions");
+  async logOutEverywhere(call?: CallOptions): Promise<void> {
+    await this.http.json<void>("DELETE", "/v1/sessions", call);
     this.http.setToken(null);
   }
 
   /** Ends the person's other sessions too. */
-  changePassword(current: string, password: string): Promise<void> {
+  changePassword(current: string, password: string, call?: CallOptions): Promise<void> {
     const body = { current_password: current, new_password: password };
-    return this.http.json("PUT", "/v1/users/me/password", { body });
+    return this.http.json("PUT", "/v1/users/me/password", { ...call, body });
   }
 
   /** Deletes the account and the person's data, for good. */
-  async delete(): Promise<void> {
-    await this.http.json<void>("DELETE", "/v1/users/me");
+  async delete(call?: CallOptions): Promise<void> {
+    await this.http.json<void>("DELETE", "/v1/users/me", call);
     this.http.setToken(null);
   }
 
-  #logged(session: Session): Session {
-    this.http.setToken(session.token);
+  async #logged(path: string, body: unknown, call?: CallOptions): Promise<Session> {
+    // Whoever is still logged in has nothing to do with it.
+    const session = await this.http.json<Session>("POST", path, { ...call, body, anonymous: true });
+    this.http.setToken(session.token, session.user.id);
     return session;
   }
 }
@@ -147,44 +161,44 @@ export class Accounts {
 export class Users {
   constructor(private readonly http: Http) {}
 
-  me(): Promise<User> {
-    return this.http.json("GET", "/v1/users/me");
+  me(call?: CallOptions): Promise<User> {
+    return this.http.json("GET", "/v1/users/me", call);
   }
 
-  updateMe(patch: PatchUser): Promise<User> {
-    return this.http.json("PATCH", "/v1/users/me", { body: patch });
+  updateMe(patch: PatchUser, call?: CallOptions): Promise<User> {
+    return this.http.json("PATCH", "/v1/users/me", { ...call, body: patch });
   }
 
-  get(user: string): Promise<User> {
-    return this.http.json("GET", `/v1/users/${part(user)}`);
+  get(user: string, call?: CallOptions): Promise<User> {
+    return this.http.json("GET", `/v1/users/${part(user)}`, call);
   }
 
   search(q: string, paging?: Paging): Pages<User> {
     return list(this.http, "/v1/search/users", paging, { q });
   }
 
-  follow(user: string): Promise<Relationship> {
-    return this.#edge("PUT", user, "follow");
+  follow(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("PUT", user, "follow", call);
   }
 
-  unfollow(user: string): Promise<Relationship> {
-    return this.#edge("DELETE", user, "follow");
+  unfollow(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("DELETE", user, "follow", call);
   }
 
-  block(user: string): Promise<Relationship> {
-    return this.#edge("PUT", user, "block");
+  block(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("PUT", user, "block", call);
   }
 
-  unblock(user: string): Promise<Relationship> {
-    return this.#edge("DELETE", user, "block");
+  unblock(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("DELETE", user, "block", call);
   }
 
-  mute(user: string): Promise<Relationship> {
-    return this.#edge("PUT", user, "mute");
+  mute(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("PUT", user, "mute", call);
   }
 
-  unmute(user: string): Promise<Relationship> {
-    return this.#edge("DELETE", user, "mute");
+  unmute(user: string, call?: CallOptions): Promise<Relationship> {
+    return this.#edge("DELETE", user, "mute", call);
   }
 
   followers(user: string, paging?: Paging): Pages<User> {
@@ -207,8 +221,8 @@ export class Users {
     return list(this.http, "/v1/users/me/mutes", paging);
   }
 
-  #edge(method: string, user: string, edge: string): Promise<Relationship> {
-    return this.http.json(method, `/v1/users/${part(user)}/${edge}`);
+  #edge(method: string, user: string, edge: string, call?: CallOptions): Promise<Relationship> {
+    return this.http.json(method, `/v1/users/${part(user)}/${edge}`, call);
   }
 }
 
@@ -218,24 +232,24 @@ export class Posts {
 
   /** Published once, however often the network makes the client try. */
   create(post: NewPost, once: Once = {}): Promise<Post> {
-    const idempotencyKey = once.idempotencyKey ?? crypto.randomUUID();
-    return this.http.json("POST", "/v1/posts", { body: post, idempotencyKey });
+    const idempotencyKey = once.idempotencyKey ?? randomKey();
+    return this.http.json("POST", "/v1/posts", { ...once, body: post, idempotencyKey });
   }
 
-  get(id: Id): Promise<Post> {
-    return this.http.json("GET", `/v1/posts/${part(id)}`);
+  get(id: Id, call?: CallOptions): Promise<Post> {
+    return this.http.json("GET", `/v1/posts/${part(id)}`, call);
   }
 
-  delete(id: Id): Promise<void> {
-    return this.http.json("DELETE", `/v1/posts/${part(id)}`);
+  delete(id: Id, call?: CallOptions): Promise<void> {
+    return this.http.json("DELETE", `/v1/posts/${part(id)}`, call);
   }
 
-  like(id: Id): Promise<Post> {
-    return this.http.json("PUT", `/v1/posts/${part(id)}/like`);
+  like(id: Id, call?: CallOptions): Promise<Post> {
+    return this.http.json("PUT", `/v1/posts/${part(id)}/like`, call);
   }
 
-  unlike(id: Id): Promise<Post> {
-    return this.http.json("DELETE", `/v1/posts/${part(id)}/like`);
+  unlike(id: Id, call?: CallOptions): Promise<Post> {
+    return this.http.json("DELETE", `/v1/posts/${part(id)}/like`, call);
   }
 
   likes(id: Id, paging?: Paging): Pages<User> {
@@ -248,8 +262,8 @@ export class Posts {
   }
 
   /** What the post answers, itself, and its first replies; of a bare repost, those of its original. */
-  thread(id: Id): Promise<PostThread> {
-    return this.http.json("GET", `/v1/posts/${part(id)}/thread`);
+  thread(id: Id, call?: CallOptions): Promise<PostThread> {
+    return this.http.json("GET", `/v1/posts/${part(id)}/thread`, call);
   }
 
   /** The latest of everybody. */
@@ -262,17 +276,17 @@ export class Posts {
 export class Feed {
   constructor(private readonly http: Http) {}
 
-  read(query: Paging & { order?: "latest" | "ranked"; since_id?: Id } = {}): Pages<Post> {
+  read(query: Paging & { order?: "latest" | "ranked" | undefined; since_id?: Id | undefined } = {}): Pages<Post> {
     const { order, since_id } = query;
     return list(this.http, "/v1/feed", query, { order, since_id });
   }
 
-  unread(): Promise<UnreadCount> {
-    return this.http.json("GET", "/v1/feed/unread");
+  unread(call?: CallOptions): Promise<UnreadCount> {
+    return this.http.json("GET", "/v1/feed/unread", call);
   }
 
-  markRead(last_read_id: Id): Promise<UnreadCount> {
-    return this.http.json("PUT", "/v1/feed/read", { body: { last_read_id } });
+  markRead(last_read_id: Id, call?: CallOptions): Promise<UnreadCount> {
+    return this.http.json("PUT", "/v1/feed/read", { ...call, body: { last_read_id } });
   }
 }
 
@@ -284,8 +298,8 @@ export class Notifications {
     return list<Notification, NotificationPage>(this.http, "/v1/notifications", paging);
   }
 
-  markRead(last_read_id: Id): Promise<NotificationsUnread> {
-    return this.http.json("PUT", "/v1/notifications/read", { body: { last_read_id } });
+  markRead(last_read_id: Id, call?: CallOptions): Promise<NotificationsUnread> {
+    return this.http.json("PUT", "/v1/notifications/read", { ...call, body: { last_read_id } });
   }
 }
 
@@ -293,13 +307,26 @@ export class Notifications {
 export class MediaCalls {
   constructor(private readonly http: Http) {}
 
-  /** `alt` says in words what a picture shows. Uploads that break off are not tried again unless you name a key. */
-  upload(file: Blob, options: Once & { filename?: string; alt?: string; timeoutMs?: number } = {}): Promise<Media> {
+  /** Uploads that break off are not tried again unless you name a key. */
+  upload(file: Blob, options: UploadOptions = {}): Promise<Media> {
+    const { filename, alt, idempotencyKey, signal, timeoutMs = UPLOAD_MS } = options;
     const body = new FormData();
-    if (options.alt !== undefined) body.append("alt", options.alt);
-    body.append("file", file, options.filename ?? (file as File).name ?? "file");
-    const { idempotencyKey, timeoutMs = 600_000 } = options;
-    return this.http.json("POST", "/v1/media", { body, idempotencyKey, timeoutMs });
+    if (alt !== undefined) body.append("alt", alt);
+    body.append("file", file, filename ?? (file as File).name ?? "file");
+    return this.http.json("POST", "/v1/media", { body, idempotencyKey, signal, timeoutMs });
+  }
+
+  /**
+   * Where a picture or file is, for `<img src>` and links: an upload's, or an address such as `avatar_url` or
+   * `thumbnail_url`. Servers without `http.public_url` answer addresses that begin at themselves, not at your page.
+   */
+  url(media: Media | string): string;
+  url(media: Media | string | null | undefined): string | null;
+  url(media: Media | string | null | undefined): string | null {
+    const address = typeof media === "object" ? media?.url : media;
+    if (address === undefined || address === null) return null;
+    if (/^([a-z][a-z0-9+.-]*:|\/\/)/i.test(address)) return address;
+    return `${this.http.baseUrl}${address.startsWith("/") ? "" : "/"}${address}`;
   }
 }
 
@@ -308,11 +335,12 @@ export class PresenceCalls {
   constructor(private readonly http: Http) {}
 
   /** In the order asked for; any number of people, 200 a request. */
-  async of(userIds: Id[]): Promise<Presence[]> {
+  async of(userIds: Id[], call?: CallOptions): Promise<Presence[]> {
     const found: Presence[] = [];
     for (let at = 0; at < userIds.length; at += PRESENCE_IDS_MAX) {
       const user_ids = userIds.slice(at, at + PRESENCE_IDS_MAX).join(",");
-      found.push(...(await this.http.json<PresenceList>("GET", "/v1/presence", { query: { user_ids } })).items);
+      const list = await this.http.json<PresenceList>("GET", "/v1/presence", { ...call, query: { user_ids } });
+      found.push(...list.items);
     }
     return found;
   }
@@ -323,8 +351,8 @@ export class PresenceCalls {
   }
 
   /** A sign of life of who has no realtime session. */
-  heartbeat(): Promise<void> {
-    return this.http.json("POST", "/v1/presence/heartbeat");
+  heartbeat(call?: CallOptions): Promise<void> {
+    return this.http.json("POST", "/v1/presence/heartbeat", call);
   }
 }
 
@@ -333,18 +361,18 @@ export class RealtimeCalls {
   constructor(private readonly http: Http) {}
 
   /** Lets one connection in where headers cannot be set; good once, for sixty seconds. */
-  ticket(): Promise<Ticket> {
-    return this.http.json("POST", "/v1/realtime/tickets");
+  ticket(call?: CallOptions): Promise<Ticket> {
+    return this.http.json("POST", "/v1/realtime/tickets", call);
   }
 
-  poll(cursor?: string | null, wait = 0): Promise<PollAnswer> {
-    const timeoutMs = wait * 1000 + 10_000;
-    return this.http.json("GET", "/v1/realtime/poll", { query: { v: 1, cursor, wait }, timeoutMs, retries: 0 });
+  poll(cursor?: string | null, wait = 0, call: CallOptions = {}): Promise<PollAnswer> {
+    const { signal, timeoutMs = wait * 1000 + 10_000 } = call;
+    return this.http.json("GET", "/v1/realtime/poll", { query: { v: 1, cursor, wait }, signal, timeoutMs, retries: 0 });
   }
 
   /** Frames of a client without a socket; the replies, in the same order. */
-  async send(frames: ClientFrame[], sessionId?: Id | null): Promise<Reply[]> {
-    const options = { query: { v: 1, session_id: sessionId }, body: { frames } };
+  async send(frames: ClientFrame[], sessionId?: Id | null, call?: CallOptions): Promise<Reply[]> {
+    const options = { ...call, query: { v: 1, session_id: sessionId }, body: { frames } };
     return (await this.http.json<{ replies: Reply[] }>("POST", "/v1/realtime/send", options)).replies;
   }
 }
@@ -353,32 +381,38 @@ export class RealtimeCalls {
 export class Admin {
   constructor(private readonly http: Http) {}
 
-  status(): Promise<Status> {
-    return this.http.json("GET", "/v1/admin/status");
+  status(call?: CallOptions): Promise<Status> {
+    return this.http.json("GET", "/v1/admin/status", call);
   }
 
-  settings(): Promise<LiveSettings> {
-    return this.http.json("GET", "/v1/admin/settings");
+  settings(call?: CallOptions): Promise<LiveSettings> {
+    return this.http.json("GET", "/v1/admin/settings", call);
   }
 
-  changeSettings(patch: PatchSettings): Promise<LiveSettings> {
-    return this.http.json("PATCH", "/v1/admin/settings", { body: patch });
+  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<LiveSettings> {
+    return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 
-  setRole(user: string, role: "user" | "admin"): Promise<void> {
-    return this.http.json("PUT", `/v1/admin/users/${part(user)}/role`, { body: { role } });
+  setRole(user: string, role: "user" | "admin", call?: CallOptions): Promise<void> {
+    return this.http.json("PUT", `/v1/admin/users/${part(user)}/role`, { ...call, body: { role } });
   }
 
   /** An event of your own, such as `shop.sale`, to those who are connected; it is not kept for others. */
-  publish(to: { user_ids: Id[] } | { all: true }, type: string, data: unknown, lane?: Lane): Promise<Published> {
-    return this.http.json("POST", "/v1/admin/realtime/publish", { body: { ...to, type, data, lane } });
+  publish(
+    to: { user_ids: Id[] } | { all: true },
+    type: string,
+    data: unknown,
+    options: CallOptions & { lane?: Lane | undefined } = {},
+  ): Promise<Published> {
+    const { lane, ...call } = options;
+    return this.http.json("POST", "/v1/admin/realtime/publish", { ...call, body: { ...to, type, data, lane } });
   }
 
-  sessions(query: Paging & { user_id?: Id } = {}): Pages<RealtimeSession> {
+  sessions(query: Paging & { user_id?: Id | undefined } = {}): Pages<RealtimeSession> {
     return list(this.http, "/v1/admin/realtime/sessions", query, { user_id: query.user_id });
   }
 
-  closeSession(sessionId: Id): Promise<void> {
-    return this.http.json("DELETE", `/v1/admin/realtime/sessions/${part(sessionId)}`);
+  closeSession(sessionId: Id, call?: CallOptions): Promise<void> {
+    return this.http.json("DELETE", `/v1/admin/realtime/sessions/${part(sessionId)}`, call);
   }
 }

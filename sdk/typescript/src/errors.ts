@@ -36,7 +36,7 @@ export class ProblemError extends FanfareError {
   }
 }
 
-/** No answer came: no network, no server, or it took too long. */
+/** No answer came: no network, no server, it took too long, or a browser kept it from a page of another origin (CORS). */
 export class NetworkError extends FanfareError {
   override name = "NetworkError";
 
@@ -55,6 +55,20 @@ export class RealtimeError extends FanfareError {
     super(message);
     this.code = code;
   }
+}
+
+/**
+ * What to look at when a page gets no answer from a server of another origin: browsers hide from scripts whether it is
+ * down or only does not let the page call it. Empty where that cannot be the reason.
+ */
+export function crossOriginHint(baseUrl: string): string {
+  const page = (globalThis as { location?: { origin?: string } }).location?.origin;
+  if (!page) return "";
+  if (page === "null") return `. This page has no origin, as when it was opened from a file: serve it over http`;
+  const server = new URL(baseUrl, page).origin;
+  if (server === page) return "";
+  const setting = `http.cors_origins = [${JSON.stringify(page)}]`;
+  return `. If ${server} is up, it does not let pages of ${page} call it (CORS): its operator allows that by ${setting}`;
 }
 
 /** Reads the problem of a refused answer. */

@@ -1,7 +1,10 @@
 // One request: the token, the problem, the second try. Everything that asks over HTTP goes through here.
 
 import { type Clock, sleep, systemClock } from "./clock.js";
-import { NetworkError, ProblemError, problemOf } from "./errors.js";
+import { crossOriginHint, NetworkError, ProblemError, problemOf } from "./errors.js";
+import { Tokens, type TokenChange, type TokenSource } from "./tokens.js";
+
+export type { TokenSource } from "./tokens.js";
 
 /** Tries after the first, for requests that may be repeated. */
 export const RETRIES_DEFAULT = 2;
@@ -13,93 +16,98 @@ export const RETRY_AFTER_MS_MAX = 10_000;
 const RETRY_MS = 300;
 /** Methods whose repetition changes nothing. */
 const IDEMPOTENT = new Set(["GET", "PUT", "DELETE"]);
-
-/** Where the token comes from: itself, or a function that is asked before each request. */
-export type TokenSource = string | null | (() => string | null | Promise<string | null>);
+/** Statuses of a server, or something before it, that is busy or does not know what became of the request. */
+const AGAIN = [429, 502, 503, 504];
 
 /** What a client stands on. */
 export interface HttpOptions {
   /** Where Fanfare is, such as `https://social.example`; a page's own origin when absent. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** The token of a session, or a JWT of your own backend. */
-  token?: TokenSource;
+  token?: TokenSource | undefined;
   /**
    * Called once when the server refuses the token (401), with the refused one. Answer a new one to try again, or `null`
    * to let the refusal through. Requests that are refused at the same time share one call.
    */
-  renewToken?: (refused: string | null) => string | null | Promise<string | null>;
+  renewToken?: ((refused: string | null) => string | null | Promise<string | null>) | undefined;
   /** Instead of the global one. */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
   /** Tries after the first; 2 when absent. */
-  retries?: number;
+  retries?: number | undefined;
   /** Milliseconds for one try; 35,000 when absent. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** For tests. */
-  clock?: Clock;
+  clock?: Clock | undefined;
+}
+
+/** What every call takes as its last argument, or beside its other choices. */
+export interface CallOptions {
+  /** Takes the call back: it rejects with the signal's reason. */
+  signal?: AbortSignal | null | undefined;
+  /** Milliseconds for one try, other than the client's. */
+  timeoutMs?: number | undefined;
 }
 
 /** What a request says besides method and path. */
-export interface RequestOptions {
+export interface RequestOptions extends CallOptions {
   /** Parameters; those that are null or undefined are left out. */
-  query?: Record<string, string | number | boolean | null | undefined>;
+  query?: Record<string, string | number | boolean | null | undefined> | undefined;
   /** JSON, or a form. */
   body?: unknown;
   /** Makes a POST repeatable. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** A POST that may be repeated as it is. */
-  repeatable?: boolean;
-  /** Takes the request back. */
-  signal?: AbortSignal | null;
+  repeatable?: boolean | undefined;
+  /** Goes without the token, whoever is logged in, and never asks for a new one. */
+  anonymous?: boolean | undefined;
   /** Other than the client's. */
-  timeoutMs?: number;
-  /** Other than the client's. */
-  retries?: number;
+  retries?: number | undefined;
   /** Further headers. */
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
 }
 
 /** Requests with a token. */
 export class Http {
   readonly baseUrl: string;
   readonly clock: Clock;
-  #token: TokenSource;
-  #renewed: string | null = null;
-  #renewing: Promise<string | null> | null = null;
+  /** The token, and who hears when it becomes another. */
+  readonly tokens: Tokens;
   readonly #options: HttpOptions;
+  /** How to let go of the signal of a request whose answer is still being read. */
+  readonly #holds = new WeakMap<Response, () => void>();
 
   constructor(options: HttpOptions) {
     const base = options.baseUrl ?? (globalThis as { location?: Location }).location?.origin;
     if (!base) throw new TypeError("baseUrl is needed where there is no page");
     this.baseUrl = base.replace(/\/+$/, "");
     this.clock = options.clock ?? systemClock;
-    this.#token = options.token ?? null;
+    this.tokens = new Tokens(options.token ?? null, options.renewToken);
     this.#options = options;
   }
 
-  /** The token of the next request. */
-  async token(): Promise<string | null> {
-    if (this.#renewed !== null) return this.#renewed;
-    return typeof this.#token === "function" ? await this.#token() : this.#token;
+  /** Whether requests may carry credentials that this client does not see. */
+  get fetchesItself(): boolean {
+    return this.#options.fetch !== undefined;
   }
 
-  /** Takes another token from now on; `null` goes on without one. */
-  setToken(token: TokenSource): void {
-    this.#token = token;
-    this.#renewed = null;
+  /** The token of the next request. */
+  token(): Promise<string | null> {
+    return this.tokens.current();
+  }
+
+  /** Takes another token from now on; `null` goes on without one. `whose` is the id of the person, for a log-in. */
+  setToken(token: TokenSource, whose?: string): void {
+    this.tokens.set(token, whose);
+  }
+
+  /** Hears of every `setToken`. Answers how to stop. */
+  onToken(listener: (change: TokenChange) => void): () => void {
+    return this.tokens.listen(listener);
   }
 
   /** Asks `renewToken` for a token in place of `refused`; `null` when there is none to be had. */
-  async renew(refused: string | null): Promise<string | null> {
-    const current = await this.token();
-    // Somebody else's request has brought a new one meanwhile.
-    if (current !== null && current !== refused) return current;
-    const hook = this.#options.renewToken;
-    if (!hook) return null;
-    this.#renewing ??= Promise.resolve(hook(refused)).finally(() => (this.#renewing = null));
-    const token = await this.#renewing;
-    if (token !== null && typeof this.#token !== "function") this.#token = token;
-    else if (token !== null) this.#renewed = token;
-    return token;
+  renew(refused: string | null): Promise<string | null> {
+    return this.tokens.renew(refused);
   }
 
   /** The address of a path, with parameters. */
@@ -119,7 +127,10 @@ export class Http {
     try {
       return (await response.json()) as T;
     } catch (error) {
+      options.signal?.throwIfAborted();
       throw new NetworkError(`${method} ${path}: the answer broke off`, error);
+    } finally {
+      this.#holds.get(response)?.();
     }
   }
 
@@ -132,12 +143,13 @@ export class Http {
     const retries = repeatable ? (options.retries ?? this.#options.retries ?? RETRIES_DEFAULT) : 0;
     let renewed = false;
     for (let tries = 0; ; tries += 1) {
-      const token = await this.token();
+      options.signal?.throwIfAborted();
+      const token = options.anonymous ? null : await this.token();
       try {
         return await this.once(method, path, token, options);
       } catch (error) {
         options.signal?.throwIfAborted();
-        const refused = error instanceof ProblemError && error.status === 401;
+        const refused = isTokenRefused(error) && !options.anonymous;
         if (refused && !renewed && (await this.renew(token)) !== null) {
           renewed = true;
           continue;
@@ -151,21 +163,28 @@ export class Http {
 
   /** One try. The answer's body is not read; `timeoutMs` bounds the time until its head. */
   async once(method: string, path: string, token: string | null, options: RequestOptions = {}): Promise<Response> {
+    const { signal } = options;
+    signal?.throwIfAborted();
     const controller = new AbortController();
-    const abort = () => controller.abort(options.signal?.reason);
-    if (options.signal?.aborted) abort();
-    options.signal?.addEventListener("abort", abort, { once: true });
+    const abort = () => controller.abort(signal?.reason);
+    // Until the body is read. A signal may live as long as the page: it must not keep every request that it was given to.
+    signal?.addEventListener("abort", abort, { once: true });
+    const letGo = () => signal?.removeEventListener("abort", abort);
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
     const timer = this.clock.after(timeoutMs, () => controller.abort(new NetworkError(`no answer in ${timeoutMs} ms`)));
     try {
       const ask = this.#options.fetch ?? globalThis.fetch;
       const response = await ask(this.url(path, options.query), this.#init(method, token, options, controller.signal));
-      if (response.ok) return response;
-      throw await problemOf(response);
+      if (!response.ok) throw await problemOf(response);
+      this.#holds.set(response, letGo);
+      return response;
     } catch (error) {
+      letGo();
       if (error instanceof ProblemError) throw error;
-      options.signal?.throwIfAborted();
-      throw new NetworkError(`${method} ${path}: no answer`, error);
+      signal?.throwIfAborted();
+      // What was aborted has a reason of its own; everything else a browser keeps to itself.
+      const hint = error instanceof NetworkError ? "" : crossOriginHint(this.baseUrl);
+      throw new NetworkError(`${method} ${path}: no answer${hint}`, error);
     } finally {
       this.clock.cancel(timer);
     }
@@ -190,8 +209,13 @@ export class Http {
     const jitter = 0.5 + this.clock.random() / 2;
     const pause = RETRY_MS * 2 ** tries * jitter;
     if (error instanceof NetworkError) return pause;
-    if (!(error instanceof ProblemError) || ![429, 502, 503, 504].includes(error.status)) return null;
+    if (!(error instanceof ProblemError) || !AGAIN.includes(error.status)) return null;
     if (error.retryAfterMs === null) return pause;
     return error.retryAfterMs <= RETRY_AFTER_MS_MAX ? error.retryAfterMs + pause : null;
   }
+}
+
+/** Whether another token could help; a wrong password is 401 too, and no token mends it. */
+function isTokenRefused(error: unknown): boolean {
+  return error instanceof ProblemError && error.status === 401 && error.code !== "invalid_credentials";
 }

@@ -3,7 +3,7 @@
 export * from "./client.js";
 export type { Clock, Timer } from "./clock.js";
 export { FanfareError, NetworkError, ProblemError, RealtimeError } from "./errors.js";
-export { Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
+export { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
 export { Pages, type Paging } from "./paging.js";
 export type { Range } from "./realtime/fetchers.js";
 export type { EventInfo, Events, Frame } from "./realtime/frames.js";

@@ -1,13 +1,14 @@
 // Lists that are read by cursor: await one page, or loop over all items.
 
+import type { CallOptions } from "./http.js";
 import type { Page } from "./types.js";
 
-/** Which page, and how long. */
-export interface Paging {
+/** Which page, and how long. A signal ends going through the list, whichever page it is at. */
+export interface Paging extends CallOptions {
   /** Items of a page, 1 to 100; 20 when absent. */
-  limit?: number;
+  limit?: number | undefined;
   /** `next_cursor` of the page before. */
-  cursor?: string | null;
+  cursor?: string | null | undefined;
 }
 
 /**

@@ -6,13 +6,13 @@ export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
   /** What to pass as `cursor` for the next page; `null` on the last one. */
-  next_cursor?: string | null;
+  next_cursor?: string | null | undefined;
 }
 
 /** What a post or a notification shows of a person. */
 export interface Author {
   /** Picture, if any. */
-  avatar_url?: string | null;
+  avatar_url?: string | null | undefined;
   /** Name to show; the handle when none was given. */
   display_name: string;
   /** Unique name, without `@`. */
@@ -35,6 +35,7 @@ export interface ClientFrame {
 export type Code =
   | "bad_request"
   | "unauthenticated"
+  | "invalid_credentials"
   | "forbidden"
   | "challenge_required"
   | "not_found"
@@ -103,6 +104,19 @@ export interface Gap {
   stream: Stream;
 }
 
+/**
+ * A place in a thread whose post does not show, while the thread goes on beyond it. One of `deleted` and `hidden` is
+ * there, and true.
+ */
+export interface Gone {
+  /** Its author deleted it, or the account. */
+  deleted?: boolean | undefined;
+  /** The caller may not see it. */
+  hidden?: boolean | undefined;
+  /** The post. */
+  id: Id;
+}
+
 /** The answer of `/healthz` and `/readyz`. */
 export interface Health {
   /** `ok`. */
@@ -154,23 +168,28 @@ export interface LiveSettings {
 /** One upload. */
 export interface Media {
   /** What the picture shows, in words. */
-  alt?: string | null;
+  alt?: string | null | undefined;
   /** Size as served. */
   bytes: number;
   /** Found from the bytes, not from what the client said. */
   content_type: string;
   /** Pixels, for images. */
-  height?: number | null;
+  height?: number | null | undefined;
   /** The upload. */
   id: Id;
   /** Picture or file. */
   kind: MediaKind;
+  /**
+   * A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed is
+   * stored as it came.
+   */
+  notice?: string | null | undefined;
   /** A small picture, for images. */
-  thumbnail_url?: string | null;
+  thumbnail_url?: string | null | undefined;
   /** Where it is served. */
   url: string;
   /** Pixels, for images. */
-  width?: number | null;
+  width?: number | null | undefined;
 }
 
 /** Whether the media can be shown as a picture. */
@@ -187,7 +206,7 @@ export interface Mention {
 /** The parts of an upload. */
 export interface NewMedia {
   /** What the picture shows, in words, up to 1,500 characters. */
-  alt?: string | null;
+  alt?: string | null | undefined;
   /** The picture or file. */
   file: Blob;
 }
@@ -203,13 +222,13 @@ export interface NewPassword {
 /** `POST /v1/posts`. */
 export interface NewPost {
   /** Up to 4 uploads of the caller. */
-  media_ids?: Id[];
+  media_ids?: Id[] | undefined;
   /** The post to answer. */
-  reply_to?: Id | null;
+  reply_to?: Id | null | undefined;
   /** The post to pass on; with text it is a quote. */
-  repost_of?: Id | null;
+  repost_of?: Id | null | undefined;
   /** Up to `posts.text_max` characters (500); may be empty with media or `repost_of`. */
-  text?: string;
+  text?: string | undefined;
 }
 
 /** `PUT /v1/admin/users/{user}/role`. */
@@ -229,7 +248,7 @@ export interface NewSession {
 /** `POST /v1/users`. */
 export interface NewUser {
   /** Up to 50 characters. */
-  display_name?: string | null;
+  display_name?: string | null | undefined;
   /** 1 to 30 of `a-z A-Z 0-9 _`; unique without regard to case. */
   handle: string;
   /** 8 to 128 characters. */
@@ -249,7 +268,7 @@ export interface Notification {
   /** What happened. */
   kind: NotificationKind;
   /** The caller's post for likes, the new post for replies, mentions and reposts. */
-  post?: Post | null;
+  post?: Post | null | undefined;
   /** At or below the read marker. */
   read: boolean;
 }
@@ -270,7 +289,7 @@ export interface NotificationPage {
   /** Newest first. */
   items: Notification[];
   /** Cursor of the next page; `null` on the last. */
-  next_cursor?: string | null;
+  next_cursor?: string | null | undefined;
   /** Notifications above the read marker. */
   unread_count: number;
 }
@@ -290,21 +309,21 @@ export interface NotificationsUnread {
 /** Changes of settings while the server runs; what is absent stays. A restart reads the configuration again. */
 export interface PatchSettings {
   /** Authors with more followers are pulled. */
-  "feed.pull_above"?: number | null;
+  "feed.pull_above"?: number | null | undefined;
   /** Authors with fewer followers are pushed at once. */
-  "feed.push_below"?: number | null;
+  "feed.push_below"?: number | null | undefined;
   /** `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`. */
-  "log.level"?: string | null;
+  "log.level"?: string | null | undefined;
 }
 
 /** `PATCH /v1/users/me`, a JSON merge patch: a field that is absent stays, one that is `null` is cleared. */
 export interface PatchUser {
   /** An image the caller uploaded; `null` removes the picture. */
-  avatar_media_id?: Id | null;
+  avatar_media_id?: Id | null | undefined;
   /** Up to 500 characters. */
-  bio?: string | null;
+  bio?: string | null | undefined;
   /** Up to 50 characters; `null` shows the handle. */
-  display_name?: string | null;
+  display_name?: string | null | undefined;
 }
 
 /** `GET /v1/realtime/poll`. */
@@ -332,7 +351,7 @@ export interface Post {
   /** People who like it. */
   like_count: number;
   /** The caller likes it. Not in realtime frames. */
-  liked?: boolean;
+  liked?: boolean | undefined;
   /** `http` and `https` addresses found in the text. */
   links: string[];
   /** Attached uploads. */
@@ -342,13 +361,17 @@ export interface Post {
   /** Replies that are not deleted. */
   reply_count: number;
   /** The post this one answers. */
-  reply_to?: Id | null;
+  reply_to?: Id | null | undefined;
   /** Reposts that are not deleted. */
   repost_count: number;
-  /** The post this one passes on. */
-  repost_of?: Post | null;
+  /** Only where true: this is a quote whose original was deleted, so that `repost_of` is `null`. */
+  repost_gone?: boolean | undefined;
+  /** Only where true: this is a quote whose original the caller may not see, so that `repost_of` is `null`. */
+  repost_hidden?: boolean | undefined;
+  /** The post this one passes on; what that one passes on in turn is not shown. */
+  repost_of?: Post | null | undefined;
   /** The caller has a bare repost of it. Not in realtime frames. */
-  reposted?: boolean;
+  reposted?: boolean | undefined;
   /** May be empty with media or `repost_of`. */
   text: string;
 }
@@ -363,22 +386,25 @@ export interface PostDeleted {
   key: string;
 }
 
+/** A place in a thread: the post, or a word that it is gone. A `Gone` has no `author`. */
+export type PostOrGone = Post | Gone;
+
 /** `GET /v1/posts/{id}/thread`. */
 export interface PostThread {
-  /** What the post answers, oldest first; a deleted or hidden ancestor ends the list. */
-  ancestors: Post[];
+  /** What the post answers, oldest first; the thread goes on above a post that is gone. */
+  ancestors: PostOrGone[];
   /** Cursor for `/replies` when there are more. */
-  next_cursor?: string | null;
-  /** The post asked for. */
+  next_cursor?: string | null | undefined;
+  /** The post asked for; the original, for a bare repost. */
   post: Post;
   /** Its first replies, oldest first; more under `/replies`. */
-  replies: Post[];
+  replies: PostOrGone[];
 }
 
 /** `presence`, and an item of `GET /v1/presence`. */
 export interface Presence {
   /** Last sign of life; `null` when this server never had one, or the caller may not know. */
-  last_seen_at?: Timestamp | null;
+  last_seen_at?: Timestamp | null | undefined;
   /** Connected, or heard of within the offline time. */
   online: boolean;
   /** Who. */
@@ -404,7 +430,7 @@ export interface Problem {
   /** What happened here, and what to do. */
   detail: string;
   /** The refused fields, for `validation_failed`. */
-  errors?: FieldError[];
+  errors?: FieldError[] | undefined;
   /** HTTP status. */
   status: number;
   /** The same for every occurrence of the code. */
@@ -416,15 +442,15 @@ export interface Problem {
 /** `POST /v1/admin/realtime/publish`: to some (`user_ids`) or to everybody connected (`all`). */
 export interface PublishEvent {
   /** Everybody who is connected. */
-  all?: boolean;
+  all?: boolean | undefined;
   /** Any JSON up to 64 KiB. */
   data: unknown;
   /** `normal` when it is not named. */
-  lane?: Lane | null;
+  lane?: Lane | null | undefined;
   /** A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`. */
   type: string;
   /** Up to 10,000 people. */
-  user_ids?: Id[] | null;
+  user_ids?: Id[] | null | undefined;
 }
 
 /** How many connected sessions an event was handed to. It is not kept for others. */
@@ -472,11 +498,11 @@ export interface Reply {
   /** What it answers, when it was. */
   data?: unknown;
   /** Why not, when it was not. */
-  error?: Problem | null;
+  error?: Problem | null | undefined;
   /** Whether it was done. */
   ok: boolean;
   /** The frame's; `null` when what came was no frame. */
-  ref?: number | null;
+  ref?: number | null | undefined;
 }
 
 /** `reset`: forget what was seen of these streams and read them over HTTP. */
@@ -499,19 +525,19 @@ export type Sent = unknown[] | Frames | unknown;
 /** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
 export interface ServerFrame {
   /** When it was made. */
-  at?: Timestamp | null;
+  at?: Timestamp | null | undefined;
   /** What it says. */
   data?: unknown;
   /** Of a `reply`: why not. */
-  error?: Problem | null;
+  error?: Problem | null | undefined;
   /** The cursor after this frame; only frames of durable streams have one. */
-  id?: string | null;
+  id?: string | null | undefined;
   /** The lane that it came by. */
-  lane?: Lane | null;
+  lane?: Lane | null | undefined;
   /** Of a `reply`: whether it was done. */
-  ok?: boolean | null;
+  ok?: boolean | null | undefined;
   /** Of a `reply`: the client's `ref`. */
-  ref?: number | null;
+  ref?: number | null | undefined;
   /** `hello`, `feed.posts` …; clients must tolerate types that they do not know. */
   type: string;
 }
@@ -572,13 +598,13 @@ export interface UnreadCount {
   /** Others' entries newer than the read marker; counting stops at 1,000. */
   count: number;
   /** The newest entry of the feed, if there is one. */
-  newest_id?: Id | null;
+  newest_id?: Id | null | undefined;
 }
 
 /** A profile. */
 export interface User {
   /** Picture, if any. */
-  avatar_url?: string | null;
+  avatar_url?: string | null | undefined;
   /** A few words about the person. */
   bio: string;
   /** When the account was made. */
@@ -596,5 +622,5 @@ export interface User {
   /** Posts, replies and reposts that are not deleted. */
   posts_count: number;
   /** How the caller stands to this person; absent without a token and for oneself. */
-  relationship?: Relationship | null;
+  relationship?: Relationship | null | undefined;
 }

@@ -28,9 +28,11 @@ pub struct Query {
     pub ticket: Option<String>,
     /// Version of the protocol: 1.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1)]
     pub v: Option<u32>,
     /// Polls: seconds to wait for events, 0 to 60; 25 when absent.
     #[serde(default)]
+    #[param(minimum = 0, maximum = 60)]
     pub wait: Option<u64>,
 }
 

@@ -44,10 +44,14 @@ fn taken(connection: LetGo, ends_head: bool) -> Taken {
     Taken { stream, head, leftover }
 }
 
-/// Realtime events over a WebSocket. Refusals come as close codes, for browsers see no status: 4401 token missing or
-/// ended, 4403 origin, 4429 too many connections.
+/// Realtime events over a WebSocket.
+///
+/// Browsers see no status, so that refusals come as close codes of an opened socket: 4401 token missing or ended, 4403
+/// origin, 4429 too many connections.
 #[utoipa::path(get, path = "/v1/realtime", tag = "realtime", params(Query),
-    responses((status = 101, description = "frames, one a text message"), Problems))]
+    security((), ("ticket" = []), ("bearer" = [])),
+    responses((status = 101, description = "Frames, one a text message"),
+        (status = 400, description = "the request opens no WebSocket"), Problems))]
 pub async fn connect(State(app): State<App>, request: Request) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let compression = app.realtime.settings().compression;
@@ -86,9 +90,16 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
     }
 }
 
-/// Realtime events as server-sent events: `data` is a frame, `id` the cursor; `Last-Event-ID` resumes.
-#[utoipa::path(get, path = "/v1/realtime/sse", tag = "realtime", params(Query),
-    responses((status = 200, body = String, content_type = "text/event-stream"), Problems))]
+/// Realtime events as server-sent events.
+///
+/// `data` is a frame, `id` the cursor; `Last-Event-ID` resumes, and wins over `cursor`. The answer does not end.
+#[utoipa::path(get, path = "/v1/realtime/sse", tag = "realtime",
+    params(Query, ("Last-Event-ID" = Option<String>, Header, description = "Where to resume: the `id` of the last event")),
+    security(("ticket" = []), ("bearer" = [])),
+    responses((status = 200, description = "Events, for as long as both sides stay", body = String,
+            content_type = "text/event-stream"),
+        (status = 403, description = "pages of this origin may not open sessions"),
+        (status = 429, description = "the person has too many sessions open"), Problems))]
 pub async fn stream(State(app): State<App>, request: Request) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let entry = Entry::of(&app, &parts, Transport::Sse).await?;
@@ -106,9 +117,14 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
 }
 
-/// Realtime events by asking: what was missed since the cursor, at once; else what comes within `wait` seconds.
+/// Realtime events by asking.
+///
+/// What was missed since the cursor comes at once; where that is nothing, what comes within `wait` seconds.
 #[utoipa::path(get, path = "/v1/realtime/poll", tag = "realtime", params(Query),
-    responses((status = 200, body = PollAnswer), Problems))]
+    security(("ticket" = []), ("bearer" = [])),
+    responses((status = 200, body = PollAnswer),
+        (status = 403, description = "pages of this origin may not open sessions"),
+        (status = 429, description = "the person has too many sessions open"), Problems))]
 pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts)?;
@@ -223,19 +239,44 @@ fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
 #[serde(untagged)]
 pub enum Sent {
     /// Several.
+    #[schema(value_type = Vec<ClientFrame>)]
     Many(Vec<Value>),
     /// Several, named.
-    Named(Frames),
+    Named(NamedFrames),
     /// One.
+    #[schema(value_type = ClientFrame)]
     One(Value),
 }
 
 /// Several frames.
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Frames {
+pub struct NamedFrames {
     /// Up to 50.
+    #[schema(value_type = Vec<ClientFrame>)]
     pub frames: Vec<Value>,
+}
+
+/// Replies to client frames, in the form in which the frames came.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes the answer, which is written as it is")]
+#[serde(untagged)]
+#[schema(as = Replies)]
+enum SentReplies {
+    /// To several.
+    Many(Vec<Reply>),
+    /// To several, named.
+    Named(NamedReplies),
+    /// To one.
+    One(Reply),
+}
+
+/// Replies to several frames.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes the answer, which is written as it is")]
+struct NamedReplies {
+    /// In the order of the frames.
+    replies: Vec<Reply>,
 }
 
 impl Check for Sent {
@@ -251,9 +292,12 @@ pub struct SendParams {
     session_id: Option<Id>,
 }
 
-/// Client frames over HTTP: one, an array, or `{"frames": […]}`; the answer has the same form.
+/// Client frames over HTTP.
+///
+/// One, an array, or `{"frames": […]}`; the answer has the same form. A frame that is refused is a reply with an `error`.
 #[utoipa::path(post, path = "/v1/realtime/send", tag = "realtime", params(SendParams), request_body = Sent,
-    responses((status = 200, body = Vec<Reply>), Problems))]
+    responses((status = 200, body = SentReplies), (status = 404, description = "the caller has no such session"),
+        Problems))]
 pub async fn send(
     State(app): State<App>,
     caller: Caller,
@@ -264,7 +308,7 @@ pub async fn send(
         Some(id) => Some(own_session(&app, caller.id, id).await?),
         None => None,
     };
-    let (Sent::Many(frames) | Sent::Named(Frames { frames })) = &sent else {
+    let (Sent::Many(frames) | Sent::Named(NamedFrames { frames })) = &sent else {
         let Sent::One(frame) = sent else { return Err(Error::Internal("a frame has no form".to_owned())) };
         return Ok(Json(reply(&app, caller.id, session, frame).await).into_response());
     };
@@ -300,8 +344,10 @@ async fn reply(app: &App, user: Id, session: Option<SessionId>, value: Value) ->
     }
 }
 
-/// A ticket for `?ticket=`, where the Authorization header cannot be set: one use, within a minute.
-#[utoipa::path(post, path = "/v1/realtime/tickets", tag = "realtime",
+/// A ticket for `?ticket=`, where the Authorization header cannot be set.
+///
+/// For WebSockets of browsers: good once, within a minute.
+#[utoipa::path(post, path = "/v1/realtime/tickets", tag = "realtime", operation_id = "make_ticket",
     responses((status = 201, body = Ticket), Problems))]
 pub async fn ticket(State(app): State<App>, caller: Caller) -> Result<Response> {
     let opener = entry::opener(&app, &caller);

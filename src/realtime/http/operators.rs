@@ -22,8 +22,10 @@ pub struct SessionParams {
     user_id: Option<Id>,
 }
 
-/// Sessions that are open.
-#[utoipa::path(get, path = "/v1/admin/realtime/sessions", tag = "operators", params(SessionParams, Paging),
+/// Realtime sessions that are open.
+///
+/// Of everybody, or of one person; oldest first.
+#[utoipa::path(get, path = "/v1/admin/realtime/sessions", tag = "operators", operation_id = "list_sessions", params(SessionParams, Paging),
     responses((status = 200, body = Page<RealtimeSession>), Problems))]
 pub async fn sessions(
     State(app): State<App>,
@@ -34,16 +36,21 @@ pub async fn sessions(
     Ok(Json(app.realtime.sessions(params.user_id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Close a session; its client may come back.
+/// Close a realtime session.
+///
+/// Its client may come back; log a person out by ending their tokens.
 #[utoipa::path(delete, path = "/v1/admin/realtime/sessions/{session_id}", tag = "operators",
-    params(("session_id" = String, Path)), responses((status = 204), Problems))]
+    operation_id = "close_session", params(("session_id" = Id, Path)), responses((status = 204), Problems))]
 pub async fn close(State(app): State<App>, _: Admin, Path(session): Path<Id>) -> Result<NoContent> {
     app.realtime.close_session(session).await?;
     Ok(NoContent)
 }
 
-/// Hand an event of your own to people who are connected. It is not kept for others.
-#[utoipa::path(post, path = "/v1/admin/realtime/publish", tag = "operators", request_body = PublishEvent,
+/// Hand an event of your own to people who are connected.
+///
+/// It goes to the realtime sessions that are open now, of some people or of all, and is not kept for others.
+#[utoipa::path(post, path = "/v1/admin/realtime/publish", tag = "operators", operation_id = "publish_event",
+    request_body = PublishEvent,
     responses((status = 202, body = Published), Problems))]
 pub async fn publish(
     State(app): State<App>,

@@ -12,7 +12,7 @@ use crate::rows::{CredentialsRow, TokenRow, from_json, to_json};
 use crate::store::Account;
 use crate::tables;
 use crate::users::handle;
-use crate::users::jwt::Claims;
+use crate::users::jwt::{Claims, JwtError};
 use crate::users::password::{self, Verdict};
 use crate::users::token::{self, TokenHash};
 
@@ -23,7 +23,7 @@ impl Users {
     /// Logs in.
     ///
     /// # Errors
-    /// 401 when handle and password do not belong together; which of them is wrong is not said.
+    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
     pub async fn log_in(&self, new: NewSession) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let account = self.core.store.by_handle(handle).await?;
@@ -46,7 +46,7 @@ impl Users {
                 .await?;
                 self.session_of(&account, issued).await
             }
-            _ => Err(Error::refused(Code::Unauthenticated, "handle and password do not belong together")),
+            _ => Err(Error::refused(Code::InvalidCredentials, "handle and password do not belong together")),
         }
     }
 
@@ -86,7 +86,8 @@ impl Users {
     /// Who shows this bearer token.
     ///
     /// # Errors
-    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone.
+    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 503 when its key may be a new one and too
+    /// many wait for it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
         let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
         if let Some(hash) = token::hash_of(bearer) {
@@ -103,8 +104,10 @@ impl Users {
             return Err(refused());
         }
         let now_s = self.core.clock.now_ms() as f64 / 1_000.0;
-        let claims =
-            self.jwt.verify(bearer, now_s).map_err(|error| Error::refused(Code::Unauthenticated, error.to_string()))?;
+        let claims = self.jwt.verify(bearer, now_s).await.map_err(|error| match error {
+            JwtError::Busy => Error::Overloaded { reason: "many wait for the keys of new tokens", retry_after_s: 1 },
+            error => Error::refused(Code::Unauthenticated, error.to_string()),
+        })?;
         let user = self.of_subject(&claims).await?;
         let credentials = self.core.store.credentials(user).await?;
         // A whole second of `iat` counts as before the log-out: better one needless 401 than a token that lives on.

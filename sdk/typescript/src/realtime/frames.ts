@@ -19,15 +19,15 @@ import type {
 /** A frame of the server. */
 export interface Frame {
   /** The cursor after this frame; only of durable streams. */
-  id?: string | null;
+  id?: string | null | undefined;
   type: string;
-  lane?: string | null;
-  at?: string | null;
+  lane?: string | null | undefined;
+  at?: string | null | undefined;
   data?: unknown;
   /** Of a reply. */
-  ref?: number | null;
-  ok?: boolean | null;
-  error?: Problem | null;
+  ref?: number | null | undefined;
+  ok?: boolean | null | undefined;
+  error?: Problem | null | undefined;
 }
 
 /** Events by type, as the application hears them. */

@@ -14,25 +14,25 @@ export interface StorageLike {
 /** Choices; all may be left out. */
 export interface RealtimeOptions {
   /** Keeps the cursor, so that a reload resumes. Without it a reload starts afresh. */
-  storage?: StorageLike;
+  storage?: StorageLike | undefined;
   /**
    * One connection for all tabs of a browser: `true` (the default) shares among tabs with the same token, a string among
    * tabs with the same string (a person's id, when every tab has a token of its own), `false` never.
    */
-  tabs?: boolean | string;
+  tabs?: boolean | string | undefined;
   /**
    * What happens after `gap` and `reset`: `true` (the default) reads what was missed over HTTP and hands it out as if it
    * had been pushed, in order; `false` leaves it to you, with `fill()` to help.
    */
-  recover?: boolean;
+  recover?: boolean | undefined;
   /** Transports that may be used, best first. */
-  transports?: Transport[];
+  transports?: Transport[] | undefined;
   /** Instead of the global one, such as that of `ws` on Node 20. */
-  WebSocket?: SocketConstructor;
+  WebSocket?: SocketConstructor | undefined;
   /** Times, for unusual networks and for tests. */
-  times?: Partial<Times>;
+  times?: Partial<Times> | undefined;
   /** Hears what is thrown by listeners; by default it is rethrown where nobody catches it, as the platform does. */
-  onListenerError?: (error: unknown) => void;
+  onListenerError?: ((error: unknown) => void) | undefined;
 }
 
 /** Times of the connection, in milliseconds where nothing else is said. */

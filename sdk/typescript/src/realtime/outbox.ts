@@ -10,8 +10,8 @@ import type { Frame } from "./frames.js";
 export const PENDING_MAX = 200;
 /** Milliseconds after which a frame without reply is given up. */
 export const REPLY_MS = 30_000;
-/** Refusals that pass by themselves. */
-const BUSY = new Set<string>(["rate_limited", "overloaded"]);
+/** Refusals that pass by themselves; a frame of which nobody knows whether it was done may be repeated too. */
+const BUSY = new Set<string>(["rate_limited", "overloaded", "outcome_unknown"]);
 
 interface Pending {
   frame: ClientFrame;

@@ -2,7 +2,9 @@
 // the session of another tab; the application cannot tell.
 
 import type { Client } from "../client.js";
+import type { Timer } from "../clock.js";
 import { ProblemError, RealtimeError } from "../errors.js";
+import type { TokenChange } from "../tokens.js";
 import type { Gap, Id, Reset, Stream, Transport } from "../types.js";
 import { fetcher, type Range } from "./fetchers.js";
 import { type EventInfo, type Events, TRANSPORTS } from "./frames.js";
@@ -18,17 +20,20 @@ import { Session } from "./session.js";
 import { IDLE, type State } from "./state.js";
 import { platformTabs, type SharedState, type TabMessage, type TabPlatform, Tabs } from "./tabs.js";
 import { dialer, platformSocket } from "./transports/dial.js";
-import type { Dial } from "./transports/transport.js";
+import { type Dial, UNAUTHENTICATED } from "./transports/transport.js";
 
 /** Milliseconds for which a page must have been hidden before its connection is probed when it is shown. */
 const HIDDEN_MS = 10_000;
+/** Milliseconds before a function that has no token is asked again; doubled each time. */
+const TOKEN_MS = 1_000;
+const TOKEN_MS_MAX = 30_000;
 /** Keys that tabs and storage know. */
 const KEYS_KEPT = 200;
 
 /** For tests: other transports, another browser. */
 export interface Seams {
-  dial?: Dial;
-  tabs?: TabPlatform | null;
+  dial?: Dial | undefined;
+  tabs?: TabPlatform | null | undefined;
 }
 
 export class Realtime {
@@ -52,6 +57,10 @@ export class Realtime {
   /** What every tab watches; the leader's. */
   readonly #watchedBy = new Map<string, Id[]>();
   #unwatchPage: () => void = () => {};
+  #forgetToken: () => void = () => {};
+  /** There is no token yet, as far as is known: nobody has logged in. */
+  #nobody = false;
+  #askAgain: Timer = null;
 
   constructor(client: Client, options: RealtimeOptions = {}, seams: Seams = {}) {
     this.#client = client;
@@ -114,30 +123,22 @@ export class Realtime {
     });
   }
 
-  /** Begins, and goes on until [stop]. */
+  /**
+   * Begins, and goes on until [stop]. Before a log-in it waits for the token; after a log-out it waits for the next one,
+   * and when somebody else logs in it begins anew, as theirs.
+   */
   start(): this {
     if (this.#state.status !== "idle" && this.#state.status !== "stopped") return this;
     this.stop();
-    this.#run += 1;
-    this.#to({ status: "connecting", transport: null, retryAt: null, error: null });
-    void this.#begin(this.#run);
+    this.#forgetToken = this.#client.http.onToken((change) => this.#tokenChanged(change));
+    this.#launch();
     return this;
   }
 
-  /** Ends; `forget` drops the kept place too, for a log-out. */
-  stop(options: { forget?: boolean } = {}): void {
-    this.#run += 1;
-    this.#unwatchPage();
-    if (options.forget) this.#keeper?.forget();
-    else this.#keeper?.flush();
-    const session = this.#session;
-    // First, so that the other tabs do not hear of an end that is not theirs.
-    this.#session = null;
-    session?.stop();
-    this.#tabs?.stop();
-    this.#tabs = null;
-    this.#watchedBy.clear();
-    this.#outbox.fail(new RealtimeError(1000, "realtime was stopped"));
+  /** Ends; `forget` drops the kept place too, so that the next start is a fresh one. */
+  stop(options: { forget?: boolean | undefined } = {}): void {
+    this.#forgetToken();
+    this.#halt(options.forget ?? false);
     if (this.#state !== IDLE) this.#to(IDLE);
   }
 
@@ -190,14 +191,74 @@ export class Realtime {
 
   /** Tells that the network or the machine came back, where nothing else does (React Native, Electron). */
   wake(): void {
-    if (this.#session) this.#session.connection.wake();
+    if (this.#nobody) this.#launch();
+    else if (this.#session) this.#session.connection.wake();
     else this.#tabs?.post({ t: "wake" });
   }
 
-  async #begin(run: number): Promise<void> {
+  #launch(tries = 0): void {
+    this.#run += 1;
+    this.#nobody = true;
+    this.#client.http.clock.cancel(this.#askAgain);
+    if (tries === 0) this.#to({ status: "connecting", transport: null, retryAt: null, error: null });
+    void this.#begin(this.#run, tries);
+  }
+
+  #halt(forget: boolean): void {
+    this.#run += 1;
+    this.#nobody = false;
+    this.#client.http.clock.cancel(this.#askAgain);
+    this.#unwatchPage();
+    if (forget) {
+      this.#keeper?.forget();
+      this.#cursor = null;
+      this.#out = { seen: new Seen(), newest: {} };
+    } else this.#keeper?.flush();
+    const session = this.#session;
+    // First, so that the other tabs do not hear of an end that is not theirs.
+    this.#session = null;
+    session?.stop();
+    this.#tabs?.stop();
+    this.#tabs = null;
+    this.#watchedBy.clear();
+    this.#outbox.fail(new RealtimeError(1000, "realtime was stopped"));
+  }
+
+  /** Somebody logged in, logged out, or brought a fresh token. */
+  #tokenChanged(change: TokenChange): void {
+    // What waits for a token, or was stopped for want of one, goes on. What runs does not need to know of a fresh one.
+    const wanting = this.#nobody || this.#state.error?.code === UNAUTHENTICATED;
+    if (!change.gone && !change.another && !wanting) return;
+    this.#halt(change.gone || change.another);
+    this.#launch();
+  }
+
+  /** The token of whose events these are; `null` while nobody is logged in. */
+  async #token(): Promise<string | null> {
+    const { tokens } = this.#client.http;
+    try {
+      return (await tokens.current()) ?? (tokens.renewable ? await tokens.renew(null) : null);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Nobody is there yet. `setToken` and log-ins say when; a function that gives tokens is asked, ever more rarely. */
+  #awaitToken(tries: number): void {
+    const { clock, tokens } = this.#client.http;
+    const ms = Math.min(TOKEN_MS * 2 ** tries, TOKEN_MS_MAX);
+    const retryAt = tokens.asked ? clock.now() + ms : null;
+    if (retryAt !== null) this.#askAgain = clock.after(ms, () => this.#launch(tries + 1));
+    this.#to({ status: "waiting", transport: null, retryAt, error: null });
+  }
+
+  async #begin(run: number, tries: number): Promise<void> {
     const { tabs, storage } = this.#options;
-    const who = typeof tabs === "string" ? tabs : ((await this.#client.http.token().catch(() => null)) ?? "");
+    const token = await this.#token();
     if (run !== this.#run) return;
+    if (token === null && !this.#client.http.fetchesItself) return this.#awaitToken(tries);
+    this.#nobody = false;
+    const who = typeof tabs === "string" ? tabs : (token ?? "");
     const name = `fanfare:${hash(`${this.#client.http.baseUrl} ${who}`)}`;
     this.#keeper = new PlaceKeeper(storage, name, this.#client.http.clock);
     this.#restore(this.#keeper.load());

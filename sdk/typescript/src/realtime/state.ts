@@ -7,7 +7,7 @@ import type { Transport } from "../types.js";
 export interface State {
   /**
    * `idle` not started, `connecting` a try is under way, `open` events flow, `waiting` the next try comes at `retryAt`,
-   * `offline` the browser says that there is no network, `stopped` for good, by `error`.
+   * or nobody is logged in (`retryAt` is null then), `offline` the browser says that there is no network, `stopped` for good, by `error`.
    */
   readonly status: "idle" | "connecting" | "open" | "waiting" | "offline" | "stopped";
   /** What carries the session, or is being tried. */

@@ -2,6 +2,7 @@
 // leader goes, or falls silent, the next one takes over from the last cursor that all of them know.
 
 import type { Clock, Timer } from "../clock.js";
+import { randomKey } from "../random.js";
 import type { EventInfo } from "./frames.js";
 import type { State } from "./state.js";
 import type { Problem } from "../types.js";
@@ -14,7 +15,7 @@ export type TabMessage =
   | { t: "watch"; tab: string; watch: string[] }
   /** A frame for the server; the leader answers `reply`. */
   | { t: "send"; tab: string; ref: number; type: string; data: unknown }
-  | { t: "reply"; tab: string; ref: number; ok: boolean; data?: unknown; problem?: Problem; message?: string }
+  | { t: "reply"; tab: string; ref: number; ok: boolean; data?: unknown; problem?: Problem | undefined; message?: string }
   /** The leader's, when it begins and whenever it changes. */
   | { t: "lead"; tab: string; state: SharedState; cursor: string | null }
   | { t: "state"; state: SharedState }
@@ -71,7 +72,7 @@ export interface TabEvents {
 
 /** One tab's part. */
 export class Tabs {
-  readonly id: string = crypto.randomUUID();
+  readonly id: string = randomKey();
   #leading = false;
   #stopped = false;
   #heard: number;

@@ -5,12 +5,15 @@ import type { ClientFrame, Ticket } from "../../types.js";
 import { parseFrame } from "../frames.js";
 import { type End, endOfRequest, endOfSocket, type Link, type Sink } from "./transport.js";
 
-/** The part of the standard WebSocket that is used here; `ws` of npm has it too. */
+/**
+ * The part of the standard WebSocket that is used here; `ws` of npm has it too. Each has types of its own for events, which
+ * know more than what is read here: `any` lets all of them fit.
+ */
 export interface SocketLike {
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: ((event: unknown) => void) | null;
-  onopen: ((event: unknown) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  onopen: ((event: any) => void) | null;
   readonly readyState: number;
   send(text: string): void;
   close(code?: number): void;
@@ -81,8 +84,8 @@ export class WebSocketLink implements Link {
     // The handshake alone proves little: some proxies let it pass and nothing after it.
     socket.onopen = () => {};
     socket.onerror = () => {};
-    socket.onclose = (event) => this.#end(endOfSocket(event.code, event.reason, this.#open));
-    socket.onmessage = (event) => {
+    socket.onclose = (event: { code: number; reason: string }) => this.#end(endOfSocket(event.code, event.reason, this.#open));
+    socket.onmessage = (event: { data: unknown }) => {
       if (typeof event.data !== "string" || this.#sink === null) return;
       this.#sink.alive();
       const frame = parseFrame(event.data);
