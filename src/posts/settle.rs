@@ -6,7 +6,7 @@
 //! looks at what is there and changes what is not as it should be, and the row is removed last. So it can be cut off
 //! anywhere, done twice, and done by two at once.
 
-use fanfare_engines::{Batch, KeyRange, Order};
+use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 
 use super::service::deletion;
@@ -61,22 +61,31 @@ async fn settle_rows(core: &Core, range: KeyRange, steps_max: usize) -> Result<b
     let port = &core.store.engines.tables;
     let limit = limits::JANITOR_STEP_ROWS;
     let rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
-    let mut steps = steps_max;
+    let (mut steps, mut done) = (steps_max, Batch::default());
     for row in &rows {
-        let mut next = tables::unsettled_post(&row.clustering);
-        while let Some(post) = next {
-            // Of what still stands, or is only the account's, another record will tell.
-            let Some(gone) = core.store.post_or_gone(post).await?.filter(|post| post.deleted) else { break };
-            if !delete_reposts(core, post, &mut steps).await? || !spend(&mut steps) {
-                return Ok(false);
-            }
-            next = place(core, &gone).await?;
+        if !settle_post(core, tables::unsettled_post(&row.clustering), &mut steps).await? {
+            break;
         }
-        let mut done = Batch::default();
-        done.delete(fanfare_engines::RowKey::new(tables::UNSETTLED, tables::ONE, row.clustering.clone()));
+        done.delete(RowKey::new(tables::UNSETTLED, tables::ONE, row.clustering.clone()));
+    }
+    let is_all = done.rows.len() == rows.len() && rows.len() < limit;
+    if !done.rows.is_empty() {
         port.write(done).await?;
     }
-    Ok(rows.len() < limit)
+    Ok(is_all)
+}
+
+/// Does what follows for a post, and for those above it that it was the last answer of; false when there is more.
+async fn settle_post(core: &Core, mut next: Option<Id>, steps: &mut usize) -> Result<bool> {
+    while let Some(post) = next {
+        // Of what still stands, or is only the account's, another record will tell.
+        let Some(gone) = core.store.post_or_gone(post).await?.filter(|post| post.deleted) else { break };
+        if !delete_reposts(core, post, steps).await? || !spend(steps) {
+            return Ok(false);
+        }
+        next = place(core, &gone).await?;
+    }
+    Ok(true)
 }
 
 fn spend(steps: &mut usize) -> bool {

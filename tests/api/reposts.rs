@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fanfare::app::App;
 use fanfare::events::{PostRecord, PostRef};
 use fanfare::feed::EntryKind;
+use fanfare::import::verify;
 use fanfare::posts::service::Published;
 use fanfare::users::handle::Handle;
 use fanfare::{rows, tables};
@@ -81,6 +82,8 @@ async fn a_quote_keeps_its_words_in_every_list_and_a_bare_repost_of_it_stays() {
         assert_eq!(ids(&carl.public_posts(Paging::default()).await.unwrap().items), [quote.id]);
         assert_eq!(ids(&listed(&bob).await), [of_quote.id, quote.id]);
         assert_eq!(carl.unread().await.unwrap().count, 2);
+        let compared = verify::compare(world.app(), carl.id, 1).await.unwrap();
+        assert_eq!(compared, (2, None), "the query of imports says the same");
         world.restart(&mut [&mut ann, &mut bob, &mut carl]).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fanfare::core::Attachments;
+use fanfare::events::{Event, PostRecord, PostRef};
 use fanfare::janitor::Janitor;
 use fanfare::{rows, tables};
 use fanfare_client::{Client, Paging};
@@ -98,7 +99,7 @@ async fn a_thread_goes_on_across_a_deleted_account_of_which_only_the_places_stay
     }
     let stored = world.app().core.store.get(&tables::by_id(tables::POSTS, chain[1])).await.unwrap().unwrap();
     let text = String::from_utf8(stored.to_vec()).unwrap();
-    let left: fanfare::events::PostRecord = rows::from_json(&stored).unwrap();
+    let left: PostRecord = rows::from_json(&stored).unwrap();
     assert_eq!((left.id, left.reply_to.map(|parent| parent.id)), (chain[1], Some(chain[0])));
     assert!(left.text.is_empty() && !text.contains("text"), "words stay in {text}");
 }
@@ -125,6 +126,34 @@ async fn a_deleted_reply_keeps_its_place_only_while_it_is_answered() {
             let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             assert!(rows.is_empty(), "{} keeps {rows:?}", table.name);
         }
+    }
+}
+
+/// What was decided before a deletion and committed after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_and_a_repost_that_came_too_late_to_know_are_put_right() {
+    let mut world = World::new().await;
+    let [mut ann, mut bob] = world.people(["ann", "bob"]).await;
+    let chain = chain(&[&ann, &bob], 2).await;
+    bob.delete_post(chain[1]).await.unwrap();
+    assert!(replies(&ann, chain[0]).await.is_empty());
+    for restarted in [false, true] {
+        let gone = PostRef { id: chain[1], author: bob.id };
+        let post = |reply_to, repost_of, text: &str| Event::Posted {
+            post: PostRecord { author: ann.id, text: text.to_owned(), reply_to, repost_of, ..PostRecord::default() },
+            notify: vec![],
+        };
+        let app = world.app();
+        let reply = app.core.sequencer.commit(post(Some(gone), None, "yes")).await.unwrap().id;
+        let repost = app.core.sequencer.commit(post(None, Some(gone), "")).await.unwrap().id;
+        clean(&world).await;
+        assert_eq!(replies(&ann, chain[0]).await, [deleted(chain[1])], "restarted: {restarted}");
+        assert_eq!(ids(&replies(&ann, chain[1]).await), [reply]);
+        assert_eq!(refused(ann.post(repost).await), Code::Gone);
+        assert_eq!(ann.me().await.unwrap().posts_count, 2);
+        ann.delete_post(reply).await.unwrap();
+        assert!(replies(&ann, chain[0]).await.is_empty());
+        world.restart(&mut [&mut ann, &mut bob]).await;
     }
 }
 

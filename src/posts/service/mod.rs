@@ -100,9 +100,16 @@ impl Posts {
             }
             _ => None,
         };
+        let pointed_at = [post.reply_to, post.repost_of];
         let notify = self.notices(&post).await?;
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
         let record = self.core.sequencer.commit(proposal).await?;
+        for other in pointed_at.into_iter().flatten() {
+            // Deleted while this was on its way: what follows was done without it.
+            if self.core.store.post_or_gone(other.id).await?.is_some_and(|other| other.deleted) {
+                settle::follow_up(&self.core, record.id).await;
+            }
+        }
         let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
         let rendered =
             self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;

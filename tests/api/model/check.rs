@@ -250,6 +250,9 @@ fn settle(truth: &Truth, story: &Story) {
     }
     for (id, post) in &truth.posts {
         let author = story.people.iter().position(|person| *person == post.author).unwrap();
+        if let (Some(original), true) = (post.repost_of, post.is_bare_repost()) {
+            told.bare.insert(*id, original.id);
+        }
         told.posts.insert(*id, (author, Known::There));
     }
 }
