@@ -5,14 +5,14 @@ RUNS ?= 1200
 SEED ?= 0
 EXAMPLES ?= 300
 
-.PHONY: run test sdk-test openapi-test soak bench fmt lint setup peers
+.PHONY: run test sdk-test openapi-test deploy-test soak bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
 
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
-	@$(MAKE) --no-print-directory sdk-test openapi-test
+	@$(MAKE) --no-print-directory sdk-test openapi-test deploy-test
 
 sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chromium
 	$(CARGO) build --locked
@@ -21,6 +21,11 @@ sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chro
 openapi-test: setup ## The API's description: validators, generated clients, schemathesis
 	$(CARGO) build --locked
 	@scripts/openapi-test
+
+deploy-test: setup ## The systemd unit and the image, without starting or building either
+	$(CARGO) build --locked
+	@scripts/unit-test
+	@scripts/image/test
 
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture

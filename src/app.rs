@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::events::{Policy, Record};
 use crate::feed::{Feed, FeedSettings, Worker};
 use crate::follows::Follows;
-use crate::http::{AdminToken, Authenticate, Caller, HttpState, Role};
+use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
 use crate::id::{first_id_at, unix_ms_of};
 use crate::janitor::Janitor;
 use crate::limits;
@@ -215,7 +215,7 @@ pub async fn start(
     settings: &Settings,
     engines: Engines,
     secret: &[u8],
-    admin: AdminToken,
+    tokens: OperatorTokens,
     clock: Clock,
     log: LogControl,
 ) -> Result<Running> {
@@ -250,7 +250,7 @@ pub async fn start(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
     let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
-    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), admin);
+    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens);
     let log = Mutex::new((log, settings.log.level.clone()));
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();

@@ -68,6 +68,86 @@ fn what_cannot_be_done_ends_with_1() {
     assert!(error.lines().last().unwrap().starts_with("fanfare: "), "{error}");
 }
 
+/// What a second server on a taken address leaves behind: nothing, and a line that says what to do.
+#[test]
+fn a_taken_address_is_refused_before_the_folder_is_touched() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for (command, listen, metrics, advice) in [
+        ("serve", taken.as_str(), None, "choose another address with --listen"),
+        ("demo", taken.as_str(), None, "choose another address with --listen"),
+        ("serve", free, Some(taken.as_str()), "choose another address with the setting metrics.listen"),
+        ("demo", free, Some(taken.as_str()), "choose another address with the setting metrics.listen"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let variables: Vec<_> = metrics.iter().map(|address| ("FANFARE__METRICS__LISTEN", *address)).collect();
+        let arguments = [command, "--listen", listen, "--data-dir", data_dir.to_str().unwrap()];
+        let (code, said, error) = run(&arguments, &variables);
+        assert_eq!(code, Some(1), "{error}");
+        assert_eq!(said, "", "it promised something");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        let words = format!("fanfare: cannot listen on {taken}: another process listens there; stop it, or {advice}");
+        assert_eq!(error.trim_end(), words);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{command} left something behind");
+    }
+}
+
+/// Status and body of a plain request.
+fn ask(address: &str, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let host = if request.contains("\r\nhost:") { "" } else { "\r\nhost: localhost" };
+    stream.write_all(format!("{request}{host}\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn a_listener_of_metrics_answers_metrics_without_a_token_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = fanfare()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()])
+        .env("FANFARE__METRICS__LISTEN", "0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let addresses: Vec<String> = lines
+        .filter_map(|line| Some(line.split("http://").nth(1)?.split(['/', ' ']).next()?.to_owned()))
+        .take(2)
+        .collect();
+    let [api, metrics] = addresses.as_slice() else { panic!("{addresses:?}") };
+    assert!(metrics.starts_with("127.0.0.1:"), "{metrics}");
+    let (status, text) = ask(metrics, "GET /metrics HTTP/1.1");
+    assert!(status == 200 && text.contains("fanfare_http_requests_in_flight"), "{status} {text}");
+    for (request, refusal) in [
+        ("GET / HTTP/1.1", 404),
+        ("GET /healthz HTTP/1.1", 404),
+        ("GET /docs/ HTTP/1.1", 404),
+        ("GET /v1/posts?scope=public HTTP/1.1", 404),
+        ("POST /v1/users HTTP/1.1", 404),
+        ("GET /v1/admin/status HTTP/1.1", 404),
+        ("GET /metrics/x HTTP/1.1", 404),
+        ("POST /metrics HTTP/1.1", 405),
+        // A page whose name was pointed at this machine.
+        ("GET /metrics HTTP/1.1\r\nhost: page.example", 421),
+    ] {
+        let (status, body) = ask(metrics, request);
+        assert_eq!(status, refusal, "{request}: {body}");
+    }
+    // The API's own address asks for a token all the same.
+    assert_eq!(ask(api, "GET /metrics HTTP/1.1").0, 401);
+    let token = folder.path().join("metrics.token");
+    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let bearer = format!("authorization: Bearer {}", std::fs::read_to_string(token).unwrap().trim());
+    assert_eq!(ask(api, &format!("GET /metrics HTTP/1.1\r\n{bearer}")).0, 200);
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
 /// The life of a server: it says where it is, is ready, keeps the admin token to its owner, and ends well when told to.
 #[test]
 fn a_server_says_where_it_is_and_ends_well_on_sigterm() {
@@ -81,11 +161,7 @@ fn a_server_says_where_it_is_and_ends_well_on_sigterm() {
     let line = lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).unwrap();
     let address = line.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap();
 
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(ask(address, "GET /healthz HTTP/1.1").0, 200);
     let token = std::fs::metadata(folder.path().join("admin.token")).unwrap();
     assert_eq!(token.permissions().mode() & 0o777, 0o600);
 

@@ -276,6 +276,42 @@ fn a_demo_that_is_told_to_end_while_it_makes_its_world_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
 }
 
+/// The number that stands before `what`.
+fn number(words: &str, what: &str) -> u64 {
+    let before = words.split(&format!(" {what}")).next().unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no number of {what} in {words}"))
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_no_place_for_a_demo() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().to_str().unwrap();
+    let command = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.env_remove("FANFARE_CONFIG").args([name, "--listen", "127.0.0.1:0", "--data-dir", data_dir]);
+        command
+    };
+    let mut server = command("serve").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = said.find(|line| line.contains("http://")).unwrap();
+    let address = line.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap().to_owned();
+    let demo = Demo { process: server, words: String::new(), address, token: String::new() };
+    let body = r#"{"handle": "ann", "password": "correct horse"}"#;
+    let mut stream = TcpStream::connect(&demo.address).unwrap();
+    let head =
+        format!("host: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    write!(stream, "POST /v1/users HTTP/1.1\r\n{head}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert_eq!(demo.end(), Some(0));
+
+    let refused = command("demo").output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{error}");
+    assert!(error.contains("choose an empty --data-dir"), "{error}");
+}
+
 #[test]
 fn a_world_in_a_data_folder_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
@@ -286,9 +322,29 @@ fn a_world_in_a_data_folder_is_gone_on_with() {
     assert_eq!(status, 201);
     let post: Value = serde_json::from_str(&body).unwrap();
     let joined = first.get("/v1/users/me")["created_at"].clone();
+    let first_words = first.words.clone();
+    assert!(first_words.contains("Making a sample world"), "{first_words}");
+
+    // Meanwhile nobody else gets the folder, and what is said about it is one line.
+    let mut other = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    other.env_remove("FANFARE_CONFIG").args(["demo", "--listen", "127.0.0.1:0"]).args(arguments);
+    let other = other.output().unwrap();
+    let error = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert_eq!((other.status.code(), other.stdout.len()), (Some(1), 0), "{error}");
+    assert!(error.lines().count() == 1 && error.contains("in use") && error.contains("world"), "{error}");
+
+    let password = r#"{"current_password": "fanfare-demo", "new_password": "mine alone"}"#;
+    assert_eq!(first.call("PUT", "/v1/users/me/password", password).0, 204);
     assert_eq!(first.end(), Some(0));
 
     let second = Demo::start(folder.path(), &arguments);
+    let words = &second.words;
+    assert!(words.contains("Going on with the sample world in") && !words.contains("Making"), "{words}");
+    assert!(words.contains("  Log in as        friend, password "), "a password that lets nobody in: {words}");
+    let [people, follows, posts] =
+        ["people", "follows", "posts"].map(|what| (number(&first_words, what), number(words, what)));
+    assert_eq!(people.0, people.1);
+    assert!(follows.1 >= follows.0 && posts.1 > posts.0, "{follows:?} {posts:?}");
     assert_eq!(second.get("/v1/users/me")["created_at"], joined);
     assert_eq!(second.get(&format!("/v1/posts/{}", post["id"].as_str().unwrap()))["text"], "Still here tomorrow.");
     assert_eq!(second.end(), Some(0));

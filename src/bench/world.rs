@@ -15,7 +15,7 @@ use crate::config::{LogLevel, Settings};
 use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::events::{Event, Policy, PostRecord, Record};
-use crate::http::AdminToken;
+use crate::http::OperatorTokens;
 use crate::logging;
 use crate::rows::UserRow;
 
@@ -48,14 +48,14 @@ impl World {
         let log = logging::start(&settings.log);
         let wrong = |error: &dyn std::fmt::Display| BenchError::Wrong(error.to_string());
         let data = DataDir::open(folder.path()).map_err(|error| wrong(&error))?;
-        let admin = AdminToken::open(folder.path())?;
+        let tokens = OperatorTokens::open(folder.path())?;
         let storage = embedded::Settings {
             cache_bytes: settings.storage.cache_bytes,
             journal_partitions: 1,
             ..embedded::Settings::default()
         };
         let engines = embedded::open(&data.store(), &storage)?;
-        let running = app::start(&settings, engines, data.secret(), admin, Clock::system(), log).await?;
+        let running = app::start(&settings, engines, data.secret(), tokens, Clock::system(), log).await?;
         Ok(Self { app: running.app.clone(), running, people: 0, _folder: folder })
     }
 

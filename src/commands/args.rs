@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench::{Name, Part};
 
-/// A self-hosted social backend: feeds, realtime, chat, live sessions and short links in one binary.
+/// A self-hosted social backend in one binary: accounts, follows, posts, media, feeds, notifications, realtime delivery
 #[derive(Debug, Parser)]
 #[command(
     name = "fanfare",
@@ -75,13 +75,26 @@ pub struct ServeArgs {
 /// `fanfare demo`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  fanfare demo\n  fanfare demo --listen 127.0.0.1:8080\n  \
-    fanfare demo --data-dir ./demo     keep the world; without it the world is gone when the demo ends")]
+    fanfare demo --data-dir ./demo     keep the world; the next demo with this folder goes on with it\n\n\
+    Whoever reaches it can log in as its people: it is a place to play, and nothing for what matters.")]
 pub struct DemoArgs {
-    #[command(flatten)]
-    pub common: Common,
+    /// File with settings; `fanfare config` prints one
+    #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder that keeps the world [default: a temporary one, which is gone when the demo ends]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Address and port [default: 127.0.0.1:7070, or http.listen]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+}
+
+impl DemoArgs {
+    /// What other commands have too.
+    #[must_use]
+    pub fn common(&self) -> Common {
+        Common { config: self.config.clone(), data_dir: self.data_dir.clone() }
+    }
 }
 
 /// `fanfare import`.
@@ -89,7 +102,7 @@ pub struct DemoArgs {
 #[command(
     after_help = "Examples:\n  fanfare import --follows follows.tsv.gz --activity activity.tsv.gz --data-dir ./data\n  \
     fanfare import --follows follows.tsv.gz --activity activity.tsv.gz --verify 1000\n  \
-    FANFARE__FEED__PUSH_BELOW=100 FANFARE__FEED__PULL_ABOVE=1000 fanfare import …    with other thresholds\n\n\
+    FANFARE__FEED__PUSH_BELOW=100 fanfare import --follows follows.tsv.gz --activity activity.tsv.gz\n\n\
     Follows: a line is `follower<TAB>followee`. Activity: `actor<TAB>target<TAB>unix seconds<TAB>RT|RE|MT`. Files may be \
     gzipped; their first line names the columns. Lines that cannot be read are reported and skipped. Started again after a kill, it goes on where it was."
 )]

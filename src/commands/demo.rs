@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{Id, NewSession};
 
 use super::args::DemoArgs;
 use super::{Failure, block_on, serve};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::demo::build::{self, Sample};
+use crate::demo::build::{self, Found, Sample, Size};
 use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use crate::error::Error;
 use crate::http::{self, Doors};
 use crate::logging::{self, LogControl};
 use crate::routes;
@@ -19,7 +21,7 @@ pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
     let mut settings = small(settings.clone());
     let log = logging::start(&settings.log);
     // Removed when it is dropped, which is after the server has let go of it.
-    let temporary = match &args.common.data_dir {
+    let temporary = match &args.data_dir {
         Some(_) => None,
         None => Some(tempfile::Builder::new().prefix("fanfare-demo-").tempdir()?),
     };
@@ -53,22 +55,27 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let started = Instant::now();
     let now_ms = Clock::system().now_ms();
     // The address first: nobody should wait for a world that cannot be shown.
-    let listener = serve::bind(settings).await?;
-    let address = listener.local_addr()?;
+    let sockets = serve::bind(settings).await?;
+    let address = sockets.api.local_addr()?;
     let doors = Doors::of_demo(address, &settings.http);
     let operates = doors.are_local();
     let running = serve::open(settings, Clock::by_hand(build::begin_ms(now_ms)), log).await?;
     let app = running.app.clone();
     let made = async {
-        println!("Making a sample world…");
-        let sample = build::open(&app, now_ms).await?;
+        let found = build::find(&app, now_ms).await?;
+        match found {
+            Found::Nothing => println!("Making a sample world…"),
+            Found::World => println!("Going on with the sample world in {}…", settings.server.data_dir.display()),
+        }
+        let sample = build::open(&app, found, now_ms).await?;
         live::wake(&app, &sample).await?;
+        let size = build::size(&app, &sample).await?;
         let demo = sample.people[sample.town.world.demo()];
         // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time, for
         // a world that is opened again may have been reached otherwise before.
         app.users.set_admin(demo, operates).await?;
-        let token = app.users.issue(demo).await?;
-        Ok::<_, crate::error::Error>((sample, token))
+        let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };
+        Ok::<_, Error>((sample, size, way_in))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
     let mut stop = std::pin::pin!(serve::stop_signal());
@@ -77,7 +84,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         () = &mut stop => Ok(None),
         made = made => made.map(Some),
     };
-    let (sample, token) = match made {
+    let (sample, size, way_in) = match made {
         Ok(Some(made)) => made,
         unmade => {
             drop(app);
@@ -85,7 +92,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
             return unmade.map(|_| ()).map_err(Failure::from);
         }
     };
-    println!("{}", words(&sample, address, &token, started, temporary, operates));
+    println!("{}", words(&sample, size, address, &way_in, started, temporary, operates));
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
         stop.await;
@@ -94,21 +101,48 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         let _ = life.await;
     };
     let router = http::routes::demo(routes::api().merge(welcome::routes()), running.app.clone(), doors);
-    serve::serve_router(running, listener, router, stop).await
+    serve::serve_router(running, sockets, router, stop).await
+}
+
+/// How a newcomer becomes somebody.
+struct WayIn {
+    /// A token of the demo person.
+    token: String,
+    /// Handles and password, in words.
+    log_in: String,
+}
+
+/// As whom one can log in, and how: a world that is gone on with may have people who changed their passwords.
+async fn log_in(app: &App) -> Result<String, Error> {
+    let mut open = Vec::new();
+    for handle in [DEMO_HANDLE, FRIEND_HANDLE] {
+        let (name, password) = (handle.to_owned(), DEMO_PASSWORD.to_owned());
+        match app.users.log_in(NewSession { handle: name, password }).await {
+            Ok(_) => open.push(handle),
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(match open.is_empty() {
+        true => "whom you made or changed yourself: no password is the demo's own any more".to_owned(),
+        false => format!("{}, password {DEMO_PASSWORD}", open.join(" or ")),
+    })
 }
 
 /// What a newcomer sees first.
 fn words(
     sample: &Sample,
+    size: Size,
     address: SocketAddr,
-    token: &str,
+    way_in: &WayIn,
     started: Instant,
     temporary: bool,
     operates: bool,
 ) -> String {
+    let WayIn { token, log_in } = way_in;
     let url = format!("http://{address}");
     let newest: Id = sample.posts.iter().rev().flatten().next().copied().unwrap_or_default();
-    let follows: usize = sample.town.world.follows.iter().map(Vec::len).sum();
+    let Size { people, follows, posts } = size;
     let kept = match temporary {
         true => "The world is gone when the demo ends; --data-dir DIR keeps it.",
         false => "The world is kept in the data folder.",
@@ -121,11 +155,11 @@ fn words(
         }
     };
     format!(
-        "Ready after {:.1} s: {} people, {follows} follows, {} posts, and more every second.
+        "Ready after {:.1} s: {people} people, {follows} follows, {posts} posts, and more every second.
 
   See it live      {url}/
   Try the API      {url}/docs/
-  Log in as        {DEMO_HANDLE} or {FRIEND_HANDLE}, password {DEMO_PASSWORD}
+  Log in as        {log_in}
   Or with a token  {token}
 
 Three calls to copy, in another terminal:
@@ -139,7 +173,5 @@ Three calls to copy, in another terminal:
 {open}
 {kept} Ctrl-C ends it.",
         started.elapsed().as_secs_f64(),
-        sample.people.len(),
-        sample.posts.len(),
     )
 }

@@ -65,7 +65,7 @@ impl From<std::io::Error> for Failure {
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?),
-        Command::Demo(args) => demo::run(&settings(&args.common, args.listen)?, &args),
+        Command::Demo(args) => demo::run(&settings(&args.common(), args.listen)?, &args),
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchClient => bench::client(),

@@ -1,4 +1,7 @@
-//! `fanfare serve`: opens the data folder, listens, and serves until it is told to stop.
+//! `fanfare serve`: takes its addresses, opens the data folder, and serves until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
 
 use axum::Router;
 use fanfare_engines::embedded;
@@ -12,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::data_dir::DataDir;
 use crate::error::Error;
-use crate::http::{self, AdminToken, Phase};
+use crate::http::{self, OperatorTokens, Phase, Sockets};
 use crate::logging::{self, LogControl};
 use crate::routes;
 
@@ -23,11 +26,17 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
-    let running = open(settings, Clock::system(), log).await?;
-    let listener = bind(settings).await?;
-    let address = listener.local_addr()?;
+    // The addresses first: who cannot be reached has no business in the data folder.
+    let Sockets { api, metrics } = bind(settings).await?;
+    let opening = open(settings, Clock::system(), log);
+    let (api, running) = http::answer_while(api, &settings.http, opening).await?;
+    let running = running?;
+    let address = api.local_addr()?;
     println!("Fanfare listens on http://{address} and explains itself at http://{address}/docs/");
-    serve_until(running, listener, routes::api(), stop_signal()).await
+    if let Some(metrics) = &metrics {
+        println!("Metrics need no token on http://{}/metrics", metrics.local_addr()?);
+    }
+    serve_until(running, Sockets { api, metrics }, routes::api(), stop_signal()).await
 }
 
 /// Opens the data folder and starts everything but the sockets.
@@ -37,7 +46,7 @@ async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
 pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
     let data_dir = &settings.server.data_dir;
     let folder = DataDir::open(data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
-    let admin = AdminToken::open(data_dir).map_err(|error| {
+    let tokens = OperatorTokens::open(data_dir).map_err(|error| {
         Failure::Failed(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
     })?;
     let storage = embedded::Settings {
@@ -46,7 +55,7 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
         ..embedded::Settings::default()
     };
     let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
-    Ok(app::start(settings, engines, folder.secret(), admin, clock, log).await?)
+    Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
 }
 
 /// Serves `api` until `stop` completes, finishes what was accepted, and lets go of the data folder.
@@ -55,12 +64,12 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
 /// When the listener fails.
 pub async fn serve_until(
     running: Running,
-    listener: TcpListener,
+    sockets: impl Into<Sockets>,
     api: OpenApiRouter<App>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let router = http::routes::router(api, running.app.clone());
-    serve_router(running, listener, router, stop).await
+    serve_router(running, sockets, router, stop).await
 }
 
 /// The same for a router that was put together already.
@@ -69,14 +78,14 @@ pub async fn serve_until(
 /// When the listener fails.
 pub(super) async fn serve_router(
     running: Running,
-    listener: TcpListener,
+    sockets: impl Into<Sockets>,
     router: Router,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let http = running.app.http.clone();
     http.readiness.advance(Phase::Ready);
     let realtime = running.app.realtime.clone();
-    let served = http::run(listener, router, http, stop, async move { realtime.drain().await }).await;
+    let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;
     running.stop().await;
     Ok(served?)
 }
@@ -94,11 +103,23 @@ pub(super) fn raise_open_files() {
     }
 }
 
-/// Binds `http.listen`; connections wait until somebody serves them.
-pub(super) async fn bind(settings: &Settings) -> Result<TcpListener, Failure> {
-    let wanted = settings.http.listen;
+/// Takes `http.listen` and `metrics.listen`; connections wait until somebody serves them.
+pub(super) async fn bind(settings: &Settings) -> Result<Sockets, Failure> {
+    let api = take(settings.http.listen, "--listen").await?;
+    let metrics = match settings.metrics.listen {
+        Some(address) => Some(take(address.0, "the setting metrics.listen").await?),
+        None => None,
+    };
+    Ok(Sockets { api, metrics })
+}
+
+async fn take(wanted: SocketAddr, chosen_with: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(wanted).await.map_err(|error| {
-        Failure::Failed(format!("cannot listen on {wanted}: {error}; choose another address with --listen"))
+        let (why, or) = match error.kind() {
+            io::ErrorKind::AddrInUse => ("another process listens there".to_owned(), "stop it, or "),
+            _ => (error.to_string(), ""),
+        };
+        Failure::Failed(format!("cannot listen on {wanted}: {why}; {or}choose another address with {chosen_with}"))
     })
 }
 

@@ -10,9 +10,11 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use sections::{Api, Auth, Feed, Http, LARGEST, Log, Media, Notifications, Posts, Realtime, Server, Storage};
+pub use sections::{
+    Api, Auth, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
+};
 use sections::{Given, Key, Section};
-pub use value::{BaseUrl, JwksUrl, LogFormat, LogLevel, Network, Origin, Secret};
+pub use value::{BaseUrl, JwksUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret};
 
 /// What the names of environment variables begin with.
 const PREFIX: &str = "FANFARE__";
@@ -63,7 +65,7 @@ macro_rules! settings {
     };
 }
 settings! {
-    server: Server, http: Http, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
+    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
     storage: Storage, realtime: Realtime, log: Log
 }
 
@@ -166,6 +168,15 @@ impl Settings {
                 feed.push_below, feed.pull_above
             )));
         }
+        if let Some(metrics) = self.metrics.listen
+            && metrics.0 == self.http.listen
+            && metrics.0.port() != 0
+        {
+            return Err(ConfigError::Contradiction(format!(
+                "metrics.listen must be another address than http.listen ({})",
+                metrics.0
+            )));
+        }
         let realtime = &self.realtime;
         if realtime.offline_after_s <= realtime.heartbeat_s {
             return Err(ConfigError::Contradiction(format!(
@@ -223,7 +234,8 @@ impl Names {
         let own = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let wanted = own(path);
         let likeness = |known: &str| strsim::jaro_winkler(known, path).max(strsim::jaro_winkler(&own(known), &wanted));
-        let best = self.0.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        // Of equals the first in the example: a lone `listen` is more often http's than metrics'.
+        let best = self.0.iter().rev().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         best.map_or("", String::as_str)
     }
 

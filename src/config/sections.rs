@@ -4,7 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::value::{BaseUrl, JwksUrl, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within};
+use super::value::{
+    BaseUrl, JwksUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within,
+};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -143,6 +145,15 @@ section! {
         requests_in_flight_max: usize = 1024 => 1..=1_000_000;
         /// Seconds that requests under way get to finish when the server stops; then they are cut off.
         shutdown_grace_s: u64 = 20 => 0..=3600;
+    }
+}
+
+section! {
+    /// Metrics for Prometheus. `/metrics` at `http.listen` wants the token in the data folder's metrics.token.
+    Metrics {
+        /// Another address, where `/metrics` wants no token and nothing else is answered. A port alone, such as 9464, is open to
+        /// this machine only; name an address, such as "10.0.0.5:9464", only where everybody who reaches it may read it.
+        listen: Option<ListenAddress> = None;
     }
 }
 

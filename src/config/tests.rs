@@ -54,6 +54,26 @@ fn a_file_changes_what_it_names_and_leaves_the_rest() {
 }
 
 #[test]
+fn metrics_are_for_this_machine_unless_an_address_says_otherwise() {
+    for (given, address) in [
+        ("9464", "127.0.0.1:9464"),
+        ("\"9464\"", "127.0.0.1:9464"),
+        ("\"[::1]:9464\"", "[::1]:9464"),
+        ("\"0.0.0.0:9464\"", "0.0.0.0:9464"),
+    ] {
+        let settings = from_file(&format!("[metrics]\nlisten = {given}")).unwrap();
+        assert_eq!(settings.metrics.listen.unwrap().0.to_string(), address, "{given}");
+        let settings = from_environment(&[("FANFARE__METRICS__LISTEN", given.trim_matches('"'))]).unwrap();
+        assert_eq!(settings.metrics.listen.unwrap().0.to_string(), address, "{given}");
+    }
+    for wrong in ["true", "70000", "-1", "\"\"", "\"here\"", "\"127.0.0.1\""] {
+        assert!(from_file(&format!("[metrics]\nlisten = {wrong}")).is_err(), "{wrong}");
+    }
+    let same = from_file("[metrics]\nlisten = 7070").unwrap_err().to_string();
+    assert!(same.contains("another address than http.listen"), "{same}");
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     for (text, name, nearest) in [
         ("[feed]\npush_bellow = 1", "feed.push_bellow", "feed.push_below"),

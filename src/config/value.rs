@@ -1,7 +1,7 @@
 //! How one setting is read from TOML or from the environment, shown in the example, and described when it is refused.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -131,6 +131,25 @@ impl<T: Setting> Setting for Vec<T> {
             }
         }
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(T::from_text).collect()
+    }
+}
+
+/// Where to listen, of this machine only unless the address says otherwise: a port alone is on the loopback address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl Setting for ListenAddress {
+    fn allowed() -> String {
+        "a port, or an address and a port in quotes, such as \"127.0.0.1:9464\"".to_owned()
+    }
+    fn from_toml(value: &Value) -> Option<Self> {
+        let port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let number = || value.as_integer().and_then(|number| u16::try_from(number).ok()).map(port);
+        let text = || value.as_str().and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(port)));
+        number().or_else(text).map(Self)
+    }
+    fn to_toml(&self) -> Option<Value> {
+        Some(Value::String(self.0.to_string()))
     }
 }
 

@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::town::{Act, Town, What};
 use super::world::{Person, World};
-use super::{DEMO_PASSWORD, SEED, picture};
+use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRef};
@@ -62,20 +62,44 @@ fn mark() -> RowKey {
     RowKey::new(tables::META, tables::ONE, META_DEMO)
 }
 
-/// The sample world of this data folder: made if the folder is empty, gone on with if it has one.
+/// What a data folder holds when a demo opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: a world can be made in it.
+    Nothing,
+    /// A sample world that was made before.
+    World,
+}
+
+/// Looks what the data folder holds.
 ///
 /// # Errors
-/// 409 when the folder holds something else, or a world that was never finished; otherwise when storage fails.
-pub async fn open(app: &App, now_ms: u64) -> Result<Sample> {
-    let begin_ms = begin_ms(now_ms);
+/// 409 when the folder holds something else, or a world that was never finished, or whose newcomer is gone; otherwise when
+/// storage fails.
+pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
+    let refused = |detail| Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
     if app.core.store.get(&mark()).await?.is_some() {
+        if app.core.store.by_handle(DEMO_HANDLE).await?.is_none() {
+            return refused("the demo person of this sample world has no account any more; choose an empty --data-dir");
+        }
+        return Ok(Found::World);
+    }
+    if app.core.sequencer.mint_at(0) >= crate::id::first_id_at(begin_ms(now_ms)) {
+        return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
+    }
+    Ok(Found::Nothing)
+}
+
+/// The sample world of this data folder, made or gone on with as [`find`] said.
+///
+/// # Errors
+/// When storage fails.
+pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
+    if found == Found::World {
         app.core.clock.let_go();
         return remember(app).await;
     }
-    if app.core.sequencer.mint_at(0) >= crate::id::first_id_at(begin_ms) {
-        let detail = "the data folder holds something that is no finished sample world; choose an empty --data-dir";
-        return Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
-    }
+    let begin_ms = begin_ms(now_ms);
     let world = World::new(SEED);
     let people = join(app, &world, begin_ms).await?;
     let past_ms = now_ms - PAST_DAYS * DAY_MS;
@@ -136,6 +160,30 @@ async fn connect(app: &App, world: &World, people: &[Id], at_ms: u64) -> Result<
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
+}
+
+/// How many people, follows and posts of the sample world there are now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// People who have an account.
+    pub people: u64,
+    /// Follows of theirs.
+    pub follows: u64,
+    /// Posts of theirs.
+    pub posts: u64,
+}
+
+/// Counts the world as it is, which is not how it was made: people of it have lived since.
+///
+/// # Errors
+/// When storage fails.
+pub async fn size(app: &App, sample: &Sample) -> Result<Size> {
+    let mut size = Size::default();
+    for person in sample.people.iter().filter(|person| **person != Id(0)) {
+        let [_, follows, posts] = app.core.store.counters(tables::USER_COUNTERS, *person).await?.values;
+        size = Size { people: size.people + 1, follows: size.follows + follows, posts: size.posts + posts };
+    }
+    Ok(size)
 }
 
 /// Finds a world that was made before.

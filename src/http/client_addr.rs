@@ -11,9 +11,6 @@ use super::HttpState;
 use crate::config::Network;
 use crate::limits::http::FORWARDED_HOPS_MAX;
 
-/// Headers by which proxies show themselves.
-const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
-
 /// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them; from
 /// any other peer that header is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +39,6 @@ pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
 fn peer(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical())
-}
-
-/// Whether the request was sent on this machine and not passed on by a proxy.
-pub(super) fn is_local(parts: &Parts) -> bool {
-    peer(parts).is_loopback() && !FORWARDING.iter().any(|name| parts.headers.contains_key(*name))
 }
 
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {

@@ -105,6 +105,11 @@ fn host_of(headers: &HeaderMap) -> Option<&str> {
     hosts.next().is_none().then_some(host)
 }
 
+/// Whether a request names this machine as its host, as no page of the internet can make a browser do for it.
+pub(super) fn is_for_this_machine(headers: &HeaderMap) -> bool {
+    host_of(headers).and_then(name_of).is_some_and(is_loopback_name)
+}
+
 /// Refuses what was sent to another host. A target with an authority of its own must be right as well.
 pub(super) async fn check_host(State(doors): State<Doors>, request: Request, next: Next) -> Response {
     let host = host_of(request.headers());

@@ -45,6 +45,11 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
+    /// The id as a header's value.
+    pub(super) fn into_header(self) -> HeaderValue {
+        self.0
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         let sane = |value: &&HeaderValue| {
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

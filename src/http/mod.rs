@@ -4,7 +4,6 @@
 //! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together; `doors` says
 //! from where the demo may be asked.
 
-mod admin;
 mod answer;
 mod body;
 mod caller;
@@ -17,12 +16,14 @@ pub mod meter;
 mod openapi;
 mod query;
 pub mod routes;
+mod scrapes;
 mod server;
+mod starting;
 mod state;
 pub mod takeover;
+mod tokens;
 mod welcome;
 
-pub use admin::AdminToken;
 pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
@@ -30,8 +31,10 @@ pub use client_addr::{ClientAddr, client_of};
 pub use doors::Doors;
 pub use layer::RequestId;
 pub use query::{Paging, Params, Path};
-pub use server::run;
+pub use server::{Sockets, run};
+pub use starting::answer_while;
 pub use state::{HttpState, Phase, Readiness};
+pub use tokens::{FileToken, OperatorTokens};
 
 #[cfg(test)]
 mod tests;

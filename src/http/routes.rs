@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts as _, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::response::Response;
 use axum::{Json, middleware};
 use fanfare_protocol::Code;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Admin, Doors, HttpState, Phase, Problems, client_addr, docs, doors, layer, openapi, welcome};
+use super::{Admin, Doors, HttpState, Phase, Problems, bearer, docs, doors, layer, openapi, scrapes, welcome};
 use crate::config::Http;
 use crate::error::Error;
 use crate::limits::http::RETRY_AFTER_S;
@@ -92,9 +92,14 @@ where
 
 /// The answer of `/healthz` and `/readyz`.
 #[derive(Debug, Serialize, ToSchema)]
-struct Health {
+pub(super) struct Health {
     /// `ok`.
     status: &'static str,
+}
+
+impl Health {
+    /// The only thing it says.
+    pub(super) const OK: Json<Self> = Json(Self { status: "ok" });
 }
 
 /// The process is alive.
@@ -103,7 +108,7 @@ struct Health {
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "check_health", security(()),
     responses((status = 200, body = Health)))]
 async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Health::OK
 }
 
 /// The server wants requests.
@@ -117,34 +122,36 @@ async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     }
     match http.readiness.phase() {
         Phase::Starting => overloaded("the server is starting"),
-        Phase::Ready => Ok(Json(Health { status: "ok" })),
+        Phase::Ready => Ok(Health::OK),
         Phase::Draining => overloaded("the server is stopping"),
     }
 }
 
 /// Metrics as Prometheus text.
 ///
-/// On this machine as they are, from elsewhere or through a proxy with the admin token.
+/// For the token in `metrics.token`, which opens nothing else, the admin token, and people who are operators.
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "read_metrics",
-    security((), ("bearer" = []), ("admin" = [])),
+    security(("metrics" = []), ("admin" = []), ("bearer" = [])),
     responses((status = 200, description = "Counters, gauges and histograms", body = String,
             content_type = "text/plain"),
         (status = 403, description = "the token is no operator's"), Problems))]
 async fn metrics(State(http): State<HttpState>, mut parts: Parts) -> Result<Response, Error> {
-    if !client_addr::is_local(&parts) {
-        Admin::from_request_parts(&mut parts, &http).await?;
+    match bearer(&parts.headers)? {
+        Some(token) if http.metrics_token.matches(token) => {}
+        Some(_) => _ = Admin::from_request_parts(&mut parts, &http).await?,
+        None => {
+            let detail = "send the token that is in metrics.token in the data folder, or open metrics.listen";
+            return Err(Error::refused(Code::Unauthenticated, detail));
+        }
     }
-    let in_flight = http.settings.requests_in_flight_max.saturating_sub(http.in_flight.available_permits());
-    metrics::gauge!("fanfare_http_requests_in_flight").set(u32::try_from(in_flight).unwrap_or(u32::MAX));
-    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))];
-    Ok((content_type, http.metrics.render()).into_response())
+    Ok(scrapes::rendered(&http))
 }
 
 async fn nothing_here() -> Error {
     Error::refused(Code::NotFound, "there is no such path; /docs lists the calls")
 }
 
-async fn wrong_method() -> Error {
+pub(super) async fn wrong_method() -> Error {
     Error::refused(Code::MethodNotAllowed, "the path exists, the method does not; see the Allow header")
 }
 

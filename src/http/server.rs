@@ -20,43 +20,54 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use super::takeover::{LetGo, TakeOver, Word};
-use super::{HttpState, Phase};
+use super::{HttpState, Phase, scrapes};
+use crate::config::Http;
 use crate::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S};
 
-/// Serves `router` on `listener` until `shutdown` completes, then finishes what was accepted.
+/// The addresses that a server has taken; connections wait in them until somebody serves them.
+#[derive(Debug)]
+pub struct Sockets {
+    /// `http.listen`: the API and everything else.
+    pub api: TcpListener,
+    /// `metrics.listen`: `/metrics` without a token.
+    pub metrics: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Sockets {
+    fn from(api: TcpListener) -> Self {
+        Self { api, metrics: None }
+    }
+}
+
+/// Serves `router` on `sockets` until `shutdown` completes, then finishes what was accepted.
 ///
 /// Shutdown: `/readyz` falls, no connection is accepted any more, idle ones are closed, requests under way get
 /// `http.shutdown_grace_s` to finish, and what is left is cut off. `leave` runs meanwhile: what has taken connections
-/// over lets them go.
+/// over lets them go. Metrics can be read until all of that is over.
 pub async fn run(
-    listener: TcpListener,
+    sockets: impl Into<Sockets>,
     router: Router,
     http: HttpState,
     shutdown: impl Future<Output = ()>,
     leave: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let stop = Stop { drain: CancellationToken::new(), cut: CancellationToken::new() };
-    let connections = TaskTracker::new();
+    let Sockets { api: listener, metrics } = sockets.into();
+    let connections = Connections::default();
     let upkeep = tokio::spawn(fold_metrics(http.clone()));
+    let over = CancellationToken::new();
+    let scrapes = metrics.map(|listener| tokio::spawn(scrapes::serve(listener, http.clone(), over.clone())));
 
     tokio::select! {
-        () = accept(&listener, &router, &http, &connections, &stop) => {}
+        () = connections.accept(&listener, &router, &http.settings, http.settings.connections_max) => {}
         () = shutdown => {}
     }
 
     http.readiness.advance(Phase::Draining);
     drop(listener);
-    stop.drain.cancel();
-    connections.close();
     let grace = Duration::from_secs(http.settings.shutdown_grace_s);
-    let (finished, ()) = tokio::join!(tokio::time::timeout(grace, connections.wait()), leave);
-    if finished.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "requests were cut off: they took longer than http.shutdown_grace_s"
-        );
-        stop.cut.cancel();
-        connections.wait().await;
+    let (cut_off, ()) = tokio::join!(connections.end(grace), leave);
+    if cut_off > 0 {
+        tracing::warn!(connections = cut_off, "requests were cut off: they took longer than http.shutdown_grace_s");
     }
     // What was begun for clients that have gone meanwhile.
     http.writes.close();
@@ -64,40 +75,71 @@ pub async fn run(
         tracing::warn!(requests = http.writes.len(), "requests did not end within http.shutdown_grace_s");
     }
     upkeep.abort();
+    over.cancel();
+    if let Some(Err(error)) = futures_util::future::OptionFuture::from(scrapes).await {
+        tracing::warn!(%error, "the listener of metrics did not end well");
+    }
     Ok(())
 }
 
-/// How connections are told to end.
-#[derive(Clone)]
-struct Stop {
+/// The connections of a listener, and how they are told to end.
+#[derive(Clone, Default)]
+pub(super) struct Connections {
+    open: TaskTracker,
     /// Finish the request under way, take no other.
     drain: CancellationToken,
     /// Let go at once.
     cut: CancellationToken,
 }
 
-/// Accepts for ever. At `http.connections_max` further connections wait in the system's queue.
-async fn accept(listener: &TcpListener, router: &Router, http: &HttpState, connections: &TaskTracker, stop: &Stop) {
-    let places = Arc::new(Semaphore::new(http.settings.connections_max));
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(http.settings.head_timeout_s))
-        .max_buf_size(HEAD_BYTES_MAX);
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                connections.spawn(serve(builder.clone(), stream, peer, router.clone(), stop.clone(), place));
-            }
-            // The connection was gone before it was taken: the next one may be fine.
-            Err(error)
-                if error.kind() == io::ErrorKind::ConnectionAborted
-                    || error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) => {
-                tracing::error!(%error, "no connection can be accepted; raise the limit of open files (ulimit -n)");
-                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+impl Connections {
+    /// Accepts for ever. At `connections_max` further connections wait in the system's queue.
+    pub(super) async fn accept(
+        &self,
+        listener: &TcpListener,
+        router: &Router,
+        settings: &Http,
+        connections_max: usize,
+    ) {
+        let places = Arc::new(Semaphore::new(connections_max));
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(settings.head_timeout_s))
+            .max_buf_size(HEAD_BYTES_MAX);
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    self.open.spawn(serve(builder.clone(), stream, peer, router.clone(), self.clone(), place));
+                }
+                // The connection was gone before it was taken: the next one may be fine.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionAborted
+                        || error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be accepted; raise the limit of open files (ulimit -n)");
+                    tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                }
             }
         }
+    }
+
+    /// Completes when [`end`](Self::end) is called.
+    pub(super) fn draining(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// Closes idle connections, gives the others `grace` to finish, and cuts off the rest; answers how many those were.
+    pub(super) async fn end(&self, grace: Duration) -> usize {
+        self.drain.cancel();
+        self.open.close();
+        if tokio::time::timeout(grace, self.open.wait()).await.is_ok() {
+            return 0;
+        }
+        let left = self.open.len();
+        self.cut.cancel();
+        self.open.wait().await;
+        left
     }
 }
 
@@ -106,7 +148,7 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    stop: Stop,
+    stop: Connections,
     place: OwnedSemaphorePermit,
 ) {
     // Answers are small and complete: waiting for more bytes to fill a packet only delays them.

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::meter::Meter;
-use super::{AdminToken, Authenticate, Checks};
+use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::config::{Api, Http, Settings};
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
@@ -21,7 +21,9 @@ pub struct Shared {
     /// Turns tokens into callers.
     pub accounts: Arc<dyn Authenticate>,
     /// The operator's token.
-    pub admin: AdminToken,
+    pub admin: FileToken,
+    /// The token of who reads `/metrics`.
+    pub metrics_token: FileToken,
     /// `[http]`.
     pub settings: Http,
     /// `[api]`.
@@ -41,10 +43,11 @@ pub struct Shared {
 impl HttpState {
     /// State for a server with these settings, [`Phase::Starting`].
     #[must_use]
-    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, admin: AdminToken) -> Self {
+    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens) -> Self {
         Self(Arc::new(Shared {
             accounts,
-            admin,
+            admin: tokens.admin,
+            metrics_token: tokens.metrics,
             settings: settings.http.clone(),
             api: settings.api.clone(),
             checks: Checks { text_chars_max: settings.posts.text_max },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Path as RawPath, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{Code, Id, Media as MediaView};
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::error::{Error, Result};
-use crate::http::{Caller, Created, HttpState, Problems, named_key};
+use crate::http::{Caller, Created, HttpState, Path, Problems, named_key};
 use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
 use crate::limits::media::{ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES};
 use crate::posts::text;
@@ -218,7 +218,7 @@ fn is_multipart(headers: &HeaderMap) -> bool {
         Problems))]
 async fn serve(
     State(media): State<Media>,
-    RawPath((id, variant)): RawPath<(String, String)>,
+    Path((id, variant)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {

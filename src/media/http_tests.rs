@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::config::Settings;
-use crate::http::{AdminToken, Authenticate, Role};
+use crate::http::{Authenticate, OperatorTokens, Role};
 use crate::media::{MediaLimits, MediaSettings, MediaTables};
 
 const BOUNDARY: &str = "the-boundary";
@@ -63,8 +63,8 @@ fn world() -> World {
     let mint = Arc::new(move || Id(next.fetch_add(1, Ordering::Relaxed)));
     let settings = MediaSettings { limits, public_url: String::new() };
     let media = Media::new(&engines, mint, MediaTables { media: MEDIA, owners: OWNERS }, settings);
-    let admin = AdminToken::open(folder.path()).unwrap();
-    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), admin);
+    let tokens = OperatorTokens::open(folder.path()).unwrap();
+    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens);
     let router = crate::http::routes::router(routes(), App { http, media: media.clone() });
     World { router, media, engines }
 }

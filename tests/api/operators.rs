@@ -72,17 +72,40 @@ async fn thresholds_change_while_running_and_feeds_stay_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_for_this_machine_or_for_operators() {
+async fn metrics_are_for_who_shows_the_metrics_token_or_is_an_operator() {
     let world = World::new().await;
     let ann = world.person("ann").await;
     ann.say("hello").await.unwrap();
     whole_feed(&ann).await;
     ann.feed(FeedQuery { paging: Paging::first(1), order: Order::Ranked, since_id: None }).await.unwrap();
-    let text = world.anyone.metrics().await.unwrap();
+    let watcher = world.anyone.with_token(&world.metrics_token());
+    let text = watcher.metrics().await.unwrap();
     assert!(text.contains("fanfare_http_requests_in_flight"), "{text}");
-    let forwarded = [("x-forwarded-for", "192.0.2.7")];
-    let from_afar = raw(&world.anyone, "GET", "/metrics", &forwarded, "").await;
-    assert_eq!(problem_of(&from_afar).code, Code::Unauthenticated);
-    assert_eq!(raw(&world.operator, "GET", "/metrics", &forwarded, "").await.status, 200);
-    assert_eq!(problem_of(&raw(&ann, "GET", "/metrics", &forwarded, "").await).code, Code::Forbidden);
+    assert!(world.operator.metrics().await.is_ok());
+    assert_eq!(refused(world.anyone.metrics().await), Code::Unauthenticated);
+    assert_eq!(refused(ann.metrics().await), Code::Forbidden);
+    world.operator.set_admin(ann.id, true).await.unwrap();
+    assert!(ann.metrics().await.is_ok());
+}
+
+/// Whoever only watches the server can do nothing with their token that a forged one cannot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_metrics_token_opens_nothing_else() {
+    let world = World::new().await;
+    let watcher = world.anyone.with_token(&world.metrics_token());
+    let forger = world.anyone.with_token(&format!("ffm_{}", "A".repeat(43)));
+    let document = world.anyone.openapi().await.unwrap();
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap().keys().filter(|name| *name != "parameters");
+        for method in methods.map(|method| method.to_uppercase()) {
+            let path = path.replace(['{', '}'], "");
+            let with = raw(&watcher, &method, &path, &[], "").await;
+            let without = raw(&forger, &method, &path, &[], "").await;
+            let expected = if path == "/metrics" { 200 } else { without.status.as_u16() };
+            assert_eq!(with.status.as_u16(), expected, "{method} {path}");
+            tried += usize::from(without.status.as_u16() == 401);
+        }
+    }
+    assert!(tried > 40, "only {tried} calls asked for a token");
 }

@@ -144,7 +144,16 @@ impl World {
 
     /// The operator's token.
     pub fn admin_token(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
+        self.token_in("admin.token")
+    }
+
+    /// The token of who reads metrics.
+    pub fn metrics_token(&self) -> String {
+        self.token_in("metrics.token")
+    }
+
+    fn token_in(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(file)).unwrap().trim().to_owned()
     }
 
     /// The data folder.

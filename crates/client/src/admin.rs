@@ -23,10 +23,10 @@ impl Client {
         self.order(Method::GET, "/readyz", None::<&()>).await
     }
 
-    /// `GET /metrics`: Prometheus text.
+    /// `GET /metrics`: Prometheus text, for the metrics token and operators.
     ///
     /// # Errors
-    /// From afar without the admin token.
+    /// The problem.
     pub async fn metrics(&self) -> Result<String> {
         let answer = self.send(Method::GET, "/metrics", &[], bytes::Bytes::new()).await?.accepted()?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())

@@ -86,12 +86,6 @@ export interface FieldError {
   message: string;
 }
 
-/** Several frames. */
-export interface Frames {
-  /** Up to 50. */
-  frames: unknown[];
-}
-
 /** `gap`: items of a stream that were not sent; page them over HTTP. */
 export interface Gap {
   /** Everything up to this id was sent. */
@@ -203,10 +197,22 @@ export interface Mention {
   id: Id;
 }
 
+/** Several frames. */
+export interface NamedFrames {
+  /** Up to 50. */
+  frames: ClientFrame[];
+}
+
+/** Replies to several frames. */
+export interface NamedReplies {
+  /** In the order of the frames. */
+  replies: Reply[];
+}
+
 /** The parts of an upload. */
 export interface NewMedia {
   /** What the picture shows, in words, up to 1,500 characters. */
-  alt?: string | null | undefined;
+  alt?: string | undefined;
   /** The picture or file. */
   file: Blob;
 }
@@ -493,6 +499,9 @@ export interface Relationship {
   muting: boolean;
 }
 
+/** Replies to client frames, in the form in which the frames came. */
+export type Replies = Reply[] | NamedReplies | Reply;
+
 /** `reply`: what became of a client's frame. */
 export interface Reply {
   /** What it answers, when it was. */
@@ -520,7 +529,10 @@ export type ResetReason = "foreign" | "malformed" | "expired" | "slow" | "overfl
 export type RoleName = "user" | "admin";
 
 /** Frames of a client that has no socket to send them by. */
-export type Sent = unknown[] | Frames | unknown;
+export type Sent = ClientFrame[] | NamedFrames | ClientFrame;
+
+/** An upload as it is served. */
+export type Served = Blob;
 
 /** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
 export interface ServerFrame {

@@ -105,6 +105,8 @@ fn add_security_schemes(components: &mut Components) {
                   own backend";
     components.add_security_scheme("bearer", bearer(person));
     components.add_security_scheme("admin", bearer("The operator's token, from `admin.token` in the data folder"));
+    let metrics = "The token of who watches the server, from `metrics.token` in the data folder";
+    components.add_security_scheme("metrics", bearer(metrics));
     let ticket = "From `POST /v1/realtime/tickets`: good once, within a minute";
     let ticket = ApiKey::Query(ApiKeyValue::with_description("ticket", ticket));
     components.add_security_scheme("ticket", SecurityScheme::ApiKey(ticket));

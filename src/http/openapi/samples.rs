@@ -115,3 +115,40 @@ fn kind(schema: &Value) -> (&str, bool) {
         _ => ("", false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> (Samples, RefOr<Schema>) {
+        let schemas = json!({
+            "Id": {"type": "string", "examples": ["17"]},
+            "Note": {
+                "type": "object",
+                "required": ["id", "text", "kind"],
+                "properties": {
+                    "id": {"$ref": "#/components/schemas/Id"},
+                    "text": {"type": "string", "examples": ["Hello"]},
+                    "kind": {"type": "string", "enum": ["short", "long"]},
+                    "answers": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Id"}]},
+                    "quotes": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Note"}]},
+                    "count": {"type": "integer", "minimum": 3},
+                    "words": {"type": "array", "items": {"type": "string"}},
+                    "title": {"type": ["string", "null"]}
+                }
+            }
+        });
+        let reference = json!({"$ref": "#/components/schemas/Note"});
+        let schemas = serde_json::from_value::<BTreeMap<String, RefOr<Schema>>>(schemas).unwrap();
+        (Samples::of(&schemas), serde_json::from_value(reference).unwrap())
+    }
+
+    #[test]
+    fn a_request_shows_what_it_needs_and_an_answer_everything() {
+        let (samples, note) = samples();
+        assert_eq!(samples.request(&note), json!({"id": "17", "text": "Hello", "kind": "short"}));
+        let answer = json!({"id": "17", "text": "Hello", "kind": "short", "answers": "17", "quotes": null, "count": 3,
+            "words": ["text"], "title": null});
+        assert_eq!(samples.answer(&note), answer);
+    }
+}

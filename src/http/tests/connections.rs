@@ -163,3 +163,28 @@ async fn what_outlives_the_grace_is_cut_off() {
     assert!(is_closed(&mut busy).await);
     server.ended().await;
 }
+
+#[tokio::test]
+async fn a_server_that_opens_its_data_is_alive_and_not_ready_and_hands_its_address_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (opened, opening) = oneshot::channel();
+    let settings = Settings::default().http;
+    let starting = tokio::spawn(async move { answer_while(listener, &settings, opening).await.unwrap() });
+    for (path, status) in [("/healthz", "200"), ("/readyz", "503"), ("/v1/feed", "503")] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = answer(&mut stream).await.to_lowercase();
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{answer}");
+        assert!(answer.contains("x-request-id: ") && answer.contains("connection: close"), "{answer}");
+        assert_eq!(answer.contains("retry-after: "), status == "503", "{answer}");
+        assert!(is_closed(&mut stream).await, "{path}: the next request is not for this router");
+    }
+    opened.send("what was opened").unwrap();
+    let (listener, done) = tokio::time::timeout(DEADLINE, starting).await.expect("it ends").unwrap();
+    assert_eq!(done, Ok("what was opened"));
+    // Whoever comes now is the next one's to serve.
+    let next = TcpStream::connect(address).await.unwrap();
+    let (_, peer) = tokio::time::timeout(DEADLINE, listener.accept()).await.expect("it comes").unwrap();
+    assert_eq!(peer, next.local_addr().unwrap());
+}

@@ -68,6 +68,7 @@ struct App {
     router: axum::Router,
     http: HttpState,
     admin_token: String,
+    metrics_token: String,
     /// Requests to `/gate` wait until a test lets them through.
     gate: Arc<Semaphore>,
     /// Requests that have arrived at `/gate`.
@@ -84,12 +85,13 @@ fn app_with(change: impl FnOnce(&mut Settings)) -> App {
     settings.posts.text_max = 10;
     change(&mut settings);
     let data_dir = tempfile::tempdir().unwrap();
-    let admin = AdminToken::open(data_dir.path()).unwrap();
-    let admin_token = std::fs::read_to_string(data_dir.path().join(admin::FILE_NAME)).unwrap().trim().to_owned();
-    let http = HttpState::new(&settings, Arc::new(TwoAccounts), admin);
+    let operator = OperatorTokens::open(data_dir.path()).unwrap();
+    let token = |file| std::fs::read_to_string(data_dir.path().join(file)).unwrap().trim().to_owned();
+    let (admin_token, metrics_token) = (token(tokens::ADMIN_FILE), token(tokens::METRICS_FILE));
+    let http = HttpState::new(&settings, Arc::new(TwoAccounts), operator);
     let (gate, arrived) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let router = routes::router(test_routes(&gate, &arrived), http.clone());
-    App { router, http, admin_token, gate, arrived, _data_dir: data_dir }
+    App { router, http, admin_token, metrics_token, gate, arrived, _data_dir: data_dir }
 }
 
 fn test_routes(gate: &Arc<Semaphore>, arrived: &Arc<Semaphore>) -> OpenApiRouter<HttpState> {

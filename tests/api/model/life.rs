@@ -2,7 +2,7 @@
 
 use fanfare::app::{self, Running};
 use fanfare::clock::Clock;
-use fanfare::http::AdminToken;
+use fanfare::http::OperatorTokens;
 use fanfare::logging;
 use fanfare_engines::Engines;
 use fanfare_engines::hostile::Hostile;
@@ -35,9 +35,9 @@ impl Life {
         settings.feed.flip_interval_s = 0;
         settings.notifications.group_after = 1_000;
         settings.notifications.kept_max = 100_000;
-        let admin = AdminToken::open(folder.path()).unwrap();
+        let tokens = OperatorTokens::open(folder.path()).unwrap();
         let log = logging::start(&settings.log);
-        let running = app::start(&settings, engines, b"secret", admin, Clock::system(), log).await.unwrap();
+        let running = app::start(&settings, engines, b"secret", tokens, Clock::system(), log).await.unwrap();
         Self { running, _folder: folder }
     }
 

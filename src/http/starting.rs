@@ -1,0 +1,62 @@
+//! Answers while the server opens its data: it is alive, and not ready. The address is taken before anything is read, so
+//! that clients and probes find an answer and not a queue.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::server::Connections;
+use super::{RequestId, routes};
+use crate::config::Http;
+use crate::error::Error;
+use crate::limits::http::{RETRY_AFTER_S, STARTING_GRACE_MS};
+
+/// Runs `work`, and meanwhile answers `/healthz` with 200 and everything else with 503 on `listener`, which is given back.
+///
+/// Each of these answers ends its connection: the next request is for whoever serves the listener then.
+///
+/// # Errors
+/// When the listener is lost.
+pub async fn answer_while<T>(
+    listener: TcpListener,
+    settings: &Http,
+    work: impl Future<Output = T>,
+) -> std::io::Result<(TcpListener, T)> {
+    let connections = Connections::default();
+    let accepting = {
+        let (connections, settings, router) = (connections.clone(), settings.clone(), router());
+        let stopped = connections.draining();
+        async move {
+            tokio::select! {
+                () = connections.accept(&listener, &router, &settings, settings.connections_max) => {}
+                () = stopped.cancelled() => {}
+            }
+            listener
+        }
+    };
+    // A task of its own: what opens the data blocks its thread now and then.
+    let accepting = tokio::spawn(accepting);
+    let done = work.await;
+    connections.end(Duration::from_millis(STARTING_GRACE_MS)).await;
+    Ok((accepting.await?, done))
+}
+
+fn router() -> Router {
+    let alive = async |id: RequestId| last(id, routes::Health::OK.into_response());
+    let not_yet = async |id: RequestId| {
+        let reason = "the server is starting";
+        last(id, Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S }.into_response())
+    };
+    Router::new().route("/healthz", get(alive)).fallback(not_yet)
+}
+
+fn last(id: RequestId, mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(HeaderName::from_static("x-request-id"), id.into_header());
+    answer
+}
