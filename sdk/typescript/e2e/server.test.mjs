@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { test as unbounded } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Client, ProblemError } from "../dist/index.js";
+import { CALLS } from "../test/calls.mjs";
 import { binary, History, PASSWORD, Server, until } from "./harness.mjs";
 
 const ALL = ["websocket", "sse", "long_poll", "short_poll"];
@@ -29,6 +30,31 @@ async function couple(t, server, name, options = {}) {
 test("the types are those of the server", () => {
   const script = fileURLToPath(new URL("../scripts/types.mjs", import.meta.url));
   execFileSync(process.execPath, [script, "--check"], { env: { ...process.env, FANFARE_BIN: binary() }, stdio: "inherit" });
+});
+
+test("every operation of the API is a call here", async () => {
+  const { paths } = JSON.parse(execFileSync(binary(), ["openapi"], { encoding: "utf8", maxBuffer: 1 << 26 }));
+  const asked = [];
+  const fetch = async (url, { method }) => {
+    asked.push(`${method} ${new URL(url).pathname}`);
+    return new Response("{}");
+  };
+  const client = new Client({ baseUrl: "http://fanfare.test", token: "t", fetch });
+  for (const [group, calls] of Object.entries(CALLS)) {
+    // What the fake answers is no answer; only the requests count.
+    for (const [name, args] of Object.entries(calls)) await Promise.resolve(client[group][name](...args)).catch(() => {});
+  }
+  const missing = [];
+  for (const [path, operations] of Object.entries(paths).filter(([path]) => path.startsWith("/v1/"))) {
+    const shape = new RegExp(`^${path.replace(/\{\w+\}/g, "[^/]+")}$`);
+    for (const method of Object.keys(operations).filter((key) => key !== "parameters").map((key) => key.toUpperCase())) {
+      // What carries a connection is no call.
+      if (["/v1/realtime", "/v1/realtime/sse"].includes(path)) continue;
+      const made = asked.some((one) => one.startsWith(`${method} `) && shape.test(one.slice(method.length + 1)));
+      if (!made) missing.push(`${method} ${path}`);
+    }
+  }
+  assert.deepEqual(missing, []);
 });
 
 test("every call does what it says", async (t) => {

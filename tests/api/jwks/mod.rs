@@ -8,7 +8,7 @@ mod refusals;
 use std::path::Path;
 
 use fanfare::clock::Clock;
-use fanfare::config::Settings;
+use fanfare::config::{Secret, Settings};
 use fanfare::users::jwks::published::Pace;
 use fanfare::users::jwt::Expected;
 use fanfare::users::jwt_keys::{JwtSettings, JwtVerifier, PublishedSettings};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::process::fanfare;
 use crate::world::{World, refused};
-use provider::{Authority, Provider, Reply, Signer, jwks, test_key};
+use provider::{Authority, Provider, Reply, Signer, jwks, test_key, test_key_file};
 
 const NOW_S: u64 = 1_900_000_000;
 const ISSUER: &str = "https://id.example/";
@@ -162,6 +162,35 @@ async fn settings_that_cannot_be_meant_are_refused_with_the_name_of_the_field() 
         let (code, words) = check(folder.path(), &format!("[auth]\n{lines}\n")).await;
         assert_eq!((code, words.lines().count()), (Some(2), 1), "{lines}: {words}");
         assert!(words.contains(expected), "{lines}: {words}");
+    }
+}
+
+/// The names of keys are each source's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn published_keys_stand_beside_those_of_files_and_settings() {
+    let secret = "a secret of thirty-two bytes, ok";
+    let (of_file, of_provider) = (Signer::hs256("k1", b"another secret, long enough, surely"), Signer::es256("k1"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, jwks(&[&of_file])).unwrap();
+    let provider = Provider::new(Reply::Document(jwks(&[&of_provider]))).await;
+    let world = World::at(Clock::by_hand(NOW_S * 1_000), |settings| {
+        name(settings, &provider);
+        settings.auth.jwt_jwks_file = Some(file);
+        settings.auth.jwt_hs256_secret = Some(Secret(secret.to_owned()));
+        settings.auth.jwt_public_key_files = vec![test_key_file("jwt_ed_public.pem")];
+    })
+    .await;
+    let of_settings = Signer::hs256("", secret.as_bytes());
+    let tokens = [
+        of_file.sign(&claims("ann")),
+        of_provider.sign(&claims("ann")),
+        of_settings.sign_as(None, &claims("ann")),
+        Signer::eddsa().sign_as(None, &claims("ann")),
+    ];
+    let ann = comes(&world, &tokens[0]).me().await.unwrap();
+    for token in &tokens {
+        assert_eq!(comes(&world, token).me().await.unwrap(), ann);
     }
 }
 

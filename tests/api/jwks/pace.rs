@@ -83,6 +83,23 @@ async fn requests_with_a_new_key_wait_for_the_fetch_that_is_under_way() {
     assert_eq!(provider.asked(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_without_a_name_is_taken_at_once_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let nameless = || {
+        let mut signer = Signer::es256("");
+        signer.jwk.as_object_mut().unwrap().remove("kid");
+        signer
+    };
+    let (old, new) = (nameless(), nameless());
+    let provider = Provider::new(Reply::Document(jwks(&[&old]))).await;
+    let verifier = patient(&provider, folder.path()).await;
+    provider.publish(&[&new]);
+    assert_eq!(ask(&verifier, new.sign(&claims("ann"))).await.unwrap(), Ok("ann".to_owned()));
+    assert_eq!(ask(&verifier, old.sign(&claims("ann"))).await.unwrap(), Err(JwtError::Signature));
+    assert_eq!(provider.asked(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_forged_keys_cost_the_provider_one_request() {
     let (known, forger) = (Signer::es256("known"), Signer::es256("forged"));
@@ -188,5 +205,22 @@ async fn a_row_of_failures_is_told_once_and_so_is_its_end() {
         provider.publish(&[&signer]);
         eventually("it is well again", async || (told.count("JWKS fetched again") == row).then_some(())).await;
     }
+    refreshing.abort();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_and_costs_nothing_else() {
+    let told = Told::default();
+    let _listening = tracing::subscriber::set_default(told.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let no_folder = folder.path().join("file");
+    std::fs::write(&no_folder, "").unwrap();
+    let signer = Signer::es256("e1");
+    let provider = Provider::new(Reply::Document(jwks(&[&signer]))).await;
+    let verifier = JwtVerifier::open(published(&provider, &no_folder, quick())).await.unwrap();
+    let refreshing = tokio::spawn(verifier.refreshing().unwrap());
+    eventually("it goes on", async || (provider.asked() > 3).then_some(())).await;
+    assert_eq!(told.count("is not kept"), 1);
+    assert!(verifier.verify(&signer.sign(&claims("ann")), NOW_S as f64).await.is_ok());
     refreshing.abort();
 }

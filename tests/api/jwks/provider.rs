@@ -46,6 +46,11 @@ impl Signer {
         Self::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&test_key("jwt_rsa_private.pem")).unwrap(), kid)
     }
 
+    /// The Ed25519 key of the test data, which is in a file and published nowhere.
+    pub fn eddsa() -> Self {
+        Self::new(Algorithm::EdDSA, EncodingKey::from_ed_pem(&test_key("jwt_ed_private.pem")).unwrap(), "")
+    }
+
     /// An HMAC secret.
     pub fn hs256(kid: &str, secret: &[u8]) -> Self {
         Self::new(Algorithm::HS256, EncodingKey::from_secret(secret), kid)
@@ -70,10 +75,14 @@ impl Signer {
     }
 }
 
-/// A file of the key test data.
+/// Where a key of the test data is.
+pub fn test_key_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "src/users/testdata", name].iter().collect()
+}
+
+/// A key of the test data.
 pub fn test_key(name: &str) -> Vec<u8> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src/users/testdata", name].iter().collect();
-    std::fs::read(path).unwrap()
+    std::fs::read(test_key_file(name)).unwrap()
 }
 
 /// A document with these keys.
