@@ -23,7 +23,7 @@ use crate::feed::{Feed, FeedSettings, Worker};
 use crate::follows::Follows;
 use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
 use crate::id::{first_id_at, unix_ms_of};
-use crate::janitor::Janitor;
+use crate::janitor::{self, Janitor};
 use crate::limits;
 use crate::locks::Locks;
 use crate::logging::LogControl;
@@ -237,6 +237,7 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_absent().await?;
+    janitor::names::begin(&engines, sequencer.mint()).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
         Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };
@@ -267,7 +268,8 @@ pub async fn start(
         tasks.spawn(refreshing);
     }
     let journal_bytes_max = settings.storage.journal_bytes_max;
-    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
+    let handle_reserved_days = settings.users.handle_reserved_days;
+    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max, handle_reserved_days }.run());
     let started = Instant::now();
     let services =
         Services { http, core, users, follows, posts, feed, notifications, realtime, media, acts, log, started };
@@ -350,7 +352,12 @@ fn user_settings(settings: &Settings) -> UserSettings {
         per_network: auth.wrong_passwords_per_address,
         window_ms: auth.wrong_passwords_window_s * 1_000,
     };
-    UserSettings { token_days: auth.token_days, registration: settings.api.registration, wrong_passwords }
+    UserSettings {
+        token_days: settings.auth.token_days,
+        registration: settings.api.registration,
+        wrong_passwords,
+        handle_reserved_days: settings.users.handle_reserved_days,
+    }
 }
 
 fn password_cost(settings: &Settings) -> PasswordCost {

@@ -1,7 +1,11 @@
 //! Posts and feeds.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::{Author, Id, Media, Timestamp};
 
@@ -94,13 +98,37 @@ pub struct Gone {
 }
 
 /// A place in a thread: the post, or a word that it is gone. A `Gone` has no `author`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PostOrGone {
     /// The post.
     Post(Box<Post>),
     /// What is left of it.
     Gone(Gone),
+}
+
+/// `anyOf`, as a post has all that a `Gone` must have: `oneOf` would be no post.
+impl PartialSchema for PostOrGone {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name(Post::name()))
+            .item(Ref::from_schema_name(Gone::name()))
+            .description(Some("A place in a thread: the post, or a word that it is gone. A `Gone` has no `author`."))
+            .into()
+    }
+}
+
+impl ToSchema for PostOrGone {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("PostOrGone")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Post::name().into_owned(), Post::schema()));
+        schemas.push((Gone::name().into_owned(), Gone::schema()));
+        Post::schemas(schemas);
+        Gone::schemas(schemas);
+    }
 }
 
 impl PostOrGone {
@@ -151,4 +179,22 @@ pub struct UnreadCount {
 pub struct FeedRead {
     /// Everything up to this id has been seen; a smaller one than before changes nothing.
     pub last_read_id: Id,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_thread_reads_as_what_it_is_and_is_described_so_that_a_post_is_one() {
+        let gone: PostOrGone = serde_json::from_value(json!({"id": "7", "deleted": true, "later": 1})).unwrap();
+        assert_eq!(gone, PostOrGone::Gone(Gone { id: Id(7), deleted: true, hidden: false }));
+        assert_eq!(serde_json::to_value(&gone).unwrap(), json!({"id": "7", "deleted": true}));
+        let schema: Value = serde_json::to_value(PostOrGone::schema()).unwrap();
+        assert_eq!(schema["anyOf"].as_array().map(Vec::len), Some(2), "{schema}");
+        assert!(schema.get("oneOf").is_none());
+    }
 }
