@@ -111,8 +111,10 @@ fn fresh() -> [(HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
-/// As whom a newcomer may log in; only in `fanfare demo`.
-#[utoipa::path(get, path = "/demo.json", tag = "operations", params(Whom),
+/// As whom a newcomer may log in.
+///
+/// Only `fanfare demo` has this call. Pages of other origins cannot read it.
+#[utoipa::path(get, path = "/demo.json", tag = "operations", operation_id = "demo_login", security(()), params(Whom),
     responses((status = 200, body = DemoLogin), Problems))]
 async fn login(Params(whom): Params<Whom>) -> ([(HeaderName, HeaderValue); 1], Json<DemoLogin>) {
     let handle = match whom.played {
@@ -122,8 +124,11 @@ async fn login(Params(whom): Params<Whom>) -> ([(HeaderName, HeaderValue); 1], J
     (fresh(), Json(DemoLogin { handle, password: DEMO_PASSWORD }))
 }
 
-/// What the fan-out does; only in `fanfare demo`.
-#[utoipa::path(get, path = "/demo/engine.json", tag = "operations", params(Authors),
+/// What the fan-out does.
+///
+/// Only `fanfare demo` has this call, for everybody who has a token: its page shows the figures. Operators of a server ask
+/// for `/v1/admin/status`.
+#[utoipa::path(get, path = "/demo/engine.json", tag = "operations", operation_id = "demo_engine", params(Authors),
     responses((status = 200, body = Engine), Problems))]
 async fn engine(
     State(app): State<App>,

@@ -133,8 +133,9 @@ describe("the demo's page", { timeout: 400_000 }, () => {
       assert.match(await text(page.locator(`#tier-${way} .figures`)), /^[\d,]+ posts → [\d,]+ timeline entries$/);
     }
     assert.ok(Number((await text(page.locator("#timelines"))).replaceAll(",", "")) > 50);
-    await page.locator("#demo .way.pulled").first().waitFor();
-    assert.match(await text(page.locator("#demo .way.pulled").first()), /^pulled when read · \d+ followers$/);
+    await page.locator("#demo .way.pushed, #demo .way.late, #demo .way.pulled").first().waitFor();
+    const ways = (await page.locator("#demo .way, #friend .way").allInnerTexts()).filter((words) => words !== "");
+    for (const words of ways) assert.match(words, /^(pushed at once|pushed late|pulled when read) · [\d,]+ followers?$/);
     const whole = await page.locator("body").innerText();
     assert.ok(!/push_late|long_poll|short_poll|undefined|NaN|\[object/.test(whole), whole);
 
@@ -178,7 +179,7 @@ describe("the demo's page", { timeout: 400_000 }, () => {
     await page.locator("#friend .switch[aria-checked=false]").waitFor();
     await page.keyboard.press("Space");
     await page.locator("#friend[data-status=open]").waitFor();
-    const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, meter, [role=switch]")].filter((one) => {
+    const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, [role=meter], [role=switch]")].filter((one) => {
       const label = one.getAttribute("aria-label") ?? one.closest("label")?.textContent ?? one.textContent;
       return one.offsetParent !== null && !label.trim();
     }).map((one) => one.outerHTML));

@@ -8,7 +8,7 @@ import { browser } from "./harness.mjs";
 const SIZE = { width: 1280, height: 800 };
 /** Milliseconds: a frame is kept at most as often, and the last one stays a while before the picture begins anew. */
 const FRAME_MS = 90;
-const LAST_MS = 2500;
+const LAST_MS = 2000;
 
 const ends = [];
 const t = { after: (end) => ends.unshift(end) };
@@ -82,10 +82,10 @@ async function story(page) {
   await click(card(page, "friend", "Hello Ben!").first().getByRole("button", { name: /Like/ }));
   await pause(1500);
   await click($("#friend .switch"));
-  await pause(700);
+  await pause(400);
   await type("demo", "The ferry is on time today.");
   await type("demo", "Coffee at four, usual place?");
-  await pause(900);
+  await pause(600);
   await click($("#friend .switch"));
   await $("#friend .caught").waitFor();
   await pause(2200);

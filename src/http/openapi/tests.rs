@@ -8,8 +8,10 @@ use serde_json::Value;
 /// Longest summary: one line of the page.
 const SUMMARY_CHARS_MAX: usize = 80;
 
+/// The document of the demo, which has all routes of a server and its own.
 fn document() -> Value {
-    serde_json::to_value(crate::http::routes::document(crate::routes::api())).unwrap()
+    let routes = crate::routes::api().merge(crate::demo::welcome::routes());
+    serde_json::to_value(crate::http::routes::document(routes)).unwrap()
 }
 
 /// Method, path and description of every operation.

@@ -20,7 +20,8 @@ export function many(number, one, more = `${one}s`) {
 
 /** The first letter of a name on a colour of its own. */
 export function face(person, className = "") {
-  const element = make("span", `face hue${Number((BigInt(person.id) / 4194304n) % 12n)} ${className}`, [...person.display_name][0]);
+  const hue = [...person.handle].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) % 12;
+  const element = make("span", `face hue${hue} ${className}`, [...person.display_name][0]);
   element.setAttribute("aria-hidden", "true");
   return element;
 }

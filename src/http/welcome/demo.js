@@ -38,7 +38,7 @@ const page = {
     const stations = [[`${from.name} ${did}`, "0 ms"], ["durable on disk, acknowledged", `${count(ackMs)} ms`]];
     if (kind === "post" && reach) {
       const where = { pushed: "pushed into", late: "pushed, in slices, into", pulled: "left to be pulled by" }[reach.delivery];
-      stations.push([`${where} ${count(reach.timelines)} timelines in memory`, `of ${count(reach.followers)} followers`]);
+      stations.push([`${where} ${count(reach.timelines)} timelines`, `of ${count(reach.followers)} followers`]);
     }
     stations.push([`${arrived} ${to.name}`, `${count(ms)} ms`]);
     page.engine.way(`${from.name} ${did}. It reached ${to.name} in`, ms, NAMES[transport], stations);

@@ -98,8 +98,10 @@ export class Engine {
       row.querySelector(".rule").textContent = rules[way];
       const figures = [`${count(posts)} `, make("span", "more", "posts "), `→ ${count(deliveries)} `, make("span", "more", "timeline entries")];
       row.querySelector(".figures").replaceChildren(...figures);
-      row.querySelector("meter").max = most;
-      row.querySelector("meter").value = deliveries;
+      const bar = row.querySelector(".bar");
+      bar.setAttribute("aria-valuemax", String(most));
+      bar.setAttribute("aria-valuenow", String(deliveries));
+      bar.firstElementChild.style.width = `${(100 * deliveries) / most}%`;
     }
     $("timelines").textContent = count(engine.timelines);
     $("entries").textContent = count(engine.entries);
