@@ -30,7 +30,7 @@ deploy-test: setup ## The systemd unit and the image, without starting or buildi
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
 	$(CARGO) build --locked
-	@scripts/openapi-test $(EXAMPLES)
+	@scripts/openapi-test $(EXAMPLES) $(SEED)
 
 bench: peers ## Measure; BENCH=feed names what
 	$(CARGO) run --release --locked -- bench $(BENCH)

@@ -22,7 +22,7 @@ use crate::feed::{Feed, FeedSettings, Worker};
 use crate::follows::Follows;
 use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
 use crate::id::{first_id_at, unix_ms_of};
-use crate::janitor::Janitor;
+use crate::janitor::{self, Janitor};
 use crate::limits;
 use crate::locks::Locks;
 use crate::logging::LogControl;
@@ -233,6 +233,7 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_departed().await?;
+    janitor::names::begin(&engines, sequencer.mint()).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
         Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };
@@ -240,7 +241,7 @@ pub async fn start(
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let users = Users::new(
         core.clone(),
-        UserSettings { token_days: settings.auth.token_days, registration: settings.api.registration },
+        user_settings(settings),
         Passwords::new(password_cost(settings))?,
         jwt,
         attachments.clone(),
@@ -261,7 +262,8 @@ pub async fn start(
         tasks.spawn(refreshing);
     }
     let journal_bytes_max = settings.storage.journal_bytes_max;
-    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max }.run());
+    let handle_reserved_days = settings.users.handle_reserved_days;
+    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max, handle_reserved_days }.run());
     let started = Instant::now();
     let services = Services { http, core, users, follows, posts, feed, notifications, realtime, media, log, started };
     let app = App(Arc::new(services));
@@ -334,6 +336,14 @@ async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) ->
 
 fn media_tables() -> MediaTables {
     MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS }
+}
+
+fn user_settings(settings: &Settings) -> UserSettings {
+    UserSettings {
+        token_days: settings.auth.token_days,
+        registration: settings.api.registration,
+        handle_reserved_days: settings.users.handle_reserved_days,
+    }
 }
 
 fn password_cost(settings: &Settings) -> PasswordCost {

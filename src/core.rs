@@ -8,6 +8,7 @@ use fanfare_protocol::{Id, Media};
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::error::{Error, Result};
+pub use crate::locks::LockKey;
 use crate::locks::Locks;
 use crate::sequencer::Sequencer;
 use crate::store::{Account, Store};
@@ -42,9 +43,6 @@ pub trait Attachments: Send + Sync + 'static {
     /// When the engine fails; the next call goes on.
     async fn forget_owner(&self, owner: Id) -> Result<()>;
 }
-
-/// What a lock is about: an area and up to two ids.
-pub type LockKey = (&'static str, u64, u64);
 
 impl Core {
     /// The account of `id`.

@@ -3,6 +3,8 @@
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
+pub mod names;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::limits;
 use crate::posts::{old_reposts, settle};
 use crate::rows::{TokenRow, from_json};
 use crate::tables;
+use crate::users::handle::reserved_until_ms;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Key of the last hour that was swept, in the `meta` table.
@@ -31,6 +34,8 @@ pub struct Janitor {
     pub media: Arc<dyn Attachments>,
     /// Bytes of journal to keep.
     pub journal_bytes_max: u64,
+    /// Days for which a handle stays reserved after its account is deleted.
+    pub handle_reserved_days: u32,
 }
 
 impl Janitor {
@@ -55,6 +60,7 @@ impl Janitor {
     /// When the engine fails.
     pub async fn round(&self) -> Result<()> {
         self.sweep().await?;
+        names::rekey(&self.core).await?;
         while let Some(user) = self.next_purge().await? {
             self.purge(user).await?;
         }
@@ -102,16 +108,32 @@ impl Janitor {
         let mut expired = Batch::default();
         let mut done = Batch::default();
         for row in &rows {
-            if let Some(key) = tables::expiring(&row.clustering)
-                && !self.is_renewed(&key).await?
-            {
-                expired.delete_versioned(key, version);
+            match tables::expiring(&row.clustering) {
+                Some(key) if key.table == tables::HANDLES => self.release_handle(&key).await?,
+                Some(key) if !self.is_renewed(&key).await? => expired.delete_versioned(key, version),
+                _ => {}
             }
             done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
         }
         tables_port.write(expired).await?;
         tables_port.write(done).await?;
         Ok(rows.len() == step)
+    }
+
+    /// Gives a handle free whose account was deleted, once its days are over; until then it comes here again.
+    async fn release_handle(&self, key: &RowKey) -> Result<()> {
+        let Some(holder) = self.core.store.get_id(key).await? else { return Ok(()) };
+        // Somebody else may have it by now.
+        let Some(gone) = self.core.store.account_or_gone(holder).await?.filter(|account| account.row.deleted) else {
+            return Ok(());
+        };
+        let until_ms = reserved_until_ms(gone.row.deleted_by, self.handle_reserved_days);
+        if until_ms <= self.core.clock.now_ms() {
+            return Ok(self.core.store.engines.tables.release_unique(key, holder.0).await?);
+        }
+        let mut again = Batch::default();
+        again.put(tables::expiry_row((until_ms / HOUR_MS) as u32 + 1, key), Bytes::new());
+        Ok(self.core.store.engines.tables.write(again).await?)
     }
 
     /// A token that a change of password gave a longer life; it has another expiry row.

@@ -4,6 +4,8 @@
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.
 pub const NAME_WORDS_MAX: usize = 4;
+/// Bytes of a key in the people search; of a longer name the rest is not searched.
+pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
 
@@ -59,6 +61,8 @@ pub const TRIM_QUEUE_MAX: usize = 1_024;
 pub const EVICT_PERIOD_S: u64 = 5;
 /// Rows of one step of the scan that fills the recents at the start.
 pub const WARM_STEP_ROWS: usize = 4_096;
+/// First characters of names that the janitor looks at between two notes of how far it is.
+pub const NAME_PARTITIONS_STEP: u32 = 4_096;
 /// Seconds between two rounds of the janitor.
 pub const JANITOR_PERIOD_S: u64 = 30;
 /// Hours that one round of the janitor sweeps; the next round goes on.
@@ -204,6 +208,10 @@ pub mod text {
     pub const LINKS_MAX: usize = 20;
     /// Most bytes of one link; a longer one stays text.
     pub const LINK_BYTES_MAX: usize = 2_048;
+    /// Brackets open within each other in a link; it ends at a deeper one.
+    pub const LINK_BRACKETS_MAX: usize = 32;
+    /// Bytes of a host as it is written; a longer one is no link. The DNS takes 253 characters, of four bytes at most.
+    pub const HOST_BYTES_MAX: usize = 1_012;
 }
 
 /// Realtime delivery, beside the settings of `[realtime]`.

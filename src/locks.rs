@@ -10,6 +10,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::limits;
 
+/// What a lock is about: an area and up to two ids. One type for all: the same numbers of another width would be another
+/// stripe.
+pub type LockKey = (&'static str, u64, u64);
+
 /// A set of striped locks.
 #[derive(Clone)]
 pub struct Locks {
@@ -31,7 +35,7 @@ impl Default for Locks {
 
 impl Locks {
     /// Waits for the stripes of all `keys`.
-    pub async fn hold<K: Hash>(&self, keys: &[K]) -> Held {
+    pub async fn hold(&self, keys: &[LockKey]) -> Held {
         let mut indices: Vec<usize> =
             keys.iter().map(|key| self.hasher.hash_one(key) as usize % self.stripes.len()).collect();
         indices.sort_unstable();

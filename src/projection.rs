@@ -20,6 +20,7 @@ use crate::rows::{
     Counters, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json, to_json,
 };
 use crate::tables::{self, notification_key};
+use crate::users::names::search_keys;
 
 /// Which of a row's three counters.
 #[derive(Clone, Copy)]
@@ -301,8 +302,10 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
         }
         Event::UserDeleted { user } => {
             names(user, user.display_name.as_deref(), version, batch, false);
-            let gone = UserRow { id: user.id, deleted: true, ..UserRow::default() };
+            let gone = UserRow { id: user.id, deleted: true, deleted_by: Some(id), ..UserRow::default() };
             batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
+            // The handle stays taken for a while; the janitor knows how long.
+            batch.put(tables::expiry_row(hour_of(id) + 1, &tables::handle_row(&user.handle)), Bytes::new());
             batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
             let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
             batch.put_versioned(purge, Bytes::new(), version);
@@ -411,24 +414,9 @@ fn interaction(user: Id, author: Id, id: Id, batch: &mut Batch) {
     }
 }
 
-/// The names by which a person is found, lowest first: the handle, the display name, and each further word of it.
-#[must_use]
-pub fn names_of(handle: &str, display_name: Option<&str>) -> Vec<String> {
-    let mut found: Vec<String> = vec![handle.to_lowercase()];
-    if let Some(name) = display_name {
-        let name = name.to_lowercase();
-        found.extend(name.split_whitespace().skip(1).take(limits::NAME_WORDS_MAX).map(str::to_owned));
-        found.push(name);
-    }
-    found.retain(|name| !name.is_empty());
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
 /// Writes (or removes) the names by which a person is found.
 fn names(user: &UserRow, display_name: Option<&str>, version: u64, batch: &mut Batch, present: bool) {
-    for name in names_of(&user.handle, display_name) {
+    for name in search_keys(&user.handle, display_name) {
         let key = tables::name_row(&name, user.id);
         if present {
             batch.put_versioned(key, Bytes::new(), version);

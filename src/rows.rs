@@ -27,6 +27,9 @@ pub struct UserRow {
     /// The account is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// Record that deleted the account: from its time on the handle stays reserved. Rows of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_by: Option<Id>,
 }
 
 /// What lets a person in.

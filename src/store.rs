@@ -18,9 +18,11 @@ use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
 use crate::id::first_id_at;
 use crate::limits;
+use crate::posts::text::is_blank;
 use crate::posts::visibility::Standing;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
 use crate::tables;
+use crate::users::handle::Handle;
 
 /// A person, with what posts and notifications show of them.
 #[derive(Debug)]
@@ -35,7 +37,9 @@ pub struct Account {
 
 impl Account {
     fn new(row: UserRow) -> Self {
-        let display_name = row.display_name.clone().unwrap_or_else(|| row.handle.clone());
+        // Names of earlier versions may show nothing.
+        let name = row.display_name.as_ref().filter(|name| !is_blank(name));
+        let display_name = name.unwrap_or(&row.handle).clone();
         let avatar_url = row.avatar.as_ref().map(|media| media.thumbnail_url.as_ref().unwrap_or(&media.url).clone());
         let author = Author { id: row.id, handle: row.handle.clone(), display_name, avatar_url };
         let author_json = serde_json::to_string(&author).unwrap_or_default().into();
@@ -245,11 +249,9 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn by_handle(&self, handle: &str) -> Result<Option<Arc<Account>>> {
-        let key = RowKey::single(tables::HANDLES, handle.to_lowercase().into_bytes());
-        if key.partition.is_empty() || key.partition.len() > 64 {
-            return Ok(None);
-        }
-        match self.get_id(&key).await? {
+        // Nothing else is a handle, whatever Unicode makes of its case.
+        let Ok(handle) = Handle::parse(handle) else { return Ok(None) };
+        match self.get_id(&tables::handle_row(handle.as_str())).await? {
             Some(id) => self.account(id).await,
             None => Ok(None),
         }

@@ -9,6 +9,7 @@ use fanfare_protocol::{Id, NotificationKind};
 use sha2::{Digest, Sha256};
 
 use crate::id::BELOW_MS_BITS;
+use crate::users::handle::key_of;
 
 /// Declares a table with its stored number.
 macro_rules! tables {
@@ -24,7 +25,7 @@ tables! {
     USERS = 1, "users";
     /// user → `CredentialsRow`, versioned by time of change.
     CREDENTIALS = 2, "credentials";
-    /// lower-case handle → user id; inserted uniquely with the reservation's token.
+    /// lower-case handle → user id; inserted uniquely with the reservation's token. Stays for a while after a deletion.
     HANDLES = 3, "handles";
     /// first character of a name, (name, user) → nothing: people search by prefix.
     NAMES = 4, "names";
@@ -175,7 +176,20 @@ pub fn bucket_row(bucket: u16) -> RowKey {
 /// The partition of tables that have only one.
 pub const ONE: Bytes = Bytes::from_static(b"1");
 
-/// Row of a name in the people search; `name` is lower case already.
+/// Row that says whose a handle is, whatever its case.
+#[must_use]
+pub fn handle_row(handle: &str) -> RowKey {
+    RowKey::single(HANDLES, key_of(handle).into_bytes())
+}
+
+/// The name and the person of a row of the people search.
+#[must_use]
+pub fn name_of(clustering: &[u8]) -> Option<(&str, Id)> {
+    let (name, rest) = clustering.split_at_checked(clustering.len().checked_sub(9)?)?;
+    Some((std::str::from_utf8(name).ok()?, Id::from_bytes(&rest[1..])?))
+}
+
+/// Row of a name in the people search; `name` is a key of it already.
 #[must_use]
 pub fn name_row(name: &str, user: Id) -> RowKey {
     let mut clustering = name.as_bytes().to_vec();

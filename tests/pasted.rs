@@ -19,7 +19,7 @@ const SECRET: &str = "at least sixteen bytes, better thirty-two";
 /// Documents whose calls are pasted, in this order: a later one may count on accounts of an earlier one.
 const PASTED: [&str; 4] = ["README.md", "README.zh-CN.md", "docs/api.md", "docs/operations.md"];
 /// What blocks that call no API begin a line with, and who tries that instead.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("cargo", "the tests' own build; `tidy` knows the commands"),
     ("make", "`tidy` knows the targets"),
     ("fanfare", "`tidy` knows commands and options; tests/commands.rs runs them"),
@@ -31,13 +31,17 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("systemctl", "nothing: tests start no units"),
     ("cd", "scripts/sdk-test"),
     ("npm", "scripts/sdk-test"),
+    ("npx", "scripts/openapi-test"),
+    ("openapi-python-client", "scripts/openapi-test"),
 ];
 /// Refusals that are as they should be: statuses and what paths begin with.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 4] = [
     // The account is there already.
     ("409", "/v1/users"),
-    // The document cannot know a session's id.
+    // What the document cannot know: a session, a post, somebody who deserves it.
     ("404", "/v1/admin/realtime/sessions/"),
+    ("404", "/v1/admin/posts/"),
+    ("404", "/v1/admin/users/@mallory"),
 ];
 
 /// In front of what is pasted: every call tells its status and path on standard error, and a stream that would go on for

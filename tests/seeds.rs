@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
+use fanfare::posts::text;
 use fanfare::realtime::websocket;
 
 #[path = "../fuzz/bodies/client_frame.rs"]
 mod client_frame;
 #[path = "../fuzz/bodies/opening.rs"]
 mod opening;
+#[path = "../fuzz/bodies/text.rs"]
+mod text_body;
 #[path = "../fuzz/bodies/websocket.rs"]
 mod websocket_body;
 
@@ -53,4 +56,9 @@ fn the_opening_stands_its_seeds_and_what_is_near_them() {
 #[test]
 fn client_frames_stand_their_seeds_and_what_is_near_them() {
     replay("client_frame", client_frame::run);
+}
+
+#[test]
+fn texts_stand_their_seeds_and_what_is_near_them() {
+    replay("text", text_body::run);
 }

@@ -65,9 +65,8 @@ impl World {
         self.people += count;
         let made = (first..first + count).map(|number| {
             let handle = format!("p{number}");
-            let (display_name, bio) = (None, String::new());
             let id = self.app.core.sequencer.mint();
-            Event::UserCreated { user: UserRow { id, handle, display_name, bio, avatar: None, deleted: false } }
+            Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } }
         });
         let records = self.commit_all(made).await?;
         let id = |record: Arc<Record>| match &record.event {

@@ -161,7 +161,7 @@ pub struct BenchArgs {
     /// Write the rows to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Smaller sizes: minutes become seconds, figures become rough
+    /// Smaller sizes: a fraction of the time, rough figures
     #[arg(long)]
     pub quick: bool,
     /// Draw the picture into this file

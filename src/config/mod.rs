@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
+    Api, Auth, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage, Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret};
@@ -65,8 +65,8 @@ macro_rules! settings {
     };
 }
 settings! {
-    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, posts: Posts, feed: Feed, notifications: Notifications, media: Media,
-    storage: Storage, realtime: Realtime, log: Log
+    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
+    notifications: Notifications, media: Media, storage: Storage, realtime: Realtime, log: Log
 }
 
 impl Settings {

@@ -197,6 +197,14 @@ section! {
 }
 
 section! {
+    /// Accounts.
+    Users {
+        /// Days for which a handle stays reserved after its account is deleted; 0 gives it away at once.
+        handle_reserved_days: u32 = 90 => 0..=36_500;
+    }
+}
+
+section! {
     /// Posts.
     Posts {
         /// Longest text in characters (Unicode scalar values).

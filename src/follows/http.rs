@@ -11,11 +11,15 @@ use crate::http::{Caller, MaybeCaller, Paging, Path, Problems};
 /// Declares a pair of routes that make and end an edge of the caller to `{user}`: path, summary and rest of the
 /// description of both, and what the first refuses.
 macro_rules! edge {
-    ($make:ident, $end:ident, $path:literal, [$make_text:literal, $make_more:literal], [$end_text:literal, $end_more:literal], $(($($refusal:tt)*)),*) => {
+    (
+        $make:ident, $end:ident, $path:literal,
+        [$make_text:literal, $make_more:literal], [$end_text:literal, $end_more:literal], $(($($refusal:tt)*)),*
+    ) => {
         #[doc = $make_text]
         #[doc = ""]
         #[doc = $make_more]
-        #[utoipa::path(put, path = $path, tag = "people", params(("user" = String, Path, description = "id or @handle")),
+        #[utoipa::path(put, path = $path, tag = "people",
+            params(("user" = String, Path, description = "id or @handle")),
             responses((status = 200, body = Relationship), $(($($refusal)*)),*, Problems))]
         pub async fn $make(
             State(app): State<App>,

@@ -114,7 +114,8 @@ async fn healthz() -> Json<Health> {
 /// The server wants requests.
 ///
 /// For load balancers: 503 while it starts, drains, or when its storage has failed.
-#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "check_readiness", security(()), responses((status = 200, body = Health), Problems))]
+#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "check_readiness", security(()),
+    responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
     if http.readiness.has_failed() {

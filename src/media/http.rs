@@ -36,7 +36,8 @@ where
 }
 
 /// The parts of an upload.
-#[derive(ToSchema)]
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "describes the multipart body, which is read part by part")]
 struct NewMedia {
     /// The picture or file.

@@ -32,7 +32,8 @@ pub async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Res
 /// Move the read marker of notifications forward.
 ///
 /// A smaller id than before changes nothing. The person's other devices hear of it.
-#[utoipa::path(put, path = "/v1/notifications/read", tag = "notifications", operation_id = "mark_read", request_body = NotificationsRead,
+#[utoipa::path(put, path = "/v1/notifications/read", tag = "notifications", operation_id = "mark_read",
+    request_body = NotificationsRead,
     responses((status = 200, body = NotificationsUnread), Problems))]
 pub async fn read(
     State(app): State<App>,

@@ -35,7 +35,8 @@ impl IntoResponse for Published {
 #[utoipa::path(post, path = "/v1/posts", tag = "posts", request_body = NewPost,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
-    responses((status = 201, body = Post), (status = 200, description = "The caller passed this post on before: the same repost", body = Post),
+    responses((status = 201, body = Post),
+        (status = 200, description = "The caller passed this post on before: the same repost", body = Post),
         (status = 404, description = "`reply_to` or `repost_of` names no post"),
         (status = 410, description = "`reply_to` or `repost_of` names a post that was deleted"), Problems))]
 pub async fn publish(State(app): State<App>, author: Caller, new: Keyed<NewPost>) -> Result<Published> {
@@ -114,7 +115,8 @@ pub async fn replies(
 
 /// A post with what it answers and its first replies.
 ///
-/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on under `/v1/posts/{id}/replies`.
+/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on under
+/// `/v1/posts/{id}/replies`.
 #[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", operation_id = "get_thread",
     params(("id" = Id, Path)), security((), ("bearer" = [])),
     responses((status = 200, body = PostThread), (status = 410, description = "the post was deleted"), Problems))]
@@ -158,7 +160,8 @@ pub struct Listed {
 /// The latest posts of everybody, without replies and bare reposts.
 ///
 /// For a first page without a log-in, where the server allows public reads.
-#[utoipa::path(get, path = "/v1/posts", tag = "posts", operation_id = "list_public", params(Listed, Paging), security((), ("bearer" = [])),
+#[utoipa::path(get, path = "/v1/posts", tag = "posts", operation_id = "list_public",
+    params(Listed, Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn public(
     State(app): State<App>,

@@ -4,12 +4,17 @@
 
 use std::fmt;
 
+use fanfare_protocol::Id;
 use sha2::{Digest, Sha256};
+
+use crate::id::unix_ms_of;
 
 /// Most characters in a handle; all are ASCII, so bytes too.
 pub const HANDLE_CHARS_MAX: usize = 30;
 /// Characters of the suffix by which derived handles dodge taken ones.
 const SUFFIX_CHARS: usize = 6;
+
+const DAY_MS: u64 = 86_400_000;
 
 /// Names that routes, the server itself or people who pose as it would use; sorted, lowercase.
 const RESERVED: &[&str] = &[
@@ -131,6 +136,13 @@ pub const fn is_handle_byte(byte: u8) -> bool {
 #[must_use]
 pub fn key_of(handle: &str) -> String {
     handle.to_ascii_lowercase()
+}
+
+/// Until when (milliseconds since the Unix epoch) the handle of an account stays reserved that record `deleted_by` deleted.
+/// Without the record, from before it was kept, it is free.
+#[must_use]
+pub fn reserved_until_ms(deleted_by: Option<Id>, reserved_days: u32) -> u64 {
+    deleted_by.map_or(0, |record| unix_ms_of(record) + u64::from(reserved_days) * DAY_MS)
 }
 
 fn is_reserved(key: &str) -> bool {

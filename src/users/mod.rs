@@ -5,6 +5,7 @@ pub mod http;
 pub mod jwks;
 pub mod jwt;
 pub mod jwt_keys;
+pub mod names;
 pub mod password;
 pub mod service;
 pub mod token;

@@ -2,20 +2,29 @@
 //!
 //! Log-in and registration call this. Hashing costs tens of milliseconds and megabytes by design, so it runs behind a
 //! [`Gate`], and an unknown account costs the same as a wrong password.
+//!
+//! A password is hashed in the form of RFC 8265 (`OpaqueString`): the same however a keyboard composes its letters. Earlier
+//! versions hashed what was typed, so a log-in whose prepared form differs from what was typed tries both.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
+use precis_core::profile::PrecisFastInvocation as _;
+use precis_profiles::OpaqueString;
 
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
+use crate::users::names::composed;
 
 /// Fewest characters in a new password.
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Most characters in a password; longer ones are refused before any hashing.
 pub const PASSWORD_CHARS_MAX: usize = 128;
+/// Characters of the longest spelling of one that a normal form can have; more cannot be a password.
+const SPELLING_CHARS_MAX: usize = 4;
 /// Bytes of salt.
 const SALT_BYTES: usize = 16;
 
@@ -41,7 +50,8 @@ impl Default for PasswordCost {
 pub enum Verdict {
     /// Not this password, or no such account.
     Wrong,
-    /// The password; `rehash` when it is stored with another cost than today's, and should be hashed anew.
+    /// The password; `rehash` when it is stored with another cost than today's, or in another form, and should be hashed
+    /// anew.
     Right {
         /// Store a new hash.
         rehash: bool,
@@ -57,14 +67,31 @@ pub struct Passwords {
     dummy: Arc<str>,
 }
 
+/// The form in which a password is hashed: other spaces than U+0020 are that one, letters are composed (NFC). `None` for
+/// what the profile does not take, such as control characters, and for what is too long for any password.
+fn prepared(password: &str) -> Option<Cow<'_, str>> {
+    if password.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !password.is_empty() {
+        return Some(Cow::Borrowed(password));
+    }
+    if password.chars().nth(PASSWORD_CHARS_MAX * SPELLING_CHARS_MAX).is_some() {
+        return None;
+    }
+    // Composed before the profile looks at it (RFC 8264, 7): it takes Hangul syllables, and not what they are made of.
+    OpaqueString::enforce(composed(password)).ok()
+}
+
 /// Tells what is wrong with a new password, for a 422.
 pub fn check_new(password: &str) -> Result<(), &'static str> {
-    let chars = password.chars().count();
+    let prepared = prepared(password);
+    let chars = prepared.as_deref().unwrap_or(password).chars().count();
     if chars < PASSWORD_CHARS_MIN {
         return Err("must have at least 8 characters");
     }
     if chars > PASSWORD_CHARS_MAX {
         return Err("must have at most 128 characters");
+    }
+    if prepared.is_none() {
+        return Err("holds a control character, or another one that cannot be in a password (RFC 8265)");
     }
     Ok(())
 }
@@ -84,21 +111,41 @@ impl Passwords {
     /// The PHC string to store for `password`, with a fresh salt. [`Error::Overloaded`] when too many wait.
     pub async fn hash(&self, password: String) -> Result<String> {
         let argon2 = self.argon2.clone();
-        self.gate.run(move || hash_now(&argon2, password.as_bytes())).await?
+        let hash = move || hash_now(&argon2, prepared(&password).unwrap_or(Cow::Borrowed(&password)).as_bytes());
+        self.gate.run(hash).await?
     }
 
     /// Whether `password` is that of `stored`, a PHC string of [`hash`](Self::hash), or `None` when there is no account
     /// or it has no password: that is [`Verdict::Wrong`] at the same cost. [`Error::Overloaded`] when too many wait,
     /// [`Error::Internal`] when `stored` does not parse.
+    ///
+    /// One hash, and a second one only if the password is wrong in its prepared form and that is not what was typed: the
+    /// number depends on what was typed, never on the account.
     pub async fn verify(&self, password: String, stored: Option<String>) -> Result<Verdict> {
+        let prepared = prepared(&password).map(Cow::into_owned);
+        let typed = (prepared.as_ref() != Some(&password)).then_some(password);
         // Refused for its length alone: it is the same for every account, so it tells nothing.
-        if password.chars().count() > PASSWORD_CHARS_MAX {
+        let fits = |form: &String| form.chars().nth(PASSWORD_CHARS_MAX).is_none();
+        let (prepared, typed) = (prepared.filter(fits), typed.filter(fits));
+        if prepared.is_none() && typed.is_none() {
             return Ok(Verdict::Wrong);
         }
         let (argon2, dummy) = (self.argon2.clone(), Arc::clone(&self.dummy));
-        let verify = move || match stored {
-            Some(stored) => verify_now(&argon2, password.as_bytes(), &stored),
-            None => verify_now(&argon2, password.as_bytes(), &dummy).map(|_| Verdict::Wrong),
+        let verify = move || {
+            let against = stored.as_deref().unwrap_or(&dummy);
+            let verdict = |form: Option<&String>| match form {
+                Some(form) => verify_now(&argon2, form.as_bytes(), against),
+                None => Ok(Verdict::Wrong),
+            };
+            let mut found = verdict(prepared.as_ref())?;
+            if found == Verdict::Wrong {
+                found = verdict(typed.as_ref())?;
+                // Stored by an earlier version, as it was typed: from now on in the form that all have.
+                if let Verdict::Right { rehash } = &mut found {
+                    *rehash |= prepared.is_some();
+                }
+            }
+            Ok(if stored.is_some() { found } else { Verdict::Wrong })
         };
         self.gate.run(verify).await?
     }
@@ -181,6 +228,59 @@ mod tests {
             let answer = passwords.verify("password1".into(), Some(broken.into())).await;
             assert!(!matches!(answer, Ok(Verdict::Right { .. })), "{broken} verified");
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_letters_are_composed() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        for (registered, typed) in [
+            ("p\u{e4}ssw\u{f6}rd-lang", "pa\u{308}sswo\u{308}rd-lang"),
+            ("pa\u{308}sswo\u{308}rd-lang", "p\u{e4}ssw\u{f6}rd-lang"),
+            ("\u{ae40}\u{ae40}\u{ae40}\u{ae40}", "\u{1100}\u{1175}\u{11b7}".repeat(4).as_str()),
+            ("a\u{a0}b\u{3000}c d", "a b c d"),
+        ] {
+            let stored = passwords.hash(registered.into()).await.unwrap();
+            let verdict = passwords.verify(typed.into(), Some(stored.clone())).await.unwrap();
+            assert_eq!(verdict, Verdict::Right { rehash: false }, "{registered:?} typed as {typed:?}");
+            // Case and width make another password.
+            for other in [typed.to_uppercase(), typed.replace('a', "ａ")] {
+                let verdict = passwords.verify(other.clone(), Some(stored.clone())).await.unwrap();
+                assert_eq!(verdict == Verdict::Wrong, other != typed, "{other:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_stored_as_it_was_typed_goes_on_working_and_is_stored_anew() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        // What earlier versions took: other spaces, decomposed letters, tabs, joined emoji.
+        for (typed, prepared) in
+            [("pa\u{308}sswort", true), ("two\u{a0}words", true), ("tab\tbed!", false), ("👩\u{200d}🚀", false)]
+        {
+            let stored = hash_now(&passwords.argon2, typed.as_bytes()).unwrap();
+            let verdict = passwords.verify(typed.into(), Some(stored.clone())).await.unwrap();
+            assert_eq!(verdict, Verdict::Right { rehash: prepared }, "{typed:?}");
+            assert_eq!(passwords.verify("another one".into(), Some(stored)).await.unwrap(), Verdict::Wrong);
+            assert_eq!(passwords.verify(typed.into(), None).await.unwrap(), Verdict::Wrong);
+            let renewed = passwords.hash(typed.into()).await.unwrap();
+            let verdict = passwords.verify(typed.into(), Some(renewed)).await.unwrap();
+            assert_eq!(verdict, Verdict::Right { rehash: false }, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_password_is_one_that_the_profile_takes() {
+        for good in ["correct horse", "pässwörter", "пароль123", "密码密码密码密码", "🔑🔑🔑🔑🔑🔑🔑🔑"]
+        {
+            assert_eq!(check_new(good), Ok(()), "{good}");
+        }
+        for bad in ["a\tb\tc\td\t", "1234567\0", "1234567\u{ad}", "👩\u{200d}🚀👩\u{200d}🚀👩\u{200d}🚀"] {
+            assert!(check_new(bad).unwrap_err().contains("RFC 8265"), "{bad:?}");
+        }
+        // Counted composed, so that a keyboard makes no password longer or shorter.
+        assert!(check_new(&"a\u{308}".repeat(7)).is_err() && check_new(&"a\u{308}".repeat(8)).is_ok());
+        assert!(check_new(&"a\u{308}".repeat(128)).is_ok() && check_new(&"a\u{308}".repeat(129)).is_err());
+        assert!(check_new(&"ä".repeat(100_000)).is_err());
     }
 
     #[test]

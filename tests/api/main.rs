@@ -5,23 +5,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod cases;
 mod deletion;
 mod described;
 mod edges;
 mod feed;
 mod graph;
+mod handles;
 mod hang_ups;
 mod imports;
 mod jwks;
 mod jwt;
 mod kills;
 mod model;
+mod names;
 mod news;
 mod operators;
 mod posts;
 mod power;
 mod process;
 mod realtime;
+mod repairs;
 mod reposts;
 mod rfc6455;
 mod threads;

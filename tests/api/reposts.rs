@@ -113,6 +113,32 @@ async fn more_reposts_than_one_answer_waits_for_go_soon_after() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repost_taken_back_while_its_original_goes_is_counted_once() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let mut fans = Vec::new();
+    for number in 0..8 {
+        let fan = world.person(&format!("fan{number}")).await;
+        fan.say("mine").await.unwrap();
+        fans.push(fan);
+    }
+    for round in 0..6 {
+        let post = ann.say("hello").await.unwrap().id;
+        let mut racing = tokio::task::JoinSet::new();
+        for fan in &fans {
+            let bare = fan.repost(post, "").await.unwrap().id;
+            let fan = fan.clone();
+            racing.spawn(async move { drop(fan.delete_post(bare).await) });
+        }
+        ann.delete_post(post).await.unwrap();
+        racing.join_all().await;
+        for fan in &fans {
+            assert_eq!((fan.me().await.unwrap().posts_count, listed(fan).await.len()), (1, 1), "round {round}");
+        }
+    }
+}
+
 async fn counted(app: &App, person: Id) -> u64 {
     app.users.profile(None, person).await.unwrap().posts_count
 }

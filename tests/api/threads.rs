@@ -16,7 +16,7 @@ use crate::world::{Person, World, ids, refused};
 pub async fn clean(world: &World) {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30 };
+    let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
     janitor.round().await.unwrap();
 }
 

@@ -35,11 +35,19 @@ fn paths_of_the_api() -> Vec<String> {
 }
 
 /// Words of an example, as a shell would hand them over: without variables before it and explanations, pipes and files behind.
-fn example(line: &str) -> Option<Vec<&str>> {
+fn example(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
     let command = line.split("   ").next().unwrap_or_default().split(['>', '|']).next().unwrap_or_default();
-    let words: Vec<&str> = command.split_whitespace().skip_while(|word| word.contains('=')).collect();
-    (words.first() == Some(&"fanfare")).then_some(words)
+    let mut words = Vec::new();
+    // What stands between quotes is one word.
+    for (number, part) in command.split('\'').enumerate() {
+        match number % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    let words: Vec<String> = words.into_iter().skip_while(|word| word.contains('=')).collect();
+    (words.first().map(String::as_str) == Some("fanfare")).then_some(words)
 }
 
 #[test]

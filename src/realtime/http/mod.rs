@@ -94,7 +94,8 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
 ///
 /// `data` is a frame, `id` the cursor; `Last-Event-ID` resumes, and wins over `cursor`. The answer does not end.
 #[utoipa::path(get, path = "/v1/realtime/sse", tag = "realtime",
-    params(Query, ("Last-Event-ID" = Option<String>, Header, description = "Where to resume: the `id` of the last event")),
+    params(Query, ("Last-Event-ID" = Option<String>, Header,
+        description = "Where to resume: the `id` of the last event")),
     security(("ticket" = []), ("bearer" = [])),
     responses((status = 200, description = "Events, for as long as both sides stay", body = String,
             content_type = "text/event-stream"),

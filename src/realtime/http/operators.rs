@@ -25,7 +25,8 @@ pub struct SessionParams {
 /// Realtime sessions that are open.
 ///
 /// Of everybody, or of one person; oldest first.
-#[utoipa::path(get, path = "/v1/admin/realtime/sessions", tag = "operators", operation_id = "list_sessions", params(SessionParams, Paging),
+#[utoipa::path(get, path = "/v1/admin/realtime/sessions", tag = "operators", operation_id = "list_sessions",
+    params(SessionParams, Paging),
     responses((status = 200, body = Page<RealtimeSession>), Problems))]
 pub async fn sessions(
     State(app): State<App>,

@@ -50,7 +50,8 @@ pub async fn following(State(app): State<App>, caller: Caller, paging: Paging) -
 /// A sign of life of a client that has no session open.
 ///
 /// The person counts as online for `realtime.offline_after_s` seconds.
-#[utoipa::path(post, path = "/v1/presence/heartbeat", tag = "realtime", operation_id = "send_heartbeat", responses((status = 204), Problems))]
+#[utoipa::path(post, path = "/v1/presence/heartbeat", tag = "realtime", operation_id = "send_heartbeat",
+    responses((status = 204), Problems))]
 pub async fn heartbeat(State(app): State<App>, caller: Caller) -> NoContent {
     app.realtime.heartbeat(caller.id).await;
     NoContent

@@ -5,7 +5,7 @@ mod sessions;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{KeyRange, Order, RowKey, Unique};
+use fanfare_engines::{KeyRange, Order, Unique};
 use fanfare_protocol::{Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User};
 
 use crate::coherent::Coherent;
@@ -15,14 +15,15 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
-use crate::projection;
+use crate::posts::text;
 use crate::realtime::Ender;
 use crate::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::sequencer::Proposal;
 use crate::store::Account;
 use crate::tables;
-use crate::users::handle::Handle;
+use crate::users::handle::{self, Handle};
 use crate::users::jwt_keys::JwtVerifier;
+use crate::users::names;
 use crate::users::password::{self, Passwords};
 use crate::users::token::TokenHash;
 
@@ -49,6 +50,8 @@ pub struct UserSettings {
     pub token_days: u32,
     /// Whether anybody may register.
     pub registration: bool,
+    /// How long a handle stays reserved after its account is deleted.
+    pub handle_reserved_days: u32,
 }
 
 /// Accounts.
@@ -117,37 +120,31 @@ impl Users {
             let row = CredentialsRow { password, ..CredentialsRow::default() };
             self.write_credentials(id, &row).await?;
         }
-        let user = UserRow {
-            id,
-            handle: handle.as_str().to_owned(),
-            display_name,
-            bio: String::new(),
-            avatar: None,
-            deleted: false,
-        };
+        let user =
+            UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };
         // The record is of that moment too: ids of an import must not run ahead of its first line.
         let made = Proposal { at_ms: Some(at_ms), ..Event::UserCreated { user }.into() };
         self.core.sequencer.commit(made).await?;
         self.core.account(id).await
     }
 
-    /// Reserves a handle for the account `id`; one that was reserved and never used is taken over after a minute.
+    /// Reserves a handle for the account `id`; one that was reserved and never used is taken over after a minute, one of a
+    /// deleted account when its days are over.
     async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
-        let key = RowKey::single(tables::HANDLES, handle.key().into_bytes());
+        let key = tables::handle_row(handle.as_str());
         let tables = &self.core.store.engines.tables;
         for _ in 0..3 {
             match tables.insert_unique(key.clone(), tables::partition(id), id.0).await? {
                 Unique::Mine => return Ok(()),
                 Unique::Taken(holder) => {
                     let Some(holder) = Id::from_bytes(&holder) else { break };
-                    let account = self.core.store.account_or_gone(holder).await?;
-                    if account.is_some_and(|account| account.row.deleted) {
-                        tables.release_unique(&key, holder.0).await?;
-                        continue;
-                    }
-                    let unused = self.core.store.account_or_gone(holder).await?.is_none();
-                    let old = unix_ms_of(id).saturating_sub(unix_ms_of(holder)) > RESERVATION_MS;
-                    if !(unused && old) {
+                    let free = match self.core.store.account_or_gone(holder).await? {
+                        Some(account) => {
+                            account.row.deleted && self.reserved_until_ms(&account) <= self.core.clock.now_ms()
+                        }
+                        None => unix_ms_of(id).saturating_sub(unix_ms_of(holder)) > RESERVATION_MS,
+                    };
+                    if !free {
                         break;
                     }
                     tables.release_unique(&key, holder.0).await?;
@@ -157,13 +154,17 @@ impl Users {
         Err(Error::refused(Code::Conflict, format!("handle: @{} is taken", handle.as_str())))
     }
 
+    fn reserved_until_ms(&self, deleted: &Account) -> u64 {
+        handle::reserved_until_ms(deleted.row.deleted_by, self.settings.handle_reserved_days)
+    }
+
     /// The same for a handle whose reservation an interrupted import left behind: it is taken over at once. Only for
     /// imports, which are alone with the data.
     ///
     /// # Errors
     /// 409 when somebody has the handle.
     pub async fn take_over(&self, handle: &Handle, at_ms: u64) -> Result<Arc<Account>> {
-        let key = RowKey::single(tables::HANDLES, handle.key().into_bytes());
+        let key = tables::handle_row(handle.as_str());
         if let Some(holder) = self.core.store.get_id(&key).await?
             && self.core.store.account_or_gone(holder).await?.is_none()
         {
@@ -172,7 +173,8 @@ impl Users {
         self.create(handle, None, None, at_ms).await
     }
 
-    /// Deletes the account: it is gone at once, and what it left behind is removed in the background.
+    /// Deletes the account: it is gone at once, and what it left behind is removed in the background. The handle stays
+    /// reserved, so that nobody passes for the person who had it.
     ///
     /// # Errors
     /// When the engine fails.
@@ -181,8 +183,11 @@ impl Users {
         let account = self.core.account(user).await?;
         self.core.sequencer.commit(Event::UserDeleted { user: account.row.clone() }).await?;
         self.sessions.all_ended(user, None).await;
-        let key = RowKey::single(tables::HANDLES, account.row.handle.to_lowercase().into_bytes());
-        Ok(self.core.store.engines.tables.release_unique(&key, user.0).await?)
+        if self.settings.handle_reserved_days == 0 {
+            let key = tables::handle_row(&account.row.handle);
+            self.core.store.engines.tables.release_unique(&key, user.0).await?;
+        }
+        Ok(())
     }
 
     /// Changes the caller's profile.
@@ -198,12 +203,9 @@ impl Users {
             row.display_name = clean_name(name, &mut errors);
         }
         if let Some(bio) = patch.bio {
-            row.bio = bio.unwrap_or_default().trim().to_owned();
-            if row.bio.chars().any(|one| one.is_control() && one != '\n') {
-                wrong(&mut errors, "bio", "must not hold control characters other than line breaks");
-            }
-            if row.bio.chars().count() > limits::BIO_CHARS_MAX {
-                wrong(&mut errors, "bio", &format!("at most {} characters", limits::BIO_CHARS_MAX));
+            match text::normalise(&bio.unwrap_or_default(), limits::BIO_CHARS_MAX) {
+                Ok(bio) => row.bio = bio,
+                Err(error) => wrong(&mut errors, "bio", &error.to_string()),
             }
         }
         match patch.avatar_media_id {
@@ -279,11 +281,12 @@ impl Users {
     /// # Errors
     /// 422 for an empty or too long query, 400 for a cursor of another search.
     pub async fn search(&self, viewer: Id, query: &str, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
-        let query = query.trim().trim_start_matches('@').to_lowercase();
+        let query = names::composed(query.trim().trim_start_matches('@'));
         if query.is_empty() || query.chars().count() > limits::SEARCH_CHARS_MAX {
             let message = format!("1 to {} characters of a handle or a name", limits::SEARCH_CHARS_MAX);
             return Err(Error::field("q", message));
         }
+        let query = names::search_key(&query);
         let list = format!("search/{query}");
         let scope = Scope { list: &list, caller: viewer, subject: Id(0) };
         let mut from = match cursor {
@@ -300,17 +303,15 @@ impl Users {
             let rows =
                 self.core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
             for row in &rows {
-                let at = row.clustering.len().saturating_sub(8);
-                let Some(id) = row.clustering.get(at..).and_then(Id::from_bytes) else { continue };
+                let Some((name, id)) = tables::name_of(&row.clustering) else { continue };
                 if items.len() == limit {
                     return Ok(Page { items, next_cursor: Some(self.core.cursors.seal(scope, &row.clustering)) });
                 }
                 let account = self.core.store.account(id).await?;
-                let name = row.clustering.get(..at.saturating_sub(1)).unwrap_or_default();
                 let Some(account) = account.filter(|_| !hidden.blocks(id)) else { continue };
                 // A person is found by several names; the lowest that fits is the one that is shown.
-                let names = projection::names_of(&account.row.handle, account.row.display_name.as_deref());
-                if names.iter().find(|name| name.starts_with(&query)).is_some_and(|lowest| lowest.as_bytes() == name) {
+                let keys = names::search_keys(&account.row.handle, account.row.display_name.as_deref());
+                if keys.iter().find(|key| key.starts_with(&query)).is_some_and(|lowest| lowest == name) {
                     items.push(self.render(&account, Some(viewer)).await?);
                 }
             }
@@ -326,12 +327,13 @@ fn wrong(errors: &mut Vec<FieldError>, field: &str, message: &str) {
     errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
 }
 
-/// A display name without surrounding space; an empty one is none.
+/// A display name without surrounding space; one in which nothing can be seen is none.
 fn clean_name(name: Option<String>, errors: &mut Vec<FieldError>) -> Option<String> {
-    let name = name?.trim().to_owned();
-    if name.chars().count() > limits::DISPLAY_NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        let message = format!("at most {} characters, none of them control characters", limits::DISPLAY_NAME_CHARS_MAX);
-        wrong(errors, "display_name", &message);
+    match text::normalise_name(&name?, limits::DISPLAY_NAME_CHARS_MAX) {
+        Ok(name) => (!name.is_empty()).then_some(name),
+        Err(error) => {
+            wrong(errors, "display_name", &error.to_string());
+            None
+        }
     }
-    (!name.is_empty()).then_some(name)
 }

@@ -8,6 +8,7 @@ use super::{Identity, Users};
 use crate::error::{Error, Result};
 use crate::id::unix_ms_of;
 use crate::limits;
+use crate::posts::text;
 use crate::rows::{CredentialsRow, TokenRow, from_json, to_json};
 use crate::store::Account;
 use crate::tables;
@@ -176,9 +177,8 @@ impl Users {
 
     async fn create_for(&self, claims: &Claims) -> Result<Id> {
         let wish = claims.handle.as_deref().unwrap_or(&claims.sub);
-        let plain = |name: &String| name.chars().filter(|one| !one.is_control()).collect::<String>().trim().to_owned();
-        let name = claims.name.as_ref().map(plain).filter(|name| !name.is_empty());
-        let display_name = name.map(|name| name.chars().take(limits::DISPLAY_NAME_CHARS_MAX).collect());
+        let name = claims.name.as_deref();
+        let display_name = name.and_then(|name| text::name_from_elsewhere(name, limits::DISPLAY_NAME_CHARS_MAX));
         for attempt in 0..DERIVED_HANDLES_MAX {
             let handle = handle::derive(wish, &claims.sub, attempt);
             match self.create(&handle, display_name.clone(), None, self.core.clock.now_ms()).await {

@@ -1,0 +1,22 @@
+//! Runs `../bodies/text.rs` under libFuzzer. The parser is compiled here by itself, so that a build takes seconds.
+#![no_main]
+
+#[path = "../bodies/text.rs"]
+mod body;
+#[allow(dead_code)]
+#[path = "../../src/id.rs"]
+mod id;
+#[allow(dead_code)]
+#[path = "../../src/limits.rs"]
+mod limits;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/posts/text/mod.rs"]
+mod text;
+/// What the parser knows of people.
+mod users {
+    #[allow(dead_code)]
+    #[path = "../../../src/users/handle.rs"]
+    pub mod handle;
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

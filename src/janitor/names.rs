@@ -1,0 +1,122 @@
+//! Rows of the people search that an earlier version wrote, brought under the keys of today.
+//!
+//! That version put a name into lower case and left its normal form; such a row is found by no search any more. Rows cannot be
+//! listed across partitions, so every partition that could be there is looked at, once in the life of a folder: one for each
+//! first character. It takes seconds, is done beside all else, and goes on where it was cut off.
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, Engines, KeyRange, Order, RowKey};
+use fanfare_protocol::Id;
+use icu_properties::props::{EnumeratedProperty as _, GeneralCategory};
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::limits;
+use crate::tables;
+use crate::users::names::{search_key, search_keys};
+
+/// Key of the first character that is still to be looked at, in the `meta` table.
+const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
+/// All were looked at.
+const DONE: u32 = 1 + char::MAX as u32;
+/// What handles begin with: everybody who ever had an account here was found by one.
+const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
+
+fn progress_row() -> RowKey {
+    RowKey::new(tables::META, tables::ONE, META_KEYED_TO)
+}
+
+/// The first character that is still to be looked at; `None` if none ever was.
+async fn progress(engines: &Engines) -> Result<Option<u32>> {
+    let stored = engines.tables.get(&progress_row()).await?;
+    Ok(stored.and_then(|bytes| bytes.first_chunk::<4>().map(|next| u32::from_be_bytes(*next))))
+}
+
+async fn remember(engines: &Engines, next: u32, version: Id) -> Result<()> {
+    let mut batch = Batch::default();
+    batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), version.0);
+    Ok(engines.tables.write(batch).await?)
+}
+
+/// Notes at the start, as `version`, that a folder without people has no rows of an earlier version.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn begin(engines: &Engines, version: Id) -> Result<()> {
+    if progress(engines).await?.is_some() {
+        return Ok(());
+    }
+    for first in FIRST_OF_HANDLES.chars() {
+        let partition = tables::name_partition(&first.to_string());
+        let rows = engines.tables.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 1).await?;
+        if !rows.is_empty() {
+            return Ok(());
+        }
+    }
+    remember(engines, DONE, version).await
+}
+
+/// Looks at all that was not looked at yet.
+///
+/// # Errors
+/// When the engine fails; the next call goes on.
+pub async fn rekey(core: &Core) -> Result<()> {
+    let engines = &core.store.engines;
+    let mut next = progress(engines).await?.unwrap_or(0);
+    while next < DONE {
+        let last = next.saturating_add(limits::NAME_PARTITIONS_STEP - 1).min(DONE - 1);
+        rekey_some(core, next..=last).await?;
+        next = last + 1;
+        remember(engines, next, core.sequencer.mint()).await?;
+    }
+    Ok(())
+}
+
+async fn rekey_some(core: &Core, firsts: RangeInclusive<u32>) -> Result<()> {
+    for first in firsts.filter_map(char::from_u32) {
+        // Nobody's name begins with what is no character.
+        if GeneralCategory::for_char(first) == GeneralCategory::Unassigned {
+            continue;
+        }
+        let partition = tables::name_partition(&first.to_string());
+        let (mut from, step) = (None, limits::JANITOR_STEP_ROWS);
+        loop {
+            let range = KeyRange { from, to: None };
+            let rows = core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
+            for row in &rows {
+                if let Some((name, user)) = tables::name_of(&row.clustering)
+                    && search_key(name) != name
+                {
+                    move_row(core, RowKey::new(tables::NAMES, partition.clone(), row.clustering.clone()), name, user)
+                        .await?;
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == step => from = Some([last.clustering.as_ref(), &[0]].concat().into()),
+                _ => break,
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Writes the row of a name that the person still has under its key, and then removes the old one.
+async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> {
+    // The name cannot change meanwhile.
+    let _held = core.locks.hold(&[("profile", user.0, 0)]).await;
+    let key = search_key(name);
+    let account = core.store.account(user).await?;
+    let has = |row: &crate::rows::UserRow| search_keys(&row.handle, row.display_name.as_deref()).contains(&key);
+    let version = core.sequencer.mint().0;
+    if account.is_some_and(|account| has(&account.row)) {
+        let mut batch = Batch::default();
+        batch.put_versioned(tables::name_row(&key, user), Bytes::new(), version);
+        core.store.engines.tables.write(batch).await?;
+    }
+    let mut batch = Batch::default();
+    batch.delete_versioned(old, version);
+    Ok(core.store.engines.tables.write(batch).await?)
+}
