@@ -267,11 +267,11 @@ impl Story {
         let plain = |post: &Said| post.reply_to.is_none() && !post.bare;
         let public = viewer.public_posts(Paging::first(100)).await.unwrap().items;
         assert_eq!(all_seen(&public), oracle.newest(Place::Elsewhere, plain), "{when}: the public timeline");
-        for one in 0..HANDLES.len() {
+        for (one, handle) in HANDLES.iter().enumerate() {
             let id = self.people[one].id;
             if oracle.absent(one) {
                 assert_eq!(refused(viewer.user(&id.to_string()).await), Code::NotFound, "{when}");
-                assert_eq!(refused(viewer.user(&format!("@{}", HANDLES[one])).await), Code::NotFound, "{when}");
+                assert_eq!(refused(viewer.user(&format!("@{handle}")).await), Code::NotFound, "{when}");
                 assert_eq!(refused(viewer.posts_of(id, Paging::default()).await), Code::NotFound, "{when}");
                 assert_eq!(refused(viewer.followers(id, Paging::default()).await), Code::NotFound, "{when}");
                 continue;
