@@ -46,7 +46,7 @@ export async function say(page, who, text) {
   return text;
 }
 
-/** The card of a text in somebody's feed. */
+/** The card of a text of the two in somebody's feed; the town may pass it on, which is another card. */
 export function card(page, who, text) {
-  return page.locator(`#${who} .feed > li`, { hasText: text });
+  return page.locator(`#${who} .feed > li:is(.by-demo, .by-friend)`, { hasText: text });
 }

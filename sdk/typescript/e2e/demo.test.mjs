@@ -28,7 +28,7 @@ describe("the demo's page", { timeout: 400_000 }, () => {
   const text = (locator) => locator.innerText();
   const unread = async (who) => Number((await page.locator(`#${who} .unread`).textContent()).replace("+", "") || 0);
   const onceEach = async (who, expected) => {
-    const shown = await page.locator(`#${who} .feed .text`).allInnerTexts();
+    const shown = await page.locator(`#${who} .feed > li > .text`).allInnerTexts();
     assert.deepEqual(shown.filter((one) => expected.includes(one)), [...expected].reverse(), "each once, newest first");
   };
 

@@ -81,7 +81,7 @@ async fn a_provider_that_is_away_at_the_start_is_stood_in_for_by_the_set_that_wa
     world.start().await;
     assert_eq!(comes(&world, &token).me().await.unwrap(), ann);
     assert!(world.anyone.readyz().await.is_ok(), "an old set serves");
-    let metrics = world.anyone.metrics().await.unwrap();
+    let metrics = world.operator.metrics().await.unwrap();
     for series in [
         r#"fanfare_jwks_fetches_total{outcome="failed"}"#,
         "fanfare_jwks_keys",
