@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::admin::service::Acts;
 use crate::clock::Clock;
 use crate::config::{LogLevel, Settings};
 use crate::core::{Attachments, Core};
@@ -35,6 +36,7 @@ use crate::rows::{self, Counters};
 use crate::sequencer::{Sequencer, SequencerThread, Views};
 use crate::store::Store;
 use crate::tables;
+use crate::users::attempts::Bounds;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
@@ -71,6 +73,8 @@ pub struct Services {
     pub realtime: Realtime,
     /// Uploads.
     pub media: Media,
+    /// What operators do.
+    pub acts: Acts,
     /// Level of the log.
     pub log: Mutex<(LogControl, LogLevel)>,
     /// When the server was started.
@@ -222,7 +226,7 @@ pub async fn start(
     let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
     jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     let refreshing = jwt.refreshing();
-    let store = Arc::new(Store::new(engines.clone()));
+    let store = Arc::new(Store::new(engines.clone(), clock.clone()));
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
@@ -232,7 +236,7 @@ pub async fn start(
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
-    store.load_departed().await?;
+    store.load_absent().await?;
     janitor::names::begin(&engines, sequencer.mint()).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
@@ -247,8 +251,10 @@ pub async fn start(
         attachments.clone(),
         foundation.ender(),
     );
+    let ender = foundation.ender();
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
     let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
     let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens);
@@ -265,7 +271,8 @@ pub async fn start(
     let handle_reserved_days = settings.users.handle_reserved_days;
     tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max, handle_reserved_days }.run());
     let started = Instant::now();
-    let services = Services { http, core, users, follows, posts, feed, notifications, realtime, media, log, started };
+    let services =
+        Services { http, core, users, follows, posts, feed, notifications, realtime, media, acts, log, started };
     let app = App(Arc::new(services));
     Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
@@ -339,9 +346,16 @@ fn media_tables() -> MediaTables {
 }
 
 fn user_settings(settings: &Settings) -> UserSettings {
+    let auth = &settings.auth;
+    let wrong_passwords = Bounds {
+        per_account: auth.wrong_passwords_per_account,
+        per_network: auth.wrong_passwords_per_address,
+        window_ms: auth.wrong_passwords_window_s * 1_000,
+    };
     UserSettings {
         token_days: settings.auth.token_days,
         registration: settings.api.registration,
+        wrong_passwords,
         handle_reserved_days: settings.users.handle_reserved_days,
     }
 }

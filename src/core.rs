@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fanfare_protocol::{Id, Media};
+use fanfare_protocol::{Code, Id, Media, Timestamp};
 
 use crate::clock::Clock;
 use crate::cursor::Cursors;
@@ -56,15 +56,30 @@ impl Core {
     /// The account of `id`, as far as `viewer` may know of it.
     ///
     /// # Errors
-    /// 404 when there is none, or when it blocks the viewer.
+    /// 404 when there is none, when it is suspended, or when it blocks the viewer.
     pub async fn account_for(&self, viewer: Option<Id>, id: Id) -> Result<Arc<Account>> {
-        let account = self.account(id).await?;
+        let account = self.store.seen_account(id).await?.ok_or_else(|| Error::not_found("user"))?;
         if let Some(viewer) = viewer
             && self.blocks(id, viewer).await?
         {
             return Err(Error::not_found("user"));
         }
         Ok(account)
+    }
+
+    /// Lets in whoever is not suspended; to be asked once it is proven who they are.
+    ///
+    /// # Errors
+    /// [`Code::AccountSuspended`], with the moment when it ends by itself.
+    pub fn refuse_suspended(&self, user: Id) -> Result<()> {
+        match self.store.absent.suspension(user) {
+            None => Ok(()),
+            Some(None) => Err(Error::refused(Code::AccountSuspended, "the account is suspended")),
+            Some(Some(until_ms)) => {
+                let detail = format!("the account is suspended until {}", Timestamp(until_ms));
+                Err(Error::refused(Code::AccountSuspended, detail))
+            }
+        }
     }
 
     /// Whether `blocker` blocks `blocked`.

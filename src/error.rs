@@ -21,8 +21,10 @@ pub enum Error {
         retry_after_s: u32,
     },
     /// Too many requests of this caller; come back after that many seconds.
-    #[error("rate limited")]
+    #[error("rate limited: {reason}")]
     RateLimited {
+        /// Too many of what, for people.
+        reason: &'static str,
         /// When to try again.
         retry_after_s: u32,
     },

@@ -5,6 +5,7 @@
 use fanfare_protocol::{Id, Media, Mention, NotificationKind};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::audit::Act;
 use crate::posts::wire::Encoded;
 use crate::rows::UserRow;
 
@@ -121,6 +122,12 @@ pub enum Event {
     Liked { user: Id, post: PostRef },
     /// The like, made by record `since`, is over.
     Unliked { user: Id, post: PostRef, since: Id },
+    /// `user` is suspended; takes the place of an earlier suspension. It ends at `until_ms`, by the clock.
+    Suspended { user: Id, reason: String, until_ms: Option<u64> },
+    /// The suspension of `user` is lifted.
+    Unsuspended { user: Id },
+    /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
+    Operated,
 }
 
 /// Somebody to notify of a post, decided (blocks, mutes) when the post was accepted.
@@ -159,4 +166,7 @@ pub struct Record {
     /// Line of an import that is done once this record is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_line: Option<u64>,
+    /// The operator whose act this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Act>,
 }

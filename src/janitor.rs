@@ -18,7 +18,7 @@ use crate::events::{EndedFollow, Event, PostRef};
 use crate::id::first_id_at;
 use crate::limits;
 use crate::posts::{old_reposts, settle};
-use crate::rows::{TokenRow, from_json};
+use crate::rows::{SuspensionRow, TokenRow, from_json};
 use crate::tables;
 use crate::users::handle::reserved_until_ms;
 
@@ -60,6 +60,7 @@ impl Janitor {
     /// When the engine fails.
     pub async fn round(&self) -> Result<()> {
         self.sweep().await?;
+        self.forget_ended_suspensions().await;
         names::rekey(&self.core).await?;
         while let Some(user) = self.next_purge().await? {
             self.purge(user).await?;
@@ -71,6 +72,17 @@ impl Janitor {
             journal.trim(Partition(partition), self.journal_bytes_max, &[crate::sequencer::PROJECTOR]).await?;
         }
         Ok(())
+    }
+
+    /// Lets go of what is in memory for suspensions that ended by the clock a while ago.
+    async fn forget_ended_suspensions(&self) {
+        let (store, then_ms) = (&self.core.store, self.core.clock.now_ms().saturating_sub(HOUR_MS));
+        for person in store.absent.ended_before(then_ms) {
+            let _held = self.core.locks.hold(&[("suspension", person.0, 0)]).await;
+            if store.absent.forget_ended(person, then_ms) {
+                store.unwatch(person);
+            }
+        }
     }
 
     /// Removes what expired in the hours that have passed since the last sweep.
@@ -136,13 +148,18 @@ impl Janitor {
         Ok(self.core.store.engines.tables.write(again).await?)
     }
 
-    /// A token that a change of password gave a longer life; it has another expiry row.
+    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another expiry
+    /// row, or needs none.
     async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
-        if key.table != tables::TOKENS {
+        if key.table != tables::TOKENS && key.table != tables::SUSPENSIONS {
             return Ok(false);
         }
-        let row: Option<TokenRow> = self.core.store.get(key).await?.map(|bytes| from_json(&bytes)).transpose()?;
-        Ok(row.is_some_and(|token| token.expires_ms > self.core.clock.now_ms()))
+        let Some(bytes) = self.core.store.get(key).await? else { return Ok(false) };
+        let now_ms = self.core.clock.now_ms();
+        if key.table == tables::SUSPENSIONS {
+            return Ok(from_json::<SuspensionRow>(&bytes)?.holds(now_ms));
+        }
+        Ok(from_json::<TokenRow>(&bytes)?.expires_ms > now_ms)
     }
 
     async fn next_purge(&self) -> Result<Option<Id>> {
@@ -164,7 +181,7 @@ impl Janitor {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
         batch.delete_versioned(row, self.core.sequencer.mint().0);
         self.core.store.engines.tables.write(batch).await?;
-        self.core.store.cleared_away(user);
+        self.core.store.absent.cleared_away(user);
         Ok(())
     }
 

@@ -29,6 +29,7 @@
 //! | [`projection`] | from a fact to its rows; pure |
 //! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
 //! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
+//! | [`absent`], [`uncounted`] | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
 //! | [`idempotency`] | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
@@ -52,6 +53,7 @@
 //! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
 //!    on until the page is full.
 
+pub mod absent;
 pub mod admin;
 pub mod app;
 pub mod bench;
@@ -86,4 +88,5 @@ pub mod rows;
 pub mod sequencer;
 pub mod store;
 pub mod tables;
+pub mod uncounted;
 pub mod users;

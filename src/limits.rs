@@ -1,5 +1,18 @@
 //! Every bound that is not a setting: its name, its unit, and what happens when it is reached.
 
+/// Days for which what operators did is kept (`api.md`); older lines are not shown, and the janitor removes them.
+pub const AUDIT_DAYS: u32 = 400;
+/// Milliseconds by which acts may be newer than the clock, which may have gone back; newer ones are not shown.
+pub const AUDIT_AHEAD_MS: u64 = 31 * 86_400_000;
+/// People suspended at once; one more is refused with 409.
+pub const SUSPENDED_MAX: usize = 100_000;
+/// What suspended people add to the counts of others (likes, replies, reposts, follows) that is kept in memory, to take it
+/// off; of whom there is no room for it stays in the counts.
+pub const UNCOUNTED_MAX: usize = 1_000_000;
+/// Characters of an operator's reason; a longer one is refused with 422.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Characters of what the audit says of a change of settings; the rest is cut off.
+pub const AUDIT_TARGET_CHARS_MAX: usize = 300;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.
@@ -161,6 +174,8 @@ pub mod auth {
     use std::ops::RangeInclusive;
     use std::time::Duration;
 
+    /// Wrong passwords that are remembered; beyond it the oldest is forgotten before its time.
+    pub const WRONG_PASSWORDS_MAX: usize = 262_144;
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
     /// Callers that may wait for a hash; beyond that log-ins answer 503.

@@ -17,7 +17,8 @@ use crate::id::unix_ms_of;
 use crate::idempotency;
 use crate::limits;
 use crate::rows::{
-    Counters, NotificationGroup, NotificationRow, NotificationState, UserRow, entry_value, from_json, to_json,
+    Counters, NotificationGroup, NotificationRow, NotificationState, SuspensionRow, UserRow, entry_value, from_json,
+    to_json,
 };
 use crate::tables::{self, notification_key};
 use crate::users::names::search_keys;
@@ -66,14 +67,14 @@ struct Given {
 
 /// What a record changes of a counters row.
 #[derive(Default)]
-struct Change {
-    by: [i64; 3],
+pub(crate) struct Change {
+    pub(crate) by: [i64; 3],
     /// The post that is counted about is gone from now on.
     gone: bool,
 }
 
 /// The counters that a record changes, by row.
-fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
+pub(crate) fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
     let mut changes: BTreeMap<RowKey, Change> = BTreeMap::new();
     let mut user = |id: Id, counter: Counter, by: i64| {
         changes.entry(tables::by_id(tables::USER_COUNTERS, id)).or_default().by[counter as usize] += by;
@@ -111,7 +112,10 @@ fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
         | Event::UserDeleted { .. }
         | Event::Unblocked { .. }
         | Event::Muted { .. }
-        | Event::Unmuted { .. } => {}
+        | Event::Unmuted { .. }
+        | Event::Suspended { .. }
+        | Event::Unsuspended { .. }
+        | Event::Operated => {}
     }
     for (post, which, by) in posts {
         changes.entry(tables::by_id(tables::POST_COUNTERS, post)).or_default().by[which] += by;
@@ -202,6 +206,11 @@ pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<
     facts(record, batch)?;
     if let Some(key) = &record.idempotency {
         idempotency::remember(key, record.id, record.id, batch)?;
+    }
+    if let Some(act) = &record.audit {
+        let row = tables::audit_row(record.id);
+        batch.put(tables::expiry_row(hour_of(record.id) + limits::AUDIT_DAYS * 24 + 2, &row), Bytes::new());
+        batch.put_versioned(row, to_json(act)?, record.id.0);
     }
     if let Some(line) = record.import_line {
         let row = RowKey::new(tables::META, tables::ONE, Bytes::from_static(limits::META_IMPORT_LINE));
@@ -307,6 +316,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             // The handle stays taken for a while; the janitor knows how long.
             batch.put(tables::expiry_row(hour_of(id) + 1, &tables::handle_row(&user.handle)), Bytes::new());
             batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
+            batch.delete_versioned(tables::suspension_row(user.id), version);
             let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
             batch.put_versioned(purge, Bytes::new(), version);
         }
@@ -353,7 +363,20 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
             batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
         }
+        Event::Suspended { user, reason, until_ms } => suspended(*user, reason, *until_ms, id, batch)?,
+        Event::Unsuspended { user } => batch.delete_versioned(tables::suspension_row(*user), version),
+        Event::Operated => {}
     }
+    Ok(())
+}
+
+fn suspended(user: Id, reason: &str, until_ms: Option<u64>, id: Id, batch: &mut Batch) -> Result<()> {
+    let row = tables::suspension_row(user);
+    if let Some(until_ms) = until_ms {
+        batch.put(tables::expiry_row((until_ms / 3_600_000) as u32 + 2, &row), Bytes::new());
+    }
+    let suspension = SuspensionRow { reason: reason.to_owned(), since: id, until_ms };
+    batch.put_versioned(row, to_json(&suspension)?, id.0);
     Ok(())
 }
 

@@ -57,6 +57,26 @@ pub struct TokenRow {
     pub expires_ms: u64,
 }
 
+/// A suspension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspensionRow {
+    /// Why, for operators.
+    pub reason: String,
+    /// The record that made it.
+    pub since: Id,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+impl SuspensionRow {
+    /// Whether it holds at `now_ms`.
+    #[must_use]
+    pub fn holds(&self, now_ms: u64) -> bool {
+        self.until_ms.is_none_or(|until_ms| now_ms < until_ms)
+    }
+}
+
 /// The first result of a request that carried an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRow {

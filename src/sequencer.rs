@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::audit::Act;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Policy, Record};
@@ -55,11 +56,16 @@ pub struct Proposal {
     pub idempotency: Option<IdempotencyKey>,
     /// Import watermark, stored with the effect.
     pub import_line: Option<u64>,
+    /// The operator whose act this is, stored with the effect.
+    pub audit: Option<Act>,
+    /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
+    /// commit that tore and was never acknowledged can lose them.
+    pub rows: Batch,
 }
 
 impl From<Event> for Proposal {
     fn from(event: Event) -> Self {
-        Self { event, at_ms: None, idempotency: None, import_line: None }
+        Self { event, at_ms: None, idempotency: None, import_line: None, audit: None, rows: Batch::default() }
     }
 }
 
@@ -215,11 +221,11 @@ impl Committer {
     ) {
         let mut waiting = Vec::with_capacity(limits::SEQUENCER_GROUP_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
-            let (records, answers) = self.number(&mut waiting, mint, clock);
+            let (group, answers) = self.number(&mut waiting, mint, clock);
             let outcome = if failed.load(Ordering::Relaxed) {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
-                self.commit_group(records).await
+                self.commit_group(group).await
             };
             match outcome {
                 Ok(records) => {
@@ -255,7 +261,7 @@ impl Committer {
         waiting: &mut Vec<(Proposal, Answer)>,
         mint: &Mutex<IdMint>,
         clock: &Clock,
-    ) -> (Vec<Record>, Vec<Answer>) {
+    ) -> (Vec<(Record, Batch)>, Vec<Answer>) {
         let now_ms = clock.now_ms();
         let mut mint = mint.lock();
         waiting
@@ -265,20 +271,20 @@ impl Committer {
                 if let Event::Posted { post, .. } = &mut proposal.event {
                     post.id = id;
                 }
-                let Proposal { event, idempotency, import_line, .. } = proposal;
-                (Record { id, event, idempotency, import_line }, answer)
+                let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
+                ((Record { id, event, idempotency, import_line, audit }, rows), answer)
             })
             .unzip()
     }
 
-    /// Commits `records` with their rows and tells the views; answers the records as they were stamped.
-    async fn commit_group(&mut self, records: Vec<Record>) -> Result<Vec<Arc<Record>>> {
-        let mut folds = self.load_folds(&records).await?;
+    /// Commits records with their rows and tells the views; answers the records as they were stamped.
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
+        let mut folds = self.load_folds(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
-        let mut payloads = Vec::with_capacity(records.len());
+        let mut payloads = Vec::with_capacity(group.len());
         let mut notified = Vec::new();
-        let mut stamped = Vec::with_capacity(records.len());
-        for mut record in records {
+        let mut stamped = Vec::with_capacity(group.len());
+        for (mut record, mut rows) in group {
             if let Event::Posted { post, .. } = &mut record.event {
                 let key = tables::by_id(tables::USER_COUNTERS, post.author);
                 let counters = folds.rows.get(&key).and_then(Option::as_ref);
@@ -287,6 +293,7 @@ impl Committer {
             }
             payloads.push(to_json(&record)?);
             notified.extend(projection::project(&record, &mut folds, &mut batch)?);
+            batch.rows.append(&mut rows.rows);
             stamped.push(Arc::new(record));
         }
         let next = self.commit_with_retries(payloads, batch).await?;
@@ -300,10 +307,10 @@ impl Committer {
     }
 
     /// The fold rows that `records` need: from memory, or from the tables.
-    async fn load_folds(&self, records: &[Record]) -> Result<Folds> {
+    async fn load_folds(&self, records: impl Iterator<Item = &Record>) -> Result<Folds> {
         let mut folds = Folds { group_after: self.group_after, ..Folds::default() };
         let mut missing = Vec::new();
-        for key in records.iter().flat_map(projection::fold_keys) {
+        for key in records.flat_map(projection::fold_keys) {
             if folds.rows.contains_key(&key) {
                 continue;
             }
@@ -374,7 +381,7 @@ impl Committer {
                 last = last.max(record.id);
                 records.push(record);
             }
-            let mut folds = self.load_folds(&records).await?;
+            let mut folds = self.load_folds(records.iter()).await?;
             let mut batch = Batch::default();
             for record in &records {
                 projection::project(record, &mut folds, &mut batch)?;

@@ -1,6 +1,6 @@
 //! Reads of rows, through bounded caches that the sequencer keeps true. Every service reads here.
 
-mod departed;
+mod absence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table}
 use fanfare_protocol::{Author, Id};
 use tokio::sync::Notify;
 
-use self::departed::Departed;
+use crate::absent::Absent;
+use crate::clock::Clock;
 use crate::coherent::Coherent;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRecord, Record};
@@ -22,6 +23,7 @@ use crate::posts::text::is_blank;
 use crate::posts::visibility::Standing;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
 use crate::tables;
+use crate::uncounted::{Of, Uncounted};
 use crate::users::handle::Handle;
 
 /// A person, with what posts and notifications show of them.
@@ -110,13 +112,16 @@ pub struct Store {
     counters: Coherent<(Table, Id), Counters>,
     marks: Coherent<Id, Arc<Marks>>,
     hidden: Coherent<Id, Arc<Hidden>>,
-    departed: Departed,
+    /// Who is not seen by anybody.
+    pub absent: Absent,
+    uncounted: Uncounted,
+    clock: Clock,
 }
 
 impl Store {
-    /// Empty caches over `engines`.
+    /// Empty caches over `engines`; `clock` says who is suspended.
     #[must_use]
-    pub fn new(engines: Engines) -> Self {
+    pub fn new(engines: Engines, clock: Clock) -> Self {
         Self {
             engines,
             unsettled: Notify::new(),
@@ -126,7 +131,9 @@ impl Store {
             counters: Coherent::new(limits::COUNTER_CACHE_MAX),
             marks: Coherent::new(limits::MARKS_CACHE_MAX),
             hidden: Coherent::new(limits::MARKS_CACHE_MAX),
-            departed: Departed::default(),
+            absent: Absent::new(clock.clone()),
+            uncounted: Uncounted::default(),
+            clock,
         }
     }
 
@@ -144,24 +151,6 @@ impl Store {
     /// When the engine fails.
     pub async fn get_id(&self, key: &RowKey) -> Result<Option<Id>> {
         Ok(self.get(key).await?.as_deref().and_then(Id::from_bytes))
-    }
-
-    /// Learns whose accounts are deleted and not yet cleared away; to be called at the start.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn load_departed(&self) -> Result<()> {
-        let port = &self.engines.tables;
-        let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
-        for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
-            self.departed.add(person);
-        }
-        Ok(())
-    }
-
-    /// Everything that a deleted account left behind is gone.
-    pub fn cleared_away(&self, person: Id) {
-        self.departed.remove(person);
     }
 
     /// Rows of an id's partition with ids below `before`, newest first.
@@ -209,9 +198,10 @@ impl Store {
         Ok(found)
     }
 
-    /// No id is in a later bucket than the one that follows the system's clock.
+    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which an
+    /// import turns by hand.
     fn newest_bucket(&self) -> u16 {
-        let now_ms = crate::clock::Clock::system().now_ms();
+        let now_ms = Clock::system().now_ms().max(self.clock.now_ms());
         tables::bucket_of(crate::id::first_id_at(now_ms)).saturating_add(1)
     }
 
@@ -236,12 +226,6 @@ impl Store {
     /// When the engine fails.
     pub async fn account(&self, id: Id) -> Result<Option<Arc<Account>>> {
         Ok(self.account_or_gone(id).await?.filter(|account| !account.row.deleted))
-    }
-
-    /// The account in memory, if it is there: for pages that need many.
-    #[must_use]
-    pub fn account_at_hand(&self, id: Id) -> Option<Arc<Account>> {
-        self.accounts.get(&id)
     }
 
     /// The person with this handle, whatever its case.
@@ -295,14 +279,24 @@ impl Store {
     /// Whether a post that was read is there, whoever asks.
     #[must_use]
     pub fn standing(&self, post: &PostRecord) -> Standing {
-        if post.deleted || self.departed.holds(post.author) { Standing::Gone } else { Standing::Stands }
+        if post.deleted { Standing::Gone } else { self.absent.standing(post.author) }
     }
 
-    /// Counters of a post or a person.
+    /// Counters of a post or a person, without what absent people add to them.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn counters(&self, table: Table, id: Id) -> Result<Counters> {
+        let stored = self.stored_counters(table, id).await?;
+        let of = if table == tables::USER_COUNTERS { Of::User(id) } else { Of::Post(id) };
+        Ok(self.uncounted.corrected(of, stored, |person| self.absent.holds(person)))
+    }
+
+    /// Counters of a post or a person as they are stored.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn stored_counters(&self, table: Table, id: Id) -> Result<Counters> {
         if let Some(counters) = self.counters.get(&(table, id)) {
             return Ok(counters);
         }
@@ -311,12 +305,6 @@ impl Store {
         let counters = bytes.map(|bytes| Counters::from_bytes(&bytes)).transpose()?.unwrap_or_default();
         self.counters.keep(epoch, &(table, id), counters);
         Ok(counters)
-    }
-
-    /// Counters in memory, if they are there.
-    #[must_use]
-    pub fn counters_at_hand(&self, table: Table, id: Id) -> Option<Counters> {
-        self.counters.get(&(table, id))
     }
 
     /// Whether `reader` likes `post`, and has a bare repost of it.
@@ -387,12 +375,13 @@ impl Store {
 
     /// Brings the caches up to date with a durable record; called in commit order, before the caller hears of it.
     pub fn committed(&self, record: &Record) {
+        self.uncounted.committed(record);
         match &record.event {
             Event::UserCreated { user } | Event::ProfileChanged { user, .. } => {
                 self.accounts.put(user.id, Arc::new(Account::new(user.clone())));
             }
             Event::UserDeleted { user } => {
-                self.departed.add(user.id);
+                self.absent.departed(user.id);
                 self.accounts.forget(&user.id);
                 self.credentials.forget(&user.id);
             }
@@ -414,7 +403,9 @@ impl Store {
                 self.hidden.forget(blocked);
             }
             Event::Muted { muter, .. } | Event::Unmuted { muter, .. } => self.hidden.forget(muter),
-            Event::Followed { .. } | Event::Unfollowed(_) => {}
+            Event::Suspended { user, until_ms, .. } => self.absent.suspend(*user, *until_ms),
+            Event::Unsuspended { user } => self.absent.unsuspend(*user),
+            Event::Followed { .. } | Event::Unfollowed(_) | Event::Operated => {}
         }
     }
 

@@ -87,6 +87,10 @@ tables! {
     UNSETTLED = 37, "unsettled";
     /// bucket, `PostDeleted` id → post and author: what sessions that resume must hear of; kept for a week; versioned.
     DELETIONS = 31, "deletions";
+    /// one partition, user → `SuspensionRow`: who is suspended, the expired ones until the janitor comes; versioned.
+    SUSPENSIONS = 33, "suspensions";
+    /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
+    AUDIT = 34, "audit";
 }
 
 /// Whether rows of `table` are `Counters`.
@@ -161,7 +165,19 @@ pub fn unsettled_post(clustering: &[u8]) -> Option<Id> {
     clustering.get(8..).and_then(Id::from_bytes)
 }
 
-/// Partition of one bucket of the public timeline, or of deletions.
+/// Row of a person's suspension.
+#[must_use]
+pub fn suspension_row(user: Id) -> RowKey {
+    RowKey::new(SUSPENSIONS, ONE, partition(user))
+}
+
+/// Row of an operator's act.
+#[must_use]
+pub fn audit_row(record: Id) -> RowKey {
+    RowKey::new(AUDIT, timeline_partition(bucket_of(record)), partition(record))
+}
+
+/// Partition of one bucket of the public timeline, of deletions, or of operators' acts.
 #[must_use]
 pub fn timeline_partition(bucket: u16) -> Bytes {
     Bytes::copy_from_slice(&bucket.to_be_bytes())

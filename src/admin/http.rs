@@ -1,16 +1,27 @@
 //! Routes of operators: `/v1/admin/*`.
 
+mod moderation;
+
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::extract::State;
 use fanfare_protocol::{FieldError, Id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::moderation::{
+    __path_audit, __path_delete_post, __path_set_password, __path_suspend, __path_unsuspend, audit, delete_post,
+    set_password, suspend, unsuspend,
+};
+
+use crate::admin::audit::Action;
 use crate::app::App;
 use crate::config::{LARGEST, LogLevel};
 use crate::error::{Error, Result};
 use crate::feed::Thresholds;
 use crate::http::{Admin, Check, Checks, NoContent, Path, Problems, Valid};
+use crate::limits::AUDIT_TARGET_CHARS_MAX;
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,6 +129,22 @@ impl Check for PatchSettings {
     }
 }
 
+impl PatchSettings {
+    /// What changes, for the audit.
+    fn words(&self) -> String {
+        let mut words = "settings".to_owned();
+        let mut add = |key: &str, value: Option<&dyn std::fmt::Display>| {
+            if let Some(value) = value {
+                let _ = write!(words, " {key}={value}");
+            }
+        };
+        add("feed.push_below", self.push_below.as_ref().map(|value| value as _));
+        add("feed.pull_above", self.pull_above.as_ref().map(|value| value as _));
+        add("log.level", self.log_level.as_ref().map(|value| value as _));
+        words.chars().take(AUDIT_TARGET_CHARS_MAX).collect()
+    }
+}
+
 fn live(app: &App) -> LiveSettings {
     let Thresholds { push_below, pull_above } = app.feed.thresholds();
     LiveSettings { push_below, pull_above, log_level: app.log.lock().1.0.clone() }
@@ -139,9 +166,10 @@ pub async fn settings(State(app): State<App>, _: Admin) -> Json<LiveSettings> {
     responses((status = 200, body = LiveSettings), Problems))]
 pub async fn change_settings(
     State(app): State<App>,
-    _: Admin,
+    admin: Admin,
     Valid(patch): Valid<PatchSettings>,
 ) -> Result<Json<LiveSettings>> {
+    let _held = app.core.locks.hold(&[("settings", 0, 0)]).await;
     let now = app.feed.thresholds();
     let wanted = Thresholds {
         push_below: patch.push_below.unwrap_or(now.push_below),
@@ -151,10 +179,11 @@ pub async fn change_settings(
         let message = format!("must not be below feed.push_below, which is {}", wanted.push_below);
         return Err(Error::field("feed.pull_above", message));
     }
-    if let Some(level) = &patch.log_level {
-        let level: LogLevel = level.parse().map_err(|()| {
-            Error::field("log.level", "error, warn, info, debug, trace, or a filter such as info,fanfare=debug")
-        })?;
+    let level: Option<LogLevel> = patch.log_level.as_deref().map(str::parse).transpose().map_err(|()| {
+        Error::field("log.level", "error, warn, info, debug, trace, or a filter such as info,fanfare=debug")
+    })?;
+    app.acts.note(admin.0.act(Action::ChangeSettings, patch.words(), None)).await?;
+    if let Some(level) = level {
         let mut log = app.log.lock();
         log.0.set(&level);
         log.1 = level;
@@ -190,11 +219,11 @@ impl Check for NewRole {}
     params(("user" = String, Path, description = "id or @handle")), responses((status = 204), Problems))]
 pub async fn set_role(
     State(app): State<App>,
-    _: Admin,
+    admin: Admin,
     Path(user): Path<String>,
     Valid(new): Valid<NewRole>,
 ) -> Result<NoContent> {
     let id = app.users.resolve(&user).await?;
-    app.users.set_admin(id, new.role == RoleName::Admin).await?;
+    app.acts.set_admin(&admin.0, id, new.role == RoleName::Admin).await?;
     Ok(NoContent)
 }

@@ -1,3 +1,5 @@
-//! What operators see and change while the server runs.
+//! What operators see, change and do while the server runs.
 
+pub mod audit;
 pub mod http;
+pub mod service;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::admin_args::AdminArgs;
 use crate::bench::{Name, Part};
 
 /// A self-hosted social backend in one binary: accounts, follows, posts, media, feeds, notifications, realtime delivery
@@ -33,6 +34,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Load a follow graph and replay its activity through the real pipeline
     Import(ImportArgs),
+    /// Act as an operator on a server that runs: delete posts, suspend people, give passwords, read the audit
+    Admin(AdminArgs),
     /// Measure, and compare with what was measured beside it
     Bench(BenchArgs),
     /// Connections of `bench realtime`, told on standard input what to do

@@ -1,12 +1,13 @@
 //! `fanfare demo`: the server with a sample world that lives.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use fanfare_protocol::{Id, NewSession};
 
 use super::args::DemoArgs;
 use super::{Failure, block_on, serve};
+use crate::admin::audit::{Actor, Operator};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -73,7 +74,8 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         let demo = sample.people[sample.town.world.demo()];
         // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time, for
         // a world that is opened again may have been reached otherwise before.
-        app.users.set_admin(demo, operates).await?;
+        let here = Operator { actor: Actor::Token, address: Ipv4Addr::LOCALHOST.into() };
+        app.acts.set_admin(&here, demo, operates).await?;
         let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };
         Ok::<_, Error>((sample, size, way_in))
     };
@@ -117,7 +119,7 @@ async fn log_in(app: &App) -> Result<String, Error> {
     let mut open = Vec::new();
     for handle in [DEMO_HANDLE, FRIEND_HANDLE] {
         let (name, password) = (handle.to_owned(), DEMO_PASSWORD.to_owned());
-        match app.users.log_in(NewSession { handle: name, password }).await {
+        match app.users.log_in(NewSession { handle: name, password }, Ipv4Addr::LOCALHOST.into()).await {
             Ok(_) => open.push(handle),
             Err(Error::Refused(_)) => {}
             Err(error) => return Err(error),

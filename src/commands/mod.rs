@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
+mod admin;
+pub mod admin_args;
 pub mod args;
 mod bench;
 mod config;
@@ -67,6 +69,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?),
         Command::Demo(args) => demo::run(&settings(&args.common(), args.listen)?, &args),
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
+        Command::Admin(args) => admin::run(&settings(&args.common, None)?, args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchClient => bench::client(),
         Command::Config(args) => config::run(&args),

@@ -189,6 +189,13 @@ section! {
         jwt_audience: Option<String> = None;
         /// Which apps may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
         jwt_authorized_parties: Vec<String> = Vec::new();
+        /// Wrong passwords for one account from one address within the time below; after them that address is answered 429
+        /// for that account, and other addresses are not.
+        wrong_passwords_per_account: usize = 10 => 1..=100_000;
+        /// Wrong passwords from one address (of IPv6 from one /64) for all accounts together; after them it is answered 429.
+        wrong_passwords_per_address: usize = 100 => 1..=100_000;
+        /// Seconds for which a wrong password counts.
+        wrong_passwords_window_s: u64 = 900 => 1..=86_400;
         /// Memory in KiB that hashing a password takes (argon2id); OWASP's first choice.
         argon2_memory_kib: u32 = 19_456 => 8..=4_194_304;
         /// Passes over that memory.

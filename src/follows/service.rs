@@ -79,7 +79,7 @@ impl Follows {
         if self.core.store.get(&tables::pair(tables::FOLLOWS, follower, followee)).await?.is_some() {
             return Ok(());
         }
-        let following = self.core.store.counters(tables::USER_COUNTERS, follower).await?.values[1];
+        let following = self.core.store.stored_counters(tables::USER_COUNTERS, follower).await?.values[1];
         if following >= self.follow_limit {
             let limit = self.follow_limit;
             return Err(Error::field(

@@ -26,8 +26,8 @@ impl IntoResponse for Error {
             Self::Overloaded { reason, retry_after_s } => {
                 answer(&Problem::new(Code::Overloaded, format!("{reason}; try again later")), retry_after_s)
             }
-            Self::RateLimited { retry_after_s } => {
-                let detail = format!("too many requests; try again in {retry_after_s} s");
+            Self::RateLimited { reason, retry_after_s } => {
+                let detail = format!("{reason}; try again in {retry_after_s} s");
                 answer(&Problem::new(Code::RateLimited, detail), retry_after_s)
             }
             Self::Engine(EngineError::Unavailable(cause)) => {

@@ -6,7 +6,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use fanfare_protocol::{Code, Id};
 
-use super::HttpState;
+use super::{HttpState, client_of};
+use crate::admin::audit::{Actor, Operator};
 use crate::error::Error;
 use crate::limits::http::BEARER_BYTES_MAX;
 
@@ -53,9 +54,10 @@ impl MaybeCaller {
     }
 }
 
-/// Proof that the request carries the admin token, or the token of a user whose role is admin.
+/// Proof that the request carries the admin token, or the token of a user whose role is admin; and which of them, for the
+/// audit.
 #[derive(Debug, Clone, Copy)]
-pub struct Admin;
+pub struct Admin(pub Operator);
 
 impl<S> FromRequestParts<S> for Caller
 where
@@ -100,11 +102,13 @@ where
             return Err(unauthenticated("send the admin token; it is in admin.token in the data folder"));
         };
         let http = HttpState::from_ref(state);
+        let address = client_of(parts, &http);
         if http.admin.matches(token) {
-            return Ok(Self);
+            return Ok(Self(Operator { actor: Actor::Token, address }));
         }
-        match http.accounts.authenticate(token).await?.role {
-            Role::Admin => Ok(Self),
+        let caller = http.accounts.authenticate(token).await?;
+        match caller.role {
+            Role::Admin => Ok(Self(Operator { actor: Actor::Person(caller.id), address })),
             Role::User => Err(Error::refused(Code::Forbidden, "only for operators")),
         }
     }

@@ -25,7 +25,7 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 17] = [
+pub const CODES: [(Code, &str); 18] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
@@ -36,6 +36,10 @@ pub const CODES: [(Code, &str); 17] = [
         "Ask the person for handle and password again; which of them is wrong is not said. A new token does not help.",
     ),
     (Code::Forbidden, "The account may not do this. Another account may."),
+    (
+        Code::AccountSuspended,
+        "An operator has suspended the account; the detail says until when, if it ends by itself. Logging in again does not help.",
+    ),
     (
         Code::ChallengeRequired,
         "Solve the challenge that the answer names and send the request again with its solution.",

@@ -34,7 +34,7 @@ pub use query::{Paging, Params, Path};
 pub use server::{Sockets, run};
 pub use starting::answer_while;
 pub use state::{HttpState, Phase, Readiness};
-pub use tokens::{FileToken, OperatorTokens};
+pub use tokens::{ADMIN_FILE, FileToken, OperatorTokens};
 
 #[cfg(test)]
 mod tests;

@@ -167,7 +167,7 @@ impl Replay {
     async fn hand_in(&mut self, people: [Id; 2], post: PostRecord, at_ms: u64, line: Option<u64>) -> Result<()> {
         let notify = self.app.posts.notices(&post).await?;
         let event = Event::Posted { post, notify };
-        let proposal = Proposal { event, at_ms: Some(at_ms), idempotency: None, import_line: line };
+        let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
         let pending = self.app.core.sequencer.submit(proposal).await?;
         self.in_flight.push_back(InFlight { people, pending });
         while self.in_flight.len() > IN_FLIGHT_MAX {

@@ -45,7 +45,8 @@ impl Notifications {
         Ok(port.scan(tables::NOTIFICATIONS, &partition, range, Order::Descending, limit).await?)
     }
 
-    /// What concerns the caller, newest first. Hidden: what blocked or muted people did, and deleted posts.
+    /// What concerns the caller, newest first. Hidden: what blocked, muted or suspended people did, and deleted
+    /// posts.
     ///
     /// # Errors
     /// 400 for a foreign cursor.
@@ -107,7 +108,7 @@ impl Notifications {
         let mut count = 0;
         for row in &rows {
             let stored: NotificationRow = from_json(&row.value)?;
-            let shown = !hidden.hides(stored.actor) && self.core.store.account(stored.actor).await?.is_some();
+            let shown = !hidden.hides(stored.actor) && self.core.store.seen_account(stored.actor).await?.is_some();
             let alive = match stored.post {
                 Some(post) => self.posts.visible(Some(caller), post).await.is_ok(),
                 None => true,

@@ -268,10 +268,7 @@ impl Views {
     /// # Errors
     /// When the engine fails.
     pub async fn author(&self, id: Id) -> Result<Option<Author>> {
-        if let Some(account) = self.core.store.account_at_hand(id) {
-            return Ok((!account.row.deleted).then(|| account.author.clone()));
-        }
-        Ok(self.core.store.account(id).await?.map(|account| account.author.clone()))
+        Ok(self.core.store.seen_account(id).await?.map(|account| account.author.clone()))
     }
 }
 

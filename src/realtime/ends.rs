@@ -14,6 +14,9 @@ const ENDS_MAX: usize = 65_536;
 /// Milliseconds for which they are.
 const ENDS_MS: u64 = 180_000;
 
+/// How sessions hear of the end of their token.
+const ENDED: u16 = codes::UNAUTHENTICATED;
+
 /// An end: of one token of a person, or of all but one.
 #[derive(Debug, Clone, Copy)]
 struct End {
@@ -72,19 +75,24 @@ impl Ender {
 
     /// One token of `user` has ended.
     pub async fn token_ended(&self, user: Id, token_hash: &[u8; 32]) {
-        self.ended(Which::Token { user, token: short(token_hash) }, "the token has ended").await;
+        self.ended(Which::Token { user, token: short(token_hash) }, ENDED, "the token has ended").await;
     }
 
     /// All tokens of `user` have ended, but for one.
     pub async fn all_ended(&self, user: Id, except: Option<&[u8; 32]>) {
-        self.ended(Which::Person { user, except: except.map(short) }, "all tokens have ended").await;
+        self.ended(Which::Person { user, except: except.map(short) }, ENDED, "all tokens have ended").await;
     }
 
-    async fn ended(&self, which: Which, reason: &'static str) {
+    /// `user` is suspended.
+    pub async fn suspended(&self, user: Id) {
+        self.ended(Which::Person { user, except: None }, codes::FORBIDDEN, codes::SUSPENDED).await;
+    }
+
+    async fn ended(&self, which: Which, code: u16, reason: &'static str) {
         // Remembered first: a session that is opened after this is refused, one from before is closed.
         self.shared.ends.add(End { at_ms: self.shared.clock.now_ms(), which });
         for shard in &self.shards {
-            shard.send(Command::Close { which, code: codes::UNAUTHENTICATED, reason }).await;
+            shard.send(Command::Close { which, code, reason }).await;
         }
     }
 }

@@ -94,7 +94,7 @@ impl Render {
         if hidden.hides(row.actor) {
             return Ok(None);
         }
-        let Some(actor) = self.core.store.account(row.actor).await? else { return Ok(None) };
+        let Some(actor) = self.core.store.seen_account(row.actor).await? else { return Ok(None) };
         let mut post = None;
         if let Some(about) = row.post {
             let Some(found) = self.core.store.posts(&[about]).await?.pop().flatten() else { return Ok(None) };

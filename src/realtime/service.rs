@@ -182,6 +182,7 @@ impl Realtime {
         if expired || self.shared.ends.has_ended(value.user, opener) {
             return Err(refused());
         }
+        self.core.refuse_suspended(value.user)?;
         Ok((value.user, opener))
     }
 
@@ -210,7 +211,8 @@ impl Realtime {
         let _ = self.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them it tells nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of suspended ones, it tells
+    /// nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -222,7 +224,8 @@ impl Realtime {
         let now_ms = self.core.clock.now_ms();
         let presence = self.presence.lock();
         let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };
-        let of = |user: &Id| if hidden.blocks(*user) { unknown(*user) } else { presence.of(*user, now_ms) };
+        let unseen = |user: Id| hidden.blocks(user) || self.core.store.absent.holds(user);
+        let of = |user: &Id| if unseen(*user) { unknown(*user) } else { presence.of(*user, now_ms) };
         Ok(people.iter().map(of).collect())
     }
 
@@ -245,7 +248,7 @@ impl Realtime {
     /// Hands an operator's event to sessions; answers how many.
     ///
     /// # Errors
-    /// 422 for a type or an audience that cannot be.
+    /// 422 for a type or an audience that cannot be; see [`check`].
     pub async fn publish(&self, event: PublishEvent) -> Result<u64> {
         check(&event)?;
         let lane = event.lane.unwrap_or(Lane::Normal);
@@ -296,22 +299,27 @@ impl Realtime {
         Ok(Page { items, next_cursor })
     }
 
-    /// Closes a session; its client may come back.
+    /// Whose session it is.
     ///
     /// # Errors
     /// 404 when there is none.
-    pub async fn close_session(&self, session: Id) -> Result<()> {
-        let id = SessionId(session.0);
+    pub async fn whose(&self, session: Id) -> Result<Id> {
         let missing = || Error::not_found("session");
-        let shard = self.shards.get(id.shard()).ok_or_else(missing)?;
+        let shard = self.shards.get(SessionId(session.0).shard()).ok_or_else(missing)?;
         let (answer, listed) = oneshot::channel();
         shard.send(Command::List { user: None, after: session.0.saturating_sub(1), limit: 1, answer }).await;
-        if listed.await.unwrap_or_default().first().is_none_or(|found| found.session_id != session) {
-            return Err(missing());
+        let listed = listed.await.unwrap_or_default();
+        let found = listed.first().filter(|found| found.session_id == session).ok_or_else(missing)?;
+        Ok(found.user_id)
+    }
+
+    /// Closes a session; its client may come back. One that has ended meanwhile stays so.
+    pub async fn close_session(&self, session: Id) {
+        let id = SessionId(session.0);
+        if let Some(shard) = self.shards.get(id.shard()) {
+            let (which, reason) = (Which::One(id), "closed by an operator");
+            shard.send(Command::Close { which, code: websocket::CLOSE_AWAY, reason }).await;
         }
-        let (which, reason) = (Which::One(id), "closed by an operator");
-        shard.send(Command::Close { which, code: websocket::CLOSE_AWAY, reason }).await;
-        Ok(())
     }
 
     /// Asks every client to come back later, each at another moment, and waits until they have left.
@@ -348,7 +356,11 @@ impl Realtime {
     }
 }
 
-fn check(event: &PublishEvent) -> Result<()> {
+/// Whether an event can be handed to sessions.
+///
+/// # Errors
+/// 422 for a type, an audience or data that cannot be.
+pub fn check(event: &PublishEvent) -> Result<()> {
     let mut letters = event.kind.bytes();
     let shaped = letters.next().is_some_and(|first| first.is_ascii_lowercase())
         && letters.all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || b"_.-".contains(&one));

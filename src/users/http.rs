@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::http::{Caller, Check, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
+use crate::http::{Caller, Check, ClientAddr, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
 
 impl Check for NewUser {}
 impl Check for NewSession {}
@@ -30,9 +30,14 @@ pub async fn register(State(app): State<App>, Valid(new): Valid<NewUser>) -> Res
 /// Each log-in makes a session of its own, which lives `auth.token_days` days. The token is shown this once.
 #[utoipa::path(post, path = "/v1/sessions", tag = "accounts", request_body = NewSession, security(()),
     responses((status = 201, body = Session), (status = 401, description = "`invalid_credentials`: no such account, or another password"),
-        Problems))]
-pub async fn log_in(State(app): State<App>, Valid(new): Valid<NewSession>) -> Result<Created<Session>> {
-    Ok(Created(app.users.log_in(new).await?))
+        (status = 403, description = "`account_suspended`: told only after the right password"),
+        (status = 429, description = "`rate_limited`: too many wrong passwords for this account from this address, or from this address"), Problems))]
+pub async fn log_in(
+    State(app): State<App>,
+    from: ClientAddr,
+    Valid(new): Valid<NewSession>,
+) -> Result<Created<Session>> {
+    Ok(Created(app.users.log_in(new, from.0).await?))
 }
 
 /// Log out: end the session of the token.
@@ -58,13 +63,16 @@ pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Resul
 ///
 /// An account that came by a JWT has no password: whatever stands as the present one is taken then.
 #[utoipa::path(put, path = "/v1/users/me/password", tag = "accounts", request_body = NewPassword,
-    responses((status = 204), (status = 403, description = "the present password is another one"), Problems))]
+    responses((status = 204), (status = 403, description = "the present password is another one"),
+        (status = 409, description = "the account has no password; only an operator gives it one"),
+        (status = 429, description = "too many wrong passwords"), Problems))]
 pub async fn change_password(
     State(app): State<App>,
     caller: Caller,
+    from: ClientAddr,
     Valid(new): Valid<NewPassword>,
 ) -> Result<NoContent> {
-    app.users.change_password(&caller.into(), new).await?;
+    app.users.change_password(&caller.into(), new, from.0).await?;
     Ok(NoContent)
 }
 

@@ -1,5 +1,7 @@
 //! People: handles, passwords, tokens of our own and of the operator's backend.
 
+pub mod attempts;
+pub mod guard;
 pub mod handle;
 pub mod http;
 pub mod jwks;

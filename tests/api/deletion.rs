@@ -11,7 +11,8 @@ use fanfare_protocol::{Code, NewUser};
 
 use crate::world::{PASSWORD, Person, World, refused, whole_feed};
 
-async fn clean(world: &World) {
+/// A round of the janitor.
+pub async fn clean(world: &World) {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
     let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };

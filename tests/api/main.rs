@@ -18,6 +18,7 @@ mod jwks;
 mod jwt;
 mod kills;
 mod model;
+mod moderation;
 mod names;
 mod news;
 mod operators;

@@ -149,6 +149,11 @@ fn commands_in_documents_exist() {
                     broken.push(format!("{place} names `fanfare {name}`, which is no command"));
                     continue;
                 };
+                // Commands of commands: what is behind one may take the options of each of them.
+                let mut commands = vec![command];
+                for word in words.iter().skip(1) {
+                    commands.extend(commands.last().and_then(|command| command.find_subcommand(word)));
+                }
                 let options = words
                     .iter()
                     .filter_map(|word| word.trim_start_matches('[').trim_end_matches(']').strip_prefix("--"));
@@ -156,8 +161,8 @@ fn commands_in_documents_exist() {
                     .map(|option| option.split('=').next().unwrap_or_default())
                     .filter(|option| !option.is_empty())
                 {
-                    if option != "help" && !command.get_arguments().any(|argument| argument.get_long() == Some(option))
-                    {
+                    let mut arguments = commands.iter().flat_map(|command| command.get_arguments());
+                    if option != "help" && !arguments.any(|argument| argument.get_long() == Some(option)) {
                         broken.push(format!("{place} names `fanfare {name} --{option}`, which is no option"));
                     }
                 }

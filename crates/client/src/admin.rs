@@ -1,10 +1,10 @@
 //! Calls of operators and of whoever watches the server.
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::{Client, Result};
+use crate::{Client, Paging, Result};
 
 impl Client {
     /// `GET /healthz`: the process is alive.
@@ -72,4 +72,52 @@ impl Client {
         let role = if admin { "admin" } else { "user" };
         self.order(Method::PUT, &format!("/v1/admin/users/{user}/role"), Some(&json!({ "role": role }))).await
     }
+
+    /// `DELETE /v1/admin/posts/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn remove_post(&self, post: Id, reason: Option<&str>) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/admin/posts/{post}{}", why(reason)), None::<&()>).await
+    }
+
+    /// `PUT /v1/admin/users/{id or @handle}/suspension`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn suspend(&self, user: &str, new: &NewSuspension) -> Result<Suspension> {
+        self.call(Method::PUT, &format!("/v1/admin/users/{user}/suspension"), Some(new)).await
+    }
+
+    /// `DELETE /v1/admin/users/{id or @handle}/suspension`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn unsuspend(&self, user: &str, reason: Option<&str>) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/admin/users/{user}/suspension{}", why(reason)), None::<&()>).await
+    }
+
+    /// `PUT /v1/admin/users/{id or @handle}/password`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<()> {
+        let new = SetPassword { password: password.to_owned() };
+        self.order(Method::PUT, &format!("/v1/admin/users/{user}/password"), Some(&new)).await
+    }
+
+    /// `GET /v1/admin/audit`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn audit(&self, paging: Paging<'_>) -> Result<Page<AuditEntry>> {
+        self.get(&paging.onto("/v1/admin/audit")).await
+    }
+}
+
+/// A reason as a query.
+fn why(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| {
+        format!("?{}", form_urlencoded::Serializer::new(String::new()).append_pair("reason", reason).finish())
+    })
 }

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod admin;
 mod id;
 mod media;
 mod notification;
@@ -15,6 +16,7 @@ mod realtime;
 mod timestamp;
 mod user;
 
+pub use admin::{AuditEntry, NewSuspension, SetPassword, Suspension};
 pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};

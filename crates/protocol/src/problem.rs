@@ -15,6 +15,8 @@ pub enum Code {
     InvalidCredentials,
     /// 403: known who asks, and not allowed.
     Forbidden,
+    /// 403: the account is suspended; told only to who has shown its password or a valid token.
+    AccountSuspended,
     /// 403: a bot challenge must be solved first.
     ChallengeRequired,
     /// 404: there is no such thing, or not for the caller.
@@ -53,7 +55,7 @@ impl Code {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated | Self::InvalidCredentials => 401,
-            Self::Forbidden | Self::ChallengeRequired => 403,
+            Self::Forbidden | Self::AccountSuspended | Self::ChallengeRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
@@ -76,6 +78,7 @@ impl Code {
             Self::Unauthenticated => "A valid token is needed",
             Self::InvalidCredentials => "Handle and password do not belong together",
             Self::Forbidden => "This is not allowed",
+            Self::AccountSuspended => "The account is suspended",
             Self::ChallengeRequired => "A challenge must be solved first",
             Self::NotFound => "There is no such thing",
             Self::MethodNotAllowed => "The method is not supported here",

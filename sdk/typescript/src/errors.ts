@@ -48,7 +48,7 @@ export class NetworkError extends FanfareError {
 /** Realtime gave up for good; `code` is the close code that stands for the reason. */
 export class RealtimeError extends FanfareError {
   override name = "RealtimeError";
-  /** 4400 the server did not understand this client, 4401 no valid token, 4403 this page's origin may not connect. */
+  /** 4400 the server did not understand this client, 4401 no valid token, 4403 this page's origin may not connect, or the account is suspended. */
   readonly code: number;
 
   constructor(code: number, message: string) {

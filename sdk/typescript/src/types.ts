@@ -37,6 +37,7 @@ export type Code =
   | "unauthenticated"
   | "invalid_credentials"
   | "forbidden"
+  | "account_suspended"
   | "challenge_required"
   | "not_found"
   | "method_not_allowed"

@@ -136,7 +136,7 @@ fn apply(feed: &Feed, posts: &mut Posts) -> Duration {
 
 fn posted(id: Id, author: Id) -> Record {
     let post = PostRecord { id, author, policy: Policy::Push, ..PostRecord::default() };
-    Record { id, event: Event::Posted { post, notify: Vec::new() }, idempotency: None, import_line: None }
+    Record { id, event: Event::Posted { post, notify: Vec::new() }, idempotency: None, import_line: None, audit: None }
 }
 
 /// A number of timelines as people say it.

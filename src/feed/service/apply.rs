@@ -46,7 +46,14 @@ impl Core {
                 }
                 self.forget(user.id);
             }
-            Event::UserCreated { .. } | Event::ProfileChanged { .. } | Event::Liked { .. } | Event::Unliked { .. } => {}
+            // Suspensions are looked at by every read.
+            Event::UserCreated { .. }
+            | Event::ProfileChanged { .. }
+            | Event::Liked { .. }
+            | Event::Unliked { .. }
+            | Event::Suspended { .. }
+            | Event::Unsuspended { .. }
+            | Event::Operated => {}
         }
         self.applied.fetch_max(record.id.0, Ordering::SeqCst);
     }

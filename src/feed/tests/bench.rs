@@ -144,7 +144,13 @@ fn reads(followees: u64, pulled: u64) {
             ..PostRecord::default()
         };
         source.posts.write().push(Arc::new(post.clone()));
-        feed.apply(&Record { id, event: Event::Posted { post, notify: vec![] }, idempotency: None, import_line: None });
+        feed.apply(&Record {
+            id,
+            event: Event::Posted { post, notify: vec![] },
+            idempotency: None,
+            import_line: None,
+            audit: None,
+        });
     };
     let mut random = Random(3);
     (0..followees * 40).for_each(|_| post(2 + random.below(followees)));

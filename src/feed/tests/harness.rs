@@ -77,7 +77,7 @@ impl Harness {
             self.clock.fetch_add(4_000, Ordering::Relaxed);
         }
         let id = Id(first_id_at(self.clock.load(Ordering::Relaxed)).0 + self.commits % 4);
-        let record = Record { id, event: event(id), idempotency: None, import_line: None };
+        let record = Record { id, event: event(id), idempotency: None, import_line: None, audit: None };
         self.source.world.lock().commit(&record);
         self.unapplied.push_back(record);
         id

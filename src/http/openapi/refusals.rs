@@ -34,6 +34,12 @@ pub(super) fn add(path: &str, operation: &mut Operation) {
         let response = Response::new(words);
         operation.responses.responses.entry(code.status().to_string()).or_insert(RefOr::T(response));
     }
+    if !matches!(tokens(operation), Tokens::Unread) && !operation.responses.responses.contains_key("101") {
+        let refusal = operation.responses.responses.entry("403".to_owned());
+        if let RefOr::T(response) = refusal.or_insert(RefOr::T(Response::new(""))) {
+            tell_of_suspensions(response);
+        }
+    }
     if takes(operation, "Idempotency-Key") {
         let replayed = RefOr::Ref(Ref::new("#/components/headers/Replayed"));
         if let Some(RefOr::T(made)) = operation.responses.responses.get_mut("201") {
@@ -48,6 +54,17 @@ pub(super) fn add(path: &str, operation: &mut Operation) {
             describe(response, usual);
         }
     }
+}
+
+/// Every token can be that of somebody who is suspended.
+fn tell_of_suspensions(response: &mut Response) {
+    let suspended = format!("`{}`: an operator has suspended the account", slug(Code::AccountSuspended));
+    let words = std::mem::take(&mut response.description);
+    response.description = match words.as_str() {
+        "" => suspended,
+        words if words.starts_with('`') => format!("{words}; {suspended}"),
+        words => format!("`{}`: {words}; {suspended}", slug(Code::Forbidden)),
+    };
 }
 
 /// What is refused whatever the handler does.

@@ -127,7 +127,10 @@ fn test_routes(gate: &Arc<Semaphore>, arrived: &Arc<Semaphore>) -> OpenApiRouter
             }),
         )
         .route("/fails", get(|| async { Err::<(), _>(Error::Internal("secret of the house".to_owned())) }))
-        .route("/limited", get(|| async { Err::<(), _>(Error::RateLimited { retry_after_s: 9 }) }))
+        .route(
+            "/limited",
+            get(|| async { Err::<(), _>(Error::RateLimited { reason: "too many requests", retry_after_s: 9 }) }),
+        )
         .route("/forever", get(std::future::pending::<()>))
         .route(
             "/gate",

@@ -9,6 +9,7 @@ use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, Notificati
 use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
 use super::{settle, text};
+use crate::admin::audit::Act;
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
@@ -268,6 +269,22 @@ impl Posts {
             return Err(Error::gone("post"));
         }
         let record = self.core.sequencer.commit(deletion(&post)).await?;
+        drop(held);
+        settle::follow_up(&self.core, record.id).await;
+        Ok(())
+    }
+
+    /// Deletes a post for an operator, whoever wrote it and whoever sees it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 410 when it is gone already.
+    pub async fn remove(&self, id: Id, act: Act) -> Result<()> {
+        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let post = self.stored(id).await?;
+        if post.deleted {
+            return Err(Error::gone("post"));
+        }
+        let record = self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post).into() }).await?;
         drop(held);
         settle::follow_up(&self.core, record.id).await;
         Ok(())

@@ -47,7 +47,7 @@ fn taken(connection: LetGo, ends_head: bool) -> Taken {
 /// Realtime events over a WebSocket.
 ///
 /// Browsers see no status, so that refusals come as close codes of an opened socket: 4401 token missing or ended, 4403
-/// origin, 4429 too many connections.
+/// origin or suspended account, 4429 too many connections.
 #[utoipa::path(get, path = "/v1/realtime", tag = "realtime", params(Query),
     security((), ("ticket" = []), ("bearer" = [])),
     responses((status = 101, description = "Frames, one a text message"),
@@ -77,6 +77,7 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
             let (code, reason) = match &error {
                 Error::Refused(problem) => match problem.code {
                     Code::Unauthenticated => (codes::UNAUTHENTICATED, "the token is missing or has ended"),
+                    Code::AccountSuspended => (codes::FORBIDDEN, codes::SUSPENDED),
                     Code::Forbidden => (codes::FORBIDDEN, "pages of this origin may not connect"),
                     Code::RateLimited => (codes::TOO_MANY, "too many connections"),
                     _ => return Err(error),

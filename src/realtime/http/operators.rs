@@ -7,9 +7,11 @@ use fanfare_protocol::{Id, Page, PublishEvent, Published, RealtimeSession};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::admin::audit::Action;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
+use crate::realtime::service::check;
 
 impl Check for PublishEvent {}
 
@@ -42,8 +44,12 @@ pub async fn sessions(
 /// Its client may come back; log a person out by ending their tokens.
 #[utoipa::path(delete, path = "/v1/admin/realtime/sessions/{session_id}", tag = "operators",
     operation_id = "close_session", params(("session_id" = Id, Path)), responses((status = 204), Problems))]
-pub async fn close(State(app): State<App>, _: Admin, Path(session): Path<Id>) -> Result<NoContent> {
-    app.realtime.close_session(session).await?;
+pub async fn close(State(app): State<App>, admin: Admin, Path(session): Path<Id>) -> Result<NoContent> {
+    let user = app.realtime.whose(session).await?;
+    app.acts.may_act_on(&admin.0, user).await?;
+    let target = format!("sessions/{session} of users/{user}");
+    app.acts.note(admin.0.act(Action::CloseSession, target, None)).await?;
+    app.realtime.close_session(session).await;
     Ok(NoContent)
 }
 
@@ -55,9 +61,13 @@ pub async fn close(State(app): State<App>, _: Admin, Path(session): Path<Id>) ->
     responses((status = 202, body = Published), Problems))]
 pub async fn publish(
     State(app): State<App>,
-    _: Admin,
+    admin: Admin,
     Valid(event): Valid<PublishEvent>,
 ) -> Result<(StatusCode, Json<Published>)> {
+    check(&event)?;
+    let audience = event.user_ids.as_ref().map_or("all".to_owned(), |users| format!("{} people", users.len()));
+    let target = format!("events/{} to {audience}", event.kind);
+    app.acts.note(admin.0.act(Action::Publish, target, None)).await?;
     let sessions = app.realtime.publish(event).await?;
     Ok((StatusCode::ACCEPTED, Json(Published { sessions })))
 }

@@ -21,6 +21,8 @@ use crate::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::sequencer::Proposal;
 use crate::store::Account;
 use crate::tables;
+use crate::users::attempts::Bounds;
+use crate::users::guard::Guard;
 use crate::users::handle::{self, Handle};
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
@@ -50,6 +52,8 @@ pub struct UserSettings {
     pub token_days: u32,
     /// Whether anybody may register.
     pub registration: bool,
+    /// How many wrong passwords are let through.
+    pub wrong_passwords: Bounds,
     /// How long a handle stays reserved after its account is deleted.
     pub handle_reserved_days: u32,
 }
@@ -63,6 +67,8 @@ pub struct Users {
     jwt: Arc<JwtVerifier>,
     media: Arc<dyn Attachments>,
     tokens: Arc<Coherent<TokenHash, TokenRow>>,
+    /// Counts wrong passwords.
+    guard: Guard,
     /// Told when tokens end.
     sessions: Ender,
 }
@@ -79,7 +85,8 @@ impl Users {
         sessions: Ender,
     ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
-        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens, sessions }
+        let guard = Guard::new(settings.wrong_passwords, core.clock.clone());
+        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens, guard, sessions }
     }
 
     /// Makes an account and logs in.
@@ -229,7 +236,7 @@ impl Users {
     /// The profile that `viewer` sees of `user`.
     ///
     /// # Errors
-    /// 404 when there is none, or it blocks the viewer.
+    /// 404 when there is none, it is suspended, or it blocks the viewer.
     pub async fn profile(&self, viewer: Option<Id>, user: Id) -> Result<User> {
         let account = self.core.account_for(viewer, user).await?;
         self.render(&account, viewer).await
@@ -307,7 +314,7 @@ impl Users {
                 if items.len() == limit {
                     return Ok(Page { items, next_cursor: Some(self.core.cursors.seal(scope, &row.clustering)) });
                 }
-                let account = self.core.store.account(id).await?;
+                let account = self.core.store.seen_account(id).await?;
                 let Some(account) = account.filter(|_| !hidden.blocks(id)) else { continue };
                 // A person is found by several names; the lowest that fits is the one that is shown.
                 let keys = names::search_keys(&account.row.handle, account.row.display_name.as_deref());

@@ -1,15 +1,20 @@
 //! Who is let in: log-in and log-out, tokens, JWTs, passwords.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, Unique};
 use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
 use super::{Identity, Users};
+use crate::admin::audit::Act;
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
 use crate::posts::text;
 use crate::rows::{CredentialsRow, TokenRow, from_json, to_json};
+use crate::sequencer::Proposal;
 use crate::store::Account;
 use crate::tables;
 use crate::users::handle;
@@ -25,8 +30,10 @@ impl Users {
     ///
     /// # Errors
     /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
-    pub async fn log_in(&self, new: NewSession) -> Result<Session> {
+    /// 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was right.
+    pub async fn log_in(&self, new: NewSession, from: IpAddr) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
+        let attempt = self.guard.attempt(handle, from).await?;
         let account = self.core.store.by_handle(handle).await?;
         // Before the password is looked at: one that is changed meanwhile ends this token too.
         let issued = self.core.sequencer.mint();
@@ -35,6 +42,10 @@ impl Users {
             None => None,
         };
         let verdict = self.passwords.verify(new.password.clone(), stored.clone()).await?;
+        attempt.was(verdict != Verdict::Wrong);
+        if let (Some(account), Verdict::Right { .. }) = (&account, verdict) {
+            self.core.refuse_suspended(account.row.id)?;
+        }
         match (account, verdict) {
             (Some(account), Verdict::Right { rehash: false }) => self.session_of(&account, issued).await,
             (Some(account), Verdict::Right { rehash: true }) => {
@@ -87,8 +98,8 @@ impl Users {
     /// Who shows this bearer token.
     ///
     /// # Errors
-    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 503 when its key may be a new one and too
-    /// many wait for it.
+    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is
+    /// suspended; 503 when its key may be a new one and too many wait for it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
         let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
         if let Some(hash) = token::hash_of(bearer) {
@@ -98,6 +109,7 @@ impl Users {
             if ended || self.core.store.account(row.user).await?.is_none() {
                 return Err(refused());
             }
+            self.core.refuse_suspended(row.user)?;
             let expires_ms = Some(row.expires_ms);
             return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash), expires_ms });
         }
@@ -116,6 +128,7 @@ impl Users {
         if credentials.tokens_from > Id(0) && issued_ms <= unix_ms_of(credentials.tokens_from) {
             return Err(refused());
         }
+        self.core.refuse_suspended(user)?;
         let expires_ms = Some(claims.exp.saturating_mul(1_000));
         Ok(Identity { user, admin: credentials.admin, token: None, expires_ms })
     }
@@ -224,13 +237,22 @@ impl Users {
     /// Changes the password and ends every session but the caller's.
     ///
     /// # Errors
-    /// 403 for a wrong current password, 422 for a new one that is too short or too long.
-    pub async fn change_password(&self, who: &Identity, new: NewPassword) -> Result<()> {
+    /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for an
+    /// account without one: people of the operator's own backend, and imported ones.
+    pub async fn change_password(&self, who: &Identity, new: NewPassword, from: IpAddr) -> Result<()> {
         if let Err(message) = password::check_new(&new.new_password) {
             return Err(Error::field("new_password", message));
         }
+        let account = self.core.account(who.user).await?;
         let stored = self.core.store.credentials(who.user).await?.password.clone();
-        if stored.is_some() && self.passwords.verify(new.current_password, stored).await? == Verdict::Wrong {
+        if stored.is_none() {
+            let detail = "this account is entered without a password; only the operator can give it one";
+            return Err(Error::refused(Code::Conflict, detail));
+        }
+        let attempt = self.guard.attempt(&account.row.handle, from).await?;
+        let verdict = self.passwords.verify(new.current_password, stored).await?;
+        attempt.was(verdict != Verdict::Wrong);
+        if verdict == Verdict::Wrong {
             return Err(Error::refused(Code::Forbidden, "current_password is not the password of this account"));
         }
         let password = Some(self.passwords.hash(new.new_password).await?);
@@ -247,13 +269,42 @@ impl Users {
         Ok(())
     }
 
-    /// Makes the person an operator, or a plain user again.
+    /// Gives the person a password and ends every session, JWTs that are out included: an operator's act.
     ///
     /// # Errors
-    /// 404 when there is no such account.
-    pub async fn set_admin(&self, user: Id, admin: bool) -> Result<()> {
-        self.core.account(user).await?;
-        self.change_credentials(user, |row| row.admin = admin).await
+    /// 422 for a password that is too short or too long.
+    pub async fn give_password(&self, user: Id, password: String, act: Act) -> Result<()> {
+        if let Err(message) = password::check_new(&password) {
+            return Err(Error::field("password", message));
+        }
+        let password = Some(self.passwords.hash(password).await?);
+        let from = self.core.sequencer.mint();
+        let change = |row: &mut CredentialsRow| {
+            row.password = password;
+            row.tokens_from = from;
+        };
+        self.change_credentials_as(user, act, change).await?;
+        self.sessions.all_ended(user, None).await;
+        Ok(())
+    }
+
+    /// Makes the person an operator, or a plain user again: an operator's act.
+    ///
+    /// # Errors
+    /// When storage failed.
+    pub async fn set_admin(&self, user: Id, admin: bool, act: Act) -> Result<()> {
+        self.change_credentials_as(user, act, |row| row.admin = admin).await
+    }
+
+    /// Changes credentials in one commit with the operator's act: what lets people in stands in no record.
+    async fn change_credentials_as(&self, user: Id, act: Act, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
+        change(&mut row);
+        let rows = self.credentials_batch(user, &row)?;
+        let done = self.core.sequencer.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
+        self.core.store.credentials_changed(user);
+        done.map(drop)
     }
 
     async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
@@ -263,10 +314,15 @@ impl Users {
         self.write_credentials(user, &row).await
     }
 
-    pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
+    fn credentials_batch(&self, user: Id, row: &CredentialsRow) -> Result<Batch> {
         let mut batch = Batch::default();
         let version = self.core.sequencer.mint().0;
         batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
+        Ok(batch)
+    }
+
+    pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
+        let batch = self.credentials_batch(user, row)?;
         self.core.store.engines.tables.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())

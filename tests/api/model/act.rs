@@ -1,21 +1,25 @@
 //! Random calls of the services, and what their callers were told.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fanfare::admin::audit::{Actor, Operator};
 use fanfare::app::App;
 use fanfare::error::{Error, Result};
 use fanfare::feed::{PageQuery, Thresholds};
 use fanfare::posts::service::Published;
 use fanfare::users::handle::Handle;
 use fanfare_engines::random::Random;
-use fanfare_protocol::{Id, NewPost};
+use fanfare_protocol::{Id, NewPost, NewSuspension};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::life::Life;
 
+/// Who acts on people.
+const OPERATOR: Operator = Operator { actor: Actor::Token, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 /// People of a story.
 pub const PEOPLE: usize = 5;
 
@@ -35,6 +39,9 @@ pub struct Told {
     pub blocks: BTreeMap<(usize, usize), Known>,
     pub mutes: BTreeMap<(usize, usize), Known>,
     pub likes: BTreeMap<(usize, Id), Known>,
+    pub suspended: BTreeMap<usize, Known>,
+    /// Acts of operators, by their reasons.
+    pub acts: BTreeMap<String, Known>,
     /// Author and state of every post whose id was told.
     pub posts: BTreeMap<Id, (usize, Known)>,
     /// What bare reposts pass on: they go with it, and what is done to them is done to it.
@@ -118,7 +125,9 @@ impl Story {
             62..68 => self.mute(app, dice, me).await,
             68..80 => self.like(app, dice, me).await,
             80..82 => drop(app.feed.evict(self.people[dice.below(PEOPLE as u64) as usize])),
-            82..85 => {
+            82..84 => self.suspend(app, dice).await,
+            84 => self.remove(app, dice).await,
+            85..87 => {
                 let push_below = dice.below(3);
                 app.feed.set_thresholds(Thresholds { push_below, pull_above: push_below + dice.below(3) });
             }
@@ -205,6 +214,44 @@ impl Story {
             }
         } else if let Some(known) = heard(&app.follows.unblock(one, two).await, Known::Gone) {
             self.told.lock().blocks.insert((me, other), known);
+        }
+    }
+
+    /// A reason that no other act has.
+    fn reason(&self) -> String {
+        format!("act {}", self.said.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn acted<T>(&self, reason: String, result: &Result<T>) {
+        self.told.lock().acts.insert(reason, heard(result, Known::There).unwrap_or(Known::Gone));
+    }
+
+    async fn suspend(&self, app: &App, dice: &mut Random) {
+        let one = dice.below(PEOPLE as u64) as usize;
+        let reason = self.reason();
+        let heard = if dice.percent(30) {
+            let new = NewSuspension { reason: reason.clone(), until: None };
+            let done = app.acts.suspend(&OPERATOR, self.people[one], new).await;
+            self.acted(reason, &done);
+            heard(&done, Known::There)
+        } else {
+            let done = app.acts.unsuspend(&OPERATOR, self.people[one], Some(reason.clone())).await;
+            // Where nothing was to be lifted there is no line.
+            self.told.lock().acts.insert(reason, Known::Either);
+            heard(&done, Known::Gone)
+        };
+        if let Some(known) = heard {
+            self.told.lock().suspended.insert(one, known);
+        }
+    }
+
+    async fn remove(&self, app: &App, dice: &mut Random) {
+        let Some(post) = self.some_post(dice) else { return };
+        let reason = self.reason();
+        let done = app.acts.delete_post(&OPERATOR, post, Some(reason.clone())).await;
+        self.acted(reason, &done);
+        if let (Some(known), Some(told)) = (heard(&done, Known::Gone), self.told.lock().posts.get_mut(&post)) {
+            told.1 = known;
         }
     }
 

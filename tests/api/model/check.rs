@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fanfare::admin::audit::Act;
 use fanfare::app::App;
 use fanfare::events::PostRecord;
 use fanfare::feed::PageQuery;
@@ -21,6 +22,9 @@ struct Truth {
     blocks: Edges,
     mutes: Edges,
     likes: Edges,
+    suspended: BTreeSet<Id>,
+    /// Reasons of operators' acts.
+    acts: Vec<String>,
     /// Posts that are there, as their rows are.
     posts: BTreeMap<Id, PostRecord>,
     /// Authors of all posts that ever were, as far as replies and reposts tell.
@@ -49,6 +53,21 @@ async fn edges(app: &App, story: &Story, table: Table) -> Edges {
     found
 }
 
+async fn suspended(app: &App) -> BTreeSet<Id> {
+    let rows = scan(app, tables::SUSPENSIONS, &tables::ONE, KeyRange::ALL).await;
+    rows.iter().map(|row| Id::from_bytes(&row.clustering).unwrap()).collect()
+}
+
+async fn acts(app: &App, story: &Story) -> Vec<String> {
+    let mut found = Vec::new();
+    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core.sequencer.mint()));
+    for bucket in first..=last {
+        let rows = scan(app, tables::AUDIT, &tables::timeline_partition(bucket), KeyRange::ALL).await;
+        found.extend(rows.iter().map(|row| from_json::<Act>(&row.value).unwrap().reason.unwrap_or_default()));
+    }
+    found
+}
+
 impl Truth {
     async fn read(app: &App, story: &Story, when: &str) -> Self {
         let mut posts = BTreeMap::new();
@@ -67,6 +86,8 @@ impl Truth {
             blocks: edges(app, story, tables::BLOCKS).await,
             mutes: edges(app, story, tables::MUTES).await,
             likes: edges(app, story, tables::LIKED).await,
+            suspended: suspended(app).await,
+            acts: acts(app, story).await,
             posts,
             when: when.to_owned(),
         }
@@ -88,6 +109,14 @@ impl Truth {
         for ((fan, post), known) in told.likes.iter().filter(|(_, known)| **known != Known::Either) {
             let there = self.likes.contains(&(story.people[*fan], *post));
             assert_eq!(there, *known == Known::There, "{when}: {fan} likes {post}");
+        }
+        for (one, known) in told.suspended.iter().filter(|(_, known)| **known != Known::Either) {
+            let there = self.suspended.contains(&story.people[*one]);
+            assert_eq!(there, *known == Known::There, "{when}: {one} is suspended");
+        }
+        for (reason, known) in told.acts.iter().filter(|(_, known)| **known != Known::Either) {
+            let lines = self.acts.iter().filter(|of| *of == reason).count();
+            assert_eq!(lines, usize::from(*known == Known::There), "{when}: lines of {reason}");
         }
         for (post, (_, known)) in told.posts.iter().filter(|(_, (_, known))| *known != Known::Either) {
             let original = told.bare.get(post);
@@ -132,8 +161,15 @@ impl Truth {
                 self.follows.iter().filter(|(from, _)| from == one).count() as u64,
                 count(&|post| post.author == *one),
             ];
-            let counters = app.core.store.counters(tables::USER_COUNTERS, *one).await.unwrap();
+            let counters = app.core.store.stored_counters(tables::USER_COUNTERS, *one).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {one}", self.when);
+            let seen = [
+                self.follows.iter().filter(|(from, to)| to == one && !self.suspended.contains(from)).count() as u64,
+                self.follows.iter().filter(|(from, to)| from == one && !self.suspended.contains(to)).count() as u64,
+                expected[2],
+            ];
+            let counters = app.core.store.counters(tables::USER_COUNTERS, *one).await.unwrap();
+            assert_eq!(counters.values, seen, "{}: counts of {one} without the suspended", self.when);
         }
         for post in self.posts.keys() {
             let expected = [
@@ -141,8 +177,16 @@ impl Truth {
                 count(&|other| other.reply_to.is_some_and(|parent| parent.id == *post)),
                 count(&|other| other.repost_of.is_some_and(|original| original.id == *post)),
             ];
-            let counters = app.core.store.counters(tables::POST_COUNTERS, *post).await.unwrap();
+            let counters = app.core.store.stored_counters(tables::POST_COUNTERS, *post).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {post}", self.when);
+            let by = |other: &&PostRecord| !self.suspended.contains(&other.author);
+            let seen = [
+                self.likes.iter().filter(|(fan, of)| of == post && !self.suspended.contains(fan)).count() as u64,
+                count(&|other| by(other) && other.reply_to.is_some_and(|parent| parent.id == *post)),
+                count(&|other| by(other) && other.repost_of.is_some_and(|original| original.id == *post)),
+            ];
+            let counters = app.core.store.counters(tables::POST_COUNTERS, *post).await.unwrap();
+            assert_eq!(counters.values, seen, "{}: counts of {post} without the suspended", self.when);
             let mut replies = clusterings(app, tables::REPLIES, *post).await;
             replies.retain(|reply| self.posts.contains_key(reply));
             assert_eq!(replies.len() as u64, expected[1], "{}: replies to {post}", self.when);
@@ -168,16 +212,18 @@ impl Truth {
         let follows = |other: Id| self.follows.contains(&(me, other));
         let blocked = |other: Id| self.blocks.contains(&(me, other)) || self.blocks.contains(&(other, me));
         let muted = |other: Id| self.mutes.contains(&(me, other));
+        let hidden = |author: Id| self.suspended.contains(&author);
         let shows = |post: &&PostRecord| {
             let own = post.author == me;
             let known = own || (follows(post.author) && !blocked(post.author) && !muted(post.author));
             let adds = !post.text.is_empty() || post.reply_to.is_some();
             let original = post.repost_of.is_none_or(|original| {
-                adds || self.posts.contains_key(&original.id) && !blocked(original.author) && !muted(original.author)
+                let there = self.posts.contains_key(&original.id) && !hidden(original.author);
+                adds || there && !blocked(original.author) && !muted(original.author)
             });
             let reply =
                 post.reply_to.is_none_or(|to| to.author == post.author || to.author == me || follows(to.author));
-            known && original && reply
+            known && original && reply && !hidden(post.author)
         };
         self.posts.values().rev().filter(shows).map(|post| post.id).collect()
     }
@@ -241,6 +287,12 @@ fn settle(truth: &Truth, story: &Story) {
             told.blocks.insert((one, other), known(truth.blocks.contains(&edge)));
             told.mutes.insert((one, other), known(truth.mutes.contains(&edge)));
         }
+    }
+    for one in 0..PEOPLE {
+        told.suspended.insert(one, known(truth.suspended.contains(&story.people[one])));
+    }
+    for (reason, state) in &mut told.acts {
+        *state = known(truth.acts.contains(reason));
     }
     for ((fan, post), state) in &mut told.likes {
         *state = known(truth.likes.contains(&(story.people[*fan], *post)));

@@ -4,7 +4,7 @@
 
 mod clients;
 mod delivery;
-mod device;
+pub mod device;
 mod edges;
 mod ends;
 mod greeting;
@@ -18,7 +18,7 @@ use fanfare::config::Settings;
 use crate::world::World;
 
 /// Posts at once, heartbeats often.
-fn fast(settings: &mut Settings) {
+pub fn fast(settings: &mut Settings) {
     settings.realtime.bulk_delay_ms = 0;
     settings.realtime.heartbeat_s = 1;
     settings.realtime.offline_after_s = 3;
@@ -26,6 +26,6 @@ fn fast(settings: &mut Settings) {
 }
 
 /// A server that sends posts at once.
-async fn world() -> World {
+pub async fn world() -> World {
     World::with(fast).await
 }

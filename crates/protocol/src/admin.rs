@@ -1,0 +1,74 @@
+//! Acts of operators: suspensions, passwords that they set, and the lines that every act leaves.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Id, Timestamp};
+
+/// `PUT /v1/admin/users/{user}/suspension`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "spam in forty threads", "until": "2030-01-31T00:00:00.000Z" }))]
+pub struct NewSuspension {
+    /// Why, for other operators: 1 to 500 characters. The person is not told.
+    pub reason: String,
+    /// When it ends by itself; without it the suspension stands until it is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A suspension as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "user_id": "2235236504953683968", "reason": "spam in forty threads", "since": "2030-01-24T09:30:00.000Z",
+    "until": "2030-01-31T00:00:00.000Z"
+}))]
+pub struct Suspension {
+    /// Who is suspended.
+    pub user_id: Id,
+    /// Why.
+    pub reason: String,
+    /// Since when, with this reason and end.
+    pub since: Timestamp,
+    /// When it ends by itself; `null`: when it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+/// `PUT /v1/admin/users/{user}/password`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "password": "nine green apples" }))]
+pub struct SetPassword {
+    /// 8 to 128 characters.
+    pub password: String,
+}
+
+impl std::fmt::Debug for SetPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SetPassword")
+    }
+}
+
+/// What an operator did. It stands in the same record as the act, and is kept for 400 days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "2235236504953683969", "at": "2030-01-24T09:30:00.000Z", "actor": "admin.token", "address": "192.0.2.7",
+    "action": "user.suspend", "target": "users/2235236504953683968", "reason": "spam in forty threads"
+}))]
+pub struct AuditEntry {
+    /// Its id; rises with time.
+    pub id: Id,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `admin.token`, or the id of a person whose role is admin.
+    pub actor: String,
+    /// From where: the client's address.
+    pub address: String,
+    /// What: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`, `user.revoke_admin`,
+    /// `settings.change`, `session.close`, `event.publish`; more may come.
+    pub action: String,
+    /// To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
+    pub target: String,
+    /// Why, if it was said.
+    pub reason: Option<String>,
+}

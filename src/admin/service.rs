@@ -1,0 +1,212 @@
+//! Acts of operators: whom they may act on, what they do, and the lines that they leave.
+//!
+//! Each act is one commit with its line. What lives in memory only (settings, sessions, events) is done once the line is
+//! durable: a line without its act may be left by a crash, an act without its line cannot.
+
+use fanfare_engines::{KeyRange, Order};
+use fanfare_protocol::{AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
+
+use super::audit::{Act, Action, Actor, Operator, oldest_kept};
+use crate::core::Core;
+use crate::cursor::Scope;
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::id::{first_id_at, unix_ms_of};
+use crate::limits;
+use crate::posts::service::Posts;
+use crate::realtime::Ender;
+use crate::rows::from_json;
+use crate::sequencer::Proposal;
+use crate::tables;
+use crate::users::service::Users;
+
+/// What operators do.
+#[derive(Clone)]
+pub struct Acts {
+    core: Core,
+    users: Users,
+    posts: Posts,
+    sessions: Ender,
+}
+
+/// The target of an act on a person.
+fn person(user: Id) -> String {
+    format!("users/{user}")
+}
+
+/// A reason without surrounding space; an empty one is none.
+///
+/// # Errors
+/// 422 when it is too long or holds control characters.
+pub fn clean_reason(reason: Option<&str>) -> Result<Option<String>> {
+    let reason = reason.unwrap_or_default().trim();
+    if reason.chars().count() > limits::REASON_CHARS_MAX || reason.chars().any(char::is_control) {
+        let message = format!("at most {} characters, none of them control characters", limits::REASON_CHARS_MAX);
+        return Err(Error::field("reason", message));
+    }
+    Ok((!reason.is_empty()).then(|| reason.to_owned()))
+}
+
+impl Acts {
+    /// Over the services; `sessions` hears who is suspended.
+    #[must_use]
+    pub fn new(core: Core, users: Users, posts: Posts, sessions: Ender) -> Self {
+        Self { core, users, posts, sessions }
+    }
+
+    /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody who
+    /// is an operator too.
+    ///
+    /// # Errors
+    /// 403 when not.
+    pub async fn may_act_on(&self, operator: &Operator, user: Id) -> Result<()> {
+        let Actor::Person(_) = operator.actor else { return Ok(()) };
+        if self.core.store.credentials(user).await?.admin {
+            let detail = "an operator by role cannot act on operators, nor on themselves; use the admin token";
+            return Err(Error::refused(Code::Forbidden, detail));
+        }
+        Ok(())
+    }
+
+    /// Leaves the line of an act that changes no row.
+    ///
+    /// # Errors
+    /// When storage failed.
+    pub async fn note(&self, act: Act) -> Result<()> {
+        self.core.sequencer.commit(Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
+        Ok(())
+    }
+
+    /// Deletes a post, whoever wrote it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 410 when it is gone already, 403 for an operator's post and an operator by role.
+    pub async fn delete_post(&self, operator: &Operator, id: Id, reason: Option<String>) -> Result<()> {
+        let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
+        self.may_act_on(operator, post.author).await?;
+        self.posts.remove(id, operator.act(Action::DeletePost, format!("posts/{id}"), reason)).await
+    }
+
+    /// Suspends a person, in place of an earlier suspension: from now on nobody sees them, and they are not let in.
+    ///
+    /// # Errors
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 without a reason or for an end that
+    /// has passed, 409 when too many are suspended.
+    pub async fn suspend(&self, operator: &Operator, user: Id, new: NewSuspension) -> Result<Suspension> {
+        let reason = clean_reason(Some(&new.reason))?;
+        let reason = reason.ok_or_else(|| Error::field("reason", "say why; other operators read it in the audit"))?;
+        let until_ms = new.until.map(|until| until.0);
+        if until_ms.is_some_and(|until_ms| until_ms <= self.core.clock.now_ms()) {
+            return Err(Error::field(
+                "until",
+                "must be in the future; without it the suspension stands until it is lifted",
+            ));
+        }
+        let _held = self.core.locks.hold(&[("suspension", user.0, 0)]).await;
+        self.core.account(user).await?;
+        self.may_act_on(operator, user).await?;
+        let absent = &self.core.store.absent;
+        if absent.suspended() >= limits::SUSPENDED_MAX && absent.suspension(user).is_none() {
+            let detail = format!("{} people are suspended, the most there may be", limits::SUSPENDED_MAX);
+            return Err(Error::refused(Code::Conflict, detail));
+        }
+        let act = operator.act(Action::Suspend, person(user), Some(reason.clone()));
+        let event = Event::Suspended { user, reason: reason.clone(), until_ms };
+        // Before, so that nobody reads counts that hold what is hidden.
+        self.core.store.watch(user).await?;
+        let made = self.core.sequencer.commit(Proposal { audit: Some(act), ..event.into() }).await;
+        if absent.suspension(user).is_none() {
+            self.core.store.unwatch(user);
+        }
+        let record = made?;
+        self.sessions.suspended(user).await;
+        Ok(Suspension { user_id: user, reason, since: Timestamp(unix_ms_of(record.id)), until: new.until })
+    }
+
+    /// Lifts a suspension; where there is none nothing happens.
+    ///
+    /// # Errors
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on).
+    pub async fn unsuspend(&self, operator: &Operator, user: Id, reason: Option<String>) -> Result<()> {
+        let _held = self.core.locks.hold(&[("suspension", user.0, 0)]).await;
+        self.core.account(user).await?;
+        self.may_act_on(operator, user).await?;
+        if self.core.store.absent.suspension(user).is_some() {
+            let act = operator.act(Action::Unsuspend, person(user), reason);
+            let lifted = Event::Unsuspended { user };
+            self.core.sequencer.commit(Proposal { audit: Some(act), ..lifted.into() }).await?;
+            self.core.store.unwatch(user);
+        }
+        Ok(())
+    }
+
+    /// Gives a person a password, and ends all their sessions.
+    ///
+    /// # Errors
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 for a password that is too short or
+    /// too long.
+    pub async fn set_password(&self, operator: &Operator, user: Id, password: String) -> Result<()> {
+        self.core.account(user).await?;
+        self.may_act_on(operator, user).await?;
+        self.users.give_password(user, password, operator.act(Action::SetPassword, person(user), None)).await
+    }
+
+    /// Makes a person an operator, or a plain user again. Operators by role can step down themselves.
+    ///
+    /// # Errors
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on).
+    pub async fn set_admin(&self, operator: &Operator, user: Id, admin: bool) -> Result<()> {
+        self.core.account(user).await?;
+        if operator.actor != Actor::Person(user) {
+            self.may_act_on(operator, user).await?;
+        }
+        let action = if admin { Action::GrantAdmin } else { Action::RevokeAdmin };
+        self.users.set_admin(user, admin, operator.act(action, person(user), None)).await
+    }
+
+    /// What operators did in the last 400 days, newest first.
+    ///
+    /// # Errors
+    /// 400 for a foreign cursor.
+    pub async fn audit(&self, limit: usize, cursor: Option<&str>) -> Result<Page<AuditEntry>> {
+        let scope = Scope { list: "audit", caller: Id(0), subject: Id(0) };
+        let now_ms = self.core.clock.now_ms();
+        let (oldest, newest) = (oldest_kept(now_ms), first_id_at(now_ms + limits::AUDIT_AHEAD_MS));
+        let before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(newest);
+        let range = KeyRange { from: Some(tables::partition(oldest)), to: Some(tables::partition(before)) };
+        let mut items = Vec::new();
+        for bucket in (tables::bucket_of(oldest)..=tables::bucket_of(before)).rev() {
+            let partition = tables::timeline_partition(bucket);
+            let port = &self.core.store.engines.tables;
+            let wanted = limit + 1 - items.len();
+            let rows = port.scan(tables::AUDIT, &partition, range.clone(), Order::Descending, wanted).await?;
+            for row in &rows {
+                let Some(id) = Id::from_bytes(&row.clustering) else { continue };
+                items.push(from_json::<Act>(&row.value)?.entry(id));
+            }
+            if items.len() > limit {
+                break;
+            }
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|last| self.core.cursors.seal_id(scope, last.id));
+        Ok(Page { items, next_cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_trimmed_bounded_and_of_one_line() {
+        assert_eq!(clean_reason(Some("  spam ")).unwrap().as_deref(), Some("spam"));
+        assert_eq!(clean_reason(Some(" \u{2003} ")).unwrap(), None);
+        assert_eq!(clean_reason(None).unwrap(), None);
+        assert!(clean_reason(Some("a\nb")).is_err());
+        assert!(clean_reason(Some(&"x".repeat(limits::REASON_CHARS_MAX))).is_ok());
+        assert!(clean_reason(Some(&"x".repeat(limits::REASON_CHARS_MAX + 1))).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! `fanfare admin`: an operator's acts, asked of a server that runs.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use fanfare_client::{Client, ClientError, Paging};
+use fanfare_protocol::{AuditEntry, NewSuspension};
+
+use super::Failure;
+use super::admin_args::{AdminAct, AdminArgs, PostAct, UserAct};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::http::ADMIN_FILE;
+use crate::limits::http::PAGE_ITEMS_MAX;
+
+/// Runs one act to its end.
+pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
+    let url = args.url.unwrap_or_else(|| format!("http://{}", reachable(settings.http.listen)));
+    if !url.starts_with("http://") {
+        return Err(Failure::Usage(format!(
+            "--url {url}: give an address that begins with http://, on this machine or in your own network; a proxy does the rest"
+        )));
+    }
+    let token = match args.token {
+        Some(token) => token,
+        None => token_of(&settings.server.data_dir)?,
+    };
+    // Before anything is sent, so that a slip of the fingers asks nobody.
+    let password = match &args.act {
+        AdminAct::User(UserAct::Password { .. }) => Some(read_password()?),
+        _ => None,
+    };
+    let client = Client::new(&url).with_token(&token);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(act(&client, args.act, password)).map_err(|error| failure(&url, error))
+}
+
+/// Where a server that listens on `listen` is reached from this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, listen.port())),
+        _ => listen,
+    }
+}
+
+fn token_of(data_dir: &Path) -> Result<String, Failure> {
+    let path = data_dir.join(ADMIN_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let advice = "name the server's folder with --data-dir, run as its owner, or give --token";
+        Failure::Usage(format!("{}: {error}; {advice}", path.display()))
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+/// A password from whoever sits there, twice, or the first line of standard input.
+fn read_password() -> Result<String, Failure> {
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let password = rpassword::prompt_password("New password: ")?;
+    if rpassword::prompt_password("Once more: ")? != password {
+        return Err(Failure::Usage("the two passwords differ; nothing was changed".to_owned()));
+    }
+    Ok(password)
+}
+
+async fn act(client: &Client, act: AdminAct, password: Option<String>) -> Result<(), ClientError> {
+    match act {
+        AdminAct::Post(PostAct::Delete { id, reason }) => {
+            client.remove_post(id, reason.as_deref()).await?;
+            println!("Post {id} is deleted.");
+        }
+        AdminAct::User(UserAct::Suspend { who, reason, until }) => {
+            let until = until.map(|until| until.from(Clock::system().now_ms()));
+            let made = client.suspend(&who.0, &NewSuspension { reason, until }).await?;
+            let end = made.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string());
+            println!("{} (id {}) is suspended until {end}.", who.0, made.user_id);
+        }
+        AdminAct::User(UserAct::Unsuspend { who, reason }) => {
+            client.unsuspend(&who.0, reason.as_deref()).await?;
+            println!("{} is not suspended.", who.0);
+        }
+        AdminAct::User(UserAct::Password { who }) => {
+            client.set_password(&who.0, &password.unwrap_or_default()).await?;
+            println!("{} has the new password; all their sessions have ended.", who.0);
+        }
+        AdminAct::Audit { limit, json } => audit(client, limit as usize, json).await?,
+    }
+    Ok(())
+}
+
+async fn audit(client: &Client, limit: usize, json: bool) -> Result<(), ClientError> {
+    let (mut left, mut cursor) = (limit, None::<String>);
+    loop {
+        let size = u16::try_from(left).unwrap_or(u16::MAX).min(PAGE_ITEMS_MAX);
+        let page = client.audit(Paging::at(size, cursor.as_deref())).await?;
+        left -= page.items.len().min(left);
+        for entry in &page.items {
+            match json {
+                true => println!("{}", serde_json::to_string(entry).unwrap_or_default()),
+                false => println!("{}", line(entry)),
+            }
+        }
+        cursor = page.next_cursor;
+        if left == 0 || cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn line(entry: &AuditEntry) -> String {
+    let AuditEntry { at, actor, address, action, target, reason, .. } = entry;
+    let reason = reason.as_ref().map_or_else(String::new, |reason| format!("  ({reason})"));
+    format!("{at}  {actor}  {address}  {action}  {target}{reason}")
+}
+
+fn failure(url: &str, error: ClientError) -> Failure {
+    match error {
+        ClientError::Problem(problem) => Failure::Failed(problem.to_string()),
+        ClientError::Transport(cause) => Failure::Failed(format!(
+            "{url} does not answer ({cause}); is the server running? Name its address with --url"
+        )),
+        ClientError::Shape { .. } => Failure::Failed(format!("{url}: {error}; is this a Fanfare server?")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_reached_on_this_machine() {
+        for (listen, reached) in
+            [("0.0.0.0:7070", "127.0.0.1:7070"), ("[::]:7070", "[::1]:7070"), ("10.0.0.7:80", "10.0.0.7:80")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is absent, read from rows, and what they add to the counts of others.
+
+use fanfare_engines::{KeyRange, Order, Row, Table};
+use fanfare_protocol::Id;
+
+use super::{Account, Arc, Store};
+use crate::error::Result;
+use crate::limits;
+use crate::rows::{SuspensionRow, from_json};
+use crate::tables;
+use crate::uncounted::{Contribution, of_follow, of_like, of_post};
+
+impl Store {
+    /// Learns whose accounts are deleted and not yet cleared away, and who is suspended; to be called at the start.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn load_absent(&self) -> Result<()> {
+        let port = &self.engines.tables;
+        let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
+        for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
+            self.absent.departed(person);
+        }
+        let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
+        for row in &rows {
+            let Some(person) = Id::from_bytes(&row.clustering) else { continue };
+            let suspension: SuspensionRow = from_json(&row.value)?;
+            if suspension.holds(self.clock.now_ms()) {
+                self.watch(person).await?;
+                self.absent.suspend(person, suspension.until_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// A person whom others see: the account exists, and is not suspended.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn seen_account(&self, id: Id) -> Result<Option<Arc<Account>>> {
+        if self.absent.holds(id) { Ok(None) } else { self.account(id).await }
+    }
+
+    /// Learns what `person`, who will be absent at once, adds to the counts of others, so that all of it is taken off them
+    /// in the same moment.
+    ///
+    /// # Errors
+    /// When the engine fails; nothing is watched then.
+    pub async fn watch(&self, person: Id) -> Result<()> {
+        if !self.uncounted.watch(person) {
+            return Ok(());
+        }
+        match self.contributions(person).await {
+            Ok(found) => {
+                if !self.uncounted.loaded(person, found) {
+                    tracing::warn!(%person, "too much of absent people is in counts; theirs stays in");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.uncounted.forget(person);
+                Err(error)
+            }
+        }
+    }
+
+    /// `person` is absent no more.
+    pub fn unwatch(&self, person: Id) {
+        self.uncounted.forget(person);
+    }
+
+    /// Everything that `person` adds to the counts of others, as far as there is room for it.
+    async fn contributions(&self, person: Id) -> Result<Vec<Contribution>> {
+        let mut found = Vec::new();
+        let theirs = |pair: [(Id, Contribution); 2]| pair.into_iter().find(|(of, _)| *of == person).map(|(_, one)| one);
+        for row in self.all_of(tables::FOLLOWS, person).await? {
+            found.extend(Id::from_bytes(&row.clustering).and_then(|followee| theirs(of_follow(person, followee))));
+        }
+        for row in self.all_bucketed(tables::FOLLOWERS, person).await? {
+            found.extend(Id::from_bytes(&row.value).and_then(|follower| theirs(of_follow(follower, person))));
+        }
+        for row in self.all_of(tables::LIKED, person).await? {
+            found.extend(Id::from_bytes(&row.clustering).map(of_like));
+        }
+        for row in self.all_bucketed(tables::AUTHOR_POSTS, person).await? {
+            // Those that answer and pass on nothing are in nobody's counts.
+            let Some(id) = Id::from_bytes(&row.clustering).filter(|_| row.value.first() != Some(&0)) else { continue };
+            if let Some(post) = self.post_or_gone(id).await?.filter(|post| !post.deleted) {
+                let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
+                found.extend(of_post(id, parent, original));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn all_of(&self, table: Table, of: Id) -> Result<Vec<Row>> {
+        self.oldest(table, of, None, limits::UNCOUNTED_MAX).await
+    }
+
+    async fn all_bucketed(&self, table: Table, of: Id) -> Result<Vec<Row>> {
+        Ok(self.newest_bucketed(table, of, Id(i64::MAX as u64), limits::UNCOUNTED_MAX).await?)
+    }
+}

@@ -1,0 +1,232 @@
+//! What absent people add to the counts of others: their likes, replies, reposts and follows stay in the stored counters,
+//! and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by records.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fanfare_protocol::Id;
+use parking_lot::RwLock;
+
+use crate::events::{EndedFollow, Event, Record};
+use crate::limits::UNCOUNTED_MAX;
+use crate::rows::Counters;
+
+/// Whose counters a contribution is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Of {
+    /// A person's.
+    User(Id),
+    /// A post's.
+    Post(Id),
+}
+
+/// One that somebody adds to a counter, until they take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Contribution {
+    /// In whose counters.
+    pub of: Of,
+    /// Which of the three.
+    pub which: usize,
+    /// The post that counts; `Id(0)` where there is at most one.
+    pub source: Id,
+}
+
+/// Places of the counters, as in [`Counters`].
+mod place {
+    pub const FOLLOWERS: usize = 0;
+    pub const FOLLOWING: usize = 1;
+    pub const LIKES: usize = 0;
+    pub const REPLIES: usize = 1;
+    pub const REPOSTS: usize = 2;
+}
+
+/// What an edge adds, each with whose it is: to the followers of one, and to whom the other follows.
+#[must_use]
+pub fn of_follow(follower: Id, followee: Id) -> [(Id, Contribution); 2] {
+    let one = |of, which| Contribution { of: Of::User(of), which, source: Id(0) };
+    [(follower, one(followee, place::FOLLOWERS)), (followee, one(follower, place::FOLLOWING))]
+}
+
+/// What a like adds.
+#[must_use]
+pub fn of_like(post: Id) -> Contribution {
+    Contribution { of: Of::Post(post), which: place::LIKES, source: Id(0) }
+}
+
+/// What a post adds to those that it answers and passes on.
+pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl Iterator<Item = Contribution> {
+    let one = move |of, which| Contribution { of: Of::Post(of), which, source: post };
+    let reply = reply_to.map(|parent| one(parent, place::REPLIES));
+    reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
+}
+
+/// What a record adds and takes back, each with whose it is.
+fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
+    let follow = |follower, followee, there| {
+        of_follow(follower, followee).into_iter().map(move |(person, one)| (person, one, there))
+    };
+    let ended = |edge: &EndedFollow| follow(edge.follower, edge.followee, false);
+    match &record.event {
+        Event::Followed { follower, followee, .. } => follow(*follower, *followee, true).collect(),
+        Event::Unfollowed(edge) => ended(edge).collect(),
+        Event::Blocked { ended: edges, .. } => edges.iter().flat_map(ended).collect(),
+        Event::Liked { user, post } => vec![(*user, of_like(post.id), true)],
+        Event::Unliked { user, post, .. } => vec![(*user, of_like(post.id), false)],
+        Event::Posted { post, .. } => {
+            let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
+            of_post(record.id, parent, original).map(|one| (post.author, one, true)).collect()
+        }
+        Event::PostDeleted { post, author, reply_to, repost_of, .. } => {
+            let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
+            of_post(*post, parent, original).map(|one| (*author, one, false)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A person whose contributions are known.
+#[derive(Debug, Default)]
+struct Watched {
+    contributions: HashSet<Contribution>,
+    /// What was taken back while rows are being read, which may say otherwise; `None` once they are.
+    taken_back: Option<HashSet<Contribution>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    people: HashMap<Id, Watched>,
+    sums: HashMap<Of, HashMap<Id, [u64; 3]>>,
+    total: usize,
+}
+
+impl State {
+    fn add(&mut self, person: Id, one: Contribution) {
+        let Some(watched) = self.people.get_mut(&person) else { return };
+        if watched.contributions.insert(one) {
+            self.total += 1;
+            self.sums.entry(one.of).or_default().entry(person).or_default()[one.which] += 1;
+        }
+    }
+
+    fn remove(&mut self, person: Id, one: Contribution) {
+        let known = self.people.get_mut(&person).is_some_and(|watched| watched.contributions.remove(&one));
+        if known {
+            self.take_off(person, one);
+        }
+    }
+
+    fn take_off(&mut self, person: Id, one: Contribution) {
+        self.total -= 1;
+        let Some(people) = self.sums.get_mut(&one.of) else { return };
+        if let Some(sums) = people.get_mut(&person) {
+            sums[one.which] = sums[one.which].saturating_sub(1);
+            if *sums == [0; 3] {
+                people.remove(&person);
+            }
+        }
+        if people.is_empty() {
+            self.sums.remove(&one.of);
+        }
+    }
+
+    fn forget(&mut self, person: Id) {
+        let Some(watched) = self.people.remove(&person) else { return };
+        for one in watched.contributions {
+            self.take_off(person, one);
+        }
+    }
+}
+
+/// What people who are, were just, or will be at once absent add to counts; at most [`UNCOUNTED_MAX`] in all.
+#[derive(Default)]
+pub struct Uncounted {
+    state: RwLock<State>,
+    any: AtomicBool,
+}
+
+impl Uncounted {
+    /// Listens to records about `person` from now on; false when their contributions are known already. Read them from
+    /// rows after this, and hand them to [`loaded`](Self::loaded).
+    pub fn watch(&self, person: Id) -> bool {
+        let mut state = self.state.write();
+        if state.people.contains_key(&person) {
+            return false;
+        }
+        state.people.insert(person, Watched { taken_back: Some(HashSet::new()), ..Watched::default() });
+        self.any.store(true, Ordering::Release);
+        true
+    }
+
+    /// What the rows of a person who is watched said. False, and nothing of theirs is taken off any count, when there is
+    /// no room for so many.
+    pub fn loaded(&self, person: Id, contributions: Vec<Contribution>) -> bool {
+        let mut state = self.state.write();
+        if state.total + contributions.len() > UNCOUNTED_MAX {
+            state.forget(person);
+            self.any.store(!state.people.is_empty(), Ordering::Release);
+            return false;
+        }
+        let taken_back = state.people.get_mut(&person).and_then(|watched| watched.taken_back.take());
+        let taken_back = taken_back.unwrap_or_default();
+        for one in contributions {
+            if !taken_back.contains(&one) {
+                state.add(person, one);
+            }
+        }
+        true
+    }
+
+    /// `person` is absent no more.
+    pub fn forget(&self, person: Id) {
+        let mut state = self.state.write();
+        state.forget(person);
+        self.any.store(!state.people.is_empty(), Ordering::Release);
+    }
+
+    /// A record was committed; called in commit order.
+    pub fn committed(&self, record: &Record) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let changes = changes(record);
+        if changes.is_empty() {
+            return;
+        }
+        let mut state = self.state.write();
+        for (person, one, there) in changes {
+            let Some(watched) = state.people.get_mut(&person) else { continue };
+            if let Some(taken_back) = &mut watched.taken_back {
+                if there {
+                    taken_back.remove(&one);
+                } else {
+                    taken_back.insert(one);
+                }
+            }
+            match there {
+                true => state.add(person, one),
+                false => state.remove(person, one),
+            }
+        }
+    }
+
+    /// Stored counters without what people add who are `absent`.
+    #[must_use]
+    pub fn corrected(&self, of: Of, stored: Counters, absent: impl Fn(Id) -> bool) -> Counters {
+        if !self.any.load(Ordering::Acquire) {
+            return stored;
+        }
+        let state = self.state.read();
+        let Some(people) = state.sums.get(&of) else { return stored };
+        let mut counters = stored;
+        for (_, sums) in people.iter().filter(|(person, _)| absent(**person)) {
+            for (value, less) in counters.values.iter_mut().zip(sums) {
+                *value = value.saturating_sub(*less);
+            }
+        }
+        counters
+    }
+}
+
+#[cfg(test)]
+#[path = "uncounted_tests.rs"]
+mod tests;

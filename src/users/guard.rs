@@ -1,0 +1,84 @@
+//! The guard at the password: hands attempts to the pure count, waits where it says so, and settles each of them, also one
+//! whose request was cut off.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::attempts::{Account, Attempts, Bounds, Entry, Network, Outcome};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// Shared by all log-ins; clones share it. It is in memory: a restart forgets.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    attempts: Mutex<Attempts>,
+    settled: Notify,
+    clock: Clock,
+    /// With a key that nobody knows: handles that share a hash cannot be made.
+    hasher: RandomState,
+}
+
+/// An attempt under way. Dropping it unsettled counts as nothing.
+pub struct Attempt {
+    guard: Guard,
+    account: Account,
+    network: Network,
+    outcome: Outcome,
+}
+
+impl Attempt {
+    /// Ends the attempt.
+    pub fn was(mut self, right: bool) {
+        self.outcome = if right { Outcome::Right } else { Outcome::Wrong };
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Inner { attempts, settled, clock, .. } = &*self.guard.0;
+        attempts.lock().settle(clock.now_ms(), self.account, self.network, self.outcome);
+        settled.notify_waiters();
+    }
+}
+
+impl Guard {
+    /// Nobody has tried yet.
+    #[must_use]
+    pub fn new(bounds: Bounds, clock: Clock) -> Self {
+        let attempts = Mutex::new(Attempts::new(bounds));
+        Self(Arc::new(Inner { attempts, settled: Notify::new(), clock, hasher: RandomState::new() }))
+    }
+
+    /// Lets an attempt at the password of `handle` through, whether or not there is such an account.
+    ///
+    /// # Errors
+    /// 429 after too many wrong ones.
+    pub async fn attempt(&self, handle: &str, from: IpAddr) -> Result<Attempt> {
+        let inner = &*self.0;
+        let (account, network) = (Account(inner.hasher.hash_one(handle.to_lowercase())), Network::from(from));
+        loop {
+            let settled = inner.settled.notified();
+            tokio::pin!(settled);
+            // Before the look: what is settled after it wakes this one.
+            settled.as_mut().enable();
+            let entry = inner.attempts.lock().begin(inner.clock.now_ms(), account, network);
+            match entry {
+                Entry::Go => {
+                    return Ok(Attempt { guard: self.clone(), account, network, outcome: Outcome::Unknown });
+                }
+                Entry::Wait => settled.await,
+                Entry::Refused { retry_after_ms } => {
+                    let retry_after_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+                    return Err(Error::RateLimited { reason: "too many wrong passwords", retry_after_s });
+                }
+            }
+        }
+    }
+}
