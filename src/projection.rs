@@ -309,17 +309,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(user)?, version);
             names(user, user.display_name.as_deref(), version, batch, true);
         }
-        Event::UserDeleted { user } => {
-            names(user, user.display_name.as_deref(), version, batch, false);
-            let gone = UserRow { id: user.id, deleted: true, deleted_by: Some(id), ..UserRow::default() };
-            batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
-            // The handle stays taken for a while; the janitor knows how long.
-            batch.put(tables::expiry_row(hour_of(id) + 1, &tables::handle_row(&user.handle)), Bytes::new());
-            batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
-            batch.delete_versioned(tables::suspension_row(user.id), version);
-            let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
-            batch.put_versioned(purge, Bytes::new(), version);
-        }
+        Event::UserDeleted { user } => user_deleted(user, id, batch)?,
         Event::Followed { follower, followee, .. } => {
             batch.put_versioned(tables::pair(tables::FOLLOWS, *follower, *followee), tables::partition(id), version);
             let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
@@ -377,6 +367,21 @@ fn suspended(user: Id, reason: &str, until_ms: Option<u64>, id: Id, batch: &mut 
     }
     let suspension = SuspensionRow { reason: reason.to_owned(), since: id, until_ms };
     batch.put_versioned(row, to_json(&suspension)?, id.0);
+    Ok(())
+}
+
+/// The row that says there was such an account, and what tells the janitor to clear up after it.
+fn user_deleted(user: &UserRow, id: Id, batch: &mut Batch) -> Result<()> {
+    let version = id.0;
+    names(user, user.display_name.as_deref(), version, batch, false);
+    let gone = UserRow { id: user.id, deleted: true, deleted_by: Some(id), ..UserRow::default() };
+    batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
+    // The handle stays taken for a while; the janitor knows how long.
+    batch.put(tables::expiry_row(hour_of(id) + 1, &tables::handle_row(&user.handle)), Bytes::new());
+    batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
+    batch.delete_versioned(tables::suspension_row(user.id), version);
+    let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
+    batch.put_versioned(purge, Bytes::new(), version);
     Ok(())
 }
 

@@ -89,7 +89,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The attributes of the test `name`, in the one file that has it.
 fn attributes_of(name: &str) -> Option<String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api");
-    let texts = sources(&here).into_iter().map(|path| std::fs::read_to_string(path).unwrap());
+    let rust = sources(&here).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let texts = rust.map(|path| std::fs::read_to_string(path).unwrap());
     let mut found = texts.filter_map(|text| {
         let (before, _) = text.split_once(&format!("fn {name}()"))?;
         Some(before.rsplit("\n\n").next().unwrap_or_default().to_owned())

@@ -198,6 +198,23 @@ fn variables_in_documents_are_settings() {
     assert_none(&broken);
 }
 
+/// Merges join lists of several hands: what stands below a heading that comes twice, or below another's, is not found.
+#[test]
+fn the_changelog_has_each_heading_once_a_version() {
+    let changelog = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let mut broken = Vec::new();
+    for version in changelog.split("\n## ").skip(1) {
+        let mut seen = std::collections::BTreeSet::new();
+        for heading in version.lines().filter_map(|line| line.strip_prefix("### ")) {
+            if !["Added", "Changed", "Fixed", "Breaking"].contains(&heading) || !seen.insert(heading) {
+                let version = version.lines().next().unwrap_or_default();
+                broken.push(format!("CHANGELOG.md: `{heading}` of {version} is no heading, or comes twice"));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
 #[test]
 fn what_every_clone_needs_is_there() {
     let files = [

@@ -96,6 +96,16 @@ test("every call does what it says", async (t) => {
   assert.deepEqual((await ann.presence.following().take(9)).map((one) => one.user_id), [bob.user.id]);
   assert.ok((await server.admin().admin.status()).version);
 
+  const { admin } = server.admin();
+  assert.equal((await admin.suspend("@bob", { reason: "a test" })).reason, "a test");
+  await assert.rejects(new Client({ baseUrl: server.base }).accounts.logIn("bob", PASSWORD), (error) => error.code === "account_suspended");
+  await admin.unsuspend("@bob", { reason: "it was a test" });
+  await admin.setPassword("@bob", "a third password");
+  await bob.accounts.logIn("bob", "a third password");
+  await admin.deletePost(answer.id);
+  const acts = (await admin.audit().take(4)).map((line) => line.action);
+  assert.deepEqual(acts, ["post.delete", "user.password", "user.unsuspend", "user.suspend"]);
+
   await ann.accounts.changePassword(PASSWORD, "another password");
   await ann.accounts.logOut();
   await assert.rejects(ann.users.me(), (error) => error.code === "unauthenticated");

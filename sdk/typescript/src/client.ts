@@ -6,12 +6,14 @@ import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
 import type { RealtimeOptions } from "./realtime/options.js";
 import type {
+  AuditEntry,
   ClientFrame,
   Id,
   Lane,
   LiveSettings,
   Media,
   NewPost,
+  NewSuspension,
   NewUser,
   Notification,
   NotificationPage,
@@ -31,6 +33,7 @@ import type {
   Reply,
   Session,
   Status,
+  Suspension,
   Ticket,
   UnreadCount,
   User,
@@ -53,6 +56,12 @@ export interface UploadOptions extends Once {
   filename?: string | undefined;
   /** Says in words what a picture shows. */
   alt?: string | undefined;
+}
+
+/** What acts of operators take besides. */
+export interface Reasoned extends CallOptions {
+  /** Why, for the audit: up to 500 characters. */
+  reason?: string | undefined;
 }
 
 /** Lists of the API. */
@@ -395,6 +404,33 @@ export class Admin {
 
   setRole(user: string, role: "user" | "admin", call?: CallOptions): Promise<void> {
     return this.http.json("PUT", `/v1/admin/users/${part(user)}/role`, { ...call, body: { role } });
+  }
+
+  /** Deletes a post, whoever wrote it. */
+  deletePost(id: Id, options: Reasoned = {}): Promise<void> {
+    const { reason, ...call } = options;
+    return this.http.json("DELETE", `/v1/admin/posts/${part(id)}`, { ...call, query: { reason } });
+  }
+
+  /** Hides a person and lets them in nowhere, until the suspension ends or is lifted. */
+  suspend(user: string, suspension: NewSuspension, call?: CallOptions): Promise<Suspension> {
+    return this.http.json("PUT", `/v1/admin/users/${part(user)}/suspension`, { ...call, body: suspension });
+  }
+
+  /** Lifts a suspension. */
+  unsuspend(user: string, options: Reasoned = {}): Promise<void> {
+    const { reason, ...call } = options;
+    return this.http.json("DELETE", `/v1/admin/users/${part(user)}/suspension`, { ...call, query: { reason } });
+  }
+
+  /** Gives a person a password, and ends all their sessions. */
+  setPassword(user: string, password: string, call?: CallOptions): Promise<void> {
+    return this.http.json("PUT", `/v1/admin/users/${part(user)}/password`, { ...call, body: { password } });
+  }
+
+  /** What operators did, newest first. */
+  audit(paging?: Paging): Pages<AuditEntry> {
+    return list(this.http, "/v1/admin/audit", paging);
   }
 
   /** An event of your own, such as `shop.sale`, to those who are connected; it is not kept for others. */

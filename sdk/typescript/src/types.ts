@@ -9,6 +9,27 @@ export interface Page<T> {
   next_cursor?: string | null | undefined;
 }
 
+/** What an operator did. It stands in the same record as the act, and is kept for 400 days. */
+export interface AuditEntry {
+  /**
+   * What: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`, `user.revoke_admin`,
+   * `settings.change`, `session.close`, `event.publish`; more may come.
+   */
+  action: string;
+  /** Who: `admin.token`, or the id of a person whose role is admin. */
+  actor: string;
+  /** From where: the client's address. */
+  address: string;
+  /** When. */
+  at: Timestamp;
+  /** Its id; rises with time. */
+  id: Id;
+  /** Why, if it was said. */
+  reason?: string | null | undefined;
+  /** To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`. */
+  target: string;
+}
+
 /** What a post or a notification shows of a person. */
 export interface Author {
   /** Picture, if any. */
@@ -250,6 +271,14 @@ export interface NewSession {
   handle: string;
   /** The password. */
   password: string;
+}
+
+/** `PUT /v1/admin/users/{user}/suspension`. */
+export interface NewSuspension {
+  /** Why, for other operators: 1 to 500 characters. The person is not told. */
+  reason: string;
+  /** When it ends by itself; without it the suspension stands until it is lifted. */
+  until?: Timestamp | null | undefined;
 }
 
 /** `POST /v1/users`. */
@@ -563,6 +592,12 @@ export interface Session {
   user: User;
 }
 
+/** `PUT /v1/admin/users/{user}/password`. */
+export interface SetPassword {
+  /** 8 to 128 characters. */
+  password: string;
+}
+
 /** The server at this moment. */
 export interface Status {
   /** The dearest authors, dearest first. */
@@ -591,6 +626,18 @@ export interface Status {
 
 /** What is in order, and where a session resumes. */
 export type Stream = "notifications" | "direct" | "group" | "posts";
+
+/** A suspension as it stands. */
+export interface Suspension {
+  /** Why. */
+  reason: string;
+  /** Since when, with this reason and end. */
+  since: Timestamp;
+  /** When it ends by itself; `null`: when it is lifted. */
+  until?: Timestamp | null | undefined;
+  /** Who is suspended. */
+  user_id: Id;
+}
 
 /** `POST /v1/realtime/tickets`: lets a connection in where headers cannot be set. */
 export interface Ticket {
