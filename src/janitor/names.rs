@@ -34,17 +34,18 @@ async fn progress(engines: &Engines) -> Result<Option<u32>> {
     Ok(stored.and_then(|bytes| bytes.first_chunk::<4>().map(|next| u32::from_be_bytes(*next))))
 }
 
-async fn remember(engines: &Engines, next: u32, version: Id) -> Result<()> {
+/// The version is the progress itself, which only grows: an id of now would be newer than what an import brings.
+async fn remember(engines: &Engines, next: u32) -> Result<()> {
     let mut batch = Batch::default();
-    batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), version.0);
+    batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), u64::from(next.max(1)));
     Ok(engines.tables.write(batch).await?)
 }
 
-/// Notes at the start, as `version`, that a folder without people has no rows of an earlier version.
+/// Notes at the start that a folder without people has no rows of an earlier version.
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn begin(engines: &Engines, version: Id) -> Result<()> {
+pub async fn begin(engines: &Engines) -> Result<()> {
     if progress(engines).await?.is_some() {
         return Ok(());
     }
@@ -55,7 +56,7 @@ pub async fn begin(engines: &Engines, version: Id) -> Result<()> {
             return Ok(());
         }
     }
-    remember(engines, DONE, version).await
+    remember(engines, DONE).await
 }
 
 /// Looks at all that was not looked at yet.
@@ -69,7 +70,7 @@ pub async fn rekey(core: &Core) -> Result<()> {
         let last = next.saturating_add(limits::NAME_PARTITIONS_STEP - 1).min(DONE - 1);
         rekey_some(core, next..=last).await?;
         next = last + 1;
-        remember(engines, next, core.sequencer.mint()).await?;
+        remember(engines, next).await?;
     }
     Ok(())
 }
