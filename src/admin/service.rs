@@ -14,6 +14,7 @@ use crate::events::Event;
 use crate::id::{first_id_at, unix_ms_of};
 use crate::limits;
 use crate::posts::service::Posts;
+use crate::posts::text;
 use crate::realtime::Ender;
 use crate::rows::from_json;
 use crate::sequencer::Proposal;
@@ -34,17 +35,15 @@ fn person(user: Id) -> String {
     format!("users/{user}")
 }
 
-/// A reason without surrounding space; an empty one is none.
+/// A reason without surrounding space; one in which nothing can be seen is none.
 ///
 /// # Errors
-/// 422 when it is too long or holds control characters.
+/// 422 when it is too long, or holds what a name may not: line ends, control characters, overrides of the direction of
+/// writing, which would show other words in an operator's terminal than were written.
 pub fn clean_reason(reason: Option<&str>) -> Result<Option<String>> {
-    let reason = reason.unwrap_or_default().trim();
-    if reason.chars().count() > limits::REASON_CHARS_MAX || reason.chars().any(char::is_control) {
-        let message = format!("at most {} characters, none of them control characters", limits::REASON_CHARS_MAX);
-        return Err(Error::field("reason", message));
-    }
-    Ok((!reason.is_empty()).then(|| reason.to_owned()))
+    let reason = text::normalise_name(reason.unwrap_or_default(), limits::REASON_CHARS_MAX);
+    let reason = reason.map_err(|cause| Error::field("reason", cause.to_string()))?;
+    Ok((!reason.is_empty()).then_some(reason))
 }
 
 impl Acts {
@@ -110,7 +109,8 @@ impl Acts {
             let detail = format!("{} people are suspended, the most there may be", limits::SUSPENDED_MAX);
             return Err(Error::refused(Code::Conflict, detail));
         }
-        let act = operator.act(Action::Suspend, person(user), Some(reason.clone()));
+        let end = new.until.map_or(String::new(), |until| format!(" until {until}"));
+        let act = operator.act(Action::Suspend, person(user) + &end, Some(reason.clone()));
         let event = Event::Suspended { user, reason: reason.clone(), until_ms };
         // Before, so that nobody reads counts that hold what is hidden.
         self.core.store.watch(user).await?;
@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(clean_reason(Some("  spam ")).unwrap().as_deref(), Some("spam"));
         assert_eq!(clean_reason(Some(" \u{2003} ")).unwrap(), None);
         assert_eq!(clean_reason(None).unwrap(), None);
-        assert!(clean_reason(Some("a\nb")).is_err());
+        assert_eq!(clean_reason(Some("\u{200b}\u{3164}")).unwrap(), None, "nothing can be seen");
+        for wrong in ["a\nb", "a\u{2028}b", "a\u{202e}b", "a\u{7}b"] {
+            assert!(clean_reason(Some(wrong)).is_err(), "{wrong:?}");
+        }
         assert!(clean_reason(Some(&"x".repeat(limits::REASON_CHARS_MAX))).is_ok());
         assert!(clean_reason(Some(&"x".repeat(limits::REASON_CHARS_MAX + 1))).is_err());
     }

@@ -22,7 +22,8 @@ pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
             "--url {url}: give an address that begins with http://, on this machine or in your own network; a proxy does the rest"
         )));
     }
-    let token = match args.token {
+    // A variable that is set to nothing says nothing.
+    let token = match args.token.filter(|token| !token.is_empty()) {
         Some(token) => token,
         None => token_of(&settings.server.data_dir)?,
     };

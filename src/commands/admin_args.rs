@@ -137,7 +137,7 @@ impl Until {
     #[must_use]
     pub fn from(self, now_ms: u64) -> Timestamp {
         match self {
-            Self::InMs(ms) => Timestamp(now_ms.saturating_add(ms)),
+            Self::InMs(ms) => Timestamp(now_ms.saturating_add(ms)).min(Timestamp::MAX),
             Self::At(at) => at,
         }
     }
@@ -175,6 +175,7 @@ mod tests {
         assert_eq!("7d".parse::<Until>().unwrap().from(1_000), Timestamp(604_801_000));
         let moment = "2030-01-31T00:00:00Z".parse::<Until>().unwrap();
         assert_eq!(moment.from(5).to_string(), "2030-01-31T00:00:00.000Z");
+        assert_eq!("99999999w".parse::<Until>().unwrap().from(1_000), Timestamp::MAX);
         for wrong in ["", "7", "d", "0d", "-1d", "1.5h", "7 d", "7y", "tomorrow", "99999999999999999999d", "2030-01-31"]
         {
             assert!(wrong.parse::<Until>().is_err(), "{wrong}");

@@ -61,7 +61,7 @@ pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Resul
 
 /// Change the password; every session but this one ends.
 ///
-/// An account that came by a JWT has no password: whatever stands as the present one is taken then.
+/// JWTs that were issued until now end too, the caller's own included.
 #[utoipa::path(put, path = "/v1/users/me/password", tag = "accounts", request_body = NewPassword,
     responses((status = 204), (status = 403, description = "the present password is another one"),
         (status = 409, description = "the account has no password; only an operator gives it one"),

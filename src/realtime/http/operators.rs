@@ -65,9 +65,17 @@ pub async fn publish(
     Valid(event): Valid<PublishEvent>,
 ) -> Result<(StatusCode, Json<Published>)> {
     check(&event)?;
-    let audience = event.user_ids.as_ref().map_or("all".to_owned(), |users| format!("{} people", users.len()));
+    let audience = event.user_ids.as_ref().map_or("all".to_owned(), |users| named(users));
     let target = format!("events/{} to {audience}", event.kind);
     app.acts.note(admin.0.act(Action::Publish, target, None)).await?;
     let sessions = app.realtime.publish(event).await?;
     Ok((StatusCode::ACCEPTED, Json(Published { sessions })))
+}
+
+/// People as the audit names them: the first few, and how many more.
+fn named(users: &[Id]) -> String {
+    const NAMED_MAX: usize = 5;
+    let named: Vec<String> = users.iter().take(NAMED_MAX).map(|user| format!("users/{user}")).collect();
+    let more = users.len().saturating_sub(NAMED_MAX);
+    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
 }

@@ -24,6 +24,9 @@ use crate::users::token::{self, TokenHash};
 
 /// Handles tried for a person who comes by JWT and whose wish is taken.
 const DERIVED_HANDLES_MAX: u32 = 16;
+/// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
+/// log-in that hashes it anew.
+const LOG_IN_TRIES: u32 = 2;
 
 impl Users {
     /// Logs in.
@@ -35,41 +38,47 @@ impl Users {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let attempt = self.guard.attempt(handle, from).await?;
         let account = self.core.store.by_handle(handle).await?;
-        // Before the password is looked at: one that is changed meanwhile ends this token too.
-        let issued = self.core.sequencer.mint();
-        let stored = match &account {
-            Some(account) => self.core.store.credentials(account.row.id).await?.password.clone(),
-            None => None,
+        let refused = || Error::refused(Code::InvalidCredentials, "handle and password do not belong together");
+        let Some(account) = account else {
+            // As slow as for an account that is there.
+            self.passwords.verify(new.password, None).await?;
+            attempt.was(false);
+            return Err(refused());
         };
-        let verdict = self.passwords.verify(new.password.clone(), stored.clone()).await?;
-        attempt.was(verdict != Verdict::Wrong);
-        if let (Some(account), Verdict::Right { .. }) = (&account, verdict) {
-            self.core.refuse_suspended(account.row.id)?;
-        }
-        match (account, verdict) {
-            (Some(account), Verdict::Right { rehash: false }) => self.session_of(&account, issued).await,
-            (Some(account), Verdict::Right { rehash: true }) => {
-                let password = Some(self.passwords.hash(new.password).await?);
-                self.change_credentials(account.row.id, |row| {
-                    if row.password == stored {
-                        row.password = password;
-                    }
-                })
-                .await?;
-                self.session_of(&account, issued).await
+        let (mut attempt, user) = (Some(attempt), account.row.id);
+        for _ in 0..LOG_IN_TRIES {
+            let stored = self.core.store.credentials(user).await?.password.clone();
+            let verdict = self.passwords.verify(new.password.clone(), stored.clone()).await?;
+            if let Some(attempt) = attempt.take() {
+                attempt.was(verdict != Verdict::Wrong);
             }
-            _ => Err(Error::refused(Code::InvalidCredentials, "handle and password do not belong together")),
+            let Verdict::Right { rehash } = verdict else { break };
+            self.core.refuse_suspended(user)?;
+            let rehashed = if rehash { Some(self.passwords.hash(new.password.clone()).await?) } else { None };
+            if let Some(token) = self.let_in(user, stored, rehashed).await? {
+                return Ok(Session { user: self.render(&account, None).await?, token });
+            }
         }
+        Err(refused())
+    }
+
+    /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None` when
+    /// another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a change.
+    async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let now = self.core.store.credentials(user).await?;
+        if now.password != stored {
+            return Ok(None);
+        }
+        if rehashed.is_some() {
+            self.write_credentials(user, &CredentialsRow { password: rehashed, ..CredentialsRow::clone(&now) }).await?;
+        }
+        self.issue(user).await.map(Some)
     }
 
     pub(super) async fn session(&self, account: &Account) -> Result<Session> {
-        self.session_of(account, self.core.sequencer.mint()).await
-    }
-
-    async fn session_of(&self, account: &Account, issued: Id) -> Result<Session> {
-        let new = token::generate()?;
-        self.write_token(new.hash, account.row.id, issued).await?;
-        Ok(Session { user: self.render(account, None).await?, token: new.token })
+        let token = self.issue(account.row.id).await?;
+        Ok(Session { user: self.render(account, None).await?, token })
     }
 
     /// A new token of `user`; also for the demo and for tools that made the account themselves.
@@ -228,8 +237,7 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        let from = self.core.sequencer.mint();
-        self.change_credentials(user, |row| row.tokens_from = from).await?;
+        self.change_credentials(user, |row| row.tokens_from = self.core.sequencer.mint()).await?;
         self.sessions.all_ended(user, None).await;
         Ok(())
     }
@@ -250,18 +258,25 @@ impl Users {
             return Err(Error::refused(Code::Conflict, detail));
         }
         let attempt = self.guard.attempt(&account.row.handle, from).await?;
-        let verdict = self.passwords.verify(new.current_password, stored).await?;
+        let verdict = self.passwords.verify(new.current_password, stored.clone()).await?;
         attempt.was(verdict != Verdict::Wrong);
+        let wrong = || Error::refused(Code::Forbidden, "current_password is not the password of this account");
         if verdict == Verdict::Wrong {
-            return Err(Error::refused(Code::Forbidden, "current_password is not the password of this account"));
+            return Err(wrong());
         }
         let password = Some(self.passwords.hash(new.new_password).await?);
-        let from = self.core.sequencer.mint();
+        let mut still_right = false;
         self.change_credentials(who.user, |row| {
-            row.password = password;
-            row.tokens_from = from;
+            still_right = row.password == stored;
+            if still_right {
+                row.password = password;
+                row.tokens_from = self.core.sequencer.mint();
+            }
         })
         .await?;
+        if !still_right {
+            return Err(wrong());
+        }
         if let Some(hash) = who.token {
             self.write_token(hash, who.user, self.core.sequencer.mint()).await?;
         }
@@ -278,10 +293,10 @@ impl Users {
             return Err(Error::field("password", message));
         }
         let password = Some(self.passwords.hash(password).await?);
-        let from = self.core.sequencer.mint();
         let change = |row: &mut CredentialsRow| {
             row.password = password;
-            row.tokens_from = from;
+            // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
+            row.tokens_from = self.core.sequencer.mint();
         };
         self.change_credentials_as(user, act, change).await?;
         self.sessions.all_ended(user, None).await;
