@@ -15,7 +15,7 @@ const ADDRESS: &str = "127.0.0.1:7070";
 /// The data folder that documents name.
 const FOLDER: &str = "/var/lib/fanfare";
 /// The secret that docs/api.md signs with.
-const SECRET: &str = "at least sixteen bytes, better thirty-two";
+const SECRET: &str = "thirty-two bytes or more, as random as can be";
 /// Documents whose calls are pasted, in this order: a later one may count on accounts of an earlier one.
 const PASTED: [&str; 4] = ["README.md", "README.zh-CN.md", "docs/api.md", "docs/operations.md"];
 /// What blocks that call no API begin a line with, and who tries that instead.

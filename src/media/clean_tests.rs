@@ -13,7 +13,7 @@ const FRAGMENTS: &[u8] = include_bytes!("../../tests/api/media/fragments.mp4");
 const ALL: [&[u8]; 6] = [HEIC, AVIF, TIFF, MP4, MOV, FRAGMENTS];
 
 fn clean(bytes: &mut [u8]) -> bool {
-    if tiff::is_one(bytes) { tiff::clean(bytes).is_ok() } else { isobmff::clean(bytes).is_ok() }
+    if tiff::is_one(bytes) { tiff::clean(bytes) } else { isobmff::clean(bytes) }.unwrap_or(false)
 }
 
 fn cleaned(bytes: &[u8]) -> Vec<u8> {
@@ -94,6 +94,36 @@ fn the_way_of_an_action_camera_goes_and_picture_and_sound_stay() {
 }
 
 #[test]
+fn what_is_not_known_to_be_needed_goes_wherever_it_hides() {
+    const WAY: &[u8] = b"+52.5200+013.4050/";
+    let seen = track(b"vide", 0..8);
+    let film = |movie: &[u8], more: &[u8]| {
+        [&boxed(b"ftyp", &[b"isom\0\0\0\0"])[..], &boxed(b"moov", &[&seen, movie]), more].concat()
+    };
+    for kind in [b"gps ", b"udta", b"meta", b"uuid", b"zzzz"] {
+        let hidden = boxed(kind, &[&[0; 4], WAY]);
+        assert!(!holds(&cleaned(&film(&hidden, &[])), WAY), "{kind:?} in a film");
+        if kind == b"meta" {
+            continue;
+        }
+        assert!(!holds(&cleaned(&film(&[], &hidden)), WAY), "{kind:?} in a file");
+        assert!(!holds(&cleaned(&[HEIC, &hidden].concat()), WAY), "{kind:?} beside a picture");
+    }
+    // The film of a motion photo.
+    assert!(!holds(&cleaned(&[HEIC, &boxed(b"mpvd", &[&film(&boxed(b"udta", &[WAY]), &[])])].concat()), WAY));
+    // What may tell a place and is needed: subtitles, compressed tracks. The uploader is told.
+    for mut told in [film(&track(b"sbtl", 0..8), &[]), film(&boxed(b"cmov", &[WAY]), &[])] {
+        assert!(!clean(&mut told));
+    }
+    // Every entry of a TIFF that is not known, inline or not.
+    for tag in [0x8298_u16, 0x9286, 0x9c9d, 0x9c9e, 0x9c9f, 0xa430, 0xa480, 0xc634, 0xfffe] {
+        let entry = [&tag.to_le_bytes()[..], &[2, 0], &18_u32.to_le_bytes(), &26_u32.to_le_bytes()].concat();
+        let file = [&b"II*\0\x08\0\0\0\x01\0"[..], &entry, &[0; 4], WAY].concat();
+        assert!(!holds(&cleaned(&file), WAY), "{tag:x}");
+    }
+}
+
+#[test]
 fn a_raw_picture_and_a_map_stay_as_they_came() {
     let tiff = |tag: u16, value: u32| {
         let entry = |tag: u16, value: u32| [&tag.to_le_bytes()[..], &[4, 0, 1, 0, 0, 0], &value.to_le_bytes()].concat();
@@ -118,6 +148,10 @@ fn a_small_file_that_points_at_itself_without_end_costs_little() {
     let entry = [&0x010f_u16.to_le_bytes()[..], &[1, 0, 0, 0, 0x10, 0], &[0; 4]].concat();
     let mut same = [&b"II*\0\x08\0\0\0\xff\xff"[..], &entry.repeat(65_535), &[0; 4], &vec![1; 1 << 20]].concat();
     assert!(clean(&mut same));
+    // Entries that each name a thousand directories, all the same ones.
+    let many = [&0x014a_u16.to_le_bytes()[..], &[4, 0], &300_000_u32.to_le_bytes(), &[8, 0, 0, 0]].concat();
+    let head = b"II*\0\x08\0\0\0\x60\xea";
+    assert!(!clean(&mut [&head[..], &many.repeat(60_000), &[0; 4], &vec![0; 1 << 20]].concat()));
     let item = |id: u16| [&id.to_be_bytes()[..], &[0, 0, 0xff, 0xff]].concat();
     let items: Vec<u8> = (0..50_000).flat_map(item).collect();
     let places = boxed(b"iloc", &[&[0; 4], &[0, 0], &50_000_u16.to_be_bytes(), &items]);

@@ -124,7 +124,8 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
 /// What the client calls the file; `filename*` says it in full where `filename` cannot (RFC 6266, 4.3).
 fn filename(part: &Field<'_>) -> Option<String> {
     let disposition = part.headers().get(header::CONTENT_DISPOSITION).and_then(|value| value.to_str().ok());
-    disposition.and_then(serving::extended_filename).or_else(|| part.file_name().map(str::to_owned))
+    let plain = || part.file_name().map(str::to_owned).or_else(|| disposition.and_then(serving::plain_filename));
+    disposition.and_then(serving::extended_filename).or_else(plain)
 }
 
 async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {

@@ -15,9 +15,36 @@ use super::strip::Damage;
 const BOXES_MAX: usize = 200_000;
 /// Extents of items looked at in one file; pictures in tiles have one each.
 const EXTENTS_MAX: u64 = 100_000;
-/// Tracks that people see, hear or read, and the time code.
-const PERCEIVED: &[&[u8; 4]] =
-    &[b"vide", b"soun", b"sbtl", b"subt", b"text", b"clcp", b"auxv", b"pict", b"tmcd", b"subp"];
+/// Entries of a list of samples or chunks; a hidden track with more is not understood. An hour of positions has some 50,000.
+const ENTRIES_MAX: usize = 500_000;
+/// Tracks that people see or hear, and the time code.
+const PERCEIVED: &[&[u8; 4]] = &[b"vide", b"soun", b"auxv", b"pict", b"tmcd"];
+/// Tracks that people read. They stay, but drones write their way into subtitles, so that the uploader is told.
+const READ: &[&[u8; 4]] = &[b"sbtl", b"subt", b"text", b"clcp", b"subp"];
+/// Boxes that stay, by the box that they are in; every other one is overwritten, whatever it may be.
+const IN_FILE: &[&[u8; 4]] =
+    &[b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"meta", b"mfra", b"sidx", b"ssix", b"pdin"];
+const IN_MOVIE: &[&[u8; 4]] = &[b"mvhd", b"trak", b"mvex", b"iods", b"pssh"];
+const IN_FRAGMENT: &[&[u8; 4]] = &[b"mfhd", b"traf", b"pssh"];
+const IN_TRACK_FRAGMENT: &[&[u8; 4]] =
+    &[b"tfhd", b"tfdt", b"trun", b"subs", b"sbgp", b"sgpd", b"saiz", b"saio", b"senc"];
+const IN_TRACK: &[&[u8; 4]] = &[b"tkhd", b"edts", b"mdia", b"tref", b"trgr", b"tapt", b"clip", b"matt", b"load"];
+const IN_MEDIA: &[&[u8; 4]] = &[b"mdhd", b"hdlr", b"minf", b"elng"];
+const IN_INFORMATION: &[&[u8; 4]] = &[b"vmhd", b"smhd", b"hmhd", b"nmhd", b"gmhd", b"sthd", b"hdlr", b"dinf", b"stbl"];
+const IN_SAMPLE_TABLE: &[&[u8; 4]] = &[
+    b"stsd", b"stts", b"ctts", b"cslg", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"stps", b"stsh",
+    b"sdtp", b"stdp", b"padb", b"sbgp", b"sgpd", b"subs", b"saiz", b"saio",
+];
+const IN_PICTURE: &[&[u8; 4]] =
+    &[b"hdlr", b"pitm", b"iloc", b"iinf", b"iprp", b"idat", b"iref", b"grpl", b"dinf", b"ipro"];
+/// Properties of items that say how to show them.
+const SHOWING: &[&[u8; 4]] = &[
+    b"ispe", b"pixi", b"colr", b"pasp", b"irot", b"imir", b"clap", b"iscl", b"rloc", b"auxC", b"lsel", b"a1op",
+    b"a1lx", b"hvcC", b"lhvC", b"av1C", b"avcC", b"vvcC", b"evcC", b"jpgC", b"j2kH", b"uncC", b"cmpd", b"clli",
+    b"mdcv", b"cclv", b"amve", b"reve", b"ndwt", b"oinf", b"tols", b"rref", b"prfr", b"cicp",
+];
+/// Properties that tell something else: names, descriptions, times, where a camera stood.
+const TELLING: &[&[u8; 4]] = &[b"udes", b"altt", b"crtt", b"mdft", b"itai", b"cmex", b"uuid", b"free", b"skip"];
 /// Item types that hold or combine pixels; items of every other type are metadata.
 const PIXEL_ITEMS: &[&[u8; 4]] = &[
     b"hvc1", b"hev1", b"lhv1", b"hvt1", b"av01", b"avc1", b"svc1", b"vvc1", b"vvs1", b"evc1", b"evs1", b"j2k1",
@@ -37,11 +64,19 @@ pub fn is_one(bytes: &[u8]) -> bool {
     bytes.get(4..8).is_some_and(|kind| kinds.contains(&kind))
 }
 
-/// Overwrites the metadata of a file; an error, and nothing changed, when it is not understood to its end.
-pub fn clean(bytes: &mut [u8]) -> Result<(), Damage> {
-    let mut scan = Scan { bytes, blanks: Blanks::of(bytes.len()), renamed: Vec::new(), exif: Vec::new(), boxes: 0 };
+/// Overwrites the metadata of a file; false when something stays that may tell a place, too. An error, and nothing
+/// changed, when it is not understood to its end.
+pub fn clean(bytes: &mut [u8]) -> Result<bool, Damage> {
+    let mut scan = Scan {
+        bytes,
+        blanks: Blanks::of(bytes.len()),
+        renamed: Vec::new(),
+        exif: Vec::new(),
+        boxes: 0,
+        has_words: false,
+    };
     scan.file()?;
-    let Scan { blanks, renamed, exif, .. } = scan;
+    let Scan { blanks, renamed, exif, has_words, .. } = scan;
     blanks.apply(bytes);
     for kind_at in renamed {
         bytes[kind_at..kind_at + 4].copy_from_slice(b"free");
@@ -49,7 +84,7 @@ pub fn clean(bytes: &mut [u8]) -> Result<(), Damage> {
     for at in exif {
         bytes[at..at + EMPTY_EXIF.len()].copy_from_slice(&EMPTY_EXIF);
     }
-    Ok(())
+    Ok(!has_words)
 }
 
 /// A box: its type, where the four bytes of the type stand, and its payload.
@@ -68,6 +103,8 @@ struct Scan<'a> {
     /// Where Exif items start that are long enough for [`EMPTY_EXIF`].
     exif: Vec<usize>,
     boxes: usize,
+    /// There is a track of [`READ`].
+    has_words: bool,
 }
 
 impl Scan<'_> {
@@ -84,8 +121,7 @@ impl Scan<'_> {
                     self.fragment(part.payload)?;
                 }
                 b"meta" => self.meta(&part)?,
-                b"udta" | b"uuid" | b"free" | b"skip" | b"wide" => self.free(&part)?,
-                _ => {}
+                _ => self.free_unless(&part, IN_FILE)?,
             }
         }
         // Where the samples of fragments lie is told by each fragment; those of hidden tracks are not looked for.
@@ -124,6 +160,11 @@ impl Scan<'_> {
         self.zero(part.payload.clone())
     }
 
+    /// Overwrites a box whose kind is not among those that stay.
+    fn free_unless(&mut self, part: &BoxAt, stay: &[&[u8; 4]]) -> Result<(), Damage> {
+        if stay.contains(&&part.kind) { Ok(()) } else { self.free(part) }
+    }
+
     fn zero(&mut self, range: Range<usize>) -> Result<(), Damage> {
         self.blanks.add(range.start as u64, range.len() as u64)
     }
@@ -135,8 +176,8 @@ impl Scan<'_> {
             match &part.kind {
                 b"mvhd" => self.times(&part)?,
                 b"trak" => hidden |= self.track(&part)?,
-                b"udta" | b"meta" | b"uuid" | b"free" | b"skip" => self.free(&part)?,
-                _ => {}
+                b"cmov" => return Err(Damage("its tracks are compressed")),
+                _ => self.free_unless(&part, IN_MOVIE)?,
             }
         }
         Ok(hidden)
@@ -144,16 +185,11 @@ impl Scan<'_> {
 
     fn fragment(&mut self, range: Range<usize>) -> Result<(), Damage> {
         for part in self.children(range)? {
-            match &part.kind {
-                b"udta" | b"meta" | b"free" | b"skip" => self.free(&part)?,
-                b"traf" => {
-                    for inner in self.children(part.payload)? {
-                        if matches!(&inner.kind, b"udta" | b"meta" | b"free" | b"skip") {
-                            self.free(&inner)?;
-                        }
-                    }
+            self.free_unless(&part, IN_FRAGMENT)?;
+            if &part.kind == b"traf" {
+                for inner in self.children(part.payload)? {
+                    self.free_unless(&inner, IN_TRACK_FRAGMENT)?;
                 }
-                _ => {}
             }
         }
         Ok(())
@@ -177,30 +213,33 @@ impl Scan<'_> {
         let media = self.children(media.payload.clone())?;
         let handler = media.iter().find(|part| &part.kind == b"hdlr").ok_or(Damage("a track has no handler"))?;
         let kind: [u8; 4] = array(self.bytes, handler.payload.start + 8)?;
-        if !PERCEIVED.contains(&&kind) {
-            let information = media.iter().find(|part| &part.kind == b"minf");
-            if let Some(information) = information {
-                let parts = self.children(information.payload.clone())?;
-                if let Some(table) = parts.iter().find(|part| &part.kind == b"stbl") {
-                    self.samples(table.payload.clone())?;
-                }
-            }
+        let information = media.iter().find(|part| &part.kind == b"minf").map(|part| part.payload.clone());
+        let information = self.children(information.unwrap_or_default())?;
+        let table = information.iter().find(|part| &part.kind == b"stbl").map(|part| part.payload.clone());
+        let table = table.unwrap_or_default();
+        self.has_words |= READ.contains(&&kind);
+        if !PERCEIVED.contains(&&kind) && !READ.contains(&&kind) {
+            self.samples(table)?;
             self.free(track)?;
             return Ok(true);
+        }
+        for part in self.children(table)? {
+            self.free_unless(&part, IN_SAMPLE_TABLE)?;
+        }
+        for part in &information {
+            self.free_unless(part, IN_INFORMATION)?;
         }
         for part in &media {
             match &part.kind {
                 b"mdhd" => self.times(part)?,
-                b"udta" | b"meta" | b"uuid" | b"free" | b"skip" => self.free(part)?,
-                _ => {}
+                _ => self.free_unless(part, IN_MEDIA)?,
             }
         }
         for part in &parts {
             match &part.kind {
                 b"tkhd" => self.times(part)?,
                 b"uuid" if self.bytes[part.payload.clone()].starts_with(&SPHERICAL) => {}
-                b"udta" | b"meta" | b"uuid" | b"free" | b"skip" => self.free(part)?,
-                _ => {}
+                _ => self.free_unless(part, IN_TRACK)?,
             }
         }
         Ok(false)
@@ -252,6 +291,9 @@ impl Scan<'_> {
     ) -> Result<impl Iterator<Item = (u64, u64)>, Damage> {
         let payload = &self.bytes[payload];
         let count = u32::from_be_bytes(array(payload, count_at)?) as usize;
+        if count > ENTRIES_MAX {
+            return Err(Damage("a list is too long"));
+        }
         let bytes = count.checked_mul(entry_bytes).and_then(|length| payload.get(count_at + 4..)?.get(..length));
         let entries = bytes.ok_or(Damage("a list ends too early"))?.chunks_exact(entry_bytes);
         Ok(entries.map(move |entry| match entry_bytes {
@@ -280,8 +322,7 @@ impl Scan<'_> {
             match &part.kind {
                 b"iinf" => kinds = self.item_kinds(part.payload.clone())?,
                 b"iprp" => self.properties(part.payload.clone())?,
-                b"udta" | b"uuid" | b"free" | b"skip" | b"xml " | b"bxml" => self.free(part)?,
-                _ => {}
+                _ => self.free_unless(part, IN_PICTURE)?,
             }
         }
         kinds.retain(|_, kind| !PIXEL_ITEMS.contains(&&*kind));
@@ -296,12 +337,20 @@ impl Scan<'_> {
     /// Names, descriptions and times that are properties of items; the others say how to show them.
     fn properties(&mut self, range: Range<usize>) -> Result<(), Damage> {
         for part in self.children(range)? {
-            if &part.kind != b"ipco" {
-                continue;
+            match &part.kind {
+                b"ipma" => continue,
+                b"ipco" => {}
+                _ => {
+                    self.free(&part)?;
+                    continue;
+                }
             }
             for property in self.children(part.payload)? {
-                if matches!(&property.kind, b"udes" | b"crtt" | b"mdft" | b"uuid" | b"free" | b"skip") {
+                if TELLING.contains(&&property.kind) {
                     self.free(&property)?;
+                } else if !SHOWING.contains(&&property.kind) {
+                    // An item may be no picture without it.
+                    return Err(Damage("it has a property that is not known"));
                 }
             }
         }

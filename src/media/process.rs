@@ -145,11 +145,11 @@ fn file(bytes: Bytes, found: Option<&'static str>) -> Processed {
     Processed { kind: MediaKind::File, content_type, bytes, size: None, thumbnail: None, cleaned }
 }
 
-/// The file after `clean`, and true; as it came, and false, when that did not understand it.
-fn cleaned(bytes: Bytes, clean: impl Fn(&mut [u8]) -> Result<(), Damage>) -> (Bytes, bool) {
+/// The file after `clean`, and whether that took out everything; as it came, when it was not understood.
+fn cleaned(bytes: Bytes, clean: impl Fn(&mut [u8]) -> Result<bool, Damage>) -> (Bytes, bool) {
     // Without a copy: nobody else holds an upload's bytes.
     let mut bytes = Vec::from(bytes);
-    let cleaned = clean(&mut bytes).is_ok();
+    let cleaned = clean(&mut bytes).unwrap_or(false);
     (bytes.into(), cleaned)
 }
 

@@ -126,6 +126,14 @@ pub fn extended_filename(disposition: &str) -> Option<String> {
     }
 }
 
+/// The name in `filename`, which the multipart parser overlooks behind a `filename*`.
+#[must_use]
+pub fn plain_filename(disposition: &str) -> Option<String> {
+    let value = parameters(disposition).find_map(|(name, value)| name.eq_ignore_ascii_case("filename").then_some(value))?;
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    Some(quoted.map_or_else(|| value.to_owned(), |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\")))
+}
+
 /// Names and values of a header's parameters; what stands in quotes holds none.
 fn parameters(header: &str) -> impl Iterator<Item = (&str, &str)> {
     let (mut quoted, mut escaped) = (false, false);
@@ -290,10 +298,14 @@ mod tests {
             ("form-data; name=\"a\\\"; filename*=UTF-8''b\"", None),
             ("form-data; filename=\"plain.png\"", None),
             ("form-data; filename*=UTF-8''%ff", None),
+            ("form-data; filename*=UTF-8''%ff; filename=\"plain.png\"", None),
             ("form-data; filename*=koi8-r''x", None),
             ("form-data; filename*=x", None),
             ("", None),
         ] {
+            if header.contains("plain.png") {
+                assert_eq!(plain_filename(header).as_deref(), Some("plain.png"));
+            }
             assert_eq!(extended_filename(header).as_deref(), expected, "{header}");
         }
     }

@@ -1,7 +1,7 @@
 //! Metadata in TIFF pictures (TIFF 6.0).
 //!
-//! Pure. A TIFF is directories of tagged entries that point anywhere in the file. Entries that tell of place, time, device
-//! or people leave their directory, and what they pointed at is overwritten; nothing else moves.
+//! Pure. A TIFF is directories of tagged entries that point anywhere in the file. Entries that decoding does not need leave
+//! their directory, and what they pointed at is overwritten; nothing else moves.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,18 @@ use super::strip::Damage;
 const DIRECTORIES_MAX: usize = 10_000;
 const ENTRIES_MAX: usize = 200_000;
 const ENTRY_BYTES: usize = 12;
+const TOO_MANY: Damage = Damage("its directories are too many, or go round in a circle");
 
 /// Directories of their own that hold nothing but metadata: Exif, GPS, interoperability.
 const METADATA_DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xa005];
-/// Values that are metadata: names, descriptions, dates, software, device, serial numbers, XMP, IPTC, Photoshop.
-const METADATA: [u16; 22] = [
-    0x010d, 0x010e, 0x010f, 0x0110, 0x011d, 0x0131, 0x0132, 0x013b, 0x013c, 0x02bc, 0x4746, 0x4749, 0x800d, 0x83bb,
-    0x8649, 0x9003, 0x9004, 0x927c, 0x935c, 0x9c9b, 0x9c9c, 0xc4a5,
+/// What decoding a picture needs, or says how it lies and what its colours mean (TIFF 6.0, its supplements, and the
+/// TIFF/EP and JPEG entries that readers know). Every other entry goes: it may be anything.
+const NEEDED: [u16; 63] = [
+    0x00fe, 0x00ff, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0107, 0x0108, 0x0109, 0x010a, 0x0111, 0x0112, 0x0115,
+    0x0116, 0x0117, 0x0118, 0x0119, 0x011a, 0x011b, 0x011c, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x0128,
+    0x0129, 0x012d, 0x013d, 0x013e, 0x013f, 0x0140, 0x0141, 0x0142, 0x0143, 0x0144, 0x0145, 0x0146, 0x0147, 0x0148,
+    0x014a, 0x014c, 0x0150, 0x0151, 0x0152, 0x0153, 0x0154, 0x0155, 0x0156, 0x015b, 0x0200, 0x0201, 0x0202, 0x0203,
+    0x0205, 0x0206, 0x0211, 0x0212, 0x0213, 0x0214, 0x8773,
 ];
 /// Sub-directories with pictures of their own.
 const SUB_DIRECTORIES: u16 = 0x014a;
@@ -34,9 +39,9 @@ pub fn is_one(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*")
 }
 
-/// Overwrites the metadata of a file; an error, and nothing changed, when it is not understood to its end, is a raw
+/// Overwrites the metadata of a file, and answers true; an error, and nothing changed, when it is not understood to its end, is a raw
 /// picture, or has a place that stays.
-pub fn clean(bytes: &mut [u8]) -> Result<(), Damage> {
+pub fn clean(bytes: &mut [u8]) -> Result<bool, Damage> {
     let mut scan = Scan {
         bytes,
         big_endian: bytes.starts_with(b"MM"),
@@ -59,7 +64,7 @@ pub fn clean(bytes: &mut [u8]) -> Result<(), Damage> {
     for (at, directory) in left {
         bytes[at..at + directory.len()].copy_from_slice(&directory);
     }
-    Ok(())
+    Ok(true)
 }
 
 struct Scan<'a> {
@@ -97,7 +102,7 @@ impl Scan<'_> {
 
     fn entries(&mut self, directory: u32) -> Result<Vec<Entry>, Damage> {
         if !self.seen.insert(directory) || self.seen.len() > DIRECTORIES_MAX {
-            return Err(Damage("its directories go round in a circle"));
+            return Err(TOO_MANY);
         }
         let directory = directory as usize;
         let count = usize::from(self.u16(directory)?);
@@ -140,12 +145,12 @@ impl Scan<'_> {
                 }
                 tag if GEOGRAPHIC.contains(&tag) => return Err(Damage("it is a map with its place")),
                 tag if METADATA_DIRECTORIES.contains(&tag) => self.metadata.push(self.u32(entry.at + 8)?),
-                tag if METADATA.contains(&tag) => self.blank_value(entry)?,
                 SUB_DIRECTORIES => {
                     self.sub_directories(entry)?;
                     kept.push(entry.at);
                 }
-                _ => kept.push(entry.at),
+                tag if NEEDED.contains(&tag) => kept.push(entry.at),
+                _ => self.blank_value(entry)?,
             }
         }
         let count = u16::try_from(kept.len()).unwrap_or(u16::MAX);
@@ -160,6 +165,10 @@ impl Scan<'_> {
     }
 
     fn sub_directories(&mut self, entry: &Entry) -> Result<(), Damage> {
+        // Before anything is noted: a small file can name the same pointers again and again.
+        if entry.value_bytes / 4 + self.pictures.len() as u64 > DIRECTORIES_MAX as u64 {
+            return Err(TOO_MANY);
+        }
         let at = usize::try_from(entry.value_at).map_err(|_| Damage("it ends too early"))?;
         for number in 0..usize::try_from(entry.value_bytes / 4).unwrap_or(usize::MAX) {
             self.pictures.push(self.u32(at.saturating_add(number.saturating_mul(4)))?);

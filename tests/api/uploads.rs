@@ -106,6 +106,11 @@ async fn a_file_keeps_the_name_that_only_an_extended_parameter_can_say() {
     let media: Media = raw(&ann, "POST", "/v1/media", &kind, body).await.json().unwrap();
     let served = raw(&world.anyone, "GET", &media.url, &[], "").await;
     assert!(served.header("content-disposition").contains("%E4%BD%A0%E5%A5%BD.txt"), "{served:?}");
+    // One that cannot be read leaves the plain name.
+    let body = body.replace("??.txt", "plain.txt").replace("%e4", "%ff");
+    let media: Media = raw(&ann, "POST", "/v1/media", &kind, &body).await.json().unwrap();
+    let served = raw(&world.anyone, "GET", &media.url, &[], "").await;
+    assert!(served.header("content-disposition").contains("\"plain.txt\""), "{served:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
