@@ -129,7 +129,8 @@ pub fn extended_filename(disposition: &str) -> Option<String> {
 /// The name in `filename`, which the multipart parser overlooks behind a `filename*`.
 #[must_use]
 pub fn plain_filename(disposition: &str) -> Option<String> {
-    let value = parameters(disposition).find_map(|(name, value)| name.eq_ignore_ascii_case("filename").then_some(value))?;
+    let value =
+        parameters(disposition).find_map(|(name, value)| name.eq_ignore_ascii_case("filename").then_some(value))?;
     let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     Some(quoted.map_or_else(|| value.to_owned(), |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\")))
 }

@@ -1,5 +1,8 @@
 //! Passwords that operators set, and wrong ones that are counted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fanfare::config::Secret;
 use fanfare_client::Client;
 use fanfare_protocol::Code;
@@ -152,4 +155,53 @@ async fn many_guesses_at_once_are_no_more_than_ten() {
     let body = json!({ "current_password": PASSWORD, "new_password": "another horse" }).to_string();
     assert_eq!(problem_of(&send(&ann, "PUT", "/v1/users/me/password", &body).await).code, Code::RateLimited);
     assert!(ann.me().await.is_ok(), "who is in stays in");
+}
+
+/// The change is decided under the lock that a log-in takes for its token, so that no order of the two leaves one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_in_that_races_a_change_of_password_leaves_no_token() {
+    const ROUNDS: usize = 8;
+    const RACERS: usize = 4;
+    let world = World::with(|settings| {
+        settings.auth.wrong_passwords_per_account = 100_000;
+        settings.auth.wrong_passwords_per_address = 100_000;
+    })
+    .await;
+    world.person("ann").await;
+    let (mut old, mut let_in) = (PASSWORD.to_owned(), 0);
+    for round in 0..ROUNDS {
+        let new = format!("{PASSWORD} {round}");
+        let changed = Arc::new(AtomicBool::new(false));
+        let racers: Vec<_> = (0..RACERS)
+            .map(|_| {
+                let (anyone, old, changed) = (world.anyone.clone(), old.clone(), Arc::clone(&changed));
+                tokio::spawn(async move {
+                    let mut tokens = Vec::new();
+                    loop {
+                        // Also once after it: a log-in that was under way then has ended.
+                        let last = changed.load(Ordering::Acquire);
+                        tokens.extend(anyone.log_in("ann", &old).await.ok().map(|session| session.token));
+                        if last {
+                            return tokens;
+                        }
+                    }
+                })
+            })
+            .collect();
+        if round % 2 == 0 {
+            world.operator.set_password("@ann", &new).await.unwrap();
+        } else {
+            let session = world.anyone.log_in("ann", &old).await.unwrap();
+            world.anyone.with_token(&session.token).change_password(&old, &new).await.unwrap();
+        }
+        changed.store(true, Ordering::Release);
+        for racer in racers {
+            for token in racer.await.unwrap() {
+                let_in += 1;
+                assert_eq!(refused(world.anyone.with_token(&token).me().await), Code::Unauthenticated, "round {round}");
+            }
+        }
+        old = new;
+    }
+    assert!(let_in > 0, "nobody raced");
 }
