@@ -28,7 +28,7 @@ async function authorize(page, scheme, token) {
   await form.locator("button.btn-done").click();
 }
 
-test("the API's page sends the token that was given under Authorize, and forgets it", { timeout: 90_000 }, async (t) => {
+test("the API's page sends the token that was given under Authorize, and forgets it", { timeout: 300_000 }, async (t) => {
   const server = await Server.start(t);
   const ada = await server.person("ada");
   const chromium = await browser(t);
