@@ -114,6 +114,11 @@ pub fn is_punctuation(c: char) -> bool {
     GeneralCategoryGroup::Punctuation.contains(GeneralCategory::for_char(c))
 }
 
+/// Punctuation that connects words, such as `_`.
+pub fn is_connector(c: char) -> bool {
+    c == '_' || (!c.is_ascii() && GeneralCategory::for_char(c) == GeneralCategory::ConnectorPunctuation)
+}
+
 /// What is drawn as nothing where it is not understood, and stands between characters unseen.
 pub fn is_ignorable(c: char) -> bool {
     !c.is_ascii() && DefaultIgnorableCodePoint::for_char(c)

@@ -81,15 +81,29 @@ pub(super) fn goes_on_unseen(after: &str) -> bool {
             !seen && chars.next().is_some_and(is_dot) && chars.next().is_some_and(is_letter_mark_or_number)
         }
     };
-    overlooked || after.chars().find(|c| !may_stand_in_a_user_name(*c)) == Some('@')
+    overlooked || makes_a_user_name(after)
 }
 
-/// What browsers take for the name of a user when an `@` follows.
-fn may_stand_in_a_user_name(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%".contains(c);
-    }
-    is_letter_mark_or_number(c) && link_end(c) == LinkEnd::Include
+/// Whether a URL parser takes what stands before `after` for the name of a user, whatever stands between it and an `@`. Only as
+/// far as there could be an authority: every `://` ends one, so each part of a text is read once.
+fn makes_a_user_name(after: &str) -> bool {
+    after.chars().find(|c| *c == '@' || ends_authority(*c)) == Some('@')
+}
+
+/// Whether the authority of an address ends at `c`, as URL parsers have it, or in the eyes of a reader.
+pub(super) fn ends_authority(c: char) -> bool {
+    matches!(c, '/' | '?' | '#' | '\\') || c.is_whitespace()
+}
+
+/// Whether letters or marks run into the end of an IPv6 address: there is no such host, and what follows could be taken for
+/// it.
+pub(super) fn runs_on(after: &str) -> bool {
+    let mut chars = after.chars().filter(|c| !is_ignorable(*c));
+    chars.next().is_some_and(|c| {
+        matches!(c, '-' | '_')
+            || is_letter_mark_or_number(c)
+            || (is_dot(c) && chars.next().is_some_and(is_letter_mark_or_number))
+    })
 }
 
 /// Bytes of an IPv6 address in brackets at the start of `rest`.

@@ -115,6 +115,16 @@ fn a_host_that_goes_on_unseen_is_no_link_to_its_beginning() {
         "https://evil.example\u{202e}.bank.example/",
         "https://evil.example\u{e0080}.bank.example/",
         "https://evil.example／.bank.example/",
+        "https://[::1]@evil.example/",
+        "https://[::1]:80@evil.example/",
+        "https://[::1]evil.example",
+        "https://[::1].evil.example/",
+        "https://[::1]\u{200b}evil.example",
+        "https://[::1]|x@evil.example",
+        "https://[::1]%2eevil.example",
+        "https://bank.example，@evil",
+        "https://bank.example:80，x@evil.example",
+        "https://bank.example谢谢，x@evil.example",
     ] {
         assert_eq!(links_of(text), Vec::<String>::new(), "{text}");
     }
@@ -124,4 +134,36 @@ fn a_host_that_goes_on_unseen_is_no_link_to_its_beginning() {
         links_of("https://a.example\u{200b} https://b.example\u{200f}, c"),
         ["https://a.example", "https://b.example"]
     );
+}
+
+#[test]
+fn whatever_stands_between_a_host_and_an_at_sign_makes_it_a_user_name() {
+    let marks = "|^`{}\"<>[]!$&'()*+,;=:%~\u{2024}\u{2025}\u{2026}\u{fe52}／：＠、，’（）「」❤\u{200b}\u{202e}";
+    for mark in marks.chars() {
+        for host in ["bank.example", "例え.jp", "[::1]", "bank.example:443"] {
+            for text in [format!("https://{host}{mark}x@evil.example/"), format!("https://{host}{mark}@evil.example")] {
+                assert_eq!(links_of(&text), Vec::<String>::new(), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_at_sign_beyond_the_authority_makes_no_user_name() {
+    for (text, links) in [
+        ("both https://a.example @ann", &["https://a.example"][..]),
+        ("(https://a.example)(https://b.example) @ann", &["https://a.example", "https://b.example"]),
+        ("https://a.example,https://b.example @ann", &["https://a.example", "https://b.example"]),
+        ("https://a.example,https://u@b.example", &["https://a.example"]),
+        ("https://a.example/x，@ann 你好", &["https://a.example/x"]),
+        ("https://a.example/@ann", &["https://a.example/@ann"]),
+        ("https://a.example?x@ann", &["https://a.example?x@ann"]),
+        ("https://a.example\\@ann", &["https://a.example"]),
+        ("https://a.example，＠ann 你好", &["https://a.example"]),
+        ("https://a.example\u{3000}@ann", &["https://a.example"]),
+        ("https://[::1], https://[::1]. @ann", &["https://[::1]"]),
+        ("(https://[::1]:80)", &["https://[::1]:80"]),
+    ] {
+        assert_eq!(links_of(text), links, "{text}");
+    }
 }

@@ -45,6 +45,9 @@ fn scheme_start(text: &str, separator: usize, earliest: usize) -> Option<usize> 
 fn address_length(rest: &str) -> Option<usize> {
     if rest.starts_with('[') {
         let end = hosts::ipv6_end(rest)?;
+        if hosts::runs_on(&rest[end..]) || hosts::goes_on_unseen(&rest[end..]) {
+            return None;
+        }
         return Some(end + tail_length(&rest[end..]));
     }
     let run = hosts::run_end(rest);

@@ -63,6 +63,11 @@ fn hostile_repetitions_are_read_like_any_text() {
         "\u{200b}",
         "(",
         "https://a.example/?",
+        "https://a.example|",
+        "https://[::1]|",
+        "://a@",
+        "@a-",
+        "@a你",
         "❤",
     ] {
         let text = shape.repeat(100_000 / shape.chars().count());
@@ -118,6 +123,16 @@ fn noisy() -> impl Strategy<Value = String> {
         "，",
         "·",
         "❤",
+        "．",
+        "｡",
+        "‿",
+        "＿",
+        "|",
+        "\\",
+        "[::1]",
+        "、",
+        "com",
+        "@ann",
     ]);
     prop_oneof![prop::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat()), any::<String>()]
 }
@@ -267,6 +282,10 @@ proptest! {
             prop_assert!(!before.chars().rev().find(visible).is_some_and(touches), "{}", &parsed.text);
             prop_assert!(!after.chars().find(visible).is_some_and(touches), "{}", &parsed.text);
             let dotted = after.strip_prefix('.').and_then(|rest| rest.chars().next()).is_some_and(char::is_alphanumeric);
+            let host = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+            let wide = host.strip_prefix(['．', '。', '｡']).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+            let more = host.strip_prefix('.').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+            prop_assert!(!wide && !more && !after.starts_with(['_', '‿', '＿']), "{}", &parsed.text);
             prop_assert!(!dotted && !after.starts_with(['@', '＠']), "{}", &parsed.text);
         }
     }
@@ -276,6 +295,32 @@ proptest! {
         prop_assert_eq!(found(&format!("@{handle}{hidden}{more}")).0, Vec::<String>::new());
         prop_assert_eq!(found(&format!("{more}{hidden}@{handle}")).0, Vec::<String>::new());
         prop_assert_eq!(found(&format!("x @{handle}, y")).0, vec![handle]);
+    }
+
+    /// Whatever the script of its parts, and whatever its dots are.
+    #[test]
+    fn nobody_is_mentioned_out_of_a_mail_address(
+        before in prop::sample::select(vec!["", "x ", "(", "<", "看", "https://", "mailto:"]),
+        local in prop::sample::select(vec!["用户", "さとう", "สมชาย", "김", "josé", "foo.", "foo!", "💌", "你_", "a+b", "\"x y\""]),
+        domain in "[a-z0-9]{1,5}(-[a-z0-9]{1,5}|-例え|-bücher|例え|你-x){0,2}[.．。｡](com|co\\.uk|jp)",
+    ) {
+        let text = format!("{before}{local}@{domain}");
+        prop_assert_eq!(found(&text).0, Vec::<String>::new(), "{}", &text);
+    }
+
+    /// As URL parsers read it: what stands before an `@` in the authority is a user name, and no host.
+    #[test]
+    fn no_link_leads_to_what_is_a_user_name(raw in noisy(), host in host(), ipv6 in any::<bool>(), between in "[|^`{}\"<>،：，、（）「」…❤.\\[\\]]{0,3}(x|你)?") {
+        let host = if ipv6 { "[::1]".to_owned() } else { host };
+        let authority = format!("https://{host}{between}@evil.example/");
+        prop_assert_eq!(links_of(&authority), Vec::<String>::new(), "{}", &authority);
+        for text in [raw.clone(), format!("https://{host}{raw}"), format!("{raw}{authority}")] {
+            for span in link_spans(&text) {
+                let rest = text[span.start..].split_once("://").unwrap().1;
+                let end = rest.find(|c: char| matches!(c, '/' | '?' | '#' | '\\') || c.is_whitespace()).unwrap_or(rest.len());
+                prop_assert!(!rest[..end].contains('@'), "{}", &text);
+            }
+        }
     }
 
     #[test]
