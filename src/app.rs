@@ -237,7 +237,7 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_absent().await?;
-    janitor::names::begin(&engines, sequencer.mint()).await?;
+    janitor::names::begin(&engines).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
         Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };

@@ -19,6 +19,8 @@ use crate::users::names::{search_key, search_keys};
 
 /// Key of the first character that is still to be looked at, in the `meta` table.
 const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
+/// Version of the first note; every id is newer.
+const FIRST: Id = Id(1);
 /// All were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
 /// What handles begin with: everybody who ever had an account here was found by one.
@@ -40,11 +42,12 @@ async fn remember(engines: &Engines, next: u32, version: Id) -> Result<()> {
     Ok(engines.tables.write(batch).await?)
 }
 
-/// Notes at the start, as `version`, that a folder without people has no rows of an earlier version.
+/// Notes at the start that a folder without people has no rows of an earlier version. It takes no id for that: a folder
+/// from which no id was given out is one that a demo or an import may begin in the past.
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn begin(engines: &Engines, version: Id) -> Result<()> {
+pub async fn begin(engines: &Engines) -> Result<()> {
     if progress(engines).await?.is_some() {
         return Ok(());
     }
@@ -55,7 +58,7 @@ pub async fn begin(engines: &Engines, version: Id) -> Result<()> {
             return Ok(());
         }
     }
-    remember(engines, DONE, version).await
+    remember(engines, DONE, FIRST).await
 }
 
 /// Looks at all that was not looked at yet.
