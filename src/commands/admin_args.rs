@@ -12,7 +12,7 @@ use super::args::Common;
 #[command(
     after_help = "Examples:\n  fanfare admin --data-dir /var/lib/fanfare user suspend @mallory --reason spam --until 7d\n  \
     fanfare admin user unsuspend @mallory --reason 'an honest mistake'\n  \
-    fanfare admin user password @ada                   asks for the password; or: … < password.txt\n  \
+    fanfare admin user password @ada                   asks for it, or reads a line of standard input\n  \
     fanfare admin post delete 2235236504953683968 --reason 'a home address'\n  \
     fanfare admin audit --limit 50\n  \
     FANFARE_ADMIN_TOKEN=… fanfare admin --url http://10.0.0.7:7070 audit\n\n\
@@ -99,7 +99,7 @@ pub enum UserAct {
     },
     /// Give a person a password and end all their sessions; it is asked for, or read from standard input
     #[command(
-        after_help = "Examples:\n  fanfare admin user password @ada\n  fanfare admin user password @ada < password.txt"
+        after_help = "Examples:\n  fanfare admin user password @ada                   asks for it, or reads a line of standard input"
     )]
     Password {
         /// @handle or id

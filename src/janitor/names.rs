@@ -19,8 +19,6 @@ use crate::users::names::{search_key, search_keys};
 
 /// Key of the first character that is still to be looked at, in the `meta` table.
 const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
-/// Version of the first note; every id is newer.
-const FIRST: Id = Id(1);
 /// All were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
 /// What handles begin with: everybody who ever had an account here was found by one.
@@ -36,14 +34,14 @@ async fn progress(engines: &Engines) -> Result<Option<u32>> {
     Ok(stored.and_then(|bytes| bytes.first_chunk::<4>().map(|next| u32::from_be_bytes(*next))))
 }
 
-async fn remember(engines: &Engines, next: u32, version: Id) -> Result<()> {
+/// The version is the progress itself, which only grows: an id of now would be newer than what an import brings.
+async fn remember(engines: &Engines, next: u32) -> Result<()> {
     let mut batch = Batch::default();
-    batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), version.0);
+    batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), u64::from(next.max(1)));
     Ok(engines.tables.write(batch).await?)
 }
 
-/// Notes at the start that a folder without people has no rows of an earlier version. It takes no id for that: a folder
-/// from which no id was given out is one that a demo or an import may begin in the past.
+/// Notes at the start that a folder without people has no rows of an earlier version.
 ///
 /// # Errors
 /// When the engine fails.
@@ -58,7 +56,7 @@ pub async fn begin(engines: &Engines) -> Result<()> {
             return Ok(());
         }
     }
-    remember(engines, DONE, FIRST).await
+    remember(engines, DONE).await
 }
 
 /// Looks at all that was not looked at yet.
@@ -72,7 +70,7 @@ pub async fn rekey(core: &Core) -> Result<()> {
         let last = next.saturating_add(limits::NAME_PARTITIONS_STEP - 1).min(DONE - 1);
         rekey_some(core, next..=last).await?;
         next = last + 1;
-        remember(engines, next, core.sequencer.mint()).await?;
+        remember(engines, next).await?;
     }
     Ok(())
 }

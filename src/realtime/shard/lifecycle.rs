@@ -113,7 +113,8 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id.key()) else { return };
         session.heartbeat_at = if is_stream(session.transport) { tick.saturating_add(heartbeat) } else { Tick::MAX };
         if let Some(expires_ms) = session.opener.expires_ms {
-            let ticks = expires_ms.saturating_sub(now_ms).div_ceil(TICK_MS);
+            // The present tick has begun already: one more, or the token would end before its time.
+            let ticks = expires_ms.saturating_sub(now_ms).div_ceil(TICK_MS) + 1;
             session.expires_at = tick.saturating_add(Tick::try_from(ticks).unwrap_or(Tick::MAX / 2));
         }
         if let Some(poll) = &session.poll {
