@@ -37,7 +37,7 @@ fn paths_of_the_api() -> Vec<String> {
 /// Words of an example, as a shell would hand them over: without variables before it and explanations, pipes and files behind.
 fn example(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
-    let command = line.split("   ").next().unwrap_or_default().split(['>', '|']).next().unwrap_or_default();
+    let command = line.split("   ").next().unwrap_or_default().split(['<', '>', '|']).next().unwrap_or_default();
     let mut words = Vec::new();
     // What stands between quotes is one word.
     for (number, part) in command.split('\'').enumerate() {
