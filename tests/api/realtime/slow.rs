@@ -30,11 +30,24 @@ async fn fill(world: &World, person: &Person) {
     for _ in 0..400 {
         let answer = crate::world::json(&world.operator, "POST", "/v1/admin/realtime/publish", &body).await;
         assert_eq!(answer.json::<Published>().unwrap().sessions, 1);
-        if queued(world, person).await > 0 {
+        if stays_queued(world, person).await {
             return;
         }
     }
     panic!("the kernel takes it all");
+}
+
+/// Whether something waits for the session, and goes on waiting: a shard that is only late has it written soon.
+async fn stays_queued(world: &World, person: &Person) -> bool {
+    const LOOKS: usize = 60;
+    let first = queued(world, person).await;
+    for _ in 0..LOOKS {
+        if first == 0 || queued(world, person).await != first {
+            return false;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // poll
+    }
+    true
 }
 
 async fn queued(world: &World, person: &Person) -> u64 {
