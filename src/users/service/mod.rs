@@ -377,6 +377,7 @@ impl Users {
 }
 
 /// A task of ours that did not come to its end.
+#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn cut_off(cause: JoinError) -> Error {
     Error::Internal(format!("a task was cut off: {cause}"))
 }
