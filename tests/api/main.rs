@@ -7,6 +7,7 @@
 mod accounts;
 mod cases;
 mod dead;
+mod cuts;
 mod deletion;
 mod described;
 mod edges;
