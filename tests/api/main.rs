@@ -6,8 +6,8 @@
 
 mod accounts;
 mod cases;
-mod dead;
 mod cuts;
+mod dead;
 mod deletion;
 mod described;
 mod edges;
