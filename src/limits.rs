@@ -99,6 +99,18 @@ pub mod http {
     pub const DRAIN_BYTES_MAX: u64 = 8 << 20;
     /// Seconds that draining a refused body may take; then the connection is closed.
     pub const DRAIN_S: u64 = 10;
+    /// Bytes of the body of a call that takes a few fields, such as a log-in; a larger one is answered 413.
+    pub const SMALL_BODY_BYTES_MAX: u64 = 16 << 10;
+    /// Bytes of JSON that one character of a text can take: two escapes of UTF-16.
+    pub const POST_BODY_CHAR_BYTES_MAX: u64 = 12;
+    /// Bytes of the body of a post beside its text: names of fields, ids, white space.
+    pub const POST_BODY_BYTES_BESIDE: u64 = 4 << 10;
+    /// Bytes of the body of an operator's event: its data, and as many ids as may be named.
+    pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
+    /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
+    pub const BODY_SHARE: u64 = 4;
+    /// Seconds between two lines of the log that say that an address has as many connections as it may.
+    pub const CROWDED_WARNING_S: u64 = 60;
     /// Seconds between two parts of a request body; a body that stops arriving is answered 400.
     pub const BODY_IDLE_S: u64 = 10;
     /// Seconds an upload may take in all, in place of `http.request_timeout_s`.
@@ -178,8 +190,11 @@ pub mod auth {
     pub const WRONG_PASSWORDS_MAX: usize = 262_144;
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
-    /// Callers that may wait for a hash; beyond that log-ins answer 503.
+    /// Callers that may wait for a hash, by turns of their addresses; beyond that the address with most waiting is answered
+    /// 503.
     pub const HASHES_WAITING_MAX: usize = 64;
+    /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
+    pub const ATTEMPTS_WAITING_MAX: usize = 16;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a token

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::f64::consts::TAU;
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
@@ -144,7 +145,8 @@ async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
 /// Those whom a newcomer plays have a password; the others need none.
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
-    let session = app.users.register(NewUser { handle, password, display_name: Some(person.name.clone()) }).await?;
+    let new = NewUser { handle, password, display_name: Some(person.name.clone()) };
+    let session = app.users.register(new, Ipv4Addr::LOCALHOST.into()).await?;
     Ok(session.user.id)
 }
 

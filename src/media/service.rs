@@ -19,7 +19,7 @@ use super::serving::clean_filename;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::events::IdempotencyKey;
-use crate::gate::Gate;
+use crate::gate::{Gate, Named};
 use crate::id::{MintId, unix_ms_of};
 use crate::idempotency::{self, Claim, Idempotency};
 use crate::limits::media::{
@@ -31,6 +31,9 @@ const ROOM_STEP_BYTES: u64 = 64 << 10;
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;
 const GONE: u64 = 2;
+
+/// What the gate of processing is called.
+const PROCESSING: Named = Named { reason: "too many uploads at once", metric: "pictures" };
 
 /// What the uploader of a file reads whose format is not understood here.
 const METADATA_KEPT: &str =
@@ -217,7 +220,7 @@ struct Inner {
     mint: Arc<dyn MintId>,
     names: MediaTables,
     settings: MediaSettings,
-    gate: Gate,
+    gate: Gate<Id>,
     idempotency: Idempotency,
     places: Arc<Semaphore>,
 }
@@ -235,7 +238,7 @@ impl Media {
             names,
             settings,
             idempotency: Idempotency::new(Arc::clone(&engines.tables)),
-            gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, "too many uploads at once"),
+            gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, PROCESSING),
             places: Arc::new(Semaphore::new(places)),
         }))
     }
@@ -285,7 +288,8 @@ impl Media {
     async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<MediaView> {
         let Upload { filename, alt, bytes, room } = upload;
         let limits = *self.limits();
-        let processed = self.0.gate.run(move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
+        let processed =
+            self.0.gate.run(owner, move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
         let id = self.0.mint.mint();
         let filename = filename.as_deref().and_then(clean_filename);
         let thumbnail = processed.thumbnail.as_ref();
