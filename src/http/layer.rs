@@ -18,6 +18,7 @@ use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
 use super::answer::{Cause, internal};
+use super::client_addr::client_of_proxy;
 use super::drain::Remains;
 use super::{HttpState, drain};
 use crate::error::Error;
@@ -114,15 +115,22 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
 async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, remains: Option<&Remains>) -> Response {
     let place = Arc::clone(&http.in_flight).try_acquire_owned();
     if place.is_err() && !UNBOUNDED.contains(&route) {
+        shed("requests");
         return overloaded("too many requests are under way");
     }
+    let client = client_of_proxy(&request, http).filter(|_| !UNBOUNDED.contains(&route));
+    let Some(own_place) = client.map_or(Some(None), |client| http.addresses.enter(client).map(Some)) else {
+        shed("requests_of_address");
+        let reason = "too many requests of this address are under way";
+        return Error::RateLimited { reason, retry_after_s: RETRY_AFTER_S }.into_response();
+    };
     let upload = UPLOAD_ROUTES.contains(&route);
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answer = async move {
-        let _place = place;
+        let _places = (place, own_place);
         answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
     };
     let answered = if only_reads {
@@ -140,6 +148,11 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     answered.unwrap_or_else(|| {
         overloaded("the request took too long and was given up; what it asked for may or may not have happened")
     })
+}
+
+/// Counts what was refused because a bound was reached.
+pub(super) fn shed(what: &'static str) {
+    metrics::counter!("fanfare_shed_total", "what" => what).increment(1);
 }
 
 fn overloaded(reason: &'static str) -> Response {

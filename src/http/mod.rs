@@ -4,8 +4,10 @@
 //! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together; `doors` says
 //! from where the demo may be asked.
 
+mod addresses;
 mod answer;
 mod body;
+mod bounds;
 mod caller;
 mod client_addr;
 pub mod docs;
@@ -25,7 +27,7 @@ mod tokens;
 mod welcome;
 
 pub use answer::{Created, Located, NoContent, Problems};
-pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
+pub use body::{Check, Checks, ClientKey, Keyed, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
 pub use doors::Doors;

@@ -173,6 +173,32 @@ async fn beyond_the_bound_requests_are_refused_and_health_still_answers() {
 }
 
 #[tokio::test]
+async fn requests_that_a_proxy_passes_on_count_for_their_clients() {
+    let app = app_with(|settings| {
+        settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        settings.http.connections_per_address_max = 2;
+    });
+    let from = |client: &str| {
+        let request = Request::post("/gate").header("x-forwarded-for", client);
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo("10.0.0.1:1".parse::<SocketAddr>().unwrap()));
+        request
+    };
+    let under_way: Vec<_> = (0..2).map(|_| tokio::spawn(app.router.clone().oneshot(from("2001:db8::1")))).collect();
+    app.arrived.acquire_many(2).await.unwrap().forget();
+    let refused = app.send(from("2001:db8::2")).await;
+    assert_eq!(refused.problem().code, Code::RateLimited, "{refused:?}");
+    let forwarded = [("x-forwarded-for", "192.0.2.1")];
+    assert_eq!(app.get_from("10.0.0.1:1", "/items", &forwarded).await.status, 200);
+    assert_eq!(app.get_from("10.0.0.1:1", "/healthz", &[("x-forwarded-for", "2001:db8::2")]).await.status, 200);
+    app.gate.add_permits(2);
+    for one in under_way {
+        assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(app.get_from("10.0.0.1:1", "/items", &[("x-forwarded-for", "2001:db8::2")]).await.status, 200);
+}
+
+#[tokio::test]
 async fn other_origins_may_call_only_when_they_are_listed() {
     let preflight = |origin: &str| {
         let request =

@@ -1,5 +1,6 @@
 //! What one client may take of the server while others want it too.
 
+mod bodies;
 mod log_ins;
 
 use std::time::Duration;
