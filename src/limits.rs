@@ -133,6 +133,11 @@ pub mod http {
     pub const FIELD_MESSAGE_CHARS_MAX: usize = 200;
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
+    /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
+    /// takes less is let go of.
+    pub const WRITE_RATE_BYTES_MIN: u64 = 256;
+    /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
+    pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.
@@ -156,9 +161,15 @@ pub mod media {
     pub const PROCESSED_AT_ONCE_MAX: usize = 2;
     /// Received uploads that wait to be processed; beyond that they are answered 503.
     pub const PROCESSING_QUEUE_MAX: usize = 64;
-    /// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room
-    /// for more within [`ROOM_WAIT_S`] is answered 503.
+    /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot get
+    /// room for more within [`ROOM_WAIT_S`] is answered 503.
     pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+    /// All uploads of one person together hold at most this part of the room that is still free.
+    pub const ROOM_SHARE: u64 = 1;
+    /// Seconds that an upload is given before its rate counts.
+    pub const UPLOAD_GRACE_S: u64 = 10;
+    /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.
+    pub const UPLOAD_RATE_BYTES_MIN: u64 = 1 << 10;
     /// Seconds that an upload waits for room.
     pub const ROOM_WAIT_S: u64 = 10;
     /// Characters of an alt text.

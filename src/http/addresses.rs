@@ -55,11 +55,17 @@ impl Addresses {
         self.0.trusted.iter().any(|network| network.0.contains(&peer))
     }
 
+    /// Whether connections from there are not counted: this machine, and proxies, speak for people who are elsewhere.
+    pub(super) fn spares(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.spares_loopback && address.is_loopback() || self.trusts(address)
+    }
+
     /// A place for a connection from `peer`, or for a request of a client of a proxy; `None` when the address has as many
     /// as it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
-        if self.0.spares_loopback && address.is_loopback() || self.trusts(address) {
+        if self.spares(address) {
             return Some(Place(None));
         }
         let network = Network::from(address);

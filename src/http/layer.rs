@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 use super::answer::{Cause, internal};
 use super::client_addr::client_of_proxy;
 use super::drain::Remains;
-use super::{HttpState, drain};
+use super::{HttpState, drain, heads};
 use crate::error::Error;
 use crate::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 
@@ -69,7 +69,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
 }
 
 /// Sixteen hexadecimal digits, unique in this process and unlikely in another.
-fn new_id() -> HeaderValue {
+pub(super) fn new_id() -> HeaderValue {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look different.
     let mut mixed = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,14 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
     request.extensions_mut().insert(id.clone());
     let remains = drain::lend(&mut request);
 
-    let mut response = bounded(&http, route, request, next, remains.as_ref()).await;
+    let mut response = match heads::refusal(&request) {
+        None => bounded(&http, route, request, next, remains.as_ref()).await,
+        Some(refusal) => {
+            // Its body comes back to be drained.
+            drop(request);
+            refusal
+        }
+    };
     if !response.status().is_success()
         && let Some(remains) = remains
         && !remains.drain().await
@@ -151,7 +158,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
 }
 
 /// Counts what was refused because a bound was reached.
-pub(super) fn shed(what: &'static str) {
+pub fn shed(what: &'static str) {
     metrics::counter!("fanfare_shed_total", "what" => what).increment(1);
 }
 

@@ -1,5 +1,6 @@
 //! What the HTTP layer needs to know: given once at the start, shared by all requests.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -13,6 +14,7 @@ use super::bounds::BodyBounds;
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::config::{Api, Http, Settings};
+use crate::network::Network;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +78,14 @@ impl HttpState {
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
         }))
+    }
+}
+
+impl HttpState {
+    /// Whom sessions from this address count for; `None` for this machine and for proxies.
+    #[must_use]
+    pub fn counted(&self, address: IpAddr) -> Option<Network> {
+        (!self.addresses.spares(address)).then(|| address.into())
     }
 }
 

@@ -180,7 +180,8 @@ fn body_on_its_way(
         })
     });
     let taken = futures_util::stream::unfold(taken, async |mut taken| taken.recv().await.map(|()| ((), taken))).boxed();
-    let request = Request::post("/notes").header("content-type", "application/json").header("x-forwarded-for", client);
+    let request = Request::post("/notes").header("host", "x").header("content-type", "application/json");
+    let request = request.header("x-forwarded-for", client);
     let mut request = request.body(Body::from_stream(pieces)).unwrap();
     request.extensions_mut().insert(ConnectInfo("10.0.0.1:1".parse::<SocketAddr>().unwrap()));
     (request, taken, send)
