@@ -218,9 +218,8 @@ mod tests {
             assert!(matches!(lost.await, Err(Error::Overloaded { .. })));
         }
         release.send(()).unwrap();
-        futures_util::future::join_all(storm).await.into_iter().for_each(|one| one.unwrap());
-        ann.await.unwrap();
-        bob.await.unwrap();
+        let all = storm.into_iter().chain([ann, bob]);
+        futures_util::future::join_all(all).await.into_iter().for_each(|one| one.unwrap());
         running.await.unwrap().unwrap();
         assert_eq!(*served.lock(), [0, 1, 2, 0], "a turn for each");
         assert_eq!(gate.0.state.lock().running, 0);

@@ -138,6 +138,8 @@ pub mod http {
     pub const WRITE_RATE_BYTES_MIN: u64 = 256;
     /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
+    /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.
+    pub const READ_BYTES_MAX: usize = 8 << 10;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.

@@ -4,6 +4,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
+use http_body::Body as _;
 
 use crate::error::Error;
 
@@ -23,7 +24,9 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
         return refused("the request has more than one Authorization header");
     }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if !request.body().is_end_stream()
+        && encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
         let detail = "send the body without a Content-Encoding";
         let mut answer = Error::refused(Code::UnsupportedMediaType, detail).into_response();
         answer.headers_mut().insert(header::ACCEPT_ENCODING, axum::http::HeaderValue::from_static("identity"));

@@ -33,7 +33,7 @@ static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 /// What operators ask for is answered even when everything else is refused.
-const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub(super) const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new one.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::layer::shed;
-use crate::limits::http::{UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
+use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
 
 /// A socket whose reader has to go on reading.
 #[derive(Debug)]
@@ -83,7 +83,15 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        if into.remaining() <= READ_BYTES_MAX {
+            return Pin::new(&mut self.stream).poll_read(context, into);
+        }
+        // The buffer of a connection grows with what is read at once, and thousands can be in the middle of a body.
+        let mut part = ReadBuf::new(into.initialize_unfilled_to(READ_BYTES_MAX));
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
+        let bytes = part.filled().len();
+        into.advance(bytes);
+        read
     }
 }
 

@@ -73,7 +73,8 @@ fn world() -> World {
 type Answer = (StatusCode, HeaderMap, Bytes);
 
 impl World {
-    async fn send(&self, request: Request) -> Answer {
+    async fn send(&self, mut request: Request) -> Answer {
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("x"));
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         (head.status, head.headers, body.collect().await.unwrap().to_bytes())
     }

@@ -127,7 +127,7 @@ impl Places {
         if of_person as usize >= max.0 {
             return Err(Full::Person);
         }
-        if of_network as usize >= max.1 {
+        if network.is_some() && of_network as usize >= max.1 {
             return Err(Full::Address);
         }
         people.insert(user.0, of_person + 1);

@@ -13,6 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response};
 use super::OPERATORS;
 use crate::http::bounds::Body;
 use crate::http::docs::CODES;
+use crate::http::layer::UNBOUNDED;
 
 /// The code of a status, where a description names no other.
 const USUAL: [Code; 12] = [
@@ -91,6 +92,9 @@ fn usual(method: &Method, path: &str, operation: &Operation) -> Vec<(Code, Strin
             );
         }
         _ => {}
+    }
+    if !socket && !UNBOUNDED.contains(&path) {
+        add(Code::RateLimited, "too many requests of the client's address are under way");
     }
     if path.starts_with(OPERATORS) {
         add(Code::Forbidden, "the token is no operator's");

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod log_ins;
+mod sessions;
 
 use std::time::Duration;
 
