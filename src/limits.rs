@@ -62,6 +62,11 @@ pub const AFFINITY_INTERACTIONS_MAX: usize = 2_000;
 pub const AFFINITY_DAYS: u64 = 90;
 /// Rows that one step of the janitor handles.
 pub const JANITOR_STEP_ROWS: usize = 512;
+/// Seconds after which no call that wrote rows can be under way any more, many times over: then storage may let go of deletes
+/// from before.
+pub const FORGET_AFTER_S: u64 = 600;
+/// Steps of one deleted account's purge before another's turn; then its place is kept.
+pub const PURGE_STEPS_MAX: usize = 16;
 /// Bare reposts of a deleted post that are deleted in one step.
 pub const SETTLE_STEP_ROWS: usize = 32;
 /// Steps that follow a deletion before it is answered; the janitor goes on at once.
@@ -200,6 +205,8 @@ pub mod auth {
     pub const HASHES_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
+    /// People who come by JWT for the first time whose accounts are made at once; others wait.
+    pub const NEWCOMERS_MAX: usize = 256;
     /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a token
     /// without `kid`.
     pub const KEYS_MAX: usize = 32;

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod cases;
+mod cuts;
+mod dead;
 mod deletion;
 mod described;
 mod edges;
