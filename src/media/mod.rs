@@ -10,7 +10,7 @@ pub mod process;
 mod room;
 pub mod service;
 pub mod serving;
-mod strip;
+pub mod strip;
 mod tiff;
 
 pub use process::MediaLimits;

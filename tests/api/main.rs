@@ -7,6 +7,8 @@
 mod accounts;
 mod bounds;
 mod cases;
+mod cuts;
+mod dead;
 mod deletion;
 mod described;
 mod edges;
