@@ -104,6 +104,18 @@ pub mod http {
     pub const DRAIN_BYTES_MAX: u64 = 8 << 20;
     /// Seconds that draining a refused body may take; then the connection is closed.
     pub const DRAIN_S: u64 = 10;
+    /// Bytes of the body of a call that takes a few fields, such as a log-in; a larger one is answered 413.
+    pub const SMALL_BODY_BYTES_MAX: u64 = 16 << 10;
+    /// Bytes of JSON that one character of a text can take: two escapes of UTF-16.
+    pub const POST_BODY_CHAR_BYTES_MAX: u64 = 12;
+    /// Bytes of the body of a post beside its text: names of fields, ids, white space.
+    pub const POST_BODY_BYTES_BESIDE: u64 = 4 << 10;
+    /// Bytes of the body of an operator's event: its data, and as many ids as may be named.
+    pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
+    /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
+    pub const BODY_SHARE: u64 = 4;
+    /// Seconds between two lines of the log that say that an address has as many connections as it may.
+    pub const CROWDED_WARNING_S: u64 = 60;
     /// Seconds between two parts of a request body; a body that stops arriving is answered 400.
     pub const BODY_IDLE_S: u64 = 10;
     /// Seconds an upload may take in all, in place of `http.request_timeout_s`.
@@ -126,6 +138,13 @@ pub mod http {
     pub const FIELD_MESSAGE_CHARS_MAX: usize = 200;
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
+    /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
+    /// takes less is let go of.
+    pub const WRITE_RATE_BYTES_MIN: u64 = 256;
+    /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
+    pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
+    /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.
+    pub const READ_BYTES_MAX: usize = 8 << 10;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.
@@ -149,9 +168,15 @@ pub mod media {
     pub const PROCESSED_AT_ONCE_MAX: usize = 2;
     /// Received uploads that wait to be processed; beyond that they are answered 503.
     pub const PROCESSING_QUEUE_MAX: usize = 64;
-    /// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room
-    /// for more within [`ROOM_WAIT_S`] is answered 503.
+    /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot get
+    /// room for more within [`ROOM_WAIT_S`] is answered 503.
     pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+    /// All uploads of one person together hold at most this part of the room that is still free.
+    pub const ROOM_SHARE: u64 = 1;
+    /// Seconds that an upload is given before its rate counts.
+    pub const UPLOAD_GRACE_S: u64 = 10;
+    /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.
+    pub const UPLOAD_RATE_BYTES_MIN: u64 = 1 << 10;
     /// Seconds that an upload waits for room.
     pub const ROOM_WAIT_S: u64 = 10;
     /// Characters of an alt text.
@@ -168,8 +193,26 @@ pub mod media {
     pub const THUMBNAIL_SIDE_MAX: u32 = 400;
     /// Longest side of an image, pixels: what JPEG and GIF can say.
     pub const SIDE_MAX: u32 = 65_535;
-    /// A colour profile larger than this is not carried into thumbnails and turned images.
+    /// Bytes of a colour profile, inflated; a larger one is taken out of the picture.
     pub const ICC_BYTES_MAX: usize = 65_536;
+    /// The same for profiles of printing colours in JPEGs, which lie there as they are and are large.
+    pub const CMYK_PROFILE_BYTES_MAX: usize = 1 << 20;
+    /// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as
+    /// much again for coefficients.
+    pub const DECODED_BYTES_PER_PIXEL: u64 = 8;
+    /// Samples that may be decoded and encoded for one image, over all scans, for each pixel that is allowed; a picture
+    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG of any kind, upright or to be
+    /// turned, or 29 million pixels of a progressive one that is to be turned.
+    pub const SAMPLES_PER_PIXEL_MAX: u64 = 8;
+    /// What turning a picture and encoding it again counts, in samples a pixel.
+    pub const TURNING_SAMPLES: u64 = 3;
+    /// Scans of a JPEG; more is refused with 422. Encoders write 10 to 20.
+    pub const JPEG_SCANS_MAX: u32 = 100;
+    /// Pixels of all frames of an animation, times the pixels allowed of one; more is refused with 422.
+    pub const ANIMATION_PIXELS_FACTOR: u64 = 25;
+    /// Bytes of the tables that decoding a lossless WebP unfolds; one that needs more is refused with 422. The
+    /// reference encoder makes 2,600 groups of codes at most, 52 MB.
+    pub const PREFIX_TABLES_BYTES_MAX: usize = 64 << 20;
     /// Most characters of a file name that are kept.
     pub const FILENAME_CHARS_MAX: usize = 100;
 }
@@ -183,8 +226,11 @@ pub mod auth {
     pub const WRONG_PASSWORDS_MAX: usize = 262_144;
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
-    /// Callers that may wait for a hash; beyond that log-ins answer 503.
+    /// Callers that may wait for a hash, by turns of their addresses; beyond that the address with most waiting is answered
+    /// 503.
     pub const HASHES_WAITING_MAX: usize = 64;
+    /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
+    pub const ATTEMPTS_WAITING_MAX: usize = 16;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// People who come by JWT for the first time whose accounts are made at once; others wait.

@@ -7,9 +7,10 @@ mod blank;
 pub mod http;
 mod isobmff;
 pub mod process;
+mod room;
 pub mod service;
 pub mod serving;
-mod strip;
+pub mod strip;
 mod tiff;
 
 pub use process::MediaLimits;
