@@ -35,4 +35,5 @@ mod rfc6455;
 mod taken_back;
 mod threads;
 mod uploads;
+mod who_sees;
 mod world;
