@@ -29,6 +29,7 @@ use crate::locks::Locks;
 use crate::logging::LogControl;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
+use crate::posts::public;
 use crate::posts::service::Posts;
 use crate::projection::Notified;
 use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
@@ -240,6 +241,7 @@ pub async fn start(
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_absent().await?;
     janitor::names::begin(&engines).await?;
+    public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =
         Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };

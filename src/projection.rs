@@ -18,6 +18,7 @@ use crate::idempotency;
 use crate::limits;
 use crate::notifications::fold;
 pub use crate::notifications::fold::Notified;
+use crate::posts::public;
 use crate::rows::{Counters, SuspensionRow, UserRow, entry_value, to_json};
 use crate::tables;
 use crate::users::names::search_keys;
@@ -292,6 +293,9 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     batch.put_versioned(tables::by_id(tables::POSTS, id), to_json(post)?, version);
     batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, post.author, id), value, version);
     batch.put_versioned(tables::timeline_row(id), public, version);
+    if public::shows(post) {
+        batch.put_versioned(tables::public_row(id), Bytes::new(), version);
+    }
     batch.put(tables::bucket_row(tables::bucket_of(id)), Bytes::new());
     if let Some(parent) = post.reply_to {
         batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
@@ -319,6 +323,9 @@ fn post_removed(
 ) {
     batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
     batch.delete_versioned(tables::timeline_row(post), version);
+    if public::belongs(reply_to.is_some(), bare_repost) {
+        batch.delete_versioned(tables::public_row(post), version);
+    }
     // Its row among the replies stays while it is answered, which nobody knows here.
     if let (Some(original), true) = (repost_of, bare_repost) {
         batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);

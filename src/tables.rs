@@ -60,8 +60,10 @@ tables! {
     POST_COUNTERS = 18, "post_counters";
     /// user → follower, following and post counts; versioned by the last record applied.
     USER_COUNTERS = 19, "user_counters";
-    /// bucket, post → kind, author and related author; versioned. Public timeline, and the scan that warms the recents.
+    /// bucket, post → kind, author and related author; versioned. Every post, for the scan that warms the recents.
     TIMELINE = 20, "timeline";
+    /// bucket, post → nothing: what the public timeline shows, no replies and no bare reposts; versioned.
+    PUBLIC = 40, "public";
     /// one partition, bucket → nothing: which buckets of `TIMELINE` hold posts.
     BUCKETS = 21, "buckets";
     /// user, state | memory of a group | item | place of a group | group → what `notifications` folds; versioned.
@@ -144,7 +146,13 @@ pub fn bucketed_row(table: Table, owner: Id, item: Id) -> RowKey {
     RowKey::new(table, bucketed(owner, bucket_of(item)), partition(item))
 }
 
-/// Row of the public timeline.
+/// Row of what the public timeline shows.
+#[must_use]
+pub fn public_row(post: Id) -> RowKey {
+    RowKey::new(PUBLIC, timeline_partition(bucket_of(post)), partition(post))
+}
+
+/// Row of every post, by age.
 #[must_use]
 pub fn timeline_row(post: Id) -> RowKey {
     RowKey::new(TIMELINE, timeline_partition(bucket_of(post)), partition(post))
