@@ -32,6 +32,8 @@ mod realtime;
 mod repairs;
 mod reposts;
 mod rfc6455;
+mod taken_back;
 mod threads;
 mod uploads;
+mod who_sees;
 mod world;
