@@ -6,6 +6,7 @@
 
 mod accounts;
 mod cases;
+mod closed;
 mod cuts;
 mod dead;
 mod deletion;
