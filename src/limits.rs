@@ -54,6 +54,15 @@ pub const SEQUENCER_GROUP_BYTES_MAX: usize = 8 << 20;
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.
 pub const POST_NOTICES_MAX: usize = 50;
+/// People of a notification that stands for many who are known by name, the newest; the others are a number.
+pub const GROUP_NAMED_MAX: usize = 16;
+/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what is done
+/// in that hour is listed without a ring.
+pub const GROUP_LEFT_MAX: usize = 64;
+/// Rows read to name somebody of a group when none of the newest may be named.
+pub const GROUP_OTHERS_ROWS: usize = 64;
+/// Groups of notifications read at once.
+pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.
 pub const THREAD_ANCESTORS_MAX: usize = 50;
 /// Interactions of a reader that count for affinity; older ones do not.

@@ -7,6 +7,7 @@
 mod accounts;
 mod bounds;
 mod cases;
+mod closed;
 mod cuts;
 mod dead;
 mod deletion;
@@ -32,6 +33,8 @@ mod realtime;
 mod repairs;
 mod reposts;
 mod rfc6455;
+mod taken_back;
 mod threads;
 mod uploads;
+mod who_sees;
 mod world;
