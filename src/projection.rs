@@ -106,19 +106,27 @@ pub(crate) fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
     changes
 }
 
-/// Posts that are gone and about which a record leaves something to be done: a post that it deletes; and one that it
-/// answers, passes on, or no longer answers, where that was deleted before. Whoever decided may not have known.
+/// Posts that are gone and about which a record leaves something to be done: a post that it deletes, if it was liked, passed
+/// on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted before.
+/// Whoever decided may not have known.
 fn unsettled(record: &Record, folds: &Folds) -> Result<Vec<Id>> {
+    let counted = |post: Id| match folds.rows.get(&tables::by_id(tables::POST_COUNTERS, post)) {
+        Some(Some(bytes)) => Counters::from_bytes(bytes),
+        _ => Ok(Counters::default()),
+    };
     let (mut found, pointed_at) = match &record.event {
         Event::Posted { post, .. } => (vec![], [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())]),
-        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => (vec![*post], [*reply_to, None]),
+        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => {
+            // Of most that are deleted nothing follows.
+            let [likes, _, reposts] = counted(*post)?.values;
+            let follows = reply_to.is_some() || likes > 0 || reposts > 0;
+            (if follows { vec![*post] } else { vec![] }, [*reply_to, None])
+        }
         Event::Liked { post, .. } => (vec![], [Some(*post), None]),
         _ => return Ok(Vec::new()),
     };
     for other in pointed_at.into_iter().flatten() {
-        if let Some(Some(bytes)) = folds.rows.get(&tables::by_id(tables::POST_COUNTERS, other.id))
-            && Counters::from_bytes(bytes)?.gone
-        {
+        if counted(other.id)?.gone {
             found.push(other.id);
         }
     }

@@ -292,6 +292,39 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let mut posts = Vec::new();
+    for _ in 0..5 {
+        posts.push(ann.say("hello").await.unwrap().id);
+    }
+    let [plain, answered, liked, passed_on, taken_back] = posts.try_into().unwrap();
+    let answer = bob.reply(answered, "yes").await.unwrap().id;
+    for post in [liked, taken_back] {
+        bob.like(post).await.unwrap();
+    }
+    bob.unlike(taken_back).await.unwrap();
+    bob.repost(passed_on, "").await.unwrap();
+    let to = Some(PostRef { id: answered, author: ann.id });
+    for (post, reply_to, follows) in [
+        (plain, None, false),
+        (taken_back, None, false),
+        (answered, None, false),
+        (liked, None, true),
+        (passed_on, None, true),
+        (answer, to, true),
+    ] {
+        let author = if reply_to.is_some() { bob.id } else { ann.id };
+        let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
+        let record = world.app().core.sequencer.commit(deletion(&gone)).await.unwrap().id;
+        let row = tables::unsettled_row(record, post);
+        let left = world.app().core.store.get(&row).await.unwrap();
+        assert_eq!(left.is_some(), follows, "{post}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     let mut now_ms = 1_767_225_600_000;
     let clock = Clock::by_hand(now_ms);
