@@ -6,6 +6,8 @@
 //! cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next round; it stops nobody
 //! else's purge.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::Id;
@@ -82,6 +84,7 @@ impl Janitor {
     /// Removes what deleted accounts left behind: of each some, in turn, until nothing is left of any.
     pub(super) async fn purge_all(&self) -> Result<()> {
         let (mut after, mut worst, mut more) = (None, Ok(()), false);
+        let mut failed = HashSet::new();
         loop {
             let Some(row) = self.next_purge(after.as_ref()).await? else {
                 if !std::mem::take(&mut more) {
@@ -91,13 +94,14 @@ impl Janitor {
                 continue;
             };
             after = Some(row.clustering.clone());
-            let Some(user) = Id::from_bytes(&row.clustering) else { continue };
+            let Some(user) = Id::from_bytes(&row.clustering).filter(|user| !failed.contains(user)) else { continue };
             match self.purge_some(user, Place::from_bytes(&row.value)).await {
                 Ok(done) => more |= !done,
                 Err(error) if error.is_of_storage() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, %user, "a deleted account is not cleared away; it is tried again");
+                    tracing::warn!(%error, %user, "a deleted account is not cleared away; the next round tries again");
                     worst = Err(error);
+                    failed.insert(user);
                 }
             }
             // Others wait for what follows the deletions; what cannot be settled is told of by the round.
