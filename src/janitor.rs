@@ -13,6 +13,7 @@ use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey, Table};
 use fanfare_protocol::Id;
 
 use crate::core::{Attachments, Core};
+use crate::deletions;
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRef};
 use crate::id::first_id_at;
@@ -66,6 +67,7 @@ impl Janitor {
             self.purge(user).await?;
         }
         old_reposts::list_all(&self.core).await?;
+        deletions::bring_over(&self.core.store, self.core.sequencer.mint()).await?;
         settle::settle_all(&self.core).await?;
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
@@ -122,6 +124,7 @@ impl Janitor {
         for row in &rows {
             match tables::expiring(&row.clustering) {
                 Some(key) if key.table == tables::HANDLES => self.release_handle(&key).await?,
+                Some(key) if !tables::keeps_versions(key.table) => expired.delete(key),
                 Some(key) if !self.is_renewed(&key).await? => expired.delete_versioned(key, version),
                 _ => {}
             }
@@ -176,6 +179,7 @@ impl Janitor {
         for table in [tables::NOTIFICATIONS, tables::MARKERS, tables::IDEMPOTENCY, tables::INTERACTIONS] {
             self.purge_partition(table, user).await?;
         }
+        deletions::forget(&self.core, user).await?;
         self.media.forget_owner(user).await?;
         let mut batch = Batch::default();
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
@@ -203,12 +207,14 @@ impl Janitor {
     }
 
     async fn purge_edges(&self, user: Id) -> Result<()> {
+        let departed = self.core.store.account_or_gone(user).await?.and_then(|gone| gone.row.deleted_by);
         loop {
             let followees = self.pairs(tables::FOLLOWS, user).await?;
             if followees.is_empty() {
                 break;
             }
-            let end = |(followee, since)| Event::Unfollowed(EndedFollow { follower: user, followee, since });
+            let end =
+                |(followee, since)| Event::Unfollowed(EndedFollow { follower: user, followee, since, departed: None });
             self.commit_all(followees.into_iter().map(end).collect()).await?;
         }
         loop {
@@ -217,7 +223,7 @@ impl Janitor {
             let rows = self.core.store.newest_bucketed(tables::FOLLOWERS, user, newest, step).await?;
             let end = |row: &fanfare_engines::Row| {
                 let (since, follower) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
-                Some(Event::Unfollowed(EndedFollow { follower, followee: user, since }))
+                Some(Event::Unfollowed(EndedFollow { follower, followee: user, since, departed }))
             };
             let events: Vec<Event> = rows.iter().filter_map(end).collect();
             if events.is_empty() {
@@ -250,7 +256,7 @@ impl Janitor {
                 return Ok(());
             }
             let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-            if settle::delete_standing(&self.core, &posts).await? == 0 {
+            if settle::purge_standing(&self.core, &posts).await? == 0 {
                 return Ok(());
             }
         }

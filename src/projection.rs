@@ -10,10 +10,11 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
+use crate::deletions::{self, Deletion};
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::feed::kind_of;
-use crate::id::unix_ms_of;
+use crate::id::hour_of;
 use crate::idempotency;
 use crate::limits;
 use crate::rows::{
@@ -179,10 +180,6 @@ fn given(record: &Record) -> Vec<Given> {
     }
 }
 
-fn hour_of(id: Id) -> u32 {
-    (unix_ms_of(id) / 3_600_000) as u32
-}
-
 fn notification(user: Id, clustering: Bytes) -> RowKey {
     RowKey::new(tables::NOTIFICATIONS, tables::partition(user), clustering)
 }
@@ -315,7 +312,12 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
             batch.put_versioned(row, tables::partition(*follower), version);
         }
-        Event::Unfollowed(edge) => end_follow(*edge, version, batch),
+        Event::Unfollowed(edge) => {
+            end_follow(*edge, version, batch);
+            if let Some(departed) = edge.departed {
+                deletions::keep_departure(edge.follower, (departed, edge.followee), id, batch);
+            }
+        }
         Event::Blocked { blocker, blocked, ended } => {
             batch.put_versioned(tables::pair(tables::BLOCKS, *blocker, *blocked), tables::partition(id), version);
             batch.put_versioned(tables::pair(tables::BLOCKED_BY, *blocked, *blocker), tables::partition(id), version);
@@ -334,13 +336,12 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
         }
         Event::Posted { post, .. } => posted(post, id, batch)?,
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged } => {
             let gone = PostRecord::tombstone(*post, *author, *reply_to);
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
-            let row = tables::deletion_row(id);
-            let hours = limits::realtime::CURSOR_DAYS_MAX as u32 * 24;
-            batch.put(tables::expiry_row(hour_of(id) + hours + 2, &row), Bytes::new());
-            batch.put_versioned(row, [post.to_bytes(), author.to_bytes()].concat(), version);
+            if !purged {
+                deletions::keep(Deletion { id, post: *post, author: *author }, batch);
+            }
             post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
         }
         Event::Liked { user, post } => {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::absent::Absent;
 use crate::clock::Clock;
 use crate::coherent::Coherent;
+use crate::deletions::Deletions;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
@@ -115,6 +116,8 @@ pub struct Store {
     /// Who is not seen by anybody.
     pub absent: Absent,
     uncounted: Uncounted,
+    /// Who deleted posts lately.
+    pub deletions: Deletions,
     clock: Clock,
 }
 
@@ -133,6 +136,7 @@ impl Store {
             hidden: Coherent::new(limits::MARKS_CACHE_MAX),
             absent: Absent::new(clock.clone()),
             uncounted: Uncounted::default(),
+            deletions: Deletions::default(),
             clock,
         }
     }
@@ -391,8 +395,11 @@ impl Store {
                     self.marks.forget(&post.author);
                 }
             }
-            Event::PostDeleted { post, author, reply_to, bare_repost, .. } => {
+            Event::PostDeleted { post, author, reply_to, bare_repost, purged, .. } => {
                 self.posts.put(*post, Arc::new(PostRecord::tombstone(*post, *author, *reply_to)));
+                if !purged {
+                    self.deletions.heard(*author, record.id);
+                }
                 if *bare_repost {
                     self.marks.forget(author);
                 }

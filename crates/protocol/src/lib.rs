@@ -24,10 +24,10 @@ pub use page::Page;
 pub use post::{FeedRead, Gone, Mention, NewPost, Post, PostOrGone, PostThread, UnreadCount};
 pub use problem::{Code, FieldError, Problem};
 pub use realtime::{
-    CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification, KeyedPost, Lane, NotAFrame,
-    PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, PublishEvent, Published, REALTIME_VERSION,
-    REFERENCE_MAX, ReadMarker, RealtimeSession, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket,
-    Transport,
+    AUTHOR_DELETED, AuthorDeleted, CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification,
+    KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, PublishEvent,
+    Published, REALTIME_VERSION, REFERENCE_MAX, ReadMarker, RealtimeSession, Reply, Reset, ResetReason, ServerEvent,
+    ServerFrame, Stream, Ticket, Transport,
 };
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};

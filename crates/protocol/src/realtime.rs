@@ -13,6 +13,9 @@ pub const CURSOR_CHARS_MAX: usize = 96;
 /// Version of the protocol, `?v=1`.
 pub const REALTIME_VERSION: u32 = 1;
 
+/// The type `author.deleted`: a client says with `?knows=` that it understands it.
+pub const AUTHOR_DELETED: &str = "author.deleted";
+
 /// How a session is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +140,25 @@ pub struct PostDeleted {
     pub author_id: Id,
 }
 
+/// `author.deleted`: the account of somebody whom the person followed is gone; everything of them is to be dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorDeleted {
+    /// The deletion's own.
+    pub key: String,
+    /// Whose account it was.
+    pub user_id: Id,
+}
+
+impl AuthorDeleted {
+    /// Whether `post` is gone with the account: it is theirs, or only passes on what was theirs.
+    #[must_use]
+    pub fn drops(&self, post: &Post) -> bool {
+        let passes_on = post.text.is_empty() && post.media.is_empty() && post.reply_to.is_none();
+        let original = post.repost_of.as_ref().filter(|_| passes_on);
+        post.author.id == self.user_id || original.is_some_and(|original| original.author.id == self.user_id)
+    }
+}
+
 /// `notification`: as in `GET /v1/notifications`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyedNotification {
@@ -174,6 +196,8 @@ pub enum ResetReason {
     Slow,
     /// The server could not keep up.
     Overflow,
+    /// The account of an author was deleted, and the client did not say that it knows `author.deleted`.
+    AuthorDeleted,
     /// Any reason of a newer server.
     #[serde(other)]
     Unknown,
@@ -282,6 +306,8 @@ pub enum ServerEvent {
     FeedPosts(FeedPosts),
     /// `post.deleted`.
     PostDeleted(PostDeleted),
+    /// `author.deleted`.
+    AuthorDeleted(AuthorDeleted),
     /// `notification`.
     Notification(Box<KeyedNotification>),
     /// `gap`.
@@ -315,6 +341,7 @@ impl ServerFrame {
             "hello" => ServerEvent::Hello(serde_json::from_value(data())?),
             "feed.posts" => ServerEvent::FeedPosts(serde_json::from_value(data())?),
             "post.deleted" => ServerEvent::PostDeleted(serde_json::from_value(data())?),
+            "author.deleted" => ServerEvent::AuthorDeleted(serde_json::from_value(data())?),
             "notification" => ServerEvent::Notification(serde_json::from_value(data())?),
             "gap" => ServerEvent::Gap(serde_json::from_value(data())?),
             "reset" => ServerEvent::Reset(serde_json::from_value(data())?),
