@@ -1,3 +1,5 @@
+//! A kept folder of the version before, moved under kills.
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
