@@ -182,6 +182,8 @@ pub mod auth {
     pub const HASHES_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
+    /// People who come by JWT for the first time whose accounts are made at once; others wait.
+    pub const NEWCOMERS_MAX: usize = 256;
     /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a token
     /// without `kid`.
     pub const KEYS_MAX: usize = 32;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::feed::{AuthorEntry, EntryKind};
+use crate::id::unix_ms_of;
+use crate::users::jwt_ends::LogOut;
 
 /// A profile as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +40,29 @@ pub struct CredentialsRow {
     /// PHC string of argon2id; `None` for people who come by JWT or from an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Tokens with a lower `issued` have ended, and JWTs issued before its moment.
+    /// Tokens with a lower `issued` have ended.
     #[serde(default)]
     pub tokens_from: Id,
+    /// JWTs that say they were issued by this moment (milliseconds since the Unix epoch), or by that of `tokens_from`, have
+    /// ended too. Later than it by how far the clock of who issues them was known to be ahead.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub jwts_upto_ms: u64,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
+}
+
+impl CredentialsRow {
+    /// The last log-out everywhere, if there was one.
+    #[must_use]
+    pub fn log_out(&self) -> Option<LogOut> {
+        let at_ms = unix_ms_of(self.tokens_from);
+        (self.tokens_from > Id(0)).then(|| LogOut { at_ms, upto_ms: self.jwts_upto_ms.max(at_ms) })
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A bearer token of the server's own.

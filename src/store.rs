@@ -240,7 +240,11 @@ impl Store {
         // Nothing else is a handle, whatever Unicode makes of its case.
         let Ok(handle) = Handle::parse(handle) else { return Ok(None) };
         match self.get_id(&tables::handle_row(handle.as_str())).await? {
-            Some(id) => self.account(id).await,
+            // An account that was made with another handle may still hold this one.
+            Some(id) => {
+                let has = |account: &Arc<Account>| account.row.handle.eq_ignore_ascii_case(handle.as_str());
+                Ok(self.account(id).await?.filter(has))
+            }
             None => Ok(None),
         }
     }

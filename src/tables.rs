@@ -31,7 +31,8 @@ tables! {
     NAMES = 4, "names";
     /// token hash → `TokenRow`.
     TOKENS = 5, "tokens";
-    /// subject of a foreign JWT → user id; inserted uniquely.
+    /// subject of a foreign JWT → user id, which has no account until it was made; and "account", user → who enters it
+    /// by JWT. Inserted uniquely.
     SUBJECTS = 6, "subjects";
     /// follower, followee → id of the `Followed` record; versioned.
     FOLLOWS = 7, "follows";
@@ -98,6 +99,8 @@ tables! {
     SUSPENSIONS = 33, "suspensions";
     /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
     AUDIT = 34, "audit";
+    /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
+    FIRST_SHOWN = 55, "first_shown";
 }
 
 /// Whether rows of `table` are `Counters`.

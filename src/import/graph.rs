@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
-use fanfare_protocol::{Code, Id};
+use fanfare_protocol::Id;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::lines::Follow;
@@ -148,13 +148,5 @@ async fn make(app: &App, external: u64, at_ms: u64) -> Result<Id> {
         return Ok(account.row.id);
     }
     let handle = Handle::parse(&name).map_err(|error| Error::Internal(error.to_string()))?;
-    match app.users.create(&handle, None, None, at_ms).await {
-        Ok(account) => Ok(account.row.id),
-        // A kill between the reservation of the handle and the account: the reservation is taken over after a minute of
-        // the import's own time, or by asking again once the account is there.
-        Err(Error::Refused(problem)) if problem.code == Code::Conflict => {
-            app.users.take_over(&handle, at_ms).await.map(|account| account.row.id)
-        }
-        Err(error) => Err(error),
-    }
+    app.users.create(&handle, None, None, at_ms).await.map(|account| account.row.id)
 }

@@ -113,6 +113,12 @@ impl Handle {
         &self.0
     }
 
+    /// A number by which locks tell handles apart: the same for all spellings of one.
+    #[must_use]
+    pub fn stripe(&self) -> u64 {
+        Id::from_bytes(&Sha256::digest(self.key().as_bytes())).unwrap_or_default().0
+    }
+
     /// Lowercase: two handles with the same key are the same handle.
     #[must_use]
     pub fn key(&self) -> String {

@@ -6,6 +6,7 @@ pub mod handle;
 pub mod http;
 pub mod jwks;
 pub mod jwt;
+pub mod jwt_ends;
 pub mod jwt_keys;
 pub mod names;
 pub mod password;

@@ -49,7 +49,9 @@ pub fn hash_of(token: &str) -> Option<TokenHash> {
     shaped.then(|| digest(token))
 }
 
-fn digest(token: &str) -> TokenHash {
+/// SHA-256 of any token.
+#[must_use]
+pub fn digest(token: &str) -> TokenHash {
     TokenHash(Sha256::digest(token.as_bytes()).into())
 }
 

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
+use fanfare::clock::Clock;
+use fanfare::config::Secret;
 use fanfare_client::Paging;
 use fanfare_protocol::{Id, NewPost};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -13,12 +17,15 @@ const ROUNDS: usize = 150;
 
 /// Sends a request and hangs up without reading the answer.
 async fn hang_up(world: &World, person: &Person, method: &str, path: &str, headers: &str, body: &str) {
+    hang_up_with(world, &person.token, method, path, headers, body).await;
+}
+
+async fn hang_up_with(world: &World, token: &str, method: &str, path: &str, headers: &str, body: &str) {
     let address: SocketAddr = world.base.strip_prefix("http://").unwrap().parse().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}",
-        person.token
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     // The server has the request and is at work on it for as long as a sync takes; give it a turn to begin.
@@ -71,4 +78,21 @@ async fn likes_follows_and_reposts_of_who_hung_up_are_counted_once() {
 async fn followers(viewer: &Person, of: Id) -> (u64, usize) {
     let counted = viewer.user(&of.to_string()).await.unwrap().followers_count;
     (counted, viewer.followers(of, Paging::default()).await.unwrap().items.len())
+}
+
+/// A person's first request by JWT is a read, which nothing but its client holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_loses_their_handle_to_a_first_request_that_was_hung_up() {
+    const SECRET: &str = "a secret of thirty-two bytes, ok";
+    let world = World::with(|settings| settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()))).await;
+    let now_s = Clock::system().now_ms() / 1_000;
+    for number in 0..ROUNDS {
+        let handle = format!("p{number}");
+        let claims = json!({ "sub": format!("x|{number}"), "handle": handle, "iat": now_s, "exp": now_s + 3_600 });
+        let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
+        for _ in 0..=number % 3 {
+            hang_up_with(&world, &token, "GET", "/v1/users/me", "", "").await;
+        }
+        assert_eq!(world.anyone.with_token(&token).me().await.unwrap().handle, handle);
+    }
 }

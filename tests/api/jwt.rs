@@ -178,6 +178,54 @@ async fn logging_out_everywhere_ends_jwts_too_and_a_deleted_account_stays_delete
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jwt_without_iat_counts_as_issued_when_it_was_first_shown() {
+    let mut world = world().await;
+    let without = |life_s: u64| hs256(&json!({ "sub": "ann", "exp": NOW_S + life_s }));
+    let first = comes(&world, &without(600));
+    let ann = first.me().await.unwrap();
+    world.set_clock((NOW_S + 10) * 1_000);
+    first.log_out_everywhere().await.unwrap();
+    assert_eq!(refused(first.me().await), Code::Unauthenticated);
+    // What comes now is new, and the old one is known also after a restart.
+    assert_eq!(comes(&world, &without(601)).me().await.unwrap(), ann);
+    world.restart(&mut []).await;
+    assert_eq!(comes(&world, &without(601)).me().await.unwrap(), ann);
+    assert_eq!(refused(comes(&world, &without(600)).me().await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_whose_clock_is_ahead_logs_out_what_it_issued_before_and_in_again_at_once() {
+    let mut world = world().await;
+    // Its clock is 40 s ahead.
+    let issued = |at: u64| hs256(&json!({ "sub": "ann", "iat": at + 40, "exp": at + 600 }));
+    let unused = issued(NOW_S - 1);
+    comes(&world, &issued(NOW_S)).log_out_everywhere().await.unwrap();
+    world.set_clock((NOW_S + 1) * 1_000);
+    assert!(comes(&world, &issued(NOW_S + 1)).me().await.is_ok(), "logged in again");
+    assert_eq!(refused(comes(&world, &unused).me().await), Code::Unauthenticated);
+    world.restart(&mut []).await;
+    world.set_clock((NOW_S + 50) * 1_000);
+    for old in [unused, issued(NOW_S)] {
+        assert_eq!(refused(comes(&world, &old).me().await), Code::Unauthenticated);
+    }
+    assert!(comes(&world, &issued(NOW_S + 1)).me().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_turns_out_to_be_ahead_after_the_log_out_lets_no_old_token_live_on() {
+    let world = world().await;
+    let stolen = hs256(&json!({ "sub": "ann", "iat": NOW_S + 40, "exp": NOW_S + 600 }));
+    let other_issuer = hs256(&json!({ "sub": "ann", "iat": NOW_S - 5, "exp": NOW_S + 600 }));
+    comes(&world, &other_issuer).log_out_everywhere().await.unwrap();
+    world.set_clock((NOW_S + 2) * 1_000);
+    assert_eq!(refused(comes(&world, &stolen).me().await), Code::Unauthenticated);
+    world.set_clock((NOW_S + 100) * 1_000);
+    assert_eq!(refused(comes(&world, &stolen).me().await), Code::Unauthenticated);
+    let new = hs256(&json!({ "sub": "ann", "iat": NOW_S + 70, "exp": NOW_S + 600 }));
+    assert!(comes(&world, &new).me().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_a_jwks_file_are_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jwks.json");

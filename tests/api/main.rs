@@ -6,6 +6,7 @@
 
 mod accounts;
 mod cases;
+mod cuts;
 mod deletion;
 mod described;
 mod edges;

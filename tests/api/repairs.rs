@@ -37,7 +37,6 @@ async fn a_like_can_be_taken_back_after_a_block() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "core repairs"]
 async fn a_jwt_within_the_leeway_opens_realtime_as_it_opens_everything() {
     let world = with_jwts().await;
     let caller = world.anyone.with_token(&signed(&json!({ "sub": "ann", "iat": NOW_S - 600, "exp": NOW_S - 20 })));
@@ -50,7 +49,6 @@ async fn a_jwt_within_the_leeway_opens_realtime_as_it_opens_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "core repairs"]
 async fn logging_out_everywhere_ends_a_jwt_that_was_issued_ahead() {
     let world = with_jwts().await;
     let ahead = world.anyone.with_token(&signed(&json!({ "sub": "ann", "iat": NOW_S + 40, "exp": NOW_S + 600 })));

@@ -1,12 +1,16 @@
 //! Accounts: registration, log-in and log-out, passwords, profiles, search, deletion, and people who come by JWT.
 
+mod first_sight;
+mod jwts;
 mod sessions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{KeyRange, Order, Unique};
+use fanfare_engines::{Batch, KeyRange, Order, Unique};
 use fanfare_protocol::{Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User};
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use crate::coherent::Coherent;
 use crate::core::{Attachments, Core};
@@ -15,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::id::unix_ms_of;
 use crate::limits;
+use crate::locks::Locks;
 use crate::posts::text;
 use crate::realtime::Ender;
 use crate::rows::{CredentialsRow, TokenRow, UserRow};
@@ -24,13 +29,11 @@ use crate::tables;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
 use crate::users::handle::{self, Handle};
+use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
 use crate::users::token::TokenHash;
-
-/// A handle that was reserved this long ago, by a registration that never finished, may be taken over.
-const RESERVATION_MS: u64 = 60_000;
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,28 @@ pub struct Users {
     guard: Guard,
     /// Told when tokens end.
     sessions: Ender,
+    /// Whoever makes an account holds its handle. Apart from the locks of decisions, which may be held already.
+    handles: Locks,
+    /// Room for people who come by JWT for the first time.
+    newcomers: Arc<Semaphore>,
+    /// How far the clocks of those who issue JWTs are ahead.
+    leads: Arc<Leads>,
+    /// When JWTs that do not say when they were issued were first shown.
+    first_shown: Arc<Coherent<TokenHash, Id>>,
+}
+
+/// An account to be made.
+struct NewAccount {
+    /// Its id, which is nobody else's.
+    id: Id,
+    /// The handle that is wanted.
+    handle: Handle,
+    /// A name to show.
+    display_name: Option<String>,
+    /// Hash of the password; without one the account is entered by JWT only.
+    password: Option<String>,
+    /// The moment it is made at, in milliseconds; `None` is now.
+    at_ms: Option<u64>,
 }
 
 impl Users {
@@ -86,7 +111,21 @@ impl Users {
     ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
         let guard = Guard::new(settings.wrong_passwords, core.clock.clone());
-        Self { core, settings, passwords, jwt: Arc::new(jwt), media, tokens, guard, sessions }
+        let newcomers = Arc::new(Semaphore::new(limits::auth::NEWCOMERS_MAX));
+        Self {
+            core,
+            settings,
+            passwords,
+            jwt: Arc::new(jwt),
+            media,
+            tokens,
+            guard,
+            sessions,
+            handles: Locks::default(),
+            newcomers,
+            leads: Arc::default(),
+            first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
+        }
     }
 
     /// Makes an account and logs in.
@@ -121,22 +160,37 @@ impl Users {
         password: Option<String>,
         at_ms: u64,
     ) -> Result<Arc<Account>> {
-        let id = self.core.sequencer.mint_at(at_ms);
-        self.reserve(handle, id).await?;
+        let (id, handle) = (self.core.sequencer.mint_at(at_ms), handle.clone());
+        // The record is of that moment too: ids of an import must not run ahead of its first line.
+        self.make(NewAccount { id, handle, display_name, password, at_ms: Some(at_ms) }).await
+    }
+
+    /// Makes an account, in a task of its own: from the reservation of the handle to the record nobody can cut it off.
+    ///
+    /// # Errors
+    /// 409 for a taken handle; the same account can then be made with another one.
+    async fn make(&self, new: NewAccount) -> Result<Arc<Account>> {
+        let users = self.clone();
+        tokio::spawn(async move { users.make_whole(new).await }).await.map_err(cut_off)?
+    }
+
+    async fn make_whole(&self, new: NewAccount) -> Result<Arc<Account>> {
+        let NewAccount { id, handle, display_name, password, at_ms } = new;
+        let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await;
+        self.reserve(&handle, id).await?;
         if password.is_some() {
             let row = CredentialsRow { password, ..CredentialsRow::default() };
             self.write_credentials(id, &row).await?;
         }
         let user =
             UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };
-        // The record is of that moment too: ids of an import must not run ahead of its first line.
-        let made = Proposal { at_ms: Some(at_ms), ..Event::UserCreated { user }.into() };
+        let made = Proposal { at_ms, ..Event::UserCreated { user }.into() };
         self.core.sequencer.commit(made).await?;
         self.core.account(id).await
     }
 
-    /// Reserves a handle for the account `id`; one that was reserved and never used is taken over after a minute, one of a
-    /// deleted account when its days are over.
+    /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left by
+    /// whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
     async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
         let key = tables::handle_row(handle.as_str());
         let tables = &self.core.store.engines.tables;
@@ -145,14 +199,21 @@ impl Users {
                 Unique::Mine => return Ok(()),
                 Unique::Taken(holder) => {
                     let Some(holder) = Id::from_bytes(&holder) else { break };
-                    let free = match self.core.store.account_or_gone(holder).await? {
-                        Some(account) => {
-                            account.row.deleted && self.reserved_until_ms(&account) <= self.core.clock.now_ms()
-                        }
-                        None => unix_ms_of(id).saturating_sub(unix_ms_of(holder)) > RESERVATION_MS,
+                    let account = self.core.store.account_or_gone(holder).await?;
+                    let free = match &account {
+                        Some(gone) if gone.row.deleted => self.reserved_until_ms(gone) <= self.core.clock.now_ms(),
+                        // An account that went on with another handle.
+                        Some(account) => !account.row.handle.eq_ignore_ascii_case(handle.as_str()),
+                        None => true,
                     };
                     if !free {
                         break;
+                    }
+                    if account.is_none() {
+                        let mut left = Batch::default();
+                        let version = self.core.sequencer.mint_at(0).0;
+                        left.delete_versioned(tables::by_id(tables::CREDENTIALS, holder), version);
+                        tables.write(left).await?;
                     }
                     tables.release_unique(&key, holder.0).await?;
                 }
@@ -163,21 +224,6 @@ impl Users {
 
     fn reserved_until_ms(&self, deleted: &Account) -> u64 {
         handle::reserved_until_ms(deleted.row.deleted_by, self.settings.handle_reserved_days)
-    }
-
-    /// The same for a handle whose reservation an interrupted import left behind: it is taken over at once. Only for
-    /// imports, which are alone with the data.
-    ///
-    /// # Errors
-    /// 409 when somebody has the handle.
-    pub async fn take_over(&self, handle: &Handle, at_ms: u64) -> Result<Arc<Account>> {
-        let key = tables::handle_row(handle.as_str());
-        if let Some(holder) = self.core.store.get_id(&key).await?
-            && self.core.store.account_or_gone(holder).await?.is_none()
-        {
-            self.core.store.engines.tables.release_unique(&key, holder.0).await?;
-        }
-        self.create(handle, None, None, at_ms).await
     }
 
     /// Deletes the account: it is gone at once, and what it left behind is removed in the background. The handle stays
@@ -328,6 +374,16 @@ impl Users {
             }
         }
     }
+}
+
+/// A task of ours that did not come to its end.
+#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn cut_off(cause: JoinError) -> Error {
+    Error::Internal(format!("a task was cut off: {cause}"))
+}
+
+fn refused_token() -> Error {
+    Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again")
 }
 
 fn wrong(errors: &mut Vec<FieldError>, field: &str, message: &str) {

@@ -1,29 +1,23 @@
-//! Who is let in: log-in and log-out, tokens, JWTs, passwords.
+//! Who is let in: log-in and log-out, tokens, passwords.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, RowKey, Unique};
+use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
-use super::{Identity, Users};
+use super::{Identity, Users, refused_token};
 use crate::admin::audit::Act;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::id::unix_ms_of;
-use crate::limits;
-use crate::posts::text;
 use crate::rows::{CredentialsRow, TokenRow, from_json, to_json};
 use crate::sequencer::Proposal;
 use crate::store::Account;
 use crate::tables;
-use crate::users::handle;
-use crate::users::jwt::{Claims, JwtError};
 use crate::users::password::{self, Verdict};
 use crate::users::token::{self, TokenHash};
 
-/// Handles tried for a person who comes by JWT and whose wish is taken.
-const DERIVED_HANDLES_MAX: u32 = 16;
 /// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
 /// log-in that hashes it anew.
 const LOG_IN_TRIES: u32 = 2;
@@ -110,36 +104,18 @@ impl Users {
     /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is
     /// suspended; 503 when its key may be a new one and too many wait for it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
-        let refused = || Error::refused(Code::Unauthenticated, "the token is unknown, or it has ended; log in again");
         if let Some(hash) = token::hash_of(bearer) {
-            let row = self.token(hash).await?.ok_or_else(refused)?;
+            let row = self.token(hash).await?.ok_or_else(refused_token)?;
             let credentials = self.core.store.credentials(row.user).await?;
             let ended = row.expires_ms <= self.core.clock.now_ms() || row.issued < credentials.tokens_from;
             if ended || self.core.store.account(row.user).await?.is_none() {
-                return Err(refused());
+                return Err(refused_token());
             }
             self.core.refuse_suspended(row.user)?;
             let expires_ms = Some(row.expires_ms);
             return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash), expires_ms });
         }
-        if !self.jwt.enabled() {
-            return Err(refused());
-        }
-        let now_s = self.core.clock.now_ms() as f64 / 1_000.0;
-        let claims = self.jwt.verify(bearer, now_s).await.map_err(|error| match error {
-            JwtError::Busy => Error::Overloaded { reason: "many wait for the keys of new tokens", retry_after_s: 1 },
-            error => Error::refused(Code::Unauthenticated, error.to_string()),
-        })?;
-        let user = self.of_subject(&claims).await?;
-        let credentials = self.core.store.credentials(user).await?;
-        // A whole second of `iat` counts as before the log-out: better one needless 401 than a token that lives on.
-        let issued_ms = claims.iat.map_or(0, |iat| iat * 1_000);
-        if credentials.tokens_from > Id(0) && issued_ms <= unix_ms_of(credentials.tokens_from) {
-            return Err(refused());
-        }
-        self.core.refuse_suspended(user)?;
-        let expires_ms = Some(claims.exp.saturating_mul(1_000));
-        Ok(Identity { user, admin: credentials.admin, token: None, expires_ms })
+        if self.jwt.enabled() { self.by_jwt(bearer).await } else { Err(refused_token()) }
     }
 
     async fn token(&self, hash: TokenHash) -> Result<Option<TokenRow>> {
@@ -153,63 +129,6 @@ impl Users {
         let row: TokenRow = from_json(&bytes)?;
         self.tokens.keep(epoch, &hash, row.clone());
         Ok(Some(row))
-    }
-
-    /// The person a JWT names, made at first sight. A person without a password whose handle is the subject (from an
-    /// import) is the one meant; a handle that somebody registered with a password is not given away.
-    async fn of_subject(&self, claims: &Claims) -> Result<Id> {
-        let key = RowKey::single(tables::SUBJECTS, subject_key(&claims.sub));
-        let refused = || Error::refused(Code::Unauthenticated, "the account of this subject was deleted");
-        if let Some(user) = self.core.store.get_id(&key).await? {
-            return self.core.store.account(user).await?.map(|account| account.row.id).ok_or_else(refused);
-        }
-        let hash = subject_key(&claims.sub);
-        let lock = Id::from_bytes(&hash).unwrap_or_default();
-        let _held = self.core.locks.hold(&[("subject", lock.0, 0)]).await;
-        if let Some(user) = self.core.store.get_id(&key).await? {
-            return Ok(user);
-        }
-        let user = match self.core.store.by_handle(&claims.sub).await? {
-            Some(account) if account.row.handle == claims.sub && self.adopt(&account, lock).await? => account.row.id,
-            _ => {
-                let made = self.create_for(claims).await?;
-                self.claim(made, lock).await?;
-                made
-            }
-        };
-        match self.core.store.engines.tables.insert_unique(key, tables::partition(user), user.0).await? {
-            Unique::Mine => Ok(user),
-            Unique::Taken(other) => Id::from_bytes(&other).ok_or_else(refused),
-        }
-    }
-
-    /// Whether the account has no password and no other subject, and is this subject's from now on.
-    async fn adopt(&self, account: &Account, subject: Id) -> Result<bool> {
-        let free = self.core.store.credentials(account.row.id).await?.password.is_none();
-        Ok(free && self.claim(account.row.id, subject).await?)
-    }
-
-    /// Gives an account to a subject, unless another one has it.
-    async fn claim(&self, user: Id, subject: Id) -> Result<bool> {
-        let key = RowKey::single(tables::SUBJECTS, [&b"account"[..], &user.to_bytes()].concat());
-        let token = subject.0.max(1);
-        let claimed = self.core.store.engines.tables.insert_unique(key, tables::partition(subject), token).await?;
-        Ok(claimed == Unique::Mine)
-    }
-
-    async fn create_for(&self, claims: &Claims) -> Result<Id> {
-        let wish = claims.handle.as_deref().unwrap_or(&claims.sub);
-        let name = claims.name.as_deref();
-        let display_name = name.and_then(|name| text::name_from_elsewhere(name, limits::DISPLAY_NAME_CHARS_MAX));
-        for attempt in 0..DERIVED_HANDLES_MAX {
-            let handle = handle::derive(wish, &claims.sub, attempt);
-            match self.create(&handle, display_name.clone(), None, self.core.clock.now_ms()).await {
-                Ok(account) => return Ok(account.row.id),
-                Err(Error::Refused(problem)) if problem.code == Code::Conflict => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::refused(Code::Conflict, "no free handle was found for the subject of the token"))
     }
 
     /// Ends one session.
@@ -237,7 +156,7 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        self.change_credentials(user, |row| row.tokens_from = self.core.sequencer.mint()).await?;
+        self.change_credentials(user, |row| self.end_tokens(row)).await?;
         self.sessions.all_ended(user, None).await;
         Ok(())
     }
@@ -270,7 +189,7 @@ impl Users {
             still_right = row.password == stored;
             if still_right {
                 row.password = password;
-                row.tokens_from = self.core.sequencer.mint();
+                self.end_tokens(row);
             }
         })
         .await?;
@@ -296,7 +215,7 @@ impl Users {
         let change = |row: &mut CredentialsRow| {
             row.password = password;
             // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
-            row.tokens_from = self.core.sequencer.mint();
+            self.end_tokens(row);
         };
         self.change_credentials_as(user, act, change).await?;
         self.sessions.all_ended(user, None).await;
@@ -322,7 +241,14 @@ impl Users {
         done.map(drop)
     }
 
-    async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
+    /// Ends all tokens that are out.
+    fn end_tokens(&self, row: &mut CredentialsRow) {
+        row.tokens_from = self.core.sequencer.mint();
+        let lead_ms = self.leads.highest_ms(self.core.clock.now_ms());
+        row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
+    }
+
+    pub(super) async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         change(&mut row);
@@ -342,10 +268,4 @@ impl Users {
         self.core.store.credentials_changed(user);
         Ok(())
     }
-}
-
-/// Subjects are kept by a hash: they may be longer than a key.
-fn subject_key(subject: &str) -> Vec<u8> {
-    use sha2::Digest;
-    sha2::Sha256::digest(subject.as_bytes()).to_vec()
 }

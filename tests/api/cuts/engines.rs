@@ -1,0 +1,201 @@
+//! Engines whose writes are counted, and that end the process at one of them.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare_engines::{
+    Batch, EngineError, Engines, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order, Partition, Record, Row,
+    RowKey, Table, Tables, Unique,
+};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::End;
+
+/// Where the process is cut off.
+#[derive(Default)]
+pub struct Blade {
+    plan: Mutex<Option<(End, usize)>>,
+    dead: AtomicBool,
+    reached: AtomicBool,
+    /// Open when the client is to hang up, and when it has.
+    signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
+}
+
+impl Blade {
+    pub fn arm(&self, end: End, step: usize) {
+        self.reached.store(false, Ordering::SeqCst);
+        *self.signals.lock() = Some((Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))));
+        *self.plan.lock() = Some((end, step));
+    }
+
+    /// Whether the step was reached; a step that waits for its client to hang up goes on.
+    pub fn disarm(&self) -> bool {
+        *self.plan.lock() = None;
+        if let Some((_, gone)) = self.signals.lock().take() {
+            gone.close();
+        }
+        self.reached.load(Ordering::SeqCst)
+    }
+
+    /// Completes when the client is to hang up.
+    pub async fn hang_up(&self) {
+        let come = self.signals.lock().as_ref().map(|(come, _)| Arc::clone(come));
+        match come {
+            Some(come) => drop(come.acquire().await),
+            None => pending().await,
+        }
+    }
+
+    fn alive(&self) -> Result<(), EngineError> {
+        if self.dead.load(Ordering::SeqCst) { Err(killed()) } else { Ok(()) }
+    }
+
+    /// What becomes of the next write: whether it is done, and answered.
+    fn next(&self) -> Option<End> {
+        let mut plan = self.plan.lock();
+        let (end, left) = plan.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        let end = *end;
+        *plan = None;
+        self.reached.store(true, Ordering::SeqCst);
+        Some(end)
+    }
+
+    async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+        self.alive()?;
+        match self.next() {
+            None => work.await,
+            Some(End::KilledBefore) => {
+                self.dead.store(true, Ordering::SeqCst);
+                Err(killed())
+            }
+            Some(End::KilledAfter) => {
+                self.dead.store(true, Ordering::SeqCst);
+                work.await?;
+                Err(killed())
+            }
+            Some(End::HungUp) => {
+                let signals = self.signals.lock().clone();
+                if let Some((come, gone)) = signals {
+                    come.close();
+                    drop(gone.acquire().await);
+                }
+                work.await
+            }
+        }
+    }
+}
+
+fn killed() -> EngineError {
+    EngineError::Closed("killed".to_owned())
+}
+
+struct Cut {
+    inner: Engines,
+    blade: Arc<Blade>,
+}
+
+/// `inner`, as far as `blade` lets it.
+pub fn cut(inner: Engines, blade: &Arc<Blade>) -> Engines {
+    let engine = Arc::new(Cut { inner: inner.clone(), blade: Arc::clone(blade) });
+    Engines { tables: engine.clone(), journal: engine.clone(), objects: engine, ..inner }
+}
+
+#[async_trait]
+impl Tables for Cut {
+    async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.blade.write(self.inner.tables.write(batch)).await
+    }
+
+    async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        self.blade.alive()?;
+        self.inner.tables.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
+        self.blade.alive()?;
+        self.inner.tables.get_many(keys).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        partition: &[u8],
+        range: KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.blade.alive()?;
+        self.inner.tables.scan(table, partition, range, order, limit).await
+    }
+
+    async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
+        self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
+    }
+
+    async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
+        self.blade.write(self.inner.tables.release_unique(key, token)).await
+    }
+}
+
+#[async_trait]
+impl Journal for Cut {
+    fn partitions(&self) -> u16 {
+        self.inner.journal.partitions()
+    }
+
+    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        self.blade.write(self.inner.journal.commit(partition, records, rows)).await
+    }
+
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+        self.blade.alive()?;
+        self.inner.journal.read(partition, from, limit).await
+    }
+
+    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
+        self.inner.journal.bounds(partition).await
+    }
+
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+        self.blade.alive()?;
+        self.inner.journal.checkpoint(consumer, partition, next).await
+    }
+
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+        self.inner.journal.checkpoint_of(consumer, partition).await
+    }
+
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+        self.blade.alive()?;
+        self.inner.journal.trim(partition, bytes_max, consumers).await
+    }
+}
+
+#[async_trait]
+impl Objects for Cut {
+    async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+        self.blade.write(self.inner.objects.put(key, data)).await
+    }
+
+    async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
+        self.blade.alive()?;
+        self.inner.objects.get(key, range).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
+        self.blade.alive()?;
+        self.inner.objects.head(key).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), EngineError> {
+        self.blade.write(self.inner.objects.delete(key)).await
+    }
+}

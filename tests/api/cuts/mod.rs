@@ -1,0 +1,118 @@
+//! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
+//! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
+
+mod engines;
+mod first_sight;
+
+use std::sync::Arc;
+
+use fanfare::app::{self, App, Running};
+use fanfare::clock::Clock;
+use fanfare::config::Settings;
+use fanfare::core::Attachments;
+use fanfare::events::{Event, Record};
+use fanfare::http::OperatorTokens;
+use fanfare::janitor::Janitor;
+use fanfare::logging;
+use fanfare_engines::{Engines, Offset, Partition, memory};
+
+use self::engines::{Blade, cut};
+use crate::world::quick;
+
+/// How a step is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The process ends before the write is done.
+    KilledBefore,
+    /// It ends after the write, which nobody hears of.
+    KilledAfter,
+    /// The client hangs up; the server goes on.
+    HungUp,
+}
+
+/// All of them.
+pub const ENDS: [End; 3] = [End::KilledBefore, End::KilledAfter, End::HungUp];
+
+/// What is stored, and the servers that run over it one after the other.
+pub struct Ground {
+    stored: Engines,
+    settings: Settings,
+    folder: tempfile::TempDir,
+}
+
+/// A server that can be cut off.
+pub struct Life {
+    /// Its inside.
+    pub app: App,
+    running: Running,
+    blade: Arc<Blade>,
+}
+
+impl Ground {
+    /// Nothing is stored yet.
+    pub fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = quick();
+        settings.server.data_dir = folder.path().to_owned();
+        change(&mut settings);
+        Self { stored: memory::open(1).unwrap(), settings, folder }
+    }
+
+    /// A server over what is stored.
+    pub async fn start(&self, clock: Clock) -> Life {
+        let blade = Arc::new(Blade::default());
+        let tokens = OperatorTokens::open(self.folder.path()).unwrap();
+        let log = logging::start(&self.settings.log);
+        let engines = cut(self.stored.clone(), &blade);
+        let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await.unwrap();
+        let life = Life { app: running.app.clone(), running, blade };
+        // What every start writes is written before anything is counted.
+        life.clean().await;
+        life
+    }
+
+    /// Everything that ever happened.
+    pub async fn records(&self) -> Vec<Record> {
+        let (mut from, mut records) = (Offset(0), Vec::new());
+        loop {
+            let found = self.stored.journal.read(Partition(0), from, 100).await.unwrap();
+            let Some(last) = found.last() else { return records };
+            from = Offset(last.offset.0 + 1);
+            records.extend(found.iter().map(|one| serde_json::from_slice::<Record>(&one.payload).unwrap()));
+        }
+    }
+
+    /// How many accounts were ever made.
+    pub async fn accounts(&self) -> usize {
+        let records = self.records().await;
+        records.iter().filter(|record| matches!(record.event, Event::UserCreated { .. })).count()
+    }
+}
+
+impl Life {
+    /// Does `asked`, cut off at the `step`th write from now; the answer, if one came, and whether there was such a write.
+    pub async fn cut<T>(&self, end: End, step: usize, asked: impl Future<Output = T>) -> (Option<T>, bool) {
+        self.blade.arm(end, step);
+        let answer = tokio::select! {
+            biased;
+            () = self.blade.hang_up() => None,
+            answer = asked => Some(answer),
+        };
+        (answer, self.blade.disarm())
+    }
+
+    /// A round of the janitor.
+    pub async fn clean(&self) {
+        let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
+        let core = self.app.core.clone();
+        let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
+        janitor.round().await.unwrap();
+    }
+
+    /// The server ends, in good order if it still can.
+    pub async fn stop(self) {
+        let Self { app, running, .. } = self;
+        drop(app);
+        running.stop().await;
+    }
+}
