@@ -25,9 +25,8 @@ pub use post::{FeedRead, Gone, Mention, NewPost, Post, PostOrGone, PostThread, U
 pub use problem::{Code, FieldError, Problem};
 pub use realtime::{
     AUTHOR_DELETED, AuthorDeleted, CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification,
-    KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, PublishEvent,
-    Published, REALTIME_VERSION, REFERENCE_MAX, ReadMarker, Reply, Reset, ResetReason, ServerEvent, ServerFrame,
-    Stream, Ticket, Transport,
+    KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, REALTIME_VERSION,
+    REFERENCE_MAX, ReadMarker, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket, Transport,
 };
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};
