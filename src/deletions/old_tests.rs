@@ -77,6 +77,10 @@ impl Tables for Killed {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         self.tables.release_unique(key, token).await
     }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.tables.forget(tables, upto).await
+    }
 }
 
 /// What a follower of bob, and one of carl, is told of everything.
