@@ -237,7 +237,7 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_absent().await?;
-    store.load_deletions(sequencer.mint_at(0)).await?;
+    store.load_deletions(sequencer.newest()).await?;
     janitor::names::begin(&engines).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core =

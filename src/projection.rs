@@ -319,12 +319,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
             batch.put_versioned(row, tables::partition(*follower), version);
         }
-        Event::Unfollowed(edge) => {
-            end_follow(*edge, version, batch);
-            if let Some(departed) = edge.departed {
-                deletions::keep_departure(edge.follower, (departed, edge.followee), id, batch);
-            }
-        }
+        Event::Unfollowed(edge) => end_follow(*edge, version, batch),
         Event::Blocked { blocker, blocked, ended } => {
             batch.put_versioned(tables::pair(tables::BLOCKS, *blocker, *blocked), tables::partition(id), version);
             batch.put_versioned(tables::pair(tables::BLOCKED_BY, *blocked, *blocker), tables::partition(id), version);
@@ -401,6 +396,9 @@ fn user_deleted(user: &UserRow, id: Id, batch: &mut Batch) -> Result<()> {
 fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {
     batch.delete_versioned(tables::pair(tables::FOLLOWS, edge.follower, edge.followee), version);
     batch.delete_versioned(tables::bucketed_row(tables::FOLLOWERS, edge.followee, edge.since), version);
+    if let Some(departed) = edge.departed {
+        deletions::keep_departure(edge.follower, (departed, edge.followee), Id(version), batch);
+    }
 }
 
 fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {

@@ -92,7 +92,7 @@ fn last_of(hour: u32) -> Id {
 }
 
 impl Store {
-    /// Learns who deleted posts lately; to be called at the start. `newest` is above every record.
+    /// Learns who deleted posts lately; to be called at the start. No record is above `newest`.
     ///
     /// Reads back from the newest hour until everything is known that a cursor may ask for, or as much as memory holds.
     ///

@@ -36,7 +36,7 @@ fn deletion(row: &Row) -> Option<Deletion> {
     Some(Deletion { id, post, author: row.value.get(8..).and_then(Id::from_bytes)? })
 }
 
-/// Whether there is anything of an earlier version; `newest` is above every record.
+/// Whether there is anything of an earlier version; no record is above `newest`.
 pub(super) async fn begin(engines: &Engines, newest: Id) -> Result<bool> {
     if engines.tables.get(&moved_row()).await?.is_some() {
         return Ok(false);
