@@ -129,6 +129,9 @@ pub enum Event {
         bare_repost: bool,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         purged: bool,
+        /// Whom it named. Records of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentioned: Vec<Id>,
     },
     /// `user` likes `post`.
     Liked { user: Id, post: PostRef },

@@ -22,16 +22,16 @@ pub const fn unix_ms_of(id: Id) -> u64 {
     (id.0 >> BELOW_MS_BITS) + EPOCH_MS
 }
 
-/// Hours since the Unix epoch at which `id` was minted.
-#[must_use]
-pub const fn hour_of(id: Id) -> u32 {
-    (unix_ms_of(id) / 3_600_000) as u32
-}
-
 /// The lowest id of the given moment: every id minted before it is lower. Moments before 2010 give 0.
 #[must_use]
 pub const fn first_id_at(unix_ms: u64) -> Id {
     Id(unix_ms.saturating_sub(EPOCH_MS) << BELOW_MS_BITS)
+}
+
+/// Hours since the Unix epoch at which `id` was minted.
+#[must_use]
+pub const fn hour_of(id: Id) -> u32 {
+    (unix_ms_of(id) / 3_600_000) as u32
 }
 
 /// Mints ids for things that are no records, such as uploads. The sequencer does it, so that ids stay unique on a node.

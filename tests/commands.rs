@@ -148,6 +148,36 @@ fn a_listener_of_metrics_answers_metrics_without_a_token_and_nothing_else() {
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
+/// Without its name a proxy is one address, and its clients share the bounds of one.
+#[test]
+fn a_public_url_without_a_trusted_proxy_is_warned_of() {
+    for (variables, warned) in [
+        (vec![("FANFARE__HTTP__PUBLIC_URL", "https://social.example")], true),
+        (
+            vec![
+                ("FANFARE__HTTP__PUBLIC_URL", "https://social.example"),
+                ("FANFARE__HTTP__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
+            ],
+            false,
+        ),
+        (vec![], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = fanfare()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).unwrap();
+        assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+        let log = String::from_utf8(server.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(log.contains("http.trusted_proxies"), warned, "{variables:?}: {log}");
+    }
+}
+
 /// The life of a server: it says where it is, is ready, keeps the admin token to its owner, and ends well when told to.
 #[test]
 fn a_server_says_where_it_is_and_ends_well_on_sigterm() {

@@ -148,7 +148,8 @@ impl Acts {
     pub async fn set_password(&self, operator: &Operator, user: Id, password: String) -> Result<()> {
         self.core.account(user).await?;
         self.may_act_on(operator, user).await?;
-        self.users.give_password(user, password, operator.act(Action::SetPassword, person(user), None)).await
+        let act = operator.act(Action::SetPassword, person(user), None);
+        self.users.give_password(user, password, act, operator.address).await
     }
 
     /// Makes a person an operator, or a plain user again. Operators by role can step down themselves.

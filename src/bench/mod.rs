@@ -65,7 +65,7 @@ pub struct Options {
 /// A topic of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// feed: bytes of a timeline
+    /// feed: bytes of a timeline, and of log-ins that do not come to an end
     Memory,
     /// feed: fan-out beside a bare loop, and the cost of a delivery by the number of timelines
     FanOut,

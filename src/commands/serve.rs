@@ -26,6 +26,12 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
+    if settings.http.public_url.is_some() && settings.http.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "http.public_url is set and http.trusted_proxies is not: if a proxy is in front of this server, name it there, \
+             or all its clients count as one address"
+        );
+    }
     // The addresses first: who cannot be reached has no business in the data folder.
     let Sockets { api, metrics } = bind(settings).await?;
     let opening = open(settings, Clock::system(), log);

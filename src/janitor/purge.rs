@@ -129,7 +129,11 @@ impl Janitor {
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
                 deletions::forget(&self.core, user).await?;
-                self.media.forget_owner(user).await?;
+                if let Err(error) = self.media.forget_owner(user).await {
+                    // A file that cannot be removed is this account's trouble alone.
+                    self.remember(user, Some(&Place::default())).await?;
+                    return Err(Error::Internal(format!("its uploads stay: {error}")));
+                }
                 self.remember(user, None).await?;
                 self.core.store.absent.cleared_away(user);
                 return Ok(true);

@@ -32,6 +32,7 @@ use crate::feed::Feed;
 use crate::limits::realtime::{
     BULK_BATCH, BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, RENDER_QUEUE_MAX, RENDERERS, SIGNALS_MAX,
 };
+use crate::notifications::fold::Notified;
 use crate::posts::view::Views;
 
 /// Milliseconds between two ticks of the dispatcher.
@@ -49,8 +50,8 @@ impl Tap {
     }
 
     /// Somebody got a notification. Never waits.
-    pub fn notified(&self, user: Id, id: Id) {
-        self.signal(Signal::Notified { user, id });
+    pub fn notified(&self, notified: &Notified) {
+        self.signal(Signal::Notified(notified.clone()));
     }
 
     fn signal(&self, signal: Signal) {
@@ -228,7 +229,7 @@ async fn notifications(
     while let Some(job) = jobs.recv().await {
         match job {
             RenderJob::Mark(id) => shared.progress.reached(part, id),
-            RenderJob::Notification { user, id, sessions } => match render.notification(user, id).await {
+            RenderJob::Notification { notified, sessions } => match render.notification(&notified).await {
                 Ok(Some(frame)) => {
                     for (number, shard) in shards.iter().enumerate() {
                         let of_shard = sessions.iter().copied().filter(|session| session.shard() == number);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod bounds;
 mod cases;
 mod cuts;
 mod dead;
@@ -31,6 +32,8 @@ mod realtime;
 mod repairs;
 mod reposts;
 mod rfc6455;
+mod taken_back;
 mod threads;
 mod uploads;
+mod who_sees;
 mod world;

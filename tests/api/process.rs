@@ -25,6 +25,8 @@ pub struct Process {
     child: Child,
     /// A caller without a token.
     pub anyone: Client,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Drop for Process {
@@ -50,7 +52,19 @@ impl Process {
         let address = line.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap();
         let anyone = Client::new(&format!("http://{address}"));
         eventually("the process is ready", async || anyone.readyz().await.ok()).await;
-        Self { child, anyone }
+        Self { child, anyone, address: address.to_owned() }
+    }
+
+    /// The most memory that it has had at once (`VmHWM`), in KiB.
+    pub fn memory_peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Begins to count that anew.
+    pub fn forget_memory_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
     /// SIGKILL.

@@ -257,7 +257,8 @@ export class Posts {
     return this.http.json("PUT", `/v1/posts/${part(id)}/like`, call);
   }
 
-  unlike(id: Id, call?: CallOptions): Promise<Post> {
+  /** Also a post that one may not see any more, of which only the id is answered: only posts have an `author`. */
+  unlike(id: Id, call?: CallOptions): Promise<PostOrGone> {
     return this.http.json("DELETE", `/v1/posts/${part(id)}/like`, call);
   }
 

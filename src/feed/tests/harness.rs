@@ -122,6 +122,7 @@ impl Harness {
             repost_of: post.repost_of,
             bare_repost: post.is_bare_repost(),
             purged: false,
+            mentioned: vec![],
         });
     }
 

@@ -7,6 +7,7 @@
 mod refusals;
 mod samples;
 
+use axum::http::Method;
 use fanfare_protocol::{
     AuthorDeleted, ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer,
     Pong, PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker,
@@ -72,10 +73,10 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     name_items_of_pages(components);
     let samples = Samples::of(&components.schemas);
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
+        for (method, operation) in operations(item) {
             name(operation);
             secure(path, operation);
-            refusals::add(path, operation);
+            refusals::add(&method, path, operation);
             show_request(operation, &samples);
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response {
@@ -87,9 +88,11 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
+    let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
+    let all = methods.into_iter().zip([get, put, post, delete, patch]);
+    all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn requirement(scheme: &str) -> SecurityRequirement {

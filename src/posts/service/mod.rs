@@ -4,7 +4,7 @@ mod lists;
 
 use std::sync::Arc;
 
-use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Post};
+use fanfare_protocol::{Code, FieldError, Gone, Id, Media, Mention, NewPost, NotificationKind, Post, PostOrGone};
 
 use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
@@ -308,21 +308,36 @@ impl Posts {
         self.get(Some(caller), id).await
     }
 
-    /// The caller no longer likes a post, of a bare repost the one that it passes on.
+    /// The caller no longer likes a post, of a bare repost the one that it passes on. What one did can be taken back whoever
+    /// has blocked whom since; a post that the caller may not see is then answered by its place alone.
     ///
     /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible).
-    pub async fn unlike(&self, caller: Id, id: Id) -> Result<Post> {
-        let post = self.discussed(Some(caller), id).await?;
-        let id = post.id;
-        {
-            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
-            if let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? {
-                let post = PostRef { id, author: post.author };
-                self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+    /// 404 and 410 as [`visible`](Self::visible), where nothing was taken back.
+    pub async fn unlike(&self, caller: Id, id: Id) -> Result<PostOrGone> {
+        let named = self.stored(id).await?;
+        let id = named.repost_of.filter(|_| named.is_bare_repost()).map_or(id, |original| original.id);
+        let taken_back = self.take_back_like(caller, id).await?;
+        match self.get(Some(caller), id).await {
+            Ok(post) => Ok(PostOrGone::Post(Box::new(post))),
+            Err(Error::Refused(problem)) if taken_back && problem.code == Code::NotFound => {
+                Ok(PostOrGone::Gone(Gone { id, deleted: false, hidden: true }))
             }
+            Err(error) => Err(error),
         }
-        self.get(Some(caller), id).await
+    }
+
+    /// Whether there was a like that could be taken back: those of a deleted post went with it.
+    async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
+        let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+        let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
+            return Ok(false);
+        };
+        let Some(post) = self.core.store.post_or_gone(id).await?.filter(|post| !post.deleted) else {
+            return Ok(false);
+        };
+        let post = PostRef { id, author: post.author };
+        self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+        Ok(true)
     }
 }
 
@@ -344,5 +359,6 @@ pub fn deletion(post: &PostRecord, purged: bool) -> Event {
         repost_of: post.repost_of,
         bare_repost: post.is_bare_repost(),
         purged,
+        mentioned: post.mentions.iter().map(|mention| mention.id).collect(),
     }
 }

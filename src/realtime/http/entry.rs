@@ -98,10 +98,10 @@ impl Entry {
                 return Err(Error::refused(Code::Unauthenticated, detail));
             }
         };
-        let place = app.realtime.place(user)?;
-        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
         let address = client_of(parts, &app.http);
         let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
+        let place = app.realtime.place(user, app.http.counted(address))?;
+        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
         Ok(Self { user, opener, transport, knows, address, resume, cursor, place })
     }
 }

@@ -30,8 +30,15 @@ async fn pairs(world: &World, author: Id, many: usize) {
         let mut deleted = Vec::new();
         for one in posted {
             let post = one.durable().await.unwrap().id;
-            let gone =
-                Event::PostDeleted { post, author, reply_to: None, repost_of: None, bare_repost: false, purged: false };
+            let gone = Event::PostDeleted {
+                post,
+                author,
+                reply_to: None,
+                repost_of: None,
+                bare_repost: false,
+                purged: false,
+                mentioned: vec![],
+            };
             deleted.push(sequencer.submit(gone.into()).await.unwrap());
         }
         for one in deleted {

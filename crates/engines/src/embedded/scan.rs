@@ -75,6 +75,7 @@ impl Scan {
 
     /// The rows that were found.
     pub(super) fn into_found(self) -> Vec<Row> {
+        self.store.scans.rows_answered.fetch_add(self.found.len() as u64, Relaxed);
         self.found
     }
 

@@ -127,3 +127,7 @@ impl Tables for Embedded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;
