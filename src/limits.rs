@@ -359,6 +359,8 @@ pub mod realtime {
     pub const CLIENT_FRAMES_MAX: usize = 1_024;
     /// Client frames in one `POST /v1/realtime/send`.
     pub const SEND_FRAMES_MAX: usize = 50;
+    /// People who have sent frames in that way lately, and are counted; further ones are not.
+    pub const PACED_MAX: usize = 65_536;
     /// People that one session watches, and that one request asks about.
     pub const WATCHED_MAX: usize = 200;
     /// People who were online and are not, whose last sign of life is kept.

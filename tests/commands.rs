@@ -199,3 +199,44 @@ fn a_server_says_where_it_is_and_ends_well_on_sigterm() {
     assert!(told.success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
+
+/// Ends when nobody reads what it prints, as with `| head`, and says nothing of it.
+#[test]
+fn a_command_whose_reader_has_gone_ends_quietly() {
+    let temporary = tempfile::tempdir().unwrap();
+    for arguments in [&["config"][..], &["openapi"], &["demo", "--listen", "127.0.0.1:0"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = fanfare();
+        command.args(arguments).env("TMPDIR", temporary.path()).env("FANFARE__LOG__LEVEL", "error");
+        let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), said.as_ref()), (Some(0), ""), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the demo leaves nothing behind");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = fanfare().arg("config").stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "a disk that is full is a failure");
+}
+
+/// A log that nobody reads stops no server.
+#[test]
+fn a_server_whose_log_has_no_reader_serves_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = fanfare();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()]);
+    command.env("FANFARE__LOG__LEVEL", "trace").stdout(Stdio::piped()).stderr(writer);
+    let mut server = command.spawn().unwrap();
+    drop(command);
+    let mut words = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut words).unwrap();
+    let address = words.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
+    for _ in 0..3 {
+        let (status, body) = ask(&address, "GET /v1/posts?scope=public HTTP/1.1");
+        assert_eq!(status, 200, "{body}");
+    }
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}

@@ -240,7 +240,7 @@ impl Media {
         let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
         let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint())).await? {
             Claim::Fresh(claimed) => claimed,
-            Claim::Repeat(made) => {
+            Claim::Repeat { made, .. } => {
                 return self.get(made).await?.map(|media| (media, true)).ok_or_else(|| Error::gone("upload"));
             }
         };

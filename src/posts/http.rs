@@ -17,13 +17,12 @@ impl Check for NewPost {}
 
 impl IntoResponse for Published {
     fn into_response(self) -> Response {
+        let replayed = [(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"))];
         match self {
             Self::New(post) => Created(post).into_response(),
             Self::Same(post) => (StatusCode::OK, Json(post)).into_response(),
-            Self::Replayed(post) => {
-                let replayed = [(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"))];
-                (replayed, Created(post)).into_response()
-            }
+            Self::Replayed(post) => (replayed, Created(post)).into_response(),
+            Self::SameReplayed(post) => (replayed, Json(post)).into_response(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod bounds;
 mod cases;
+mod closed;
 mod cuts;
 mod dead;
 mod deletion;

@@ -39,11 +39,17 @@ impl Drop for Process {
 impl Process {
     /// Starts `fanfare serve` over `folder` with settings as environment, and waits until it is ready.
     pub async fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::serve_telling(folder, settings, Stdio::inherit()).await
+    }
+
+    /// The same; its log goes to `log`.
+    pub async fn serve_telling(folder: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         let folder = folder.to_str().unwrap();
         let mut child = fanfare()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder])
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

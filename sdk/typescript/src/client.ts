@@ -424,6 +424,11 @@ export class Admin {
     return this.http.json("DELETE", `/v1/admin/users/${part(user)}/suspension`, { ...call, query: { reason } });
   }
 
+  /** Who is suspended, newest accounts first. */
+  suspensions(paging?: Paging): Pages<Suspension> {
+    return list(this.http, "/v1/admin/suspensions", paging);
+  }
+
   /** Gives a person a password, and ends all their sessions. */
   setPassword(user: string, password: string, call?: CallOptions): Promise<void> {
     return this.http.json("PUT", `/v1/admin/users/${part(user)}/password`, { ...call, body: { password } });

@@ -4,6 +4,7 @@ mod lists;
 
 use std::sync::Arc;
 
+use fanfare_engines::Batch;
 use fanfare_protocol::{Code, FieldError, Gone, Id, Media, Mention, NewPost, NotificationKind, Post, PostOrGone};
 
 use super::view::Views;
@@ -13,7 +14,8 @@ use crate::admin::audit::Act;
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
-use crate::idempotency::{Claim, Idempotency};
+use crate::id::{first_id_at, unix_ms_of};
+use crate::idempotency::{self, Claim, Idempotency};
 use crate::limits;
 use crate::sequencer::Proposal;
 use crate::tables;
@@ -28,6 +30,8 @@ pub enum Published {
     Replayed(Post),
     /// The caller had passed this post on already; this is that repost.
     Same(Post),
+    /// The same request came before, and found this repost.
+    SameReplayed(Post),
 }
 
 /// Posts.
@@ -65,19 +69,22 @@ impl Posts {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
         let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
             Claim::Fresh(claimed) => claimed,
-            Claim::Repeat(made) => return self.first_result(author, made).await,
+            Claim::Repeat { made, at_ms } => return self.first_result(author, made, at_ms).await,
         };
         self.publish_once(author, new, Some(key)).await
     }
 
-    /// What the first request with a key answered: the post as it was when it was new.
-    async fn first_result(&self, author: Id, made: Id) -> Result<Published> {
+    /// What the first request with a key answered, at `at_ms`: the post as it was when it was new, or a repost that was there.
+    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Published> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
         if post.deleted {
             return Err(Error::gone("post"));
         }
         let rendered =
             self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        if unix_ms_of(made) < at_ms {
+            return Ok(Published::SameReplayed(rendered));
+        }
         let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
         Ok(Published::Replayed(first))
     }
@@ -95,6 +102,12 @@ impl Posts {
                         .render_one(Some(author), Place::ById, &same)
                         .await?
                         .ok_or_else(|| Error::gone("post"))?;
+                    if let Some(key) = &idempotency {
+                        let mut batch = Batch::default();
+                        let now = first_id_at(self.core.clock.now_ms());
+                        idempotency::remember(key, made, now, &mut batch)?;
+                        self.core.store.engines.tables.write(batch).await?;
+                    }
                     return Ok(Published::Same(same));
                 }
                 Some(held)
