@@ -28,7 +28,7 @@ struct Row {
 }
 
 /// Routes that tell nothing of people and their posts to anybody, or only to operators.
-const TELL_NOTHING: [&str; 12] = [
+const TELL_NOTHING: [&str; 13] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -38,6 +38,7 @@ const TELL_NOTHING: [&str; 12] = [
     "/v1/admin/realtime/sessions",
     "/v1/admin/settings",
     "/v1/admin/status",
+    "/v1/admin/suspensions",
     // Streams: what they carry is in the table of frames.
     "/v1/realtime",
     "/v1/realtime/poll",
