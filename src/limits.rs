@@ -239,7 +239,7 @@ pub mod auth {
     /// 503.
     pub const HASHES_WAITING_MAX: usize = 64;
     /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
-    pub const ATTEMPTS_WAITING_MAX: usize = 16;
+    pub const ATTEMPTS_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// People who come by JWT for the first time whose accounts are made at once; others wait.
