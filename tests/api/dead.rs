@@ -1,6 +1,8 @@
 //! A read costs what it answers, whatever was deleted; what cannot be cleared away stops nothing else. Nothing is timed: the
 //! engine counts the deleted rows that scans step over.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -180,6 +182,30 @@ async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
     }
 }
 
+/// A data folder of the version before, in which one post stands and 701 were deleted: see `tests/fixtures/make-deletions`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_the_version_before_shows_the_same_public_timeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/deletions.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(archive).arg("--strip-components=1").arg("-C").arg(folder.path());
+    assert!(tar.status().unwrap().success());
+    let story = std::fs::read_to_string(folder.path().join("story.json")).unwrap();
+    let story: serde_json::Value = serde_json::from_str(&story).unwrap();
+    let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
+    let mut world = World::over(folder, clock, |_| ()).await;
+    for _ in 0..3 {
+        let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
+        assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), [story["stays"].as_str().unwrap()]);
+        clean(&world).await;
+        assert!(public::is_done(&world.app().core).await.unwrap());
+        world.restart(&mut []).await;
+    }
+    let before = passed(&world);
+    world.anyone.public_posts(Paging::default()).await.unwrap();
+    assert!(passed(&world) - before <= PASSED_MAX, "what was deleted before is in no row of today's");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purge_costs_what_it_removes() {
     let world = World::new().await;
@@ -318,7 +344,7 @@ async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
     ] {
         let author = if reply_to.is_some() { bob.id } else { ann.id };
         let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
-        let record = world.app().core.sequencer.commit(deletion(&gone)).await.unwrap().id;
+        let record = world.app().core.sequencer.commit(deletion(&gone, false)).await.unwrap().id;
         let row = tables::unsettled_row(record, post);
         let left = world.app().core.store.get(&row).await.unwrap();
         assert_eq!(left.is_some(), follows, "{post}");
