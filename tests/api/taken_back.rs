@@ -128,6 +128,17 @@ async fn what_is_taken_back_before_it_was_seen_leaves_list_and_badge() {
         fan.delete_post(post).await.unwrap();
     }
     assert_eq!(news(&ann).await, named([], 0));
+    rows_are_none(&world, &ann).await;
+    // Words are news each time.
+    bob.reply(post.id, "yes, in other words").await.unwrap();
+    bob.say("hey, once more, @ann").await.unwrap();
+    bob.repost(post.id, "look, once more").await.unwrap();
+    assert_eq!(page(&ann).await.unread_count, 3);
+    bob.like(post.id).await.unwrap();
+    assert_eq!(page(&ann).await.unread_count, 4, "not seen before it was taken back");
+}
+
+async fn rows_are_none(world: &World, ann: &Person) {
     let partition = tables::partition(ann.id);
     let port = &world.app().core.store.engines.tables;
     for prefix in [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED] {
