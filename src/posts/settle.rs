@@ -22,6 +22,18 @@ use crate::tables;
 /// # Errors
 /// When storage fails; the next call goes on.
 pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+    delete(core, posts, false).await
+}
+
+/// The same for posts of an account that is gone: of that whoever follows its person hears, and of these posts not.
+///
+/// # Errors
+/// When storage fails; the next call goes on.
+pub async fn purge_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+    delete(core, posts, true).await
+}
+
+async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
     let keys: Vec<LockKey> = posts.iter().map(|post| ("post", post.0, 0)).collect();
     let _held = core.locks.hold(&keys).await;
     let (mut pending, mut outcome) = (Vec::with_capacity(posts.len()), Ok(()));
@@ -29,7 +41,7 @@ pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
         match core.store.post_or_gone(*post).await {
             Ok(post) => {
                 if let Some(post) = post.filter(|post| !post.deleted) {
-                    pending.push(core.sequencer.submit(deletion(&post).into()).await?);
+                    pending.push(core.sequencer.submit(deletion(&post, purged).into()).await?);
                 }
             }
             Err(error) if error.is_of_storage() => return Err(error),
@@ -158,16 +170,18 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
         if !spend(steps) {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), core.sequencer.mint().0);
+        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.sequencer.mint().0);
         for row in &rows {
             let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
             };
-            batch.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
-            batch.delete_versioned(tables::pair(tables::LIKED, user, gone.id), version);
-            batch.delete_versioned(tables::pair(tables::INTERACTIONS, user, since), version);
+            theirs.delete_versioned(tables::pair(tables::LIKED, user, gone.id), version);
+            theirs.delete_versioned(tables::pair(tables::INTERACTIONS, user, since), version);
+            likers.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
         }
-        core.store.engines.tables.write(batch).await?;
+        // A write may tear: what tells of the others goes last.
+        core.store.engines.tables.write(theirs).await?;
+        core.store.engines.tables.write(likers).await?;
         after = Some(last);
     }
 }

@@ -3,12 +3,12 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_protocol::{
-    Code, Id, Lane, Page, Presence as PresenceView, PublishEvent, ReadMarker, RealtimeSession, ResetReason, Ticket,
-    Timestamp,
+    AUTHOR_DELETED, Code, Id, Lane, Page, Presence as PresenceView, PublishEvent, ReadMarker, RealtimeSession,
+    ResetReason, Ticket, Timestamp,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use super::websocket;
 use crate::core::Core;
 use crate::cursor::Scope;
 use crate::error::{Error, Result};
+use crate::fair::Paces;
 use crate::limits::realtime::{CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX};
 use crate::network::Network;
 use crate::rows::{from_json, to_json};
@@ -34,10 +35,11 @@ use crate::users::token;
 /// Pause between two looks whether a drain is over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Types that only the server sends.
-const OWN_TYPES: [&str; 18] = [
+const OWN_TYPES: [&str; 19] = [
     "hello",
     "feed.posts",
     "post.deleted",
+    AUTHOR_DELETED,
     "notification",
     "message",
     "message.recalled",
@@ -77,6 +79,10 @@ pub struct Inner {
     pub presence: Arc<Mutex<Presence>>,
     /// Rows and the clock.
     pub core: Core,
+    /// Frames of people who send them over HTTP.
+    pub paces: Mutex<Paces<Id>>,
+    /// What they are counted from.
+    pub began: Instant,
 }
 
 impl Deref for Realtime {
@@ -136,6 +142,21 @@ impl Realtime {
             };
             metrics::counter!("fanfare_shed_total", "what" => metric).increment(1);
             Error::refused(Code::RateLimited, detail)
+        })
+    }
+
+    /// Counts frames that `user` sends over HTTP, before they are read.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] for more than `realtime.messages_per_s`, after a burst.
+    pub fn pace(&self, user: Id, frames: usize) -> Result<()> {
+        let count = u32::try_from(frames.max(1)).unwrap_or(u32::MAX);
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let paced = self.paces.lock().take(user, now_ms, count);
+        paced.map_err(|retry_after_ms| {
+            metrics::counter!("fanfare_shed_total", "what" => "frames_of_person").increment(1);
+            let retry_after_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+            Error::RateLimited { reason: "too many frames", retry_after_s }
         })
     }
 

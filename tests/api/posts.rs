@@ -249,7 +249,11 @@ async fn a_deleted_post_is_gone_for_everyone_and_from_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn very_long_posts_at_once_are_cut_into_several_commits() {
-    let world = World::with(|settings| settings.posts.text_max = 100_000).await;
+    let world = World::with(|settings| {
+        settings.posts.text_max = 100_000;
+        settings.http.body_memory_bytes_max = 1 << 30;
+    })
+    .await;
     let ann = world.person("ann").await;
     let text = "\u{1F600}\"".repeat(45_000);
     let asked: Vec<_> = (0..150)

@@ -138,6 +138,7 @@ fn frames_of(json: &[u8]) -> Result<(Form, Vec<&str>)> {
 /// One, an array, or `{"frames": […]}`; the answer has the same form. A frame that is refused is a reply with an `error`.
 #[utoipa::path(post, path = "/v1/realtime/send", tag = "realtime", params(SendParams), request_body = Sent,
     responses((status = 200, body = SentReplies), (status = 404, description = "the caller has no such session"),
+        (status = 429, description = "more than `realtime.messages_per_s` frames of the person, after a burst"),
         Problems))]
 pub async fn send(
     State(app): State<App>,
@@ -150,6 +151,7 @@ pub async fn send(
         None => None,
     };
     let (form, frames) = frames_of(sent.bytes())?;
+    app.realtime.pace(caller.id, frames.len())?;
     let mut replies = Vec::with_capacity(frames.len());
     for frame in frames {
         replies.push(reply(&app, caller.id, session, frame).await);

@@ -37,7 +37,7 @@ async fn first(engine: &Embedded) -> Result<usize, EngineError> {
 async fn a_long_scan_that_is_turned_away_leaves_what_it_learned() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(&folder, 0);
-    fill(&engine, 3 * INLINE_DEAD_MAX).await;
+    fill(&engine, 3 * INLINE.dead).await;
     let mut refused = 0;
     while let Err(error) = first(&engine).await {
         assert!(matches!(error, EngineError::Unavailable(_)), "{error}");
@@ -52,7 +52,7 @@ async fn a_long_scan_that_is_turned_away_leaves_what_it_learned() {
 async fn a_long_scan_leaves_its_callers_thread_and_waits_for_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Arc::new(open(&folder, 8));
-    fill(&engine, 10 * INLINE_DEAD_MAX).await;
+    fill(&engine, 10 * INLINE.dead).await;
     let turn = engine.turns.clone().acquire_owned().await.unwrap();
     let waiting = tokio::spawn({
         let engine = engine.clone();
@@ -66,5 +66,22 @@ async fn a_long_scan_leaves_its_callers_thread_and_waits_for_its_turn() {
     drop(turn);
     assert_eq!(waiting.await.unwrap().unwrap(), 1);
     let passed = engine.store.scans.dead_rows_passed.load(Relaxed);
-    assert_eq!(passed, 10 * INLINE_DEAD_MAX as u64, "it goes on from where it was");
+    assert_eq!(passed, 10 * INLINE.dead as u64, "it goes on from where it was");
+}
+
+#[tokio::test]
+async fn a_scan_of_very_many_live_rows_is_whole_and_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(&folder, 8);
+    let mut batch = Batch::default();
+    for number in 0..3 * INLINE.live as u64 {
+        batch.put(RowKey::new(TABLE, "p", number.to_be_bytes().to_vec()), "v");
+    }
+    engine.write(batch).await.unwrap();
+    for (limit, long) in [(INLINE.live, 0), (usize::MAX, 1)] {
+        let rows = engine.scan(TABLE, b"p", KeyRange::ALL, Order::Descending, limit).await.unwrap();
+        assert_eq!(rows.len(), limit.min(3 * INLINE.live));
+        assert!(rows.windows(2).all(|pair| pair[0].clustering > pair[1].clustering));
+        assert_eq!(engine.store.scans.long.load(Relaxed), long);
+    }
 }
