@@ -240,6 +240,7 @@ pub async fn start(
     let node = settings.server.node;
     let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
     store.load_absent().await?;
+    store.load_deletions(sequencer.newest()).await?;
     janitor::names::begin(&engines).await?;
     public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::Id;
 
+use crate::deletions::{self, Deletion};
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::feed::kind_of;
@@ -223,13 +224,12 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
         }
         Event::Posted { post, .. } => posted(post, id, batch)?,
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged, .. } => {
             let gone = PostRecord::tombstone(*post, *author, *reply_to);
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
-            let row = tables::deletion_row(id);
-            let hours = limits::realtime::CURSOR_DAYS_MAX as u32 * 24;
-            batch.put(tables::expiry_row(hour_of(id) + hours + 2, &row), Bytes::new());
-            batch.put_versioned(row, [post.to_bytes(), author.to_bytes()].concat(), version);
+            if !purged {
+                deletions::keep(Deletion { id, post: *post, author: *author }, batch);
+            }
             post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
             if !bare_repost {
                 // Until then they tell what comes late that the post is gone.
@@ -282,6 +282,9 @@ fn user_deleted(user: &UserRow, id: Id, batch: &mut Batch) -> Result<()> {
 fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {
     batch.delete_versioned(tables::pair(tables::FOLLOWS, edge.follower, edge.followee), version);
     batch.delete_versioned(tables::bucketed_row(tables::FOLLOWERS, edge.followee, edge.since), version);
+    if let Some(departed) = edge.departed {
+        deletions::keep_departure(edge.follower, (departed, edge.followee), Id(version), batch);
+    }
 }
 
 fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {

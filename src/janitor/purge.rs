@@ -11,6 +11,7 @@ use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::Id;
 
 use super::Janitor;
+use crate::deletions;
 use crate::error::{Error, Result};
 use crate::events::{EndedFollow, Event, PostRef};
 use crate::limits;
@@ -127,6 +128,7 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
+                deletions::forget(&self.core, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
                     self.remember(user, Some(&Place::default())).await?;
@@ -186,11 +188,14 @@ impl Janitor {
         let removed = match list {
             List::Posts => {
                 let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-                settle::delete_standing(&self.core, &posts).await.map(|count| count > 0)
+                settle::purge_standing(&self.core, &posts).await.map(|count| count > 0)
             }
             List::Likes => self.purge_likes(user, &rows).await,
             List::Own(table) => self.purge_own(table, user, &rows).await,
-            list => self.commit_all(rows.iter().filter_map(|row| end_of(list, user, row)).collect()).await,
+            list => {
+                let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
+                self.commit_all(rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
+            }
         };
         Ok((removed, last))
     }
@@ -240,15 +245,17 @@ impl Janitor {
     }
 }
 
-/// The record that ends what a row says is between the account and another.
-fn end_of(list: List, user: Id, row: &Row) -> Option<Event> {
+/// The record that ends what a row says is between the account, which the record `gone` deleted, and another.
+fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<Event> {
     let key = Id::from_bytes(&row.clustering)?;
     Some(match list {
         List::Followees => {
-            Event::Unfollowed(EndedFollow { follower: user, followee: key, since: Id::from_bytes(&row.value)? })
+            let since = Id::from_bytes(&row.value)?;
+            Event::Unfollowed(EndedFollow { follower: user, followee: key, since, departed: None })
         }
         List::Followers => {
-            Event::Unfollowed(EndedFollow { follower: Id::from_bytes(&row.value)?, followee: user, since: key })
+            let follower = Id::from_bytes(&row.value)?;
+            Event::Unfollowed(EndedFollow { follower, followee: user, since: key, departed: gone })
         }
         List::Blocks => Event::Unblocked { blocker: user, blocked: key },
         List::BlockedBy => Event::Unblocked { blocker: key, blocked: user },

@@ -74,7 +74,7 @@ impl Notice {
 fn given(record: &Record) -> Vec<Notice> {
     match &record.event {
         Event::Followed { follower, followee, notify: true } => {
-            vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id })]
+            vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id, departed: None })]
         }
         Event::Liked { user, post } if *user != post.author => vec![like(*user, post.author, post.id, record.id)],
         Event::Posted { post, notify } => notify
@@ -121,7 +121,7 @@ fn taken(record: &Record) -> Vec<Notice> {
 }
 
 fn follow(edge: EndedFollow) -> Notice {
-    let EndedFollow { follower, followee, since } = edge;
+    let EndedFollow { follower, followee, since, .. } = edge;
     let kind = NotificationKind::Follow;
     Notice { user: followee, kind, actor: follower, post: None, subject: Id(0), record: since, toggles: true }
 }

@@ -50,7 +50,8 @@ fn post(author: Id, reply_to: Option<PostRef>) -> Event {
 /// `count` posts of `author` are made and deleted.
 async fn come_and_go(world: &World, author: Id, reply_to: Option<PostRef>, count: usize) {
     let made = commit_all(world, (0..count).map(|_| post(author, reply_to))).await;
-    let gone = |id: Id| deletion(&PostRecord { id, author, text: "x".into(), reply_to, ..PostRecord::default() });
+    let gone =
+        |id: Id| deletion(&PostRecord { id, author, text: "x".into(), reply_to, ..PostRecord::default() }, false);
     commit_all(world, made.into_iter().map(gone)).await;
 }
 
@@ -75,7 +76,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     let follow = |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false };
     let followed = commit_all(&world, strangers.iter().map(follow)).await;
     for (follower, since) in strangers.iter().zip(followed) {
-        let ended = fanfare::events::EndedFollow { follower: *follower, followee: bob.id, since };
+        let ended = fanfare::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
         commit_all(&world, std::iter::once(Event::Unfollowed(ended))).await;
     }
     commit_all(&world, strangers.iter().map(|muted| Event::Muted { muter: ann.id, muted: *muted })).await;
