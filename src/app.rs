@@ -34,6 +34,7 @@ use crate::projection::Notified;
 use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
 use crate::rows::{self, Counters};
 use crate::sequencer::{Sequencer, SequencerThread, Views};
+use crate::storage::{Storage, watched};
 use crate::store::Store;
 use crate::tables;
 use crate::users::attempts::Bounds;
@@ -226,6 +227,8 @@ pub async fn start(
     let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
     jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     let refreshing = jwt.refreshing();
+    let storage = Storage::default();
+    let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
@@ -235,7 +238,8 @@ pub async fn start(
     let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), realtime, notified });
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
-    let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
+    let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
+    let (sequencer, thread) = started.await?;
     store.load_absent().await?;
     janitor::names::begin(&engines).await?;
     warm(&store, &feed, &clock, settings).await?;
@@ -257,13 +261,12 @@ pub async fn start(
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
     let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
-    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens);
+    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens, storage);
     let log = Mutex::new((log, settings.log.level.clone()));
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(trim(notifications.clone(), trims));
     tasks.spawn(evict(feed.clone(), core.clock.clone()));
-    tasks.spawn(watch(core.sequencer.clone(), http.clone()));
     if let Some(refreshing) = refreshing {
         tasks.spawn(refreshing);
     }
@@ -283,15 +286,6 @@ async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>)
             tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
         }
     }
-}
-
-/// Tells load balancers when the storage has failed.
-async fn watch(sequencer: Sequencer, http: HttpState) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    while !sequencer.has_failed() {
-        tick.tick().await;
-    }
-    http.readiness.fail();
 }
 
 async fn evict(feed: Feed, clock: Clock) {

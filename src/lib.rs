@@ -28,6 +28,7 @@
 //! | [`sequencer`] | the one place where facts get ids, in the order of commit |
 //! | [`projection`] | from a fact to its rows; pure |
 //! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
+//! | [`storage`] | whether engines still keep what they are given: one latch that everything reports to |
 //! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
 //! | [`absent`], [`uncounted`] | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
 //! | [`idempotency`] | requests that may come twice |
@@ -86,6 +87,7 @@ pub mod realtime;
 pub mod routes;
 pub mod rows;
 pub mod sequencer;
+pub mod storage;
 pub mod store;
 pub mod tables;
 pub mod uncounted;

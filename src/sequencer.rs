@@ -5,7 +5,6 @@
 //! order is commit order is the order every view sees, and what was acknowledged is durable and visible.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::id::IdMint;
 use crate::limits;
 use crate::projection::{self, Folds, Notified};
 use crate::rows::{Counters, from_json, to_json};
+use crate::storage::Storage;
 use crate::tables;
 
 /// The journal partition that this node writes; a single node has one.
@@ -77,7 +77,7 @@ pub struct Sequencer {
     proposals: mpsc::Sender<(Proposal, Answer)>,
     mint: Arc<Mutex<IdMint>>,
     clock: Clock,
-    failed: Arc<AtomicBool>,
+    storage: Storage,
 }
 
 /// A proposal that was handed in, not yet durable.
@@ -89,7 +89,7 @@ impl Pending {
     /// # Errors
     /// When storage failed, or the server is stopping; the outcome is then unknown.
     pub async fn durable(self) -> Result<Arc<Record>> {
-        self.0.await.unwrap_or_else(|_| Err(EngineError::Closed("the sequencer has stopped".to_owned()).into()))
+        self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the sequencer has stopped".to_owned()).into()))
     }
 }
 
@@ -105,6 +105,7 @@ impl Sequencer {
         clock: Clock,
         node: u16,
         group_after: u64,
+        storage: Storage,
     ) -> Result<(Self, SequencerThread)> {
         let mut committer = Committer {
             engines: engines.clone(),
@@ -117,12 +118,11 @@ impl Sequencer {
         let last = committer.repair().await?;
         let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
         let (proposals, receiver) = mpsc::channel(limits::SEQUENCER_QUEUE_MAX);
-        let failed = Arc::new(AtomicBool::new(false));
-        let handle = Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), failed: Arc::clone(&failed) };
+        let handle = Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), storage: storage.clone() };
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("sequencer".to_owned())
-            .spawn(move || runtime.block_on(committer.run(receiver, &mint, &clock, &failed)))
+            .spawn(move || runtime.block_on(committer.run(receiver, &mint, &clock, &storage)))
             .map_err(|error| Error::Internal(format!("cannot start the sequencer thread: {error}")))?;
         Ok((handle, SequencerThread(thread)))
     }
@@ -161,7 +161,7 @@ impl Sequencer {
     /// Storage failed, and every write is refused until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.storage.has_failed()
     }
 }
 
@@ -217,12 +217,12 @@ impl Committer {
         mut proposals: mpsc::Receiver<(Proposal, Answer)>,
         mint: &Mutex<IdMint>,
         clock: &Clock,
-        failed: &AtomicBool,
+        storage: &Storage,
     ) {
         let mut waiting = Vec::with_capacity(limits::SEQUENCER_GROUP_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
             let (group, answers) = self.number(&mut waiting, mint, clock);
-            let outcome = if failed.load(Ordering::Relaxed) {
+            let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
                 self.commit_group(group).await
@@ -241,11 +241,13 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "storage failed: every write is refused until a restart");
-                    failed.store(true, Ordering::Relaxed);
+                    storage.fail(&error);
+                    // Otherwise some of the group may stand.
+                    let closed = matches!(error, Error::Engine(EngineError::Closed(_) | EngineError::Unavailable(_)));
                     for answer in answers {
-                        let closed = EngineError::Closed("storage failed; restart the server".to_owned());
-                        let _ = answer.send(Err(closed.into()));
+                        let cause = format!("a commit failed: {error}");
+                        let error = if closed { EngineError::Closed(cause) } else { EngineError::Unknown(cause) };
+                        let _ = answer.send(Err(error.into()));
                     }
                 }
             }
@@ -330,16 +332,20 @@ impl Committer {
     /// Repeats the commit while its outcome is unknown: records may then stand twice, which consumers see by their ids.
     async fn commit_with_retries(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
         let count = payloads.len() as u64;
-        let mut tries = 0;
+        let (mut tries, mut unknown) = (0, None);
         loop {
             tries += 1;
             match self.engines.journal.commit(PARTITION, payloads.clone(), batch.clone()).await {
                 Ok(first) => return Ok(Offset(first.0 + count)),
                 Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
                     tracing::warn!(%error, tries, "a commit is tried again");
+                    if matches!(error, EngineError::Unknown(_)) {
+                        unknown = Some(error);
+                    }
                     tokio::time::sleep(Duration::from_millis(10 << tries)).await;
                 }
-                Err(error) => return Err(error.into()),
+                // What an earlier try may have done, a later refusal does not take back.
+                Err(error) => return Err(unknown.unwrap_or(error).into()),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::config::{Api, Http, Settings};
+use crate::storage::Storage;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Shared {
     pub checks: Checks,
     /// Whether the server wants requests.
     pub readiness: Readiness,
+    /// Whether anything can be kept.
+    pub storage: Storage,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     pub(super) meter: Meter,
@@ -43,7 +46,7 @@ pub struct Shared {
 impl HttpState {
     /// State for a server with these settings, [`Phase::Starting`].
     #[must_use]
-    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens) -> Self {
+    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens, storage: Storage) -> Self {
         Self(Arc::new(Shared {
             accounts,
             admin: tokens.admin,
@@ -52,6 +55,7 @@ impl HttpState {
             api: settings.api.clone(),
             checks: Checks { text_chars_max: settings.posts.text_max },
             readiness: Readiness::default(),
+            storage,
             metrics: super::meter::recorder(),
             meter: Meter::default(),
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
@@ -83,7 +87,6 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Readiness {
     phase: AtomicU8,
-    failed: AtomicBool,
 }
 
 impl Readiness {
@@ -99,15 +102,5 @@ impl Readiness {
     /// Goes on to `phase`; going back does nothing.
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
-    }
-
-    /// The server cannot keep anything any more: requests are better sent elsewhere.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
-    }
-
-    /// Whether [`fail`](Self::fail) was called.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 }

@@ -64,7 +64,7 @@ fn world() -> World {
     let settings = MediaSettings { limits, public_url: String::new() };
     let media = Media::new(&engines, mint, MediaTables { media: MEDIA, owners: OWNERS }, settings);
     let tokens = OperatorTokens::open(folder.path()).unwrap();
-    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens);
+    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::storage::Storage::default());
     let router = crate::http::routes::router(routes(), App { http, media: media.clone() });
     World { router, media, engines }
 }

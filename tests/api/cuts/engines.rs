@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use fanfare_engines::{
     RowKey, Table, Tables, Unique,
 };
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
 
 use super::End;
 
@@ -21,6 +21,10 @@ pub struct Blade {
     plan: Mutex<Option<(End, usize)>>,
     dead: AtomicBool,
     reached: AtomicBool,
+    /// Writes that answer that nobody knows whether they were done, and are not.
+    lost: AtomicUsize,
+    /// Writes wait while this is held.
+    slow: AsyncMutex<()>,
     /// Open when the client is to hang up, and when it has.
     signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
 }
@@ -39,6 +43,21 @@ impl Blade {
             gone.close();
         }
         self.reached.load(Ordering::SeqCst)
+    }
+
+    /// Nobody knows what became of the next `writes`.
+    pub fn lose(&self, writes: usize) {
+        self.lost.store(writes, Ordering::SeqCst);
+    }
+
+    /// Storage ends.
+    pub fn end(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes wait until the answer is dropped.
+    pub async fn hold(&self) -> MutexGuard<'_, ()> {
+        self.slow.lock().await
     }
 
     /// Completes when the client is to hang up.
@@ -70,6 +89,10 @@ impl Blade {
 
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.alive()?;
+        drop(self.slow.lock().await);
+        if self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(EngineError::Unknown("lost".to_owned()));
+        }
         match self.next() {
             None => work.await,
             Some(End::KilledBefore) => {

@@ -3,18 +3,24 @@
 
 mod engines;
 mod first_sight;
+mod storage;
 
 use std::sync::Arc;
 
 use fanfare::app::{self, App, Running};
 use fanfare::clock::Clock;
+use fanfare::commands::serve;
 use fanfare::config::Settings;
 use fanfare::core::Attachments;
 use fanfare::events::{Event, Record};
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
-use fanfare::logging;
+use fanfare::{logging, routes};
+use fanfare_client::Client;
 use fanfare_engines::{Engines, Offset, Partition, memory};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use self::engines::{Blade, cut};
 use crate::world::quick;
@@ -28,6 +34,24 @@ pub enum End {
     KilledAfter,
     /// The client hangs up; the server goes on.
     HungUp,
+}
+
+/// A server with an address.
+pub struct Served {
+    app: App,
+    anyone: Client,
+    blade: Arc<Blade>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Served {
+    async fn stop(self) {
+        let Self { app, stop, served, .. } = self;
+        drop(app);
+        drop(stop);
+        served.await.unwrap();
+    }
 }
 
 /// All of them.
@@ -99,6 +123,17 @@ impl Life {
             answer = asked => Some(answer),
         };
         (answer, self.blade.disarm())
+    }
+
+    /// The server answers under an address from now on.
+    pub async fn serve(self) -> Served {
+        let Self { app, running, blade } = self;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let anyone = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = serve::serve_until(running, listener, routes::api(), async { drop(stopped.await) });
+        let served = tokio::spawn(async { served.await.unwrap() });
+        Served { app, anyone, blade, stop, served }
     }
 
     /// A round of the janitor.
