@@ -66,6 +66,14 @@ impl Error {
         matches!(self, Self::Refused(problem) if problem.code == Code::Gone)
     }
 
+    /// Whether storage does not serve at all, so that the next thing would fare no better; otherwise it is this one thing
+    /// that cannot be done.
+    #[must_use]
+    pub fn is_of_storage(&self) -> bool {
+        use EngineError::{Closed, Unavailable, Unknown};
+        matches!(self, Self::Engine(Unavailable(_) | Unknown(_) | Closed(_)))
+    }
+
     /// 422 that names one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::field(field, message)))

@@ -3,18 +3,19 @@
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
+pub mod forget;
 pub mod names;
+mod purge;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey, Table};
-use fanfare_protocol::Id;
+use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
 
 use crate::core::{Attachments, Core};
 use crate::error::Result;
-use crate::events::{EndedFollow, Event, PostRef};
 use crate::id::first_id_at;
 use crate::limits;
 use crate::posts::{old_reposts, settle};
@@ -59,14 +60,29 @@ impl Janitor {
     /// # Errors
     /// When the engine fails.
     pub async fn round(&self) -> Result<()> {
-        self.sweep().await?;
         self.forget_ended_suspensions().await;
-        names::rekey(&self.core).await?;
-        while let Some(user) = self.next_purge().await? {
-            self.purge(user).await?;
-        }
-        old_reposts::list_all(&self.core).await?;
-        settle::settle_all(&self.core).await?;
+        self.count();
+        // What one of them stumbles over stops none of the others.
+        let done = [
+            self.sweep().await,
+            names::rekey(&self.core).await,
+            self.purge_all().await,
+            old_reposts::list_all(&self.core).await,
+            settle::settle_all(&self.core).await,
+            forget::forget(&self.core).await,
+            self.trim_journal().await,
+        ];
+        done.into_iter().collect()
+    }
+
+    /// Tells operators what scans cost.
+    fn count(&self) {
+        let scans = &self.core.store.engines.scans;
+        metrics::counter!("fanfare_storage_dead_rows_passed_total").absolute(scans.dead_rows_passed.load(Relaxed));
+        metrics::counter!("fanfare_storage_long_scans_total").absolute(scans.long.load(Relaxed));
+    }
+
+    async fn trim_journal(&self) -> Result<()> {
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
             journal.trim(Partition(partition), self.journal_bytes_max, &[crate::sequencer::PROJECTOR]).await?;
@@ -94,7 +110,10 @@ impl Janitor {
         let from = swept.map_or(now, |hour| hour + 1);
         let upto = now.min(from.saturating_add(limits::JANITOR_HOURS_MAX));
         for hour in from..upto {
-            while self.sweep_some(hour).await? {}
+            let mut after = None;
+            while let Some(last) = self.sweep_some(hour, after).await? {
+                after = Some(last);
+            }
         }
         if swept.is_none() || upto > from {
             let done = upto.saturating_sub(1);
@@ -105,31 +124,42 @@ impl Janitor {
         Ok(())
     }
 
-    /// Removes some rows that expire in `hour`; true when there may be more.
-    async fn sweep_some(&self, hour: u32) -> Result<bool> {
+    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be more.
+    async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
         let tables_port = &self.core.store.engines.tables;
         let partition = hour.to_be_bytes();
         let step = limits::JANITOR_STEP_ROWS;
-        let rows = tables_port.scan(tables::EXPIRY, &partition, KeyRange::ALL, Order::Ascending, step).await?;
-        if rows.is_empty() {
-            return Ok(false);
-        }
+        let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
+        let rows = tables_port.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
+        let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
         // Expiry rows are written for the hour after the last one in which the row is needed: what was renewed since
         // has a higher version than this.
         let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
         let mut expired = Batch::default();
         let mut done = Batch::default();
         for row in &rows {
-            match tables::expiring(&row.clustering) {
-                Some(key) if key.table == tables::HANDLES => self.release_handle(&key).await?,
-                Some(key) if !self.is_renewed(&key).await? => expired.delete_versioned(key, version),
-                _ => {}
+            if let Some(key) = tables::expiring(&row.clustering) {
+                match self.ends(&key).await {
+                    Ok(true) => expired.delete_versioned(key, version),
+                    Ok(false) => {}
+                    Err(error) if error.is_of_storage() => return Err(error),
+                    Err(error) => tracing::warn!(%error, table = key.table.name, "what should expire is left as it is"),
+                }
             }
             done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
         }
         tables_port.write(expired).await?;
         tables_port.write(done).await?;
-        Ok(rows.len() == step)
+        Ok((rows.len() == step).then_some(last))
+    }
+
+    /// Whether a row whose hour has come is to be deleted.
+    async fn ends(&self, key: &RowKey) -> Result<bool> {
+        if key.table == tables::HANDLES {
+            self.release_handle(key).await?;
+            return Ok(false);
+        }
+        Ok(!self.is_renewed(key).await?)
     }
 
     /// Gives a handle free whose account was deleted, once its days are over; until then it comes here again.
@@ -160,132 +190,5 @@ impl Janitor {
             return Ok(from_json::<SuspensionRow>(&bytes)?.holds(now_ms));
         }
         Ok(from_json::<TokenRow>(&bytes)?.expires_ms > now_ms)
-    }
-
-    async fn next_purge(&self) -> Result<Option<Id>> {
-        let tables_port = &self.core.store.engines.tables;
-        let rows = tables_port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, 1).await?;
-        Ok(rows.first().and_then(|row| Id::from_bytes(&row.clustering)))
-    }
-
-    /// Removes what a deleted account left behind.
-    async fn purge(&self, user: Id) -> Result<()> {
-        self.purge_edges(user).await?;
-        self.purge_posts(user).await?;
-        self.purge_likes(user).await?;
-        for table in [tables::NOTIFICATIONS, tables::MARKERS, tables::IDEMPOTENCY, tables::INTERACTIONS] {
-            self.purge_partition(table, user).await?;
-        }
-        self.media.forget_owner(user).await?;
-        let mut batch = Batch::default();
-        let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        batch.delete_versioned(row, self.core.sequencer.mint().0);
-        self.core.store.engines.tables.write(batch).await?;
-        self.core.store.absent.cleared_away(user);
-        Ok(())
-    }
-
-    async fn pairs(&self, table: Table, of: Id) -> Result<Vec<(Id, Id)>> {
-        let rows = self.core.store.oldest(table, of, None, limits::JANITOR_STEP_ROWS).await?;
-        let pair = |row: &fanfare_engines::Row| Some((Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?));
-        Ok(rows.iter().filter_map(pair).collect())
-    }
-
-    async fn commit_all(&self, events: Vec<Event>) -> Result<()> {
-        let mut pending = Vec::with_capacity(events.len());
-        for event in events {
-            pending.push(self.core.sequencer.submit(event.into()).await?);
-        }
-        for one in pending {
-            one.durable().await?;
-        }
-        Ok(())
-    }
-
-    async fn purge_edges(&self, user: Id) -> Result<()> {
-        loop {
-            let followees = self.pairs(tables::FOLLOWS, user).await?;
-            if followees.is_empty() {
-                break;
-            }
-            let end = |(followee, since)| Event::Unfollowed(EndedFollow { follower: user, followee, since });
-            self.commit_all(followees.into_iter().map(end).collect()).await?;
-        }
-        loop {
-            let newest = Id(i64::MAX as u64);
-            let step = limits::JANITOR_STEP_ROWS;
-            let rows = self.core.store.newest_bucketed(tables::FOLLOWERS, user, newest, step).await?;
-            let end = |row: &fanfare_engines::Row| {
-                let (since, follower) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
-                Some(Event::Unfollowed(EndedFollow { follower, followee: user, since }))
-            };
-            let events: Vec<Event> = rows.iter().filter_map(end).collect();
-            if events.is_empty() {
-                break;
-            }
-            self.commit_all(events).await?;
-        }
-        for (table, event) in [
-            (tables::BLOCKS, (|one, other| Event::Unblocked { blocker: one, blocked: other }) as fn(Id, Id) -> Event),
-            (tables::BLOCKED_BY, |one, other| Event::Unblocked { blocker: other, blocked: one }),
-            (tables::MUTES, |one, other| Event::Unmuted { muter: one, muted: other }),
-        ] {
-            loop {
-                let others = self.pairs(table, user).await?;
-                if others.is_empty() {
-                    break;
-                }
-                self.commit_all(others.into_iter().map(|(other, _)| event(user, other)).collect()).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn purge_posts(&self, user: Id) -> Result<()> {
-        loop {
-            let newest = Id(i64::MAX as u64);
-            let step = limits::JANITOR_STEP_ROWS;
-            let rows = self.core.store.newest_bucketed(tables::AUTHOR_POSTS, user, newest, step).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-            if settle::delete_standing(&self.core, &posts).await? == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn purge_likes(&self, user: Id) -> Result<()> {
-        loop {
-            let likes = self.pairs(tables::LIKED, user).await?;
-            if likes.is_empty() {
-                return Ok(());
-            }
-            let mut events = Vec::with_capacity(likes.len());
-            for (post, since) in likes {
-                let author = self.core.store.post_or_gone(post).await?.map_or(Id(0), |post| post.author);
-                events.push(Event::Unliked { user, post: PostRef { id: post, author }, since });
-            }
-            self.commit_all(events).await?;
-        }
-    }
-
-    async fn purge_partition(&self, table: Table, user: Id) -> Result<()> {
-        let tables_port = &self.core.store.engines.tables;
-        let partition = tables::partition(user);
-        loop {
-            let step = limits::JANITOR_STEP_ROWS;
-            let rows = tables_port.scan(table, &partition, KeyRange::ALL, Order::Ascending, step).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut batch = Batch::default();
-            let version = self.core.sequencer.mint().0;
-            for row in rows {
-                batch.delete_versioned(RowKey::new(table, partition.clone(), row.clustering), version);
-            }
-            tables_port.write(batch).await?;
-        }
     }
 }

@@ -62,6 +62,11 @@ pub const AFFINITY_INTERACTIONS_MAX: usize = 2_000;
 pub const AFFINITY_DAYS: u64 = 90;
 /// Rows that one step of the janitor handles.
 pub const JANITOR_STEP_ROWS: usize = 512;
+/// Seconds after which no call that wrote rows can be under way any more, many times over: then storage may let go of deletes
+/// from before.
+pub const FORGET_AFTER_S: u64 = 600;
+/// Steps of one deleted account's purge before another's turn; then its place is kept.
+pub const PURGE_STEPS_MAX: usize = 16;
 /// Bare reposts of a deleted post that are deleted in one step.
 pub const SETTLE_STEP_ROWS: usize = 32;
 /// Steps that follow a deletion before it is answered; the janitor goes on at once.
@@ -163,8 +168,26 @@ pub mod media {
     pub const THUMBNAIL_SIDE_MAX: u32 = 400;
     /// Longest side of an image, pixels: what JPEG and GIF can say.
     pub const SIDE_MAX: u32 = 65_535;
-    /// A colour profile larger than this is not carried into thumbnails and turned images.
+    /// Bytes of a colour profile, inflated; a larger one is taken out of the picture.
     pub const ICC_BYTES_MAX: usize = 65_536;
+    /// The same for profiles of printing colours in JPEGs, which lie there as they are and are large.
+    pub const CMYK_PROFILE_BYTES_MAX: usize = 1 << 20;
+    /// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as
+    /// much again for coefficients.
+    pub const DECODED_BYTES_PER_PIXEL: u64 = 8;
+    /// Samples that may be decoded and encoded for one image, over all scans, for each pixel that is allowed; a picture
+    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG of any kind, upright or to be
+    /// turned, or 29 million pixels of a progressive one that is to be turned.
+    pub const SAMPLES_PER_PIXEL_MAX: u64 = 8;
+    /// What turning a picture and encoding it again counts, in samples a pixel.
+    pub const TURNING_SAMPLES: u64 = 3;
+    /// Scans of a JPEG; more is refused with 422. Encoders write 10 to 20.
+    pub const JPEG_SCANS_MAX: u32 = 100;
+    /// Pixels of all frames of an animation, times the pixels allowed of one; more is refused with 422.
+    pub const ANIMATION_PIXELS_FACTOR: u64 = 25;
+    /// Bytes of the tables that decoding a lossless WebP unfolds; one that needs more is refused with 422. The
+    /// reference encoder makes 2,600 groups of codes at most, 52 MB.
+    pub const PREFIX_TABLES_BYTES_MAX: usize = 64 << 20;
     /// Most characters of a file name that are kept.
     pub const FILENAME_CHARS_MAX: usize = 100;
 }

@@ -133,6 +133,7 @@ fn unsettled(record: &Record, folds: &Folds) -> Result<Vec<Id>> {
     let (mut found, pointed_at) = match &record.event {
         Event::Posted { post, .. } => (vec![], [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())]),
         Event::PostDeleted { post, reply_to, bare_repost: false, .. } => (vec![*post], [*reply_to, None]),
+        Event::Liked { post, .. } => (vec![], [Some(*post), None]),
         _ => return Ok(Vec::new()),
     };
     for other in pointed_at.into_iter().flatten() {
@@ -236,13 +237,19 @@ fn count(id: Id, key: RowKey, change: &Change, folds: &mut Folds, batch: &mut Ba
         Some(Some(bytes)) => Counters::from_bytes(bytes)?,
         _ => Counters::default(),
     };
-    if counters.applied >= id {
+    // Nobody counts what is about a post that is gone.
+    if counters.applied >= id || counters.gone {
         return Ok(());
     }
     for (value, by) in counters.values.iter_mut().zip(change.by) {
         *value = value.saturating_add_signed(by);
     }
     counters.gone |= change.gone;
+    let is_there = matches!(folds.rows.get(&key), Some(Some(_)));
+    if !is_there && !counters.gone && counters.values == [0; 3] {
+        // Something is taken back from a post of which nothing is left: nothing comes of that.
+        return Ok(());
+    }
     counters.applied = id;
     let bytes = counters.to_bytes();
     folds.rows.insert(key.clone(), Some(bytes.clone()));
@@ -342,6 +349,11 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.put(tables::expiry_row(hour_of(id) + hours + 2, &row), Bytes::new());
             batch.put_versioned(row, [post.to_bytes(), author.to_bytes()].concat(), version);
             post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
+            if !bare_repost {
+                // Until then they tell what comes late that the post is gone.
+                let counters = tables::by_id(tables::POST_COUNTERS, *post);
+                batch.put(tables::expiry_row(hour_of(id) + 2, &counters), Bytes::new());
+            }
         }
         Event::Liked { user, post } => {
             batch.put_versioned(tables::pair(tables::LIKERS, post.id, id), tables::partition(*user), version);

@@ -5,6 +5,7 @@
 //! order is commit order is the order every view sees, and what was acknowledged is durable and visible.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -78,6 +79,7 @@ pub struct Sequencer {
     mint: Arc<Mutex<IdMint>>,
     clock: Clock,
     storage: Storage,
+    passed: Arc<AtomicU64>,
 }
 
 /// A proposal that was handed in, not yet durable.
@@ -114,11 +116,15 @@ impl Sequencer {
             group_after,
             commits: 0,
             next: Offset(0),
+            passed: Arc::default(),
         };
         let last = committer.repair().await?;
+        let passed = Arc::clone(&committer.passed);
+        passed.store(last.0, Ordering::Release);
         let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
         let (proposals, receiver) = mpsc::channel(limits::SEQUENCER_QUEUE_MAX);
-        let handle = Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), storage: storage.clone() };
+        let handle =
+            Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), storage: storage.clone(), passed };
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -156,6 +162,12 @@ impl Sequencer {
     #[must_use]
     pub fn mint_at(&self, at_ms: u64) -> Id {
         self.mint.lock().mint(at_ms)
+    }
+
+    /// The last record that was answered: no row is written from it or an earlier one again in the life of this process.
+    #[must_use]
+    pub fn passed(&self) -> Id {
+        Id(self.passed.load(Ordering::Acquire))
     }
 
     /// Storage failed, and every write is refused until a restart.
@@ -209,6 +221,8 @@ struct Committer {
     commits: u64,
     /// Offset after the last commit.
     next: Offset,
+    /// Id of the last record that was committed.
+    passed: Arc<AtomicU64>,
 }
 
 impl Committer {
@@ -302,6 +316,9 @@ impl Committer {
         self.tell(&stamped, folds, &notified)?;
         self.commits += 1;
         self.next = next;
+        if let Some(last) = stamped.last() {
+            self.passed.store(last.id.0, Ordering::Release);
+        }
         if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
             self.checkpoint().await?;
         }
@@ -370,12 +387,15 @@ impl Committer {
         Ok(self.engines.journal.checkpoint(PROJECTOR, PARTITION, self.next).await?)
     }
 
-    /// Writes the rows of every record past the checkpoint again; answers the highest id in the journal.
+    /// Writes the rows of every record past the checkpoint again; answers the highest id in the journal. Those of which
+    /// storage may have forgotten what followed are left out: they were answered, and a copy that came late would bring
+    /// back what was deleted since.
     async fn repair(&mut self) -> Result<Id> {
+        let forgotten = crate::janitor::forget::forgotten(&*self.engines.tables).await?;
         let journal = Arc::clone(&self.engines.journal);
         let (first, end) = journal.bounds(PARTITION).await?;
         let checkpoint = journal.checkpoint_of(PROJECTOR, PARTITION).await?;
-        let mut last = Id(0);
+        let mut last = forgotten;
         let mut next = checkpoint.max(first).min(Offset(end.0.saturating_sub(1)));
         while next < end {
             let found = journal.read(PARTITION, next, limits::SEQUENCER_GROUP_MAX).await?;
@@ -385,7 +405,9 @@ impl Committer {
             for one in &found {
                 let record: Record = from_json(&one.payload)?;
                 last = last.max(record.id);
-                records.push(record);
+                if record.id > forgotten {
+                    records.push(record);
+                }
             }
             let mut folds = self.load_folds(records.iter()).await?;
             let mut batch = Batch::default();

@@ -116,6 +116,10 @@ impl Tables for Watched {
         self.storage.write(insert).await
     }
 
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.storage.heard(self.inner.tables.forget(tables, upto).await)
+    }
+
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         self.storage.write(|| self.inner.tables.release_unique(key, token)).await
     }

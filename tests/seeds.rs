@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use fanfare::media::strip;
 use fanfare::posts::text;
 use fanfare::realtime::websocket;
 
@@ -12,6 +13,8 @@ use fanfare::realtime::websocket;
 mod client_frame;
 #[path = "../fuzz/bodies/opening.rs"]
 mod opening;
+#[path = "../fuzz/bodies/picture.rs"]
+mod picture;
 #[path = "../fuzz/bodies/text.rs"]
 mod text_body;
 #[path = "../fuzz/bodies/websocket.rs"]
@@ -61,4 +64,9 @@ fn client_frames_stand_their_seeds_and_what_is_near_them() {
 #[test]
 fn texts_stand_their_seeds_and_what_is_near_them() {
     replay("text", text_body::run);
+}
+
+#[test]
+fn pictures_stand_their_seeds_and_what_is_near_them() {
+    replay("picture", picture::run);
 }

@@ -75,6 +75,8 @@ pub enum Part {
     Pages,
     /// feed: an ordinary post beside a star's
     Late,
+    /// feed: reads and a purge after very many rows died, beside the same before
+    Dead,
     /// feed: the server over HTTP, beside nginx
     Http,
     /// realtime: memory and processor time of idle connections, beside Centrifugo
@@ -93,12 +95,13 @@ pub enum Part {
 
 impl Part {
     /// In this order. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Memory,
         Self::FanOut,
         Self::Redis,
         Self::Pages,
         Self::Late,
+        Self::Dead,
         Self::Http,
         Self::Idle,
         Self::Broadcast,
@@ -112,7 +115,9 @@ impl Part {
     #[must_use]
     pub fn bench(self) -> Name {
         match self {
-            Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Http => Name::Feed,
+            Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Dead | Self::Http => {
+                Name::Feed
+            }
             _ => Name::Realtime,
         }
     }

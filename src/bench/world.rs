@@ -109,7 +109,8 @@ impl World {
         folder
     }
 
-    async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
+    /// Makes all of `events` durable, in that order.
+    pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
         let sequencer = &self.app.core.sequencer;
         let committed = stream::iter(events).map(|event| sequencer.commit(event)).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;

@@ -109,7 +109,13 @@ async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> 
     // The name cannot change meanwhile.
     let _held = core.locks.hold(&[("profile", user.0, 0)]).await;
     let key = search_key(name);
-    let account = core.store.account(user).await?;
+    let account = match core.store.account(user).await {
+        Err(error) if !error.is_of_storage() => {
+            tracing::warn!(%error, %user, "a row of the people search stays under its old key");
+            return Ok(());
+        }
+        account => account?,
+    };
     let has = |row: &crate::rows::UserRow| search_keys(&row.handle, row.display_name.as_deref()).contains(&key);
     let version = core.sequencer.mint().0;
     if account.is_some_and(|account| has(&account.row)) {

@@ -6,6 +6,9 @@ use std::ops::Range;
 
 use super::strip::Damage;
 
+/// Ranges in one file; one with more is not understood. A hidden track has one a chunk of samples.
+const RANGES_MAX: usize = 1_000_000;
+
 /// What is to be overwritten in a file of known length.
 #[derive(Debug)]
 pub struct Blanks {
@@ -24,6 +27,9 @@ impl Blanks {
         let outside = Damage("it speaks of bytes that it does not have");
         let end = start.checked_add(length).filter(|end| *end <= self.file_bytes as u64).ok_or(outside)?;
         let range = usize::try_from(start).map_err(|_| outside)?..usize::try_from(end).map_err(|_| outside)?;
+        if self.ranges.len() >= RANGES_MAX {
+            return Err(Damage("it speaks of too many parts"));
+        }
         if !range.is_empty() {
             self.ranges.push(range);
         }

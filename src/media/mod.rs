@@ -9,7 +9,7 @@ mod isobmff;
 pub mod process;
 pub mod service;
 pub mod serving;
-mod strip;
+pub mod strip;
 mod tiff;
 
 pub use process::MediaLimits;

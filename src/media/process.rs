@@ -1,8 +1,8 @@
 //! From uploaded bytes to what is stored: the type found, the picture checked and cleaned, a thumbnail made.
 //!
-//! Pure and slow (up to seconds for 40 megapixels): the service runs it on a blocking thread behind a gate. The type comes
+//! Pure and slow (about a second for the most that is taken): the service runs it on a blocking thread behind a gate. The type comes
 //! from magic bytes, never from the client; what is no image is only ever served as a download, without its metadata where
-//! the format is understood.
+//! the format is understood. Decoders get a picture only after `strip` has been through it, within a bound of work.
 
 use std::io::Cursor;
 
@@ -16,13 +16,14 @@ use image::error::ImageError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits};
 
-use super::strip::{self, Damage, Stripped};
+use super::strip::{self, Damage, Refusal, Stripped};
 use super::{isobmff, tiff};
-use crate::limits::media::{ICC_BYTES_MAX, SIDE_MAX, THUMBNAIL_SIDE_MAX};
+use crate::limits::media::{
+    DECODED_BYTES_PER_PIXEL, ICC_BYTES_MAX, SAMPLES_PER_PIXEL_MAX, SIDE_MAX, THUMBNAIL_SIDE_MAX, TURNING_SAMPLES,
+};
 
-/// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as much
-/// again for coefficients.
-const DECODED_BYTES_PER_PIXEL: u64 = 8;
+/// Pixels a side of the blocks of a JPEG, of which each has a mean.
+const JPEG_BLOCK_SIDE: u32 = 8;
 /// Quality of JPEGs that had to be turned: more than most cameras use.
 const TURNED_QUALITY: u8 = 92;
 /// Quality of JPEG thumbnails.
@@ -100,6 +101,16 @@ pub enum MediaError {
         /// The limit that was passed.
         pixels_max: u64,
     },
+    /// 422: decoding it would cost too much, although it has few pixels.
+    #[error("takes too much work to show: it has {found} {what}; at most {most} are allowed")]
+    TooMuchWork {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// The limit that was passed.
+        most: u64,
+    },
     /// 422: starts like an image and is none, or is damaged.
     #[error("is a damaged image: {0}")]
     Corrupt(String),
@@ -111,6 +122,18 @@ pub enum MediaError {
 impl From<Damage> for MediaError {
     fn from(damage: Damage) -> Self {
         Self::Corrupt(damage.0.to_owned())
+    }
+}
+
+impl MediaError {
+    fn of(refusal: Refusal, limits: &MediaLimits) -> Self {
+        match refusal {
+            Refusal::Damaged(damage) => damage.into(),
+            Refusal::TooManyPixels { width, height } => {
+                Self::TooManyPixels { width, height, pixels_max: limits.image_pixels_max }
+            }
+            Refusal::TooMuchWork { what, found, most } => Self::TooMuchWork { what, found, most },
+        }
     }
 }
 
@@ -168,50 +191,60 @@ fn image(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<Pro
     if bytes.len() as u64 > limits.image_bytes_max {
         return Err(MediaError::TooLarge { bytes_max: limits.image_bytes_max, what: "an image" });
     }
-    let mut decoder = open(bytes, format, limits)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
-    let stripped = match format {
-        ImageFormat::Jpeg => strip::jpeg(bytes)?,
-        ImageFormat::Png => strip::png(bytes)?,
-        ImageFormat::Gif => strip::gif(bytes, limits.image_pixels_max)?,
-        _ => strip::webp(bytes)?,
+    let strip = match format {
+        ImageFormat::Jpeg => strip::jpeg,
+        ImageFormat::Png => strip::png,
+        ImageFormat::Gif => strip::gif,
+        _ => strip::webp,
     };
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refusal)?;
+    let stripped = strip(bytes, limits.image_pixels_max).map_err(|refusal| MediaError::of(refusal, limits))?;
+    let orientation = stripped.exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
     // Turning an animation would lose its frames; viewers turn none either.
     let turns = orientation != Orientation::NoTransforms && !stripped.animated;
+    // What is made so much smaller needs no more of a block than its mean.
+    let coarse = !turns && stripped.size.0.max(stripped.size.1) >= THUMBNAIL_SIDE_MAX * JPEG_BLOCK_SIDE;
+    affordable(&stripped, turns, coarse, limits)?;
+    let Stripped { bytes, size, profile, .. } = stripped;
+    let bytes = Bytes::from(bytes);
+    let decoded = if coarse && format == ImageFormat::Jpeg { strip::coarse(&bytes)?.into() } else { bytes.clone() };
+    let mut picture = DynamicImage::from_decoder(open(decoded, format, size, limits)?).map_err(refusal)?;
     if turns {
         picture.apply_orientation(orientation);
     }
     let profile = profile.filter(|profile| fits(profile, &picture));
-    let bytes =
-        if turns { encode(&picture, format, TURNED_QUALITY, profile.as_ref())? } else { stripped_bytes(stripped) };
+    let bytes = if turns { encode(&picture, format, TURNED_QUALITY, profile.as_ref())? } else { bytes };
     let size = (picture.width(), picture.height());
     let thumbnail = Some(thumbnail(picture, profile.as_ref())?);
     let content_type = format.to_mime_type();
     Ok(Processed { kind: MediaKind::Image, content_type, bytes, size: Some(size), thumbnail, cleaned: true })
 }
 
-fn stripped_bytes(stripped: Stripped) -> Bytes {
-    stripped.bytes.into()
+/// Refuses a picture whose samples, over all scans that are decoded, are more than the server takes upon itself.
+fn affordable(stripped: &Stripped<'_>, turns: bool, coarse: bool, limits: &MediaLimits) -> Result<(), MediaError> {
+    let decoded = if coarse { stripped.work.coarse_samples } else { stripped.work.samples };
+    let pixels = u64::from(stripped.size.0) * u64::from(stripped.size.1);
+    let found = decoded.saturating_add(if turns { pixels * TURNING_SAMPLES } else { 0 });
+    let most = limits.image_pixels_max.saturating_mul(SAMPLES_PER_PIXEL_MAX);
+    let what = "samples to decode and encode";
+    if found > most { Err(MediaError::TooMuchWork { what, found, most }) } else { Ok(()) }
 }
 
-/// Reads the head only, and refuses what would be too much to decode.
-fn open(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<impl ImageDecoder, MediaError> {
+/// A decoder of what has been stripped, with a bound on its memory.
+fn open(
+    bytes: Bytes,
+    format: ImageFormat,
+    size: (u32, u32),
+    limits: &MediaLimits,
+) -> Result<impl ImageDecoder, MediaError> {
     let decoded_bytes_max = limits.image_pixels_max.saturating_mul(DECODED_BYTES_PER_PIXEL);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes.clone()), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::default();
+    (allowed.max_image_width, allowed.max_image_height) = (Some(SIDE_MAX), Some(SIDE_MAX));
     allowed.max_alloc = Some(decoded_bytes_max);
     reader.limits(allowed);
     let decoder = reader.into_decoder().map_err(refusal)?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 {
-        return Err(MediaError::Corrupt("it has no pixels".to_owned()));
-    }
-    let too_wide = width.max(height) > SIDE_MAX;
-    if too_wide || pixels > limits.image_pixels_max || decoder.total_bytes() > decoded_bytes_max {
-        return Err(MediaError::TooManyPixels { width, height, pixels_max: limits.image_pixels_max });
+    if decoder.dimensions() != size || decoder.total_bytes() > decoded_bytes_max {
+        return Err(MediaError::Corrupt("it is not of the size that is told".to_owned()));
     }
     Ok(decoder)
 }

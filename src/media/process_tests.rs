@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../tests/pictures/build.rs"]
+mod build;
+use build::{jpeg_segment, png_chunk};
+
 /// Stands wherever a place or a name could leak; must be in nothing that is served.
 const SECRET: &[u8] = b"SECRET-52.5200N-13.4050E";
 
@@ -51,11 +55,6 @@ fn exif(orientation: u16) -> Vec<u8> {
     tiff
 }
 
-fn jpeg_segment(marker: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len() + 2).unwrap();
-    [&[0xff, marker][..], &length.to_be_bytes(), payload].concat()
-}
-
 /// A JPEG with EXIF, XMP, IPTC, a comment, a thumbnail of its own and something after its end.
 fn jpeg(picture: &RgbaImage, orientation: u16) -> Vec<u8> {
     let mut plain = Vec::new();
@@ -72,14 +71,6 @@ fn jpeg(picture: &RgbaImage, orientation: u16) -> Vec<u8> {
     out.extend(b"PK\x03\x04");
     out.extend(SECRET);
     out
-}
-
-fn png_chunk(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-    let mut crc = flate2::Crc::new();
-    crc.update(kind);
-    crc.update(payload);
-    let length = u32::try_from(payload.len()).unwrap();
-    [&length.to_be_bytes()[..], kind, payload, &crc.sum().to_be_bytes()].concat()
 }
 
 const IHDR_END: usize = 8 + 25;
@@ -248,6 +239,37 @@ fn too_many_pixels_are_refused_before_they_are_decoded() {
     let at = frame.windows(5).rposition(|w| w == [0x2c, 0, 0, 0, 0]).unwrap();
     frame[at + 5..at + 9].copy_from_slice(&[0xff; 4]);
     assert!(matches!(refused(&frame), MediaError::Corrupt(_)));
+}
+
+/// The head of a JPEG of `side` x `side` pixels, of three colours, with `scans` scans of everything and nothing in them.
+fn scans(frame: u8, side: u16, scans: usize, orientation: u16) -> Vec<u8> {
+    let [high, low] = side.to_be_bytes();
+    let exif = jpeg_segment(0xe1, &[b"Exif\0\0", &exif(orientation)[..]].concat());
+    let frame = jpeg_segment(frame, &[8, high, low, high, low, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]);
+    let scan = jpeg_segment(0xda, &[3, 1, 0, 2, 0, 3, 0, 0, 0, 0]);
+    [&b"\xff\xd8"[..], &exif, &frame, &scan.repeat(scans), b"\xff\xd9"].concat()
+}
+
+#[test]
+fn work_is_pixels_times_scans_and_turning_counts() {
+    // 1.5 samples a pixel and scan; 8 a pixel of the most allowed.
+    const WHOLE: u16 = 992;
+    for (scans_count, side, orientation, affordable) in [
+        (5, WHOLE, 1, true),
+        (6, WHOLE, 1, false),
+        (3, WHOLE, 6, true),
+        (4, WHOLE, 6, false),
+        (90, 240, 1, true),
+        (99, 320, 1, false),
+    ] {
+        let error = refused(&scans(0xc2, side, scans_count, orientation));
+        let told = format!("{scans_count} scans of {side} pixels, {orientation}: {error:?}");
+        assert_eq!(!matches!(error, MediaError::TooMuchWork { .. }), affordable, "{told}");
+    }
+    // Without progression a scan tells everything, and what tells it again goes.
+    assert!(!matches!(refused(&scans(0xc0, WHOLE, 90, 6)), MediaError::TooMuchWork { .. }));
+    let told = refused(&scans(0xc2, WHOLE, 6, 1)).to_string();
+    assert!(told.contains("at most 8000000 are allowed"), "{told}");
 }
 
 #[test]

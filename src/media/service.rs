@@ -448,7 +448,10 @@ fn refusal(error: &MediaError) -> Error {
     let code = match error {
         MediaError::TooLarge { .. } => Code::PayloadTooLarge,
         MediaError::Unsupported(_) => Code::UnsupportedMediaType,
-        MediaError::Empty | MediaError::TooManyPixels { .. } | MediaError::Corrupt(_) => Code::ValidationFailed,
+        MediaError::Empty
+        | MediaError::TooManyPixels { .. }
+        | MediaError::TooMuchWork { .. }
+        | MediaError::Corrupt(_) => Code::ValidationFailed,
     };
     file_refused(code, &error.to_string())
 }

@@ -27,6 +27,15 @@ pub async fn list_all(core: &Core) -> Result<()> {
     if done == DONE { Ok(()) } else { list_from(core, done).await }
 }
 
+/// Whether the search has ended: from then on rows are written by the records that make them.
+///
+/// # Errors
+/// When storage fails.
+pub async fn is_done(core: &Core) -> Result<bool> {
+    let row = RowKey::new(tables::META, tables::ONE, META_OLD_REPOSTS);
+    Ok(core.store.get_id(&row).await? == Some(DONE))
+}
+
 /// Searches what is above `done`.
 ///
 /// # Errors
@@ -67,7 +76,12 @@ async fn remember(core: &Core, row: &RowKey, done: Id) -> Result<()> {
 }
 
 async fn list(core: &Core, repost: Id, batch: &mut Batch) -> Result<()> {
-    let Some(post) = core.store.post_or_gone(repost).await? else { return Ok(()) };
+    let post = match core.store.post_or_gone(repost).await {
+        Err(error) if error.is_of_storage() => return Err(error),
+        // What does not decode is no repost that anybody could delete.
+        Err(_) | Ok(None) => return Ok(()),
+        Ok(Some(post)) => post,
+    };
     let (Some(original), true) = (post.repost_of, post.is_bare_repost()) else { return Ok(()) };
     let row = tables::pair(tables::REPOSTERS, original.id, repost);
     // As the record that made it would have: a deletion meanwhile has a higher version.

@@ -1,17 +1,18 @@
 //! What follows when a post is gone: bare reposts of it go too, by records of their own, so that every count is that of its
-//! list; and its place among the replies of another is kept while something answers it.
+//! list; who liked it is forgotten; and its place among the replies of another is kept while something answers it.
 //!
-//! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers or passes
-//! on a post which was deleted before it: whoever decided may not have known. What follows is done in bounded steps, each
+//! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers, likes or
+//! passes on a post which was deleted before it: whoever decided may not have known. What follows is done in bounded steps, each
 //! looks at what is there and changes what is not as it should be, and the row is removed last. So it can be cut off
 //! anywhere, done twice, and done by two at once.
 
+use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 
 use super::service::deletion;
 use crate::core::{Core, LockKey};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::PostRecord;
 use crate::limits;
 use crate::tables;
@@ -23,56 +24,91 @@ use crate::tables;
 pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
     let keys: Vec<LockKey> = posts.iter().map(|post| ("post", post.0, 0)).collect();
     let _held = core.locks.hold(&keys).await;
-    let mut pending = Vec::with_capacity(posts.len());
+    let (mut pending, mut outcome) = (Vec::with_capacity(posts.len()), Ok(()));
     for post in posts {
-        if let Some(post) = core.store.post_or_gone(*post).await?.filter(|post| !post.deleted) {
-            pending.push(core.sequencer.submit(deletion(&post).into()).await?);
+        match core.store.post_or_gone(*post).await {
+            Ok(post) => {
+                if let Some(post) = post.filter(|post| !post.deleted) {
+                    pending.push(core.sequencer.submit(deletion(&post).into()).await?);
+                }
+            }
+            Err(error) if error.is_of_storage() => return Err(error),
+            // It stops none of the others.
+            Err(error) => outcome = Err(error),
         }
     }
     let count = pending.len();
     for one in pending {
         one.durable().await?;
     }
-    Ok(count)
+    outcome.map(|()| count)
 }
 
 /// Does what the record of a deletion left to be done, as far as it is done in few steps; the janitor does the rest.
 pub async fn follow_up(core: &Core, record: Id) {
     let range = KeyRange::prefix(&record.to_bytes());
-    match settle_rows(core, range, limits::SETTLE_STEPS_MAX).await {
-        Ok(true) => {}
-        Ok(false) => core.store.unsettled.notify_one(),
+    let mut steps = limits::SETTLE_STEPS_MAX;
+    match settle_rows(core, range, &mut steps).await.and_then(Settled::all) {
+        Ok(None) => {}
+        Ok(Some(_)) => core.store.unsettled.notify_one(),
         // The deletion is durable, and is answered as such.
         Err(error) => tracing::warn!(%error, "what follows a deletion failed; the janitor goes on"),
     }
 }
 
-/// Does everything that is to be done.
+/// Does everything that is to be done. What cannot be done is left, for the next call, and stops nothing else.
 ///
 /// # Errors
-/// When storage fails; the next call goes on.
+/// When storage fails, or something could not be done; the next call goes on.
 pub async fn settle_all(core: &Core) -> Result<()> {
-    while !settle_rows(core, KeyRange::ALL, usize::MAX).await? {}
-    Ok(())
+    let (mut range, mut steps) = (KeyRange::ALL, usize::MAX);
+    let mut outcome = Ok(());
+    loop {
+        let settled = settle_rows(core, range, &mut steps).await?;
+        outcome = outcome.and(settled.failed.map_or(Ok(()), Err));
+        let Some(from) = settled.next else { return outcome };
+        range = KeyRange { from: Some(from), to: None };
+    }
 }
 
-/// Settles the first rows of `range` in at most `steps_max` steps; true when none is left.
-async fn settle_rows(core: &Core, range: KeyRange, steps_max: usize) -> Result<bool> {
+/// What became of some rows.
+struct Settled {
+    /// Where there may be more to do.
+    next: Option<Bytes>,
+    /// Why something was left.
+    failed: Option<Error>,
+}
+
+impl Settled {
+    /// Where there may be more to do, when nothing was left.
+    fn all(self) -> Result<Option<Bytes>> {
+        self.failed.map_or(Ok(self.next), Err)
+    }
+}
+
+/// Settles the first rows of `range`, while there are steps left.
+async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<Settled> {
     let port = &core.store.engines.tables;
     let limit = limits::JANITOR_STEP_ROWS;
     let rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
-    let (mut steps, mut done) = (steps_max, Batch::default());
+    let full = rows.last().filter(|_| rows.len() == limit);
+    let mut settled = Settled { next: full.map(|row| [&row.clustering[..], &[0]].concat().into()), failed: None };
+    let mut done = Batch::default();
     for row in &rows {
-        if !settle_post(core, tables::unsettled_post(&row.clustering), &mut steps).await? {
-            break;
+        match settle_post(core, tables::unsettled_post(&row.clustering), steps).await {
+            Ok(true) => done.delete(RowKey::new(tables::UNSETTLED, tables::ONE, row.clustering.clone())),
+            Ok(false) => {
+                settled.next = Some(row.clustering.clone());
+                break;
+            }
+            Err(error) if error.is_of_storage() => return Err(error),
+            Err(error) => settled.failed = Some(error),
         }
-        done.delete(RowKey::new(tables::UNSETTLED, tables::ONE, row.clustering.clone()));
     }
-    let is_all = done.rows.len() == rows.len() && rows.len() < limit;
     if !done.rows.is_empty() {
         port.write(done).await?;
     }
-    Ok(is_all)
+    Ok(settled)
 }
 
 /// Does what follows for a post, and for those above it that it was the last answer of; false when there is more.
@@ -80,7 +116,8 @@ async fn settle_post(core: &Core, mut next: Option<Id>, steps: &mut usize) -> Re
     while let Some(post) = next {
         // Of what still stands, or is only the account's, another record will tell.
         let Some(gone) = core.store.post_or_gone(post).await?.filter(|post| post.deleted) else { break };
-        if !delete_reposts(core, post, steps).await? || !spend(steps) {
+        let all = delete_reposts(core, post, steps).await? && forget_likes(core, &gone, steps).await?;
+        if !all || !spend(steps) {
             return Ok(false);
         }
         next = place(core, &gone).await?;
@@ -108,6 +145,30 @@ async fn delete_reposts(core: &Core, post: Id, steps: &mut usize) -> Result<bool
         }
         delete_standing(core, &reposts).await?;
         after = reposts.last().copied();
+    }
+}
+
+/// Removes who liked a post that is gone, and that they did; false when there may be more. No record tells of it: nobody sees
+/// these likes, and nobody counts them.
+async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Result<bool> {
+    let mut after = None;
+    loop {
+        let rows = core.store.oldest(tables::LIKERS, gone.id, after, limits::JANITOR_STEP_ROWS).await?;
+        let Some(last) = rows.last().and_then(|row| Id::from_bytes(&row.clustering)) else { return Ok(true) };
+        if !spend(steps) {
+            return Ok(false);
+        }
+        let (mut batch, version) = (Batch::default(), core.sequencer.mint().0);
+        for row in &rows {
+            let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
+                continue;
+            };
+            batch.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
+            batch.delete_versioned(tables::pair(tables::LIKED, user, gone.id), version);
+            batch.delete_versioned(tables::pair(tables::INTERACTIONS, user, since), version);
+        }
+        core.store.engines.tables.write(batch).await?;
+        after = Some(last);
     }
 }
 

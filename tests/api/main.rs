@@ -7,6 +7,7 @@
 mod accounts;
 mod cases;
 mod cuts;
+mod dead;
 mod deletion;
 mod described;
 mod edges;

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod random;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use ports::{
     BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
@@ -37,4 +38,15 @@ pub struct Engines {
     pub bus: Arc<dyn Bus>,
     /// State with a time to live.
     pub ephemeral: Arc<dyn Ephemeral>,
+    /// What scans cost, where the engine counts it.
+    pub scans: Arc<Scans>,
+}
+
+/// What scans have cost since the engine was opened: for operators, and for tests that hold a read to what it answers.
+#[derive(Debug, Default)]
+pub struct Scans {
+    /// Deleted rows that scans stepped over one by one.
+    pub dead_rows_passed: AtomicU64,
+    /// Scans that stepped over so many that they left their caller's thread.
+    pub long: AtomicU64,
 }

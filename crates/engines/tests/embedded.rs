@@ -68,3 +68,124 @@ async fn a_folder_in_use_is_refused_with_a_clear_message() {
     let second = embedded::open(folder.path(), &Settings::default());
     assert!(matches!(&second, Err(EngineError::Unavailable(why)) if why.contains("in use")), "{:?}", second.err());
 }
+
+/// Versioned rows of one partition, `number` → nothing, in batches.
+async fn fill(engines: &Engines, numbers: std::ops::Range<u64>, version: u64, is_live: bool) {
+    for some in numbers.collect::<Vec<_>>().chunks(10_000) {
+        let mut batch = Batch::default();
+        for number in some {
+            let key = RowKey::new(TABLE, "p", number.to_be_bytes().to_vec());
+            if is_live {
+                batch.put_versioned(key, "", version);
+            } else {
+                batch.delete_versioned(key, version);
+            }
+        }
+        engines.tables.write(batch).await.unwrap();
+    }
+}
+
+async fn first(engines: &Engines, order: Order, limit: usize) -> Vec<u64> {
+    let rows = engines.tables.scan(TABLE, b"p", KeyRange::ALL, order, limit).await.unwrap();
+    rows.iter().map(|row| u64::from_be_bytes(row.clustering[..].try_into().unwrap())).collect()
+}
+
+/// Dead rows that were passed since the last call.
+fn passed(engines: &Engines, before: &mut u64) -> u64 {
+    let now = engines.scans.dead_rows_passed.load(std::sync::atomic::Ordering::Relaxed);
+    now - std::mem::replace(before, now)
+}
+
+#[tokio::test]
+async fn a_read_pays_only_for_what_died_since_the_last_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let engines = open(&folder);
+    fill(&engines, 0..20_010, 1, true).await;
+    fill(&engines, 5..20_005, 2, false).await;
+    let mut before = 0;
+    let newest: Vec<u64> = [20_009, 20_008, 20_007, 20_006, 20_005, 4, 3].into();
+    for (order, expected) in [
+        (Order::Descending, newest.clone()),
+        (Order::Ascending, (0..7).map(|n| if n < 5 { n } else { n + 20_000 }).collect()),
+    ] {
+        assert_eq!(first(&engines, order, 7).await, expected);
+        passed(&engines, &mut before);
+        assert_eq!(first(&engines, order, 7).await, expected);
+        let again = passed(&engines, &mut before);
+        assert!(again <= 2, "the second read stepped over {again} dead rows");
+    }
+    assert_eq!(engines.scans.long.load(std::sync::atomic::Ordering::Relaxed), 1, "only the first was long");
+
+    // More die at both ends of what is known to be dead; the next read pays for these alone.
+    fill(&engines, 20_005..20_010, 3, false).await;
+    fill(&engines, 20_010..20_300, 3, true).await;
+    fill(&engines, 20_010..20_290, 4, false).await;
+    assert_eq!(first(&engines, Order::Descending, 11).await[9..], [20_290, 4]);
+    let once = passed(&engines, &mut before);
+    assert!((1..=310).contains(&once), "stepped over {once} dead rows");
+    assert_eq!(first(&engines, Order::Descending, 11).await[9..], [20_290, 4]);
+    let again = passed(&engines, &mut before);
+    assert!(again <= 2, "stepped over {again} dead rows");
+
+    // What comes to life in the middle is seen at once, and costs nothing.
+    fill(&engines, 10_000..10_001, 5, true).await;
+    assert_eq!(first(&engines, Order::Descending, 11).await[9..], [20_290, 10_000]);
+    assert_eq!(first(&engines, Order::Ascending, 6).await, [0, 1, 2, 3, 4, 10_000]);
+    let cut = passed(&engines, &mut before);
+    assert!(cut <= 40, "stepped over {cut} dead rows");
+}
+
+/// Threads read and write at once: a read never misses a row that lived through it all, or one that its writer wrote and
+/// was acknowledged for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn gaps_hide_nothing_from_readers_beside_writers() {
+    const ROWS: u64 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let engines = open(&folder);
+    fill(&engines, 0..ROWS, 1, true).await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut readers = Vec::new();
+    for order in [Order::Ascending, Order::Descending, Order::Ascending] {
+        let (engines, stop) = (engines.clone(), stop.clone());
+        readers.push(tokio::spawn(async move {
+            let mut reads = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let found = first(&engines, order, usize::MAX).await;
+                let pillars = found.iter().filter(|number| *number % 100 == 0).count() as u64;
+                assert_eq!(pillars, ROWS / 100, "a row that nobody touches is missing: {found:?}");
+                reads += 1;
+                tokio::task::yield_now().await;
+            }
+            reads
+        }));
+    }
+    // Each writer has rows of its own between the pillars, kills long runs of them and brings single ones back.
+    let mut writers = Vec::new();
+    for writer in 0..3_u64 {
+        let engines = engines.clone();
+        writers.push(tokio::spawn(async move {
+            let mut version = 10;
+            for round in 0..60_u64 {
+                let start = (writer * 2 + round % 2) * 100;
+                fill(&engines, start + 1..start + 100, version, false).await;
+                first(&engines, Order::Ascending, usize::MAX).await;
+                let back = start + 1 + (round * 37) % 99;
+                fill(&engines, back..back + 1, version + 1, true).await;
+                for order in [Order::Ascending, Order::Descending] {
+                    let found = first(&engines, order, usize::MAX).await;
+                    let mine: Vec<_> =
+                        found.iter().filter(|number| (start + 1..start + 100).contains(number)).collect();
+                    assert_eq!(mine, [&back], "round {round} of writer {writer}, {order:?}");
+                }
+                version += 2;
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+}

@@ -3,6 +3,7 @@
 
 mod bare;
 pub(super) mod curves;
+mod dead;
 mod fan_out;
 mod graph;
 mod http;
@@ -25,6 +26,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::Redis => redis::run(bench)?,
             Part::Pages => pages::run(bench)?,
             Part::Late => late::run(bench)?,
+            Part::Dead => dead::run(bench)?,
             Part::Http => http::run(bench)?,
             _ => {}
         }

@@ -166,6 +166,11 @@ impl Tables for Cut {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         self.blade.write(self.inner.tables.release_unique(key, token)).await
     }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.blade.alive()?;
+        self.inner.tables.forget(tables, upto).await
+    }
 }
 
 #[async_trait]

@@ -44,6 +44,8 @@ pub async fn tables(open: Open<'_>, seed: u64) {
     scans::ranges_and_prefixes(open()).await;
     scans::deleted_rows_do_not_shorten_a_scan(open()).await;
     scans::keys_order_bytewise(open()).await;
+    tables::forgotten_deletes_stay_deleted(open()).await;
+    tables::what_is_not_forgotten_stands_against_older_writes(open()).await;
     unique::one_of_many_wins(open()).await;
     unique::a_retry_is_mine(open()).await;
     unique::only_the_holder_releases(open()).await;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{OTHER_TABLE, TABLE, get, refused, sure, text, write};
 use crate::Engines;
 use crate::limits::{CLUSTERING_KEY_BYTES_MAX, PARTITION_KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::ports::{Batch, KeyRange, Order, RowKey, RowWrite};
+use crate::ports::{Batch, KeyRange, Order, RowKey, RowWrite, Table};
 
 pub(super) async fn reads_what_was_written(engines: Engines) {
     let longest = RowKey::new(TABLE, vec![255; PARTITION_KEY_BYTES_MAX], vec![255; CLUSTERING_KEY_BYTES_MAX]);
@@ -66,6 +66,57 @@ pub(super) async fn the_highest_version_wins_in_every_order(engines: Engines) {
             assert_eq!(get(&engines, &key).await, expected, "order {order:?}, {highest} writes");
         }
     }
+}
+
+const FORGOTTEN: u64 = 10;
+
+fn numbered(table: Table, number: u8) -> RowKey {
+    RowKey::new(table, "forgotten", vec![number])
+}
+
+async fn put(engines: &Engines, key: &RowKey, value: &str, version: u64) {
+    let mut batch = Batch::default();
+    batch.put_versioned(key.clone(), text(value), version);
+    write(engines, batch).await;
+}
+
+async fn delete(engines: &Engines, keys: impl Iterator<Item = RowKey>, version: u64) {
+    let mut batch = Batch::default();
+    keys.for_each(|key| batch.delete_versioned(key, version));
+    write(engines, batch).await;
+}
+
+/// What was written before, in whatever order it arrives, and what is written after.
+pub(super) async fn forgotten_deletes_stay_deleted(engines: Engines) {
+    for number in 0..20 {
+        put(&engines, &numbered(TABLE, number), "old", 5).await;
+    }
+    delete(&engines, (10..20).map(|number| numbered(TABLE, number)), FORGOTTEN).await;
+    for upto in [FORGOTTEN, 3, FORGOTTEN] {
+        sure(|| engines.tables.forget(&[TABLE], upto)).await;
+        // Time passes, and what was to arrive late arrives.
+        for _ in 0..100 {
+            let all = KeyRange::ALL;
+            let rows = sure(|| engines.tables.scan(TABLE, b"forgotten", all.clone(), Order::Ascending, 30)).await;
+            assert!(rows.iter().map(|row| row.clustering[0]).eq(0..10), "after forgetting up to {upto}: {rows:?}");
+        }
+    }
+    put(&engines, &numbered(TABLE, 15), "new", FORGOTTEN + 1).await;
+    assert_eq!(get(&engines, &numbered(TABLE, 15)).await, Some(text("new")));
+    delete(&engines, std::iter::once(numbered(TABLE, 15)), FORGOTTEN + 2).await;
+    assert_eq!(get(&engines, &numbered(TABLE, 15)).await, None);
+}
+
+/// Deletes above the version, and those of other tables.
+pub(super) async fn what_is_not_forgotten_stands_against_older_writes(engines: Engines) {
+    let newer = numbered(TABLE, 1);
+    let other = numbered(OTHER_TABLE, 1);
+    delete(&engines, std::iter::once(newer.clone()), FORGOTTEN + 5).await;
+    delete(&engines, std::iter::once(other.clone()), FORGOTTEN).await;
+    sure(|| engines.tables.forget(&[TABLE], FORGOTTEN)).await;
+    put(&engines, &newer, "older", FORGOTTEN + 4).await;
+    put(&engines, &other, "older", FORGOTTEN - 1).await;
+    assert_eq!((get(&engines, &newer).await, get(&engines, &other).await), (None, None));
 }
 
 fn permutations(count: usize) -> Vec<Vec<usize>> {

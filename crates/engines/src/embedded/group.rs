@@ -73,7 +73,7 @@ pub(super) enum Done {
 /// Merged writes: a later write to the same key replaces an earlier one.
 pub(super) struct Group<'a> {
     store: &'a Store,
-    rows: HashMap<Slice, Option<Slice>>,
+    rows: HashMap<Slice, Slice>,
     journal: Vec<([u8; 10], Option<Slice>)>,
     meta: HashMap<Vec<u8>, Slice>,
     /// The partitions' ends as they will be after the group.
@@ -111,7 +111,7 @@ impl<'a> Group<'a> {
             Work::ReleaseUnique { key, token } => {
                 let held = self.stored(&key)?;
                 if matches!(held.as_deref().map(parse).transpose()?, Some(Cell::Unique(holder, _)) if holder == token) {
-                    self.rows.insert(key, None);
+                    self.rows.insert(key, layout::removed_cell());
                 }
                 Ok(Done::Written)
             }
@@ -123,7 +123,7 @@ impl<'a> Group<'a> {
     /// A row's bytes as the group sees them.
     fn stored(&self, key: &[u8]) -> Result<Option<Slice>, EngineError> {
         match self.rows.get(key) {
-            Some(written) => Ok(written.clone()),
+            Some(written) => Ok(Some(written.clone())),
             None => self.store.rows.get(key).map_err(fault),
         }
     }
@@ -152,7 +152,7 @@ impl<'a> Group<'a> {
                 }
             }
         }
-        self.rows.insert(key, Some(cell));
+        self.rows.insert(key, cell);
         Ok(Unique::Mine)
     }
 
@@ -209,13 +209,12 @@ impl<'a> Group<'a> {
         let Self { store, rows, journal, meta, tails, must_sync } = self;
         let mode = if must_sync { PersistMode::SyncData } else { PersistMode::Buffer };
         let writes = rows.len() + journal.len() + meta.len();
+        let live = |(key, cell): (_, &Slice)| layout::is_live(cell).then_some(key);
+        let commit = store.gaps.begin(rows.iter().filter_map(live));
         let mut batch = OwnedWriteBatch::with_capacity(store.db.clone(), writes).durability(Some(mode));
         if writes > 0 {
             for (key, cell) in rows {
-                match cell {
-                    Some(cell) => batch.insert(&store.rows, key, cell),
-                    None => batch.remove(&store.rows, key),
-                }
+                batch.insert(&store.rows, key, cell);
             }
             for (key, payload) in journal {
                 match payload {
@@ -228,6 +227,7 @@ impl<'a> Group<'a> {
             }
             batch.commit()?;
         }
+        store.gaps.committed(commit);
         for (partition, tail) in tails {
             store.tail(partition).publish(tail);
         }

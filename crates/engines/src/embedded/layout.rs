@@ -29,7 +29,8 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 pub(super) enum Cell<'a> {
     Plain(&'a [u8]),
     Versioned(u64, &'a [u8]),
-    /// A delete that older versions must not undo.
+    /// A delete that older versions must not undo; of version 0 where rows have none, and then it protects nothing: it is
+    /// there to be seen by scans, which count what they step over, until a compaction drops it.
     Deleted(u64),
     Unique(u64, &'a [u8]),
 }
@@ -71,8 +72,7 @@ impl<'a> Cell<'a> {
 #[derive(Debug)]
 pub(super) struct StoredRow {
     pub(super) key: Slice,
-    /// `None` removes the key.
-    pub(super) cell: Option<Slice>,
+    pub(super) cell: Slice,
     /// 0 means unversioned.
     pub(super) version: u64,
 }
@@ -81,10 +81,9 @@ impl StoredRow {
     pub(super) fn new(row: &RowWrite) -> Self {
         let key = row_key(&row.key);
         let cell = match (&row.value, row.version) {
-            (None, 0) => None,
-            (None, version) => Some(cell(TAG_DELETED, Some(version), &[])),
-            (Some(value), 0) => Some(cell(TAG_PLAIN, None, value)),
-            (Some(value), version) => Some(cell(TAG_VERSIONED, Some(version), value)),
+            (None, version) => cell(TAG_DELETED, Some(version), &[]),
+            (Some(value), 0) => cell(TAG_PLAIN, None, value),
+            (Some(value), version) => cell(TAG_VERSIONED, Some(version), value),
         };
         Self { key, cell, version: row.version }
     }
@@ -98,6 +97,16 @@ fn cell(tag: u8, number: Option<u64>, value: &[u8]) -> Slice {
     }
     bytes.extend_from_slice(value);
     Slice::from(bytes)
+}
+
+/// Stands for a row that was removed and has no versions.
+pub(super) fn removed_cell() -> Slice {
+    cell(TAG_DELETED, Some(0), &[])
+}
+
+/// Whether a stored cell is a row that reads answer.
+pub(super) fn is_live(cell: &[u8]) -> bool {
+    cell.first() != Some(&TAG_DELETED)
 }
 
 /// The row that holds a unique key for `token`.
@@ -114,6 +123,11 @@ pub(super) fn row_prefix(table: Table, partition: &[u8]) -> Vec<u8> {
     prefix
 }
 
+/// The number of the table that a stored row belongs to.
+pub(super) fn table_of(key: &[u8]) -> Option<u8> {
+    key.first().copied()
+}
+
 pub(super) fn row_key(key: &RowKey) -> Slice {
     let mut bytes = row_prefix(key.table, &key.partition);
     bytes.extend_from_slice(&key.clustering);
@@ -121,7 +135,12 @@ pub(super) fn row_key(key: &RowKey) -> Slice {
 }
 
 /// Lowest and highest key of a scan.
-type StoredRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+pub(super) type StoredRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// Whether no key can be in it.
+pub(super) fn is_empty(range: &StoredRange) -> bool {
+    matches!(range, (Bound::Included(from), Bound::Excluded(to)) if from >= to)
+}
 
 /// The stored keys that a scan covers; `None` when it can cover none.
 pub(super) fn row_range(prefix: &[u8], range: &KeyRange) -> Option<StoredRange> {
@@ -131,11 +150,8 @@ pub(super) fn row_range(prefix: &[u8], range: &KeyRange) -> Option<StoredRange> 
         Some(to) => Some(at(to)),
         None => KeyRange::prefix(prefix).to.map(|end| end.to_vec()),
     };
-    match to {
-        Some(to) if from >= to => None,
-        Some(to) => Some((Bound::Included(from), Bound::Excluded(to))),
-        None => Some((Bound::Included(from), Bound::Unbounded)),
-    }
+    let range = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+    (!is_empty(&range)).then_some(range)
 }
 
 pub(super) fn record_key(partition: Partition, offset: Offset) -> [u8; 10] {
@@ -204,10 +220,11 @@ mod tests {
         let stored = |value: Option<&'static [u8]>, version| {
             StoredRow::new(&RowWrite { key: key.clone(), value: value.map(Bytes::from_static), version }).cell
         };
-        assert_eq!(stored(None, 0), None);
-        assert_eq!(Cell::parse(&stored(Some(b""), 0).unwrap()), Some(Cell::Plain(b"")));
-        assert_eq!(Cell::parse(&stored(Some(b"v"), 7).unwrap()), Some(Cell::Versioned(7, b"v")));
-        assert_eq!(Cell::parse(&stored(None, u64::MAX).unwrap()), Some(Cell::Deleted(u64::MAX)));
+        assert_eq!(stored(None, 0), removed_cell());
+        assert!(!is_live(&removed_cell()) && is_live(&stored(Some(b""), 7)));
+        assert_eq!(Cell::parse(&stored(Some(b""), 0)), Some(Cell::Plain(b"")));
+        assert_eq!(Cell::parse(&stored(Some(b"v"), 7)), Some(Cell::Versioned(7, b"v")));
+        assert_eq!(Cell::parse(&stored(None, u64::MAX)), Some(Cell::Deleted(u64::MAX)));
         assert_eq!(Cell::parse(&unique_cell(9, b"v")), Some(Cell::Unique(9, b"v")));
         for strange in [b"".as_slice(), b"\x01short", b"\x09123456789"] {
             assert_eq!(Cell::parse(strange), None);

@@ -6,15 +6,20 @@
 //! over all its partitions and its records, and journal offsets have no gaps. Nothing above may lean on that.
 
 mod committer;
+mod forget;
+mod gaps;
 mod group;
 mod journal;
 mod layout;
+mod scan;
 pub(crate) mod store;
 mod tables;
 mod torn;
 
 use std::path::Path;
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use self::committer::Committer;
 use self::store::Store;
@@ -26,6 +31,10 @@ use crate::ports::EngineError;
 
 /// Folder of the objects within the engine's.
 const OBJECTS_FOLDER: &str = "objects";
+/// Scans through very many dead rows at once: they leave a processor to others.
+const LONG_SCANS_MAX: usize = 2;
+/// Such scans that wait for their turn.
+const LONG_SCANS_WAITING_MAX: usize = 256;
 
 /// What can be chosen when the engine is opened.
 #[derive(Debug, Clone)]
@@ -63,13 +72,20 @@ impl Default for Settings {
 pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
     check_partitions(settings.journal_partitions)?;
     let store = Arc::new(Store::open(path, settings)?);
-    let embedded = Arc::new(Embedded { committer: Committer::start(store.clone())?, store });
+    let scans = store.scans.clone();
+    let embedded = Arc::new(Embedded {
+        committer: Committer::start(store.clone())?,
+        turns: Arc::new(Semaphore::new(LONG_SCANS_MAX)),
+        waiting: Semaphore::new(LONG_SCANS_MAX + LONG_SCANS_WAITING_MAX),
+        store,
+    });
     Ok(Engines {
         tables: embedded.clone(),
         journal: embedded,
         objects: Arc::new(FileObjects::open(&path.join(OBJECTS_FOLDER))?),
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(settings.ephemeral_bytes)),
+        scans,
     })
 }
 
@@ -77,4 +93,8 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
 struct Embedded {
     committer: Committer,
     store: Arc<Store>,
+    /// Long scans that run at once, each in a thread of its own.
+    turns: Arc<Semaphore>,
+    /// Long scans that run or wait for their turn; beyond, they are turned away.
+    waiting: Semaphore,
 }

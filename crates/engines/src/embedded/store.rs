@@ -3,13 +3,18 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::compaction::filter::Factory;
 use fjall::config::PinningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::forget::{Forgetting, Forgotten};
+use super::gaps::GapIndex;
 use super::layout::{self, Mark, PARTITIONS_KEY};
 use super::{Settings, torn};
+use crate::Scans;
 use crate::ports::{EngineError, Offset, Partition};
 
 /// Write buffer of the counters, which are few.
@@ -20,6 +25,8 @@ pub(super) const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const WORKERS: usize = 2;
 /// Folder of the store within the engine's.
 const STORE_FOLDER: &str = "store";
+/// Name of the rows within the store.
+const ROWS: &str = "rows";
 
 /// A journal partition's ends. Written by the committer alone, after each commit.
 #[derive(Debug, Default)]
@@ -56,6 +63,9 @@ pub(super) struct Store {
     pub(super) journal: Keyspace,
     pub(super) meta: Keyspace,
     pub(super) tails: Vec<Tail>,
+    pub(super) gaps: GapIndex,
+    pub(super) forgotten: Arc<Forgotten>,
+    pub(super) scans: Arc<Scans>,
 }
 
 impl Store {
@@ -63,7 +73,8 @@ impl Store {
         let folder = path.join(STORE_FOLDER);
         let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(unavailable)?;
-        let db = open_database(&folder, settings)?;
+        let forgotten = Arc::new(Forgotten::default());
+        let db = open_database(&folder, settings, &forgotten)?;
         sync_folder(path).map_err(unavailable)?;
 
         let keyspace = |name: &str, write_buffer_bytes: u64| {
@@ -72,11 +83,12 @@ impl Store {
             let options = KeyspaceCreateOptions::default().filter_block_pinning_policy(PinningPolicy::all(true));
             db.keyspace(name, || options.max_memtable_size(write_buffer_bytes)).map_err(fault)
         };
-        let rows = keyspace("rows", settings.write_buffer_bytes)?;
+        let rows = keyspace(ROWS, settings.write_buffer_bytes)?;
         let journal = keyspace("journal", settings.write_buffer_bytes)?;
         let meta = keyspace("meta", settings.write_buffer_bytes.min(META_WRITE_BUFFER_BYTES))?;
         let partitions = partitions(&db, &meta, settings.journal_partitions)?;
-        let mut store = Self { db, rows, journal, meta, tails: Vec::new() };
+        let (gaps, scans) = (GapIndex::default(), Arc::default());
+        let mut store = Self { db, rows, journal, meta, tails: Vec::new(), gaps, forgotten, scans };
         for partition in 0..partitions {
             let tail = Tail::default();
             tail.publish(store.find_tail(Partition(partition))?);
@@ -128,9 +140,12 @@ fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, Engine
     Ok(wanted)
 }
 
-fn open_database(folder: &Path, settings: &Settings) -> Result<Database, EngineError> {
+fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>) -> Result<Database, EngineError> {
     let open = || {
+        let filter: Arc<dyn Factory> = Arc::new(Forgetting(Arc::clone(forgotten)));
         let builder = Database::builder(folder).cache_size(settings.cache_bytes).worker_threads(WORKERS);
+        let rows_only = move |keyspace: &str| (keyspace == ROWS).then(|| Arc::clone(&filter));
+        let builder = builder.with_compaction_filter_factories(Arc::new(rows_only));
         catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
     };
     let reopen = || match open() {

@@ -1,5 +1,7 @@
 //! Tables over the store: writes go to the committer, reads to the store.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
@@ -7,9 +9,15 @@ use fjall::{Readable, Snapshot};
 use super::Embedded;
 use super::group::{Done, Work};
 use super::layout::{self, Cell, StoredRow};
+use super::scan::{Progress, Scan};
 use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
+
+/// Dead rows that a scan steps over on the caller's thread: about a millisecond.
+const INLINE_DEAD_MAX: usize = 1_024;
+/// Dead rows that it then steps over in one turn: some tenths of a second.
+const TURN_DEAD_MAX: usize = 262_144;
 
 // Reads use a snapshot, because plain reads of the store show a group while it is being applied: half a partition, or
 // a row whose record is not there yet.
@@ -29,28 +37,32 @@ pub(super) fn stored_rows(batch: &Batch) -> Vec<StoredRow> {
     batch.rows.iter().map(StoredRow::new).collect()
 }
 
-fn collect(
-    rows: impl Iterator<Item = fjall::Guard>,
-    prefix_bytes: usize,
-    limit: usize,
-) -> Result<Vec<Row>, EngineError> {
-    let mut found = Vec::new();
-    if limit == 0 {
-        return Ok(found);
-    }
-    for row in rows {
-        let (key, stored) = row.into_inner().map_err(fault)?;
-        let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
-        let Some(value) = cell.value() else { continue };
-        found.push(Row {
-            clustering: Bytes::copy_from_slice(key.get(prefix_bytes..).unwrap_or_default()),
-            value: Bytes::copy_from_slice(value),
-        });
-        if found.len() == limit {
-            break;
+/// What is done with a scan that has stepped over [`INLINE_DEAD_MAX`] rows: it goes on in a blocking thread, a few at
+/// once, in turns. Each turn leaves what it learned behind, so that a caller who gives up has not waited in vain.
+impl Embedded {
+    async fn long_scan(&self, mut scan: Scan) -> Result<Vec<Row>, EngineError> {
+        let scans = &self.store.scans;
+        scans.long.fetch_add(1, Relaxed);
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return Err(EngineError::Unavailable("too many scans wade through deleted rows".into()));
+        };
+        loop {
+            let closed = |_| EngineError::Closed("the engine was shut down".into());
+            let turn = self.turns.clone().acquire_owned().await.map_err(closed)?;
+            let step = move || {
+                let _turn = turn;
+                let progress = scan.go(TURN_DEAD_MAX);
+                (scan, progress)
+            };
+            let (back, progress) = tokio::task::spawn_blocking(step)
+                .await
+                .map_err(|error| EngineError::Unavailable(format!("a scan was cut off: {error}")))?;
+            if progress? == Progress::Done {
+                return Ok(back.into_found());
+            }
+            scan = back;
         }
     }
-    Ok(found)
 }
 
 #[async_trait]
@@ -85,12 +97,12 @@ impl Tables for Embedded {
         limit: usize,
     ) -> Result<Vec<Row>, EngineError> {
         check_partition_key(partition)?;
-        let prefix = layout::row_prefix(table, partition);
-        let Some(range) = layout::row_range(&prefix, &range) else { return Ok(Vec::new()) };
-        let rows = self.store.db.snapshot().range(&self.store.rows, range);
-        match order {
-            Order::Ascending => collect(rows, prefix.len(), limit),
-            Order::Descending => collect(rows.rev(), prefix.len(), limit),
+        let Some(mut scan) = Scan::new(&self.store, (table, partition), &range, order, limit) else {
+            return Ok(Vec::new());
+        };
+        match scan.go(INLINE_DEAD_MAX)? {
+            Progress::Done => Ok(scan.into_found()),
+            Progress::Long => self.long_scan(scan).await,
         }
     }
 
@@ -108,5 +120,10 @@ impl Tables for Embedded {
         check_row_key(key)?;
         let work = Work::ReleaseUnique { key: layout::row_key(key), token };
         self.committer.submit(work, 0).await.map(|_| ())
+    }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.store.forgotten.forget(tables, upto);
+        Ok(())
     }
 }

@@ -186,6 +186,17 @@ impl Tables for HostileEngine {
             }
         }
     }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        let mut world = self.enter()?;
+        match world.fate() {
+            Fate::Unavailable => Err(unavailable()),
+            fate => {
+                world.forget(tables, upto);
+                if fate == Fate::Good { Ok(()) } else { Err(unknown()) }
+            }
+        }
+    }
 }
 
 /// A commit of which nobody knows what happens: some records, maybe twice; rows only after all records.

@@ -72,6 +72,7 @@ impl Hostile {
             objects: Arc::new(LossyObjects::new(self.world.clone())),
             bus: Arc::new(LossyBus::new(self.world.clone())),
             ephemeral: Arc::new(LossyEphemeral::new(self.world.clone())),
+            scans: Arc::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is true in a hostile world, what is still to arrive, and the dice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Faults;
 use crate::memory::objects::MemoryObjects;
 use crate::memory::store::Store;
-use crate::ports::{EngineError, Offset, Partition, RowKey, RowWrite};
+use crate::ports::{EngineError, Offset, Partition, RowKey, RowWrite, Table};
 use crate::random::Random;
 
 /// Calls within which a late write arrives.
@@ -21,6 +21,15 @@ pub(super) enum Late {
     Commit(Partition, Vec<Bytes>, Vec<RowWrite>),
     Insert(RowKey, Bytes, u64),
     Release(RowKey, u64),
+}
+
+impl Late {
+    fn rows(&self) -> &[RowWrite] {
+        match self {
+            Self::Commit(_, _, rows) => rows,
+            Self::Insert(..) | Self::Release(..) => &[],
+        }
+    }
 }
 
 /// What a write will do and what its caller will hear.
@@ -122,6 +131,12 @@ impl World {
                 self.store.apply([row]);
             }
         }
+    }
+
+    /// Lets go of deletes, but for those that what is still to arrive needs.
+    pub(super) fn forget(&mut self, tables: &[Table], upto: u64) {
+        let late: HashSet<&RowKey> = self.late.iter().flat_map(|(_, late)| late.rows()).map(|row| &row.key).collect();
+        self.store.forget(tables, upto, |key| late.contains(key));
     }
 
     pub(super) fn append(&mut self, partition: Partition, records: Vec<Bytes>) -> Offset {

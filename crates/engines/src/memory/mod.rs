@@ -29,6 +29,7 @@ pub fn open(partitions: u16) -> Result<Engines, EngineError> {
         objects: Arc::new(MemoryObjects::default()),
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(local::EPHEMERAL_BYTES_DEFAULT)),
+        scans: Arc::default(),
     })
 }
 
@@ -78,6 +79,11 @@ impl Tables for Memory {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         check_row_key(key)?;
         self.store.write().release_unique(key, token);
+        Ok(())
+    }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.store.write().forget(tables, upto, |_| false);
         Ok(())
     }
 }

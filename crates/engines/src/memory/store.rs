@@ -128,6 +128,18 @@ impl Store {
         }
     }
 
+    /// Lets go of the deletes of `tables` up to version `upto`, but for those that are needed at these keys.
+    pub(crate) fn forget(&mut self, tables: &[Table], upto: u64, needed: impl Fn(&RowKey) -> bool) {
+        for ((id, partition), rows) in &mut self.rows {
+            let Some(table) = tables.iter().find(|table| table.id == *id) else { continue };
+            rows.retain(|clustering, cell| {
+                let old = matches!(cell, Cell::Versioned(version, None) if *version <= upto);
+                !old || needed(&RowKey::new(*table, partition.clone(), clustering.clone()))
+            });
+        }
+        self.rows.retain(|_, rows| !rows.is_empty());
+    }
+
     /// Appends records; answers the first one's offset, or the next offset when there are none.
     pub(crate) fn append(&mut self, partition: Partition, records: impl IntoIterator<Item = Bytes>) -> Offset {
         let log = &mut self.logs[usize::from(partition.0)];

@@ -161,7 +161,9 @@ pub trait Tables: Send + Sync + 'static {
 
     /// Rows of one partition with clustering keys in `range`, at most `limit`, in `order`.
     ///
-    /// One moment's view of the partition. Costs O(`limit`), plus what was deleted lately within the range.
+    /// One moment's view of the partition. Costs O(`limit`), plus what was deleted within the range since it was last
+    /// scanned. A scan that meets very much of that does not hold its caller's thread; beyond so many of them at once
+    /// the next is refused ([`Unavailable`](EngineError::Unavailable)).
     async fn scan(
         &self,
         table: Table,
@@ -181,4 +183,12 @@ pub trait Tables: Send + Sync + 'static {
 
     /// Deletes a row of [`insert_unique`](Self::insert_unique) if `token` holds it; otherwise does nothing. Durable.
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError>;
+
+    /// Lets go of the deletes of `tables` up to version `upto`, some time.
+    ///
+    /// The caller's word: no call that is under way or comes writes rows of these tables with a version at or below
+    /// `upto`, unless it deletes them. What earlier calls left to arrive late is the engine's own care. Reads answer the
+    /// same as before. May be called again, also with a lower version, which changes nothing; a restart may begin at
+    /// nothing again.
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError>;
 }

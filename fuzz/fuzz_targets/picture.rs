@@ -1,0 +1,13 @@
+//! Runs `../bodies/picture.rs` under libFuzzer. What strips pictures is compiled here by itself, so that a build takes seconds.
+#![no_main]
+
+#[path = "../bodies/picture.rs"]
+mod body;
+#[allow(dead_code)]
+#[path = "../../src/limits.rs"]
+mod limits;
+#[allow(dead_code)]
+#[path = "../../src/media/strip/mod.rs"]
+mod strip;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

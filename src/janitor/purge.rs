@@ -1,0 +1,273 @@
+//! What deleted accounts left behind, removed list by list.
+//!
+//! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
+//! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What
+//! came meanwhile is behind the place, so the lists are gone through again until nothing is found in any. An account that
+//! cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next round; it stops nobody
+//! else's purge.
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey, Table};
+use fanfare_protocol::Id;
+
+use super::Janitor;
+use crate::error::{Error, Result};
+use crate::events::{EndedFollow, Event, PostRef};
+use crate::limits;
+use crate::posts::settle;
+use crate::tables;
+
+/// A list that is gone through. The number is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum List {
+    Followees = 0,
+    Followers = 1,
+    Blocks = 2,
+    BlockedBy = 3,
+    Mutes = 4,
+    Posts = 5,
+    Likes = 6,
+    /// Rows of the account's own that nobody counts: they go without records.
+    Own(Table),
+}
+
+/// In this order.
+const LISTS: [List; 11] = [
+    List::Followees,
+    List::Followers,
+    List::Blocks,
+    List::BlockedBy,
+    List::Mutes,
+    List::Posts,
+    List::Likes,
+    List::Own(tables::NOTIFICATIONS),
+    List::Own(tables::MARKERS),
+    List::Own(tables::IDEMPOTENCY),
+    List::Own(tables::INTERACTIONS),
+];
+
+/// How far a purge has come: the list, and the last key in it that was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Place {
+    list: u8,
+    last: Option<Bytes>,
+    /// Something was removed since the lists were begun.
+    found: bool,
+    /// Something could not be removed since then.
+    failed: bool,
+}
+
+impl Place {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![self.list, u8::from(self.found), u8::from(self.failed)];
+        bytes.extend_from_slice(self.last.as_deref().unwrap_or_default());
+        bytes
+    }
+
+    /// A row that holds no place is one of a purge that begins.
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let Some(([list, found, failed], last)) = bytes.split_first_chunk::<3>() else { return Self::default() };
+        let last = (!last.is_empty()).then(|| Bytes::copy_from_slice(last));
+        Self { list: *list, last, found: *found != 0, failed: *failed != 0 }
+    }
+
+    /// The last id that was seen.
+    fn id(&self) -> Option<Id> {
+        self.last.as_deref().and_then(Id::from_bytes)
+    }
+}
+
+impl Janitor {
+    /// Removes what deleted accounts left behind: of each some, in turn, until nothing is left of any.
+    pub(super) async fn purge_all(&self) -> Result<()> {
+        let (mut after, mut worst, mut more) = (None, Ok(()), false);
+        loop {
+            let Some(row) = self.next_purge(after.as_ref()).await? else {
+                if !std::mem::take(&mut more) {
+                    return worst;
+                }
+                after = None;
+                continue;
+            };
+            after = Some(row.clustering.clone());
+            let Some(user) = Id::from_bytes(&row.clustering) else { continue };
+            match self.purge_some(user, Place::from_bytes(&row.value)).await {
+                Ok(done) => more |= !done,
+                Err(error) if error.is_of_storage() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, %user, "a deleted account is not cleared away; it is tried again");
+                    worst = Err(error);
+                }
+            }
+            // Others wait for what follows the deletions; what cannot be settled is told of by the round.
+            match settle::settle_all(&self.core).await {
+                Err(error) if error.is_of_storage() => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn next_purge(&self, after: Option<&Bytes>) -> Result<Option<Row>> {
+        let range = KeyRange { from: after.map(|last| successor(last)), to: None };
+        let port = &self.core.store.engines.tables;
+        let mut rows = port.scan(tables::PURGES, &tables::ONE, range, Order::Ascending, 1).await?;
+        Ok(rows.pop())
+    }
+
+    /// Goes on with an account; true when nothing is left of it.
+    async fn purge_some(&self, user: Id, mut place: Place) -> Result<bool> {
+        for _ in 0..limits::PURGE_STEPS_MAX {
+            let Some(list) = LISTS.get(usize::from(place.list)) else {
+                if place.found {
+                    place = Place::default();
+                    continue;
+                }
+                if place.failed {
+                    self.remember(user, Some(&Place::default())).await?;
+                    return Err(Error::Internal("some of it does not decode".to_owned()));
+                }
+                self.media.forget_owner(user).await?;
+                self.remember(user, None).await?;
+                self.core.store.absent.cleared_away(user);
+                return Ok(true);
+            };
+            let (removed, last) = self.purge_step(*list, user, &place).await?;
+            match removed {
+                Ok(found) => place.found |= found,
+                Err(error) if error.is_of_storage() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, %user, ?list, "something of a deleted account cannot be removed");
+                    place.failed = true;
+                }
+            }
+            place.list += u8::from(last.is_none());
+            place.last = last;
+        }
+        self.remember(user, Some(&place)).await?;
+        Ok(false)
+    }
+
+    /// Keeps the place of a purge; `None` is the end of it.
+    async fn remember(&self, user: Id, place: Option<&Place>) -> Result<()> {
+        let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
+        let (mut batch, version) = (Batch::default(), self.core.sequencer.mint().0);
+        match place {
+            Some(place) => batch.put_versioned(row, place.to_bytes(), version),
+            None => batch.delete_versioned(row, version),
+        }
+        Ok(self.core.store.engines.tables.write(batch).await?)
+    }
+
+    /// Removes some rows of a list; answers whether anything was removed, and the last key if there may be more.
+    async fn purge_step(&self, list: List, user: Id, place: &Place) -> Result<(Result<bool>, Option<Bytes>)> {
+        let step = limits::JANITOR_STEP_ROWS;
+        let store = &self.core.store;
+        let from = place.id();
+        let below = from.unwrap_or(Id(i64::MAX as u64));
+        let rows = match list {
+            List::Followees => store.oldest(tables::FOLLOWS, user, from, step).await?,
+            List::Followers => store.newest_bucketed(tables::FOLLOWERS, user, below, step).await?,
+            List::Blocks => store.oldest(tables::BLOCKS, user, from, step).await?,
+            List::BlockedBy => store.oldest(tables::BLOCKED_BY, user, from, step).await?,
+            List::Mutes => store.oldest(tables::MUTES, user, from, step).await?,
+            List::Posts => store.newest_bucketed(tables::AUTHOR_POSTS, user, below, step).await?,
+            List::Likes => store.oldest(tables::LIKED, user, from, step).await?,
+            List::Own(table) => {
+                let range = KeyRange { from: place.last.as_deref().map(successor), to: None };
+                store.engines.tables.scan(table, &tables::partition(user), range, Order::Ascending, step).await?
+            }
+        };
+        let last = rows.last().filter(|_| rows.len() == step).map(|row| row.clustering.clone());
+        let removed = match list {
+            List::Posts => {
+                let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+                settle::delete_standing(&self.core, &posts).await.map(|count| count > 0)
+            }
+            List::Likes => self.purge_likes(user, &rows).await,
+            List::Own(table) => self.purge_own(table, user, &rows).await,
+            list => self.commit_all(rows.iter().filter_map(|row| end_of(list, user, row)).collect()).await,
+        };
+        Ok((removed, last))
+    }
+
+    async fn purge_likes(&self, user: Id, rows: &[Row]) -> Result<bool> {
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (Some(post), Some(since)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
+                continue;
+            };
+            let liked = match self.core.store.post_or_gone(post).await {
+                Err(error) if error.is_of_storage() => return Err(error),
+                // The like goes, whatever it was of.
+                Err(_) | Ok(None) => None,
+                Ok(Some(post)) => Some(post.author),
+            };
+            events.push(Event::Unliked { user, post: PostRef { id: post, author: liked.unwrap_or_default() }, since });
+        }
+        self.commit_all(events).await
+    }
+
+    async fn purge_own(&self, table: Table, user: Id, rows: &[Row]) -> Result<bool> {
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let (mut batch, version) = (Batch::default(), self.core.sequencer.mint().0);
+        for row in rows {
+            let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
+            batch.delete_versioned(key, version);
+        }
+        self.core.store.engines.tables.write(batch).await?;
+        Ok(true)
+    }
+
+    /// Makes all durable; false when there are none. One that fails does not keep the others.
+    async fn commit_all(&self, events: Vec<Event>) -> Result<bool> {
+        let mut pending = Vec::with_capacity(events.len());
+        for event in events {
+            pending.push(self.core.sequencer.submit(event.into()).await?);
+        }
+        let any = !pending.is_empty();
+        let mut outcome = Ok(any);
+        for one in pending {
+            outcome = one.durable().await.map_or_else(Err, |_| outcome);
+        }
+        outcome
+    }
+}
+
+/// The record that ends what a row says is between the account and another.
+fn end_of(list: List, user: Id, row: &Row) -> Option<Event> {
+    let key = Id::from_bytes(&row.clustering)?;
+    Some(match list {
+        List::Followees => {
+            Event::Unfollowed(EndedFollow { follower: user, followee: key, since: Id::from_bytes(&row.value)? })
+        }
+        List::Followers => {
+            Event::Unfollowed(EndedFollow { follower: Id::from_bytes(&row.value)?, followee: user, since: key })
+        }
+        List::Blocks => Event::Unblocked { blocker: user, blocked: key },
+        List::BlockedBy => Event::Unblocked { blocker: key, blocked: user },
+        List::Mutes => Event::Unmuted { muter: user, muted: key },
+        List::Posts | List::Likes | List::Own(_) => return None,
+    })
+}
+
+/// The lowest key above `key`.
+fn successor(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_survives_its_bytes_and_an_empty_row_is_a_beginning() {
+        for last in [None, Some(Bytes::from_static(b"key"))] {
+            let place = Place { list: 5, last, found: true, failed: false };
+            assert_eq!(Place::from_bytes(&place.to_bytes()), place);
+        }
+        assert_eq!(Place::from_bytes(b""), Place::default());
+    }
+}
