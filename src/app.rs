@@ -41,6 +41,7 @@ use crate::users::attempts::Bounds;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
+use crate::writers::Writers;
 
 /// What handlers see. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
@@ -243,9 +244,16 @@ pub async fn start(
     store.load_absent().await?;
     janitor::names::begin(&engines).await?;
     warm(&store, &feed, &clock, settings).await?;
-    let core =
-        Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };
-    let media = Media::new(&engines, Arc::new(Mint(sequencer)), media_tables(), MediaSettings::of(settings));
+    let core = Core {
+        store,
+        sequencer: sequencer.clone(),
+        locks: Locks::default(),
+        cursors: Cursors::new(secret)?,
+        clock,
+        writers: Writers::default(),
+    };
+    let owners = Arc::new(core.clone());
+    let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let users = Users::new(
         core.clone(),

@@ -27,6 +27,7 @@
 //! | [`events`] | the facts that the journal holds |
 //! | [`sequencer`] | the one place where facts get ids, in the order of commit |
 //! | [`projection`] | from a fact to its rows; pure |
+//! | [`living`], [`writers`] | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
 //! | [`storage`] | whether engines still keep what they are given: one latch that everything reports to |
 //! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
@@ -77,6 +78,7 @@ pub mod idempotency;
 pub mod import;
 pub mod janitor;
 pub mod limits;
+pub mod living;
 pub mod locks;
 pub mod logging;
 pub mod media;
@@ -92,3 +94,4 @@ pub mod store;
 pub mod tables;
 pub mod uncounted;
 pub mod users;
+pub mod writers;

@@ -22,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Policy, Record};
 use crate::id::IdMint;
 use crate::limits;
+use crate::living;
 use crate::projection::{self, Folds, Notified};
-use crate::rows::{Counters, from_json, to_json};
+use crate::rows::{Counters, UserRow, from_json, to_json};
 use crate::storage::Storage;
 use crate::tables;
 
@@ -117,6 +118,7 @@ impl Sequencer {
             commits: 0,
             next: Offset(0),
             passed: Arc::default(),
+            deleted: Cache::new(limits::USER_CACHE_MAX),
         };
         let last = committer.repair().await?;
         let passed = Arc::clone(&committer.passed);
@@ -223,6 +225,8 @@ struct Committer {
     next: Offset,
     /// Id of the last record that was committed.
     passed: Arc<AtomicU64>,
+    /// Whose account was deleted, and whose was not; this thread is the only one that deletes.
+    deleted: Cache<Id, bool>,
 }
 
 impl Committer {
@@ -245,7 +249,7 @@ impl Committer {
                 Ok(records) => {
                     for (record, answer) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
-                        let _ = answer.send(Ok(record));
+                        let _ = answer.send(record);
                     }
                 }
                 // Nothing was done, and nothing is wrong with the storage.
@@ -293,8 +297,55 @@ impl Committer {
             .unzip()
     }
 
+    /// Commits what is admitted of a group, and answers for each of it the record as it was stamped, or the refusal.
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+        let (admitted, refusals) = self.admit(group).await?;
+        let mut stamped =
+            if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? }.into_iter();
+        let missing = || Error::Internal("a record was not stamped".to_owned());
+        let answer = |refusal: Option<Error>| refusal.map_or_else(|| stamped.next().ok_or_else(missing), Err);
+        Ok(refusals.into_iter().map(answer).collect())
+    }
+
+    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
+    /// deletion is refused.
+    async fn admit(&self, group: Vec<(Record, Batch)>) -> Result<(Vec<(Record, Batch)>, Vec<Option<Error>>)> {
+        self.load_deleted(&group).await?;
+        let mut gone_now: Vec<Id> = Vec::new();
+        let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for (mut record, rows) in group {
+            let is_gone = |person| gone_now.contains(&person) || self.deleted.get(&person) == Some(true);
+            let refusal = living::refusal(&mut record.event, is_gone);
+            if refusal.is_none() {
+                if let Event::UserDeleted { user } = &record.event {
+                    gone_now.push(user.id);
+                }
+                admitted.push((record, rows));
+            }
+            refusals.push(refusal);
+        }
+        Ok((admitted, refusals))
+    }
+
+    /// Learns who of those whom a group concerns was deleted.
+    async fn load_deleted(&self, group: &[(Record, Batch)]) -> Result<()> {
+        let concerned = group.iter().flat_map(|(record, _)| living::concerned(&record.event));
+        let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
+        for (person, bytes) in unknown.iter().zip(self.engines.tables.get_many(&keys).await?) {
+            let deleted = bytes.is_some_and(|bytes| from_json::<UserRow>(&bytes).is_ok_and(|row| row.deleted));
+            self.deleted.insert(*person, deleted);
+        }
+        Ok(())
+    }
+
     /// Commits records with their rows and tells the views; answers the records as they were stamped.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
         let mut folds = self.load_folds(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
         let mut payloads = Vec::with_capacity(group.len());
@@ -313,6 +364,11 @@ impl Committer {
             stamped.push(Arc::new(record));
         }
         let next = self.commit_with_retries(payloads, batch).await?;
+        for record in &stamped {
+            if let Event::UserDeleted { user } = &record.event {
+                self.deleted.insert(user.id, true);
+            }
+        }
         self.tell(&stamped, folds, &notified)?;
         self.commits += 1;
         self.next = next;

@@ -1,5 +1,6 @@
 //! Engines whose writes are counted, and that end the process at one of them.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +16,9 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
 
 use super::End;
 
+/// Rows and objects.
+pub type Written = (BTreeSet<RowKey>, BTreeSet<String>);
+
 /// Where the process is cut off.
 #[derive(Default)]
 pub struct Blade {
@@ -25,11 +29,18 @@ pub struct Blade {
     lost: AtomicUsize,
     /// Writes wait while this is held.
     slow: AsyncMutex<()>,
+    /// Every row and object that was ever put.
+    pub written: Arc<Mutex<Written>>,
     /// Open when the client is to hang up, and when it has.
     signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
 }
 
 impl Blade {
+    /// Notes down in `written` what is put.
+    pub fn noting(written: &Arc<Mutex<Written>>) -> Self {
+        Self { written: Arc::clone(written), ..Self::default() }
+    }
+
     pub fn arm(&self, end: End, step: usize) {
         self.reached.store(false, Ordering::SeqCst);
         *self.signals.lock() = Some((Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))));
@@ -67,6 +78,11 @@ impl Blade {
             Some(come) => drop(come.acquire().await),
             None => pending().await,
         }
+    }
+
+    fn note(&self, batch: &Batch) {
+        let put = batch.rows.iter().filter(|row| row.value.is_some());
+        self.written.lock().0.extend(put.map(|row| row.key.clone()));
     }
 
     fn alive(&self) -> Result<(), EngineError> {
@@ -134,6 +150,7 @@ pub fn cut(inner: Engines, blade: &Arc<Blade>) -> Engines {
 #[async_trait]
 impl Tables for Cut {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.blade.note(&batch);
         self.blade.write(self.inner.tables.write(batch)).await
     }
 
@@ -160,6 +177,7 @@ impl Tables for Cut {
     }
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
+        self.blade.written.lock().0.insert(key.clone());
         self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
     }
 
@@ -180,6 +198,7 @@ impl Journal for Cut {
     }
 
     async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        self.blade.note(&rows);
         self.blade.write(self.inner.journal.commit(partition, records, rows)).await
     }
 
@@ -210,6 +229,7 @@ impl Journal for Cut {
 #[async_trait]
 impl Objects for Cut {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+        self.blade.written.lock().1.insert(key.to_owned());
         self.blade.write(self.inner.objects.put(key, data)).await
     }
 

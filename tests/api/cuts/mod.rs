@@ -1,6 +1,7 @@
 //! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
+mod deletion;
 mod engines;
 mod first_sight;
 mod storage;
@@ -18,11 +19,12 @@ use fanfare::janitor::Janitor;
 use fanfare::{logging, routes};
 use fanfare_client::Client;
 use fanfare_engines::{Engines, Offset, Partition, memory};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::engines::{Blade, cut};
+use self::engines::{Blade, Written, cut};
 use crate::world::quick;
 
 /// How a step is cut off.
@@ -62,6 +64,7 @@ pub struct Ground {
     stored: Engines,
     settings: Settings,
     folder: tempfile::TempDir,
+    written: Arc<Mutex<Written>>,
 }
 
 /// A server that can be cut off.
@@ -79,12 +82,12 @@ impl Ground {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
-        Self { stored: memory::open(1).unwrap(), settings, folder }
+        Self { stored: memory::open(1).unwrap(), settings, folder, written: Arc::default() }
     }
 
     /// A server over what is stored.
     pub async fn start(&self, clock: Clock) -> Life {
-        let blade = Arc::new(Blade::default());
+        let blade = Arc::new(Blade::noting(&self.written));
         let tokens = OperatorTokens::open(self.folder.path()).unwrap();
         let log = logging::start(&self.settings.log);
         let engines = cut(self.stored.clone(), &blade);
@@ -138,10 +141,15 @@ impl Life {
 
     /// A round of the janitor.
     pub async fn clean(&self) {
+        self.round().await.unwrap();
+    }
+
+    /// The same, which may fail.
+    pub async fn round(&self) -> fanfare::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
         let core = self.app.core.clone();
         let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
-        janitor.round().await.unwrap();
+        janitor.round().await
     }
 
     /// The server ends, in good order if it still can.
