@@ -29,6 +29,7 @@ use crate::locks::Locks;
 use crate::logging::LogControl;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
+use crate::posts::public;
 use crate::posts::service::Posts;
 use crate::projection::Notified;
 use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
@@ -139,10 +140,12 @@ impl Views for Listeners {
         self.realtime.committed(record);
     }
 
-    fn notified(&self, notified: Notified) {
-        self.realtime.notified(notified.user, notified.id);
-        // A full queue drops the hint: the person's next notifications give another.
-        let _ = self.notified.try_send(notified);
+    fn notified(&self, notified: &Notified) {
+        self.realtime.notified(notified);
+        if notified.grew {
+            // A full queue drops the hint: the person's next notifications give another.
+            let _ = self.notified.try_send(notified.clone());
+        }
     }
 }
 
@@ -243,6 +246,7 @@ pub async fn start(
     let (sequencer, thread) = started.await?;
     store.load_absent().await?;
     janitor::names::begin(&engines).await?;
+    public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;
     let core = Core {
         store,
@@ -267,7 +271,7 @@ pub async fn start(
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
-    let notifications = Notifications::new(core.clone(), posts.clone(), settings.notifications.kept_max);
+    let notifications = Notifications::new(core.clone(), posts.views().clone(), settings.notifications.kept_max);
     let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
     let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens, storage);
     let log = Mutex::new((log, settings.log.level.clone()));
@@ -290,7 +294,7 @@ pub async fn start(
 
 async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>) {
     while let Some(notified) = trims.recv().await {
-        if let Err(error) = notifications.trim(notified).await {
+        if let Err(error) = notifications.trim(&notified).await {
             tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
@@ -11,6 +11,11 @@ pub const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
 const SECRET_FILE: &str = "secret.key";
 const SECRET_BYTES: usize = 32;
+/// Folder of the engine's files.
+const STORE: &str = "store";
+/// Bits of a mode that are for everybody on the machine, and for everybody but the owner.
+const OTHERS: u32 = 0o007;
+const NOT_OWNER: u32 = 0o077;
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,7 @@ pub enum DataDirError {
 pub struct DataDir {
     path: PathBuf,
     secret: Vec<u8>,
+    is_open_to_others: bool,
 }
 
 impl DataDir {
@@ -60,8 +66,13 @@ impl DataDir {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        // Tables hold password hashes: others on the machine have no business there. A folder that is there stays as it is.
+        // Tables hold password hashes: others on the machine have no business there. A folder that is there stays as it is,
+        // for it may lie in a place that its owner has thought about; what is ours in it is closed.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        let is_open_to_others = fs::metadata(path).map_err(failed(path))?.permissions().mode() & OTHERS != 0;
+        for (name, bits) in [(STORE, OTHERS), (SECRET_FILE, NOT_OWNER)] {
+            close(&path.join(name), bits).map_err(failed(path))?;
+        }
         let format_path = path.join(FORMAT_FILE);
         match fs::read_to_string(&format_path) {
             Ok(text) => {
@@ -92,13 +103,19 @@ impl DataDir {
             }
             Err(error) => return Err(failed(&secret_path)(error)),
         };
-        Ok(Self { path: path.to_owned(), secret })
+        Ok(Self { path: path.to_owned(), secret, is_open_to_others })
     }
 
     /// Where the engine keeps its files.
     #[must_use]
     pub fn store(&self) -> PathBuf {
-        self.path.join("store")
+        self.path.join(STORE)
+    }
+
+    /// Whether everybody on this machine may look into the folder.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        self.is_open_to_others
     }
 
     /// Seals cursors; readable by the owner only.
@@ -106,6 +123,26 @@ impl DataDir {
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
+}
+
+/// Files and folders that this process makes from now on are its user's only, whatever the shell or the unit says.
+pub fn close_what_is_made() {
+    use rustix::fs::Mode;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Takes `bits` away from the mode of a file or folder, if it is there.
+fn close(path: &Path, bits: u32) -> io::Result<()> {
+    let mode = match fs::metadata(path) {
+        Ok(found) => found.permissions().mode(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if mode & bits != 0 {
+        tracing::warn!(path = %path.display(), "it could be read by others than its owner, and is closed now");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & !bits))?;
+    }
+    Ok(())
 }
 
 /// Writes a file as a whole: a crash leaves the old one, or none. `mode` holds whatever lay there before.
@@ -129,6 +166,24 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_open_to_others_is_closed_and_the_folder_itself_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("made/here");
+        let (store, secret) = (folder.join(STORE), folder.join(SECRET_FILE));
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert!(!DataDir::open(&folder).unwrap().is_open_to_others());
+        fs::create_dir(&store).unwrap();
+        for (before, told) in [(0o755, true), (0o750, false), (0o701, true)] {
+            set(&folder, before);
+            set(&store, before);
+            set(&secret, 0o644);
+            assert_eq!(DataDir::open(&folder).unwrap().is_open_to_others(), told, "{before:o}");
+            assert_eq!((mode(&folder), mode(&store), mode(&secret)), (before, before & 0o770, 0o600));
+        }
+    }
 
     #[test]
     fn a_folder_of_a_newer_binary_is_refused_and_the_secret_stays() {

@@ -117,7 +117,16 @@ pub enum Event {
     /// A post was published.
     Posted { post: PostRecord, notify: Vec<Notice> },
     /// A post was removed; what the projection needs of it is here.
-    PostDeleted { post: Id, author: Id, reply_to: Option<PostRef>, repost_of: Option<PostRef>, bare_repost: bool },
+    PostDeleted {
+        post: Id,
+        author: Id,
+        reply_to: Option<PostRef>,
+        repost_of: Option<PostRef>,
+        bare_repost: bool,
+        /// Whom it named. Records of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentioned: Vec<Id>,
+    },
     /// `user` likes `post`.
     Liked { user: Id, post: PostRef },
     /// The like, made by record `since`, is over.

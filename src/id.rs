@@ -28,6 +28,12 @@ pub const fn first_id_at(unix_ms: u64) -> Id {
     Id(unix_ms.saturating_sub(EPOCH_MS) << BELOW_MS_BITS)
 }
 
+/// Hours since the Unix epoch at which `id` was minted.
+#[must_use]
+pub const fn hour_of(id: Id) -> u32 {
+    (unix_ms_of(id) / 3_600_000) as u32
+}
+
 /// Mints ids for things that are no records, such as uploads. The sequencer does it, so that ids stay unique on a node.
 pub trait MintId: Send + Sync + 'static {
     /// A fresh id of this moment, higher than all before.

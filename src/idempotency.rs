@@ -34,8 +34,13 @@ pub struct Idempotency {
 pub enum Claim {
     /// Nobody used it lately; hold this until the effect is durable.
     Fresh(Claimed),
-    /// The same request made this before.
-    Repeat(Id),
+    /// The same request came before.
+    Repeat {
+        /// What it made, or found.
+        made: Id,
+        /// When, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
 }
 
 /// A key at work; dropping it frees the key.
@@ -74,7 +79,7 @@ impl Idempotency {
             return Ok(Claim::Fresh(claimed));
         }
         match row.body_hash == key.body_hash {
-            true => Ok(Claim::Repeat(row.made)),
+            true => Ok(Claim::Repeat { made: row.made, at_ms: row.at_ms }),
             false => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
         }
     }

@@ -18,7 +18,7 @@ use crate::core::{Attachments, Core};
 use crate::error::Result;
 use crate::id::first_id_at;
 use crate::limits;
-use crate::posts::{old_reposts, settle};
+use crate::posts::{old_reposts, public, settle};
 use crate::rows::{SuspensionRow, TokenRow, from_json};
 use crate::tables;
 use crate::users::handle::reserved_until_ms;
@@ -68,6 +68,7 @@ impl Janitor {
             names::rekey(&self.core).await,
             self.purge_all().await,
             old_reposts::list_all(&self.core).await,
+            public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
             forget::forget(&self.core).await,
             self.trim_journal().await,

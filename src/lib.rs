@@ -36,8 +36,8 @@
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
 //! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`] is what services
-//! share; [`config`] and [`limits`] hold every setting and every bound; [`data_dir`], [`clock`], [`id`], [`cursor`],
-//! [`locks`], [`gate`], [`error`], [`logging`] are what they are called. The ports that rows, records and media go
+//! share; [`config`] and [`limits`] hold every setting and every bound; [`fair`] and [`network`] share out what is bounded;
+//! [`data_dir`], [`clock`], [`id`], [`cursor`], [`locks`], [`gate`], [`error`], [`logging`] are what they are called. The ports that rows, records and media go
 //! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`.
 //!
 //! # The life of a post
@@ -69,6 +69,7 @@ pub mod data_dir;
 pub mod demo;
 pub mod error;
 pub mod events;
+pub mod fair;
 pub mod feed;
 pub mod follows;
 pub mod gate;
@@ -82,6 +83,7 @@ pub mod living;
 pub mod locks;
 pub mod logging;
 pub mod media;
+pub mod network;
 pub mod notifications;
 pub mod posts;
 pub mod projection;

@@ -54,6 +54,15 @@ pub const SEQUENCER_GROUP_BYTES_MAX: usize = 8 << 20;
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.
 pub const POST_NOTICES_MAX: usize = 50;
+/// People of a notification that stands for many who are known by name, the newest; the others are a number.
+pub const GROUP_NAMED_MAX: usize = 16;
+/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what is done
+/// in that hour is listed without a ring.
+pub const GROUP_LEFT_MAX: usize = 64;
+/// Rows read to name somebody of a group when none of the newest may be named.
+pub const GROUP_OTHERS_ROWS: usize = 64;
+/// Groups of notifications read at once.
+pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.
 pub const THREAD_ANCESTORS_MAX: usize = 50;
 /// Interactions of a reader that count for affinity; older ones do not.
@@ -104,6 +113,18 @@ pub mod http {
     pub const DRAIN_BYTES_MAX: u64 = 8 << 20;
     /// Seconds that draining a refused body may take; then the connection is closed.
     pub const DRAIN_S: u64 = 10;
+    /// Bytes of the body of a call that takes a few fields, such as a log-in; a larger one is answered 413.
+    pub const SMALL_BODY_BYTES_MAX: u64 = 16 << 10;
+    /// Bytes of JSON that one character of a text can take: two escapes of UTF-16.
+    pub const POST_BODY_CHAR_BYTES_MAX: u64 = 12;
+    /// Bytes of the body of a post beside its text: names of fields, ids, white space.
+    pub const POST_BODY_BYTES_BESIDE: u64 = 4 << 10;
+    /// Bytes of the body of an operator's event: its data, and as many ids as may be named.
+    pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
+    /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
+    pub const BODY_SHARE: u64 = 4;
+    /// Seconds between two lines of the log that say that an address has as many connections as it may.
+    pub const CROWDED_WARNING_S: u64 = 60;
     /// Seconds between two parts of a request body; a body that stops arriving is answered 400.
     pub const BODY_IDLE_S: u64 = 10;
     /// Seconds an upload may take in all, in place of `http.request_timeout_s`.
@@ -126,6 +147,13 @@ pub mod http {
     pub const FIELD_MESSAGE_CHARS_MAX: usize = 200;
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
+    /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
+    /// takes less is let go of.
+    pub const WRITE_RATE_BYTES_MIN: u64 = 256;
+    /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
+    pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
+    /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.
+    pub const READ_BYTES_MAX: usize = 8 << 10;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.
@@ -149,9 +177,15 @@ pub mod media {
     pub const PROCESSED_AT_ONCE_MAX: usize = 2;
     /// Received uploads that wait to be processed; beyond that they are answered 503.
     pub const PROCESSING_QUEUE_MAX: usize = 64;
-    /// Bytes of uploads in memory at once, received and being received (at least one whole upload); who cannot get room
-    /// for more within [`ROOM_WAIT_S`] is answered 503.
+    /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot get
+    /// room for more within [`ROOM_WAIT_S`] is answered 503.
     pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+    /// All uploads of one person together hold at most this part of the room that is still free.
+    pub const ROOM_SHARE: u64 = 1;
+    /// Seconds that an upload is given before its rate counts.
+    pub const UPLOAD_GRACE_S: u64 = 10;
+    /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.
+    pub const UPLOAD_RATE_BYTES_MIN: u64 = 1 << 10;
     /// Seconds that an upload waits for room.
     pub const ROOM_WAIT_S: u64 = 10;
     /// Characters of an alt text.
@@ -201,8 +235,11 @@ pub mod auth {
     pub const WRONG_PASSWORDS_MAX: usize = 262_144;
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
-    /// Callers that may wait for a hash; beyond that log-ins answer 503.
+    /// Callers that may wait for a hash, by turns of their addresses; beyond that the address with most waiting is answered
+    /// 503.
     pub const HASHES_WAITING_MAX: usize = 64;
+    /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
+    pub const ATTEMPTS_WAITING_MAX: usize = 16;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// People who come by JWT for the first time whose accounts are made at once; others wait.
@@ -322,6 +359,8 @@ pub mod realtime {
     pub const CLIENT_FRAMES_MAX: usize = 1_024;
     /// Client frames in one `POST /v1/realtime/send`.
     pub const SEND_FRAMES_MAX: usize = 50;
+    /// People who have sent frames in that way lately, and are counted; further ones are not.
+    pub const PACED_MAX: usize = 65_536;
     /// People that one session watches, and that one request asks about.
     pub const WATCHED_MAX: usize = 200;
     /// People who were online and are not, whose last sign of life is kept.

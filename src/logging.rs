@@ -30,18 +30,20 @@ fn filter(level: &LogLevel) -> EnvFilter {
     }
 }
 
-/// Begins to log. A process has one log: when there is one already it stays, and the control does nothing.
+/// Begins to log. A line that cannot be written is lost: a reader of standard error that has gone stops nobody. A process has one log: when there is one already it stays, and the control does nothing.
 #[must_use]
 pub fn start(settings: &Log) -> LogControl {
     let (filter, handle) = reload::Layer::new(filter(&settings.level));
     let registry = Registry::default().with(filter);
     let started = match settings.format {
         LogFormat::Text => {
-            let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+            let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+            let lines = lines.with_ansi(std::io::stderr().is_terminal());
             registry.with(lines).try_init()
         }
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            let lines = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            registry.with(lines.log_internal_errors(false)).try_init()
         }
     };
     if let Err(error) = started {

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match commands::run(CommandLine::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("fanfare: {failure}");
+            commands::output::note(format_args!("fanfare: {failure}"));
             failure.exit_code()
         }
     }

@@ -8,19 +8,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
-use fanfare_protocol::{Id, NotificationKind};
+use fanfare_protocol::Id;
 
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::feed::kind_of;
-use crate::id::unix_ms_of;
+use crate::id::hour_of;
 use crate::idempotency;
 use crate::limits;
-use crate::rows::{
-    Counters, NotificationGroup, NotificationRow, NotificationState, SuspensionRow, UserRow, entry_value, from_json,
-    to_json,
-};
-use crate::tables::{self, notification_key};
+use crate::notifications::fold;
+pub use crate::notifications::fold::Notified;
+use crate::posts::public;
+use crate::rows::{Counters, SuspensionRow, UserRow, entry_value, to_json};
+use crate::tables;
 use crate::users::names::search_keys;
 
 /// Which of a row's three counters.
@@ -42,27 +42,6 @@ pub struct Folds {
     pub rows: HashMap<RowKey, Option<Bytes>>,
     /// Items of one person and hour that are shown one by one before they are grouped.
     pub group_after: u64,
-}
-
-/// How many notifications a person has ever got, after a record that gave one: the caller trims the oldest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notified {
-    /// Whom.
-    pub user: Id,
-    /// The notification: the record's id.
-    pub id: Id,
-    /// Items ever made for the person.
-    pub seq: u64,
-}
-
-/// A notification that a record gives.
-struct Given {
-    user: Id,
-    kind: NotificationKind,
-    actor: Id,
-    post: Option<Id>,
-    /// What floods are grouped by.
-    subject: Id,
 }
 
 /// What a record changes of a counters row.
@@ -146,56 +125,11 @@ fn unsettled(record: &Record, folds: &Folds) -> Result<Vec<Id>> {
     Ok(found)
 }
 
-/// The notifications that a record gives.
-fn given(record: &Record) -> Vec<Given> {
-    match &record.event {
-        Event::Followed { follower, followee, notify: true } => {
-            vec![Given {
-                user: *followee,
-                kind: NotificationKind::Follow,
-                actor: *follower,
-                post: None,
-                subject: Id(0),
-            }]
-        }
-        Event::Liked { user, post } if *user != post.author => vec![Given {
-            user: post.author,
-            kind: NotificationKind::Like,
-            actor: *user,
-            post: Some(post.id),
-            subject: post.id,
-        }],
-        Event::Posted { post, notify } => notify
-            .iter()
-            .map(|notice| {
-                let subject = match notice.kind {
-                    NotificationKind::Reply => post.reply_to.map_or(Id(0), |parent| parent.id),
-                    NotificationKind::Repost => post.repost_of.map_or(Id(0), |original| original.id),
-                    _ => post.author,
-                };
-                Given { user: notice.user, kind: notice.kind, actor: post.author, post: Some(record.id), subject }
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn hour_of(id: Id) -> u32 {
-    (unix_ms_of(id) / 3_600_000) as u32
-}
-
-fn notification(user: Id, clustering: Bytes) -> RowKey {
-    RowKey::new(tables::NOTIFICATIONS, tables::partition(user), clustering)
-}
-
 /// The rows that must be in [`Folds`] before [`project`] is called with `record`.
 #[must_use]
 pub fn fold_keys(record: &Record) -> Vec<RowKey> {
     let mut keys: Vec<RowKey> = counter_changes(record).into_keys().collect();
-    for one in given(record) {
-        keys.push(notification(one.user, notification_key::STATE));
-        keys.push(notification(one.user, notification_key::group(one.kind, one.subject, hour_of(record.id))));
-    }
+    keys.extend(fold::fold_keys(record));
     keys
 }
 
@@ -223,13 +157,7 @@ pub fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<
     for post in unsettled(record, folds)? {
         batch.put(tables::unsettled_row(record.id, post), Bytes::new());
     }
-    let mut notified = Vec::new();
-    // Several notifications of one record for one person (a reply that also mentions) would share `applied`, so the
-    // service gives each person at most one a record.
-    for one in given(record) {
-        notified.extend(notify(record.id, &one, folds, batch)?);
-    }
-    Ok(notified)
+    fold::project(record, folds, batch)
 }
 
 fn count(id: Id, key: RowKey, change: &Change, folds: &mut Folds, batch: &mut Batch) -> Result<()> {
@@ -255,52 +183,6 @@ fn count(id: Id, key: RowKey, change: &Change, folds: &mut Folds, batch: &mut Ba
     folds.rows.insert(key.clone(), Some(bytes.clone()));
     batch.put_versioned(key, bytes, id.0);
     Ok(())
-}
-
-fn notify(id: Id, one: &Given, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Notified>> {
-    let state_key = notification(one.user, notification_key::STATE);
-    let group_key = notification(one.user, notification_key::group(one.kind, one.subject, hour_of(id)));
-    let mut state: NotificationState = folded(folds, &state_key)?;
-    if state.applied >= id {
-        return Ok(None);
-    }
-    let mut group: NotificationGroup = folded(folds, &group_key)?;
-    let toggles = matches!(one.kind, NotificationKind::Like | NotificationKind::Follow | NotificationKind::Repost);
-    if toggles && group.last_actor == one.actor {
-        // Taken back and done again: no news.
-        return Ok(None);
-    }
-    state.applied = id;
-    group.events += 1;
-    group.last_actor = one.actor;
-    let (mut count, mut grows) = (1, true);
-    if group.events > folds.group_after {
-        grows = group.grouped.is_none();
-        if let Some(before) = group.grouped {
-            batch.delete_versioned(notification(one.user, notification_key::item(before)), id.0);
-        }
-        group.grouped = Some(id);
-        count = group.events - folds.group_after;
-    }
-    // An item that takes the place of an earlier one does not push others out of the list.
-    state.seq += u64::from(grows);
-    let item = NotificationRow { kind: one.kind, actor: one.actor, post: one.post, count, seq: state.seq };
-    batch.put_versioned(notification(one.user, notification_key::item(id)), to_json(&item)?, id.0);
-    if group.events == 1 {
-        batch.put(tables::expiry_row(hour_of(id) + 2, &group_key), Bytes::new());
-    }
-    for (key, value) in [(state_key, to_json(&state)?), (group_key, to_json(&group)?)] {
-        folds.rows.insert(key.clone(), Some(value.clone()));
-        batch.put_versioned(key, value, id.0);
-    }
-    Ok(Some(Notified { user: one.user, id, seq: state.seq }))
-}
-
-fn folded<T: Default + serde::de::DeserializeOwned>(folds: &Folds, key: &RowKey) -> Result<T> {
-    match folds.rows.get(key) {
-        Some(Some(bytes)) => from_json(bytes),
-        _ => Ok(T::default()),
-    }
 }
 
 /// Rows that follow from the record alone.
@@ -341,7 +223,7 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
         }
         Event::Posted { post, .. } => posted(post, id, batch)?,
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
             let gone = PostRecord::tombstone(*post, *author, *reply_to);
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
             let row = tables::deletion_row(id);
@@ -411,6 +293,9 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     batch.put_versioned(tables::by_id(tables::POSTS, id), to_json(post)?, version);
     batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, post.author, id), value, version);
     batch.put_versioned(tables::timeline_row(id), public, version);
+    if public::shows(post) {
+        batch.put_versioned(tables::public_row(id), Bytes::new(), version);
+    }
     batch.put(tables::bucket_row(tables::bucket_of(id)), Bytes::new());
     if let Some(parent) = post.reply_to {
         batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
@@ -438,6 +323,9 @@ fn post_removed(
 ) {
     batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
     batch.delete_versioned(tables::timeline_row(post), version);
+    if public::belongs(reply_to.is_some(), bare_repost) {
+        batch.delete_versioned(tables::public_row(post), version);
+    }
     // Its row among the replies stays while it is answered, which nobody knows here.
     if let (Some(original), true) = (repost_of, bare_repost) {
         batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);

@@ -59,6 +59,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::set_role))
         .routes(routes!(admin::http::delete_post))
         .routes(routes!(admin::http::suspend, admin::http::unsuspend))
+        .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
         .merge(media::http::routes())

@@ -117,23 +117,10 @@ pub struct NotificationRow {
     /// About which post.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Id>,
-    /// Events it stands for.
+    /// Events it stands for: one, but for groups that earlier versions listed under the newest event.
     pub count: u64,
     /// Position in the list of all ever made for this person, from 1.
     pub seq: u64,
-}
-
-/// A group of like notifications within an hour.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationGroup {
-    /// Events so far.
-    pub events: u64,
-    /// The item that stands for those past the first few.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grouped: Option<Id>,
-    /// Who did the latest of them.
-    #[serde(default)]
-    pub last_actor: Id,
 }
 
 /// What the fold knows of a person's notifications.

@@ -23,6 +23,7 @@ use crate::events::{Event, IdempotencyKey, Policy, Record};
 use crate::id::IdMint;
 use crate::limits;
 use crate::living;
+use crate::notifications::fold::is_trimmed;
 use crate::projection::{self, Folds, Notified};
 use crate::rows::{Counters, UserRow, from_json, to_json};
 use crate::storage::Storage;
@@ -44,7 +45,7 @@ pub trait Views: Send + Sync + 'static {
     /// The counters of a row changed.
     fn counted(&self, key: &RowKey, counters: Counters);
     /// Somebody got a notification.
-    fn notified(&self, notified: Notified);
+    fn notified(&self, notified: &Notified);
 }
 
 /// An event on its way to the journal.
@@ -428,15 +429,21 @@ impl Committer {
             if let (true, Some(bytes)) = (tables::holds_counters(key.table), &value) {
                 self.views.counted(&key, Counters::from_bytes(bytes)?);
             }
-            self.folds.insert(key, value);
+            self.keep(key, value);
         }
         for record in records {
             self.views.committed(record);
         }
         for one in notified {
-            self.views.notified(*one);
+            self.views.notified(one);
         }
         Ok(())
+    }
+
+    fn keep(&self, key: RowKey, value: Option<Bytes>) {
+        if !is_trimmed(&key) {
+            self.folds.insert(key, value);
+        }
     }
 
     async fn checkpoint(&self) -> Result<()> {
@@ -472,7 +479,7 @@ impl Committer {
             }
             self.commit_with_retries(Vec::new(), batch).await?;
             for (key, value) in folds.rows {
-                self.folds.insert(key, value);
+                self.keep(key, value);
             }
         }
         self.next = end;

@@ -19,6 +19,7 @@ use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
 use crate::id::first_id_at;
 use crate::limits;
+use crate::posts::public::Listed;
 use crate::posts::text::is_blank;
 use crate::posts::visibility::Standing;
 use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
@@ -112,6 +113,8 @@ pub struct Store {
     counters: Coherent<(Table, Id), Counters>,
     marks: Coherent<Id, Arc<Marks>>,
     hidden: Coherent<Id, Arc<Hidden>>,
+    /// Which table the public timeline is read from.
+    pub public: Listed,
     /// Who is not seen by anybody.
     pub absent: Absent,
     uncounted: Uncounted,
@@ -131,6 +134,7 @@ impl Store {
             counters: Coherent::new(limits::COUNTER_CACHE_MAX),
             marks: Coherent::new(limits::MARKS_CACHE_MAX),
             hidden: Coherent::new(limits::MARKS_CACHE_MAX),
+            public: Listed::default(),
             absent: Absent::new(clock.clone()),
             uncounted: Uncounted::default(),
             clock,

@@ -60,11 +60,13 @@ tables! {
     POST_COUNTERS = 18, "post_counters";
     /// user → follower, following and post counts; versioned by the last record applied.
     USER_COUNTERS = 19, "user_counters";
-    /// bucket, post → kind, author and related author; versioned. Public timeline, and the scan that warms the recents.
+    /// bucket, post → kind, author and related author; versioned. Every post, for the scan that warms the recents.
     TIMELINE = 20, "timeline";
+    /// bucket, post → nothing: what the public timeline shows, no replies and no bare reposts; versioned.
+    PUBLIC = 40, "public";
     /// one partition, bucket → nothing: which buckets of `TIMELINE` hold posts.
     BUCKETS = 21, "buckets";
-    /// user, state | group | item → what `notifications` folds; versioned.
+    /// user, state | memory of a group | item | place of a group | group → what `notifications` folds; versioned.
     NOTIFICATIONS = 22, "notifications";
     /// (user, which) → last read id; versioned by that id, so that it only moves forward.
     MARKERS = 23, "markers";
@@ -146,7 +148,13 @@ pub fn bucketed_row(table: Table, owner: Id, item: Id) -> RowKey {
     RowKey::new(table, bucketed(owner, bucket_of(item)), partition(item))
 }
 
-/// Row of the public timeline.
+/// Row of what the public timeline shows.
+#[must_use]
+pub fn public_row(post: Id) -> RowKey {
+    RowKey::new(PUBLIC, timeline_partition(bucket_of(post)), partition(post))
+}
+
+/// Row of every post, by age.
 #[must_use]
 pub fn timeline_row(post: Id) -> RowKey {
     RowKey::new(TIMELINE, timeline_partition(bucket_of(post)), partition(post))
@@ -283,10 +291,14 @@ pub mod notification_key {
 
     /// What the fold knows of the whole list.
     pub const STATE: Bytes = Bytes::from_static(&[0]);
-    /// First byte of groups.
+    /// First byte of what is remembered of groups.
     pub const GROUP: u8 = 1;
     /// First byte of items.
     pub const ITEM: u8 = 2;
+    /// First byte of where groups stand: items that stand for many.
+    pub const LISTED: u8 = 3;
+    /// First byte of what is in groups.
+    pub const GROUPED: u8 = 4;
 
     /// Stored number of a kind.
     const fn code(kind: NotificationKind) -> u8 {
@@ -302,7 +314,43 @@ pub mod notification_key {
         }
     }
 
-    /// A group of like events: same kind, same subject, same hour.
+    /// That there is an item which stands for many events: same kind, same subject, same hour. Byte order is that of the
+    /// hours. It is written once: a scan steps over every version of a row that was not compacted yet, so what changes with
+    /// each event is in a row of its own.
+    #[must_use]
+    pub fn listed(hour: u32, kind: NotificationKind, subject: Id) -> Bytes {
+        let mut bytes = listed_from(hour).to_vec();
+        bytes.push(code(kind));
+        bytes.extend_from_slice(&subject.to_bytes());
+        bytes.into()
+    }
+
+    /// What is in the group that stands at [`listed`].
+    #[must_use]
+    pub fn grouped(listed: &[u8]) -> Bytes {
+        let mut bytes = listed.to_vec();
+        if let Some(first) = bytes.first_mut() {
+            *first = GROUPED;
+        }
+        bytes.into()
+    }
+
+    /// Below all of [`listed`] in this hour and later ones, above all before.
+    #[must_use]
+    pub fn listed_from(hour: u32) -> Bytes {
+        let mut bytes = vec![LISTED];
+        bytes.extend_from_slice(&hour.to_be_bytes());
+        bytes.into()
+    }
+
+    /// Hour and subject of [`listed`], and of [`grouped`].
+    #[must_use]
+    pub fn of_listed(clustering: &[u8]) -> Option<(u32, Id)> {
+        let hour = u32::from_be_bytes(*clustering.get(1..)?.first_chunk::<4>()?);
+        Some((hour, Id::from_bytes(clustering.get(6..)?)?))
+    }
+
+    /// What is remembered of like events while the hour lasts: same kind, same subject, same hour.
     #[must_use]
     pub fn group(kind: NotificationKind, subject: Id, hour: u32) -> Bytes {
         let mut bytes = vec![GROUP, code(kind)];

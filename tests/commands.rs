@@ -148,6 +148,36 @@ fn a_listener_of_metrics_answers_metrics_without_a_token_and_nothing_else() {
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
+/// Without its name a proxy is one address, and its clients share the bounds of one.
+#[test]
+fn a_public_url_without_a_trusted_proxy_is_warned_of() {
+    for (variables, warned) in [
+        (vec![("FANFARE__HTTP__PUBLIC_URL", "https://social.example")], true),
+        (
+            vec![
+                ("FANFARE__HTTP__PUBLIC_URL", "https://social.example"),
+                ("FANFARE__HTTP__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
+            ],
+            false,
+        ),
+        (vec![], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = fanfare()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).unwrap();
+        assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+        let log = String::from_utf8(server.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(log.contains("http.trusted_proxies"), warned, "{variables:?}: {log}");
+    }
+}
+
 /// The life of a server: it says where it is, is ready, keeps the admin token to its owner, and ends well when told to.
 #[test]
 fn a_server_says_where_it_is_and_ends_well_on_sigterm() {
@@ -167,5 +197,46 @@ fn a_server_says_where_it_is_and_ends_well_on_sigterm() {
 
     let told = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
     assert!(told.success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+/// Ends when nobody reads what it prints, as with `| head`, and says nothing of it.
+#[test]
+fn a_command_whose_reader_has_gone_ends_quietly() {
+    let temporary = tempfile::tempdir().unwrap();
+    for arguments in [&["config"][..], &["openapi"], &["demo", "--listen", "127.0.0.1:0"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = fanfare();
+        command.args(arguments).env("TMPDIR", temporary.path()).env("FANFARE__LOG__LEVEL", "error");
+        let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), said.as_ref()), (Some(0), ""), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the demo leaves nothing behind");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = fanfare().arg("config").stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "a disk that is full is a failure");
+}
+
+/// A log that nobody reads stops no server.
+#[test]
+fn a_server_whose_log_has_no_reader_serves_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = fanfare();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()]);
+    command.env("FANFARE__LOG__LEVEL", "trace").stdout(Stdio::piped()).stderr(writer);
+    let mut server = command.spawn().unwrap();
+    drop(command);
+    let mut words = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut words).unwrap();
+    let address = words.split("http://").nth(1).unwrap().split([' ', '/']).next().unwrap().to_owned();
+    for _ in 0..3 {
+        let (status, body) = ask(&address, "GET /v1/posts?scope=public HTTP/1.1");
+        assert_eq!(status, 200, "{body}");
+    }
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }

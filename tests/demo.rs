@@ -195,12 +195,17 @@ fn the_demo_answers_to_names_of_this_machine_only_and_to_pages_of_this_machine()
         "host: evil.example@localhost",
         "host: localhost, evil.example",
         "host:",
-        // None, and two.
+    ];
+    // None, and two: nobody's, and on no server.
+    for host in [
         "accept: */*",
         "host: localhost\r\nhost: evil.example",
         "host: evil.example\r\nhost: localhost",
         "host: localhost\r\nhost: localhost",
-    ];
+    ] {
+        let (status, _, body) = demo.raw(&format!("GET /demo.json HTTP/1.1\r\n{host}"), "");
+        assert!(status == 400 && body.contains("Host header") && !body.contains("password"), "{host}: {body}");
+    }
     for host in elsewhere {
         for path in ["/", "/readyz", "/demo.json", "/demo/engine.json", "/docs/", "/v1/admin/status", "/nothing"] {
             let (status, head, body) = demo.raw(&format!("GET {path} HTTP/1.1\r\n{host}"), "");

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::moderation::{
-    __path_audit, __path_delete_post, __path_set_password, __path_suspend, __path_unsuspend, audit, delete_post,
-    set_password, suspend, unsuspend,
+    __path_audit, __path_delete_post, __path_set_password, __path_suspend, __path_suspensions, __path_unsuspend, audit,
+    delete_post, set_password, suspend, suspensions, unsuspend,
 };
 
 use crate::admin::audit::Action;
@@ -130,6 +130,12 @@ impl Check for PatchSettings {
 }
 
 impl PatchSettings {
+    /// Nothing changes, which is no act.
+    fn is_empty(&self) -> bool {
+        let Self { push_below, pull_above, log_level } = self;
+        push_below.is_none() && pull_above.is_none() && log_level.is_none()
+    }
+
     /// What changes, for the audit.
     fn words(&self) -> String {
         let mut words = "settings".to_owned();
@@ -182,6 +188,9 @@ pub async fn change_settings(
     let level: Option<LogLevel> = patch.log_level.as_deref().map(str::parse).transpose().map_err(|()| {
         Error::field("log.level", "error, warn, info, debug, trace, or a filter such as info,fanfare=debug")
     })?;
+    if patch.is_empty() {
+        return Ok(Json(live(&app)));
+    }
     app.acts.note(admin.0.act(Action::ChangeSettings, patch.words(), None)).await?;
     if let Some(level) = level {
         let mut log = app.log.lock();

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::posts::service::Posts;
 use crate::posts::text;
 use crate::realtime::Ender;
-use crate::rows::from_json;
+use crate::rows::{SuspensionRow, from_json};
 use crate::sequencer::Proposal;
 use crate::tables;
 use crate::users::service::Users;
@@ -140,6 +140,44 @@ impl Acts {
         Ok(())
     }
 
+    /// Who is suspended now, newest accounts first.
+    ///
+    /// # Errors
+    /// 400 for a foreign cursor.
+    pub async fn suspensions(&self, limit: usize, cursor: Option<&str>) -> Result<Page<Suspension>> {
+        let scope = Scope { list: "suspensions", caller: Id(0), subject: Id(0) };
+        let store = &self.core.store;
+        let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(u64::MAX));
+        let mut items = Vec::new();
+        'rows: loop {
+            let range = KeyRange { from: None, to: Some(tables::partition(before)) };
+            let wanted = limits::LIST_STEP_ROWS.max(limit + 1);
+            let port = &store.engines.tables;
+            let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, range, Order::Descending, wanted).await?;
+            for row in &rows {
+                let Some(user) = Id::from_bytes(&row.clustering) else { continue };
+                before = user;
+                // Rows of what has ended stand until the janitor comes.
+                if store.absent.suspension(user).is_some() {
+                    let SuspensionRow { reason, since, until_ms } = from_json(&row.value)?;
+                    let (since, until) = (Timestamp(unix_ms_of(since)), until_ms.map(Timestamp));
+                    items.push(Suspension { user_id: user, reason, since, until });
+                }
+                if items.len() > limit {
+                    break 'rows;
+                }
+            }
+            if rows.len() < wanted {
+                break;
+            }
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|last| self.core.cursors.seal_id(scope, last.user_id));
+        Ok(Page { items, next_cursor })
+    }
+
     /// Gives a person a password, and ends all their sessions.
     ///
     /// # Errors
@@ -148,7 +186,8 @@ impl Acts {
     pub async fn set_password(&self, operator: &Operator, user: Id, password: String) -> Result<()> {
         self.core.account(user).await?;
         self.may_act_on(operator, user).await?;
-        self.users.give_password(user, password, operator.act(Action::SetPassword, person(user), None)).await
+        let act = operator.act(Action::SetPassword, person(user), None);
+        self.users.give_password(user, password, act, operator.address).await
     }
 
     /// Makes a person an operator, or a plain user again. Operators by role can step down themselves.

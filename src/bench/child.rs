@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BenchError, Result};
+use crate::commands::output;
 
 /// How long a process may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -128,7 +129,7 @@ pub fn end_on_signals(folder: PathBuf) -> io::Result<()> {
                 process.lock().end();
             }
             if let Err(error) = std::fs::remove_dir_all(&folder) {
-                eprintln!("fanfare: {} is left behind: {error}", folder.display());
+                output::note(format_args!("fanfare: {} is left behind: {error}", folder.display()));
             }
             std::process::exit(1);
         });

@@ -99,6 +99,16 @@ pub fn resident_bytes_of(process: u32) -> u64 {
     kib(&format!("/proc/{process}/status"), "VmRSS").unwrap_or(0) << 10
 }
 
+/// The most bytes of memory that `process` has had at once; 0 when it is gone.
+pub fn peak_bytes_of(process: u32) -> u64 {
+    kib(&format!("/proc/{process}/status"), "VmHWM").unwrap_or(0) << 10
+}
+
+/// Begins to look for that anew.
+pub fn forget_peak_of(process: u32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
+
 /// Bytes that the kernel holds for sockets and itself: slabs, and buffers of TCP.
 pub fn kernel_bytes() -> u64 {
     let slabs = kib("/proc/meminfo", "Slab").unwrap_or(0) << 10;

@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use self::feed::curves::Curves;
 use self::report::Report;
+use crate::commands::output;
 
 /// Which bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,7 +66,7 @@ pub struct Options {
 /// A topic of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// feed: bytes of a timeline
+    /// feed: bytes of a timeline, and of log-ins that do not come to an end
     Memory,
     /// feed: fan-out beside a bare loop, and the cost of a delivery by the number of timelines
     FanOut,
@@ -158,7 +159,7 @@ struct Bench {
 impl Bench {
     /// A line about what goes on.
     fn say(&self, what: &str) {
-        eprintln!("[{:6.1} s] {what}", self.started.elapsed().as_secs_f64());
+        output::note(format_args!("[{:6.1} s] {what}", self.started.elapsed().as_secs_f64()));
     }
 
     /// The size for this run.
@@ -199,7 +200,7 @@ pub fn run(options: &Options) -> Result<()> {
         Name::Realtime => realtime::run(&mut bench, parts)?,
     }
     bench.report.machine.note_load();
-    println!("{}", bench.report.table());
+    output::say(bench.report.table())?;
     if let Some(file) = &options.json {
         std::fs::write(file, bench.report.json())?;
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::machine::Machine;
+use crate::commands::output;
 
 /// What a figure should reach. All that is set must hold.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,7 +151,8 @@ impl Report {
     /// Adds a figure and says it on standard error.
     pub fn add(&mut self, row: Row) {
         let baseline = row.baseline_value.map_or_else(String::new, |value| format!(", baseline {}", figure(value)));
-        eprintln!("           {}: {} {}{baseline}", row.name, figure(row.value), row.unit);
+        let (name, value, unit) = (&row.name, figure(row.value), &row.unit);
+        output::note(format_args!("           {name}: {value} {unit}{baseline}"));
         self.rows.push(row);
     }
 

@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use fanfare_client::{Client, ClientError, Paging};
-use fanfare_protocol::{AuditEntry, NewSuspension};
+use fanfare_protocol::{AuditEntry, NewSuspension, Page, Suspension};
+use serde::Serialize;
 
 use super::Failure;
-use super::admin_args::{AdminAct, AdminArgs, PostAct, UserAct};
+use super::admin_args::{AdminAct, AdminArgs, List, PostAct, UserAct};
+use super::output::say;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::ADMIN_FILE;
@@ -34,7 +36,7 @@ pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
     };
     let client = Client::new(&url).with_token(&token);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(act(&client, args.act, password)).map_err(|error| failure(&url, error))
+    runtime.block_on(act(&Asked { client, url }, args.act, password))
 }
 
 /// Where a server that listens on `listen` is reached from this machine.
@@ -69,41 +71,73 @@ fn read_password() -> Result<String, Failure> {
     Ok(password)
 }
 
-async fn act(client: &Client, act: AdminAct, password: Option<String>) -> Result<(), ClientError> {
-    match act {
+/// A server that is asked.
+struct Asked {
+    client: Client,
+    url: String,
+}
+
+impl Asked {
+    fn answer<T>(&self, answer: Result<T, ClientError>) -> Result<T, Failure> {
+        answer.map_err(|error| failure(&self.url, error))
+    }
+}
+
+async fn act(asked: &Asked, act: AdminAct, password: Option<String>) -> Result<(), Failure> {
+    let client = &asked.client;
+    let done = match act {
         AdminAct::Post(PostAct::Delete { id, reason }) => {
-            client.remove_post(id, reason.as_deref()).await?;
-            println!("Post {id} is deleted.");
+            asked.answer(client.remove_post(id, reason.as_deref()).await)?;
+            format!("Post {id} is deleted.")
         }
         AdminAct::User(UserAct::Suspend { who, reason, until }) => {
             let until = until.map(|until| until.from(Clock::system().now_ms()));
-            let made = client.suspend(&who.0, &NewSuspension { reason, until }).await?;
-            let end = made.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string());
-            println!("{} (id {}) is suspended until {end}.", who.0, made.user_id);
+            let made = asked.answer(client.suspend(&who.0, &NewSuspension { reason, until }).await)?;
+            format!("{} (id {}) is suspended until {}.", who.0, made.user_id, end(&made))
         }
         AdminAct::User(UserAct::Unsuspend { who, reason }) => {
-            client.unsuspend(&who.0, reason.as_deref()).await?;
-            println!("{} is not suspended.", who.0);
+            asked.answer(client.unsuspend(&who.0, reason.as_deref()).await)?;
+            format!("{} is not suspended.", who.0)
         }
         AdminAct::User(UserAct::Password { who }) => {
-            client.set_password(&who.0, &password.unwrap_or_default()).await?;
-            println!("{} has the new password; all their sessions have ended.", who.0);
+            asked.answer(client.set_password(&who.0, &password.unwrap_or_default()).await)?;
+            format!("{} has the new password; all their sessions have ended.", who.0)
         }
-        AdminAct::Audit { limit, json } => audit(client, limit as usize, json).await?,
-    }
+        AdminAct::User(UserAct::Suspended(list)) => {
+            let page = async |paging: Paging<'_>| asked.answer(client.suspensions(paging).await);
+            return listed(list, page, |one| {
+                format!("{}  {}  until {}  ({})", one.since, one.user_id, end(one), one.reason)
+            })
+            .await;
+        }
+        AdminAct::Audit(list) => {
+            let page = async |paging: Paging<'_>| asked.answer(client.audit(paging).await);
+            return listed(list, page, line).await;
+        }
+    };
+    say(done)?;
     Ok(())
 }
 
-async fn audit(client: &Client, limit: usize, json: bool) -> Result<(), ClientError> {
-    let (mut left, mut cursor) = (limit, None::<String>);
+fn end(suspension: &Suspension) -> String {
+    suspension.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string())
+}
+
+/// Writes a list line by line, as long as somebody reads it.
+async fn listed<T: Serialize>(
+    list: List,
+    page: impl AsyncFn(Paging<'_>) -> Result<Page<T>, Failure>,
+    line: impl Fn(&T) -> String,
+) -> Result<(), Failure> {
+    let (mut left, mut cursor) = (list.limit as usize, None::<String>);
     loop {
         let size = u16::try_from(left).unwrap_or(u16::MAX).min(PAGE_ITEMS_MAX);
-        let page = client.audit(Paging::at(size, cursor.as_deref())).await?;
+        let page = page(Paging::at(size, cursor.as_deref())).await?;
         left -= page.items.len().min(left);
-        for entry in &page.items {
-            match json {
-                true => println!("{}", serde_json::to_string(entry).unwrap_or_default()),
-                false => println!("{}", line(entry)),
+        for item in &page.items {
+            let shown = if list.json { serde_json::to_string(item).unwrap_or_default() } else { line(item) };
+            if !say(shown)? {
+                return Ok(());
             }
         }
         cursor = page.next_cursor;

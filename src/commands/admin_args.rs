@@ -44,14 +44,18 @@ pub enum AdminAct {
     User(UserAct),
     /// What operators did, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
-    Audit {
-        /// Lines at most
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        limit: u32,
-        /// One JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
+    Audit(List),
+}
+
+/// How much of a list is shown, and how.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct List {
+    /// Lines at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What operators do about posts.
@@ -97,6 +101,10 @@ pub enum UserAct {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Who is suspended, newest accounts first
+    #[command(after_help = "Examples:\n  fanfare admin user suspended --limit 100\n  \
+        fanfare admin user suspended --json | jq .reason")]
+    Suspended(List),
     /// Give a person a password and end all their sessions; it is asked for, or read from standard input
     #[command(
         after_help = "Examples:\n  fanfare admin user password @ada                   asks for it, or reads a line of standard input"

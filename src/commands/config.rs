@@ -1,8 +1,7 @@
 //! `fanfare config`: the settings file that teaches, or a check of one.
 
-use std::io::{self, Write as _};
-
 use super::args::ConfigArgs;
+use super::output::say;
 use super::{Failure, block_on};
 use crate::config::Settings;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
@@ -17,11 +16,8 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
             format!("{remarks}{} and the environment are fine\n", file.display())
         }
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // Who pipes into `head` has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    say(text.trim_end_matches('\n'))?;
+    Ok(())
 }
 
 /// Reads and fetches what settings name, and changes nothing; answers what is remarkable.

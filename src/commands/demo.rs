@@ -6,6 +6,7 @@ use std::time::Instant;
 use fanfare_protocol::{Id, NewSession};
 
 use super::args::DemoArgs;
+use super::output::say;
 use super::{Failure, block_on, serve};
 use crate::admin::audit::{Actor, Operator};
 use crate::app::App;
@@ -64,9 +65,14 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     let app = running.app.clone();
     let made = async {
         let found = build::find(&app, now_ms).await?;
-        match found {
-            Found::Nothing => println!("Making a sample world…"),
-            Found::World => println!("Going on with the sample world in {}…", settings.server.data_dir.display()),
+        let read = match found {
+            Found::Nothing => say("Making a sample world…"),
+            Found::World => {
+                say(format_args!("Going on with the sample world in {}…", settings.server.data_dir.display()))
+            }
+        };
+        if !read? {
+            return Ok(None);
         }
         let sample = build::open(&app, found, now_ms).await?;
         live::wake(&app, &sample).await?;
@@ -77,24 +83,29 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         let here = Operator { actor: Actor::Token, address: Ipv4Addr::LOCALHOST.into() };
         app.acts.set_admin(&here, demo, operates).await?;
         let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };
-        Ok::<_, Error>((sample, size, way_in))
+        Ok::<_, Failure>(Some((sample, size, way_in)))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
     let mut stop = std::pin::pin!(serve::stop_signal());
     let made = tokio::select! {
         biased;
         () = &mut stop => Ok(None),
-        made = made => made.map(Some),
+        made = made => made,
     };
     let (sample, size, way_in) = match made {
         Ok(Some(made)) => made,
         unmade => {
             drop(app);
             running.stop().await;
-            return unmade.map(|_| ()).map_err(Failure::from);
+            return unmade.map(|_| ());
         }
     };
-    println!("{}", words(&sample, size, address, &way_in, started, temporary, operates));
+    // A demo is for looking at: it ends with who was told where it is.
+    if !say(words(&sample, size, address, &way_in, started, temporary, operates))? {
+        drop(app);
+        running.stop().await;
+        return Ok(());
+    }
     let life = tokio::spawn(live::live(app, sample));
     let stop = async {
         stop.await;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::Id;
 
 use super::args::{ImportArgs, Speed};
+use super::output::say;
 use super::progress::Progress;
 use super::{Failure, block_on, serve};
 use crate::app::App;
@@ -97,17 +98,17 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     let stats = tokio::task::spawn_blocking(move || feed.stats()).await;
     let stats = stats.map_err(|error| Failure::Failed(error.to_string()))?;
     let thresholds = app.feed.thresholds();
-    println!(
+    say(format_args!(
         "people: {}; thresholds: push below {}, pull above {}",
         people.len(),
         thresholds.push_below,
         thresholds.pull_above
-    );
+    ))?;
     for line in report::lines(tally, &stats, took) {
-        println!("{line}");
+        say(line)?;
     }
     if skipped > 0 {
-        println!("skipped lines of the activity: {skipped}");
+        say(format_args!("skipped lines of the activity: {skipped}"))?;
     }
     if args.verify > 0 { check(app, &people, args.verify).await } else { Ok(()) }
 }
@@ -238,7 +239,7 @@ async fn check(app: &App, people: &People, count: usize) -> Result<(), Failure> 
         progress.at(number as u64 + 1, || format!("{different} differ"));
     }
     let note = format!("{depth} entries in all, {deepest} in the deepest feed, {different} feeds differ");
-    println!("verified: {} feeds, whole depth; {note}", chosen.len());
+    say(format_args!("verified: {} feeds, whole depth; {note}", chosen.len()))?;
     progress.finish(chosen.len() as u64, "");
     match different {
         0 => Ok(()),

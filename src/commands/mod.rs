@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod import;
 mod openapi;
+pub mod output;
 pub mod progress;
 pub mod serve;
 
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use args::{Command, Common};
 
 use crate::config::{ConfigError, Settings};
+use crate::data_dir;
 use crate::error::Error;
 
 /// Why a command did not do what it was asked; one line that says what to do.
@@ -65,6 +67,9 @@ impl From<std::io::Error> for Failure {
 
 /// Runs one command to its end.
 pub fn run(command: Command) -> Result<(), Failure> {
+    if matches!(command, Command::Serve(_) | Command::Demo(_) | Command::Import(_)) {
+        data_dir::close_what_is_made();
+    }
     match command {
         Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?),
         Command::Demo(args) => demo::run(&settings(&args.common(), args.listen)?, &args),

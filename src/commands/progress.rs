@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
+
 /// Seconds between two plain lines.
 const LINE_EVERY_S: u64 = 5;
 
@@ -36,7 +38,7 @@ impl Progress {
             }
             None if due => {
                 self.last_line = Some(Instant::now());
-                eprintln!("{}", self.line(done, &note()));
+                output::note(self.line(done, &note()));
             }
             None => {}
         }
@@ -46,7 +48,7 @@ impl Progress {
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => output::note(line),
         }
     }
 
@@ -55,7 +57,8 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("{}, {:.1} s", self.line(done, note), self.started.elapsed().as_secs_f64());
+        let (line, took_s) = (self.line(done, note), self.started.elapsed().as_secs_f64());
+        output::note(format_args!("{line}, {took_s:.1} s"));
     }
 
     fn line(&self, done: u64, note: &str) -> String {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::output::say;
 use super::{Failure, block_on};
 use crate::app::{self, App, Running};
 use crate::clock::Clock;
@@ -26,15 +27,22 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
+    if settings.http.public_url.is_some() && settings.http.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "http.public_url is set and http.trusted_proxies is not: if a proxy is in front of this server, name it there, \
+             or all its clients count as one address"
+        );
+    }
     // The addresses first: who cannot be reached has no business in the data folder.
     let Sockets { api, metrics } = bind(settings).await?;
     let opening = open(settings, Clock::system(), log);
     let (api, running) = http::answer_while(api, &settings.http, opening).await?;
     let running = running?;
     let address = api.local_addr()?;
-    println!("Fanfare listens on http://{address} and explains itself at http://{address}/docs/");
+    // A server serves, whether or not anybody reads where.
+    let _ = say(format_args!("Fanfare listens on http://{address} and explains itself at http://{address}/docs/"));
     if let Some(metrics) = &metrics {
-        println!("Metrics need no token on http://{}/metrics", metrics.local_addr()?);
+        let _ = say(format_args!("Metrics need no token on http://{}/metrics", metrics.local_addr()?));
     }
     serve_until(running, Sockets { api, metrics }, routes::api(), stop_signal()).await
 }
@@ -46,6 +54,12 @@ async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
 pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, Failure> {
     let data_dir = &settings.server.data_dir;
     let folder = DataDir::open(data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
+    if folder.is_open_to_others() {
+        let shown = data_dir.display();
+        tracing::warn!(
+            "others on this machine can look into the data folder, which holds password hashes: chmod 700 {shown}"
+        );
+    }
     let tokens = OperatorTokens::open(data_dir).map_err(|error| {
         Failure::Failed(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
     })?;

@@ -133,14 +133,24 @@ section! {
         cors_origins: Vec<Origin> = Vec::new();
         /// Networks of proxies whose X-Forwarded-For is believed: the client is its rightmost hop outside of them.
         trusted_proxies: Vec<Network> = Vec::new();
-        /// Largest request body in bytes, uploads excepted; a larger one is answered 413.
+        /// Largest request body in bytes of any call, uploads excepted; a larger one is answered 413. Most calls take 16 KiB.
         body_bytes_max: u64 = MIB => KIB..=64 * MIB;
+        /// Bytes of request bodies in memory while they arrive, of all requests together and uploads excepted. An address gets
+        /// a quarter of what is still free; further ones of it are answered 503.
+        body_memory_bytes_max: u64 = 32 * MIB => MIB..=LARGEST;
         /// Seconds a request may take, uploads excepted; then it is given up and answered 503.
         request_timeout_s: u64 = 30 => 1..=3600;
         /// Seconds within which a request's head must arrive, also how long an idle connection is kept open.
         head_timeout_s: u64 = 5 => 1..=3600;
         /// Connections open at once; further ones wait in the system's queue.
         connections_max: usize = 10_000 => 1..=10_000_000;
+        /// Connections open at once of one address (of IPv6 of one /64), and behind trusted_proxies requests at once of one
+        /// client; further ones are answered 429. Never more than half of connections_max and requests_in_flight_max; this
+        /// machine and trusted_proxies are not counted, and sessions of realtime delivery have a bound of their own.
+        connections_per_address_max: usize = 512 => 1..=10_000_000;
+        /// Seconds within which a client must take something of an answer that waits for it (on average 256 bytes a second);
+        /// after them its connection is closed.
+        write_stall_s: u64 = 30 => 1..=3600;
         /// Requests worked on at once; further ones are answered 503.
         requests_in_flight_max: usize = 1024 => 1..=1_000_000;
         /// Seconds that requests under way get to finish when the server stops; then they are cut off.
@@ -296,6 +306,9 @@ section! {
         sessions_max: usize = 200_000 => 1..=10_000_000;
         /// Sessions at once of one person, all devices together; further ones are refused (WebSocket: closed with 4429).
         sessions_per_user_max: usize = 20 => 1..=10_000;
+        /// Sessions at once from one address (of IPv6 from one /64), which many people can share; further ones are refused as
+        /// above. Never more than half of sessions_max; this machine and http.trusted_proxies are not counted.
+        sessions_per_address_max: usize = 10_000 => 1..=10_000_000;
         /// Web origins whose pages may open sessions; none means all, for sessions need a token or a ticket, never a cookie.
         allowed_origins: Vec<Origin> = Vec::new();
         /// Bytes of a message that a client sends; after a larger one the session is closed.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::f64::consts::TAU;
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
@@ -144,7 +145,8 @@ async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
 /// Those whom a newcomer plays have a password; the others need none.
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
-    let session = app.users.register(NewUser { handle, password, display_name: Some(person.name.clone()) }).await?;
+    let new = NewUser { handle, password, display_name: Some(person.name.clone()) };
+    let session = app.users.register(new, Ipv4Addr::LOCALHOST.into()).await?;
     Ok(session.user.id)
 }
 
@@ -220,7 +222,7 @@ async fn remember(app: &App) -> Result<Sample> {
 pub(super) async fn upload(app: &App, owner: Id, seed: u64) -> Result<Id> {
     let drawn = tokio::task::spawn_blocking(move || picture::evening(seed)).await;
     let bytes = drawn.map_err(|error| Error::Internal(format!("a demo picture: {error}")))??;
-    let room = app.media.room();
+    let room = app.media.room(owner);
     let upload = Upload { filename: Some("evening.png".to_owned()), alt: Some(picture::ALT.to_owned()), bytes, room };
     Ok(app.media.upload(owner, upload).await?.id)
 }

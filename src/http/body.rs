@@ -5,17 +5,20 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, FromRequest, MatchedPath, Request};
 use axum::http::header;
+use axum::http::request::Parts;
 use fanfare_protocol::{Code, FieldError, Id, Problem};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use sha2::{Digest as _, Sha256};
 
-use super::HttpState;
+use super::addresses::Memory;
+use super::{HttpState, client_of};
 use crate::error::Error;
 use crate::events::IdempotencyKey;
-use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_S};
 
 /// Limits of the operator that requests are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +33,11 @@ pub trait Check {
     fn check(&self, _limits: &Checks) -> Vec<FieldError> {
         Vec::new()
     }
-
-    /// Whether an array may stand for the object.
-    const TAKES_LISTS: bool = false;
 }
 
 /// A JSON body that has been read, parsed and checked. Must be the last argument of a handler.
 ///
-/// Refusals: 413 over `http.body_bytes_max`, 415 when it is not JSON by its content type, 400 when it is not JSON, 422
+/// Refusals: 413 over the bound of its call, 503 when too many bodies arrive at once, 415 when it is not JSON by its content type, 400 when it is not JSON, 422
 /// when it is not a `T` or fails its [`Check`].
 #[derive(Debug, Clone, Copy)]
 pub struct Valid<T>(pub T);
@@ -53,8 +53,41 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let http = HttpState::from_ref(state);
         require_json(&request)?;
-        let bytes = read(request.into_body(), http.settings.body_bytes_max).await?;
-        parse(&bytes, &http.checks).map(Self)
+        let body = Arrived::of(request, &http).await?;
+        parse(&body.bytes, &http.checks).map(Self)
+    }
+}
+
+/// A body of JSON as it came, within the bound of its call: for one that is looked at before it is parsed.
+#[derive(Debug)]
+pub struct Unparsed(Arrived);
+
+impl Unparsed {
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// A `T` that is written in `json`, the body or a part of it.
+    ///
+    /// # Errors
+    /// 400 when it is not JSON, 422 when it is not a `T`.
+    pub fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
+        serde_json::from_slice(json).map_err(|error| refusal(".", &error))
+    }
+}
+
+impl<S> FromRequest<S> for Unparsed
+where
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        require_json(&request)?;
+        Arrived::of(request, &HttpState::from_ref(state)).await.map(Self)
     }
 }
 
@@ -98,9 +131,10 @@ where
         let http = HttpState::from_ref(state);
         require_json(&request)?;
         let named = named_key(&request)?;
-        let bytes = read(request.into_body(), http.settings.body_bytes_max).await?;
-        let body = parse(&bytes, &http.checks)?;
-        let key = named.map(|(route, key)| ClientKey { route, key, body_hash: hexadecimal(&Sha256::digest(&bytes)) });
+        let arrived = Arrived::of(request, &http).await?;
+        let body = parse(&arrived.bytes, &http.checks)?;
+        let hash = || hexadecimal(&Sha256::digest(&arrived.bytes));
+        let key = named.map(|(route, key)| ClientKey { route, key, body_hash: hash() });
         Ok(Self { body, key })
     }
 }
@@ -134,36 +168,91 @@ fn require_json(request: &Request) -> Result<(), Error> {
     if json { Ok(()) } else { Err(refusal()) }
 }
 
-/// The whole body, at most `bytes_max` of it. What is left of a refused one is drained by the layer above.
-async fn read(mut body: Body, bytes_max: u64) -> Result<Bytes, Error> {
-    let too_large = || Error::refused(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"));
-    let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
-    if body.size_hint().lower() > bytes_max {
-        return Err(too_large());
+/// A whole body, and the memory that was set aside for it.
+#[derive(Debug)]
+struct Arrived {
+    bytes: Bytes,
+    _memory: Option<Memory>,
+}
+
+impl Arrived {
+    /// Reads the body of a request within the bound of its call. What is left of a refused one is drained by the layer above.
+    ///
+    /// Most bodies come whole with their head, in the connection's buffer, and are taken as they are. One that is still on its
+    /// way is gathered, and counts in the memory for bodies with what has been set aside for it.
+    async fn of(request: Request, http: &HttpState) -> Result<Self, Error> {
+        let bytes_max = http.bodies.bytes_max(&request);
+        let (parts, mut body) = request.into_parts();
+        let announced = body.size_hint().lower();
+        if announced > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        let Some(first) = next(&mut body).await? else { return Ok(Self { bytes: Bytes::new(), _memory: None }) };
+        if first.len() as u64 > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if body.is_end_stream() {
+            return Ok(Self { bytes: first, _memory: None });
+        }
+        gather(first, body, bytes_max, &parts, http).await
     }
-    let (mut first, mut all) = (Bytes::new(), Vec::new());
+}
+
+fn too_large(bytes_max: u64) -> Error {
+    Error::refused(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"))
+}
+
+/// The next bytes of a body; `None` at its end.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
+    let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
     loop {
         let frame =
             tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), body.frame()).await.map_err(|_| cut_short())?;
-        let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(|_| cut_short())?.into_data() else { continue };
-        if (first.len() + all.len() + data.len()) as u64 > bytes_max {
-            return Err(too_large());
-        }
-        // Most bodies are one frame, which is taken as it is.
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&data);
+        let Some(frame) = frame else { return Ok(None) };
+        if let Ok(data) = frame.map_err(|_| cut_short())?.into_data() {
+            return Ok(Some(data));
         }
     }
-    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// Puts a body together that arrives in pieces.
+async fn gather(
+    first: Bytes,
+    mut body: Body,
+    bytes_max: u64,
+    parts: &Parts,
+    http: &HttpState,
+) -> Result<Arrived, Error> {
+    let mut memory = http.addresses.memory(client_of(parts, http));
+    let mut all = Vec::new();
+    let mut piece = Some(first);
+    while let Some(data) = piece {
+        let bytes = all.len() + data.len();
+        if bytes as u64 > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        if bytes > all.capacity() {
+            // Twice as much each time, and never more than there can be: what is set aside is what is counted.
+            let most = usize::try_from(body.size_hint().upper().map_or(bytes_max, |left| bytes as u64 + left));
+            let wanted = bytes.max(all.capacity() * 2).min(most.unwrap_or(usize::MAX)).max(bytes);
+            if !memory.grow(wanted - all.capacity()) {
+                metrics::counter!("fanfare_shed_total", "what" => "bodies").increment(1);
+                let reason = "too many request bodies are arriving";
+                return Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
+            }
+            all.reserve_exact(wanted - all.len());
+        }
+        all.extend_from_slice(&data);
+        // Before the wait: it may be a piece of a large buffer.
+        drop(data);
+        piece = next(&mut body).await?;
+    }
+    Ok(Arrived { bytes: all.into(), _memory: Some(memory) })
 }
 
 fn parse<T: DeserializeOwned + Check>(bytes: &[u8], checks: &Checks) -> Result<T, Error> {
     // serde also reads structs from arrays, field by field in the order of the source; that is nobody's contract.
-    if !T::TAKES_LISTS && bytes.trim_ascii_start().first() == Some(&b'[') {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| refusal(".", &error))?;
         return Err(Error::field("body", "must be a JSON object"));
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
@@ -33,6 +33,16 @@ where
 #[must_use]
 pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
     client(peer(parts), &parts.headers, &http.settings.trusted_proxies)
+}
+
+/// The client of a request that a trusted proxy passes on; `None` when it comes from the client itself.
+pub(super) fn client_of_proxy(request: &Request, http: &HttpState) -> Option<IpAddr> {
+    let trusted = &http.settings.trusted_proxies;
+    if trusted.is_empty() {
+        return None;
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
+    http.addresses.trusts(peer).then(|| client(peer, request.headers(), trusted))
 }
 
 /// The other end of the connection; the unspecified address when the request came without one (tests).

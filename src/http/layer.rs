@@ -18,8 +18,9 @@ use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
 use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
+use super::client_addr::client_of_proxy;
 use super::drain::Remains;
-use super::{HttpState, drain};
+use super::{HttpState, drain, heads};
 use crate::error::Error;
 use crate::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 
@@ -32,7 +33,7 @@ static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 /// What operators ask for is answered even when everything else is refused.
-const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub(super) const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new one.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
 }
 
 /// Sixteen hexadecimal digits, unique in this process and unlikely in another.
-fn new_id() -> HeaderValue {
+pub(super) fn new_id() -> HeaderValue {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look different.
     let mut mixed = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +89,14 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
     request.extensions_mut().insert(id.clone());
     let remains = drain::lend(&mut request);
 
-    let mut response = bounded(&http, route, request, next, remains.as_ref()).await;
+    let mut response = match heads::refusal(&request) {
+        None => bounded(&http, route, request, next, remains.as_ref()).await,
+        Some(refusal) => {
+            // Its body comes back to be drained.
+            drop(request);
+            refusal
+        }
+    };
     if !response.status().is_success()
         && let Some(remains) = remains
         && !remains.drain().await
@@ -114,15 +122,22 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
 async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, remains: Option<&Remains>) -> Response {
     let place = Arc::clone(&http.in_flight).try_acquire_owned();
     if place.is_err() && !UNBOUNDED.contains(&route) {
+        shed("requests");
         return overloaded("too many requests are under way");
     }
+    let client = client_of_proxy(&request, http).filter(|_| !UNBOUNDED.contains(&route));
+    let Some(own_place) = client.map_or(Some(None), |client| http.addresses.enter(client).map(Some)) else {
+        shed("requests_of_address");
+        let reason = "too many requests of this address are under way";
+        return Error::RateLimited { reason, retry_after_s: RETRY_AFTER_S }.into_response();
+    };
     let upload = UPLOAD_ROUTES.contains(&route);
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answer = async move {
-        let _place = place;
+        let _places = (place, own_place);
         answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
     };
     let answered = if only_reads {
@@ -147,6 +162,11 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         answered.map(|answer| answer.unwrap_or_else(|cause| internal(format!("a request was cut off: {cause}"))))
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
+}
+
+/// Counts what was refused because a bound was reached.
+pub fn shed(what: &'static str) {
+    metrics::counter!("fanfare_shed_total", "what" => what).increment(1);
 }
 
 fn overloaded(reason: &'static str) -> Response {

@@ -26,6 +26,7 @@ pub fn recorder() -> PrometheusHandle {
         metrics::describe_counter!("fanfare_http_requests_total", "Requests answered, by route, method and status");
         metrics::describe_histogram!("fanfare_http_request_seconds", "Time from a request's head to its answer's");
         metrics::describe_gauge!("fanfare_http_requests_in_flight", "Requests being worked on");
+        metrics::describe_counter!("fanfare_shed_total", "What was refused because a bound was reached, by which");
         handle
     };
     HANDLE.get_or_init(install).clone()

@@ -4,13 +4,16 @@
 //! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together; `doors` says
 //! from where the demo may be asked.
 
+mod addresses;
 mod answer;
 mod body;
+mod bounds;
 mod caller;
 mod client_addr;
 pub mod docs;
 mod doors;
 mod drain;
+mod heads;
 mod layer;
 pub mod meter;
 mod openapi;
@@ -23,13 +26,14 @@ mod state;
 pub mod takeover;
 mod tokens;
 mod welcome;
+mod wire;
 
 pub use answer::{Created, Located, NoContent, Problems};
-pub use body::{Check, Checks, ClientKey, Keyed, Valid, named_key};
+pub use body::{Check, Checks, ClientKey, Keyed, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
 pub use doors::Doors;
-pub use layer::RequestId;
+pub use layer::{RequestId, shed};
 pub use query::{Paging, Params, Path};
 pub use server::{Sockets, run};
 pub use starting::answer_while;

@@ -38,7 +38,7 @@ pub(super) async fn serve(listener: TcpListener, http: HttpState, over: Cancella
     let router = router.layer(middleware::from_fn_with_state(http.clone(), layer::pass));
     let connections = Connections::default();
     tokio::select! {
-        () = connections.accept(&listener, &router, &http.settings, SCRAPES_MAX) => {}
+        () = connections.accept(&listener, &router, &http.settings, SCRAPES_MAX, &http.addresses) => {}
         () = over.cancelled() => {}
     }
     connections.end(Duration::from_millis(SCRAPE_GRACE_MS)).await;

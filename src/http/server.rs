@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -19,10 +21,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use super::takeover::{LetGo, TakeOver, Word};
+use super::addresses::{Addresses, Place};
+use super::layer::{new_id, shed};
+use super::takeover::{self, LetGo, TakeOver, Word};
+use super::wire::Watched;
 use super::{HttpState, Phase, scrapes};
 use crate::config::Http;
-use crate::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S};
+use crate::error::Error;
+use crate::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S, RETRY_AFTER_S};
+
+/// Bytes of the problem that refuses a connection.
+const REFUSAL_BYTES_MAX: usize = 4 << 10;
 
 /// The addresses that a server has taken; connections wait in them until somebody serves them.
 #[derive(Debug)]
@@ -58,7 +67,7 @@ pub async fn run(
     let scrapes = metrics.map(|listener| tokio::spawn(scrapes::serve(listener, http.clone(), over.clone())));
 
     tokio::select! {
-        () = connections.accept(&listener, &router, &http.settings, http.settings.connections_max) => {}
+        () = connections.accept(&listener, &router, &http.settings, http.settings.connections_max, &http.addresses) => {}
         () = shutdown => {}
     }
 
@@ -93,24 +102,34 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Accepts for ever. At `connections_max` further connections wait in the system's queue.
+    /// Accepts for ever. At `connections_max` further connections wait in the system's queue; an address that has as many
+    /// as it may is told so.
     pub(super) async fn accept(
         &self,
         listener: &TcpListener,
         router: &Router,
         settings: &Http,
         connections_max: usize,
+        addresses: &Addresses,
     ) {
         let places = Arc::new(Semaphore::new(connections_max));
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(settings.head_timeout_s))
+            .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX);
+        let stall = Duration::from_secs(settings.write_stall_s);
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    self.open.spawn(serve(builder.clone(), stream, peer, router.clone(), self.clone(), place));
+                    let Some(own) = addresses.enter(peer.ip()) else {
+                        refuse(&stream).await;
+                        continue;
+                    };
+                    let stream = Watched::new(stream, stall);
+                    let places = (place, own);
+                    self.open.spawn(serve(builder.clone(), stream, peer, router.clone(), self.clone(), places));
                 }
                 // The connection was gone before it was taken: the next one may be fine.
                 Err(error)
@@ -143,18 +162,30 @@ impl Connections {
     }
 }
 
+/// Tells a client that its address has as many connections as it may, as far as the socket takes it at once.
+async fn refuse(stream: &TcpStream) {
+    shed("connections_of_address");
+    let reason = "too many connections of this address are open";
+    let (mut parts, body) = Error::RateLimited { reason, retry_after_s: RETRY_AFTER_S }.into_response().into_parts();
+    let Ok(body) = axum::body::to_bytes(body, REFUSAL_BYTES_MAX).await else { return };
+    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    parts.headers.insert(HeaderName::from_static("x-request-id"), new_id());
+    let mut answer = takeover::head(&Response::from_parts(parts, ()));
+    answer.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    answer.extend_from_slice(&body);
+    // What is unread when a socket is closed resets it, and that could overtake the answer.
+    let _ = stream.try_read(&mut [0; 4096]);
+    let _ = stream.try_write(&answer);
+}
+
 async fn serve(
     builder: http1::Builder,
-    stream: TcpStream,
+    stream: Watched,
     peer: SocketAddr,
     router: Router,
     stop: Connections,
-    place: OwnedSemaphorePermit,
+    places: (OwnedSemaphorePermit, Place),
 ) {
-    // Answers are small and complete: waiting for more bytes to fill a packet only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "TCP_NODELAY is not set");
-    }
     let word = Arc::new(Word::default());
     let left = Arc::clone(&word);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -194,18 +225,18 @@ async fn serve(
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "a connection ended early");
     }
-    drop(place);
+    drop(places);
 }
 
 /// Takes the socket out of the HTTP connection, whose buffers are freed, and hands it over. A client that asks for such
 /// an answer while an earlier one is still being written gets only this one.
-fn let_go<S>(connection: http1::Connection<TokioIo<TcpStream>, S>, head: Vec<u8>, to: &TakeOver)
+fn let_go<S>(connection: http1::Connection<TokioIo<Watched>, S>, head: Vec<u8>, to: &TakeOver)
 where
     S: HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let parts = connection.into_parts();
-    match parts.io.into_inner().into_std() {
+    match parts.io.into_inner().into_stream().into_std() {
         Ok(stream) => to.hand_over(LetGo { stream, head, leftover: parts.read_buf }),
         Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use super::addresses::Addresses;
 use super::server::Connections;
 use super::{RequestId, routes};
 use crate::config::Http;
@@ -29,10 +30,11 @@ pub async fn answer_while<T>(
     let connections = Connections::default();
     let accepting = {
         let (connections, settings, router) = (connections.clone(), settings.clone(), router());
+        let addresses = Addresses::new(&settings, 0, true);
         let stopped = connections.draining();
         async move {
             tokio::select! {
-                () = connections.accept(&listener, &router, &settings, settings.connections_max) => {}
+                () = connections.accept(&listener, &router, &settings, settings.connections_max, &addresses) => {}
                 () = stopped.cancelled() => {}
             }
             listener

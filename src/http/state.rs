@@ -1,5 +1,6 @@
 //! What the HTTP layer needs to know: given once at the start, shared by all requests.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,9 +9,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::addresses::Addresses;
+use super::bounds::BodyBounds;
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::config::{Api, Http, Settings};
+use crate::network::Network;
 use crate::storage::Storage;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
@@ -37,6 +41,10 @@ pub struct Shared {
     pub storage: Storage,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+    /// What each address takes of what all share.
+    pub(super) addresses: Addresses,
+    /// How large bodies may be.
+    pub(super) bodies: BodyBounds,
     pub(super) meter: Meter,
     pub(super) in_flight: Arc<Semaphore>,
     /// Requests that may change something; they go on when their connection ends.
@@ -47,6 +55,18 @@ impl HttpState {
     /// State for a server with these settings, [`Phase::Starting`].
     #[must_use]
     pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens, storage: Storage) -> Self {
+        Self::counting(settings, accounts, tokens, storage, true)
+    }
+
+    /// The same, where connections of this machine are counted like others unless `spares_loopback`.
+    pub(super) fn counting(
+        settings: &Settings,
+        accounts: Arc<dyn Authenticate>,
+        tokens: OperatorTokens,
+        storage: Storage,
+        spares_loopback: bool,
+    ) -> Self {
+        let bodies = BodyBounds::of(settings);
         Self(Arc::new(Shared {
             accounts,
             admin: tokens.admin,
@@ -57,10 +77,20 @@ impl HttpState {
             readiness: Readiness::default(),
             storage,
             metrics: super::meter::recorder(),
+            addresses: Addresses::new(&settings.http, bodies.largest(), spares_loopback),
+            bodies,
             meter: Meter::default(),
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
         }))
+    }
+}
+
+impl HttpState {
+    /// Whom sessions from this address count for; `None` for this machine and for proxies.
+    #[must_use]
+    pub fn counted(&self, address: IpAddr) -> Option<Network> {
+        (!self.addresses.spares(address)).then(|| address.into())
     }
 }
 

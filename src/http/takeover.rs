@@ -72,7 +72,7 @@ impl Word {
 }
 
 /// Status line and headers, each with its line end.
-fn head(answer: &Response) -> Vec<u8> {
+pub(super) fn head<B>(answer: &axum::http::Response<B>) -> Vec<u8> {
     let status = answer.status();
     let mut line = String::from("HTTP/1.1 ");
     // Writing to a string does not fail.

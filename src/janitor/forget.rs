@@ -7,8 +7,8 @@
 //! far longer than any call lasts. Deletes alone are written with lower versions (what expires), which undoes nothing.
 //!
 //! Left out ([`forgettable`]) are rows with versions of another kind (read markers, progress), those that nobody scans
-//! and that must never come back (credentials, tokens), and `reposters` until those of earlier versions are listed, which
-//! is done with their old ids.
+//! and that must never come back (credentials, tokens), and `reposters` and `public` until what earlier versions wrote is
+//! listed in them, which is done with old ids.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, Table};
@@ -17,7 +17,7 @@ use fanfare_protocol::Id;
 use crate::core::Core;
 use crate::error::Result;
 use crate::limits;
-use crate::posts::old_reposts;
+use crate::posts::{old_reposts, public};
 use crate::tables;
 
 /// What is forgotten, and what will be when it has waited long enough.
@@ -75,13 +75,13 @@ pub async fn forget(core: &Core) -> Result<()> {
         kept = then;
     }
     if kept.upto > Id(0) {
-        port.forget(&forgettable(old_reposts::is_done(core).await?), kept.upto.0).await?;
+        port.forget(&forgettable(old_reposts::is_done(core).await?, public::is_done(core).await?), kept.upto.0).await?;
     }
     Ok(())
 }
 
 /// Tables of which every write is a record's, or of its own moment.
-fn forgettable(old_reposts_done: bool) -> Vec<Table> {
+fn forgettable(old_reposts_done: bool, public_done: bool) -> Vec<Table> {
     let mut found = vec![
         tables::NAMES,
         tables::FOLLOWS,
@@ -106,6 +106,9 @@ fn forgettable(old_reposts_done: bool) -> Vec<Table> {
     ];
     if old_reposts_done {
         found.push(tables::REPOSTERS);
+    }
+    if public_done {
+        found.push(tables::PUBLIC);
     }
     found
 }

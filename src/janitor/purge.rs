@@ -130,7 +130,11 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
-                self.media.forget_owner(user).await?;
+                if let Err(error) = self.media.forget_owner(user).await {
+                    // A file that cannot be removed is this account's trouble alone.
+                    self.remember(user, Some(&Place::default())).await?;
+                    return Err(Error::Internal(format!("its uploads stay: {error}")));
+                }
                 self.purge_credentials(user).await?;
                 self.remember(user, None).await?;
                 self.core.store.absent.cleared_away(user);

@@ -1,7 +1,7 @@
 //! `POST /v1/media` and the addresses under which media are served.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -15,12 +15,15 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::room::is_too_slow;
 use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::error::{Error, Result};
-use crate::http::{Caller, Created, HttpState, Path, Problems, named_key};
+use crate::http::{Caller, Created, HttpState, Path, Problems, named_key, shed};
 use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
-use crate::limits::media::{ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES};
+use crate::limits::media::{
+    ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES, UPLOAD_RATE_BYTES_MIN,
+};
 use crate::posts::text;
 
 /// The routes of media.
@@ -69,7 +72,7 @@ struct Served(Vec<u8>);
         Problems))]
 async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Response> {
     let key = named_key(&request)?;
-    let upload = receive(&media, request).await?;
+    let upload = receive(&media, caller.id, request).await?;
     let (made, repeat) = media.upload_keyed(caller.id, upload, key).await?;
     let mut response = Created(made).into_response();
     if repeat {
@@ -79,7 +82,7 @@ async fn upload(State(media): State<Media>, caller: Caller, request: Request) ->
 }
 
 /// Reads the parts, refusing as early as it can be known.
-async fn receive(media: &Media, request: Request) -> Result<Upload> {
+async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
     let announced = announced_bytes(request.headers()).unwrap_or(0);
     if announced > body_bytes_max(media) {
         return Err(too_large(media));
@@ -90,7 +93,8 @@ async fn receive(media: &Media, request: Request) -> Result<Upload> {
             "send the file as `multipart/form-data`, in a part `file`",
         ));
     }
-    let intake = Arc::new(Intake { media: media.clone(), room: media.room(), failure: Mutex::default() });
+    let (room, pace) = (media.room(owner), Mutex::new(Pace { began: Instant::now(), room_wait: Duration::ZERO }));
+    let intake = Arc::new(Intake { media: media.clone(), room, pace, failure: Mutex::default() });
     let request = request.map(|body| Arc::clone(&intake).guard(body));
     let mut parts = Multipart::from_request(request, &())
         .await
@@ -146,8 +150,22 @@ async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {
 struct Intake {
     media: Media,
     room: Room,
+    pace: Mutex<Pace>,
     /// Why the body was cut; the parser only knows that it was.
     failure: Mutex<Option<Error>>,
+}
+
+/// How fast the client is.
+struct Pace {
+    began: Instant,
+    /// For how long the client had to wait for room: that is not its doing.
+    room_wait: Duration,
+}
+
+impl Pace {
+    fn is_too_slow(&self, bytes: u64) -> bool {
+        is_too_slow(bytes, self.began.elapsed().saturating_sub(self.room_wait))
+    }
 }
 
 impl Intake {
@@ -177,7 +195,14 @@ impl Intake {
         if before + piece.len() as u64 > body_bytes_max(&self.media) {
             return Err(too_large(&self.media));
         }
+        if self.pace.lock().is_too_slow(before + piece.len() as u64) {
+            shed("slow_uploads");
+            let detail = format!("the body brings fewer than {UPLOAD_RATE_BYTES_MIN} bytes a second");
+            return Err(Error::refused(Code::BadRequest, detail));
+        }
+        let asked = Instant::now();
         self.room.grow(piece.len()).await?;
+        self.pace.lock().room_wait += asked.elapsed();
         Ok(Some(piece))
     }
 

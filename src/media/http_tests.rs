@@ -83,7 +83,8 @@ fn world() -> World {
 type Answer = (StatusCode, HeaderMap, Bytes);
 
 impl World {
-    async fn send(&self, request: Request) -> Answer {
+    async fn send(&self, mut request: Request) -> Answer {
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("x"));
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         (head.status, head.headers, body.collect().await.unwrap().to_bytes())
     }
@@ -255,11 +256,40 @@ async fn deleting_a_person_deletes_their_uploads_and_no_others() {
 #[tokio::test]
 async fn an_upload_waits_for_memory_until_another_is_done() {
     let world = world();
-    let first = world.media.room();
-    first.grow(usize::try_from(crate::limits::media::RECEIVED_BYTES_MAX).unwrap()).await.unwrap();
-    let second = world.media.room();
+    let first = world.media.room(Id(7));
+    first.grow(usize::try_from(crate::limits::media::RECEIVED_BYTES_MAX / 2).unwrap()).await.unwrap();
+    let second = world.media.room(Id(7));
+    world.media.room(Id(8)).grow(1 << 20).await.unwrap();
     let mut waiting = Box::pin(second.grow(1));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     drop(first);
     waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_drips_is_refused_once_its_grace_is_over() {
+    let world = world();
+    let pace = |seconds| {
+        let began = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        Mutex::new(Pace { began, room_wait: Duration::ZERO })
+    };
+    let intake = |seconds| Intake {
+        media: world.media.clone(),
+        room: world.media.room(Id(7)),
+        pace: pace(seconds),
+        failure: Mutex::default(),
+    };
+    let mut drip = Body::from("a few bytes").into_data_stream();
+    let Err(Error::Refused(problem)) = intake(12).next(&mut drip, 300).await else { panic!("it goes on") };
+    assert_eq!(problem.code, Code::BadRequest);
+    assert!(problem.detail.contains("a second"), "{}", problem.detail);
+    for (seconds, before) in [(5, 0), (12, 20_000)] {
+        let mut piece = Body::from("a few bytes").into_data_stream();
+        assert_eq!(intake(seconds).next(&mut piece, before).await.unwrap().unwrap(), "a few bytes");
+    }
+    // Waiting for room is not the client's doing.
+    let waited = intake(30);
+    waited.pace.lock().room_wait = Duration::from_secs(25);
+    let mut piece = Body::from("a few bytes").into_data_stream();
+    assert!(waited.next(&mut piece, 0).await.is_ok());
 }

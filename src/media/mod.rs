@@ -7,6 +7,7 @@ mod blank;
 pub mod http;
 mod isobmff;
 pub mod process;
+mod room;
 pub mod service;
 pub mod serving;
 pub mod strip;

@@ -5,34 +5,35 @@
 //! deletion waits for the uploads whose index row is written.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, Tables};
 use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use super::room::Room;
 
 use super::process::{MediaError, MediaLimits, Processed, process};
+use super::room::Rooms;
 use super::serving::clean_filename;
 use crate::config::Settings;
 use crate::core::Owners;
 use crate::error::{Error, Result};
 use crate::events::IdempotencyKey;
-use crate::gate::Gate;
+use crate::gate::{Gate, Named};
 use crate::id::{MintId, unix_ms_of};
 use crate::idempotency::{self, Claim, Idempotency};
 use crate::limits::media::{
-    DELETION_STEP, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_WAIT_S,
+    DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
 
-/// Unit in which room is taken, bytes.
-const ROOM_STEP_BYTES: u64 = 64 << 10;
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;
 const GONE: u64 = 2;
+
+/// What the gate of processing is called.
+const PROCESSING: Named = Named { reason: "too many uploads at once", metric: "pictures" };
 
 /// What the uploader of a file reads whose format is not understood here.
 const METADATA_KEPT: &str =
@@ -172,43 +173,6 @@ impl Upload {
     }
 }
 
-/// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
-#[derive(Debug, Clone)]
-pub struct Room {
-    places: Arc<Semaphore>,
-    held: Arc<Mutex<Held>>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    permit: Option<OwnedSemaphorePermit>,
-    bytes: u64,
-}
-
-impl Room {
-    /// Makes room for `more` bytes. [`Error::Overloaded`] when other uploads do not make way in time.
-    pub async fn grow(&self, more: usize) -> Result<()> {
-        let steps = {
-            let mut held = self.held.lock();
-            let before = held.bytes.div_ceil(ROOM_STEP_BYTES);
-            held.bytes += more as u64;
-            u32::try_from(held.bytes.div_ceil(ROOM_STEP_BYTES) - before).unwrap_or(u32::MAX)
-        };
-        if steps == 0 {
-            return Ok(());
-        }
-        let shed = || Error::Overloaded { reason: "too many uploads at once", retry_after_s: ROOM_WAIT_S as u32 };
-        let places = Arc::clone(&self.places).acquire_many_owned(steps);
-        let permit = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), places).await.map_err(|_| shed())?;
-        let permit = permit.map_err(|_| shed())?;
-        match &mut self.held.lock().permit {
-            Some(held) => held.merge(permit),
-            none => *none = Some(permit),
-        }
-        Ok(())
-    }
-}
-
 /// Uploads. Cheap to clone.
 #[derive(Clone)]
 pub struct Media(Arc<Inner>);
@@ -220,9 +184,9 @@ struct Inner {
     owners: Arc<dyn Owners>,
     names: MediaTables,
     settings: MediaSettings,
-    gate: Gate,
+    gate: Gate<Id>,
     idempotency: Idempotency,
-    places: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
 impl Media {
@@ -235,8 +199,9 @@ impl Media {
         names: MediaTables,
         settings: MediaSettings,
     ) -> Self {
-        let places = RECEIVED_BYTES_MAX.max(settings.limits.file_bytes_max).div_ceil(ROOM_STEP_BYTES);
-        let places = usize::try_from(places).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        // One upload of the largest size must fit into a person's share.
+        let largest = settings.limits.file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX);
+        let rooms = Rooms::new(RECEIVED_BYTES_MAX.max(largest.saturating_mul(ROOM_SHARE + 1)));
         Self(Arc::new(Inner {
             tables: Arc::clone(&engines.tables),
             objects: Arc::clone(&engines.objects),
@@ -245,8 +210,8 @@ impl Media {
             names,
             settings,
             idempotency: Idempotency::new(Arc::clone(&engines.tables)),
-            gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, "too many uploads at once"),
-            places: Arc::new(Semaphore::new(places)),
+            gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, PROCESSING),
+            rooms,
         }))
     }
 
@@ -256,10 +221,10 @@ impl Media {
         &self.0.settings.limits
     }
 
-    /// Room for an upload that begins to arrive.
+    /// Room for an upload of `owner` that begins to arrive.
     #[must_use]
-    pub fn room(&self) -> Room {
-        Room { places: Arc::clone(&self.0.places), held: Arc::default() }
+    pub fn room(&self, owner: Id) -> Room {
+        self.0.rooms.room(owner)
     }
 
     /// Processes and stores an upload of `owner`; durable when it answers.
@@ -285,7 +250,7 @@ impl Media {
         let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
         let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint())).await? {
             Claim::Fresh(claimed) => claimed,
-            Claim::Repeat(made) => {
+            Claim::Repeat { made, .. } => {
                 return self.get(made).await?.map(|media| (media, true)).ok_or_else(|| Error::gone("upload"));
             }
         };
@@ -295,7 +260,8 @@ impl Media {
     async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<MediaView> {
         let Upload { filename, alt, bytes, room } = upload;
         let limits = *self.limits();
-        let processed = self.0.gate.run(move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
+        let processed =
+            self.0.gate.run(owner, move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
         let id = self.0.mint.mint();
         let filename = filename.as_deref().and_then(clean_filename);
         let thumbnail = processed.thumbnail.as_ref();

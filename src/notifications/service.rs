@@ -1,20 +1,18 @@
 //! Reads of notifications, the read marker, and the trimming of the oldest.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
+use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
 
+use super::fold::Notified;
+use super::list::{self, Entry};
+use super::view::News;
 use crate::core::{Core, Owners as _};
 use crate::cursor::Scope;
 use crate::error::Result;
 use crate::id::unix_ms_of;
-use crate::posts::service::Posts;
-use crate::projection::Notified;
-use crate::rows::{NotificationRow, from_json};
-use crate::store::Hidden;
-use crate::tables::{self, Marker, notification_key};
+use crate::posts::view::Views;
+use crate::posts::visibility::Place;
+use crate::tables::{self, Marker};
 
 /// Notifications between two trims of a person's list.
 const TRIM_EVERY: u64 = 64;
@@ -23,26 +21,17 @@ const TRIM_EVERY: u64 = 64;
 #[derive(Clone)]
 pub struct Notifications {
     core: Core,
-    posts: Posts,
+    views: Views,
+    news: News,
     kept_max: usize,
 }
 
 impl Notifications {
     /// The service; at most `kept_max` notifications of a person are kept (and up to 64 more until the next trim).
     #[must_use]
-    pub fn new(core: Core, posts: Posts, kept_max: usize) -> Self {
-        Self { core, posts, kept_max }
-    }
-
-    async fn items(&self, user: Id, after: Id, before: Option<Id>, limit: usize) -> Result<Vec<Row>> {
-        let to = match before {
-            Some(before) => notification_key::item(before),
-            None => Bytes::from_static(&[notification_key::ITEM + 1]),
-        };
-        let range = KeyRange { from: Some(notification_key::item(Id(after.0.saturating_add(1)))), to: Some(to) };
-        let partition = tables::partition(user);
-        let port = &self.core.store.engines.tables;
-        Ok(port.scan(tables::NOTIFICATIONS, &partition, range, Order::Descending, limit).await?)
+    pub fn new(core: Core, views: Views, kept_max: usize) -> Self {
+        let news = News::new(core.clone(), views.clone());
+        Self { core, views, news, kept_max }
     }
 
     /// What concerns the caller, newest first. Hidden: what blocked, muted or suspended people did, and deleted
@@ -54,15 +43,13 @@ impl Notifications {
         let scope = Scope { list: "notifications", caller, subject: Id(0) };
         let mut before = self.core.cursors.open_id(scope, cursor)?;
         let marker = self.marker(caller).await?;
-        let hidden = self.core.store.hidden(caller).await?;
-        let unread_count = self.unread(caller, marker, &hidden).await?;
+        let unread_count = self.unread(caller, marker).await?;
         let mut items: Vec<Notification> = Vec::new();
         loop {
-            let rows = self.items(caller, Id(0), before, limit + 1).await?;
-            for row in &rows {
-                let Some(id) = row.clustering.get(1..).and_then(Id::from_bytes) else { continue };
-                before = Some(id);
-                if let Some(item) = self.render(caller, id, row, marker, &hidden).await? {
+            let entries = list::newest(&self.core.store, caller, Id(0), before, limit + 1).await?;
+            for entry in &entries {
+                before = Some(entry.id);
+                if let Some(item) = self.render(caller, entry, marker).await? {
                     items.push(item);
                 }
                 if items.len() > limit {
@@ -71,49 +58,32 @@ impl Notifications {
                     return Ok(NotificationPage { items, next_cursor, unread_count });
                 }
             }
-            if rows.len() <= limit {
+            if entries.len() <= limit {
                 return Ok(NotificationPage { items, next_cursor: None, unread_count });
             }
         }
     }
 
-    async fn render(
-        &self,
-        caller: Id,
-        id: Id,
-        row: &Row,
-        marker: Id,
-        hidden: &Arc<Hidden>,
-    ) -> Result<Option<Notification>> {
-        let stored: NotificationRow = from_json(&row.value)?;
-        if hidden.hides(stored.actor) {
-            return Ok(None);
-        }
-        let Some(actor) = self.posts.views().author(stored.actor).await? else { return Ok(None) };
-        let post = match stored.post {
-            Some(post) => match self.posts.get(Some(caller), post).await {
-                Ok(post) => Some(post),
-                Err(crate::error::Error::Refused(_)) => return Ok(None),
-                Err(error) => return Err(error),
-            },
+    async fn render(&self, caller: Id, entry: &Entry, marker: Id) -> Result<Option<Notification>> {
+        let Some(seen) = self.news.seen(caller, entry).await? else { return Ok(None) };
+        let post = match &seen.post {
             None => None,
+            Some((post, _)) => match self.views.render_one(Some(caller), Place::Among, post).await? {
+                None => return Ok(None),
+                post => post,
+            },
         };
-        let (created_at, read) = (Timestamp(unix_ms_of(id)), id <= marker);
-        Ok(Some(Notification { id, kind: stored.kind, actor, post, count: stored.count, created_at, read }))
+        let (id, kind, count) = (entry.id, entry.kind, seen.count);
+        let (created_at, read) = (Timestamp(unix_ms_of(id)), seen.as_of <= marker);
+        Ok(Some(Notification { id, kind, actor: seen.actor.author.clone(), post, count, created_at, read }))
     }
 
     /// Notifications above the marker that the caller would see.
-    async fn unread(&self, caller: Id, marker: Id, hidden: &Arc<Hidden>) -> Result<u64> {
-        let rows = self.items(caller, marker, None, self.kept_max).await?;
+    async fn unread(&self, caller: Id, marker: Id) -> Result<u64> {
         let mut count = 0;
-        for row in &rows {
-            let stored: NotificationRow = from_json(&row.value)?;
-            let shown = !hidden.hides(stored.actor) && self.core.store.seen_account(stored.actor).await?.is_some();
-            let alive = match stored.post {
-                Some(post) => self.posts.visible(Some(caller), post).await.is_ok(),
-                None => true,
-            };
-            count += u64::from(shown && alive);
+        for entry in list::newest(&self.core.store, caller, marker, None, self.kept_max).await? {
+            let seen = self.news.seen(caller, &entry).await?;
+            count += u64::from(seen.is_some_and(|seen| seen.as_of > marker));
         }
         Ok(count)
     }
@@ -129,33 +99,28 @@ impl Notifications {
     /// When the engine fails.
     pub async fn read(&self, caller: Id, last_read: Id) -> Result<u64> {
         write_marker(&self.core, caller, Marker::Notifications, last_read).await?;
-        let hidden = self.core.store.hidden(caller).await?;
         let marker = self.marker(caller).await?;
-        self.unread(caller, marker, &hidden).await
+        self.unread(caller, marker).await
     }
 
-    /// Trims a person's list now and then; called for each notification that is made.
-    pub async fn trim(&self, notified: Notified) -> Result<()> {
+    /// Trims a person's list now and then; called whenever it grew.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn trim(&self, notified: &Notified) -> Result<()> {
         if !notified.seq.is_multiple_of(TRIM_EVERY) {
             return Ok(());
         }
         let Some(upto) = notified.seq.checked_sub(self.kept_max as u64) else { return Ok(()) };
-        let partition = tables::partition(notified.user);
-        let range = KeyRange::prefix(&[notification_key::ITEM]);
-        let port = &self.core.store.engines.tables;
-        let step = 2 * TRIM_EVERY as usize;
-        let rows = port.scan(tables::NOTIFICATIONS, &partition, range, Order::Ascending, step).await?;
+        let keys = list::oldest(&self.core.store, notified.user, upto, 2 * TRIM_EVERY as usize).await?;
         let mut batch = Batch::default();
         // Above every item's, at no moment of its own: an import's clock is ahead of what waits to be numbered.
         let version = self.core.sequencer.mint_at(0).0;
-        for row in rows {
-            let stored: NotificationRow = from_json(&row.value)?;
-            if stored.seq > upto {
-                break;
-            }
-            batch.delete_versioned(RowKey::new(tables::NOTIFICATIONS, partition.clone(), row.clustering), version);
+        for clustering in keys {
+            let key = RowKey::new(tables::NOTIFICATIONS, tables::partition(notified.user), clustering);
+            batch.delete_versioned(key, version);
         }
-        Ok(port.write(batch).await?)
+        Ok(self.core.store.engines.tables.write(batch).await?)
     }
 }
 

@@ -17,13 +17,12 @@ impl Check for NewPost {}
 
 impl IntoResponse for Published {
     fn into_response(self) -> Response {
+        let replayed = [(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"))];
         match self {
             Self::New(post) => Created(post).into_response(),
             Self::Same(post) => (StatusCode::OK, Json(post)).into_response(),
-            Self::Replayed(post) => {
-                let replayed = [(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"))];
-                (replayed, Created(post)).into_response()
-            }
+            Self::Replayed(post) => (replayed, Created(post)).into_response(),
+            Self::SameReplayed(post) => (replayed, Json(post)).into_response(),
         }
     }
 }
@@ -75,10 +74,11 @@ pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) ->
 
 /// No longer like a post.
 ///
-/// Of a bare repost its original. Where there was no like nothing changes.
+/// Of a bare repost its original. Where there was no like nothing changes. A like can be taken back whoever has blocked whom
+/// since: a post that the caller may not see any more is answered as `{id, hidden: true}`, once.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
-    responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
-pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
+    responses((status = 200, body = PostOrGone), (status = 410, description = "the post was deleted"), Problems))]
+pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<PostOrGone>> {
     Ok(Json(app.posts.unlike(caller.id, id).await?))
 }
 

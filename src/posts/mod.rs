@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod old_reposts;
+pub mod public;
 pub mod service;
 pub mod settle;
 pub mod text;

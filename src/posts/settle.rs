@@ -158,16 +158,18 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
         if !spend(steps) {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), core.sequencer.mint().0);
+        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.sequencer.mint().0);
         for row in &rows {
             let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
             };
-            batch.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
-            batch.delete_versioned(tables::pair(tables::LIKED, user, gone.id), version);
-            batch.delete_versioned(tables::pair(tables::INTERACTIONS, user, since), version);
+            theirs.delete_versioned(tables::pair(tables::LIKED, user, gone.id), version);
+            theirs.delete_versioned(tables::pair(tables::INTERACTIONS, user, since), version);
+            likers.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
         }
-        core.store.engines.tables.write(batch).await?;
+        // A write may tear: what tells of the others goes last.
+        core.store.engines.tables.write(theirs).await?;
+        core.store.engines.tables.write(likers).await?;
         after = Some(last);
     }
 }

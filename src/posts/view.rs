@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_protocol::{Author, Id, Post, Timestamp};
+use fanfare_protocol::{Id, Post, Timestamp};
 
 use crate::core::Core;
 use crate::error::Result;
@@ -96,6 +96,21 @@ impl Views {
             },
         };
         Ok(visibility::shown(post, place, self.absence(&viewer, place, post).await?, original))
+    }
+
+    /// A person whose deeds the viewer may see: their account is there, no operator hides it, and neither blocks the other, nor
+    /// does the viewer mute them.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn person(&self, viewer: Id, person: Id) -> Result<Option<Arc<Account>>> {
+        let hidden = self.hidden(Some(viewer)).await?;
+        let between = self.between(&Viewer { id: Some(viewer), marks: Arc::default(), hidden }, person).await?;
+        let standing = self.core.store.absent.standing(person);
+        match visibility::absence(standing, between, Place::Among) {
+            None => self.core.store.account(person).await,
+            Some(_) => Ok(None),
+        }
     }
 
     /// Why the viewer does not see a post at `place`, whatever it passes on.
@@ -261,14 +276,6 @@ impl Views {
         }
         let found = self.core.store.posts(&ids).await?;
         Ok(ids.into_iter().zip(found).filter_map(|(id, post)| Some((id, post?))).collect())
-    }
-
-    /// What a post shows of its author.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn author(&self, id: Id) -> Result<Option<Author>> {
-        Ok(self.core.store.seen_account(id).await?.map(|account| account.author.clone()))
     }
 }
 

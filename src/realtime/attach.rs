@@ -1,5 +1,6 @@
 //! A session that is about to begin: what the HTTP side found out, handed to a shard with the socket.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
 use crate::feed::IdMap;
+use crate::network::Network;
 
 /// Where a session takes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +86,23 @@ pub enum Attach {
     Refusal(Taken, u16, &'static str),
 }
 
-/// Sessions of each person, for the cap.
+/// Sessions of each person and of each address, for the caps.
 #[derive(Debug, Default)]
-pub struct Places {
-    people: Mutex<IdMap<u64, u32>>,
+pub struct Places(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    people: IdMap<u64, u32>,
+    networks: HashMap<Network, u32>,
+}
+
+/// Whose sessions are as many as they may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Those of the person.
+    Person,
+    /// Those from the address.
+    Address,
 }
 
 /// One session of one person, counted as long as it lives.
@@ -95,28 +110,50 @@ pub struct Places {
 pub struct Place {
     places: Arc<Places>,
     user: Id,
+    network: Option<Network>,
 }
 
 impl Places {
-    /// One more session of `user`; `None` at `max`.
-    pub fn take(self: &Arc<Self>, user: Id, max: usize) -> Option<Place> {
-        let mut people = self.people.lock();
-        let sessions = people.entry(user.0).or_insert(0);
-        if *sessions as usize >= max {
-            return None;
+    /// One more session of `user` from `network`, unless there are `max` of the person or of the network already. Without a
+    /// network only the person's are counted.
+    ///
+    /// # Errors
+    /// Whose are too many.
+    pub fn take(self: &Arc<Self>, user: Id, network: Option<Network>, max: (usize, usize)) -> Result<Place, Full> {
+        let mut counts = self.0.lock();
+        let Counts { people, networks } = &mut *counts;
+        let of_person = people.get(&user.0).copied().unwrap_or(0);
+        let of_network = network.and_then(|network| networks.get(&network).copied()).unwrap_or(0);
+        if of_person as usize >= max.0 {
+            return Err(Full::Person);
         }
-        *sessions += 1;
-        Some(Place { places: Arc::clone(self), user })
+        if network.is_some() && of_network as usize >= max.1 {
+            return Err(Full::Address);
+        }
+        people.insert(user.0, of_person + 1);
+        if let Some(network) = network {
+            networks.insert(network, of_network + 1);
+        }
+        Ok(Place { places: Arc::clone(self), user, network })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut people = self.places.people.lock();
+        let mut counts = self.places.0.lock();
+        let Counts { people, networks } = &mut *counts;
         if let Some(sessions) = people.get_mut(&self.user.0) {
             *sessions -= 1;
             if *sessions == 0 {
                 people.remove(&self.user.0);
+            }
+        }
+        if let Some(network) = self.network
+            && let Some(sessions) = networks.get_mut(&network)
+        {
+            *sessions -= 1;
+            if *sessions == 0 {
+                networks.remove(&network);
             }
         }
     }
@@ -129,11 +166,26 @@ mod tests {
     #[test]
     fn a_person_has_so_many_places_and_gets_them_back() {
         let places = Arc::new(Places::default());
-        let first = places.take(Id(1), 2).unwrap();
-        let _second = places.take(Id(1), 2).unwrap();
-        assert!(places.take(Id(1), 2).is_none() && places.take(Id(2), 2).is_some());
+        let take = |user| places.take(Id(user), None, (2, 0));
+        let first = take(1).unwrap();
+        let _second = take(1).unwrap();
+        assert_eq!((take(1).err(), take(2).err()), (Some(Full::Person), None));
         drop(first);
-        assert!(places.take(Id(1), 2).is_some());
-        assert_eq!(places.people.lock().len(), 1);
+        assert!(take(1).is_ok());
+        assert_eq!(places.0.lock().people.len(), 1);
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_for_all_its_people() {
+        let places = Arc::new(Places::default());
+        let network = |last| Some(Network::V4([192, 0, 2, last].into()));
+        let take = |user, last| places.take(Id(user), network(last), (9, 2));
+        let (first, _second) = (take(1, 1).unwrap(), take(2, 1).unwrap());
+        assert_eq!((take(3, 1).err(), take(3, 2).err()), (Some(Full::Address), None));
+        assert!(places.take(Id(3), None, (9, 2)).is_ok(), "who is not counted has no bound");
+        drop(first);
+        assert!(take(3, 1).is_ok());
+        let counts = places.0.lock();
+        assert_eq!((counts.people.len(), counts.networks.len()), (1, 1));
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_engines::RowKey;
 use fanfare_protocol::{Author, Gap, Id, NotificationKind, PostDeleted, Reset, ResetReason, Stream, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -17,17 +16,19 @@ use crate::events::PostRecord;
 use crate::feed::FeedSource;
 use crate::id::unix_ms_of;
 use crate::limits::realtime::FRAME_POSTS_MAX;
+use crate::notifications::fold::Notified;
+use crate::notifications::list::{Entry, What};
+use crate::notifications::view::News;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Between, Place, Shown, Standing, absence, place_of_original, shown};
-use crate::rows::{NotificationRow, from_json};
 use crate::store::Hidden;
-use crate::tables::{self, notification_key};
 
 /// Makes frames. Clones share the caches.
 #[derive(Clone)]
 pub struct Render {
     core: Core,
     views: Views,
+    news: News,
 }
 
 /// A notification as frames show it.
@@ -66,55 +67,53 @@ impl Render {
     /// Over the services' own views.
     #[must_use]
     pub fn new(core: Core, views: Views) -> Self {
-        Self { core, views }
+        let news = News::new(core.clone(), views.clone());
+        Self { core, views, news }
     }
 
     fn now_ms(&self) -> u64 {
         self.core.clock.now_ms()
     }
 
-    /// The notification `id` of `user` as a frame; `None` when the person may not see it, or it is gone.
+    /// A notification that somebody got, as a frame; `None` when the person may not see it. It is told even when it was taken
+    /// back meanwhile: whoever does it again is listed under the same key, and is not told of then.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn notification(&self, user: Id, id: Id) -> Result<Option<Frame>> {
-        let key = RowKey::new(tables::NOTIFICATIONS, tables::partition(user), notification_key::item(id));
-        match self.core.store.get(&key).await? {
-            Some(bytes) => self.notification_row(user, id, &from_json(&bytes)?, false).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The same from its row.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn notification_row(&self, user: Id, id: Id, row: &NotificationRow, read: bool) -> Result<Option<Frame>> {
-        let hidden = self.core.store.hidden(user).await?;
-        if hidden.hides(row.actor) {
+    pub async fn notification(&self, notified: &Notified) -> Result<Option<Frame>> {
+        let (user, entry) = (notified.user, &notified.entry);
+        // Whom the person does not want to hear of rings for nobody else.
+        if let What::Group { item, .. } = &entry.what
+            && let Some(doer) = item.newest.first()
+            && self.views.person(user, doer.actor).await?.is_none()
+        {
             return Ok(None);
         }
-        let Some(actor) = self.core.store.seen_account(row.actor).await? else { return Ok(None) };
+        self.notification_entry(user, entry, Id(0), Id(0)).await
+    }
+
+    /// The same from the list, if it is news above `after`; read at and below `marker`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn notification_entry(&self, user: Id, entry: &Entry, after: Id, marker: Id) -> Result<Option<Frame>> {
+        let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
         let mut post = None;
-        if let Some(about) = row.post {
-            let Some(found) = self.core.store.posts(&[about]).await?.pop().flatten() else { return Ok(None) };
-            let hides_original = match seen(user, &found, &hidden, Place::ById) {
-                Shown::Nothing(_) => return Ok(None),
-                Shown::WithoutOriginal(_) => true,
-                Shown::Whole => false,
-            };
-            let Some(json) = self.post(&found, hides_original).await? else { return Ok(None) };
+        if let Some((about, shown)) = &seen.post {
+            let hides_original = matches!(shown, Shown::WithoutOriginal(_));
+            let Some(json) = self.post(about, hides_original).await? else { return Ok(None) };
             post = Some(json);
         }
+        let id = entry.id;
         let data = NotificationData {
             key: id,
             id,
-            kind: row.kind,
-            actor: &actor.author,
+            kind: entry.kind,
+            actor: &seen.actor.author,
             post,
-            count: row.count,
+            count: seen.count,
             created_at: Timestamp(unix_ms_of(id)),
-            read,
+            read: seen.as_of <= marker,
         };
         let durable = Durable::one(Stream::Notifications, id);
         Ok(Some(Frame::durable("notification", durable, self.now_ms(), &data)))

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::feed::Feed;
 use crate::id::unix_ms_of;
 use crate::limits::realtime::{CURSOR_DAYS_MAX, GAP_COUNT_MAX, REPLAY_DELETIONS_MAX, REPLAY_ITEMS_MAX};
-use crate::rows::{NotificationRow, from_json};
-use crate::tables::{self, Marker, bucket_of, notification_key};
+use crate::notifications::list;
+use crate::tables::{self, Marker, bucket_of};
 
 /// Reads what was missed.
 #[derive(Clone)]
@@ -72,26 +72,19 @@ impl Replays {
     }
 
     async fn notifications(&self, user: Id, after: Id, upto: Id, frames: &mut Vec<Frame>) -> Result<()> {
-        let (from, to) = (notification_key::item(Id(after.0 + 1)), notification_key::item(Id(upto.0 + 1)));
-        let range = KeyRange { from: Some(from), to: Some(to) };
-        let partition = tables::partition(user);
-        let tables = &self.core.store.engines.tables;
         let limit = REPLAY_ITEMS_MAX + GAP_COUNT_MAX;
-        let rows = tables.scan(tables::NOTIFICATIONS, &partition, range, Order::Descending, limit).await?;
-        let id_of = |row: &fanfare_engines::Row| row.clustering.get(1..).and_then(Id::from_bytes);
-        let newest = rows.get(..rows.len().min(REPLAY_ITEMS_MAX)).unwrap_or_default();
-        if rows.len() > REPLAY_ITEMS_MAX
-            && let Some(before) = newest.last().and_then(id_of)
+        let entries = list::newest(&self.core.store, user, after, Some(Id(upto.0 + 1)), limit).await?;
+        let newest = entries.get(..entries.len().min(REPLAY_ITEMS_MAX)).unwrap_or_default();
+        if entries.len() > REPLAY_ITEMS_MAX
+            && let Some(last) = newest.last()
         {
-            let count = (rows.len() - REPLAY_ITEMS_MAX) as u64;
-            frames.push(self.gap(Stream::Notifications, after, before, count));
+            let count = (entries.len() - REPLAY_ITEMS_MAX) as u64;
+            frames.push(self.gap(Stream::Notifications, after, last.id, count));
         }
-        let marker = self.core.store.get_id(&tables::marker_row(user, Marker::Notifications)).await?;
-        for row in newest.iter().rev() {
-            let Some(id) = id_of(row) else { continue };
-            let stored: NotificationRow = from_json(&row.value)?;
-            let read = marker.is_some_and(|marker| id <= marker);
-            frames.extend(self.render.notification_row(user, id, &stored, read).await?);
+        let marker = tables::marker_row(user, Marker::Notifications);
+        let marker = self.core.store.get_id(&marker).await?.unwrap_or_default();
+        for entry in newest.iter().rev() {
+            frames.extend(self.render.notification_entry(user, entry, after, marker).await?);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_protocol::{
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::attach::{Attach, Opener, Opening, Place, Places};
+use super::attach::{Attach, Full, Opener, Opening, Place, Places};
 use super::cursor::Cursor;
 use super::frame::Frame;
 use super::presence::Presence;
@@ -25,7 +25,9 @@ use super::websocket;
 use crate::core::Core;
 use crate::cursor::Scope;
 use crate::error::{Error, Result};
+use crate::fair::Paces;
 use crate::limits::realtime::{CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX};
+use crate::network::Network;
 use crate::rows::{from_json, to_json};
 use crate::tables::{self, Marker};
 use crate::users::token;
@@ -76,6 +78,10 @@ pub struct Inner {
     pub presence: Arc<Mutex<Presence>>,
     /// Rows and the clock.
     pub core: Core,
+    /// Frames of people who send them over HTTP.
+    pub paces: Mutex<Paces<Id>>,
+    /// What they are counted from.
+    pub began: Instant,
 }
 
 impl Deref for Realtime {
@@ -116,21 +122,40 @@ impl Realtime {
         }
     }
 
-    /// One more session of `user`.
+    /// One more session of `user`, from `network` where that is counted.
     ///
     /// # Errors
-    /// [`Code::RateLimited`] at the person's cap, overloaded at the node's.
-    pub fn place(&self, user: Id) -> Result<Place> {
+    /// [`Code::RateLimited`] at the person's cap and at the address's, overloaded at the node's.
+    pub fn place(&self, user: Id, network: Option<Network>) -> Result<Place> {
         let settings = &self.shared.settings;
         if self.shared.sessions.load(Ordering::Relaxed) >= settings.sessions_max {
             return Err(Error::Overloaded { reason: "too many sessions are open", retry_after_s: 5 });
         }
-        let max = settings.sessions_per_user_max;
-        self.places.take(user, max).ok_or_else(|| {
-            Error::refused(
-                Code::RateLimited,
-                format!("you have {max} sessions, the most there may be; close one first"),
-            )
+        let (own, of_address) = (settings.sessions_per_user_max, settings.sessions_per_address_max);
+        self.places.take(user, network, (own, of_address)).map_err(|full| {
+            let (metric, detail) = match full {
+                Full::Person => {
+                    ("sessions_of_person", format!("you have {own} sessions, the most there may be; close one first"))
+                }
+                Full::Address => ("sessions_of_address", "too many sessions are open from this address".to_owned()),
+            };
+            metrics::counter!("fanfare_shed_total", "what" => metric).increment(1);
+            Error::refused(Code::RateLimited, detail)
+        })
+    }
+
+    /// Counts frames that `user` sends over HTTP, before they are read.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] for more than `realtime.messages_per_s`, after a burst.
+    pub fn pace(&self, user: Id, frames: usize) -> Result<()> {
+        let count = u32::try_from(frames.max(1)).unwrap_or(u32::MAX);
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let paced = self.paces.lock().take(user, now_ms, count);
+        paced.map_err(|retry_after_ms| {
+            metrics::counter!("fanfare_shed_total", "what" => "frames_of_person").increment(1);
+            let retry_after_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+            Error::RateLimited { reason: "too many frames", retry_after_s }
         })
     }
 

@@ -20,6 +20,8 @@ pub struct RealtimeSettings {
     pub sessions_max: usize,
     /// Sessions at once of one person.
     pub sessions_per_user_max: usize,
+    /// Sessions at once from one address.
+    pub sessions_per_address_max: usize,
     /// Origins that may open sessions; empty: all.
     pub allowed_origins: Vec<String>,
     /// Bytes of a client's message.
@@ -51,6 +53,7 @@ impl RealtimeSettings {
             shards,
             sessions_max: realtime.sessions_max,
             sessions_per_user_max: realtime.sessions_per_user_max,
+            sessions_per_address_max: realtime.sessions_per_address_max.min(realtime.sessions_max / 2).max(1),
             allowed_origins: realtime.allowed_origins.iter().map(|origin| origin.0.clone()).collect(),
             message_bytes_max: realtime.message_bytes_max,
             messages_per_s: realtime.messages_per_s,

@@ -17,14 +17,15 @@ use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use crate::clock::Clock;
 use crate::events::Record;
+use crate::notifications::fold::Notified;
 
 /// Told to the dispatcher.
 #[derive(Debug)]
 pub enum Signal {
     /// A record is durable.
     Committed(Arc<Record>),
-    /// Somebody got the notification `id`.
-    Notified { user: Id, id: Id },
+    /// Somebody got a notification.
+    Notified(Notified),
     /// A session began; what its client lacks is to be read once its person's follows are known.
     Joined { user: Id, session: SessionId, from: Watermarks },
     /// A session ended.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -28,10 +28,13 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::events::Record;
+use crate::fair::Paces;
 use crate::feed::Feed;
 use crate::limits::realtime::{
-    BULK_BATCH, BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, RENDER_QUEUE_MAX, RENDERERS, SIGNALS_MAX,
+    BULK_BATCH, BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS,
+    SEND_FRAMES_MAX, SIGNALS_MAX,
 };
+use crate::notifications::fold::Notified;
 use crate::posts::view::Views;
 
 /// Milliseconds between two ticks of the dispatcher.
@@ -49,8 +52,8 @@ impl Tap {
     }
 
     /// Somebody got a notification. Never waits.
-    pub fn notified(&self, user: Id, id: Id) {
-        self.signal(Signal::Notified { user, id });
+    pub fn notified(&self, notified: &Notified) {
+        self.signal(Signal::Notified(notified.clone()));
     }
 
     fn signal(&self, signal: Signal) {
@@ -148,6 +151,9 @@ impl Foundation {
         }
         tasks.spawn(posts(bulk_jobs, render, handles.clone()));
         tasks.spawn(tick(shared.signals.clone()));
+        let per_s = shared.settings.messages_per_s;
+        // A full request must fit.
+        let paced = (per_s, per_s.saturating_mul(2).max(SEND_FRAMES_MAX as u32));
         let realtime = Realtime::new(Inner {
             shared: Arc::clone(&shared),
             shards: handles.clone(),
@@ -156,6 +162,8 @@ impl Foundation {
             replays: replays.clone(),
             presence: Arc::clone(&presence),
             core: core.clone(),
+            paces: Mutex::new(Paces::new(paced.0, paced.1, PACED_MAX)),
+            began: Instant::now(),
         });
         tasks.spawn(Clients::new(realtime.clone(), handles.clone()).run(from_clients));
         let store = Arc::clone(&core.store);
@@ -228,7 +236,7 @@ async fn notifications(
     while let Some(job) = jobs.recv().await {
         match job {
             RenderJob::Mark(id) => shared.progress.reached(part, id),
-            RenderJob::Notification { user, id, sessions } => match render.notification(user, id).await {
+            RenderJob::Notification { notified, sessions } => match render.notification(&notified).await {
                 Ok(Some(frame)) => {
                     for (number, shard) in shards.iter().enumerate() {
                         let of_shard = sessions.iter().copied().filter(|session| session.shard() == number);

@@ -5,9 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr};
 
-use crate::limits::auth::WRONG_PASSWORDS_MAX;
+use crate::limits::auth::{ATTEMPTS_WAITING_MAX, WRONG_PASSWORDS_MAX};
+use crate::network::Network;
 
 /// How many, within what time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,27 +23,6 @@ pub struct Bounds {
 /// An account by a hash of its handle, whether or not there is such an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Account(pub u64);
-
-/// Where attempts come from: an IPv4 address, or the /64 that a line of IPv6 usually has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// A single address.
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6([u8; 8]),
-}
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
 
 /// What becomes of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +56,8 @@ struct Side {
     wrong: VecDeque<u64>,
     /// Attempts under way.
     pending: usize,
+    /// Requests that wait for one of them; of a network only.
+    waiting: usize,
 }
 
 impl Side {
@@ -160,6 +141,23 @@ impl Attempts {
         drop_empty(&mut self.networks, &network);
     }
 
+    /// One more request of `network` waits, as [`Entry::Wait`] tells it to; false when too many of it do already.
+    pub fn wait(&mut self, network: Network) -> bool {
+        let whole = self.networks.entry(network).or_default();
+        let room = whole.waiting < ATTEMPTS_WAITING_MAX;
+        whole.waiting += usize::from(room);
+        drop_empty(&mut self.networks, &network);
+        room
+    }
+
+    /// It waits no more.
+    pub fn waited(&mut self, network: Network) {
+        if let Some(whole) = self.networks.get_mut(&network) {
+            whole.waiting = whole.waiting.saturating_sub(1);
+        }
+        drop_empty(&mut self.networks, &network);
+    }
+
     fn forget_oldest(&mut self) {
         let Some((at_ms, account, network)) = self.log.pop_front() else { return };
         let forget = |side: &mut Side| {
@@ -176,7 +174,7 @@ impl Attempts {
 }
 
 fn drop_empty<K: Hash + Eq>(sides: &mut HashMap<K, Side>, key: &K) {
-    if sides.get(key).is_some_and(|side| side.wrong.is_empty() && side.pending == 0) {
+    if sides.get(key).is_some_and(|side| side.wrong.is_empty() && side.pending == 0 && side.waiting == 0) {
         sides.remove(key);
     }
 }

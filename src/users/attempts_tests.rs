@@ -1,5 +1,7 @@
 //! The count of wrong passwords against a list of all of them.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -130,10 +132,13 @@ fn when_too_many_are_remembered_the_oldest_is_forgotten() {
 }
 
 #[test]
-fn a_line_of_ipv6_is_one_network_and_an_address_of_ipv4_another() {
-    let of = |text: &str| Network::from(text.parse::<IpAddr>().unwrap());
-    assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
-    assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
-    assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-    assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+fn so_many_of_a_network_wait_and_who_waits_is_forgotten_when_it_leaves() {
+    let mut attempts = Attempts::new(BOUNDS);
+    assert!((0..ATTEMPTS_WAITING_MAX).all(|_| attempts.wait(network(1))));
+    assert!(!attempts.wait(network(1)) && attempts.wait(network(2)));
+    attempts.waited(network(1));
+    assert!(attempts.wait(network(1)));
+    (0..ATTEMPTS_WAITING_MAX).for_each(|_| attempts.waited(network(1)));
+    attempts.waited(network(2));
+    assert!(attempts.networks.is_empty());
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::attempts::{Account, Attempts, Bounds, Entry, Network, Outcome};
+use super::attempts::{Account, Attempts, Bounds, Entry, Outcome};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::network::Network;
 
 /// Shared by all log-ins; clones share it. It is in memory: a restart forgets.
 #[derive(Clone)]
@@ -48,6 +49,18 @@ impl Drop for Attempt {
     }
 }
 
+/// A request that waits for an attempt under way.
+struct Waiting<'a> {
+    attempts: &'a Mutex<Attempts>,
+    network: Network,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.attempts.lock().waited(self.network);
+    }
+}
+
 impl Guard {
     /// Nobody has tried yet.
     #[must_use]
@@ -59,10 +72,11 @@ impl Guard {
     /// Lets an attempt at the password of `handle` through, whether or not there is such an account.
     ///
     /// # Errors
-    /// 429 after too many wrong ones.
+    /// 429 after too many wrong ones, and when too many requests wait for attempts of the same network.
     pub async fn attempt(&self, handle: &str, from: IpAddr) -> Result<Attempt> {
         let inner = &*self.0;
         let (account, network) = (Account(inner.hasher.hash_one(handle.to_lowercase())), Network::from(from));
+        let mut waiting = None;
         loop {
             let settled = inner.settled.notified();
             tokio::pin!(settled);
@@ -73,7 +87,16 @@ impl Guard {
                 Entry::Go => {
                     return Ok(Attempt { guard: self.clone(), account, network, outcome: Outcome::Unknown });
                 }
-                Entry::Wait => settled.await,
+                Entry::Wait => {
+                    if waiting.is_none() {
+                        if !inner.attempts.lock().wait(network) {
+                            metrics::counter!("fanfare_shed_total", "what" => "log_ins_of_address").increment(1);
+                            return Err(Error::RateLimited { reason: "too many log-ins at once", retry_after_s: 1 });
+                        }
+                        waiting = Some(Waiting { attempts: &inner.attempts, network });
+                    }
+                    settled.await;
+                }
                 Entry::Refused { retry_after_ms } => {
                     let retry_after_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
                     return Err(Error::RateLimited { reason: "too many wrong passwords", retry_after_s });

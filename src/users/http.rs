@@ -21,8 +21,12 @@ impl Check for PatchUser {}
 #[utoipa::path(post, path = "/v1/users", tag = "accounts", request_body = NewUser, security(()),
     responses((status = 201, body = Session), (status = 403, description = "registration is closed on this server"),
         (status = 409, description = "the handle is taken"), Problems))]
-pub async fn register(State(app): State<App>, Valid(new): Valid<NewUser>) -> Result<Created<Session>> {
-    Ok(Created(app.users.register(new).await?))
+pub async fn register(
+    State(app): State<App>,
+    from: ClientAddr,
+    Valid(new): Valid<NewUser>,
+) -> Result<Created<Session>> {
+    Ok(Created(app.users.register(new, from.0).await?))
 }
 
 /// Log in with handle and password.

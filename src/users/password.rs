@@ -1,7 +1,7 @@
 //! Passwords: argon2id, as PHC strings that carry their own parameters.
 //!
 //! Log-in and registration call this. Hashing costs tens of milliseconds and megabytes by design, so it runs behind a
-//! [`Gate`], and an unknown account costs the same as a wrong password.
+//! [`Gate`] at which addresses take turns, and an unknown account costs the same as a wrong password.
 //!
 //! A password is hashed in the form of RFC 8265 (`OpaqueString`): the same however a keyboard composes its letters. Earlier
 //! versions hashed what was typed, so a log-in whose prepared form differs from what was typed tries both.
@@ -15,8 +15,9 @@ use precis_core::profile::PrecisFastInvocation as _;
 use precis_profiles::OpaqueString;
 
 use crate::error::{Error, Result};
-use crate::gate::Gate;
+use crate::gate::{Gate, Named};
 use crate::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
+use crate::network::Network;
 use crate::users::names::composed;
 
 /// Fewest characters in a new password.
@@ -62,7 +63,7 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Passwords {
     argon2: Argon2<'static>,
-    gate: Gate,
+    gate: Gate<Network>,
     /// Verified against when there is no account; nobody knows its password.
     dummy: Arc<str>,
 }
@@ -105,14 +106,16 @@ impl Passwords {
         let mut unknowable = [0_u8; 32];
         fill(&mut unknowable)?;
         let dummy = hash_now(&argon2, &unknowable)?.into();
-        Ok(Self { argon2, gate: Gate::new(HASHES_RUNNING_MAX, HASHES_WAITING_MAX, "too many log-ins at once"), dummy })
+        let named = Named { reason: "too many log-ins at once", metric: "hashes" };
+        Ok(Self { argon2, gate: Gate::new(HASHES_RUNNING_MAX, HASHES_WAITING_MAX, named), dummy })
     }
 
-    /// The PHC string to store for `password`, with a fresh salt. [`Error::Overloaded`] when too many wait.
-    pub async fn hash(&self, password: String) -> Result<String> {
+    /// The PHC string to store for `password`, with a fresh salt, for somebody at `from`. [`Error::Overloaded`] when too many
+    /// wait.
+    pub async fn hash(&self, password: String, from: Network) -> Result<String> {
         let argon2 = self.argon2.clone();
         let hash = move || hash_now(&argon2, prepared(&password).unwrap_or(Cow::Borrowed(&password)).as_bytes());
-        self.gate.run(hash).await?
+        self.gate.run(from, hash).await?
     }
 
     /// Whether `password` is that of `stored`, a PHC string of [`hash`](Self::hash), or `None` when there is no account
@@ -121,7 +124,7 @@ impl Passwords {
     ///
     /// One hash, and a second one only if the password is wrong in its prepared form and that is not what was typed: the
     /// number depends on what was typed, never on the account.
-    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<Verdict> {
+    pub async fn verify(&self, password: String, stored: Option<String>, from: Network) -> Result<Verdict> {
         let prepared = prepared(&password).map(Cow::into_owned);
         let typed = (prepared.as_ref() != Some(&password)).then_some(password);
         // Refused for its length alone: it is the same for every account, so it tells nothing.
@@ -147,7 +150,7 @@ impl Passwords {
             }
             Ok(if stored.is_some() { found } else { Verdict::Wrong })
         };
-        self.gate.run(verify).await?
+        self.gate.run(from, verify).await?
     }
 }
 
@@ -185,39 +188,45 @@ fn failed(cause: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
+    const HERE: Network = Network::V4(std::net::Ipv4Addr::LOCALHOST);
     /// As cheap as argon2 allows, so that tests take microseconds.
     const CHEAP: PasswordCost = PasswordCost { memory_kib: 8, iterations: 1, lanes: 1 };
 
     #[tokio::test]
     async fn the_right_password_passes_and_any_other_does_not() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let stored = passwords.hash("correct horse ⭐".into()).await.unwrap();
+        let stored = passwords.hash("correct horse ⭐".into(), HERE).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
-        let right = passwords.verify("correct horse ⭐".into(), Some(stored.clone())).await.unwrap();
+        let right = passwords.verify("correct horse ⭐".into(), Some(stored.clone()), HERE).await.unwrap();
         assert_eq!(right, Verdict::Right { rehash: false });
         for wrong in ["", "correct horse", "correct horse ⭐ ", &"x".repeat(4_000)] {
-            assert_eq!(passwords.verify(wrong.into(), Some(stored.clone())).await.unwrap(), Verdict::Wrong, "{wrong}");
+            assert_eq!(
+                passwords.verify(wrong.into(), Some(stored.clone()), HERE).await.unwrap(),
+                Verdict::Wrong,
+                "{wrong}"
+            );
         }
     }
 
     #[tokio::test]
     async fn the_same_password_is_stored_differently_each_time() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let (first, second) = (passwords.hash("password1".into()).await, passwords.hash("password1".into()).await);
+        let (first, second) =
+            (passwords.hash("password1".into(), HERE).await, passwords.hash("password1".into(), HERE).await);
         assert_ne!(first.unwrap(), second.unwrap());
     }
 
     #[tokio::test]
     async fn an_account_that_does_not_exist_is_a_wrong_password() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        assert_eq!(passwords.verify("password1".into(), None).await.unwrap(), Verdict::Wrong);
+        assert_eq!(passwords.verify("password1".into(), None, HERE).await.unwrap(), Verdict::Wrong);
     }
 
     #[tokio::test]
     async fn a_hash_of_another_cost_still_passes_and_asks_to_be_renewed() {
-        let stored = Passwords::new(CHEAP).unwrap().hash("password1".into()).await.unwrap();
+        let stored = Passwords::new(CHEAP).unwrap().hash("password1".into(), HERE).await.unwrap();
         let dearer = Passwords::new(PasswordCost { iterations: 2, ..CHEAP }).unwrap();
-        let verdict = dearer.verify("password1".into(), Some(stored)).await.unwrap();
+        let verdict = dearer.verify("password1".into(), Some(stored), HERE).await.unwrap();
         assert_eq!(verdict, Verdict::Right { rehash: true });
     }
 
@@ -225,7 +234,7 @@ mod tests {
     async fn a_stored_hash_that_does_not_parse_is_an_internal_error() {
         let passwords = Passwords::new(CHEAP).unwrap();
         for broken in ["", "plain", "$argon2id$v=19$m=8,t=1,p=1$"] {
-            let answer = passwords.verify("password1".into(), Some(broken.into())).await;
+            let answer = passwords.verify("password1".into(), Some(broken.into()), HERE).await;
             assert!(!matches!(answer, Ok(Verdict::Right { .. })), "{broken} verified");
         }
     }
@@ -239,12 +248,12 @@ mod tests {
             ("\u{ae40}\u{ae40}\u{ae40}\u{ae40}", "\u{1100}\u{1175}\u{11b7}".repeat(4).as_str()),
             ("a\u{a0}b\u{3000}c d", "a b c d"),
         ] {
-            let stored = passwords.hash(registered.into()).await.unwrap();
-            let verdict = passwords.verify(typed.into(), Some(stored.clone())).await.unwrap();
+            let stored = passwords.hash(registered.into(), HERE).await.unwrap();
+            let verdict = passwords.verify(typed.into(), Some(stored.clone()), HERE).await.unwrap();
             assert_eq!(verdict, Verdict::Right { rehash: false }, "{registered:?} typed as {typed:?}");
             // Case and width make another password.
             for other in [typed.to_uppercase(), typed.replace('a', "ａ")] {
-                let verdict = passwords.verify(other.clone(), Some(stored.clone())).await.unwrap();
+                let verdict = passwords.verify(other.clone(), Some(stored.clone()), HERE).await.unwrap();
                 assert_eq!(verdict == Verdict::Wrong, other != typed, "{other:?}");
             }
         }
@@ -258,12 +267,12 @@ mod tests {
             [("pa\u{308}sswort", true), ("two\u{a0}words", true), ("tab\tbed!", false), ("👩\u{200d}🚀", false)]
         {
             let stored = hash_now(&passwords.argon2, typed.as_bytes()).unwrap();
-            let verdict = passwords.verify(typed.into(), Some(stored.clone())).await.unwrap();
+            let verdict = passwords.verify(typed.into(), Some(stored.clone()), HERE).await.unwrap();
             assert_eq!(verdict, Verdict::Right { rehash: prepared }, "{typed:?}");
-            assert_eq!(passwords.verify("another one".into(), Some(stored)).await.unwrap(), Verdict::Wrong);
-            assert_eq!(passwords.verify(typed.into(), None).await.unwrap(), Verdict::Wrong);
-            let renewed = passwords.hash(typed.into()).await.unwrap();
-            let verdict = passwords.verify(typed.into(), Some(renewed)).await.unwrap();
+            assert_eq!(passwords.verify("another one".into(), Some(stored), HERE).await.unwrap(), Verdict::Wrong);
+            assert_eq!(passwords.verify(typed.into(), None, HERE).await.unwrap(), Verdict::Wrong);
+            let renewed = passwords.hash(typed.into(), HERE).await.unwrap();
+            let verdict = passwords.verify(typed.into(), Some(renewed), HERE).await.unwrap();
             assert_eq!(verdict, Verdict::Right { rehash: false }, "{typed:?}");
         }
     }

@@ -141,8 +141,8 @@ impl Story {
         let wanted = if dice.below(3) > 0 { Known::There } else { Known::Gone };
         let before = self.told.lock().likes.insert((me, post), Known::Either).unwrap_or(Known::Gone);
         let answer = match wanted {
-            Known::There => client.like(post).await,
-            _ => client.unlike(post).await,
+            Known::There => client.like(post).await.map(drop),
+            _ => client.unlike(post).await.map(drop),
         };
         let known = match answer {
             Err(ClientError::Problem(problem)) if problem.code == Code::Gone => before,

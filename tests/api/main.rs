@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod bounds;
 mod cases;
+mod closed;
 mod cuts;
 mod dead;
 mod deletion;
@@ -31,6 +33,8 @@ mod realtime;
 mod repairs;
 mod reposts;
 mod rfc6455;
+mod taken_back;
 mod threads;
 mod uploads;
+mod who_sees;
 mod world;

@@ -25,6 +25,8 @@ pub struct Process {
     child: Child,
     /// A caller without a token.
     pub anyone: Client,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Drop for Process {
@@ -37,11 +39,17 @@ impl Drop for Process {
 impl Process {
     /// Starts `fanfare serve` over `folder` with settings as environment, and waits until it is ready.
     pub async fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::serve_telling(folder, settings, Stdio::inherit()).await
+    }
+
+    /// The same; its log goes to `log`.
+    pub async fn serve_telling(folder: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         let folder = folder.to_str().unwrap();
         let mut child = fanfare()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder])
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -50,7 +58,19 @@ impl Process {
         let address = line.split("http://").nth(1).unwrap().split(['/', ' ']).next().unwrap();
         let anyone = Client::new(&format!("http://{address}"));
         eventually("the process is ready", async || anyone.readyz().await.ok()).await;
-        Self { child, anyone }
+        Self { child, anyone, address: address.to_owned() }
+    }
+
+    /// The most memory that it has had at once (`VmHWM`), in KiB.
+    pub fn memory_peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Begins to count that anew.
+    pub fn forget_memory_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
     /// SIGKILL.

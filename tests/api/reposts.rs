@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fanfare::app::App;
+use fanfare::clock::Clock;
 use fanfare::events::{PostRecord, PostRef};
 use fanfare::feed::EntryKind;
 use fanfare::import::verify;
@@ -15,7 +16,7 @@ use fanfare_engines::{Batch, KeyRange, Order};
 use fanfare_protocol::{Code, Id, NewPost, Post};
 
 use crate::threads::clean;
-use crate::world::{Person, World, eventually, ids, refused, whole_feed};
+use crate::world::{Person, World, eventually, ids, refused, refused_field, whole_feed};
 
 async fn listed(person: &Person) -> Vec<Post> {
     person.posts_of(person.id, Paging { limit: Some(100), cursor: None }).await.unwrap().items
@@ -141,6 +142,27 @@ async fn a_repost_taken_back_while_its_original_goes_is_counted_once() {
 
 async fn counted(app: &App, person: Id) -> u64 {
     app.users.profile(None, person).await.unwrap().posts_count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_found_a_repost_stays_with_it() {
+    let now_ms = Clock::system().now_ms();
+    let mut world = World::at(Clock::by_hand(now_ms), |_| ()).await;
+    let [ann, mut bob] = world.people(["ann", "bob"]).await;
+    let original = ann.say("pass this on").await.unwrap().id;
+    let there = bob.repost(original, "").await.unwrap().id;
+    let bare = NewPost { repost_of: Some(original), ..NewPost::default() };
+    world.set_clock(now_ms + 1_000);
+    for replayed in [false, true, true] {
+        let found = bob.publish(&bare, Some("found")).await.unwrap();
+        assert_eq!((found.post.id, found.created, found.replayed), (there, false, replayed));
+    }
+    let other = NewPost { text: "with words".to_owned(), ..bare.clone() };
+    assert_eq!(refused_field(bob.publish(&other, Some("found")).await), "Idempotency-Key");
+    world.restart(&mut [&mut bob]).await;
+    bob.delete_post(there).await.unwrap();
+    assert_eq!(refused(bob.publish(&bare, Some("found")).await), Code::Gone);
+    assert!(bob.publish(&bare, Some("fresh")).await.unwrap().created);
 }
 
 /// A bare repost as older versions stored it: not listed by what it passes on.

@@ -185,6 +185,6 @@ async fn what_is_done_to_a_bare_repost_is_done_to_its_original() {
     let kinds = |news: &[fanfare_protocol::Notification]| news.len();
     assert_eq!(kinds(&bob.notifications(Paging::default()).await.unwrap().items), 0);
     assert!(kinds(&ann.notifications(Paging::default()).await.unwrap().items) > 1);
-    let unliked = carl.unlike(bare.id).await.unwrap();
+    let unliked = carl.unlike(bare.id).await.unwrap().into_post().unwrap();
     assert_eq!((unliked.id, unliked.like_count, unliked.liked), (post.id, 0, false));
 }

@@ -185,6 +185,26 @@ fn nothing_unwraps_outside_of_tests() {
     assert_none(&broken);
 }
 
+/// These panic when the reader has gone, as `head` goes.
+#[test]
+fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !source.for_tests) {
+        let tests = test_items(&source.code);
+        for prints in ["println!(", "print!(", "eprintln!(", "eprint!("] {
+            for (at, _) in source.code.match_indices(prints) {
+                let in_test = tests.iter().any(|(start, end)| (*start..*end).contains(&at));
+                let whole = !source.code[..at].ends_with(|before: char| before.is_ascii_alphanumeric());
+                if !in_test && whole {
+                    let line = line_of(&source.code, at);
+                    broken.push(format!("{}:{line} calls {prints}: use commands::output", shown(&source.path)));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
 /// Whether an attribute within the lines above allows the call and gives a reason.
 fn is_justified(code: &str, line: usize) -> bool {
     const LINES_ABOVE: usize = 4;

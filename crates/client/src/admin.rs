@@ -97,6 +97,14 @@ impl Client {
         self.order(Method::DELETE, &format!("/v1/admin/users/{user}/suspension{}", why(reason)), None::<&()>).await
     }
 
+    /// `GET /v1/admin/suspensions`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn suspensions(&self, paging: Paging<'_>) -> Result<Page<Suspension>> {
+        self.get(&paging.onto("/v1/admin/suspensions")).await
+    }
+
     /// `PUT /v1/admin/users/{id or @handle}/password`.
     ///
     /// # Errors

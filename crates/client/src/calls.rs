@@ -284,11 +284,11 @@ impl Client {
         self.call(Method::PUT, &format!("/v1/posts/{id}/like"), NO_BODY).await
     }
 
-    /// `DELETE /v1/posts/{id}/like`.
+    /// `DELETE /v1/posts/{id}/like`; of a post that the caller may not see any more only the id is answered.
     ///
     /// # Errors
     /// The problem.
-    pub async fn unlike(&self, id: Id) -> Result<Post> {
+    pub async fn unlike(&self, id: Id) -> Result<PostOrGone> {
         self.call(Method::DELETE, &format!("/v1/posts/{id}/like"), NO_BODY).await
     }
 

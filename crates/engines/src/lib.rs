@@ -47,6 +47,8 @@ pub struct Engines {
 pub struct Scans {
     /// Deleted rows that scans stepped over one by one.
     pub dead_rows_passed: AtomicU64,
+    /// Rows that scans answered.
+    pub rows_answered: AtomicU64,
     /// Scans that stepped over so many that they left their caller's thread.
     pub long: AtomicU64,
 }

@@ -35,12 +35,12 @@ pub struct Notification {
     pub id: Id,
     /// What happened.
     pub kind: NotificationKind,
-    /// Who did it, the latest of them.
+    /// Who did it; of many, the latest whom the caller may see.
     pub actor: Author,
     /// The caller's post for likes, the new post for replies, mentions and reposts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Post>,
-    /// How many events it stands for; 1 unless grouped.
+    /// How many people it stands for, of mentions how many posts; 1 unless grouped.
     pub count: u64,
     /// When the newest event happened.
     pub created_at: Timestamp,

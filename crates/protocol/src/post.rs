@@ -141,6 +141,15 @@ impl PostOrGone {
         }
     }
 
+    /// The post, if it is there.
+    #[must_use]
+    pub fn into_post(self) -> Option<Post> {
+        match self {
+            Self::Post(post) => Some(*post),
+            Self::Gone(_) => None,
+        }
+    }
+
     /// The post, if it shows.
     #[must_use]
     pub fn post(&self) -> Option<&Post> {

@@ -116,7 +116,9 @@ function Entry({ post, mine, change, remove, add }: EntryProps) {
   async function like() {
     try {
       const liked = await (shown.liked ? client.posts.unlike(shown.id) : client.posts.like(shown.id));
-      change(post.id, (before) => (before.id === liked.id ? liked : { ...before, repost_of: liked }));
+      // A like can be taken back of a post that its author no longer shows to who liked it.
+      if ("author" in liked) change(post.id, (before) => (before.id === liked.id ? liked : { ...before, repost_of: liked }));
+      else remove(post.id);
     } catch (error) {
       report(error);
     }

@@ -257,7 +257,8 @@ export class Posts {
     return this.http.json("PUT", `/v1/posts/${part(id)}/like`, call);
   }
 
-  unlike(id: Id, call?: CallOptions): Promise<Post> {
+  /** Also a post that one may not see any more, of which only the id is answered: only posts have an `author`. */
+  unlike(id: Id, call?: CallOptions): Promise<PostOrGone> {
     return this.http.json("DELETE", `/v1/posts/${part(id)}/like`, call);
   }
 
@@ -421,6 +422,11 @@ export class Admin {
   unsuspend(user: string, options: Reasoned = {}): Promise<void> {
     const { reason, ...call } = options;
     return this.http.json("DELETE", `/v1/admin/users/${part(user)}/suspension`, { ...call, query: { reason } });
+  }
+
+  /** Who is suspended, newest accounts first. */
+  suspensions(paging?: Paging): Pages<Suspension> {
+    return list(this.http, "/v1/admin/suspensions", paging);
   }
 
   /** Gives a person a password, and ends all their sessions. */

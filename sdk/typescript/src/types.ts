@@ -294,9 +294,9 @@ export interface NewUser {
 
 /** One notification; a flood of the same kind on the same post is one with a `count`. */
 export interface Notification {
-  /** Who did it, the latest of them. */
+  /** Who did it; of many, the latest whom the caller may see. */
   actor: Author;
-  /** How many events it stands for; 1 unless grouped. */
+  /** How many people it stands for, of mentions how many posts; 1 unless grouped. */
   count: number;
   /** When the newest event happened. */
   created_at: Timestamp;

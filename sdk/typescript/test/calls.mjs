@@ -51,6 +51,7 @@ export const CALLS = {
     deletePost: ["1"],
     suspend: ["1", { reason: "spam" }],
     unsuspend: ["1"],
+    suspensions: [],
     setPassword: ["1", "another password"],
     audit: [],
     publish: [{ all: true }, "a.b", {}],

@@ -77,6 +77,15 @@ pub async fn unsuspend(
     Ok(NoContent)
 }
 
+/// Who is suspended.
+///
+/// Newest accounts first. Suspensions that have ended by themselves are not shown.
+#[utoipa::path(get, path = "/v1/admin/suspensions", tag = "operators", operation_id = "operators_suspensions", params(Paging),
+    responses((status = 200, description = "a page of suspensions", body = Page<Suspension>), Problems))]
+pub async fn suspensions(State(app): State<App>, _: Admin, paging: Paging) -> Result<Json<Page<Suspension>>> {
+    Ok(Json(app.acts.suspensions(paging.limit.into(), paging.cursor.as_deref()).await?))
+}
+
 /// Give a person a password.
 ///
 /// For people who have lost theirs; and the only way to give one to people of your own backend (JWT) or from an import.

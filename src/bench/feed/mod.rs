@@ -13,6 +13,7 @@ mod nginx;
 mod pages;
 pub(super) mod picture;
 mod redis;
+mod unfinished;
 
 pub(super) use self::fan_out::MEMORY_MAX;
 use super::{Bench, BenchError, Part, Result, child, load, machine, median, percentile, random, report, serve, world};
@@ -21,7 +22,10 @@ use super::{Bench, BenchError, Part, Result, child, load, machine, median, perce
 pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Result<()> {
     for part in parts {
         match part {
-            Part::Memory => memory::run(bench)?,
+            Part::Memory => {
+                memory::run(bench)?;
+                unfinished::run(bench)?;
+            }
             Part::FanOut => fan_out::run(bench)?,
             Part::Redis => redis::run(bench)?,
             Part::Pages => pages::run(bench)?,

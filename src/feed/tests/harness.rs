@@ -121,6 +121,7 @@ impl Harness {
             reply_to: post.reply_to,
             repost_of: post.repost_of,
             bare_repost: post.is_bare_repost(),
+            mentioned: vec![],
         });
     }
 

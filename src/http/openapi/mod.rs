@@ -7,6 +7,7 @@
 mod refusals;
 mod samples;
 
+use axum::http::Method;
 use fanfare_protocol::{
     ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer, Pong,
     PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker, RealtimeSession,
@@ -76,10 +77,10 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
         for changing in [post, put, patch, delete].into_iter().flatten() {
             refusals::tell_of_unknown_outcomes(changing);
         }
-        for operation in operations(item) {
+        for (method, operation) in operations(item) {
             name(operation);
             secure(path, operation);
-            refusals::add(path, operation);
+            refusals::add(&method, path, operation);
             show_request(operation, &samples);
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response {
@@ -91,9 +92,11 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
+    let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
+    let all = methods.into_iter().zip([get, put, post, delete, patch]);
+    all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn requirement(scheme: &str) -> SecurityRequirement {

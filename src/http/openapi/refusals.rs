@@ -3,6 +3,7 @@
 //! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a description
 //! that names no code means the usual one of its status.
 
+use axum::http::Method;
 use fanfare_protocol::{Code, PROBLEM_JSON, Problem};
 use serde_json::{Value, json};
 use utoipa::openapi::example::{Example, ExampleBuilder};
@@ -10,7 +11,9 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response};
 
 use super::OPERATORS;
+use crate::http::bounds::Body;
 use crate::http::docs::CODES;
+use crate::http::layer::UNBOUNDED;
 
 /// The code of a status, where a description names no other.
 const USUAL: [Code; 12] = [
@@ -29,8 +32,8 @@ const USUAL: [Code; 12] = [
 ];
 
 /// Adds the refusals that follow from what the operation takes, and says what problems its answers are.
-pub(super) fn add(path: &str, operation: &mut Operation) {
-    for (code, words) in usual(path, operation) {
+pub(super) fn add(method: &Method, path: &str, operation: &mut Operation) {
+    for (code, words) in usual(method, path, operation) {
         let response = Response::new(words);
         operation.responses.responses.entry(code.status().to_string()).or_insert(RefOr::T(response));
     }
@@ -77,7 +80,7 @@ fn tell_of_suspensions(response: &mut Response) {
 }
 
 /// What is refused whatever the handler does.
-fn usual(path: &str, operation: &Operation) -> Vec<(Code, String)> {
+fn usual(method: &Method, path: &str, operation: &Operation) -> Vec<(Code, String)> {
     let mut all: Vec<(Code, String)> = Vec::new();
     let mut add = |code, words: &str| all.push((code, words.to_owned()));
     let json = body_types(operation).any(|kind| kind == "application/json");
@@ -99,6 +102,9 @@ fn usual(path: &str, operation: &Operation) -> Vec<(Code, String)> {
         }
         _ => {}
     }
+    if !socket && !UNBOUNDED.contains(&path) {
+        add(Code::RateLimited, "too many requests of the client's address are under way");
+    }
     if path.starts_with(OPERATORS) {
         add(Code::Forbidden, "the token is no operator's");
     }
@@ -109,7 +115,8 @@ fn usual(path: &str, operation: &Operation) -> Vec<(Code, String)> {
         add(Code::Conflict, "the first request with this key is still at work");
     }
     if json {
-        add(Code::PayloadTooLarge, "the body is larger than `http.body_bytes_max`");
+        let bound = Body::of(method, path).map_or("the body is larger than `http.body_bytes_max`", Body::words);
+        add(Code::PayloadTooLarge, bound);
         add(Code::UnsupportedMediaType, "the body is not `application/json` by its content type");
     }
     let questions = parameters(operation).any(|parameter| parameter.parameter_in == ParameterIn::Query);

@@ -165,3 +165,62 @@ async fn a_path_that_holds_no_id_is_404() {
         assert_eq!(app.get(path, &[]).await.problem().code, Code::NotFound, "{path}");
     }
 }
+
+/// Behind a proxy, so that two clients can have their bodies on the way at once.
+fn body_on_its_way(
+    client: &str,
+) -> (Request, futures_util::stream::BoxStream<'static, ()>, tokio::sync::mpsc::Sender<Vec<u8>>) {
+    use futures_util::StreamExt as _;
+    let (send, mut pieces) = tokio::sync::mpsc::channel::<Vec<u8>>(1);
+    let (took, taken) = tokio::sync::mpsc::unbounded_channel();
+    let pieces = futures_util::stream::poll_fn(move |context| {
+        pieces.poll_recv(context).map(|piece| {
+            _ = took.send(());
+            piece.map(Ok::<_, std::io::Error>)
+        })
+    });
+    let taken = futures_util::stream::unfold(taken, async |mut taken| taken.recv().await.map(|()| ((), taken))).boxed();
+    let request = Request::post("/notes").header("host", "x").header("content-type", "application/json");
+    let request = request.header("x-forwarded-for", client);
+    let mut request = request.body(Body::from_stream(pieces)).unwrap();
+    request.extensions_mut().insert(ConnectInfo("10.0.0.1:1".parse::<SocketAddr>().unwrap()));
+    (request, taken, send)
+}
+
+#[tokio::test]
+async fn bodies_on_their_way_share_one_memory_and_no_address_takes_all_of_it() {
+    use futures_util::StreamExt as _;
+    let app = app_with(|settings| {
+        settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        settings.http.body_memory_bytes_max = 1 << 20;
+    });
+    let note = |bytes: usize| {
+        let mut body = br#"{"text": "a"}"#.to_vec();
+        body.resize(bytes, b' ');
+        body
+    };
+    // The pool is five times the largest body, and one address gets a fifth.
+    let most = app.http.bodies.largest() as usize;
+    let (request, mut taken, send) = body_on_its_way("192.0.2.1");
+    let first = tokio::spawn(app.router.clone().oneshot(request));
+    send.send(note(most)).await.unwrap();
+    taken.next().await.unwrap();
+    send.send(b" ".to_vec()).await.unwrap();
+    let answer = Answer::of(first.await.unwrap().unwrap()).await;
+    assert_eq!(answer.problem().code, Code::Overloaded, "one byte more than a fifth");
+    assert!(answer.problem().detail.contains("bodies"));
+
+    // While one address holds its part, another still gets some.
+    let (request, mut taken, send) = body_on_its_way("192.0.2.1");
+    let first = tokio::spawn(app.router.clone().oneshot(request));
+    send.send(note(most)).await.unwrap();
+    taken.next().await.unwrap();
+    let (request, _taken, other) = body_on_its_way("192.0.2.2");
+    let second = tokio::spawn(app.router.clone().oneshot(request));
+    other.send(note(most / 2)).await.unwrap();
+    drop(other);
+    assert_eq!(Answer::of(second.await.unwrap().unwrap()).await.status, 200);
+    drop(send);
+    assert_eq!(Answer::of(first.await.unwrap().unwrap()).await.status, 200);
+    assert_eq!(app.http.addresses.memory_used(), 0, "all of it was given back");
+}

@@ -10,17 +10,20 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// How long a test waits for what must happen; only a failing one waits that long.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Running {
-    app: App,
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) app: App,
+    pub(super) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<std::io::Result<()>>,
 }
 
-async fn running(change: impl FnOnce(&mut Settings)) -> Running {
-    let app = app_with(change);
+pub(super) async fn running(change: impl FnOnce(&mut Settings)) -> Running {
+    running_as(app_with(change)).await
+}
+
+pub(super) async fn running_as(app: App) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -30,7 +33,7 @@ async fn running(change: impl FnOnce(&mut Settings)) -> Running {
 }
 
 impl Running {
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -44,7 +47,7 @@ impl Running {
 }
 
 /// Reads one answer: its head, then as many bytes as `content-length` says.
-async fn answer(stream: &mut TcpStream) -> String {
+pub(super) async fn answer(stream: &mut TcpStream) -> String {
     let read = async {
         let mut text = Vec::new();
         loop {
@@ -68,7 +71,7 @@ async fn answer(stream: &mut TcpStream) -> String {
     tokio::time::timeout(DEADLINE, read).await.expect("an answer comes")
 }
 
-async fn is_closed(stream: &mut TcpStream) -> bool {
+pub(super) async fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(tokio::time::timeout(DEADLINE, stream.read(&mut [0; 16])).await, Ok(Ok(0) | Err(_)))
 }
 
@@ -132,6 +135,15 @@ async fn a_head_that_does_not_arrive_closes_the_connection() {
     let server = running(|settings| settings.http.head_timeout_s = 1).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nhost").await.unwrap();
+    assert!(is_closed(&mut stream).await);
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_more_is_closed() {
+    let server = running(|settings| settings.http.head_timeout_s = 1).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /items/1 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(answer(&mut stream).await.ends_with("\"1\""));
     assert!(is_closed(&mut stream).await);
 }
 

@@ -194,7 +194,8 @@ async fn failures_of_storage_say_whether_it_may_have_been_done_and_reads_only_th
 #[tokio::test]
 async fn beyond_the_bound_requests_are_refused_and_health_still_answers() {
     let app = app_with(|settings| settings.http.requests_in_flight_max = 1);
-    let (router, request) = (app.router.clone(), Request::post("/gate").body(Body::empty()).unwrap());
+    let (router, request) =
+        (app.router.clone(), Request::post("/gate").header("host", "x").body(Body::empty()).unwrap());
     let first = tokio::spawn(router.oneshot(request));
     app.arrived.acquire().await.unwrap().forget();
     assert_eq!(app.get("/items", &[]).await.problem().code, Code::Overloaded);
@@ -205,6 +206,32 @@ async fn beyond_the_bound_requests_are_refused_and_health_still_answers() {
     app.gate.add_permits(1);
     assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
     assert_eq!(app.get("/items", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_that_a_proxy_passes_on_count_for_their_clients() {
+    let app = app_with(|settings| {
+        settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        settings.http.connections_per_address_max = 2;
+    });
+    let from = |client: &str| {
+        let request = Request::post("/gate").header("host", "x").header("x-forwarded-for", client);
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo("10.0.0.1:1".parse::<SocketAddr>().unwrap()));
+        request
+    };
+    let under_way: Vec<_> = (0..2).map(|_| tokio::spawn(app.router.clone().oneshot(from("2001:db8::1")))).collect();
+    app.arrived.acquire_many(2).await.unwrap().forget();
+    let refused = app.send(from("2001:db8::2")).await;
+    assert_eq!(refused.problem().code, Code::RateLimited, "{refused:?}");
+    let forwarded = [("x-forwarded-for", "192.0.2.1")];
+    assert_eq!(app.get_from("10.0.0.1:1", "/items", &forwarded).await.status, 200);
+    assert_eq!(app.get_from("10.0.0.1:1", "/healthz", &[("x-forwarded-for", "2001:db8::2")]).await.status, 200);
+    app.gate.add_permits(2);
+    for one in under_way {
+        assert_eq!(one.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(app.get_from("10.0.0.1:1", "/items", &[("x-forwarded-for", "2001:db8::2")]).await.status, 200);
 }
 
 #[tokio::test]
@@ -242,6 +269,13 @@ async fn the_docs_are_served_without_the_internet() {
     for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
         assert_eq!(app.get(&format!("/docs/{file}"), &[]).await.status, 200, "{file}");
     }
+    // A token that is tried there goes nowhere else, and is not kept.
+    let policy = page.header("content-security-policy");
+    for directive in ["object-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(directive), "{directive} in {policy}");
+    }
+    let script = app.get("/docs/swagger-initializer.js", &[]).await.body;
+    assert!(script.contains("persistAuthorization") && !script.contains("\"persistAuthorization\": true"), "{script}");
     let document: serde_json::Value = serde_json::from_str(&app.get("/openapi.json", &[]).await.body).unwrap();
     assert!(document["paths"]["/readyz"]["get"]["responses"]["503"].is_object(), "{document}");
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");

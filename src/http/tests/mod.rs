@@ -2,7 +2,9 @@
 
 mod bodies;
 mod connections;
+mod crowds;
 mod edges;
+mod heads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use async_trait::async_trait;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use fanfare_protocol::{Code, FieldError, Id, Problem};
@@ -64,6 +66,9 @@ impl Check for Note {
     }
 }
 
+/// Bytes of the answer of `/big`: more than the system keeps for a connection.
+const BIG: usize = 32 << 20;
+
 /// A server's router with what tests hold on to.
 struct App {
     router: axum::Router,
@@ -82,6 +87,11 @@ fn app() -> App {
 }
 
 fn app_with(change: impl FnOnce(&mut Settings)) -> App {
+    app_counting(change, true)
+}
+
+/// The same, where connections of this machine count for their address unless `spares_loopback`.
+fn app_counting(change: impl FnOnce(&mut Settings), spares_loopback: bool) -> App {
     let mut settings = Settings::default();
     settings.posts.text_max = 10;
     change(&mut settings);
@@ -89,7 +99,7 @@ fn app_with(change: impl FnOnce(&mut Settings)) -> App {
     let operator = OperatorTokens::open(data_dir.path()).unwrap();
     let token = |file| std::fs::read_to_string(data_dir.path().join(file)).unwrap().trim().to_owned();
     let (admin_token, metrics_token) = (token(tokens::ADMIN_FILE), token(tokens::METRICS_FILE));
-    let http = HttpState::new(&settings, Arc::new(TwoAccounts), operator, Storage::default());
+    let http = HttpState::counting(&settings, Arc::new(TwoAccounts), operator, Storage::default(), spares_loopback);
     let (gate, arrived) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let router = routes::router(test_routes(&gate, &arrived), http.clone());
     App { router, http, admin_token, metrics_token, gate, arrived, _data_dir: data_dir }
@@ -133,6 +143,7 @@ fn test_routes(gate: &Arc<Semaphore>, arrived: &Arc<Semaphore>) -> OpenApiRouter
             get(|| async { Err::<(), _>(Error::RateLimited { reason: "too many requests", retry_after_s: 9 }) }),
         )
         .route("/forever", get(std::future::pending::<()>))
+        .route("/big", get(|| async { vec![b'x'; BIG] }))
         .route(
             "/gate",
             post(move || async move {
@@ -184,7 +195,9 @@ impl Answer {
 }
 
 impl App {
-    async fn send(&self, request: Request) -> Answer {
+    /// Sends a request, to the host x where it names none.
+    async fn send(&self, mut request: Request) -> Answer {
+        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("x"));
         Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fanfare_engines::{KeyRange, Order, Row};
 use fanfare_protocol::{Gone, Id, Page, Post, PostOrGone, PostThread, User};
 
+use super::super::public;
 use super::super::visibility::{Absence, Place};
 use super::Posts;
 use crate::cursor::Scope;
@@ -166,11 +167,13 @@ impl Posts {
         let upto = KeyRange { from: None, to: Some((tables::bucket_of(before) + 1).to_be_bytes().to_vec().into()) };
         let buckets = port.scan(tables::BUCKETS, &tables::ONE, upto, Order::Descending, usize::from(u16::MAX)).await?;
         let mut page = Filling::new(limit);
+        // The same for the whole page: both say the same of what they hold.
+        let table = self.core.store.public.table();
         for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
             let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
             loop {
                 let range = KeyRange { from: None, to: Some(tables::partition(before)) };
-                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Descending, step(limit)).await?;
+                let rows = port.scan(table, &partition, range, Order::Descending, step(limit)).await?;
                 self.fill_public(&mut page, viewer, &rows).await?;
                 if page.is_full() {
                     return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)));
@@ -186,8 +189,7 @@ impl Posts {
 
     async fn fill_public(&self, page: &mut Filling<Post>, viewer: Option<Id>, rows: &[Row]) -> Result<()> {
         let plain: Vec<Row> = rows.iter().filter(|row| row.value.first() != Some(&1)).cloned().collect();
-        let wanted = |post: &PostRecord| post.reply_to.is_none() && !post.is_bare_repost();
-        self.fill(page, viewer, Place::Among, &plain, wanted).await
+        self.fill(page, viewer, Place::Among, &plain, public::shows).await
     }
 
     /// The posts of `rows`, whose clustering keys they are, also those that are gone.

@@ -4,7 +4,8 @@ mod lists;
 
 use std::sync::Arc;
 
-use fanfare_protocol::{Code, FieldError, Id, Media, Mention, NewPost, NotificationKind, Post};
+use fanfare_engines::Batch;
+use fanfare_protocol::{Code, FieldError, Gone, Id, Media, Mention, NewPost, NotificationKind, Post, PostOrGone};
 
 use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
@@ -13,7 +14,8 @@ use crate::admin::audit::Act;
 use crate::core::{Attachments, Core};
 use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
-use crate::idempotency::{Claim, Idempotency};
+use crate::id::{first_id_at, unix_ms_of};
+use crate::idempotency::{self, Claim, Idempotency};
 use crate::limits;
 use crate::sequencer::Proposal;
 use crate::tables;
@@ -28,6 +30,8 @@ pub enum Published {
     Replayed(Post),
     /// The caller had passed this post on already; this is that repost.
     Same(Post),
+    /// The same request came before, and found this repost.
+    SameReplayed(Post),
 }
 
 /// Posts.
@@ -65,19 +69,22 @@ impl Posts {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
         let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
             Claim::Fresh(claimed) => claimed,
-            Claim::Repeat(made) => return self.first_result(author, made).await,
+            Claim::Repeat { made, at_ms } => return self.first_result(author, made, at_ms).await,
         };
         self.publish_once(author, new, Some(key)).await
     }
 
-    /// What the first request with a key answered: the post as it was when it was new.
-    async fn first_result(&self, author: Id, made: Id) -> Result<Published> {
+    /// What the first request with a key answered, at `at_ms`: the post as it was when it was new, or a repost that was there.
+    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Published> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
         if post.deleted {
             return Err(Error::gone("post"));
         }
         let rendered =
             self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        if unix_ms_of(made) < at_ms {
+            return Ok(Published::SameReplayed(rendered));
+        }
         let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
         Ok(Published::Replayed(first))
     }
@@ -95,6 +102,12 @@ impl Posts {
                         .render_one(Some(author), Place::ById, &same)
                         .await?
                         .ok_or_else(|| Error::gone("post"))?;
+                    if let Some(key) = &idempotency {
+                        let mut batch = Batch::default();
+                        let now = first_id_at(self.core.clock.now_ms());
+                        idempotency::remember(key, made, now, &mut batch)?;
+                        self.core.store.engines.tables.write(batch).await?;
+                    }
                     return Ok(Published::Same(same));
                 }
                 Some(held)
@@ -308,21 +321,36 @@ impl Posts {
         self.get(Some(caller), id).await
     }
 
-    /// The caller no longer likes a post, of a bare repost the one that it passes on.
+    /// The caller no longer likes a post, of a bare repost the one that it passes on. What one did can be taken back whoever
+    /// has blocked whom since; a post that the caller may not see is then answered by its place alone.
     ///
     /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible).
-    pub async fn unlike(&self, caller: Id, id: Id) -> Result<Post> {
-        let post = self.discussed(Some(caller), id).await?;
-        let id = post.id;
-        {
-            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
-            if let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? {
-                let post = PostRef { id, author: post.author };
-                self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+    /// 404 and 410 as [`visible`](Self::visible), where nothing was taken back.
+    pub async fn unlike(&self, caller: Id, id: Id) -> Result<PostOrGone> {
+        let named = self.stored(id).await?;
+        let id = named.repost_of.filter(|_| named.is_bare_repost()).map_or(id, |original| original.id);
+        let taken_back = self.take_back_like(caller, id).await?;
+        match self.get(Some(caller), id).await {
+            Ok(post) => Ok(PostOrGone::Post(Box::new(post))),
+            Err(Error::Refused(problem)) if taken_back && problem.code == Code::NotFound => {
+                Ok(PostOrGone::Gone(Gone { id, deleted: false, hidden: true }))
             }
+            Err(error) => Err(error),
         }
-        self.get(Some(caller), id).await
+    }
+
+    /// Whether there was a like that could be taken back: those of a deleted post went with it.
+    async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
+        let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+        let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
+            return Ok(false);
+        };
+        let Some(post) = self.core.store.post_or_gone(id).await?.filter(|post| !post.deleted) else {
+            return Ok(false);
+        };
+        let post = PostRef { id, author: post.author };
+        self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+        Ok(true)
     }
 }
 
@@ -343,5 +371,6 @@ pub fn deletion(post: &PostRecord) -> Event {
         reply_to: post.reply_to,
         repost_of: post.repost_of,
         bare_repost: post.is_bare_repost(),
+        mentioned: post.mentions.iter().map(|mention| mention.id).collect(),
     }
 }

@@ -27,6 +27,7 @@ use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
 use crate::events::{Event, PostRecord, Record};
 use crate::feed::FeedSource;
 use crate::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, DRAIN_PER_S, REPLAYS_AT_ONCE};
+use crate::notifications::fold::Notified;
 use crate::store::Store;
 
 /// Signals taken in one go.
@@ -37,8 +38,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A notification to be rendered, or a mark that passes through the renderers' queues.
 #[derive(Debug)]
 pub enum RenderJob {
-    /// For these sessions of `user`.
-    Notification { user: Id, id: Id, sessions: Vec<SessionId> },
+    /// For these sessions of the person.
+    Notification { notified: Notified, sessions: Vec<SessionId> },
     /// Everything up to this id was handed in before.
     Mark(Id),
 }
@@ -150,7 +151,7 @@ impl Dispatcher {
                 self.committed(&record).await;
                 self.last = self.last.max(record.id);
             }
-            Signal::Notified { user, id } => self.notified(user, id).await,
+            Signal::Notified(notified) => self.notified(notified).await,
             Signal::Joined { user, session, from } => self.joined(user, Waiting { session, from }).await,
             Signal::Left { user, session } => self.left(user, session),
             Signal::Loaded { user, followees: Some(followees) } => {
@@ -260,7 +261,8 @@ impl Dispatcher {
         copied == AUDIENCE_SLICE
     }
 
-    async fn notified(&mut self, user: Id, id: Id) {
+    async fn notified(&mut self, notified: Notified) {
+        let user = notified.user;
         let sessions = self.readers.sessions_of(user).to_vec();
         if sessions.is_empty() {
             return;
@@ -269,7 +271,7 @@ impl Dispatcher {
         let renderer = (user.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % self.renderers.len().max(1);
         if let Some(renderer) = self.renderers.get(renderer) {
             // Full: the dispatcher waits, and commits wait in its inbox.
-            let _ = renderer.send(RenderJob::Notification { user, id, sessions }).await;
+            let _ = renderer.send(RenderJob::Notification { notified, sessions }).await;
         }
     }
 

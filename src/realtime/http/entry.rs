@@ -91,9 +91,9 @@ impl Entry {
                 return Err(Error::refused(Code::Unauthenticated, detail));
             }
         };
-        let place = app.realtime.place(user)?;
-        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
         let address = client_of(parts, &app.http);
+        let place = app.realtime.place(user, app.http.counted(address))?;
+        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
         Ok(Self { user, opener, transport, address, resume, cursor, place })
     }
 }

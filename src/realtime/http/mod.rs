@@ -3,32 +3,29 @@
 mod entry;
 mod operators;
 mod presence;
+mod send;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use fanfare_protocol::{
-    ClientFrame, Code, Hello, Id, PollAnswer, Problem, Reply, Reset, ResetReason, Stream, Ticket, Transport,
-};
-use serde_json::Value;
+use fanfare_protocol::{Code, Hello, Id, PollAnswer, Reset, ResetReason, Stream, Ticket, Transport};
 
 pub use self::operators::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
 pub use self::presence::{__path_following, __path_heartbeat, __path_presence_of, following, heartbeat, presence_of};
+pub use self::send::{__path_send, send};
 
 use self::entry::{Entry, Query};
 use super::attach::{Attach, Opening, PollWait, Resume, Taken};
 use super::cursor::{Cursor, Watermarks, digest, place};
 use super::frame::Frame;
 use super::replay::Missed;
-use super::session::SessionId;
-use super::{clients, codes, websocket, wire};
+use super::{codes, websocket, wire};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::takeover::{LetGo, TakeOver};
-use crate::http::{Caller, Check, Located, Params, Problems, Valid};
-use crate::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, SEND_FRAMES_MAX, TRAIL_MS};
+use crate::http::{Caller, Located, Problems};
+use crate::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
 
 impl Located for Ticket {
     fn location(&self) -> String {
@@ -234,116 +231,6 @@ fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, body).into_response()
-}
-
-/// Frames of a client that has no socket to send them by.
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
-#[serde(untagged)]
-pub enum Sent {
-    /// Several.
-    #[schema(value_type = Vec<ClientFrame>)]
-    Many(Vec<Value>),
-    /// Several, named.
-    Named(NamedFrames),
-    /// One.
-    #[schema(value_type = ClientFrame)]
-    One(Value),
-}
-
-/// Several frames.
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NamedFrames {
-    /// Up to 50.
-    #[schema(value_type = Vec<ClientFrame>)]
-    pub frames: Vec<Value>,
-}
-
-/// Replies to client frames, in the form in which the frames came.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-#[allow(dead_code, reason = "describes the answer, which is written as it is")]
-#[serde(untagged)]
-#[schema(as = Replies)]
-enum SentReplies {
-    /// To several.
-    Many(Vec<Reply>),
-    /// To several, named.
-    Named(NamedReplies),
-    /// To one.
-    One(Reply),
-}
-
-/// Replies to several frames.
-#[derive(serde::Serialize, utoipa::ToSchema)]
-#[allow(dead_code, reason = "describes the answer, which is written as it is")]
-struct NamedReplies {
-    /// In the order of the frames.
-    replies: Vec<Reply>,
-}
-
-impl Check for Sent {
-    const TAKES_LISTS: bool = true;
-}
-
-/// Which session the frames are of.
-#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct SendParams {
-    /// From `hello`; whom it watches is told to this session.
-    #[serde(default)]
-    session_id: Option<Id>,
-}
-
-/// Client frames over HTTP.
-///
-/// One, an array, or `{"frames": […]}`; the answer has the same form. A frame that is refused is a reply with an `error`.
-#[utoipa::path(post, path = "/v1/realtime/send", tag = "realtime", params(SendParams), request_body = Sent,
-    responses((status = 200, body = SentReplies), (status = 404, description = "the caller has no such session"),
-        Problems))]
-pub async fn send(
-    State(app): State<App>,
-    caller: Caller,
-    Params(params): Params<SendParams>,
-    Valid(sent): Valid<Sent>,
-) -> Result<Response> {
-    let session = match params.session_id {
-        Some(id) => Some(own_session(&app, caller.id, id).await?),
-        None => None,
-    };
-    let (Sent::Many(frames) | Sent::Named(NamedFrames { frames })) = &sent else {
-        let Sent::One(frame) = sent else { return Err(Error::Internal("a frame has no form".to_owned())) };
-        return Ok(Json(reply(&app, caller.id, session, frame).await).into_response());
-    };
-    if frames.len() > SEND_FRAMES_MAX {
-        return Err(Error::field("frames", format!("at most {SEND_FRAMES_MAX}")));
-    }
-    let mut replies = Vec::with_capacity(frames.len());
-    for frame in frames {
-        replies.push(reply(&app, caller.id, session, frame.clone()).await);
-    }
-    Ok(match sent {
-        Sent::Named(_) => Json(serde_json::json!({ "replies": replies })).into_response(),
-        _ => Json(replies).into_response(),
-    })
-}
-
-async fn own_session(app: &App, user: Id, id: Id) -> Result<SessionId> {
-    let page = app.realtime.sessions(Some(user), app.realtime.settings().sessions_per_user_max, None).await?;
-    let own = page.items.iter().any(|session| session.session_id == id);
-    own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
-}
-
-async fn reply(app: &App, user: Id, session: Option<SessionId>, value: Value) -> Reply {
-    let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
-    let frame = match ClientFrame::parse(&value.to_string()) {
-        Ok(frame) => frame,
-        Err(error) => return refused(None, Problem::new(Code::BadRequest, format!("this is no frame: {error}"))),
-    };
-    let reference = Some(frame.reference);
-    match clients::answer(&app.realtime, user, session, frame).await {
-        Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
-        Err(problem) => refused(reference, problem),
-    }
 }
 
 /// A ticket for `?ticket=`, where the Authorization header cannot be set.

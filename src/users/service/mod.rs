@@ -4,6 +4,7 @@ mod first_sight;
 mod jwts;
 mod sessions;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -128,11 +129,11 @@ impl Users {
         }
     }
 
-    /// Makes an account and logs in.
+    /// Makes an account for somebody at `from`, and logs in.
     ///
     /// # Errors
     /// 403 when registration is closed, 409 for a taken handle, 422 for what is malformed.
-    pub async fn register(&self, new: NewUser) -> Result<Session> {
+    pub async fn register(&self, new: NewUser, from: IpAddr) -> Result<Session> {
         if !self.settings.registration {
             return Err(Error::refused(Code::Forbidden, "registration is closed on this server"));
         }
@@ -144,7 +145,7 @@ impl Users {
         }
         let display_name = clean_name(new.display_name, &mut errors);
         let (Some(handle), true) = (handle, errors.is_empty()) else { return Err(Error::fields(errors)) };
-        let password = self.passwords.hash(new.password).await?;
+        let password = self.passwords.hash(new.password, from.into()).await?;
         let account = self.create(&handle, display_name, Some(password), self.core.clock.now_ms()).await?;
         self.session(&account).await
     }

@@ -36,20 +36,23 @@ impl Users {
         let refused = || Error::refused(Code::InvalidCredentials, "handle and password do not belong together");
         let Some(account) = account else {
             // As slow as for an account that is there.
-            self.passwords.verify(new.password, None).await?;
+            self.passwords.verify(new.password, None, from.into()).await?;
             attempt.was(false);
             return Err(refused());
         };
         let (mut attempt, user) = (Some(attempt), account.row.id);
         for _ in 0..LOG_IN_TRIES {
             let stored = self.core.store.credentials(user).await?.password.clone();
-            let verdict = self.passwords.verify(new.password.clone(), stored.clone()).await?;
+            let verdict = self.passwords.verify(new.password.clone(), stored.clone(), from.into()).await?;
             if let Some(attempt) = attempt.take() {
                 attempt.was(verdict != Verdict::Wrong);
             }
             let Verdict::Right { rehash } = verdict else { break };
             self.core.refuse_suspended(user)?;
-            let rehashed = if rehash { Some(self.passwords.hash(new.password.clone()).await?) } else { None };
+            let rehashed = match rehash {
+                true => Some(self.passwords.hash(new.password.clone(), from.into()).await?),
+                false => None,
+            };
             if let Some(token) = self.let_in(user, stored, rehashed).await? {
                 return Ok(Session { user: self.render(&account, None).await?, token });
             }
@@ -185,13 +188,13 @@ impl Users {
             return Err(Error::refused(Code::Conflict, detail));
         }
         let attempt = self.guard.attempt(&account.row.handle, from).await?;
-        let verdict = self.passwords.verify(new.current_password, stored.clone()).await?;
+        let verdict = self.passwords.verify(new.current_password, stored.clone(), from.into()).await?;
         attempt.was(verdict != Verdict::Wrong);
         let wrong = || Error::refused(Code::Forbidden, "current_password is not the password of this account");
         if verdict == Verdict::Wrong {
             return Err(wrong());
         }
-        let password = Some(self.passwords.hash(new.new_password).await?);
+        let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
         let mut still_right = false;
         self.change_credentials(who.user, |row| {
             still_right = row.password == stored;
@@ -215,11 +218,11 @@ impl Users {
     ///
     /// # Errors
     /// 422 for a password that is too short or too long.
-    pub async fn give_password(&self, user: Id, password: String, act: Act) -> Result<()> {
+    pub async fn give_password(&self, user: Id, password: String, act: Act, from: IpAddr) -> Result<()> {
         if let Err(message) = password::check_new(&password) {
             return Err(Error::field("password", message));
         }
-        let password = Some(self.passwords.hash(password).await?);
+        let password = Some(self.passwords.hash(password, from.into()).await?);
         let change = |row: &mut CredentialsRow| {
             row.password = password;
             // Under the lock: a log-in by the old password, which takes it too, is before this or refused.

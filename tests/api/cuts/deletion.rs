@@ -1,6 +1,8 @@
 //! Accounts that are deleted while something of them is on its way, and deletions that are cut off: when all is quiet,
 //! nothing of the person is left, whatever came when.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
 use fanfare::app::App;
 use fanfare::clock::Clock;
@@ -15,6 +17,7 @@ use futures_util::future::BoxFuture;
 use super::{ENDS, End, Ground, Life};
 use crate::world::PASSWORD;
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// More writes than anything here takes.
 const STEPS_MAX: usize = 400;
 /// Turns that a deletion gets while something waits.
@@ -35,13 +38,15 @@ fn said(text: &str, reply_to: Option<Id>) -> NewPost {
 
 async fn person(app: &App, handle: &str) -> Id {
     let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };
-    app.users.register(new).await.unwrap().user.id
+    app.users.register(new, LOCALHOST).await.unwrap().user.id
 }
 
 async fn publish(app: &App, author: Id, new: NewPost) -> Result<Id> {
     use fanfare::posts::service::Published;
     Ok(match app.posts.publish(author, new, None).await? {
-        Published::New(post) | Published::Same(post) | Published::Replayed(post) => post.id,
+        Published::New(post) | Published::Same(post) | Published::Replayed(post) | Published::SameReplayed(post) => {
+            post.id
+        }
     })
 }
 
@@ -53,13 +58,13 @@ async fn people(app: &App) -> People {
 }
 
 async fn upload(app: &App, owner: Id) -> Result<()> {
-    let upload = Upload { filename: None, alt: None, bytes: Bytes::from_static(b"text"), room: app.media.room() };
+    let upload = Upload { filename: None, alt: None, bytes: Bytes::from_static(b"text"), room: app.media.room(owner) };
     app.media.upload_keyed(owner, upload, Some(("POST /v1/media".to_owned(), "k".to_owned()))).await.map(drop)
 }
 
 async fn log_in(app: &App) -> Result<()> {
     let who = NewSession { handle: "ann".to_owned(), password: PASSWORD.to_owned() };
-    app.users.log_in(who, [127, 0, 0, 1].into()).await.map(drop)
+    app.users.log_in(who, LOCALHOST).await.map(drop)
 }
 
 type Act = fn(App, People) -> BoxFuture<'static, Result<()>>;

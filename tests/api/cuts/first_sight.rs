@@ -1,5 +1,7 @@
 //! The first request of somebody who comes by JWT, cut off at every step.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use fanfare::clock::Clock;
 use fanfare::config::Secret;
 use fanfare::rows::UserRow;
@@ -12,6 +14,7 @@ use super::{ENDS, End, Ground, Life};
 use crate::world::PASSWORD;
 
 const SECRET: &str = "a secret of thirty-two bytes, ok";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NOW_S: u64 = 1_900_000_000;
 /// More writes than first sight takes.
 const STEPS_MAX: usize = 20;
@@ -103,7 +106,7 @@ async fn a_handle_that_was_reserved_and_not_used_is_anybodys() {
 async fn who_registers_after_a_cut_gets_the_handle_at_once() {
     cut_everywhere(&jwt("auth0|42", "ann"), async |_, life| {
         let new = NewUser { handle: "Ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
-        match life.app.users.register(new).await {
+        match life.app.users.register(new, HERE).await {
             Ok(session) => assert_eq!(session.user.handle, "Ann"),
             // The account was made before its person hung up, or is being made.
             Err(fanfare::error::Error::Refused(problem)) => {
@@ -127,12 +130,12 @@ async fn a_registration_that_was_cut_off_leaves_handle_and_password_behind_for_n
             let ground = ground();
             let life = start(&ground).await;
             let app = life.app.clone();
-            let (_, reached) = life.cut(end, step, async { app.users.register(new()).await.is_ok() }).await;
+            let (_, reached) = life.cut(end, step, async { app.users.register(new(), HERE).await.is_ok() }).await;
             drop(app);
             life.stop().await;
             let life = start(&ground).await;
             if ground.accounts().await == 0 {
-                life.app.users.register(new()).await.unwrap();
+                life.app.users.register(new(), HERE).await.unwrap();
             }
             let handle = fanfare_protocol::NewSession { handle: "ann".to_owned(), password: PASSWORD.to_owned() };
             life.app.users.log_in(handle, [127, 0, 0, 1].into()).await.unwrap();

@@ -6,10 +6,11 @@ use fanfare::admin::audit::Act;
 use fanfare::app::App;
 use fanfare::events::PostRecord;
 use fanfare::feed::PageQuery;
+use fanfare::notifications::list::{Entry, What};
 use fanfare::rows::{NotificationRow, NotificationState, from_json};
 use fanfare::tables::{self, notification_key};
 use fanfare_engines::{KeyRange, Order, Row, RowKey, Table};
-use fanfare_protocol::Id;
+use fanfare_protocol::{Id, NotificationKind};
 
 use super::act::{Known, PEOPLE, Story};
 use super::life::Life;
@@ -106,9 +107,14 @@ impl Truth {
                 assert_eq!(there, *known == Known::There, "{when}: {one} {what} {other}");
             }
         }
-        for ((fan, post), known) in told.likes.iter().filter(|(_, known)| **known != Known::Either) {
+        // Who liked a post is forgotten with it.
+        let stands = |post: &Id| self.posts.contains_key(post);
+        let likes = told.likes.iter().filter(|((_, post), known)| **known != Known::Either && stands(post));
+        for ((fan, post), known) in likes {
             let there = self.likes.contains(&(story.people[*fan], *post));
-            assert_eq!(there, *known == Known::There, "{when}: {fan} likes {post}");
+            // They go with the post.
+            let stands = *known == Known::There && self.posts.contains_key(post);
+            assert_eq!(there, stands, "{when}: {fan} likes {post}");
         }
         for (one, known) in told.suspended.iter().filter(|(_, known)| **known != Known::Either) {
             let there = self.suspended.contains(&story.people[*one]);
@@ -243,19 +249,46 @@ impl Truth {
         }
     }
 
-    /// Every notification has its number, from 1, without a gap.
-    async fn news_are_gapless(&self, app: &App, story: &Story) {
+    /// Whoever likes a post or follows is in its author's list, and nobody else is. No number is above the last.
+    async fn news_are_who_does_it(&self, app: &App, story: &Story) {
         for me in &story.people {
             let partition = tables::partition(*me);
-            let range = KeyRange::prefix(&[notification_key::ITEM]);
-            let rows = scan(app, tables::NOTIFICATIONS, &partition, range).await;
-            let numbers: Vec<u64> =
-                rows.iter().map(|row| from_json::<NotificationRow>(&row.value).unwrap().seq).collect();
-            let state = RowKey::new(tables::NOTIFICATIONS, partition, notification_key::STATE);
+            let state = RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::STATE);
             let state = app.core.store.get(&state).await.unwrap();
             let state: NotificationState = state.map(|bytes| from_json(&bytes).unwrap()).unwrap_or_default();
-            assert!(numbers.iter().copied().eq(1..=state.seq), "{}: news of {me}: {numbers:?}", self.when);
+            let mut listed: BTreeMap<Option<Id>, u64> = BTreeMap::new();
+            for row in scan(app, tables::NOTIFICATIONS, &partition, KeyRange::ALL).await {
+                let Some(entry) = Entry::of(&row.clustering, &row.value).unwrap() else { continue };
+                let seq = match &entry.what {
+                    What::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
+                    What::Group { item, .. } => item.seq,
+                };
+                assert!((1..=state.seq).contains(&seq), "{}: {me}: {entry:?}", self.when);
+                let (about, count) = match entry.what {
+                    What::One { post, count, .. } => (post, count),
+                    What::Group { item, subject } => (Some(subject), item.count(|_| false)),
+                };
+                match entry.kind {
+                    NotificationKind::Like => *listed.entry(about).or_default() += count,
+                    NotificationKind::Follow => *listed.entry(None).or_default() += count,
+                    _ => {}
+                }
+            }
+            let mut expected: BTreeMap<Option<Id>, u64> = BTreeMap::new();
+            for (_, post) in self.likes.iter().filter(|(fan, post)| fan != me && self.is_by(*post, *me)) {
+                *expected.entry(Some(*post)).or_default() += 1;
+            }
+            for _ in self.follows.iter().filter(|(_, followee)| followee == me) {
+                *expected.entry(None).or_default() += 1;
+            }
+            // Of a post that was deleted nothing shows.
+            listed.retain(|about, _| about.is_none_or(|post| self.is_by(post, *me)));
+            assert_eq!(listed, expected, "{}: news of {me}", self.when);
         }
+    }
+
+    fn is_by(&self, post: Id, author: Id) -> bool {
+        self.posts.get(&post).is_some_and(|post| post.author == author)
     }
 }
 
@@ -270,7 +303,7 @@ pub async fn all(life: &Life, story: &mut Story, when: &str) {
     truth.lists_agree(&app, story).await;
     truth.counts_are_those_of_the_lists(&app, story).await;
     truth.threads_are_whole(&app).await;
-    truth.news_are_gapless(&app, story).await;
+    truth.news_are_who_does_it(&app, story).await;
     // Twice: built now, and as it was kept.
     truth.feeds_are_the_pull_query(&app, story).await;
     truth.feeds_are_the_pull_query(&app, story).await;

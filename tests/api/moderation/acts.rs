@@ -173,3 +173,16 @@ async fn the_audit_pages_newest_first_is_for_operators_and_ends_after_400_days()
     assert_eq!(reasons(&world).await, all[..4]);
     assert_eq!(refused(world.anyone.with_token(&ann.token).me().await), Code::Unauthenticated, "a token lives 30 days");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_nothing_is_no_act() {
+    let world = World::new().await;
+    let unchanged = raw(&world.operator, "GET", "/v1/admin/settings", &[], "").await;
+    for nothing in ["{}", r#"{"log.level": null}"#] {
+        let answer = json(&world.operator, "PATCH", "/v1/admin/settings", nothing).await;
+        assert_eq!((answer.status.as_u16(), &answer.body), (200, &unchanged.body), "{nothing}");
+    }
+    assert_eq!(audit(&world).await, []);
+    json(&world.operator, "PATCH", "/v1/admin/settings", r#"{"feed.push_below": 7}"#).await;
+    assert_eq!(audit(&world).await.len(), 1);
+}

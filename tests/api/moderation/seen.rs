@@ -210,15 +210,7 @@ impl Story {
         self.oracle.posts.push(Said { id: made, author: me, reply_to, repost_of, bare });
         let mut known = BTreeSet::from([me]);
         for (user, kind) in told.into_iter().filter(|(user, _)| known.insert(*user)) {
-            // Passed on again by who passed it on last is no news.
-            let of_original = |news: &&(usize, NotificationKind, usize, Option<usize>)| {
-                news.1 == NotificationKind::Repost
-                    && news.3.is_some_and(|at| self.oracle.posts[at].repost_of == repost_of)
-            };
-            let last = self.oracle.news.iter().rev().find(of_original).map(|news| news.2);
-            if kind != NotificationKind::Repost || last != Some(me) {
-                self.oracle.news.push((user, kind, me, Some(at)));
-            }
+            self.oracle.news.push((user, kind, me, Some(at)));
         }
     }
 

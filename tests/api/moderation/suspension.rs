@@ -2,7 +2,7 @@
 
 use fanfare::config::Secret;
 use fanfare_client::{Client, Paging};
-use fanfare_protocol::{Code, Ticket, Transport};
+use fanfare_protocol::{Code, Suspension, Ticket, Transport};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::{audit, because, clock};
 use crate::process::Process;
 use crate::realtime::device::{ALL, Device, close_code};
 use crate::world::{
-    PASSWORD, World, eventually, ids, json as send, problem_of, raw, refused, refused_field, whole_feed,
+    PASSWORD, World, all_pages, eventually, ids, json as send, problem_of, raw, refused, refused_field, whole_feed,
 };
 
 const SECRET: &str = "a secret of thirty-two bytes, ok";
@@ -251,4 +251,33 @@ async fn acts_survive_a_kill_with_their_lines() {
         assert_eq!(names, expected);
         again.kill();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_read_who_is_suspended_now_in_pages() {
+    let (by_hand, now_ms) = clock();
+    let mut world = World::at(by_hand, |_| ()).await;
+    let mut suspended = Vec::new();
+    for number in 0..7 {
+        let person = world.person(&format!("p{number}")).await;
+        let until_ms = (number % 2 == 1).then_some(now_ms + HOUR_MS);
+        let why = because(&format!("spam {number}"), until_ms);
+        suspended.insert(0, world.operator.suspend(&person.id.to_string(), &why).await.unwrap());
+    }
+    let lifted = suspended.remove(2);
+    world.operator.unsuspend(&lifted.user_id.to_string(), None).await.unwrap();
+    async fn listed(world: &World) -> Vec<Suspension> {
+        all_pages(async |cursor: Option<String>| world.operator.suspensions(Paging::at(2, cursor.as_deref())).await, 2)
+            .await
+    }
+    assert_eq!(listed(&world).await, suspended);
+    world.restart(&mut []).await;
+    assert_eq!(listed(&world).await, suspended);
+    // What has ended by the clock is not listed, whether or not the janitor came.
+    world.set_clock(now_ms + HOUR_MS);
+    suspended.retain(|one| one.until.is_none());
+    assert_eq!(listed(&world).await, suspended);
+    let ann = world.person("ann").await;
+    assert_eq!(refused(ann.suspensions(Paging::default()).await), Code::Forbidden);
+    assert_eq!(refused(world.anyone.suspensions(Paging::default()).await), Code::Unauthenticated);
 }

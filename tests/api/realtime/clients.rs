@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::device::Device;
 use super::{fast, world};
-use crate::world::{World, problem_of};
+use crate::world::{Person, World, problem_of};
 
 fn code(reply: &ServerFrame) -> Option<Code> {
     reply.error.as_ref().map(|problem| problem.code)
@@ -133,6 +133,27 @@ async fn messages_beyond_the_rate_are_refused_and_a_burst_at_the_start_is_not() 
         refused += usize::from(code(&reply) == Some(Code::RateLimited));
     }
     assert!(refused > 10, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_over_http_have_the_rate_of_those_on_a_socket() {
+    let world = world().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let frames = json!(vec![json!({ "ref": 1, "type": "ping" }); 50]).to_string();
+    let send = async |caller: &Person| crate::world::json(caller, "POST", "/v1/realtime/send", &frames).await;
+    let mut refused = None;
+    // The allowance comes back over 2.5 s, and each of these takes all of it.
+    for _ in 0..20 {
+        let answer = send(&ann).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a thousand frames are too many");
+    assert_eq!(problem_of(&refused).code, Code::RateLimited);
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() <= 3);
+    assert_eq!(send(&bob).await.status, 200, "everybody has their own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,8 +24,15 @@ const LOOK_EVERY: usize = 16;
 pub(super) enum Progress {
     /// It has all that it was asked for.
     Done,
-    /// It has stepped over as many dead rows as it may at once, and goes on from there.
+    /// It has passed as many rows as it may at once, and goes on from there.
     Long,
+}
+
+/// Rows that a scan passes at once, at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) dead: usize,
+    pub(super) live: usize,
 }
 
 /// Dead rows (and gaps) that follow each other.
@@ -75,17 +82,18 @@ impl Scan {
 
     /// The rows that were found.
     pub(super) fn into_found(self) -> Vec<Row> {
+        self.store.scans.rows_answered.fetch_add(self.found.len() as u64, Relaxed);
         self.found
     }
 
-    /// Goes on until it is done, or has stepped over `dead_max` rows.
-    pub(super) fn go(&mut self, dead_max: usize) -> Result<Progress, EngineError> {
-        let mut dead = 0;
+    /// Goes on until it is done, or has passed `most`.
+    pub(super) fn go(&mut self, most: Most) -> Result<Progress, EngineError> {
+        let (mut dead, begun) = (0, self.found.len());
         let progress = loop {
             if self.found.len() == self.limit {
                 break Progress::Done;
             }
-            if dead == dead_max {
+            if dead == most.dead || self.found.len() - begun == most.live {
                 break Progress::Long;
             }
             let row = match self.order {

@@ -9,15 +9,16 @@ use fjall::{Readable, Snapshot};
 use super::Embedded;
 use super::group::{Done, Work};
 use super::layout::{self, Cell, StoredRow};
-use super::scan::{Progress, Scan};
+use super::scan::{Most, Progress, Scan};
 use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
 
-/// Dead rows that a scan steps over on the caller's thread: about a millisecond.
-const INLINE_DEAD_MAX: usize = 1_024;
-/// Dead rows that it then steps over in one turn: some tenths of a second.
-const TURN_DEAD_MAX: usize = 262_144;
+/// What a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody follows by
+/// default.
+const INLINE: Most = Most { dead: 1_024, live: 8_192 };
+/// What it then passes in one turn: some tenths of a second.
+const TURN: Most = Most { dead: 262_144, live: 262_144 };
 
 // Reads use a snapshot, because plain reads of the store show a group while it is being applied: half a partition, or
 // a row whose record is not there yet.
@@ -37,21 +38,21 @@ pub(super) fn stored_rows(batch: &Batch) -> Vec<StoredRow> {
     batch.rows.iter().map(StoredRow::new).collect()
 }
 
-/// What is done with a scan that has stepped over [`INLINE_DEAD_MAX`] rows: it goes on in a blocking thread, a few at
+/// What is done with a scan that has passed [`INLINE`]: it goes on in a blocking thread, a few at
 /// once, in turns. Each turn leaves what it learned behind, so that a caller who gives up has not waited in vain.
 impl Embedded {
     async fn long_scan(&self, mut scan: Scan) -> Result<Vec<Row>, EngineError> {
         let scans = &self.store.scans;
         scans.long.fetch_add(1, Relaxed);
         let Ok(_place) = self.waiting.try_acquire() else {
-            return Err(EngineError::Unavailable("too many scans wade through deleted rows".into()));
+            return Err(EngineError::Unavailable("too many long scans are under way".into()));
         };
         loop {
             let closed = |_| EngineError::Closed("the engine was shut down".into());
             let turn = self.turns.clone().acquire_owned().await.map_err(closed)?;
             let step = move || {
                 let _turn = turn;
-                let progress = scan.go(TURN_DEAD_MAX);
+                let progress = scan.go(TURN);
                 (scan, progress)
             };
             let (back, progress) = tokio::task::spawn_blocking(step)
@@ -100,7 +101,7 @@ impl Tables for Embedded {
         let Some(mut scan) = Scan::new(&self.store, (table, partition), &range, order, limit) else {
             return Ok(Vec::new());
         };
-        match scan.go(INLINE_DEAD_MAX)? {
+        match scan.go(INLINE)? {
             Progress::Done => Ok(scan.into_found()),
             Progress::Long => self.long_scan(scan).await,
         }
@@ -127,3 +128,7 @@ impl Tables for Embedded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

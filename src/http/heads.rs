@@ -1,0 +1,36 @@
+//! Heads of requests are read strictly: what two readers could take differently is refused before anything acts on it.
+
+use axum::extract::Request;
+use axum::http::{HeaderName, Version, header};
+use axum::response::{IntoResponse as _, Response};
+use fanfare_protocol::Code;
+use http_body::Body as _;
+
+use crate::error::Error;
+
+/// The answer to a request whose head cannot be taken; `None` when all is well.
+pub(super) fn refusal(request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    let count = |name: &HeaderName| headers.get_all(name).iter().take(2).count();
+    let refused = |detail: &str| Some(Error::refused(Code::BadRequest, detail).into_response());
+    match count(&header::HOST) {
+        1 => {}
+        // Before 1.1 there was no such header.
+        0 if request.version() < Version::HTTP_11 => {}
+        0 => return refused("the request has no Host header"),
+        _ => return refused("the request has more than one Host header"),
+    }
+    if count(&header::AUTHORIZATION) > 1 {
+        return refused("the request has more than one Authorization header");
+    }
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if !request.body().is_end_stream()
+        && encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let detail = "send the body without a Content-Encoding";
+        let mut answer = Error::refused(Code::UnsupportedMediaType, detail).into_response();
+        answer.headers_mut().insert(header::ACCEPT_ENCODING, axum::http::HeaderValue::from_static("identity"));
+        return Some(answer);
+    }
+    None
+}

@@ -1,0 +1,126 @@
+//! The socket of a connection, watched: who takes too little of what is written for them is let go of.
+//!
+//! The system takes what is written until its buffer is full, and no more until the other end reads. From the first byte that
+//! has to wait, bytes are counted over each `http.write_stall_s`: a phone on a slow line goes on, a client that does not read
+//! ends its connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::layer::shed;
+use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
+
+/// A socket whose reader has to go on reading.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: TcpStream,
+    stall: Duration,
+    /// Since something had to wait to be written.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// When enough must have been taken.
+    until: Pin<Box<Sleep>>,
+    /// Bytes taken of it.
+    taken: u64,
+}
+
+impl Watched {
+    /// Over a socket that was just accepted.
+    pub(super) fn new(stream: TcpStream, stall: Duration) -> Self {
+        // Answers are small and complete: waiting for more bytes to fill a packet only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY is not set");
+        }
+        // What waits in the system cannot be seen: the less of it, the sooner it is seen that somebody reads, or does not.
+        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT is not set");
+        }
+        Self { stream, stall, waiting: None }
+    }
+
+    /// The socket.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Whether a write may go on waiting.
+    fn judge(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match wrote {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(waiting) = &mut self.waiting {
+                    waiting.taken += bytes as u64;
+                }
+                return wrote;
+            }
+            Poll::Ready(Err(_)) => return wrote,
+            Poll::Pending => {}
+        }
+        let stall = self.stall;
+        let waiting = self.waiting.get_or_insert_with(|| Waiting { until: Box::pin(sleep(stall)), taken: 0 });
+        while waiting.until.as_mut().poll(context).is_ready() {
+            if waiting.taken < WRITE_RATE_BYTES_MIN * stall.as_secs() {
+                shed("stalled_readers");
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client does not read its answer",
+                )));
+            }
+            waiting.taken = 0;
+            waiting.until.as_mut().reset(Instant::now() + stall);
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if into.remaining() <= READ_BYTES_MAX {
+            return Pin::new(&mut self.stream).poll_read(context, into);
+        }
+        // The buffer of a connection grows with what is read at once, and thousands can be in the middle of a body.
+        let mut part = ReadBuf::new(into.initialize_unfilled_to(READ_BYTES_MAX));
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
+        let bytes = part.filled().len();
+        into.advance(bytes);
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.judge(context, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Asked for when all that there was is written.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waiting = None;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,303 @@
+//! The fold against a plain model: who does what now, and who did it first in its hour.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::events::PostRef;
+use crate::id::first_id_at;
+use crate::notifications::list::{Entry, What};
+use crate::projection::{self, Folds};
+
+const ANN: Id = Id(1);
+const GROUP_AFTER: u64 = 2;
+
+/// Rows as an engine keeps them: the highest version of each wins, deletions included.
+#[derive(Default, Clone, PartialEq, Debug)]
+struct Rows(BTreeMap<RowKey, (u64, Option<Bytes>)>);
+
+impl Rows {
+    fn write(&mut self, batch: Batch) {
+        for row in batch.rows {
+            let stored = self.0.entry(row.key).or_default();
+            if row.version >= stored.0 {
+                *stored = (row.version, row.value);
+            }
+        }
+    }
+
+    fn project(&mut self, record: &Record) -> Vec<Notified> {
+        let value = |key: &RowKey| self.0.get(key).and_then(|(_, value)| value.clone());
+        let rows: HashMap<RowKey, Option<Bytes>> =
+            projection::fold_keys(record).into_iter().map(|key| (key.clone(), value(&key))).collect();
+        let mut folds = Folds { rows, group_after: GROUP_AFTER };
+        let mut batch = Batch::default();
+        let notified = projection::project(record, &mut folds, &mut batch).unwrap();
+        self.write(batch);
+        notified
+    }
+
+    fn list(&self) -> Vec<Entry> {
+        let mine = |key: &RowKey| key.table == tables::NOTIFICATIONS && key.partition == tables::partition(ANN);
+        let rows = self.0.iter().filter(|(key, _)| mine(key));
+        rows.filter_map(|(key, (_, value))| Entry::of(&key.clustering, value.as_ref()?).unwrap()).collect()
+    }
+}
+
+/// One thing that people do and take back: a like of a post, a follow, a repost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    Like(u64),
+    Follow,
+    Repost(u64),
+}
+
+impl Deed {
+    fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Like(11),
+            1 => Self::Like(12),
+            2 => Self::Follow,
+            _ => Self::Repost(11),
+        }
+    }
+
+    fn done(self, by: Id) -> Event {
+        let post = |id| PostRef { id: Id(id), author: ANN };
+        match self {
+            Self::Like(id) => Event::Liked { user: by, post: post(id) },
+            Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true },
+            Self::Repost(id) => {
+                let repost_of = Some(post(id));
+                let notify = vec![crate::events::Notice { user: ANN, kind: NotificationKind::Repost }];
+                let post = crate::events::PostRecord { author: by, repost_of, ..Default::default() };
+                Event::Posted { post, notify }
+            }
+        }
+    }
+
+    fn taken_back(self, by: Id, since: Id, blocks: bool) -> Event {
+        let post = |id| PostRef { id: Id(id), author: ANN };
+        let edge = EndedFollow { follower: by, followee: ANN, since };
+        match self {
+            Self::Like(id) => Event::Unliked { user: by, post: post(id), since },
+            Self::Follow if blocks => Event::Blocked { blocker: ANN, blocked: by, ended: vec![edge] },
+            Self::Follow => Event::Unfollowed(edge),
+            Self::Repost(id) => Event::PostDeleted {
+                post: since,
+                author: by,
+                reply_to: None,
+                repost_of: Some(post(id)),
+                bare_repost: true,
+                mentioned: vec![],
+            },
+        }
+    }
+
+    fn kind(self) -> NotificationKind {
+        match self {
+            Self::Like(_) => NotificationKind::Like,
+            Self::Follow => NotificationKind::Follow,
+            Self::Repost(_) => NotificationKind::Repost,
+        }
+    }
+
+    fn subject(self) -> Id {
+        match self {
+            Self::Like(id) | Self::Repost(id) => Id(id),
+            Self::Follow => Id(0),
+        }
+    }
+}
+
+/// What is true, kept in the plainest way.
+#[derive(Default)]
+struct Truth {
+    /// Who does what now, since which record.
+    now: BTreeMap<(Deed, Id), Id>,
+    /// Who did what in which hour at all: again in that hour is no news, if it was taken back in it.
+    rang: BTreeSet<(Deed, Id, u32)>,
+    left: BTreeMap<(Deed, u32), BTreeSet<Id>>,
+}
+
+fn check(rows: &Rows, truth: &Truth) {
+    let mut listed: BTreeMap<(NotificationKindOrd, Id, u32), (u64, Vec<Id>)> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    for entry in rows.list() {
+        assert!(ids.insert(entry.id), "two of one id: {entry:?}");
+        match &entry.what {
+            What::One { actor, post, count } => {
+                assert_eq!(*count, 1);
+                let subject = match entry.kind {
+                    NotificationKind::Follow => Id(0),
+                    NotificationKind::Like => post.unwrap(),
+                    _ => Id(11),
+                };
+                let group = listed.entry((entry.kind as u8, subject, hour_of(entry.id))).or_default();
+                group.0 += 1;
+                group.1.push(*actor);
+            }
+            What::Group { item, subject } => {
+                assert!(item.newest.len() <= limits::GROUP_NAMED_MAX);
+                let group = listed.entry((entry.kind as u8, *subject, hour_of(item.began))).or_default();
+                group.0 += item.count(|_| false);
+                group.1.extend(item.newest.iter().map(|doer| doer.actor));
+            }
+        }
+    }
+    let mut expected: BTreeMap<(NotificationKindOrd, Id, u32), BTreeSet<Id>> = BTreeMap::new();
+    for ((deed, actor), since) in &truth.now {
+        let group = (deed.kind() as u8, deed.subject(), hour_of(*since));
+        expected.entry(group).or_default().insert(*actor);
+    }
+    let counts: BTreeMap<_, u64> = expected.iter().map(|(group, who)| (*group, who.len() as u64)).collect();
+    assert_eq!(listed.iter().map(|(group, (count, _))| (*group, *count)).collect::<BTreeMap<_, _>>(), counts);
+    for (group, (_, named)) in listed {
+        assert!(named.iter().all(|actor| expected[&group].contains(actor)), "{group:?} names who no longer does it");
+        assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len(), "{group:?} names somebody twice");
+    }
+}
+
+/// Kinds have no order of their own.
+type NotificationKindOrd = u8;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Does it, or takes it back if it is done.
+    Toggle { person: u64, deed: u8, blocks: bool },
+    /// Time goes on.
+    Wait { minutes: u64 },
+    /// The last records come again.
+    Again { last: usize },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let toggle =
+        (1..40_u64, 0..4_u8, any::<bool>()).prop_map(|(person, deed, blocks)| Step::Toggle { person, deed, blocks });
+    let wait = (1..50_u64).prop_map(|minutes| Step::Wait { minutes });
+    let again = (1..30_usize).prop_map(|last| Step::Again { last });
+    prop::collection::vec(prop_oneof![30 => toggle, 1 => wait, 1 => again], 1..300)
+}
+
+fn live(steps: Vec<Step>) {
+    let (mut rows, mut truth, mut records) = (Rows::default(), Truth::default(), Vec::<Record>::new());
+    let (mut now_ms, mut number) = (1_700_000_000_000, 0);
+    for step in steps {
+        match step {
+            Step::Wait { minutes } => now_ms += minutes * 60_000,
+            Step::Again { last } => {
+                let before = rows.clone();
+                let from = records.len().saturating_sub(last);
+                for record in &records[from..] {
+                    assert!(rows.project(record).is_empty(), "{record:?} rings twice");
+                }
+                assert_eq!(rows, before, "what comes again changes nothing");
+            }
+            Step::Toggle { person, deed, blocks } => {
+                number += 1;
+                let (deed, actor, id) = (Deed::of(deed), Id(100 + person), Id(first_id_at(now_ms).0 + number));
+                let hour = hour_of(id);
+                let since = truth.now.remove(&(deed, actor));
+                let event = match since {
+                    Some(since) => {
+                        if hour_of(since) == hour {
+                            truth.left.entry((deed, hour)).or_default().insert(actor);
+                        }
+                        deed.taken_back(actor, since, blocks)
+                    }
+                    None => {
+                        truth.now.insert((deed, actor), id);
+                        deed.done(actor)
+                    }
+                };
+                let mut event = event;
+                if let Event::Posted { post, .. } = &mut event {
+                    post.id = id;
+                }
+                let record = Record { id, event, idempotency: None, import_line: None, audit: None };
+                let rings = !rows.project(&record).is_empty();
+                let left = truth.left.get(&(deed, hour)).is_some_and(|left| left.contains(&actor));
+                assert_eq!(rings, since.is_none() && !left, "{record:?}");
+                assert!(!rings || truth.rang.insert((deed, actor, hour)), "{record:?} rings twice in an hour");
+                records.push(record);
+                check(&rows, &truth);
+            }
+        }
+    }
+    let mut fresh = Rows::default();
+    for record in &records {
+        fresh.project(record);
+    }
+    assert_eq!(fresh, rows, "what is projected anew is the same");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn the_list_is_who_does_it_now_and_each_rings_once(steps in steps()) {
+        live(steps);
+    }
+}
+
+/// Each of these is a row that the version before wrote.
+#[test]
+fn rows_of_the_version_before_are_read_and_taken_back_from() {
+    let (old, id) = (first_id_at(1_700_000_000_000), Id(first_id_at(1_700_000_000_000).0 + 9));
+    let mut rows = Rows::default();
+    let row = |clustering: Bytes| RowKey::new(tables::NOTIFICATIONS, tables::partition(ANN), clustering);
+    let mut batch = Batch::default();
+    let version = id.0;
+    let like = NotificationKind::Like;
+    batch.put_versioned(row(notification_key::STATE), format!(r#"{{"seq":3,"applied":"{id}"}}"#), version);
+    let memory = format!(r#"{{"events":4,"grouped":"{id}","last_actor":"104"}}"#);
+    batch.put_versioned(row(notification_key::group(like, Id(11), hour_of(id))), memory, version);
+    let one = r#"{"kind":"like","actor":"101","post":"11","count":1,"seq":1}"#;
+    batch.put_versioned(row(notification_key::item(old)), one, version);
+    let many = r#"{"kind":"like","actor":"104","post":"11","count":2,"seq":3}"#;
+    batch.put_versioned(row(notification_key::item(id)), many, version);
+    rows.write(batch);
+    let counts = |rows: &Rows| {
+        let count = |entry: Entry| match entry.what {
+            What::One { count, .. } => count,
+            What::Group { item, .. } => item.count(|_| false),
+        };
+        rows.list().into_iter().map(count).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(&rows), [1, 2]);
+    let record =
+        |above: u64, event| Record { id: Id(id.0 + above), event, idempotency: None, import_line: None, audit: None };
+    rows.project(&record(1, Deed::Like(11).done(Id(105))));
+    assert_eq!(counts(&rows), [1, 2, 1], "who comes now is in a group of today");
+    rows.project(&record(2, Deed::Like(11).taken_back(Id(104), id, false)));
+    rows.project(&record(3, Deed::Like(11).taken_back(Id(101), old, false)));
+    assert_eq!(counts(&rows), [1, 1]);
+}
+
+/// A like of a flood rewrites the group under its key, in a row that no scan passes: nothing is left of those before.
+#[test]
+fn a_flood_leaves_one_row_whatever_its_size() {
+    let (mut rows, mut keys) = (Rows::default(), BTreeSet::new());
+    let start = first_id_at(1_700_000_000_000).0;
+    for number in 1..=2_000 {
+        let record = Record {
+            id: Id(start + number),
+            event: Deed::Like(11).done(Id(100 + number)),
+            idempotency: None,
+            import_line: None,
+            audit: None,
+        };
+        let notified = rows.project(&record).remove(0);
+        keys.extend(rows.0.keys().filter(|key| is_trimmed(key)).cloned());
+        assert_eq!(notified.grew, number <= GROUP_AFTER + 1);
+    }
+    // The items, and of the group its place, which is written once, and what is in it.
+    assert_eq!(keys.len() as u64, GROUP_AFTER + 2);
+    assert_eq!(rows.list().len() as u64, GROUP_AFTER + 1);
+    let first = |byte: u8| rows.0.iter().find(move |(key, _)| key.clustering.first() == Some(&byte));
+    let place = first(notification_key::LISTED).map(|(_, (version, _))| *version);
+    assert_eq!(place, Some(start + GROUP_AFTER + 1));
+    let value = first(notification_key::GROUPED);
+    let bytes = value.and_then(|(_, (_, value))| value.as_ref()).map_or(0, Bytes::len);
+    assert!(bytes < 2_048, "{bytes} bytes");
+}

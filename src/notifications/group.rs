@@ -1,0 +1,218 @@
+//! Floods become one item: who is in it, what it counts, where it stands in the list. Pure.
+//!
+//! Likes of one post (replies to it, follows of one person, …) within an hour are listed one by one at first, and then as
+//! one item under a fixed key, which is rewritten with each of them. It knows the newest people by name and the others by
+//! number, so that what is taken back can be taken out of it for as long as it is listed.
+
+use fanfare_protocol::{Id, NotificationKind};
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Somebody who did what a group is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doer {
+    /// Who.
+    #[serde(rename = "by")]
+    pub actor: Id,
+    /// The record by which they did it: of a reply, a repost or a mention, the post.
+    #[serde(rename = "in")]
+    pub record: Id,
+    /// An earlier record that it counts as: it was taken back and done again, which is no news.
+    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Id>,
+}
+
+impl Doer {
+    /// What is new if this is: the record, unless it was done before.
+    #[must_use]
+    pub fn as_of(&self) -> Id {
+        self.earlier.unwrap_or(self.record)
+    }
+}
+
+/// An item that stands for many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupItem {
+    /// What they did.
+    pub kind: NotificationKind,
+    /// Position in the list of all ever made for the person, from 1; that of its newest event.
+    pub seq: u64,
+    /// The first record in it: those before are listed one by one.
+    pub began: Id,
+    /// The latest, newest first.
+    pub newest: Vec<Doer>,
+    /// People beyond those.
+    pub more: u64,
+    /// The newest record beyond those.
+    pub below: Id,
+}
+
+impl GroupItem {
+    /// Nobody yet; `began` is the record that will be the first.
+    #[must_use]
+    pub fn new(kind: NotificationKind, began: Id) -> Self {
+        Self { kind, seq: 0, began, newest: Vec::new(), more: 0, below: Id(0) }
+    }
+
+    /// The group of mentions is that of one author: there each post counts. Elsewhere people do.
+    fn counts_posts(&self) -> bool {
+        self.kind == NotificationKind::Mention
+    }
+
+    /// Somebody does it.
+    pub fn enter(&mut self, doer: Doer) {
+        self.newest.insert(0, doer);
+        if self.newest.len() <= limits::GROUP_NAMED_MAX {
+            return;
+        }
+        if let Some(oldest) = self.newest.pop() {
+            self.below = self.below.max(oldest.as_of());
+            let counted = !self.counts_posts() && self.newest.iter().any(|one| one.actor == oldest.actor);
+            self.more += u64::from(!counted);
+        }
+    }
+
+    /// What was done by `record`, which is in this group, is taken back. Answers what it counted as, where that is known.
+    pub fn leave(&mut self, record: Id) -> Option<Id> {
+        match self.newest.iter().position(|doer| doer.record == record) {
+            Some(at) => Some(self.newest.remove(at).as_of()),
+            None => {
+                self.more = self.more.saturating_sub(1);
+                None
+            }
+        }
+    }
+
+    /// Nobody does it any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.newest.is_empty() && self.more == 0
+    }
+
+    /// The newest record that is news: where the item stands in the list, and its id there.
+    #[must_use]
+    pub fn last(&self) -> Id {
+        self.last_but(|_| false)
+    }
+
+    /// The same without what those of the newest did who are `hidden`.
+    #[must_use]
+    pub fn last_but(&self, hidden: impl Fn(Id) -> bool) -> Id {
+        let seen = self.newest.iter().filter(|doer| !hidden(doer.actor));
+        seen.map(Doer::as_of).max().unwrap_or_default().max(self.below)
+    }
+
+    /// People (of mentions: posts), without those of the newest who are `hidden`.
+    #[must_use]
+    pub fn count(&self, hidden: impl Fn(Id) -> bool) -> u64 {
+        let mut seen: Vec<Id> = self.newest.iter().map(|doer| doer.actor).filter(|actor| !hidden(*actor)).collect();
+        if !self.counts_posts() {
+            seen.sort_unstable();
+            seen.dedup();
+        }
+        seen.len() as u64 + self.more
+    }
+}
+
+/// What is remembered of one kind about one subject while its hour lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupMemory {
+    /// Events that were news so far.
+    pub events: u64,
+    /// Who took it back, and what they had done first: again is no news.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+    /// More than can be remembered took it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+}
+
+/// Somebody who took back what they did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Who.
+    #[serde(rename = "by")]
+    pub actor: Id,
+    /// The first record by which they did it in this hour.
+    #[serde(rename = "in")]
+    pub first: Id,
+}
+
+impl GroupMemory {
+    /// The record that what `actor` does now counts as, if it is no news: what they did first, or, when more people took it
+    /// back than are remembered, what the first of those did.
+    #[must_use]
+    pub fn earlier(&self, actor: Id) -> Option<Id> {
+        let known = self.left.iter().find(|left| left.actor == actor);
+        known.or(self.left.first().filter(|_| self.full)).map(|left| left.first)
+    }
+
+    /// `actor` took back what they had done by `first`.
+    pub fn leave(&mut self, actor: Id, first: Id) {
+        if self.left.iter().any(|left| left.actor == actor) {
+            return;
+        }
+        if self.left.len() < limits::GROUP_LEFT_MAX {
+            self.left.push(Left { actor, first });
+        } else {
+            self.full = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doer(actor: u64, record: u64) -> Doer {
+        Doer { actor: Id(actor), record: Id(record), earlier: None }
+    }
+
+    fn of(kind: NotificationKind, doers: impl IntoIterator<Item = Doer>) -> GroupItem {
+        let mut group = GroupItem::new(kind, Id(1));
+        doers.into_iter().for_each(|one| group.enter(one));
+        group
+    }
+
+    #[test]
+    fn people_count_once_however_often_they_do_it_and_mentions_each() {
+        let thrice = [doer(7, 1), doer(8, 2), doer(7, 3)];
+        assert_eq!(of(NotificationKind::Reply, thrice).count(|_| false), 2);
+        assert_eq!(of(NotificationKind::Mention, thrice).count(|_| false), 3);
+        assert_eq!(of(NotificationKind::Reply, thrice).count(|actor| actor == Id(7)), 1);
+    }
+
+    #[test]
+    fn whoever_takes_it_back_is_not_counted_known_by_name_or_not() {
+        let many = limits::GROUP_NAMED_MAX as u64 + 10;
+        let mut group = of(NotificationKind::Like, (1..=many).map(|number| doer(number, number)));
+        assert_eq!((group.count(|_| false), group.newest.len()), (many, limits::GROUP_NAMED_MAX));
+        assert_eq!(group.leave(Id(3)), None, "known by number");
+        assert_eq!(group.leave(Id(many)), Some(Id(many)));
+        assert_eq!((group.count(|_| false), group.last()), (many - 2, Id(many - 1)));
+        for record in (1..=many).filter(|record| *record != 3) {
+            group.leave(Id(record));
+        }
+        assert!(group.is_empty());
+    }
+
+    #[test]
+    fn what_is_done_again_moves_nothing_up() {
+        let again = Doer { earlier: Some(Id(2)), ..doer(8, 9) };
+        assert_eq!(of(NotificationKind::Like, [doer(7, 5), again]).last(), Id(5));
+    }
+
+    #[test]
+    fn a_full_memory_is_silent_and_keeps_its_size() {
+        let mut memory = GroupMemory::default();
+        for actor in 1..=limits::GROUP_LEFT_MAX as u64 {
+            memory.leave(Id(actor), Id(actor));
+            memory.leave(Id(actor), Id(900));
+        }
+        assert_eq!((memory.earlier(Id(2)), memory.earlier(Id(500))), (Some(Id(2)), None));
+        memory.leave(Id(500), Id(500));
+        assert_eq!(memory.left.len(), limits::GROUP_LEFT_MAX);
+        assert_eq!(memory.earlier(Id(501)), Some(Id(1)), "somebody whom nobody remembers");
+    }
+}

@@ -1,0 +1,199 @@
+//! A person's list of notifications, newest first: items that stand for one event, and groups, from their rows.
+//!
+//! Items are keyed by their id. A group keeps its key while its id, the newest event, moves up; as it never leaves its hour,
+//! few groups are read to find those that belong between two items.
+
+use bytes::Bytes;
+use fanfare_engines::{KeyRange, Order, Row, RowKey};
+use fanfare_protocol::{Id, NotificationKind};
+
+use super::group::{Doer, GroupItem};
+use crate::error::Result;
+use crate::id::hour_of;
+use crate::limits;
+use crate::rows::{NotificationRow, from_json};
+use crate::store::Store;
+use crate::tables::{self, notification_key};
+
+/// Something in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id: the newest event that was news.
+    pub id: Id,
+    /// What happened.
+    pub kind: NotificationKind,
+    /// To whom and by whom.
+    pub what: What,
+}
+
+/// What an entry stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// One event; in rows of earlier versions, the newest of `count`.
+    One {
+        /// Who did it.
+        actor: Id,
+        /// About which post.
+        post: Option<Id>,
+        /// Events.
+        count: u64,
+    },
+    /// Many.
+    Group {
+        /// Of them.
+        item: GroupItem,
+        /// What they are about: the post, of follows nothing, of mentions their author.
+        subject: Id,
+    },
+}
+
+impl Entry {
+    /// From a row of the list; `None` for what is no such row.
+    ///
+    /// # Errors
+    /// When it does not decode.
+    pub fn of(clustering: &[u8], value: &[u8]) -> Result<Option<Self>> {
+        match clustering.first() {
+            Some(&notification_key::ITEM) => {
+                let Some(id) = clustering.get(1..).and_then(Id::from_bytes) else { return Ok(None) };
+                let NotificationRow { kind, actor, post, count, .. } = from_json(value)?;
+                Ok(Some(Self { id, kind, what: What::One { actor, post, count } }))
+            }
+            Some(&notification_key::GROUPED) => {
+                let Some((_, subject)) = notification_key::of_listed(clustering) else { return Ok(None) };
+                let item: GroupItem = from_json(value)?;
+                let (id, kind) = (item.last(), item.kind);
+                Ok(Some(Self { id, kind, what: What::Group { item, subject } }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The post that somebody's deed in a group is about.
+    #[must_use]
+    pub fn post_of(&self, subject: Id, doer: &Doer) -> Option<Id> {
+        match self.kind {
+            NotificationKind::Like => Some(subject),
+            NotificationKind::Reply | NotificationKind::Repost | NotificationKind::Mention => Some(doer.record),
+            _ => None,
+        }
+    }
+}
+
+/// The newest entries of `user` with ids above `after` and below `before`, at most `limit`.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limit: usize) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let to = before.map_or(Id(i64::MAX as u64), |before| Id(before.0.min(i64::MAX as u64)));
+    let range = KeyRange {
+        from: Some(notification_key::item(Id(after.0.saturating_add(1)))),
+        to: Some(notification_key::item(to)),
+    };
+    let rows = scan(store, user, range, Order::Descending, limit).await?;
+    for row in &rows {
+        entries.extend(Entry::of(&row.clustering, &row.value)?);
+    }
+    // No group of an hour before the last item's is among the newest.
+    let last = entries.last().filter(|_| rows.len() == limit).map_or(after, |last| last.id);
+    entries.extend(groups(store, user, after.max(Id(last.0.saturating_sub(1))), to, limit).await?);
+    entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
+    entries.truncate(limit);
+    Ok(entries)
+}
+
+/// The newest groups with ids above `after` and below `before`, at least `limit` if there are so many.
+async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) -> Result<Vec<Entry>> {
+    let mut found: Vec<Entry> = Vec::new();
+    let mut to = notification_key::listed_from(hour_of(before).saturating_add(1));
+    loop {
+        let range = KeyRange { from: Some(notification_key::listed_from(hour_of(after))), to: Some(to) };
+        let rows = scan(store, user, range, Order::Descending, limits::GROUPS_STEP_ROWS).await?;
+        for (place, value) in contents(store, user, &rows).await? {
+            let entry = Entry::of(&notification_key::grouped(&place), &value)?;
+            found.extend(entry.filter(|entry| entry.id > after && entry.id < before));
+        }
+        let Some(lowest) = rows.last().filter(|_| rows.len() == limits::GROUPS_STEP_ROWS) else { return Ok(found) };
+        // Of an hour all or none are known: they are in no order.
+        let hour = notification_key::of_listed(&lowest.clustering).map_or(0, |(hour, _)| hour);
+        if found.iter().filter(|entry| hour_of(entry.id) > hour).count() >= limit {
+            return Ok(found);
+        }
+        to = lowest.clustering.clone();
+    }
+}
+
+/// What is in groups, with where they stand.
+async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes, Bytes)>> {
+    let key = |place: &Row| {
+        let clustering = notification_key::grouped(&place.clustering);
+        RowKey::new(tables::NOTIFICATIONS, tables::partition(user), clustering)
+    };
+    let keys: Vec<RowKey> = places.iter().map(key).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = store.engines.tables.get_many(&keys).await?;
+    let found = places.iter().zip(values).filter_map(|(place, value)| Some((place.clustering.clone(), value?)));
+    Ok(found.collect())
+}
+
+/// Clustering keys of the oldest items and of the oldest groups, at most `limit` of each, as far as their position among all
+/// ever made for the person is at most `upto`.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn oldest(store: &Store, user: Id, upto: u64, limit: usize) -> Result<Vec<Bytes>> {
+    let mut keys = Vec::new();
+    let items = KeyRange::prefix(&[notification_key::ITEM]);
+    for row in scan(store, user, items, Order::Ascending, limit).await? {
+        if from_json::<NotificationRow>(&row.value)?.seq <= upto {
+            keys.push(row.clustering);
+        }
+    }
+    let groups = KeyRange::prefix(&[notification_key::LISTED]);
+    let places = scan(store, user, groups, Order::Ascending, limit).await?;
+    for (place, value) in contents(store, user, &places).await? {
+        if from_json::<GroupItem>(&value)?.seq <= upto {
+            keys.extend([notification_key::grouped(&place), place]);
+        }
+    }
+    Ok(keys)
+}
+
+async fn scan(store: &Store, user: Id, range: KeyRange, order: Order, limit: usize) -> Result<Vec<Row>> {
+    Ok(store.engines.tables.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
+}
+
+/// Somebody else of a group than its newest, from the lists of who likes, follows, answers or passes on: newest first.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn others(store: &Store, user: Id, group: &GroupItem, subject: Id) -> Result<Vec<Doer>> {
+    let limit = limits::GROUP_OTHERS_ROWS;
+    let end = crate::id::first_id_at(u64::from(hour_of(group.began) + 1) * 3_600_000);
+    let table = match group.kind {
+        NotificationKind::Follow => {
+            let rows = store.newest_bucketed(tables::FOLLOWERS, user, end, limit).await?;
+            return Ok(doers(&rows, group.began));
+        }
+        NotificationKind::Like => tables::LIKERS,
+        NotificationKind::Reply => tables::REPLIES,
+        NotificationKind::Repost => tables::REPOSTERS,
+        _ => return Ok(Vec::new()),
+    };
+    Ok(doers(&store.newest(table, subject, Some(end), limit).await?, group.began))
+}
+
+fn doers(rows: &[Row], from: Id) -> Vec<Doer> {
+    let doer = |row: &Row| {
+        let (record, actor) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
+        Some(Doer { actor, record, earlier: None })
+    };
+    rows.iter().filter_map(doer).filter(|doer| doer.record >= from).collect()
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! What a person sees of a notification: one decision for the list, the badge, live frames and replays.
+//!
+//! It asks about everybody who would show: who did it, who wrote the post that it is about, and who wrote the one that this
+//! passes on. Of a group, somebody is named whom the person may see.
+
+use std::sync::Arc;
+
+use fanfare_protocol::Id;
+
+use super::list::{Entry, What, others};
+use crate::core::Core;
+use crate::error::Result;
+use crate::events::PostRecord;
+use crate::feed::FeedSource;
+use crate::posts::view::Views;
+use crate::posts::visibility::{Place, Shown};
+use crate::store::Account;
+
+/// Looks at notifications for people. Clones share the caches.
+#[derive(Clone)]
+pub struct News {
+    core: Core,
+    views: Views,
+}
+
+/// A notification as a person sees it.
+pub struct Seen {
+    /// Who did it; of many, the newest whom the person may see.
+    pub actor: Arc<Account>,
+    /// The post that it is about, and whether it shows with the one that it passes on.
+    pub post: Option<(Arc<PostRecord>, Shown)>,
+    /// How many did it.
+    pub count: u64,
+    /// The newest of it that is news to the person: it is unread above the marker, and rings above what was told.
+    pub as_of: Id,
+}
+
+impl News {
+    /// Over the services' own views.
+    #[must_use]
+    pub fn new(core: Core, views: Views) -> Self {
+        Self { core, views }
+    }
+
+    /// What `viewer` sees of a notification; `None`: nothing.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn seen(&self, viewer: Id, entry: &Entry) -> Result<Option<Seen>> {
+        let (item, subject) = match &entry.what {
+            What::One { actor, post, count } => {
+                return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
+            }
+            What::Group { item, subject } => (item, *subject),
+        };
+        let hidden = self.core.store.hidden(viewer).await?;
+        let is_hidden = |person: Id| hidden.hides(person) || self.core.store.absent.holds(person);
+        let told = (item.count(is_hidden), item.last_but(is_hidden));
+        for doer in item.newest.iter().filter(|doer| !is_hidden(doer.actor)) {
+            let seen = self.deed(viewer, (doer.actor, entry.post_of(subject, doer)), told).await?;
+            if seen.is_some() {
+                return Ok(seen);
+            }
+        }
+        if item.more == 0 {
+            return Ok(None);
+        }
+        for doer in others(&self.core.store, viewer, item, subject).await? {
+            let seen = match is_hidden(doer.actor) {
+                false => self.deed(viewer, (doer.actor, entry.post_of(subject, &doer)), told).await?,
+                true => None,
+            };
+            if seen.is_some() {
+                return Ok(seen);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the viewer may see who did something, and what about; with how many did it, and since when that is news.
+    async fn deed(
+        &self,
+        viewer: Id,
+        (actor, post): (Id, Option<Id>),
+        (count, as_of): (u64, Id),
+    ) -> Result<Option<Seen>> {
+        let Some(actor) = self.views.person(viewer, actor).await? else { return Ok(None) };
+        let Some(post) = post else { return Ok(Some(Seen { actor, post: None, count, as_of })) };
+        let Some(found) = self.core.store.posts(&[post]).await?.pop().flatten() else { return Ok(None) };
+        Ok(match self.views.shown(Some(viewer), Place::Among, &found).await? {
+            Shown::Nothing(_) => None,
+            shown => Some(Seen { actor, post: Some((found, shown)), count, as_of }),
+        })
+    }
+}
