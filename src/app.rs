@@ -25,7 +25,6 @@ use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
 use crate::id::{first_id_at, unix_ms_of};
 use crate::janitor::{self, Janitor};
 use crate::limits;
-use crate::locks::Locks;
 use crate::logging::LogControl;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
@@ -42,7 +41,6 @@ use crate::users::attempts::Bounds;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
-use crate::writers::Writers;
 
 /// What handlers see. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
@@ -248,14 +246,7 @@ pub async fn start(
     janitor::names::begin(&engines).await?;
     public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;
-    let core = Core {
-        store,
-        sequencer: sequencer.clone(),
-        locks: Locks::default(),
-        cursors: Cursors::new(secret)?,
-        clock,
-        writers: Writers::default(),
-    };
+    let core = Core::new(store, sequencer.clone(), Cursors::new(secret)?, clock);
     let owners = Arc::new(core.clone());
     let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());

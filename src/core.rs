@@ -67,6 +67,12 @@ pub trait Attachments: Send + Sync + 'static {
 }
 
 impl Core {
+    /// For a server whose rows are in `store`.
+    #[must_use]
+    pub fn new(store: Arc<Store>, sequencer: Sequencer, cursors: Cursors, clock: Clock) -> Self {
+        Self { store, sequencer, locks: Locks::default(), cursors, clock, writers: Writers::default() }
+    }
+
     /// The account of `id`.
     ///
     /// # Errors
