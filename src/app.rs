@@ -243,6 +243,7 @@ pub async fn start(
     let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
     let (sequencer, thread) = started.await?;
     store.load_absent().await?;
+    store.load_deletions(sequencer.newest()).await?;
     janitor::names::begin(&engines).await?;
     public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;

@@ -90,6 +90,9 @@ pub struct EndedFollow {
     pub followee: Id,
     /// Id of the `Followed` record.
     pub since: Id,
+    /// The `UserDeleted` record of the followee, if that ended it: the follower must hear of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departed: Option<Id>,
 }
 
 /// A fact. The id of the post or edge that it makes is the record's id.
@@ -116,13 +119,16 @@ pub enum Event {
     Unmuted { muter: Id, muted: Id },
     /// A post was published.
     Posted { post: PostRecord, notify: Vec<Notice> },
-    /// A post was removed; what the projection needs of it is here.
+    /// A post was removed; what the projection needs of it is here. `purged`: with its author's account, of whose deletion
+    /// everybody hears once, and of this not.
     PostDeleted {
         post: Id,
         author: Id,
         reply_to: Option<PostRef>,
         repost_of: Option<PostRef>,
         bare_repost: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        purged: bool,
         /// Whom it named. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mentioned: Vec<Id>,

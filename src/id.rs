@@ -62,6 +62,12 @@ impl IdMint {
         Self { node: node & NODE_MAX, last_ms: last.0 >> BELOW_MS_BITS, sequence }
     }
 
+    /// The highest id of the moment of the last one: nothing that was handed out is above it, by whichever node.
+    #[must_use]
+    pub const fn highest(&self) -> Id {
+        Id(((self.last_ms + 1) << BELOW_MS_BITS) - 1)
+    }
+
     /// The next id. A clock that went back, or more than 4,096 ids in a millisecond, continues from the last id: ids
     /// then run ahead of the clock until it has caught up.
     pub fn mint(&mut self, unix_ms: u64) -> Id {

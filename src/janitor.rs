@@ -15,6 +15,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
 
 use crate::core::{Attachments, Core};
+use crate::deletions;
 use crate::error::Result;
 use crate::id::first_id_at;
 use crate::limits;
@@ -68,6 +69,7 @@ impl Janitor {
             names::rekey(&self.core).await,
             self.purge_all().await,
             old_reposts::list_all(&self.core).await,
+            deletions::bring_over(&self.core.store, self.core.sequencer.mint()).await,
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
             forget::forget(&self.core).await,
@@ -141,6 +143,7 @@ impl Janitor {
         for row in &rows {
             if let Some(key) = tables::expiring(&row.clustering) {
                 match self.ends(&key).await {
+                    Ok(true) if !tables::keeps_versions(key.table) => expired.delete(key),
                     Ok(true) => expired.delete_versioned(key, version),
                     Ok(false) => {}
                     Err(error) if error.is_of_storage() => return Err(error),

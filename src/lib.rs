@@ -32,6 +32,7 @@
 //! | [`storage`] | whether engines still keep what they are given: one latch that everything reports to |
 //! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
 //! | [`absent`], [`uncounted`] | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
+//! | [`deletions`] | who deleted posts lately, and which: what sessions that come back must hear of |
 //! | [`idempotency`] | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
@@ -66,6 +67,7 @@ pub mod config;
 pub mod core;
 pub mod cursor;
 pub mod data_dir;
+pub mod deletions;
 pub mod demo;
 pub mod error;
 pub mod events;

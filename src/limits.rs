@@ -239,7 +239,7 @@ pub mod auth {
     /// 503.
     pub const HASHES_WAITING_MAX: usize = 64;
     /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
-    pub const ATTEMPTS_WAITING_MAX: usize = 16;
+    pub const ATTEMPTS_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// People who come by JWT for the first time whose accounts are made at once; others wait.
@@ -337,8 +337,14 @@ pub mod realtime {
     pub const REPLAY_ITEMS_MAX: usize = 500;
     /// Counting of what a gap leaves out stops here.
     pub const GAP_COUNT_MAX: usize = 1_000;
-    /// Deletions looked at when a session resumes; a cursor with more behind it is too old.
-    pub const REPLAY_DELETIONS_MAX: usize = 10_000;
+    /// Deletions by those whom a person follows that a session gets when it resumes; with more of them the stream is read
+    /// anew, which takes less.
+    pub const REPLAY_DELETIONS_MAX: usize = 500;
+    /// Everybody's deletions from before they were kept by author that are looked at when a session resumes, until they have
+    /// been moved; with more of them the stream is read anew.
+    pub const REPLAY_OLD_DELETIONS_MAX: usize = 10_000;
+    /// Authors whose last deletion is known in memory; of one who was forgotten the rows are asked. 40 bytes each.
+    pub const DELETERS_MAX: usize = 1 << 20;
     /// Replays at once; further sessions wait.
     pub const REPLAYS_AT_ONCE: usize = 64;
     /// Days after which a cursor is too old.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::Id;
 
+use crate::deletions::{self, Deletion};
 use crate::error::Result;
 use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::feed::kind_of;
@@ -106,19 +107,27 @@ pub(crate) fn counter_changes(record: &Record) -> BTreeMap<RowKey, Change> {
     changes
 }
 
-/// Posts that are gone and about which a record leaves something to be done: a post that it deletes; and one that it
-/// answers, passes on, or no longer answers, where that was deleted before. Whoever decided may not have known.
+/// Posts that are gone and about which a record leaves something to be done: a post that it deletes, if it was liked, passed
+/// on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted before.
+/// Whoever decided may not have known.
 fn unsettled(record: &Record, folds: &Folds) -> Result<Vec<Id>> {
+    let counted = |post: Id| match folds.rows.get(&tables::by_id(tables::POST_COUNTERS, post)) {
+        Some(Some(bytes)) => Counters::from_bytes(bytes),
+        _ => Ok(Counters::default()),
+    };
     let (mut found, pointed_at) = match &record.event {
         Event::Posted { post, .. } => (vec![], [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())]),
-        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => (vec![*post], [*reply_to, None]),
+        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => {
+            // Of most that are deleted nothing follows.
+            let [likes, _, reposts] = counted(*post)?.values;
+            let follows = reply_to.is_some() || likes > 0 || reposts > 0;
+            (if follows { vec![*post] } else { vec![] }, [*reply_to, None])
+        }
         Event::Liked { post, .. } => (vec![], [Some(*post), None]),
         _ => return Ok(Vec::new()),
     };
     for other in pointed_at.into_iter().flatten() {
-        if let Some(Some(bytes)) = folds.rows.get(&tables::by_id(tables::POST_COUNTERS, other.id))
-            && Counters::from_bytes(bytes)?.gone
-        {
+        if counted(other.id)?.gone {
             found.push(other.id);
         }
     }
@@ -223,13 +232,12 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
         }
         Event::Posted { post, .. } => posted(post, id, batch)?,
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged, .. } => {
             let gone = PostRecord::tombstone(*post, *author, *reply_to);
             batch.put_versioned(tables::by_id(tables::POSTS, *post), to_json(&gone)?, version);
-            let row = tables::deletion_row(id);
-            let hours = limits::realtime::CURSOR_DAYS_MAX as u32 * 24;
-            batch.put(tables::expiry_row(hour_of(id) + hours + 2, &row), Bytes::new());
-            batch.put_versioned(row, [post.to_bytes(), author.to_bytes()].concat(), version);
+            if !purged {
+                deletions::keep(Deletion { id, post: *post, author: *author }, batch);
+            }
             post_removed(*post, *author, [*reply_to, *repost_of], *bare_repost, version, batch);
             if !bare_repost {
                 // Until then they tell what comes late that the post is gone.
@@ -282,6 +290,9 @@ fn user_deleted(user: &UserRow, id: Id, batch: &mut Batch) -> Result<()> {
 fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {
     batch.delete_versioned(tables::pair(tables::FOLLOWS, edge.follower, edge.followee), version);
     batch.delete_versioned(tables::bucketed_row(tables::FOLLOWERS, edge.followee, edge.since), version);
+    if let Some(departed) = edge.departed {
+        deletions::keep_departure(edge.follower, (departed, edge.followee), Id(version), batch);
+    }
 }
 
 fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {

@@ -161,6 +161,12 @@ impl Sequencer {
         self.mint_at(self.clock.now_ms())
     }
 
+    /// An id that no record is above, now.
+    #[must_use]
+    pub fn newest(&self) -> Id {
+        self.mint.lock().highest()
+    }
+
     /// The same for a given moment (milliseconds); for imports.
     #[must_use]
     pub fn mint_at(&self, at_ms: u64) -> Id {

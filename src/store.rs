@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::absent::Absent;
 use crate::clock::Clock;
 use crate::coherent::Coherent;
+use crate::deletions::Deletions;
 use crate::error::{Error, Result};
 use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
@@ -118,6 +119,8 @@ pub struct Store {
     /// Who is not seen by anybody.
     pub absent: Absent,
     uncounted: Uncounted,
+    /// Who deleted posts lately.
+    pub deletions: Deletions,
     clock: Clock,
 }
 
@@ -137,6 +140,7 @@ impl Store {
             public: Listed::default(),
             absent: Absent::new(clock.clone()),
             uncounted: Uncounted::default(),
+            deletions: Deletions::default(),
             clock,
         }
     }
@@ -399,8 +403,11 @@ impl Store {
                     self.marks.forget(&post.author);
                 }
             }
-            Event::PostDeleted { post, author, reply_to, bare_repost, .. } => {
+            Event::PostDeleted { post, author, reply_to, bare_repost, purged, .. } => {
                 self.posts.put(*post, Arc::new(PostRecord::tombstone(*post, *author, *reply_to)));
+                if !purged {
+                    self.deletions.heard(*author, record.id);
+                }
                 if *bare_repost {
                     self.marks.forget(author);
                 }

@@ -88,8 +88,15 @@ tables! {
     REPOSTERS = 36, "reposters";
     /// one partition, (record, post) → nothing: deleted posts of which something follows that is still to be done.
     UNSETTLED = 37, "unsettled";
-    /// bucket, `PostDeleted` id → post and author: what sessions that resume must hear of; kept for a week; versioned.
+    /// bucket, `PostDeleted` id → post and author, versioned: everybody's, as earlier versions kept them. Nothing is written
+    /// here any more, and what is here is moved to [`AUTHOR_DELETIONS`].
     DELETIONS = 31, "deletions";
+    /// (author, bucket), `PostDeleted` id → post: what sessions that resume must hear of; kept for a week.
+    AUTHOR_DELETIONS = 45, "author_deletions";
+    /// hour, author → nothing: whose posts were deleted in that hour; kept for a week.
+    DELETERS = 46, "deleters";
+    /// follower, `UserDeleted` id → whose account it was, for those who followed them; kept for a week.
+    DEPARTURES = 47, "departures";
     /// one partition, user → `SuspensionRow`: who is suspended, the expired ones until the janitor comes; versioned.
     SUSPENSIONS = 33, "suspensions";
     /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
@@ -160,10 +167,22 @@ pub fn timeline_row(post: Id) -> RowKey {
     RowKey::new(TIMELINE, timeline_partition(bucket_of(post)), partition(post))
 }
 
-/// Row of a deletion.
+/// Row that says a post of `author` was deleted in that hour.
 #[must_use]
-pub fn deletion_row(deletion: Id) -> RowKey {
-    RowKey::new(DELETIONS, timeline_partition(bucket_of(deletion)), partition(deletion))
+pub fn deleter_row(hour: u32, author: Id) -> RowKey {
+    RowKey::new(DELETERS, hour_partition(hour), partition(author))
+}
+
+/// Partition of an hour since the Unix epoch.
+#[must_use]
+pub fn hour_partition(hour: u32) -> Bytes {
+    Bytes::copy_from_slice(&hour.to_be_bytes())
+}
+
+/// Whether rows of `table` that expire are written with versions, and so deleted with one.
+#[must_use]
+pub fn keeps_versions(table: Table) -> bool {
+    ![AUTHOR_DELETIONS, DELETERS, DEPARTURES].contains(&table)
 }
 
 /// Row that says `record` left something to be done about `post`, which is gone.
@@ -272,7 +291,7 @@ pub fn expiry_row(hour: u32, key: &RowKey) -> RowKey {
     let mut clustering = vec![key.table.id, key.partition.len() as u8];
     clustering.extend_from_slice(&key.partition);
     clustering.extend_from_slice(&key.clustering);
-    RowKey::new(EXPIRY, hour.to_be_bytes().to_vec(), clustering)
+    RowKey::new(EXPIRY, hour_partition(hour), clustering)
 }
 
 /// The row that an expiry row names, if it is well formed.

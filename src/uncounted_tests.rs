@@ -48,7 +48,7 @@ struct World {
 
 impl World {
     fn event(&mut self, act: Act) -> Option<Event> {
-        let edge = |one: Id, other: Id| EndedFollow { follower: one, followee: other, since: Id(1) };
+        let edge = |one: Id, other: Id| EndedFollow { follower: one, followee: other, since: Id(1), departed: None };
         match act {
             Act::Follow(one, other) if one != other => {
                 let (follower, followee) = (Id(one), Id(other));
@@ -94,7 +94,7 @@ impl World {
             }
             Act::Delete(at) => {
                 let at = at.checked_rem(self.posts.len())?;
-                Some(crate::posts::service::deletion(&self.posts.remove(at)))
+                Some(crate::posts::service::deletion(&self.posts.remove(at), false))
             }
             Act::Follow(..) | Act::Block(..) => None,
         }

@@ -109,7 +109,7 @@ impl Follows {
 
     async fn edge(&self, follower: Id, followee: Id) -> Result<Option<EndedFollow>> {
         let since = self.core.store.get_id(&tables::pair(tables::FOLLOWS, follower, followee)).await?;
-        Ok(since.map(|since| EndedFollow { follower, followee, since }))
+        Ok(since.map(|since| EndedFollow { follower, followee, since, departed: None }))
     }
 
     /// `blocker` blocks `blocked`; follows end both ways.

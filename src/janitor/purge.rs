@@ -6,11 +6,14 @@
 //! cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next round; it stops nobody
 //! else's purge.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::Id;
 
 use super::Janitor;
+use crate::deletions;
 use crate::error::{Error, Result};
 use crate::events::{EndedFollow, Event, PostRef};
 use crate::limits;
@@ -83,6 +86,7 @@ impl Janitor {
     /// Removes what deleted accounts left behind: of each some, in turn, until nothing is left of any.
     pub(super) async fn purge_all(&self) -> Result<()> {
         let (mut after, mut worst, mut more) = (None, Ok(()), false);
+        let mut failed = HashSet::new();
         loop {
             let Some(row) = self.next_purge(after.as_ref()).await? else {
                 if !std::mem::take(&mut more) {
@@ -92,13 +96,14 @@ impl Janitor {
                 continue;
             };
             after = Some(row.clustering.clone());
-            let Some(user) = Id::from_bytes(&row.clustering) else { continue };
+            let Some(user) = Id::from_bytes(&row.clustering).filter(|user| !failed.contains(user)) else { continue };
             match self.purge_some(user, Place::from_bytes(&row.value)).await {
                 Ok(done) => more |= !done,
                 Err(error) if error.is_of_storage() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, %user, "a deleted account is not cleared away; it is tried again");
+                    tracing::warn!(%error, %user, "a deleted account is not cleared away; the next round tries again");
                     worst = Err(error);
+                    failed.insert(user);
                 }
             }
             // Others wait for what follows the deletions; what cannot be settled is told of by the round.
@@ -130,6 +135,7 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
+                deletions::forget(&self.core, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
                     self.remember(user, Some(&Place::default())).await?;
@@ -203,11 +209,14 @@ impl Janitor {
         let removed = match list {
             List::Posts => {
                 let posts: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-                settle::delete_standing(&self.core, &posts).await.map(|count| count > 0)
+                settle::purge_standing(&self.core, &posts).await.map(|count| count > 0)
             }
             List::Likes => self.purge_likes(user, &rows).await,
             List::Own(table) => self.purge_own(table, user, &rows).await,
-            list => self.commit_all(rows.iter().filter_map(|row| end_of(list, user, row)).collect()).await,
+            list => {
+                let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
+                self.commit_all(rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
+            }
         };
         Ok((removed, last))
     }
@@ -260,15 +269,17 @@ impl Janitor {
     }
 }
 
-/// The record that ends what a row says is between the account and another.
-fn end_of(list: List, user: Id, row: &Row) -> Option<Event> {
+/// The record that ends what a row says is between the account, which the record `gone` deleted, and another.
+fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<Event> {
     let key = Id::from_bytes(&row.clustering)?;
     Some(match list {
         List::Followees => {
-            Event::Unfollowed(EndedFollow { follower: user, followee: key, since: Id::from_bytes(&row.value)? })
+            let since = Id::from_bytes(&row.value)?;
+            Event::Unfollowed(EndedFollow { follower: user, followee: key, since, departed: None })
         }
         List::Followers => {
-            Event::Unfollowed(EndedFollow { follower: Id::from_bytes(&row.value)?, followee: user, since: key })
+            let follower = Id::from_bytes(&row.value)?;
+            Event::Unfollowed(EndedFollow { follower, followee: user, since: key, departed: gone })
         }
         List::Blocks => Event::Unblocked { blocker: user, blocked: key },
         List::BlockedBy => Event::Unblocked { blocker: key, blocked: user },

@@ -55,3 +55,15 @@ impl Blanks {
 pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Damage> {
     bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().ok_or(Damage("it ends too early"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_names_too_many_parts_is_not_understood() {
+        let mut blanks = Blanks::of(10);
+        (0..RANGES_MAX).for_each(|_| blanks.add(1, 1).unwrap());
+        assert!(blanks.add(1, 1).is_err());
+    }
+}

@@ -179,6 +179,9 @@ async fn bad_uploads_are_refused_by_name_and_leave_nothing() {
     let file = || part("file", "a.bin", b"bytes");
     let truncated = &picture()[..200];
     let long = vec![b'x'; FILE_BYTES_MAX as usize + 1];
+    // 28 frames of 6,000 x 6,000 pixels, with nothing in them.
+    let frame = b"\x2c\0\0\0\0\x70\x17\x70\x17\0\x02\0".repeat(28);
+    let film = [&b"GIF89a\x70\x17\x70\x17\0\0\0"[..], &frame, b"\x3b"].concat();
     for (body, status, told) in [
         (form(&[]), 422, "\"field\":\"file\""),
         (form(&[part("alt", "", b"words")]), 422, "\"field\":\"file\""),
@@ -190,6 +193,7 @@ async fn bad_uploads_are_refused_by_name_and_leave_nothing() {
         (form(&[file(), part("alt", "", b"\xff")]), 422, "UTF-8"),
         (form(&[file(), part("alt", "", b"a\0b")]), 422, "U+0000"),
         (form(&[part("file", "a.png", truncated)]), 422, "damaged"),
+        (form(&[part("file", "a.gif", &film)]), 422, "pixels over all frames; at most 1000000000 are allowed"),
         (form(&[part("file", "a.bin", &long)]), 413, "600000 bytes"),
         (form(&[part("file", "a.bin", &[b'x'; 700_000])]), 413, "600000 bytes"),
         (file(), 400, "multipart"),

@@ -40,6 +40,8 @@ struct Notice {
     subject: Id,
     /// The record that gave it.
     record: Id,
+    /// Done again it is the same as before: a like, a follow, a repost without words. Words are news each time.
+    toggles: bool,
 }
 
 impl Notice {
@@ -72,7 +74,7 @@ impl Notice {
 fn given(record: &Record) -> Vec<Notice> {
     match &record.event {
         Event::Followed { follower, followee, notify: true } => {
-            vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id })]
+            vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id, departed: None })]
         }
         Event::Liked { user, post } if *user != post.author => vec![like(*user, post.author, post.id, record.id)],
         Event::Posted { post, notify } => notify
@@ -83,8 +85,8 @@ fn given(record: &Record) -> Vec<Notice> {
                     NotificationKind::Repost => post.repost_of.map_or(Id(0), |original| original.id),
                     _ => post.author,
                 };
-                let (user, kind, actor) = (notice.user, notice.kind, post.author);
-                Notice { user, kind, actor, post: Some(record.id), subject, record: record.id }
+                let (user, kind, actor, toggles) = (notice.user, notice.kind, post.author, post.is_bare_repost());
+                Notice { user, kind, actor, post: Some(record.id), subject, record: record.id, toggles }
             })
             .collect(),
         _ => Vec::new(),
@@ -99,7 +101,7 @@ fn taken(record: &Record) -> Vec<Notice> {
         Event::Unliked { user, post, since } if *user != post.author && post.author != Id(0) => {
             vec![like(*user, post.author, post.id, *since)]
         }
-        Event::PostDeleted { post, author, reply_to, repost_of, mentioned, .. } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, mentioned, bare_repost, .. } => {
             let reply = reply_to.map(|parent| (parent.author, NotificationKind::Reply, parent.id));
             let repost = repost_of.map(|original| (original.author, NotificationKind::Repost, original.id));
             let mentions = mentioned.iter().map(|person| (*person, NotificationKind::Mention, *author));
@@ -108,7 +110,8 @@ fn taken(record: &Record) -> Vec<Notice> {
             for (user, kind, subject) in reply.into_iter().chain(repost).chain(mentions) {
                 let known = notices.iter().any(|notice| notice.user == user);
                 if user != *author && !known && notices.len() < limits::POST_NOTICES_MAX {
-                    notices.push(Notice { user, kind, actor: *author, post: Some(*post), subject, record: *post });
+                    let (actor, record, toggles) = (*author, *post, *bare_repost);
+                    notices.push(Notice { user, kind, actor, post: Some(*post), subject, record, toggles });
                 }
             }
             notices
@@ -118,13 +121,13 @@ fn taken(record: &Record) -> Vec<Notice> {
 }
 
 fn follow(edge: EndedFollow) -> Notice {
-    let EndedFollow { follower, followee, since } = edge;
+    let EndedFollow { follower, followee, since, .. } = edge;
     let kind = NotificationKind::Follow;
-    Notice { user: followee, kind, actor: follower, post: None, subject: Id(0), record: since }
+    Notice { user: followee, kind, actor: follower, post: None, subject: Id(0), record: since, toggles: true }
 }
 
 fn like(actor: Id, user: Id, post: Id, record: Id) -> Notice {
-    Notice { user, kind: NotificationKind::Like, actor, post: Some(post), subject: post, record }
+    Notice { user, kind: NotificationKind::Like, actor, post: Some(post), subject: post, record, toggles: true }
 }
 
 /// The rows that must be in [`Folds`] before [`project`] is called with `record`.
@@ -171,7 +174,7 @@ fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Not
     }
     let mut memory: GroupMemory = read(folds, &memory_key)?.unwrap_or_default();
     let group: Option<GroupItem> = read(folds, &group_key)?;
-    let earlier = memory.earlier(one.actor);
+    let earlier = memory.earlier(one.actor).filter(|_| one.toggles);
     let is_news = earlier.is_none();
     memory.events += u64::from(is_news);
     // What comes back is in the group from then on: there it can count as what was told of it.
@@ -239,7 +242,8 @@ fn take_back(by: Id, one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Resu
     state.applied = by;
     put(folds, batch, state_key, to_json(&state)?, by);
     // Later than in its hour nothing asks any more, and nothing would remove it.
-    if hour_of(by) == hour_of(one.record)
+    if one.toggles
+        && hour_of(by) == hour_of(one.record)
         && let Some(mut memory) = read::<GroupMemory>(folds, &memory_key)?
     {
         memory.leave(one.actor, first);

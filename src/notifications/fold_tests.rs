@@ -79,7 +79,7 @@ impl Deed {
 
     fn taken_back(self, by: Id, since: Id, blocks: bool) -> Event {
         let post = |id| PostRef { id: Id(id), author: ANN };
-        let edge = EndedFollow { follower: by, followee: ANN, since };
+        let edge = EndedFollow { follower: by, followee: ANN, since, departed: None };
         match self {
             Self::Like(id) => Event::Unliked { user: by, post: post(id), since },
             Self::Follow if blocks => Event::Blocked { blocker: ANN, blocked: by, ended: vec![edge] },
@@ -90,6 +90,7 @@ impl Deed {
                 reply_to: None,
                 repost_of: Some(post(id)),
                 bare_repost: true,
+                purged: false,
                 mentioned: vec![],
             },
         }

@@ -22,6 +22,18 @@ use crate::tables;
 /// # Errors
 /// When storage fails; the next call goes on.
 pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+    delete(core, posts, false).await
+}
+
+/// The same for posts of an account that is gone: of that whoever follows its person hears, and of these posts not.
+///
+/// # Errors
+/// When storage fails; the next call goes on.
+pub async fn purge_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+    delete(core, posts, true).await
+}
+
+async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
     let keys: Vec<LockKey> = posts.iter().map(|post| ("post", post.0, 0)).collect();
     let _held = core.locks.hold(&keys).await;
     let (mut pending, mut outcome) = (Vec::with_capacity(posts.len()), Ok(()));
@@ -29,7 +41,7 @@ pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
         match core.store.post_or_gone(*post).await {
             Ok(post) => {
                 if let Some(post) = post.filter(|post| !post.deleted) {
-                    pending.push(core.sequencer.submit(deletion(&post).into()).await?);
+                    pending.push(core.sequencer.submit(deletion(&post, purged).into()).await?);
                 }
             }
             Err(error) if error.is_of_storage() => return Err(error),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_protocol::{Id, ResetReason, Transport};
+use fanfare_protocol::{AUTHOR_DELETED, Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
@@ -21,6 +21,21 @@ pub enum Resume {
     From,
     /// The cursor cannot be used.
     Broken(ResetReason),
+}
+
+/// Types of frames that not every client of version 1 understands, and this one does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Knows {
+    /// `author.deleted`; who does not know it gets a `reset` of the posts in its place.
+    pub author_deleted: bool,
+}
+
+impl Knows {
+    /// From a list with commas; what this server does not know either is passed over.
+    #[must_use]
+    pub fn of(list: &str) -> Self {
+        Self { author_deleted: list.split(',').any(|kind| kind.trim() == AUTHOR_DELETED) }
+    }
 }
 
 /// Which token opened a session, so that its end closes the session.
@@ -45,6 +60,8 @@ pub struct Opening {
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
+    /// Newer types that its client understands.
+    pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
     /// What `hello` says of the cursor.
@@ -162,6 +179,16 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_knows_stands_in_a_list() {
+        for list in ["author.deleted", "x,author.deleted", " author.deleted , later.on"] {
+            assert!(Knows::of(list).author_deleted, "{list}");
+        }
+        for list in ["", "author", "author.deleted.x", "AUTHOR.DELETED"] {
+            assert!(!Knows::of(list).author_deleted, "{list}");
+        }
+    }
 
     #[test]
     fn a_person_has_so_many_places_and_gets_them_back() {

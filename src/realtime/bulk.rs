@@ -14,8 +14,17 @@ use crate::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
 pub struct Pending {
     /// The post, or the record of the deletion.
     pub id: Id,
-    /// The post that is gone and its author, for a deletion.
-    pub gone: Option<(Id, Id)>,
+    /// What is gone, for a deletion.
+    pub gone: Option<Gone>,
+}
+
+/// What a deletion took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// A post.
+    Post { post: Id, author: Id },
+    /// Everything of a person.
+    Author(Id),
 }
 
 /// What had to make room.
@@ -187,7 +196,7 @@ mod tests {
 
     #[test]
     fn deletions_do_not_make_room_while_a_post_waits() {
-        let gone = |id: u64| Pending { id: Id(id), gone: Some((Id(1), Id(2))) };
+        let gone = |id: u64| Pending { id: Id(id), gone: Some(Gone::Post { post: Id(1), author: Id(2) }) };
         let mut bulk = Bulk::default();
         bulk.add(gone(1));
         bulk.add(post(2));

@@ -27,6 +27,8 @@ pub struct Durable {
     pub ids: SmallVec<[Id; 1]>,
     /// Whether HTTP lists the items, so that a gap may stand for them; not deletions.
     pub listed: bool,
+    /// Of a type that not every client knows: whoever does not gets a `reset` of the stream in its place.
+    pub novel: bool,
     /// What a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped for nothing.
     pub told: Option<Told>,
 }
@@ -56,7 +58,7 @@ impl Durable {
     /// One item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]), listed: true, told: None }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: false, told: None }
     }
 
     /// One item that no list over HTTP has: that something is gone.
@@ -65,16 +67,22 @@ impl Durable {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
+    /// The same of a type that not every client knows.
+    #[must_use]
+    pub fn novel(stream: Stream, id: Id) -> Self {
+        Self { novel: true, ..Self::unlisted(stream, id) }
+    }
+
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect(), listed: true, told: None }
+        Self { stream, ids: ids.into_iter().collect(), listed: true, novel: false, told: None }
     }
 
     /// A frame that tells of items instead of carrying them.
     #[must_use]
     pub fn told(stream: Stream, told: Told) -> Self {
-        Self { stream, ids: SmallVec::new(), listed: true, told: Some(told) }
+        Self { stream, ids: SmallVec::new(), listed: true, novel: false, told: Some(told) }
     }
 
     /// The lowest id that it carries or tells of.
@@ -199,6 +207,12 @@ impl Frame {
     #[must_use]
     pub fn items(&self) -> Option<&Durable> {
         self.0.durable.as_ref()
+    }
+
+    /// The stream that whoever does not know its type must read anew.
+    #[must_use]
+    pub fn novel_of(&self) -> Option<Stream> {
+        self.items().filter(|items| items.novel).map(|items| items.stream)
     }
 
     /// Bytes that it takes on the wire, about.

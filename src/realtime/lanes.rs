@@ -107,10 +107,10 @@ impl Lanes {
         }
     }
 
-    /// A stream has lost so much that it is to be read anew; what waits of it is dropped.
-    pub fn give_up(&mut self, stream: Stream) {
+    /// A stream is to be read anew, for it has lost too much or something that cannot be told; what waits of it is dropped.
+    pub fn give_up(&mut self, stream: Stream, reason: ResetReason) {
         self.keep(|frame| frame.items().is_none_or(|items| items.stream != stream));
-        self.lost[place(stream)] = Some(Lost::All(ResetReason::Slow));
+        self.lost[place(stream)] = Some(Lost::All(reason));
     }
 
     fn keep(&mut self, wanted: impl Fn(&Frame) -> bool) {

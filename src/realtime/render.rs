@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_protocol::{Author, Gap, Id, NotificationKind, PostDeleted, Reset, ResetReason, Stream, Timestamp};
+use fanfare_protocol::{
+    AUTHOR_DELETED, Author, AuthorDeleted, Gap, Id, NotificationKind, PostDeleted, Reset, ResetReason, Stream,
+    Timestamp,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::bulk::Pending;
+use super::bulk::{Gone, Pending};
 use super::frame::{Durable, Frame};
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -146,10 +149,10 @@ impl Render {
                         together.clear();
                     }
                 }
-                Some((post, author)) => {
+                Some(gone) => {
                     frames.extend(self.together(reader, &together, &hidden, batch).await?);
                     together.clear();
-                    frames.push(self.deleted(one.id, post, author));
+                    frames.push(self.deleted(one.id, gone));
                 }
             }
         }
@@ -157,9 +160,18 @@ impl Render {
         Ok(frames)
     }
 
-    fn deleted(&self, deletion: Id, post: Id, author_id: Id) -> Frame {
-        let data = PostDeleted { key: deletion.to_string(), id: post, author_id };
-        Frame::durable("post.deleted", Durable::unlisted(Stream::Posts, deletion), self.now_ms(), &data)
+    fn deleted(&self, deletion: Id, gone: Gone) -> Frame {
+        let (key, now_ms) = (deletion.to_string(), self.now_ms());
+        match gone {
+            Gone::Post { post, author } => {
+                let data = PostDeleted { key, id: post, author_id: author };
+                Frame::durable("post.deleted", Durable::unlisted(Stream::Posts, deletion), now_ms, &data)
+            }
+            Gone::Author(user_id) => {
+                let data = AuthorDeleted { key, user_id };
+                Frame::durable(AUTHOR_DELETED, Durable::novel(Stream::Posts, deletion), now_ms, &data)
+            }
+        }
     }
 
     async fn together(&self, reader: Id, ids: &[Id], hidden: &Hidden, batch: &mut Batch) -> Result<Option<Frame>> {

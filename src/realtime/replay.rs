@@ -1,11 +1,10 @@
 //! What a session missed, read from rows and recent posts: nothing is stored a client, so any node can do it after any
 //! crash.
 
-use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Gap, Id, Reset, ResetReason, Stream};
 
-use super::bulk::Pending;
-use super::cursor::{Cursor, Watermarks, place};
+use super::bulk::{Gone, Pending};
+use super::cursor::{Cursor, Watermarks, digest, place};
 use super::frame::Frame;
 use super::render::{Batch, Render};
 use crate::core::Core;
@@ -14,7 +13,7 @@ use crate::feed::Feed;
 use crate::id::unix_ms_of;
 use crate::limits::realtime::{CURSOR_DAYS_MAX, GAP_COUNT_MAX, REPLAY_DELETIONS_MAX, REPLAY_ITEMS_MAX};
 use crate::notifications::list;
-use crate::tables::{self, Marker, bucket_of};
+use crate::tables::{self, Marker};
 
 /// Reads what was missed.
 #[derive(Clone)]
@@ -36,6 +35,12 @@ impl Missed {
     pub fn items(&self) -> impl Iterator<Item = (usize, Id)> + '_ {
         let items = self.frames.iter().filter_map(Frame::items);
         items.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)))
+    }
+
+    /// The digest of the items of a stream, by its place.
+    #[must_use]
+    pub fn digest(&self, stream: usize) -> u16 {
+        digest(self.items().filter(|(of, _)| *of == stream).map(|(_, id)| id))
     }
 }
 
@@ -91,11 +96,7 @@ impl Replays {
 
     async fn posts(&self, user: Id, after: Id, upto: Id, frames: &mut Vec<Frame>) -> Result<()> {
         let missed = self.feed.catch_up(user, after, REPLAY_ITEMS_MAX + GAP_COUNT_MAX).await?;
-        let follows = |author: Id| author == user || missed.followees.binary_search(&author).is_ok();
-        let deletions = self.deletions(after, upto).await?.map(|all| {
-            all.into_iter().filter(|one| one.gone.is_some_and(|(_, author)| follows(author))).collect::<Vec<Pending>>()
-        });
-        let Some(deletions) = deletions.filter(|of_followees| of_followees.len() <= REPLAY_ITEMS_MAX) else {
+        let Some(gone) = self.gone(user, missed.followees, after, upto).await? else {
             let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
             frames.push(Frame::reset(&reset, after, self.core.clock.now_ms()));
             return Ok(());
@@ -107,38 +108,32 @@ impl Replays {
         }
         // No list has deletions, so a gap cannot stand for them: all are sent, or the stream is read anew.
         let mut items: Vec<Pending> = newest.iter().map(|id| Pending { id: *id, gone: None }).collect();
-        items.extend(deletions);
+        items.extend(gone);
         items.sort_unstable_by_key(|one| one.id);
         frames.extend(self.render.posts(user, &items, &mut Batch::default()).await?);
         Ok(())
     }
 
+    /// What was deleted of `user` and `followees`, posts and accounts; `None` when that is too much.
+    async fn gone(&self, user: Id, followees: Vec<Id>, after: Id, upto: Id) -> Result<Option<Vec<Pending>>> {
+        let (store, max) = (&self.core.store, REPLAY_DELETIONS_MAX);
+        let Some(departures) = store.departures_of(user, &followees, (after, upto), max).await? else {
+            return Ok(None);
+        };
+        let mut authors = followees;
+        if let Err(place) = authors.binary_search(&user) {
+            authors.insert(place, user);
+        }
+        let Some(deletions) = store.deletions_of(&authors, after, upto, max - departures.len()).await? else {
+            return Ok(None);
+        };
+        let posts = deletions.iter().map(|one| (one.id, Gone::Post { post: one.post, author: one.author }));
+        let people = departures.iter().map(|one| (one.id, Gone::Author(one.user)));
+        Ok(Some(posts.chain(people).map(|(id, gone)| Pending { id, gone: Some(gone) }).collect()))
+    }
+
     fn gap(&self, stream: Stream, after: Id, before: Id, count: u64) -> Frame {
         let count = count.min(GAP_COUNT_MAX as u64);
         Frame::gap(&Gap { stream, after, before, count }, self.core.clock.now_ms())
-    }
-
-    /// Everybody's deletions; `None` when there are too many.
-    async fn deletions(&self, after: Id, upto: Id) -> Result<Option<Vec<Pending>>> {
-        let mut found = Vec::new();
-        for bucket in bucket_of(after)..=bucket_of(upto) {
-            let range = KeyRange {
-                from: Some(tables::partition(Id(after.0 + 1))),
-                to: Some(tables::partition(Id(upto.0 + 1))),
-            };
-            let partition = tables::timeline_partition(bucket);
-            let limit = REPLAY_DELETIONS_MAX + 1 - found.len();
-            let port = &self.core.store.engines.tables;
-            let rows = port.scan(tables::DELETIONS, &partition, range, Order::Ascending, limit).await?;
-            found.extend(rows.iter().filter_map(|row| {
-                let id = Id::from_bytes(&row.clustering)?;
-                let gone = (Id::from_bytes(&row.value)?, row.value.get(8..).and_then(Id::from_bytes)?);
-                Some(Pending { id, gone: Some(gone) })
-            }));
-            if found.len() > REPLAY_DELETIONS_MAX {
-                return Ok(None);
-            }
-        }
-        Ok(Some(found))
     }
 }

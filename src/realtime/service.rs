@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare_protocol::{
-    Code, Id, Lane, Page, Presence as PresenceView, PublishEvent, ReadMarker, RealtimeSession, ResetReason, Ticket,
-    Timestamp,
+    AUTHOR_DELETED, Code, Id, Lane, Page, Presence as PresenceView, PublishEvent, ReadMarker, RealtimeSession,
+    ResetReason, Ticket, Timestamp,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -35,10 +35,11 @@ use crate::users::token;
 /// Pause between two looks whether a drain is over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Types that only the server sends.
-const OWN_TYPES: [&str; 18] = [
+const OWN_TYPES: [&str; 19] = [
     "hello",
     "feed.posts",
     "post.deleted",
+    AUTHOR_DELETED,
     "notification",
     "message",
     "message.recalled",

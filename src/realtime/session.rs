@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use fanfare_protocol::{Hello, Id, Lane, Stream, Transport};
 
-use super::attach::{Opener, Place, PollWait, Resume};
+use super::attach::{Knows, Opener, Place, PollWait, Resume};
 use super::bulk::Bulk;
 use super::cursor::{Cursor, CursorSeal, Watermarks, digest, place};
 use super::frame::Frame;
@@ -88,6 +88,8 @@ pub struct Session {
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
+    /// Newer types that its client understands.
+    pub knows: Knows,
     /// Where it is in its life.
     pub phase: Phase,
     /// It stands in the line of sessions with something urgent to write.

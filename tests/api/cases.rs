@@ -34,9 +34,9 @@ const TOLD: &[(&str, &str, Option<&str>)] = &[
     ("count.posts_count", "posts_count_is_what_the_profile_lists", None),
     ("media.place_kept", "the_place_of_a_photo_is_removed_from_every_type", None),
     ("realtime.empty_last_event_id", "an_empty_last_event_id_resumes_from_the_cursor", None),
-    ("like.undo_after_block", "a_like_can_be_taken_back_after_a_block", Some("core repairs")),
-    ("jwt.leeway_realtime", "a_jwt_within_the_leeway_opens_realtime_as_it_opens_everything", Some("core repairs")),
-    ("jwt.logout_future_iat", "logging_out_everywhere_ends_a_jwt_that_was_issued_ahead", Some("core repairs")),
+    ("like.undo_after_block", "a_like_can_be_taken_back_after_a_block", None),
+    ("jwt.leeway_realtime", "a_jwt_within_the_leeway_opens_realtime_as_it_opens_everything", None),
+    ("jwt.logout_future_iat", "logging_out_everywhere_ends_a_jwt_that_was_issued_ahead", None),
     ("clock.jump_ahead_poll", "a_poll_goes_on_when_the_clock_was_ahead_for_a_while", Some("write path")),
 ];
 

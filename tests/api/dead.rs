@@ -1,6 +1,8 @@
 //! A read costs what it answers, whatever was deleted; what cannot be cleared away stops nothing else. Nothing is timed: the
 //! engine counts the deleted rows that scans step over.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,7 +52,8 @@ fn post(author: Id, reply_to: Option<PostRef>) -> Event {
 /// `count` posts of `author` are made and deleted.
 async fn come_and_go(world: &World, author: Id, reply_to: Option<PostRef>, count: usize) {
     let made = commit_all(world, (0..count).map(|_| post(author, reply_to))).await;
-    let gone = |id: Id| deletion(&PostRecord { id, author, text: "x".into(), reply_to, ..PostRecord::default() });
+    let gone =
+        |id: Id| deletion(&PostRecord { id, author, text: "x".into(), reply_to, ..PostRecord::default() }, false);
     commit_all(world, made.into_iter().map(gone)).await;
 }
 
@@ -75,7 +78,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     let follow = |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false };
     let followed = commit_all(&world, strangers.iter().map(follow)).await;
     for (follower, since) in strangers.iter().zip(followed) {
-        let ended = fanfare::events::EndedFollow { follower: *follower, followee: bob.id, since };
+        let ended = fanfare::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
         commit_all(&world, std::iter::once(Event::Unfollowed(ended))).await;
     }
     commit_all(&world, strangers.iter().map(|muted| Event::Muted { muter: ann.id, muted: *muted })).await;
@@ -177,6 +180,30 @@ async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
         let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
         assert_eq!(shown, [new, quotes[1], quotes[0], first]);
     }
+}
+
+/// A data folder of the version before, in which one post stands and 701 were deleted: see `tests/fixtures/make-deletions`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_the_version_before_shows_the_same_public_timeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/deletions.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(archive).arg("--strip-components=1").arg("-C").arg(folder.path());
+    assert!(tar.status().unwrap().success());
+    let story = std::fs::read_to_string(folder.path().join("story.json")).unwrap();
+    let story: serde_json::Value = serde_json::from_str(&story).unwrap();
+    let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
+    let mut world = World::over(folder, clock, |_| ()).await;
+    for _ in 0..3 {
+        let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
+        assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), [story["stays"].as_str().unwrap()]);
+        clean(&world).await;
+        assert!(public::is_done(&world.app().core).await.unwrap());
+        world.restart(&mut []).await;
+    }
+    let before = passed(&world);
+    world.anyone.public_posts(Paging::default()).await.unwrap();
+    assert!(passed(&world) - before <= PASSED_MAX, "what was deleted before is in no row of today's");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,6 +315,39 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
         let shown = carl.post(root).await.unwrap();
         assert_eq!((shown.like_count, shown.reply_count), (1, 0));
         world.restart(&mut [&mut ann, &mut bob, &mut carl]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let mut posts = Vec::new();
+    for _ in 0..5 {
+        posts.push(ann.say("hello").await.unwrap().id);
+    }
+    let [plain, answered, liked, passed_on, taken_back] = posts.try_into().unwrap();
+    let answer = bob.reply(answered, "yes").await.unwrap().id;
+    for post in [liked, taken_back] {
+        bob.like(post).await.unwrap();
+    }
+    bob.unlike(taken_back).await.unwrap();
+    bob.repost(passed_on, "").await.unwrap();
+    let to = Some(PostRef { id: answered, author: ann.id });
+    for (post, reply_to, follows) in [
+        (plain, None, false),
+        (taken_back, None, false),
+        (answered, None, false),
+        (liked, None, true),
+        (passed_on, None, true),
+        (answer, to, true),
+    ] {
+        let author = if reply_to.is_some() { bob.id } else { ann.id };
+        let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
+        let record = world.app().core.sequencer.commit(deletion(&gone, false)).await.unwrap().id;
+        let row = tables::unsettled_row(record, post);
+        let left = world.app().core.store.get(&row).await.unwrap();
+        assert_eq!(left.is_some(), follows, "{post}");
     }
 }
 

@@ -182,6 +182,12 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     batch.put_versioned(tables::timeline_row(id), public, id.0);
     batch.put_versioned(tables::pair(tables::REPOSTED, author, of.id), tables::partition(id), id.0);
     batch.put_versioned(key.clone(), counters.to_bytes(), id.0);
+    // They were counted all the same.
+    let key_of = tables::by_id(tables::POST_COUNTERS, of.id);
+    let mut counters_of = app.core.store.stored_counters(tables::POST_COUNTERS, of.id).await.unwrap();
+    counters_of = rows::Counters { applied: id, ..counters_of };
+    counters_of.values[2] += 1;
+    batch.put_versioned(key_of, counters_of.to_bytes(), id.0);
     app.core.store.engines.tables.write(batch).await.unwrap();
     app.core.store.counted(&key, counters);
     id

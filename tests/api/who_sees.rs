@@ -28,7 +28,7 @@ struct Row {
 }
 
 /// Routes that tell nothing of people and their posts to anybody, or only to operators.
-const TELL_NOTHING: [&str; 12] = [
+const TELL_NOTHING: [&str; 13] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -38,6 +38,7 @@ const TELL_NOTHING: [&str; 12] = [
     "/v1/admin/realtime/sessions",
     "/v1/admin/settings",
     "/v1/admin/status",
+    "/v1/admin/suspensions",
     // Streams: what they carry is in the table of frames.
     "/v1/realtime",
     "/v1/realtime/poll",
@@ -46,11 +47,12 @@ const TELL_NOTHING: [&str; 12] = [
 
 /// Durable frames, by what the author's are to each viewer, live and replayed: blocks and mutes hide them, and a stranger
 /// who follows somebody else hears of the author what that one passes on.
-const FRAMES: [(&str, [&str; 7]); 5] = [
+const FRAMES: [(&str, [&str; 7]); 6] = [
     ("feed.posts", ["+", "+", "", "-", "-", "-", ""]),
     ("notification", ["+", "+", "", "-", "-", "-", ""]),
     // Only an id, to who follows.
     ("post.deleted", ["+", "-", "", "-", "-", "+", ""]),
+    ("author.deleted", ["", "-", "", "-", "-", "+", ""]),
     // Nothing of anybody.
     ("gap", ["-", "-", "", "-", "-", "-", ""]),
     ("reset", ["-", "-", "", "-", "-", "-", ""]),
@@ -220,11 +222,12 @@ impl Stage {
     /// What a device hears until Carl's last word came as a post and as a notification: which types told of the author.
     async fn hear(&self, device: &mut Device, fence: Id) -> BTreeSet<String> {
         let (mut told, mut fences) = (BTreeSet::new(), BTreeSet::new());
-        let (author, fence) = (format!("\"author_id\":\"{}\"", self.author.id), format!("\"key\":\"{fence}\""));
+        let author = ["author_id", "user_id"].map(|field| format!("\"{field}\":\"{}\"", self.author.id));
+        let fence = format!("\"key\":\"{fence}\"");
         while fences.len() < 2 {
             let frame = device.frame().await;
             let data = serde_json::to_string(&frame.data).unwrap();
-            if data.contains("quill") || data.contains(&author) {
+            if data.contains("quill") || author.iter().any(|author| data.contains(author)) {
                 told.insert(frame.kind.clone());
             }
             let words = data.contains("that is all");
@@ -303,17 +306,17 @@ async fn every_route_and_every_frame_shows_whom_the_table_says() {
     suspend(&stage.world, &stage.author).await;
     drop(online);
     stage.check(1).await;
-    stage.replays_tell_nothing().await;
+    stage.replays_tell_nothing(false).await;
     stage.world.operator.unsuspend("@quill", None).await.unwrap();
     stage.check_people_again().await;
     stage.author.delete_account().await.unwrap();
     stage.check(2).await;
-    stage.replays_tell_nothing().await;
+    stage.replays_tell_nothing(true).await;
 }
 
 impl Stage {
-    /// Everything since the beginning, to everybody but the author, who is away.
-    async fn replays_tell_nothing(&self) {
+    /// Everything since the beginning, to everybody but the author, who is away, or `gone` for good.
+    async fn replays_tell_nothing(&self, gone: bool) {
         let fence = self.carl.say(&format!("that is all {}", Self::mentions(&self.viewers))).await.unwrap().id;
         for (number, viewer) in VIEWERS.iter().enumerate() {
             let Some(person) = self.viewers[number].as_ref().filter(|_| !["self", "suspended"].contains(viewer)) else {
@@ -323,7 +326,13 @@ impl Stage {
                 let cursor = Some(self.cursors[number].as_str());
                 let mut device = Device::new(transport, &self.world, &person.token, cursor).await;
                 let told = self.hear(&mut device, fence).await;
-                assert!(told.iter().all(|kind| kind == "post.deleted"), "{viewer} hears of who is away: {told:?}");
+                // Ids of what is gone, to who followed.
+                let may = |kind: &String| {
+                    kind.ends_with(".deleted") && FRAMES.iter().any(|(of, seen)| of == kind && seen[number] == "+")
+                };
+                assert!(told.iter().all(may), "{viewer} hears of who is away: {told:?}");
+                let follows = FRAMES.iter().any(|(kind, seen)| *kind == "author.deleted" && seen[number] == "+");
+                assert_eq!(told.contains("author.deleted"), gone && follows, "{viewer} by {}", transport.name());
             }
         }
     }

@@ -200,6 +200,17 @@ fn a_control_of_a_gif_has_four_bytes_and_nothing_behind_them() {
 }
 
 #[test]
+fn a_frame_of_a_gif_may_hang_over_and_may_not_be_larger_than_a_picture() {
+    let gif = |width: u16, height: u16| {
+        let [w, h] = [width.to_le_bytes(), height.to_le_bytes()];
+        let frame = [&b"\x2c\0\0\0\0"[..], &w, &h, b"\0\x02\x02\x44\x01\0\x3b"].concat();
+        [&b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff"[..], &frame].concat()
+    };
+    assert!(strip::gif(&gif(2, 3), PIXELS_MAX).is_ok());
+    assert!(strip::gif(&gif(1_001, 1_000), PIXELS_MAX).is_err());
+}
+
+#[test]
 fn lossless_pictures_of_every_kind_are_read_through() {
     for bytes in [
         &include_bytes!("../api/media/lossless.webp")[..],

@@ -46,6 +46,7 @@ pub async fn act(client: Client, people: Arc<[Id]>, history: Arc<Shared>, plan: 
         Act::Mute(whom, false) => client.unmute(people[*whom]).await.map(|_| None),
         Act::Block(whom, true) => client.block(people[*whom]).await.map(|_| None),
         Act::Block(whom, false) => client.unblock(people[*whom]).await.map(|_| None),
+        Act::Leave => client.delete_account().await.map(|()| None),
     };
     match outcome {
         Ok(made) => history.lock().end(op, true, made),
@@ -84,6 +85,7 @@ impl Unsure {
             Act::Follow(whom, on) => (relation(&client, people[whom]).await.following == on, None),
             Act::Mute(whom, on) => (relation(&client, people[whom]).await.muting == on, None),
             Act::Block(whom, on) => (relation(&client, people[whom]).await.blocking == on, None),
+            Act::Leave => (client.me().await.is_err(), None),
         };
         history.lock().end(op, happened, made);
     }

@@ -140,6 +140,25 @@ fn what_is_not_for_the_reader_is_named() {
 }
 
 #[test]
+fn who_shows_an_account_that_is_gone_is_named_and_so_is_who_hears_of_a_strangers() {
+    let judge = |heard: &[Heard], leaver: usize| {
+        let mut history = sound();
+        did(&mut history, leaver, Act::Leave, None);
+        heard.iter().for_each(|one| history.hear(0, one.clone()));
+        history.feeds = vec![];
+        check(&history).join("\n")
+    };
+    let gone = |user: u64| Heard::Departed { key: "20".into(), user: Id(user) };
+    assert_eq!(judge(&[gone(101)], BOB), "");
+    let said = judge(&[], BOB);
+    assert!(said.contains("shows post 10 of 1") && said.contains("shows post 12 of 1"), "{said}");
+    assert!(judge(&[gone(101), gone(101)], BOB).contains("departure 20 is doubled"));
+    assert!(judge(&[gone(101), post(12)], BOB).contains("post 12 comes after its author left"));
+    assert!(judge(&[gone(102)], CARL).contains("that 2 left is not for this reader"));
+    assert!(verdict(|heard| heard.push(gone(101))).contains("101 is said to have left and has not"));
+}
+
+#[test]
 fn gaps_and_resets_need_a_reason_and_the_refetch_must_make_them_whole() {
     let gap = Gap { stream: Stream::Posts, after: Id(10), before: Id(12), count: 1 };
     let said = verdict(|heard| heard.push(Heard::Gap(gap.clone())));

@@ -52,6 +52,9 @@ fn feeds(history: &History, breaches: &mut Vec<String>) {
         let feed: HashSet<&Id> = feed.iter().collect();
         for post in history.posts() {
             let visible = history.is_visible(person, &post, Tick::MAX);
+            if history.answers_the_departed(&post) {
+                continue;
+            }
             if visible != feed.contains(&post.id) {
                 breaches.push(format!("GET /v1/feed of {person}: {} expected {visible}", post.id));
             }
@@ -81,6 +84,7 @@ impl<'a> Device<'a> {
             match &entry.heard {
                 Heard::Post { id, .. } => drop(posts.insert(*id)),
                 Heard::Deleted { post, .. } => drop(deleted.insert(*post)),
+                Heard::Departed { user, .. } => posts.retain(|post| self.author(*post) != Some(*user)),
                 Heard::Reset(reset) if reset.streams.contains(&Stream::Posts) => {
                     posts.clear();
                     deleted.clear();
@@ -91,11 +95,28 @@ impl<'a> Device<'a> {
         (posts, deleted)
     }
 
+    fn author(&self, post: Id) -> Option<Id> {
+        self.history.post(post).map(|post| self.history.people[post.author])
+    }
+
+    /// Of an account that was deleted while the reader followed it, nothing is shown any more.
+    fn shows_departed(&self, posts: &BTreeSet<Id>, breaches: &mut Vec<String>) {
+        for op in self.history.ops.iter().filter(|op| op.happened && op.act == Act::Leave) {
+            if !self.history.follows_at(self.owner, op.who, op) {
+                continue;
+            }
+            for post in posts.iter().filter(|post| self.author(**post) == Some(self.history.people[op.who])) {
+                self.breach(breaches, &format!("shows post {post} of {}, whose account is gone", op.who));
+            }
+        }
+    }
+
     fn missing(&self, breaches: &mut Vec<String>) {
         let Some(opened) = self.opened() else {
             return self.breach(breaches, "never connected");
         };
         let (posts, deleted) = self.held();
+        self.shows_departed(&posts, breaches);
         let was_reset = self.entries.iter().any(|entry| matches!(entry.heard, Heard::Reset(_)));
         // After a reset only so many are read anew; older ones are for whoever scrolls.
         let floor = posts.first().copied().filter(|_| was_reset && posts.len() >= REREAD_MAX).unwrap_or_default();
@@ -124,6 +145,7 @@ impl<'a> Device<'a> {
             let (stream, key) = match &entry.heard {
                 Heard::Post { id, .. } => (Stream::Posts, id.to_string()),
                 Heard::Deleted { key, .. } => (Stream::Posts, format!("deletion {key}")),
+                Heard::Departed { key, .. } => (Stream::Posts, format!("departure {key}")),
                 Heard::Notice { id, .. } => (Stream::Notifications, id.to_string()),
                 Heard::Reset(reset) => {
                     for stream in &reset.streams {
@@ -156,6 +178,7 @@ impl<'a> Device<'a> {
                     let key = key.parse().unwrap_or_default();
                     ("deletion", Stream::Posts, key, self.became_visible(*post, entry.tick))
                 }
+                Heard::Departed { key, .. } => ("departure", Stream::Posts, key.parse().unwrap_or_default(), false),
                 Heard::Notice { id, actor, pushed: true, .. } => {
                     let actor = self.history.person(*actor);
                     let changed = actor.and_then(|actor| self.history.hiding_touched(self.owner, actor, 0));
@@ -192,14 +215,18 @@ impl<'a> Device<'a> {
         self.history.touched(self.owner, &post, post.op.started, false).is_some_and(|touched| touched < by)
     }
 
-    /// A post never comes after the news that it is gone.
+    /// A post never comes after the news that it, or its author, is gone.
     fn after_deletion(&self, breaches: &mut Vec<String>) {
-        let mut gone = HashSet::new();
+        let (mut gone, mut departed) = (HashSet::new(), HashSet::new());
         for entry in &self.entries {
             match &entry.heard {
                 Heard::Deleted { post, .. } => drop(gone.insert(*post)),
                 Heard::Post { id, .. } if gone.contains(id) => {
                     self.breach(breaches, &format!("post {id} comes after its deletion (at {})", entry.tick));
+                }
+                Heard::Departed { user, .. } => drop(departed.insert(*user)),
+                Heard::Post { id, .. } if self.author(*id).is_some_and(|author| departed.contains(&author)) => {
+                    self.breach(breaches, &format!("post {id} comes after its author left (at {})", entry.tick));
                 }
                 Heard::Reset(_) | Heard::Restarted => gone.clear(),
                 _ => {}
@@ -234,6 +261,19 @@ impl<'a> Device<'a> {
                     let deleted = |op: &Op| op.act == Act::Delete(*post) && op.started < entry.tick && op.happened;
                     if !self.history.ops.iter().any(deleted) {
                         self.breach(breaches, &format!("post {post} is said to be deleted and is not"));
+                    }
+                }
+                Heard::Departed { user, .. } => {
+                    let leaves = |op: &&Op| {
+                        let theirs = self.history.people[op.who] == *user && op.act == Act::Leave;
+                        theirs && op.started < entry.tick && op.happened
+                    };
+                    match self.history.ops.iter().find(leaves) {
+                        None => self.breach(breaches, &format!("{user} is said to have left and has not")),
+                        Some(op) if !self.history.may_follow_at(self.owner, op.who, op) => {
+                            self.breach(breaches, &format!("that {} left is not for this reader", op.who));
+                        }
+                        Some(_) => {}
                     }
                 }
                 _ => {}

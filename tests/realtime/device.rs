@@ -165,6 +165,9 @@ impl Application {
             Event::Frame(ServerEvent::PostDeleted(deleted)) => {
                 self.hear(Heard::Deleted { key: deleted.key, post: deleted.id });
             }
+            Event::Frame(ServerEvent::AuthorDeleted(gone)) => {
+                self.hear(Heard::Departed { key: gone.key, user: gone.user_id });
+            }
             Event::Frame(ServerEvent::Notification(item)) => {
                 let KeyedNotification { key, notification } = *item;
                 assert_eq!(key, notification.id.to_string());

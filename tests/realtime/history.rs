@@ -21,12 +21,17 @@ pub struct Target {
 /// What somebody did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    Post { reply_to: Option<Target>, repost_of: Option<Target> },
+    Post {
+        reply_to: Option<Target>,
+        repost_of: Option<Target>,
+    },
     Delete(Id),
     Like(Target, bool),
     Follow(usize, bool),
     Mute(usize, bool),
     Block(usize, bool),
+    /// Deletes their own account.
+    Leave,
 }
 
 /// An act with its answer.
@@ -57,6 +62,11 @@ pub enum Heard {
     Deleted {
         key: String,
         post: Id,
+    },
+    /// An account is gone, with everything of it.
+    Departed {
+        key: String,
+        user: Id,
     },
     Notice {
         id: Id,
@@ -133,12 +143,17 @@ impl History {
         self.heard.push(Entry { device, tick, heard });
     }
 
+    /// Whether somebody deleted their account, or may have.
+    pub fn has_left(&self, who: usize) -> bool {
+        self.ops.iter().any(|op| op.who == who && op.act == Act::Leave && (op.happened || op.ended.is_none()))
+    }
+
     /// Posts that are there and known, with their authors.
     pub fn posts_there(&self) -> Vec<Target> {
         let deleted: Vec<Id> =
             self.ops.iter().filter_map(|op| if let Act::Delete(id) = op.act { Some(id) } else { None }).collect();
         let made = self.ops.iter().filter_map(|op| op.made.map(|post| Target { post, author: op.who }));
-        made.filter(|target| !deleted.contains(&target.post)).collect()
+        made.filter(|target| !deleted.contains(&target.post) && !self.has_left(target.author)).collect()
     }
 }
 

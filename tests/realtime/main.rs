@@ -78,7 +78,14 @@ fn no_history_is_broken() {
     for seen in ["resumed by websocket", "resumed by sse", "resumed by long_poll", "resumed by short_poll"] {
         assert!(runs < RUNS || all.has(seen), "nothing was {seen}");
     }
-    for seen in ["ended: Lost", "ended: Silent", "ended: Drained", "gaps of posts", "resets of all: Foreign"] {
+    for seen in [
+        "departures pushed",
+        "ended: Lost",
+        "ended: Silent",
+        "ended: Drained",
+        "gaps of posts",
+        "resets of all: Foreign",
+    ] {
         assert!(runs < RUNS || all.has(seen), "no {seen}");
     }
 }

@@ -35,6 +35,7 @@ fn concerns(op: &Op, reader: usize, other: usize) -> bool {
     match op.act {
         Act::Follow(whom, _) | Act::Mute(whom, _) => (op.who, whom) == (reader, other),
         Act::Block(whom, _) => (op.who, whom) == (reader, other) || (op.who, whom) == (other, reader),
+        Act::Leave => op.who == other,
         _ => false,
     }
 }
@@ -73,6 +74,7 @@ impl History {
                     relation.blocks[usize::from(op.who == reader)] = on;
                     relation.follows &= !on;
                 }
+                Act::Leave => relation.follows = false,
                 _ => {}
             }
         }
@@ -83,6 +85,28 @@ impl History {
     pub fn hides(&self, reader: usize, other: usize, at: Tick) -> bool {
         let relation = self.relation(reader, other, at);
         relation.mutes || relation.blocks.contains(&true)
+    }
+
+    /// Whether `reader` surely follows `other` when `op` happens: nothing between them was begun and not over then.
+    pub fn follows_at(&self, reader: usize, other: usize, op: &Op) -> bool {
+        let mut late = self.done().filter(|one| one.ended.is_none_or(|ended| ended > op.started));
+        self.relation(reader, other, op.started).follows
+            && !late.any(|one| {
+                one.act != Act::Leave && concerns(one, reader, other) && op.ended.is_none_or(|at| one.started < at)
+            })
+    }
+
+    /// Whether `reader` may have followed `other` when `op` happened.
+    pub fn may_follow_at(&self, reader: usize, other: usize, op: &Op) -> bool {
+        let mut late = self.done().filter(|one| one.ended.is_none_or(|ended| ended > op.started));
+        self.relation(reader, other, op.started).follows
+            || late.any(|one| one.act != Act::Leave && concerns(one, reader, other))
+    }
+
+    /// Whether a post answers somebody who has left: it shows until the follow is cleared away, at a moment of the server's.
+    pub fn answers_the_departed(&self, post: &Known<'_>) -> bool {
+        let [reply_to, _] = post.targets();
+        reply_to.is_some_and(|to| to.author != post.author && self.has_left(to.author))
     }
 
     fn deletion(&self, id: Id) -> Option<&Op> {

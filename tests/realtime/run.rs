@@ -18,6 +18,8 @@ use crate::server::Server;
 use crate::tally::Tally;
 
 const PEOPLE: usize = 5;
+/// People from here on have no device and may delete their accounts.
+const MAY_LEAVE: usize = 3;
 const DEVICES: usize = 4;
 const STEPS: u64 = 14;
 /// How long what was done may take to reach everybody.
@@ -160,7 +162,8 @@ impl Run {
     }
 
     fn someone(&mut self) -> usize {
-        self.dice.below(PEOPLE as u64) as usize
+        let present = self.present();
+        present[self.dice.below(present.len() as u64) as usize]
     }
 
     fn some_device(&mut self) -> usize {
@@ -217,8 +220,23 @@ impl Run {
         match self.dice.below(6) {
             0..=2 => self.relate().await,
             3 => self.rest().await,
+            4 if self.dice.percent(40) => self.depart().await,
             _ => {}
         }
+    }
+
+    /// Somebody deletes their account, where what they did before is known.
+    async fn depart(&mut self) {
+        self.settle().await;
+        let who = MAY_LEAVE + self.dice.below((PEOPLE - MAY_LEAVE) as u64) as usize;
+        if !self.history.lock().has_left(who) {
+            self.alone(who, Act::Leave).await;
+        }
+    }
+
+    fn present(&self) -> Vec<usize> {
+        let history = self.history.lock();
+        (0..PEOPLE).filter(|who| !history.has_left(*who)).collect()
     }
 
     /// The server ends while people act, and comes back.
@@ -362,7 +380,7 @@ impl Run {
         }
         self.rest().await;
         let plain = Act::Post { reply_to: None, repost_of: None };
-        let plans = (0..PEOPLE).map(|who| self.plan(who, plain.clone())).collect();
+        let plans = self.present().into_iter().map(|who| self.plan(who, plain.clone())).collect();
         self.all(plans).await;
         self.rest().await;
         let started = Instant::now();
@@ -381,8 +399,8 @@ impl Run {
 
     /// What the server lists now.
     async fn ask(&self) {
-        let (mut notifications, mut feeds) = (Vec::new(), Vec::new());
-        for who in 0..PEOPLE {
+        let (mut notifications, mut feeds) = (vec![None; PEOPLE], vec![None; PEOPLE]);
+        for who in self.present() {
             let client = self.client(who);
             let (mut listed, mut cursor) = (Vec::new(), None::<String>);
             loop {
@@ -403,8 +421,7 @@ impl Run {
                     break;
                 }
             }
-            notifications.push(Some(listed));
-            feeds.push(Some(feed));
+            (notifications[who], feeds[who]) = (Some(listed), Some(feed));
         }
         let mut history = self.history.lock();
         (history.notifications, history.feeds) = (notifications, feeds);

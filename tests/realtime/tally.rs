@@ -23,6 +23,7 @@ impl Tally {
                 Heard::Closed(why) => format!("ended: {}", why.split(['(', ' ']).next().unwrap_or_default()),
                 Heard::Post { pushed, .. } => format!("posts {}", if *pushed { "pushed" } else { "fetched" }),
                 Heard::Deleted { .. } => "deletions pushed".to_owned(),
+                Heard::Departed { .. } => "departures pushed".to_owned(),
                 Heard::Notice { pushed, .. } => format!("notifications {}", if *pushed { "pushed" } else { "fetched" }),
                 Heard::Gap(gap) => format!("gaps of {}", gap.stream.name()),
                 Heard::Reset(reset) if reset.streams == Stream::ALL => format!("resets of all: {:?}", reset.reason),

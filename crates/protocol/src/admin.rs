@@ -1,9 +1,11 @@
-//! Acts of operators: suspensions, passwords that they set, and the lines that every act leaves.
+//! Acts of operators: suspensions, passwords that they set, the lines that every act leaves, and what they see of sessions and say to
+//! them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Id, Timestamp};
+use crate::{Id, Lane, Timestamp, Transport};
 
 /// `PUT /v1/admin/users/{user}/suspension`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -71,4 +73,51 @@ pub struct AuditEntry {
     pub target: String,
     /// Why, if it was said.
     pub reason: Option<String>,
+}
+
+/// `POST /v1/admin/realtime/publish`: to some (`user_ids`) or to everybody connected (`all`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishEvent {
+    /// Up to 10,000 people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_ids: Option<Vec<Id>>,
+    /// Everybody who is connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(examples(true))]
+    pub all: bool,
+    /// A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`.
+    #[serde(rename = "type")]
+    #[schema(pattern = "^[a-z][a-z0-9_.-]{0,63}$", examples("shop.sale"))]
+    pub kind: String,
+    /// Any JSON up to 64 KiB.
+    #[schema(examples(json!({"article": 17})))]
+    pub data: Value,
+    /// `normal` when it is not named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
+}
+
+/// How many connected sessions an event was handed to. It is not kept for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// Sessions.
+    pub sessions: u64,
+}
+
+/// An item of `GET /v1/admin/realtime/sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RealtimeSession {
+    /// The session.
+    pub session_id: Id,
+    /// Whose.
+    pub user_id: Id,
+    /// What carries it.
+    pub transport: Transport,
+    /// Since when.
+    pub connected_at: Timestamp,
+    /// The client's address.
+    pub address: String,
+    /// Bytes that wait for the client to read.
+    pub queued_bytes: u64,
 }

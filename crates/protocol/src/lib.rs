@@ -16,7 +16,7 @@ mod realtime;
 mod timestamp;
 mod user;
 
-pub use admin::{AuditEntry, NewSuspension, SetPassword, Suspension};
+pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
 pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
@@ -24,10 +24,9 @@ pub use page::Page;
 pub use post::{FeedRead, Gone, Mention, NewPost, Post, PostOrGone, PostThread, UnreadCount};
 pub use problem::{Code, FieldError, Problem};
 pub use realtime::{
-    CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification, KeyedPost, Lane, NotAFrame,
-    PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, PublishEvent, Published, REALTIME_VERSION,
-    REFERENCE_MAX, ReadMarker, RealtimeSession, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket,
-    Transport,
+    AUTHOR_DELETED, AuthorDeleted, CURSOR_CHARS_MAX, ClientFrame, Drain, FeedPosts, Gap, Hello, KeyedNotification,
+    KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, REALTIME_VERSION,
+    REFERENCE_MAX, ReadMarker, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket, Transport,
 };
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};

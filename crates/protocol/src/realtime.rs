@@ -13,6 +13,9 @@ pub const CURSOR_CHARS_MAX: usize = 96;
 /// Version of the protocol, `?v=1`.
 pub const REALTIME_VERSION: u32 = 1;
 
+/// The type `author.deleted`: a client says with `?knows=` that it understands it.
+pub const AUTHOR_DELETED: &str = "author.deleted";
+
 /// How a session is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +140,25 @@ pub struct PostDeleted {
     pub author_id: Id,
 }
 
+/// `author.deleted`: the account of somebody whom the person followed is gone; everything of them is to be dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorDeleted {
+    /// The deletion's own.
+    pub key: String,
+    /// Whose account it was.
+    pub user_id: Id,
+}
+
+impl AuthorDeleted {
+    /// Whether `post` is gone with the account: it is theirs, or only passes on what was theirs.
+    #[must_use]
+    pub fn drops(&self, post: &Post) -> bool {
+        let passes_on = post.text.is_empty() && post.media.is_empty() && post.reply_to.is_none();
+        let original = post.repost_of.as_ref().filter(|_| passes_on);
+        post.author.id == self.user_id || original.is_some_and(|original| original.author.id == self.user_id)
+    }
+}
+
 /// `notification`: as in `GET /v1/notifications`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyedNotification {
@@ -174,6 +196,8 @@ pub enum ResetReason {
     Slow,
     /// The server could not keep up.
     Overflow,
+    /// The account of an author was deleted, and the client did not say that it knows `author.deleted`.
+    AuthorDeleted,
     /// Any reason of a newer server.
     #[serde(other)]
     Unknown,
@@ -282,6 +306,8 @@ pub enum ServerEvent {
     FeedPosts(FeedPosts),
     /// `post.deleted`.
     PostDeleted(PostDeleted),
+    /// `author.deleted`.
+    AuthorDeleted(AuthorDeleted),
     /// `notification`.
     Notification(Box<KeyedNotification>),
     /// `gap`.
@@ -315,6 +341,7 @@ impl ServerFrame {
             "hello" => ServerEvent::Hello(serde_json::from_value(data())?),
             "feed.posts" => ServerEvent::FeedPosts(serde_json::from_value(data())?),
             "post.deleted" => ServerEvent::PostDeleted(serde_json::from_value(data())?),
+            "author.deleted" => ServerEvent::AuthorDeleted(serde_json::from_value(data())?),
             "notification" => ServerEvent::Notification(serde_json::from_value(data())?),
             "gap" => ServerEvent::Gap(serde_json::from_value(data())?),
             "reset" => ServerEvent::Reset(serde_json::from_value(data())?),
@@ -404,53 +431,6 @@ pub struct PollAnswer {
     pub events: Vec<ServerFrame>,
     /// For the next poll, or another transport.
     pub cursor: String,
-}
-
-/// `POST /v1/admin/realtime/publish`: to some (`user_ids`) or to everybody connected (`all`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PublishEvent {
-    /// Up to 10,000 people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_ids: Option<Vec<Id>>,
-    /// Everybody who is connected.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[schema(examples(true))]
-    pub all: bool,
-    /// A type of your own, such as `shop.sale`: a lower-case letter, then up to 63 of `a-z 0-9 _ . -`.
-    #[serde(rename = "type")]
-    #[schema(pattern = "^[a-z][a-z0-9_.-]{0,63}$", examples("shop.sale"))]
-    pub kind: String,
-    /// Any JSON up to 64 KiB.
-    #[schema(examples(json!({"article": 17})))]
-    pub data: Value,
-    /// `normal` when it is not named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane: Option<Lane>,
-}
-
-/// How many connected sessions an event was handed to. It is not kept for others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Published {
-    /// Sessions.
-    pub sessions: u64,
-}
-
-/// An item of `GET /v1/admin/realtime/sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RealtimeSession {
-    /// The session.
-    pub session_id: Id,
-    /// Whose.
-    pub user_id: Id,
-    /// What carries it.
-    pub transport: Transport,
-    /// Since when.
-    pub connected_at: Timestamp,
-    /// The client's address.
-    pub address: String,
-    /// Bytes that wait for the client to read.
-    pub queued_bytes: u64,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // Everything that the app knows of Fanfare: one client, one connection, and hooks over them.
-import { Client, type Events, FanfareError, type Post, type Session, type User } from "@fanfare/sdk";
+import { Client, type Events, FanfareError, isDropped, type Post, type Session, type User } from "@fanfare/sdk";
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 /** Where Fanfare is: `VITE_FANFARE` at build time, or the demo's address. */
@@ -61,6 +61,7 @@ export function useFeed() {
   useEffect(() => void read().catch(report), [read]);
   useEvent("feed.posts", ({ items }) => add(items));
   useEvent("post.deleted", ({ id }) => remove(id));
+  useEvent("author.deleted", (gone) => setPosts((shown) => shown?.filter((post) => !isDropped(post, gone)) ?? null));
   useEvent("reset", () => void read().catch(report));
   return { posts, add, change, remove, read };
 }

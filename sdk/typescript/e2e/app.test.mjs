@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Client } from "../dist/index.js";
 import { browser, folder, PASSWORD, Server, staticFiles, until } from "./harness.mjs";
 import { compile, execute, PACKAGE, vite } from "./project.mjs";
 
@@ -109,5 +110,12 @@ test("the example app: an account, a follow, posts, likes, replies and the bell,
   await ann.getByRole("button", { name: "Log in" }).click();
   await connected(ann);
   await entry(ann, "Hello from a phone").waitFor();
+
+  // An account that goes takes its posts with it, on the screens that show them.
+  const leaving = new Client({ baseUrl: server.base });
+  await leaving.accounts.logIn("ann", PASSWORD);
+  await leaving.accounts.delete();
+  await until(async () => (await entry(bob, "Hello from Ann").count()) === 0, "the end of an account");
+  await entry(bob, "Hello from a phone").waitFor();
   assert.deepEqual(faults, []);
 });

@@ -118,6 +118,7 @@ export class History {
   posts = [];
   notifications = [];
   deleted = [];
+  departed = [];
   events = [];
   constructor(realtime) {
     realtime.onAny((data, info) => {
@@ -125,6 +126,7 @@ export class History {
       if (info.type === "feed.posts") this.posts.push(...data.items.map((post) => post.id));
       if (info.type === "notification") this.notifications.push(data.id);
       if (info.type === "post.deleted") this.deleted.push(data.id);
+      if (info.type === "author.deleted") this.departed.push(data.user_id);
     });
   }
   /** The ids that are missing or came twice; empty when all is well. */

@@ -140,6 +140,10 @@ for (const transport of ALL) {
       const online = () => history.events.some((event) => event.type === "presence" && event.data.online);
       await until(online, () => `presence: ${JSON.stringify(history.events.filter((e) => e.type === "presence"))}`, 15_000);
     }
+    await author.accounts.delete();
+    await until(() => history.departed.length > 0, "the end of the account");
+    assert.deepEqual(history.departed, [author.user.id]);
+    assert.ok(!history.has("reset") && !history.deleted.includes(second.id));
   });
 
   test(`${transport} comes back after a kill -9 of the server, and nothing is lost or doubled`, async (t) => {

@@ -5,6 +5,7 @@ export type { Clock, Timer } from "./clock.js";
 export { FanfareError, NetworkError, ProblemError, RealtimeError } from "./errors.js";
 export { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
 export { Pages, type Paging } from "./paging.js";
+export { isDropped } from "./realtime/dropped.js";
 export type { Range } from "./realtime/fetchers.js";
 export type { EventInfo, Events, Frame } from "./realtime/frames.js";
 export { type RealtimeOptions, type StorageLike, TIMES, type Times } from "./realtime/options.js";

@@ -42,6 +42,14 @@ export interface Author {
   id: Id;
 }
 
+/** `author.deleted`: the account of somebody whom the person followed is gone; everything of them is to be dropped. */
+export interface AuthorDeleted {
+  /** The deletion's own. */
+  key: string;
+  /** Whose account it was. */
+  user_id: Id;
+}
+
 /** A frame of a client; answered by a `Reply` with the same `ref`. */
 export interface ClientFrame {
   /** What the type takes. */
@@ -554,7 +562,14 @@ export interface Reset {
 }
 
 /** Why streams must be read anew. */
-export type ResetReason = "foreign" | "malformed" | "expired" | "slow" | "overflow" | (string & {});
+export type ResetReason =
+  | "foreign"
+  | "malformed"
+  | "expired"
+  | "slow"
+  | "overflow"
+  | "author_deleted"
+  | (string & {});
 
 /** What a person may do. */
 export type RoleName = "user" | "admin";

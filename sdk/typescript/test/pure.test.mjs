@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { retryAfter } from "../dist/errors.js";
-import { newer, parseFrame } from "../dist/realtime/frames.js";
+import { isDropped } from "../dist/realtime/dropped.js";
+import { newer, parseFrame, streamsOf } from "../dist/realtime/frames.js";
 import { fresh } from "../dist/realtime/fresh.js";
 import * as steps from "../dist/realtime/ladder.js";
 import { Seen } from "../dist/realtime/seen.js";
@@ -159,6 +160,25 @@ test("posts, notifications and deletions with the same number are different thin
     items: [{ id: "10", key: "10" }],
   });
   assert.deepEqual(out.newest, { posts: "10", notifications: "9" });
+});
+
+test("a deleted account comes once, and takes what is theirs and what only passes it on", () => {
+  const out = { seen: new Seen(), newest: {} };
+  const gone = { key: "9", user_id: "1" };
+  assert.deepEqual(fresh(out, "author.deleted", gone), gone);
+  assert.equal(fresh(out, "author.deleted", { ...gone }), null);
+  assert.deepEqual(streamsOf({ type: "author.deleted", data: gone }), ["posts"]);
+  const post = (author, more = {}) => ({ author: { id: author }, text: "", media: [], reply_to: null, ...more });
+  const theirs = post("1", { text: "words" });
+  const dropped = [theirs, post("1", { repost_of: post("2") }), post("2", { repost_of: theirs })];
+  const stays = [
+    post("2", { text: "words" }),
+    post("2", { text: "a quote", repost_of: theirs }),
+    post("2", { media: [{}], repost_of: theirs }),
+    post("2", { reply_to: "5", repost_of: theirs }),
+    post("2", { repost_of: post("3") }),
+  ];
+  assert.deepEqual([...dropped, ...stays].map((one) => isDropped(one, gone)), [...dropped.map(() => true), ...stays.map(() => false)]);
 });
 
 test("ids are compared as numbers, beyond what numbers can hold", () => {

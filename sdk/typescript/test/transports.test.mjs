@@ -131,7 +131,7 @@ test("a stream opens with its hello, brings frames and says when it ends", async
   });
   const { link, said } = open(base, "sse", { cursor: "c9" });
   await until(() => said.opened === 1, "hello");
-  assert.deepEqual([requests[0].query, requests[0].headers.authorization], [{ v: "1", cursor: "c9" }, "Bearer t1"]);
+  assert.deepEqual([requests[0].query, requests[0].headers.authorization], [{ v: "1", knows: "author.deleted", cursor: "c9" }, "Bearer t1"]);
   link.send([{ ref: 4, type: "ping" }]);
   await until(() => said.frames.length === 2, "the reply");
   assert.equal(said.frames[1].ref, 4);
@@ -177,6 +177,7 @@ test("a long poll asks at once, then waits, and goes on from each answer's curso
   assert.equal(said.opened, 1);
   json(waiting[0], { events: [posts("c2", 5)], cursor: "c2" });
   await until(() => waiting.length === 2, "the next poll");
+  assert.ok(requests.every(({ query }) => query.knows === "author.deleted"));
   assert.deepEqual(requests.map(({ query }) => [query.cursor, query.wait]), [[undefined, "0"], ["c1", "25"], ["c2", "25"]]);
   assert.deepEqual(said.cursors, ["c1", "c2"]);
   // A probe does not wait.
@@ -240,7 +241,7 @@ test("a socket gets in by a ticket, and what its end means depends on when and h
   };
   const first = await dial();
   assert.equal(first.socket.url.protocol, "ws:");
-  assert.deepEqual(Object.fromEntries(first.socket.url.searchParams), { v: "1", ticket: "k1", cursor: "c5" });
+  assert.deepEqual(Object.fromEntries(first.socket.url.searchParams), { v: "1", knows: "author.deleted", ticket: "k1", cursor: "c5" });
   first.socket.onclose({ code: 1006, reason: "" });
   assert.equal(first.said.ends[0].why, "refused");
   const second = await dial();

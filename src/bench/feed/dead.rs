@@ -185,7 +185,7 @@ impl Scene {
             let store = &self.world.app.core.store;
             let mut gone = Vec::with_capacity(made.len());
             for id in made {
-                gone.extend(store.post_or_gone(id).await?.map(|post| deletion(&post)));
+                gone.extend(store.post_or_gone(id).await?.map(|post| deletion(&post, false)));
             }
             self.world.commit_all(gone.into_iter()).await?;
             settle::settle_all(&self.world.app.core).await?;

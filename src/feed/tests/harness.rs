@@ -121,6 +121,7 @@ impl Harness {
             reply_to: post.reply_to,
             repost_of: post.repost_of,
             bare_repost: post.is_bare_repost(),
+            purged: false,
             mentioned: vec![],
         });
     }
@@ -138,7 +139,7 @@ impl Harness {
     pub fn unfollow(&mut self, follower: u64, followee: u64) {
         if self.source.world.lock().follows.contains(&(follower, followee)) {
             let (follower, followee) = (Id(follower), Id(followee));
-            self.commit(|_| Event::Unfollowed(EndedFollow { follower, followee, since: Id(1) }));
+            self.commit(|_| Event::Unfollowed(EndedFollow { follower, followee, since: Id(1), departed: None }));
         }
     }
 

@@ -9,9 +9,9 @@ mod samples;
 
 use axum::http::Method;
 use fanfare_protocol::{
-    ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer, Pong,
-    PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker, RealtimeSession,
-    Reply, Reset, ServerFrame, Stream, Ticket, Transport,
+    AuthorDeleted, ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer,
+    Pong, PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker,
+    RealtimeSession, Reply, Reset, ServerFrame, Stream, Ticket, Transport,
 };
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -49,7 +49,7 @@ use self::samples::Samples;
     ),
     // What frames hold is named by no route.
     components(schemas(
-        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, KeyedNotification, Gap,
+        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, AuthorDeleted, KeyedNotification, Gap,
         Reset, Drain, ReadMarker, Presence, PresenceList, PresenceWatch, Pong, Reply, Lane, Stream, Transport, Ticket,
         PollAnswer, PublishEvent, Published, RealtimeSession
     ))

@@ -7,6 +7,8 @@ const LONG_POLL_S = 20;
 const SHORT_POLL_MS = 1500;
 /** Milliseconds between pings of a WebSocket, which keep what is in between awake. */
 const PING_MS = 20000;
+/** Types of frames that this page understands, beside what every client does. */
+const KNOWS = "author.deleted";
 /** What a request says that is answered 401. */
 const UNKNOWN = "status 401";
 
@@ -53,7 +55,7 @@ async function ask(way, method, path) {
 /** A browser's WebSocket has no headers: a ticket lets it in. */
 async function websocket(way, sink) {
   const { ticket } = await (await ask(way, "POST", "/v1/realtime/tickets")).json();
-  const socket = await way.network.socket(`/v1/realtime${query({ ticket, cursor: way.cursor() })}`);
+  const socket = await way.network.socket(`/v1/realtime${query({ knows: KNOWS, ticket, cursor: way.cursor() })}`);
   await new Promise((ended) => {
     let pings = 0;
     const pinging = setInterval(() => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ ref: (pings += 1), type: "ping" })), PING_MS);
@@ -77,7 +79,7 @@ async function websocket(way, sink) {
 
 /** Server-sent events, read with fetch: the token goes in a header. */
 async function sse(way, sink) {
-  const answer = await ask(way, "GET", `/v1/realtime/sse${query({ cursor: way.cursor() })}`);
+  const answer = await ask(way, "GET", `/v1/realtime/sse${query({ knows: KNOWS, cursor: way.cursor() })}`);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -99,7 +101,7 @@ async function poll(way, sink) {
   let cursor = way.cursor();
   for (let turn = 0; ; turn += 1) {
     const wait = turn > 0 && way.transport === "long_poll" ? LONG_POLL_S : 0;
-    const answer = await (await ask(way, "GET", `/v1/realtime/poll${query({ cursor, wait })}`)).json();
+    const answer = await (await ask(way, "GET", `/v1/realtime/poll${query({ knows: KNOWS, cursor, wait })}`)).json();
     sink.opened();
     for (const frame of answer.events) sink.frame(frame);
     cursor = answer.cursor;

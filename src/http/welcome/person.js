@@ -178,6 +178,7 @@ export class Person {
     if (type === "feed.posts") for (const post of [...data].reverse()) this.#arrived(post, transport);
     if (type === "notification") this.#rang(data, transport);
     if (type === "post.deleted") this.#remove(data.id);
+    if (type === "author.deleted") this.#removeAll(data.user_id);
     if (type === "hello" && this.#away?.openedAt && !data.resumed) this.#reread();
     if (type === "gap" || type === "reset") this.#reread();
   }
@@ -263,6 +264,15 @@ export class Person {
   #remove(id) {
     this.#cards.get(id)?.element.remove();
     this.#cards.delete(id);
+  }
+
+  /** An account is gone: nothing of it stays, nor what only passed it on. */
+  #removeAll(userId) {
+    const isTheirs = (post) =>
+      post.author.id === userId || (post.repost_of?.author.id === userId && !post.text && post.media.length === 0);
+    for (const { post } of [...this.#cards.values()]) if (isTheirs(post)) this.#remove(post.id);
+    this.#held = this.#held.filter((post) => !isTheirs(post));
+    this.#tellHeld();
   }
 
   #tellHeld() {

@@ -90,7 +90,7 @@ export class Session {
     if (frame.type === "feed.posts") {
       const items = news(frame.data.items);
       if (items.length > 0) this.listener.frame(frame.type, items, link.transport);
-    } else if (frame.type === "notification" || frame.type === "post.deleted") {
+    } else if (["notification", "post.deleted", "author.deleted"].includes(frame.type)) {
       for (const item of news([frame.data], `${frame.type} `)) this.listener.frame(frame.type, item, link.transport);
     } else {
       this.listener.frame(frame.type, frame.data, link.transport, frame.at);

@@ -19,7 +19,12 @@ pub fn gif(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
             0x3b => break,
             0x2c => {
                 let frame: [u8; 9] = walk.array()?;
-                frames.add((side(&frame, 0), side(&frame, 2)), (side(&frame, 4), side(&frame, 6)))?;
+                // Careless writers let frames hang over; viewers cut them.
+                let frame_size = (side(&frame, 4), side(&frame, 6));
+                if u64::from(frame_size.0) * u64::from(frame_size.1) > pixels_max {
+                    return Err(Damage("a frame has too many pixels").into());
+                }
+                frames.count(frame_size)?;
                 walk.take(palette_bytes(frame[8]) + 1)?;
                 skip_sub_blocks(&mut walk)?;
                 out.extend_from_slice(&whole[..whole.len() - walk.bytes.len()]);

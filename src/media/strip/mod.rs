@@ -109,6 +109,11 @@ impl Frames {
         if !inside(x, width, self.size.0) || !inside(y, height, self.size.1) {
             return Err(Damage("a frame does not lie within the picture").into());
         }
+        self.count((width, height))
+    }
+
+    /// Adds a frame wherever it lies.
+    fn count(&mut self, (width, height): (u32, u32)) -> Result<(), Refusal> {
         self.pixels = self.pixels.saturating_add(u64::from(width) * u64::from(height));
         if self.pixels > self.pixels_max {
             let (what, found, most) = ("pixels over all frames", self.pixels, self.pixels_max);

@@ -281,7 +281,7 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.sequencer.commit(deletion(&post)).await?;
+        let record = self.core.sequencer.commit(deletion(&post, false)).await?;
         drop(held);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
@@ -297,7 +297,7 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post).into() }).await?;
+        let record = self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
         drop(held);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
@@ -362,15 +362,16 @@ fn absent(why: Absence) -> Error {
     }
 }
 
-/// The record that deletes `post`.
+/// The record that deletes `post`; `purged`: with its author's account.
 #[must_use]
-pub fn deletion(post: &PostRecord) -> Event {
+pub fn deletion(post: &PostRecord, purged: bool) -> Event {
     Event::PostDeleted {
         post: post.id,
         author: post.author,
         reply_to: post.reply_to,
         repost_of: post.repost_of,
         bare_repost: post.is_bare_repost(),
+        purged,
         mentioned: post.mentions.iter().map(|mention| mention.id).collect(),
     }
 }

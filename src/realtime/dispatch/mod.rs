@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use self::readers::{Join, Readers, SeatNumber, Waiting};
 use self::watchers::Watchers;
-use super::bulk::Pending;
+use super::bulk::{Gone, Pending};
 use super::frame::Frame;
 use super::presence::Presence;
 use super::replay::Replays;
@@ -71,11 +71,21 @@ pub struct Dispatcher {
 
 /// A post on its way to its audience.
 struct Waits {
-    author: Id,
     post: Pending,
-    answers: Option<Id>,
-    /// Seats up to here have it.
-    after: Option<SeatNumber>,
+    to: To,
+}
+
+/// An audience.
+enum To {
+    /// Whoever follows the author, and whom the post answers.
+    Followers {
+        author: Id,
+        answers: Option<Id>,
+        /// Seats up to here have it.
+        after: Option<SeatNumber>,
+    },
+    /// Those who followed somebody whose account is gone: the follows end right after it.
+    Sessions(Vec<SessionId>),
 }
 
 /// What a dispatcher needs.
@@ -191,8 +201,14 @@ impl Dispatcher {
             Event::Posted { post, .. } => {
                 self.posted(post.author, Pending { id: record.id, gone: None }, answered(post)).await;
             }
-            Event::PostDeleted { post, author, .. } => {
-                self.posted(*author, Pending { id: record.id, gone: Some((*post, *author)) }, None).await;
+            Event::PostDeleted { post, author, purged: false, .. } => {
+                let gone = Gone::Post { post: *post, author: *author };
+                self.posted(*author, Pending { id: record.id, gone: Some(gone) }, None).await;
+            }
+            Event::UserDeleted { user } => {
+                let post = Pending { id: record.id, gone: Some(Gone::Author(user.id)) };
+                let to = To::Sessions(self.sessions_following(user.id));
+                self.hand_in(Waits { post, to }).await;
             }
             Event::Followed { follower, followee, .. } => self.readers.changed(*follower, *followee, true),
             Event::Unfollowed(edge) => self.readers.changed(edge.follower, edge.followee, false),
@@ -212,10 +228,24 @@ impl Dispatcher {
 
     /// A post of `author` for everybody here who follows them; a reply only where the one it answers is followed too.
     async fn posted(&mut self, author: Id, post: Pending, answers: Option<Id>) {
+        self.hand_in(Waits { post, to: To::Followers { author, answers, after: None } }).await;
+    }
+
+    async fn hand_in(&mut self, waits: Waits) {
         if self.backlog.len() >= BACKLOG_MAX {
             return self.start_anew().await;
         }
-        self.backlog.push_back(Waits { author, post, answers, after: None });
+        self.backlog.push_back(waits);
+    }
+
+    /// Sessions of those here who follow `author` at this moment.
+    fn sessions_following(&self, author: Id) -> Vec<SessionId> {
+        let (mut seats, mut after) = (Vec::new(), None);
+        while self.readers.audience(author, after, AUDIENCE_SLICE, &mut seats) == AUDIENCE_SLICE {
+            after = seats.last().copied();
+        }
+        let sessions = seats.iter().filter_map(|seat| self.readers.seat(*seat));
+        sessions.flat_map(|(_, sessions)| sessions.iter().copied()).collect()
     }
 
     /// Hands posts that wait to the shards, oldest first, as far as these have room: so what is urgent never waits behind
@@ -236,29 +266,40 @@ impl Dispatcher {
 
     /// One slice of a post's audience; true when there may be more.
     fn slice(&mut self, waits: &mut Waits) -> bool {
-        let mut seats = std::mem::take(&mut self.audience);
-        seats.clear();
-        let copied = self.readers.audience(waits.author, waits.after, AUDIENCE_SLICE, &mut seats);
-        waits.after = seats.last().copied();
         let mut by_shard: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
-        for seat in &seats {
-            let Some((user, sessions)) = self.readers.seat(*seat) else { continue };
-            if waits.answers.is_some_and(|answered| answered != user && !self.readers.follows(*seat, answered)) {
-                continue;
+        let mut add = |session: SessionId| {
+            if let Some(list) = by_shard.get_mut(session.shard()) {
+                list.push(session);
             }
-            for session in sessions {
-                if let Some(list) = by_shard.get_mut(session.shard()) {
-                    list.push(*session);
+        };
+        let more = match &mut waits.to {
+            To::Followers { author, answers, after } => {
+                let mut seats = std::mem::take(&mut self.audience);
+                seats.clear();
+                let copied = self.readers.audience(*author, *after, AUDIENCE_SLICE, &mut seats);
+                *after = seats.last().copied();
+                for seat in &seats {
+                    let Some((user, sessions)) = self.readers.seat(*seat) else { continue };
+                    if answers.is_some_and(|answered| answered != user && !self.readers.follows(*seat, answered)) {
+                        continue;
+                    }
+                    sessions.iter().copied().for_each(&mut add);
                 }
+                self.audience = seats;
+                copied == AUDIENCE_SLICE
             }
-        }
-        self.audience = seats;
+            To::Sessions(sessions) => {
+                let left = sessions.len().saturating_sub(AUDIENCE_SLICE);
+                sessions.drain(left..).for_each(&mut add);
+                left > 0
+            }
+        };
         for (shard, sessions) in self.shards.iter().zip(by_shard) {
             if !sessions.is_empty() {
                 shard.post(Posted { sessions, post: waits.post });
             }
         }
-        copied == AUDIENCE_SLICE
+        more
     }
 
     async fn notified(&mut self, notified: Notified) {

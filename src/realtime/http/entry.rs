@@ -12,7 +12,7 @@ use super::{cursor_text, resume};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Caller, Params, bearer, client_of};
-use crate::realtime::attach::{Opener, Place, Resume};
+use crate::realtime::attach::{Knows, Opener, Place, Resume};
 use crate::realtime::cursor::Cursor;
 use crate::realtime::ends::short;
 
@@ -30,6 +30,11 @@ pub struct Query {
     #[serde(default)]
     #[param(minimum = 1, maximum = 1)]
     pub v: Option<u32>,
+    /// Types of frames, separated by commas, that this client understands beside those of the first clients:
+    /// `author.deleted`. Without it a `reset` of the posts comes in its place.
+    #[serde(default)]
+    #[param(example = "author.deleted")]
+    pub knows: Option<String>,
     /// Polls: seconds to wait for events, 0 to 60; 25 when absent.
     #[serde(default)]
     #[param(minimum = 0, maximum = 60)]
@@ -55,6 +60,8 @@ pub struct Entry {
     pub opener: Opener,
     /// What carries it.
     pub transport: Transport,
+    /// Newer types that the client understands.
+    pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
     /// What becomes of the cursor.
@@ -92,9 +99,10 @@ impl Entry {
             }
         };
         let address = client_of(parts, &app.http);
+        let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
         let place = app.realtime.place(user, app.http.counted(address))?;
         let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
-        Ok(Self { user, opener, transport, address, resume, cursor, place })
+        Ok(Self { user, opener, transport, knows, address, resume, cursor, place })
     }
 }
 

@@ -146,7 +146,8 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     let missed = app.realtime.missed(user, cursor.marks, upto).await?;
     let overlap: Vec<(usize, Id)> = missed.items().collect();
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
-        return Ok(answer(&app, user, &missed.frames, &overlap, cursor.marks, upto));
+        let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &app) };
+        return Ok(answer(&app, user, &frames, &overlap, cursor.marks, upto));
     }
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -161,7 +162,6 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
 
 /// Whether what was missed is more than what the client got with its last answer, above its watermarks.
 fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
-    let of = |stream: usize| digest(missed.items().filter(|(of, _)| *of == stream).map(|(_, id)| id));
     // A gap is as new as the items that follow it; a reset stands alone.
     let stands_alone = |frame: &Frame| {
         frame
@@ -169,7 +169,22 @@ fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
             .is_none_or(|items| items.ids.is_empty() && !missed.items().any(|(of, _)| of == place(items.stream)))
     };
     missed.frames.iter().any(stands_alone)
-        || (0..cursor.digests.len()).any(|stream| of(stream) != cursor.digests[stream])
+        || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
+}
+
+/// What a client gets of `missed` that does not know every type: in place of a frame of another, the stream anew, unless it
+/// got all of that stream with its last answer.
+fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
+    let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
+    let told = cursor.digests[place(stream)] == missed.digest(place(stream));
+    let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
+    let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
+    let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
+    if !told {
+        let reset = Reset { streams: vec![stream], reason: ResetReason::AuthorDeleted };
+        frames.insert(0, Frame::reset(&reset, cursor.marks[place(stream)], app.core.clock.now_ms()));
+    }
+    frames
 }
 
 /// The answer to a poll that brings no cursor, or none that can be used.
@@ -279,6 +294,7 @@ impl Entry {
             opener: self.opener,
             transport: self.transport,
             deflate,
+            knows: self.knows,
             address: self.address,
             resume: self.resume,
             from,

@@ -40,6 +40,10 @@ impl Shard {
     pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        if let Some(stream) = frame.novel_of().filter(|_| !session.knows.author_deleted) {
+            session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+            return self.queue(id);
+        }
         let lane = frame.lane();
         let dropped = session.lanes().push(frame, bytes_max);
         self.meter.delivered(lane);
@@ -56,8 +60,13 @@ impl Shard {
         session.from = None;
         match frames {
             Some(frames) => {
+                let knows = session.knows.author_deleted;
+                let unknown = frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
                 if !(frames.is_empty() && session.lanes.is_none()) {
                     session.lanes().put_first(frames, upto, now_ms);
+                }
+                if let Some(stream) = unknown {
+                    session.lanes().give_up(stream, ResetReason::AuthorDeleted);
                 }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_upto(upto);

@@ -231,6 +231,7 @@ fn new_session(
         address: opening.address,
         transport: opening.transport,
         deflate: opening.deflate,
+        knows: opening.knows,
         phase: Phase::Replaying,
         in_urgent: false,
         in_other: false,

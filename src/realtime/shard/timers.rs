@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use fanfare_protocol::{Gap, Id, Stream, Transport};
+use fanfare_protocol::{Gap, Id, ResetReason, Stream, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Shard, is_stream};
@@ -160,7 +160,7 @@ impl Shard {
         let now_ms = self.now_ms;
         let Some(session) = self.session(id) else { return };
         if lost.count > GAP_COUNT_MAX as u64 {
-            session.lanes().give_up(Stream::Posts);
+            session.lanes().give_up(Stream::Posts, ResetReason::Slow);
             return self.queue(id);
         }
         let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));

@@ -107,10 +107,7 @@ impl Truth {
                 assert_eq!(there, *known == Known::There, "{when}: {one} {what} {other}");
             }
         }
-        // Who liked a post is forgotten with it.
-        let stands = |post: &Id| self.posts.contains_key(post);
-        let likes = told.likes.iter().filter(|((_, post), known)| **known != Known::Either && stands(post));
-        for ((fan, post), known) in likes {
+        for ((fan, post), known) in told.likes.iter().filter(|(_, known)| **known != Known::Either) {
             let there = self.likes.contains(&(story.people[*fan], *post));
             // They go with the post.
             let stands = *known == Known::There && self.posts.contains_key(post);

@@ -20,6 +20,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The streaming transports and the waiting one.
 pub const ALL: [Transport; 3] = [Transport::Websocket, Transport::Sse, Transport::LongPoll];
 
+/// What clients say that know all types, and what the first clients do.
+const NEW: &str = "&knows=author.deleted";
+pub const OLD: &str = "";
+
 /// What a device hears.
 #[derive(Debug)]
 pub enum Heard {
@@ -32,7 +36,7 @@ pub enum Heard {
 enum Wire {
     Socket(Box<WebSocketStream<TcpStream>>),
     Events { stream: TcpStream, buffer: Vec<u8> },
-    Polls { base: String, token: String, waiting: Vec<ServerFrame>, cursor: String },
+    Polls { base: String, token: String, waiting: Vec<ServerFrame>, cursor: String, knows: &'static str },
 }
 
 /// One session; of polls, one after the other.
@@ -112,10 +116,15 @@ pub async fn get(base: &str, path: &str, token: &str) -> (u16, String) {
     (status, body)
 }
 
-/// One poll.
+/// One poll, of a client of the newest kind.
 pub async fn poll(base: &str, token: &str, cursor: Option<&str>, wait_s: u64) -> PollAnswer {
+    poll_as(base, token, cursor, wait_s, NEW).await
+}
+
+/// One poll, of a client that understands this beside what all do.
+pub async fn poll_as(base: &str, token: &str, cursor: Option<&str>, wait_s: u64, knows: &str) -> PollAnswer {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-    let (status, body) = get(base, &format!("/v1/realtime/poll?wait={wait_s}{cursor}"), token).await;
+    let (status, body) = get(base, &format!("/v1/realtime/poll?wait={wait_s}{knows}{cursor}"), token).await;
     assert_eq!(status, 200, "{body}");
     let answer: PollAnswer = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
     for frame in &answer.events {
@@ -131,7 +140,7 @@ fn look_at(text: &str) -> ServerFrame {
     assert!(!text.contains("\"liked\"") && !text.contains("\"reposted\""), "who asks shows in {text}");
     assert!(fields["at"].as_str().unwrap().ends_with('Z'), "{text}");
     let kind = fields["type"].as_str().unwrap();
-    let durable = ["feed.posts", "post.deleted", "notification", "gap", "reset"].contains(&kind);
+    let durable = ["feed.posts", "post.deleted", "author.deleted", "notification", "gap", "reset"].contains(&kind);
     assert_eq!(durable, fields.contains_key("id"), "{text}");
     if let Some(id) = fields.get("id").and_then(Value::as_str) {
         assert!(
@@ -141,7 +150,7 @@ fn look_at(text: &str) -> ServerFrame {
     }
     let lane = fields.get("lane").and_then(Value::as_str);
     match kind {
-        "feed.posts" | "post.deleted" => assert_eq!(lane, Some("bulk"), "{text}"),
+        "feed.posts" | "post.deleted" | "author.deleted" => assert_eq!(lane, Some("bulk"), "{text}"),
         "notification" => assert_eq!(lane, Some("urgent"), "{text}"),
         "hello" | "reply" | "pong" | "drain" => assert_eq!(lane, None, "{text}"),
         _ => {}
@@ -152,7 +161,19 @@ fn look_at(text: &str) -> ServerFrame {
 impl Device {
     /// A session, greeted.
     pub async fn new(transport: Transport, world: &World, token: &str, cursor: Option<&str>) -> Self {
-        let query = cursor.map_or_else(String::new, |cursor| format!("?cursor={cursor}"));
+        Self::knowing(NEW, transport, world, token, cursor).await
+    }
+
+    /// The same of a client that understands this beside what all do.
+    pub async fn knowing(
+        knows: &'static str,
+        transport: Transport,
+        world: &World,
+        token: &str,
+        cursor: Option<&str>,
+    ) -> Self {
+        let cursor_in_query = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let query = format!("?v=1{knows}{cursor_in_query}");
         let bearer = format!("Bearer {token}");
         let wire = match transport {
             Transport::Websocket => Wire::Socket(Box::new(socket(world, &query, &[("authorization", &bearer)]).await)),
@@ -165,7 +186,7 @@ impl Device {
             Transport::LongPoll | Transport::ShortPoll => {
                 let (base, token) = (world.base.clone(), token.to_owned());
                 let waiting = Vec::new();
-                Wire::Polls { base, token, waiting, cursor: cursor.unwrap_or_default().to_owned() }
+                Wire::Polls { base, token, waiting, cursor: cursor.unwrap_or_default().to_owned(), knows }
             }
         };
         Self::greeted(wire, transport, cursor).await
@@ -174,11 +195,11 @@ impl Device {
     async fn greeted(wire: Wire, transport: Transport, cursor: Option<&str>) -> Self {
         let hello = Hello { session_id: Id(0), heartbeat_s: 0, resumed: true, transport, cursor: String::new() };
         let mut device = Self { wire, hello, cursor: cursor.unwrap_or_default().to_owned(), comments: 0 };
-        if let Wire::Polls { base, token, waiting, cursor } = &mut device.wire {
+        if let Wire::Polls { base, token, waiting, cursor, knows } = &mut device.wire {
             if !cursor.is_empty() {
                 return device;
             }
-            let answer = poll(base, token, None, 25).await;
+            let answer = poll_as(base, token, None, 25, knows).await;
             (*waiting, *cursor) = (answer.events.into_iter().rev().collect(), answer.cursor);
         }
         let first = device.frame().await;
@@ -248,11 +269,11 @@ impl Device {
                         return Heard::Frame(Box::new(event_of(&text)));
                     }
                 }
-                Wire::Polls { base, token, waiting, cursor } => {
+                Wire::Polls { base, token, waiting, cursor, knows } => {
                     if let Some(frame) = waiting.pop() {
                         return Heard::Frame(Box::new(frame));
                     }
-                    let answer = poll(base, token, Some(cursor), 25).await;
+                    let answer = poll_as(base, token, Some(cursor), 25, knows).await;
                     (*waiting, *cursor) = (answer.events.into_iter().rev().collect(), answer.cursor);
                 }
             }

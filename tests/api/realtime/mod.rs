@@ -3,6 +3,7 @@
 //! `device` holds a session under any transport; every other module tells the stories of one part.
 
 mod clients;
+mod deletions;
 mod delivery;
 pub mod device;
 mod edges;

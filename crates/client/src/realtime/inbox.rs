@@ -93,6 +93,10 @@ impl Inbox {
                 let new = seen.insert(Stream::Posts, &deleted.key);
                 if new { frame_of(ServerEvent::PostDeleted(deleted)) } else { Taken::Nothing }
             }
+            ServerEvent::AuthorDeleted(deleted) => {
+                let new = seen.insert(Stream::Posts, &deleted.key);
+                if new { frame_of(ServerEvent::AuthorDeleted(deleted)) } else { Taken::Nothing }
+            }
             ServerEvent::Notification(notification) => {
                 let new = seen.insert(Stream::Notifications, &notification.key);
                 if new { frame_of(ServerEvent::Notification(notification)) } else { Taken::Nothing }
@@ -148,6 +152,9 @@ mod tests {
     #[test]
     fn a_reset_forgets_its_streams_only() {
         let mut inbox = Inbox::default();
+        let departed = json!({ "key": "8", "user_id": "1" });
+        assert!(matches!(inbox.take(&frame("author.deleted", "a", &departed)), Ok(Taken::Event(_))));
+        assert!(matches!(inbox.take(&frame("author.deleted", "a", &departed)), Ok(Taken::Nothing)));
         let deleted = json!({ "key": "9", "id": "1", "author_id": "1" });
         assert!(matches!(inbox.take(&frame("post.deleted", "a", &deleted)), Ok(Taken::Event(_))));
         assert!(inbox.seen.lock().insert(Stream::Notifications, "5"));

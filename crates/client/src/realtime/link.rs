@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_protocol::{ClientFrame, PollAnswer, REALTIME_VERSION, ServerFrame, Transport};
+use fanfare_protocol::{AUTHOR_DELETED, ClientFrame, PollAnswer, REALTIME_VERSION, ServerFrame, Transport};
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ pub(super) struct Target {
 impl Target {
     /// Path and query of a stream by `path`: with the cursor, unless a header carries it, and maybe a ticket.
     pub async fn path(&self, path: &str, cursor_in_query: bool) -> Result<String, Ended> {
-        let mut query = format!("v={REALTIME_VERSION}");
+        let mut query = format!("v={REALTIME_VERSION}&knows={AUTHOR_DELETED}");
         // Cursors and tickets are URL-safe (`api.md`).
         if let Some(cursor) = self.cursor.as_deref().filter(|_| cursor_in_query) {
             query.push_str(&format!("&cursor={cursor}"));

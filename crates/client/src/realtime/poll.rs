@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_protocol::{PollAnswer, REALTIME_VERSION};
+use fanfare_protocol::{AUTHOR_DELETED, PollAnswer, REALTIME_VERSION};
 use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -50,7 +50,7 @@ pub(super) async fn run(mut target: Target, long: bool, signals: &mpsc::Sender<S
 async fn poll(target: &Target, wait_s: u64) -> Result<PollAnswer, Ended> {
     // A cursor is URL-safe (`api.md`).
     let cursor = target.cursor.as_ref().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-    let path = format!("/v1/realtime/poll?v={REALTIME_VERSION}&wait={wait_s}{cursor}");
+    let path = format!("/v1/realtime/poll?v={REALTIME_VERSION}&knows={AUTHOR_DELETED}&wait={wait_s}{cursor}");
     let answer = target.client.send(Method::GET, &path, &[], Bytes::new()).await.map_err(|error| refused(&error))?;
     if wait_s > 0 && answer.status == StatusCode::GATEWAY_TIMEOUT {
         return Err(Ended::NotSpoken(answer.status.to_string()));

@@ -132,6 +132,14 @@ fn gaps_that_touch_become_one() {
 }
 
 #[test]
+fn gaps_that_become_one_were_proven_at_the_later_of_their_moments() {
+    let mut gaps = Gaps::new(10, 10);
+    assert!(gaps.learn(stretch(1, 4), now(5)) && gaps.learn(stretch(4, 8), now(3)));
+    assert_eq!(gaps.around(&key(2), now(4)), None, "something lived here then");
+    assert_eq!(gaps.around(&key(5), now(5)), Some(stretch(1, 8)));
+}
+
+#[test]
 fn a_row_that_comes_to_life_cuts_its_gap() {
     let mut gaps = Gaps::new(10, 10);
     gaps.learn(stretch(1, 9), now(0));

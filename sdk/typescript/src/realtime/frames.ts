@@ -1,6 +1,7 @@
 // What the server and a client say to each other, as types; and the one place where a frame's text is read.
 
 import type {
+  AuthorDeleted,
   Drain,
   FeedPosts,
   Gap,
@@ -36,6 +37,8 @@ export interface Events {
   "feed.posts": FeedPosts;
   /** A followed person deleted a post. */
   "post.deleted": PostDeleted;
+  /** The account of a person who was followed is gone: drop everything of them; `isDropped` says what that is. */
+  "author.deleted": AuthorDeleted;
   /** What somebody did; each notification once. */
   notification: KeyedNotification;
   /** Items that were left out; `recovering` says that they are being read over HTTP and will come as their own events. */
@@ -67,6 +70,9 @@ export interface EventInfo {
 /** Types that end at the connection: applications do not need them. */
 export const CONNECTION_TYPES = new Set(["reply", "pong"]);
 
+/** What the server is told that this client understands, beside what all do. */
+export const KNOWS = "author.deleted";
+
 /** Every transport, the best first. */
 export const TRANSPORTS: readonly Transport[] = ["websocket", "sse", "long_poll", "short_poll"];
 
@@ -90,6 +96,7 @@ export function streamsOf(frame: Frame): Stream[] {
   switch (frame.type) {
     case "feed.posts":
     case "post.deleted":
+    case "author.deleted":
       return ["posts"];
     case "notification":
       return ["notifications"];

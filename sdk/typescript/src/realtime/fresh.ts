@@ -1,7 +1,7 @@
 // What of an event is new: the one place where repeats are dropped. Used by the tab that leads and by those that follow,
 // so that a follower that takes over knows what its application has seen.
 
-import type { FeedPosts, Id, KeyedNotification, PostDeleted, Stream } from "../types.js";
+import type { AuthorDeleted, FeedPosts, Id, KeyedNotification, PostDeleted, Stream } from "../types.js";
 import { newer } from "./frames.js";
 import type { Seen } from "./seen.js";
 
@@ -27,7 +27,8 @@ export function fresh(out: HandedOut, type: string, data: unknown): unknown {
       return data;
     }
     case "post.deleted":
-      return out.seen.add(`d${(data as PostDeleted).key}`) ? data : null;
+    case "author.deleted":
+      return out.seen.add(`d${(data as PostDeleted | AuthorDeleted).key}`) ? data : null;
     default:
       return data;
   }

@@ -4,7 +4,7 @@ import { sleep } from "../../clock.js";
 import { NetworkError, ProblemError } from "../../errors.js";
 import type { Http } from "../../http.js";
 import type { ClientFrame, PollAnswer, Transport } from "../../types.js";
-import { asFrame } from "../frames.js";
+import { asFrame, KNOWS } from "../frames.js";
 import { post } from "./post.js";
 import { type End, endOfRequest, type Link, type Sink } from "./transport.js";
 
@@ -90,7 +90,7 @@ export class PollLink implements Link {
   }
 
   async #ask(cursor: string | null, wait: number, timeoutMs: number): Promise<PollAnswer> {
-    const options = { query: { v: 1, cursor, wait }, signal: this.#turn.signal, timeoutMs, retries: 0 };
+    const options = { query: { v: 1, knows: KNOWS, cursor, wait }, signal: this.#turn.signal, timeoutMs, retries: 0 };
     return await this.http.json<PollAnswer>("GET", "/v1/realtime/poll", options);
   }
 

@@ -2,7 +2,7 @@
 
 import type { Http } from "../../http.js";
 import type { ClientFrame, Hello, Id } from "../../types.js";
-import { type Frame, parseFrame } from "../frames.js";
+import { type Frame, KNOWS, parseFrame } from "../frames.js";
 import { SseParser } from "../sse.js";
 import { post } from "./post.js";
 import { type End, endOfRequest, type Link, type Sink } from "./transport.js";
@@ -43,7 +43,7 @@ export class SseLink implements Link {
   async #read(cursor: () => string | null): Promise<void> {
     try {
       const response = await this.http.send("GET", "/v1/realtime/sse", {
-        query: { v: 1, cursor: cursor() },
+        query: { v: 1, knows: KNOWS, cursor: cursor() },
         headers: { accept: "text/event-stream" },
         signal: this.#abort.signal,
         timeoutMs: HEAD_MS,

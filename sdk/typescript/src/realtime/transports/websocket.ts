@@ -2,7 +2,7 @@
 
 import type { Http } from "../../http.js";
 import type { ClientFrame, Ticket } from "../../types.js";
-import { parseFrame } from "../frames.js";
+import { KNOWS, parseFrame } from "../frames.js";
 import { type End, endOfRequest, endOfSocket, type Link, type Sink } from "./transport.js";
 
 /**
@@ -72,7 +72,7 @@ export class WebSocketLink implements Link {
       const options = { signal: this.#abort.signal, timeoutMs: TICKET_MS };
       const { ticket } = await this.http.json<Ticket>("POST", "/v1/realtime/tickets", options);
       if (this.#sink === null) return;
-      const url = this.http.url("/v1/realtime", { v: 1, ticket, cursor: cursor() });
+      const url = this.http.url("/v1/realtime", { v: 1, knows: KNOWS, ticket, cursor: cursor() });
       this.#listen(new this.Socket(url.replace(/^http/, "ws")));
     } catch (error) {
       this.#end(endOfRequest(error, false));

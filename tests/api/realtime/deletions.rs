@@ -1,0 +1,451 @@
+//! Who hears of which deletion: of posts one by one, of an account once; live and when they come back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use fanfare::clock::Clock;
+use fanfare::events::{Event, PostRecord, Record};
+use fanfare::tables;
+use fanfare_engines::random::Random;
+use fanfare_engines::{KeyRange, Offset, Order, Partition};
+use fanfare_protocol::{Id, NewSuspension, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Transport};
+
+use super::device::{ALL, Device, OLD, poll_as};
+use super::{fast, world};
+use crate::deletion::clean;
+use crate::world::{Person, World, eventually};
+
+/// Posts of somebody, each deleted at once, without the way over HTTP.
+async fn pairs(world: &World, author: Id, many: usize) {
+    let sequencer = &world.app().core.sequencer;
+    let mut left = many;
+    while left > 0 {
+        let step = left.min(256);
+        let mut posted = Vec::new();
+        for _ in 0..step {
+            let post = PostRecord { author, text: "soon gone".to_owned(), ..PostRecord::default() };
+            posted.push(sequencer.submit(Event::Posted { post, notify: vec![] }.into()).await.unwrap());
+        }
+        let mut deleted = Vec::new();
+        for one in posted {
+            let post = one.durable().await.unwrap().id;
+            let gone = Event::PostDeleted {
+                post,
+                author,
+                reply_to: None,
+                repost_of: None,
+                bare_repost: false,
+                purged: false,
+                mentioned: vec![],
+            };
+            deleted.push(sequencer.submit(gone.into()).await.unwrap());
+        }
+        for one in deleted {
+            one.durable().await.unwrap();
+        }
+        left -= step;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_deletions_of_a_stranger_reset_nobody() {
+    const PAIRS: usize = 10_080;
+    let mut world = world().await;
+    let [mut ann, mut bob, dan, mut fan] = world.people(["ann", "bob", "dan", "fan"]).await;
+    ann.follow(bob.id).await.unwrap();
+    fan.follow(dan.id).await.unwrap();
+    let post = bob.say("goes").await.unwrap();
+    let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
+    let cursor_of_fan = Device::ws(&world, &fan.token).await.hello.cursor;
+    pairs(&world, dan.id, PAIRS).await;
+    bob.delete_post(post.id).await.unwrap();
+    for _ in 0..2 {
+        for transport in ALL {
+            let mut device = Device::new(transport, &world, &ann.token, Some(&cursor)).await;
+            let said = device.event().await;
+            assert!(matches!(&said, ServerEvent::PostDeleted(gone) if gone.id == post.id), "{transport:?}: {said:?}");
+            // Whoever follows them has more to drop than to read anew.
+            let mut device = Device::new(transport, &world, &fan.token, Some(&cursor_of_fan)).await;
+            let said = device.event().await;
+            let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
+            assert_eq!(said, ServerEvent::Reset(reset), "{transport:?}");
+        }
+        // Who deleted what is learnt again from rows.
+        world.restart(&mut [&mut ann, &mut bob, &mut fan]).await;
+    }
+}
+
+/// The key of the frame that says `who` is gone.
+fn departed(event: &ServerEvent, who: Id) -> String {
+    match event {
+        ServerEvent::AuthorDeleted(gone) if gone.user_id == who => gone.key.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_account_is_one_item_for_those_who_followed_it() {
+    let mut world = world().await;
+    let [mut ann, bob, mut carl, mut eve] = world.people(["ann", "bob", "carl", "eve"]).await;
+    ann.follow(bob.id).await.unwrap();
+    ann.follow(carl.id).await.unwrap();
+    eve.follow(carl.id).await.unwrap();
+    let mut posts = Vec::new();
+    for number in 0..5 {
+        posts.push(bob.say(&format!("post {number}")).await.unwrap().id);
+    }
+    let passed_on = carl.repost(posts[0], "").await.unwrap().id;
+    let mut devices = Vec::new();
+    for transport in ALL {
+        devices.push(Device::new(transport, &world, &ann.token, None).await);
+    }
+    let mut stranger = Device::ws(&world, &eve.token).await;
+    let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
+    bob.delete_account().await.unwrap();
+    let mut keys = BTreeSet::new();
+    for device in &mut devices {
+        keys.insert(departed(&device.event().await, bob.id));
+    }
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let key = keys.pop_first().unwrap();
+    // Before anything was removed, after that, and after a restart.
+    for round in ["before", "cleaned", "restarted"] {
+        match round {
+            "cleaned" => clean(&world).await,
+            "restarted" => world.restart(&mut [&mut ann, &mut carl, &mut eve]).await,
+            _ => {}
+        }
+        for transport in ALL {
+            let mut device = Device::new(transport, &world, &ann.token, Some(&cursor)).await;
+            assert_eq!(departed(&device.event().await, bob.id), key, "{round}, {transport:?}");
+            // Nothing else is said of it but what others passed on: that is theirs, and they still have followers.
+            let next = carl.say(&format!("{round} {transport:?}")).await.unwrap().id;
+            let (mut came, mut reposts) = (false, BTreeSet::new());
+            while !came || reposts.is_empty() != (round == "before") {
+                match device.event().await {
+                    ServerEvent::FeedPosts(posts) => came |= posts.items.iter().any(|item| item.post.id == next),
+                    ServerEvent::PostDeleted(gone) if gone.id == passed_on => drop(reposts.insert(gone.key)),
+                    // Polls repeat the last seconds, with the same keys.
+                    ServerEvent::AuthorDeleted(again) if again.key == key && transport == Transport::LongPoll => {}
+                    other => panic!("{round}, {transport:?}: {other:?}"),
+                }
+            }
+            assert!(reposts.len() <= 1, "{reposts:?}");
+        }
+        if round == "cleaned" {
+            // Whoever followed carl alone heard of the repost, and not of whose it was.
+            let said = loop {
+                match stranger.event().await {
+                    ServerEvent::FeedPosts(_) => {}
+                    other => break other,
+                }
+            };
+            assert!(matches!(&said, ServerEvent::PostDeleted(gone) if gone.id == passed_on), "{said:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_know_the_type_reads_the_stream_anew() {
+    let world = world().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    ann.follow(bob.id).await.unwrap();
+    bob.say("hello").await.unwrap();
+    let mut devices = Vec::new();
+    for transport in ALL {
+        devices.push(Device::knowing(OLD, transport, &world, &ann.token, None).await);
+    }
+    let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
+    bob.delete_account().await.unwrap();
+    let reset = ServerEvent::Reset(Reset { streams: vec![Stream::Posts], reason: ResetReason::AuthorDeleted });
+    for (device, transport) in devices.iter_mut().zip(ALL) {
+        assert_eq!(device.event().await, reset, "{transport:?}");
+    }
+    for known in ["", "&knows=", "&knows=hologram", "&knows=author.deleted.later"] {
+        for transport in ALL {
+            let mut device = Device::knowing(known, transport, &world, &ann.token, Some(&cursor)).await;
+            assert_eq!(device.event().await, reset, "{transport:?} {known}");
+            ann.say("own").await.unwrap();
+            let heard = device.event().await;
+            // Polls repeat the last seconds where something comes to them, and a reset stands for all of it.
+            let again = transport == Transport::LongPoll && heard == reset;
+            assert!(again || matches!(heard, ServerEvent::FeedPosts(_)), "what comes next is to come: {heard:?}");
+        }
+    }
+    // One that polls is told once, not with every answer until its watermark has passed that.
+    let mut again = poll_as(&world.base, &ann.token, Some(&cursor), 0, OLD).await;
+    assert!(again.events.iter().any(|frame| frame.kind == "reset"), "{again:?}");
+    for wait_s in [0, 0, 1] {
+        again = poll_as(&world.base, &ann.token, Some(&again.cursor), wait_s, OLD).await;
+        assert!(again.events.iter().all(|frame| frame.kind != "reset"), "{again:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspended_people_delete_and_are_deleted_like_all_others() {
+    let world = world().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    ann.follow(bob.id).await.unwrap();
+    let post = bob.say("goes").await.unwrap();
+    let mut device = Device::ws(&world, &ann.token).await;
+    let cursor = device.hello.cursor.clone();
+    let spam = NewSuspension { reason: "spam".to_owned(), until: None };
+    world.operator.suspend(&bob.id.to_string(), &spam).await.unwrap();
+    world.operator.remove_post(post.id, None).await.unwrap();
+    for device in [&mut device, &mut Device::new(Transport::Sse, &world, &ann.token, Some(&cursor)).await] {
+        let said = device.event().await;
+        assert!(matches!(&said, ServerEvent::PostDeleted(gone) if gone.id == post.id), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_cursor_asks_for_any_more_is_swept() {
+    const BEGIN_MS: u64 = 1_900_000_000_000;
+    let world = World::at(Clock::by_hand(BEGIN_MS), fast).await;
+    let [ann, bob, carl] = world.people(["ann", "bob", "carl"]).await;
+    ann.follow(bob.id).await.unwrap();
+    let post = carl.say("goes").await.unwrap();
+    carl.delete_post(post.id).await.unwrap();
+    bob.delete_account().await.unwrap();
+    clean(&world).await;
+    let kept = async || {
+        let hour = u32::try_from(BEGIN_MS / 3_600_000).unwrap();
+        let mut kept = Vec::new();
+        for (table, partition) in [
+            (tables::AUTHOR_DELETIONS, tables::bucketed(carl.id, tables::bucket_of(post.id))),
+            (tables::DELETERS, tables::hour_partition(hour)),
+            (tables::DEPARTURES, tables::partition(ann.id)),
+        ] {
+            let port = &world.app().core.store.engines.tables;
+            let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+            kept.extend(rows.iter().map(|_| table.name));
+        }
+        kept
+    };
+    let all = ["author_deletions", "deleters", "departures"];
+    assert_eq!(kept().await, all);
+    for (days, left) in [(6, &all[..]), (8, &[])] {
+        world.set_clock(BEGIN_MS + days * 86_400_000);
+        for _ in 0..3 {
+            clean(&world).await;
+        }
+        assert_eq!(kept().await, left, "after {days} days");
+    }
+}
+
+/// A data folder of the version before: see `tests/fixtures/make-deletions`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_the_version_before_opens_and_tells_what_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/deletions.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(archive).arg("--strip-components=1").arg("-C").arg(folder.path());
+    assert!(tar.status().unwrap().success());
+    let story: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join("story.json")).unwrap()).unwrap();
+    let text = |name: &str| story[name].as_str().unwrap().to_owned();
+    let (token, cursor) = (text("ann_token"), text("cursor"));
+    let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
+    let mut world = World::over(folder, clock, fast).await;
+    for round in 0..3 {
+        for transport in ALL {
+            let mut device = Device::new(transport, &world, &token, Some(&cursor)).await;
+            assert!(device.hello.resumed, "{transport:?}");
+            // The cursor trails: the post that stays is told of again.
+            loop {
+                match device.event().await {
+                    ServerEvent::FeedPosts(posts) => {
+                        assert!(posts.items.iter().all(|item| item.post.id.to_string() == text("stays")));
+                    }
+                    ServerEvent::PostDeleted(gone) => {
+                        assert_eq!(gone.id.to_string(), text("gone"), "round {round}, {transport:?}");
+                        break;
+                    }
+                    other => panic!("round {round}, {transport:?}: {other:?}"),
+                }
+            }
+        }
+        let port = world.app().core.store.engines.tables.clone();
+        eventually("what was one list is by author", async || {
+            let bucket = tables::bucket_of(text("gone").parse().unwrap());
+            let partition = tables::timeline_partition(bucket);
+            let left = port.scan(tables::DELETIONS, &partition, KeyRange::ALL, Order::Ascending, 1).await.unwrap();
+            left.is_empty().then_some(())
+        })
+        .await;
+        drop(port);
+        if round == 1 {
+            world.restart(&mut []).await;
+        }
+    }
+}
+
+/// Who must hear what, from the journal alone.
+#[derive(Default)]
+struct Model {
+    follows: BTreeSet<(Id, Id)>,
+    /// Deletions of posts: record, post, author.
+    posts: Vec<(Id, Id, Id)>,
+    /// Deletions of accounts: record, whose, who followed them then.
+    accounts: Vec<(Id, Id, Vec<Id>)>,
+    newest: Id,
+}
+
+/// What a reader is told of, by key: the post, or whose account.
+type Told = BTreeSet<(Id, Id)>;
+
+impl Model {
+    async fn of(world: &World) -> Self {
+        let journal = world.app().core.store.engines.journal.clone();
+        let (mut model, mut next) = (Self::default(), Offset(0));
+        loop {
+            let found = journal.read(Partition(0), next, 1_000).await.unwrap();
+            let Some(last) = found.last() else { return model };
+            next = Offset(last.offset.0 + 1);
+            for one in &found {
+                model.apply(&serde_json::from_slice(&one.payload).unwrap());
+            }
+        }
+    }
+
+    fn apply(&mut self, record: &Record) {
+        self.newest = self.newest.max(record.id);
+        match &record.event {
+            Event::Followed { follower, followee, .. } => drop(self.follows.insert((*follower, *followee))),
+            Event::Unfollowed(edge) => drop(self.follows.remove(&(edge.follower, edge.followee))),
+            Event::Blocked { ended, .. } => {
+                for edge in ended {
+                    self.follows.remove(&(edge.follower, edge.followee));
+                }
+            }
+            Event::PostDeleted { post, author, purged: false, .. } => self.posts.push((record.id, *post, *author)),
+            Event::UserDeleted { user } => {
+                let followers = self.follows.iter().filter(|edge| edge.1 == user.id).map(|edge| edge.0).collect();
+                self.accounts.push((record.id, user.id, followers));
+            }
+            _ => {}
+        }
+    }
+
+    /// What `reader` is told who comes back at `after`: the posts of those whom they follow now, and the accounts of those
+    /// whom they followed then.
+    fn told(&self, reader: Id, after: Id) -> Told {
+        let follows = |author: Id| author == reader || self.follows.contains(&(reader, author));
+        let posts = self.posts.iter().filter(|(id, _, author)| *id > after && follows(*author));
+        let accounts = self.accounts.iter().filter(|(id, _, followers)| *id > after && followers.contains(&reader));
+        let posts = posts.map(|(id, post, _)| (*id, *post));
+        posts.chain(accounts.map(|(id, user, _)| (*id, *user))).collect()
+    }
+}
+
+async fn replayed(world: &World, reader: Id, after: Id, upto: Id) -> Told {
+    let missed = world.app().realtime.missed(reader, [after; 4], upto).await.unwrap();
+    let mut told = Told::new();
+    for frame in &missed.frames {
+        let frame: ServerFrame = serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap();
+        let one = match frame.event().unwrap() {
+            ServerEvent::PostDeleted(gone) => (gone.key.parse().unwrap(), gone.id),
+            ServerEvent::AuthorDeleted(gone) => (gone.key.parse().unwrap(), gone.user_id),
+            ServerEvent::Reset(reset) => panic!("{reset:?}"),
+            _ => continue,
+        };
+        assert!(told.insert(one), "told twice of {one:?}");
+    }
+    told
+}
+
+struct Town {
+    world: World,
+    people: Vec<Person>,
+    posts: Vec<(Id, usize)>,
+    born: u64,
+    /// Moments to come back from.
+    marks: Vec<Id>,
+}
+
+impl Town {
+    async fn newcomer(&mut self) -> Person {
+        self.born += 1;
+        self.world.person(&format!("p{}", self.born)).await
+    }
+
+    async fn step(&mut self, dice: &mut Random) {
+        let who = dice.below(self.people.len() as u64) as usize;
+        let whom = dice.below(self.people.len() as u64) as usize;
+        let (one, other) = (self.people[who].clone(), self.people[whom].id);
+        let post = (!self.posts.is_empty()).then(|| dice.below(self.posts.len() as u64) as usize);
+        // What is refused is a step that changes nothing.
+        match dice.below(20) {
+            0..=4 => {
+                if let Ok(post) = one.say("words").await {
+                    self.posts.push((post.id, who));
+                }
+            }
+            5 | 6 => {
+                if let Some((original, _)) = post.map(|at| self.posts[at])
+                    && let Ok(repost) = one.repost(original, "").await
+                {
+                    self.posts.push((repost.id, who));
+                }
+            }
+            7..=10 => {
+                if let Some((post, author)) = post.map(|at| self.posts.swap_remove(at)) {
+                    let _ = self.people[author].delete_post(post).await;
+                }
+            }
+            11..=14 => drop(one.follow(other).await),
+            15 => drop(one.unfollow(other).await),
+            16 => drop(one.block(other).await),
+            17 => {
+                one.delete_account().await.unwrap();
+                self.posts.retain(|(_, author)| *author != who);
+                self.people[who] = self.newcomer().await;
+            }
+            18 => clean(&self.world).await,
+            _ => {
+                let mut people: Vec<&mut Person> = self.people.iter_mut().collect();
+                self.world.restart(&mut people).await;
+            }
+        }
+        self.marks.push(self.world.app().core.sequencer.mint());
+    }
+}
+
+/// Whatever people do, in whatever state of the cleaning: who comes back at any moment is told of exactly what concerns
+/// them.
+async fn history(seed: u64) {
+    let mut dice = Random::new(seed);
+    let mut town = Town { world: World::with(fast).await, people: vec![], posts: vec![], born: 0, marks: vec![Id(0)] };
+    for _ in 0..5 {
+        let person = town.newcomer().await;
+        town.people.push(person);
+    }
+    for step in 0..60 {
+        town.step(&mut dice).await;
+        if step % 6 != 5 {
+            continue;
+        }
+        for _ in 0..10 {
+            let reader = town.people[dice.below(town.people.len() as u64) as usize].id;
+            let after = town.marks[dice.below(town.marks.len() as u64) as usize];
+            // A server that was just started may be clearing up: what is told is that of one moment.
+            let (model, told) = loop {
+                let model = Model::of(&town.world).await;
+                let told = replayed(&town.world, reader, after, model.newest).await;
+                if Model::of(&town.world).await.newest == model.newest {
+                    break (model, told);
+                }
+            };
+            assert_eq!(told, model.told(reader, after), "seed {seed}, step {step}: {reader} from {after}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_back_is_told_of_exactly_the_deletions_that_concern_them() {
+    let seeds = std::env::var("FANFARE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in seeds.map_or(0..6, |seed: u64| seed..seed + 1) {
+        history(seed).await;
+    }
+}
