@@ -25,7 +25,6 @@ use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
 use crate::id::{first_id_at, unix_ms_of};
 use crate::janitor::{self, Janitor};
 use crate::limits;
-use crate::locks::Locks;
 use crate::logging::LogControl;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
@@ -35,6 +34,7 @@ use crate::projection::Notified;
 use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
 use crate::rows::{self, Counters};
 use crate::sequencer::{Sequencer, SequencerThread, Views};
+use crate::storage::{Storage, watched};
 use crate::store::Store;
 use crate::tables;
 use crate::users::attempts::Bounds;
@@ -229,6 +229,8 @@ pub async fn start(
     let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
     jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     let refreshing = jwt.refreshing();
+    let storage = Storage::default();
+    let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
@@ -238,15 +240,16 @@ pub async fn start(
     let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), realtime, notified });
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
-    let (sequencer, thread) = Sequencer::start(&engines, listeners, clock.clone(), node, group_after).await?;
+    let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
+    let (sequencer, thread) = started.await?;
     store.load_absent().await?;
     store.load_deletions(sequencer.newest()).await?;
     janitor::names::begin(&engines).await?;
     public::begin(&engines, &store.public).await?;
     warm(&store, &feed, &clock, settings).await?;
-    let core =
-        Core { store, sequencer: sequencer.clone(), locks: Locks::default(), cursors: Cursors::new(secret)?, clock };
-    let media = Media::new(&engines, Arc::new(Mint(sequencer)), media_tables(), MediaSettings::of(settings));
+    let core = Core::new(store, sequencer.clone(), Cursors::new(secret)?, clock);
+    let owners = Arc::new(core.clone());
+    let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let users = Users::new(
         core.clone(),
@@ -262,13 +265,12 @@ pub async fn start(
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let notifications = Notifications::new(core.clone(), posts.views().clone(), settings.notifications.kept_max);
     let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
-    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens);
+    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens, storage);
     let log = Mutex::new((log, settings.log.level.clone()));
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(trim(notifications.clone(), trims));
     tasks.spawn(evict(feed.clone(), core.clock.clone()));
-    tasks.spawn(watch(core.sequencer.clone(), http.clone()));
     if let Some(refreshing) = refreshing {
         tasks.spawn(refreshing);
     }
@@ -288,15 +290,6 @@ async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>)
             tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
         }
     }
-}
-
-/// Tells load balancers when the storage has failed.
-async fn watch(sequencer: Sequencer, http: HttpState) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    while !sequencer.has_failed() {
-        tick.tick().await;
-    }
-    http.readiness.fail();
 }
 
 async fn evict(feed: Feed, clock: Clock) {

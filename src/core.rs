@@ -8,10 +8,12 @@ use fanfare_protocol::{Code, Id, Media, Timestamp};
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::error::{Error, Result};
+use crate::living;
 pub use crate::locks::LockKey;
 use crate::locks::Locks;
 use crate::sequencer::Sequencer;
 use crate::store::{Account, Store};
+use crate::writers::{Writers, Writing};
 
 /// Shared by all services of a server; clones are cheap.
 #[derive(Clone)]
@@ -26,6 +28,26 @@ pub struct Core {
     pub cursors: Cursors,
     /// The time.
     pub clock: Clock,
+    /// Whose rows are on the way.
+    pub writers: Writers,
+}
+
+/// Who may have rows written that follow from no record.
+#[async_trait]
+pub trait Owners: Send + Sync + 'static {
+    /// Rows of `person` are on the way until the answer is dropped; their account is there.
+    ///
+    /// # Errors
+    /// 401 when the account was deleted.
+    async fn writing(&self, person: Id) -> Result<Writing>;
+}
+
+#[async_trait]
+impl Owners for Core {
+    async fn writing(&self, person: Id) -> Result<Writing> {
+        let writing = self.writers.begin(person);
+        self.store.account(person).await?.map(|_| writing).ok_or_else(living::deleted)
+    }
 }
 
 /// Uploads as other services see them: what can be attached to a post or a profile.
@@ -45,6 +67,12 @@ pub trait Attachments: Send + Sync + 'static {
 }
 
 impl Core {
+    /// For a server whose rows are in `store`.
+    #[must_use]
+    pub fn new(store: Arc<Store>, sequencer: Sequencer, cursors: Cursors, clock: Clock) -> Self {
+        Self { store, sequencer, locks: Locks::default(), cursors, clock, writers: Writers::default() }
+    }
+
     /// The account of `id`.
     ///
     /// # Errors

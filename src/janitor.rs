@@ -185,6 +185,9 @@ impl Janitor {
     /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another expiry
     /// row, or needs none.
     async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
+        // A person's list of tokens holds what the tokens themselves hold.
+        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
+        let key = token.as_ref().unwrap_or(key);
         if key.table != tables::TOKENS && key.table != tables::SUSPENSIONS {
             return Ok(false);
         }

@@ -27,7 +27,9 @@
 //! | [`events`] | the facts that the journal holds |
 //! | [`sequencer`] | the one place where facts get ids, in the order of commit |
 //! | [`projection`] | from a fact to its rows; pure |
+//! | [`living`], [`writers`] | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
+//! | [`storage`] | whether engines still keep what they are given: one latch that everything reports to |
 //! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
 //! | [`absent`], [`uncounted`] | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
 //! | [`deletions`] | who deleted posts lately, and which: what sessions that come back must hear of |
@@ -79,6 +81,7 @@ pub mod idempotency;
 pub mod import;
 pub mod janitor;
 pub mod limits;
+pub mod living;
 pub mod locks;
 pub mod logging;
 pub mod media;
@@ -90,7 +93,9 @@ pub mod realtime;
 pub mod routes;
 pub mod rows;
 pub mod sequencer;
+pub mod storage;
 pub mod store;
 pub mod tables;
 pub mod uncounted;
 pub mod users;
+pub mod writers;

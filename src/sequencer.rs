@@ -5,7 +5,7 @@
 //! order is commit order is the order every view sees, and what was acknowledged is durable and visible.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,9 +22,11 @@ use crate::error::{Error, Result};
 use crate::events::{Event, IdempotencyKey, Policy, Record};
 use crate::id::IdMint;
 use crate::limits;
+use crate::living;
 use crate::notifications::fold::is_trimmed;
 use crate::projection::{self, Folds, Notified};
-use crate::rows::{Counters, from_json, to_json};
+use crate::rows::{Counters, UserRow, from_json, to_json};
+use crate::storage::Storage;
 use crate::tables;
 
 /// The journal partition that this node writes; a single node has one.
@@ -78,7 +80,7 @@ pub struct Sequencer {
     proposals: mpsc::Sender<(Proposal, Answer)>,
     mint: Arc<Mutex<IdMint>>,
     clock: Clock,
-    failed: Arc<AtomicBool>,
+    storage: Storage,
     passed: Arc<AtomicU64>,
 }
 
@@ -91,7 +93,7 @@ impl Pending {
     /// # Errors
     /// When storage failed, or the server is stopping; the outcome is then unknown.
     pub async fn durable(self) -> Result<Arc<Record>> {
-        self.0.await.unwrap_or_else(|_| Err(EngineError::Closed("the sequencer has stopped".to_owned()).into()))
+        self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the sequencer has stopped".to_owned()).into()))
     }
 }
 
@@ -107,6 +109,7 @@ impl Sequencer {
         clock: Clock,
         node: u16,
         group_after: u64,
+        storage: Storage,
     ) -> Result<(Self, SequencerThread)> {
         let mut committer = Committer {
             engines: engines.clone(),
@@ -116,19 +119,19 @@ impl Sequencer {
             commits: 0,
             next: Offset(0),
             passed: Arc::default(),
+            deleted: Cache::new(limits::USER_CACHE_MAX),
         };
         let last = committer.repair().await?;
         let passed = Arc::clone(&committer.passed);
         passed.store(last.0, Ordering::Release);
         let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
         let (proposals, receiver) = mpsc::channel(limits::SEQUENCER_QUEUE_MAX);
-        let failed = Arc::new(AtomicBool::new(false));
         let handle =
-            Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), failed: Arc::clone(&failed), passed };
+            Self { proposals, mint: Arc::clone(&mint), clock: clock.clone(), storage: storage.clone(), passed };
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("sequencer".to_owned())
-            .spawn(move || runtime.block_on(committer.run(receiver, &mint, &clock, &failed)))
+            .spawn(move || runtime.block_on(committer.run(receiver, &mint, &clock, &storage)))
             .map_err(|error| Error::Internal(format!("cannot start the sequencer thread: {error}")))?;
         Ok((handle, SequencerThread(thread)))
     }
@@ -179,7 +182,7 @@ impl Sequencer {
     /// Storage failed, and every write is refused until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.storage.has_failed()
     }
 }
 
@@ -229,6 +232,8 @@ struct Committer {
     next: Offset,
     /// Id of the last record that was committed.
     passed: Arc<AtomicU64>,
+    /// Whose account was deleted, and whose was not; this thread is the only one that deletes.
+    deleted: Cache<Id, bool>,
 }
 
 impl Committer {
@@ -237,12 +242,12 @@ impl Committer {
         mut proposals: mpsc::Receiver<(Proposal, Answer)>,
         mint: &Mutex<IdMint>,
         clock: &Clock,
-        failed: &AtomicBool,
+        storage: &Storage,
     ) {
         let mut waiting = Vec::with_capacity(limits::SEQUENCER_GROUP_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::SEQUENCER_GROUP_MAX).await > 0 {
             let (group, answers) = self.number(&mut waiting, mint, clock);
-            let outcome = if failed.load(Ordering::Relaxed) {
+            let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
                 self.commit_group(group).await
@@ -251,7 +256,7 @@ impl Committer {
                 Ok(records) => {
                     for (record, answer) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
-                        let _ = answer.send(Ok(record));
+                        let _ = answer.send(record);
                     }
                 }
                 // Nothing was done, and nothing is wrong with the storage.
@@ -261,11 +266,13 @@ impl Committer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "storage failed: every write is refused until a restart");
-                    failed.store(true, Ordering::Relaxed);
+                    storage.fail(&error);
+                    // Otherwise some of the group may stand.
+                    let closed = matches!(error, Error::Engine(EngineError::Closed(_) | EngineError::Unavailable(_)));
                     for answer in answers {
-                        let closed = EngineError::Closed("storage failed; restart the server".to_owned());
-                        let _ = answer.send(Err(closed.into()));
+                        let cause = format!("a commit failed: {error}");
+                        let error = if closed { EngineError::Closed(cause) } else { EngineError::Unknown(cause) };
+                        let _ = answer.send(Err(error.into()));
                     }
                 }
             }
@@ -297,8 +304,55 @@ impl Committer {
             .unzip()
     }
 
+    /// Commits what is admitted of a group, and answers for each of it the record as it was stamped, or the refusal.
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+        let (admitted, refusals) = self.admit(group).await?;
+        let mut stamped =
+            if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? }.into_iter();
+        let missing = || Error::Internal("a record was not stamped".to_owned());
+        let answer = |refusal: Option<Error>| refusal.map_or_else(|| stamped.next().ok_or_else(missing), Err);
+        Ok(refusals.into_iter().map(answer).collect())
+    }
+
+    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
+    /// deletion is refused.
+    async fn admit(&self, group: Vec<(Record, Batch)>) -> Result<(Vec<(Record, Batch)>, Vec<Option<Error>>)> {
+        self.load_deleted(&group).await?;
+        let mut gone_now: Vec<Id> = Vec::new();
+        let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for (mut record, rows) in group {
+            let is_gone = |person| gone_now.contains(&person) || self.deleted.get(&person) == Some(true);
+            let refusal = living::refusal(&mut record.event, is_gone);
+            if refusal.is_none() {
+                if let Event::UserDeleted { user } = &record.event {
+                    gone_now.push(user.id);
+                }
+                admitted.push((record, rows));
+            }
+            refusals.push(refusal);
+        }
+        Ok((admitted, refusals))
+    }
+
+    /// Learns who of those whom a group concerns was deleted.
+    async fn load_deleted(&self, group: &[(Record, Batch)]) -> Result<()> {
+        let concerned = group.iter().flat_map(|(record, _)| living::concerned(&record.event));
+        let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
+        for (person, bytes) in unknown.iter().zip(self.engines.tables.get_many(&keys).await?) {
+            let deleted = bytes.is_some_and(|bytes| from_json::<UserRow>(&bytes).is_ok_and(|row| row.deleted));
+            self.deleted.insert(*person, deleted);
+        }
+        Ok(())
+    }
+
     /// Commits records with their rows and tells the views; answers the records as they were stamped.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
         let mut folds = self.load_folds(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
         let mut payloads = Vec::with_capacity(group.len());
@@ -317,6 +371,11 @@ impl Committer {
             stamped.push(Arc::new(record));
         }
         let next = self.commit_with_retries(payloads, batch).await?;
+        for record in &stamped {
+            if let Event::UserDeleted { user } = &record.event {
+                self.deleted.insert(user.id, true);
+            }
+        }
         self.tell(&stamped, folds, &notified)?;
         self.commits += 1;
         self.next = next;
@@ -353,16 +412,20 @@ impl Committer {
     /// Repeats the commit while its outcome is unknown: records may then stand twice, which consumers see by their ids.
     async fn commit_with_retries(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
         let count = payloads.len() as u64;
-        let mut tries = 0;
+        let (mut tries, mut unknown) = (0, None);
         loop {
             tries += 1;
             match self.engines.journal.commit(PARTITION, payloads.clone(), batch.clone()).await {
                 Ok(first) => return Ok(Offset(first.0 + count)),
                 Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
                     tracing::warn!(%error, tries, "a commit is tried again");
+                    if matches!(error, EngineError::Unknown(_)) {
+                        unknown = Some(error);
+                    }
                     tokio::time::sleep(Duration::from_millis(10 << tries)).await;
                 }
-                Err(error) => return Err(error.into()),
+                // What an earlier try may have done, a later refusal does not take back.
+                Err(error) => return Err(unknown.unwrap_or(error).into()),
             }
         }
     }

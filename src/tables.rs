@@ -103,6 +103,8 @@ tables! {
     AUDIT = 34, "audit";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
     FIRST_SHOWN = 55, "first_shown";
+    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions have none.
+    TOKENS_OF = 56, "tokens_of";
 }
 
 /// Whether rows of `table` are `Counters`.
@@ -221,6 +223,12 @@ pub fn bucket_row(bucket: u16) -> RowKey {
 
 /// The partition of tables that have only one.
 pub const ONE: Bytes = Bytes::from_static(b"1");
+
+/// Row that says a person has a token.
+#[must_use]
+pub fn token_of_row(user: Id, token_hash: &[u8]) -> RowKey {
+    RowKey::new(TOKENS_OF, partition(user), token_hash.to_vec())
+}
 
 /// Row that says whose a handle is, whatever its case.
 #[must_use]

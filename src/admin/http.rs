@@ -72,7 +72,7 @@ pub async fn status(State(app): State<App>, _: Admin) -> Result<Json<Status>> {
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: app.started.elapsed().as_secs(),
-        writes_refused: app.core.sequencer.has_failed(),
+        writes_refused: app.http.storage.has_failed(),
         timelines: stats.timelines,
         timeline_entries: stats.timeline_entries,
         timeline_bytes: stats.timeline_bytes,

@@ -34,14 +34,34 @@ impl IntoResponse for Error {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)
             }
-            Self::Engine(EngineError::Closed(cause)) => {
+            // Its cause was logged when it happened, once.
+            Self::Engine(EngineError::Closed(_)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it");
-                with_cause(answer(&problem, RETRY_AFTER_S), cause)
+                let mut response = answer(&problem, RETRY_AFTER_S);
+                response.extensions_mut().insert(Told);
+                response
             }
+            Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),
             Self::Engine(error) => internal(error.to_string()),
             Self::Internal(cause) | Self::Setting(cause) => internal(cause),
         }
     }
+}
+
+/// The reason of a failure stands in the log already: a request that meets it adds no line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told;
+
+/// Marks [`outcome_unknown`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doubt;
+
+/// 503: perhaps it was done.
+pub(super) fn outcome_unknown() -> Response {
+    let detail = "whether it was done is not known; send it again with the same Idempotency-Key";
+    let mut response = answer(&Problem::new(Code::OutcomeUnknown, detail), RETRY_AFTER_S);
+    response.extensions_mut().insert(Doubt);
+    response
 }
 
 /// 500 that tells the client where to look and the log what happened.
@@ -66,7 +86,7 @@ fn answer(problem: &Problem, retry_after_s: u32) -> Response {
         Code::Unauthenticated | Code::InvalidCredentials => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fanfare\""));
         }
-        Code::RateLimited | Code::Overloaded => {
+        Code::RateLimited | Code::Overloaded | Code::OutcomeUnknown => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
         _ => {}

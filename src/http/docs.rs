@@ -25,7 +25,7 @@ async fn with_policy(mut response: Response) -> Response {
 }
 
 /// Every code that this server answers, with what a client does about it.
-pub const CODES: [(Code, &str); 18] = [
+pub const CODES: [(Code, &str); 19] = [
     (
         Code::BadRequest,
         "Mend the request: the JSON, the cursor or a header cannot be read. Sending it again as it is will not help.",
@@ -67,6 +67,10 @@ pub const CODES: [(Code, &str); 18] = [
     (
         Code::Overloaded,
         "Wait for as many seconds as Retry-After says, then send the request again, POSTs with an Idempotency-Key.",
+    ),
+    (
+        Code::OutcomeUnknown,
+        "Perhaps it was done. After Retry-After send the same request again, a POST with the same Idempotency-Key: the answer is that of the first. While the first is still at work the answer is 409 conflict; wait again. Of a POST without a key look first whether it was done.",
     ),
 ];
 

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
-use super::answer::{Cause, internal};
+use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
 use super::client_addr::client_of_proxy;
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
@@ -141,20 +141,27 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
     };
     let answered = if only_reads {
-        tokio::time::timeout(bound, answer).await.ok()
+        let answered = tokio::time::timeout(bound, answer).await.ok();
+        // Reading changes nothing that the client asked for: it may ask again.
+        match answered {
+            Some(answer) if answer.extensions().get::<Doubt>().is_some() => None,
+            answered => answered,
+        }
     } else {
         let mut task = http.writes.spawn(answer);
         let answered = tokio::time::timeout(bound, &mut task).await.ok();
-        if answered.is_none() && remains.is_some_and(Remains::is_awaited) {
+        if answered.is_none() {
+            if !remains.is_some_and(Remains::is_awaited) {
+                // It goes on, and may be done yet.
+                return outcome_unknown();
+            }
             // Nothing was begun while its body was still arriving.
             task.abort();
             let _ = task.await;
         }
         answered.map(|answer| answer.unwrap_or_else(|cause| internal(format!("a request was cut off: {cause}"))))
     };
-    answered.unwrap_or_else(|| {
-        overloaded("the request took too long and was given up; what it asked for may or may not have happened")
-    })
+    answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
 }
 
 /// Counts what was refused because a bound was reached.
@@ -208,7 +215,9 @@ fn as_problem(response: Response) -> Response {
 fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Duration) {
     let (status, took_us) = (response.status().as_u16(), took.as_micros());
     let (request_id, path) = (id.as_str(), uri.path());
-    if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
+    if response.extensions().get::<Told>().is_some() {
+        tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us, "storage has failed");
+    } else if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
         tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);
     } else if status >= 500 {
         tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us);

@@ -118,7 +118,7 @@ async fn healthz() -> Json<Health> {
     responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
-    if http.readiness.has_failed() {
+    if http.storage.has_failed() {
         return overloaded("the storage has failed; see the log, and restart the server");
     }
     match http.readiness.phase() {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::config::{Api, Http, Settings};
 use crate::network::Network;
+use crate::storage::Storage;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub struct Shared {
     pub checks: Checks,
     /// Whether the server wants requests.
     pub readiness: Readiness,
+    /// Whether anything can be kept.
+    pub storage: Storage,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// What each address takes of what all share.
@@ -51,8 +54,8 @@ pub struct Shared {
 impl HttpState {
     /// State for a server with these settings, [`Phase::Starting`].
     #[must_use]
-    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens) -> Self {
-        Self::counting(settings, accounts, tokens, true)
+    pub fn new(settings: &Settings, accounts: Arc<dyn Authenticate>, tokens: OperatorTokens, storage: Storage) -> Self {
+        Self::counting(settings, accounts, tokens, storage, true)
     }
 
     /// The same, where connections of this machine are counted like others unless `spares_loopback`.
@@ -60,6 +63,7 @@ impl HttpState {
         settings: &Settings,
         accounts: Arc<dyn Authenticate>,
         tokens: OperatorTokens,
+        storage: Storage,
         spares_loopback: bool,
     ) -> Self {
         let bodies = BodyBounds::of(settings);
@@ -71,6 +75,7 @@ impl HttpState {
             api: settings.api.clone(),
             checks: Checks { text_chars_max: settings.posts.text_max },
             readiness: Readiness::default(),
+            storage,
             metrics: super::meter::recorder(),
             addresses: Addresses::new(&settings.http, bodies.largest(), spares_loopback),
             bodies,
@@ -112,7 +117,6 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Readiness {
     phase: AtomicU8,
-    failed: AtomicBool,
 }
 
 impl Readiness {
@@ -128,15 +132,5 @@ impl Readiness {
     /// Goes on to `phase`; going back does nothing.
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
-    }
-
-    /// The server cannot keep anything any more: requests are better sent elsewhere.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
-    }
-
-    /// Whether [`fail`](Self::fail) was called.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 }

@@ -36,7 +36,7 @@ enum List {
 }
 
 /// In this order.
-const LISTS: [List; 11] = [
+const LISTS: [List; 12] = [
     List::Followees,
     List::Followers,
     List::Blocks,
@@ -48,6 +48,7 @@ const LISTS: [List; 11] = [
     List::Own(tables::MARKERS),
     List::Own(tables::IDEMPOTENCY),
     List::Own(tables::INTERACTIONS),
+    List::Own(tables::TOKENS_OF),
 ];
 
 /// How far a purge has come: the list, and the last key in it that was seen.
@@ -122,6 +123,8 @@ impl Janitor {
 
     /// Goes on with an account; true when nothing is left of it.
     async fn purge_some(&self, user: Id, mut place: Place) -> Result<bool> {
+        // What was begun before the deletion is there to be found then, and what begins now is refused.
+        self.core.writers.quiet(user).await;
         for _ in 0..limits::PURGE_STEPS_MAX {
             let Some(list) = LISTS.get(usize::from(place.list)) else {
                 if place.found {
@@ -138,6 +141,7 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal(format!("its uploads stay: {error}")));
                 }
+                self.purge_credentials(user).await?;
                 self.remember(user, None).await?;
                 self.core.store.absent.cleared_away(user);
                 return Ok(true);
@@ -156,6 +160,19 @@ impl Janitor {
         }
         self.remember(user, Some(&place)).await?;
         Ok(false)
+    }
+
+    /// What lets the person in, which a change that was under way may have written after the deletion.
+    async fn purge_credentials(&self, user: Id) -> Result<()> {
+        let row = tables::by_id(tables::CREDENTIALS, user);
+        if self.core.store.get(&row).await?.is_none() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.delete_versioned(row, self.core.sequencer.mint().0);
+        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.credentials_changed(user);
+        Ok(())
     }
 
     /// Keeps the place of a purge; `None` is the end of it.
@@ -229,6 +246,9 @@ impl Janitor {
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
             batch.delete_versioned(key, version);
+            if table == tables::TOKENS_OF {
+                batch.delete_versioned(RowKey::single(tables::TOKENS, row.clustering.clone()), version);
+            }
         }
         self.core.store.engines.tables.write(batch).await?;
         Ok(true)

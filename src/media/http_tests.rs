@@ -31,6 +31,16 @@ impl Authenticate for Accounts {
     }
 }
 
+/// Nobody's account is ever deleted.
+struct Everybody;
+
+#[async_trait]
+impl crate::core::Owners for Everybody {
+    async fn writing(&self, person: Id) -> Result<crate::writers::Writing> {
+        Ok(crate::writers::Writers::default().begin(person))
+    }
+}
+
 #[derive(Clone)]
 struct App {
     http: HttpState,
@@ -62,9 +72,9 @@ fn world() -> World {
     let next = AtomicU64::new(100);
     let mint = Arc::new(move || Id(next.fetch_add(1, Ordering::Relaxed)));
     let settings = MediaSettings { limits, public_url: String::new() };
-    let media = Media::new(&engines, mint, MediaTables { media: MEDIA, owners: OWNERS }, settings);
+    let media = Media::new(&engines, mint, Arc::new(Everybody), MediaTables { media: MEDIA, owners: OWNERS }, settings);
     let tokens = OperatorTokens::open(folder.path()).unwrap();
-    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens);
+    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::storage::Storage::default());
     let router = crate::http::routes::router(routes(), App { http, media: media.clone() });
     World { router, media, engines }
 }

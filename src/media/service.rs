@@ -1,7 +1,8 @@
 //! The media service: takes uploads in, hands them out, forgets them with their owner.
 //!
 //! An upload is processed on a blocking thread, its objects are stored, and then its row: so a row never points at
-//! nothing. The owner's index row is written first of all, so that account deletion finds what a crash left behind.
+//! nothing. The owner's index row is written first of all, so that account deletion finds what a crash left behind; and
+//! deletion waits for the uploads whose index row is written.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::process::{MediaError, MediaLimits, Processed, process};
 use super::room::Rooms;
 use super::serving::clean_filename;
 use crate::config::Settings;
+use crate::core::Owners;
 use crate::error::{Error, Result};
 use crate::events::IdempotencyKey;
 use crate::gate::{Gate, Named};
@@ -179,6 +181,7 @@ struct Inner {
     tables: Arc<dyn Tables>,
     objects: Arc<dyn Objects>,
     mint: Arc<dyn MintId>,
+    owners: Arc<dyn Owners>,
     names: MediaTables,
     settings: MediaSettings,
     gate: Gate<Id>,
@@ -189,7 +192,13 @@ struct Inner {
 impl Media {
     /// The service over `engines`.
     #[must_use]
-    pub fn new(engines: &Engines, mint: Arc<dyn MintId>, names: MediaTables, settings: MediaSettings) -> Self {
+    pub fn new(
+        engines: &Engines,
+        mint: Arc<dyn MintId>,
+        owners: Arc<dyn Owners>,
+        names: MediaTables,
+        settings: MediaSettings,
+    ) -> Self {
         // One upload of the largest size must fit into a person's share.
         let largest = settings.limits.file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX);
         let rooms = Rooms::new(RECEIVED_BYTES_MAX.max(largest.saturating_mul(ROOM_SHARE + 1)));
@@ -197,6 +206,7 @@ impl Media {
             tables: Arc::clone(&engines.tables),
             objects: Arc::clone(&engines.objects),
             mint,
+            owners,
             names,
             settings,
             idempotency: Idempotency::new(Arc::clone(&engines.tables)),
@@ -272,7 +282,8 @@ impl Media {
     }
 
     async fn store(&self, id: Id, row: &MediaRow, processed: Processed, key: Option<&IdempotencyKey>) -> Result<()> {
-        let Inner { tables, objects, .. } = &*self.0;
+        let Inner { tables, objects, owners, .. } = &*self.0;
+        let _writing = owners.writing(row.owner).await?;
         let mut index = Batch::default();
         index.put_versioned(self.owner_key(row.owner, id), Bytes::new(), STORED);
         tables.write(index).await?;

@@ -6,7 +6,7 @@ use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
 use super::fold::Notified;
 use super::list::{self, Entry};
 use super::view::News;
-use crate::core::Core;
+use crate::core::{Core, Owners as _};
 use crate::cursor::Scope;
 use crate::error::Result;
 use crate::id::unix_ms_of;
@@ -135,6 +135,7 @@ pub async fn write_marker(core: &Core, caller: Id, which: Marker, last_read: Id)
     if last_read == Id(0) {
         return Ok(());
     }
+    let _writing = core.writing(caller).await?;
     let mut batch = Batch::default();
     batch.put_versioned(tables::marker_row(caller, which), tables::partition(last_read), last_read.0);
     Ok(core.store.engines.tables.write(batch).await?)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fanfare_engines::EngineError;
 use fanfare_protocol::{ClientFrame, Code, FeedRead, Id, PresenceList, PresenceWatch, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -82,6 +83,13 @@ pub async fn answer(
         Error::Refused(problem) => *problem,
         Error::Overloaded { reason, .. } => Problem::new(Code::Overloaded, reason),
         Error::RateLimited { .. } => Problem::new(Code::RateLimited, "too many requests"),
+        Error::Engine(EngineError::Unknown(cause)) => {
+            tracing::warn!(%cause, "whether a client's frame was done is not known");
+            Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again")
+        }
+        Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_)) => {
+            Problem::new(Code::Overloaded, "the storage is not available; try again later")
+        }
         error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {
             tracing::error!(%error, "a client's frame failed");
             Problem::new(Code::Internal, "the server failed")

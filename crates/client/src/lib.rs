@@ -2,13 +2,16 @@
 //!
 //! One [`Client`] is one caller on one server: a base address, maybe a token, and a pool of keep-alive connections that
 //! its clones share. [`Client::send`] is the one way out; `calls` has a method for each call of the API, `admin` those
-//! of operators. A refusal is [`ClientError::Problem`]. [`realtime`] listens, by whatever transport passes.
+//! of operators. A refusal is [`ClientError::Problem`]. Where the server does not know what became of a request
+//! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to three
+//! times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the same key. [`realtime`] listens, by whatever transport passes.
 
 #![warn(missing_docs)]
 
 mod admin;
 mod calls;
 pub mod realtime;
+mod repeats;
 
 use std::time::Duration;
 
@@ -174,7 +177,7 @@ impl Client {
         tokio::time::timeout(Duration::from_secs(REQUEST_S), asked).await.map_err(|_| late())?
     }
 
-    /// Sends a JSON body, or none.
+    /// Sends a JSON body, or none; again while the outcome is unknown, if that does no harm.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -185,11 +188,11 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&B>,
     ) -> Result<Answer> {
-        let Some(body) = body else { return self.send(method, path, headers, Bytes::new()).await };
+        let Some(body) = body else { return self.send_again(method, path, headers, Bytes::new()).await };
         let bytes = serde_json::to_vec(body).map_err(|error| ClientError::Transport(error.to_string()))?;
         let mut all = vec![(CONTENT_TYPE.as_str(), "application/json")];
         all.extend_from_slice(headers);
-        self.send(method, path, &all, bytes.into()).await
+        self.send_again(method, path, &all, bytes.into()).await
     }
 
     async fn call<T: DeserializeOwned, B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> Result<T> {

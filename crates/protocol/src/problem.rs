@@ -43,6 +43,8 @@ pub enum Code {
     Internal,
     /// 503: the server sheds load or is not ready; see `Retry-After`.
     Overloaded,
+    /// 503: perhaps it was done; repeat it with the same `Idempotency-Key`, see `Retry-After`.
+    OutcomeUnknown,
     /// Any code of a newer server.
     #[serde(other)]
     Unknown,
@@ -66,7 +68,7 @@ impl Code {
             Self::ValidationFailed => 422,
             Self::RateLimited => 429,
             Self::Internal | Self::Unknown => 500,
-            Self::Overloaded => 503,
+            Self::Overloaded | Self::OutcomeUnknown => 503,
         }
     }
 
@@ -92,6 +94,7 @@ impl Code {
             Self::RateLimited => "Too many requests",
             Self::Internal | Self::Unknown => "The server failed",
             Self::Overloaded => "The server is overloaded",
+            Self::OutcomeUnknown => "Whether it was done is not known",
         }
     }
 }

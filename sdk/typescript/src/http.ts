@@ -18,6 +18,8 @@ const RETRY_MS = 300;
 const IDEMPOTENT = new Set(["GET", "PUT", "DELETE"]);
 /** Statuses of a server, or something before it, that is busy or does not know what became of the request. */
 const AGAIN = [429, 502, 503, 504];
+/** Those of them after which the request may have been done. */
+const UNKNOWN = [502, 503, 504];
 
 /** What a client stands on. */
 export interface HttpOptions {
@@ -142,6 +144,8 @@ export class Http {
     const repeatable = options.repeatable || IDEMPOTENT.has(method) || options.idempotencyKey !== undefined;
     const retries = repeatable ? (options.retries ?? this.#options.retries ?? RETRIES_DEFAULT) : 0;
     let renewed = false;
+    // An earlier try may have done it: what it answered is lost.
+    let perhapsDone = false;
     for (let tries = 0; ; tries += 1) {
       options.signal?.throwIfAborted();
       const token = options.anonymous ? null : await this.token();
@@ -149,13 +153,16 @@ export class Http {
         return await this.once(method, path, token, options);
       } catch (error) {
         options.signal?.throwIfAborted();
+        if (perhapsDone && method === "DELETE" && isGone(error)) return new Response(null, { status: 204 });
         const refused = isTokenRefused(error) && !options.anonymous;
         if (refused && !renewed && (await this.renew(token)) !== null) {
           renewed = true;
           continue;
         }
-        const pause = tries < retries ? this.#pause(error, tries) : null;
+        const atWork = perhapsDone && options.idempotencyKey !== undefined && isConflict(error);
+        const pause = tries < retries ? this.#pause(error, tries, atWork) : null;
         if (pause === null) throw error;
+        perhapsDone ||= isUnknown(error);
         await sleep(this.clock, pause, options.signal);
       }
     }
@@ -205,14 +212,28 @@ export class Http {
   }
 
   /** Milliseconds before the same request may be tried again; `null` when it may not. */
-  #pause(error: unknown, tries: number): number | null {
+  #pause(error: unknown, tries: number, atWork: boolean): number | null {
     const jitter = 0.5 + this.clock.random() / 2;
     const pause = RETRY_MS * 2 ** tries * jitter;
-    if (error instanceof NetworkError) return pause;
+    if (error instanceof NetworkError || atWork) return pause;
     if (!(error instanceof ProblemError) || !AGAIN.includes(error.status)) return null;
     if (error.retryAfterMs === null) return pause;
     return error.retryAfterMs <= RETRY_AFTER_MS_MAX ? error.retryAfterMs + pause : null;
   }
+}
+
+/** Whether the request may have been done all the same. */
+function isUnknown(error: unknown): boolean {
+  return error instanceof NetworkError || (error instanceof ProblemError && UNKNOWN.includes(error.status) && error.code !== "overloaded");
+}
+
+/** While the first request with a key is at work, the next one with it is refused so. */
+function isConflict(error: unknown): boolean {
+  return error instanceof ProblemError && error.code === "conflict";
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ProblemError && error.code === "gone";
 }
 
 /** Whether another token could help; a wrong password is 401 too, and no token mends it. */

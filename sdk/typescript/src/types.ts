@@ -80,6 +80,7 @@ export type Code =
   | "rate_limited"
   | "internal"
   | "overloaded"
+  | "outcome_unknown"
   | (string & {});
 
 /** An author whose fan-out costs much. */

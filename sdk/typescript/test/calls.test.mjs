@@ -50,6 +50,26 @@ test("every call can be taken back, before it asks and while it waits", async ()
   }
 });
 
+test("a repeat waits for the first request with its key, and a second deletion finds that the first was done", async () => {
+  const clock = new FakeClock();
+  const answers = [problem(503, "outcome_unknown", { "retry-after": "1" }), problem(409, "conflict"), json({ id: "7" }, 201)];
+  const { client: author, asked } = client(() => answers.shift(), { clock });
+  const made = author.posts.create({ text: "once" });
+  await clock.pass(8_000);
+  assert.equal((await made).id, "7");
+  assert.equal(new Set(asked.map(({ headers }) => headers["idempotency-key"])).size, 1);
+
+  const deletions = [problem(503, "outcome_unknown"), problem(410, "gone")];
+  const { client: owner } = client(() => deletions.shift(), { clock });
+  const deleted = owner.posts.delete("7");
+  await clock.pass(4_000);
+  assert.equal(await deleted, undefined);
+  const { client: late } = client(() => problem(410, "gone"));
+  await assert.rejects(late.posts.delete("7"), (error) => error.code === "gone");
+  const { client: refused } = client(() => problem(409, "conflict"));
+  await assert.rejects(refused.posts.create({ text: "x" }), (error) => error.code === "conflict");
+});
+
 test("going through a list ends with its signal, and an answer that is half read too", async () => {
   const controller = new AbortController();
   const page = ({ tries }) => json({ items: [tries], next_cursor: `c${tries}` });

@@ -73,6 +73,10 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     name_items_of_pages(components);
     let samples = Samples::of(&components.schemas);
     for (path, item) in &mut document.paths.paths {
+        let PathItem { post, put, patch, delete, .. } = item;
+        for changing in [post, put, patch, delete].into_iter().flatten() {
+            refusals::tell_of_unknown_outcomes(changing);
+        }
         for (method, operation) in operations(item) {
             name(operation);
             secure(path, operation);

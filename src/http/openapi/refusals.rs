@@ -59,6 +59,15 @@ pub(super) fn add(method: &Method, path: &str, operation: &mut Operation) {
     }
 }
 
+/// Whatever changes something may be cut off where nobody knows whether it was done.
+pub(super) fn tell_of_unknown_outcomes(operation: &mut Operation) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("503") else { return };
+    let (busy, unknown) = (slug(Code::Overloaded), slug(Code::OutcomeUnknown));
+    let words = std::mem::take(&mut response.description);
+    response.description =
+        format!("`{busy}`: {words}; `{unknown}`: perhaps it was done: repeat it with the same `Idempotency-Key`");
+}
+
 /// Every token can be that of somebody who is suspended.
 fn tell_of_suspensions(response: &mut Response) {
     let suspended = format!("`{}`: an operator has suspended the account", slug(Code::AccountSuspended));

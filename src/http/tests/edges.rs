@@ -157,6 +157,41 @@ async fn a_request_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
+async fn of_a_change_that_takes_too_long_nobody_knows_whether_it_was_done() {
+    let app = app_with(|settings| settings.http.request_timeout_s = 1);
+    let (router, request) = (app.router.clone(), Request::post("/gate").body(Body::empty()).unwrap());
+    let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
+    assert_eq!((answer.problem().code, answer.header("retry-after")), (Code::OutcomeUnknown, "1"));
+    // It was not cut off.
+    assert_eq!(app.http.writes.len(), 1);
+    app.gate.add_permits(1);
+    app.http.writes.close();
+    app.http.writes.wait().await;
+}
+
+#[tokio::test]
+async fn failures_of_storage_say_whether_it_may_have_been_done_and_reads_only_that_it_is_away() {
+    use fanfare_engines::EngineError;
+    let failing = |how: &str| match how {
+        "unknown" => EngineError::Unknown("lost".to_owned()),
+        "closed" => EngineError::Closed("ended".to_owned()),
+        _ => EngineError::Unavailable("away".to_owned()),
+    };
+    for (how, code) in [("unknown", Code::OutcomeUnknown), ("closed", Code::Overloaded), ("away", Code::Overloaded)] {
+        for method in ["GET", "POST"] {
+            let app = app();
+            let route = axum::routing::any(async move || Err::<(), Error>(failing(how).into()));
+            let layer = axum::middleware::from_fn_with_state(app.http.clone(), layer::pass);
+            let router: axum::Router = axum::Router::new().route("/failing", route).layer(layer);
+            let request = Request::builder().method(method).uri("/failing").body(Body::empty()).unwrap();
+            let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
+            let code = if method == "GET" { Code::Overloaded } else { code };
+            assert_eq!((answer.problem().code, answer.header("retry-after")), (code, "1"), "{method} {how}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn beyond_the_bound_requests_are_refused_and_health_still_answers() {
     let app = app_with(|settings| settings.http.requests_in_flight_max = 1);
     let (router, request) =

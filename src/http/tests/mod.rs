@@ -26,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::*;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::storage::Storage;
 
 /// Knows the tokens `person` (id 7) and `operator` (id 8, an admin).
 struct TwoAccounts;
@@ -98,7 +99,7 @@ fn app_counting(change: impl FnOnce(&mut Settings), spares_loopback: bool) -> Ap
     let operator = OperatorTokens::open(data_dir.path()).unwrap();
     let token = |file| std::fs::read_to_string(data_dir.path().join(file)).unwrap().trim().to_owned();
     let (admin_token, metrics_token) = (token(tokens::ADMIN_FILE), token(tokens::METRICS_FILE));
-    let http = HttpState::counting(&settings, Arc::new(TwoAccounts), operator, spares_loopback);
+    let http = HttpState::counting(&settings, Arc::new(TwoAccounts), operator, Storage::default(), spares_loopback);
     let (gate, arrived) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let router = routes::router(test_routes(&gate, &arrived), http.clone());
     App { router, http, admin_token, metrics_token, gate, arrived, _data_dir: data_dir }

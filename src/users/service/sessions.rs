@@ -8,6 +8,7 @@ use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
 use super::{Identity, Users, refused_token};
 use crate::admin::audit::Act;
+use crate::core::Owners as _;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::id::unix_ms_of;
@@ -63,6 +64,7 @@ impl Users {
     /// another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _writing = self.core.writing(user).await?;
         let now = self.core.store.credentials(user).await?;
         if now.password != stored {
             return Ok(None);
@@ -89,12 +91,17 @@ impl Users {
     }
 
     async fn write_token(&self, hash: TokenHash, user: Id, issued: Id) -> Result<()> {
+        let _writing = self.core.writing(user).await?;
         let now_ms = self.core.clock.now_ms();
         let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
         let row = TokenRow { user, issued, expires_ms };
         let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
         let mut batch = Batch::default();
-        batch.put(tables::expiry_row((expires_ms / 3_600_000) as u32 + 2, &key), Bytes::new());
+        let index = tables::token_of_row(user, &hash.0);
+        let hour = (expires_ms / 3_600_000) as u32 + 2;
+        batch.put(tables::expiry_row(hour, &key), Bytes::new());
+        batch.put(tables::expiry_row(hour, &index), Bytes::new());
+        batch.put_versioned(index, Bytes::new(), issued.0);
         batch.put_versioned(key, to_json(&row)?, issued.0);
         self.core.store.engines.tables.write(batch).await?;
         self.tokens.put(hash, row);
@@ -148,6 +155,7 @@ impl Users {
         let mut batch = Batch::default();
         let version = self.core.sequencer.mint().0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
+        batch.delete_versioned(tables::token_of_row(who.user, &hash.0), version);
         self.core.store.engines.tables.write(batch).await?;
         self.tokens.forget(&hash);
         self.sessions.token_ended(who.user, &hash.0).await;
@@ -236,6 +244,7 @@ impl Users {
     /// Changes credentials in one commit with the operator's act: what lets people in stands in no record.
     async fn change_credentials_as(&self, user: Id, act: Act, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         change(&mut row);
         let rows = self.credentials_batch(user, &row)?;
@@ -253,6 +262,7 @@ impl Users {
 
     pub(super) async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         change(&mut row);
         self.write_credentials(user, &row).await

@@ -1,8 +1,9 @@
 //! Engines whose writes are counted, and that end the process at one of them.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,9 +12,12 @@ use fanfare_engines::{
     RowKey, Table, Tables, Unique,
 };
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
 
 use super::End;
+
+/// Rows and objects.
+pub type Written = (BTreeSet<RowKey>, BTreeSet<String>);
 
 /// Where the process is cut off.
 #[derive(Default)]
@@ -21,11 +25,22 @@ pub struct Blade {
     plan: Mutex<Option<(End, usize)>>,
     dead: AtomicBool,
     reached: AtomicBool,
+    /// Writes that answer that nobody knows whether they were done, and are not.
+    lost: AtomicUsize,
+    /// Writes wait while this is held.
+    slow: AsyncMutex<()>,
+    /// Every row and object that was ever put.
+    pub written: Arc<Mutex<Written>>,
     /// Open when the client is to hang up, and when it has.
     signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
 }
 
 impl Blade {
+    /// Notes down in `written` what is put.
+    pub fn noting(written: &Arc<Mutex<Written>>) -> Self {
+        Self { written: Arc::clone(written), ..Self::default() }
+    }
+
     pub fn arm(&self, end: End, step: usize) {
         self.reached.store(false, Ordering::SeqCst);
         *self.signals.lock() = Some((Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))));
@@ -41,6 +56,21 @@ impl Blade {
         self.reached.load(Ordering::SeqCst)
     }
 
+    /// Nobody knows what became of the next `writes`.
+    pub fn lose(&self, writes: usize) {
+        self.lost.store(writes, Ordering::SeqCst);
+    }
+
+    /// Storage ends.
+    pub fn end(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes wait until the answer is dropped.
+    pub async fn hold(&self) -> MutexGuard<'_, ()> {
+        self.slow.lock().await
+    }
+
     /// Completes when the client is to hang up.
     pub async fn hang_up(&self) {
         let come = self.signals.lock().as_ref().map(|(come, _)| Arc::clone(come));
@@ -48,6 +78,11 @@ impl Blade {
             Some(come) => drop(come.acquire().await),
             None => pending().await,
         }
+    }
+
+    fn note(&self, batch: &Batch) {
+        let put = batch.rows.iter().filter(|row| row.value.is_some());
+        self.written.lock().0.extend(put.map(|row| row.key.clone()));
     }
 
     fn alive(&self) -> Result<(), EngineError> {
@@ -70,6 +105,10 @@ impl Blade {
 
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.alive()?;
+        drop(self.slow.lock().await);
+        if self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(EngineError::Unknown("lost".to_owned()));
+        }
         match self.next() {
             None => work.await,
             Some(End::KilledBefore) => {
@@ -111,6 +150,7 @@ pub fn cut(inner: Engines, blade: &Arc<Blade>) -> Engines {
 #[async_trait]
 impl Tables for Cut {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.blade.note(&batch);
         self.blade.write(self.inner.tables.write(batch)).await
     }
 
@@ -137,6 +177,7 @@ impl Tables for Cut {
     }
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
+        self.blade.written.lock().0.insert(key.clone());
         self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
     }
 
@@ -157,6 +198,7 @@ impl Journal for Cut {
     }
 
     async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        self.blade.note(&rows);
         self.blade.write(self.inner.journal.commit(partition, records, rows)).await
     }
 
@@ -187,6 +229,7 @@ impl Journal for Cut {
 #[async_trait]
 impl Objects for Cut {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+        self.blade.written.lock().1.insert(key.to_owned());
         self.blade.write(self.inner.objects.put(key, data)).await
     }
 

@@ -1,22 +1,30 @@
 //! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
+mod deletion;
 mod engines;
 mod first_sight;
+mod storage;
 
 use std::sync::Arc;
 
 use fanfare::app::{self, App, Running};
 use fanfare::clock::Clock;
+use fanfare::commands::serve;
 use fanfare::config::Settings;
 use fanfare::core::Attachments;
 use fanfare::events::{Event, Record};
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
-use fanfare::logging;
+use fanfare::{logging, routes};
+use fanfare_client::Client;
 use fanfare_engines::{Engines, Offset, Partition, memory};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-use self::engines::{Blade, cut};
+use self::engines::{Blade, Written, cut};
 use crate::world::quick;
 
 /// How a step is cut off.
@@ -30,6 +38,24 @@ pub enum End {
     HungUp,
 }
 
+/// A server with an address.
+pub struct Served {
+    app: App,
+    anyone: Client,
+    blade: Arc<Blade>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Served {
+    async fn stop(self) {
+        let Self { app, stop, served, .. } = self;
+        drop(app);
+        drop(stop);
+        served.await.unwrap();
+    }
+}
+
 /// All of them.
 pub const ENDS: [End; 3] = [End::KilledBefore, End::KilledAfter, End::HungUp];
 
@@ -38,6 +64,7 @@ pub struct Ground {
     stored: Engines,
     settings: Settings,
     folder: tempfile::TempDir,
+    written: Arc<Mutex<Written>>,
 }
 
 /// A server that can be cut off.
@@ -55,12 +82,12 @@ impl Ground {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
-        Self { stored: memory::open(1).unwrap(), settings, folder }
+        Self { stored: memory::open(1).unwrap(), settings, folder, written: Arc::default() }
     }
 
     /// A server over what is stored.
     pub async fn start(&self, clock: Clock) -> Life {
-        let blade = Arc::new(Blade::default());
+        let blade = Arc::new(Blade::noting(&self.written));
         let tokens = OperatorTokens::open(self.folder.path()).unwrap();
         let log = logging::start(&self.settings.log);
         let engines = cut(self.stored.clone(), &blade);
@@ -101,12 +128,28 @@ impl Life {
         (answer, self.blade.disarm())
     }
 
+    /// The server answers under an address from now on.
+    pub async fn serve(self) -> Served {
+        let Self { app, running, blade } = self;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let anyone = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = serve::serve_until(running, listener, routes::api(), async { drop(stopped.await) });
+        let served = tokio::spawn(async { served.await.unwrap() });
+        Served { app, anyone, blade, stop, served }
+    }
+
     /// A round of the janitor.
     pub async fn clean(&self) {
+        self.round().await.unwrap();
+    }
+
+    /// The same, which may fail.
+    pub async fn round(&self) -> fanfare::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
         let core = self.app.core.clone();
         let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
-        janitor.round().await.unwrap();
+        janitor.round().await
     }
 
     /// The server ends, in good order if it still can.
