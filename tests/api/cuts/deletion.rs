@@ -122,7 +122,7 @@ fn may_stay(key: &RowKey, value: &[u8], gone: Id) -> bool {
         }
         // Kind, whom it answers, who wrote it.
         Table { id, .. } if id == tables::TIMELINE.id => value.get(9..17) != Some(&gone.to_bytes()[..]),
-        table if [tables::HANDLES, tables::DELETIONS, tables::EXPIRY].contains(&table) => true,
+        table if [tables::HANDLES, tables::DEPARTURES, tables::DELETIONS, tables::EXPIRY].contains(&table) => true,
         table => !own && others.contains(&table),
     }
 }
