@@ -159,7 +159,8 @@ async fn a_request_that_takes_too_long_is_given_up() {
 #[tokio::test]
 async fn of_a_change_that_takes_too_long_nobody_knows_whether_it_was_done() {
     let app = app_with(|settings| settings.http.request_timeout_s = 1);
-    let (router, request) = (app.router.clone(), Request::post("/gate").body(Body::empty()).unwrap());
+    let (router, request) =
+        (app.router.clone(), Request::post("/gate").header("host", "x").body(Body::empty()).unwrap());
     let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
     assert_eq!((answer.problem().code, answer.header("retry-after")), (Code::OutcomeUnknown, "1"));
     // It was not cut off.
@@ -183,7 +184,8 @@ async fn failures_of_storage_say_whether_it_may_have_been_done_and_reads_only_th
             let route = axum::routing::any(async move || Err::<(), Error>(failing(how).into()));
             let layer = axum::middleware::from_fn_with_state(app.http.clone(), layer::pass);
             let router: axum::Router = axum::Router::new().route("/failing", route).layer(layer);
-            let request = Request::builder().method(method).uri("/failing").body(Body::empty()).unwrap();
+            let request =
+                Request::builder().method(method).uri("/failing").header("host", "x").body(Body::empty()).unwrap();
             let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
             let code = if method == "GET" { Code::Overloaded } else { code };
             assert_eq!((answer.problem().code, answer.header("retry-after")), (code, "1"), "{method} {how}");
