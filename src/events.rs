@@ -59,6 +59,9 @@ pub struct PostRecord {
     /// How it reached followers.
     #[serde(default)]
     pub policy: Policy,
+    /// Who was notified of it. Posts of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Id>,
     /// Removed by its author: the content is empty, the id and what it answered stay known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
@@ -132,6 +135,9 @@ pub enum Event {
         /// Whom it named. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mentioned: Vec<Id>,
+        /// Who was notified of it. Records of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        told: Vec<Id>,
     },
     /// `user` likes `post`.
     Liked { user: Id, post: PostRef },

@@ -56,11 +56,16 @@ pub const POST_MEDIA_MAX: usize = 4;
 pub const POST_NOTICES_MAX: usize = 50;
 /// People of a notification that stands for many who are known by name, the newest; the others are a number.
 pub const GROUP_NAMED_MAX: usize = 16;
-/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what is done
-/// in that hour is listed without a ring.
+/// People of such a notification beyond those who are known apart, where one can do it several times (replies, quotes): up to
+/// so many each counts once.
+pub const GROUP_KNOWN_MAX: usize = 128;
+/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what others do
+/// in that hour rings no phone, and is unread.
 pub const GROUP_LEFT_MAX: usize = 64;
-/// Rows read to name somebody of a group when none of the newest may be named.
+/// Rows read at once to name somebody of a group when none of the newest may be named.
 pub const GROUP_OTHERS_ROWS: usize = 64;
+/// Such reads for one group; when all whom they find are hidden, so is the group.
+pub const GROUP_OTHERS_STEPS: usize = 16;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.

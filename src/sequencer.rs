@@ -359,7 +359,8 @@ impl Committer {
         let mut notified = Vec::new();
         let mut stamped = Vec::with_capacity(group.len());
         for (mut record, mut rows) in group {
-            if let Event::Posted { post, .. } = &mut record.event {
+            if let Event::Posted { post, notify } = &mut record.event {
+                post.told = notify.iter().map(|notice| notice.user).collect();
                 let key = tables::by_id(tables::USER_COUNTERS, post.author);
                 let counters = folds.rows.get(&key).and_then(Option::as_ref);
                 let followers = counters.map(|bytes| Counters::from_bytes(bytes)).transpose()?.unwrap_or_default();

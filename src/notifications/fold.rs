@@ -42,6 +42,8 @@ struct Notice {
     record: Id,
     /// Done again it is the same as before: a like, a follow, a repost without words. Words are news each time.
     toggles: bool,
+    /// Of what is taken back: it is known that it was given.
+    entered: bool,
 }
 
 impl Notice {
@@ -86,7 +88,7 @@ fn given(record: &Record) -> Vec<Notice> {
                     _ => post.author,
                 };
                 let (user, kind, actor, toggles) = (notice.user, notice.kind, post.author, post.is_bare_repost());
-                Notice { user, kind, actor, post: Some(record.id), subject, record: record.id, toggles }
+                Notice { user, kind, actor, post: Some(record.id), subject, record: record.id, toggles, entered: true }
             })
             .collect(),
         _ => Vec::new(),
@@ -101,7 +103,7 @@ fn taken(record: &Record) -> Vec<Notice> {
         Event::Unliked { user, post, since } if *user != post.author && post.author != Id(0) => {
             vec![like(*user, post.author, post.id, *since)]
         }
-        Event::PostDeleted { post, author, reply_to, repost_of, mentioned, bare_repost, .. } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, mentioned, bare_repost, told, .. } => {
             let reply = reply_to.map(|parent| (parent.author, NotificationKind::Reply, parent.id));
             let repost = repost_of.map(|original| (original.author, NotificationKind::Repost, original.id));
             let mentions = mentioned.iter().map(|person| (*person, NotificationKind::Mention, *author));
@@ -110,8 +112,8 @@ fn taken(record: &Record) -> Vec<Notice> {
             for (user, kind, subject) in reply.into_iter().chain(repost).chain(mentions) {
                 let known = notices.iter().any(|notice| notice.user == user);
                 if user != *author && !known && notices.len() < limits::POST_NOTICES_MAX {
-                    let (actor, record, toggles) = (*author, *post, *bare_repost);
-                    notices.push(Notice { user, kind, actor, post: Some(*post), subject, record, toggles });
+                    let (actor, record, toggles, entered) = (*author, *post, *bare_repost, told.contains(&user));
+                    notices.push(Notice { user, kind, actor, post: Some(*post), subject, record, toggles, entered });
                 }
             }
             notices
@@ -123,11 +125,29 @@ fn taken(record: &Record) -> Vec<Notice> {
 fn follow(edge: EndedFollow) -> Notice {
     let EndedFollow { follower, followee, since, .. } = edge;
     let kind = NotificationKind::Follow;
-    Notice { user: followee, kind, actor: follower, post: None, subject: Id(0), record: since, toggles: true }
+    Notice {
+        user: followee,
+        kind,
+        actor: follower,
+        post: None,
+        subject: Id(0),
+        record: since,
+        toggles: true,
+        entered: true,
+    }
 }
 
 fn like(actor: Id, user: Id, post: Id, record: Id) -> Notice {
-    Notice { user, kind: NotificationKind::Like, actor, post: Some(post), subject: post, record, toggles: true }
+    Notice {
+        user,
+        kind: NotificationKind::Like,
+        actor,
+        post: Some(post),
+        subject: post,
+        record,
+        toggles: true,
+        entered: true,
+    }
 }
 
 /// The rows that must be in [`Folds`] before [`project`] is called with `record`.
@@ -164,7 +184,7 @@ pub(crate) fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> 
     Ok(notified)
 }
 
-/// Lists a notification. `None` when it is no news: taken back within the hour and done again.
+/// Lists a notification. `None` when it rings nobody's phone: taken back within the hour and done again, or perhaps so.
 fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Notified>> {
     let id = one.record;
     let (state_key, memory_key, group_key) = (one.state(), one.memory(), one.group());
@@ -178,13 +198,13 @@ fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Not
     let is_news = earlier.is_none();
     memory.events += u64::from(is_news);
     // What comes back is in the group from then on: there it can count as what was told of it.
-    let in_group = !is_news || memory.events > folds.group_after;
+    let in_group = !is_news || group.is_some() || memory.events > folds.group_after;
     // What takes the place of something does not push others out of the list.
     let grew = is_news && !(in_group && group.is_some());
     state.applied = id;
     state.seq += u64::from(grew);
     let what = if in_group {
-        if group.is_none() {
+        if group.as_ref().is_none_or(|group| is_stale(group, &state)) {
             put(folds, batch, one.place(), Bytes::new(), id);
         }
         let mut group = group.unwrap_or_else(|| GroupItem::new(one.kind, id));
@@ -203,7 +223,14 @@ fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Not
     put(folds, batch, memory_key, to_json(&memory)?, id);
     put(folds, batch, state_key, to_json(&state)?, id);
     let entry = Entry { id, kind: one.kind, what };
-    Ok(is_news.then_some(Notified { user: one.user, entry, seq: state.seq, grew }))
+    let rings = is_news && !(one.toggles && memory.full);
+    Ok(rings.then_some(Notified { user: one.user, entry, seq: state.seq, grew }))
+}
+
+/// Whether trimming may be about to remove a group: others came since its last event. Then it is put in its place again with
+/// whatever changes it, later than the records that trimming knows of.
+fn is_stale(group: &GroupItem, state: &NotificationState) -> bool {
+    group.seq < state.seq
 }
 
 /// Takes a notification out of the list, if it is still there: `by` is the record that does so.
@@ -228,11 +255,20 @@ fn take_back(by: Id, one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Resu
             remove(folds, batch, item_key, by);
         }
         (None, Some(mut group)) => {
-            first = group.leave(one.record).unwrap_or(one.record);
+            let named = group.leave(one.record);
+            match named {
+                None if !one.entered => return Ok(()),
+                None => group.leave_beyond(one.actor),
+                Some(_) => {}
+            }
+            first = named.unwrap_or(one.record);
             if group.is_empty() {
                 remove(folds, batch, one.place(), by);
                 remove(folds, batch, group_key, by);
             } else {
+                if is_stale(&group, &state) {
+                    put(folds, batch, one.place(), Bytes::new(), by);
+                }
                 put(folds, batch, group_key, to_json(&group)?, by);
             }
         }

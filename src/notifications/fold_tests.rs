@@ -92,6 +92,7 @@ impl Deed {
                 bare_repost: true,
                 purged: false,
                 mentioned: vec![],
+                told: vec![ANN],
             },
         }
     }
@@ -112,19 +113,63 @@ impl Deed {
     }
 }
 
+/// A reply to a post of Ann's or a quote of it: one may write several.
+#[derive(Debug, Clone)]
+struct Said {
+    by: Id,
+    quote: bool,
+    /// Ann hears of it: neither blocks the other.
+    told: bool,
+    at: Id,
+}
+
+impl Said {
+    fn said(&self) -> Event {
+        let about = Some(PostRef { id: Id(11), author: ANN });
+        let (reply_to, repost_of) = if self.quote { (None, about) } else { (about, None) };
+        let kind = self.kind();
+        let notify = self.told.then_some(crate::events::Notice { user: ANN, kind }).into_iter().collect();
+        let text = "yes".to_owned();
+        let post = crate::events::PostRecord { author: self.by, text, reply_to, repost_of, ..Default::default() };
+        Event::Posted { post, notify }
+    }
+
+    fn deleted(&self) -> Event {
+        let Event::Posted { mut post, notify } = self.said() else { unreachable!() };
+        post.told = notify.iter().map(|notice| notice.user).collect();
+        post.id = self.at;
+        crate::posts::service::deletion(&post, false)
+    }
+
+    fn kind(&self) -> NotificationKind {
+        if self.quote { NotificationKind::Repost } else { NotificationKind::Reply }
+    }
+}
+
 /// What is true, kept in the plainest way.
 #[derive(Default)]
 struct Truth {
+    said: Vec<Said>,
     /// Who does what now, since which record.
     now: BTreeMap<(Deed, Id), Id>,
     /// Who did what in which hour at all: again in that hour is no news, if it was taken back in it.
     rang: BTreeSet<(Deed, Id, u32)>,
-    left: BTreeMap<(Deed, u32), BTreeSet<Id>>,
+    left: BTreeMap<(Deed, u32), Vec<Id>>,
 }
 
+/// Kind, subject, hour.
+type Of = (NotificationKindOrd, Id, u32);
+
 fn check(rows: &Rows, truth: &Truth) {
-    let mut listed: BTreeMap<(NotificationKindOrd, Id, u32), (u64, Vec<Id>)> = BTreeMap::new();
-    let mut ids = BTreeSet::new();
+    let mut expected: BTreeMap<Of, BTreeSet<(Id, Id)>> = BTreeMap::new();
+    for ((deed, actor), since) in &truth.now {
+        let of = (deed.kind() as u8, deed.subject(), hour_of(*since));
+        expected.entry(of).or_default().insert((*since, *actor));
+    }
+    for one in truth.said.iter().filter(|one| one.told) {
+        expected.entry((one.kind() as u8, Id(11), hour_of(one.at))).or_default().insert((one.at, one.by));
+    }
+    let (mut ids, mut groups) = (BTreeSet::new(), Vec::new());
     for entry in rows.list() {
         assert!(ids.insert(entry.id), "two of one id: {entry:?}");
         match &entry.what {
@@ -135,29 +180,29 @@ fn check(rows: &Rows, truth: &Truth) {
                     NotificationKind::Like => post.unwrap(),
                     _ => Id(11),
                 };
-                let group = listed.entry((entry.kind as u8, subject, hour_of(entry.id))).or_default();
-                group.0 += 1;
-                group.1.push(*actor);
+                let of = (entry.kind as u8, subject, hour_of(entry.id));
+                assert!(expected.get_mut(&of).is_some_and(|who| who.remove(&(entry.id, *actor))), "{entry:?}");
             }
-            What::Group { item, subject } => {
-                assert!(item.newest.len() <= limits::GROUP_NAMED_MAX);
-                let group = listed.entry((entry.kind as u8, *subject, hour_of(item.began))).or_default();
-                group.0 += item.count(|_| false);
-                group.1.extend(item.newest.iter().map(|doer| doer.actor));
-            }
+            What::Group { item, subject } => groups.push((item.clone(), *subject)),
         }
     }
-    let mut expected: BTreeMap<(NotificationKindOrd, Id, u32), BTreeSet<Id>> = BTreeMap::new();
-    for ((deed, actor), since) in &truth.now {
-        let group = (deed.kind() as u8, deed.subject(), hour_of(*since));
-        expected.entry(group).or_default().insert(*actor);
+    for (item, subject) in groups {
+        assert!(item.newest.len() <= limits::GROUP_NAMED_MAX);
+        let who = expected.remove(&(item.kind as u8, subject, hour_of(item.began))).unwrap_or_default();
+        let people: BTreeSet<Id> = who.iter().map(|(_, actor)| *actor).collect();
+        assert_eq!(item.count(|_| false), people.len() as u64, "{item:?} of {who:?}");
+        let named: BTreeSet<(Id, Id)> = item.newest.iter().map(|doer| (doer.record, doer.actor)).collect();
+        assert!(named.is_subset(&who), "{item:?} names what is not of {who:?}");
+        assert_eq!(named.len(), item.newest.len(), "{item:?} names something twice");
+        assert!(!people.is_empty(), "{item:?} is of nobody");
     }
-    let counts: BTreeMap<_, u64> = expected.iter().map(|(group, who)| (*group, who.len() as u64)).collect();
-    assert_eq!(listed.iter().map(|(group, (count, _))| (*group, *count)).collect::<BTreeMap<_, _>>(), counts);
-    for (group, (_, named)) in listed {
-        assert!(named.iter().all(|actor| expected[&group].contains(actor)), "{group:?} names who no longer does it");
-        assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len(), "{group:?} names somebody twice");
-    }
+    expected.retain(|_, who| !who.is_empty());
+    assert!(expected.is_empty(), "not listed: {expected:?}");
+    let key = |first: u8| move |key: &&RowKey| key.clustering.first() == Some(&first);
+    let live = || rows.0.iter().filter(|(_, (_, value))| value.is_some()).map(|(key, _)| key);
+    let places = live().filter(key(notification_key::LISTED)).map(|key| notification_key::grouped(&key.clustering));
+    let contents = live().filter(key(notification_key::GROUPED)).map(|key| key.clustering.clone());
+    assert_eq!(places.collect::<BTreeSet<_>>(), contents.collect(), "each group has its place");
 }
 
 /// Kinds have no order of their own.
@@ -167,6 +212,12 @@ type NotificationKindOrd = u8;
 enum Step {
     /// Does it, or takes it back if it is done.
     Toggle { person: u64, deed: u8, blocks: bool },
+    /// So many one after the other do it and take it back, or the other way round.
+    Crowd { deed: u8, people: u64 },
+    /// Writes about a post of Ann's.
+    Say { person: u64, quote: bool, told: bool },
+    /// One of those posts is deleted.
+    Delete { which: usize },
     /// Time goes on.
     Wait { minutes: u64 },
     /// The last records come again.
@@ -176,61 +227,106 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let toggle =
         (1..40_u64, 0..4_u8, any::<bool>()).prop_map(|(person, deed, blocks)| Step::Toggle { person, deed, blocks });
+    let crowd = (0..4_u8, 1..90_u64).prop_map(|(deed, people)| Step::Crowd { deed, people });
+    let say = (1..40_u64, prop::bool::weighted(0.2), prop::bool::weighted(0.8))
+        .prop_map(|(person, quote, told)| Step::Say { person, quote, told });
+    let delete = any::<usize>().prop_map(|which| Step::Delete { which });
     let wait = (1..50_u64).prop_map(|minutes| Step::Wait { minutes });
     let again = (1..30_usize).prop_map(|last| Step::Again { last });
-    prop::collection::vec(prop_oneof![30 => toggle, 1 => wait, 1 => again], 1..300)
+    prop::collection::vec(prop_oneof![30 => toggle, 1 => crowd, 30 => say, 20 => delete, 1 => wait, 1 => again], 1..400)
 }
 
-fn live(steps: Vec<Step>) {
-    let (mut rows, mut truth, mut records) = (Rows::default(), Truth::default(), Vec::<Record>::new());
-    let (mut now_ms, mut number) = (1_700_000_000_000, 0);
-    for step in steps {
-        match step {
-            Step::Wait { minutes } => now_ms += minutes * 60_000,
-            Step::Again { last } => {
-                let before = rows.clone();
-                let from = records.len().saturating_sub(last);
-                for record in &records[from..] {
-                    assert!(rows.project(record).is_empty(), "{record:?} rings twice");
-                }
-                assert_eq!(rows, before, "what comes again changes nothing");
+/// What happens, and what came of it.
+struct World {
+    rows: Rows,
+    truth: Truth,
+    records: Vec<Record>,
+    now_ms: u64,
+}
+
+impl World {
+    fn next(&self) -> Id {
+        Id(first_id_at(self.now_ms).0 + 1 + self.records.len() as u64)
+    }
+
+    fn happens(&mut self, mut event: Event) -> bool {
+        let id = self.next();
+        if let Event::Posted { post, .. } = &mut event {
+            post.id = id;
+        }
+        let record = Record { id, event, idempotency: None, import_line: None, audit: None };
+        let rings = !self.rows.project(&record).is_empty();
+        self.records.push(record);
+        rings
+    }
+
+    fn toggle(&mut self, person: u64, deed: u8, blocks: bool) {
+        let (deed, actor, id) = (Deed::of(deed), Id(100 + person), self.next());
+        let hour = hour_of(id);
+        let Some(since) = self.truth.now.remove(&(deed, actor)) else {
+            self.truth.now.insert((deed, actor), id);
+            let left = self.truth.left.get(&(deed, hour)).map_or(&[][..], Vec::as_slice);
+            let at = left.iter().position(|who| *who == actor);
+            let (known, full) = (at.is_some_and(|at| at < limits::GROUP_LEFT_MAX), left.len() > limits::GROUP_LEFT_MAX);
+            let rings = self.happens(deed.done(actor));
+            assert_eq!(rings, !known && !full, "{deed:?} {actor:?}");
+            assert!(!rings || self.truth.rang.insert((deed, actor, hour)), "{deed:?} {actor:?} rings twice in an hour");
+            let at_its_moment = self.rows.list().iter().any(|entry| entry.id == id);
+            assert_eq!(at_its_moment, !known, "whoever is new is unread");
+            return;
+        };
+        if hour_of(since) == hour {
+            let left = self.truth.left.entry((deed, hour)).or_default();
+            if !left.contains(&actor) {
+                left.push(actor);
             }
-            Step::Toggle { person, deed, blocks } => {
-                number += 1;
-                let (deed, actor, id) = (Deed::of(deed), Id(100 + person), Id(first_id_at(now_ms).0 + number));
-                let hour = hour_of(id);
-                let since = truth.now.remove(&(deed, actor));
-                let event = match since {
-                    Some(since) => {
-                        if hour_of(since) == hour {
-                            truth.left.entry((deed, hour)).or_default().insert(actor);
-                        }
-                        deed.taken_back(actor, since, blocks)
-                    }
-                    None => {
-                        truth.now.insert((deed, actor), id);
-                        deed.done(actor)
-                    }
-                };
-                let mut event = event;
-                if let Event::Posted { post, .. } = &mut event {
-                    post.id = id;
+        }
+        self.happens(deed.taken_back(actor, since, blocks));
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Wait { minutes } => self.now_ms += minutes * 60_000,
+            Step::Again { last } => {
+                let before = self.rows.clone();
+                let from = self.records.len().saturating_sub(last);
+                for record in &self.records[from..] {
+                    assert!(self.rows.project(record).is_empty(), "{record:?} rings twice");
                 }
-                let record = Record { id, event, idempotency: None, import_line: None, audit: None };
-                let rings = !rows.project(&record).is_empty();
-                let left = truth.left.get(&(deed, hour)).is_some_and(|left| left.contains(&actor));
-                assert_eq!(rings, since.is_none() && !left, "{record:?}");
-                assert!(!rings || truth.rang.insert((deed, actor, hour)), "{record:?} rings twice in an hour");
-                records.push(record);
-                check(&rows, &truth);
+                assert_eq!(self.rows, before, "what comes again changes nothing");
+            }
+            Step::Toggle { person, deed, blocks } => self.toggle(person, deed, blocks),
+            Step::Crowd { deed, people } => {
+                for person in (1..=people).flat_map(|person| [person, person]) {
+                    self.toggle(person, deed, false);
+                }
+            }
+            Step::Say { person, quote, told } => {
+                let one = Said { by: Id(100 + person), quote, told, at: self.next() };
+                assert_eq!(self.happens(one.said()), told);
+                self.truth.said.push(one);
+            }
+            Step::Delete { .. } if self.truth.said.is_empty() => {}
+            Step::Delete { which } => {
+                let one = self.truth.said.swap_remove(which % self.truth.said.len());
+                self.happens(one.deleted());
             }
         }
     }
+}
+
+fn live(steps: Vec<Step>) {
+    let (rows, truth) = (Rows::default(), Truth::default());
+    let mut world = World { rows, truth, records: Vec::new(), now_ms: 1_700_000_000_000 };
+    for step in steps {
+        world.step(step);
+        check(&world.rows, &world.truth);
+    }
     let mut fresh = Rows::default();
-    for record in &records {
+    for record in &world.records {
         fresh.project(record);
     }
-    assert_eq!(fresh, rows, "what is projected anew is the same");
+    assert_eq!(fresh, world.rows, "what is projected anew is the same");
 }
 
 proptest! {

@@ -31,7 +31,18 @@ impl Doer {
     }
 }
 
-/// An item that stands for many.
+/// Somebody of a group beyond those known by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Who.
+    #[serde(rename = "by")]
+    pub actor: Id,
+    /// How often, without what stands among the newest.
+    #[serde(rename = "n")]
+    pub deeds: u64,
+}
+
+/// An item that stands for many. Each deed in it stands in one place: among the newest, with who is known, or in a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupItem {
     /// What they did.
@@ -42,7 +53,10 @@ pub struct GroupItem {
     pub began: Id,
     /// The latest, newest first.
     pub newest: Vec<Doer>,
-    /// People beyond those.
+    /// People beyond those who can be told apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
+    /// Deeds beyond those.
     pub more: u64,
     /// The newest record beyond those.
     pub below: Id,
@@ -52,12 +66,17 @@ impl GroupItem {
     /// Nobody yet; `began` is the record that will be the first.
     #[must_use]
     pub fn new(kind: NotificationKind, began: Id) -> Self {
-        Self { kind, seq: 0, began, newest: Vec::new(), more: 0, below: Id(0) }
+        Self { kind, seq: 0, began, newest: Vec::new(), known: Vec::new(), more: 0, below: Id(0) }
     }
 
     /// The group of mentions is that of one author: there each post counts. Elsewhere people do.
     fn counts_posts(&self) -> bool {
         self.kind == NotificationKind::Mention
+    }
+
+    /// One can do it several times, and counts once.
+    fn tells_people_apart(&self) -> bool {
+        matches!(self.kind, NotificationKind::Reply | NotificationKind::Repost)
     }
 
     /// Somebody does it.
@@ -68,26 +87,40 @@ impl GroupItem {
         }
         if let Some(oldest) = self.newest.pop() {
             self.below = self.below.max(oldest.as_of());
-            let counted = !self.counts_posts() && self.newest.iter().any(|one| one.actor == oldest.actor);
-            self.more += u64::from(!counted);
+            let room = self.tells_people_apart() && self.known.len() < limits::GROUP_KNOWN_MAX;
+            match self.known.iter_mut().find(|known| known.actor == oldest.actor) {
+                Some(known) => known.deeds += 1,
+                None if room => self.known.push(Known { actor: oldest.actor, deeds: 1 }),
+                None => self.more += 1,
+            }
         }
     }
 
-    /// What was done by `record`, which is in this group, is taken back. Answers what it counted as, where that is known.
+    /// What was done by `record` is taken back, if it is among the newest. Answers what it counted as.
     pub fn leave(&mut self, record: Id) -> Option<Id> {
-        match self.newest.iter().position(|doer| doer.record == record) {
-            Some(at) => Some(self.newest.remove(at).as_of()),
-            None => {
-                self.more = self.more.saturating_sub(1);
-                None
-            }
+        let at = self.newest.iter().position(|doer| doer.record == record)?;
+        Some(self.newest.remove(at).as_of())
+    }
+
+    /// What `actor` did, which is in this group and not among the newest, is taken back.
+    pub fn leave_beyond(&mut self, actor: Id) {
+        match self.known.iter().position(|known| known.actor == actor) {
+            Some(at) if self.known[at].deeds > 1 => self.known[at].deeds -= 1,
+            Some(at) => drop(self.known.remove(at)),
+            None => self.more = self.more.saturating_sub(1),
         }
+    }
+
+    /// Somebody is in it who is not known by name.
+    #[must_use]
+    pub fn goes_beyond(&self) -> bool {
+        !self.known.is_empty() || self.more > 0
     }
 
     /// Nobody does it any more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.newest.is_empty() && self.more == 0
+        self.newest.is_empty() && !self.goes_beyond()
     }
 
     /// The newest record that is news: where the item stands in the list, and its id there.
@@ -103,10 +136,11 @@ impl GroupItem {
         seen.map(Doer::as_of).max().unwrap_or_default().max(self.below)
     }
 
-    /// People (of mentions: posts), without those of the newest who are `hidden`.
+    /// People (of mentions: posts), without those who are `hidden`, as far as they are known.
     #[must_use]
     pub fn count(&self, hidden: impl Fn(Id) -> bool) -> u64 {
-        let mut seen: Vec<Id> = self.newest.iter().map(|doer| doer.actor).filter(|actor| !hidden(*actor)).collect();
+        let actors = self.newest.iter().map(|doer| doer.actor).chain(self.known.iter().map(|known| known.actor));
+        let mut seen: Vec<Id> = actors.filter(|actor| !hidden(*actor)).collect();
         if !self.counts_posts() {
             seen.sort_unstable();
             seen.dedup();
@@ -140,12 +174,11 @@ pub struct Left {
 }
 
 impl GroupMemory {
-    /// The record that what `actor` does now counts as, if it is no news: what they did first, or, when more people took it
-    /// back than are remembered, what the first of those did.
+    /// The record that what `actor` does now counts as, if it is no news: what they did first. When more people took it back
+    /// than are remembered ([`full`](Self::full)) nobody knows whether what the others do is news: it rings nobody's phone.
     #[must_use]
     pub fn earlier(&self, actor: Id) -> Option<Id> {
-        let known = self.left.iter().find(|left| left.actor == actor);
-        known.or(self.left.first().filter(|_| self.full)).map(|left| left.first)
+        self.left.iter().find(|left| left.actor == actor).map(|left| left.first)
     }
 
     /// `actor` took back what they had done by `first`.
@@ -189,10 +222,13 @@ mod tests {
         let mut group = of(NotificationKind::Like, (1..=many).map(|number| doer(number, number)));
         assert_eq!((group.count(|_| false), group.newest.len()), (many, limits::GROUP_NAMED_MAX));
         assert_eq!(group.leave(Id(3)), None, "known by number");
+        group.leave_beyond(Id(3));
         assert_eq!(group.leave(Id(many)), Some(Id(many)));
         assert_eq!((group.count(|_| false), group.last()), (many - 2, Id(many - 1)));
         for record in (1..=many).filter(|record| *record != 3) {
-            group.leave(Id(record));
+            if group.leave(Id(record)).is_none() {
+                group.leave_beyond(Id(record));
+            }
         }
         assert!(group.is_empty());
     }
@@ -204,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_memory_is_silent_and_keeps_its_size() {
+    fn a_full_memory_keeps_its_size_and_says_so() {
         let mut memory = GroupMemory::default();
         for actor in 1..=limits::GROUP_LEFT_MAX as u64 {
             memory.leave(Id(actor), Id(actor));
@@ -213,6 +249,6 @@ mod tests {
         assert_eq!((memory.earlier(Id(2)), memory.earlier(Id(500))), (Some(Id(2)), None));
         memory.leave(Id(500), Id(500));
         assert_eq!(memory.left.len(), limits::GROUP_LEFT_MAX);
-        assert_eq!(memory.earlier(Id(501)), Some(Id(1)), "somebody whom nobody remembers");
+        assert_eq!((memory.full, memory.earlier(Id(501))), (true, None));
     }
 }

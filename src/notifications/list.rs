@@ -4,14 +4,14 @@
 //! few groups are read to find those that belong between two items.
 
 use bytes::Bytes;
-use fanfare_engines::{KeyRange, Order, Row, RowKey};
+use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
 use super::group::{Doer, GroupItem};
 use crate::error::Result;
 use crate::id::hour_of;
 use crate::limits;
-use crate::rows::{NotificationRow, from_json};
+use crate::rows::{NotificationRow, NotificationState, from_json};
 use crate::store::Store;
 use crate::tables::{self, notification_key};
 
@@ -139,12 +139,16 @@ async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes,
     Ok(found.collect())
 }
 
-/// Clustering keys of the oldest items and of the oldest groups, at most `limit` of each, as far as their position among all
-/// ever made for the person is at most `upto`.
+/// What removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among all ever made
+/// for the person is at most `upto`.
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn oldest(store: &Store, user: Id, upto: u64, limit: usize) -> Result<Vec<Bytes>> {
+pub async fn without_oldest(store: &Store, user: Id, upto: u64, limit: usize) -> Result<Batch> {
+    let row = |clustering| RowKey::new(tables::NOTIFICATIONS, tables::partition(user), clustering);
+    // As of what was in the list before it is read: whatever comes meanwhile is later, and stays with all its rows.
+    let Some(state) = store.get(&row(notification_key::STATE)).await? else { return Ok(Batch::default()) };
+    let version = from_json::<NotificationState>(&state)?.applied.0;
     let mut keys = Vec::new();
     let items = KeyRange::prefix(&[notification_key::ITEM]);
     for row in scan(store, user, items, Order::Ascending, limit).await? {
@@ -159,39 +163,87 @@ pub async fn oldest(store: &Store, user: Id, upto: u64, limit: usize) -> Result<
             keys.extend([notification_key::grouped(&place), place]);
         }
     }
-    Ok(keys)
+    let mut batch = Batch::default();
+    for clustering in keys {
+        batch.delete_versioned(row(clustering), version);
+    }
+    Ok(batch)
 }
 
 async fn scan(store: &Store, user: Id, range: KeyRange, order: Order, limit: usize) -> Result<Vec<Row>> {
     Ok(store.engines.tables.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
 }
 
-/// Somebody else of a group than its newest, from the lists of who likes, follows, answers or passes on: newest first.
+/// Others of a group than its newest, from the lists of who likes, follows, answers or passes on.
+#[derive(Debug)]
+pub struct Others {
+    /// They, newest first.
+    pub doers: Vec<Doer>,
+    /// Where to read on, if there may be more.
+    pub next: Option<Id>,
+}
+
+/// People of a group of `user`, newest first, whose records are from `began` on and below `before`, or in the hour of `began`:
+/// one step. What one does to oneself stands in the same lists, and is in no group.
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn others(store: &Store, user: Id, group: &GroupItem, subject: Id) -> Result<Vec<Doer>> {
+pub async fn others(
+    store: &Store,
+    user: Id,
+    (kind, subject): (NotificationKind, Id),
+    began: Id,
+    before: Option<Id>,
+) -> Result<Others> {
     let limit = limits::GROUP_OTHERS_ROWS;
-    let end = crate::id::first_id_at(u64::from(hour_of(group.began) + 1) * 3_600_000);
-    let table = match group.kind {
-        NotificationKind::Follow => {
-            let rows = store.newest_bucketed(tables::FOLLOWERS, user, end, limit).await?;
-            return Ok(doers(&rows, group.began));
-        }
-        NotificationKind::Like => tables::LIKERS,
-        NotificationKind::Reply => tables::REPLIES,
-        NotificationKind::Repost => tables::REPOSTERS,
-        _ => return Ok(Vec::new()),
+    let end = before.unwrap_or_else(|| first_of_hour(hour_of(began) + 1));
+    let rows = match kind {
+        NotificationKind::Follow => store.newest_bucketed(tables::FOLLOWERS, user, end, limit).await?,
+        NotificationKind::Like => store.newest(tables::LIKERS, subject, Some(end), limit).await?,
+        NotificationKind::Reply => store.newest(tables::REPLIES, subject, Some(end), limit).await?,
+        NotificationKind::Repost => store.newest(tables::REPOSTERS, subject, Some(end), limit).await?,
+        _ => Vec::new(),
     };
-    Ok(doers(&store.newest(table, subject, Some(end), limit).await?, group.began))
-}
-
-fn doers(rows: &[Row], from: Id) -> Vec<Doer> {
     let doer = |row: &Row| {
         let (record, actor) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
         Some(Doer { actor, record, earlier: None })
     };
-    rows.iter().filter_map(doer).filter(|doer| doer.record >= from).collect()
+    let lowest = rows.last().filter(|_| rows.len() >= limit).and_then(doer).map(|lowest| lowest.record);
+    let doers = rows.iter().filter_map(doer).filter(|doer| doer.record >= began && doer.actor != user);
+    Ok(Others { doers: doers.collect(), next: lowest.filter(|lowest| *lowest > began) })
+}
+
+/// Who still does what the item `id` of an earlier version stands for: it names its newest alone, and a number. Whoever has
+/// an item of their own is not in it. `None` where no list tells.
+///
+/// # Errors
+/// When the engine fails.
+pub async fn still(
+    store: &Store,
+    user: Id,
+    id: Id,
+    kind: NotificationKind,
+    post: Option<Id>,
+) -> Result<Option<Others>> {
+    let subject = match (kind, post) {
+        (NotificationKind::Follow, _) => Id(0),
+        (NotificationKind::Like, Some(post)) => post,
+        _ => return Ok(None),
+    };
+    let (began, above) = (first_of_hour(hour_of(id)), Id(id.0.saturating_add(1)));
+    let mut found = others(store, user, (kind, subject), began, Some(above)).await?;
+    let partition = tables::partition(user);
+    let item = |doer: &Doer| RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::item(doer.record));
+    let keys: Vec<RowKey> = found.doers.iter().map(item).collect();
+    if !keys.is_empty() {
+        let mut items = store.engines.tables.get_many(&keys).await?.into_iter();
+        found.doers.retain(|doer| items.next().flatten().is_none() || doer.record == id);
+    }
+    Ok(Some(found))
+}
+
+fn first_of_hour(hour: u32) -> Id {
+    crate::id::first_id_at(u64::from(hour) * 3_600_000)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reads of notifications, the read marker, and the trimming of the oldest.
 
-use fanfare_engines::{Batch, RowKey};
+use fanfare_engines::Batch;
 use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
 
 use super::fold::Notified;
@@ -112,14 +112,7 @@ impl Notifications {
             return Ok(());
         }
         let Some(upto) = notified.seq.checked_sub(self.kept_max as u64) else { return Ok(()) };
-        let keys = list::oldest(&self.core.store, notified.user, upto, 2 * TRIM_EVERY as usize).await?;
-        let mut batch = Batch::default();
-        // Above every item's, at no moment of its own: an import's clock is ahead of what waits to be numbered.
-        let version = self.core.sequencer.mint_at(0).0;
-        for clustering in keys {
-            let key = RowKey::new(tables::NOTIFICATIONS, tables::partition(notified.user), clustering);
-            batch.delete_versioned(key, version);
-        }
+        let batch = list::without_oldest(&self.core.store, notified.user, upto, 2 * TRIM_EVERY as usize).await?;
         Ok(self.core.store.engines.tables.write(batch).await?)
     }
 }

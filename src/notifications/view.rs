@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use fanfare_protocol::Id;
 
-use super::list::{Entry, What, others};
+use super::list::{self, Entry, What};
 use crate::core::Core;
 use crate::error::Result;
 use crate::events::PostRecord;
 use crate::feed::FeedSource;
+use crate::limits;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Place, Shown};
 use crate::store::Account;
@@ -47,14 +48,28 @@ impl News {
     /// # Errors
     /// When the engine fails.
     pub async fn seen(&self, viewer: Id, entry: &Entry) -> Result<Option<Seen>> {
+        let hidden = self.core.store.hidden(viewer).await?;
+        let is_hidden = |person: Id| hidden.hides(person) || self.core.store.absent.holds(person);
         let (item, subject) = match &entry.what {
+            What::One { actor, post, count } if *count > 1 => {
+                let Some(still) = list::still(&self.core.store, viewer, entry.id, entry.kind, *post).await? else {
+                    return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
+                };
+                let seen = still.doers.iter().filter(|doer| !is_hidden(doer.actor));
+                let count = if still.next.is_none() { (*count).min(seen.clone().count() as u64) } else { *count };
+                for doer in seen {
+                    let seen = self.deed(viewer, (doer.actor, *post), (count, entry.id)).await?;
+                    if seen.is_some() {
+                        return Ok(seen);
+                    }
+                }
+                return Ok(None);
+            }
             What::One { actor, post, count } => {
                 return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
             }
             What::Group { item, subject } => (item, *subject),
         };
-        let hidden = self.core.store.hidden(viewer).await?;
-        let is_hidden = |person: Id| hidden.hides(person) || self.core.store.absent.holds(person);
         let told = (item.count(is_hidden), item.last_but(is_hidden));
         for doer in item.newest.iter().filter(|doer| !is_hidden(doer.actor)) {
             let seen = self.deed(viewer, (doer.actor, entry.post_of(subject, doer)), told).await?;
@@ -62,16 +77,21 @@ impl News {
                 return Ok(seen);
             }
         }
-        if item.more == 0 {
+        if !item.goes_beyond() {
             return Ok(None);
         }
-        for doer in others(&self.core.store, viewer, item, subject).await? {
-            let seen = match is_hidden(doer.actor) {
-                false => self.deed(viewer, (doer.actor, entry.post_of(subject, &doer)), told).await?,
-                true => None,
-            };
-            if seen.is_some() {
-                return Ok(seen);
+        let mut before = None;
+        for _ in 0..limits::GROUP_OTHERS_STEPS {
+            let found = list::others(&self.core.store, viewer, (item.kind, subject), item.began, before).await?;
+            for doer in found.doers.iter().filter(|doer| !is_hidden(doer.actor)) {
+                let seen = self.deed(viewer, (doer.actor, entry.post_of(subject, doer)), told).await?;
+                if seen.is_some() {
+                    return Ok(seen);
+                }
+            }
+            before = found.next;
+            if before.is_none() {
+                break;
             }
         }
         Ok(None)

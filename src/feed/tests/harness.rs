@@ -123,6 +123,7 @@ impl Harness {
             bare_repost: post.is_bare_repost(),
             purged: false,
             mentioned: vec![],
+            told: vec![],
         });
     }
 

@@ -373,5 +373,6 @@ pub fn deletion(post: &PostRecord, purged: bool) -> Event {
         bare_repost: post.is_bare_repost(),
         purged,
         mentioned: post.mentions.iter().map(|mention| mention.id).collect(),
+        told: post.told.clone(),
     }
 }
