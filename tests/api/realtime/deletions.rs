@@ -38,6 +38,7 @@ async fn pairs(world: &World, author: Id, many: usize) {
                 bare_repost: false,
                 purged: false,
                 mentioned: vec![],
+                told: Vec::new(),
             };
             deleted.push(sequencer.submit(gone.into()).await.unwrap());
         }
