@@ -224,3 +224,33 @@ async fn bodies_on_their_way_share_one_memory_and_no_address_takes_all_of_it() {
     assert_eq!(Answer::of(first.await.unwrap().unwrap()).await.status, 200);
     assert_eq!(app.http.addresses.memory_used(), 0, "all of it was given back");
 }
+
+#[tokio::test]
+async fn bodies_that_drip_hold_a_part_of_the_places_and_others_are_served() {
+    let app = app_with(|settings| {
+        settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        settings.http.requests_in_flight_max = 20;
+    });
+    let mut answers = tokio::task::JoinSet::new();
+    let mut senders = Vec::new();
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        for _ in 0..12 {
+            let (request, _, send) = body_on_its_way(client);
+            senders.push(send);
+            answers.spawn(app.router.clone().oneshot(request));
+        }
+    }
+    // Half of all places each, and of those that their bodies leave free a fourth: four and three.
+    for _ in 0..17 {
+        let answer = Answer::of(answers.join_next().await.unwrap().unwrap().unwrap()).await;
+        assert!(matches!(answer.problem().code, Code::RateLimited | Code::Overloaded), "{answer:?}");
+    }
+    let other = [("x-forwarded-for", "192.0.2.3")];
+    assert_eq!(app.get_from("10.0.0.1:1", "/items/1", &other).await.status, 200);
+    let third = "192.0.2.3".parse().unwrap();
+    assert!(app.http.addresses.arrive(third).is_some(), "also when its own is slow");
+    drop(senders);
+    while let Some(answer) = answers.join_next().await {
+        assert_eq!(Answer::of(answer.unwrap().unwrap()).await.problem().code, Code::BadRequest);
+    }
+}
