@@ -14,6 +14,25 @@ fn open(folder: &tempfile::TempDir) -> Engines {
     embedded::open(folder.path(), &settings).unwrap()
 }
 
+/// A process that is killed while it makes its store leaves part of one, here or, by earlier versions, in its place.
+#[tokio::test]
+async fn a_store_that_was_cut_off_while_it_was_made_is_made_anew() {
+    for left in ["store", "store.new"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(left).join("keyspaces")).unwrap();
+        std::fs::write(folder.path().join(left).join("0.jnl"), "").unwrap();
+        for round in 0..2_u8 {
+            let engines = open(&folder);
+            let key = RowKey::single(TABLE, vec![round]);
+            let mut rows = Batch::default();
+            rows.put(key, "v");
+            engines.tables.write(rows).await.unwrap();
+            let first = engines.tables.get(&RowKey::single(TABLE, vec![0])).await.unwrap();
+            assert_eq!(first, Some(Bytes::from_static(b"v")), "{left}, round {round}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn everything_acknowledged_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();

@@ -25,6 +25,10 @@ pub(super) const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const WORKERS: usize = 2;
 /// Folder of the store within the engine's.
 const STORE_FOLDER: &str = "store";
+/// Folder of a store that is being made.
+const UNFINISHED_FOLDER: &str = "store.new";
+/// The file that a store has once it was opened.
+const STORE_MARKER: &str = "version";
 /// Name of the rows within the store.
 const ROWS: &str = "rows";
 
@@ -69,13 +73,23 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Opens the store in the folder `path`, or makes it there: beside its place, and moved into it when it is whole. A
+    /// store that was cut off while it was made opens no more, and holds nothing yet.
     pub(super) fn open(path: &Path, settings: &Settings) -> Result<Self, EngineError> {
         let folder = path.join(STORE_FOLDER);
         let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(unavailable)?;
         let forgotten = Arc::new(Forgotten::default());
+        if !folder.join(STORE_MARKER).try_exists().map_err(unavailable)? {
+            let unfinished = path.join(UNFINISHED_FOLDER);
+            for left in [&folder, &unfinished] {
+                remove_folder(left).map_err(unavailable)?;
+            }
+            drop(open_database(&unfinished, settings, &forgotten)?);
+            std::fs::rename(&unfinished, &folder).map_err(unavailable)?;
+            sync_folder(path).map_err(unavailable)?;
+        }
         let db = open_database(&folder, settings, &forgotten)?;
-        sync_folder(path).map_err(unavailable)?;
 
         let keyspace = |name: &str, write_buffer_bytes: u64| {
             // Filters stay in memory (about 10 bits a row in the upper levels, where they are whole): the committer
@@ -161,6 +175,13 @@ fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>)
             folder.display()
         ))),
         Ok(opened) => opened.map_err(fault),
+    }
+}
+
+fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
