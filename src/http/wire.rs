@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nix::sockopt_impl;
+use nix::{getsockopt_impl, libc, sockopt_impl};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -24,7 +24,7 @@ const ACKNOWLEDGED: usize = 15;
 
 sockopt_impl!(
     /// Facts about a TCP connection.
-    TcpInfo, GetOnly, nix::libc::IPPROTO_TCP, nix::libc::TCP_INFO, TcpFacts
+    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpFacts
 );
 
 /// Bytes that the other end has acknowledged so far; `None` where the system does not tell.
