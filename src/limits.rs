@@ -155,8 +155,6 @@ pub mod http {
     /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
     /// takes less is let go of. Taken is what its system has acknowledged.
     pub const WRITE_RATE_BYTES_MIN: u64 = 256;
-    /// Bytes taken beyond those that count for the time that follows: systems acknowledge in pieces, of up to so many bytes.
-    pub const WRITE_CREDIT_BYTES_MAX: u64 = 64 << 10;
     /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
     /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.

@@ -36,9 +36,6 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
     {
         return refused("chunked is the only Transfer-Encoding that is read here");
     }
-    if transfer.is_some() && headers.contains_key(header::CONTENT_LENGTH) {
-        return refused("the request has a Transfer-Encoding and a Content-Length");
-    }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !request.body().is_end_stream()
         && encodings.any(|encoding| !(encoding.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity")))

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::layer::shed;
-use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_CREDIT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
+use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
 
 /// What the system knows about a connection (`struct tcp_info` of Linux) up to the count of acknowledged bytes, in words.
 type TcpFacts = [u64; 16];
@@ -49,7 +49,8 @@ struct Waiting {
     acknowledged: Option<u64>,
     /// Bytes that the system took since; they count where it does not tell what was acknowledged.
     written: u64,
-    /// Bytes beyond those that had to be taken before: a system makes room in pieces, some larger than a slow line needs.
+    /// Bytes beyond those that had to be taken before, for one stretch at most: a system makes room in pieces, some larger
+    /// than a slow line needs.
     credit: u64,
 }
 
@@ -62,10 +63,11 @@ impl Waiting {
     fn goes_on(&mut self, stream: &TcpStream, stall: Duration) -> bool {
         let now = acknowledged(stream);
         let taken = self.acknowledged.zip(now).map_or(self.written, |(before, now)| now.saturating_sub(before));
-        let Some(credit) = (taken + self.credit).checked_sub(WRITE_RATE_BYTES_MIN * stall.as_secs()) else {
+        let least = WRITE_RATE_BYTES_MIN * stall.as_secs();
+        let Some(credit) = (taken + self.credit).checked_sub(least) else {
             return false;
         };
-        (self.acknowledged, self.written, self.credit) = (now, 0, credit.min(WRITE_CREDIT_BYTES_MAX));
+        (self.acknowledged, self.written, self.credit) = (now, 0, credit.min(least));
         self.until.as_mut().reset(Instant::now() + stall);
         true
     }
