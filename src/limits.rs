@@ -123,6 +123,11 @@ pub mod http {
     pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
     /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
     pub const BODY_SHARE: u64 = 4;
+    /// Requests whose body takes longer than [`BODY_SLOW_MS`], and uploads: one address has at most this part of the places
+    /// in `http.requests_in_flight_max` that such requests leave free; without one 503.
+    pub const ARRIVING_SHARE: u64 = 4;
+    /// Milliseconds after which a body that is not there counts as slow.
+    pub const BODY_SLOW_MS: u64 = 1_000;
     /// Seconds between two lines of the log that say that an address has as many connections as it may.
     pub const CROWDED_WARNING_S: u64 = 60;
     /// Seconds between two parts of a request body; a body that stops arriving is answered 400.
@@ -148,7 +153,7 @@ pub mod http {
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
     /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
-    /// takes less is let go of.
+    /// takes less is let go of. Taken is what its system has acknowledged.
     pub const WRITE_RATE_BYTES_MIN: u64 = 256;
     /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
