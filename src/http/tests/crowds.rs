@@ -84,7 +84,6 @@ async fn who_reads_far_less_than_the_system_here_keeps_is_not_cut() {
         pace.tick().await;
         stream.read_exact(&mut [0; 256]).await.expect("the answer goes on");
     }
-    assert_eq!(shed(&server.app, "stalled_readers"), 0);
     // Also what comes after what its own system had kept.
     stream.read_exact(&mut vec![0; 1 << 20]).await.expect("the answer goes on");
 }
