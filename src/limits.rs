@@ -128,6 +128,11 @@ pub mod http {
     pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
     /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
     pub const BODY_SHARE: u64 = 4;
+    /// Requests whose body takes longer than [`BODY_SLOW_MS`], and uploads: one address has at most this part of the places
+    /// in `http.requests_in_flight_max` that such requests leave free; without one 503.
+    pub const ARRIVING_SHARE: u64 = 4;
+    /// Milliseconds after which a body that is not there counts as slow.
+    pub const BODY_SLOW_MS: u64 = 1_000;
     /// Seconds between two lines of the log that say that an address has as many connections as it may.
     pub const CROWDED_WARNING_S: u64 = 60;
     /// Seconds between two parts of a request body; a body that stops arriving is answered 400.
@@ -153,7 +158,7 @@ pub mod http {
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
     /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
-    /// takes less is let go of.
+    /// takes less is let go of. Taken is what its system has acknowledged.
     pub const WRITE_RATE_BYTES_MIN: u64 = 256;
     /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
@@ -185,13 +190,15 @@ pub mod media {
     /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot get
     /// room for more within [`ROOM_WAIT_S`] is answered 503.
     pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
+    /// Uploads of one person at once, those that wait for older ones of theirs included; a further one is answered 503.
+    pub const UPLOADS_OF_ONE_MAX: usize = 64;
     /// All uploads of one person together hold at most this part of the room that is still free.
     pub const ROOM_SHARE: u64 = 1;
     /// Seconds that an upload is given before its rate counts.
     pub const UPLOAD_GRACE_S: u64 = 10;
     /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.
     pub const UPLOAD_RATE_BYTES_MIN: u64 = 1 << 10;
-    /// Seconds that an upload waits for room.
+    /// Seconds that the oldest upload of a person waits for room; younger ones wait for it, and then as long.
     pub const ROOM_WAIT_S: u64 = 10;
     /// Characters of an alt text.
     pub const ALT_CHARS_MAX: usize = 1_500;
@@ -215,8 +222,9 @@ pub mod media {
     /// much again for coefficients.
     pub const DECODED_BYTES_PER_PIXEL: u64 = 8;
     /// Samples that may be decoded and encoded for one image, over all scans, for each pixel that is allowed; a picture
-    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG of any kind, upright or to be
-    /// turned, or 29 million pixels of a progressive one that is to be turned.
+    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG or a PNG of any kind, upright or to
+    /// be turned; of a progressive JPEG that is to be turned, about 29 million pixels with halved colours (4:2:0), and 19
+    /// million with whole ones (4:4:4).
     pub const SAMPLES_PER_PIXEL_MAX: u64 = 8;
     /// What turning a picture and encoding it again counts, in samples a pixel.
     pub const TURNING_SAMPLES: u64 = 3;

@@ -151,7 +151,8 @@ section! {
         /// Seconds within which a client must take something of an answer that waits for it (on average 256 bytes a second);
         /// after them its connection is closed.
         write_stall_s: u64 = 30 => 1..=3600;
-        /// Requests worked on at once; further ones are answered 503.
+        /// Requests worked on at once; further ones are answered 503. Those of an address whose body takes its time, and
+        /// its uploads, get a quarter of what others of that kind leave free.
         requests_in_flight_max: usize = 1024 => 1..=1_000_000;
         /// Seconds that requests under way get to finish when the server stops; then they are cut off.
         shutdown_grace_s: u64 = 20 => 0..=3600;

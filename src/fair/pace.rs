@@ -13,14 +13,25 @@ pub struct Paces<K> {
     interval_us: u64,
     burst_us: u64,
     len_max: usize,
+    /// When those who have been quiet are looked for again; looking takes a walk over all.
+    sweep_us: u64,
 }
+
+/// Microseconds between two looks for those who have been quiet.
+const SWEEP_US: u64 = 100_000;
 
 impl<K: Copy + Eq + Hash> Paces<K> {
     /// `per_s` acts a second, `burst` at once.
     #[must_use]
     pub fn new(per_s: u32, burst: u32, len_max: usize) -> Self {
         let interval_us = 1_000_000 / u64::from(per_s.max(1));
-        Self { spent_until: HashMap::new(), interval_us, burst_us: interval_us * u64::from(burst), len_max }
+        Self {
+            spent_until: HashMap::new(),
+            interval_us,
+            burst_us: interval_us * u64::from(burst),
+            len_max,
+            sweep_us: 0,
+        }
     }
 
     /// Lets `of` do `count` acts together.
@@ -37,7 +48,11 @@ impl<K: Copy + Eq + Hash> Paces<K> {
             return Err((until_us - latest_us).div_ceil(1_000));
         }
         if self.spent_until.len() >= self.len_max && !self.spent_until.contains_key(&of) {
-            self.spent_until.retain(|_, until_us| *until_us > now_us);
+            // Also where the clock went back.
+            if now_us >= self.sweep_us || self.sweep_us > now_us + SWEEP_US {
+                self.spent_until.retain(|_, until_us| *until_us > now_us);
+                self.sweep_us = now_us + SWEEP_US;
+            }
             if self.spent_until.len() >= self.len_max {
                 return Ok(());
             }
@@ -102,5 +117,19 @@ mod tests {
         assert_eq!(paces.spent_until.len(), 2);
         paces.take(3, 200, 1).unwrap();
         assert!(paces.spent_until.len() == 2 && paces.take(2, 200, BURST).is_err());
+    }
+
+    #[test]
+    fn a_crowd_of_newcomers_is_not_walked_over_for_each_of_them() {
+        let mut paces = Paces::new(PER_S, BURST, 2);
+        paces.take(1, 0, 1).unwrap();
+        paces.take(2, 0, BURST).unwrap();
+        for now_ms in 50..150 {
+            paces.take(3, now_ms, 1).unwrap();
+        }
+        // Quiet since 100: not looked for again before 150.
+        assert!(paces.spent_until.contains_key(&1));
+        paces.take(3, 150, 1).unwrap();
+        assert!(!paces.spent_until.contains_key(&1) && paces.spent_until.contains_key(&3));
     }
 }

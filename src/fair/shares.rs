@@ -43,6 +43,13 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         true
     }
 
+    /// How much more `of` could take now.
+    #[must_use]
+    pub fn left_of(&self, of: K) -> u64 {
+        let held = self.held.get(&of).copied().unwrap_or_default();
+        ((self.max - self.used + held) / (self.part + 1)).saturating_sub(held)
+    }
+
     /// Takes so much back from `of`.
     pub fn give_back(&mut self, of: K, less: u64) {
         let Some(held) = self.held.get_mut(&of) else { return };
@@ -84,6 +91,9 @@ mod tests {
                 }
                 let used = list.values().sum::<u64>();
                 prop_assert_eq!(shares.used(), used);
+                let more = shares.left_of(of);
+                prop_assert!(!shares.take(of, more + 1) && (more == 0 || shares.take(of, more)));
+                shares.give_back(of, more);
                 prop_assert!(shares.held.values().all(|held| *held > 0), "nothing is kept of who holds nothing");
                 // Each of them found so many parts of what the others had left.
                 let left = (0..HOLDERS).fold(MAX, |left, _| left * part / (part + 1));

@@ -1,7 +1,8 @@
-//! What one address may take of what all share: connections, and memory of bodies. One table, bounded by what it counts.
+//! What one address may take of what all share: connections, and bodies that arrive. Tables bounded by what they count.
 //!
 //! An address is an IPv4 address or a /64 of IPv6, behind `http.trusted_proxies` that of the client. Whom the machine itself
-//! and the proxies speak for is not known by their connections: those are not counted, requests through proxies are.
+//! and the proxies speak for is not known by their connections: those are not counted, requests through proxies are. Bodies
+//! are always counted, where no client is named for the machine or the proxy itself: what they share has to end somewhere.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::config::{self, Http};
 use crate::fair::Shares;
-use crate::limits::http::{BODY_SHARE, CROWDED_WARNING_S};
+use crate::limits::http::{ARRIVING_SHARE, BODY_SHARE, CROWDED_WARNING_S};
 use crate::network::Network;
 
 /// Counts by address; clones share them.
@@ -29,6 +30,8 @@ struct Inner {
     /// Connections, and requests through proxies; nobody with none of them.
     places: Mutex<HashMap<Network, u32>>,
     bodies: Mutex<Shares<Network>>,
+    /// Requests whose body is slow or an upload: they hold a place among all requests for as long as their client likes.
+    arriving: Mutex<Shares<Network>>,
     began: Instant,
     /// Second of the last warning, from 1; 0 before there was one.
     warned_s: AtomicU64,
@@ -39,12 +42,15 @@ impl Addresses {
     pub(super) fn new(settings: &Http, body_bytes_max: u64, spares_loopback: bool) -> Self {
         // The pool takes at least one body of the largest kind.
         let pool = settings.body_memory_bytes_max.max(body_bytes_max.saturating_mul(BODY_SHARE + 1));
+        let requests = settings.requests_in_flight_max as u64;
         Self(Arc::new(Inner {
             trusted: settings.trusted_proxies.clone(),
             spares_loopback,
             places_max: u32::try_from(places_max(settings)).unwrap_or(u32::MAX),
             places: Mutex::default(),
             bodies: Mutex::new(Shares::new(pool, BODY_SHARE)),
+            // At least one can arrive.
+            arriving: Mutex::new(Shares::new(requests.max(ARRIVING_SHARE + 1), ARRIVING_SHARE)),
             began: Instant::now(),
             warned_s: AtomicU64::new(0),
         }))
@@ -92,6 +98,13 @@ impl Addresses {
         }
     }
 
+    /// A place for a request of `address` whose body takes its time; `None` where the address holds its part of them.
+    pub(super) fn arrive(&self, address: IpAddr) -> Option<Arriving> {
+        let network = Network::from(address);
+        let taken = self.0.arriving.lock().take(network, 1);
+        taken.then(|| Arriving(self.clone(), network))
+    }
+
     /// Memory that bodies take now.
     #[cfg(test)]
     pub(super) fn memory_used(&self) -> u64 {
@@ -124,6 +137,16 @@ impl Drop for Place {
                 places.remove(&network);
             }
         }
+    }
+}
+
+/// A request whose body takes its time, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Arriving(Addresses, Network);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.0.arriving.lock().give_back(self.1, 1);
     }
 }
 
@@ -211,5 +234,18 @@ mod tests {
         assert!(one.grow(1 << 20) && !one.grow(1) && other.grow(838_860));
         drop((one, other));
         assert_eq!(all.0.bodies.lock().used(), 0);
+    }
+
+    #[test]
+    fn slow_bodies_of_some_addresses_leave_places_for_those_of_others() {
+        for requests in [1, 20, 1024] {
+            let all = addresses(|settings| settings.requests_in_flight_max = requests);
+            let of = |name: &str| std::iter::from_fn(|| all.arrive(ip(name))).collect::<Vec<_>>();
+            let (one, other) = (of("192.0.2.1"), of("192.0.2.2"));
+            assert!(!one.is_empty() && one.len() + other.len() <= requests.div_ceil(2), "{requests}");
+            assert!(requests == 1 || all.arrive(ip("192.0.2.3")).is_some());
+            drop((one, other));
+            assert_eq!(all.0.arriving.lock().used(), 0);
+        }
     }
 }

@@ -13,12 +13,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, timeout_at};
 
-use super::addresses::Memory;
+use super::addresses::{Arriving, Memory};
+use super::layer::shed;
 use super::{HttpState, client_of};
 use crate::error::Error;
 use crate::events::IdempotencyKey;
-use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_S};
+use crate::limits::http::{
+    BODY_IDLE_S, BODY_SLOW_MS, FIELD_MESSAGE_CHARS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_S,
+};
 
 /// Limits of the operator that requests are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,19 +186,20 @@ impl Arrived {
     /// way is gathered, and counts in the memory for bodies with what has been set aside for it.
     async fn of(request: Request, http: &HttpState) -> Result<Self, Error> {
         let bytes_max = http.bodies.bytes_max(&request);
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let announced = body.size_hint().lower();
         if announced > bytes_max {
             return Err(too_large(bytes_max));
         }
-        let Some(first) = next(&mut body).await? else { return Ok(Self { bytes: Bytes::new(), _memory: None }) };
+        let mut body = Coming::new(body, &parts, http);
+        let Some(first) = body.next().await? else { return Ok(Self { bytes: Bytes::new(), _memory: None }) };
         if first.len() as u64 > bytes_max {
             return Err(too_large(bytes_max));
         }
-        if body.is_end_stream() {
+        if body.body.is_end_stream() {
             return Ok(Self { bytes: first, _memory: None });
         }
-        gather(first, body, bytes_max, &parts, http).await
+        gather(first, body, bytes_max).await
     }
 }
 
@@ -202,28 +207,51 @@ fn too_large(bytes_max: u64) -> Error {
     Error::refused(Code::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"))
 }
 
-/// The next bytes of a body; `None` at its end.
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
-    let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
-    loop {
-        let frame =
-            tokio::time::timeout(Duration::from_secs(BODY_IDLE_S), body.frame()).await.map_err(|_| cut_short())?;
-        let Some(frame) = frame else { return Ok(None) };
-        if let Ok(data) = frame.map_err(|_| cut_short())?.into_data() {
-            return Ok(Some(data));
+/// A body on its way.
+struct Coming<'a> {
+    body: Body,
+    parts: &'a Parts,
+    http: &'a HttpState,
+    slow_at: Instant,
+    /// Of one that takes its time: a client that sends little by little holds its request for as long as it likes.
+    place: Option<Arriving>,
+}
+
+impl<'a> Coming<'a> {
+    fn new(body: Body, parts: &'a Parts, http: &'a HttpState) -> Self {
+        Self { body, parts, http, slow_at: Instant::now() + Duration::from_millis(BODY_SLOW_MS), place: None }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let cut_short = || Error::refused(Code::BadRequest, "the body did not arrive whole");
+        let idle_at = Instant::now() + Duration::from_secs(BODY_IDLE_S);
+        loop {
+            let until = if self.place.is_none() { self.slow_at.min(idle_at) } else { idle_at };
+            let Ok(frame) = timeout_at(until, self.body.frame()).await else {
+                if self.place.is_some() {
+                    return Err(cut_short());
+                }
+                let client = client_of(self.parts, self.http);
+                self.place = Some(self.http.addresses.arrive(client).ok_or_else(too_many)?);
+                continue;
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            if let Ok(data) = frame.map_err(|_| cut_short())?.into_data() {
+                return Ok(Some(data));
+            }
         }
     }
 }
 
+fn too_many() -> Error {
+    shed("bodies");
+    Error::Overloaded { reason: "too many request bodies are arriving", retry_after_s: RETRY_AFTER_S }
+}
+
 /// Puts a body together that arrives in pieces.
-async fn gather(
-    first: Bytes,
-    mut body: Body,
-    bytes_max: u64,
-    parts: &Parts,
-    http: &HttpState,
-) -> Result<Arrived, Error> {
-    let mut memory = http.addresses.memory(client_of(parts, http));
+async fn gather(first: Bytes, mut body: Coming<'_>, bytes_max: u64) -> Result<Arrived, Error> {
+    let mut memory = body.http.addresses.memory(client_of(body.parts, body.http));
     let mut all = Vec::new();
     let mut piece = Some(first);
     while let Some(data) = piece {
@@ -233,19 +261,17 @@ async fn gather(
         }
         if bytes > all.capacity() {
             // Twice as much each time, and never more than there can be: what is set aside is what is counted.
-            let most = usize::try_from(body.size_hint().upper().map_or(bytes_max, |left| bytes as u64 + left));
+            let most = usize::try_from(body.body.size_hint().upper().map_or(bytes_max, |left| bytes as u64 + left));
             let wanted = bytes.max(all.capacity() * 2).min(most.unwrap_or(usize::MAX)).max(bytes);
             if !memory.grow(wanted - all.capacity()) {
-                metrics::counter!("fanfare_shed_total", "what" => "bodies").increment(1);
-                let reason = "too many request bodies are arriving";
-                return Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
+                return Err(too_many());
             }
             all.reserve_exact(wanted - all.len());
         }
         all.extend_from_slice(&data);
         // Before the wait: it may be a piece of a large buffer.
         drop(data);
-        piece = next(&mut body).await?;
+        piece = body.next().await?;
     }
     Ok(Arrived { bytes: all.into(), _memory: Some(memory) })
 }

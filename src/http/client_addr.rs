@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 
 use super::HttpState;
 use crate::config::Network;
@@ -32,7 +32,12 @@ where
 /// The client's address of a request, see [`ClientAddr`].
 #[must_use]
 pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
-    client(peer(parts), &parts.headers, &http.settings.trusted_proxies)
+    client(peer(&parts.extensions), &parts.headers, &http.settings.trusted_proxies)
+}
+
+/// The same of a request that is whole yet.
+pub(super) fn client_of_request(request: &Request, http: &HttpState) -> IpAddr {
+    client(peer(request.extensions()), request.headers(), &http.settings.trusted_proxies)
 }
 
 /// The client of a request that a trusted proxy passes on; `None` when it comes from the client itself.
@@ -46,8 +51,8 @@ pub(super) fn client_of_proxy(request: &Request, http: &HttpState) -> Option<IpA
 }
 
 /// The other end of the connection; the unspecified address when the request came without one (tests).
-fn peer(parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+fn peer(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical())
 }
 

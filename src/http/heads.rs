@@ -23,9 +23,22 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
     if count(&header::AUTHORIZATION) > 1 {
         return refused("the request has more than one Authorization header");
     }
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = headers.get(header::HOST).map(|host| host.as_bytes());
+    if let (Some(target), Some(host)) = (target, host)
+        && !bare_port(target).eq_ignore_ascii_case(bare_port(host))
+    {
+        return refused("the Host header names another host than the target");
+    }
+    let transfer = headers.get(header::TRANSFER_ENCODING);
+    if transfer.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || count(&header::TRANSFER_ENCODING) > 1
+    {
+        return refused("chunked is the only Transfer-Encoding that is read here");
+    }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !request.body().is_end_stream()
-        && encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        && encodings.any(|encoding| !(encoding.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity")))
     {
         let detail = "send the body without a Content-Encoding";
         let mut answer = Error::refused(Code::UnsupportedMediaType, detail).into_response();
@@ -33,4 +46,9 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
         return Some(answer);
     }
     None
+}
+
+/// A host without the port that `http` has anyway.
+fn bare_port(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b":80").unwrap_or(host)
 }

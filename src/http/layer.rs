@@ -18,7 +18,7 @@ use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
 use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
-use super::client_addr::client_of_proxy;
+use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
 use crate::error::Error;
@@ -32,6 +32,9 @@ static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Answers of 503 since the last line of the log that told of them: a storm of refusals is one line a second.
+static SHED: Sampled = Sampled::new();
 /// What operators ask for is answered even when everything else is refused.
 pub(super) const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -132,12 +135,17 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         return Error::RateLimited { reason, retry_after_s: RETRY_AFTER_S }.into_response();
     };
     let upload = UPLOAD_ROUTES.contains(&route);
+    let arriving = upload.then(|| http.addresses.arrive(client_of_request(&request, http)));
+    if matches!(arriving, Some(None)) {
+        shed("bodies");
+        return overloaded("too many uploads of this address are under way");
+    }
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answer = async move {
-        let _places = (place, own_place);
+        let _places = (place, own_place, arriving);
         answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
     };
     let answered = if only_reads {
@@ -211,6 +219,28 @@ fn as_problem(response: Response) -> Response {
     problem
 }
 
+/// A count that is told at most once a second.
+struct Sampled {
+    count: AtomicU64,
+    /// Second of the last time, from 1; 0 before there was one.
+    told_s: AtomicU64,
+}
+
+impl Sampled {
+    const fn new() -> Self {
+        Self { count: AtomicU64::new(0), told_s: AtomicU64::new(0) }
+    }
+
+    /// One more in this second; the count when it is told.
+    fn due(&self, now_s: u64) -> Option<u64> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let before_s = self.told_s.load(Ordering::Relaxed);
+        let first = now_s + 1 != before_s
+            && self.told_s.compare_exchange(before_s, now_s + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        first.then(|| self.count.swap(0, Ordering::Relaxed))
+    }
+}
+
 /// Failures as errors with their cause, the rest for those who ask for it. Queries are left out: they can hold tokens.
 fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Duration) {
     let (status, took_us) = (response.status().as_u16(), took.as_micros());
@@ -219,9 +249,24 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Du
         tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us, "storage has failed");
     } else if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
         tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);
-    } else if status >= 500 {
+    } else if let Some(count) = (status == 503).then(|| SHED.due(BEGAN.elapsed().as_secs())).flatten() {
+        let reason = "requests are refused for now; this line stands for as many as the count says";
+        tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us, count, reason);
+    } else if status >= 500 && status != 503 {
         tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us);
     } else {
         tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sampled;
+
+    #[test]
+    fn a_storm_is_told_once_a_second_with_its_count() {
+        let told = Sampled::new();
+        let lines: Vec<_> = [0, 0, 0, 1, 1, 3].into_iter().filter_map(|now_s| told.due(now_s)).collect();
+        assert_eq!(lines, [1, 3, 2]);
     }
 }

@@ -1,20 +1,36 @@
 //! The socket of a connection, watched: who takes too little of what is written for them is let go of.
 //!
 //! The system takes what is written until its buffer is full, and no more until the other end reads. From the first byte that
-//! has to wait, bytes are counted over each `http.write_stall_s`: a phone on a slow line goes on, a client that does not read
-//! ends its connection.
+//! has to wait, bytes that the other end acknowledged are counted over each `http.write_stall_s`: a phone on a slow line goes
+//! on, a client that does not read ends its connection. What the system here takes says little: it takes much at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use nix::{getsockopt_impl, libc, sockopt_impl};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::layer::shed;
 use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
+
+/// What the system knows about a connection (`struct tcp_info` of Linux) up to the count of acknowledged bytes, in words.
+type TcpFacts = [u64; 16];
+/// The word that counts the acknowledged bytes.
+const ACKNOWLEDGED: usize = 15;
+
+sockopt_impl!(
+    /// Facts about a TCP connection.
+    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpFacts
+);
+
+/// Bytes that the other end has acknowledged so far; `None` where the system does not tell.
+fn acknowledged(stream: &TcpStream) -> Option<u64> {
+    nix::sys::socket::getsockopt(stream, TcpInfo).ok().map(|facts| facts[ACKNOWLEDGED])
+}
 
 /// A socket whose reader has to go on reading.
 #[derive(Debug)]
@@ -29,8 +45,32 @@ pub(super) struct Watched {
 struct Waiting {
     /// When enough must have been taken.
     until: Pin<Box<Sleep>>,
-    /// Bytes taken of it.
-    taken: u64,
+    /// Bytes that the other end had acknowledged when the time began.
+    acknowledged: Option<u64>,
+    /// Bytes that the system took since; they count where it does not tell what was acknowledged.
+    written: u64,
+    /// Bytes beyond those that had to be taken before, for one stretch at most: a system makes room in pieces, some larger
+    /// than a slow line needs.
+    credit: u64,
+}
+
+impl Waiting {
+    fn new(stream: &TcpStream, stall: Duration) -> Self {
+        Self { until: Box::pin(sleep(stall)), acknowledged: acknowledged(stream), written: 0, credit: 0 }
+    }
+
+    /// Whether enough was taken by now; if so the next stretch begins.
+    fn goes_on(&mut self, stream: &TcpStream, stall: Duration) -> bool {
+        let now = acknowledged(stream);
+        let taken = self.acknowledged.zip(now).map_or(self.written, |(before, now)| now.saturating_sub(before));
+        let least = WRITE_RATE_BYTES_MIN * stall.as_secs();
+        let Some(credit) = (taken + self.credit).checked_sub(least) else {
+            return false;
+        };
+        (self.acknowledged, self.written, self.credit) = (now, 0, credit.min(least));
+        self.until.as_mut().reset(Instant::now() + stall);
+        true
+    }
 }
 
 impl Watched {
@@ -40,7 +80,7 @@ impl Watched {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set");
         }
-        // What waits in the system cannot be seen: the less of it, the sooner it is seen that somebody reads, or does not.
+        // What waits in the system takes memory for somebody who may not read it.
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
             tracing::debug!(%error, "TCP_NOTSENT_LOWAT is not set");
         }
@@ -57,7 +97,7 @@ impl Watched {
         match wrote {
             Poll::Ready(Ok(bytes)) => {
                 if let Some(waiting) = &mut self.waiting {
-                    waiting.taken += bytes as u64;
+                    waiting.written += bytes as u64;
                 }
                 return wrote;
             }
@@ -65,17 +105,15 @@ impl Watched {
             Poll::Pending => {}
         }
         let stall = self.stall;
-        let waiting = self.waiting.get_or_insert_with(|| Waiting { until: Box::pin(sleep(stall)), taken: 0 });
+        let waiting = self.waiting.get_or_insert_with(|| Waiting::new(&self.stream, stall));
         while waiting.until.as_mut().poll(context).is_ready() {
-            if waiting.taken < WRITE_RATE_BYTES_MIN * stall.as_secs() {
+            if !waiting.goes_on(&self.stream, stall) {
                 shed("stalled_readers");
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client does not read its answer",
                 )));
             }
-            waiting.taken = 0;
-            waiting.until.as_mut().reset(Instant::now() + stall);
         }
         Poll::Pending
     }

@@ -83,8 +83,8 @@ async fn upload(State(media): State<Media>, caller: Caller, request: Request) ->
 
 /// Reads the parts, refusing as early as it can be known.
 async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
-    let announced = announced_bytes(request.headers()).unwrap_or(0);
-    if announced > body_bytes_max(media) {
+    let announced = announced_bytes(request.headers());
+    if announced.is_some_and(|bytes| bytes > body_bytes_max(media)) {
         return Err(too_large(media));
     }
     if !is_multipart(request.headers()) {
@@ -93,7 +93,8 @@ async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
             "send the file as `multipart/form-data`, in a part `file`",
         ));
     }
-    let (room, pace) = (media.room(owner), Mutex::new(Pace { began: Instant::now(), room_wait: Duration::ZERO }));
+    let room = media.room(owner, announced.unwrap_or(body_bytes_max(media)))?;
+    let pace = Mutex::new(Pace { began: Instant::now(), room_wait: Duration::ZERO });
     let intake = Arc::new(Intake { media: media.clone(), room, pace, failure: Mutex::default() });
     let request = request.map(|body| Arc::clone(&intake).guard(body));
     let mut parts = Multipart::from_request(request, &())
@@ -104,7 +105,7 @@ async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
         match part.name().unwrap_or_default() {
             "file" if file.is_none() => {
                 let filename = filename(&part);
-                let mut bytes = Vec::with_capacity(announced.min(CAPACITY_BYTES_MAX) as usize);
+                let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(CAPACITY_BYTES_MAX) as usize);
                 while let Some(chunk) = intake.explain(part.chunk().await)? {
                     if (bytes.len() + chunk.len()) as u64 > media.limits().file_bytes_max {
                         return Err(too_large(media));
@@ -121,6 +122,7 @@ async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
             }
         }
     }
+    intake.room.arrived();
     let (filename, bytes) = file.ok_or_else(|| Error::field("file", "is required"))?;
     Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room: intake.room.clone() })
 }

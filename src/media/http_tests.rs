@@ -260,10 +260,10 @@ async fn deleting_a_person_deletes_their_uploads_and_no_others() {
 #[tokio::test]
 async fn an_upload_waits_for_memory_until_another_is_done() {
     let world = world();
-    let first = world.media.room(Id(7));
+    let first = world.media.room(Id(7), crate::limits::media::RECEIVED_BYTES_MAX / 2).unwrap();
     first.grow(usize::try_from(crate::limits::media::RECEIVED_BYTES_MAX / 2).unwrap()).await.unwrap();
-    let second = world.media.room(Id(7));
-    world.media.room(Id(8)).grow(1 << 20).await.unwrap();
+    let second = world.media.room(Id(7), 1 << 20).unwrap();
+    world.media.room(Id(8), 1 << 20).unwrap().grow(1 << 20).await.unwrap();
     let mut waiting = Box::pin(second.grow(1));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     drop(first);
@@ -279,7 +279,7 @@ async fn an_upload_that_drips_is_refused_once_its_grace_is_over() {
     };
     let intake = |seconds| Intake {
         media: world.media.clone(),
-        room: world.media.room(Id(7)),
+        room: world.media.room(Id(7), 1 << 20).unwrap(),
         pace: pace(seconds),
         failure: Mutex::default(),
     };

@@ -204,7 +204,7 @@ fn image(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<Pro
     // What is made so much smaller needs no more of a block than its mean.
     let coarse = !turns && stripped.size.0.max(stripped.size.1) >= THUMBNAIL_SIDE_MAX * JPEG_BLOCK_SIDE;
     affordable(&stripped, turns, coarse, limits)?;
-    let Stripped { bytes, size, profile, .. } = stripped;
+    let Stripped { bytes, size, profile, looks, .. } = stripped;
     let bytes = Bytes::from(bytes);
     let decoded = if coarse && format == ImageFormat::Jpeg { strip::coarse(&bytes)?.into() } else { bytes.clone() };
     let mut picture = DynamicImage::from_decoder(open(decoded, format, size, limits)?).map_err(refusal)?;
@@ -212,11 +212,22 @@ fn image(bytes: &Bytes, format: ImageFormat, limits: &MediaLimits) -> Result<Pro
         picture.apply_orientation(orientation);
     }
     let profile = profile.filter(|profile| fits(profile, &picture));
-    let bytes = if turns { encode(&picture, format, TURNED_QUALITY, profile.as_ref())? } else { bytes };
+    let bytes = if turns {
+        let turned = encode(&picture, format, TURNED_QUALITY, profile.as_ref())?;
+        if looks.is_empty() { turned } else { strip::looking(&turned, &looks, lies(orientation)).into() }
+    } else {
+        bytes
+    };
     let size = (picture.width(), picture.height());
     let thumbnail = Some(thumbnail(picture, profile.as_ref())?);
     let content_type = format.to_mime_type();
     Ok(Processed { kind: MediaKind::Image, content_type, bytes, size: Some(size), thumbnail, cleaned: true })
+}
+
+/// Whether lines become columns.
+fn lies(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// Refuses a picture whose samples, over all scans that are decoded, are more than the server takes upon itself.
@@ -266,8 +277,10 @@ fn thumbnail(picture: DynamicImage, profile: Option<&Vec<u8>>) -> Result<Thumbna
         if shows_through { Some(small.to_rgba8()).filter(|rgba| rgba.pixels().any(|p| p.0[3] < 255)) } else { None };
     let (small, format) = match rgba {
         Some(rgba) => (DynamicImage::from(rgba), ImageFormat::WebP),
-        None => (DynamicImage::from(small.into_rgb8()), ImageFormat::Jpeg),
+        None if small.color().has_color() => (DynamicImage::from(small.into_rgb8()), ImageFormat::Jpeg),
+        None => (DynamicImage::from(small.into_luma8()), ImageFormat::Jpeg),
     };
+    let profile = profile.filter(|profile| fits(profile, &small));
     let bytes = encode(&small, format, THUMBNAIL_QUALITY, profile)?;
     Ok(Thumbnail { content_type: format.to_mime_type(), bytes, size })
 }
@@ -308,9 +321,10 @@ fn write(picture: &DynamicImage, mut encoder: impl ImageEncoder, icc: Option<&Ve
     picture.write_with_encoder(encoder).map_err(refusal)
 }
 
-/// Whether the profile describes the decoded colours: decoders turn CMYK into RGB and leave the profile as it was.
+/// Whether the profile describes the decoded colours: decoders turn CMYK into RGB, and what is made of grey may have colours.
 fn fits(profile: &[u8], picture: &DynamicImage) -> bool {
-    profile.len() <= ICC_BYTES_MAX && profile.get(16..20) == Some(b"RGB ") && picture.color().has_color()
+    let space = if picture.color().has_color() { b"RGB " } else { b"GRAY" };
+    profile.len() <= ICC_BYTES_MAX && profile.get(16..20) == Some(space)
 }
 
 fn refusal(error: ImageError) -> MediaError {

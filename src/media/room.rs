@@ -1,15 +1,18 @@
-//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others.
+//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others, and
+//! within a person in the order in which they came, so that none stops all others of theirs.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::fair::Shares;
-use crate::limits::media::{ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN};
+use crate::limits::media::{ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN, UPLOADS_OF_ONE_MAX};
 
 /// The room of all uploads; clones share it.
 #[derive(Debug, Clone)]
@@ -17,20 +20,27 @@ pub(super) struct Rooms(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    shares: Mutex<Shares<Id>>,
+    pool: Mutex<Pool>,
     freed: Notify,
 }
 
 impl Rooms {
     /// So many bytes for everybody.
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self(Arc::new(Inner { shares: Mutex::new(Shares::new(bytes_max, ROOM_SHARE)), freed: Notify::new() }))
+        Self(Arc::new(Inner { pool: Mutex::new(Pool::new(bytes_max)), freed: Notify::new() }))
     }
 
-    /// Room for an upload of `owner` that begins to arrive.
-    pub(super) fn room(&self, owner: Id) -> Room {
-        Room(Arc::new(Held { rooms: self.clone(), owner, bytes: Mutex::new(0) }))
+    /// Room for an upload of `owner` that begins to arrive and will bring `announced` bytes, or at most so many.
+    /// [`Error::Overloaded`] when as many of theirs are under way as may be.
+    pub(super) fn room(&self, owner: Id, announced: u64) -> Result<Room> {
+        let number = self.0.pool.lock().enter(owner, announced).ok_or_else(overloaded)?;
+        Ok(Room(Arc::new(Held { rooms: self.clone(), owner, number })))
     }
+}
+
+fn overloaded() -> Error {
+    metrics::counter!("fanfare_shed_total", "what" => "upload_memory").increment(1);
+    Error::Overloaded { reason: "too many uploads at once", retry_after_s: ROOM_WAIT_S as u32 }
 }
 
 /// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
@@ -41,39 +51,132 @@ pub struct Room(Arc<Held>);
 struct Held {
     rooms: Rooms,
     owner: Id,
-    bytes: Mutex<u64>,
+    number: u64,
 }
 
 impl Room {
-    /// Makes room for `more` bytes. [`Error::Overloaded`] when other uploads do not make way in time.
+    /// Makes room for `more` bytes. [`Error::Overloaded`] when uploads of others do not make way in time.
+    ///
+    /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes: the
+    /// older one ends, since it is cut when it is slow, and has a time in which others must make way for it.
     pub async fn grow(&self, more: usize) -> Result<()> {
-        let Inner { shares, freed } = &*self.0.rooms.0;
-        let more = more as u64;
-        let taken = async {
-            loop {
-                let freed = freed.notified();
-                tokio::pin!(freed);
-                // Before the look: what is given back after it wakes this one.
-                freed.as_mut().enable();
-                if shares.lock().take(self.0.owner, more) {
-                    *self.0.bytes.lock() += more;
-                    return;
+        let Held { rooms, owner, number } = &*self.0;
+        let mut oldest_since = None;
+        loop {
+            let freed = rooms.0.freed.notified();
+            tokio::pin!(freed);
+            // Before the look: what is given back after it wakes this one.
+            freed.as_mut().enable();
+            match rooms.0.pool.lock().take(*owner, *number, more as u64) {
+                Taken::Yes => return Ok(()),
+                Taken::NotYet { is_oldest: true } => {
+                    oldest_since.get_or_insert_with(Instant::now);
                 }
-                freed.await;
+                Taken::NotYet { is_oldest: false } => {}
             }
-        };
-        tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), taken).await.map_err(|_| {
-            metrics::counter!("fanfare_shed_total", "what" => "upload_memory").increment(1);
-            Error::Overloaded { reason: "too many uploads at once", retry_after_s: ROOM_WAIT_S as u32 }
-        })
+            match oldest_since {
+                Some(since) => {
+                    let until = since + Duration::from_secs(ROOM_WAIT_S);
+                    tokio::time::timeout_at(until, freed).await.map_err(|_| overloaded())?;
+                }
+                None => freed.await,
+            }
+        }
+    }
+
+    /// Everything has arrived, whatever was announced.
+    pub fn arrived(&self) {
+        let Held { rooms, owner, number } = &*self.0;
+        rooms.0.pool.lock().arrived(*owner, *number);
+        rooms.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Inner { shares, freed } = &*self.rooms.0;
-        shares.lock().give_back(self.owner, *self.bytes.get_mut());
+        let Inner { pool, freed } = &*self.rooms.0;
+        pool.lock().leave(self.owner, self.number);
         freed.notify_waiters();
+    }
+}
+
+/// What all uploads hold.
+///
+/// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs could
+/// still end, one after the other, each with what those before it give back (the banker's rule, with age for the order). So
+/// they never hold the share together without one that can go on.
+#[derive(Debug)]
+struct Pool {
+    shares: Shares<Id>,
+    /// Of each person those under way, the oldest first.
+    uploads: HashMap<Id, BTreeMap<u64, Upload>>,
+    next: u64,
+}
+
+#[derive(Debug, Default)]
+struct Upload {
+    held: u64,
+    /// Bytes that it will bring in all, at most.
+    whole: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    NotYet { is_oldest: bool },
+}
+
+impl Pool {
+    fn new(bytes_max: u64) -> Self {
+        Self { shares: Shares::new(bytes_max, ROOM_SHARE), uploads: HashMap::new(), next: 0 }
+    }
+
+    /// The number of one more upload of `owner`, if they may have one more.
+    fn enter(&mut self, owner: Id, whole: u64) -> Option<u64> {
+        let own = self.uploads.entry(owner).or_default();
+        if own.len() >= UPLOADS_OF_ONE_MAX {
+            return None;
+        }
+        self.next += 1;
+        own.insert(self.next, Upload { held: 0, whole });
+        Some(self.next)
+    }
+
+    fn take(&mut self, owner: Id, number: u64, more: u64) -> Taken {
+        let is_oldest = self.uploads.get(&owner).is_none_or(|own| own.range(..number).next().is_none());
+        if !self.older_can_end(owner, number, more) || !self.shares.take(owner, more) {
+            return Taken::NotYet { is_oldest };
+        }
+        if let Some(upload) = self.uploads.get_mut(&owner).and_then(|own| own.get_mut(&number)) {
+            upload.held += more;
+        }
+        Taken::Yes
+    }
+
+    /// Whether those of `owner` before `number` could end one after the other if that one took `more`.
+    fn older_can_end(&self, owner: Id, number: u64, more: u64) -> bool {
+        let Some(own) = self.uploads.get(&owner) else { return true };
+        let mut free = self.shares.left_of(owner).saturating_sub(more);
+        own.range(..number).all(|(_, upload)| {
+            let can = upload.whole.saturating_sub(upload.held) <= free;
+            free += upload.held;
+            can
+        })
+    }
+
+    fn arrived(&mut self, owner: Id, number: u64) {
+        if let Some(upload) = self.uploads.get_mut(&owner).and_then(|own| own.get_mut(&number)) {
+            upload.whole = upload.held;
+        }
+    }
+
+    fn leave(&mut self, owner: Id, number: u64) {
+        let Some(own) = self.uploads.get_mut(&owner) else { return };
+        let held = own.remove(&number).unwrap_or_default().held;
+        if own.is_empty() {
+            self.uploads.remove(&owner);
+        }
+        self.shares.give_back(owner, held);
     }
 }
 
@@ -86,33 +189,109 @@ pub(super) fn is_too_slow(bytes: u64, waited: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+    use proptest::prelude::*;
+
     use super::*;
 
     const ANN: Id = Id(1);
     const BOB: Id = Id(2);
+    const MAX: u64 = 1_000;
+
+    fn room(rooms: &Rooms, owner: Id, announced: u64) -> Room {
+        rooms.room(owner, announced).unwrap()
+    }
 
     #[tokio::test]
     async fn one_person_leaves_room_for_another_whatever_they_hold() {
-        let rooms = Rooms::new(1_000);
-        let (first, second) = (rooms.room(ANN), rooms.room(ANN));
+        let rooms = Rooms::new(MAX);
+        let (first, second) = (room(&rooms, ANN, 400), room(&rooms, ANN, 101));
         first.grow(400).await.unwrap();
         second.grow(100).await.unwrap();
         let mut more = Box::pin(second.grow(1));
         assert!(futures_util::poll!(&mut more).is_pending(), "a person has half");
-        rooms.room(BOB).grow(250).await.unwrap();
+        room(&rooms, BOB, 250).grow(250).await.unwrap();
         drop(first);
         more.await.unwrap();
         drop(second);
-        assert_eq!(rooms.0.shares.lock().used(), 0);
+        let pool = rooms.0.pool.lock();
+        assert!(pool.shares.used() == 0 && pool.uploads.is_empty());
     }
 
     #[tokio::test]
     async fn who_waits_for_more_than_there_is_holds_nobody_up() {
-        let rooms = Rooms::new(1_000);
-        let (large, small) = (rooms.room(ANN), rooms.room(BOB));
+        let rooms = Rooms::new(MAX);
+        let (large, small) = (room(&rooms, ANN, 600), room(&rooms, BOB, 300));
         let mut large = Box::pin(large.grow(600));
         assert!(futures_util::poll!(&mut large).is_pending());
         small.grow(300).await.unwrap();
+    }
+
+    /// Each brings its bytes a few at a time, in turns with the others, and lets go when it has all.
+    #[tokio::test]
+    async fn uploads_of_a_person_at_once_all_end_whatever_they_hold_together() {
+        for sizes in [&[160_u64; 4][..], &[500; 4], &[100, 500, 30, 400, 160], &[500, 10, 499, 1]] {
+            let rooms = Rooms::new(MAX);
+            let uploads = sizes.iter().map(|size| {
+                let room = room(&rooms, ANN, *size);
+                async move {
+                    for _ in 0..*size / 10 {
+                        room.grow(10).await.unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                }
+            });
+            let all = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), join_all(uploads)).await;
+            assert!(all.is_ok(), "{sizes:?} wait for each other");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_told_no_length_gives_way_when_it_has_arrived() {
+        let rooms = Rooms::new(MAX);
+        let (first, second) = (room(&rooms, ANN, 500), room(&rooms, ANN, 100));
+        first.grow(10).await.unwrap();
+        let mut more = Box::pin(second.grow(100));
+        assert!(futures_util::poll!(&mut more).is_pending());
+        first.arrived();
+        more.await.unwrap();
+    }
+
+    #[test]
+    fn a_person_has_so_many_uploads_at_once_and_no_more() {
+        let rooms = Rooms::new(MAX);
+        let mut held: Vec<Room> = (0..UPLOADS_OF_ONE_MAX).map(|_| room(&rooms, ANN, 1)).collect();
+        assert!(matches!(rooms.room(ANN, 1), Err(Error::Overloaded { .. })));
+        assert!(rooms.room(BOB, 1).is_ok());
+        held.pop();
+        assert!(rooms.room(ANN, 1).is_ok());
+    }
+
+    proptest! {
+        /// Whatever they take in whatever order: the oldest of a person who is alone always goes on, up to its end.
+        #[test]
+        fn the_oldest_always_goes_on(
+            sizes in prop::collection::vec(1..=MAX / 2, 1..8),
+            steps in prop::collection::vec((0..8_usize, 1..200_u64), 0..200),
+        ) {
+            let mut pool = Pool::new(MAX);
+            let mut left: BTreeMap<u64, u64> = BTreeMap::new();
+            for size in sizes {
+                left.insert(pool.enter(ANN, size).unwrap(), size);
+            }
+            for (which, more) in steps {
+                let Some((number, wants)) = left.iter_mut().nth(which) else { continue };
+                let more = more.min(*wants);
+                if pool.take(ANN, *number, more) == Taken::Yes {
+                    *wants -= more;
+                }
+            }
+            for (number, wants) in left {
+                prop_assert_eq!(pool.take(ANN, number, wants), Taken::Yes);
+                pool.leave(ANN, number);
+            }
+            prop_assert!(pool.shares.used() == 0 && pool.uploads.is_empty());
+        }
     }
 
     #[test]

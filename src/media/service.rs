@@ -221,10 +221,12 @@ impl Media {
         &self.0.settings.limits
     }
 
-    /// Room for an upload of `owner` that begins to arrive.
-    #[must_use]
-    pub fn room(&self, owner: Id) -> Room {
-        self.0.rooms.room(owner)
+    /// Room for an upload of `owner` that begins to arrive, and will bring `announced` bytes or at most so many.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when as many of theirs are under way as may be.
+    pub fn room(&self, owner: Id, announced: u64) -> Result<Room> {
+        self.0.rooms.room(owner, announced)
     }
 
     /// Processes and stores an upload of `owner`; durable when it answers.

@@ -105,13 +105,13 @@ impl Attempts {
         if let Some(retry_after_ms) = full.into_iter().flatten().max() {
             return Entry::Refused { retry_after_ms };
         }
-        let (pair, whole) = (self.pairs.entry(key).or_default(), self.networks.entry(network).or_default());
-        let has_room = |side: &Side, bound| side.wrong.len() + side.pending < bound;
-        if !(has_room(pair, per_account) && has_room(whole, per_network)) {
+        // Looked at without being made: nobody gives an entry back for an attempt that was not let go on.
+        let has_room = |side: Option<&Side>, bound| side.map_or(0, |side| side.wrong.len() + side.pending) < bound;
+        if !(has_room(self.pairs.get(&key), per_account) && has_room(self.networks.get(&network), per_network)) {
             return Entry::Wait;
         }
-        pair.pending += 1;
-        whole.pending += 1;
+        self.pairs.entry(key).or_default().pending += 1;
+        self.networks.entry(network).or_default().pending += 1;
         Entry::Go
     }
 

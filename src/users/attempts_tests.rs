@@ -142,3 +142,16 @@ fn so_many_of_a_network_wait_and_who_waits_is_forgotten_when_it_leaves() {
     attempts.waited(network(2));
     assert!(attempts.networks.is_empty());
 }
+
+#[test]
+fn an_attempt_that_is_told_to_wait_leaves_nothing_behind() {
+    let mut attempts = Attempts::new(BOUNDS);
+    let accounts = (0..BOUNDS.per_network as u64).map(Account);
+    accounts.clone().for_each(|account| assert_eq!(attempts.begin(0, account, network(1)), Entry::Go));
+    for other in 1_000..1_100 {
+        assert_eq!(attempts.begin(0, Account(other), network(1)), Entry::Wait);
+    }
+    assert_eq!(attempts.pairs.len(), BOUNDS.per_network, "those under way");
+    accounts.for_each(|account| attempts.settle(0, account, network(1), Outcome::Unknown));
+    assert!(attempts.pairs.is_empty() && attempts.networks.is_empty());
+}

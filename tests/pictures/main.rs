@@ -84,8 +84,114 @@ fn a_palette_and_a_frame_of_another_length_are_damage() {
         let palette = png_chunk(b"PLTE", &vec![1; length]);
         let bytes = png_with(&png_header(4, 4, 3), &palette, &png_chunk(b"IDAT", &zeros(20)), b"");
         assert_eq!(strip::png(&bytes, PIXELS_MAX).is_ok(), length > 0 && length % 3 == 0, "{length}");
-        let frame = [png_chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), png_chunk(b"fcTL", &vec![0; length])].concat();
+        let mut control = frame((4, 4), 0);
+        control.resize(length, 0);
+        let frame = [png_chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), png_chunk(b"fcTL", &control)].concat();
         assert_eq!(strip::png(&png(0, &frame), PIXELS_MAX).is_ok(), length == 26, "{length}");
+    }
+}
+
+/// What announces a frame of a PNG, whose first column is at `x`.
+fn frame((width, height): (u32, u32), x: u32) -> Vec<u8> {
+    let numbers = [0, width, height, x, 0].map(u32::to_be_bytes).concat();
+    [&numbers[..], &[0, 1, 0, 10, 0, 0]].concat()
+}
+
+#[test]
+fn a_frame_of_a_png_has_pixels_within_the_picture() {
+    let taken = |first: &[u8], later: &[Vec<u8>]| {
+        let before = [&png_chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0])[..], first].concat();
+        let pixels = png_chunk(b"IDAT", &zeros(20));
+        let bytes = png_with(&png_header(4, 4, 0), &before, &pixels, &later.concat());
+        strip::png(&bytes, PIXELS_MAX).is_ok()
+    };
+    let control = |size, x| png_chunk(b"fcTL", &frame(size, x));
+    let data = |count| png_chunk(b"fdAT", &[&[0; 4][..], &zeros(count)].concat());
+    let whole = control((4, 4), 0);
+    assert!(taken(&whole, &[]));
+    assert!(taken(&whole, &[control((2, 3), 2), data(9)]));
+    assert!(taken(b"", &[control((2, 3), 2), data(9), control((1, 1), 0), data(2)]));
+    // No viewer shows one that hangs over, other than with GIFs.
+    assert!(!taken(&whole, &[control((2, 3), 3), data(9)]));
+    for size in [(0, 3), (3, 0), (0, 0)] {
+        assert!(!taken(&whole, &[control(size, 0), data(9)]), "{size:?}");
+    }
+    assert!(!taken(&whole, &[control((2, 3), 2)]), "no pixels at the end");
+    assert!(!taken(&whole, &[control((2, 3), 2), control((1, 1), 0), data(2)]), "no pixels before another");
+    assert!(!taken(&[&whole[..], &whole].concat(), &[]), "two for the same pixels");
+}
+
+/// The same as [`png_header`], of 16 bits a sample.
+fn deep(width: u32, height: u32, colour: u8) -> Vec<u8> {
+    png_chunk(b"IHDR", &[&width.to_be_bytes()[..], &height.to_be_bytes(), &[16, colour, 0, 0, 0]].concat())
+}
+
+/// EXIF that says which side is up, and no more.
+fn exif(orientation: u8) -> Vec<u8> {
+    png_chunk(
+        b"eXIf",
+        &[&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat(),
+    )
+}
+
+#[test]
+fn a_png_of_as_many_pixels_as_are_allowed_is_taken_however_deep_it_is() {
+    const WIDTH: u32 = 160;
+    const HEIGHT: u32 = 100;
+    let limits = MediaLimits { image_pixels_max: u64::from(WIDTH * HEIGHT), ..MediaLimits::default() };
+    for (colour, channels) in [(0, 1), (2, 3), (4, 2), (6, 4)] {
+        let pixels = png_chunk(b"IDAT", &zeros((HEIGHT * (1 + WIDTH * 2 * channels)) as usize));
+        for orientation in [1, 6] {
+            let bytes = png_with(&deep(WIDTH, HEIGHT, colour), &exif(orientation), &pixels, b"");
+            let size = process(Bytes::from(bytes), &limits).map(|processed| processed.size);
+            let expected = if orientation == 1 { (WIDTH, HEIGHT) } else { (HEIGHT, WIDTH) };
+            assert_eq!(size, Ok(Some(expected)), "colour {colour}, turned {orientation}");
+        }
+    }
+}
+
+#[test]
+fn a_png_that_is_turned_looks_as_it_did() {
+    let chunk = |kind: &[u8; 4], length: u8| png_chunk(kind, &(0..length).collect::<Vec<u8>>());
+    let cicp = png_chunk(b"cICP", &[9, 16, 0, 1]);
+    let same = [cicp, chunk(b"gAMA", 4), chunk(b"cHRM", 32), chunk(b"mDCV", 24), chunk(b"cLLI", 8)].concat();
+    let dots = chunk(b"pHYs", 9);
+    let swapped = png_chunk(b"pHYs", &[4, 5, 6, 7, 0, 1, 2, 3, 8]);
+    for (orientation, expected) in [(1, &dots), (3, &dots), (6, &swapped), (8, &swapped), (5, &swapped)] {
+        for colour in [0, 2, 3, 6] {
+            let bytes = png(colour, &[&same[..], &dots, &exif(orientation)].concat());
+            let found = process(Bytes::from(bytes), &MediaLimits::default()).unwrap().bytes;
+            assert!(has(&found, &[&same[..], expected].concat()), "colour {colour}, turned {orientation}");
+            assert!(strip::png(&found, PIXELS_MAX).unwrap().bytes == found, "colour {colour}, turned {orientation}");
+        }
+    }
+}
+
+#[test]
+fn a_grey_picture_keeps_the_profile_of_its_greys() {
+    let grey = profile(3_000, b"GRAY");
+    let picture = image::GrayImage::new(16, 16);
+    for (format, with) in
+        [(image::ImageFormat::Jpeg, true), (image::ImageFormat::Png, true), (image::ImageFormat::Png, false)]
+    {
+        let mut plain = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut plain, format).unwrap();
+        let plain = plain.into_inner();
+        let bytes = if format == image::ImageFormat::Jpeg {
+            let exif = jpeg_segment(0xe1, &[b"Exif\0\0", &exif(6)[8..34]].concat());
+            [&plain[..2], &exif, &profile_pieces(&grey, 65_000, |at| at), &plain[2..]].concat()
+        } else {
+            let mut packed = flate2::write::ZlibEncoder::new(b"grey\0\0".to_vec(), flate2::Compression::best());
+            std::io::Write::write_all(&mut packed, if with { &grey } else { &grey[1..] }).unwrap();
+            let profile = png_chunk(b"iCCP", &packed.finish().unwrap());
+            [&plain[..33], &exif(6), &profile, &plain[33..]].concat()
+        };
+        let found = process(Bytes::from(bytes), &MediaLimits::default()).unwrap();
+        let strip = if format == image::ImageFormat::Jpeg { strip::jpeg } else { strip::png };
+        let expected = with.then_some(&grey);
+        assert_eq!(strip(&found.bytes, PIXELS_MAX).unwrap().profile.as_ref(), expected, "{format:?}");
+        let small = found.thumbnail.unwrap();
+        assert_eq!(strip::jpeg(&small.bytes, PIXELS_MAX).unwrap().profile.as_ref(), expected, "{format:?}, small");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bodies, queries and paths: what is taken, and what each refusal names.
 
 use super::*;
+use crate::limits::http::BODY_IDLE_S;
 
 #[tokio::test]
 async fn a_good_body_reaches_the_handler() {
@@ -223,4 +224,36 @@ async fn bodies_on_their_way_share_one_memory_and_no_address_takes_all_of_it() {
     drop(send);
     assert_eq!(Answer::of(first.await.unwrap().unwrap()).await.status, 200);
     assert_eq!(app.http.addresses.memory_used(), 0, "all of it was given back");
+}
+
+#[tokio::test]
+async fn bodies_that_drip_hold_a_part_of_the_places_and_others_are_served() {
+    let app = app_with(|settings| {
+        settings.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        settings.http.requests_in_flight_max = 20;
+    });
+    let mut answers = tokio::task::JoinSet::new();
+    let mut senders = Vec::new();
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        for _ in 0..12 {
+            let (request, _, send) = body_on_its_way(client);
+            senders.push(send);
+            answers.spawn(app.router.clone().oneshot(request));
+        }
+    }
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
+    while app.http.in_flight.available_permits() > 0 {
+        looks.tick().await;
+    }
+    // Four and three are held. Long before the bodies are given up.
+    let other = [("x-forwarded-for", "192.0.2.3")];
+    let served = async {
+        while app.http.in_flight.available_permits() < 12 {
+            looks.tick().await;
+        }
+        assert_eq!(app.get_from("10.0.0.1:1", "/items/1", &other).await.status, 200);
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(BODY_IDLE_S / 2), served).await.expect("places are left");
+    let third = "192.0.2.3".parse().unwrap();
+    assert!(app.http.addresses.arrive(third).is_some(), "also when its own is slow");
 }

@@ -8,8 +8,12 @@ use super::*;
 
 /// A connection whose end keeps little of what it has not read.
 async fn connect_small(server: &Running) -> TcpStream {
+    connect_keeping(server, 16 << 10).await
+}
+
+async fn connect_keeping(server: &Running, bytes: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.set_recv_buffer_size(bytes).unwrap();
     socket.connect(server.address).await.unwrap()
 }
 
@@ -67,6 +71,21 @@ async fn who_reads_slowly_gets_all_of_it() {
         }
     };
     tokio::time::timeout(DEADLINE, all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_far_less_than_the_system_here_keeps_is_not_cut() {
+    let server = running(|settings| settings.http.write_stall_s = 2).await;
+    // It makes room in pieces of 4 KiB, one a second: more than the least rate, and less than the server's system takes at once.
+    let mut stream = connect_keeping(&server, 4 << 10).await;
+    ask(&mut stream, "/big").await;
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));
+    for _ in 0..100 {
+        pace.tick().await;
+        stream.read_exact(&mut [0; 256]).await.expect("the answer goes on");
+    }
+    // Also what comes after what its own system had kept.
+    stream.read_exact(&mut vec![0; 1 << 20]).await.expect("the answer goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,7 +46,7 @@ pub fn gif(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
     out.push(0x3b);
     let samples = u64::from(size.0) * u64::from(size.1);
     let work = Work { samples, coarse_samples: samples };
-    Ok(Stripped { bytes: out, animated: count > 1, size, exif: None, profile: None, work })
+    Ok(Stripped { bytes: out, animated: count > 1, size, exif: None, profile: None, looks: Vec::new(), work })
 }
 
 /// Bytes of the colour table that the packed field announces.

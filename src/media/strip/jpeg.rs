@@ -62,7 +62,7 @@ pub fn jpeg(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
         out.splice(at..at, profile_segments(profile));
     }
     let work = Work { samples, coarse_samples };
-    Ok(Stripped { bytes: out, animated: false, size: frame.size, exif, profile, work })
+    Ok(Stripped { bytes: out, animated: false, size: frame.size, exif, profile, looks: Vec::new(), work })
 }
 
 /// A JPEG that [`jpeg`] wrote, without the scans that refine what is within blocks of 8 x 8 pixels: enough to make it

@@ -16,7 +16,7 @@ use crate::limits::media::{ANIMATION_PIXELS_FACTOR, ICC_BYTES_MAX, SIDE_MAX};
 
 pub use gif::gif;
 pub use jpeg::{coarse, jpeg};
-pub use png::png;
+pub use png::{looking, png};
 pub use webp::webp;
 
 /// What is wrong with the structure of an image, in words for the uploader.
@@ -67,9 +67,14 @@ pub struct Stripped<'a> {
     pub exif: Option<&'a [u8]>,
     /// The colour profile as it stayed in the file, inflated.
     pub profile: Option<Vec<u8>>,
+    /// What else says how the pixels look, whatever they are stored as; only PNGs have it.
+    pub looks: Vec<Look<'a>>,
     /// How much there is to decode.
     pub work: Work,
 }
+
+/// A chunk of a PNG: its kind, and what is in it.
+pub type Look<'a> = ([u8; 4], &'a [u8]);
 
 /// Samples that a decoder goes through, over all scans. Only JPEGs have more than one a colour and pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

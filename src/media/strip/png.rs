@@ -6,11 +6,12 @@ use std::io::Write as _;
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc, Decompress, FlushDecompress, Status};
 
-use super::{Damage, Frames, Refusal, Stripped, TRUNCATED, Walk, Work, profile_fits, sized, tiff_of};
+use super::{Damage, Frames, Look, Refusal, Stripped, TRUNCATED, Walk, Work, profile_fits, sized, tiff_of};
 use crate::limits::media::{DECODED_BYTES_PER_PIXEL, ICC_BYTES_MAX};
 
 const SIGNATURE_BYTES: usize = 8;
 const NOT_ZLIB: Damage = Damage("its pixels cannot be inflated");
+const NO_PIXELS: Damage = Damage("a frame has no pixels");
 
 /// Keeps pixels, colours and frames; of frames, what they need and no more.
 pub fn png(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
@@ -31,6 +32,7 @@ pub fn png(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
         frame_bytes: None,
         exif: None,
         profile: None,
+        looks: Vec::new(),
     };
     loop {
         let next = chunk(&mut walk)?;
@@ -43,12 +45,32 @@ pub fn png(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
     if !state.pictured {
         return Err(Damage("it holds no picture").into());
     }
-    let State { mut out, header, seen, exif, profile, .. } = state;
+    let State { mut out, header, seen, exif, profile, looks, .. } = state;
     out.chunk(b"IEND", &[]);
-    let samples = header.inflated_bytes(header.size).max(u64::from(header.size.0) * u64::from(header.size.1));
+    let samples = u64::from(header.size.0) * u64::from(header.size.1) * header.channels;
     let work = Work { samples, coarse_samples: samples };
     let animated = seen.contains(b"acTL");
-    Ok(Stripped { bytes: out.bytes, animated, size: header.size, exif, profile, work })
+    Ok(Stripped { bytes: out.bytes, animated, size: header.size, exif, profile, looks, work })
+}
+
+/// A PNG as an encoder wrote it, with what the picture that it was made of said of its looks; `is_on_its_side` where lines
+/// became columns.
+pub fn looking(encoded: &[u8], looks: &[Look<'_>], is_on_its_side: bool) -> Vec<u8> {
+    /// Signature and header.
+    const HEAD_BYTES: usize = SIGNATURE_BYTES + 25;
+    let (head, rest) = encoded.split_at(HEAD_BYTES.min(encoded.len()));
+    let mut out = Writer { bytes: head.to_vec(), sequence: 0 };
+    for (kind, payload) in looks {
+        match (kind, payload) {
+            // Pixels that are not square: so many along a line, then so many down a column.
+            (b"pHYs", [along @ .., d0, d1, d2, d3, unit]) if is_on_its_side => {
+                out.chunk(kind, &[&[*d0, *d1, *d2, *d3], along, &[*unit]]);
+            }
+            _ => out.chunk(kind, &[payload]),
+        }
+    }
+    out.bytes.extend_from_slice(rest);
+    out.bytes
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +121,7 @@ impl Writer {
 struct Header {
     size: (u32, u32),
     colour: Colour,
+    channels: u64,
     pixel_bits: u64,
     is_interlaced: bool,
 }
@@ -130,7 +153,8 @@ impl Header {
             _ => return Err(WRONG.into()),
         };
         let size = sized(u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]), pixels_max)?;
-        Ok(Self { size, colour, pixel_bits: channels * u64::from(depth), is_interlaced: interlace == 1 })
+        let pixel_bits = channels * u64::from(depth);
+        Ok(Self { size, colour, channels, pixel_bits, is_interlaced: interlace == 1 })
     }
 
     /// Whether a chunk of this kind, which comes once and before the pixels, decides how the picture looks and is as long
@@ -193,6 +217,7 @@ struct State<'a> {
     inflated: Budget,
     exif: Option<&'a [u8]>,
     profile: Option<Vec<u8>>,
+    looks: Vec<Look<'a>>,
 }
 
 impl<'a> State<'a> {
@@ -233,7 +258,12 @@ impl<'a> State<'a> {
                     self.out.chunk(kind, &[b"icc\0\0", &deflated(profile)]);
                 }
             }
-            _ if self.header.needs(kind, payload) => self.out.chunk(kind, &[payload]),
+            _ if self.header.needs(kind, payload) => {
+                self.out.chunk(kind, &[payload]);
+                if matches!(kind, b"cICP" | b"gAMA" | b"cHRM" | b"sRGB" | b"mDCV" | b"cLLI" | b"pHYs") {
+                    self.looks.push((*kind, payload));
+                }
+            }
             b"PLTE" if self.header.colour == Colour::Palette => {
                 return Err(Damage("its palette is not what it should be").into());
             }
@@ -249,16 +279,19 @@ impl<'a> State<'a> {
         let frame: &[u8; 26] = payload.try_into().map_err(|_| Damage("a frame is not what it should be"))?;
         let number = |at: usize| u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
         let size = (number(4), number(8));
+        if size.0 == 0 || size.1 == 0 {
+            return Err(NO_PIXELS.into());
+        }
         self.frames.add((number(12), number(16)), size)?;
         self.frame_bytes = Some(self.header.inflated_bytes(size));
         self.out.numbered(b"fcTL", &frame[4..]);
         Ok(())
     }
 
-    /// Writes the pixels that came.
+    /// Writes the pixels that came, which must be there where a frame was announced.
     fn end_of_pixels(&mut self) -> Result<(), Refusal> {
         if self.data.is_empty() {
-            return Ok(());
+            return if self.frame_bytes.is_some() { Err(NO_PIXELS.into()) } else { Ok(()) };
         }
         let data = std::mem::take(&mut self.data);
         let frame_bytes = self.frame_bytes.take();

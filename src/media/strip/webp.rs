@@ -35,13 +35,21 @@ pub fn webp(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
             } else {
                 still(&chunks, size, true, &mut out)?;
             }
-            Stripped { bytes: out, animated, size, exif, profile, work: Work::default() }
+            Stripped { bytes: out, animated, size, exif, profile, looks: Vec::new(), work: Work::default() }
         }
         Some(chunk @ Chunk { kind: [b'V', b'P', b'8', b' ' | b'L'], .. }) => {
             let (width, height) = frame_size(chunk)?;
             let size = sized(width, height, pixels_max)?;
             still(&chunks[..1], size, true, &mut out)?;
-            Stripped { bytes: out, animated: false, size, exif, profile: None, work: Work::default() }
+            Stripped {
+                bytes: out,
+                animated: false,
+                size,
+                exif,
+                profile: None,
+                looks: Vec::new(),
+                work: Work::default(),
+            }
         }
         _ => return Err(Damage("it holds no picture").into()),
     };

@@ -58,7 +58,12 @@ async fn people(app: &App) -> People {
 }
 
 async fn upload(app: &App, owner: Id) -> Result<()> {
-    let upload = Upload { filename: None, alt: None, bytes: Bytes::from_static(b"text"), room: app.media.room(owner) };
+    let upload = Upload {
+        filename: None,
+        alt: None,
+        bytes: Bytes::from_static(b"text"),
+        room: app.media.room(owner, 4).unwrap(),
+    };
     app.media.upload_keyed(owner, upload, Some(("POST /v1/media".to_owned(), "k".to_owned()))).await.map(drop)
 }
 
