@@ -208,7 +208,7 @@ fn check(rows: &Rows, truth: &Truth) {
 /// Kinds have no order of their own.
 type NotificationKindOrd = u8;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Does it, or takes it back if it is done.
     Toggle { person: u64, deed: u8, blocks: bool },
