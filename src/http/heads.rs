@@ -1,7 +1,7 @@
 //! Heads of requests are read strictly: what two readers could take differently is refused before anything acts on it.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, Version, header};
+use axum::http::{HeaderName, HeaderValue, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use http_body::Body as _;
@@ -24,7 +24,7 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
         return refused("the request has more than one Authorization header");
     }
     let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    let host = headers.get(header::HOST).map(|host| host.as_bytes());
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
     if let (Some(target), Some(host)) = (target, host)
         && !bare_port(target).eq_ignore_ascii_case(bare_port(host))
     {
