@@ -174,8 +174,6 @@ pub mod http {
     pub const SCRAPES_MAX: usize = 32;
     /// Milliseconds that a scrape under way gets to finish when the server stops.
     pub const SCRAPE_GRACE_MS: u64 = 1_000;
-    /// Milliseconds that an answer of a server which was starting gets to go out when it has started.
-    pub const STARTING_GRACE_MS: u64 = 1_000;
     /// Seconds between two folds of the metrics' samples into their buckets, which bounds the memory they take.
     pub const METRICS_UPKEEP_S: u64 = 5;
 }

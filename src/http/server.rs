@@ -143,11 +143,6 @@ impl Connections {
         }
     }
 
-    /// Completes when [`end`](Self::end) is called.
-    pub(super) fn draining(&self) -> CancellationToken {
-        self.drain.clone()
-    }
-
     /// Closes idle connections, gives the others `grace` to finish, and cuts off the rest; answers how many those were.
     pub(super) async fn end(&self, grace: Duration) -> usize {
         self.drain.cancel();

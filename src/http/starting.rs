@@ -1,24 +1,25 @@
 //! Answers while the server opens its data: it is alive, and not ready. The address is taken before anything is read, so
 //! that clients and probes find an answer and not a queue.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
 use super::server::Connections;
 use super::{RequestId, routes};
 use crate::config::Http;
 use crate::error::Error;
-use crate::limits::http::{RETRY_AFTER_S, STARTING_GRACE_MS};
+use crate::limits::http::RETRY_AFTER_S;
 
 /// Runs `work`, and meanwhile answers `/healthz` with 200 and everything else with 503 on `listener`, which is given back.
 ///
-/// Each of these answers ends its connection: the next request is for whoever serves the listener then.
+/// Each of these answers ends its connection: the next request is for whoever serves the listener then. A connection
+/// that was taken and has not sent its request when `work` is done keeps its answer too: some clients wait for ever on
+/// one that is closed before they wrote.
 ///
 /// # Errors
 /// When the listener is lost.
@@ -27,15 +28,14 @@ pub async fn answer_while<T>(
     settings: &Http,
     work: impl Future<Output = T>,
 ) -> std::io::Result<(TcpListener, T)> {
-    let connections = Connections::default();
+    let opened = CancellationToken::new();
     let accepting = {
-        let (connections, settings, router) = (connections.clone(), settings.clone(), router());
-        let addresses = Addresses::new(&settings, 0, true);
-        let stopped = connections.draining();
+        let (settings, router, opened) = (settings.clone(), router(), opened.clone());
+        let (connections, addresses) = (Connections::default(), Addresses::new(&settings, 0, true));
         async move {
             tokio::select! {
                 () = connections.accept(&listener, &router, &settings, settings.connections_max, &addresses) => {}
-                () = stopped.cancelled() => {}
+                () = opened.cancelled() => {}
             }
             listener
         }
@@ -43,7 +43,7 @@ pub async fn answer_while<T>(
     // A task of its own: what opens the data blocks its thread now and then.
     let accepting = tokio::spawn(accepting);
     let done = work.await;
-    connections.end(Duration::from_millis(STARTING_GRACE_MS)).await;
+    opened.cancel();
     Ok((accepting.await?, done))
 }
 

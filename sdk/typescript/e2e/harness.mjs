@@ -55,6 +55,11 @@ export async function freePort() {
   return port;
 }
 
+/** Whether there is a good answer, soon: a fetch without a bound can wait for ever on a connection that was closed early. */
+function answers(url) {
+  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then((response) => response.ok, () => false);
+}
+
 /** `fanfare serve` on one port and folder, through kills and restarts. */
 export class Server {
   #child = null;
@@ -86,7 +91,7 @@ export class Server {
     this.#child = spawn(binary(), args, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.errors = "";
     this.#child.stderr.on("data", (data) => (this.errors = (this.errors + data).slice(-20_000)));
-    const ready = () => fetch(`${this.base}/readyz`).then((response) => response.ok, () => false);
+    const ready = () => answers(`${this.base}/readyz`);
     await until(ready, () => `the server: ${this.errors}`, 30_000);
   }
 
@@ -161,7 +166,7 @@ export class Nginx {
     this.#child = spawn(program("nginx"), args, { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     this.#child.stderr.on("data", (data) => (said = (said + data).slice(-5_000)));
-    await until(() => fetch(`${this.base}/nginx`).then((r) => r.ok, () => false), () => `nginx: ${said}`);
+    await until(() => answers(`${this.base}/nginx`), () => `nginx: ${said}`);
   }
 
   /** Other settings from the next connection on; old connections end. */

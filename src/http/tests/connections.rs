@@ -192,9 +192,17 @@ async fn a_server_that_opens_its_data_is_alive_and_not_ready_and_hands_its_addre
         assert_eq!(answer.contains("retry-after: "), status == "503", "{answer}");
         assert!(is_closed(&mut stream).await, "{path}: the next request is not for this router");
     }
+    // Connections are taken in their order: when a later one is served, this one has been taken.
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let mut behind = TcpStream::connect(address).await.unwrap();
+    behind.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    answer(&mut behind).await;
     opened.send("what was opened").unwrap();
     let (listener, done) = tokio::time::timeout(DEADLINE, starting).await.expect("it ends").unwrap();
     assert_eq!(done, Ok("what was opened"));
+    late.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(answer(&mut late).await.starts_with("HTTP/1.1 503"), "it is told to ask again");
+    assert!(is_closed(&mut late).await);
     // Whoever comes now is the next one's to serve.
     let next = TcpStream::connect(address).await.unwrap();
     let (_, peer) = tokio::time::timeout(DEADLINE, listener.accept()).await.expect("it comes").unwrap();
