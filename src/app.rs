@@ -13,30 +13,30 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::admin::service::Acts;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::cursor::Cursors;
+use crate::base::error::{Error, Result};
+use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::limits;
+use crate::base::logging::LogControl;
 use crate::config::{LogLevel, Settings};
-use crate::core::{Attachments, Core};
-use crate::cursor::Cursors;
-use crate::error::{Error, Result};
-use crate::events::{Policy, Record};
+use crate::data::rows::{self, Counters};
+use crate::data::storage::{Storage, watched};
+use crate::data::store::Store;
+use crate::data::tables;
 use crate::feed::{Feed, FeedSettings, Worker};
 use crate::follows::Follows;
 use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
-use crate::id::{first_id_at, unix_ms_of};
 use crate::janitor::{self, Janitor};
-use crate::limits;
-use crate::logging::LogControl;
+use crate::log::core::{Attachments, Core};
+use crate::log::events::{Policy, Record};
+use crate::log::projection::Notified;
+use crate::log::sequencer::{Sequencer, SequencerThread, Views};
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
 use crate::posts::public;
 use crate::posts::service::Posts;
-use crate::projection::Notified;
 use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
-use crate::rows::{self, Counters};
-use crate::sequencer::{Sequencer, SequencerThread, Views};
-use crate::storage::{Storage, watched};
-use crate::store::Store;
-use crate::tables;
 use crate::users::attempts::Bounds;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
@@ -161,7 +161,7 @@ impl Attachments for Media {
 /// Mints ids of uploads.
 struct Mint(Sequencer);
 
-impl crate::id::MintId for Mint {
+impl crate::base::id::MintId for Mint {
     fn mint(&self) -> Id {
         self.0.mint()
     }

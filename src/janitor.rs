@@ -14,14 +14,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
 
-use crate::core::{Attachments, Core};
-use crate::deletions;
-use crate::error::Result;
-use crate::id::first_id_at;
-use crate::limits;
+use crate::base::error::Result;
+use crate::base::id::first_id_at;
+use crate::base::limits;
+use crate::data::deletions;
+use crate::data::rows::{SuspensionRow, TokenRow, from_json};
+use crate::data::tables;
+use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
-use crate::rows::{SuspensionRow, TokenRow, from_json};
-use crate::tables;
 use crate::users::handle::reserved_until_ms;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -90,7 +90,7 @@ impl Janitor {
     async fn trim_journal(&self) -> Result<()> {
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
-            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::sequencer::PROJECTOR]).await?;
+            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::PROJECTOR]).await?;
         }
         Ok(())
     }

@@ -24,30 +24,30 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`events`] | the facts that the journal holds |
-//! | [`sequencer`] | the one place where facts get ids, in the order of commit |
-//! | [`projection`] | from a fact to its rows; pure |
-//! | [`living`], [`writers`] | what comes behind the deletion of an account does not happen: records, and rows without records |
-//! | [`tables`], [`rows`] | the catalogue of tables and their keys; what values look like |
-//! | [`storage`] | whether engines still keep what they are given: one latch that everything reports to |
-//! | [`store`], [`coherent`] | reads of rows, through caches that writers keep true |
-//! | [`absent`], [`uncounted`] | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
-//! | [`deletions`] | who deleted posts lately, and which: what sessions that come back must hear of |
-//! | [`idempotency`] | requests that may come twice |
+//! | [`events`](log::events) | the facts that the journal holds |
+//! | [`sequencer`](log::sequencer) | the one place where facts get ids, in the order of commit |
+//! | [`projection`](log::projection) | from a fact to its rows; pure |
+//! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
+//! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
+//! | [`storage`](data::storage) | whether engines still keep what they are given: one latch that everything reports to |
+//! | [`store`](data::store), [`coherent`](data::coherent) | reads of rows, through caches that writers keep true |
+//! | [`absent`](data::absent), [`uncounted`](data::uncounted) | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
+//! | [`deletions`](data::deletions) | who deleted posts lately, and which: what sessions that come back must hear of |
+//! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
-//! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`] is what services
-//! share; [`config`] and [`limits`] hold every setting and every bound; [`fair`] and [`network`] share out what is bounded;
-//! [`data_dir`], [`clock`], [`id`], [`cursor`], [`locks`], [`gate`], [`error`], [`logging`] are what they are called. The ports that rows, records and media go
+//! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`](log::core) is what services
+//! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
+//! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging) are what they are called. The ports that rows, records and media go
 //! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`.
 //!
 //! # The life of a post
 //!
 //! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
 //!    uploads and the post that is answered, and decides whom it is news to.
-//! 2. The [`sequencer`] takes it with whatever else came meanwhile, mints the ids, asks the [`feed`] for each author's
-//!    policy and stamps it, has the [`projection`] make the rows, and commits records and rows with one fsync.
-//! 3. In that order, on that thread, the caches of the [`store`] and the [`feed`] hear of it; then the caller is answered.
+//! 2. The [`sequencer`](log::sequencer) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`] for each author's
+//!    policy and stamps it, has the [`projection`](log::projection) make the rows, and commits records and rows with one fsync.
+//! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the caller is answered.
 //! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
 //!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
 //!    for readers to merge.
@@ -56,46 +56,23 @@
 //! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
 //!    on until the page is full.
 
-pub mod absent;
 pub mod admin;
 pub mod app;
+pub mod base;
 pub mod bench;
-pub mod clock;
-pub mod coherent;
 pub mod commands;
 pub mod config;
-pub mod core;
-pub mod cursor;
-pub mod data_dir;
-pub mod deletions;
+pub mod data;
 pub mod demo;
-pub mod error;
-pub mod events;
-pub mod fair;
 pub mod feed;
 pub mod follows;
-pub mod gate;
 pub mod http;
-pub mod id;
-pub mod idempotency;
 pub mod import;
 pub mod janitor;
-pub mod limits;
-pub mod living;
-pub mod locks;
-pub mod logging;
+pub mod log;
 pub mod media;
-pub mod network;
 pub mod notifications;
 pub mod posts;
-pub mod projection;
 pub mod realtime;
 pub mod routes;
-pub mod rows;
-pub mod sequencer;
-pub mod storage;
-pub mod store;
-pub mod tables;
-pub mod uncounted;
 pub mod users;
-pub mod writers;

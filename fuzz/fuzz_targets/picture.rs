@@ -4,7 +4,7 @@
 #[path = "../bodies/picture.rs"]
 mod body;
 #[allow(dead_code)]
-#[path = "../../src/limits.rs"]
+#[path = "../../src/base/limits.rs"]
 mod limits;
 #[allow(dead_code)]
 #[path = "../../src/media/strip/mod.rs"]

@@ -4,10 +4,10 @@
 #[path = "../bodies/text.rs"]
 mod body;
 #[allow(dead_code)]
-#[path = "../../src/id.rs"]
+#[path = "../../src/base/id.rs"]
 mod id;
 #[allow(dead_code)]
-#[path = "../../src/limits.rs"]
+#[path = "../../src/base/limits.rs"]
 mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/posts/text/mod.rs"]

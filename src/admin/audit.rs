@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use fanfare_protocol::{AuditEntry, Id, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::id::{first_id_at, unix_ms_of};
-use crate::limits::AUDIT_DAYS;
+use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::limits::AUDIT_DAYS;
 
 /// Who acts as an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,11 +17,11 @@ pub use self::moderation::{
 
 use crate::admin::audit::Action;
 use crate::app::App;
+use crate::base::error::{Error, Result};
+use crate::base::limits::AUDIT_TARGET_CHARS_MAX;
 use crate::config::{LARGEST, LogLevel};
-use crate::error::{Error, Result};
 use crate::feed::Thresholds;
 use crate::http::{Admin, Check, Checks, NoContent, Path, Problems, Valid};
-use crate::limits::AUDIT_TARGET_CHARS_MAX;
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]

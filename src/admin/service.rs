@@ -7,18 +7,18 @@ use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
 
 use super::audit::{Act, Action, Actor, Operator, oldest_kept};
-use crate::core::Core;
-use crate::cursor::Scope;
-use crate::error::{Error, Result};
-use crate::events::Event;
-use crate::id::{first_id_at, unix_ms_of};
-use crate::limits;
+use crate::base::cursor::Scope;
+use crate::base::error::{Error, Result};
+use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::limits;
+use crate::data::rows::{SuspensionRow, from_json};
+use crate::data::tables;
+use crate::log::core::Core;
+use crate::log::events::Event;
+use crate::log::sequencer::Proposal;
 use crate::posts::service::Posts;
 use crate::posts::text;
 use crate::realtime::Ender;
-use crate::rows::{SuspensionRow, from_json};
-use crate::sequencer::Proposal;
-use crate::tables;
 use crate::users::service::Users;
 
 /// What operators do.

@@ -132,7 +132,7 @@ pub enum BenchError {
     Io(#[from] std::io::Error),
     /// The server's own code failed.
     #[error(transparent)]
-    Server(#[from] crate::error::Error),
+    Server(#[from] crate::base::error::Error),
     /// The tables failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -10,14 +10,14 @@ use tempfile::TempDir;
 
 use super::{BenchError, Result};
 use crate::app::{self, App, Running};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::data_dir::DataDir;
+use crate::base::error::Error;
+use crate::base::logging;
 use crate::config::{LogLevel, Settings};
-use crate::data_dir::DataDir;
-use crate::error::Error;
-use crate::events::{Event, Policy, PostRecord, Record};
+use crate::data::rows::UserRow;
 use crate::http::OperatorTokens;
-use crate::logging;
-use crate::rows::UserRow;
+use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Proposals under way at once: they share commits.
 const AT_ONCE: usize = 1_024;

@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::Failure;
 use super::admin_args::{AdminAct, AdminArgs, List, PostAct, UserAct};
 use super::output::say;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::limits::http::PAGE_ITEMS_MAX;
 use crate::config::Settings;
 use crate::http::ADMIN_FILE;
-use crate::limits::http::PAGE_ITEMS_MAX;
 
 /// Runs one act to its end.
 pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {

@@ -10,13 +10,13 @@ use super::output::say;
 use super::{Failure, block_on, serve};
 use crate::admin::audit::{Actor, Operator};
 use crate::app::App;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::logging::{self, LogControl};
 use crate::config::Settings;
 use crate::demo::build::{self, Found, Sample, Size};
 use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
-use crate::error::Error;
 use crate::http::{self, Doors};
-use crate::logging::{self, LogControl};
 use crate::routes;
 
 pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {

@@ -18,9 +18,9 @@ use std::process::ExitCode;
 
 use args::{Command, Common};
 
+use crate::base::data_dir;
+use crate::base::error::Error;
 use crate::config::{ConfigError, Settings};
-use crate::data_dir;
-use crate::error::Error;
 
 /// Why a command did not do what it was asked; one line that says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,12 @@ use utoipa_axum::router::OpenApiRouter;
 use super::output::say;
 use super::{Failure, block_on};
 use crate::app::{self, App, Running};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
+use crate::base::data_dir::DataDir;
+use crate::base::error::Error;
+use crate::base::logging::{self, LogControl};
 use crate::config::Settings;
-use crate::data_dir::DataDir;
-use crate::error::Error;
 use crate::http::{self, OperatorTokens, Phase, Sockets};
-use crate::logging::{self, LogControl};
 use crate::routes;
 
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {

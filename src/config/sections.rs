@@ -116,7 +116,7 @@ section! {
         /// Folder of everything that must survive: tables, journal, uploads, the admin token.
         data_dir: PathBuf = PathBuf::from("./data");
         /// Number of this node, different on every node of a cluster; it is part of every id.
-        node: u16 = 0 => 0..=crate::id::NODE_MAX;
+        node: u16 = 0 => 0..=crate::base::id::NODE_MAX;
         /// Threads that serve requests; 0 is one a core.
         workers: u16 = 0 => 0..=1024;
     }
@@ -240,7 +240,7 @@ section! {
         /// Entries a timeline holds in memory; older ones are read from the authors' rows.
         timeline_cap: usize = 800 => 1..=100_000;
         /// People one can follow; one more is refused with 422.
-        follow_limit: usize = 5_000 => 1..=crate::limits::FOLLOWS_READ_MAX;
+        follow_limit: usize = 5_000 => 1..=crate::base::limits::FOLLOWS_READ_MAX;
         /// Timelines in memory; beyond it the least recently read one is dropped, to be built again when it is read.
         timelines_max: usize = 200_000 => 1..=100_000_000;
         /// Bytes that timelines take in memory; beyond it the least recently read one is dropped.

@@ -10,7 +10,7 @@ use axum::http::Uri;
 use ipnet::IpNet;
 use toml::Value;
 
-use crate::limits::auth::SECRET_BYTES_MIN;
+use crate::base::limits::auth::SECRET_BYTES_MIN;
 
 /// A type that a key can have.
 pub trait Setting: Sized {

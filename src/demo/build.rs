@@ -16,11 +16,11 @@ use super::town::{Act, Town, What};
 use super::world::{Person, World};
 use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::events::{Event, PostRef};
+use crate::base::error::{Error, Result};
+use crate::data::tables;
+use crate::log::events::{Event, PostRef};
+use crate::log::sequencer::{Pending, Proposal};
 use crate::media::Upload;
-use crate::sequencer::{Pending, Proposal};
-use crate::tables;
 use crate::users::handle::Handle;
 
 /// Days of posts that lie behind the demo when it starts.
@@ -85,7 +85,7 @@ pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
         }
         return Ok(Found::World);
     }
-    if app.core.sequencer.mint_at(0) >= crate::id::first_id_at(begin_ms(now_ms)) {
+    if app.core.sequencer.mint_at(0) >= crate::base::id::first_id_at(begin_ms(now_ms)) {
         return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
     }
     Ok(Found::Nothing)

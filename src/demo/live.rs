@@ -10,9 +10,9 @@ use futures_util::stream::{self, StreamExt as _};
 use super::build::{Sample, upload};
 use super::town::{Act, What};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::limits::http::PAGE_ITEMS_DEFAULT;
 use crate::feed::PageQuery;
-use crate::limits::http::PAGE_ITEMS_DEFAULT;
 use crate::posts::service::Published;
 
 /// Acts a second, on average; a little less than half of them are posts.

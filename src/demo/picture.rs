@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfare_engines::random::Random;
 use image::{ImageFormat, Rgb, RgbImage};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Width in pixels.
 const WIDTH: u32 = 480;

@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 
 use super::{DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE};
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::events::Policy;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
 use crate::http::{Caller, Params, Problems};
-use crate::limits;
+use crate::log::events::Policy;
 
 /// As whom a newcomer may log in.
 #[derive(Debug, Serialize, ToSchema)]

@@ -12,7 +12,7 @@ use super::policy::{PolicyState, Thresholds};
 use super::recents::{Older, Recent, Recents};
 use super::slots::{Slot, SlotList};
 use super::source::{AuthorEntry, EntryKind};
-use crate::events::Policy;
+use crate::log::events::Policy;
 
 /// Locks over the authors; more than twice the cores.
 const AUTHOR_SHARDS: usize = 64;

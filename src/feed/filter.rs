@@ -2,7 +2,7 @@
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
-use crate::events::PostRecord;
+use crate::log::events::PostRecord;
 use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
 
 /// What the reader's feed shows of `post` by `author`.
@@ -49,7 +49,7 @@ mod tests {
     use fanfare_protocol::Id;
 
     use super::*;
-    use crate::events::{Policy, PostRef};
+    use crate::log::events::{Policy, PostRef};
 
     fn post(author: u64) -> PostRecord {
         PostRecord {

@@ -10,11 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{FeedEntry, FeedError, PageQuery, RankedNext, SnapshotId};
 use crate::app::App;
-use crate::cursor::Scope;
-use crate::error::{Error, Result};
+use crate::base::cursor::Scope;
+use crate::base::error::{Error, Result};
+use crate::data::tables::{self, Marker};
 use crate::http::{Caller, Check, Paging, Params, Problems, Valid};
 use crate::notifications::service::write_marker;
-use crate::tables::{self, Marker};
 
 impl Check for FeedRead {}
 

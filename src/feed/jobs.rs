@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::interner::UserIndex;
 use super::slots::Slot;
-use crate::events::Policy;
+use crate::log::events::Policy;
 
 /// A late slice runs at least once every so many ordinary turns, so that late jobs cannot starve.
 pub const LATE_EVERY: u32 = 8;

@@ -1,7 +1,7 @@
 //! Chooses how an author's posts reach followers: `push`, `push_late` or `pull`. Pure; the sequencer stamps the answer
 //! on each post, so that every later reader of the record knows what happened.
 
-use crate::events::Policy;
+use crate::log::events::Policy;
 
 /// An author leaves a tier only after crossing its threshold by this many per cent.
 pub const HYSTERESIS_PERCENT: u64 = 10;

@@ -35,7 +35,7 @@ use super::snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX, Snapshots};
 use super::source::{AuthorEntry, EntryKind, FeedSource};
 use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
-use crate::events::{Policy, PostRecord, Record};
+use crate::log::events::{Policy, PostRecord, Record};
 use crate::posts::visibility::Absence;
 
 pub use self::catch_up::CatchUp;

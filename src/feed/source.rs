@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use crate::events::PostRecord;
+use crate::log::events::PostRecord;
 use crate::posts::visibility::Standing;
 
 /// What kind of post an author's entry is: enough to filter without reading the post.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use fanfare_protocol::{Page, Relationship, User};
 
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::http::{Caller, MaybeCaller, Paging, Path, Problems};
 
 /// Declares a pair of routes that make and end an edge of the caller to `{user}`: path, summary and rest of the

@@ -4,13 +4,13 @@
 use fanfare_engines::{KeyRange, Order, Table};
 use fanfare_protocol::{Code, Id, Page, Relationship, User};
 
-use crate::core::{Core, LockKey};
-use crate::cursor::Scope;
-use crate::error::{Error, Result};
-use crate::events::{EndedFollow, Event};
-use crate::limits;
-use crate::sequencer::Proposal;
-use crate::tables;
+use crate::base::cursor::Scope;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::{Core, LockKey};
+use crate::log::events::{EndedFollow, Event};
+use crate::log::sequencer::Proposal;
 use crate::users::service::Users;
 
 /// Edges.

@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::base::fair::Shares;
+use crate::base::limits::http::{ARRIVING_SHARE, BODY_SHARE, CROWDED_WARNING_S};
+use crate::base::network::Network;
 use crate::config::{self, Http};
-use crate::fair::Shares;
-use crate::limits::http::{ARRIVING_SHARE, BODY_SHARE, CROWDED_WARNING_S};
-use crate::network::Network;
 
 /// Counts by address; clones share them.
 #[derive(Debug, Clone)]

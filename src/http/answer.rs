@@ -12,8 +12,8 @@ use fanfare_protocol::{Code, Media, PROBLEM_JSON, Post, Problem, Session};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, ResponseBuilder};
 
-use crate::error::Error;
-use crate::limits::http::RETRY_AFTER_S;
+use crate::base::error::Error;
+use crate::base::limits::http::RETRY_AFTER_S;
 
 /// Why the server failed, carried in the answer's extensions to the layer that logs it with the request id.
 #[derive(Debug, Clone)]

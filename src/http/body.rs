@@ -18,11 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use super::addresses::{Arriving, Memory};
 use super::layer::shed;
 use super::{HttpState, client_of};
-use crate::error::Error;
-use crate::events::IdempotencyKey;
-use crate::limits::http::{
+use crate::base::error::Error;
+use crate::base::limits::http::{
     BODY_IDLE_S, BODY_SLOW_MS, FIELD_MESSAGE_CHARS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, RETRY_AFTER_S,
 };
+use crate::log::events::IdempotencyKey;
 
 /// Limits of the operator that requests are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]

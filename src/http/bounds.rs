@@ -4,10 +4,10 @@
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 
-use crate::config::Settings;
-use crate::limits::http::{
+use crate::base::limits::http::{
     EVENT_BODY_BYTES_MAX, POST_BODY_BYTES_BESIDE, POST_BODY_CHAR_BYTES_MAX, SMALL_BODY_BYTES_MAX,
 };
+use crate::config::Settings;
 
 /// Kinds of bodies, by what bounds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use fanfare_protocol::{Code, Id};
 
 use super::{HttpState, client_of};
 use crate::admin::audit::{Actor, Operator};
-use crate::error::Error;
-use crate::limits::http::BEARER_BYTES_MAX;
+use crate::base::error::Error;
+use crate::base::limits::http::BEARER_BYTES_MAX;
 
 /// What a person may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

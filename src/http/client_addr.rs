@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 
 use super::HttpState;
+use crate::base::limits::http::FORWARDED_HOPS_MAX;
 use crate::config::Network;
-use crate::limits::http::FORWARDED_HOPS_MAX;
 
 /// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them; from
 /// any other peer that header is not believed.

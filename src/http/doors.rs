@@ -12,8 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 
+use crate::base::error::Error;
 use crate::config::Http;
-use crate::error::Error;
 
 /// Where the demo tells whom to log in as, and what belongs to it: for its own page alone, whatever the settings say.
 const OWN: [&str; 2] = ["/demo.json", "/demo/"];

@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 
-use crate::limits::http::{DRAIN_BYTES_MAX, DRAIN_S};
+use crate::base::limits::http::{DRAIN_BYTES_MAX, DRAIN_S};
 
 /// The body that came back, and whether any of it had been asked for.
 type Slot = Arc<Mutex<Option<(Body, bool)>>>;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use http_body::Body as _;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The answer to a request whose head cannot be taken; `None` when all is well.
 pub(super) fn refusal(request: &Request) -> Option<Response> {

@@ -21,8 +21,8 @@ use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
-use crate::error::Error;
-use crate::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
+use crate::base::error::Error;
+use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What answers carry unless the handler chose otherwise.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use super::body::field_error;
-use crate::error::Error;
-use crate::limits::http::{CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::base::error::Error;
+use crate::base::limits::http::{CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 
 /// The parameters in the route's path. What does not parse, such as an id with letters, is answered 404: nothing can be there.
 #[derive(Debug, Clone, Copy)]

@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Admin, Doors, HttpState, Phase, Problems, bearer, docs, doors, layer, openapi, scrapes, welcome};
+use crate::base::error::Error;
+use crate::base::limits::http::RETRY_AFTER_S;
 use crate::config::Http;
-use crate::error::Error;
-use crate::limits::http::RETRY_AFTER_S;
 
 /// Seconds for which a browser may remember the answer to a preflight.
 const PREFLIGHT_S: u64 = 3600;

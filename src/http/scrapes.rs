@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::routes::wrong_method;
 use super::server::Connections;
 use super::{HttpState, doors, layer};
-use crate::error::Error;
-use crate::limits::http::{SCRAPE_GRACE_MS, SCRAPES_MAX};
+use crate::base::error::Error;
+use crate::base::limits::http::{SCRAPE_GRACE_MS, SCRAPES_MAX};
 
 /// The numbers as Prometheus text.
 pub(super) fn rendered(http: &HttpState) -> Response {

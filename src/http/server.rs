@@ -26,9 +26,9 @@ use super::layer::{new_id, shed};
 use super::takeover::{self, LetGo, TakeOver, Word};
 use super::wire::Watched;
 use super::{HttpState, Phase, scrapes};
+use crate::base::error::Error;
+use crate::base::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S, RETRY_AFTER_S};
 use crate::config::Http;
-use crate::error::Error;
-use crate::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S, RETRY_AFTER_S};
 
 /// Bytes of the problem that refuses a connection.
 const REFUSAL_BYTES_MAX: usize = 4 << 10;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::addresses::Addresses;
 use super::server::Connections;
 use super::{RequestId, routes};
+use crate::base::error::Error;
+use crate::base::limits::http::RETRY_AFTER_S;
 use crate::config::Http;
-use crate::error::Error;
-use crate::limits::http::RETRY_AFTER_S;
 
 /// Runs `work`, and meanwhile answers `/healthz` with 200 and everything else with 503 on `listener`, which is given back.
 ///

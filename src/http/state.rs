@@ -13,9 +13,9 @@ use super::addresses::Addresses;
 use super::bounds::BodyBounds;
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
+use crate::base::network::Network;
 use crate::config::{Api, Http, Settings};
-use crate::network::Network;
-use crate::storage::Storage;
+use crate::data::storage::Storage;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::layer::shed;
-use crate::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
+use crate::base::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
 
 /// What the system knows about a connection (`struct tcp_info` of Linux) up to the count of acknowledged bytes, in words.
 type TcpFacts = [u64; 16];

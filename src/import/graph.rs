@@ -12,8 +12,8 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::lines::Follow;
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::data::tables;
 use crate::users::handle::Handle;
 
 /// Calls that are under way at once: they share commits.

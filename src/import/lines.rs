@@ -82,7 +82,8 @@ pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
         "MT" => Kind::Mention,
         other => return Err(format!("kind must be RT, RE or MT, not {other:?}")),
     };
-    let seconds = at.parse::<u64>().ok().filter(|at| (crate::id::EPOCH_MS / 1_000..=latest_ms / 1_000).contains(at));
+    let seconds =
+        at.parse::<u64>().ok().filter(|at| (crate::base::id::EPOCH_MS / 1_000..=latest_ms / 1_000).contains(at));
     let seconds =
         seconds.ok_or_else(|| format!("unixtime must be seconds since 1970, from 2010 until now, not {at:?}"))?;
     Ok(Act { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })

@@ -13,12 +13,12 @@ use fanfare_protocol::{Id, NewPost};
 use super::graph::People;
 use super::lines::{Act, Kind};
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::events::{Event, PostRecord};
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::tables;
 use crate::feed::{FeedSource as _, PageQuery};
-use crate::limits;
-use crate::sequencer::{Pending, Proposal};
-use crate::tables;
+use crate::log::events::{Event, PostRecord};
+use crate::log::sequencer::{Pending, Proposal};
 
 /// Lines that may wait for their commit at once.
 const IN_FLIGHT_MAX: usize = 512;

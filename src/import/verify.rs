@@ -6,11 +6,11 @@ use fanfare_engines::{KeyRange, Order, RowKey, Table};
 use fanfare_protocol::Id;
 
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::events::PostRecord;
+use crate::base::error::{Error, Result};
+use crate::data::rows::{UserRow, from_json};
+use crate::data::tables;
 use crate::feed::PageQuery;
-use crate::rows::{UserRow, from_json};
-use crate::tables;
+use crate::log::events::PostRecord;
 
 /// Rows asked for at once.
 const STEP: usize = 1_000;

@@ -14,11 +14,11 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, Table};
 use fanfare_protocol::Id;
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::limits;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::Core;
 use crate::posts::{old_reposts, public};
-use crate::tables;
 
 /// What is forgotten, and what will be when it has waited long enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

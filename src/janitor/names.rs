@@ -11,10 +11,10 @@ use fanfare_engines::{Batch, Engines, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 use icu_properties::props::{EnumeratedProperty as _, GeneralCategory};
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::limits;
-use crate::tables;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::Core;
 use crate::users::names::{search_key, search_keys};
 
 /// Key of the first character that is still to be looked at, in the `meta` table.
@@ -116,7 +116,7 @@ async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> 
         }
         account => account?,
     };
-    let has = |row: &crate::rows::UserRow| search_keys(&row.handle, row.display_name.as_deref()).contains(&key);
+    let has = |row: &crate::data::rows::UserRow| search_keys(&row.handle, row.display_name.as_deref()).contains(&key);
     let version = core.sequencer.mint().0;
     if account.is_some_and(|account| has(&account.row)) {
         let mut batch = Batch::default();

@@ -13,12 +13,12 @@ use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::Id;
 
 use super::Janitor;
-use crate::deletions;
-use crate::error::{Error, Result};
-use crate::events::{EndedFollow, Event, PostRef};
-use crate::limits;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::deletions;
+use crate::data::tables;
+use crate::log::events::{EndedFollow, Event, PostRef};
 use crate::posts::settle;
-use crate::tables;
 
 /// A list that is gone through. The number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,12 +18,12 @@ use utoipa_axum::routes;
 use super::room::is_too_slow;
 use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
-use crate::error::{Error, Result};
-use crate::http::{Caller, Created, HttpState, Path, Problems, named_key, shed};
-use crate::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
-use crate::limits::media::{
+use crate::base::error::{Error, Result};
+use crate::base::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
+use crate::base::limits::media::{
     ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES, UPLOAD_RATE_BYTES_MIN,
 };
+use crate::http::{Caller, Created, HttpState, Path, Problems, named_key, shed};
 use crate::posts::text;
 
 /// The routes of media.

@@ -35,9 +35,9 @@ impl Authenticate for Accounts {
 struct Everybody;
 
 #[async_trait]
-impl crate::core::Owners for Everybody {
-    async fn writing(&self, person: Id) -> Result<crate::writers::Writing> {
-        Ok(crate::writers::Writers::default().begin(person))
+impl crate::log::core::Owners for Everybody {
+    async fn writing(&self, person: Id) -> Result<crate::log::writers::Writing> {
+        Ok(crate::log::writers::Writers::default().begin(person))
     }
 }
 
@@ -74,7 +74,8 @@ fn world() -> World {
     let settings = MediaSettings { limits, public_url: String::new() };
     let media = Media::new(&engines, mint, Arc::new(Everybody), MediaTables { media: MEDIA, owners: OWNERS }, settings);
     let tokens = OperatorTokens::open(folder.path()).unwrap();
-    let http = HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::storage::Storage::default());
+    let http =
+        HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::data::storage::Storage::default());
     let router = crate::http::routes::router(routes(), App { http, media: media.clone() });
     World { router, media, engines }
 }
@@ -260,8 +261,8 @@ async fn deleting_a_person_deletes_their_uploads_and_no_others() {
 #[tokio::test]
 async fn an_upload_waits_for_memory_until_another_is_done() {
     let world = world();
-    let first = world.media.room(Id(7), crate::limits::media::RECEIVED_BYTES_MAX / 2).unwrap();
-    first.grow(usize::try_from(crate::limits::media::RECEIVED_BYTES_MAX / 2).unwrap()).await.unwrap();
+    let first = world.media.room(Id(7), crate::base::limits::media::RECEIVED_BYTES_MAX / 2).unwrap();
+    first.grow(usize::try_from(crate::base::limits::media::RECEIVED_BYTES_MAX / 2).unwrap()).await.unwrap();
     let second = world.media.room(Id(7), 1 << 20).unwrap();
     world.media.room(Id(8), 1 << 20).unwrap().grow(1 << 20).await.unwrap();
     let mut waiting = Box::pin(second.grow(1));

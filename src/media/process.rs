@@ -18,7 +18,7 @@ use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, 
 
 use super::strip::{self, Damage, Refusal, Stripped};
 use super::{isobmff, tiff};
-use crate::limits::media::{
+use crate::base::limits::media::{
     DECODED_BYTES_PER_PIXEL, ICC_BYTES_MAX, SAMPLES_PER_PIXEL_MAX, SIDE_MAX, THUMBNAIL_SIDE_MAX, TURNING_SAMPLES,
 };
 

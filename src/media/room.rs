@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::error::{Error, Result};
-use crate::fair::Shares;
-use crate::limits::media::{ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN, UPLOADS_OF_ONE_MAX};
+use crate::base::error::{Error, Result};
+use crate::base::fair::Shares;
+use crate::base::limits::media::{ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN, UPLOADS_OF_ONE_MAX};
 
 /// The room of all uploads; clones share it.
 #[derive(Debug, Clone)]

@@ -17,16 +17,16 @@ pub use super::room::Room;
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::room::Rooms;
 use super::serving::clean_filename;
-use crate::config::Settings;
-use crate::core::Owners;
-use crate::error::{Error, Result};
-use crate::events::IdempotencyKey;
-use crate::gate::{Gate, Named};
-use crate::id::{MintId, unix_ms_of};
-use crate::idempotency::{self, Claim, Idempotency};
-use crate::limits::media::{
+use crate::base::error::{Error, Result};
+use crate::base::gate::{Gate, Named};
+use crate::base::id::{MintId, unix_ms_of};
+use crate::base::limits::media::{
     DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
+use crate::config::Settings;
+use crate::log::core::Owners;
+use crate::log::events::IdempotencyKey;
+use crate::log::idempotency::{self, Claim, Idempotency};
 
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;

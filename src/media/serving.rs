@@ -8,7 +8,7 @@ use std::ops::Range;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use fanfare_protocol::MediaKind;
 
-use crate::limits::media::FILENAME_CHARS_MAX;
+use crate::base::limits::media::FILENAME_CHARS_MAX;
 
 /// An id never gets other bytes, so caches may keep them for a year.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";

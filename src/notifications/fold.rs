@@ -9,13 +9,13 @@ use fanfare_protocol::{Id, NotificationKind};
 
 use super::group::{Doer, GroupItem, GroupMemory};
 use super::list::{Entry, What};
-use crate::error::Result;
-use crate::events::{EndedFollow, Event, Record};
-use crate::id::hour_of;
-use crate::limits;
-use crate::projection::Folds;
-use crate::rows::{NotificationRow, NotificationState, from_json, to_json};
-use crate::tables::{self, notification_key};
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::base::limits;
+use crate::data::rows::{NotificationRow, NotificationState, from_json, to_json};
+use crate::data::tables::{self, notification_key};
+use crate::log::events::{EndedFollow, Event, Record};
+use crate::log::projection::Folds;
 
 /// What a record that gave a notification did to the person's list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::events::PostRef;
-use crate::id::first_id_at;
+use crate::base::id::first_id_at;
+use crate::log::events::PostRef;
+use crate::log::projection::{self, Folds};
 use crate::notifications::list::{Entry, What};
-use crate::projection::{self, Folds};
 
 const ANN: Id = Id(1);
 const GROUP_AFTER: u64 = 2;
@@ -70,8 +70,8 @@ impl Deed {
             Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true },
             Self::Repost(id) => {
                 let repost_of = Some(post(id));
-                let notify = vec![crate::events::Notice { user: ANN, kind: NotificationKind::Repost }];
-                let post = crate::events::PostRecord { author: by, repost_of, ..Default::default() };
+                let notify = vec![crate::log::events::Notice { user: ANN, kind: NotificationKind::Repost }];
+                let post = crate::log::events::PostRecord { author: by, repost_of, ..Default::default() };
                 Event::Posted { post, notify }
             }
         }
@@ -128,9 +128,9 @@ impl Said {
         let about = Some(PostRef { id: Id(11), author: ANN });
         let (reply_to, repost_of) = if self.quote { (None, about) } else { (about, None) };
         let kind = self.kind();
-        let notify = self.told.then_some(crate::events::Notice { user: ANN, kind }).into_iter().collect();
+        let notify = self.told.then_some(crate::log::events::Notice { user: ANN, kind }).into_iter().collect();
         let text = "yes".to_owned();
-        let post = crate::events::PostRecord { author: self.by, text, reply_to, repost_of, ..Default::default() };
+        let post = crate::log::events::PostRecord { author: self.by, text, reply_to, repost_of, ..Default::default() };
         Event::Posted { post, notify }
     }
 

@@ -7,7 +7,7 @@
 use fanfare_protocol::{Id, NotificationKind};
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::base::limits;
 
 /// Somebody who did what a group is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

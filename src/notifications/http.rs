@@ -7,9 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::data::tables::Marker;
 use crate::http::{Caller, Check, Paging, Problems, Valid};
-use crate::tables::Marker;
 
 impl Check for NotificationsRead {}
 

@@ -8,12 +8,12 @@ use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
 use super::group::{Doer, GroupItem};
-use crate::error::Result;
-use crate::id::hour_of;
-use crate::limits;
-use crate::rows::{NotificationRow, NotificationState, from_json};
-use crate::store::Store;
-use crate::tables::{self, notification_key};
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::base::limits;
+use crate::data::rows::{NotificationRow, NotificationState, from_json};
+use crate::data::store::Store;
+use crate::data::tables::{self, notification_key};
 
 /// Something in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,7 +243,7 @@ pub async fn still(
 }
 
 fn first_of_hour(hour: u32) -> Id {
-    crate::id::first_id_at(u64::from(hour) * 3_600_000)
+    crate::base::id::first_id_at(u64::from(hour) * 3_600_000)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use fanfare_engines::{Batch, RowKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::Clock;
-use crate::id::first_id_at;
+use crate::base::clock::Clock;
+use crate::base::id::first_id_at;
+use crate::data::rows::to_json;
 use crate::notifications::group::GroupItem;
-use crate::rows::to_json;
 
 const ANN: Id = Id(1);
 const START_MS: u64 = 1_700_000_000_000;

@@ -6,13 +6,13 @@ use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
 use super::fold::Notified;
 use super::list::{self, Entry};
 use super::view::News;
-use crate::core::{Core, Owners as _};
-use crate::cursor::Scope;
-use crate::error::Result;
-use crate::id::unix_ms_of;
+use crate::base::cursor::Scope;
+use crate::base::error::Result;
+use crate::base::id::unix_ms_of;
+use crate::data::tables::{self, Marker};
+use crate::log::core::{Core, Owners as _};
 use crate::posts::view::Views;
 use crate::posts::visibility::Place;
-use crate::tables::{self, Marker};
 
 /// Notifications between two trims of a person's list.
 const TRIM_EVERY: u64 = 64;

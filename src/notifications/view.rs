@@ -8,14 +8,14 @@ use std::sync::Arc;
 use fanfare_protocol::Id;
 
 use super::list::{self, Entry, What};
-use crate::core::Core;
-use crate::error::Result;
-use crate::events::PostRecord;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::store::Account;
 use crate::feed::FeedSource;
-use crate::limits;
+use crate::log::core::Core;
+use crate::log::events::PostRecord;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Place, Shown};
-use crate::store::Account;
 
 /// Looks at notifications for people. Clones share the caches.
 #[derive(Clone)]

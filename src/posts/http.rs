@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::service::Published;
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::http::{Caller, Check, Created, Keyed, MaybeCaller, NoContent, Paging, Params, Path, Problems};
 
 impl Check for NewPost {}

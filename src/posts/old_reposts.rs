@@ -5,10 +5,10 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::limits;
-use crate::tables;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::Core;
 
 /// How far the search has come, in the `meta` table: every post up to this id.
 const META_OLD_REPOSTS: Bytes = Bytes::from_static(b"old_reposts");

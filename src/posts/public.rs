@@ -9,11 +9,11 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, Engines, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::Id;
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::events::PostRecord;
-use crate::limits;
-use crate::tables;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::Core;
+use crate::log::events::PostRecord;
 
 /// How far old posts are listed, in the `meta` table: every post up to this id.
 const META_PUBLIC: Bytes = Bytes::from_static(b"public_listed");

@@ -11,11 +11,11 @@ use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 
 use super::service::deletion;
-use crate::core::{Core, LockKey};
-use crate::error::{Error, Result};
-use crate::events::PostRecord;
-use crate::limits;
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::{Core, LockKey};
+use crate::log::events::PostRecord;
 
 /// Deletes those of `posts` that still stand; answers how many.
 ///

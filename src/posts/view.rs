@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use fanfare_protocol::{Id, Post, Timestamp};
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::events::PostRecord;
+use crate::base::error::Result;
+use crate::base::id::unix_ms_of;
+use crate::base::limits;
+use crate::data::store::{Account, Hidden, Marks};
+use crate::data::tables;
 use crate::feed::{FeedEntry, FeedSource, Original};
-use crate::id::unix_ms_of;
-use crate::limits;
+use crate::log::core::Core;
+use crate::log::events::PostRecord;
 use crate::posts::visibility::{self, Absence, Between, Place, Shown, Standing, place_of_original};
 use crate::posts::wire::{self, Changing, Passed};
-use crate::store::{Account, Hidden, Marks};
-use crate::tables;
 
 /// Renders posts for viewers.
 #[derive(Clone)]

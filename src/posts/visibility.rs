@@ -3,7 +3,7 @@
 //! Whoever asks knows how the post stands and what is between the viewer and its author, and names the place where it
 //! would show. The answer is what is missing, if anything; what follows for a post that passes on another is here too.
 
-use crate::events::PostRecord;
+use crate::log::events::PostRecord;
 
 /// Whether a post is there, whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ mod tests {
     use fanfare_protocol::Id;
 
     use super::*;
-    use crate::events::PostRef;
+    use crate::log::events::PostRef;
 
     const NOTHING: Between = Between { blocks_viewer: false, blocked: false, muted: false };
     const BLOCKS_VIEWER: Between = Between { blocks_viewer: true, blocked: true, muted: false };

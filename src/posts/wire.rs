@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use fanfare_protocol::{Id, Timestamp};
 use serde::Serialize;
 
-use crate::events::PostRecord;
-use crate::id::unix_ms_of;
+use crate::base::id::unix_ms_of;
+use crate::log::events::PostRecord;
 use crate::posts::visibility::Absence;
 
 /// What never changes of a post, encoded at first use. Two records that differ only here are equal.
@@ -138,7 +138,7 @@ mod tests {
     use fanfare_protocol::{Author, Mention, Post};
 
     use super::*;
-    use crate::events::PostRef;
+    use crate::log::events::PostRef;
 
     #[test]
     fn what_is_written_reads_back_as_the_post() {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use fanfare_protocol::Id;
 
-use crate::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
+use crate::base::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
 
 /// A post, or the deletion of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -13,10 +13,10 @@ use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
-use crate::error::{Error, Result};
-use crate::limits::realtime::CLIENT_FRAMES_MAX;
+use crate::base::error::{Error, Result};
+use crate::base::limits::realtime::CLIENT_FRAMES_MAX;
+use crate::data::tables::Marker;
 use crate::notifications::service::write_marker;
-use crate::tables::Marker;
 
 /// Frames worked on at once.
 const WORKERS: usize = 16;

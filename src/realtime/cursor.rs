@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 8;

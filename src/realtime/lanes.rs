@@ -11,7 +11,7 @@ use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
 
 use super::cursor::place;
 use super::frame::{Durable, Frame, Told};
-use crate::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
+use crate::base::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
 
 const LANES: usize = 3;
 

@@ -13,18 +13,18 @@ use serde_json::value::RawValue;
 
 use super::bulk::{Gone, Pending};
 use super::frame::{Durable, Frame};
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::events::PostRecord;
+use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::realtime::FRAME_POSTS_MAX;
+use crate::data::store::Hidden;
 use crate::feed::FeedSource;
-use crate::id::unix_ms_of;
-use crate::limits::realtime::FRAME_POSTS_MAX;
+use crate::log::core::Core;
+use crate::log::events::PostRecord;
 use crate::notifications::fold::Notified;
 use crate::notifications::list::{Entry, What};
 use crate::notifications::view::News;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Between, Place, Shown, Standing, absence, place_of_original, shown};
-use crate::store::Hidden;
 
 /// Makes frames. Clones share the caches.
 #[derive(Clone)]

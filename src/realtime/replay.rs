@@ -7,13 +7,13 @@ use super::bulk::{Gone, Pending};
 use super::cursor::{Cursor, Watermarks, digest, place};
 use super::frame::Frame;
 use super::render::{Batch, Render};
-use crate::core::Core;
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::id::unix_ms_of;
+use crate::base::limits::realtime::{CURSOR_DAYS_MAX, GAP_COUNT_MAX, REPLAY_DELETIONS_MAX, REPLAY_ITEMS_MAX};
+use crate::data::tables::{self, Marker};
 use crate::feed::Feed;
-use crate::id::unix_ms_of;
-use crate::limits::realtime::{CURSOR_DAYS_MAX, GAP_COUNT_MAX, REPLAY_DELETIONS_MAX, REPLAY_ITEMS_MAX};
+use crate::log::core::Core;
 use crate::notifications::list;
-use crate::tables::{self, Marker};
 
 /// Reads what was missed.
 #[derive(Clone)]

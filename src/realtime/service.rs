@@ -22,14 +22,16 @@ use super::replay::{Missed, Replays, is_too_old};
 use super::session::SessionId;
 use super::signals::{Command, ShardHandle, Shared, Signal, Which};
 use super::websocket;
-use crate::core::Core;
-use crate::cursor::Scope;
-use crate::error::{Error, Result};
-use crate::fair::Paces;
-use crate::limits::realtime::{CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX};
-use crate::network::Network;
-use crate::rows::{from_json, to_json};
-use crate::tables::{self, Marker};
+use crate::base::cursor::Scope;
+use crate::base::error::{Error, Result};
+use crate::base::fair::Paces;
+use crate::base::limits::realtime::{
+    CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX,
+};
+use crate::base::network::Network;
+use crate::data::rows::{from_json, to_json};
+use crate::data::tables::{self, Marker};
+use crate::log::core::Core;
 use crate::users::token;
 
 /// Pause between two looks whether a drain is over.

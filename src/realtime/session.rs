@@ -13,7 +13,7 @@ use super::lanes::Lanes;
 use super::websocket::{self, Deflater};
 use super::wheel::Tick;
 use super::wire;
-use crate::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
+use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
 
 /// Names a session: which shard, which place there, and the how-manieth session of that place. Also its id for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

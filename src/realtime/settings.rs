@@ -1,7 +1,7 @@
 //! What realtime delivery can be told.
 
+use crate::base::limits::realtime::BULK_DELAY_MS_MAX;
 use crate::config::Settings;
-use crate::limits::realtime::BULK_DELAY_MS_MAX;
 
 /// From `[realtime]`.
 #[derive(Debug, Clone)]

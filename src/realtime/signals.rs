@@ -15,8 +15,8 @@ use super::cursor::{CursorSeal, Watermarks};
 use super::frame::Frame;
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
-use crate::clock::Clock;
-use crate::events::Record;
+use crate::base::clock::Clock;
+use crate::log::events::Record;
 use crate::notifications::fold::Notified;
 
 /// Told to the dispatcher.

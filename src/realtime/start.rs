@@ -24,16 +24,16 @@ use super::settings::RealtimeSettings;
 use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Progress, ShardHandle, Shared, Signal, Which};
 use super::websocket::CLOSE_AWAY;
-use crate::clock::Clock;
-use crate::core::Core;
-use crate::error::{Error, Result};
-use crate::events::Record;
-use crate::fair::Paces;
-use crate::feed::Feed;
-use crate::limits::realtime::{
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::fair::Paces;
+use crate::base::limits::realtime::{
     BULK_BATCH, BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS,
     SEND_FRAMES_MAX, SIGNALS_MAX,
 };
+use crate::feed::Feed;
+use crate::log::core::Core;
+use crate::log::events::Record;
 use crate::notifications::fold::Notified;
 use crate::posts::view::Views;
 

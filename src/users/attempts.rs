@@ -6,8 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use crate::limits::auth::{ATTEMPTS_WAITING_MAX, WRONG_PASSWORDS_MAX};
-use crate::network::Network;
+use crate::base::limits::auth::{ATTEMPTS_WAITING_MAX, WRONG_PASSWORDS_MAX};
+use crate::base::network::Network;
 
 /// How many, within what time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

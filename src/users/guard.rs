@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::attempts::{Account, Attempts, Bounds, Entry, Outcome};
-use crate::clock::Clock;
-use crate::error::{Error, Result};
-use crate::network::Network;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::network::Network;
 
 /// Shared by all log-ins; clones share it. It is in memory: a restart forgets.
 #[derive(Clone)]

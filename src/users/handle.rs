@@ -7,7 +7,7 @@ use std::fmt;
 use fanfare_protocol::Id;
 use sha2::{Digest, Sha256};
 
-use crate::id::unix_ms_of;
+use crate::base::id::unix_ms_of;
 
 /// Most characters in a handle; all are ASCII, so bytes too.
 pub const HANDLE_CHARS_MAX: usize = 30;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::http::{Caller, Check, ClientAddr, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
 
 impl Check for NewUser {}

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, dangerous, decode
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::limits::auth::{JWT_BYTES_MAX, KEYS_MAX, LEEWAY_S, SECRET_BYTES_MIN, SUBJECT_CHARS_MAX};
+use crate::base::limits::auth::{JWT_BYTES_MAX, KEYS_MAX, LEEWAY_S, SECRET_BYTES_MIN, SUBJECT_CHARS_MAX};
 
 /// Shortest RSA modulus, bytes: 2,048 bits, as RFC 7518 asks.
 const RSA_MODULUS_BYTES_MIN: usize = 256;

@@ -7,7 +7,7 @@
 use parking_lot::Mutex;
 
 /// How far clocks may differ, milliseconds.
-pub const LEEWAY_MS: u64 = crate::limits::auth::LEEWAY_S as u64 * 1_000;
+pub const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
 /// Time after which what was seen of other clocks is forgotten: within twice of it.
 const MEMORY_MS: u64 = 3_600_000;
 

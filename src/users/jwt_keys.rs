@@ -13,9 +13,9 @@ use super::jwks::fetch::Fetcher;
 use super::jwks::kept::Kept;
 use super::jwks::published::{Newer, Pace, Published};
 use super::jwt::{self, Claims, Expected, JwtError, Key, Readers};
+use crate::base::error::{Error, Result};
+use crate::base::limits::auth::{JWKS_RELOAD_INTERVAL, KEY_FILE_BYTES_MAX, KEYS_MAX};
 use crate::config::{JwksUrl, Settings};
-use crate::error::{Error, Result};
-use crate::limits::auth::{JWKS_RELOAD_INTERVAL, KEY_FILE_BYTES_MAX, KEYS_MAX};
 
 /// Where keys come from and what tokens must say; nothing set means that JWTs are not taken.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-use crate::limits;
+use crate::base::limits;
 
 /// What two spellings of the same name share: canonical caseless matching of the Unicode Standard (D145), composed. So
 /// `Jürgen` is found in either normal form and any case, and `STRASSE` finds `Straße`.

@@ -14,10 +14,10 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use precis_core::profile::PrecisFastInvocation as _;
 use precis_profiles::OpaqueString;
 
-use crate::error::{Error, Result};
-use crate::gate::{Gate, Named};
-use crate::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
-use crate::network::Network;
+use crate::base::error::{Error, Result};
+use crate::base::gate::{Gate, Named};
+use crate::base::limits::auth::{HASHES_RUNNING_MAX, HASHES_WAITING_MAX};
+use crate::base::network::Network;
 use crate::users::names::composed;
 
 /// Fewest characters in a new password.

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What every token starts with: tells it from a JWT, and lets scanners of leaked secrets find it.
 pub const TOKEN_PREFIX: &str = "ff_";

@@ -1,6 +1,6 @@
 //! Registration, sessions, passwords, profiles, search.
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare_client::Paging;
 use fanfare_protocol::{Code, NewUser, PatchUser};
 

@@ -6,14 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fanfare::clock::Clock;
-use fanfare::core::Attachments;
-use fanfare::events::{Event, PostRecord, PostRef, Record};
+use fanfare::base::clock::Clock;
+use fanfare::base::limits;
+use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::janitor::{Janitor, forget};
+use fanfare::log::core::Attachments;
+use fanfare::log::events::{Event, PostRecord, PostRef, Record};
 use fanfare::posts::public;
 use fanfare::posts::service::deletion;
-use fanfare::{limits, rows, tables};
 use fanfare_client::Paging;
 use fanfare_engines::{Batch, KeyRange, Order, Partition};
 use fanfare_protocol::{Code, Id};
@@ -78,7 +79,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     let follow = |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false };
     let followed = commit_all(&world, strangers.iter().map(follow)).await;
     for (follower, since) in strangers.iter().zip(followed) {
-        let ended = fanfare::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
+        let ended = fanfare::log::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
         commit_all(&world, std::iter::once(Event::Unfollowed(ended))).await;
     }
     commit_all(&world, strangers.iter().map(|muted| Event::Muted { muter: ann.id, muted: *muted })).await;
@@ -230,7 +231,7 @@ async fn spoil(world: &World, post: Id) {
     app.core.store.engines.tables.write(batch).await.unwrap();
 }
 
-async fn round(world: &World) -> fanfare::error::Result<()> {
+async fn round(world: &World) -> fanfare::base::error::Result<()> {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
     Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 }.round().await

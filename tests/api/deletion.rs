@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fanfare::core::Attachments;
+use fanfare::data::tables;
 use fanfare::janitor::Janitor;
-use fanfare::tables;
+use fanfare::log::core::Attachments;
 use fanfare_client::{Paging, Upload};
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Code, NewUser};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
-use fanfare::core::Attachments;
+use fanfare::data::rows::{UserRow, to_json};
+use fanfare::data::tables;
 use fanfare::janitor::Janitor;
-use fanfare::rows::{UserRow, to_json};
-use fanfare::tables;
+use fanfare::log::core::Attachments;
 use fanfare_engines::{Batch, Unique};
 use fanfare_protocol::{Code, Id, NewUser};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
 use fanfare_client::Paging;
 use fanfare_protocol::{Id, NewPost};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
 use fanfare_client::Client;
 use fanfare_protocol::{Code, NewUser};

@@ -1,9 +1,9 @@
 //! What may stand in names and bios, and how people are found by them, also in folders of earlier versions.
 
 use bytes::Bytes;
-use fanfare::core::Attachments;
+use fanfare::data::tables;
 use fanfare::janitor::{Janitor, names};
-use fanfare::tables;
+use fanfare::log::core::Attachments;
 use fanfare_client::Paging;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::{NewUser, PatchUser};

@@ -335,9 +335,9 @@ async fn a_repeated_key_answers_the_first_result_also_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_forgotten_after_a_day() {
-    let clock = fanfare::clock::Clock::system();
+    let clock = fanfare::base::clock::Clock::system();
     let now_ms = clock.now_ms();
-    let world = World::at(fanfare::clock::Clock::by_hand(now_ms), |_| ()).await;
+    let world = World::at(fanfare::base::clock::Clock::by_hand(now_ms), |_| ()).await;
     let ann = world.person("ann").await;
     let first = ann.publish(&text("once"), Some("key")).await.unwrap().post;
     world.set_clock(now_ms + 86_000_000);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare_client::{Client, Paging};
 use fanfare_engines::random::Random;
 use fanfare_protocol::{Id, NewPost};

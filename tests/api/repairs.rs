@@ -1,6 +1,6 @@
 //! What is known to be wrong, each as a test that is ignored until the repair it names.
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
 use fanfare_protocol::Code;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

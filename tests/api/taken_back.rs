@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanfare::clock::Clock;
-use fanfare::rows::NotificationState;
-use fanfare::tables::{self, notification_key};
+use fanfare::base::clock::Clock;
+use fanfare::data::rows::NotificationState;
+use fanfare::data::tables::{self, notification_key};
 use fanfare_client::{Client, Paging};
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
@@ -333,7 +333,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
         batch.put_versioned(liked(*id), tables::partition(bob.id), last.0);
     }
     batch.put_versioned(row(notification_key::STATE), format!(r#"{{"seq":30,"applied":"{last}"}}"#), last.0);
-    let hour = fanfare::id::hour_of(last);
+    let hour = fanfare::base::id::hour_of(last);
     let memory = format!(r#"{{"events":33,"grouped":"{last}","last_actor":"{}"}}"#, bob.id);
     batch.put_versioned(row(notification_key::group(NotificationKind::Like, post.id, hour)), memory, last.0);
     let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
@@ -363,7 +363,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     })
     .await;
     let state = world.app().core.store.get(&row(notification_key::STATE)).await.unwrap().unwrap();
-    let state: NotificationState = fanfare::rows::from_json(&state).unwrap();
+    let state: NotificationState = fanfare::data::rows::from_json(&state).unwrap();
     assert_eq!(state.seq, 100);
 }
 

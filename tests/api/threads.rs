@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fanfare::core::Attachments;
-use fanfare::events::{Event, PostRecord, PostRef};
+use fanfare::data::{rows, tables};
 use fanfare::janitor::Janitor;
-use fanfare::{rows, tables};
+use fanfare::log::core::Attachments;
+use fanfare::log::events::{Event, PostRecord, PostRef};
 use fanfare_client::{Client, Paging};
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Code, Gone, Id, NewPost, PostOrGone};

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanfare::app::App;
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
+use fanfare::base::logging;
 use fanfare::commands::serve;
 use fanfare::config::Settings;
 use fanfare::feed::Feed;
-use fanfare::logging;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
 use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, PostOrGone, Problem};
 use hyper::Method;

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::admin::service::clean_reason;
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
 
 impl Check for NewSuspension {}

@@ -10,12 +10,12 @@ use super::fan_out::thousands;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::core::Attachments;
-use crate::events::{Event, PostRef};
+use crate::data::rows::UserRow;
 use crate::janitor::Janitor;
+use crate::log::core::Attachments;
+use crate::log::events::{Event, PostRef};
 use crate::posts::service::deletion;
 use crate::posts::settle;
-use crate::rows::UserRow;
 
 /// Items of a page.
 const PAGE: usize = 20;
@@ -175,8 +175,11 @@ impl Scene {
         let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
         let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
         janitor.round().await?;
-        let left =
-            app.core.store.newest_bucketed(crate::tables::AUTHOR_POSTS, self.purged, Id(i64::MAX as u64), 1).await?;
+        let left = app
+            .core
+            .store
+            .newest_bucketed(crate::data::tables::AUTHOR_POSTS, self.purged, Id(i64::MAX as u64), 1)
+            .await?;
         if left.is_empty() { Ok(()) } else { Err(BenchError::Wrong("the purge left posts".to_owned())) }
     }
 

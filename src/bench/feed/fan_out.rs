@@ -8,8 +8,8 @@ use super::bare::BareRings;
 use super::graph::{MEAN_FOLLOWEES, Posts, seeded_feed};
 use super::report::{Goal, Row};
 use super::{Bench, BenchError, Result, machine, median};
-use crate::events::{Event, Policy, PostRecord, Record};
 use crate::feed::Feed;
+use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Times each side is measured; the median counts.
 pub const ROUNDS: usize = 3;

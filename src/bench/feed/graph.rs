@@ -8,9 +8,9 @@ use fanfare_protocol::Id;
 
 use super::random::Random;
 use super::{BenchError, Result, machine};
-use crate::events::PostRecord;
+use crate::base::id::BELOW_MS_BITS;
 use crate::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
-use crate::id::BELOW_MS_BITS;
+use crate::log::events::PostRecord;
 
 /// Followees of a reader, on average.
 pub const MEAN_FOLLOWEES: usize = 200;

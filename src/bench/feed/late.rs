@@ -14,9 +14,9 @@ use super::graph::seeding_order;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::events::Policy;
+use crate::base::id::BELOW_MS_BITS;
 use crate::feed::PageQuery;
-use crate::id::BELOW_MS_BITS;
+use crate::log::events::Policy;
 
 /// Time between two posts of the star, and between two ordinary ones.
 const STAR_EVERY: Duration = Duration::from_secs(1);

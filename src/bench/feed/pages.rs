@@ -9,8 +9,8 @@ use super::random::Random;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::events::Policy;
 use crate::feed::PageQuery;
+use crate::log::events::Policy;
 
 /// Entries of a page.
 const PAGE: usize = 20;

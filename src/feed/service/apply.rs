@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use fanfare_protocol::Id;
 
 use super::{Core, policy_name, policy_number};
-use crate::events::{Event, Policy, PostRecord, Record};
+use crate::base::id::{first_id_at, unix_ms_of};
 use crate::feed::authors::RecentBounds;
 use crate::feed::interner::UserIndex;
 use crate::feed::jobs::Job;
@@ -14,7 +14,7 @@ use crate::feed::ring::Entry;
 use crate::feed::slots::Slot;
 use crate::feed::source::{AuthorEntry, kind_of};
 use crate::feed::timelines::Changed;
-use crate::id::{first_id_at, unix_ms_of};
+use crate::log::events::{Event, Policy, PostRecord, Record};
 
 impl Core {
     pub(super) fn apply(&self, record: &Record) {

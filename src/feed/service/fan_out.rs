@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Core, policy_name, policy_number};
-use crate::events::Policy;
 use crate::feed::jobs::Job;
 use crate::feed::ring::Entry;
 use crate::feed::slots::Slot;
+use crate::log::events::Policy;
 
 impl Core {
     /// Queues a job and wakes the worker; false when the queue is full.

@@ -4,9 +4,9 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::{Core, FeedEntry, Original, PageQuery};
+use crate::base::id::unix_ms_of;
 use crate::feed::rank::{Candidate, Engagement};
 use crate::feed::snapshots::SnapshotId;
-use crate::id::unix_ms_of;
 
 /// Milliseconds in an hour.
 const HOUR_MS: f64 = 3_600_000.0;

@@ -11,8 +11,8 @@ use fanfare_protocol::Id;
 
 use super::model::ModelInputs;
 use super::threads::Random;
-use crate::events::{Event, Policy, PostRecord, Record};
 use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relations, Slot};
+use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Mean followees of a reader.
 const FOLLOWEES: u64 = 200;

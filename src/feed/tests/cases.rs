@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use fanfare_protocol::Id;
 
 use super::harness::{Harness, tiny_settings};
-use crate::events::Policy;
 use crate::feed::authors::Absorbed;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::timelines::{TimelineBounds, Timelines};
 use crate::feed::{FeedSettings, PageQuery, UNREAD_MAX};
+use crate::log::events::Policy;
 
 fn roomy_settings() -> FeedSettings {
     FeedSettings {

@@ -11,12 +11,12 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::model::{ModelInputs, ModelSource, entry_of};
-use crate::events::{EndedFollow, Event, Policy, PostRecord, PostRef, Record};
+use crate::base::id::{EPOCH_MS, first_id_at};
 use crate::feed::{
     Feed, FeedEntry, FeedError, FeedPage, FeedSettings, Original, PageQuery, RankedNext, ReadSizes, Thresholds,
     UnreadCount,
 };
-use crate::id::{EPOCH_MS, first_id_at};
+use crate::log::events::{EndedFollow, Event, Policy, PostRecord, PostRef, Record};
 
 /// Users of a story: 1, 2 … so many.
 pub const USERS: u64 = 6;
@@ -164,7 +164,7 @@ impl Harness {
     }
 
     pub fn delete_user(&mut self, user: u64) {
-        self.commit(|_| Event::UserDeleted { user: crate::rows::UserRow { id: Id(user), ..Default::default() } });
+        self.commit(|_| Event::UserDeleted { user: crate::data::rows::UserRow { id: Id(user), ..Default::default() } });
     }
 
     pub fn apply_all_but(&mut self, kept: usize) {

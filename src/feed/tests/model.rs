@@ -11,8 +11,8 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
-use crate::events::{Event, PostRecord, Record};
 use crate::feed::{AuthorEntry, Engagement, EntryKind, FeedSource, RankInputs, Relations};
+use crate::log::events::{Event, PostRecord, Record};
 use crate::posts::visibility::Absence;
 
 /// What is true after the records so far.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::harness::{Harness, USERS, tiny_settings};
-use crate::events::Policy;
 use crate::feed::FeedSettings;
+use crate::log::events::Policy;
 
 /// One step of a story. `nth` counts posts from the newest.
 #[derive(Debug, Clone)]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fanfare_protocol::Id;
 
 use super::harness::{Harness, USERS, tiny_settings};
-use crate::events::Policy;
 use crate::feed::{Feed, FeedSettings, PageQuery};
+use crate::log::events::Policy;
 
 const SEEDS: u64 = 24;
 const RECORDS: usize = 400;

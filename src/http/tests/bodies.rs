@@ -1,7 +1,7 @@
 //! Bodies, queries and paths: what is taken, and what each refusal names.
 
 use super::*;
-use crate::limits::http::BODY_IDLE_S;
+use crate::base::limits::http::BODY_IDLE_S;
 
 #[tokio::test]
 async fn a_good_body_reaches_the_handler() {

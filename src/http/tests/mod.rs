@@ -24,9 +24,9 @@ use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::*;
+use crate::base::error::Error;
 use crate::config::Settings;
-use crate::error::Error;
-use crate::storage::Storage;
+use crate::data::storage::Storage;
 
 /// Knows the tokens `person` (id 7) and `operator` (id 8, an admin).
 struct TwoAccounts;

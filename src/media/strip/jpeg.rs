@@ -1,7 +1,7 @@
 //! JPEG (ITU-T T.81), with JFIF, Adobe's segment and ICC profiles.
 
 use super::{Damage, Refusal, Stripped, TRUNCATED, Walk, Work, profile_fits, sized, tiff_of};
-use crate::limits::media::{CMYK_PROFILE_BYTES_MAX, JPEG_SCANS_MAX};
+use crate::base::limits::media::{CMYK_PROFILE_BYTES_MAX, JPEG_SCANS_MAX};
 
 const ICC: &[u8] = b"ICC_PROFILE\0";
 const SOS: u8 = 0xda;

@@ -12,7 +12,7 @@ mod png;
 mod vp8l;
 mod webp;
 
-use crate::limits::media::{ANIMATION_PIXELS_FACTOR, ICC_BYTES_MAX, SIDE_MAX};
+use crate::base::limits::media::{ANIMATION_PIXELS_FACTOR, ICC_BYTES_MAX, SIDE_MAX};
 
 pub use gif::gif;
 pub use jpeg::{coarse, jpeg};

@@ -7,7 +7,7 @@ use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc, Decompress, FlushDecompress, Status};
 
 use super::{Damage, Frames, Look, Refusal, Stripped, TRUNCATED, Walk, Work, profile_fits, sized, tiff_of};
-use crate::limits::media::{DECODED_BYTES_PER_PIXEL, ICC_BYTES_MAX};
+use crate::base::limits::media::{DECODED_BYTES_PER_PIXEL, ICC_BYTES_MAX};
 
 const SIGNATURE_BYTES: usize = 8;
 const NOT_ZLIB: Damage = Damage("its pixels cannot be inflated");

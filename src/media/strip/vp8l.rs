@@ -5,7 +5,7 @@
 //! gone through only in the small pictures that come before the codes: of transforms, and of which group serves where.
 
 use super::{Damage, TRUNCATED};
-use crate::limits::media::PREFIX_TABLES_BYTES_MAX;
+use crate::base::limits::media::PREFIX_TABLES_BYTES_MAX;
 
 const WRONG: Damage = Damage("its compressed pixels are not what they should be");
 const TOO_MANY: Damage = Damage("it has more prefix codes than pixels need");

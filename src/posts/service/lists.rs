@@ -8,11 +8,11 @@ use fanfare_protocol::{Gone, Id, Page, Post, PostOrGone, PostThread, User};
 use super::super::public;
 use super::super::visibility::{Absence, Place};
 use super::Posts;
-use crate::cursor::Scope;
-use crate::error::{Error, Result};
-use crate::events::PostRecord;
-use crate::limits;
-use crate::tables;
+use crate::base::cursor::Scope;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::events::PostRecord;
 
 impl Posts {
     /// People who like a post, latest first.

@@ -11,14 +11,14 @@ use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
 use super::{settle, text};
 use crate::admin::audit::Act;
-use crate::core::{Attachments, Core};
-use crate::error::{Error, Result};
-use crate::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
-use crate::id::{first_id_at, unix_ms_of};
-use crate::idempotency::{self, Claim, Idempotency};
-use crate::limits;
-use crate::sequencer::Proposal;
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::limits;
+use crate::data::tables;
+use crate::log::core::{Attachments, Core};
+use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
+use crate::log::idempotency::{self, Claim, Idempotency};
+use crate::log::sequencer::Proposal;
 use crate::users::service::Users;
 
 /// What publishing answers.

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::ends::{LinkEnd, is_cjk, is_ignorable, is_letter_mark_or_number, is_punctuation, link_end};
-use crate::limits::text::HOST_BYTES_MAX;
+use crate::base::limits::text::HOST_BYTES_MAX;
 
 /// ASCII that no host holds: all but letters, digits, `-`, `.`, and `_`, which browsers let pass.
 const NOT_IN_HOSTS: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");

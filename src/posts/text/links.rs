@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::ends::{LinkEnd, link_end};
 use super::hosts::{self, Host};
-use crate::limits::text::LINK_BRACKETS_MAX;
+use crate::base::limits::text::LINK_BRACKETS_MAX;
 
 const SEPARATOR: &str = "://";
 

@@ -12,7 +12,7 @@ mod visible;
 
 use std::ops::Range;
 
-use crate::limits::text::{LINK_BYTES_MAX, LINKS_MAX};
+use crate::base::limits::text::{LINK_BYTES_MAX, LINKS_MAX};
 use links::link_spans;
 
 pub use ends::UNICODE_VERSION;
@@ -23,7 +23,7 @@ pub use visible::{is_blank, name_from_elsewhere, normalise, normalise_name};
 pub struct ParsedText {
     /// Trimmed, with `\n` as the only line end.
     pub text: String,
-    /// People named, each once, in order, at most [`MENTIONS_MAX`](crate::limits::text::MENTIONS_MAX).
+    /// People named, each once, in order, at most [`MENTIONS_MAX`](crate::base::limits::text::MENTIONS_MAX).
     pub mentions: Vec<MentionSpan>,
     /// Addresses, each once, in order, at most [`LINKS_MAX`].
     pub links: Vec<LinkSpan>,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::text::MENTIONS_MAX;
+use crate::base::limits::text::MENTIONS_MAX;
 use crate::users::handle::key_of;
 
 fn found(text: &str) -> (Vec<String>, Vec<String>) {

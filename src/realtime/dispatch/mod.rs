@@ -24,11 +24,11 @@ use super::presence::Presence;
 use super::replay::Replays;
 use super::session::SessionId;
 use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
-use crate::events::{Event, PostRecord, Record};
+use crate::base::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, DRAIN_PER_S, REPLAYS_AT_ONCE};
+use crate::data::store::Store;
 use crate::feed::FeedSource;
-use crate::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, DRAIN_PER_S, REPLAYS_AT_ONCE};
+use crate::log::events::{Event, PostRecord, Record};
 use crate::notifications::fold::Notified;
-use crate::store::Store;
 
 /// Signals taken in one go.
 const SIGNALS_BATCH: usize = 256;

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::{cursor_text, resume};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::http::{Caller, Params, bearer, client_of};
 use crate::realtime::attach::{Knows, Opener, Place, Resume};
 use crate::realtime::cursor::Cursor;

@@ -22,10 +22,10 @@ use super::frame::Frame;
 use super::replay::Missed;
 use super::{codes, websocket, wire};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
 use crate::http::takeover::{LetGo, TakeOver};
 use crate::http::{Caller, Located, Problems};
-use crate::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
 
 impl Located for Ticket {
     fn location(&self) -> String {
@@ -225,7 +225,7 @@ fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks:
 
 /// Watermarks do not pass this.
 fn trailing(app: &App) -> Id {
-    crate::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
+    crate::base::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
 }
 
 /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.

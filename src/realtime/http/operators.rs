@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use crate::admin::audit::Action;
 use crate::app::App;
-use crate::error::Result;
+use crate::base::error::Result;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
 use crate::realtime::service::check;
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::http::{Caller, NoContent, Paging, Params, Problems};
 
 /// About whom.

@@ -10,9 +10,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::limits::realtime::SEND_FRAMES_MAX;
 use crate::http::{Caller, Params, Problems, Unparsed};
-use crate::limits::realtime::SEND_FRAMES_MAX;
 use crate::realtime::clients;
 use crate::realtime::session::SessionId;
 

@@ -7,7 +7,7 @@ use fanfare_protocol::{Lane, Transport};
 use tokio::sync::oneshot;
 
 use super::Shard;
-use crate::limits::realtime::{FLUSH_SLICE, WRITE_SLICE_BYTES};
+use crate::base::limits::realtime::{FLUSH_SLICE, WRITE_SLICE_BYTES};
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::wire;

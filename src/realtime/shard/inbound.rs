@@ -6,7 +6,7 @@ use fanfare_protocol::{ClientFrame, Code, Pong, Problem};
 
 use super::Shard;
 use super::lifecycle::MESSAGE;
-use crate::limits::realtime::{OFFENCES_MAX, TICK_MS};
+use crate::base::limits::realtime::{OFFENCES_MAX, TICK_MS};
 use crate::realtime::codes;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};

@@ -7,7 +7,7 @@ use fanfare_protocol::Transport;
 use mio::event::Event;
 
 use super::Shard;
-use crate::limits::realtime::{FLUSH_SLICE, LANE_RUN_MAX, READS_MAX, WRITE_SLICE_BYTES};
+use crate::base::limits::realtime::{FLUSH_SLICE, LANE_RUN_MAX, READS_MAX, WRITE_SLICE_BYTES};
 use crate::realtime::session::{Now, Phase, Session, SessionId};
 use crate::realtime::wheel::Tick;
 

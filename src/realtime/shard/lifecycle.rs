@@ -7,8 +7,8 @@ use fanfare_protocol::Transport;
 use mio::{Interest, Token};
 
 use super::{Shard, is_stream};
-use crate::id::first_id_at;
-use crate::limits::realtime::{CLOSING_S, TICK_MS, TRAIL_MS, UNSENT_BYTES_MAX};
+use crate::base::id::first_id_at;
+use crate::base::limits::realtime::{CLOSING_S, TICK_MS, TRAIL_MS, UNSENT_BYTES_MAX};
 use crate::realtime::attach::{Attach, Opening, Resume, Taken};
 use crate::realtime::codes;
 use crate::realtime::cursor::Watermarks;

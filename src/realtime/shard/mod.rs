@@ -30,9 +30,9 @@ use super::session::{Session, SessionId};
 use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
 use super::websocket::{Deflater, Inflater};
 use super::wheel::{Tick, Wheel};
-use crate::error::{Error, Result};
-use crate::id::first_id_at;
-use crate::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
+use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
+use crate::base::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
 
 /// Events of one call of epoll.
 const EVENTS_MAX: usize = 1_024;
@@ -184,7 +184,7 @@ impl Shard {
     /// Whether there is work that need not wait for an event.
     fn is_busy(&self) -> bool {
         let writing = !(self.urgent.is_empty() && self.other.is_empty() && self.unread.is_empty());
-        let gathered = self.rendering < crate::limits::realtime::BULK_RENDERING_MAX
+        let gathered = self.rendering < crate::base::limits::realtime::BULK_RENDERING_MAX
             && self.gathering.peek().is_some_and(|Reverse((due, _))| *due <= self.up_ms);
         writing || gathered || self.backlog || !self.broadcasts.is_empty()
     }

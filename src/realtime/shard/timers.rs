@@ -6,7 +6,7 @@ use fanfare_protocol::{Gap, Id, ResetReason, Stream, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Shard, is_stream};
-use crate::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
+use crate::base::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
 use crate::realtime::bulk::Dropped;
 use crate::realtime::codes;
 use crate::realtime::frame::Frame;

@@ -21,8 +21,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::base::limits::auth::{JWKS_BYTES_MAX, JWKS_CONNECT_TIME, JWKS_HEAD_BYTES_MAX, KEY_FILE_BYTES_MAX};
 use crate::config::JwksUrl;
-use crate::limits::auth::{JWKS_BYTES_MAX, JWKS_CONNECT_TIME, JWKS_HEAD_BYTES_MAX, KEY_FILE_BYTES_MAX};
 
 /// Most characters of the provider's words that go into a message.
 const QUOTED_CHARS_MAX: usize = 200;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::data_dir;
+use crate::base::limits::auth::JWKS_BYTES_MAX;
 use crate::config::JwksUrl;
-use crate::data_dir;
-use crate::limits::auth::JWKS_BYTES_MAX;
 use crate::users::jwt::{Jwks, Readers, parse_jwks};
 
 /// Name of the file in the data folder.

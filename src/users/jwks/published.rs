@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::fetch::{FetchError, Fetcher};
 use super::kept::Kept;
-use crate::limits::auth::{
+use crate::base::limits::auth::{
     JWKS_FETCH_TIME, JWKS_LIFE, JWKS_REFRESH_INTERVAL, JWKS_RETRY_INTERVAL, JWKS_UNKNOWN_KEY_INTERVAL, JWKS_WAITING_MAX,
 };
 use crate::users::jwt::{Jwks, Key, KeyError, Readers, parse_jwks};

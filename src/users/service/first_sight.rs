@@ -9,11 +9,11 @@ use fanfare_engines::{RowKey, Unique};
 use fanfare_protocol::{Code, Id};
 
 use super::{NewAccount, Users, cut_off};
-use crate::error::{Error, Result};
-use crate::limits;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::store::Account;
+use crate::data::tables;
 use crate::posts::text;
-use crate::store::Account;
-use crate::tables;
 use crate::users::handle;
 use crate::users::jwt::Claims;
 

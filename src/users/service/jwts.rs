@@ -5,10 +5,10 @@ use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Code, Id};
 
 use super::{Identity, Users, cut_off};
-use crate::error::{Error, Result};
-use crate::limits::auth::LEEWAY_S;
-use crate::rows::CredentialsRow;
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::base::limits::auth::LEEWAY_S;
+use crate::data::rows::CredentialsRow;
+use crate::data::tables;
 use crate::users::jwt::JwtError;
 use crate::users::jwt_ends::Verdict;
 use crate::users::token::{TokenHash, digest};

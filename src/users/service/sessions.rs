@@ -8,14 +8,14 @@ use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
 use super::{Identity, Users, refused_token};
 use crate::admin::audit::Act;
-use crate::core::Owners as _;
-use crate::error::{Error, Result};
-use crate::events::Event;
-use crate::id::unix_ms_of;
-use crate::rows::{CredentialsRow, TokenRow, from_json, to_json};
-use crate::sequencer::Proposal;
-use crate::store::Account;
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
+use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
+use crate::data::store::Account;
+use crate::data::tables;
+use crate::log::core::Owners as _;
+use crate::log::events::Event;
+use crate::log::sequencer::Proposal;
 use crate::users::password::{self, Verdict};
 use crate::users::token::{self, TokenHash};
 

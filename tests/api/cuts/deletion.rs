@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use fanfare::app::App;
-use fanfare::clock::Clock;
-use fanfare::error::{Error, Result};
-use fanfare::events::PostRecord;
+use fanfare::base::clock::Clock;
+use fanfare::base::error::{Error, Result};
+use fanfare::data::tables::{self, Marker};
+use fanfare::log::events::PostRecord;
 use fanfare::media::Upload;
-use fanfare::tables::{self, Marker};
 use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::{Id, NewPost, NewSession, NewUser, PatchUser};
 use futures_util::future::BoxFuture;

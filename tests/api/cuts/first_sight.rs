@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
-use fanfare::rows::UserRow;
+use fanfare::data::rows::UserRow;
 use fanfare::users::handle::Handle;
 use fanfare_protocol::{Code, NewUser};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -109,7 +109,7 @@ async fn who_registers_after_a_cut_gets_the_handle_at_once() {
         match life.app.users.register(new, HERE).await {
             Ok(session) => assert_eq!(session.user.handle, "Ann"),
             // The account was made before its person hung up, or is being made.
-            Err(fanfare::error::Error::Refused(problem)) => {
+            Err(fanfare::base::error::Error::Refused(problem)) => {
                 assert_eq!(problem.code, Code::Conflict);
                 assert_eq!(came(&life, &jwt("auth0|42", "ann")).await.handle, "ann");
             }
@@ -152,7 +152,7 @@ async fn a_registration_that_was_cut_off_leaves_handle_and_password_behind_for_n
 /// An earlier version made the account first: what a hang-up left of that is found by the person it was made for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ghost_of_an_earlier_version_is_entered_by_whom_it_was_made_for() {
-    use fanfare::tables;
+    use fanfare::data::tables;
     use sha2::Digest;
     let ground = ground();
     let life = start(&ground).await;

@@ -9,14 +9,15 @@ mod storage;
 use std::sync::Arc;
 
 use fanfare::app::{self, App, Running};
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
+use fanfare::base::logging;
 use fanfare::commands::serve;
 use fanfare::config::Settings;
-use fanfare::core::Attachments;
-use fanfare::events::{Event, Record};
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
-use fanfare::{logging, routes};
+use fanfare::log::core::Attachments;
+use fanfare::log::events::{Event, Record};
+use fanfare::routes;
 use fanfare_client::Client;
 use fanfare_engines::{Engines, Offset, Partition, memory};
 use parking_lot::Mutex;
@@ -145,7 +146,7 @@ impl Life {
     }
 
     /// The same, which may fail.
-    pub async fn round(&self) -> fanfare::error::Result<()> {
+    pub async fn round(&self) -> fanfare::base::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
         let core = self.app.core.clone();
         let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };

@@ -1,6 +1,6 @@
 //! Storage that loses answers, is slow, or ends: what clients and operators hear of it.
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare_client::{ClientError, Upload};
 use fanfare_protocol::{Code, NewPost, NewUser, Problem};
 use serde_json::Value;

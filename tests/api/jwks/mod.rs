@@ -7,7 +7,7 @@ mod refusals;
 
 use std::path::Path;
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::{Secret, Settings};
 use fanfare::users::jwks::published::Pace;
 use fanfare::users::jwt::Expected;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare::admin::audit::{Actor, Operator};
 use fanfare::app::App;
-use fanfare::error::{Error, Result};
+use fanfare::base::error::{Error, Result};
 use fanfare::feed::{PageQuery, Thresholds};
 use fanfare::posts::service::Published;
 use fanfare::users::handle::Handle;

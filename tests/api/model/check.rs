@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fanfare::admin::audit::Act;
 use fanfare::app::App;
-use fanfare::events::PostRecord;
+use fanfare::data::rows::{NotificationRow, NotificationState, from_json};
+use fanfare::data::tables::{self, notification_key};
 use fanfare::feed::PageQuery;
+use fanfare::log::events::PostRecord;
 use fanfare::notifications::list::{Entry, What};
-use fanfare::rows::{NotificationRow, NotificationState, from_json};
-use fanfare::tables::{self, notification_key};
 use fanfare_engines::{KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Id, NotificationKind};
 

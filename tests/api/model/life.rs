@@ -1,9 +1,9 @@
 //! One life of a server without sockets, over engines that outlive it.
 
 use fanfare::app::{self, Running};
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
+use fanfare::base::logging;
 use fanfare::http::OperatorTokens;
-use fanfare::logging;
 use fanfare_engines::Engines;
 use fanfare_engines::hostile::Hostile;
 

@@ -6,7 +6,7 @@ mod passwords;
 mod seen;
 mod suspension;
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare_protocol::{AuditEntry, NewSuspension, Timestamp};
 
 use crate::world::{World, all_pages};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use fanfare::clock::Clock;
-use fanfare::events::{Event, PostRecord, Record};
-use fanfare::tables;
+use fanfare::base::clock::Clock;
+use fanfare::data::tables;
+use fanfare::log::events::{Event, PostRecord, Record};
 use fanfare_engines::random::Random;
 use fanfare_engines::{KeyRange, Offset, Order, Partition};
 use fanfare_protocol::{Id, NewSuspension, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Transport};

@@ -1,6 +1,6 @@
 //! Who is let in, and who is sent away: tokens, tickets, origins, caps, and their close codes.
 
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
 use fanfare_protocol::{Ticket, Transport};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanfare::clock::Clock;
+use fanfare::base::clock::Clock;
 use fanfare_protocol::{Id, ResetReason, ServerEvent, Stream, Transport};
 
 use super::device::{ALL, Device, poll};
@@ -160,7 +160,7 @@ async fn a_cursor_of_last_week_is_expired() {
 /// Milliseconds of a cursor's first watermark: after version and user, eight bytes, of which the upper 42 bits are time.
 fn first_mark_ms(cursor: &str) -> u64 {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
-    fanfare::id::unix_ms_of(Id(u64::from_be_bytes(bytes[9..17].try_into().unwrap())))
+    fanfare::base::id::unix_ms_of(Id(u64::from_be_bytes(bytes[9..17].try_into().unwrap())))
 }
 
 /// Whoever connects while posts are being made gets each from some moment on, none missing.

@@ -10,7 +10,7 @@ use fanfare_engines::{EngineError, Engines, RowKey, Table, Tables, Unique, embed
 
 use super::old::bring_over;
 use super::*;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// A folder of the version before, as `tests/fixtures/make-deletions` made it.
 fn old_folder() -> tempfile::TempDir {

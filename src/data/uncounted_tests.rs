@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::events::{PostRecord, PostRef};
-use crate::projection::counter_changes;
-use crate::tables;
+use crate::data::tables;
+use crate::log::events::{PostRecord, PostRef};
+use crate::log::projection::counter_changes;
 
 const PEOPLE: u64 = 4;
 

@@ -5,9 +5,9 @@ use fanfare_protocol::{Id, Media, NotificationKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
 use crate::feed::{AuthorEntry, EntryKind};
-use crate::id::unix_ms_of;
 use crate::users::jwt_ends::LogOut;
 
 /// A profile as stored.

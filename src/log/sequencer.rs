@@ -17,17 +17,17 @@ use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::audit::Act;
-use crate::clock::Clock;
-use crate::error::{Error, Result};
-use crate::events::{Event, IdempotencyKey, Policy, Record};
-use crate::id::IdMint;
-use crate::limits;
-use crate::living;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::id::IdMint;
+use crate::base::limits;
+use crate::data::rows::{Counters, UserRow, from_json, to_json};
+use crate::data::storage::Storage;
+use crate::data::tables;
+use crate::log::events::{Event, IdempotencyKey, Policy, Record};
+use crate::log::living;
+use crate::log::projection::{self, Folds, Notified};
 use crate::notifications::fold::is_trimmed;
-use crate::projection::{self, Folds, Notified};
-use crate::rows::{Counters, UserRow, from_json, to_json};
-use crate::storage::Storage;
-use crate::tables;
 
 /// The journal partition that this node writes; a single node has one.
 const PARTITION: Partition = Partition(0);

@@ -11,12 +11,12 @@ use fanfare_engines::{Batch, Engines, KeyRange, Order, Row, RowKey};
 use fanfare_protocol::Id;
 
 use super::{Deletion, KEPT_HOURS, keep};
-use crate::error::Result;
-use crate::id::hour_of;
-use crate::limits;
-use crate::limits::realtime::REPLAY_OLD_DELETIONS_MAX;
-use crate::store::Store;
-use crate::tables::{self, bucket_of};
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::base::limits;
+use crate::base::limits::realtime::REPLAY_OLD_DELETIONS_MAX;
+use crate::data::store::Store;
+use crate::data::tables::{self, bucket_of};
 
 /// Says, in the `meta` table, that nothing is left to be moved.
 const META_MOVED: Bytes = Bytes::from_static(b"deletions_moved");

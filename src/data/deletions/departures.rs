@@ -8,13 +8,13 @@ use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 
 use super::KEPT_HOURS;
-use crate::core::Core;
-use crate::error::Result;
-use crate::id::hour_of;
-use crate::limits;
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::base::limits;
+use crate::data::store::Store;
+use crate::data::tables;
+use crate::log::core::Core;
 use crate::posts::visibility::Standing;
-use crate::store::Store;
-use crate::tables;
 
 /// An account that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

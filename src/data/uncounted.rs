@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
-use crate::events::{EndedFollow, Event, Record};
-use crate::limits::UNCOUNTED_MAX;
-use crate::rows::Counters;
+use crate::base::limits::UNCOUNTED_MAX;
+use crate::data::rows::Counters;
+use crate::log::events::{EndedFollow, Event, Record};
 
 /// Whose counters a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

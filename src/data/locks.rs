@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::limits;
+use crate::base::limits;
 
 /// What a lock is about: an area and up to two ids. One type for all: the same numbers of another width would be another
 /// stripe.

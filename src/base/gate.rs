@@ -9,8 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
-use crate::fair::{FairQueue, Pushed};
+use crate::base::error::{Error, Result};
+use crate::base::fair::{FairQueue, Pushed};
 
 /// Seconds after which a caller who was shed may try again.
 const RETRY_AFTER_S: u32 = 1;

@@ -11,21 +11,21 @@ use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table}
 use fanfare_protocol::{Author, Id};
 use tokio::sync::Notify;
 
-use crate::absent::Absent;
-use crate::clock::Clock;
-use crate::coherent::Coherent;
-use crate::deletions::Deletions;
-use crate::error::{Error, Result};
-use crate::events::{Event, PostRecord, Record};
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
+use crate::base::limits;
+use crate::data::absent::Absent;
+use crate::data::coherent::Coherent;
+use crate::data::deletions::Deletions;
+use crate::data::rows::{self, Counters, CredentialsRow, UserRow, from_json};
+use crate::data::tables;
+use crate::data::uncounted::{Of, Uncounted};
 use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
-use crate::id::first_id_at;
-use crate::limits;
+use crate::log::events::{Event, PostRecord, Record};
 use crate::posts::public::Listed;
 use crate::posts::text::is_blank;
 use crate::posts::visibility::Standing;
-use crate::rows::{self, Counters, CredentialsRow, UserRow, from_json};
-use crate::tables;
-use crate::uncounted::{Of, Uncounted};
 use crate::users::handle::Handle;
 
 /// A person, with what posts and notifications show of them.
@@ -210,7 +210,7 @@ impl Store {
     /// import turns by hand.
     fn newest_bucket(&self) -> u16 {
         let now_ms = Clock::system().now_ms().max(self.clock.now_ms());
-        tables::bucket_of(crate::id::first_id_at(now_ms)).saturating_add(1)
+        tables::bucket_of(crate::base::id::first_id_at(now_ms)).saturating_add(1)
     }
 
     /// A person; `None` when there never was such an account. Deleted ones are marked so.
@@ -444,7 +444,7 @@ impl RankInputs for Store {
     }
 
     async fn interactions(&self, reader: Id, authors: &[Id]) -> Result<Vec<u64>, EngineError> {
-        let now_ms = crate::clock::Clock::system().now_ms();
+        let now_ms = crate::base::clock::Clock::system().now_ms();
         let since = first_id_at(now_ms.saturating_sub(limits::AFFINITY_DAYS * 86_400_000));
         let range = KeyRange { from: Some(tables::partition(since)), to: None };
         let partition = tables::partition(reader);

@@ -8,7 +8,7 @@ use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::{Id, NotificationKind};
 use sha2::{Digest, Sha256};
 
-use crate::id::BELOW_MS_BITS;
+use crate::base::id::BELOW_MS_BITS;
 use crate::users::handle::key_of;
 
 /// Declares a table with its stored number.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fanfare_protocol::{Code, Id, Media, Timestamp};
 
-use crate::clock::Clock;
-use crate::cursor::Cursors;
-use crate::error::{Error, Result};
-use crate::living;
-pub use crate::locks::LockKey;
-use crate::locks::Locks;
-use crate::sequencer::Sequencer;
-use crate::store::{Account, Store};
-use crate::writers::{Writers, Writing};
+use crate::base::clock::Clock;
+use crate::base::cursor::Cursors;
+use crate::base::error::{Error, Result};
+pub use crate::data::locks::LockKey;
+use crate::data::locks::Locks;
+use crate::data::store::{Account, Store};
+use crate::log::living;
+use crate::log::sequencer::Sequencer;
+use crate::log::writers::{Writers, Writing};
 
 /// Shared by all services of a server; clones are cheap.
 #[derive(Clone)]
@@ -117,10 +117,10 @@ impl Core {
     pub async fn blocks(&self, blocker: Id, blocked: Id) -> Result<bool> {
         let hidden = self.store.hidden(blocked).await?;
         // At its bound the list does not know everybody.
-        if hidden.blocked.len() < crate::limits::HIDDEN_MAX && !hidden.blocks(blocker) {
+        if hidden.blocked.len() < crate::base::limits::HIDDEN_MAX && !hidden.blocks(blocker) {
             return Ok(false);
         }
-        let row = crate::tables::pair(crate::tables::BLOCKS, blocker, blocked);
+        let row = crate::data::tables::pair(crate::data::tables::BLOCKS, blocker, blocked);
         Ok(self.store.get(&row).await?.is_some())
     }
 }

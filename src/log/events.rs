@@ -6,8 +6,8 @@ use fanfare_protocol::{Id, Media, Mention, NotificationKind};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::audit::Act;
+use crate::data::rows::UserRow;
 use crate::posts::wire::Encoded;
-use crate::rows::UserRow;
 
 /// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

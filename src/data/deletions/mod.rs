@@ -21,12 +21,12 @@ use parking_lot::RwLock;
 pub use self::departures::{Departure, forget, keep as keep_departure};
 use self::index::Deleters;
 pub use self::old::bring_over;
-use crate::error::Result;
-use crate::id::{first_id_at, hour_of};
-use crate::limits;
-use crate::limits::realtime::{CURSOR_DAYS_MAX, DELETERS_MAX};
-use crate::store::Store;
-use crate::tables::{self, bucket_of};
+use crate::base::error::Result;
+use crate::base::id::{first_id_at, hour_of};
+use crate::base::limits;
+use crate::base::limits::realtime::{CURSOR_DAYS_MAX, DELETERS_MAX};
+use crate::data::store::Store;
+use crate::data::tables::{self, bucket_of};
 
 const HOUR_MS: u64 = 3_600_000;
 /// Hours after which no cursor asks for a deletion any more.

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 const MAC_BYTES: usize = 8;
 /// Characters of a cursor; a longer one is refused unread.

@@ -6,8 +6,8 @@
 
 use fanfare_protocol::{Code, Id};
 
-use crate::error::Error;
-use crate::events::Event;
+use crate::base::error::Error;
+use crate::log::events::Event;
 
 /// What somebody is to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,8 @@ mod tests {
     use fanfare_protocol::NotificationKind;
 
     use super::*;
-    use crate::events::{Notice, PostRecord, PostRef};
-    use crate::rows::UserRow;
+    use crate::data::rows::UserRow;
+    use crate::log::events::{Notice, PostRecord, PostRef};
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
         match refusal(&mut event, |person| person == Id(gone)) {

@@ -11,12 +11,12 @@ use fanfare_engines::{Batch, Tables};
 use fanfare_protocol::{Code, Id};
 use parking_lot::Mutex;
 
-use crate::error::{Error, Result};
-use crate::events::IdempotencyKey;
-use crate::id::unix_ms_of;
-use crate::limits;
-use crate::rows::{IdempotencyRow, from_json, to_json};
-use crate::tables;
+use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
+use crate::base::limits;
+use crate::data::rows::{IdempotencyRow, from_json, to_json};
+use crate::data::tables;
+use crate::log::events::IdempotencyKey;
 
 const HOUR_MS: u64 = 3_600_000;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::posts::visibility::Standing;
 
 /// Why somebody is not seen.
@@ -25,7 +25,7 @@ struct Why {
 const FOREVER: u64 = u64::MAX;
 
 /// Who is not seen. Bounded by the deletions that the janitor has not finished, and by
-/// [`SUSPENDED_MAX`](crate::limits::SUSPENDED_MAX).
+/// [`SUSPENDED_MAX`](crate::base::limits::SUSPENDED_MAX).
 pub struct Absent {
     clock: Clock,
     people: RwLock<HashMap<Id, Why>>,

@@ -10,18 +10,18 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::Id;
 
-use crate::deletions::{self, Deletion};
-use crate::error::Result;
-use crate::events::{EndedFollow, Event, PostRecord, PostRef, Record};
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::base::limits;
+use crate::data::deletions::{self, Deletion};
+use crate::data::rows::{Counters, SuspensionRow, UserRow, entry_value, to_json};
+use crate::data::tables;
 use crate::feed::kind_of;
-use crate::id::hour_of;
-use crate::idempotency;
-use crate::limits;
+use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
+use crate::log::idempotency;
 use crate::notifications::fold;
 pub use crate::notifications::fold::Notified;
 use crate::posts::public;
-use crate::rows::{Counters, SuspensionRow, UserRow, entry_value, to_json};
-use crate::tables;
 use crate::users::names::search_keys;
 
 /// Which of a row's three counters.

@@ -4,11 +4,11 @@ use fanfare_engines::{KeyRange, Order, Row, Table};
 use fanfare_protocol::Id;
 
 use super::{Account, Arc, Store};
-use crate::error::Result;
-use crate::limits;
-use crate::rows::{SuspensionRow, from_json};
-use crate::tables;
-use crate::uncounted::{Contribution, of_follow, of_like, of_post};
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::rows::{SuspensionRow, from_json};
+use crate::data::tables;
+use crate::data::uncounted::{Contribution, of_follow, of_like, of_post};
 
 impl Store {
     /// Learns whose accounts are deleted and not yet cleared away, and who is suspended; to be called at the start.

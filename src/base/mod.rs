@@ -1,0 +1,12 @@
+//! What everything uses: time, ids, errors, bounds, fair shares; it knows nothing of the rest.
+
+pub mod clock;
+pub mod cursor;
+pub mod data_dir;
+pub mod error;
+pub mod fair;
+pub mod gate;
+pub mod id;
+pub mod limits;
+pub mod logging;
+pub mod network;

@@ -1,0 +1,11 @@
+//! Rows: the catalogue of tables, what their values look like, reads through caches that writers keep true.
+
+pub mod absent;
+pub mod coherent;
+pub mod deletions;
+pub mod locks;
+pub mod rows;
+pub mod storage;
+pub mod store;
+pub mod tables;
+pub mod uncounted;
