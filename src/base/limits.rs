@@ -9,6 +9,8 @@ pub const SUSPENDED_MAX: usize = 100_000;
 /// What suspended people add to the counts of others (likes, replies, reposts, follows) that is kept in memory, to take it
 /// off; of whom there is no room for it stays in the counts.
 pub const UNCOUNTED_MAX: usize = 1_000_000;
+/// Bare reposts of what one suspended person wrote that are taken off the posts of who made them; where there are more, none.
+pub const UNCOUNTED_REPOSTS_MAX: usize = 100_000;
 /// Characters of an operator's reason; a longer one is refused with 422.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Characters of what the audit says of a change of settings; the rest is cut off.
@@ -66,6 +68,9 @@ pub const GROUP_LEFT_MAX: usize = 64;
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Such reads for one group; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
+/// Groups of one person's notifications in one hour: a page reads those of its hours, which are in no order. What would make
+/// one more is listed by itself.
+pub const GROUPS_HOUR_MAX: u32 = 256;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.

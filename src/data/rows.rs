@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
+use crate::base::limits;
 use crate::feed::{AuthorEntry, EntryKind};
 use crate::users::jwt_ends::LogOut;
 
@@ -43,10 +44,6 @@ pub struct CredentialsRow {
     /// Tokens with a lower `issued` have ended.
     #[serde(default)]
     pub tokens_from: Id,
-    /// JWTs that say they were issued by this moment (milliseconds since the Unix epoch), or by that of `tokens_from`, have
-    /// ended too. Later than it by how far the clock of who issues them was known to be ahead.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub jwts_upto_ms: u64,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
@@ -56,13 +53,8 @@ impl CredentialsRow {
     /// The last log-out everywhere, if there was one.
     #[must_use]
     pub fn log_out(&self) -> Option<LogOut> {
-        let at_ms = unix_ms_of(self.tokens_from);
-        (self.tokens_from > Id(0)).then(|| LogOut { at_ms, upto_ms: self.jwts_upto_ms.max(at_ms) })
+        (self.tokens_from > Id(0)).then(|| LogOut { at_ms: unix_ms_of(self.tokens_from) })
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A bearer token of the server's own.
@@ -130,6 +122,30 @@ pub struct NotificationState {
     pub seq: u64,
     /// The last record applied.
     pub applied: Id,
+    /// The newest hour in which a group was made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hour: u32,
+    /// How many were made in it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub groups: u32,
+}
+
+impl NotificationState {
+    /// Whether one more group can be made in `hour`.
+    #[must_use]
+    pub fn has_room(&self, hour: u32) -> bool {
+        self.hour != hour || self.groups < limits::GROUPS_HOUR_MAX
+    }
+
+    /// A group was made in `hour`.
+    pub fn grouped(&mut self, hour: u32) {
+        self.groups = if self.hour == hour { self.groups + 1 } else { 1 };
+        self.hour = hour;
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.
@@ -172,6 +188,20 @@ impl Counters {
             _ => Err(Error::Internal(format!("a counters row of {} bytes", bytes.len()))),
         }
     }
+}
+
+/// Value of a row of `follows` or `followers`: an id, and one byte more for a follow that the followee was not told of.
+#[must_use]
+pub fn follow_value(id: Id, told: bool) -> Bytes {
+    let mut bytes = id.to_bytes().to_vec();
+    bytes.extend((!told).then_some(0));
+    bytes.into()
+}
+
+/// Whether that value is of such a follow. Rows of earlier versions do not tell.
+#[must_use]
+pub fn is_silent(value: &[u8]) -> bool {
+    value.len() > 8
 }
 
 /// Value of an `author_posts` row: kind and related author, 9 bytes.

@@ -7,6 +7,7 @@ use fanfare_protocol::{Code, Id, Page, Relationship, User};
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
+use crate::data::rows::is_silent;
 use crate::data::tables;
 use crate::log::core::{Core, LockKey};
 use crate::log::events::{EndedFollow, Event};
@@ -108,8 +109,11 @@ impl Follows {
     }
 
     async fn edge(&self, follower: Id, followee: Id) -> Result<Option<EndedFollow>> {
-        let since = self.core.store.get_id(&tables::pair(tables::FOLLOWS, follower, followee)).await?;
-        Ok(since.map(|since| EndedFollow { follower, followee, since, departed: None }))
+        let row = self.core.store.get(&tables::pair(tables::FOLLOWS, follower, followee)).await?;
+        Ok(row.and_then(|value| {
+            let (since, silent) = (Id::from_bytes(&value)?, is_silent(&value));
+            Some(EndedFollow { follower, followee, since, departed: None, silent })
+        }))
     }
 
     /// `blocker` blocks `blocked`; follows end both ways.

@@ -96,6 +96,9 @@ pub struct EndedFollow {
     /// The `UserDeleted` record of the followee, if that ended it: the follower must hear of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub departed: Option<Id>,
+    /// The followee was not told of it when it began: it came with a graph that was imported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
 }
 
 /// A fact. The id of the post or edge that it makes is the record's id.

@@ -14,7 +14,7 @@ use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
 use crate::data::deletions::{self, Deletion};
-use crate::data::rows::{Counters, SuspensionRow, UserRow, entry_value, to_json};
+use crate::data::rows::{Counters, SuspensionRow, UserRow, entry_value, follow_value, to_json};
 use crate::data::tables;
 use crate::feed::kind_of;
 use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
@@ -208,10 +208,11 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             names(user, user.display_name.as_deref(), version, batch, true);
         }
         Event::UserDeleted { user } => user_deleted(user, id, batch)?,
-        Event::Followed { follower, followee, .. } => {
-            batch.put_versioned(tables::pair(tables::FOLLOWS, *follower, *followee), tables::partition(id), version);
+        Event::Followed { follower, followee, notify } => {
+            let row = tables::pair(tables::FOLLOWS, *follower, *followee);
+            batch.put_versioned(row, follow_value(id, *notify), version);
             let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
-            batch.put_versioned(row, tables::partition(*follower), version);
+            batch.put_versioned(row, follow_value(*follower, *notify), version);
         }
         Event::Unfollowed(edge) => end_follow(*edge, version, batch),
         Event::Blocked { blocker, blocked, ended } => {

@@ -79,7 +79,7 @@ impl Deed {
 
     fn taken_back(self, by: Id, since: Id, blocks: bool) -> Event {
         let post = |id| PostRef { id: Id(id), author: ANN };
-        let edge = EndedFollow { follower: by, followee: ANN, since, departed: None };
+        let edge = EndedFollow { follower: by, followee: ANN, since, departed: None, silent: false };
         match self {
             Self::Like(id) => Event::Unliked { user: by, post: post(id), since },
             Self::Follow if blocks => Event::Blocked { blocker: ANN, blocked: by, ended: vec![edge] },
@@ -397,4 +397,56 @@ fn a_flood_leaves_one_row_whatever_its_size() {
     let value = first(notification_key::GROUPED);
     let bytes = value.and_then(|(_, (_, value))| value.as_ref()).map_or(0, Bytes::len);
     assert!(bytes < 2_048, "{bytes} bytes");
+}
+
+fn like(number: u64, by: u64, post: u64) -> Record {
+    let (id, event) = (Id(first_id_at(1_700_000_000_000).0 + number), Deed::Like(post).done(Id(by)));
+    Record { id, event, idempotency: None, import_line: None, audit: None }
+}
+
+/// A page reads the groups of its hours whole: so there are no more of them than that, however many posts are liked.
+#[test]
+fn an_hour_has_so_many_groups_and_what_is_beyond_them_is_listed_by_itself() {
+    let (mut rows, mut number) = (Rows::default(), 0);
+    let posts = u64::from(limits::GROUPS_HOUR_MAX) + 40;
+    for post in 1..=posts {
+        for by in 101..=101 + GROUP_AFTER {
+            number += 1;
+            assert_eq!(rows.project(&like(number, by, post)).len(), 1, "each rings");
+        }
+    }
+    let count = |rows: &Rows| {
+        let (groups, items): (Vec<Entry>, Vec<Entry>) =
+            rows.list().into_iter().partition(|entry| matches!(entry.what, What::Group { .. }));
+        (groups.len() as u64, items.len() as u64)
+    };
+    let groups = u64::from(limits::GROUPS_HOUR_MAX);
+    assert_eq!(count(&rows), (groups, posts * GROUP_AFTER + (posts - groups)));
+    // Whoever takes it back leaves, in a group or not, and again is no news.
+    for (post, lists) in [(1, (groups - 1, 0)), (posts, (groups - 1, 1))] {
+        let since = Id(first_id_at(1_700_000_000_000).0 + post * (GROUP_AFTER + 1));
+        number += 1;
+        let undone = Deed::Like(post).taken_back(Id(101 + GROUP_AFTER), since, false);
+        rows.project(&Record { event: undone, ..like(number, 0, 0) });
+        assert_eq!(count(&rows), (lists.0, posts * GROUP_AFTER + (posts - groups) - lists.1));
+    }
+    number += 1;
+    assert!(rows.project(&like(number, 101 + GROUP_AFTER, posts)).is_empty(), "it rang before");
+}
+
+#[test]
+fn a_follow_of_which_nobody_was_told_takes_nobody_out_of_a_group_when_it_ends() {
+    let mut rows = Rows::default();
+    let record = |number: u64, event| Record { event, ..like(number, 0, 0) };
+    let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false });
+    assert!(rows.project(&silent).is_empty());
+    for number in 2..40 {
+        rows.project(&record(number, Deed::Follow.done(Id(100 + number))));
+    }
+    let before = rows.list();
+    let edge = EndedFollow { follower: Id(99), followee: ANN, since: silent.id, departed: None, silent: true };
+    rows.project(&record(50, Event::Unfollowed(edge)));
+    assert_eq!(rows.list(), before);
+    // Whoever follows then is news.
+    assert_eq!(rows.project(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
 }

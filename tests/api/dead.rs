@@ -79,7 +79,8 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     let follow = |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false };
     let followed = commit_all(&world, strangers.iter().map(follow)).await;
     for (follower, since) in strangers.iter().zip(followed) {
-        let ended = fanfare::log::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
+        let (follower, followee) = (*follower, bob.id);
+        let ended = fanfare::log::events::EndedFollow { follower, followee, since, departed: None, silent: false };
         commit_all(&world, std::iter::once(Event::Unfollowed(ended))).await;
     }
     commit_all(&world, strangers.iter().map(|muted| Event::Muted { muter: ann.id, muted: *muted })).await;

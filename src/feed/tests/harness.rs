@@ -140,7 +140,9 @@ impl Harness {
     pub fn unfollow(&mut self, follower: u64, followee: u64) {
         if self.source.world.lock().follows.contains(&(follower, followee)) {
             let (follower, followee) = (Id(follower), Id(followee));
-            self.commit(|_| Event::Unfollowed(EndedFollow { follower, followee, since: Id(1), departed: None }));
+            self.commit(|_| {
+                Event::Unfollowed(EndedFollow { follower, followee, since: Id(1), departed: None, silent: false })
+            });
         }
     }
 

@@ -30,7 +30,6 @@ use crate::realtime::Ender;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
 use crate::users::handle::{self, Handle};
-use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
@@ -79,8 +78,6 @@ pub struct Users {
     handles: Locks,
     /// Room for people who come by JWT for the first time.
     newcomers: Arc<Semaphore>,
-    /// How far the clocks of those who issue JWTs are ahead.
-    leads: Arc<Leads>,
     /// When JWTs that do not say when they were issued were first shown.
     first_shown: Arc<Coherent<TokenHash, Id>>,
 }
@@ -124,7 +121,6 @@ impl Users {
             sessions,
             handles: Locks::default(),
             newcomers,
-            leads: Arc::default(),
             first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
         }
     }
@@ -310,8 +306,12 @@ impl Users {
     /// When the engine fails.
     pub async fn render(&self, account: &Account, viewer: Option<Id>) -> Result<User> {
         let id = account.row.id;
-        let [followers_count, following_count, posts_count] =
+        let [followers_count, following_count, mut posts_count] =
             self.core.store.counters(tables::USER_COUNTERS, id).await?.values;
+        if viewer == Some(id) {
+            // One's own list has everything, also what shows nothing to others for now.
+            posts_count = self.core.store.stored_counters(tables::USER_COUNTERS, id).await?.values[2];
+        }
         let relationship = match viewer {
             Some(viewer) if viewer != id => Some(crate::follows::relationship(&self.core, viewer, id).await?),
             _ => None,
