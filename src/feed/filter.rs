@@ -3,7 +3,7 @@
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
 use crate::log::events::PostRecord;
-use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, absence_of_original, shown};
 
 /// What the reader's feed shows of `post` by `author`.
 ///
@@ -40,7 +40,8 @@ pub fn shows(
         }
         _ => Between::default(),
     };
-    let original = post.repost_of.and_then(|of| absence(original, between(index(of.author)), Place::Among));
+    let original =
+        post.repost_of.and_then(|of| absence_of_original(post, original, between(index(of.author)), Place::Among));
     shown(post, Place::Among, absence(standing, between(Some(author)), Place::Among), original)
 }
 

@@ -9,6 +9,7 @@ use fanfare_protocol::{AUTHOR_DELETED, Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
+use super::told::Told;
 use crate::base::network::Network;
 use crate::feed::IdMap;
 
@@ -68,6 +69,8 @@ pub struct Opening {
     pub resume: Resume,
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
+    /// Deletions of accounts above that of which a reset told.
+    pub told: Told,
     /// The person's place among their sessions.
     pub place: Place,
     /// Of a waiting poll.

@@ -215,6 +215,12 @@ impl Frame {
         self.items().filter(|items| items.novel).map(|items| items.stream)
     }
 
+    /// The items of such a type; none of others.
+    #[must_use]
+    pub fn novel_ids(&self) -> &[Id] {
+        self.items().filter(|items| items.novel).map_or(&[], |items| &items.ids)
+    }
+
     /// Bytes that it takes on the wire, about.
     #[must_use]
     pub fn len(&self) -> usize {

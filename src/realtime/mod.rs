@@ -28,6 +28,7 @@ mod settings;
 mod shard;
 mod signals;
 mod start;
+mod told;
 pub mod websocket;
 mod wheel;
 mod wire;

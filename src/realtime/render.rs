@@ -24,7 +24,7 @@ use crate::notifications::fold::Notified;
 use crate::notifications::list::{Entry, What};
 use crate::notifications::view::News;
 use crate::posts::view::Views;
-use crate::posts::visibility::{Between, Place, Shown, Standing, absence, place_of_original, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, place_of_original, shown};
 
 /// Makes frames. Clones share the caches.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl Render {
         let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
         let mut post = None;
         if let Some((about, shown)) = &seen.post {
-            let hides_original = matches!(shown, Shown::WithoutOriginal(_));
+            let hides_original = *shown == Shown::WithoutOriginal(Absence::Hidden);
             let Some(json) = self.post(about, hides_original).await? else { return Ok(None) };
             post = Some(json);
         }

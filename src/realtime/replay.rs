@@ -37,6 +37,12 @@ impl Missed {
         items.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)))
     }
 
+    /// The items of types that not every client knows.
+    #[must_use]
+    pub fn novel(&self) -> Vec<Id> {
+        self.frames.iter().flat_map(Frame::novel_ids).copied().collect()
+    }
+
     /// The digest of the items of a stream, by its place.
     #[must_use]
     pub fn digest(&self, stream: usize) -> u16 {

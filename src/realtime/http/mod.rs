@@ -20,6 +20,7 @@ use super::attach::{Attach, Opening, PollWait, Resume, Taken};
 use super::cursor::{Cursor, Watermarks, digest, place};
 use super::frame::Frame;
 use super::replay::Missed;
+use super::told::Told;
 use super::{codes, websocket, wire};
 use crate::app::App;
 use crate::base::error::{Error, Result};
@@ -145,9 +146,10 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     app.realtime.heartbeat(user).await;
     let missed = app.realtime.missed(user, cursor.marks, upto).await?;
     let overlap: Vec<(usize, Id)> = missed.items().collect();
+    let told = if entry.knows.author_deleted { Told::default() } else { Told::of(missed.novel()) };
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
         let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &app) };
-        return Ok(answer(&app, user, &frames, &overlap, cursor.marks, upto));
+        return Ok(answer(&app, user, &frames, (&overlap, &told), cursor.marks, upto));
     }
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -156,6 +158,7 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
     let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
     let mut opening = entry.opening(&app, false, Some(wait));
     opening.from = [upto; 4];
+    opening.told = told;
     let realtime = app.realtime.clone();
     Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
 }
@@ -173,10 +176,11 @@ fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
 }
 
 /// What a client gets of `missed` that does not know every type: in place of a frame of another, the stream anew, unless it
-/// got all of that stream with its last answer.
+/// got all of that stream with its last answer, or was told of the same by a reset.
 fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
     let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
-    let told = cursor.digests[place(stream)] == missed.digest(place(stream));
+    let told = cursor.digests[place(stream)] == missed.digest(place(stream))
+        || cursor.told != 0 && cursor.told == digest(missed.novel());
     let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
     let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
     let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
@@ -190,7 +194,7 @@ fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
 /// The answer to a poll that brings no cursor, or none that can be used.
 fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
     let now_ms = app.core.clock.now_ms();
-    let cursor = sealed(app, entry.user, [upto; 4], &[], upto);
+    let cursor = sealed(app, entry.user, [upto; 4], (&[], &Told::default()), upto);
     let hello = Hello {
         session_id: Id(0),
         heartbeat_s: app.realtime.settings().heartbeat_s,
@@ -205,7 +209,14 @@ fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
     body(&frames, &cursor)
 }
 
-fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks: Watermarks, upto: Id) -> Response {
+fn answer(
+    app: &App,
+    user: Id,
+    frames: &[Frame],
+    (overlap, told): (&[(usize, Id)], &Told),
+    marks: Watermarks,
+    upto: Id,
+) -> Response {
     let mut upto_each = [upto; 4];
     let mut frames = frames;
     if frames.len() > POLL_FRAMES_MAX {
@@ -220,7 +231,7 @@ fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks:
         frames = first;
     }
     let overlap: Vec<(usize, Id)> = overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-    body(frames, &sealed(app, user, upto_each, &overlap, upto))
+    body(frames, &sealed(app, user, upto_each, (&overlap, told), upto))
 }
 
 /// Watermarks do not pass this.
@@ -228,14 +239,21 @@ fn trailing(app: &App) -> Id {
     crate::base::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
 }
 
-/// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
-fn sealed(app: &App, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
+/// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, or was told of.
+fn sealed(
+    app: &App,
+    user: Id,
+    upto: Watermarks,
+    (overlap, told): (&[(usize, Id)], &Told),
+    newest: Id,
+) -> wire::CursorText {
     let trailing = trailing(app);
     // Above the newest record there is nothing yet, however old it is.
     let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
     let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
     let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
-    app.realtime.shared.seal.seal(&Cursor { user, marks, digests })
+    let told = told.digest(marks[place(Stream::Posts)]);
+    app.realtime.shared.seal.seal(&Cursor { user, marks, digests, told })
 }
 
 fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
@@ -298,6 +316,7 @@ impl Entry {
             address: self.address,
             resume: self.resume,
             from,
+            told: self.cursor.map(|cursor| Told::of_cursor(cursor.told)).unwrap_or_default(),
             place: self.place,
             poll,
         }

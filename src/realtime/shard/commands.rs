@@ -5,7 +5,7 @@ use crate::realtime::bulk::Pending;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, Session, SessionId};
 use crate::realtime::signals::{Command, Which};
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
 
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
@@ -40,9 +40,17 @@ impl Shard {
     pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        let is_replaying = session.phase == Phase::Replaying;
         if let Some(stream) = frame.novel_of().filter(|_| !session.knows.author_deleted) {
-            session.lanes().give_up(stream, ResetReason::AuthorDeleted);
-            return self.queue(id);
+            let (told, ids) = (session.told(), frame.novel_ids());
+            if is_replaying {
+                return ids.iter().for_each(|id| told.came_meanwhile(*id));
+            }
+            if ids.iter().fold(false, |news, id| told.is_news(*id) || news) {
+                session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+                self.queue(id);
+            }
+            return;
         }
         let lane = frame.lane();
         let dropped = session.lanes().push(frame, bytes_max);
@@ -59,9 +67,14 @@ impl Shard {
         session.phase = Phase::Live;
         session.from = None;
         match frames {
-            Some(frames) => {
-                let knows = session.knows.author_deleted;
-                let unknown = frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
+            Some(mut frames) => {
+                let mut unknown = None;
+                if !session.knows.author_deleted {
+                    let ids: Vec<Id> = frames.iter().flat_map(Frame::novel_ids).copied().collect();
+                    let is_news = (!ids.is_empty() || session.told.is_some()) && session.told().replayed(&ids);
+                    unknown = is_news.then_some(Stream::Posts);
+                    frames.retain(|frame| frame.novel_of().is_none());
+                }
                 if !(frames.is_empty() && session.lanes.is_none()) {
                     session.lanes().put_first(frames, upto, now_ms);
                 }
