@@ -47,7 +47,7 @@ pub enum ClientError {
     Shape {
         /// HTTP status.
         status: u16,
-        /// Fault of the setting.
+        /// Fault of the answer's body.
         what: String,
     },
 }

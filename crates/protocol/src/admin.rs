@@ -66,8 +66,8 @@ pub struct AuditEntry {
     pub actor: String,
     /// From where: the client's address.
     pub address: String,
-    /// Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`, `user.revoke_admin`,
-    /// `settings.change`, `session.close`, `event.publish`; more may come.
+    /// Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`,
+    /// `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
     pub action: String,
     /// To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
     pub target: String,

@@ -280,10 +280,10 @@ pub struct ServerFrame {
     /// The lane that it came by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<Lane>,
-    /// Moment it was made.
+    /// Moment the item was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Content, as its type has it.
+    /// Content, shaped by the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
     /// Of a `reply`: the client's `ref`.
@@ -297,7 +297,7 @@ pub struct ServerFrame {
     pub error: Option<Problem>,
 }
 
-/// Event of a frame of the server.
+/// Frame of the server, read by its type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerEvent {
     /// `hello`.
@@ -331,7 +331,7 @@ pub enum ServerEvent {
 }
 
 impl ServerFrame {
-    /// Content, as its type has it.
+    /// Event that the frame tells of, read by its type.
     ///
     /// # Errors
     /// When a known type does not carry what it must.
@@ -373,7 +373,7 @@ pub struct ClientFrame {
     #[serde(rename = "type")]
     #[schema(examples("ping"))]
     pub kind: String,
-    /// Content, as its type takes it.
+    /// Content, shaped by the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }

@@ -14,8 +14,8 @@ use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
 
-/// Rows that a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody follows by
-/// default.
+/// Rows that a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody
+/// follows by default.
 const INLINE: Most = Most { dead: 1_024, live: 8_192 };
 /// Rows that a long scan passes in one turn: some tenths of a second.
 const TURN: Most = Most { dead: 262_144, live: 262_144 };
