@@ -24,7 +24,7 @@ const LOOK_EVERY: usize = 16;
 pub(super) enum Progress {
     /// Everything that was asked for is found.
     Done,
-    /// As many rows were passed as one turn may; it goes on from there.
+    /// Limit of a turn reached: as many rows were passed as one turn may; it goes on from there.
     Long,
 }
 
