@@ -100,11 +100,11 @@ impl Action {
 pub struct Act {
     /// Token or person.
     pub actor: Actor,
-    /// From where.
+    /// Address of the client.
     pub address: IpAddr,
     /// Kind of act.
     pub action: Action,
-    /// To what, such as `users/17`.
+    /// Target of the act, such as `users/17`.
     pub target: String,
     /// Why, if it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -114,7 +114,7 @@ pub struct NotificationRow {
     pub kind: NotificationKind,
     /// Person who did it, the latest.
     pub actor: Id,
-    /// About which post.
+    /// Post that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Id>,
     /// Events it stands for: one, but for groups that earlier versions listed under the newest event.

@@ -23,7 +23,7 @@ pub enum Of {
 /// Addition of one to a counter by somebody, until they take it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Contribution {
-    /// In whose counters.
+    /// Owner of the counters.
     pub of: Of,
     /// Place of the counter among the three.
     pub which: usize,

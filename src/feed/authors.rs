@@ -35,8 +35,8 @@ struct PullInterval {
     irregular: u64,
 }
 
-/// Up to where a timeline has taken pull intervals in: every change up to number `changes`, and every id up to `id`
-/// that was not irregular.
+/// State up to which a timeline has taken pull intervals in: every change up to number `changes`, and every id up to
+/// `id` that was not irregular.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Absorbed {
     /// Number of the last change seen.
@@ -79,7 +79,7 @@ pub struct Authors {
     /// Bits, one a user: whether there is a pull interval.
     pulled: Box<[OnceLock<Box<[AtomicU64]>>]>,
     pull_changes: AtomicU64,
-    /// Until it is set, recents claim nothing.
+    /// Flag that recents are warmed: until it is set, they claim nothing.
     warmed: AtomicBool,
     /// Start of the scan that warms the recents: of users older than this it may leave older posts out.
     horizon: AtomicU64,

@@ -18,7 +18,7 @@ use crate::notifications::service::write_marker;
 
 impl Check for FeedRead {}
 
-/// In which order a feed is read.
+/// Order in which a feed is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedOrder {

@@ -32,7 +32,7 @@ struct Snapshot {
 pub struct Slice {
     /// Ids from the asked position on.
     pub ids: Vec<Id>,
-    /// Below this id the pages go on in latest order, once the snapshot is used up.
+    /// Id below which the pages go on in latest order, once the snapshot is used up.
     pub continue_below: Id,
     /// Ids in the whole snapshot.
     pub len: usize,

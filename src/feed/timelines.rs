@@ -82,7 +82,7 @@ pub struct View {
     pub floor: u64,
     /// Relations that decide what the reader may see.
     pub relations: Arc<ReaderRelations>,
-    /// Up to where pull intervals are in.
+    /// State up to which pull intervals are in.
     pub absorbed: Absorbed,
     /// Followees to merge in, with the number of the follow.
     pub pending: Vec<(UserIndex, u32)>,

@@ -46,7 +46,7 @@ impl Forgotten {
     }
 }
 
-/// Up to which record every row was written for good: no record up to this one is projected again.
+/// Record up to which every row was written for good: no record up to this one is projected again.
 ///
 /// # Errors
 /// When the engine fails.

@@ -35,7 +35,7 @@ enum List {
     Own(Table),
 }
 
-/// In this order.
+/// Lists, in the order in which they are purged.
 const LISTS: [List; 12] = [
     List::Followees,
     List::Followers,

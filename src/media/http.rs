@@ -160,7 +160,7 @@ struct Intake {
 /// Pace of the client.
 struct Pace {
     began: Instant,
-    /// For how long the client had to wait for room: that is not its doing.
+    /// Time for which the client had to wait for room: that is not its doing.
     room_wait: Duration,
 }
 

@@ -42,7 +42,7 @@ struct Notice {
     record: Id,
     /// Done again it is the same as before: a like, a follow, a repost without words. Words are news each time.
     toggles: bool,
-    /// Of what is taken back: it is known that it was given.
+    /// Whether it is known that what is taken back was given.
     entered: bool,
 }
 

@@ -22,7 +22,7 @@ pub struct Entry {
     pub id: Id,
     /// Kind of event.
     pub kind: NotificationKind,
-    /// To whom and by whom.
+    /// Recipient and doers.
     pub what: What,
 }
 
@@ -33,14 +33,14 @@ pub enum What {
     One {
         /// Person who did it.
         actor: Id,
-        /// About which post.
+        /// Post that it is about.
         post: Option<Id>,
         /// Events.
         count: u64,
     },
     /// Many.
     Group {
-        /// Of them.
+        /// Content of the group.
         item: GroupItem,
         /// Subject: the post, of follows nothing, of mentions their author.
         subject: Id,

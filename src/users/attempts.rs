@@ -16,7 +16,7 @@ pub struct Bounds {
     pub per_account: usize,
     /// Wrong passwords from one network.
     pub per_network: usize,
-    /// For how long one counts, in milliseconds.
+    /// Time for which one counts, in milliseconds.
     pub window_ms: u64,
 }
 

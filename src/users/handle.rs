@@ -144,8 +144,8 @@ pub fn key_of(handle: &str) -> String {
     handle.to_ascii_lowercase()
 }
 
-/// Until when (milliseconds since the Unix epoch) the handle of an account stays reserved that record `deleted_by` deleted.
-/// Without the record, from before it was kept, it is free.
+/// Moment (milliseconds since the Unix epoch) until which the handle of an account stays reserved that record
+/// `deleted_by` deleted. Without the record, from before it was kept, it is free.
 #[must_use]
 pub fn reserved_until_ms(deleted_by: Option<Id>, reserved_days: u32) -> u64 {
     deleted_by.map_or(0, |record| unix_ms_of(record) + u64::from(reserved_days) * DAY_MS)

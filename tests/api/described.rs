@@ -87,7 +87,7 @@ impl Call {
         raw(client, &self.method.to_uppercase(), &path, &headers, &request.body).await
     }
 
-    /// In what the answer is not as the document says.
+    /// Differences of the answer from the document.
     fn faults(&self, answer: &Answer) -> Vec<String> {
         let body = String::from_utf8_lossy(&answer.body);
         let Some(told) = self.told["responses"].get(answer.status.as_str()) else {

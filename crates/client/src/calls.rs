@@ -50,7 +50,7 @@ impl<'a> Paging<'a> {
     }
 }
 
-/// In which order a feed is read.
+/// Order in which a feed is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
     /// Newest first.

@@ -30,7 +30,7 @@ pub struct Suspension {
     pub user_id: Id,
     /// Why.
     pub reason: String,
-    /// Since when, with this reason and end.
+    /// Start of the suspension, with this reason and end.
     pub since: Timestamp,
     /// End of the suspension; `null`: when it is lifted.
     pub until: Option<Timestamp>,
@@ -64,12 +64,12 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Operator: `admin.token`, or the id of a person whose role is admin.
     pub actor: String,
-    /// From where: the client's address.
+    /// Address of the client.
     pub address: String,
     /// Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`,
     /// `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
     pub action: String,
-    /// To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
+    /// Target of the act: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
     pub target: String,
     /// Why, if it was said.
     pub reason: Option<String>,
@@ -114,7 +114,7 @@ pub struct RealtimeSession {
     pub user_id: Id,
     /// Transport of the session.
     pub transport: Transport,
-    /// Since when.
+    /// Start of the session.
     pub connected_at: Timestamp,
     /// The client's address.
     pub address: String,

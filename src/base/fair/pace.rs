@@ -8,7 +8,7 @@ use std::hash::Hash;
 /// Of at most `len_max` who were active lately something is remembered; when more are, further ones pass uncounted.
 #[derive(Debug)]
 pub struct Paces<K> {
-    /// Until when, in microseconds, what each has done lasts at the steady rate.
+    /// Moments, in microseconds, until which what each has done lasts at the steady rate.
     spent_until: HashMap<K, u64>,
     interval_us: u64,
     burst_us: u64,

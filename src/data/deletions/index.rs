@@ -19,7 +19,7 @@ pub struct Deleters {
     generation_max: usize,
     young: Generation,
     old: Generation,
-    /// Above it everybody is known who deleted anything.
+    /// Record above which everybody is known who deleted anything.
     floor: Id,
 }
 

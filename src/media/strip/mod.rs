@@ -79,9 +79,9 @@ pub type Look<'a> = ([u8; 4], &'a [u8]);
 /// Samples that a decoder goes through, over all scans. Only JPEGs have more than one a colour and pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Of the whole file.
+    /// Samples of the whole file.
     pub samples: u64,
-    /// Of what [`coarse`] leaves of it; the same where it leaves everything.
+    /// Samples in what [`coarse`] leaves of it; the same where it leaves everything.
     pub coarse_samples: u64,
 }
 

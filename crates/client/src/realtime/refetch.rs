@@ -75,7 +75,7 @@ impl Realtime {
         })
     }
 
-    /// Without what the application has seen; it has seen the rest from now on.
+    /// Items without those that the application has seen; it has seen the rest from now on.
     fn new_of(&self, mut items: Items) -> Items {
         match &mut items {
             Items::Posts(posts) => posts.retain(|post| self.is_new(Stream::Posts, post.id)),
