@@ -15,7 +15,7 @@ pub struct Thresholds {
     pub pull_above: u64,
 }
 
-/// What is remembered of an author's policy.
+/// Memory of an author's policy.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PolicyState {
     current: Option<Policy>,

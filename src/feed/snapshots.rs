@@ -10,13 +10,13 @@ use super::interner::IdMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SnapshotId(pub u64);
 
-/// How long a snapshot lives, in milliseconds.
+/// Longest life of a snapshot, in milliseconds.
 pub const SNAPSHOT_AGE_MS_MAX: u64 = 10 * 60 * 1_000;
 /// Snapshots kept; the oldest goes when there are more.
 pub const SNAPSHOTS_MAX: usize = 20_000;
 /// Bytes of all snapshots; the oldest goes when there are more.
 pub const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
-/// What a snapshot costs beside its ids.
+/// Bytes of a snapshot beside its ids.
 const SNAPSHOT_OVERHEAD_BYTES: usize = 96;
 
 #[derive(Debug)]

@@ -101,13 +101,13 @@ impl Handle {
         Ok(Self(text.to_owned()))
     }
 
-    /// The same for a handle that somebody wants to take: reserved names are refused.
+    /// Parses a handle that somebody wants to take: reserved names are refused.
     pub fn parse_new(text: &str) -> Result<Self, HandleError> {
         let handle = Self::parse(text)?;
         if is_reserved(&handle.key()) { Err(HandleError::Reserved) } else { Ok(handle) }
     }
 
-    /// As the owner writes it.
+    /// Text as the owner writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -132,7 +132,7 @@ impl fmt::Display for Handle {
     }
 }
 
-/// What may stand in a handle.
+/// Whether a byte may stand in a handle.
 #[must_use]
 pub const fn is_handle_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'

@@ -13,7 +13,7 @@ pub struct Paces<K> {
     interval_us: u64,
     burst_us: u64,
     len_max: usize,
-    /// When those who have been quiet are looked for again; looking takes a walk over all.
+    /// Moment of the next look for those who have been quiet; looking takes a walk over all.
     sweep_us: u64,
 }
 

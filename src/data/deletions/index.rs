@@ -41,7 +41,7 @@ impl Deleters {
         self.young.newest = deletion.max(self.young.newest);
     }
 
-    /// What happened up to `floor` is not all known.
+    /// Marks what happened up to `floor` as not all known.
     pub fn forget_upto(&mut self, floor: Id) {
         self.floor = self.floor.max(floor);
     }
