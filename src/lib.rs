@@ -39,7 +39,8 @@
 //! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`](log::core) is what services
 //! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
 //! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging) are what they are called. The ports that rows, records and media go
-//! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`.
+//! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets
+//! is `fanfare_websocket`.
 //!
 //! # The life of a post
 //!

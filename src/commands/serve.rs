@@ -86,7 +86,7 @@ pub async fn serve_until(
     serve_router(running, sockets, router, stop).await
 }
 
-/// The same for a router that was put together already.
+/// Serves a router that was put together already, as [`serve_until`] does.
 ///
 /// # Errors
 /// When the listener fails.

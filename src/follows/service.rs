@@ -22,7 +22,7 @@ pub struct Follows {
     follow_limit: u64,
 }
 
-/// How `viewer` stands to `other`.
+/// Relationship of `viewer` to `other`.
 ///
 /// # Errors
 /// When the engine fails.
@@ -66,7 +66,7 @@ impl Follows {
         relationship(&self.core, follower, followee).await
     }
 
-    /// The same at a given moment, without news to the followee; for imports.
+    /// Follows at a given moment, without news to the followee; for imports.
     ///
     /// # Errors
     /// As [`follow`](Self::follow).

@@ -1,4 +1,4 @@
-//! Which JWTs a log-out everywhere ends. Pure.
+//! Verdict on JWTs after a log-out everywhere. Pure.
 //!
 //! A token names the moment of its issue by the clock of who issued it, and that clock may be ahead of ours. How far it is
 //! ahead stands in no token: one that names a moment shortly after a log-out was issued then by a right clock, or before it

@@ -1,6 +1,10 @@
-//! WebSocket as RFC 6455 says it, server side, and compression of messages (RFC 7692): bytes of a socket in, messages
-//! out, and back. Pure: no I/O, no clock. A shard lends the bytes it has just read; a connection keeps nothing between
-//! messages, so that an idle one costs no buffer.
+//! WebSocket codec of a server (RFC 6455), with compression of messages (RFC 7692): bytes of a socket in, messages out,
+//! and back. Pure: no I/O, no clock.
+//!
+//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes it has
+//! just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`], [`ping`],
+//! [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve every connection
+//! of a thread, for no context is taken over from message to message.
 
 mod deflate;
 mod handshake;
@@ -20,8 +24,6 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// Bytes of the reason in a close frame, at most: the code takes two. A longer reason is cut.
 pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
-/// Close code: all was done, or the other side said so.
-pub const CLOSE_NORMAL: u16 = 1000;
 /// Close code: the endpoint goes away.
 pub const CLOSE_AWAY: u16 = 1001;
 /// Close code: a frame broke the protocol.
@@ -31,7 +33,7 @@ pub const CLOSE_DATA: u16 = 1007;
 /// Close code: a message is too big.
 pub const CLOSE_TOO_BIG: u16 = 1009;
 
-/// What a client has sent, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
+/// Message of a client, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
@@ -46,7 +48,7 @@ pub enum Message<'a> {
     Close(Option<(u16, &'a str)>),
 }
 
-/// How a client broke the protocol. The connection is closed with [`Violation::close_code`].
+/// Breach of the protocol by a client. The connection is closed with [`Violation::close_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// A reserved bit is set, and no extension that was agreed on gives it a meaning there (5.2).
