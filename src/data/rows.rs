@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
-use crate::base::limits;
 use crate::feed::{AuthorEntry, EntryKind};
 use crate::users::jwt_ends::LogOut;
 
@@ -122,30 +121,6 @@ pub struct NotificationState {
     pub seq: u64,
     /// The last record applied.
     pub applied: Id,
-    /// The newest hour in which a group was made.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub hour: u32,
-    /// How many were made in it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub groups: u32,
-}
-
-impl NotificationState {
-    /// Whether one more group can be made in `hour`.
-    #[must_use]
-    pub fn has_room(&self, hour: u32) -> bool {
-        self.hour != hour || self.groups < limits::GROUPS_HOUR_MAX
-    }
-
-    /// A group was made in `hour`.
-    pub fn grouped(&mut self, hour: u32) {
-        self.groups = if self.hour == hour { self.groups + 1 } else { 1 };
-        self.hour = hour;
-    }
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.
@@ -192,9 +167,9 @@ impl Counters {
 
 /// Value of a row of `follows` or `followers`: an id, and one byte more for a follow that the followee was not told of.
 #[must_use]
-pub fn follow_value(id: Id, told: bool) -> Bytes {
+pub fn follow_value(id: Id, silent: bool) -> Bytes {
     let mut bytes = id.to_bytes().to_vec();
-    bytes.extend((!told).then_some(0));
+    bytes.extend(silent.then_some(0));
     bytes.into()
 }
 

@@ -62,6 +62,7 @@ impl World {
                     follower,
                     followee,
                     notify: true,
+                    silent: false,
                 })
             }
             Act::Unfollow(one, other) => {

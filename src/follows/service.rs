@@ -88,7 +88,8 @@ impl Follows {
                 format!("you follow {following} people, and {limit} is the limit; unfollow somebody first"),
             ));
         }
-        let event = Event::Followed { follower, followee, notify: imported_at_ms.is_none() };
+        let event =
+            Event::Followed { follower, followee, notify: imported_at_ms.is_none(), silent: imported_at_ms.is_some() };
         self.core.sequencer.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
         Ok(())
     }

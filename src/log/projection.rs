@@ -208,11 +208,11 @@ fn facts(record: &Record, batch: &mut Batch) -> Result<()> {
             names(user, user.display_name.as_deref(), version, batch, true);
         }
         Event::UserDeleted { user } => user_deleted(user, id, batch)?,
-        Event::Followed { follower, followee, notify } => {
+        Event::Followed { follower, followee, silent, .. } => {
             let row = tables::pair(tables::FOLLOWS, *follower, *followee);
-            batch.put_versioned(row, follow_value(id, *notify), version);
+            batch.put_versioned(row, follow_value(id, *silent), version);
             let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
-            batch.put_versioned(row, follow_value(*follower, *notify), version);
+            batch.put_versioned(row, follow_value(*follower, *silent), version);
         }
         Event::Unfollowed(edge) => end_follow(*edge, version, batch),
         Event::Blocked { blocker, blocked, ended } => {

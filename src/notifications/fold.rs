@@ -75,7 +75,7 @@ impl Notice {
 /// The notifications that a record gives: to each person at most one, as they share `applied`.
 fn given(record: &Record) -> Vec<Notice> {
     match &record.event {
-        Event::Followed { follower, followee, notify: true } => {
+        Event::Followed { follower, followee, notify: true, .. } => {
             let (follower, followee, since) = (*follower, *followee, record.id);
             vec![follow(EndedFollow { follower, followee, since, departed: None, silent: false })]
         }
@@ -198,9 +198,8 @@ fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Not
     let earlier = memory.earlier(one.actor).filter(|_| one.toggles);
     let is_news = earlier.is_none();
     memory.events += u64::from(is_news);
-    let has_room = group.is_some() || state.has_room(hour_of(id));
     // What comes back is in the group from then on: there it can count as what was told of it.
-    let in_group = has_room && (!is_news || group.is_some() || memory.events > folds.group_after);
+    let in_group = !is_news || group.is_some() || memory.events > folds.group_after;
     // What takes the place of something does not push others out of the list.
     let grew = is_news && !(in_group && group.is_some());
     state.applied = id;
@@ -208,9 +207,6 @@ fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Not
     let what = if in_group {
         if group.as_ref().is_none_or(|group| is_stale(group, &state)) {
             put(folds, batch, one.place(), Bytes::new(), id);
-        }
-        if group.is_none() {
-            state.grouped(hour_of(id));
         }
         let mut group = group.unwrap_or_else(|| GroupItem::new(one.kind, id));
         group.enter(Doer { actor: one.actor, record: id, earlier });

@@ -67,7 +67,7 @@ impl Deed {
         let post = |id| PostRef { id: Id(id), author: ANN };
         match self {
             Self::Like(id) => Event::Liked { user: by, post: post(id) },
-            Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true },
+            Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true, silent: false },
             Self::Repost(id) => {
                 let repost_of = Some(post(id));
                 let notify = vec![crate::log::events::Notice { user: ANN, kind: NotificationKind::Repost }];
@@ -404,41 +404,11 @@ fn like(number: u64, by: u64, post: u64) -> Record {
     Record { id, event, idempotency: None, import_line: None, audit: None }
 }
 
-/// A page reads the groups of its hours whole: so there are no more of them than that, however many posts are liked.
-#[test]
-fn an_hour_has_so_many_groups_and_what_is_beyond_them_is_listed_by_itself() {
-    let (mut rows, mut number) = (Rows::default(), 0);
-    let posts = u64::from(limits::GROUPS_HOUR_MAX) + 40;
-    for post in 1..=posts {
-        for by in 101..=101 + GROUP_AFTER {
-            number += 1;
-            assert_eq!(rows.project(&like(number, by, post)).len(), 1, "each rings");
-        }
-    }
-    let count = |rows: &Rows| {
-        let (groups, items): (Vec<Entry>, Vec<Entry>) =
-            rows.list().into_iter().partition(|entry| matches!(entry.what, What::Group { .. }));
-        (groups.len() as u64, items.len() as u64)
-    };
-    let groups = u64::from(limits::GROUPS_HOUR_MAX);
-    assert_eq!(count(&rows), (groups, posts * GROUP_AFTER + (posts - groups)));
-    // Whoever takes it back leaves, in a group or not, and again is no news.
-    for (post, lists) in [(1, (groups - 1, 0)), (posts, (groups - 1, 1))] {
-        let since = Id(first_id_at(1_700_000_000_000).0 + post * (GROUP_AFTER + 1));
-        number += 1;
-        let undone = Deed::Like(post).taken_back(Id(101 + GROUP_AFTER), since, false);
-        rows.project(&Record { event: undone, ..like(number, 0, 0) });
-        assert_eq!(count(&rows), (lists.0, posts * GROUP_AFTER + (posts - groups) - lists.1));
-    }
-    number += 1;
-    assert!(rows.project(&like(number, 101 + GROUP_AFTER, posts)).is_empty(), "it rang before");
-}
-
 #[test]
 fn a_follow_of_which_nobody_was_told_takes_nobody_out_of_a_group_when_it_ends() {
     let mut rows = Rows::default();
     let record = |number: u64, event| Record { event, ..like(number, 0, 0) };
-    let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false });
+    let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false, silent: true });
     assert!(rows.project(&silent).is_empty());
     for number in 2..40 {
         rows.project(&record(number, Deed::Follow.done(Id(100 + number))));

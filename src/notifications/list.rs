@@ -107,6 +107,8 @@ pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limi
 async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) -> Result<Vec<Entry>> {
     let mut found: Vec<Entry> = Vec::new();
     let mut to = notification_key::listed_from(hour_of(before).saturating_add(1));
+    // The hour that was read last, and how much of it.
+    let (mut latest, mut of_latest) = (0, 0);
     loop {
         let range = KeyRange { from: Some(notification_key::listed_from(hour_of(after))), to: Some(to) };
         let rows = scan(store, user, range, Order::Descending, limits::GROUPS_STEP_ROWS).await?;
@@ -120,7 +122,14 @@ async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) ->
         if found.iter().filter(|entry| hour_of(entry.id) > hour).count() >= limit {
             return Ok(found);
         }
-        to = lowest.clustering.clone();
+        let of_hour = |row: &&Row| notification_key::of_listed(&row.clustering).is_some_and(|(of, _)| of == hour);
+        of_latest = rows.iter().filter(of_hour).count() + if latest == hour { of_latest } else { 0 };
+        latest = hour;
+        to = if of_latest < limits::GROUPS_HOUR_MAX {
+            lowest.clustering.clone()
+        } else {
+            notification_key::listed_from(hour)
+        };
     }
 }
 

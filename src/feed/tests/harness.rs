@@ -133,7 +133,12 @@ impl Harness {
             && !world.is_blocked(follower, followee)
             && !world.follows.contains(&(follower, followee))
         {
-            self.commit(|_| Event::Followed { follower: Id(follower), followee: Id(followee), notify: true });
+            self.commit(|_| Event::Followed {
+                follower: Id(follower),
+                followee: Id(followee),
+                notify: true,
+                silent: false,
+            });
         }
     }
 
