@@ -12,6 +12,7 @@
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, replay, presence; what is committed reaches who is connected |
+//! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
@@ -70,6 +71,7 @@ pub mod http;
 pub mod import;
 pub mod janitor;
 pub mod log;
+pub mod markers;
 pub mod media;
 pub mod notifications;
 pub mod posts;

@@ -8,12 +8,12 @@ use fanfare_protocol::{Id, NewSession};
 use super::args::DemoArgs;
 use super::output::say;
 use super::{Failure, block_on, serve};
-use crate::admin::audit::{Actor, Operator};
 use crate::app::App;
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::logging::{self, LogControl};
 use crate::config::Settings;
+use crate::data::audit::{Actor, Operator};
 use crate::demo::build::{self, Found, Sample, Size};
 use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
 use crate::http::{self, Doors};
@@ -21,7 +21,7 @@ use crate::routes;
 
 pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
     let mut settings = small(settings.clone());
-    let log = logging::start(&settings.log);
+    let log = logging::start(&settings.log.level, settings.log.format);
     // Removed when it is dropped, which is after the server has let go of it.
     let temporary = match &args.data_dir {
         Some(_) => None,
@@ -48,7 +48,7 @@ fn small(mut settings: Settings) -> Settings {
     settings.api.registration = true;
     if settings.log == Settings::default().log {
         // The words on the screen are for the newcomer.
-        settings.log.level = crate::config::LogLevel("warn".to_owned());
+        settings.log.level = crate::base::logging::LogLevel("warn".to_owned());
     }
     settings
 }

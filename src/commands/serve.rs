@@ -21,7 +21,7 @@ use crate::http::{self, OperatorTokens, Phase, Sockets};
 use crate::routes;
 
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
-    let log = logging::start(&settings.log);
+    let log = logging::start(&settings.log.level, settings.log.format);
     raise_open_files();
     block_on(settings, serve(settings, log))
 }

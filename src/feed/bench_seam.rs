@@ -7,7 +7,7 @@ use super::interner::UserIndex;
 use super::relations::ReaderRelations;
 use super::ring::Entry;
 use super::service::Feed;
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 
 /// What one timeline holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

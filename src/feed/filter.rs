@@ -2,8 +2,9 @@
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
+use crate::data::absent::Standing;
 use crate::log::events::PostRecord;
-use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, absence, shown};
 
 /// What the reader's feed shows of `post` by `author`.
 ///

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::interner::UserIndex;
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 use crate::log::events::Policy;
 
 /// A late slice runs at least once every so many ordinary turns, so that late jobs cannot starve.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::interner::UserIndex;
-use super::source::EntryKind;
+use crate::data::rows::EntryKind;
 
 /// One recent post. 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

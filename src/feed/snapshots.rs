@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fanfare_protocol::Id;
 
-use super::interner::IdMap;
+use crate::base::id_map::IdMap;
 
 /// Names a snapshot inside a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

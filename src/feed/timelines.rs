@@ -13,7 +13,7 @@ use super::authors::Absorbed;
 use super::interner::UserIndex;
 use super::relations::{Change, ReaderRelations};
 use super::ring::{Entry, Ring};
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 
 /// Bits of a slot that name the shard, most significant first.
 const SHARD_BITS: u32 = 6;

@@ -2,5 +2,5 @@
 
 pub mod service;
 
-pub use service::{Follows, relationship};
+pub use service::Follows;
 pub mod http;

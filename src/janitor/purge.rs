@@ -135,7 +135,7 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
-                deletions::forget(&self.core, user).await?;
+                deletions::forget(&self.core.store, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
                     self.remember(user, Some(&Place::default())).await?;

@@ -11,7 +11,6 @@ use super::list::{self, Entry, What};
 use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::store::Account;
-use crate::feed::FeedSource;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 use crate::posts::view::Views;

@@ -9,8 +9,8 @@ use fanfare_protocol::{AUTHOR_DELETED, Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
+use crate::base::id_map::IdMap;
 use crate::base::network::Network;
-use crate::feed::IdMap;
 
 /// Where a session takes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,11 @@
 //! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
 //! before it was issued; a log-out ends what that clock had issued by then.
 
+use fanfare_protocol::Id;
 use parking_lot::Mutex;
+
+use crate::base::id::unix_ms_of;
+use crate::data::rows::CredentialsRow;
 
 /// How far clocks may differ, milliseconds.
 pub const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
@@ -33,6 +37,13 @@ pub enum Verdict {
 }
 
 impl LogOut {
+    /// The last log-out everywhere of these credentials, if there was one.
+    #[must_use]
+    pub fn of(credentials: &CredentialsRow) -> Option<Self> {
+        let at_ms = unix_ms_of(credentials.tokens_from);
+        (credentials.tokens_from > Id(0)).then(|| Self { at_ms, upto_ms: credentials.jwts_upto_ms.max(at_ms) })
+    }
+
     /// What becomes at `now_ms` of a token that says it was issued at `issued_ms`.
     #[must_use]
     pub fn judge(self, issued_ms: u64, now_ms: u64) -> Verdict {

@@ -9,7 +9,8 @@ use fanfare_protocol::Id;
 use super::random::Random;
 use super::{BenchError, Result, machine};
 use crate::base::id::BELOW_MS_BITS;
-use crate::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
+use crate::base::slot_list::Slot;
+use crate::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations};
 use crate::log::events::PostRecord;
 
 /// Followees of a reader, on average.

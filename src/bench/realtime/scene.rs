@@ -125,7 +125,7 @@ async fn people(folder: TempDir, tokens: &[String], readers: usize) -> Result<(T
     let world = World::start_with(folder, settings).await?;
     let users = &world.app.users;
     let identities = stream::iter(tokens).map(|token| users.authenticate(token)).buffered(AT_ONCE);
-    let ids: Vec<Id> = identities.map_ok(|identity| identity.user).try_collect().await?;
+    let ids: Vec<Id> = identities.map_ok(|caller| caller.id).try_collect().await?;
     let edges = (0..readers).map(|reader| {
         let others = (1..FOLLOWEES).map(|step| ids[(reader + step) % readers]);
         (ids[reader], others.chain([ids[readers]]).collect::<Vec<Id>>())
