@@ -24,6 +24,20 @@ struct Source {
     for_tests: bool,
 }
 
+/// Code under `folder`, by file, without tests; comments, literals and tests are blank.
+pub fn without_tests(folder: &str) -> Vec<(PathBuf, String)> {
+    let folder = root().join(folder);
+    let own = sources().into_iter().filter(|source| source.path.starts_with(&folder) && !source.for_tests);
+    let bare = |source: Source| {
+        let mut code = source.code.into_bytes();
+        for (start, end) in test_items(&String::from_utf8_lossy(&code)) {
+            code[start..end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+        }
+        (source.path, String::from_utf8_lossy(&code).into_owned())
+    };
+    own.map(bare).collect()
+}
+
 fn sources() -> Vec<Source> {
     let paths: Vec<PathBuf> =
         ["src", "crates", "tests", "benches", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs")).collect();
