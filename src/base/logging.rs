@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text or JSON, through a filter that can be changed while running.
+//! Destination of log lines: standard error, as text or JSON, through a filter that can be changed while running.
 
 use std::io::IsTerminal as _;
 

@@ -1,4 +1,4 @@
-//! What everything uses: time, ids, errors, bounds, fair shares; it knows nothing of the rest.
+//! Base of everything: time, ids, errors, bounds, fair shares; it knows nothing of the rest.
 
 pub mod clock;
 pub mod cursor;

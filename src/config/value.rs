@@ -1,4 +1,5 @@
-//! How one setting is read from TOML or from the environment, shown in the example, and described when it is refused.
+//! Types of settings: how each is read from TOML or from the environment, shown in the example, and described when it
+//! is refused.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,5 @@
-//! What the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these routes.
+//! Routes that the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these
+//! routes.
 
 use axum::Json;
 use axum::extract::State;

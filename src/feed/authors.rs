@@ -1,4 +1,4 @@
-//! What the feed knows of every author: who listens (slots), what was posted lately (recents), what readers must pull,
+//! State of every author in the feed: who listens (slots), what was posted lately (recents), what readers must pull,
 //! and how posts are to be delivered. Written by `apply`, read by fan-out, builds and reads.
 
 use std::sync::OnceLock;

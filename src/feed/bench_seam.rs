@@ -1,4 +1,4 @@
-//! What benchmarks need beside the public interface: timelines made without storage, fan-out in the calling thread, and
+//! Interface of benchmarks beside the public one: timelines made without storage, fan-out in the calling thread, and
 //! the raw lists, so that a bare loop can scatter the same entries over the same lists.
 
 use fanfare_protocol::Id;

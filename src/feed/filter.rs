@@ -1,4 +1,4 @@
-//! What one reader's feed shows of a post: the contract's table, as a plain function. The last step of every read.
+//! Filter of a reader's feed: the contract's table, as a plain function. The last step of every read.
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;

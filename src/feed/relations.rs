@@ -1,4 +1,4 @@
-//! One reader's follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
+//! Relations of a reader: follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
 
 use super::interner::UserIndex;
 

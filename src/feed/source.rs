@@ -1,4 +1,4 @@
-//! What the feed asks of the tables. The production source reads rows; tests give a simple model.
+//! Port of the feed to the tables. The production source reads rows; tests give a simple model.
 
 use std::sync::Arc;
 

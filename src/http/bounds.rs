@@ -1,4 +1,4 @@
-//! How large the body of each call may be: one table, which the description of the API shows and a test compares with the
+//! Bounds of the body of each call: one table, which the description of the API shows and a test compares with the
 //! routes.
 
 use axum::extract::{MatchedPath, Request};

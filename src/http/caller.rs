@@ -1,4 +1,4 @@
-//! Who asks: the bearer token of a request, turned into a caller by whoever keeps the accounts.
+//! Caller: the bearer token of a request, turned into a caller by whoever keeps the accounts.
 
 use async_trait::async_trait;
 use axum::extract::{FromRef, FromRequestParts};

@@ -1,4 +1,4 @@
-//! What deleted accounts left behind, removed list by list.
+//! Purge of what deleted accounts left behind, removed list by list.
 //!
 //! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
 //! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What

@@ -1,4 +1,4 @@
-//! How stored media leave: headers that keep browsers from running them, conditional requests, ranges.
+//! Serving of stored media: headers that keep browsers from running them, conditional requests, ranges.
 //!
 //! Pure. The handler asks for a [`Plan`] and does what it says; nothing here reads the bytes.
 

@@ -8,7 +8,7 @@ use crate::log::events::PostRecord;
 /// Whether a post is there, whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// There for everybody.
+    /// Kept and shown.
     Stands,
     /// Deleted by the author, or with the author's account.
     Gone,

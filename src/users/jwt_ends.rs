@@ -1,4 +1,4 @@
-//! Which JWTs a log-out ends: those that were issued before it, by the clock of who issued them.
+//! Ends of JWTs by a log-out: those that were issued before it, by the clock of who issued them.
 //!
 //! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to [`LEEWAY_MS`]: its tokens then
 //! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one

@@ -1,4 +1,4 @@
-//! What operators do about people and posts, and the audit of all that operators do.
+//! Calls of operators about people and posts, and the audit of all that operators do.
 
 use axum::Json;
 use axum::extract::State;

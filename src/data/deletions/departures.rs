@@ -1,4 +1,4 @@
-//! Whose accounts were deleted while a person followed them.
+//! Departures: accounts that were deleted while a person followed them.
 //!
 //! The janitor ends the follows of a deleted account one by one, and each end leaves a row with its follower, in the same
 //! commit. Until then the follow is there, and says the same.

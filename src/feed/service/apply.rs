@@ -1,4 +1,4 @@
-//! What each committed record changes in memory. One thread calls it, in commit order; nothing here waits.
+//! Changes in memory by each committed record. One thread calls it, in commit order; nothing here waits.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! What a text says: its length, the people it names, the addresses it holds.
+//! Content of a text: its length, the people it names, the addresses it holds.
 //!
 //! Pure. Publishing a post parses its text here before anything is stored; handles found here are looked up afterwards.
 //! `visible` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends), `mentions`

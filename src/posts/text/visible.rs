@@ -1,4 +1,4 @@
-//! What of a text can be seen, and what may stand in one: the cleaning that posts, names, bios and captions share.
+//! Visible part of a text, and what may stand in one: the cleaning that posts, names, bios and captions share.
 
 use icu_properties::props::{
     BinaryProperty as _, DefaultIgnorableCodePoint, EnumeratedProperty as _, GeneralCategory,

@@ -1,4 +1,4 @@
-//! Who is let in: log-in and log-out, tokens, passwords.
+//! Entry of people: log-in and log-out, tokens, passwords.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
+//! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod deletion;

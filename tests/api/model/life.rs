@@ -1,4 +1,4 @@
-//! One life of a server without sockets, over engines that outlive it.
+//! Life of a server without sockets, over engines that outlive it.
 
 use fanfare::app::{self, Running};
 use fanfare::base::clock::Clock;

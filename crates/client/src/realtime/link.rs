@@ -1,4 +1,4 @@
-//! One connection, or a chain of polls, as the driver sees it: a task that reads and a queue of what it read.
+//! Connection, or chain of polls, as the driver sees it: a task that reads and a queue of what it read.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a client does about a gap or a reset: it reads over HTTP what was not sent.
+//! Refetch after a gap or a reset: it reads over HTTP what was not sent.
 
 use std::time::Duration;
 
