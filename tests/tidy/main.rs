@@ -1,6 +1,6 @@
 //! House rules that a program can hold. A rule that fails names the file, the line and what to do.
 //!
-//! `source` looks at the code, `documents` at what the documents promise, `help` at what the
+//! `source` looks at the code, `words` at its comments, `documents` at what the documents promise, `help` at what the
 //! commands' help does, `licences` at what the dependencies ask for.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
@@ -10,6 +10,7 @@ mod help;
 mod lexer;
 mod licences;
 mod source;
+mod words;
 
 use std::path::{Path, PathBuf};
 
