@@ -39,7 +39,8 @@
 //! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
 //! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging), [`output`](base::output) are
 //! what they are called. The ports that rows, records and media go through, and the engines behind them, are the crate
-//! `fanfare_engines`; the types of the API are `fanfare_protocol`. Above the server stand the crates `fanfare_bench` and
+//! `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets is
+//! `fanfare_websocket`. Above the server stand the crates `fanfare_bench` and
 //! `fanfare_commands`, the command line.
 //!
 //! # The life of a post

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use fanfare::media::strip;
 use fanfare::posts::text;
-use fanfare::realtime::websocket;
 
 #[path = "../fuzz/bodies/client_frame.rs"]
 mod client_frame;

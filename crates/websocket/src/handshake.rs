@@ -1,9 +1,9 @@
 //! The opening handshake (RFC 6455, 4.2): whether a request asks for a WebSocket as it must, and what the 101 says. A
 //! decision over the head of the request; who may connect, and from which origin, is decided elsewhere.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use sha1::{Digest as _, Sha1};
 
 /// What the key is hashed with (1.3).

@@ -72,8 +72,8 @@ fn a_mask_of_zeros_and_any_other_mask_are_taken_off() {
             let plain: Vec<u8> = (0..at as u8).collect();
             let mut masked: Vec<u8> = plain.iter().enumerate().map(|(at, byte)| byte ^ key[at % 4]).collect();
             let (first, second) = masked.split_at_mut(cut);
-            crate::realtime::websocket::head::mask(first, key, 0);
-            crate::realtime::websocket::head::mask(second, key, cut);
+            crate::head::mask(first, key, 0);
+            crate::head::mask(second, key, cut);
             assert_eq!(masked, plain, "{at} bytes, cut at {cut}");
         }
     }

@@ -10,7 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message as Theirs, WebSocket};
 
 use super::*;
-use crate::realtime::websocket as ours;
+use crate as ours;
 
 /// A socket in memory: it reads what was put in, and remembers what is written.
 #[derive(Default)]

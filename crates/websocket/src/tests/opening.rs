@@ -1,8 +1,8 @@
 //! The opening handshake: what is asked of a request, and what extensions and subprotocols are agreed on.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use crate::realtime::websocket::{Accepted, Refusal, accept};
+use crate::{Accepted, Refusal, accept};
 
 /// The request of RFC 6455, 1.3, with `changes`: a value of "-" removes the header, "+…" adds a line, else it replaces.
 fn request(changes: &[(&str, &str)]) -> HeaderMap {

@@ -1,6 +1,12 @@
-//! WebSocket as RFC 6455 says it, server side, and compression of messages (RFC 7692): bytes of a socket in, messages
-//! out, and back. Pure: no I/O, no clock. A shard lends the bytes it has just read; a connection keeps nothing between
-//! messages, so that an idle one costs no buffer.
+//! WebSocket codec of a server (RFC 6455), with compression of messages (RFC 7692): bytes of a socket in, messages out,
+//! and back. Pure: no I/O, no clock.
+//!
+//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes it has
+//! just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`], [`ping`],
+//! [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve every connection
+//! of a thread, for no context is taken over from message to message.
+
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod deflate;
 mod handshake;
@@ -20,8 +26,6 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// Bytes of the reason in a close frame, at most: the code takes two. A longer reason is cut.
 pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
-/// Close code: all was done, or the other side said so.
-pub const CLOSE_NORMAL: u16 = 1000;
 /// Close code: the endpoint goes away.
 pub const CLOSE_AWAY: u16 = 1001;
 /// Close code: a frame broke the protocol.

@@ -3,7 +3,7 @@
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::*;
-use crate::realtime::websocket::{Deflater, text_compressed};
+use crate::{Deflater, text_compressed};
 
 const RSV1: u8 = 0x40;
 

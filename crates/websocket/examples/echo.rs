@@ -1,7 +1,7 @@
 //! Sends back what it gets, through the server's own WebSocket codec: what the Autobahn suite talks to, see
 //! `scripts/autobahn`. Not part of the server.
 //!
-//! `cargo run --example websocket_echo -- 127.0.0.1:9001`
+//! `cargo run -p fanfare-websocket --example echo -- 127.0.0.1:9001`
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use fanfare::realtime::websocket::{self, Deflater, Inflater, Message, Reader};
+use fanfare_websocket::{self as websocket, Deflater, Inflater, Message, Reader};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -1,7 +1,7 @@
 //! Closes: codes, reasons, and what comes after; the close codes of violations (Autobahn 7); what the writers send.
 
 use super::*;
-use crate::realtime::websocket::{close, close_reply, ping, pong, text_header};
+use crate::{close, close_reply, ping, pong, text_header};
 
 fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(FIN | CLOSE, &[&code.to_be_bytes(), reason].concat())
@@ -60,7 +60,7 @@ fn every_violation_has_its_close_code_and_a_reason_that_fits() {
     ];
     for (violation, code) in all {
         assert_eq!(violation.close_code(), code);
-        assert!(violation.to_string().len() <= super::super::REASON_BYTES_MAX);
+        assert!(violation.to_string().len() <= crate::REASON_BYTES_MAX);
     }
 }
 
@@ -91,7 +91,7 @@ fn control_frames_are_cut_to_what_they_hold() {
 
 #[test]
 fn messages_are_written_with_the_shortest_head() {
-    assert_eq!(written(|out| super::super::text(out, &[b"Hel", b"", b"lo"])), b"\x81\x05Hello");
+    assert_eq!(written(|out| crate::text(out, &[b"Hel", b"", b"lo"])), b"\x81\x05Hello");
     assert_eq!(written(|out| text_header(out, 125)), [0x81, 125]);
     assert_eq!(written(|out| text_header(out, 126)), [0x81, 126, 0, 126]);
     assert_eq!(written(|out| text_header(out, 65_535)), [0x81, 126, 0xff, 0xff]);
