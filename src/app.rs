@@ -42,7 +42,7 @@ use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{Identity, UserSettings, Users};
 
-/// What handlers see. A clone is a pointer: the router makes several a request.
+/// State of every handler. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
 pub struct App(Arc<Services>);
 
@@ -56,7 +56,7 @@ impl Deref for App {
 
 /// Everything behind [`App`].
 pub struct Services {
-    /// What every route stands on.
+    /// Parts of HTTP that every route needs.
     pub http: HttpState,
     /// Rows, records, cursors.
     pub core: Core,
@@ -74,11 +74,11 @@ pub struct Services {
     pub realtime: Realtime,
     /// Uploads.
     pub media: Media,
-    /// What operators do.
+    /// Acts of operators.
     pub acts: Acts,
     /// Level of the log.
     pub log: Mutex<(LogControl, LogLevel)>,
-    /// When the server was started.
+    /// Start of the server.
     pub started: Instant,
 }
 
@@ -113,7 +113,7 @@ impl From<Caller> for Identity {
     }
 }
 
-/// What the sequencer tells, passed on: caches, the feed, sessions, and the list of people whose notifications want
+/// Listeners of the sequencer: caches, the feed, sessions, and the list of people whose notifications want
 /// trimming.
 struct Listeners {
     store: Arc<Store>,
@@ -169,7 +169,7 @@ impl crate::base::id::MintId for Mint {
 
 /// A running server without its sockets: dropping or stopping it lets go of the engines.
 pub struct Running {
-    /// What handlers see.
+    /// State of every handler.
     pub app: App,
     worker: Worker,
     sequencer: SequencerThread,

@@ -10,7 +10,7 @@ use fanfare_websocket::{self as websocket, Deflater, Inflater, Message, Reader, 
 
 /// Bytes of a message, at most: small enough to be reached.
 const BYTES_MAX: usize = 1_000;
-/// What a reader may hold beside the message: a head, a control frame, and itself.
+/// Bytes that a reader may hold beside the message: a head, a control frame, and itself.
 const OVERHEAD_BYTES: usize = 512;
 
 /// Bytes of a text above which its compressed form is looked at too.

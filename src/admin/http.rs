@@ -45,7 +45,7 @@ pub struct Status {
     pub timelines: usize,
     /// Entries in them.
     pub timeline_entries: usize,
-    /// Their bytes.
+    /// Bytes of the timelines in memory.
     pub timeline_bytes: usize,
     /// Ordinary fan-out jobs that wait.
     pub fan_out_queue: usize,
@@ -136,7 +136,7 @@ impl PatchSettings {
         push_below.is_none() && pull_above.is_none() && log_level.is_none()
     }
 
-    /// What changes, for the audit.
+    /// Settings that change, in words for the audit.
     fn words(&self) -> String {
         let mut words = "settings".to_owned();
         let mut add = |key: &str, value: Option<&dyn std::fmt::Display>| {
@@ -201,11 +201,11 @@ pub async fn change_settings(
     Ok(Json(live(&app)))
 }
 
-/// What a person may do.
+/// Role: what a person may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleName {
-    /// Their own things.
+    /// A person's own things.
     User,
     /// Everything under `/v1/admin` too.
     Admin,

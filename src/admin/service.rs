@@ -21,7 +21,7 @@ use crate::posts::text;
 use crate::realtime::Ender;
 use crate::users::service::Users;
 
-/// What operators do.
+/// Acts of operators.
 #[derive(Clone)]
 pub struct Acts {
     core: Core,
@@ -140,7 +140,7 @@ impl Acts {
         Ok(())
     }
 
-    /// Who is suspended now, newest accounts first.
+    /// Suspended people, newest accounts first.
     ///
     /// # Errors
     /// 400 for a foreign cursor.
@@ -203,7 +203,7 @@ impl Acts {
         self.users.set_admin(user, admin, operator.act(action, person(user), None)).await
     }
 
-    /// What operators did in the last 400 days, newest first.
+    /// Acts of operators in the last 400 days, newest first.
     ///
     /// # Errors
     /// 400 for a foreign cursor.

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Where something comes from: an IPv4 address, or the /64 that a line of IPv6 usually has.
+/// Network of origin: an IPv4 address, or the /64 that a line of IPv6 usually has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Network {
     /// A single address.

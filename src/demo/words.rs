@@ -12,9 +12,9 @@ pub struct Tongue {
     pub given: &'static [(&'static str, &'static str)],
     /// Family names: as shown, and in ASCII for handles.
     pub family: &'static [(&'static str, &'static str)],
-    /// What they say of themselves.
+    /// Lines that people say of themselves.
     pub bios: &'static [&'static str],
-    /// What posts are about.
+    /// Things that posts are about.
     pub things: &'static [&'static str],
     /// Posts.
     pub posts: &'static [&'static str],

@@ -9,7 +9,7 @@ use super::ring::Entry;
 use super::service::Feed;
 use super::slots::Slot;
 
-/// What one timeline holds in memory.
+/// Memory of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimelineUsage {
     /// Entries in the ring.

@@ -5,7 +5,7 @@ use super::relations::ReaderRelations;
 use crate::log::events::PostRecord;
 use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
 
-/// What the reader's feed shows of `post` by `author`.
+/// Part of `post` by `author` that the reader's feed shows.
 ///
 /// `standing` and `original` say how the post stands, and the one that it passes on. `index` gives the index of a post's
 /// author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.

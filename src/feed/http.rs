@@ -18,7 +18,7 @@ use crate::notifications::service::write_marker;
 
 impl Check for FeedRead {}
 
-/// In which order a feed is read.
+/// Order in which a feed is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedOrder {
@@ -29,7 +29,7 @@ pub enum FeedOrder {
     Ranked,
 }
 
-/// What to read of the feed.
+/// Part of the feed to read.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FeedParams {
@@ -42,7 +42,7 @@ pub struct FeedParams {
     since_id: Option<Id>,
 }
 
-/// Where a page begins, as a cursor holds it.
+/// Start of a page, as a cursor holds it.
 enum Position {
     Latest { before: Option<Id>, since: Option<Id> },
     Ranked(Option<(SnapshotId, usize)>),
@@ -134,7 +134,7 @@ async fn page(app: &App, reader: Id, at: Position, limit: usize) -> Result<(Vec<
     }
 }
 
-/// How much of the feed is new.
+/// Count what is new in the feed.
 ///
 /// Others' entries above the read marker, counted up to 1,000.
 #[utoipa::path(get, path = "/v1/feed/unread", tag = "feed", operation_id = "count_unread",

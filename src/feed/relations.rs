@@ -2,16 +2,16 @@
 
 use super::interner::UserIndex;
 
-/// What decides what one reader may see.
+/// Relations that decide what one reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReaderRelations {
     /// The reader.
     pub me: UserIndex,
-    /// Whom the reader follows, sorted.
+    /// People whom the reader follows, sorted.
     pub followees: Box<[UserIndex]>,
-    /// Whom the reader blocks and who blocks the reader, sorted.
+    /// People whom the reader blocks or who block the reader, sorted.
     pub blocked: Box<[UserIndex]>,
-    /// Whom the reader mutes, sorted.
+    /// People whom the reader mutes, sorted.
     pub muted: Box<[UserIndex]>,
 }
 

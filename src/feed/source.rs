@@ -9,7 +9,7 @@ use fanfare_protocol::Id;
 use crate::log::events::PostRecord;
 use crate::posts::visibility::Standing;
 
-/// What kind of post an author's entry is: enough to filter without reading the post.
+/// Kind of post that an author's entry is: enough to filter without reading the post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// A post of its own.
@@ -23,7 +23,7 @@ pub enum EntryKind {
     Quote,
 }
 
-/// What kind of entry a post is, and whose post it points at.
+/// Kind of entry that a post is, and whose post it points at.
 #[must_use]
 pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
     match (post.repost_of, post.reply_to) {
@@ -34,12 +34,12 @@ pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
     }
 }
 
-/// One post of an author, as the author's own row tells it.
+/// Post of an author, as the author's own row tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorEntry {
     /// The post.
     pub id: Id,
-    /// What it is. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
+    /// Kind of entry. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
     pub kind: EntryKind,
     /// Author of the post answered or passed on; `Id(0)` for plain ones.
     pub related: Id,
@@ -48,11 +48,11 @@ pub struct AuthorEntry {
 /// Everything that decides what one reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relations {
-    /// Whom the reader follows.
+    /// People whom the reader follows.
     pub followees: Vec<Id>,
-    /// Whom the reader blocks, and who blocks the reader.
+    /// People whom the reader blocks, and who block the reader.
     pub blocked_either_way: Vec<Id>,
-    /// Whom the reader mutes.
+    /// People whom the reader mutes.
     pub muted: Vec<Id>,
 }
 

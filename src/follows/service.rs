@@ -21,7 +21,7 @@ pub struct Follows {
     follow_limit: u64,
 }
 
-/// How `viewer` stands to `other`.
+/// Relationship of `viewer` to `other`.
 ///
 /// # Errors
 /// When the engine fails.
@@ -65,7 +65,7 @@ impl Follows {
         relationship(&self.core, follower, followee).await
     }
 
-    /// The same at a given moment, without news to the followee; for imports.
+    /// Follows at a given moment, without news to the followee; for imports.
     ///
     /// # Errors
     /// As [`follow`](Self::follow).

@@ -11,7 +11,7 @@ use crate::admin::audit::{Actor, Operator};
 use crate::base::error::Error;
 use crate::base::limits::http::BEARER_BYTES_MAX;
 
-/// What a person may do beyond their own things.
+/// Role: what a person may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
     /// Nothing more.
@@ -21,16 +21,16 @@ pub enum Role {
     Admin,
 }
 
-/// Whom a valid token stands for. As an argument of a handler: without one the request is answered 401.
+/// Person whom a valid token stands for. As an argument of a handler: without one the request is answered 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// The person.
     pub id: Id,
-    /// What they may do.
+    /// Role of the person.
     pub role: Role,
     /// SHA-256 of the session's token; `None` for a JWT, which no log-out can end.
     pub token_hash: Option<[u8; 32]>,
-    /// When the token ends, in milliseconds since the Unix epoch.
+    /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
 }
 

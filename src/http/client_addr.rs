@@ -35,7 +35,7 @@ pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
     client(peer(&parts.extensions), &parts.headers, &http.settings.trusted_proxies)
 }
 
-/// The same of a request that is whole yet.
+/// Address of the client of a request that is whole yet.
 pub(super) fn client_of_request(request: &Request, http: &HttpState) -> IpAddr {
     client(peer(request.extensions()), request.headers(), &http.settings.trusted_proxies)
 }

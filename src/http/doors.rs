@@ -15,7 +15,8 @@ use fanfare_protocol::Code;
 use crate::base::error::Error;
 use crate::config::Http;
 
-/// Where the demo tells whom to log in as, and what belongs to it: for its own page alone, whatever the settings say.
+/// Paths at which the demo tells whom to log in as, and what belongs to it: for its own page alone, whatever the
+/// settings say.
 const OWN: [&str; 2] = ["/demo.json", "/demo/"];
 /// Operators' calls: other pages of this machine get them only by `http.cors_origins`.
 const OPERATORS: &str = "/v1/admin";

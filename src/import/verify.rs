@@ -18,13 +18,13 @@ const STEP: usize = 1_000;
 /// A feed that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose feed.
+    /// Person whose feed it is.
     pub reader: Id,
     /// In the pull query, not in the feed.
     pub missing: Vec<Id>,
     /// In the feed, not in the pull query.
     pub extra: Vec<Id>,
-    /// The same posts, but not in descending order, or one twice.
+    /// Whether the posts are not in descending order, or one comes twice.
     pub disordered: bool,
 }
 

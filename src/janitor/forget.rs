@@ -20,7 +20,7 @@ use crate::data::tables;
 use crate::log::core::Core;
 use crate::posts::{old_reposts, public};
 
-/// What is forgotten, and what will be when it has waited long enough.
+/// Bounds of forgetting: what is forgotten, and what will be when it has waited long enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Forgotten {
     upto: Id,
@@ -39,14 +39,14 @@ impl Forgotten {
         Some(Self { upto: next()?, next: next()?, next_since_ms: next()?.0 })
     }
 
-    /// What follows when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
+    /// Next state when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
     fn then(self, passed: Id, now_ms: u64) -> Option<Self> {
         let waited = now_ms.saturating_sub(self.next_since_ms) >= limits::FORGET_AFTER_S * 1_000;
         (passed > self.next && waited).then_some(Self { upto: self.next, next: passed, next_since_ms: now_ms })
     }
 }
 
-/// Up to which record every row was written for good: no record up to this one is projected again.
+/// Record up to which every row was written for good: no record up to this one is projected again.
 ///
 /// # Errors
 /// When the engine fails.

@@ -26,11 +26,11 @@ pub struct News {
 
 /// A notification as a person sees it.
 pub struct Seen {
-    /// Who did it; of many, the newest whom the person may see.
+    /// Person who did it; of many, the newest whom the person may see.
     pub actor: Arc<Account>,
     /// The post that it is about, and whether it shows with the one that it passes on.
     pub post: Option<(Arc<PostRecord>, Shown)>,
-    /// How many did it.
+    /// Number of people who did it.
     pub count: u64,
     /// The newest of it that is news to the person: it is unread above the marker, and rings above what was told.
     pub as_of: Id,
@@ -43,7 +43,7 @@ impl News {
         Self { core, views }
     }
 
-    /// What `viewer` sees of a notification; `None`: nothing.
+    /// Notification as `viewer` sees it; `None`: nothing.
     ///
     /// # Errors
     /// When the engine fails.

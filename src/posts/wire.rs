@@ -13,7 +13,7 @@ use crate::base::id::unix_ms_of;
 use crate::log::events::PostRecord;
 use crate::posts::visibility::Absence;
 
-/// What never changes of a post, encoded at first use. Two records that differ only here are equal.
+/// JSON of what never changes of a post, encoded at first use. Two records that differ only here are equal.
 #[derive(Debug, Default)]
 pub struct Encoded(OnceLock<Box<str>>);
 
@@ -58,7 +58,7 @@ fn fixed(post: &PostRecord) -> &str {
     })
 }
 
-/// What changes of a post, or differs from viewer to viewer.
+/// Part of a post that changes, or differs from viewer to viewer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changing {
     /// Likes, replies, reposts.
@@ -79,10 +79,10 @@ pub fn room(post: &PostRecord, author: &str) -> usize {
 /// Writes the post that another one passes on.
 pub type WriteOriginal<'a> = &'a dyn Fn(&mut Vec<u8>);
 
-/// What is written of the post that another one passes on.
+/// Part that is written of the post that another one passes on.
 #[derive(Clone, Copy)]
 pub enum Passed<'a> {
-    /// There is none.
+    /// No such post.
     None,
     /// All of it.
     Whole(WriteOriginal<'a>),

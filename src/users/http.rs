@@ -117,7 +117,7 @@ pub async fn profile(State(app): State<App>, viewer: MaybeCaller, Path(user): Pa
     Ok(Json(app.users.profile(viewer.id(), id).await?))
 }
 
-/// What to search for.
+/// Words to search for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Search {

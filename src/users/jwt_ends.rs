@@ -6,7 +6,7 @@
 
 use parking_lot::Mutex;
 
-/// How far clocks may differ, milliseconds.
+/// Milliseconds by which clocks may differ.
 pub const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
 /// Time after which what was seen of other clocks is forgotten: within twice of it.
 const MEMORY_MS: u64 = 3_600_000;
@@ -14,26 +14,26 @@ const MEMORY_MS: u64 = 3_600_000;
 /// A log-out everywhere, as far as JWTs are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOut {
-    /// When it was, in milliseconds since the Unix epoch.
+    /// Moment of the log-out, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// Tokens that say they were issued by then have ended; at or after `at_ms`.
     pub upto_ms: u64,
 }
 
-/// What becomes of a token.
+/// Verdict on a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was issued after the log-out.
+    /// Issued after the log-out.
     Good,
-    /// It was issued before.
+    /// Issued before the log-out.
     Ended,
-    /// Its clock is further ahead than was known at the log-out: it may be from before, and so may be all that it had
-    /// issued by then.
+    /// Issued by a clock further ahead than was known at the log-out: it may be from before, and so may be all that it
+    /// had issued by then.
     Doubtful,
 }
 
 impl LogOut {
-    /// What becomes at `now_ms` of a token that says it was issued at `issued_ms`.
+    /// Verdict at `now_ms` on a token that says it was issued at `issued_ms`.
     #[must_use]
     pub fn judge(self, issued_ms: u64, now_ms: u64) -> Verdict {
         if issued_ms <= self.upto_ms {
@@ -49,7 +49,7 @@ impl LogOut {
     }
 }
 
-/// How far the clocks of those who issue tokens were ahead of ours of late.
+/// Leads of the clocks of those who issue tokens over ours, of late.
 #[derive(Debug, Default)]
 pub struct Leads(Mutex<Seen>);
 

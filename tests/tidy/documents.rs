@@ -8,7 +8,7 @@ use fanfare_commands::args::CommandLine;
 
 use super::{assert_none, files_under, root, shown};
 
-/// What a path in a document begins with when it is a path of this project.
+/// Beginnings of paths of this project in a document.
 const FOLDERS: [&str; 12] =
     ["src/", "crates/", "tests/", "docs/", "deploy/", "fuzz/", "scripts/", "sdk/", "web/", ".ci/", "examples/", "./"];
 

@@ -15,7 +15,7 @@ const LONG_FILES: &[(&str, &str)] = &[];
 /// Functions that are longer, as `file::function`, and why.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
-/// One Rust file, with its code apart from comments and literals.
+/// Rust file, with its code apart from comments and literals.
 struct Source {
     path: PathBuf,
     text: String,
@@ -73,7 +73,7 @@ fn test_items(code: &str) -> Vec<(usize, usize)> {
     items
 }
 
-/// One past the brace that closes the one at `open`.
+/// Place after the brace that closes the one at `open`.
 fn block_end(bytes: &[u8], open: usize) -> usize {
     let mut depth = 0;
     for (at, byte) in bytes.iter().enumerate().skip(open) {
@@ -120,7 +120,7 @@ fn functions(code: &str) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// What is over a bound and not excused, and excuses that nothing needs.
+/// Things that are over a bound and not excused, and excuses that nothing needs.
 fn over(found: &[(String, String, usize)], max: usize, excused: &[(&str, &str)]) -> Vec<String> {
     let is_excused = |key: &str| excused.iter().any(|(name, _)| *name == key);
     let needed = |key: &str| found.iter().any(|(name, _, lines)| name == key && *lines > max);
@@ -185,7 +185,7 @@ fn nothing_unwraps_outside_of_tests() {
     assert_none(&broken);
 }
 
-/// These panic when the reader has gone, as `head` goes.
+/// Printing macros panic when the reader has gone, as `head` goes.
 #[test]
 fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {
     let mut broken = Vec::new();

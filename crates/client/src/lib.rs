@@ -48,7 +48,7 @@ pub enum ClientError {
     Shape {
         /// HTTP status.
         status: u16,
-        /// What is wrong with it.
+        /// Fault of the answer's body.
         what: String,
     },
 }
@@ -64,7 +64,7 @@ impl ClientError {
     }
 }
 
-/// What a call answers.
+/// Answer of a call.
 pub type Result<T> = std::result::Result<T, ClientError>;
 
 /// An answer as it came: for calls whose headers or status matter.
@@ -112,7 +112,7 @@ impl Answer {
     }
 }
 
-/// One caller on one server. Clones are cheap and share connections.
+/// Caller of one server. Clones are cheap and share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
@@ -131,7 +131,7 @@ impl Client {
         Self { pool, base: base.trim_end_matches('/').to_owned(), token: None }
     }
 
-    /// The same connections with another token; one that cannot stand in a header is none.
+    /// Client over the same connections with another token; one that cannot stand in a header is none.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
@@ -141,7 +141,7 @@ impl Client {
         Self { token: value, ..self.clone() }
     }
 
-    /// The same connections without a token.
+    /// Client over the same connections without a token.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }

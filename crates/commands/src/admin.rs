@@ -39,7 +39,7 @@ pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
     runtime.block_on(act(&Asked { client, url }, args.act, password))
 }
 
-/// Where a server that listens on `listen` is reached from this machine.
+/// Address at which a server that listens on `listen` is reached from this machine.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),

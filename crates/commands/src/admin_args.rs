@@ -22,18 +22,18 @@ use super::args::Common;
 pub struct AdminArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Where the server is [default: http.listen of the settings]
+    /// Address of the server [default: http.listen of the settings]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// The admin token, or that of a person with role admin [default: admin.token in the data folder]
     #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// What to do
+    /// Act to do
     #[command(subcommand)]
     pub act: AdminAct,
 }
 
-/// What operators do.
+/// Acts of operators.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AdminAct {
     /// Posts
@@ -42,23 +42,23 @@ pub enum AdminAct {
     /// People
     #[command(subcommand)]
     User(UserAct),
-    /// What operators did, newest first
+    /// List the acts of operators, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
     Audit(List),
 }
 
-/// How much of a list is shown, and how.
+/// Length of a list, and its form.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct List {
     /// Lines at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
-    /// One JSON object a line
+    /// JSON, an object a line
     #[arg(long)]
     pub json: bool,
 }
 
-/// What operators do about posts.
+/// Acts of operators about posts.
 #[derive(Debug, Clone, Subcommand)]
 pub enum PostAct {
     /// Delete a post, whoever wrote it
@@ -73,7 +73,7 @@ pub enum PostAct {
     },
 }
 
-/// What operators do about people.
+/// Acts of operators about people.
 #[derive(Debug, Clone, Subcommand)]
 pub enum UserAct {
     /// Hide a person and all they did, and let them in nowhere, until it is lifted or ends
@@ -87,7 +87,7 @@ pub enum UserAct {
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// When it ends by itself: so many m(inutes), h(ours), d(ays) or w(eeks), or a moment (RFC 3339)
+        /// End of the suspension: so many m(inutes), h(ours), d(ays) or w(eeks), or a moment (RFC 3339)
         #[arg(long, value_name = "WHEN")]
         until: Option<Until>,
     },
@@ -101,7 +101,7 @@ pub enum UserAct {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Who is suspended, newest accounts first
+    /// List the suspended people, newest accounts first
     #[command(after_help = "Examples:\n  fanfare admin user suspended --limit 100\n  \
         fanfare admin user suspended --json | jq .reason")]
     Suspended(List),

@@ -20,7 +20,7 @@ use super::admin_args::AdminArgs;
         Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong."
 )]
 pub struct CommandLine {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -48,7 +48,7 @@ pub enum Command {
     Openapi,
 }
 
-/// What commands that need settings have in common.
+/// Arguments of every command that needs settings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
     /// File with settings; `fanfare config` prints one
@@ -93,7 +93,7 @@ pub struct DemoArgs {
 }
 
 impl DemoArgs {
-    /// What other commands have too.
+    /// Arguments that other commands have too.
     #[must_use]
     pub fn common(&self) -> Common {
         Common { config: self.config.clone(), data_dir: self.data_dir.clone() }
@@ -112,10 +112,10 @@ impl DemoArgs {
 pub struct ImportArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Who follows whom
+    /// File of follows: who follows whom
     #[arg(long, value_name = "FILE")]
     pub follows: PathBuf,
-    /// What people did
+    /// File of activity: what people did
     #[arg(long, value_name = "FILE")]
     pub activity: PathBuf,
     /// Times faster than it happened, or `max`
@@ -129,12 +129,12 @@ pub struct ImportArgs {
     pub verify: usize,
 }
 
-/// How fast an import replays.
+/// Speed of an import's replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
     /// So many times as fast as it happened; above 0.
     Times(f64),
-    /// As fast as the machine can.
+    /// Full speed of the machine.
     Max,
 }
 
@@ -158,7 +158,7 @@ impl FromStr for Speed {
     Some rows compare with redis-server, nginx and Centrifugo; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {
-    /// What to measure
+    /// Benchmark to run
     #[arg(value_name = "NAME", value_enum)]
     pub name: Name,
     /// Write the rows to this file too, as JSON
@@ -170,7 +170,7 @@ pub struct BenchArgs {
     /// Draw the picture into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Where temporary data is kept; on the storage that is to be measured [default: the system's temporary folder]
+    /// Folder of temporary data, on the storage that is to be measured [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Only these parts

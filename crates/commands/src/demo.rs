@@ -119,7 +119,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
     Ok(serve::serve_router(running, sockets, router, stop).await?)
 }
 
-/// How a newcomer becomes somebody.
+/// Ways by which a newcomer becomes somebody.
 struct WayIn {
     /// A token of the demo person.
     token: String,
@@ -127,7 +127,7 @@ struct WayIn {
     log_in: String,
 }
 
-/// As whom one can log in, and how: a world that is gone on with may have people who changed their passwords.
+/// Handles that one can log in as, and how: a world that is gone on with may have people who changed their passwords.
 async fn log_in(app: &App) -> Result<String, Error> {
     let mut open = Vec::new();
     for handle in [DEMO_HANDLE, FRIEND_HANDLE] {
@@ -144,7 +144,7 @@ async fn log_in(app: &App) -> Result<String, Error> {
     })
 }
 
-/// What a newcomer sees first.
+/// Words that a newcomer sees first.
 fn words(
     sample: &Sample,
     size: Size,

@@ -55,7 +55,7 @@ fn latest_ms() -> u64 {
     Clock::system().now_ms() + 86_400_000
 }
 
-/// When the activity begins.
+/// Moment of the first act.
 fn first_act(path: &Path) -> Result<u64, Failure> {
     let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
     while let Some((_, line)) = lines.next_line().map_err(unreadable(path))? {

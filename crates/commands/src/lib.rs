@@ -30,7 +30,7 @@ pub enum Failure {
     /// The command line or the settings are wrong: nothing was begun.
     #[error("{0}")]
     Usage(String),
-    /// It was begun and failed.
+    /// Failure of what was begun.
     #[error("{0}")]
     Failed(String),
 }

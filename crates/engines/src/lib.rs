@@ -26,12 +26,12 @@ pub use ports::{
     Partition, Record, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
 
-/// One engine behind each port: what the server is built on.
+/// Engines that the server is built on, one behind each port.
 #[derive(Clone)]
 pub struct Engines {
-    /// What is true.
+    /// Rows: what is true.
     pub tables: Arc<dyn Tables>,
-    /// What happened.
+    /// Records: what happened.
     pub journal: Arc<dyn Journal>,
     /// Media.
     pub objects: Arc<dyn Objects>,
@@ -39,11 +39,11 @@ pub struct Engines {
     pub bus: Arc<dyn Bus>,
     /// State with a time to live.
     pub ephemeral: Arc<dyn Ephemeral>,
-    /// What scans cost, where the engine counts it.
+    /// Cost of scans, where the engine counts it.
     pub scans: Arc<Scans>,
 }
 
-/// What scans have cost since the engine was opened: for operators, and for tests that hold a read to what it answers.
+/// Cost of scans since the engine was opened: for operators, and for tests that hold a read to what it answers.
 #[derive(Debug, Default)]
 pub struct Scans {
     /// Deleted rows that scans stepped over one by one.

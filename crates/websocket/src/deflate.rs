@@ -5,7 +5,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::Violation;
 
-/// What ends every flushed block, and is left out on the wire (7.2.1).
+/// End of every flushed block, left out on the wire (7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Bytes of a message from which it is compressed; shorter ones gain nothing.
 pub(super) const DEFLATE_BYTES_MIN: usize = 256;
@@ -80,7 +80,7 @@ impl Inflater {
     }
 }
 
-/// What one step of the inflater did.
+/// Result of one step of the inflater.
 struct Taken {
     /// Bytes of the input that are done.
     bytes: usize,

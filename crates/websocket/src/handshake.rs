@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use sha1::{Digest as _, Sha1};
 
-/// What the key is hashed with (1.3).
+/// Constant that the key is hashed with (1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Bytes of the key, decoded.
 const KEY_BYTES: usize = 16;
@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 16;
 const VERSION: &str = "13";
 /// Offers of extensions that are looked at; those after them count as not made.
 const OFFERS_MAX: usize = 16;
-/// What is agreed on where compression is: see [`super::Inflater`].
+/// Answer where compression is agreed on: see [`super::Inflater`].
 const DEFLATE_AGREED: HeaderValue =
     HeaderValue::from_static("permessage-deflate; server_no_context_takeover; client_no_context_takeover");
 
@@ -51,7 +51,7 @@ impl Accepted {
 /// Why a handshake fails. All are answered with 400; [`Refusal::headers`] go with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Another method than GET.
+    /// Method other than GET.
     #[error("a WebSocket is opened with GET")]
     Method,
     /// An older version of HTTP than 1.1, or a newer one, where it works otherwise.
@@ -75,7 +75,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the refusal says beside its status: the version that would do (4.4).
+    /// Headers of the refusal: the version that would do (4.4).
     pub fn headers(self) -> HeaderMap {
         let version = (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         if self == Refusal::Version { HeaderMap::from_iter([version]) } else { HeaderMap::new() }

@@ -17,7 +17,7 @@ pub(super) const LEN_16: u8 = 126;
 /// The second byte says with this that eight bytes of length follow.
 pub(super) const LEN_64: u8 = 127;
 
-/// What a frame carries.
+/// Opcode: what a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation = 0,
@@ -46,7 +46,7 @@ impl Opcode {
     }
 }
 
-/// What a head is checked against.
+/// Rules that a head is checked against.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     /// A fragmented message is not finished.

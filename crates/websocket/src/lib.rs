@@ -35,7 +35,7 @@ pub const CLOSE_DATA: u16 = 1007;
 /// Close code: a message is too big.
 pub const CLOSE_TOO_BIG: u16 = 1009;
 
-/// What a client has sent, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
+/// Message of a client, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
@@ -50,7 +50,7 @@ pub enum Message<'a> {
     Close(Option<(u16, &'a str)>),
 }
 
-/// How a client broke the protocol. The connection is closed with [`Violation::close_code`].
+/// Breach of the protocol by a client. The connection is closed with [`Violation::close_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// A reserved bit is set, and no extension that was agreed on gives it a meaning there (5.2).

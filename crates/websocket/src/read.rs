@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::head::{HEAD_BYTES_MAX, Head, Opcode, Rules, mask};
 use super::{Inflater, Message, Violation};
 
-/// What has been read goes to such a function; `Break` stops the reader for good.
+/// Function that takes what has been read; `Break` stops the reader for good.
 type Handler<'a> = dyn FnMut(Message<'_>) -> ControlFlow<()> + 'a;
 
 /// Reads the frames of one client. Holds no memory of its own except while a frame or a message is incomplete; then at
@@ -18,7 +18,7 @@ pub struct Reader {
     finished: bool,
 }
 
-/// What of a message is here while the rest is on its way.
+/// Part of a message that is here while the rest is on its way.
 #[derive(Debug, Default)]
 struct Partial {
     /// The first bytes of a head, until it is whole.
@@ -26,7 +26,7 @@ struct Partial {
     head_len: usize,
     /// The frame whose payload is not whole yet, and how much of it is here.
     frame: Option<(Head, usize)>,
-    /// What the message is whose first frames were read, and whether it is compressed.
+    /// Kind of the message whose first frames were read, and whether it is compressed.
     message: Option<(Opcode, bool)>,
     /// The unfinished message, unmasked.
     data: Vec<u8>,
@@ -41,13 +41,13 @@ impl Partial {
         self.head_len == 0 && self.frame.is_none() && self.message.is_none()
     }
 
-    /// What the message is that the data frame of `head` belongs to, and whether it is compressed.
+    /// Kind of the message that the data frame of `head` belongs to, and whether it is compressed.
     fn kind(&self, head: Head) -> (Opcode, bool) {
         self.message.unwrap_or((head.opcode, head.compressed))
     }
 }
 
-/// What stays the same while a piece of input is read.
+/// Context of a piece of input while it is read.
 struct Context<'a, 'b> {
     message_bytes_max: usize,
     inflater: Option<&'a mut Inflater>,

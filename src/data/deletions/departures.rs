@@ -21,7 +21,7 @@ use crate::posts::visibility::Standing;
 pub struct Departure {
     /// The record that deleted it.
     pub id: Id,
-    /// Whose it was.
+    /// Person whose account it was.
     pub user: Id,
 }
 

@@ -83,7 +83,7 @@ impl Tables for Killed {
     }
 }
 
-/// What a follower of bob, and one of carl, is told of everything.
+/// Deletions that a follower of bob, and one of carl, is told of.
 async fn told(store: &Store, story: &Story, newest: Id) -> (Vec<Id>, usize) {
     let of = async |author: Id| store.deletions_of(&[author], Id(0), newest, 5_000).await.unwrap().unwrap();
     let bobs = of(story.bob).await;

@@ -122,7 +122,7 @@ impl Core {
     }
 }
 
-/// What the author's row says of a post.
+/// Entry of a post in its author's row.
 fn entry_of(post: &PostRecord) -> AuthorEntry {
     let (kind, related) = kind_of(post);
     AuthorEntry { id: post.id, kind, related }

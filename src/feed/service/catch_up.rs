@@ -13,7 +13,7 @@ use crate::feed::relations::ReaderRelations;
 pub struct CatchUp {
     /// Visible posts, newest first.
     pub posts: Vec<Id>,
-    /// Whom the reader follows, sorted.
+    /// People whom the reader follows, sorted.
     pub followees: Vec<Id>,
 }
 

@@ -34,7 +34,7 @@ pub struct ParsedText {
 pub struct MentionSpan {
     /// Lowercase key of the handle, without `@`.
     pub handle_key: String,
-    /// Where it first stands, `@` included.
+    /// Range at which it first stands, `@` included.
     pub span: Range<usize>,
 }
 
@@ -43,7 +43,7 @@ pub struct MentionSpan {
 pub struct LinkSpan {
     /// The address as written.
     pub url: String,
-    /// Where it first stands.
+    /// Range at which it first stands.
     pub span: Range<usize>,
 }
 
@@ -53,9 +53,9 @@ pub enum TextError {
     /// Too many characters, counted as Unicode scalar values after trimming.
     #[error("has {chars} characters; at most {chars_max} are allowed")]
     TooLong {
-        /// How many it has.
+        /// Number of characters found.
         chars: usize,
-        /// How many are allowed.
+        /// Number of characters allowed.
         chars_max: usize,
     },
     /// A control character other than newline and tab.

@@ -26,7 +26,7 @@ pub fn normalise(raw: &str, chars_max: usize) -> Result<String, TextError> {
     Ok(text)
 }
 
-/// The same for a name, which stands within a line of others' words: no line ends of any kind, and nothing that turns
+/// Normalises a name, which stands within a line of others' words: no line ends of any kind, and nothing that turns
 /// the direction of what follows it.
 pub fn normalise_name(raw: &str, chars_max: usize) -> Result<String, TextError> {
     let name = normalise(raw, chars_max)?;
@@ -36,7 +36,7 @@ pub fn normalise_name(raw: &str, chars_max: usize) -> Result<String, TextError> 
     }
 }
 
-/// What is left of a name that cannot be refused, since somebody else's program gives it.
+/// Rest of a name that cannot be refused, since somebody else's program gives it.
 pub fn name_from_elsewhere(raw: &str, chars_max: usize) -> Option<String> {
     let kept: String = raw.chars().filter(|c| fits_a_name(*c)).collect();
     let cut: String = kept.trim().chars().take(chars_max).collect();

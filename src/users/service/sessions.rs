@@ -108,7 +108,7 @@ impl Users {
         Ok(())
     }
 
-    /// Who shows this bearer token.
+    /// Person who shows this bearer token.
     ///
     /// # Errors
     /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is

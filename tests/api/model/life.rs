@@ -45,7 +45,7 @@ impl Life {
         self.running.stop().await;
     }
 
-    /// This life, or the next one if its storage failed so often that it refuses writes.
+    /// The life, or the next one if its storage failed so often that it refuses writes.
     pub async fn unless_failed(self, world: &Hostile) -> Self {
         if !self.running.app.core.sequencer.has_failed() {
             return self;

@@ -15,7 +15,7 @@ use crate::ports::{EngineError, Offset, Partition, Unique};
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
 
-/// One call's writes, in the store's bytes.
+/// Writes of one call, in the store's bytes.
 #[derive(Debug)]
 pub(super) enum Work {
     Write {
@@ -60,7 +60,7 @@ impl Work {
     }
 }
 
-/// What a call is answered when its group is durable.
+/// Answer of a call when its group is durable.
 #[derive(Debug)]
 pub(super) enum Done {
     Written,

@@ -7,7 +7,7 @@ use crate::{Deflater, text_compressed};
 
 const RSV1: u8 = 0x40;
 
-/// As [`super::read`], with compression agreed on.
+/// Reading as [`super::read`], with compression agreed on.
 fn read(frames: &[Vec<u8>]) -> (Vec<Got>, Result<(), Violation>) {
     let bytes = frames.concat();
     let (got, outcome, _) = read_in(&bytes, [], BYTES_MAX, true);

@@ -77,7 +77,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a reader makes of `bytes` that come in pieces of `sizes`, then all the rest; and what it held on to at the end.
+/// Result of a reader of `bytes` that come in pieces of `sizes`, then all the rest; and what it held on to at the end.
 fn read_in(
     bytes: &[u8],
     sizes: impl IntoIterator<Item = usize>,
@@ -101,7 +101,7 @@ fn read_in(
     (got, outcome, reader.kept_bytes())
 }
 
-/// What a reader makes of the frames, which must not depend on whether they come at once or byte by byte.
+/// Result of a reader of the frames, which must not depend on whether they come at once or byte by byte.
 fn read(frames: &[Vec<u8>]) -> (Vec<Got>, Result<(), Violation>) {
     let bytes = frames.concat();
     let (got, outcome, _) = read_in(&bytes, [], BYTES_MAX, false);

@@ -142,7 +142,7 @@ fn any_first() -> impl Strategy<Value = u8> {
     prop_oneof![10 => (opcode, any::<bool>()).prop_map(|(opcode, fin)| if fin { FIN | opcode } else { opcode }), 1 => any::<u8>()]
 }
 
-/// They take, or take note of, close codes that must not travel.
+/// Whether the peer takes, or takes note of, close codes that must not travel.
 fn is_stricter_here(violation: Violation) -> bool {
     violation == Violation::BadCloseCode
 }
