@@ -10,3 +10,4 @@ pub mod id;
 pub mod limits;
 pub mod logging;
 pub mod network;
+pub mod output;

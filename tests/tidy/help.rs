@@ -2,9 +2,9 @@
 //! and no word of what is not built.
 
 use clap::{Command, CommandFactory as _, Parser as _};
-use fanfare::commands::args::CommandLine;
 use fanfare::config::Settings;
 use fanfare::{http, routes};
+use fanfare_commands::args::CommandLine;
 
 use super::{assert_none, root};
 

@@ -25,8 +25,8 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let paths: Vec<PathBuf> =
-        ["src", "crates", "tests", "benches", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs")).collect();
+    let folders = ["src", "crates", "tests", "examples", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs"));
+    let paths: Vec<PathBuf> = folders.chain([root().join("main.rs")]).collect();
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
         Source { code: code_only(&text), text, for_tests: false, path }
@@ -39,7 +39,7 @@ fn sources() -> Vec<Source> {
         };
         let module = source.path.with_extension("");
         let inside = test_modules.iter().any(|tests| module.starts_with(tests));
-        source.for_tests = inside || ["tests", "benches", "fuzz", "examples"].into_iter().any(own);
+        source.for_tests = inside || ["tests", "fuzz", "examples"].into_iter().any(own);
     }
     sources
 }
@@ -197,7 +197,7 @@ fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {
                 let whole = !source.code[..at].ends_with(|before: char| before.is_ascii_alphanumeric());
                 if !in_test && whole {
                     let line = line_of(&source.code, at);
-                    broken.push(format!("{}:{line} calls {prints}: use commands::output", shown(&source.path)));
+                    broken.push(format!("{}:{line} calls {prints}: use base::output", shown(&source.path)));
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fanfare::config::{Secret, Settings};
 use fanfare_protocol::Id;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jsonwebtoken::EncodingKey;
@@ -14,7 +15,6 @@ use super::super::world::World;
 use super::client;
 use super::http::{Calls, request};
 use super::{Bench, BenchError, Result};
-use crate::config::{Secret, Settings};
 
 /// Where a server keeps its operator's token.
 const ADMIN_TOKEN_FILE: &str = "admin.token";

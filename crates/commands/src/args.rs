@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use fanfare_bench::{Name, Part};
 
 use super::admin_args::AdminArgs;
-use crate::bench::{Name, Part};
 
 /// A self-hosted social backend in one binary: accounts, follows, posts, media, feeds, notifications, realtime delivery
 #[derive(Debug, Parser)]

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::protocol::Report;
 use super::wire::{self, Frame};
-use crate::bench::percentile;
+use crate::percentile;
 
 /// Times of arrival that are kept; further ones are not timed.
 const TIMED_MAX: usize = 20_000_000;

@@ -4,6 +4,8 @@
 //! benches; each file in them measures one topic through the real code. Peers and load are child processes that end with
 //! the bench.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod child;
 mod feed;
 mod load;
@@ -19,12 +21,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use fanfare::base::output;
 use fanfare_engines::EngineError;
 use tempfile::TempDir;
 
 use self::feed::curves::Curves;
 use self::report::Report;
-use crate::commands::output;
 
 /// Which bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,7 +134,7 @@ pub enum BenchError {
     Io(#[from] std::io::Error),
     /// The server's own code failed.
     #[error(transparent)]
-    Server(#[from] crate::base::error::Error),
+    Server(#[from] fanfare::base::error::Error),
     /// The tables failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -1,10 +1,11 @@
 //! `fanfare config`: the settings file that teaches, or a check of one.
 
+use fanfare::base::output::say;
+use fanfare::config::Settings;
+use fanfare::users::jwt_keys::{JwtSettings, JwtVerifier};
+
 use super::args::ConfigArgs;
-use super::output::say;
 use super::{Failure, block_on};
-use crate::config::Settings;
-use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let text = match &args.check {

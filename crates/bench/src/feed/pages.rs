@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use fanfare::feed::PageQuery;
+use fanfare::log::events::Policy;
 use fanfare_protocol::Id;
 
 use super::random::Random;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::feed::PageQuery;
-use crate::log::events::Policy;
 
 /// Entries of a page.
 const PAGE: usize = 20;

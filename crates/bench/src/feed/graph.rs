@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fanfare::base::id::BELOW_MS_BITS;
+use fanfare::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
+use fanfare::log::events::PostRecord;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::random::Random;
 use super::{BenchError, Result, machine};
-use crate::base::id::BELOW_MS_BITS;
-use crate::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
-use crate::log::events::PostRecord;
 
 /// Followees of a reader, on average.
 pub const MEAN_FOLLOWEES: usize = 200;

@@ -3,21 +3,23 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use fanfare::admin::audit::{Actor, Operator};
+use fanfare::app::App;
+use fanfare::base::clock::Clock;
+use fanfare::base::error::Error;
+use fanfare::base::logging::{self, LogControl};
+use fanfare::base::output::say;
+use fanfare::config::Settings;
+use fanfare::demo::build::{self, Found, Sample, Size};
+use fanfare::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use fanfare::http::{self, Doors};
+use fanfare::routes;
+use fanfare::serve;
 use fanfare_protocol::{Id, NewSession};
 
 use super::args::DemoArgs;
-use super::output::say;
-use super::{Failure, block_on, serve};
-use crate::admin::audit::{Actor, Operator};
-use crate::app::App;
-use crate::base::clock::Clock;
-use crate::base::error::Error;
-use crate::base::logging::{self, LogControl};
-use crate::config::Settings;
-use crate::demo::build::{self, Found, Sample, Size};
-use crate::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
-use crate::http::{self, Doors};
-use crate::routes;
+use super::serve::stop_signal;
+use super::{Failure, block_on};
 
 pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
     let mut settings = small(settings.clone());
@@ -48,7 +50,7 @@ fn small(mut settings: Settings) -> Settings {
     settings.api.registration = true;
     if settings.log == Settings::default().log {
         // The words on the screen are for the newcomer.
-        settings.log.level = crate::config::LogLevel("warn".to_owned());
+        settings.log.level = fanfare::config::LogLevel("warn".to_owned());
     }
     settings
 }
@@ -86,7 +88,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         Ok::<_, Failure>(Some((sample, size, way_in)))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
-    let mut stop = std::pin::pin!(serve::stop_signal());
+    let mut stop = std::pin::pin!(stop_signal());
     let made = tokio::select! {
         biased;
         () = &mut stop => Ok(None),
@@ -114,7 +116,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         let _ = life.await;
     };
     let router = http::routes::demo(routes::api().merge(welcome::routes()), running.app.clone(), doors);
-    serve::serve_router(running, sockets, router, stop).await
+    Ok(serve::serve_router(running, sockets, router, stop).await?)
 }
 
 /// Ways by which a newcomer becomes somebody.

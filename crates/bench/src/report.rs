@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use fanfare::base::output;
 use serde::Serialize;
 
 use super::machine::Machine;
-use crate::commands::output;
 
 /// What a figure should reach. All that is set must hold.
 #[derive(Debug, Clone, Copy, Default)]

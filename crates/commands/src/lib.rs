@@ -1,26 +1,28 @@
-//! The commands of the binary. `args` is what can be typed; each command has a file; here they are told apart.
+//! The command line: `args` is what can be typed, each command has a file, and `run` tells them apart. It stands on the
+//! server, its benchmarks and its client; `main.rs` of the workspace stands on it.
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line or the settings are wrong.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod admin;
-pub mod admin_args;
+mod admin_args;
 pub mod args;
 mod bench;
 mod config;
 mod demo;
 mod import;
 mod openapi;
-pub mod output;
-pub mod progress;
-pub mod serve;
+mod progress;
+mod serve;
 
 use std::process::ExitCode;
 
 use args::{Command, Common};
-
-use crate::base::data_dir;
-use crate::base::error::Error;
-use crate::config::{ConfigError, Settings};
+use fanfare::base::data_dir;
+use fanfare::base::error::Error;
+use fanfare::config::{ConfigError, Settings};
+use fanfare::serve::ServeError;
 
 /// Why a command did not do what it was asked; one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,15 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Service(error) => error.into(),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.to_string())
@@ -66,6 +77,9 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Runs one command to its end.
+///
+/// # Errors
+/// When it failed, or could not be begun.
 pub fn run(command: Command) -> Result<(), Failure> {
     if matches!(command, Command::Serve(_) | Command::Demo(_) | Command::Import(_)) {
         data_dir::close_what_is_made();

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use fanfare::data::rows::UserRow;
+use fanfare::janitor::Janitor;
+use fanfare::log::core::Attachments;
+use fanfare::log::events::{Event, PostRef};
+use fanfare::posts::service::deletion;
+use fanfare::posts::settle;
 use fanfare_protocol::Id;
 
 use super::fan_out::thousands;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::data::rows::UserRow;
-use crate::janitor::Janitor;
-use crate::log::core::Attachments;
-use crate::log::events::{Event, PostRef};
-use crate::posts::service::deletion;
-use crate::posts::settle;
 
 /// Items of a page.
 const PAGE: usize = 20;
@@ -178,7 +178,7 @@ impl Scene {
         let left = app
             .core
             .store
-            .newest_bucketed(crate::data::tables::AUTHOR_POSTS, self.purged, Id(i64::MAX as u64), 1)
+            .newest_bucketed(fanfare::data::tables::AUTHOR_POSTS, self.purged, Id(i64::MAX as u64), 1)
             .await?;
         if left.is_empty() { Ok(()) } else { Err(BenchError::Wrong("the purge left posts".to_owned())) }
     }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fanfare::base::id::BELOW_MS_BITS;
+use fanfare::feed::PageQuery;
+use fanfare::log::events::Policy;
 use fanfare_protocol::Id;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,9 +17,6 @@ use super::graph::seeding_order;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
-use crate::base::id::BELOW_MS_BITS;
-use crate::feed::PageQuery;
-use crate::log::events::Policy;
 
 /// Time between two posts of the star, and between two ordinary ones.
 const STAR_EVERY: Duration = Duration::from_secs(1);

@@ -6,11 +6,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare::base::output;
 use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BenchError, Result};
-use crate::commands::output;
 
 /// How long a process may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(20);

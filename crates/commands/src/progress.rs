@@ -3,9 +3,8 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use fanfare::base::output;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use super::output;
 
 /// Seconds between two plain lines.
 const LINE_EVERY_S: u64 = 5;

@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
+use fanfare::app::{self, App, Running};
+use fanfare::base::clock::Clock;
+use fanfare::base::data_dir::DataDir;
+use fanfare::base::error::Error;
+use fanfare::base::logging;
+use fanfare::config::{LogLevel, Settings};
+use fanfare::data::rows::UserRow;
+use fanfare::http::OperatorTokens;
+use fanfare::log::events::{Event, Policy, PostRecord, Record};
 use fanfare_engines::embedded;
 use fanfare_protocol::Id;
 use futures_util::stream::{self, StreamExt as _};
 use tempfile::TempDir;
 
 use super::{BenchError, Result};
-use crate::app::{self, App, Running};
-use crate::base::clock::Clock;
-use crate::base::data_dir::DataDir;
-use crate::base::error::Error;
-use crate::base::logging;
-use crate::config::{LogLevel, Settings};
-use crate::data::rows::UserRow;
-use crate::http::OperatorTokens;
-use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Proposals under way at once: they share commits.
 const AT_ONCE: usize = 1_024;

@@ -4,22 +4,23 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fanfare::app::App;
+use fanfare::base::clock::Clock;
+use fanfare::base::error::Error;
+use fanfare::base::id::{first_id_at, unix_ms_of};
+use fanfare::base::logging;
+use fanfare::base::output::say;
+use fanfare::config::Settings;
+use fanfare::import::graph::People;
+use fanfare::import::lines::{self, Act, Lines};
+use fanfare::import::replay::{Replay, Tally, replayed};
+use fanfare::import::{report, verify};
+use fanfare::serve;
 use fanfare_protocol::Id;
 
 use super::args::{ImportArgs, Speed};
-use super::output::say;
 use super::progress::Progress;
-use super::{Failure, block_on, serve};
-use crate::app::App;
-use crate::base::clock::Clock;
-use crate::base::error::Error;
-use crate::base::id::{first_id_at, unix_ms_of};
-use crate::base::logging;
-use crate::config::Settings;
-use crate::import::graph::People;
-use crate::import::lines::{self, Act, Lines};
-use crate::import::replay::{Replay, Tally, replayed};
-use crate::import::{report, verify};
+use super::{Failure, block_on};
 
 const FOLLOWS_HEADER: &str = "follower\tfollowee";
 const ACTIVITY_HEADER: &str = "actor\ttarget\tunixtime\tkind";

@@ -1,8 +1,9 @@
 //! `fanfare bench`: measurements, each beside what it is compared with.
 
+use fanfare_bench::{self as bench, Options};
+
 use super::Failure;
 use super::args::BenchArgs;
-use crate::bench::{self, Options};
 
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if let Some(part) = args.only.iter().find(|part| part.bench() != args.name) {

@@ -1,8 +1,9 @@
 //! `fanfare openapi`: the description of the API, for generators that run without a server.
 
+use fanfare::base::output::say;
+use fanfare::{http, routes};
+
 use super::Failure;
-use super::output::say;
-use crate::{http, routes};
 
 pub(super) fn run() -> Result<(), Failure> {
     let document = http::routes::document(routes::api());

@@ -4,17 +4,17 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use fanfare::base::clock::Clock;
+use fanfare::base::limits::http::PAGE_ITEMS_MAX;
+use fanfare::base::output::say;
+use fanfare::config::Settings;
+use fanfare::http::ADMIN_FILE;
 use fanfare_client::{Client, ClientError, Paging};
 use fanfare_protocol::{AuditEntry, NewSuspension, Page, Suspension};
 use serde::Serialize;
 
 use super::Failure;
 use super::admin_args::{AdminAct, AdminArgs, List, PostAct, UserAct};
-use super::output::say;
-use crate::base::clock::Clock;
-use crate::base::limits::http::PAGE_ITEMS_MAX;
-use crate::config::Settings;
-use crate::http::ADMIN_FILE;
 
 /// Runs one act to its end.
 pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {

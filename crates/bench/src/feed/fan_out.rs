@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use fanfare::feed::Feed;
+use fanfare::log::events::{Event, Policy, PostRecord, Record};
 use fanfare_protocol::Id;
 
 use super::bare::BareRings;
 use super::graph::{MEAN_FOLLOWEES, Posts, seeded_feed};
 use super::report::{Goal, Row};
 use super::{Bench, BenchError, Result, machine, median};
-use crate::feed::Feed;
-use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Times each side is measured; the median counts.
 pub const ROUNDS: usize = 3;
