@@ -44,7 +44,7 @@ use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{UserSettings, Users};
 use crate::users::session_ender::SessionEnder;
 
-/// What handlers see. A clone is a pointer: the router makes several a request.
+/// State of every handler. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
 pub struct App(Arc<Services>);
 
@@ -58,7 +58,7 @@ impl Deref for App {
 
 /// Everything behind [`App`].
 pub struct Services {
-    /// What every route stands on.
+    /// Parts of HTTP that every route needs.
     pub http: HttpState,
     /// Rows, records, cursors.
     pub core: Core,
@@ -80,7 +80,7 @@ pub struct Services {
     pub realtime: Realtime,
     /// Uploads.
     pub media: Media,
-    /// What operators do.
+    /// Acts of operators.
     pub acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
     pub live: Arc<LiveServer>,
@@ -124,7 +124,7 @@ impl SessionEnder for Ender {
     }
 }
 
-/// What the sequencer tells, passed on: caches, the feed, sessions, and the list of people whose notifications want
+/// Listeners of the sequencer: caches, the feed, sessions, and the list of people whose notifications want
 /// trimming.
 struct Listeners {
     store: Arc<Store>,
@@ -180,7 +180,7 @@ impl crate::base::id::MintId for Mint {
 
 /// A running server without its sockets: dropping or stopping it lets go of the engines.
 pub struct Running {
-    /// What handlers see.
+    /// State of every handler.
     pub app: App,
     worker: Worker,
     sequencer: SequencerThread,
@@ -299,7 +299,7 @@ pub async fn start(
     Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
 
-/// What memory has to know of rows before anybody asks.
+/// Reads from rows the state that memory must hold before anybody asks.
 async fn learn(engines: &Engines, store: &Store, newest: Id) -> Result<()> {
     store.load_absent().await?;
     store.load_deletions(newest).await?;

@@ -56,7 +56,7 @@ impl Janitor {
         }
     }
 
-    /// One round.
+    /// Does one round.
     ///
     /// # Errors
     /// When the engine fails.

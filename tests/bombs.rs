@@ -20,21 +20,21 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const LIMITS: MediaLimits =
     MediaLimits { image_pixels_max: 1_000_000, image_bytes_max: 32 << 20, file_bytes_max: 64 << 20 };
-/// What a bomb grows to, bytes.
+/// Bytes that a bomb grows to.
 const GROWN: usize = 64 << 20;
 /// Memory that a bomb may take for each of its own bytes, for each of its pixels, and in any case.
 const BYTES_PER_BYTE: usize = 6;
 const BYTES_PER_PIXEL: usize = 16;
 const BYTES_ALWAYS: usize = 2 << 20;
 
-/// What should become of a bomb.
+/// Fate of a bomb, as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is stored, and no bomb any more.
+    /// Stored, and no bomb any more.
     Defused,
-    /// It is refused as damaged.
+    /// Refused as damaged.
     Broken,
-    /// It is refused for the work it is.
+    /// Refused for the work it is.
     Costly,
 }
 use Fate::{Broken, Costly, Defused};
@@ -189,7 +189,7 @@ fn processed(bytes: Vec<u8>) -> (Result<Processed, MediaError>, usize) {
     (result, ALLOCATOR.peak_usage().saturating_sub(before))
 }
 
-/// What every compressed part of a served PNG inflates to.
+/// Sizes that the compressed parts of a served PNG inflate to.
 fn inflated(png: &[u8]) -> Vec<(String, u64)> {
     let mut rest = &png[PNG_START.len()..];
     let (mut found, mut pixels) = (Vec::new(), Vec::new());
@@ -213,7 +213,7 @@ fn inflated(png: &[u8]) -> Vec<(String, u64)> {
     found
 }
 
-/// One test, so that nothing else allocates meanwhile.
+/// Alone in its file, so that nothing else allocates meanwhile.
 #[test]
 fn what_becomes_large_takes_no_memory_and_is_not_served() {
     for Bomb { name, bytes, pixels, fate } in [pngs(), jpegs(), webps(), gifs()].into_iter().flatten() {

@@ -68,7 +68,7 @@ fn what_cannot_be_done_ends_with_1() {
     assert!(error.lines().last().unwrap().starts_with("fanfare: "), "{error}");
 }
 
-/// What a second server on a taken address leaves behind: nothing, and a line that says what to do.
+/// Remains of a second server on a taken address: nothing, and a line that says what to do.
 #[test]
 fn a_taken_address_is_refused_before_the_folder_is_touched() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

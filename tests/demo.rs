@@ -31,7 +31,7 @@ impl Demo {
         Self::start_on("127.0.0.1:0", temporary, arguments)
     }
 
-    /// The same on another address; `address` is on this machine all the same.
+    /// Starts a demo on another address; `address` is on this machine all the same.
     fn start_on(listen: &str, temporary: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
         command.env_remove("FANFARE_CONFIG").env("TMPDIR", temporary);
@@ -169,7 +169,7 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the temporary folder is still there");
 }
 
-/// What a browser, a proxy or a program may write as `Host`, and whether the demo is meant by it.
+/// Names that a browser, a proxy or a program may write as `Host`, and whether the demo is meant by it.
 #[test]
 fn the_demo_answers_to_names_of_this_machine_only_and_to_pages_of_this_machine() {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the documents give to copy works when it is pasted into a terminal beside a demo, and when it is pasted again.
+//! Commands that the documents give to copy work when pasted into a terminal beside a demo, and when pasted again.
 //!
 //! Every fenced block of `sh` is looked at. Those that call the API are pasted as they stand, all of a document in one shell,
 //! in order; addresses and the data folder are those of the demo that the test starts. The first words of the others are
@@ -18,7 +18,7 @@ const FOLDER: &str = "/var/lib/fanfare";
 const SECRET: &str = "thirty-two bytes or more, as random as can be";
 /// Documents whose calls are pasted, in this order: a later one may count on accounts of an earlier one.
 const PASTED: [&str; 4] = ["README.md", "README.zh-CN.md", "docs/api.md", "docs/operations.md"];
-/// What blocks that call no API begin a line with, and who tries that instead.
+/// Beginnings of lines in blocks that call no API, and who tries those instead.
 const ELSEWHERE: [(&str, &str); 13] = [
     ("cargo", "the tests' own build; `tidy` knows the commands"),
     ("make", "`tidy` knows the targets"),

@@ -1,11 +1,10 @@
 //! Any request that asks for a WebSocket: no panic, and what is accepted is answered. Compiled by the fuzz target and by
-//! the test that replays the seeds, both of which have a `crate::websocket`.
+//! the test that replays the seeds.
 //!
 //! The input is lines of `name: value`.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-
-use crate::websocket::accept;
+use fanfare_websocket::accept;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 /// Lines that are looked at; a server bounds them too.
 const LINES_MAX: usize = 100;

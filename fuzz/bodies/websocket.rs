@@ -1,17 +1,16 @@
 //! Any bytes of a client, cut anywhere: no panic, the same messages as uncut, bounded memory; and what was read reads the
-//! same again. Compiled by the fuzz target and by the test that replays the seeds, both of which have a
-//! `crate::websocket`.
+//! same again. Compiled by the fuzz target and by the test that replays the seeds.
 //!
 //! The first byte of the input chooses: bit 0 compression, bit 1 whether the rest is the bytes of a socket or a list of
 //! frames (first byte, length, payload) that are given a right head and mask, bits 2.. where the input is cut.
 
 use std::ops::ControlFlow;
 
-use crate::websocket::{self, Deflater, Inflater, Message, Reader, Violation};
+use fanfare_websocket::{self as websocket, Deflater, Inflater, Message, Reader, Violation};
 
 /// Bytes of a message, at most: small enough to be reached.
 const BYTES_MAX: usize = 1_000;
-/// What a reader may hold beside the message: a head, a control frame, and itself.
+/// Bytes that a reader may hold beside the message: a head, a control frame, and itself.
 const OVERHEAD_BYTES: usize = 512;
 
 /// Bytes of a text above which its compressed form is looked at too.

@@ -12,7 +12,7 @@ mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/posts/text/mod.rs"]
 mod text;
-/// What the parser knows of people.
+/// Rules of handles, which are all that the parser knows of people.
 mod users {
     #[allow(dead_code)]
     #[path = "../../../src/users/handle.rs"]

@@ -64,11 +64,11 @@ pub async fn change_settings(
     Ok(Json(live.change(&admin.0, patch).await?))
 }
 
-/// What a person may do.
+/// Role: what a person may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleName {
-    /// Their own things.
+    /// A person's own things.
     User,
     /// Everything under `/v1/admin` too.
     Admin,

@@ -38,7 +38,7 @@ pub struct Status {
     pub timelines: usize,
     /// Entries in them.
     pub timeline_entries: usize,
-    /// Their bytes.
+    /// Bytes of the timelines in memory.
     pub timeline_bytes: usize,
     /// Ordinary fan-out jobs that wait.
     pub fan_out_queue: usize,
@@ -90,7 +90,7 @@ impl PatchSettings {
         push_below.is_none() && pull_above.is_none() && log_level.is_none()
     }
 
-    /// What changes, for the audit.
+    /// Settings that change, in words for the audit.
     fn words(&self) -> String {
         let mut words = "settings".to_owned();
         let mut add = |key: &str, value: Option<&dyn std::fmt::Display>| {
@@ -105,13 +105,13 @@ impl PatchSettings {
     }
 }
 
-/// What runs, and what of it can be changed.
+/// State and live settings of a running server.
 pub struct LiveServer {
     acts: Acts,
     feed: Feed,
     log: Mutex<(LogControl, LogLevel)>,
     storage: Storage,
-    /// One change of settings at a time.
+    /// Held while settings change, so that changes come one after the other.
     changing: tokio::sync::Mutex<()>,
     started: Instant,
 }

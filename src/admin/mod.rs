@@ -1,4 +1,4 @@
-//! What operators see, change and do while the server runs.
+//! Operators: what they see, change and do while the server runs.
 
 pub mod http;
 pub mod live;

@@ -23,7 +23,7 @@ use crate::posts::service::Posts;
 use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
 
-/// What operators do.
+/// Acts of operators.
 #[derive(Clone)]
 pub struct Acts {
     core: Core,
@@ -142,7 +142,7 @@ impl Acts {
         Ok(())
     }
 
-    /// Who is suspended now, newest accounts first.
+    /// Suspended people, newest accounts first.
     ///
     /// # Errors
     /// 400 for a foreign cursor.
@@ -205,7 +205,7 @@ impl Acts {
         self.users.set_admin(user, admin, operator.act(action, person(user), None)).await
     }
 
-    /// What operators did in the last 400 days, newest first.
+    /// Acts of operators in the last 400 days, newest first.
     ///
     /// # Errors
     /// 400 for a foreign cursor.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a clock by hand shows once it was let go.
+/// Mark of a clock by hand that was let go: it shows the system's time.
 const LET_GO: u64 = u64::MAX;
 
 /// Milliseconds since the Unix epoch.

@@ -13,14 +13,14 @@ const MAC_BYTES: usize = 8;
 /// Characters of a cursor; a longer one is refused unread.
 const TEXT_MAX: usize = 1_024;
 
-/// Which list a cursor belongs to.
+/// List that a cursor belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     /// Name of the list, such as `feed`.
     pub list: &'a str,
-    /// Whose list it is, `Id(0)` for public ones.
+    /// Person whose list it is, `Id(0)` for public ones.
     pub caller: Id,
-    /// What the list is about: a user, a post, or `Id(0)`.
+    /// Subject of the list: a user, a post, or `Id(0)`.
     pub subject: Id,
 }
 

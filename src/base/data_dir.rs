@@ -23,9 +23,9 @@ pub enum DataDirError {
     /// The operating system says no.
     #[error("{path}: {source}; choose a folder you can write with --data-dir")]
     Io {
-        /// What was touched.
+        /// File or folder that was touched.
         path: PathBuf,
-        /// What it said.
+        /// Answer of the operating system.
         source: io::Error,
     },
     /// A newer binary wrote the folder.
@@ -35,7 +35,7 @@ pub enum DataDirError {
     Newer {
         /// The folder.
         path: PathBuf,
-        /// Its format.
+        /// Format of the folder.
         found: u32,
     },
     /// A file of the folder does not say what it should.
@@ -43,7 +43,7 @@ pub enum DataDirError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault of the file.
         what: &'static str,
     },
 }
@@ -106,7 +106,7 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), secret, is_open_to_others })
     }
 
-    /// Where the engine keeps its files.
+    /// Folder of the engine's files.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join(STORE)

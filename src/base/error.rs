@@ -15,9 +15,9 @@ pub enum Error {
     /// A bound was reached; come back after that many seconds.
     #[error("overloaded: {reason}")]
     Overloaded {
-        /// Which bound, for people.
+        /// Name of the bound, for people.
         reason: &'static str,
-        /// When to try again.
+        /// Seconds until another try.
         retry_after_s: u32,
     },
     /// Too many requests of this caller; come back after that many seconds.
@@ -25,7 +25,7 @@ pub enum Error {
     RateLimited {
         /// Too many of what, for people.
         reason: &'static str,
-        /// When to try again.
+        /// Seconds until another try.
         retry_after_s: u32,
     },
     /// An engine failed.
@@ -39,7 +39,7 @@ pub enum Error {
     Internal(String),
 }
 
-/// What services answer.
+/// Answer of a service.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

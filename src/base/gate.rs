@@ -15,10 +15,10 @@ use crate::base::fair::{FairQueue, Pushed};
 /// Seconds after which a caller who was shed may try again.
 const RETRY_AFTER_S: u32 = 1;
 
-/// What a gate is called when it sheds.
+/// Names of a gate when it sheds.
 #[derive(Debug, Clone, Copy)]
 pub struct Named {
-    /// What people read.
+    /// Reason that people read.
     pub reason: &'static str,
     /// The label of `fanfare_shed_total`.
     pub metric: &'static str,

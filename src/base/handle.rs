@@ -101,13 +101,13 @@ impl Handle {
         Ok(Self(text.to_owned()))
     }
 
-    /// The same for a handle that somebody wants to take: reserved names are refused.
+    /// Parses a handle that somebody wants to take: reserved names are refused.
     pub fn parse_new(text: &str) -> Result<Self, HandleError> {
         let handle = Self::parse(text)?;
         if is_reserved(&handle.key()) { Err(HandleError::Reserved) } else { Ok(handle) }
     }
 
-    /// As the owner writes it.
+    /// Text as the owner writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -132,7 +132,7 @@ impl fmt::Display for Handle {
     }
 }
 
-/// What may stand in a handle.
+/// Whether a byte may stand in a handle.
 #[must_use]
 pub const fn is_handle_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
@@ -144,8 +144,8 @@ pub fn key_of(handle: &str) -> String {
     handle.to_ascii_lowercase()
 }
 
-/// Until when (milliseconds since the Unix epoch) the handle of an account stays reserved that record `deleted_by` deleted.
-/// Without the record, from before it was kept, it is free.
+/// Moment (milliseconds since the Unix epoch) until which the handle of an account stays reserved that record
+/// `deleted_by` deleted. Without the record, from before it was kept, it is free.
 #[must_use]
 pub fn reserved_until_ms(deleted_by: Option<Id>, reserved_days: u32) -> u64 {
     deleted_by.map_or(0, |record| unix_ms_of(record) + u64::from(reserved_days) * DAY_MS)

@@ -6,8 +6,8 @@ pub const AUDIT_DAYS: u32 = 400;
 pub const AUDIT_AHEAD_MS: u64 = 31 * 86_400_000;
 /// People suspended at once; one more is refused with 409.
 pub const SUSPENDED_MAX: usize = 100_000;
-/// What suspended people add to the counts of others (likes, replies, reposts, follows) that is kept in memory, to take it
-/// off; of whom there is no room for it stays in the counts.
+/// Additions of suspended people to the counts of others (likes, replies, reposts, follows) that are kept in memory, to
+/// take them off; those of people for whom there is no room stay in the counts.
 pub const UNCOUNTED_MAX: usize = 1_000_000;
 /// Characters of an operator's reason; a longer one is refused with 422.
 pub const REASON_CHARS_MAX: usize = 500;
@@ -64,7 +64,7 @@ pub const GROUP_KNOWN_MAX: usize = 128;
 pub const GROUP_LEFT_MAX: usize = 64;
 /// Rows read at once to name somebody of a group when none of the newest may be named.
 pub const GROUP_OTHERS_ROWS: usize = 64;
-/// Such reads for one group; when all whom they find are hidden, so is the group.
+/// Reads for one group to name somebody; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
@@ -126,7 +126,7 @@ pub mod http {
     pub const POST_BODY_BYTES_BESIDE: u64 = 4 << 10;
     /// Bytes of the body of an operator's event: its data, and as many ids as may be named.
     pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
-    /// One address holds at most this part of the memory for arriving bodies that is still free; without it 503.
+    /// Divisor of the memory for arriving bodies that is free: one address holds at most that part; without it 503.
     pub const BODY_SHARE: u64 = 4;
     /// Requests whose body takes longer than [`BODY_SLOW_MS`], and uploads: one address has at most this part of the places
     /// in `http.requests_in_flight_max` that such requests leave free; without one 503.
@@ -214,7 +214,7 @@ pub mod media {
     pub const SIDE_MAX: u32 = 65_535;
     /// Bytes of a colour profile, inflated; a larger one is taken out of the picture.
     pub const ICC_BYTES_MAX: usize = 65_536;
-    /// The same for profiles of printing colours in JPEGs, which lie there as they are and are large.
+    /// Bytes of a profile of printing colours in a JPEG, which lies there as it is and is large.
     pub const CMYK_PROFILE_BYTES_MAX: usize = 1 << 20;
     /// Bytes that decoding may take for each pixel that is allowed: four channels of 16 bits. Progressive JPEGs take as
     /// much again for coefficients.
@@ -224,7 +224,7 @@ pub mod media {
     /// be turned; of a progressive JPEG that is to be turned, about 29 million pixels with halved colours (4:2:0), and 19
     /// million with whole ones (4:4:4).
     pub const SAMPLES_PER_PIXEL_MAX: u64 = 8;
-    /// What turning a picture and encoding it again counts, in samples a pixel.
+    /// Samples a pixel that turning a picture and encoding it again counts.
     pub const TURNING_SAMPLES: u64 = 3;
     /// Scans of a JPEG; more is refused with 422. Encoders write 10 to 20.
     pub const JPEG_SCANS_MAX: u32 = 100;
@@ -260,11 +260,11 @@ pub mod auth {
     pub const KEYS_MAX: usize = 32;
     /// Most characters of `sub`.
     pub const SUBJECT_CHARS_MAX: usize = 200;
-    /// How far clocks may differ, seconds.
+    /// Seconds by which clocks may differ.
     pub const LEEWAY_S: f64 = 60.0;
     /// Shortest HMAC secret, bytes: as long as the hash (RFC 7518, section 3.2).
     pub const SECRET_BYTES_MIN: usize = 32;
-    /// How often the JWKS file is looked at, at most.
+    /// Shortest time between two looks at the JWKS file.
     pub const JWKS_RELOAD_INTERVAL: Duration = Duration::from_secs(2);
     /// Largest key file that is read, bytes.
     pub const KEY_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -280,7 +280,7 @@ pub mod auth {
     pub const JWKS_UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
     /// Requests that wait for a fetch at once; further ones are answered 503, so that forged tokens hold no other caller up.
     pub const JWKS_WAITING_MAX: usize = 64;
-    /// How often a JWKS is fetched when the provider does not say how long it lasts.
+    /// Time between two fetches of a JWKS when the provider does not say how long it lasts.
     pub const JWKS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
     /// Shortest and longest time that a provider's `Cache-Control: max-age` gives a JWKS.
     pub const JWKS_LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3_600);
@@ -288,7 +288,7 @@ pub mod auth {
     pub const JWKS_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 }
 
-/// What is found in the text of a post.
+/// Bounds of what is found in the text of a post.
 pub mod text {
     /// Most mentions of one text that notify; what follows stays text.
     pub const MENTIONS_MAX: usize = 50;

@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text or JSON, through a filter that can be changed while running.
+//! Destination of log lines: standard error, as text or JSON, through a filter that can be changed while running.
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
@@ -21,17 +21,17 @@ impl FromStr for LogLevel {
     }
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// JSON, an object a line.
     Json,
 }
 
 impl LogFormat {
-    /// As the configuration names it.
+    /// Name in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! Whom bounds count as one: an address, or the line of IPv6 that it is of.
+//! Unit that bounds count as one: an address, or the line of IPv6 that it is of.
 //!
 //! Log-ins, connections, bodies, hashes and sessions are all counted by it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Where something comes from: an IPv4 address, or the /64 that a line of IPv6 usually has.
+/// Network of origin: an IPv4 address, or the /64 that a line of IPv6 usually has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Network {
     /// A single address.

@@ -45,7 +45,7 @@ impl SlotList {
         }
     }
 
-    /// There is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -12,9 +12,9 @@ pub enum TextError {
     /// Too many characters, counted as Unicode scalar values after trimming.
     #[error("has {chars} characters; at most {chars_max} are allowed")]
     TooLong {
-        /// How many it has.
+        /// Number of characters found.
         chars: usize,
-        /// How many are allowed.
+        /// Number of characters allowed.
         chars_max: usize,
     },
     /// A control character other than newline and tab.
@@ -44,7 +44,7 @@ pub fn normalise(raw: &str, chars_max: usize) -> Result<String, TextError> {
     Ok(text)
 }
 
-/// The same for a name, which stands within a line of others' words: no line ends of any kind, and nothing that turns
+/// Normalises a name, which stands within a line of others' words: no line ends of any kind, and nothing that turns
 /// the direction of what follows it.
 pub fn normalise_name(raw: &str, chars_max: usize) -> Result<String, TextError> {
     let name = normalise(raw, chars_max)?;
@@ -54,7 +54,7 @@ pub fn normalise_name(raw: &str, chars_max: usize) -> Result<String, TextError> 
     }
 }
 
-/// What is left of a name that cannot be refused, since somebody else's program gives it.
+/// Rest of a name that cannot be refused, since somebody else's program gives it.
 pub fn name_from_elsewhere(raw: &str, chars_max: usize) -> Option<String> {
     let kept: String = raw.chars().filter(|c| fits_a_name(*c)).collect();
     let cut: String = kept.trim().chars().take(chars_max).collect();

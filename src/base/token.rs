@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::error::{Error, Result};
 
-/// What every token starts with: tells it from a JWT, and lets scanners of leaked secrets find it.
+/// Prefix of every token: tells it from a JWT, and lets scanners of leaked secrets find it.
 pub const TOKEN_PREFIX: &str = "ff_";
 /// Random bytes in a token.
 const SECRET_BYTES: usize = 32;
@@ -22,9 +22,9 @@ pub struct TokenHash(pub [u8; 32]);
 /// A token and its hash; the token is shown to the client once and kept nowhere.
 #[derive(Clone)]
 pub struct NewToken {
-    /// What the client sends, 46 ASCII characters.
+    /// Token as the client sends it, 46 ASCII characters.
     pub token: String,
-    /// What is stored.
+    /// Hash that is stored.
     pub hash: TokenHash,
 }
 

@@ -16,7 +16,7 @@ pub use sections::{
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Network, Origin, Secret};
 
-/// What the names of environment variables begin with.
+/// Prefix of the names of environment variables.
 const PREFIX: &str = "FANFARE__";
 /// Characters of a refused value that a message quotes.
 const QUOTED_CHARS_MAX: usize = 60;
@@ -30,7 +30,7 @@ pub enum ConfigError {
     /// The file is not TOML.
     #[error("{place}: {reason}")]
     Syntax { place: String, reason: String },
-    /// There is no such key or section.
+    /// No such key or section.
     #[error("{place}: there is no setting `{name}`; did you mean `{nearest}`? `fanfare config` lists all")]
     Unknown { place: String, name: String, nearest: String },
     /// The value is of the wrong type or out of range.
@@ -159,7 +159,7 @@ impl Settings {
         })
     }
 
-    /// What no single key can tell.
+    /// Refuses what no single key can tell: settings that contradict each other.
     fn check(&self) -> Result<(), ConfigError> {
         let feed = &self.feed;
         if feed.push_below > feed.pull_above {

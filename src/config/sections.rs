@@ -13,14 +13,14 @@ const GIB: u64 = 1 << 30;
 /// Largest number of bytes, entries or people that a setting takes; a guard against slips, not a promise.
 pub const LARGEST: u64 = 1 << 50;
 
-/// One key as the example shows it.
+/// Key as the example shows it.
 #[derive(Debug)]
 pub struct Key {
     /// Name within the section.
     pub name: &'static str,
     /// Lines of its doc comment.
     pub docs: &'static [&'static str],
-    /// What is allowed, in words.
+    /// Allowed values, in words.
     pub allowed: String,
     /// The default as TOML; `None` when the key is not set by default.
     pub default: Option<toml::Value>,
@@ -30,13 +30,13 @@ pub struct Key {
 pub trait Section: Default {
     /// Lines of its doc comment.
     const DOCS: &'static [&'static str];
-    /// Its keys in the order of the example.
+    /// Keys of the section in the order of the example.
     fn keys() -> Vec<Key>;
     /// Sets one key; answers what is allowed when `given` is not. The key must be one of [`Section::keys`].
     fn set(&mut self, key: &str, given: &Given<'_>) -> Result<(), String>;
 }
 
-/// Where a value comes from decides how it is read.
+/// Value as given: where it comes from decides how it is read.
 #[derive(Debug)]
 pub enum Given<'a> {
     /// From the file.
@@ -161,14 +161,15 @@ section! {
 section! {
     /// Metrics for Prometheus. `/metrics` at `http.listen` wants the token in the data folder's metrics.token.
     Metrics {
-        /// Another address, where `/metrics` wants no token and nothing else is answered. A port alone, such as 9464, is open to
-        /// this machine only; name an address, such as "10.0.0.5:9464", only where everybody who reaches it may read it.
+        /// Second address, where `/metrics` wants no token and nothing else is answered. A port alone, such as 9464, is
+        /// open to this machine only; name an address, such as "10.0.0.5:9464", only where everybody who reaches it may
+        /// read it.
         listen: Option<ListenAddress> = None;
     }
 }
 
 section! {
-    /// What the API offers to whom.
+    /// Reach of the API: what it offers to whom.
     Api {
         /// Whether profiles and posts can be read without a token.
         public_reads: bool = true;
@@ -193,11 +194,11 @@ section! {
         jwt_jwks_url: Option<JwksUrl> = None;
         /// PEM file with the certificates that vouch for that address; without it those that browsers trust.
         jwt_jwks_ca_file: Option<PathBuf> = None;
-        /// What a JWT must name as its issuer (`iss`); without it any.
+        /// Issuer that a JWT must name (`iss`); without it any.
         jwt_issuer: Option<String> = None;
-        /// What a JWT must name as its audience (`aud`); without it any.
+        /// Audience that a JWT must name (`aud`); without it any.
         jwt_audience: Option<String> = None;
-        /// Which apps may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
+        /// Apps that may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
         jwt_authorized_parties: Vec<String> = Vec::new();
         /// Wrong passwords for one account from one address within the time below; after them that address is answered 429
         /// for that account, and other addresses are not.

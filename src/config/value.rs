@@ -1,4 +1,5 @@
-//! How one setting is read from TOML or from the environment, shown in the example, and described when it is refused.
+//! Types of settings: how each is read from TOML or from the environment, shown in the example, and described when it
+//! is refused.
 
 use crate::base::logging::{LogFormat, LogLevel};
 use std::fmt;
@@ -15,11 +16,11 @@ use crate::base::limits::auth::SECRET_BYTES_MIN;
 
 /// A type that a key can have.
 pub trait Setting: Sized {
-    /// What is allowed, in words that follow "allowed:".
+    /// Allowed values, in words that follow "allowed:".
     fn allowed() -> String;
     /// The value, or `None` when it is not of this type.
     fn from_toml(value: &Value) -> Option<Self>;
-    /// As TOML; `None` when it is not set.
+    /// Value as TOML; `None` when it is not set.
     fn to_toml(&self) -> Option<Value>;
     /// From the environment: what would stand in the file, or plain text.
     fn from_text(text: &str) -> Option<Self> {
@@ -33,7 +34,7 @@ pub trait Setting: Sized {
 /// A type with an order that ranges bound: the numbers.
 pub trait Ranged: Setting + PartialOrd + fmt::Display {}
 
-/// What is allowed of a number within `range`.
+/// Allowed values of a number within `range`, in words.
 pub fn allowed_within<T: Ranged>(range: &RangeInclusive<T>) -> String {
     format!("{} from {} to {}", T::allowed(), range.start(), range.end())
 }
@@ -135,7 +136,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-/// Where to listen, of this machine only unless the address says otherwise: a port alone is on the loopback address.
+/// Address to listen on, of this machine only unless it says otherwise: a port alone is on the loopback address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenAddress(pub SocketAddr);
 
@@ -198,7 +199,7 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Where keys are published that are believed: nobody on the way must be able to change them.
+/// Address of the published keys that are believed: nobody on the way must be able to change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwksUrl(pub Uri);
 

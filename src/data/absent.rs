@@ -14,9 +14,9 @@ use crate::base::clock::Clock;
 /// Whether a post is there, whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is.
+    /// Kept and shown.
     Stands,
-    /// Its author deleted it, or the account.
+    /// Deleted by the author, or with the author's account.
     Gone,
     /// Kept, but shown to nobody: an operator hides its author.
     Hidden,
@@ -27,14 +27,14 @@ pub enum Standing {
 struct Why {
     /// The account was deleted, and what it left is being removed.
     departed: bool,
-    /// When the suspension ends, in milliseconds; [`FOREVER`] when somebody must lift it, 0 when there is none.
+    /// End of the suspension, in milliseconds; [`FOREVER`] when somebody must lift it, 0 when there is none.
     suspended_until_ms: u64,
 }
 
 /// Until somebody lifts it.
 const FOREVER: u64 = u64::MAX;
 
-/// Who is not seen. Bounded by the deletions that the janitor has not finished, and by
+/// People who are not seen. Bounded by the deletions that the janitor has not finished, and by
 /// [`SUSPENDED_MAX`](crate::base::limits::SUSPENDED_MAX).
 pub struct Absent {
     clock: Clock,
@@ -62,7 +62,7 @@ impl Absent {
         self.standing(person) != Standing::Stands
     }
 
-    /// How the posts of `person` stand now.
+    /// Standing of the posts of `person` now.
     #[must_use]
     pub fn standing(&self, person: Id) -> Standing {
         let why = self.why(person);
@@ -81,7 +81,7 @@ impl Absent {
         holds.then_some((until_ms != FOREVER).then_some(until_ms))
     }
 
-    /// How many are suspended, the expired ones that were not forgotten yet included.
+    /// Number of suspended people, the expired ones that were not forgotten yet included.
     #[must_use]
     pub fn suspended(&self) -> usize {
         self.people.read().values().filter(|why| why.suspended_until_ms > 0).count()
@@ -117,7 +117,7 @@ impl Absent {
         self.change(person, |why| why.suspended_until_ms = 0);
     }
 
-    /// Whose suspension ended by the clock before `then_ms`, and was not forgotten yet.
+    /// People whose suspension ended by the clock before `then_ms`, and was not forgotten yet.
     #[must_use]
     pub fn ended_before(&self, then_ms: u64) -> Vec<Id> {
         let ended = |why: &Why| why.suspended_until_ms > 0 && why.suspended_until_ms < then_ms;

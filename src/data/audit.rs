@@ -1,5 +1,5 @@
-//! What operators did: who, from where, what, to what, and why. An act is part of the record of what it did, so that there
-//! is none without its line. Pure.
+//! Audit of what operators did: who, from where, what, to what, and why. An act is part of the record of what it did,
+//! so that there is none without its line. Pure.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits::AUDIT_DAYS;
 
-/// Who acts as an operator.
+/// Somebody who acts as an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// Whoever has the admin token.
@@ -18,7 +18,7 @@ pub enum Actor {
     Person(Id),
 }
 
-/// How the holder of the admin token is called.
+/// Name of the holder of the admin token.
 const TOKEN: &str = "admin.token";
 
 impl std::fmt::Display for Actor {
@@ -46,16 +46,16 @@ impl<'de> Deserialize<'de> for Actor {
     }
 }
 
-/// Who asks for an act, and from where.
+/// Operator who asks for an act, and their address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operator {
-    /// Who.
+    /// Token or person.
     pub actor: Actor,
     /// The client's address.
     pub address: IpAddr,
 }
 
-/// What can be done. Stored by these names, which never change their meaning.
+/// Kind of act. Stored by these names, which never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// A post was deleted.
@@ -88,7 +88,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Its name.
+    /// Name of the action, as it is stored.
     #[must_use]
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
@@ -98,13 +98,13 @@ impl Action {
 /// An act as it stands in its record; the record's id is its own. It never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// Who.
+    /// Token or person.
     pub actor: Actor,
-    /// From where.
+    /// Address of the client.
     pub address: IpAddr,
-    /// What.
+    /// Kind of act.
     pub action: Action,
-    /// To what, such as `users/17`.
+    /// Target of the act, such as `users/17`.
     pub target: String,
     /// Why, if it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ pub struct Act {
 }
 
 impl Operator {
-    /// What this operator does.
+    /// Act of this operator.
     #[must_use]
     pub fn act(&self, action: Action, target: impl Into<String>, reason: Option<String>) -> Act {
         Act { actor: self.actor, address: self.address, action, target: target.into(), reason }

@@ -7,14 +7,14 @@ use fanfare_protocol::Id;
 use crate::base::limits;
 use crate::data::tables;
 
-/// What is forgotten, and what will be when it has waited long enough.
+/// Bounds of forgetting: what is forgotten, and what will be when it has waited long enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Up to this record every row was written for good: no record up to it is projected again.
+    /// Record up to which every row was written for good: no record up to this one is projected again.
     pub upto: Id,
     /// The record up to which the next round forgets.
     next: Id,
-    /// Since when that waits, in milliseconds since the Unix epoch.
+    /// Moment since which that waits, in milliseconds since the Unix epoch.
     next_since_ms: u64,
 }
 
@@ -29,7 +29,7 @@ impl Forgotten {
         Some(Self { upto: next()?, next: next()?, next_since_ms: next()?.0 })
     }
 
-    /// As it is stored; the default when nothing was forgotten yet.
+    /// Bounds as stored; the default when nothing was forgotten yet.
     ///
     /// # Errors
     /// When the engine fails.
@@ -42,7 +42,7 @@ impl Forgotten {
         batch.put_versioned(row(), self.to_bytes(), self.next.0);
     }
 
-    /// What follows when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
+    /// Next state when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
     #[must_use]
     pub fn then(self, passed: Id, now_ms: u64) -> Option<Self> {
         let waited = now_ms.saturating_sub(self.next_since_ms) >= limits::FORGET_AFTER_S * 1_000;

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::base::limits;
 
-/// What a lock is about: an area and up to two ids. One type for all: the same numbers of another width would be another
+/// Key of a lock: an area and up to two ids. One type for all: the same numbers of another width would be another
 /// stripe.
 pub type LockKey = (&'static str, u64, u64);
 

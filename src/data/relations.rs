@@ -7,7 +7,7 @@ use crate::data::store::Store;
 use crate::data::tables;
 
 impl Store {
-    /// How `viewer` stands to `other`.
+    /// Relationship of `viewer` to `other`.
     ///
     /// # Errors
     /// When the engine fails.

@@ -39,7 +39,7 @@ pub struct UserRow {
     pub deleted_by: Option<Id>,
 }
 
-/// What lets a person in.
+/// Credentials that let a person in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialsRow {
     /// PHC string of argon2id; `None` for people who come by JWT or from an import.
@@ -64,7 +64,7 @@ fn is_zero(number: &u64) -> bool {
 /// A bearer token of the server's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRow {
-    /// Whose.
+    /// Person of the session.
     pub user: Id,
     /// Minted when it was issued.
     pub issued: Id,
@@ -79,7 +79,7 @@ pub struct SuspensionRow {
     pub reason: String,
     /// The record that made it.
     pub since: Id,
-    /// When it ends by itself, in milliseconds since the Unix epoch.
+    /// End of the suspension, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
 }
@@ -97,20 +97,20 @@ impl SuspensionRow {
 pub struct IdempotencyRow {
     /// SHA-256 of the first body, hexadecimal.
     pub body_hash: String,
-    /// What it made.
+    /// Id of what the request made.
     pub made: Id,
-    /// When, in milliseconds.
+    /// Moment of the request, in milliseconds.
     pub at_ms: u64,
 }
 
 /// A notification as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationRow {
-    /// What happened.
+    /// Kind of event.
     pub kind: NotificationKind,
-    /// Who did it, the latest.
+    /// Person who did it, the latest.
     pub actor: Id,
-    /// About which post.
+    /// Post that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Id>,
     /// Events it stands for: one, but for groups that earlier versions listed under the newest event.
@@ -119,7 +119,7 @@ pub struct NotificationRow {
     pub seq: u64,
 }
 
-/// What the fold knows of a person's notifications.
+/// State of a person's notifications, as the fold knows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationState {
     /// Items ever made.
@@ -140,7 +140,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// As stored.
+    /// Bytes as stored.
     #[must_use]
     pub fn to_bytes(self) -> Bytes {
         let mut bytes = Vec::with_capacity(33);

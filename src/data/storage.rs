@@ -190,7 +190,7 @@ mod tests {
         EngineError::Closed("an earlier commit failed".to_owned())
     }
 
-    /// What a write is told whose tries are answered so, and whether the latch fell.
+    /// Answer to a write whose tries are answered so, and whether the latch fell.
     async fn told(mut answers: Vec<Result<(), EngineError>>) -> (Result<(), EngineError>, bool) {
         answers.reverse();
         let (storage, answers) = (Storage::default(), Mutex::new(answers));

@@ -29,9 +29,9 @@ use crate::posts::public::Listed;
 pub struct Account {
     /// The profile.
     pub row: UserRow,
-    /// Its public short form.
+    /// Public short form.
     pub author: Author,
-    /// The same as JSON.
+    /// Public short form as JSON.
     pub author_json: Box<str>,
 }
 
@@ -72,9 +72,9 @@ impl Set {
 /// People whom a reader does not see: blocked either way, and muted. Both sorted.
 #[derive(Debug, Default)]
 pub struct Hidden {
-    /// Whom the reader blocks, and who blocks the reader.
+    /// People whom the reader blocks, and who block the reader.
     pub blocked: Vec<Id>,
-    /// Whom the reader mutes.
+    /// People whom the reader mutes.
     pub muted: Vec<Id>,
 }
 
@@ -100,7 +100,7 @@ impl Hidden {
 
 /// Rows and caches.
 pub struct Store {
-    /// Where the rows are.
+    /// Engines of the rows and records.
     pub engines: Engines,
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
@@ -110,12 +110,12 @@ pub struct Store {
     counters: Coherent<(Table, Id), Counters>,
     marks: Coherent<Id, Arc<Marks>>,
     hidden: Coherent<Id, Arc<Hidden>>,
-    /// Which table the public timeline is read from.
+    /// Table that the public timeline is read from.
     pub public: Listed,
-    /// Who is not seen by anybody.
+    /// People who are not seen by anybody.
     pub absent: Absent,
     uncounted: Uncounted,
-    /// Who deleted posts lately.
+    /// People who deleted posts lately.
     pub deletions: Deletions,
     clock: Clock,
 }
@@ -141,7 +141,7 @@ impl Store {
         }
     }
 
-    /// One row.
+    /// Value of a row.
     ///
     /// # Errors
     /// When the engine fails.
@@ -249,7 +249,7 @@ impl Store {
         }
     }
 
-    /// What lets a person in; the default for people who came without a password.
+    /// Credentials of a person; the default for people who came without a password.
     ///
     /// # Errors
     /// When the engine fails.

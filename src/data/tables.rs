@@ -265,7 +265,7 @@ pub fn marker_row(user: Id, which: Marker) -> RowKey {
     RowKey::new(MARKERS, partition(user), Bytes::copy_from_slice(&[which as u8]))
 }
 
-/// What a read marker belongs to.
+/// Stream that a read marker belongs to.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub enum Marker {
@@ -308,7 +308,7 @@ pub fn expiring(clustering: &[u8]) -> Option<RowKey> {
 pub mod notification_key {
     use super::{Bytes, Id, NotificationKind};
 
-    /// What the fold knows of the whole list.
+    /// Key of the fold's state of the whole list.
     pub const STATE: Bytes = Bytes::from_static(&[0]);
     /// First byte of what is remembered of groups.
     pub const GROUP: u8 = 1;
@@ -333,9 +333,9 @@ pub mod notification_key {
         }
     }
 
-    /// That there is an item which stands for many events: same kind, same subject, same hour. Byte order is that of the
-    /// hours. It is written once: a scan steps over every version of a row that was not compacted yet, so what changes with
-    /// each event is in a row of its own.
+    /// Key of the fact that there is an item which stands for many events: same kind, same subject, same hour. Byte
+    /// order is that of the hours. It is written once: a scan steps over every version of a row that was not compacted
+    /// yet, so what changes with each event is in a row of its own.
     #[must_use]
     pub fn listed(hour: u32, kind: NotificationKind, subject: Id) -> Bytes {
         let mut bytes = listed_from(hour).to_vec();
@@ -344,7 +344,7 @@ pub mod notification_key {
         bytes.into()
     }
 
-    /// What is in the group that stands at [`listed`].
+    /// Key of what is in the group that stands at [`listed`].
     #[must_use]
     pub fn grouped(listed: &[u8]) -> Bytes {
         let mut bytes = listed.to_vec();
@@ -369,7 +369,7 @@ pub mod notification_key {
         Some((hour, Id::from_bytes(clustering.get(6..)?)?))
     }
 
-    /// What is remembered of like events while the hour lasts: same kind, same subject, same hour.
+    /// Key of what is remembered of like events while the hour lasts: same kind, same subject, same hour.
     #[must_use]
     pub fn group(kind: NotificationKind, subject: Id, hour: u32) -> Bytes {
         let mut bytes = vec![GROUP, code(kind)];

@@ -1,5 +1,6 @@
-//! What absent people add to the counts of others: their likes, replies, reposts and follows stay in the stored counters,
-//! and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by records.
+//! Contributions of absent people to the counts of others: their likes, replies, reposts and follows stay in the stored
+//! counters, and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by
+//! records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use crate::base::limits::UNCOUNTED_MAX;
 use crate::data::rows::Counters;
 use crate::log::events::{EndedFollow, Event, Record};
 
-/// Whose counters a contribution is in.
+/// Owner of the counters that a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Of {
     /// A person's.
@@ -20,12 +21,12 @@ pub enum Of {
     Post(Id),
 }
 
-/// One that somebody adds to a counter, until they take it back.
+/// Addition of one to a counter by somebody, until they take it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Contribution {
-    /// In whose counters.
+    /// Owner of the counters.
     pub of: Of,
-    /// Which of the three.
+    /// Place of the counter among the three.
     pub which: usize,
     /// The post that counts; `Id(0)` where there is at most one.
     pub source: Id,
@@ -40,27 +41,27 @@ mod place {
     pub const REPOSTS: usize = 2;
 }
 
-/// What an edge adds, each with whose it is: to the followers of one, and to whom the other follows.
+/// Contributions of an edge, each with whose it is: to the followers of one, and to whom the other follows.
 #[must_use]
 pub fn of_follow(follower: Id, followee: Id) -> [(Id, Contribution); 2] {
     let one = |of, which| Contribution { of: Of::User(of), which, source: Id(0) };
     [(follower, one(followee, place::FOLLOWERS)), (followee, one(follower, place::FOLLOWING))]
 }
 
-/// What a like adds.
+/// Contribution of a like.
 #[must_use]
 pub fn of_like(post: Id) -> Contribution {
     Contribution { of: Of::Post(post), which: place::LIKES, source: Id(0) }
 }
 
-/// What a post adds to those that it answers and passes on.
+/// Contributions of a post to those that it answers and passes on.
 pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl Iterator<Item = Contribution> {
     let one = move |of, which| Contribution { of: Of::Post(of), which, source: post };
     let reply = reply_to.map(|parent| one(parent, place::REPLIES));
     reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
 }
 
-/// What a record adds and takes back, each with whose it is.
+/// Contributions that a record adds and takes back, each with whose it is.
 fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
     let follow = |follower, followee, there| {
         of_follow(follower, followee).into_iter().map(move |(person, one)| (person, one, there))
@@ -88,7 +89,7 @@ fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
 #[derive(Debug, Default)]
 struct Watched {
     contributions: HashSet<Contribution>,
-    /// What was taken back while rows are being read, which may say otherwise; `None` once they are.
+    /// Contributions that were taken back while rows are being read, which may say otherwise; `None` once they are.
     taken_back: Option<HashSet<Contribution>>,
 }
 
@@ -137,7 +138,7 @@ impl State {
     }
 }
 
-/// What people who are, were just, or will be at once absent add to counts; at most [`UNCOUNTED_MAX`] in all.
+/// Contributions of people who are, were just, or will be at once absent; at most [`UNCOUNTED_MAX`] in all.
 #[derive(Default)]
 pub struct Uncounted {
     state: RwLock<State>,
@@ -157,8 +158,8 @@ impl Uncounted {
         true
     }
 
-    /// What the rows of a person who is watched said. False, and nothing of theirs is taken off any count, when there is
-    /// no room for so many.
+    /// Takes what the rows of a person who is watched said. False, and nothing of theirs is taken off any count, when
+    /// there is no room for so many.
     pub fn loaded(&self, person: Id, contributions: Vec<Contribution>) -> bool {
         let mut state = self.state.write();
         if state.total + contributions.len() > UNCOUNTED_MAX {

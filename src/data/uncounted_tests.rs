@@ -1,4 +1,4 @@
-//! What is taken off counts, against the counts of a journal without the absent.
+//! Contributions taken off counts, against the counts of a journal without the absent.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What is there: edges, likes and posts, with the records that say so.
+/// World of a test: edges, likes and posts, with the records that say so.
 #[derive(Default)]
 struct World {
     follows: HashSet<(Id, Id)>,
@@ -111,7 +111,7 @@ impl World {
         Some(Record { id: Id(self.next), event, idempotency: None, import_line: None, audit: None })
     }
 
-    /// What rows would say that `person` adds.
+    /// Contributions of `person`, as rows would say.
     fn rows(&self, person: Id) -> Vec<Contribution> {
         let edges = self.follows.iter().flat_map(|(one, other)| of_follow(*one, *other));
         let mut found: Vec<Contribution> = edges.filter(|(of, _)| *of == person).map(|(_, one)| one).collect();

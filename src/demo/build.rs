@@ -44,7 +44,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// The sample world as it stands in a server.
 pub struct Sample {
-    /// Who does what next.
+    /// Town: who does what next.
     pub town: Town,
     /// Accounts, by index of the person.
     pub people: Vec<Id>,
@@ -52,8 +52,8 @@ pub struct Sample {
     pub posts: Vec<Option<Id>>,
 }
 
-/// When the first people joined, in milliseconds, for a demo that starts at `now_ms`: a server that builds the world
-/// starts with its clock there.
+/// Moment at which the first people joined, in milliseconds, for a demo that starts at `now_ms`: a server that builds
+/// the world starts with its clock there.
 #[must_use]
 pub fn begin_ms(now_ms: u64) -> u64 {
     now_ms - (PAST_DAYS + JOINED_DAYS) * DAY_MS
@@ -63,7 +63,7 @@ fn mark() -> RowKey {
     RowKey::new(tables::META, tables::ONE, META_DEMO)
 }
 
-/// What a data folder holds when a demo opens it.
+/// Content of a data folder when a demo opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Nothing: a world can be made in it.
@@ -142,7 +142,7 @@ async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
     Ok(app.users.create(&handle, Some(person.name.clone()), None, at_ms).await?.row.id)
 }
 
-/// Those whom a newcomer plays have a password; the others need none.
+/// Registers `person`. People whom a newcomer plays have a password; the others need none.
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
     let new = NewUser { handle, password, display_name: Some(person.name.clone()) };
@@ -164,7 +164,7 @@ async fn connect(app: &App, world: &World, people: &[Id], at_ms: u64) -> Result<
         .await
 }
 
-/// How many people, follows and posts of the sample world there are now.
+/// Numbers of people, follows and posts of the sample world now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     /// People who have an account.
@@ -227,8 +227,8 @@ pub(super) async fn upload(app: &App, owner: Id, seed: u64) -> Result<Id> {
     Ok(app.media.upload(owner, upload).await?.id)
 }
 
-/// How lively the world is at a moment `ago_ms` before the start, between 0 and 1: days have nights, and the demo starts
-/// at a lively hour.
+/// Liveliness of the world at a moment `ago_ms` before the start, between 0 and 1: days have nights, and the demo
+/// starts at a lively hour.
 fn liveliness(ago_ms: u64) -> f64 {
     0.55 + 0.45 * (TAU * (ago_ms % DAY_MS) as f64 / DAY_MS as f64).cos()
 }

@@ -17,7 +17,7 @@ use crate::posts::service::Published;
 
 /// Acts a second, on average; a little less than half of them are posts.
 const ACTS_PER_S: f64 = 6.0;
-/// How much of that comes and goes with the hour.
+/// Part of [`ACTS_PER_S`] that comes and goes with the hour.
 const RHYTHM: f64 = 0.7;
 /// Seconds of a day of the demo, so that one sees it pass.
 const DAY_S: f64 = 300.0;

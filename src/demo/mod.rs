@@ -12,7 +12,7 @@ pub mod welcome;
 mod words;
 pub mod world;
 
-/// Where the sample world begins, so that every demo is the same.
+/// Seed of the sample world: every demo is the same.
 pub const SEED: u64 = 0xfa4f_a4e0;
 /// Handle of the person whom a newcomer plays.
 pub const DEMO_HANDLE: &str = "demo";

@@ -24,7 +24,7 @@ const SKIES: [([f32; 3], [f32; 3]); 5] = [
     ([16.0, 24.0, 56.0], [120.0, 140.0, 190.0]),
 ];
 
-/// What all of these pictures show, for those who cannot see them.
+/// Alternative text of these pictures, for those who cannot see them.
 pub const ALT: &str = "A drawn evening sky above rolling hills";
 
 fn mix(from: [f32; 3], to: [f32; 3], share: f32) -> [f32; 3] {

@@ -1,4 +1,5 @@
-//! Who does what next. Pure: given the same seed and the same acts that went well, it goes on the same.
+//! Acts of the people of the demo: who does what next. Pure: given the same seed and the same acts that went well, it
+//! goes on the same.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,7 +9,8 @@ use super::world::{Ranks, World, choose};
 
 /// Newest posts that people react to.
 const RECENT_MAX: usize = 160;
-/// How fast the share of acts falls with the rank: stars post more, though not as much more as they are followed.
+/// Steepness with which the share of acts falls with the rank: stars post more, though not as much more as they are
+/// followed.
 const ACTIVITY_FALL: f64 = 0.35;
 /// Candidates that somebody looks at before reacting to one.
 const LOOKS: usize = 16;
@@ -18,7 +20,7 @@ const NEWCOMER_PERCENT: u8 = 5;
 /// server, which remembers them too, answers that nothing is new.
 const REACTIONS_MAX: usize = 200_000;
 
-/// What somebody does. Posts are numbered from 0 in the order in which they were made.
+/// Act of somebody. Posts are numbered from 0 in the order in which they were made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// Writes a post, sometimes with a picture that belongs to a seed.
@@ -38,7 +40,7 @@ pub enum What {
 pub struct Act {
     /// Index of the person.
     pub actor: usize,
-    /// What it is.
+    /// Act itself.
     pub what: What,
 }
 

@@ -1,4 +1,5 @@
-//! What the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these routes.
+//! Routes that the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these
+//! routes.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +17,7 @@ use crate::base::limits;
 use crate::http::{Caller, Params, Problems};
 use crate::log::events::Policy;
 
-/// As whom a newcomer may log in.
+/// Login for a newcomer.
 #[derive(Debug, Serialize, ToSchema)]
 struct DemoLogin {
     /// Handle of a person of the demo.
@@ -25,7 +26,7 @@ struct DemoLogin {
     password: &'static str,
 }
 
-/// One of the two people of the page.
+/// Person of the page: one of two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Played {
@@ -36,7 +37,7 @@ enum Played {
     Friend,
 }
 
-/// Which person.
+/// Person of the page that is asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Whom {
@@ -45,7 +46,7 @@ struct Whom {
     played: Played,
 }
 
-/// How the posts of an author reach followers.
+/// Reach of an author: how their posts come to followers.
 #[derive(Debug, Serialize, ToSchema)]
 struct Reach {
     /// The author.
@@ -67,14 +68,14 @@ struct Tier {
     deliveries: u64,
 }
 
-/// What the fan-out does, for everybody who looks at the demo.
+/// Figures of the fan-out, for everybody who looks at the demo.
 #[derive(Debug, Serialize, ToSchema)]
 struct Engine {
     /// Home timelines in memory.
     timelines: usize,
     /// Entries in them.
     entries: usize,
-    /// Their bytes.
+    /// Bytes of the timelines.
     bytes: usize,
     /// Fan-out jobs that wait.
     waiting: usize,
@@ -92,7 +93,7 @@ struct Engine {
     authors: Vec<Reach>,
 }
 
-/// Whose reach.
+/// Authors whose reach is asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Authors {
@@ -111,7 +112,7 @@ fn fresh() -> [(HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
-/// As whom a newcomer may log in.
+/// Login for a newcomer.
 ///
 /// Only `fanfare demo` has this call. Pages of other origins cannot read it.
 #[utoipa::path(get, path = "/demo.json", tag = "operations", operation_id = "demo_login", security(()), params(Whom),
@@ -124,7 +125,7 @@ async fn login(Params(whom): Params<Whom>) -> ([(HeaderName, HeaderValue); 1], J
     (fresh(), Json(DemoLogin { handle, password: DEMO_PASSWORD }))
 }
 
-/// What the fan-out does.
+/// Figures of the fan-out.
 ///
 /// Only `fanfare demo` has this call, for everybody who has a token: its page shows the figures. Operators of a server ask
 /// for `/v1/admin/status`.

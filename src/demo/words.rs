@@ -1,4 +1,4 @@
-//! What people of the demo are called and talk about, in five languages. Data only; `world` puts it together.
+//! Names and words of the people of the demo, in five languages. Data only; `world` puts it together.
 //!
 //! `{thing}` is replaced by one of the language's things, `{n}` by a small number, `{who}` by a handle.
 
@@ -12,9 +12,9 @@ pub struct Tongue {
     pub given: &'static [(&'static str, &'static str)],
     /// Family names: as shown, and in ASCII for handles.
     pub family: &'static [(&'static str, &'static str)],
-    /// What they say of themselves.
+    /// Lines that people say of themselves.
     pub bios: &'static [&'static str],
-    /// What posts are about.
+    /// Things that posts are about.
     pub things: &'static [&'static str],
     /// Posts.
     pub posts: &'static [&'static str],

@@ -10,7 +10,7 @@ use fanfare_engines::random::Random;
 use super::words::{TONGUES, Tongue};
 use super::{DEMO_HANDLE, FRIEND_HANDLE};
 
-/// How fast followings fall with the rank.
+/// Steepness with which followings fall with the rank.
 const FALL: f64 = 0.75;
 /// People whom nearly everybody follows, with the per cent of people who do.
 const STARS: [u8; 3] = [90, 75, 62];
@@ -50,7 +50,7 @@ impl Person {
 pub struct World {
     /// By rank; the last two are the friend and the demo person.
     pub people: Vec<Person>,
-    /// Whom each person follows, by index.
+    /// Followed people of each person, by index.
     pub follows: Vec<Vec<usize>>,
 }
 
@@ -77,7 +77,7 @@ impl Ranks {
     }
 }
 
-/// One of `choices`, which must not be empty.
+/// Chooses one of `choices`, which must not be empty.
 pub(super) fn choose<'a, T>(random: &mut Random, choices: &'a [T]) -> &'a T {
     &choices[random.below(choices.len() as u64) as usize]
 }

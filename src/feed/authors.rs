@@ -1,4 +1,4 @@
-//! What the feed knows of every author: who listens (slots), what was posted lately (recents), what readers must pull,
+//! State of every author in the feed: who listens (slots), what was posted lately (recents), what readers must pull,
 //! and how posts are to be delivered. Written by `apply`, read by fan-out, builds and reads.
 
 use std::sync::OnceLock;
@@ -35,8 +35,8 @@ struct PullInterval {
     irregular: u64,
 }
 
-/// Up to where a timeline has taken pull intervals in: every change up to number `changes`, and every id up to `id`
-/// that was not irregular.
+/// State up to which a timeline has taken pull intervals in: every change up to number `changes`, and every id up to
+/// `id` that was not irregular.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Absorbed {
     /// Number of the last change seen.
@@ -52,7 +52,7 @@ struct AuthorState {
     recents: Recents,
     pull: Option<Box<PullInterval>>,
     policy: PolicyState,
-    /// Where this user's own timeline is.
+    /// Slot of this user's own timeline.
     timeline: Slot,
 }
 
@@ -76,12 +76,12 @@ pub struct RecentBounds {
 pub struct Authors {
     interner: Interner,
     shards: Box<[Mutex<Vec<AuthorState>>]>,
-    /// One bit a user: whether there is a pull interval.
+    /// Bits, one a user: whether there is a pull interval.
     pulled: Box<[OnceLock<Box<[AtomicU64]>>]>,
     pull_changes: AtomicU64,
-    /// Until it is set, recents claim nothing.
+    /// Flag that recents are warmed: until it is set, they claim nothing.
     warmed: AtomicBool,
-    /// Where the scan that warms the recents begins: of users older than this it may leave older posts out.
+    /// Start of the scan that warms the recents: of users older than this it may leave older posts out.
     horizon: AtomicU64,
 }
 
@@ -194,7 +194,7 @@ impl Authors {
         self.with(author, |state| state.slots.copy_from(after, max, out))
     }
 
-    /// Where the user's own timeline is, if there is one.
+    /// Slot of the user's own timeline, if there is one.
     #[must_use]
     pub fn timeline(&self, user: UserIndex) -> Option<Slot> {
         self.with(user, |state| (state.timeline != NO_SLOT).then_some(state.timeline))
@@ -217,7 +217,7 @@ impl Authors {
         self.with(author, |state| state.policy.stamp(followers, thresholds, now_ms, flip_interval_ms))
     }
 
-    /// How the author's last post went, if there was one since the start.
+    /// Policy of the author's last post, if there was one since the start.
     pub fn policy(&self, author: UserIndex) -> Option<Policy> {
         self.with(author, |state| state.policy.current())
     }

@@ -1,4 +1,4 @@
-//! What one reader's feed shows of a post: the contract's table, as a plain function. The last step of every read.
+//! Filter of a reader's feed: the contract's table, as a plain function. The last step of every read.
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
@@ -6,7 +6,7 @@ use crate::data::absent::Standing;
 use crate::log::events::PostRecord;
 use crate::posts::visibility::{Absence, Between, Place, Shown, absence, shown};
 
-/// What the reader's feed shows of `post` by `author`.
+/// Part of `post` by `author` that the reader's feed shows.
 ///
 /// `standing` and `original` say how the post stands, and the one that it passes on. `index` gives the index of a post's
 /// author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.

@@ -21,7 +21,7 @@ pub enum Start {
     Ranked,
 }
 
-/// Where a page begins, as a cursor holds it.
+/// Start of a page, as a cursor holds it.
 enum Position {
     Latest { before: Option<Id>, since: Option<Id> },
     Ranked(Option<(SnapshotId, usize)>),
@@ -122,7 +122,7 @@ impl HomeFeeds {
         }
     }
 
-    /// Others' entries above the read marker, and the newest entry.
+    /// Number of others' entries above the read marker, and the newest entry.
     ///
     /// # Errors
     /// When the engine fails.

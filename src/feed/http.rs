@@ -16,7 +16,7 @@ use crate::http::{Caller, Check, Paging, Params, Problems, Valid};
 
 impl Check for FeedRead {}
 
-/// In which order a feed is read.
+/// Order in which a feed is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedOrder {
@@ -27,7 +27,7 @@ pub enum FeedOrder {
     Ranked,
 }
 
-/// What to read of the feed.
+/// Part of the feed to read.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FeedParams {
@@ -60,7 +60,7 @@ pub async fn read(
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
-/// How much of the feed is new.
+/// Count what is new in the feed.
 ///
 /// Others' entries above the read marker, counted up to 1,000.
 #[utoipa::path(get, path = "/v1/feed/unread", tag = "feed", operation_id = "count_unread",

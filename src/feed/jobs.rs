@@ -16,13 +16,13 @@ pub const LATE_EVERY: u32 = 8;
 /// A post on its way into followers' timelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
-    /// Who wrote it.
+    /// Author of the post.
     pub author: UserIndex,
     /// The post.
     pub id: u64,
     /// `Push` for ordinary jobs, `PushLate` for late ones.
     pub policy: Policy,
-    /// When it was queued, in microseconds since the feed started.
+    /// Moment at which it was queued, in microseconds since the feed started.
     pub queued_us: u64,
     /// The last slot that was served, `None` at the start.
     pub resume: Option<Slot>,
@@ -107,7 +107,7 @@ impl JobQueue {
         (self.ordinary.len(), self.late.len())
     }
 
-    /// When the oldest job at the head of a queue was queued, in microseconds since the feed started.
+    /// Moment at which the oldest job at the head of a queue was queued, in microseconds since the feed started.
     #[must_use]
     pub fn oldest_us(&self) -> Option<u64> {
         self.ordinary.front().into_iter().chain(self.late.front()).map(|job| job.queued_us).min()

@@ -34,7 +34,7 @@ impl LagHistogram {
         self.max_us = self.max_us.max(us);
     }
 
-    /// What was counted.
+    /// Figures of what was counted.
     #[must_use]
     pub fn stats(&self) -> LagStats {
         let jobs = self.buckets.iter().sum();

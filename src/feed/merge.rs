@@ -7,7 +7,7 @@
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-/// What the merge does next.
+/// Next step of the merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The next newest id, and the source it came from.

@@ -9,13 +9,13 @@ pub const HYSTERESIS_PERCENT: u64 = 10;
 /// Followers at which the tiers begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Below it: `push`.
+    /// Followers below which posts are pushed: `push`.
     pub push_below: u64,
-    /// Above it: `pull`. In between: `push_late`.
+    /// Followers above which posts are pulled: `pull`. In between: `push_late`.
     pub pull_above: u64,
 }
 
-/// What is remembered of an author's policy.
+/// Memory of an author's policy.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PolicyState {
     current: Option<Policy>,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-/// What is known of a candidate.
+/// Facts about a candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     /// Age of the entry in hours, 0 or more.
@@ -47,13 +47,13 @@ pub struct Engagement {
     pub replies: u64,
 }
 
-/// What ranking asks of the rest of the server.
+/// Facts that ranking asks of the rest of the server.
 #[async_trait]
 pub trait RankInputs: Send + Sync + 'static {
     /// Likes and replies of `posts`, in the same order; zeros for what is unknown. At most 500 posts.
     async fn engagement(&self, posts: &[Id]) -> Result<Vec<Engagement>, EngineError>;
 
-    /// How often `reader` liked, replied to or reposted each of `authors` in the last 90 days, in the same order.
+    /// Numbers of likes, replies and reposts by `reader` of each of `authors` in the last 90 days, in the same order.
     async fn interactions(&self, reader: Id, authors: &[Id]) -> Result<Vec<u64>, EngineError>;
 }
 

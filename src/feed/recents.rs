@@ -5,23 +5,23 @@ use std::collections::VecDeque;
 use super::interner::UserIndex;
 use crate::data::rows::EntryKind;
 
-/// One recent post. 16 bytes.
+/// Recent post. 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recent {
     /// The post.
     pub id: u64,
     /// Author of the post answered or passed on; unused for plain ones.
     pub related: UserIndex,
-    /// What kind of post it is.
+    /// Kind of post.
     pub kind: EntryKind,
 }
 
 /// Answer of [`Recents::supply`] and of whoever reads on in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Older {
-    /// There are none.
+    /// No older ones.
     None,
-    /// There may be some below this id.
+    /// Maybe some below this id.
     Below(u64),
 }
 

@@ -1,17 +1,17 @@
-//! One reader's follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
+//! Relations of a reader: follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
 
 use super::interner::UserIndex;
 
-/// What decides what one reader may see.
+/// Relations that decide what one reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReaderRelations {
     /// The reader.
     pub me: UserIndex,
-    /// Whom the reader follows, sorted.
+    /// People whom the reader follows, sorted.
     pub followees: Box<[UserIndex]>,
-    /// Whom the reader blocks and who blocks the reader, sorted.
+    /// People whom the reader blocks or who block the reader, sorted.
     pub blocked: Box<[UserIndex]>,
-    /// Whom the reader mutes, sorted.
+    /// People whom the reader mutes, sorted.
     pub muted: Box<[UserIndex]>,
 }
 

@@ -10,7 +10,7 @@ use super::interner::UserIndex;
 pub struct Entry {
     /// The post.
     pub id: u64,
-    /// Who wrote it.
+    /// Author of the post.
     pub author: UserIndex,
 }
 

@@ -50,7 +50,7 @@ const READER_LOCKS: usize = 1_024;
 /// Timelines evicted by one call of [`Feed::evict_idle`].
 const EVICT_IDLE_MAX: usize = 10_000;
 
-/// Which page.
+/// Page of the feed to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PageQuery {
     /// Only entries below this id.
@@ -66,14 +66,14 @@ pub struct PageQuery {
 pub struct FeedPage {
     /// At most the limit; fewer only at the end.
     pub entries: Vec<FeedEntry>,
-    /// Where the next page begins (its `before`); `None` at the end.
+    /// Id below which the next page begins (its `before`); `None` at the end.
     pub next: Option<Id>,
 }
 
-/// What a reader has not read.
+/// Entries that a reader has not read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UnreadCount {
-    /// Others' visible entries newer than the marker, at most [`UNREAD_MAX`].
+    /// Number of others' visible entries newer than the marker, at most [`UNREAD_MAX`].
     pub count: usize,
     /// The newest visible entry of all, read or not.
     pub newest_id: Option<Id>,
@@ -117,7 +117,7 @@ struct Core {
     newest: AtomicU64,
     push_below: AtomicU64,
     pull_above: AtomicU64,
-    /// One builder a reader at a time; the others wait here.
+    /// Locks of readers, so that one has one builder at a time; the others wait here.
     builders: Mutex<IdMap<UserIndex, Arc<tokio::sync::Mutex<()>>>>,
     builds: Semaphore,
     snapshots: Mutex<Snapshots>,
@@ -138,7 +138,7 @@ impl Feed {
         Self::with_ranker(settings, source, rank_inputs, Box::new(DefaultRanker), clock)
     }
 
-    /// The same with another formula for `order=ranked`.
+    /// Feed with another formula for `order=ranked`.
     pub fn with_ranker(
         settings: FeedSettings,
         source: Arc<dyn FeedSource>,
@@ -225,7 +225,8 @@ impl Feed {
         self.core.thresholds()
     }
 
-    /// How posts of an author with so many followers go, and how many timelines in memory listen to the author.
+    /// Policy of posts by an author with so many followers, and number of timelines in memory that listen to the
+    /// author.
     #[must_use]
     pub fn reach(&self, author: Id, followers: u64) -> (Policy, usize) {
         let authors = &self.core.authors;
@@ -276,7 +277,7 @@ impl Feed {
         self.core.stats()
     }
 
-    /// One page of the reader's feed, newest first.
+    /// Page of the reader's feed, newest first.
     ///
     /// # Errors
     /// What the tables answered.
@@ -284,7 +285,7 @@ impl Feed {
         self.core.page(reader, query).await
     }
 
-    /// How many visible entries of others are newer than `marker`, and the newest of the feed.
+    /// Number of visible entries of others that are newer than `marker`, and the newest of the feed.
     ///
     /// # Errors
     /// What the tables answered.
@@ -292,8 +293,8 @@ impl Feed {
         self.core.unread(reader, marker).await
     }
 
-    /// What a reader missed above `after`: the newest `max` visible entries, and whom the reader follows. Read from the
-    /// authors, late pushes and all; makes no timeline.
+    /// Entries that a reader missed above `after`: the newest `max` visible ones, and whom the reader follows. Read
+    /// from the authors, late pushes and all; makes no timeline.
     ///
     /// # Errors
     /// What the tables answered.
@@ -314,7 +315,7 @@ impl Feed {
         self.core.ranked(reader, at, limit).await
     }
 
-    /// One slice of fan-out work in the calling thread; false when nothing waits.
+    /// Does one slice of fan-out work in the calling thread; false when nothing waits.
     pub fn turn(&self) -> bool {
         self.core.turn(&mut Vec::new())
     }

@@ -42,11 +42,11 @@ pub struct FeedSettings {
     pub pending_follows_max: usize,
     /// Changes of one reader recorded while a build loads relations; beyond it the build starts again.
     pub recorded_changes_max: usize,
-    /// How merges and pages read.
+    /// Sizes of what merges and pages read at once.
     pub reads: ReadSizes,
 }
 
-/// How much merges and pages read at once. Tests set them to 1 and 2, so that every seam is crossed.
+/// Sizes of what merges and pages read at once. Tests set them to 1 and 2, so that every seam is crossed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadSizes {
     /// Ids a merge takes of each author at first; each further reading takes twice as many.
@@ -111,7 +111,7 @@ pub struct ByPolicy {
     pub pull: u64,
 }
 
-/// What fan-out to an author's followers costs.
+/// Cost of fan-out to an author's followers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AuthorCost {
     /// The author.
@@ -140,7 +140,7 @@ pub struct FeedStats {
     pub timelines: usize,
     /// Entries in them.
     pub timeline_entries: usize,
-    /// Their bytes, without slot lists.
+    /// Bytes of the timelines, without slot lists.
     pub timeline_bytes: usize,
     /// Users seen.
     pub users: usize,

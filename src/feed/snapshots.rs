@@ -10,13 +10,13 @@ use crate::base::id_map::IdMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SnapshotId(pub u64);
 
-/// How long a snapshot lives, in milliseconds.
+/// Longest life of a snapshot, in milliseconds.
 pub const SNAPSHOT_AGE_MS_MAX: u64 = 10 * 60 * 1_000;
 /// Snapshots kept; the oldest goes when there are more.
 pub const SNAPSHOTS_MAX: usize = 20_000;
 /// Bytes of all snapshots; the oldest goes when there are more.
 pub const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
-/// What a snapshot costs beside its ids.
+/// Bytes of a snapshot beside its ids.
 const SNAPSHOT_OVERHEAD_BYTES: usize = 96;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Snapshot {
 pub struct Slice {
     /// Ids from the asked position on.
     pub ids: Vec<Id>,
-    /// Below this id the pages go on in latest order, once the snapshot is used up.
+    /// Id below which the pages go on in latest order, once the snapshot is used up.
     pub continue_below: Id,
     /// Ids in the whole snapshot.
     pub len: usize,

@@ -1,4 +1,4 @@
-//! What the feed asks of the tables. The production source reads rows; tests give a simple model.
+//! Port of the feed to the tables. The production source reads rows; tests give a simple model.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::data::rows::{AuthorEntry, PostRecord};
 /// Everything that decides what one reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relations {
-    /// Whom the reader follows.
+    /// People whom the reader follows.
     pub followees: Vec<Id>,
-    /// Whom the reader blocks, and who blocks the reader.
+    /// People whom the reader blocks, and who block the reader.
     pub blocked_either_way: Vec<Id>,
-    /// Whom the reader mutes.
+    /// People whom the reader mutes.
     pub muted: Vec<Id>,
 }
 

@@ -40,7 +40,7 @@ enum State {
 struct Header {
     reader: UserIndex,
     state: State,
-    /// What was built is no longer right in a way that cannot be mended: build again.
+    /// Whether what was built is no longer right in a way that cannot be mended: build again.
     stale: bool,
     /// Grows with each use of any slot, so that what was meant for an earlier timeline is recognised.
     serial: u64,
@@ -62,12 +62,12 @@ struct Shard {
     heap_bytes: usize,
 }
 
-/// One timeline at one time.
+/// Timeline at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Where.
+    /// Slot of the timeline.
     pub slot: Slot,
-    /// Which of the timelines that were ever there.
+    /// Serial number of the timeline: each that ever was has its own.
     pub serial: u64,
 }
 
@@ -80,15 +80,15 @@ pub struct View {
     pub entries: Vec<Entry>,
     /// The entries are complete above this id.
     pub floor: u64,
-    /// What the reader may see.
+    /// Relations that decide what the reader may see.
     pub relations: Arc<ReaderRelations>,
-    /// Up to where pull intervals are in.
+    /// State up to which pull intervals are in.
     pub absorbed: Absorbed,
     /// Followees to merge in, with the number of the follow.
     pub pending: Vec<(UserIndex, u32)>,
 }
 
-/// What [`Timelines::change`] did.
+/// Effect of [`Timelines::change`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
     /// No such timeline, a change that changed nothing, or one that was recorded for the build.
@@ -297,8 +297,8 @@ impl Timelines {
         if stale { Changed::Stale } else { Changed::Relations }
     }
 
-    /// What is built for `reader` must be built again. A timeline that is being built notices by itself; a ready one is
-    /// the caller's to evict.
+    /// Marks what is built for `reader` as to be built again. A timeline that is being built notices by itself; a ready
+    /// one is the caller's to evict.
     pub fn mark_stale(&self, slot: Slot, reader: UserIndex) {
         let mut shard = self.shard(slot);
         if let Some(header) = shard.headers.get_mut(place_of(slot)).filter(|header| header.reader == reader) {

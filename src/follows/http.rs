@@ -137,7 +137,7 @@ pub async fn mutes(State(follows): State<Arc<Follows>>, caller: Caller, paging: 
     Ok(Json(follows.mutes(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Who of the people whom the caller follows is online.
+/// Presence of the people whom the caller follows.
 ///
 /// Latest follow first, online or not.
 #[utoipa::path(get, path = "/v1/presence/following", tag = "realtime", operation_id = "list_presence", params(Paging),

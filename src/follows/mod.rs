@@ -1,4 +1,4 @@
-//! Who follows, blocks and mutes whom.
+//! Follows, blocks and mutes between people.
 
 pub mod service;
 

@@ -49,7 +49,7 @@ impl Follows {
         self.core.store.relationship(follower, followee).await
     }
 
-    /// The same at a given moment, without news to the followee; for imports.
+    /// Follows at a given moment, without news to the followee; for imports.
     ///
     /// # Errors
     /// As [`follow`](Self::follow).

@@ -1,4 +1,4 @@
-//! How results leave: bodies with their headers, and errors as RFC 9457 problems.
+//! Answers as results leave: bodies with their headers, and errors as RFC 9457 problems.
 //!
 //! This is the one place that maps [`Error`] outward. Causes go to the log, by way of [`Cause`], and never to clients.
 

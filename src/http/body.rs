@@ -100,7 +100,7 @@ where
 pub struct Keyed<T> {
     /// The body.
     pub body: T,
-    /// What makes a repeat recognisable.
+    /// Mark that makes a repeat recognisable.
     pub key: Option<ClientKey>,
 }
 
@@ -109,7 +109,7 @@ pub struct Keyed<T> {
 pub struct ClientKey {
     /// Method and route, such as `POST /v1/posts`.
     pub route: String,
-    /// What the client chose, 1 to 255 bytes.
+    /// Key that the client chose, 1 to 255 bytes.
     pub key: String,
     /// SHA-256 of the body, hexadecimal.
     pub body_hash: String,

@@ -1,4 +1,4 @@
-//! How large the body of each call may be: one table, which the description of the API shows and a test compares with the
+//! Bounds of the body of each call: one table, which the description of the API shows and a test compares with the
 //! routes.
 
 use axum::extract::{MatchedPath, Request};
@@ -43,13 +43,13 @@ pub(super) const BODIES: &[(Method, &str, Body)] = &[
 ];
 
 impl Body {
-    /// That of a call.
+    /// Bound of a call's body.
     pub(super) fn of(method: &Method, route: &str) -> Option<Self> {
         let found = BODIES.iter().find(|(of, path, _)| *path == route && of == method);
         found.map(|(.., body)| *body)
     }
 
-    /// What is too large, in words.
+    /// Refusal of a body that is too large, in words.
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Small => "the body is larger than 16 KiB",
@@ -74,7 +74,7 @@ pub struct BodyBounds {
 }
 
 impl BodyBounds {
-    /// Those of a server.
+    /// Bounds in a server's settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let most = settings.http.body_bytes_max;

@@ -1,4 +1,4 @@
-//! Who asks: the bearer token of a request, turned into a caller by whoever keeps the accounts.
+//! Caller: the bearer token of a request, turned into a caller by whoever keeps the accounts.
 
 use async_trait::async_trait;
 use axum::extract::{FromRef, FromRequestParts};
@@ -12,7 +12,7 @@ use crate::base::limits::http::BEARER_BYTES_MAX;
 use crate::base::token::TokenHash;
 use crate::data::audit::{Actor, Operator};
 
-/// What a person may do beyond their own things.
+/// Role: what a person may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
     /// Nothing more.
@@ -22,16 +22,16 @@ pub enum Role {
     Admin,
 }
 
-/// Whom a valid token stands for. As an argument of a handler: without one the request is answered 401.
+/// Person whom a valid token stands for. As an argument of a handler: without one the request is answered 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// The person.
     pub id: Id,
-    /// What they may do.
+    /// Role of the person.
     pub role: Role,
     /// Hash of the server's own token that was shown; `None` for a JWT, which no log-out can end.
     pub token_hash: Option<TokenHash>,
-    /// When the token ends, in milliseconds since the Unix epoch.
+    /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
 }
 

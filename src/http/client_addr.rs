@@ -1,4 +1,4 @@
-//! Where a request comes from: the peer, or the client that trusted proxies name.
+//! Address that a request comes from: the peer, or the client that trusted proxies name.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -35,7 +35,7 @@ pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
     client(peer(&parts.extensions), &parts.headers, &http.settings.trusted_proxies)
 }
 
-/// The same of a request that is whole yet.
+/// Address of the client of a request that is whole yet.
 pub(super) fn client_of_request(request: &Request, http: &HttpState) -> IpAddr {
     client(peer(request.extensions()), request.headers(), &http.settings.trusted_proxies)
 }

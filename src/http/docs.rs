@@ -6,7 +6,7 @@ use axum::{Router, middleware, routing};
 use fanfare_protocol::{Code, Problem};
 use utoipa_swagger_ui::SwaggerUi;
 
-/// What the docs pages may load: only what this server serves. The API page sets styles and pictures inline.
+/// Policy of the docs pages: they load only what this server serves. The API page sets styles and pictures inline.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            script-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; \
                            form-action 'none'; frame-ancestors 'none'";

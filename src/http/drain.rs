@@ -21,7 +21,7 @@ use crate::base::limits::http::{DRAIN_BYTES_MAX, DRAIN_S};
 /// The body that came back, and whether any of it had been asked for.
 type Slot = Arc<Mutex<Option<(Body, bool)>>>;
 
-/// Where a lent body comes back to.
+/// Rest of a lent body, and where it comes back to.
 pub(super) struct Remains {
     slot: Slot,
     /// The handler still waits for some of the body.

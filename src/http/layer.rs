@@ -25,7 +25,7 @@ use crate::base::error::Error;
 use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What answers carry unless the handler chose otherwise.
+/// Headers that answers carry unless the handler chose otherwise.
 static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -35,7 +35,7 @@ static DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Answers of 503 since the last line of the log that told of them: a storm of refusals is one line a second.
 static SHED: Sampled = Sampled::new();
-/// What operators ask for is answered even when everything else is refused.
+/// Paths that operators ask for: answered even when everything else is refused.
 pub(super) const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new one.
@@ -231,7 +231,7 @@ impl Sampled {
         Self { count: AtomicU64::new(0), told_s: AtomicU64::new(0) }
     }
 
-    /// One more in this second; the count when it is told.
+    /// Counts one more in this second; answers the count when it is told.
     fn due(&self, now_s: u64) -> Option<u64> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let before_s = self.told_s.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What stands in the address of a request: path segments, query parameters, paging.
+//! Parts of the address of a request: path segments, query parameters, paging.
 
 use std::borrow::Cow;
 

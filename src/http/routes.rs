@@ -40,7 +40,7 @@ where
     (router, openapi::complete(document))
 }
 
-/// What `/openapi.json` answers, without a server.
+/// Description at `/openapi.json`, without a server.
 pub fn document<S>(routes: OpenApiRouter<S>) -> utoipa::openapi::OpenApi
 where
     HttpState: FromRef<S>,
@@ -58,7 +58,7 @@ where
     put_together(routes, state, None)
 }
 
-/// The same for the demo: with its page, and with what it asks of hosts and origins.
+/// Router of the demo: with its page, and with what it asks of hosts and origins.
 pub fn demo<S>(routes: OpenApiRouter<S>, state: S, doors: Doors) -> Router
 where
     HttpState: FromRef<S>,

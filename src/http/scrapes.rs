@@ -1,4 +1,5 @@
-//! What Prometheus reads, and the listener of `metrics.listen`, which answers it without a token and answers nothing else.
+//! Metrics that Prometheus reads, and the listener of `metrics.listen`, which answers it without a token and answers
+//! nothing else.
 
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub(super) async fn serve(listener: TcpListener, http: HttpState, over: Cancella
     connections.end(Duration::from_millis(SCRAPE_GRACE_MS)).await;
 }
 
-/// What is for this machine is not for pages that a browser on it shows, under whatever name they reach it.
+/// Refuses names that are not this machine's: what is for it is not for pages that a browser on it shows.
 async fn check_host(request: Request, next: Next) -> Response {
     if doors::is_for_this_machine(request.headers()) {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! What the HTTP layer needs to know: given once at the start, shared by all requests.
+//! State of the HTTP layer: given once at the start, shared by all requests.
 
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -21,7 +21,7 @@ use crate::data::storage::Storage;
 #[derive(Clone)]
 pub struct HttpState(Arc<Shared>);
 
-/// What [`HttpState`] points at.
+/// State behind [`HttpState`].
 pub struct Shared {
     /// Turns tokens into callers.
     pub accounts: Arc<dyn Authenticate>,
@@ -41,9 +41,9 @@ pub struct Shared {
     pub storage: Storage,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
-    /// What each address takes of what all share.
+    /// Shares of each address in what all share.
     pub(super) addresses: Addresses,
-    /// How large bodies may be.
+    /// Bounds of bodies.
     pub(super) bodies: BodyBounds,
     pub(super) meter: Meter,
     pub(super) in_flight: Arc<Semaphore>,
@@ -58,7 +58,7 @@ impl HttpState {
         Self::counting(settings, accounts, tokens, storage, true)
     }
 
-    /// The same, where connections of this machine are counted like others unless `spares_loopback`.
+    /// State in which connections of this machine are counted like others unless `spares_loopback`.
     pub(super) fn counting(
         settings: &Settings,
         accounts: Arc<dyn Authenticate>,
@@ -87,7 +87,7 @@ impl HttpState {
 }
 
 impl HttpState {
-    /// Whom sessions from this address count for; `None` for this machine and for proxies.
+    /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {
         (!self.addresses.spares(address)).then(|| address.into())
@@ -101,7 +101,7 @@ impl Deref for HttpState {
     }
 }
 
-/// What `/readyz` tells load balancers.
+/// Readiness, as `/readyz` tells load balancers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {

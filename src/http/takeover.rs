@@ -20,7 +20,7 @@ pub struct LetGo {
     pub stream: std::net::TcpStream,
     /// The head of the answer without the empty line at its end; nothing of it was written.
     pub head: Vec<u8>,
-    /// What the client has sent after its request.
+    /// Bytes that the client has sent after its request.
     pub leftover: Bytes,
 }
 
@@ -46,7 +46,7 @@ impl TakeOver {
     }
 }
 
-/// Where a connection's service leaves word that the connection is to be let go of.
+/// Note of a connection's service that the connection is to be let go of.
 #[derive(Default)]
 pub(super) struct Word {
     left: Mutex<Option<(Vec<u8>, TakeOver)>>,

@@ -23,11 +23,11 @@ macro_rules! file {
     };
 }
 
-/// What a server shows at `/`, and what the demo does.
+/// Page of a server at `/`, and the one of the demo.
 const START: File = ("/", HTML, include_str!("welcome/start.html"));
 const DEMO: File = ("/", HTML, include_str!("welcome/demo.html"));
 
-/// What both pages load.
+/// Files that both pages load.
 const FILES: [File; 12] = [
     file!("base.css", CSS),
     file!("demo.css", CSS),

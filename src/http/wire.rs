@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::layer::shed;
 use crate::base::limits::http::{READ_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_RATE_BYTES_MIN};
 
-/// What the system knows about a connection (`struct tcp_info` of Linux) up to the count of acknowledged bytes, in words.
+/// Facts of the system about a connection (`struct tcp_info` of Linux) up to the count of acknowledged bytes, in words.
 type TcpFacts = [u64; 16];
 /// The word that counts the acknowledged bytes.
 const ACKNOWLEDGED: usize = 15;
@@ -43,7 +43,7 @@ pub(super) struct Watched {
 
 #[derive(Debug)]
 struct Waiting {
-    /// When enough must have been taken.
+    /// Moment by which enough must have been taken.
     until: Pin<Box<Sleep>>,
     /// Bytes that the other end had acknowledged when the time began.
     acknowledged: Option<u64>,

@@ -25,7 +25,7 @@ const META_GRAPH_LINE: Bytes = Bytes::from_static(b"import_graph_line");
 pub struct People {
     app: App,
     known: HashMap<u64, Id>,
-    /// When accounts are made and edges drawn: before the first act.
+    /// Moment at which accounts are made and edges drawn: before the first act.
     at_ms: u64,
 }
 
@@ -44,7 +44,7 @@ impl People {
         self.known.iter().map(|(external, id)| (*external, *id))
     }
 
-    /// How many are known.
+    /// Number of people known.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len()

@@ -12,10 +12,10 @@ const LINE_BYTES_MAX: u64 = 4_096;
 /// Highest external id: it becomes part of a handle.
 const EXTERNAL_ID_MAX: u64 = 999_999_999_999;
 
-/// What editors and spreadsheets of Windows put before UTF-8.
+/// Mark that editors and spreadsheets of Windows put before UTF-8.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What somebody did.
+/// Kind of act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Passed the target's newest post on.
@@ -42,9 +42,9 @@ pub struct Act {
     pub actor: u64,
     /// External id of whom it concerns.
     pub target: u64,
-    /// When, in milliseconds since the Unix epoch.
+    /// Moment of the act, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// What.
+    /// Kind of act.
     pub kind: Kind,
 }
 

@@ -25,7 +25,7 @@ const IN_FLIGHT_MAX: usize = 512;
 /// Milliseconds of a day: a reader who does not act reads once in it.
 const DAY_MS: f64 = 86_400_000.0;
 
-/// What happened so far.
+/// Counts of what was replayed so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Lines that were replayed.
@@ -56,7 +56,7 @@ pub struct Replay {
     next_reader: usize,
     owed_reads: f64,
     last_ms: u64,
-    /// What happened.
+    /// Counts of what was replayed.
     pub tally: Tally,
 }
 
@@ -220,7 +220,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Those who do not act read one after another, each once a day.
+    /// Lets readers who do not act read, one after another, each once a day.
     async fn others_read(&mut self, now_ms: u64) -> Result<()> {
         let passed_ms = now_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(now_ms);

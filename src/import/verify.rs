@@ -18,13 +18,13 @@ const STEP: usize = 1_000;
 /// A feed that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose feed.
+    /// Person whose feed it is.
     pub reader: Id,
     /// In the pull query, not in the feed.
     pub missing: Vec<Id>,
     /// In the feed, not in the pull query.
     pub extra: Vec<Id>,
-    /// The same posts, but not in descending order, or one twice.
+    /// Whether the posts are not in descending order, or one comes twice.
     pub disordered: bool,
 }
 
@@ -144,7 +144,7 @@ impl Brute<'_> {
 /// `count` of `people`, chosen by a fixed seed: the same on every run over the same people.
 ///
 /// # Errors
-/// Never; for symmetry with what uses it.
+/// When there is nobody.
 pub fn sample(mut people: Vec<(u64, Id)>, count: usize) -> Result<Vec<Id>> {
     if people.is_empty() {
         return Err(Error::Internal("there is nobody to verify".to_owned()));

@@ -21,7 +21,7 @@ use crate::users::names::{search_key, search_keys};
 const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
 /// All were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
-/// What handles begin with: everybody who ever had an account here was found by one.
+/// First characters of handles: everybody who ever had an account here was found by one.
 const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
 
 fn progress_row() -> RowKey {

@@ -1,4 +1,4 @@
-//! What deleted accounts left behind, removed list by list.
+//! Purge of what deleted accounts left behind, removed list by list.
 //!
 //! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
 //! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What
@@ -35,7 +35,7 @@ enum List {
     Own(Table),
 }
 
-/// In this order.
+/// Lists, in the order in which they are purged.
 const LISTS: [List; 12] = [
     List::Followees,
     List::Followers,
@@ -51,7 +51,7 @@ const LISTS: [List; 12] = [
     List::Own(tables::TOKENS_OF),
 ];
 
-/// How far a purge has come: the list, and the last key in it that was seen.
+/// Progress of a purge: the list, and the last key in it that was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Place {
     list: u8,
@@ -162,7 +162,7 @@ impl Janitor {
         Ok(false)
     }
 
-    /// What lets the person in, which a change that was under way may have written after the deletion.
+    /// Removes credentials that a change under way may have written after the deletion: they would let the person in.
     async fn purge_credentials(&self, user: Id) -> Result<()> {
         let row = tables::by_id(tables::CREDENTIALS, user);
         if self.core.store.get(&row).await?.is_none() {

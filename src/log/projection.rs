@@ -305,7 +305,7 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     if public::shows(post) {
         batch.put_versioned(tables::public_row(id), Bytes::new(), version);
     }
-    batch.put(tables::bucket_row(tables::bucket_of(id)), Bytes::new());
+    put_once(tables::bucket_row(tables::bucket_of(id)), batch);
     if let Some(parent) = post.reply_to {
         batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
         interaction(post.author, parent.author, id, batch);
@@ -320,6 +320,16 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
         interaction(post.author, original.author, id, batch);
     }
     Ok(())
+}
+
+/// Adds a row without a value, unless a post shortly before in this commit has brought it: nearly all do.
+fn put_once(row: RowKey, batch: &mut Batch) {
+    /// Rows that a post and its notices make, about.
+    const SHORTLY: usize = 16;
+    let before = batch.rows.iter().rev().take(SHORTLY);
+    if !before.into_iter().any(|brought| brought.key == row) {
+        batch.put(row, Bytes::new());
+    }
 }
 
 fn post_removed(

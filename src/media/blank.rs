@@ -9,7 +9,7 @@ use super::strip::Damage;
 /// Ranges in one file; one with more is not understood. A hidden track has one a chunk of samples.
 const RANGES_MAX: usize = 1_000_000;
 
-/// What is to be overwritten in a file of known length.
+/// Ranges of a file of known length that are to be overwritten.
 #[derive(Debug)]
 pub struct Blanks {
     ranges: Vec<Range<usize>>,

@@ -46,7 +46,7 @@ struct NewMedia {
     /// The picture or file.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// What the picture shows, in words, up to 1,500 characters.
+    /// Alternative text: what the picture shows, up to 1,500 characters.
     #[schema(value_type = String, required = false, max_length = 1500)]
     alt: Option<String>,
 }
@@ -127,7 +127,7 @@ async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
     Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room: intake.room.clone() })
 }
 
-/// What the client calls the file; `filename*` says it in full where `filename` cannot (RFC 6266, 4.3).
+/// Filename as the client gives it; `filename*` says it in full where `filename` cannot (RFC 6266, 4.3).
 fn filename(part: &Field<'_>) -> Option<String> {
     let disposition = part.headers().get(header::CONTENT_DISPOSITION).and_then(|value| value.to_str().ok());
     let plain = || part.file_name().map(str::to_owned).or_else(|| disposition.and_then(serving::plain_filename));
@@ -157,10 +157,10 @@ struct Intake {
     failure: Mutex<Option<Error>>,
 }
 
-/// How fast the client is.
+/// Pace of the client.
 struct Pace {
     began: Instant,
-    /// For how long the client had to wait for room: that is not its doing.
+    /// Time for which the client had to wait for room: that is not its doing.
     room_wait: Duration,
 }
 
@@ -208,7 +208,7 @@ impl Intake {
         Ok(Some(piece))
     }
 
-    /// What the parser answered, or why the body was cut.
+    /// Answer of the parser, or why the body was cut.
     fn explain<T>(&self, answer: std::result::Result<T, MultipartError>) -> Result<T> {
         answer.map_err(|cause| {
             let unreadable =

@@ -50,7 +50,7 @@ const PIXEL_ITEMS: &[&[u8; 4]] = &[
     b"hvc1", b"hev1", b"lhv1", b"hvt1", b"av01", b"avc1", b"svc1", b"vvc1", b"vvs1", b"evc1", b"evs1", b"j2k1",
     b"jpeg", b"unci", b"mski", b"iden", b"grid", b"iovl", b"tmap",
 ];
-/// How a film lies on a sphere: needed to show it (Spherical Video V1), and without a place.
+/// Type of the box that says how a film lies on a sphere: needed to show it (Spherical Video V1), and without a place.
 const SPHERICAL: [u8; 16] =
     [0xff, 0xcc, 0x82, 0x63, 0xf8, 0x55, 0x4a, 0x93, 0x88, 0x14, 0x58, 0x7a, 0x02, 0x52, 0x1f, 0xdd];
 /// An Exif item that says nothing: no bytes before the TIFF header, a header, a directory without entries.
@@ -98,12 +98,12 @@ struct BoxAt {
 struct Scan<'a> {
     bytes: &'a [u8],
     blanks: Blanks,
-    /// Where the types of boxes stand that become `free`.
+    /// Places of the types of boxes that become `free`.
     renamed: Vec<usize>,
-    /// Where Exif items start that are long enough for [`EMPTY_EXIF`].
+    /// Starts of the Exif items that are long enough for [`EMPTY_EXIF`].
     exif: Vec<usize>,
     boxes: usize,
-    /// There is a track of [`READ`].
+    /// Whether there is a track of [`READ`].
     has_words: bool,
 }
 

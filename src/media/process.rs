@@ -29,10 +29,10 @@ const TURNED_QUALITY: u8 = 92;
 /// Quality of JPEG thumbnails.
 const THUMBNAIL_QUALITY: u8 = 82;
 
-/// What a file is served as when nothing better is known, or nothing better is safe.
+/// Content type of a file when nothing better is known, or nothing better is safe.
 pub const OCTET_STREAM: &str = "application/octet-stream";
 
-/// What an upload may cost.
+/// Limits of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaLimits {
     /// Most pixels of an image, width times height.
@@ -49,7 +49,7 @@ impl Default for MediaLimits {
     }
 }
 
-/// What is stored of an upload.
+/// Upload as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Processed {
     /// Picture or file.
@@ -88,7 +88,7 @@ pub enum MediaError {
     TooLarge {
         /// The limit that was passed.
         bytes_max: u64,
-        /// What the limit is for.
+        /// Kind of upload that the limit is for.
         what: &'static str,
     },
     /// 422: decoding would cost too much.
@@ -104,9 +104,9 @@ pub enum MediaError {
     /// 422: decoding it would cost too much, although it has few pixels.
     #[error("takes too much work to show: it has {found} {what}; at most {most} are allowed")]
     TooMuchWork {
-        /// What there is too much of.
+        /// Unit of the work there is too much of.
         what: &'static str,
-        /// How much there is.
+        /// Amount found.
         found: u64,
         /// The limit that was passed.
         most: u64,

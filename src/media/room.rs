@@ -100,7 +100,7 @@ impl Drop for Held {
     }
 }
 
-/// What all uploads hold.
+/// Memory that all uploads hold.
 ///
 /// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs could
 /// still end, one after the other, each with what those before it give back (the banker's rule, with age for the order). So

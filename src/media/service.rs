@@ -32,14 +32,14 @@ use crate::log::idempotency::{self, Claim, Idempotency};
 const STORED: u64 = 1;
 const GONE: u64 = 2;
 
-/// What the gate of processing is called.
+/// Name of the gate of processing.
 const PROCESSING: Named = Named { reason: "too many uploads at once", metric: "pictures" };
 
-/// What the uploader of a file reads whose format is not understood here.
+/// Note for the uploader of a file whose format is not understood here.
 const METADATA_KEPT: &str =
     "stored as it came: metadata in it, such as where a photo was taken, could not be removed from this type of file";
 
-/// Where rows stand.
+/// Tables of media.
 #[derive(Debug, Clone, Copy)]
 pub struct MediaTables {
     /// media → [`MediaRow`]; versioned.
@@ -51,14 +51,14 @@ pub struct MediaTables {
 /// Settings of media.
 #[derive(Debug, Clone, Default)]
 pub struct MediaSettings {
-    /// What an upload may cost.
+    /// Limits of an upload.
     pub limits: MediaLimits,
-    /// What addresses of media start with, such as `https://social.example`; empty for addresses without a host.
+    /// Start of the addresses of media, such as `https://social.example`; empty for addresses without a host.
     pub public_url: String,
 }
 
 impl MediaSettings {
-    /// Those of a server.
+    /// Settings of media, out of a server's.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let Settings { media, http, .. } = settings;
@@ -72,7 +72,7 @@ impl MediaSettings {
     }
 }
 
-/// Which file of an upload.
+/// File of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 pub enum Variant {
@@ -93,7 +93,7 @@ impl Variant {
         }
     }
 
-    /// Its name in addresses and object keys.
+    /// Name in addresses and object keys.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Variant {
 /// An upload as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaRow {
-    /// Who uploaded it.
+    /// Person who uploaded it.
     pub owner: Id,
     /// Picture or file.
     pub kind: MediaKind,
@@ -120,10 +120,10 @@ pub struct MediaRow {
     /// Type and size of the thumbnail, for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<(String, u64)>,
-    /// What the uploader called it, cleaned.
+    /// Filename that the uploader gave, cleaned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// What the picture shows, in words.
+    /// Alternative text: what the picture shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
     /// Whether metadata was removed; rows from before this was told were not, unless they are pictures.
@@ -131,12 +131,12 @@ pub struct MediaRow {
     pub cleaned: bool,
 }
 
-/// One file of an upload, to be served.
+/// File of an upload, to be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servable {
     /// The upload.
     pub row: MediaRow,
-    /// As stored.
+    /// Content type as stored.
     pub content_type: String,
     /// Size of the file.
     pub bytes_total: u64,
@@ -149,9 +149,9 @@ pub struct Servable {
 /// An upload as it came in.
 #[derive(Debug)]
 pub struct Upload {
-    /// What the client calls it.
+    /// Filename that the client gives.
     pub filename: Option<String>,
-    /// What the picture shows, checked.
+    /// Alternative text: what the picture shows, checked.
     pub alt: Option<String>,
     /// All bytes.
     pub bytes: Bytes,
@@ -215,7 +215,7 @@ impl Media {
         }))
     }
 
-    /// What an upload may cost.
+    /// Limits of an upload.
     #[must_use]
     pub fn limits(&self) -> &MediaLimits {
         &self.0.settings.limits
@@ -237,7 +237,7 @@ impl Media {
         self.upload_once(owner, upload, None).await
     }
 
-    /// The same, once per idempotency key (`route` and `name`, of the client); true when it is a repeat.
+    /// Stores an upload once per idempotency key (`route` and `name`, of the client); true when it is a repeat.
     ///
     /// # Errors
     /// As [`upload`](Self::upload); 409 while the key is at work, 410 when what it made is gone, 422 when it was used
@@ -310,8 +310,8 @@ impl Media {
         Ok(self.row(id).await?.map(|row| self.view(id, &row)))
     }
 
-    /// Those of `ids` that `owner` uploaded, in the same order: what a post or a profile may show. The caller finds out
-    /// from the ids which are missing.
+    /// Uploads among `ids` that are `owner`'s, in the same order: what a post or a profile may show. The caller finds
+    /// out from the ids which are missing.
     ///
     /// # Errors
     /// Only when the engine fails or a row cannot be read.
@@ -330,7 +330,7 @@ impl Media {
         Ok(owned)
     }
 
-    /// One file of an upload, ready to be read with [`read`](Self::read); `None` when there is none.
+    /// File of an upload, ready to be read with [`read`](Self::read); `None` when there is none.
     ///
     /// # Errors
     /// Only when the engine fails or the row cannot be read.

@@ -1,4 +1,4 @@
-//! How stored media leave: headers that keep browsers from running them, conditional requests, ranges.
+//! Serving of stored media: headers that keep browsers from running them, conditional requests, ranges.
 //!
 //! Pure. The handler asks for a [`Plan`] and does what it says; nothing here reads the bytes.
 
@@ -15,14 +15,14 @@ const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 /// Whatever a browser takes the bytes for, it runs nothing and loads nothing more.
 const CONTENT_SECURITY_POLICY: &str = "sandbox; default-src 'none'";
 
-/// What is served.
+/// Stored file that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Representation<'a> {
-    /// As stored.
+    /// Content type as stored.
     pub content_type: &'a str,
     /// Images are shown, files are downloaded.
     pub kind: MediaKind,
-    /// What the uploader called it, cleaned by [`clean_filename`].
+    /// Filename that the uploader gave, cleaned by [`clean_filename`].
     pub filename: Option<&'a str>,
     /// Size of the whole.
     pub bytes_total: u64,
@@ -30,7 +30,7 @@ pub struct Representation<'a> {
     pub etag: &'a str,
 }
 
-/// What the client asks for, beyond the address.
+/// Headers of a request that decide which part of a file is sent, if any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conditions<'a> {
     /// `Range`.
@@ -42,7 +42,7 @@ pub struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// Those of a request. A header that is not text counts as absent.
+    /// Conditions in the headers of a request. A header that is not text counts as absent.
     #[must_use]
     pub fn of(headers: &'a HeaderMap) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -61,7 +61,7 @@ pub struct Plan {
     pub status: StatusCode,
     /// All headers, `Content-Length` included.
     pub headers: HeaderMap,
-    /// Which bytes to send; `None` for no body.
+    /// Bytes to send; `None` for no body.
     pub body: Option<Range<u64>>,
 }
 
@@ -147,7 +147,7 @@ fn parameters(header: &str) -> impl Iterator<Item = (&str, &str)> {
     parts.filter_map(|part| part.split_once('=')).map(|(name, value)| (name.trim(), value.trim()))
 }
 
-/// What a `Range` header comes to.
+/// Meaning of a `Range` header for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ranged {
     /// No range, more than one, or one that cannot be read: a server may ignore those.

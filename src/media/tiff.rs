@@ -16,8 +16,8 @@ const TOO_MANY: Damage = Damage("its directories are too many, or go round in a 
 
 /// Directories of their own that hold nothing but metadata: Exif, GPS, interoperability.
 const METADATA_DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xa005];
-/// What decoding a picture needs, or says how it lies and what its colours mean (TIFF 6.0, its supplements, and the
-/// TIFF/EP and JPEG entries that readers know). Every other entry goes: it may be anything.
+/// Tags of entries that decoding needs, or that say how a picture lies and what its colours mean (TIFF 6.0, its
+/// supplements, and the TIFF/EP and JPEG entries that readers know). Every other entry goes: it may be anything.
 const NEEDED: [u16; 63] = [
     0x00fe, 0x00ff, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0107, 0x0108, 0x0109, 0x010a, 0x0111, 0x0112, 0x0115,
     0x0116, 0x0117, 0x0118, 0x0119, 0x011a, 0x011b, 0x011c, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x0128,
@@ -74,7 +74,7 @@ struct Scan<'a> {
     /// Directories as they are written back: where, and their bytes.
     left: Vec<(usize, Vec<u8>)>,
     seen: HashSet<u32>,
-    /// How many entries were looked at.
+    /// Number of entries that were looked at.
     entries: usize,
     /// Directories still to be looked at: those of pictures, and those that go as a whole.
     pictures: Vec<u32>,

@@ -17,10 +17,10 @@ use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::projection::Folds;
 
-/// What a record that gave a notification did to the person's list.
+/// Effect on a person's list of a record that gave a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notified {
-    /// Whom.
+    /// Person whom it notifies.
     pub user: Id,
     /// The notification, as it was then; its id is the record's.
     pub entry: Entry,
@@ -36,13 +36,13 @@ struct Notice {
     kind: NotificationKind,
     actor: Id,
     post: Option<Id>,
-    /// What floods are grouped by.
+    /// Subject that floods are grouped by.
     subject: Id,
     /// The record that gave it.
     record: Id,
     /// Done again it is the same as before: a like, a follow, a repost without words. Words are news each time.
     toggles: bool,
-    /// Of what is taken back: it is known that it was given.
+    /// Whether it is known that what is taken back was given.
     entered: bool,
 }
 

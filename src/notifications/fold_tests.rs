@@ -45,7 +45,7 @@ impl Rows {
     }
 }
 
-/// One thing that people do and take back: a like of a post, a follow, a repost.
+/// Deed that people do and take back: a like of a post, a follow, a repost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
     Like(u64),
@@ -146,13 +146,13 @@ impl Said {
     }
 }
 
-/// What is true, kept in the plainest way.
+/// Truth, kept in the plainest way.
 #[derive(Default)]
 struct Truth {
     said: Vec<Said>,
-    /// Who does what now, since which record.
+    /// Deeds that are done now, by whom, since which record.
     now: BTreeMap<(Deed, Id), Id>,
-    /// Who did what in which hour at all: again in that hour is no news, if it was taken back in it.
+    /// Deeds done at all in an hour, and by whom: again in that hour is no news, if it was taken back in it.
     rang: BTreeSet<(Deed, Id, u32)>,
     left: BTreeMap<(Deed, u32), Vec<Id>>,
 }
@@ -216,7 +216,7 @@ enum Step {
     Crowd { deed: u8, people: u64 },
     /// Writes about a post of Ann's.
     Say { person: u64, quote: bool, told: bool },
-    /// One of those posts is deleted.
+    /// Deletion of one of those posts.
     Delete { which: usize },
     /// Time goes on.
     Wait { minutes: u64 },
@@ -236,7 +236,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(prop_oneof![30 => toggle, 1 => crowd, 30 => say, 20 => delete, 1 => wait, 1 => again], 1..400)
 }
 
-/// What happens, and what came of it.
+/// World of a test: what happens, and what came of it.
 struct World {
     rows: Rows,
     truth: Truth,

@@ -12,7 +12,7 @@ use crate::base::limits;
 /// Somebody who did what a group is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doer {
-    /// Who.
+    /// Person who did it.
     #[serde(rename = "by")]
     pub actor: Id,
     /// The record by which they did it: of a reply, a repost or a mention, the post.
@@ -24,7 +24,7 @@ pub struct Doer {
 }
 
 impl Doer {
-    /// What is new if this is: the record, unless it was done before.
+    /// Record that is new if this is: its own, unless it was done before.
     #[must_use]
     pub fn as_of(&self) -> Id {
         self.earlier.unwrap_or(self.record)
@@ -34,10 +34,10 @@ impl Doer {
 /// Somebody of a group beyond those known by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// Who.
+    /// Person who did it.
     #[serde(rename = "by")]
     pub actor: Id,
-    /// How often, without what stands among the newest.
+    /// Number of deeds, without what stands among the newest.
     #[serde(rename = "n")]
     pub deeds: u64,
 }
@@ -45,7 +45,7 @@ pub struct Known {
 /// An item that stands for many. Each deed in it stands in one place: among the newest, with who is known, or in a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupItem {
-    /// What they did.
+    /// Kind of the deeds.
     pub kind: NotificationKind,
     /// Position in the list of all ever made for the person, from 1; that of its newest event.
     pub seq: u64,
@@ -74,7 +74,7 @@ impl GroupItem {
         self.kind == NotificationKind::Mention
     }
 
-    /// One can do it several times, and counts once.
+    /// Whether people are told apart: each can do it several times, and counts once.
     fn tells_people_apart(&self) -> bool {
         matches!(self.kind, NotificationKind::Reply | NotificationKind::Repost)
     }
@@ -96,13 +96,13 @@ impl GroupItem {
         }
     }
 
-    /// What was done by `record` is taken back, if it is among the newest. Answers what it counted as.
+    /// Takes back what was done by `record`, if it is among the newest. Answers what it counted as.
     pub fn leave(&mut self, record: Id) -> Option<Id> {
         let at = self.newest.iter().position(|doer| doer.record == record)?;
         Some(self.newest.remove(at).as_of())
     }
 
-    /// What `actor` did, which is in this group and not among the newest, is taken back.
+    /// Takes back what `actor` did, which is in this group and not among the newest.
     pub fn leave_beyond(&mut self, actor: Id) {
         match self.known.iter().position(|known| known.actor == actor) {
             Some(at) if self.known[at].deeds > 1 => self.known[at].deeds -= 1,
@@ -129,7 +129,7 @@ impl GroupItem {
         self.last_but(|_| false)
     }
 
-    /// The same without what those of the newest did who are `hidden`.
+    /// Newest record that is news, without what those of the newest did who are `hidden`.
     #[must_use]
     pub fn last_but(&self, hidden: impl Fn(Id) -> bool) -> Id {
         let seen = self.newest.iter().filter(|doer| !hidden(doer.actor));
@@ -149,12 +149,12 @@ impl GroupItem {
     }
 }
 
-/// What is remembered of one kind about one subject while its hour lasts.
+/// Memory of one kind about one subject while its hour lasts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupMemory {
     /// Events that were news so far.
     pub events: u64,
-    /// Who took it back, and what they had done first: again is no news.
+    /// People who took it back, and what they had done first: again is no news.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
     /// More than can be remembered took it back.
@@ -165,7 +165,7 @@ pub struct GroupMemory {
 /// Somebody who took back what they did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// Who.
+    /// Person who did it.
     #[serde(rename = "by")]
     pub actor: Id,
     /// The first record by which they did it in this hour.

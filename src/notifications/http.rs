@@ -21,7 +21,7 @@ pub struct NotificationsUnread {
     pub unread_count: u64,
 }
 
-/// What others did that concerns the caller, newest first.
+/// List what others did that concerns the caller, newest first.
 ///
 /// A flood of one kind about one post is one item with a `count`.
 #[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(Paging),

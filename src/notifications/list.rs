@@ -18,31 +18,31 @@ use crate::data::tables::{self, notification_key};
 /// Something in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id: the newest event that was news.
+    /// Id: the newest event that was news.
     pub id: Id,
-    /// What happened.
+    /// Kind of event.
     pub kind: NotificationKind,
-    /// To whom and by whom.
+    /// Recipient and doers.
     pub what: What,
 }
 
-/// What an entry stands for.
+/// Events that an entry stands for: one, or many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// One event; in rows of earlier versions, the newest of `count`.
+    /// Single event; in rows of earlier versions, the newest of `count`.
     One {
-        /// Who did it.
+        /// Person who did it.
         actor: Id,
-        /// About which post.
+        /// Post that it is about.
         post: Option<Id>,
         /// Events.
         count: u64,
     },
     /// Many.
     Group {
-        /// Of them.
+        /// Content of the group.
         item: GroupItem,
-        /// What they are about: the post, of follows nothing, of mentions their author.
+        /// Subject: the post, of follows nothing, of mentions their author.
         subject: Id,
     },
 }
@@ -124,7 +124,7 @@ async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) ->
     }
 }
 
-/// What is in groups, with where they stand.
+/// Contents of groups, with where they stand.
 async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes, Bytes)>> {
     let key = |place: &Row| {
         let clustering = notification_key::grouped(&place.clustering);
@@ -139,8 +139,8 @@ async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes,
     Ok(found.collect())
 }
 
-/// What removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among all ever made
-/// for the person is at most `upto`.
+/// Batch that removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among all
+/// ever made for the person is at most `upto`.
 ///
 /// # Errors
 /// When the engine fails.
@@ -174,12 +174,12 @@ async fn scan(store: &Store, user: Id, range: KeyRange, order: Order, limit: usi
     Ok(store.engines.tables.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
 }
 
-/// Others of a group than its newest, from the lists of who likes, follows, answers or passes on.
+/// People of a group beside its newest, from the lists of who likes, follows, answers or passes on.
 #[derive(Debug)]
 pub struct Others {
-    /// They, newest first.
+    /// People, newest first.
     pub doers: Vec<Doer>,
-    /// Where to read on, if there may be more.
+    /// Record to read on below, if there may be more.
     pub next: Option<Id>,
 }
 
@@ -213,8 +213,8 @@ pub async fn others(
     Ok(Others { doers: doers.collect(), next: lowest.filter(|lowest| *lowest > began) })
 }
 
-/// Who still does what the item `id` of an earlier version stands for: it names its newest alone, and a number. Whoever has
-/// an item of their own is not in it. `None` where no list tells.
+/// People who still do what the item `id` of an earlier version stands for: it names its newest alone, and a number.
+/// Whoever has an item of their own is not in it. `None` where no list tells.
 ///
 /// # Errors
 /// When the engine fails.

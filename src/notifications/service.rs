@@ -36,7 +36,7 @@ impl Notifications {
         Self { core, views, news, markers, kept_max }
     }
 
-    /// What concerns the caller, newest first. Hidden: what blocked, muted or suspended people did, and deleted
+    /// Notifications of the caller, newest first. Hidden: what blocked, muted or suspended people did, and deleted
     /// posts.
     ///
     /// # Errors

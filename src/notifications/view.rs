@@ -1,4 +1,4 @@
-//! What a person sees of a notification: one decision for the list, the badge, live frames and replays.
+//! View of a notification by a person: one decision for the list, the badge, live frames and replays.
 //!
 //! It asks about everybody who would show: who did it, who wrote the post that it is about, and who wrote the one that this
 //! passes on. Of a group, somebody is named whom the person may see.
@@ -25,11 +25,11 @@ pub struct News {
 
 /// A notification as a person sees it.
 pub struct Seen {
-    /// Who did it; of many, the newest whom the person may see.
+    /// Person who did it; of many, the newest whom the person may see.
     pub actor: Arc<Account>,
     /// The post that it is about, and whether it shows with the one that it passes on.
     pub post: Option<(Arc<PostRecord>, Shown)>,
-    /// How many did it.
+    /// Number of people who did it.
     pub count: u64,
     /// The newest of it that is news to the person: it is unread above the marker, and rings above what was told.
     pub as_of: Id,
@@ -42,7 +42,7 @@ impl News {
         Self { core, views }
     }
 
-    /// What `viewer` sees of a notification; `None`: nothing.
+    /// Notification as `viewer` sees it; `None`: nothing.
     ///
     /// # Errors
     /// When the engine fails.

@@ -8,7 +8,7 @@ use fanfare_protocol::Id;
 use super::visibility::Absence;
 use crate::data::rows::PostRecord;
 
-/// One entry of a feed.
+/// Entry of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedEntry {
     /// The post.
@@ -19,7 +19,7 @@ pub struct FeedEntry {
     pub original: Original,
 }
 
-/// What a reader gets of the post that an entry passes on.
+/// Part of the post that an entry passes on which the reader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Original {
     /// The entry passes nothing on.

@@ -147,7 +147,7 @@ pub async fn of_author(
     Ok(Json(posts.of_author(viewer.id(), author, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
-/// Which posts to list.
+/// Scope of a list of posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ListScope {
@@ -155,7 +155,7 @@ pub enum ListScope {
     Public,
 }
 
-/// Which posts to list.
+/// Scope of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Listed {

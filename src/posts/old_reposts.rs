@@ -10,7 +10,7 @@ use crate::base::limits;
 use crate::data::tables;
 use crate::log::core::Core;
 
-/// How far the search has come, in the `meta` table: every post up to this id.
+/// Progress of the search, in the `meta` table: every post up to this id.
 const META_OLD_REPOSTS: Bytes = Bytes::from_static(b"old_reposts");
 /// Value when the search has ended: newer posts are listed when they are made.
 const DONE: Id = Id(i64::MAX as u64);

@@ -15,7 +15,7 @@ use crate::data::tables;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 
-/// How far old posts are listed, in the `meta` table: every post up to this id.
+/// Progress of listing old posts, in the `meta` table: every post up to this id.
 const META_PUBLIC: Bytes = Bytes::from_static(b"public_listed");
 /// Value when all are: newer posts are listed when they are made.
 const DONE: Id = Id(i64::MAX as u64);

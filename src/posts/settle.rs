@@ -1,5 +1,6 @@
-//! What follows when a post is gone: bare reposts of it go too, by records of their own, so that every count is that of its
-//! list; who liked it is forgotten; and its place among the replies of another is kept while something answers it.
+//! Consequences of a post's deletion: bare reposts of it go too, by records of their own, so that every count is that
+//! of its list; who liked it is forgotten; and its place among the replies of another is kept while something answers
+//! it.
 //!
 //! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers, likes or
 //! passes on a post which was deleted before it: whoever decided may not have known. What follows is done in bounded steps, each
@@ -25,7 +26,7 @@ pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
     delete(core, posts, false).await
 }
 
-/// The same for posts of an account that is gone: of that whoever follows its person hears, and of these posts not.
+/// Deletes standing posts of an account that is gone: of that whoever follows its person hears, and of these posts not.
 ///
 /// # Errors
 /// When storage fails; the next call goes on.
@@ -83,16 +84,16 @@ pub async fn settle_all(core: &Core) -> Result<()> {
     }
 }
 
-/// What became of some rows.
+/// Fate of some rows.
 struct Settled {
-    /// Where there may be more to do.
+    /// Key from which there may be more to do.
     next: Option<Bytes>,
     /// Why something was left.
     failed: Option<Error>,
 }
 
 impl Settled {
-    /// Where there may be more to do, when nothing was left.
+    /// Key from which there may be more to do, when nothing was left.
     fn all(self) -> Result<Option<Bytes>> {
         self.failed.map_or(Ok(self.next), Err)
     }

@@ -30,7 +30,7 @@ struct Viewer {
     hidden: Arc<Hidden>,
 }
 
-/// What of a post differs by viewer and moment, or why the viewer does not see it.
+/// Part of a post that differs by viewer and moment, or why the viewer does not see it.
 type Seen = std::result::Result<(Arc<Account>, Changing), Absence>;
 
 /// The post that another one passes on, as it is written.
@@ -56,7 +56,7 @@ impl Views {
         Ok(rendered.into_iter().filter_map(std::result::Result::ok).collect())
     }
 
-    /// The same with every post, or why it does not show.
+    /// Renders every post, or says why it does not show.
     ///
     /// # Errors
     /// When the engine fails.
@@ -75,7 +75,7 @@ impl Views {
         Ok(rendered)
     }
 
-    /// One post.
+    /// Renders one post.
     ///
     /// # Errors
     /// When the engine fails.
@@ -83,7 +83,7 @@ impl Views {
         Ok(self.render(viewer, place, std::slice::from_ref(post)).await?.pop())
     }
 
-    /// What the viewer may see of a post at `place`.
+    /// Part of a post that the viewer may see at `place`.
     ///
     /// # Errors
     /// When the engine fails.
@@ -208,7 +208,7 @@ impl Views {
         Ok(true)
     }
 
-    /// What of a post differs by viewer and moment, or why the viewer does not see it.
+    /// Part of a post that differs by viewer and moment, or why the viewer does not see it.
     async fn seen(&self, viewer: &Viewer, place: Place, post: &PostRecord) -> Result<Seen> {
         let account = match self.judged(viewer, place, post).await? {
             Ok(account) => account,

@@ -6,18 +6,18 @@
 use crate::data::absent::Standing;
 use crate::data::rows::PostRecord;
 
-/// What is between a viewer and an author. Nothing between one and oneself, and for viewers without a name.
+/// Blocks and mutes between a viewer and an author. Nothing between one and oneself, and for viewers without a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Between {
     /// The author blocks the viewer.
     pub blocks_viewer: bool,
-    /// One of them blocks the other.
+    /// Whether one of them blocks the other.
     pub blocked: bool,
     /// The viewer mutes the author.
     pub muted: bool,
 }
 
-/// Where a post would show: from the place that hides least to the one that hides most.
+/// Place in which a post would show: from the one that hides least to the one that hides most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Asked for by its id: whoever blocks an author can still read, to report.
@@ -35,16 +35,16 @@ pub enum Place {
 pub enum Absence {
     /// Deleted: for everybody, for good.
     Gone,
-    /// There, but not for this viewer, or not now.
+    /// Existing, but not for this viewer, or not now.
     Hidden,
 }
 
-/// What shows of a post that may pass on another.
+/// Part that shows of a post that may pass on another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// All of it.
     Whole,
-    /// Its own words, without the post that it passes on.
+    /// The post's own words, without the post that it passes on.
     WithoutOriginal(Absence),
     /// Nothing.
     Nothing(Absence),
@@ -67,16 +67,16 @@ pub fn absence(standing: Standing, between: Between, place: Place) -> Option<Abs
     }
 }
 
-/// Where the post that `post` passes on counts as shown. Words around it are no reason to bring up again what a viewer
-/// chose not to see, so a quote asked for by id shows no more of its original than a profile would.
+/// Place in which the post that `post` passes on counts as shown. Words around it are no reason to bring up again what
+/// a viewer chose not to see, so a quote asked for by id shows no more of its original than a profile would.
 #[must_use]
 pub fn place_of_original(post: &PostRecord, place: Place) -> Place {
     if post.is_bare_repost() { place } else { place.max(Place::Profile) }
 }
 
-/// What shows of a post, given why it does not show, if so, and the same of the post that it passes on, if it does:
-/// a bare repost is nothing without its original, and words of one's own stay. Whoever made a bare repost finds it on their
-/// own profile while its original is only hidden, and can undo it.
+/// Part of a post that shows, given why it does not show, if so, and the same of the post that it passes on, if it
+/// does: a bare repost is nothing without its original, and words of one's own stay. Whoever made a bare repost finds
+/// it on their own profile while its original is only hidden, and can undo it.
 #[must_use]
 pub fn shown(post: &PostRecord, place: Place, own: Option<Absence>, original: Option<Absence>) -> Shown {
     match (own, original) {

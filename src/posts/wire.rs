@@ -38,7 +38,7 @@ fn fixed(post: &PostRecord) -> &str {
     })
 }
 
-/// What changes of a post, or differs from viewer to viewer.
+/// Part of a post that changes, or differs from viewer to viewer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changing {
     /// Likes, replies, reposts.
@@ -59,10 +59,10 @@ pub fn room(post: &PostRecord, author: &str) -> usize {
 /// Writes the post that another one passes on.
 pub type WriteOriginal<'a> = &'a dyn Fn(&mut Vec<u8>);
 
-/// What is written of the post that another one passes on.
+/// Part that is written of the post that another one passes on.
 #[derive(Clone, Copy)]
 pub enum Passed<'a> {
-    /// There is none.
+    /// No such post.
     None,
     /// All of it.
     Whole(WriteOriginal<'a>),

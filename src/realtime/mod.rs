@@ -6,7 +6,7 @@
 //! notification concerns; `render` makes `frame`s of them, once for everybody. What a client missed is read from rows
 //! (`replay`), from where its `cursor` says. `presence` knows who is online. `clients` answers what clients send.
 //!
-//! Pure: `bulk`, `cursor`, `frame`, `lanes`, `presence`, `session`, `websocket`, `wheel`, `wire`, `dispatch::readers`.
+//! Pure: `bulk`, `cursor`, `frame`, `lanes`, `presence`, `session`, `wheel`, `wire`, `dispatch::readers`.
 
 mod attach;
 mod bulk;
@@ -28,7 +28,6 @@ mod settings;
 mod shard;
 mod signals;
 mod start;
-pub mod websocket;
 mod wheel;
 mod wire;
 

@@ -21,7 +21,6 @@ use super::presence::Presence;
 use super::replay::{Missed, Replays, is_too_old};
 use super::session::SessionId;
 use super::signals::{Command, ShardHandle, Shared, Signal, Which};
-use super::websocket;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
@@ -346,7 +345,7 @@ impl Realtime {
         let id = SessionId(session.0);
         if let Some(shard) = self.shards.get(id.shard()) {
             let (which, reason) = (Which::One(id), "closed by an operator");
-            shard.send(Command::Close { which, code: websocket::CLOSE_AWAY, reason }).await;
+            shard.send(Command::Close { which, code: fanfare_websocket::CLOSE_AWAY, reason }).await;
         }
     }
 

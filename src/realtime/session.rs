@@ -10,10 +10,10 @@ use super::bulk::Bulk;
 use super::cursor::{Cursor, CursorSeal, Watermarks, digest, place};
 use super::frame::Frame;
 use super::lanes::Lanes;
-use super::websocket::{self, Deflater};
 use super::wheel::Tick;
 use super::wire;
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
+use fanfare_websocket::Deflater;
 
 /// Names a session: which shard, which place there, and the how-manieth session of that place. Also its id for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ pub struct Session {
     /// What the client has, until what it missed is here; watermarks do not pass it.
     pub from: Option<Box<Watermarks>>,
     /// A WebSocket's unfinished message.
-    pub reader: websocket::Reader,
+    pub reader: fanfare_websocket::Reader,
     /// A waiting poll's, and the head of its answer.
     pub poll: Option<Box<(PollWait, Vec<u8>)>>,
     /// The person's place among their sessions; given back when closing begins.

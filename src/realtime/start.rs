@@ -23,7 +23,6 @@ use super::service::{Inner, Realtime};
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Progress, ShardHandle, Shared, Signal, Which};
-use super::websocket::CLOSE_AWAY;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
@@ -36,6 +35,7 @@ use crate::log::core::Core;
 use crate::log::events::Record;
 use crate::notifications::fold::Notified;
 use crate::posts::view::Views;
+use fanfare_websocket::CLOSE_AWAY;
 
 /// Milliseconds between two ticks of the dispatcher.
 const TICK: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use fanfare_protocol::Transport;
 
 use super::cursor::TEXT_CHARS;
 use super::frame::Frame;
-use super::websocket::{self, Deflater};
+use fanfare_websocket::Deflater;
 
 /// A cursor's text.
 pub type CursorText = [u8; TEXT_CHARS];
@@ -40,8 +40,8 @@ pub fn append(
 
 fn message(out: &mut Vec<u8>, parts: &[&[u8]], deflater: Option<&mut Deflater>) {
     match deflater {
-        Some(deflater) => websocket::text_compressed(out, parts, deflater),
-        None => websocket::text(out, parts),
+        Some(deflater) => fanfare_websocket::text_compressed(out, parts, deflater),
+        None => fanfare_websocket::text(out, parts),
     }
 }
 

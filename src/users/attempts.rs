@@ -1,4 +1,5 @@
-//! How many wrong passwords are let through: so many for one account from one network, and so many from a network. Pure.
+//! Bounds of wrong passwords that are let through: so many for one account from one network, and so many from a
+//! network. Pure.
 //!
 //! Counted by account *and* network, guessing locks nobody out who comes from elsewhere. An attempt that is being looked at
 //! may turn out wrong, so that it holds a place: many at once get no more guesses than one after the other.
@@ -9,14 +10,14 @@ use std::hash::Hash;
 use crate::base::limits::auth::{ATTEMPTS_WAITING_MAX, WRONG_PASSWORDS_MAX};
 use crate::base::network::Network;
 
-/// How many, within what time.
+/// Bounds of wrong passwords: how many, within what time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Wrong passwords for one account from one network.
     pub per_account: usize,
     /// Wrong passwords from one network.
     pub per_network: usize,
-    /// For how long one counts, in milliseconds.
+    /// Time for which one counts, in milliseconds.
     pub window_ms: u64,
 }
 
@@ -24,7 +25,7 @@ pub struct Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Account(pub u64);
 
-/// What becomes of an attempt.
+/// Verdict on an attempt that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// Look at the password, then [`Attempts::settle`].
@@ -38,7 +39,7 @@ pub enum Entry {
     },
 }
 
-/// What an attempt turned out to be.
+/// Outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The password; wrong ones for this account from this network are forgotten.
@@ -115,7 +116,7 @@ impl Attempts {
         Entry::Go
     }
 
-    /// What became of an attempt that was let [`Go`](Entry::Go).
+    /// Settles an attempt that was let [`Go`](Entry::Go).
     pub fn settle(&mut self, now_ms: u64, account: Account, network: Network, outcome: Outcome) {
         // In order of moments, also where the clock went back.
         let now_ms = self.log.back().map_or(now_ms, |(last_ms, ..)| now_ms.max(*last_ms));
@@ -141,7 +142,8 @@ impl Attempts {
         drop_empty(&mut self.networks, &network);
     }
 
-    /// One more request of `network` waits, as [`Entry::Wait`] tells it to; false when too many of it do already.
+    /// Counts one more request of `network` that waits, as [`Entry::Wait`] tells it to; false when too many of it do
+    /// already.
     pub fn wait(&mut self, network: Network) -> bool {
         let whole = self.networks.entry(network).or_default();
         let room = whole.waiting < ATTEMPTS_WAITING_MAX;
@@ -150,7 +152,7 @@ impl Attempts {
         room
     }
 
-    /// It waits no more.
+    /// Ends the wait of one request.
     pub fn waited(&mut self, network: Network) {
         if let Some(whole) = self.networks.get_mut(&network) {
             whole.waiting = whole.waiting.saturating_sub(1);

@@ -12,7 +12,7 @@ fn network(number: u8) -> Network {
     IpAddr::from([192, 0, 2, number]).into()
 }
 
-/// One thing that happens.
+/// Step of a test.
 #[derive(Debug, Clone)]
 enum Step {
     /// Time passes.
@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Oracle {
     wrong: Vec<(u64, u64, u8)>,
-    /// Those forgotten for their account.
+    /// Wrong passwords forgotten for their account.
     forgiven: Vec<bool>,
     under_way: VecDeque<(u64, u8)>,
 }

@@ -127,7 +127,7 @@ pub async fn profile(
     Ok(Json(users.profile(viewer.id(), id).await?))
 }
 
-/// What to search for.
+/// Words to search for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Search {

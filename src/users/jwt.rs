@@ -16,14 +16,14 @@ const RSA_MODULUS_BYTES_MIN: usize = 256;
 /// Stands in the first line of every private key in PEM.
 const PRIVATE_MARK: &[u8] = b"PRIVATE KEY";
 
-/// Who the operator's backend says is calling.
+/// Claims of the operator's backend about who is calling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     /// Names the user, 1 to [`SUBJECT_CHARS_MAX`] characters.
     pub sub: String,
-    /// When it was issued, seconds since 1970; a token from before "log out everywhere" is not taken.
+    /// Moment of issue, seconds since 1970; a token from before "log out everywhere" is not taken.
     pub iat: Option<u64>,
-    /// When it ends, seconds since 1970.
+    /// End of the token, seconds since 1970.
     pub exp: u64,
     /// A name to show (`name`).
     pub name: Option<String>,
@@ -58,7 +58,7 @@ pub enum JwtError {
     /// Made for another app of the same backend.
     #[error("azp is not among the configured authorized parties")]
     Party,
-    /// Its key may be new, and too many requests wait for newer keys already.
+    /// Key that may be new, while too many requests wait for newer keys already.
     #[error("too many requests wait for newer keys")]
     Busy,
     /// A claim is missing or not of its type.
@@ -83,7 +83,7 @@ pub enum KeyError {
     Weak(String),
 }
 
-/// One key; it verifies one algorithm only.
+/// Key; it verifies one algorithm only.
 #[derive(Debug, Clone)]
 pub struct Key {
     kid: Option<String>,
@@ -115,7 +115,7 @@ impl Key {
         Self::checked(None, Algorithm::RS256, decoding, bytes)
     }
 
-    /// One key of a JWKS. `kty` and `crv` decide the algorithm; `use`, `key_ops` and `alg` must allow it.
+    /// Key of a JWKS. `kty` and `crv` decide the algorithm; `use`, `key_ops` and `alg` must allow it.
     pub fn jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
@@ -162,7 +162,7 @@ impl Key {
     }
 }
 
-/// Who can read a JWKS document.
+/// Readers of a JWKS document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
     /// The server only: secrets may be in it.
@@ -171,14 +171,14 @@ pub enum Readers {
     Everybody,
 }
 
-/// What a JWKS document gives.
+/// Content of a JWKS document.
 #[derive(Debug, Default)]
 pub struct Jwks {
     /// The keys that can verify, in their order, at most [`KEYS_MAX`].
     pub keys: Vec<Key>,
-    /// The same as they stand in the document.
+    /// The keys as they stand in the document.
     pub sources: Vec<Value>,
-    /// Others: of another kind or use, broken, weak, secret, or too many.
+    /// Number of keys left out: of another kind or use, broken, weak, secret, or too many.
     pub skipped: usize,
 }
 
@@ -210,7 +210,7 @@ fn parse_jwk(source: &Value, readers: Readers) -> Result<Key, KeyError> {
     Key::jwk(&Jwk::deserialize(source).map_err(|cause| KeyError::Unusable(cause.to_string()))?)
 }
 
-/// Whose tokens are taken.
+/// Claims of tokens that are taken.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
     /// `iss` must be this, if given.

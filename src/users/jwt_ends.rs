@@ -1,4 +1,4 @@
-//! Which JWTs a log-out ends: those that were issued before it, by the clock of who issued them.
+//! Ends of JWTs by a log-out: those that were issued before it, by the clock of who issued them.
 //!
 //! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to [`LEEWAY_MS`]: its tokens then
 //! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::base::id::unix_ms_of;
 use crate::data::rows::CredentialsRow;
 
-/// How far clocks may differ, milliseconds.
+/// Milliseconds by which clocks may differ.
 pub const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
 /// Time after which what was seen of other clocks is forgotten: within twice of it.
 const MEMORY_MS: u64 = 3_600_000;
@@ -18,21 +18,21 @@ const MEMORY_MS: u64 = 3_600_000;
 /// A log-out everywhere, as far as JWTs are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOut {
-    /// When it was, in milliseconds since the Unix epoch.
+    /// Moment of the log-out, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// Tokens that say they were issued by then have ended; at or after `at_ms`.
     pub upto_ms: u64,
 }
 
-/// What becomes of a token.
+/// Verdict on a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was issued after the log-out.
+    /// Issued after the log-out.
     Good,
-    /// It was issued before.
+    /// Issued before the log-out.
     Ended,
-    /// Its clock is further ahead than was known at the log-out: it may be from before, and so may be all that it had
-    /// issued by then.
+    /// Issued by a clock further ahead than was known at the log-out: it may be from before, and so may be all that it
+    /// had issued by then.
     Doubtful,
 }
 
@@ -44,7 +44,7 @@ impl LogOut {
         (credentials.tokens_from > Id(0)).then(|| Self { at_ms, upto_ms: credentials.jwts_upto_ms.max(at_ms) })
     }
 
-    /// What becomes at `now_ms` of a token that says it was issued at `issued_ms`.
+    /// Verdict at `now_ms` on a token that says it was issued at `issued_ms`.
     #[must_use]
     pub fn judge(self, issued_ms: u64, now_ms: u64) -> Verdict {
         if issued_ms <= self.upto_ms {
@@ -60,7 +60,7 @@ impl LogOut {
     }
 }
 
-/// How far the clocks of those who issue tokens were ahead of ours of late.
+/// Leads of the clocks of those who issue tokens over ours, of late.
 #[derive(Debug, Default)]
 pub struct Leads(Mutex<Seen>);
 

@@ -17,7 +17,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::auth::{JWKS_RELOAD_INTERVAL, KEY_FILE_BYTES_MAX, KEYS_MAX};
 use crate::config::{JwksUrl, Settings};
 
-/// Where keys come from and what tokens must say; nothing set means that JWTs are not taken.
+/// Sources of keys, and what tokens must say; nothing set means that JWTs are not taken.
 #[derive(Debug, Clone, Default)]
 pub struct JwtSettings {
     /// Secret for HS256, at least 32 bytes.
@@ -32,7 +32,7 @@ pub struct JwtSettings {
     pub expected: Expected,
 }
 
-/// Where a provider publishes its keys.
+/// Keys that a provider publishes: where, and when to fetch them.
 #[derive(Debug, Clone)]
 pub struct PublishedSettings {
     /// The address.
@@ -41,7 +41,7 @@ pub struct PublishedSettings {
     pub ca_file: Option<PathBuf>,
     /// Folder where the last good set is kept.
     pub data_dir: PathBuf,
-    /// When it is fetched.
+    /// Pace of fetching it.
     pub pace: Pace,
 }
 
@@ -82,7 +82,7 @@ pub struct JwtVerifier {
     looked: Mutex<Looked>,
 }
 
-/// What is known of the JWKS file.
+/// Memory of the last look at the JWKS file.
 #[derive(Debug)]
 struct Looked {
     at: Instant,
@@ -134,7 +134,7 @@ impl JwtVerifier {
         self.jwks_file.is_some() || self.published.is_some() || !self.fixed.is_empty()
     }
 
-    /// What an operator should hear of these settings, a sentence each: nothing is wrong enough to stop.
+    /// Remarks on these settings for an operator, a sentence each: nothing is wrong enough to stop.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let Some(published) = &self.published else { return Vec::new() };

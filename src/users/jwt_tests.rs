@@ -167,7 +167,7 @@ fn jwk(key: &EncodingKey, algorithm: Algorithm, kid: &str) -> Value {
     jwk
 }
 
-/// One good key of each kind that is published.
+/// Good keys, one of each kind that is published.
 fn published() -> [(Algorithm, EncodingKey, Value); 3] {
     let key = |algorithm, key: EncodingKey, kid| {
         let jwk = jwk(&key, algorithm, kid);

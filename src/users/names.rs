@@ -9,7 +9,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 
 use crate::base::limits;
 
-/// What two spellings of the same name share: canonical caseless matching of the Unicode Standard (D145), composed. So
+/// Key that all spellings of a name share: canonical caseless matching of the Unicode Standard (D145), composed. So
 /// `Jürgen` is found in either normal form and any case, and `STRASSE` finds `Straße`.
 #[must_use]
 pub fn search_key(text: &str) -> String {

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     const HERE: Network = Network::V4(std::net::Ipv4Addr::LOCALHOST);
-    /// As cheap as argon2 allows, so that tests take microseconds.
+    /// Cheapest cost that argon2 allows, so that tests take microseconds.
     const CHEAP: PasswordCost = PasswordCost { memory_kib: 8, iterations: 1, lanes: 1 };
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What accounts ask of whoever keeps sessions open: to end those whose token has ended. A port of the accounts.
+//! Port of the accounts: the end of open sessions whose token has ended.
 
 use async_trait::async_trait;
 use fanfare_protocol::Id;
@@ -9,12 +9,12 @@ use crate::base::token::TokenHash;
 /// by such a token is let in.
 #[async_trait]
 pub trait SessionEnder: Send + Sync + 'static {
-    /// One token of `user` has ended.
+    /// Ends sessions of `user` that one token opened.
     async fn token_ended(&self, user: Id, token: TokenHash);
 
-    /// All tokens of `user` have ended, but for one.
+    /// Ends sessions of `user`, but for those that `except` opened.
     async fn all_ended(&self, user: Id, except: Option<TokenHash>);
 
-    /// `user` is suspended.
+    /// Ends sessions of `user`, who is suspended.
     async fn suspended(&self, user: Id);
 }

@@ -40,7 +40,7 @@ const TOLD: &[(&str, &str, Option<&str>)] = &[
     ("clock.jump_ahead_poll", "a_poll_goes_on_when_the_clock_was_ahead_for_a_while", Some("write path")),
 ];
 
-/// One line of the file.
+/// Line of the file.
 struct Case {
     kind: String,
     call: String,

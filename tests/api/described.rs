@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::world::{World, raw};
 
-/// What no parameter means, as it stands in an address.
+/// Garbage as it stands in an address: no parameter means it.
 const GARBAGE: [&str; 9] = ["", "x", "-1", "0", "99999999999999999999", "%00", "%F0%9F%92%A5", "a%2Fb", "%FF"];
-/// What no call takes as its JSON.
+/// Bodies that no call takes as its JSON.
 const BODIES: [&str; 9] =
     ["", "{", "[]", "null", "7", "\"\"", "{}", "{\"no_such_field\": 1}", "{\"text\": 7, \"handle\": [], \"role\": {}}"];
 /// Headers that come only with some answers of their status.
@@ -25,7 +25,7 @@ struct Call {
     told: Value,
 }
 
-/// The same with values for what it takes.
+/// Request with values for what the call takes.
 #[derive(Clone)]
 struct Request {
     path: Vec<(String, String)>,
@@ -87,7 +87,7 @@ impl Call {
         raw(client, &self.method.to_uppercase(), &path, &headers, &request.body).await
     }
 
-    /// In what the answer is not as the document says.
+    /// Differences of the answer from the document.
     fn faults(&self, answer: &Answer) -> Vec<String> {
         let body = String::from_utf8_lossy(&answer.body);
         let Some(told) = self.told["responses"].get(answer.status.as_str()) else {

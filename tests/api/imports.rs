@@ -79,7 +79,7 @@ fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// What each person has, line by line.
+/// Contents of a folder: what each person has, line by line.
 type Contents = BTreeMap<String, Vec<String>>;
 
 /// Fails with the first lines that differ.
@@ -92,7 +92,7 @@ fn assert_same(found: &Contents, expected: &Contents, when: &str) {
     }
 }
 
-/// What is in a folder, without the ids, which may differ from run to run.
+/// Contents of a folder, without the ids, which may differ from run to run.
 async fn contents(data: &Path) -> Contents {
     let server = Process::serve(data, &[]).await;
     let describe = |post: &Post, names: &BTreeMap<Id, String>| {

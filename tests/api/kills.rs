@@ -26,7 +26,7 @@ const TINY: [(&str, &str); 7] = [
     ("FANFARE__FEED__FLIP_INTERVAL_S", "0"),
 ];
 
-/// What is known of one thing that may be there or not.
+/// Knowledge of a thing that may be there or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     There,
@@ -35,7 +35,7 @@ enum Known {
     Either,
 }
 
-/// What the clients were told, by each of them about its own things.
+/// Answers that clients were given, each about its own things.
 #[derive(Default)]
 struct Told {
     /// Idempotency key → post, of what was acknowledged.
@@ -79,7 +79,7 @@ impl Story {
         server.with_token(&self.tokens[me])
     }
 
-    /// One person acts until the server is gone.
+    /// Lets one person act until the server is gone.
     async fn act(self: Arc<Self>, server: Client, me: usize, seed: u64) {
         let client = self.client(&server, me);
         let mut dice = Random::new(seed);

@@ -42,7 +42,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What was acknowledged at each step, and how long the log was then.
+/// Posts that were acknowledged at each step, and how long the log was then.
 struct Told {
     posts: Vec<Id>,
     ends: Vec<usize>,

@@ -9,7 +9,7 @@ use fanfare_client::Client;
 
 use crate::world::eventually;
 
-/// How long a process that was told to end may take.
+/// Longest time that a process which was told to end may take.
 const END_S: u64 = 60;
 
 /// The binary, with hashes that take no time and nothing from outside.
@@ -25,7 +25,7 @@ pub struct Process {
     child: Child,
     /// A caller without a token.
     pub anyone: Client,
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: String,
 }
 
@@ -42,7 +42,7 @@ impl Process {
         Self::serve_telling(folder, settings, Stdio::inherit()).await
     }
 
-    /// The same; its log goes to `log`.
+    /// Starts a server whose log goes to `log`.
     pub async fn serve_telling(folder: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         let folder = folder.to_str().unwrap();
         let mut child = fanfare()

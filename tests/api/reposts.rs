@@ -225,7 +225,7 @@ async fn a_folder_in_which_reposts_outlived_their_original_is_put_right() {
     assert_eq!(ids(&listed(&bob).await), [quote.id]);
 }
 
-/// What everybody has, by the plain rules; shares no code with the server.
+/// Posts that everybody has, by the plain rules; shares no code with the server.
 #[derive(Default)]
 struct Known {
     /// Author, the original passed on, whether it has words or answers.

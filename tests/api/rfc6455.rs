@@ -22,7 +22,7 @@ const PONG: u8 = 10;
 
 /// Bytes of a message, at most, on the servers of these tests.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
-/// How long an answer may take.
+/// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The example of RFC 6455, and what it is answered by.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -86,7 +86,7 @@ fn request(person: &Person, more: &str) -> String {
 /// A client's end of a connection.
 struct Socket {
     stream: TcpStream,
-    /// What was read and not looked at yet.
+    /// Bytes that were read and not looked at yet.
     bytes: Vec<u8>,
 }
 

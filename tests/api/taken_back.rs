@@ -1,4 +1,5 @@
-//! What people take back: whoever has blocked whom, out of lists and badges, without a ring. And what stands for many.
+//! Deeds that people take back: whoever has blocked whom, out of lists and badges, without a ring. And what stands for
+//! many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ async fn page(person: &Person) -> NotificationPage {
     person.notifications(Paging::first(100)).await.unwrap()
 }
 
-/// Who is named, and how many they are; and what is unread.
+/// People who are named, and how many they are; and what is unread.
 async fn news(person: &Person) -> (Vec<(String, u64)>, u64) {
     let page = page(person).await;
     (page.items.into_iter().map(|one| (one.actor.handle, one.count)).collect(), page.unread_count)
@@ -367,10 +368,10 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     assert_eq!(state.seq, 100);
 }
 
-/// What one does to another's post, or to her.
+/// Deed done to another's post, or to her.
 type Deed = (NotificationKind, Option<Id>);
 
-/// Who does what to Ann, in the plainest way; of whom she sees nothing.
+/// Deeds done to Ann, in the plainest way, and of whom she sees nothing.
 #[derive(Default)]
 struct Truth {
     done: BTreeMap<(usize, u8, Option<Id>), Id>,

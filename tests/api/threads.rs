@@ -12,7 +12,7 @@ use fanfare_protocol::{Code, Gone, Id, NewPost, PostOrGone};
 
 use crate::world::{Person, World, ids, refused};
 
-/// What the janitor does in a minute.
+/// Work of the janitor in a minute.
 pub async fn clean(world: &World) {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
@@ -129,7 +129,7 @@ async fn a_deleted_reply_keeps_its_place_only_while_it_is_answered() {
     }
 }
 
-/// What was decided before a deletion and committed after it.
+/// Replies that were decided before a deletion and committed after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_and_a_repost_that_came_too_late_to_know_are_put_right() {
     let mut world = World::new().await;

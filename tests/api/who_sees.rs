@@ -1,4 +1,4 @@
-//! Who sees what of somebody: over HTTP, live and replayed, against a table of what is right.
+//! Visibility of somebody to others: over HTTP, live and replayed, against a table of what is right.
 //!
 //! The lists of routes and of frames are the server's own: whatever is new there has to find its place in the table first.
 
@@ -12,11 +12,11 @@ use crate::realtime::device::{ALL, Device, poll};
 use crate::realtime::fast;
 use crate::world::{Person, World, raw};
 
-/// Who looks: the author, a stranger, nobody by name, whom the author blocks, who blocks and who mutes the author, and
+/// Viewers: the author, a stranger, nobody by name, whom the author blocks, who blocks and who mutes the author, and
 /// somebody who is suspended.
 const VIEWERS: [&str; 7] = ["self", "stranger", "anonymous", "blocked", "blocks", "mutes", "suspended"];
 
-/// What the table says of a route: `+` shows the author (or the words that are looked for), `-` answers without, a number
+/// Row of the table for a route: `+` shows the author (or the words that are looked for), `-` answers without, a number
 /// refuses so; `gone` is 404 or 410.
 struct Row {
     path: String,
@@ -188,7 +188,7 @@ impl Stage {
         ]
     }
 
-    /// What each viewer is answered, compared with the table; `state` picks the column.
+    /// Compares what each viewer is answered with the table; `state` picks the column.
     async fn check(&self, state: usize) {
         let mut wrong = Vec::new();
         for row in self.rows() {
@@ -219,7 +219,7 @@ impl Stage {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// What a device hears until Carl's last word came as a post and as a notification: which types told of the author.
+    /// Types of frames that tell a device of the author, until Carl's last word came as a post and as a notification.
     async fn hear(&self, device: &mut Device, fence: Id) -> BTreeSet<String> {
         let (mut told, mut fences) = (BTreeSet::new(), BTreeSet::new());
         let author = ["author_id", "user_id"].map(|field| format!("\"{field}\":\"{}\"", self.author.id));
@@ -337,7 +337,7 @@ impl Stage {
         }
     }
 
-    /// What a suspension hid is back on the next read.
+    /// Checks that what a suspension hid is back on the next read.
     async fn check_people_again(&self) {
         let online = Device::ws(&self.world, &self.author.token).await;
         self.check(0).await;

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use fanfare::app::App;
 use fanfare::base::clock::Clock;
 use fanfare::base::logging;
-use fanfare::commands::serve;
 use fanfare::config::Settings;
 use fanfare::feed::Feed;
+use fanfare::serve;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
 use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, PostOrGone, Problem};
 use hyper::Method;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 /// The password of everybody who is made by [`World::person`].
 pub const PASSWORD: &str = "correct horse";
-/// How long [`eventually`] waits before it gives up.
+/// Longest wait of [`eventually`] before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server. Dropping it lets go of its folder; [`World::restart`] goes on with the same one.
@@ -51,11 +51,11 @@ type SharedFeed = Arc<Mutex<Option<Feed>>>;
 /// Somebody with an account, and the calls they make.
 #[derive(Clone)]
 pub struct Person {
-    /// Their id.
+    /// Id of the person.
     pub id: Id,
-    /// Their handle.
+    /// Handle of the person.
     pub handle: String,
-    /// Their token.
+    /// Token of the person.
     pub token: String,
     client: Client,
     feed: SharedFeed,
@@ -208,13 +208,13 @@ impl World {
     }
 }
 
-/// What a request without types answers.
+/// Answer to a request without types.
 pub async fn raw(client: &Client, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let method: Method = method.parse().unwrap();
     client.send(method, path, headers, Bytes::copy_from_slice(body.as_bytes())).await.unwrap()
 }
 
-/// What a request with a body of JSON answers.
+/// Answer to a request with a body of JSON.
 pub async fn json(client: &Client, method: &str, path: &str, body: &str) -> Answer {
     raw(client, method, path, &[("content-type", "application/json")], body).await
 }
@@ -289,7 +289,7 @@ pub async fn whole_feed(client: &Person) -> Vec<Id> {
     ids(&all_pages(read, 7).await)
 }
 
-/// What lists of posts hold.
+/// Item of a list of posts.
 pub trait Listed {
     /// The post.
     fn listed(&self) -> Id;

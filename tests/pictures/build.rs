@@ -21,7 +21,7 @@ pub fn png_header(width: u32, height: u32, colour: u8) -> Vec<u8> {
     png_chunk(b"IHDR", &[&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, colour, 0, 0, 0]].concat())
 }
 
-/// Such a PNG, with `before` and `after` around its pixels.
+/// PNG with `header`, and with `before` and `after` around its pixels.
 pub fn png_with(header: &[u8], before: &[u8], pixels: &[u8], after: &[u8]) -> Vec<u8> {
     [PNG_START, header, before, pixels, after, &png_chunk(b"IEND", b"")].concat()
 }

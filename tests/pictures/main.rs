@@ -91,7 +91,7 @@ fn a_palette_and_a_frame_of_another_length_are_damage() {
     }
 }
 
-/// What announces a frame of a PNG, whose first column is at `x`.
+/// Chunk that announces a frame of a PNG, whose first column is at `x`.
 fn frame((width, height): (u32, u32), x: u32) -> Vec<u8> {
     let numbers = [0, width, height, x, 0].map(u32::to_be_bytes).concat();
     [&numbers[..], &[0, 1, 0, 10, 0, 0]].concat()
@@ -121,7 +121,7 @@ fn a_frame_of_a_png_has_pixels_within_the_picture() {
     assert!(!taken(&[&whole[..], &whole].concat(), &[]), "two for the same pixels");
 }
 
-/// The same as [`png_header`], of 16 bits a sample.
+/// Header as [`png_header`] makes it, of 16 bits a sample.
 fn deep(width: u32, height: u32, colour: u8) -> Vec<u8> {
     png_chunk(b"IHDR", &[&width.to_be_bytes()[..], &height.to_be_bytes(), &[16, colour, 0, 0, 0]].concat())
 }

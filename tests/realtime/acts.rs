@@ -12,7 +12,7 @@ use crate::history::{Act, Shared, Target};
 pub struct Plan {
     pub who: usize,
     pub act: Act,
-    /// What a post says; no two say the same, so it is found again.
+    /// Text of the post; no two say the same, so it is found again.
     pub text: String,
 }
 
@@ -57,7 +57,7 @@ pub async fn act(client: Client, people: Arc<[Id]>, history: Arc<Shared>, plan: 
 }
 
 impl Unsure {
-    /// Whose it is.
+    /// Person whose act it is.
     pub fn who(&self) -> usize {
         self.plan.who
     }

@@ -54,7 +54,7 @@ fn sound() -> History {
     history
 }
 
-/// What the judge says when the device heard this in another way.
+/// Verdict of the judge when the device heard this in another way.
 fn verdict(change: impl FnOnce(&mut Vec<Heard>)) -> String {
     let mut history = sound();
     let mut heard: Vec<Heard> = history.heard.iter().map(|entry| entry.heard.clone()).collect();

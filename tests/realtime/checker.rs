@@ -11,7 +11,7 @@ use fanfare_protocol::{Gap, Id, NotificationKind, Stream};
 
 use crate::history::{Act, Entry, Heard, History, Op, Tick};
 
-/// One device's part of a history.
+/// Part of a history that one device has.
 struct Device<'a> {
     history: &'a History,
     number: usize,
@@ -36,7 +36,7 @@ pub fn check(history: &History) -> Vec<String> {
     breaches
 }
 
-/// What has not arrived yet, or is lost if the history has come to rest.
+/// Breaches by what has not arrived yet, or is lost if the history has come to rest.
 pub fn missing(history: &History) -> Vec<String> {
     let mut breaches = Vec::new();
     for number in 0..history.owners.len() {
@@ -72,7 +72,7 @@ impl<'a> Device<'a> {
         breaches.push(format!("device {} of person {}: {what}", self.number, self.owner));
     }
 
-    /// When it was first connected: what is made after that must reach it.
+    /// Tick of the first connection: what is made after that must reach it.
     fn opened(&self) -> Option<Tick> {
         self.entries.iter().find(|entry| matches!(entry.heard, Heard::Opened { .. })).map(|entry| entry.tick)
     }
@@ -165,8 +165,9 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// What is pushed comes in the order of ids, but for what became visible later than it was made, what a gap left to
-    /// the application to fetch, what was there before a reset, and what an application that was started again has.
+    /// Checks that what is pushed comes in the order of ids, but for what became visible later than it was made, what a
+    /// gap left to the application to fetch, what was there before a reset, and what an application that was started
+    /// again has.
     fn order(&self, breaches: &mut Vec<String>) {
         let mut newest: HashMap<&str, Id> = HashMap::new();
         let (mut heard, mut stored) = (HashSet::new(), HashSet::new());
@@ -349,7 +350,7 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// What the server lists in the end was heard of.
+    /// Checks that what the server lists in the end was heard of.
     fn unlisted(&self, breaches: &mut Vec<String>) {
         let Some(Some(listed)) = self.history.notifications.get(self.owner) else { return };
         let mut heard: HashSet<Id> = HashSet::new();

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::history::{Heard, Shared};
 use crate::proxy::Proxy;
 
-/// How long one attempt to refetch may take.
+/// Longest time of one attempt to refetch.
 const REFETCH: Duration = Duration::from_secs(8);
 
-/// What the script does to an application.
+/// Order of the script to an application.
 #[derive(Debug)]
 pub enum Order {
     /// Go over to these transports.
@@ -133,7 +133,7 @@ impl Application {
         self.realtime = Realtime::connect(&self.client, options);
     }
 
-    /// What was there before is not sent.
+    /// Reads what was there before, which is not sent.
     async fn baseline(&self) {
         let page = self.again("the notifications", || self.client.notifications(Paging::first(100)).boxed()).await;
         self.hear(Heard::Before(page.items.iter().map(|item| item.id).collect()));

@@ -1,4 +1,4 @@
-//! What happened in one run: what people did and were answered, and what each device's application heard, in one order.
+//! History of one run: what people did and were answered, and what each device's application heard, in one order.
 //!
 //! A tick is a number of that order: an act that was answered before another began has the smaller ticks. The checker
 //! reads nothing else, so a history that was printed can be judged again.
@@ -18,7 +18,7 @@ pub struct Target {
     pub author: usize,
 }
 
-/// What somebody did.
+/// Act of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     Post {
@@ -40,14 +40,14 @@ pub struct Op {
     pub who: usize,
     pub act: Act,
     pub started: Tick,
-    /// When it was known whether it happened: its answer, or a look at the server after the answer was lost.
+    /// Tick at which it was known whether it happened: its answer, or a look at the server after the answer was lost.
     pub ended: Option<Tick>,
     pub happened: bool,
     /// The post that it made.
     pub made: Option<Id>,
 }
 
-/// What a device's application heard, or what was done to it that allows it to hear something.
+/// Event that a device's application heard, or what was done to it that allows it to hear something.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     Opened {
@@ -87,7 +87,7 @@ pub enum Heard {
     Before(Vec<Id>),
 }
 
-/// One thing on one device.
+/// Entry of a history: an event on one device.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub device: usize,
@@ -106,11 +106,11 @@ pub struct Listed {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     pub people: Vec<Id>,
-    /// Whose each device is.
+    /// Owner of each device.
     pub owners: Vec<usize>,
     pub ops: Vec<Op>,
     pub heard: Vec<Entry>,
-    /// What the server lists in the end, by person.
+    /// Notifications that the server lists in the end, by person.
     pub notifications: Vec<Option<Vec<Listed>>>,
     pub feeds: Vec<Option<Vec<Id>>>,
     /// The last tick.

@@ -1,4 +1,4 @@
-//! What a reader may see and when that changed, from the acts of a history alone.
+//! Oracle: what a reader may see and when that changed, from the acts of a history alone.
 
 use fanfare_protocol::Id;
 
@@ -21,7 +21,7 @@ impl Known<'_> {
     }
 }
 
-/// How one person stands to another.
+/// Relation of one person to another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Relation {
     follows: bool,
@@ -60,7 +60,7 @@ impl History {
         self.ops.iter().filter(|op| op.happened || op.ended.is_none())
     }
 
-    /// How they stood when everything that had ended by `at` was done, in the order of the ends.
+    /// Relation when everything that had ended by `at` was done, in the order of the ends.
     fn relation(&self, reader: usize, other: usize, at: Tick) -> Relation {
         let mut relation = Relation::default();
         let over = self.done().filter(|op| op.ended.is_some_and(|ended| ended <= at));
@@ -124,7 +124,7 @@ impl History {
         !gone(post.id) && follows(post.author) && !hides(post.author) && reply_shows
     }
 
-    /// When something began, that was not over at `since`, which changes whether the reader may see the post. Its own
+    /// Start of an act that was not over at `since` and changes whether the reader may see the post. The post's own
     /// deletion counts if `deletions` does.
     pub fn touched(&self, reader: usize, post: &Known<'_>, since: Tick, deletions: bool) -> Option<Tick> {
         let [reply_to, _] = post.targets();
@@ -135,7 +135,7 @@ impl History {
         late.filter(|op| relates(op) || removes(op)).map(|op| op.started).min()
     }
 
-    /// When something began that changes whether `reader` hides `other`.
+    /// Start of an act that changes whether `reader` hides `other`.
     pub fn hiding_touched(&self, reader: usize, other: usize, since: Tick) -> Option<Tick> {
         let late = self.done().filter(|op| op.ended.is_none_or(|ended| ended > since));
         let changes = |op: &&Op| concerns(op, reader, other) && !matches!(op.act, Act::Follow(..));

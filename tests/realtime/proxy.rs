@@ -14,10 +14,10 @@ const BUFFER_BYTES: u32 = 4 << 10;
 /// Bytes of a request's head that are looked at.
 const HEAD_BYTES: usize = 4 << 10;
 
-/// What the network is like.
+/// State of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Weather {
-    /// Where the server is now; `None`: nobody answers.
+    /// Address of the server now; `None`: nobody answers.
     backend: Option<SocketAddr>,
     /// Nobody comes through, as in a tunnel.
     closed: bool,

@@ -1,4 +1,4 @@
-//! One scripted run: a few people, their devices behind networks that misbehave, a server that ends and comes back.
+//! Scripted run: a few people, their devices behind networks that misbehave, a server that ends and comes back.
 //! Everything follows from the seed, apart from how the threads of server and clients interleave.
 
 use std::sync::Arc;
@@ -22,14 +22,14 @@ const PEOPLE: usize = 5;
 const MAY_LEAVE: usize = 3;
 const DEVICES: usize = 4;
 const STEPS: u64 = 14;
-/// How long what was done may take to reach everybody.
+/// Longest time until what was done has reached everybody.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Posts made while a device is held up: more than wait for a session.
 const BURST: usize = 120;
 /// Posts made while a device is away: more than are replayed.
 const ABSENCE: usize = 530;
 
-/// What a run is about.
+/// Subject of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Transports are switched, connections cut and slowed, applications started again.
@@ -373,7 +373,7 @@ impl Run {
         panic!("seed {} ({:?}), {what}:\n{}\n\nhistory:\n{history}", self.seed, self.kind, breaches.join("\n"));
     }
 
-    /// One more post of everybody, which comes after everything; then the server is asked, and all must agree.
+    /// Makes one more post of everybody, which comes after everything; then the server is asked, and all must agree.
     async fn finish(mut self) {
         for device in &self.devices {
             device.proxy.delay(0);
@@ -397,7 +397,7 @@ impl Run {
         }
     }
 
-    /// What the server lists now.
+    /// Asks for what the server lists now.
     async fn ask(&self) {
         let (mut notifications, mut feeds) = (vec![None; PEOPLE], vec![None; PEOPLE]);
         for who in self.present() {

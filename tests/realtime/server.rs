@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub fn address(&self) -> Option<SocketAddr> {
         self.anyone().map(|anyone| anyone.base().trim_start_matches("http://").parse().unwrap())
     }

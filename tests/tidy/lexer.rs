@@ -24,7 +24,7 @@ pub fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Where the comment or literal that begins at `at` ends; `None` when none begins there.
+/// End of the comment or literal that begins at `at`; `None` when none begins there.
 fn token_end(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = &bytes[at..];
     if rest.starts_with(b"//") {

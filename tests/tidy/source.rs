@@ -15,7 +15,7 @@ const LONG_FILES: &[(&str, &str)] = &[];
 /// Functions that are longer, as `file::function`, and why.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
-/// One Rust file, with its code apart from comments and literals.
+/// Rust file, with its code apart from comments and literals.
 struct Source {
     path: PathBuf,
     text: String,
@@ -39,8 +39,8 @@ pub fn without_tests(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn sources() -> Vec<Source> {
-    let paths: Vec<PathBuf> =
-        ["src", "crates", "tests", "benches", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs")).collect();
+    let folders = ["src", "crates", "tests", "examples", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs"));
+    let paths: Vec<PathBuf> = folders.chain([root().join("main.rs")]).collect();
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
         Source { code: code_only(&text), text, for_tests: false, path }
@@ -53,7 +53,7 @@ fn sources() -> Vec<Source> {
         };
         let module = source.path.with_extension("");
         let inside = test_modules.iter().any(|tests| module.starts_with(tests));
-        source.for_tests = inside || ["tests", "benches", "fuzz", "examples"].into_iter().any(own);
+        source.for_tests = inside || ["tests", "fuzz", "examples"].into_iter().any(own);
     }
     sources
 }
@@ -87,7 +87,7 @@ fn test_items(code: &str) -> Vec<(usize, usize)> {
     items
 }
 
-/// One past the brace that closes the one at `open`.
+/// Place after the brace that closes the one at `open`.
 fn block_end(bytes: &[u8], open: usize) -> usize {
     let mut depth = 0;
     for (at, byte) in bytes.iter().enumerate().skip(open) {
@@ -134,7 +134,7 @@ fn functions(code: &str) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// What is over a bound and not excused, and excuses that nothing needs.
+/// Things that are over a bound and not excused, and excuses that nothing needs.
 fn over(found: &[(String, String, usize)], max: usize, excused: &[(&str, &str)]) -> Vec<String> {
     let is_excused = |key: &str| excused.iter().any(|(name, _)| *name == key);
     let needed = |key: &str| found.iter().any(|(name, _, lines)| name == key && *lines > max);
@@ -199,7 +199,7 @@ fn nothing_unwraps_outside_of_tests() {
     assert_none(&broken);
 }
 
-/// These panic when the reader has gone, as `head` goes.
+/// Printing macros panic when the reader has gone, as `head` goes.
 #[test]
 fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {
     let mut broken = Vec::new();
@@ -211,7 +211,7 @@ fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {
                 let whole = !source.code[..at].ends_with(|before: char| before.is_ascii_alphanumeric());
                 if !in_test && whole {
                     let line = line_of(&source.code, at);
-                    broken.push(format!("{}:{line} calls {prints}: use commands::output", shown(&source.path)));
+                    broken.push(format!("{}:{line} calls {prints}: use base::output", shown(&source.path)));
                 }
             }
         }

@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 
 use crate::{Client, Result};
 
-/// Which page of a list.
+/// Page of a list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Paging<'a> {
     /// Items, 1 to 100; the server's default is 20.
@@ -50,7 +50,7 @@ impl<'a> Paging<'a> {
     }
 }
 
-/// In which order a feed is read.
+/// Order in which a feed is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
     /// Newest first.
@@ -60,7 +60,7 @@ pub enum Order {
     Ranked,
 }
 
-/// Which page of the home feed.
+/// Page of the home feed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FeedQuery<'a> {
     /// Limit and cursor.
@@ -71,7 +71,7 @@ pub struct FeedQuery<'a> {
     pub since_id: Option<Id>,
 }
 
-/// What publishing answered.
+/// Answer to publishing.
 #[derive(Debug, Clone)]
 pub struct Published {
     /// The post.
@@ -85,11 +85,11 @@ pub struct Published {
 /// A file to upload.
 #[derive(Debug, Clone, Default)]
 pub struct Upload<'a> {
-    /// Its name, without quotes or line ends.
+    /// File name, without quotes or line ends.
     pub filename: &'a str,
-    /// What the picture shows.
+    /// Alternative text: what the picture shows.
     pub alt: Option<&'a str>,
-    /// Its bytes.
+    /// Bytes of the file.
     pub bytes: &'a [u8],
 }
 

@@ -6,6 +6,7 @@
 //! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to three
 //! times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the same key. [`realtime`] listens, by whatever transport passes.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 mod admin;
@@ -47,7 +48,7 @@ pub enum ClientError {
     Shape {
         /// HTTP status.
         status: u16,
-        /// What is wrong with it.
+        /// Fault of the answer's body.
         what: String,
     },
 }
@@ -63,7 +64,7 @@ impl ClientError {
     }
 }
 
-/// What a call answers.
+/// Answer of a call.
 pub type Result<T> = std::result::Result<T, ClientError>;
 
 /// An answer as it came: for calls whose headers or status matter.
@@ -111,7 +112,7 @@ impl Answer {
     }
 }
 
-/// One caller on one server. Clones are cheap and share connections.
+/// Caller of one server. Clones are cheap and share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
@@ -130,7 +131,7 @@ impl Client {
         Self { pool, base: base.trim_end_matches('/').to_owned(), token: None }
     }
 
-    /// The same connections with another token; one that cannot stand in a header is none.
+    /// Client over the same connections with another token; one that cannot stand in a header is none.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
@@ -140,7 +141,7 @@ impl Client {
         Self { token: value, ..self.clone() }
     }
 
-    /// The same connections without a token.
+    /// Client over the same connections without a token.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { token: None, ..self.clone() }

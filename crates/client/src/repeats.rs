@@ -62,7 +62,8 @@ fn code_of(answer: &Answer) -> Option<Code> {
     refused.then(|| answer.json::<Problem>().ok()).flatten().map(|problem| problem.code)
 }
 
-/// What the server asks for, or a growing pause; and up to as much again, so that many clients do not come back at once.
+/// Pause before the next try: what the server asks for, or a growing one; and up to as much again, so that many clients
+/// do not come back at once.
 fn pause(answer: &Answer, tries: u32) -> Duration {
     let asked = answer.header("retry-after").parse().ok().map(Duration::from_secs);
     let least = asked.unwrap_or_else(|| Duration::from_millis(PAUSE_MS << tries)).min(RETRY_AFTER_MAX);

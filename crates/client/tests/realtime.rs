@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use fake::{Fake, Way};
 
-/// How long anything may take before a test gives up.
+/// Longest wait before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn options() -> Options {

@@ -14,7 +14,7 @@ const TABLE: Table = Table { id: 1, name: "bench" };
 const VALUE_BYTES: usize = 300;
 const PARTITIONS: u64 = 100_003;
 
-/// What one measurement writes.
+/// Load of one measurement.
 #[derive(Clone, Copy)]
 struct Load {
     batch: u64,

@@ -5,6 +5,7 @@
 //! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files), `local/` (bus and
 //! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 pub mod conformance;
@@ -25,12 +26,12 @@ pub use ports::{
     Partition, Record, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
 
-/// One engine behind each port: what the server is built on.
+/// Engines that the server is built on, one behind each port.
 #[derive(Clone)]
 pub struct Engines {
-    /// What is true.
+    /// Rows: what is true.
     pub tables: Arc<dyn Tables>,
-    /// What happened.
+    /// Records: what happened.
     pub journal: Arc<dyn Journal>,
     /// Media.
     pub objects: Arc<dyn Objects>,
@@ -38,11 +39,11 @@ pub struct Engines {
     pub bus: Arc<dyn Bus>,
     /// State with a time to live.
     pub ephemeral: Arc<dyn Ephemeral>,
-    /// What scans cost, where the engine counts it.
+    /// Cost of scans, where the engine counts it.
     pub scans: Arc<Scans>,
 }
 
-/// What scans have cost since the engine was opened: for operators, and for tests that hold a read to what it answers.
+/// Cost of scans since the engine was opened: for operators, and for tests that hold a read to what it answers.
 #[derive(Debug, Default)]
 pub struct Scans {
     /// Deleted rows that scans stepped over one by one.

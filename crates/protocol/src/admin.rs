@@ -14,7 +14,7 @@ use crate::{Id, Lane, Timestamp, Transport};
 pub struct NewSuspension {
     /// Why, for other operators: 1 to 500 characters. The person is not told.
     pub reason: String,
-    /// When it ends by itself; without it the suspension stands until it is lifted.
+    /// End of the suspension; without one it stands until it is lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -26,13 +26,13 @@ pub struct NewSuspension {
     "until": "2030-01-31T00:00:00.000Z"
 }))]
 pub struct Suspension {
-    /// Who is suspended.
+    /// Suspended person.
     pub user_id: Id,
     /// Why.
     pub reason: String,
-    /// Since when, with this reason and end.
+    /// Start of the suspension, with this reason and end.
     pub since: Timestamp,
-    /// When it ends by itself; `null`: when it is lifted.
+    /// End of the suspension; `null`: when it is lifted.
     pub until: Option<Timestamp>,
 }
 
@@ -51,25 +51,25 @@ impl std::fmt::Debug for SetPassword {
     }
 }
 
-/// What an operator did. It stands in the same record as the act, and is kept for 400 days.
+/// Act of an operator. It stands in the same record as what was done, and is kept for 400 days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "id": "2235236504953683969", "at": "2030-01-24T09:30:00.000Z", "actor": "admin.token", "address": "192.0.2.7",
     "action": "user.suspend", "target": "users/2235236504953683968", "reason": "spam in forty threads"
 }))]
 pub struct AuditEntry {
-    /// Its id; rises with time.
+    /// Id of the act; rises with time.
     pub id: Id,
-    /// When.
+    /// Moment of the act.
     pub at: Timestamp,
-    /// Who: `admin.token`, or the id of a person whose role is admin.
+    /// Operator: `admin.token`, or the id of a person whose role is admin.
     pub actor: String,
-    /// From where: the client's address.
+    /// Address of the client.
     pub address: String,
-    /// What: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`, `user.revoke_admin`,
-    /// `settings.change`, `session.close`, `event.publish`; more may come.
+    /// Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`,
+    /// `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
     pub action: String,
-    /// To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
+    /// Target of the act: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
     pub target: String,
     /// Why, if it was said.
     pub reason: Option<String>,
@@ -98,7 +98,7 @@ pub struct PublishEvent {
     pub lane: Option<Lane>,
 }
 
-/// How many connected sessions an event was handed to. It is not kept for others.
+/// Number of connected sessions that an event was handed to. It is not kept for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Published {
     /// Sessions.
@@ -110,11 +110,11 @@ pub struct Published {
 pub struct RealtimeSession {
     /// The session.
     pub session_id: Id,
-    /// Whose.
+    /// Person of the session.
     pub user_id: Id,
-    /// What carries it.
+    /// Transport of the session.
     pub transport: Transport,
-    /// Since when.
+    /// Start of the session.
     pub connected_at: Timestamp,
     /// The client's address.
     pub address: String,

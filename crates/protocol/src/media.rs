@@ -15,12 +15,12 @@ pub enum MediaKind {
     File,
 }
 
-/// One upload.
+/// Uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Media {
     /// The upload.
     pub id: Id,
-    /// Where it is served.
+    /// Address that it is served under.
     #[schema(examples("/media/2118412345678905344/original"))]
     pub url: String,
     /// Picture or file.
@@ -40,7 +40,7 @@ pub struct Media {
     /// A small picture, for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
-    /// What the picture shows, in words.
+    /// Alternative text: what the picture shows, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
     /// A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed is

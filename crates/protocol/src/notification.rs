@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{Author, Id, Post, Timestamp};
 
-/// What happened.
+/// Kind of event that a notification tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
@@ -28,21 +28,21 @@ pub enum NotificationKind {
     Unknown,
 }
 
-/// One notification; a flood of the same kind on the same post is one with a `count`.
+/// Notification; a flood of the same kind on the same post is one with a `count`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notification {
     /// The notification; the id of its newest event.
     pub id: Id,
-    /// What happened.
+    /// Kind of event that a notification tells of.
     pub kind: NotificationKind,
-    /// Who did it; of many, the latest whom the caller may see.
+    /// Person who did it; of many, the latest whom the caller may see.
     pub actor: Author,
     /// The caller's post for likes, the new post for replies, mentions and reposts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Post>,
-    /// How many people it stands for, of mentions how many posts; 1 unless grouped.
+    /// Number of people it stands for, of mentions number of posts; 1 unless grouped.
     pub count: u64,
-    /// When the newest event happened.
+    /// Moment of the newest event.
     pub created_at: Timestamp,
     /// At or below the read marker.
     pub read: bool,

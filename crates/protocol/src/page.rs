@@ -1,4 +1,4 @@
-//! One page of a list that is read by cursor.
+//! Page of a list that is read by cursor.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,6 +8,6 @@ use utoipa::ToSchema;
 pub struct Page<T> {
     /// The items, in the order the call documents.
     pub items: Vec<T>,
-    /// What to pass as `cursor` for the next page; `null` on the last one. Opaque and URL-safe.
+    /// Cursor of the next page; `null` on the last one. Opaque and URL-safe.
     pub next_cursor: Option<String>,
 }

@@ -24,7 +24,7 @@ pub struct Mention {
 pub struct Post {
     /// The post.
     pub id: Id,
-    /// Who wrote it.
+    /// Author of the post.
     pub author: Author,
     /// May be empty with media or `repost_of`.
     #[schema(examples("Hello @grace"))]
@@ -59,7 +59,7 @@ pub struct Post {
     /// The caller has a bare repost of it. Not in realtime frames.
     #[serde(default)]
     pub reposted: bool,
-    /// When it was published.
+    /// Moment of publication.
     pub created_at: Timestamp,
 }
 
@@ -89,7 +89,7 @@ pub struct NewPost {
 pub struct Gone {
     /// The post.
     pub id: Id,
-    /// Its author deleted it, or the account.
+    /// Deleted by the author, or with the author's account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
     /// The caller may not see it.
@@ -103,7 +103,7 @@ pub struct Gone {
 pub enum PostOrGone {
     /// The post.
     Post(Box<Post>),
-    /// What is left of it.
+    /// Remains of a deleted post.
     Gone(Gone),
 }
 
@@ -163,11 +163,11 @@ impl PostOrGone {
 /// `GET /v1/posts/{id}/thread`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PostThread {
-    /// What the post answers, oldest first; the thread goes on above a post that is gone.
+    /// Posts that this one answers, oldest first; the thread goes on above a post that is gone.
     pub ancestors: Vec<PostOrGone>,
     /// The post asked for; the original, for a bare repost.
     pub post: Post,
-    /// Its first replies, oldest first; more under `/replies`.
+    /// First replies, oldest first; more under `/replies`.
     pub replies: Vec<PostOrGone>,
     /// Cursor for `/replies` when there are more.
     pub next_cursor: Option<String>,
@@ -176,7 +176,7 @@ pub struct PostThread {
 /// `GET /v1/feed/unread`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnreadCount {
-    /// Others' entries newer than the read marker; counting stops at 1,000.
+    /// Number of others' entries newer than the read marker; counting stops at 1,000.
     pub count: u64,
     /// The newest entry of the feed, if there is one.
     pub newest_id: Option<Id>,

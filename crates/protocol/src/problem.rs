@@ -1,4 +1,4 @@
-//! What every refused request answers: `application/problem+json`, RFC 9457.
+//! Answer of every refused request: `application/problem+json`, RFC 9457.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -99,12 +99,12 @@ impl Code {
     }
 }
 
-/// One field of the request that was refused.
+/// Field of the request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// Path of the field, such as `text` or `media_ids[2]`; for query parameters their name, such as `limit`.
     pub field: String,
-    /// What is wrong with it and what would be right.
+    /// Fault of the field, and what would be right.
     pub message: String,
 }
 
@@ -115,12 +115,12 @@ pub struct Problem {
     #[schema(examples("/docs/problems#not_found"))]
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for every occurrence of the code.
+    /// Title of the code, equal for every occurrence.
     pub title: String,
     /// HTTP status.
     #[schema(examples(404))]
     pub status: u16,
-    /// What happened here, and what to do.
+    /// Explanation of this occurrence, and what to do.
     pub detail: String,
     /// Machine-readable reason.
     pub code: Code,

@@ -16,7 +16,7 @@ pub const REALTIME_VERSION: u32 = 1;
 /// The type `author.deleted`: a client says with `?knows=` that it understands it.
 pub const AUTHOR_DELETED: &str = "author.deleted";
 
-/// How a session is carried.
+/// Transport of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -43,11 +43,11 @@ impl Transport {
     }
 }
 
-/// What is in order, and where a session resumes.
+/// Stream: items in one order, in which a session resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
-    /// What others did that concerns the person.
+    /// Notifications: what others did that concerns the person.
     Notifications,
     /// Direct messages.
     Direct,
@@ -73,7 +73,7 @@ impl Stream {
     }
 }
 
-/// What goes first when not everything can go at once.
+/// Lane: priority of a frame when not everything can go at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
@@ -104,18 +104,18 @@ pub struct Hello {
     pub session_id: Id,
     /// Seconds between two signs of life of the server.
     pub heartbeat_s: u64,
-    /// What was missed since the cursor follows; `false` without a cursor, or with one that cannot be used.
+    /// Whether what was missed since the cursor follows; `false` without a cursor, or with one that cannot be used.
     pub resumed: bool,
-    /// What carries the session.
+    /// Transport of the session.
     pub transport: Transport,
-    /// Where to resume when the connection is lost before the first frame with an `id`.
+    /// Cursor to resume from when the connection is lost before the first frame with an `id`.
     pub cursor: String,
 }
 
 /// A post in a frame: without what differs from viewer to viewer (`liked`, `reposted` read as `false`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyedPost {
-    /// The same in push, replay and HTTP: the post's id.
+    /// Key, equal in push, replay and HTTP: the post's id.
     pub key: String,
     /// The post.
     #[serde(flatten)]
@@ -136,7 +136,7 @@ pub struct PostDeleted {
     pub key: String,
     /// The post.
     pub id: Id,
-    /// Who wrote it.
+    /// Author of the post.
     pub author_id: Id,
 }
 
@@ -145,7 +145,7 @@ pub struct PostDeleted {
 pub struct AuthorDeleted {
     /// The deletion's own.
     pub key: String,
-    /// Whose account it was.
+    /// Person whose account it was.
     pub user_id: Id,
 }
 
@@ -176,9 +176,9 @@ pub struct Gap {
     pub stream: Stream,
     /// Everything up to this id was sent.
     pub after: Id,
-    /// What comes next starts at this id.
+    /// Id at which what comes next starts.
     pub before: Id,
-    /// How many lie between; counting stops at 1,000.
+    /// Number of items between; counting stops at 1,000.
     pub count: u64,
 }
 
@@ -206,7 +206,7 @@ pub enum ResetReason {
 /// `reset`: forget what was seen of these streams and read them over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reset {
-    /// Which.
+    /// Streams that start afresh.
     pub streams: Vec<Stream>,
     /// Why.
     pub reason: ResetReason,
@@ -229,7 +229,7 @@ pub struct ReadMarker {
 /// `presence`, and an item of `GET /v1/presence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Presence {
-    /// Who.
+    /// Person whose presence it is.
     pub user_id: Id,
     /// Connected, or heard of within the offline time.
     pub online: bool,
@@ -260,7 +260,7 @@ pub struct Reply {
     pub reference: Option<u64>,
     /// Whether it was done.
     pub ok: bool,
-    /// What it answers, when it was.
+    /// Answer of a request that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
     /// Why not, when it was not.
@@ -280,10 +280,10 @@ pub struct ServerFrame {
     /// The lane that it came by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<Lane>,
-    /// When it was made.
+    /// Moment the item was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// What it says.
+    /// Content, shaped by the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
     /// Of a `reply`: the client's `ref`.
@@ -297,7 +297,7 @@ pub struct ServerFrame {
     pub error: Option<Problem>,
 }
 
-/// What a frame of the server says.
+/// Frame of the server, read by its type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerEvent {
     /// `hello`.
@@ -331,7 +331,7 @@ pub enum ServerEvent {
 }
 
 impl ServerFrame {
-    /// What it says.
+    /// Event that the frame tells of, read by its type.
     ///
     /// # Errors
     /// When a known type does not carry what it must.
@@ -373,7 +373,7 @@ pub struct ClientFrame {
     #[serde(rename = "type")]
     #[schema(examples("ping"))]
     pub kind: String,
-    /// What the type takes.
+    /// Content, shaped by the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }

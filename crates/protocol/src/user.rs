@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{Id, Timestamp};
 
-/// What a post or a notification shows of a person.
+/// Person as a post or a notification shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// The person.
@@ -42,14 +42,14 @@ pub struct User {
     pub following_count: u64,
     /// Posts, replies and reposts that are not deleted.
     pub posts_count: u64,
-    /// When the account was made.
+    /// Moment the account was made.
     pub created_at: Timestamp,
-    /// How the caller stands to this person; absent without a token and for oneself.
+    /// Relationship of the caller to this person; absent without a token and for oneself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relationship: Option<Relationship>,
 }
 
-/// How the caller stands to another person.
+/// Relationship of the caller to another person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Relationship {
     /// The caller follows the person.
@@ -132,7 +132,7 @@ where
 /// Answer of registration and of login.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Session {
-    /// Who is logged in.
+    /// Person who is logged in.
     pub user: User,
     /// Bearer token; shown this once.
     #[schema(examples("ff_Zk3xV7pQm2"))]

@@ -13,7 +13,7 @@ const HEAD = `// The types of the API. Generated from the server's description o
 export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
-  /** What to pass as \`cursor\` for the next page; \`null\` on the last one. */
+  /** Cursor of the next page; \`null\` on the last one. */
   next_cursor?: string | null | undefined;
 }
 `;
@@ -31,7 +31,8 @@ function declaration(name, schema) {
   if (isPlainObject(schema)) return `${head}export interface ${name} ${body(schema, "")}\n`;
   const text = type(schema, "");
   const line = `export type ${name} = ${text};`;
-  if (line.length <= LINE_MAX) return `${head}${line}\n`;
+  const isUnion = schema.enum ?? schema.oneOf ?? schema.anyOf;
+  if (!isUnion || line.length <= LINE_MAX) return `${head}${line}\n`;
   return `${head}export type ${name} =\n  | ${text.split(" | ").join("\n  | ")};\n`;
 }
 

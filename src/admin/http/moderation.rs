@@ -1,4 +1,4 @@
-//! What operators do about people and posts, and the audit of all that operators do.
+//! Calls of operators about people and posts, and the audit of all that operators do.
 
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ pub async fn unsuspend(
     Ok(NoContent)
 }
 
-/// Who is suspended.
+/// List the suspended people.
 ///
 /// Newest accounts first. Suspensions that have ended by themselves are not shown.
 #[utoipa::path(get, path = "/v1/admin/suspensions", tag = "operators", operation_id = "operators_suspensions", params(Paging),
@@ -110,7 +110,7 @@ pub async fn set_password(
     Ok(NoContent)
 }
 
-/// What operators did.
+/// List the acts of operators.
 ///
 /// Newest first, for 400 days. Every act leaves a line, in the same commit as what it did; none holds a secret.
 #[utoipa::path(get, path = "/v1/admin/audit", tag = "operators", operation_id = "operators_audit", params(Paging),

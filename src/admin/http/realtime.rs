@@ -17,7 +17,7 @@ use crate::realtime::{Realtime, check_event};
 
 impl Check for PublishEvent {}
 
-/// Whose sessions.
+/// Query of the list of sessions.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SessionParams {

@@ -1,4 +1,4 @@
-//! How many acts a second each may do for long, and how many at once.
+//! Rates: acts a second that each may do for long, and acts at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,12 +8,12 @@ use std::hash::Hash;
 /// Of at most `len_max` who were active lately something is remembered; when more are, further ones pass uncounted.
 #[derive(Debug)]
 pub struct Paces<K> {
-    /// Until when, in microseconds, what each has done lasts at the steady rate.
+    /// Moments, in microseconds, until which what each has done lasts at the steady rate.
     spent_until: HashMap<K, u64>,
     interval_us: u64,
     burst_us: u64,
     len_max: usize,
-    /// When those who have been quiet are looked for again; looking takes a walk over all.
+    /// Moment of the next look for those who have been quiet; looking takes a walk over all.
     sweep_us: u64,
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// What became of a newcomer.
+/// Fate of a newcomer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pushed<T> {
-    /// There was room.
+    /// Waiting, where there was room.
     Waits,
-    /// It waits in place of the newest of whoever had most.
+    /// Waiting in place of the newest of whoever had most.
     InPlaceOf(T),
     /// Nobody has two more than the newcomer's own: it does not wait.
     Full(T),
@@ -35,7 +35,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0, len_max }
     }
 
-    /// How many wait.
+    /// Number of items that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         self.len == 0
     }
 
-    /// One more of `of`.
+    /// Adds an item of `of`.
     pub fn push(&mut self, of: K, item: T) -> Pushed<T> {
         let mut displaced = None;
         if self.len >= self.len_max {

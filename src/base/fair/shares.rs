@@ -23,7 +23,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Self { held: HashMap::new(), used: 0, max, part }
     }
 
-    /// What all hold together.
+    /// Sum of what all hold.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used
@@ -43,7 +43,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         true
     }
 
-    /// How much more `of` could take now.
+    /// Rest that `of` could take now.
     #[must_use]
     pub fn left_of(&self, of: K) -> u64 {
         let held = self.held.get(&of).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whose accounts were deleted while a person followed them.
+//! Departures: accounts that were deleted while a person followed them.
 //!
 //! The janitor ends the follows of a deleted account one by one, and each end leaves a row with its follower, in the same
 //! commit. Until then the follow is there, and says the same.
@@ -20,7 +20,7 @@ use crate::data::tables;
 pub struct Departure {
     /// The record that deleted it.
     pub id: Id,
-    /// Whose it was.
+    /// Person whose account it was.
     pub user: Id,
 }
 

@@ -19,7 +19,7 @@ pub struct Deleters {
     generation_max: usize,
     young: Generation,
     old: Generation,
-    /// Above it everybody is known who deleted anything.
+    /// Record above which everybody is known who deleted anything.
     floor: Id,
 }
 
@@ -41,7 +41,7 @@ impl Deleters {
         self.young.newest = deletion.max(self.young.newest);
     }
 
-    /// What happened up to `floor` is not all known.
+    /// Marks what happened up to `floor` as not all known.
     pub fn forget_upto(&mut self, floor: Id) {
         self.floor = self.floor.max(floor);
     }

@@ -1,4 +1,4 @@
-//! Which posts were deleted lately, by author, and whose accounts: what sessions that come back must hear of.
+//! Deletions of late, of posts by author and of accounts: what sessions that come back must hear of.
 //!
 //! A resume asks for the deletions of those whom a person follows, and of nobody else: rows are kept by author, and memory
 //! knows who has deleted anything since, so that the others cost nothing. What an earlier version kept as one list of
@@ -41,7 +41,7 @@ pub struct Deletion {
     pub id: Id,
     /// The post.
     pub post: Id,
-    /// Who wrote it.
+    /// Author of the deleted post.
     pub author: Id,
 }
 
@@ -57,7 +57,7 @@ pub fn keep(one: Deletion, batch: &mut Batch) {
     batch.put(deleter, Bytes::new());
 }
 
-/// What memory knows of deletions.
+/// Memory of deletions.
 pub struct Deletions {
     deleters: RwLock<Deleters>,
     /// Rows of an earlier version may be there.
@@ -76,7 +76,7 @@ impl Deletions {
         self.deleters.write().heard(author, deletion);
     }
 
-    /// Those of `authors` who may have deleted something after `after`.
+    /// Authors among `authors` who may have deleted something after `after`.
     fn deleters_after(&self, authors: &[Id], after: Id) -> Vec<Id> {
         let deleters = self.deleters.read();
         if !deleters.may_have_any(after) {

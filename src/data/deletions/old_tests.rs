@@ -15,7 +15,7 @@ use crate::base::clock::Clock;
 /// A folder of the version before, as `tests/fixtures/make-deletions` made it.
 fn old_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/deletions.tar.gz");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/deletions.tar.gz");
     let unpacked = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder.path()).status().unwrap();
     assert!(unpacked.success());
     folder
@@ -83,7 +83,7 @@ impl Tables for Killed {
     }
 }
 
-/// What a follower of bob, and one of carl, is told of everything.
+/// Deletions that a follower of bob, and one of carl, is told of.
 async fn told(store: &Store, story: &Story, newest: Id) -> (Vec<Id>, usize) {
     let of = async |author: Id| store.deletions_of(&[author], Id(0), newest, 5_000).await.unwrap().unwrap();
     let bobs = of(story.bob).await;

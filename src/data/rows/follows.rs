@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// A follow edge that ended, with the id of the record that made it (the followers' rows are keyed by it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedFollow {
-    /// Who followed.
+    /// Follower.
     pub follower: Id,
-    /// Whom.
+    /// Followee.
     pub followee: Id,
     /// Id of the `Followed` record.
     pub since: Id,

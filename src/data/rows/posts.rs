@@ -6,14 +6,14 @@ use bytes::Bytes;
 use fanfare_protocol::{Id, Media, Mention};
 use serde::{Deserialize, Serialize};
 
-/// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
+/// Way by which a post of an author reaches followers; chosen when the post is committed and stamped on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Into every materialised follower's timeline, at once.
     #[default]
     Push,
-    /// The same, in slices on the low-priority queue.
+    /// Into every materialised follower's timeline, in slices on the low-priority queue.
     PushLate,
     /// Not pushed: merged when followers read.
     Pull,
@@ -24,7 +24,7 @@ pub enum Policy {
 pub struct PostRef {
     /// The post.
     pub id: Id,
-    /// Who wrote it.
+    /// Author of the post.
     pub author: Id,
 }
 
@@ -33,7 +33,7 @@ pub struct PostRef {
 pub struct PostRecord {
     /// The post. In a journal record it is the record's id.
     pub id: Id,
-    /// Who wrote it.
+    /// Author of the post.
     pub author: Id,
     /// Up to the configured number of characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -53,22 +53,22 @@ pub struct PostRecord {
     /// The post this one passes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repost_of: Option<PostRef>,
-    /// How it reached followers.
+    /// Way by which it reached followers.
     #[serde(default)]
     pub policy: Policy,
-    /// Who was notified of it. Posts of earlier versions do not tell.
+    /// People who were notified of it. Posts of earlier versions do not tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Id>,
     /// Removed by its author: the content is empty, the id and what it answered stay known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// What never changes of it, as clients read it; made at first use, never stored.
+    /// JSON of what never changes of it, as clients read it; made at first use, never stored.
     #[serde(skip)]
     pub encoded: Encoded,
 }
 
 impl PostRecord {
-    /// What stays of a deleted post: its place in a thread, and no words.
+    /// Remains of a deleted post: its place in a thread, and no words.
     #[must_use]
     pub fn tombstone(id: Id, author: Id, reply_to: Option<PostRef>) -> Self {
         Self { id, author, reply_to, deleted: true, ..Self::default() }
@@ -81,7 +81,7 @@ impl PostRecord {
     }
 }
 
-/// What never changes of a post, encoded at first use. Two records that differ only here are equal.
+/// JSON of what never changes of a post, encoded at first use. Two records that differ only here are equal.
 #[derive(Debug, Default)]
 pub struct Encoded(OnceLock<Box<str>>);
 
@@ -106,7 +106,7 @@ impl PartialEq for Encoded {
 
 impl Eq for Encoded {}
 
-/// What kind of post an author's entry is: enough to filter without reading the post.
+/// Kind of post that an author's entry is: enough to filter without reading the post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// A post of its own.
@@ -120,7 +120,7 @@ pub enum EntryKind {
     Quote,
 }
 
-/// What kind of entry a post is, and whose post it points at.
+/// Kind of entry that a post is, and whose post it points at.
 #[must_use]
 pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
     match (post.repost_of, post.reply_to) {
@@ -131,12 +131,12 @@ pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
     }
 }
 
-/// One post of an author, as the author's own row tells it.
+/// Post of an author, as the author's own row tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorEntry {
     /// The post.
     pub id: Id,
-    /// What it is. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
+    /// Kind of entry. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
     pub kind: EntryKind,
     /// Author of the post answered or passed on; `Id(0)` for plain ones.
     pub related: Id,

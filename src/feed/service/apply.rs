@@ -1,4 +1,4 @@
-//! What each committed record changes in memory. One thread calls it, in commit order; nothing here waits.
+//! Changes in memory by each committed record. One thread calls it, in commit order; nothing here waits.
 
 use std::sync::atomic::Ordering;
 
@@ -122,7 +122,7 @@ impl Core {
     }
 }
 
-/// What the author's row says of a post.
+/// Entry of a post in its author's row.
 fn entry_of(post: &PostRecord) -> AuthorEntry {
     let (kind, related) = kind_of(post);
     AuthorEntry { id: post.id, kind, related }

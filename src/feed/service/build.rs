@@ -137,7 +137,7 @@ impl Core {
         self.evict_locked(reader)
     }
 
-    /// The same, under the reader's lock.
+    /// Evicts the reader's timeline, under the reader's lock.
     pub(super) fn evict_locked(&self, reader: UserIndex) -> bool {
         let ready = self.authors.timeline(reader).and_then(|slot| self.timelines.ready(slot, reader));
         let Some((lease, relations)) = ready else { return false };

@@ -1,4 +1,5 @@
-//! What a reader missed, for sessions that resume: a merge over the authors that ends where the session had been.
+//! Entries that a reader missed, for sessions that resume: a merge over the authors that ends where the session had
+//! been.
 
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
@@ -13,7 +14,7 @@ use crate::feed::relations::ReaderRelations;
 pub struct CatchUp {
     /// Visible posts, newest first.
     pub posts: Vec<Id>,
-    /// Whom the reader follows, sorted.
+    /// People whom the reader follows, sorted.
     pub followees: Vec<Id>,
 }
 

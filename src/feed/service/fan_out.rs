@@ -18,7 +18,7 @@ impl Core {
         queued
     }
 
-    /// One slice of one job; false when nothing waits. `slots` is scratch space, kept between turns.
+    /// Does one slice of one job; false when nothing waits. `slots` is scratch space, kept between turns.
     pub(super) fn turn(&self, slots: &mut Vec<Slot>) -> bool {
         let Some(job) = self.queue.lock().take() else { return false };
         let slice = self.settings.push_slice.max(1);

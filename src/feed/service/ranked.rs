@@ -23,7 +23,7 @@ pub enum FeedError {
     Engine(#[from] EngineError),
 }
 
-/// Where the next ranked page begins.
+/// Start of the next ranked page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RankedNext {
     /// In the snapshot, at a position.

@@ -1,4 +1,4 @@
-//! What the feed does in the background: filling the recents at the start, and dropping timelines that nobody reads.
+//! Work of the feed in the background: the recents are filled at the start, timelines that nobody reads are dropped.
 
 use std::time::Duration;
 

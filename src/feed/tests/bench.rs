@@ -1,5 +1,5 @@
 //! A quick look at speed while working on the feed; `fanfare bench feed` is the real one. Run with
-//! `cargo test --release -p fanfare --lib feed::tests::bench -- --ignored --nocapture`.
+//! `cargo test --release -p fanfare-server --lib feed::tests::bench -- --ignored --nocapture`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! One feed over the model, driven by hand: commits, applies, turns of the worker and polls of reads in any order.
+//! Feed over the model, driven by hand: commits, applies, turns of the worker and polls of reads in any order.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -88,7 +88,7 @@ impl Harness {
         self.say(author, "", reply_to, repost_of)
     }
 
-    /// The same with words: with `repost_of` it is a quote.
+    /// Publishes a post with words: with `repost_of` it is a quote.
     pub fn say(&mut self, author: u64, text: &str, reply_to: Option<u64>, repost_of: Option<u64>) -> Id {
         let followers = self.source.world.lock().followers(author);
         let policy = self.feed.stamp(Id(author), followers);

@@ -15,7 +15,7 @@ use crate::feed::{AuthorEntry, Engagement, EntryKind, FeedSource, RankInputs, Re
 use crate::log::events::{Event, PostRecord, Record};
 use crate::posts::visibility::Absence;
 
-/// What is true after the records so far.
+/// Truth after the records so far.
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub posts: BTreeMap<u64, Arc<PostRecord>>,
@@ -63,7 +63,7 @@ impl World {
         (others.count(), feed.first().copied())
     }
 
-    /// What the reader gets of the post that `post` passes on: `None` where it passes nothing on, else whether it shows, or
+    /// Original that the reader gets of `post`: `None` where it passes nothing on, else whether it shows, or
     /// why not.
     pub fn original(&self, reader: u64, post: &PostRecord) -> Option<Result<u64, Absence>> {
         let original = post.repost_of?;

@@ -6,7 +6,7 @@ use super::harness::{Harness, USERS, tiny_settings};
 use crate::feed::FeedSettings;
 use crate::log::events::Policy;
 
-/// One step of a story. `nth` counts posts from the newest.
+/// Step of a story. `nth` counts posts from the newest.
 #[derive(Debug, Clone)]
 enum Step {
     Post { user: u64 },

@@ -1,5 +1,5 @@
-//! The same invariant under real concurrency: one thread commits and applies, the worker fans out, several threads read
-//! and evict. Which thread wins is not repeatable, so the seed names the history only.
+//! Feeds under real concurrency, against the model: one thread commits and applies, the worker fans out, several
+//! threads read and evict. Which thread wins is not repeatable, so the seed names the history only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

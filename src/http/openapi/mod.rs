@@ -27,7 +27,7 @@ use utoipa::openapi::{
 
 use self::samples::Samples;
 
-/// What the document says besides the routes.
+/// Description of the API besides the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -58,7 +58,7 @@ pub(super) struct Description;
 
 /// Paths of operators, who need the admin token or an account with role admin.
 const OPERATORS: &str = "/v1/admin/";
-/// What an answer says that has neither words of its own nor a schema.
+/// Description of an answer that has neither words of its own nor a schema.
 const NO_BODY: &str = "Done; the answer has no body";
 
 /// The document with everything that no handler says for itself.

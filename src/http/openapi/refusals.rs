@@ -1,4 +1,4 @@
-//! What a call can refuse, by what it takes: its token, its parameters, its body.
+//! Refusals of a call, by what it takes: its token, its parameters, its body.
 //!
 //! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a description
 //! that names no code means the usual one of its status.
@@ -79,7 +79,7 @@ fn tell_of_suspensions(response: &mut Response) {
     };
 }
 
-/// What is refused whatever the handler does.
+/// Refusals that come whatever the handler does.
 fn usual(method: &Method, path: &str, operation: &Operation) -> Vec<(Code, String)> {
     let mut all: Vec<(Code, String)> = Vec::new();
     let mut add = |code, words: &str| all.push((code, words.to_owned()));
@@ -128,11 +128,11 @@ fn usual(method: &Method, path: &str, operation: &Operation) -> Vec<(Code, Strin
 
 /// Whether a call asks for a token.
 enum Tokens {
-    /// It is refused without one.
+    /// Refused without one.
     Needed,
-    /// It answers more, or at all, to who has one.
+    /// More, or an answer at all, to who has one.
     Welcome,
-    /// It does not look at them.
+    /// Never looked at.
     Unread,
 }
 

@@ -13,10 +13,10 @@ const DEPTH_MAX: usize = 16;
 /// The schemas of the document.
 pub(super) struct Samples(BTreeMap<String, Value>);
 
-/// What of an object is shown.
+/// Fields of an object that are shown.
 #[derive(Clone, Copy, PartialEq)]
 enum Fields {
-    /// What must be there, and what has an example of its own: a request that can be sent.
+    /// Fields that must be there, and those with an example of their own: a request that can be sent.
     Needed,
     /// Everything: an answer in full.
     All,
@@ -29,12 +29,12 @@ impl Samples {
         Self(schemas.iter().map(as_json).collect())
     }
 
-    /// What a client could send.
+    /// Request that a client could send.
     pub(super) fn request(&self, schema: &RefOr<Schema>) -> Value {
         self.sample(&json!(schema), Fields::Needed, DEPTH_MAX)
     }
 
-    /// What the server could answer.
+    /// Answer that the server could give.
     pub(super) fn answer(&self, schema: &RefOr<Schema>) -> Value {
         self.sample(&json!(schema), Fields::All, DEPTH_MAX)
     }

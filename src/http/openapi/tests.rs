@@ -38,7 +38,7 @@ fn at_least_one_example(operation: &Value) -> bool {
     bodies.into_iter().filter_map(Value::as_object).flat_map(|content| content.values()).any(shown)
 }
 
-/// What an operation lacks; empty when all is there.
+/// Parts that an operation lacks; empty when all is there.
 fn gaps(operation: &Value, document: &Value) -> Vec<String> {
     let mut gaps = Vec::new();
     let mut want = |there: bool, what: &str| gaps.extend((!there).then(|| what.to_owned()));

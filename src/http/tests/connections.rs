@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// How long a test waits for what must happen; only a failing one waits that long.
+/// Longest wait of a test for what must happen; only a failing one waits that long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) struct Running {

@@ -90,7 +90,7 @@ fn app_with(change: impl FnOnce(&mut Settings)) -> App {
     app_counting(change, true)
 }
 
-/// The same, where connections of this machine count for their address unless `spares_loopback`.
+/// App where connections of this machine count for their address unless `spares_loopback`.
 fn app_counting(change: impl FnOnce(&mut Settings), spares_loopback: bool) -> App {
     let mut settings = Settings::default();
     settings.posts.text_max = 10;
@@ -154,7 +154,7 @@ fn test_routes(gate: &Arc<Semaphore>, arrived: &Arc<Semaphore>) -> OpenApiRouter
         )
 }
 
-/// What came back.
+/// Answer as it came back.
 #[derive(Debug)]
 struct Answer {
     status: u16,

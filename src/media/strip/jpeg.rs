@@ -189,7 +189,7 @@ impl Frame {
         Ok(Self { size, components, is_progressive: is_progressive(marker) })
     }
 
-    /// What a scan adds; nothing when it tells again what has been told.
+    /// Samples that a scan adds; nothing when it tells again what has been told.
     fn scan(&mut self, payload: &[u8]) -> Result<Option<Scan>, Damage> {
         const WRONG: Damage = Damage("a scan is not what it should be");
         let count = usize::from(*payload.first().ok_or(TRUNCATED)?);

@@ -19,7 +19,7 @@ pub use jpeg::{coarse, jpeg};
 pub use png::{looking, png};
 pub use webp::webp;
 
-/// What is wrong with the structure of an image, in words for the uploader.
+/// Fault in the structure of an image, in words for the uploader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage(pub &'static str);
 
@@ -28,7 +28,7 @@ const TRUNCATED: Damage = Damage("it ends too early");
 /// Why an image is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is none.
+    /// No image, or a damaged one.
     Damaged(Damage),
     /// Showing it would cost too much.
     TooManyPixels {
@@ -39,11 +39,11 @@ pub enum Refusal {
     },
     /// Showing it would cost too much, although it has few pixels.
     TooMuchWork {
-        /// What there is too much of.
+        /// Unit of the work there is too much of.
         what: &'static str,
-        /// How much there is, or was when looking on was given up.
+        /// Amount found, or found when looking on was given up.
         found: u64,
-        /// How much is taken.
+        /// Most that is taken.
         most: u64,
     },
 }
@@ -67,9 +67,9 @@ pub struct Stripped<'a> {
     pub exif: Option<&'a [u8]>,
     /// The colour profile as it stayed in the file, inflated.
     pub profile: Option<Vec<u8>>,
-    /// What else says how the pixels look, whatever they are stored as; only PNGs have it.
+    /// Chunks that say how the pixels look, whatever they are stored as; only PNGs have them.
     pub looks: Vec<Look<'a>>,
-    /// How much there is to decode.
+    /// Work of decoding.
     pub work: Work,
 }
 
@@ -79,9 +79,9 @@ pub type Look<'a> = ([u8; 4], &'a [u8]);
 /// Samples that a decoder goes through, over all scans. Only JPEGs have more than one a colour and pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Of the whole file.
+    /// Samples of the whole file.
     pub samples: u64,
-    /// Of what [`coarse`] leaves of it; the same where it leaves everything.
+    /// Samples in what [`coarse`] leaves of it; the same where it leaves everything.
     pub coarse_samples: u64,
 }
 

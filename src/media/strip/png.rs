@@ -126,7 +126,7 @@ struct Header {
     is_interlaced: bool,
 }
 
-/// What a pixel is made of.
+/// Colour type: what a pixel is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Colour {
     Grey,
@@ -200,7 +200,7 @@ impl Header {
     }
 }
 
-/// What has been read of a file, and what of it is written.
+/// State of reading a file: what has been read, and what of it is written.
 struct State<'a> {
     header: Header,
     frames: Frames,
@@ -211,9 +211,9 @@ struct State<'a> {
     data: Vec<&'a [u8]>,
     /// The picture's own pixels are written.
     pictured: bool,
-    /// What the pixels of the frame that was announced inflate to; nothing once they are written.
+    /// Bytes that the pixels of the announced frame inflate to; nothing once they are written.
     frame_bytes: Option<u64>,
-    /// What the pixels of further frames may inflate to.
+    /// Bytes that the pixels of further frames may inflate to.
     inflated: Budget,
     exif: Option<&'a [u8]>,
     profile: Option<Vec<u8>>,
@@ -248,7 +248,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// What may come once and before the pixels.
+    /// Chunk that may come once and before the pixels.
     fn head(&mut self, kind: &[u8; 4], payload: &'a [u8]) -> Result<(), Refusal> {
         match kind {
             b"eXIf" => self.exif = Some(tiff_of(payload)),

@@ -26,7 +26,7 @@ pub fn check(chunk: &[u8]) -> Result<(), Damage> {
     picture(&mut bits, width, height)
 }
 
-/// The same for an `ALPH` chunk of a picture of `size`.
+/// An error when the tables of an `ALPH` chunk's codes would be too large, in a picture of `size`.
 pub fn check_alpha(chunk: &[u8], size: (u32, u32)) -> Result<(), Damage> {
     let (head, data) = chunk.split_first().ok_or(TRUNCATED)?;
     if head & 3 == 1 { picture(&mut Bits::of(data), size.0, size.1) } else { Ok(()) }
@@ -137,11 +137,11 @@ fn copied(bits: &mut Bits<'_>, code: u16) -> Result<u64, Damage> {
 struct Code {
     /// The symbol of a code that needs no bits.
     only: Option<u16>,
-    /// How many symbols have each length.
+    /// Number of symbols of each length.
     counts: [u16; CODE_BITS_MAX + 1],
     /// By length, then by number.
     symbols: Vec<u16>,
-    /// What a decoder's tables for it take.
+    /// Bytes of a decoder's tables for this code.
     table_bytes: usize,
 }
 

@@ -134,7 +134,7 @@ fn animation(chunks: &[Chunk<'_>], size: (u32, u32), pixels_max: u64, out: &mut 
     if count == 0 { Err(Damage("it holds no picture").into()) } else { Ok(()) }
 }
 
-/// What the first bytes of a frame say of its size.
+/// Size of a frame, from its first bytes.
 fn frame_size(frame: &Chunk<'_>) -> Result<(u32, u32), Damage> {
     const START: [u8; 3] = [0x9d, 0x01, 0x2a];
     if &frame.kind == b"VP8L" {

@@ -125,8 +125,8 @@ impl Posts {
         Ok(!self.core.store.oldest(tables::REPLIES, id, None, 1).await?.is_empty())
     }
 
-    /// What a post answers, itself, and its first replies; of a bare repost, those of the post that it passes on. What is
-    /// gone keeps its place.
+    /// Posts that a post answers, itself, and its first replies; of a bare repost, those of the post that it passes on.
+    /// What is gone keeps its place.
     ///
     /// # Errors
     /// 404 and 410 as [`visible`](Self::visible).
@@ -230,7 +230,7 @@ fn step(limit: usize) -> usize {
     (limit + 1).max(limits::LIST_STEP_ROWS)
 }
 
-/// What a thread shows in the place of a post that does not show.
+/// Stand-in in a thread for a post that does not show.
 fn gone(id: Id, why: Absence) -> PostOrGone {
     PostOrGone::Gone(Gone { id, deleted: why == Absence::Gone, hidden: why == Absence::Hidden })
 }
@@ -245,7 +245,7 @@ struct Filling<T> {
     limit: usize,
 }
 
-/// What a page holds.
+/// Item of a page.
 trait Listed {
     /// The post.
     fn listed(&self) -> Id;

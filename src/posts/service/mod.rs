@@ -21,16 +21,16 @@ use crate::log::idempotency::{self, Claim, Idempotency};
 use crate::log::sequencer::Proposal;
 use crate::users::service::Users;
 
-/// What publishing answers.
+/// Answer to publishing.
 #[derive(Debug)]
 pub enum Published {
     /// The post was made.
     New(Post),
-    /// The same request came before; this is its result.
+    /// Result of an earlier request with the same key, which made a post.
     Replayed(Post),
     /// The caller had passed this post on already; this is that repost.
     Same(Post),
-    /// The same request came before, and found this repost.
+    /// Result of an earlier request with the same key, which found this repost.
     SameReplayed(Post),
 }
 
@@ -74,7 +74,8 @@ impl Posts {
         self.publish_once(author, new, Some(key)).await
     }
 
-    /// What the first request with a key answered, at `at_ms`: the post as it was when it was new, or a repost that was there.
+    /// Answer to the first request with a key, at `at_ms`: the post as it was when it was new, or a repost that was
+    /// there.
     async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Published> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
         if post.deleted {
@@ -238,7 +239,7 @@ impl Posts {
         self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))
     }
 
-    /// Whom a new post is news to: each person once, never the author, never across a block.
+    /// People to whom a new post is news: each person once, never the author, never across a block.
     ///
     /// # Errors
     /// When the engine fails.
@@ -257,7 +258,7 @@ impl Posts {
         Ok(notices)
     }
 
-    /// One post.
+    /// Post that the viewer may see.
     ///
     /// # Errors
     /// 404 and 410 as [`visible`](Self::visible).
@@ -354,7 +355,7 @@ impl Posts {
     }
 }
 
-/// What is answered for a post that does not show.
+/// Error for a post that does not show.
 fn absent(why: Absence) -> Error {
     match why {
         Absence::Gone => Error::gone("post"),

@@ -1,4 +1,4 @@
-//! Where the address of a link ends, character by character: the derivation from Unicode's character properties.
+//! End of a link's address, character by character: the derivation from Unicode's character properties.
 //!
 //! The idea is that of UTS #58: a character ends an address (hard), ends it unless the address goes on behind it (soft),
 //! opens or closes a bracket, or belongs to it. Three things differ from that draft, each because texts ask for it: letters of
@@ -16,7 +16,7 @@ use icu_properties::props::{
 /// The version of Unicode that the properties are of; a test tells when the crate's data move on.
 pub const UNICODE_VERSION: &str = "17.0";
 
-/// What a character does to the address before it.
+/// Effect of a character on the address before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkEnd {
     /// Never part of an address.
@@ -31,7 +31,7 @@ pub enum LinkEnd {
     Include,
 }
 
-/// What `c` does to an address that stands before it.
+/// Effect of `c` on an address that stands before it.
 pub fn link_end(c: char) -> LinkEnd {
     u8::try_from(c).ok().filter(u8::is_ascii).map_or_else(|| derived(c), of_ascii)
 }
@@ -119,7 +119,7 @@ pub fn is_connector(c: char) -> bool {
     c == '_' || (!c.is_ascii() && GeneralCategory::for_char(c) == GeneralCategory::ConnectorPunctuation)
 }
 
-/// What is drawn as nothing where it is not understood, and stands between characters unseen.
+/// Whether a character is drawn as nothing where it is not understood, and stands between characters unseen.
 pub fn is_ignorable(c: char) -> bool {
     !c.is_ascii() && DefaultIgnorableCodePoint::for_char(c)
 }

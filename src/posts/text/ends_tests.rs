@@ -54,7 +54,7 @@ fn the_table_of_ascii_is_what_the_derivation_gives() {
     }
 }
 
-/// What became a character in this version of Unicode has its properties; what comes in a later one has none yet.
+/// Characters of this version of Unicode have their properties; those of a later one have none yet.
 #[test]
 fn the_properties_are_of_the_version_that_is_named() {
     assert_eq!(UNICODE_VERSION, "17.0");

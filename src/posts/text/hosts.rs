@@ -1,4 +1,4 @@
-//! What is a host, and where it ends: a link must lead to the host that is written, or there is no link.
+//! Hosts, and where they end: a link must lead to the host that is written, or there is no link.
 //!
 //! UTS #46 decides what a host is, as in browsers. The longest one is meant, with one exception: Chinese, Japanese or Korean
 //! text follows an address without a space, so where an ASCII label goes over into it, the label before ends in a public
@@ -22,7 +22,7 @@ const KEPT_NAMES: [&str; 4] = ["example", "invalid", "localhost", "test"];
 /// Most bytes of an IPv6 address in brackets.
 const IPV6_BYTES_MAX: usize = 47;
 
-/// Where the host ends in what could be one.
+/// End of the host in what could be one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Host {
     /// All of it.
@@ -39,7 +39,7 @@ pub(super) fn run_end(rest: &str) -> usize {
     next.unwrap_or(end)
 }
 
-/// Where the `http` or `https` at the end of `run` begins, unless letters run into it.
+/// Start of the `http` or `https` at the end of `run`, unless letters run into it.
 fn before_scheme(run: &str) -> Option<usize> {
     let start = ["https", "http"].iter().find_map(|scheme| {
         let start = run.len().checked_sub(scheme.len())?;
@@ -112,8 +112,8 @@ pub(super) fn ipv6_end(rest: &str) -> Option<usize> {
     rest[1..end].parse::<Ipv6Addr>().is_ok().then_some(end + 1)
 }
 
-/// Which part of `run`, the longest that could be a host, is the host. With an `address_behind` it (port, path) all of it is,
-/// or the text goes on in it; without, what cannot end a host is cut off first. `None`: there is no host.
+/// Part of `run`, the longest that could be a host, that is the host. With an `address_behind` it (port, path) all of
+/// it is, or the text goes on in it; without, what cannot end a host is cut off first. `None`: there is no host.
 pub(super) fn decide(run: &str, address_behind: bool) -> Option<Host> {
     if run.len() > HOST_BYTES_MAX {
         return None;
@@ -132,7 +132,7 @@ fn without_end_of_sentence(run: &str) -> &str {
     run.trim_end_matches(|c: char| is_ignorable(c) || !is_letter_mark_or_number(c))
 }
 
-/// Where Chinese, Japanese or Korean text begins that is no part of the host.
+/// Start of Chinese, Japanese or Korean text that is no part of the host.
 fn text_begins(host: &str, address_behind: bool) -> Option<usize> {
     if !address_behind
         && let Some((stop, _)) = host.char_indices().find(|(_, c)| is_full_stop(*c))

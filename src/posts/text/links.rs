@@ -27,8 +27,8 @@ pub(super) fn link_spans(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
-/// Where `http` or `https` starts that ends at `separator`, if it stands alone, not before `earliest`: where the address
-/// before it ended, or its `://`.
+/// Start of the `http` or `https` that ends at `separator`, if it stands alone, not before `earliest`: where the
+/// address before it ended, or its `://`.
 fn scheme_start(text: &str, separator: usize, earliest: usize) -> Option<usize> {
     let start = ["https", "http"].iter().find_map(|scheme| {
         let start = separator.checked_sub(scheme.len()).filter(|start| *start >= earliest)?;

@@ -73,8 +73,8 @@ fn is_of_a_word(c: char) -> bool {
     is_connector(c) || (is_letter_mark_or_number(c) && (c.is_ascii() || !is_of(c, SCRIPTS_WITHOUT_SPACES)))
 }
 
-/// Where a URL parser reads user name, host and port: between `://` and the next `/`, `?`, `#`, `\` or white space. Each part
-/// of a text is read once.
+/// Authority: where a URL parser reads user name, host and port, between `://` and the next `/`, `?`, `#`, `\` or white
+/// space. Each part of a text is read once.
 #[derive(Default)]
 struct Authority {
     read_to: usize,
@@ -82,7 +82,7 @@ struct Authority {
 }
 
 impl Authority {
-    /// Where the one begins that holds the end of `before`; each call has a longer one.
+    /// Start of the authority that holds the end of `before`; each call has a longer one.
     fn at(&mut self, before: &str) -> Option<usize> {
         let piece = &before[self.read_to..];
         if let Some((end, c)) = piece.char_indices().rfind(|(_, c)| ends_authority(*c)) {

@@ -1,4 +1,4 @@
-//! What a text says: its length, the people it names, the addresses it holds.
+//! Content of a text: its length, the people it names, the addresses it holds.
 //!
 //! Pure. Publishing a post parses its text here before anything is stored; handles found here are looked up afterwards.
 //! `base::text` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends), `mentions`
@@ -33,7 +33,7 @@ pub struct ParsedText {
 pub struct MentionSpan {
     /// Lowercase key of the handle, without `@`.
     pub handle_key: String,
-    /// Where it first stands, `@` included.
+    /// Range at which it first stands, `@` included.
     pub span: Range<usize>,
 }
 
@@ -42,7 +42,7 @@ pub struct MentionSpan {
 pub struct LinkSpan {
     /// The address as written.
     pub url: String,
-    /// Where it first stands.
+    /// Range at which it first stands.
     pub span: Range<usize>,
 }
 

@@ -204,7 +204,7 @@ fn is_in_a_block_without_spaces(c: char) -> bool {
         | 0x16fe0..=0x18cff | 0x1aff0..=0x1b16f | 0x1f200..=0x1f2ff | 0x20000..=0x3ffff)
 }
 
-/// What people write right behind an address.
+/// Characters that people write right behind an address.
 fn behind() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "",
@@ -308,7 +308,7 @@ proptest! {
         prop_assert_eq!(found(&text).0, Vec::<String>::new(), "{}", &text);
     }
 
-    /// As URL parsers read it: what stands before an `@` in the authority is a user name, and no host.
+    /// Links as URL parsers read them: what stands before an `@` in the authority is a user name, and no host.
     #[test]
     fn no_link_leads_to_what_is_a_user_name(raw in noisy(), host in host(), ipv6 in any::<bool>(), between in "[|^`{}\"<>،：，、（）「」…❤.\\[\\]]{0,3}(x|你)?") {
         let host = if ipv6 { "[::1]".to_owned() } else { host };

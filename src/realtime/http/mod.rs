@@ -18,7 +18,7 @@ use super::attach::{Attach, Opening, PollWait, Resume, Taken};
 use super::cursor::{Cursor, Watermarks, digest, place};
 use super::frame::Frame;
 use super::replay::Missed;
-use super::{codes, websocket, wire};
+use super::{codes, wire};
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
 use crate::http::takeover::{LetGo, TakeOver};
@@ -54,7 +54,7 @@ pub async fn connect(
 ) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let compression = realtime.settings().compression;
-    let accepted = match websocket::accept(&parts.method, parts.version, &parts.headers, compression, &[]) {
+    let accepted = match fanfare_websocket::accept(&parts.method, parts.version, &parts.headers, compression, &[]) {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let detail = format!("this path is a WebSocket: {refusal}; without one use /v1/realtime/sse or /poll");

@@ -11,8 +11,8 @@ use crate::realtime::codes;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::FromClient;
-use crate::realtime::websocket::{self, Message};
 use crate::realtime::wheel::Tick;
+use fanfare_websocket::Message;
 
 /// Bytes that may wait in answer to pings; further pings are not answered until the client has read.
 const PONG_BYTES_MAX: usize = 4 << 10;
@@ -70,7 +70,7 @@ impl Shard {
             Inbound::Binary => self.close(id, codes::PROTOCOL, "messages are text"),
             Inbound::Ping(payload) => {
                 if session.out.len() < PONG_BYTES_MAX {
-                    websocket::pong(&mut session.out, &payload);
+                    fanfare_websocket::pong(&mut session.out, &payload);
                     self.queue(id);
                 }
             }
@@ -80,7 +80,7 @@ impl Shard {
 
     fn closed_by_client(&mut self, id: SessionId, said: Option<&(u16, String)>) {
         let Some(session) = self.session(id) else { return };
-        websocket::close_reply(&mut session.out, said.map(|(code, reason)| (*code, reason.as_str())));
+        fanfare_websocket::close_reply(&mut session.out, said.map(|(code, reason)| (*code, reason.as_str())));
         session.lanes = None;
         self.close_silently(id);
     }

@@ -15,7 +15,6 @@ use crate::realtime::cursor::Watermarks;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SHARD_SESSIONS_MAX, Session, SessionId};
 use crate::realtime::signals::Signal;
-use crate::realtime::websocket;
 use crate::realtime::wheel::Tick;
 
 /// One message of allowance.
@@ -33,7 +32,7 @@ impl Shard {
     /// was written is delivered before that, for nothing of the client's is unread.
     fn refuse(&mut self, taken: Taken, code: u16, reason: &str) {
         let mut bytes = taken.head;
-        websocket::close(&mut bytes, code, reason);
+        fanfare_websocket::close(&mut bytes, code, reason);
         let written = std::io::Write::write(&mut &taken.stream, &bytes);
         if written.is_ok() {
             let _ = taken.stream.shutdown(std::net::Shutdown::Write);
@@ -133,7 +132,7 @@ impl Shard {
         }
         let mut out = std::mem::take(&mut session.out);
         match session.transport {
-            Transport::Websocket => websocket::close(&mut out, code, reason),
+            Transport::Websocket => fanfare_websocket::close(&mut out, code, reason),
             Transport::Sse => {}
             Transport::LongPoll | Transport::ShortPoll => session.answer(&[], &now, &mut out),
         }
@@ -173,7 +172,7 @@ impl Shard {
             crate::realtime::wire::append(session.transport, deflater, &mut out, frame, None);
         }
         session.out = out;
-        self.close(id, websocket::CLOSE_AWAY, "the server stops; come back");
+        self.close(id, fanfare_websocket::CLOSE_AWAY, "the server stops; come back");
     }
 
     /// The session no longer counts, and nothing more is sent to it.
@@ -249,7 +248,7 @@ fn new_session(
         out: Vec::new(),
         lanes: None,
         bulk: None,
-        reader: websocket::Reader::default(),
+        reader: fanfare_websocket::Reader::default(),
         from: Some(Box::new(opening.from)),
         poll: opening.poll.map(|wait| Box::new((wait, Vec::new()))),
         place: Some(opening.place),

@@ -28,11 +28,11 @@ use super::bulk::Delay;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
 use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
-use super::websocket::{Deflater, Inflater};
 use super::wheel::{Tick, Wheel};
 use crate::base::error::{Error, Result};
 use crate::base::id::first_id_at;
 use crate::base::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
+use fanfare_websocket::{Deflater, Inflater};
 
 /// Events of one call of epoll.
 const EVENTS_MAX: usize = 1_024;

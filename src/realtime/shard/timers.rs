@@ -13,7 +13,7 @@ use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::BulkJob;
 use crate::realtime::wheel::Tick;
-use crate::realtime::{websocket, wire};
+use crate::realtime::wire;
 
 /// Milliseconds after which posts are looked at again whose session was not ready for them.
 const AGAIN_MS: u64 = 50;
@@ -90,7 +90,7 @@ impl Shard {
             // Where something is on its way already, a heartbeat says nothing.
             if session.out.is_empty() && is_stream(session.transport) {
                 match session.transport {
-                    Transport::Websocket => websocket::ping(&mut session.out, b""),
+                    Transport::Websocket => fanfare_websocket::ping(&mut session.out, b""),
                     _ => session.out.extend_from_slice(wire::SSE_HEARTBEAT),
                 }
                 self.flush(id);

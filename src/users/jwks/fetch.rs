@@ -1,4 +1,4 @@
-//! One request for a JWKS: no redirect, no proxy, bounded in time and bytes, over TLS unless the host is this machine.
+//! Request for a JWKS: no redirect, no proxy, bounded in time and bytes, over TLS unless the host is this machine.
 
 use std::future::Future;
 use std::io;
@@ -27,12 +27,12 @@ use crate::config::JwksUrl;
 /// Most characters of the provider's words that go into a message.
 const QUOTED_CHARS_MAX: usize = 200;
 
-/// What the provider answered.
+/// Answer of the provider.
 #[derive(Debug)]
 pub struct Fetched {
     /// The document, not looked at yet.
     pub text: String,
-    /// How long it says that this lasts (`Cache-Control`).
+    /// Time for which the provider says that this lasts (`Cache-Control`).
     pub max_age: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ pub enum FetchError {
     /// Too many bytes.
     #[error("the answer has more than {JWKS_BYTES_MAX} bytes")]
     TooLarge,
-    /// It takes too long.
+    /// Timeout.
     #[error("no whole answer within {} ms", .0.as_millis())]
     Slow(Duration),
     /// Not UTF-8.
@@ -101,13 +101,13 @@ impl Fetcher {
         Ok(Self { url, tls, time })
     }
 
-    /// Where it fetches from.
+    /// Address that it fetches from.
     #[must_use]
     pub fn url(&self) -> &JwksUrl {
         &self.url
     }
 
-    /// One request. Dropping the future ends it.
+    /// Makes one request. Dropping the future ends it.
     ///
     /// # Errors
     /// See [`FetchError`].

@@ -17,7 +17,7 @@ use crate::base::limits::auth::{
 };
 use crate::users::jwt::{Jwks, Key, KeyError, Readers, parse_jwks};
 
-/// When keys are fetched.
+/// Pace of fetching keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Time for one fetch.
@@ -63,20 +63,20 @@ pub enum Trouble {
     /// Nothing came.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// What came is no JWKS.
+    /// No JWKS in what came.
     #[error(transparent)]
     Document(#[from] KeyError),
-    /// What came has no key that can be used. Whoever withdraws all keys at once stays in doubt: the old ones stay.
+    /// No key that can be used in what came. Whoever withdraws all keys at once stays in doubt: the old ones stay.
     #[error("the document holds no public key for RS256, ES256 or EdDSA (keys of other kinds: {0})")]
     NoKey(usize),
 }
 
-/// What [`Published::newer`] found.
+/// Finding of [`Published::newer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newer {
     /// A fetch has ended: look again.
     Look,
-    /// There are none, and none may be asked for yet.
+    /// No newer keys, and none may be asked for yet.
     None,
     /// Too many wait already.
     Full,
@@ -92,7 +92,7 @@ pub struct Published {
     state: Mutex<State>,
     /// Wakes the task.
     asked: Notify,
-    /// How many fetches have ended.
+    /// Number of fetches that have ended.
     ended: watch::Sender<u64>,
     waiting: Semaphore,
 }
@@ -101,7 +101,7 @@ pub struct Published {
 struct State {
     /// A fetch is under way, or the task was told to begin one.
     fetching: bool,
-    /// When one was last begun for an unknown key.
+    /// Last beginning of a fetch for an unknown key.
     asked_at: Option<Instant>,
     /// Failures since the last good one, and the latest of them.
     failures: u32,
@@ -151,7 +151,7 @@ impl Published {
         Arc::clone(&self.keys.read())
     }
 
-    /// How many fetches have ended since the start; for [`Published::newer`].
+    /// Number of fetches that have ended since the start; for [`Published::newer`].
     #[must_use]
     pub fn ended(&self) -> u64 {
         *self.ended.borrow()
@@ -208,7 +208,7 @@ impl Published {
         }
     }
 
-    /// One fetch, and the wait until the next.
+    /// Fetches once; answers the wait until the next.
     async fn refresh(&self) -> Duration {
         self.state.lock().fetching = true;
         let outcome = fetch(&self.fetcher).await;

@@ -17,17 +17,17 @@ use crate::users::jwt_ends::{LogOut, Verdict};
 
 const HOUR_S: u64 = 3_600;
 
-/// When a token was issued.
+/// Moment at which a token was issued.
 #[derive(Debug, Clone, Copy)]
 enum Issued {
     /// So it says itself, in milliseconds since the Unix epoch.
     Said(u64),
-    /// It does not say; it was first shown then.
+    /// Not said; it was first shown then.
     Shown(Id),
 }
 
 impl Users {
-    /// Who shows this JWT.
+    /// Person who shows this JWT.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate).
@@ -73,7 +73,7 @@ impl Users {
         if verdict == Verdict::Good { Ok(()) } else { Err(super::refused_token()) }
     }
 
-    /// When a token that does not say when it was issued was shown for the first time, as an id of that moment. It is
+    /// Moment at which a token that does not say when it was issued was first shown, as an id. It is
     /// remembered for as long as the token is taken.
     async fn first_shown(&self, token: TokenHash, exp_s: u64) -> Result<Id> {
         if let Some(shown) = self.first_shown.get(&token) {

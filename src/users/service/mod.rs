@@ -43,9 +43,9 @@ pub struct UserSettings {
     pub token_days: u32,
     /// Whether anybody may register.
     pub registration: bool,
-    /// How many wrong passwords are let through.
+    /// Bounds of wrong passwords that are let through.
     pub wrong_passwords: Bounds,
-    /// How long a handle stays reserved after its account is deleted.
+    /// Days for which a handle stays reserved after its account is deleted.
     pub handle_reserved_days: u32,
 }
 
@@ -66,15 +66,15 @@ pub struct Users {
     handles: Locks,
     /// Room for people who come by JWT for the first time.
     newcomers: Arc<Semaphore>,
-    /// How far the clocks of those who issue JWTs are ahead.
+    /// Leads of the clocks of those who issue JWTs.
     leads: Arc<Leads>,
-    /// When JWTs that do not say when they were issued were first shown.
+    /// First showings of JWTs that do not say when they were issued.
     first_shown: Arc<Coherent<TokenHash, Id>>,
 }
 
 /// An account to be made.
 struct NewAccount {
-    /// Its id, which is nobody else's.
+    /// Id of the account, which is nobody else's.
     id: Id,
     /// The handle that is wanted.
     handle: Handle,

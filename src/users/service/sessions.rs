@@ -1,4 +1,4 @@
-//! Who is let in: log-in and log-out, tokens, passwords.
+//! Entry of people: log-in and log-out, tokens, passwords.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ use crate::users::password::{self, Verdict};
 /// log-in that hashes it anew.
 const LOG_IN_TRIES: u32 = 2;
 
-/// What the credentials let a person do.
+/// Role that the credentials give a person.
 pub(super) fn role_of(credentials: &CredentialsRow) -> Role {
     if credentials.admin { Role::Admin } else { Role::User }
 }
@@ -122,7 +122,7 @@ impl Users {
         Ok(())
     }
 
-    /// Who shows this bearer token.
+    /// Person who shows this bearer token.
     ///
     /// # Errors
     /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is

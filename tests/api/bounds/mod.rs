@@ -1,4 +1,4 @@
-//! What one client may take of the server while others want it too.
+//! Bounds of what one client may take of the server while others want it too.
 
 mod bodies;
 mod log_ins;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How long an answer may take before a test fails.
+/// Longest wait for an answer before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection that a test drives byte by byte.
@@ -27,7 +27,7 @@ impl Wire {
         let _ = written.expect("the server takes what is sent");
     }
 
-    /// One answer, or what came until the end of the connection.
+    /// Reads one answer, or what comes until the end of the connection.
     pub async fn answer(&mut self) -> String {
         let mut text = Vec::new();
         let read = async {

@@ -108,8 +108,8 @@ const ACTS: [(&str, Act); 16] = [
     ("a block of her", |app, who| Box::pin(async move { app.follows.block(who.ben, who.ann).await.map(drop) })),
 ];
 
-/// What may name somebody who is gone: that there was such an account and which posts were theirs, the handle for its
-/// days, deletions for a week, what expires by its hour; and what others keep of what they did.
+/// Whether a row may name somebody who is gone: that there was such an account and which posts were theirs, the handle
+/// for its days, deletions for a week, what expires by its hour; and what others keep of what they did.
 fn may_stay(key: &RowKey, value: &[u8], gone: Id) -> bool {
     let others = [tables::NOTIFICATIONS, tables::INTERACTIONS, tables::REPLIES, tables::AUTHOR_POSTS];
     let own = key.partition.starts_with(&gone.to_bytes());

@@ -19,7 +19,7 @@ use super::End;
 /// Rows and objects.
 pub type Written = (BTreeSet<RowKey>, BTreeSet<String>);
 
-/// Where the process is cut off.
+/// Blade that cuts the process off at a step.
 #[derive(Default)]
 pub struct Blade {
     plan: Mutex<Option<(End, usize)>>,
@@ -89,7 +89,7 @@ impl Blade {
         if self.dead.load(Ordering::SeqCst) { Err(killed()) } else { Ok(()) }
     }
 
-    /// What becomes of the next write: whether it is done, and answered.
+    /// Fate of the next write: whether it is done, and answered.
     fn next(&self) -> Option<End> {
         let mut plan = self.plan.lock();
         let (end, left) = plan.as_mut()?;

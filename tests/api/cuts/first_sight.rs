@@ -37,7 +37,7 @@ fn signed(claims: &Value) -> String {
     encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
-/// Who the token lets in.
+/// Person whom the token lets in.
 async fn came(life: &Life, token: &str) -> UserRow {
     let who = life.app.users.authenticate(token).await.unwrap();
     life.app.core.account(who.id).await.unwrap().row.clone()

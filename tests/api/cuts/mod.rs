@@ -1,4 +1,4 @@
-//! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
+//! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod deletion;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use fanfare::app::{self, App, Running};
 use fanfare::base::clock::Clock;
 use fanfare::base::logging;
-use fanfare::commands::serve;
 use fanfare::config::Settings;
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
 use fanfare::log::core::Attachments;
 use fanfare::log::events::{Event, Record};
 use fanfare::routes;
+use fanfare::serve;
 use fanfare_client::Client;
 use fanfare_engines::{Engines, Offset, Partition, memory};
 use parking_lot::Mutex;
@@ -28,12 +28,12 @@ use tokio::task::JoinHandle;
 use self::engines::{Blade, Written, cut};
 use crate::world::quick;
 
-/// How a step is cut off.
+/// Way in which a step is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The process ends before the write is done.
     KilledBefore,
-    /// It ends after the write, which nobody hears of.
+    /// Killed after the write, which nobody hears of.
     KilledAfter,
     /// The client hangs up; the server goes on.
     HungUp,
@@ -60,7 +60,7 @@ impl Served {
 /// All of them.
 pub const ENDS: [End; 3] = [End::KilledBefore, End::KilledAfter, End::HungUp];
 
-/// What is stored, and the servers that run over it one after the other.
+/// Ground of a story: what is stored, and the servers that run over it one after the other.
 pub struct Ground {
     stored: Engines,
     settings: Settings,
@@ -70,7 +70,7 @@ pub struct Ground {
 
 /// A server that can be cut off.
 pub struct Life {
-    /// Its inside.
+    /// Services of the server.
     pub app: App,
     running: Running,
     blade: Arc<Blade>,
@@ -110,7 +110,7 @@ impl Ground {
         }
     }
 
-    /// How many accounts were ever made.
+    /// Number of accounts that were ever made.
     pub async fn accounts(&self) -> usize {
         let records = self.records().await;
         records.iter().filter(|record| matches!(record.event, Event::UserCreated { .. })).count()
@@ -145,7 +145,7 @@ impl Life {
         self.round().await.unwrap();
     }
 
-    /// The same, which may fail.
+    /// Does a round of the janitor, which may fail.
     pub async fn round(&self) -> fanfare::base::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
         let core = self.app.core.clone();

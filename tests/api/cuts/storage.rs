@@ -20,7 +20,7 @@ async fn ann(server: &Served) -> fanfare_client::Client {
     server.anyone.with_token(&server.anyone.register(&new).await.unwrap().token)
 }
 
-/// What the operator's status says.
+/// Whether the operator's status says that writes are refused.
 async fn writes_refused(ground: &Ground, server: &Served) -> bool {
     let token = std::fs::read_to_string(ground.folder.path().join("admin.token")).unwrap();
     let operator = server.anyone.with_token(token.trim());

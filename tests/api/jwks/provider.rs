@@ -75,7 +75,7 @@ impl Signer {
     }
 }
 
-/// Where a key of the test data is.
+/// Path of a key of the test data.
 pub fn test_key_file(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "src/users/testdata", name].iter().collect()
 }
@@ -90,12 +90,12 @@ pub fn jwks(signers: &[&Signer]) -> String {
     json!({ "keys": signers.iter().map(|signer| &signer.jwk).collect::<Vec<_>>() }).to_string()
 }
 
-/// What the provider answers.
+/// Reply of the provider.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// 200 with this document.
     Document(String),
-    /// These bytes instead of an HTTP answer, and the end of the connection.
+    /// Bytes instead of an HTTP answer, and the end of the connection.
     Bytes(Vec<u8>),
     /// A head that promises a document, then a byte now and then, for ever.
     Drip,
@@ -119,7 +119,7 @@ impl Authority {
         Self { issuer, folder }
     }
 
-    /// Its certificate.
+    /// Certificate of the authority, as a file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
@@ -140,7 +140,7 @@ impl Authority {
 
 /// A running provider; dropping it takes it off the net.
 pub struct Provider {
-    /// Who vouches for it.
+    /// Authority that vouches for the provider.
     pub authority: Authority,
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -171,7 +171,7 @@ impl Provider {
         Self { authority, address, shared, serving }
     }
 
-    /// Where its keys are.
+    /// Address of the keys.
     pub fn url(&self) -> JwksUrl {
         self.url_of("/.well-known/jwks.json")
     }
@@ -196,7 +196,7 @@ impl Provider {
         self.shared.requests.lock().clone()
     }
 
-    /// How many requests came.
+    /// Number of requests that came.
     pub fn asked(&self) -> usize {
         self.shared.requests.lock().len()
     }

@@ -43,7 +43,7 @@ impl Recipe {
         self.verifier.verify(&self.signer.sign(claims), NOW_S as f64).await
     }
 
-    /// That a change of one claim is refused so.
+    /// Asserts that a change of one claim is refused so.
     async fn refuses(&self, claims: &Value, name: &str, value: Value, error: JwtError) {
         let mut changed = claims.clone();
         changed[name] = value;

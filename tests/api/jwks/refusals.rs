@@ -1,4 +1,4 @@
-//! What is not taken from a provider: answers that are no set, and tokens that no published key may stand for.
+//! Refusals of what a provider gives: answers that are no set, and tokens that no published key may stand for.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 use fanfare::users::jwt::JwtError;
 use provider::http;
 
-/// What [`JwtVerifier::open`] says of an answer, with little patience.
+/// Refusal of an answer by [`JwtVerifier::open`], with little patience.
 async fn refusal(provider: &Provider) -> String {
     let folder = tempfile::tempdir().unwrap();
     let pace = Pace { fetch: Duration::from_millis(300), ..Pace::default() };

@@ -18,12 +18,12 @@ use tokio::task::JoinSet;
 
 use super::life::Life;
 
-/// Who acts on people.
+/// Operator who acts on people.
 const OPERATOR: Operator = Operator { actor: Actor::Token, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 /// People of a story.
 pub const PEOPLE: usize = 5;
 
-/// What is known of an edge or a post.
+/// Knowledge of an edge or a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     There,
@@ -32,7 +32,7 @@ pub enum Known {
     Either,
 }
 
-/// What callers were told. Edges are by the index of their people.
+/// Answers that callers were given. Edges are by the index of their people.
 #[derive(Default)]
 pub struct Told {
     pub follows: BTreeMap<(usize, usize), Known>,
@@ -44,7 +44,7 @@ pub struct Told {
     pub acts: BTreeMap<String, Known>,
     /// Author and state of every post whose id was told.
     pub posts: BTreeMap<Id, (usize, Known)>,
-    /// What bare reposts pass on: they go with it, and what is done to them is done to it.
+    /// Bare reposts and what they pass on: they go with it, and what is done to them is done to it.
     pub bare: BTreeMap<Id, Id>,
 }
 
@@ -70,7 +70,8 @@ pub async fn after(acting: &Acting, calls: u64) {
     }
 }
 
-/// What a call tells of something it wanted to be `wanted`; `None` when it was refused and nothing changed.
+/// Knowledge from the answer of a call that wanted something to be `wanted`; `None` when it was refused and nothing
+/// changed.
 fn heard<T>(result: &Result<T>, wanted: Known) -> Option<Known> {
     match result {
         Ok(_) => Some(wanted),
@@ -109,7 +110,7 @@ impl Story {
         acting.tasks.join_all().await;
     }
 
-    /// One call of somebody.
+    /// Makes one call of somebody.
     pub async fn call(&self, life: &Life, dice: &mut Random, me: Option<usize>) {
         let me = me.unwrap_or_else(|| dice.below(PEOPLE as u64) as usize);
         self.call_of(&life.running.app, dice, me, false).await;

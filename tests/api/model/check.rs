@@ -17,7 +17,7 @@ use super::life::Life;
 
 type Edges = BTreeSet<(Id, Id)>;
 
-/// What the rows say.
+/// Truth in the rows.
 struct Truth {
     follows: Edges,
     blocks: Edges,

@@ -1,4 +1,4 @@
-//! One life of a server without sockets, over engines that outlive it.
+//! Life of a server without sockets, over engines that outlive it.
 
 use fanfare::app::{self, Running};
 use fanfare::base::clock::Clock;
@@ -45,7 +45,7 @@ impl Life {
         self.running.stop().await;
     }
 
-    /// This life, or the next one if its storage failed so often that it refuses writes.
+    /// The life, or the next one if its storage failed so often that it refuses writes.
     pub async fn unless_failed(self, world: &Hostile) -> Self {
         if !self.running.app.core.sequencer.has_failed() {
             return self;

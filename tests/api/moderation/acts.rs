@@ -67,7 +67,7 @@ async fn an_operator_by_role_acts_on_people_and_never_on_operators() {
     assert_eq!(actors, [vec![token.clone(); 2], vec![role; 4], vec![token; 2]].concat());
 }
 
-/// What a call that does something must be sent.
+/// Body that a call must be sent, so that it does something.
 fn example(method: &str, path: &str) -> Option<Value> {
     Some(match (method, path) {
         ("PATCH", "/v1/admin/settings") => json!({ "log.level": "off", "feed.push_below": 7 }),

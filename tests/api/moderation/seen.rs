@@ -23,7 +23,7 @@ struct Said {
     bare: bool,
 }
 
-/// What a viewer sees of a post: its id, and that of its original or why that is missing.
+/// Post as a viewer sees it: its id, and that of its original or why that is missing.
 type Seen = (Id, Option<Id>, bool);
 
 /// All that ever happened.
@@ -32,7 +32,7 @@ struct Oracle {
     follows: Vec<(usize, usize)>,
     likes: Vec<(usize, usize)>,
     posts: Vec<Said>,
-    /// Whom, what, by whom, about which post; oldest first.
+    /// News: whom it tells, what, by whom, about which post; oldest first.
     news: Vec<(usize, NotificationKind, usize, Option<usize>)>,
     suspended: BTreeMap<usize, Option<u64>>,
     now_ms: u64,
@@ -225,7 +225,7 @@ impl Story {
         }
     }
 
-    /// What is one's own: the feed, news, search.
+    /// Checks what is one's own: the feed, news, search.
     async fn check_own(&self, me: usize) {
         let (person, when) = (&self.people[me], &self.when);
         person.quiet().await;

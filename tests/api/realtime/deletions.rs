@@ -1,4 +1,4 @@
-//! Who hears of which deletion: of posts one by one, of an account once; live and when they come back.
+//! Deletions, and who hears of which: of posts one by one, of an account once; live and when they come back.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -282,7 +282,7 @@ async fn a_folder_of_the_version_before_opens_and_tells_what_was_deleted() {
     }
 }
 
-/// Who must hear what, from the journal alone.
+/// Model of who must hear what, from the journal alone.
 #[derive(Default)]
 struct Model {
     follows: BTreeSet<(Id, Id)>,
@@ -293,7 +293,7 @@ struct Model {
     newest: Id,
 }
 
-/// What a reader is told of, by key: the post, or whose account.
+/// Deletions that a reader is told of, by key: the post, or whose account.
 type Told = BTreeSet<(Id, Id)>;
 
 impl Model {
@@ -329,8 +329,8 @@ impl Model {
         }
     }
 
-    /// What `reader` is told who comes back at `after`: the posts of those whom they follow now, and the accounts of those
-    /// whom they followed then.
+    /// Deletions that `reader` is told of when back at `after`: the posts of those whom they follow now, and the
+    /// accounts of those whom they followed then.
     fn told(&self, reader: Id, after: Id) -> Told {
         let follows = |author: Id| author == reader || self.follows.contains(&(reader, author));
         let posts = self.posts.iter().filter(|(id, _, author)| *id > after && follows(*author));

@@ -15,16 +15,16 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::world::World;
 
-/// How long something that must come may take.
+/// Longest wait for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The streaming transports and the waiting one.
 pub const ALL: [Transport; 3] = [Transport::Websocket, Transport::Sse, Transport::LongPoll];
 
-/// What clients say that know all types, and what the first clients do.
+/// Parameter of clients that know all types, and that of the first clients.
 const NEW: &str = "&knows=author.deleted";
 pub const OLD: &str = "";
 
-/// What a device hears.
+/// Frame or end that a device hears.
 #[derive(Debug)]
 pub enum Heard {
     /// A frame.
@@ -39,7 +39,7 @@ enum Wire {
     Polls { base: String, token: String, waiting: Vec<ServerFrame>, cursor: String, knows: &'static str },
 }
 
-/// One session; of polls, one after the other.
+/// Session of a device; of polls, one after the other.
 pub struct Device {
     wire: Wire,
     /// The first frame; of a poll with a good cursor, none comes, and this is made up.
@@ -50,7 +50,7 @@ pub struct Device {
     pub comments: usize,
 }
 
-/// Where the server is.
+/// Address of the server.
 pub fn address(world: &World) -> SocketAddr {
     address_of(&world.base)
 }
@@ -116,12 +116,12 @@ pub async fn get(base: &str, path: &str, token: &str) -> (u16, String) {
     (status, body)
 }
 
-/// One poll, of a client of the newest kind.
+/// Polls once, as a client of the newest kind.
 pub async fn poll(base: &str, token: &str, cursor: Option<&str>, wait_s: u64) -> PollAnswer {
     poll_as(base, token, cursor, wait_s, NEW).await
 }
 
-/// One poll, of a client that understands this beside what all do.
+/// Polls once, as a client that understands `knows` beside what all do.
 pub async fn poll_as(base: &str, token: &str, cursor: Option<&str>, wait_s: u64, knows: &str) -> PollAnswer {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
     let (status, body) = get(base, &format!("/v1/realtime/poll?wait={wait_s}{knows}{cursor}"), token).await;
@@ -133,7 +133,7 @@ pub async fn poll_as(base: &str, token: &str, cursor: Option<&str>, wait_s: u64,
     answer
 }
 
-/// What holds for every frame.
+/// Checks what holds for every frame.
 fn look_at(text: &str) -> ServerFrame {
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let fields = value.as_object().unwrap();
@@ -164,7 +164,7 @@ impl Device {
         Self::knowing(NEW, transport, world, token, cursor).await
     }
 
-    /// The same of a client that understands this beside what all do.
+    /// Opens a session of a client that understands `knows` beside what all do.
     pub async fn knowing(
         knows: &'static str,
         transport: Transport,
@@ -222,7 +222,7 @@ impl Device {
         Self::new(Transport::Websocket, world, token, None).await
     }
 
-    /// What comes next.
+    /// Frame or end that comes next.
     pub async fn next(&mut self) -> Heard {
         let heard = timeout(PATIENCE, self.hear()).await.expect("nothing comes");
         if let Heard::Frame(frame) = &heard {
@@ -288,7 +288,7 @@ impl Device {
         }
     }
 
-    /// What the next frame says.
+    /// Event of the next frame.
     pub async fn event(&mut self) -> ServerEvent {
         self.frame().await.event().unwrap()
     }
@@ -303,7 +303,7 @@ impl Device {
         }
     }
 
-    /// How it ends; frames before that are passed over.
+    /// Close code at the end; frames before that are passed over.
     pub async fn end(&mut self) -> Option<u16> {
         loop {
             if let Heard::End(code) = self.next().await {

@@ -19,10 +19,10 @@ use super::options::Options;
 use super::seen::Seen;
 use crate::{Client, ClientError};
 
-/// How long the answer to a probe may take on a connection that may be dead.
+/// Longest wait for the answer to a probe on a connection that may be dead.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// What the application asks of the driver.
+/// Command of the application to the driver.
 pub(super) enum Command {
     Send { kind: String, data: Option<Value>, reply: oneshot::Sender<crate::Result<Reply>> },
     Allow(Vec<Transport>),
@@ -38,7 +38,7 @@ pub(super) struct Delivery {
 /// Why a session is over.
 enum Over {
     Ended(Ended),
-    /// Other transports are allowed now.
+    /// Change of the transports that are allowed.
     Switched,
     /// The application is gone.
     Quit,
@@ -159,7 +159,7 @@ impl Driver {
         Link::open(transport, Target { client, options, cursor: self.inbox.cursor.clone() })
     }
 
-    /// One connection and what it becomes by climbing.
+    /// Session over one connection, and over what it becomes by climbing.
     async fn session(&mut self, transport: Transport) -> Over {
         self.resumes = self.inbox.cursor.is_some();
         let mut link = self.link(transport);

@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use super::ladder::Ended;
 use super::seen::Seen;
 
-/// What the application hears.
+/// Event that the application hears.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A connection is open.
     Connected {
-        /// What carries it.
+        /// Transport of the session.
         transport: Transport,
         /// Whether what was missed follows. If not, and a cursor was given, a [`Reset`](Event::Reset) follows.
         resumed: bool,
@@ -32,7 +32,7 @@ pub enum Event {
     Stopped(String),
 }
 
-/// What a frame means to the driver.
+/// Meaning of a frame to the driver.
 #[derive(Debug)]
 pub enum Taken {
     /// The session has begun.
@@ -47,12 +47,12 @@ pub enum Taken {
     Nothing,
 }
 
-/// What is remembered across connections.
+/// Memory across connections: what was seen, and where to resume.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// What the application has seen, by frames or over HTTP.
+    /// Keys that the application has seen, by frames or over HTTP.
     pub seen: Arc<Mutex<Seen>>,
-    /// Where to resume.
+    /// Cursor to resume from.
     pub cursor: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Which transport comes next, and when: the state machine behind falling back and climbing up again.
+//! Choice of the next transport, and when it comes: the state machine behind falling back and climbing up again.
 //!
 //! Pure: moments are durations since an arbitrary start, chance is a seed. The driver tells it what became of each
 //! connection and does what it answers.
@@ -18,9 +18,9 @@ pub enum Ended {
     NotSpoken(String),
     /// Nothing came within the time for a first byte.
     NoFirstByte,
-    /// It was alive and fell silent for longer than a heartbeat allows.
+    /// Silence for longer than a heartbeat allows, after it was alive.
     Silent,
-    /// It broke, or the server closed it without saying why.
+    /// Break, or a close by the server without a reason.
     Lost(String),
     /// The server stops; it says when to come back.
     Drained(Duration),
@@ -38,7 +38,7 @@ pub enum Ended {
     ClosedByServer,
 }
 
-/// What to do after a connection ended.
+/// Next step after a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Connect by this transport after so long.
@@ -108,7 +108,7 @@ impl Ladder {
         self.plan_climb(now);
     }
 
-    /// When to try a better transport beside the open connection; `None` on the best.
+    /// Moment to try a better transport beside the open connection; `None` on the best.
     #[must_use]
     pub fn climb_at(&self) -> Option<Duration> {
         self.climb_at
@@ -139,7 +139,7 @@ impl Ladder {
         self.plan_climb(now);
     }
 
-    /// What comes after the end of the connection, or of the attempt.
+    /// Step after the end of the connection, or of the attempt.
     pub fn ended(&mut self, why: &Ended, now: Duration) -> Next {
         let open_for = self.opened.take().map(|opened| now.saturating_sub(opened));
         if open_for.is_some_and(|open| open >= self.pace.stable_after) {

@@ -1,4 +1,4 @@
-//! One connection, or a chain of polls, as the driver sees it: a task that reads and a queue of what it read.
+//! Connection, or chain of polls, as the driver sees it: a task that reads and a queue of what it read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const OUTGOING_MAX: usize = 16;
 /// Heartbeats without a sign of life after which a connection counts as dead (`api.md`).
 const SILENT_HEARTBEATS: f64 = 1.5;
 
-/// What a link reads.
+/// Signal that a link reads.
 #[derive(Debug)]
 pub(super) enum Signal {
     /// A frame.
@@ -33,7 +33,7 @@ pub(super) enum Signal {
     Ended(Ended),
 }
 
-/// What every link is made from.
+/// Target of every link: server, token, cursor.
 #[derive(Clone)]
 pub(super) struct Target {
     pub client: Client,
@@ -57,7 +57,7 @@ impl Target {
         Ok(format!("{path}?{query}"))
     }
 
-    /// How long an open connection may be silent.
+    /// Longest silence of an open connection.
     pub fn silence(&self, heartbeat_s: u64) -> Duration {
         let default = Duration::from_secs(heartbeat_s.max(1)).mul_f64(SILENT_HEARTBEATS);
         self.options.silence.unwrap_or(default)
@@ -99,7 +99,7 @@ impl Link {
     }
 }
 
-/// What a status says that is no success; `None` for one that this transport's answer never has.
+/// Reason in a status that is no success; `None` for one that this transport's answer never has.
 pub(super) fn status_says(status: StatusCode, headers: &HeaderMap) -> Option<Ended> {
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     match status {
@@ -111,7 +111,7 @@ pub(super) fn status_says(status: StatusCode, headers: &HeaderMap) -> Option<End
     }
 }
 
-/// What an answer over HTTP says that is no success. A proxy's refusal is no problem document, so another transport may
+/// Reason in an answer over HTTP that is no success. A proxy's refusal is no problem document, so another transport may
 /// pass; the server's own is final.
 pub(super) fn answer_says(answer: &Answer) -> Ended {
     let ours = answer.header("content-type") == fanfare_protocol::PROBLEM_JSON;
@@ -122,7 +122,7 @@ pub(super) fn answer_says(answer: &Answer) -> Ended {
     }
 }
 
-/// What a failed call says.
+/// Reason in a failed call.
 pub(super) fn refused(error: &ClientError) -> Ended {
     match error {
         ClientError::Problem(problem) => match problem.status {

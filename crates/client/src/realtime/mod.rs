@@ -42,7 +42,7 @@ pub use seen::KEYS_MAX;
 
 /// Events that wait for the application; then the client stops reading.
 const EVENTS_MAX: usize = 64;
-/// How long a reply may take.
+/// Longest wait for a reply.
 const REPLY: Duration = Duration::from_secs(10);
 /// Commands that wait for the driver; a further one waits.
 const COMMANDS_MAX: usize = 16;
@@ -79,7 +79,7 @@ impl Realtime {
         }
     }
 
-    /// Where to resume, by this client or another: after everything that [`next`](Self::next) has given.
+    /// Cursor to resume from, by this client or another: after everything that [`next`](Self::next) has given.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()

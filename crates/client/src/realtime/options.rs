@@ -1,4 +1,4 @@
-//! What a realtime client may be told: transports, times, where to begin.
+//! Options of a realtime client: transports, times, where to begin.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Pace {
     pub climb_after: Duration,
     /// Longest wait before a better transport is tried.
     pub climb_max: Duration,
-    /// How long a connection must last to count as one that works.
+    /// Shortest life of a connection that counts as one that works.
     pub stable_after: Duration,
 }
 
@@ -41,20 +41,20 @@ impl Default for Pace {
 /// Gives a new token once the old one is refused; `None` when there is none to get.
 pub type Renew = Arc<dyn Fn() -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
-/// How a [`Realtime`](super::Realtime) connects.
+/// Options of how a [`Realtime`](super::Realtime) connects.
 #[derive(Clone)]
 pub struct Options {
     /// Transports that may be used; empty means all.
     pub transports: Vec<Transport>,
-    /// Where to resume: a cursor of an earlier session, by any transport.
+    /// Cursor to resume from: one of an earlier session, by any transport.
     pub cursor: Option<String>,
     /// Enter with a ticket in place of the header, as browsers must.
     pub tickets: bool,
     /// Asked when the token is refused.
     pub renew: Option<Renew>,
-    /// How long a connection may take to its first frame (10 s).
+    /// Longest wait for a connection's first frame (10 s).
     pub first_byte: Duration,
-    /// How long an open connection may be silent; `None` is 1.5 heartbeats of the server.
+    /// Longest silence of an open connection; `None` is 1.5 heartbeats of the server.
     pub silence: Option<Duration>,
     /// Seconds that a long poll asks the server to wait, up to 60.
     pub poll_wait_s: u64,
@@ -62,7 +62,7 @@ pub struct Options {
     pub short_poll: Duration,
     /// Waits between connections.
     pub pace: Pace,
-    /// What the jitter comes from; `None` is chance.
+    /// Seed of the jitter; `None` is chance.
     pub seed: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a client does about a gap or a reset: it reads over HTTP what was not sent.
+//! Refetch after a gap or a reset: it reads over HTTP what was not sent.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{FeedQuery, Paging, Result};
 
 /// Items of a stream that are read after a reset: the newest; whoever scrolls further pages on.
 pub const REREAD_MAX: usize = 500;
-/// How often a gap is read while it has fewer items than it is said to have: they may be on their way into the feed, or
-/// deleted.
+/// Number of reads of a gap while it has fewer items than it is said to have: they may be on their way into the feed,
+/// or deleted.
 const FILL_TRIES: u32 = 3;
 /// Pause between two reads of a gap.
 const FILL_PAUSE: Duration = Duration::from_millis(250);
@@ -75,7 +75,7 @@ impl Realtime {
         })
     }
 
-    /// Without what the application has seen; it has seen the rest from now on.
+    /// Items without those that the application has seen; it has seen the rest from now on.
     fn new_of(&self, mut items: Items) -> Items {
         match &mut items {
             Items::Posts(posts) => posts.retain(|post| self.is_new(Stream::Posts, post.id)),

@@ -3,7 +3,7 @@
 /// Bytes of one event; a longer one is no stream of this server.
 pub const EVENT_BYTES_MAX: usize = 8 << 20;
 
-/// What a stream says.
+/// Item of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A line that begins with a colon: a sign of life.
@@ -12,7 +12,7 @@ pub enum Item {
     Event {
         /// The last `id:` of the stream so far.
         id: Option<String>,
-        /// Its `data:` lines, joined by line feeds.
+        /// Text of the `data:` lines, joined by line feeds.
         data: String,
     },
 }

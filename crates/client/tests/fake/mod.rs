@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 /// Posts that are sent again when a session resumes.
 const OVERLAP: usize = 3;
 
-/// How a transport is served.
+/// Behaviour of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Speak,
@@ -36,7 +36,7 @@ struct State {
     ways: HashMap<Transport, Way>,
     /// Connections made before this are cut.
     cuts: u64,
-    /// What the next moment tells all connections: a drain or a close.
+    /// Last word to all connections: a drain or a close.
     last_word: Option<(u64, Value)>,
 }
 

@@ -9,7 +9,7 @@ use crate::Engines;
 use crate::limits::{MESSAGE_BYTES_MAX, TOPIC_BYTES_MAX};
 use crate::ports::{BACKLOG_MAX, Subscription};
 
-/// How long a message that was not lost may take.
+/// Longest time that a message which was not lost may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Publishes an end mark until it arrives; answers what came before it.

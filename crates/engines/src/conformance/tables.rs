@@ -86,7 +86,7 @@ async fn delete(engines: &Engines, keys: impl Iterator<Item = RowKey>, version: 
     write(engines, batch).await;
 }
 
-/// What was written before, in whatever order it arrives, and what is written after.
+/// Forgotten deletes: writes from before, in whatever order they arrive, bring nothing back; later ones count.
 pub(super) async fn forgotten_deletes_stay_deleted(engines: Engines) {
     for number in 0..20 {
         put(&engines, &numbered(TABLE, number), "old", 5).await;

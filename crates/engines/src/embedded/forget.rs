@@ -42,7 +42,7 @@ impl Forgotten {
     }
 }
 
-/// What makes a filter for each compaction of the rows.
+/// Factory of the filter that each compaction of the rows runs.
 pub(super) struct Forgetting(pub(super) Arc<Forgotten>);
 
 impl Factory for Forgetting {

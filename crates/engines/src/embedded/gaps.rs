@@ -39,7 +39,7 @@ struct Gap {
     proven: u64,
 }
 
-/// What is known of gaps.
+/// Known gaps: stretches of keys in which nothing lives.
 #[derive(Debug)]
 pub(super) struct Gaps {
     by_start: BTreeMap<Slice, Gap>,
@@ -47,7 +47,7 @@ pub(super) struct Gaps {
     recent: VecDeque<(u64, Slice)>,
     /// The last commit of which `recent` may lack keys.
     forgotten: u64,
-    /// Where the next gap is let go of when there are too many.
+    /// Place from which the next gap is let go of when there are too many.
     hand: Slice,
     gaps_max: usize,
     recent_max: usize,

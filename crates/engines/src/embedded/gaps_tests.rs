@@ -43,7 +43,7 @@ fn key(number: u8) -> Slice {
     Slice::from([number])
 }
 
-/// What lives, after each commit, and the views that scans have of it.
+/// Living rows after each commit, and the views that scans have of them.
 struct World {
     gaps: Gaps,
     history: Vec<BTreeSet<u8>>,

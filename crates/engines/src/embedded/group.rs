@@ -1,4 +1,4 @@
-//! One group of writes on its way into one commit: versions, uniqueness and offsets are decided here.
+//! Group of writes on its way into one commit: versions, uniqueness and offsets are decided here.
 //!
 //! Only the committer thread makes groups, one after the other, so what a group sees (the store, overlaid with the
 //! earlier writes of the same group) is the truth until it is committed.
@@ -15,7 +15,7 @@ use crate::ports::{EngineError, Offset, Partition, Unique};
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
 
-/// One call's writes, in the store's bytes.
+/// Writes of one call, in the store's bytes.
 #[derive(Debug)]
 pub(super) enum Work {
     Write {
@@ -60,7 +60,7 @@ impl Work {
     }
 }
 
-/// What a call is answered when its group is durable.
+/// Answer of a call when its group is durable.
 #[derive(Debug)]
 pub(super) enum Done {
     Written,

@@ -1,4 +1,4 @@
-//! How keys, values and counters are laid out in the store's bytes. Pure; what is here never changes meaning.
+//! Layout of keys, values and counters in the store's bytes. Pure; what is here never changes meaning.
 //!
 //! ```text
 //! rows     table u8 | partition length u8 | partition | clustering   → tag u8 | [version or token u64] | value
@@ -177,7 +177,7 @@ pub(super) fn checkpoint_key(consumer: &str, partition: Partition) -> Vec<u8> {
     [b"c".as_slice(), &partition.0.to_be_bytes(), consumer.as_bytes()].concat()
 }
 
-/// Where a journal partition stood when the mark was written. Records after `next` are counted when it is opened.
+/// End of a journal partition when the mark was written. Records after `next` are counted when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mark {
     /// Oldest kept offset.

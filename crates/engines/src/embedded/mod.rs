@@ -33,10 +33,10 @@ use crate::ports::EngineError;
 const OBJECTS_FOLDER: &str = "objects";
 /// Scans through very many dead rows at once: they leave a processor to others.
 const LONG_SCANS_MAX: usize = 2;
-/// Such scans that wait for their turn.
+/// Long scans that wait for their turn, at most.
 const LONG_SCANS_WAITING_MAX: usize = 256;
 
-/// What can be chosen when the engine is opened.
+/// Choices when the engine is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Bytes of blocks kept in memory for reads; 64 to 256 MiB suit most.

@@ -1,4 +1,4 @@
-//! One scan on its way through a partition: over live rows, past dead ones, across gaps that are known (`gaps.rs`).
+//! Scan on its way through a partition: over live rows, past dead ones, across gaps that are known (`gaps.rs`).
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ const GAP_GROW_MIN: usize = 4;
 /// Dead rows between two looks for a gap: after the first of a run, and then after so many.
 const LOOK_EVERY: usize = 16;
 
-/// How far a scan has come.
+/// State of a scan after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It has all that it was asked for.
+    /// Everything that was asked for is found.
     Done,
-    /// It has passed as many rows as it may at once, and goes on from there.
+    /// Limit of a turn reached: as many rows were passed as one turn may; it goes on from there.
     Long,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Scan {
     snapshot: Snapshot,
     moment: Moment,
     prefix_bytes: usize,
-    /// What is left when it jumps.
+    /// Keys that are left when it jumps.
     range: StoredRange,
     order: Order,
     limit: usize,

@@ -111,7 +111,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Where a partition ends: its last mark, and what was appended since.
+    /// End of a partition: its last mark, and what was appended since.
     fn find_tail(&self, partition: Partition) -> Result<Mark, EngineError> {
         let stored = self.meta.get(layout::mark_key(partition)).map_err(fault)?;
         let mut mark = match &stored {
@@ -190,7 +190,7 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What a failed read or open of the store means to callers.
+/// Error for callers of a failed read or open of the store.
 #[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fault(error: fjall::Error) -> EngineError {
     match error {

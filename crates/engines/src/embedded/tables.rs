@@ -14,10 +14,10 @@ use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
 
-/// What a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody follows by
-/// default.
+/// Rows that a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody
+/// follows by default.
 const INLINE: Most = Most { dead: 1_024, live: 8_192 };
-/// What it then passes in one turn: some tenths of a second.
+/// Rows that a long scan passes in one turn: some tenths of a second.
 const TURN: Most = Most { dead: 262_144, live: 262_144 };
 
 // Reads use a snapshot, because plain reads of the store show a group while it is being applied: half a partition, or
@@ -38,7 +38,7 @@ pub(super) fn stored_rows(batch: &Batch) -> Vec<StoredRow> {
     batch.rows.iter().map(StoredRow::new).collect()
 }
 
-/// What is done with a scan that has passed [`INLINE`]: it goes on in a blocking thread, a few at
+/// Long scans, which have passed [`INLINE`] rows: they go on in a blocking thread, a few at
 /// once, in turns. Each turn leaves what it learned behind, so that a caller who gives up has not waited in vain.
 impl Embedded {
     async fn long_scan(&self, mut scan: Scan) -> Result<Vec<Row>, EngineError> {

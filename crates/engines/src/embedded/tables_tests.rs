@@ -18,7 +18,7 @@ fn open(folder: &tempfile::TempDir, waiting: usize) -> Embedded {
     Embedded { committer, store, turns: Arc::new(Semaphore::new(1)), waiting: Semaphore::new(waiting) }
 }
 
-/// One row that lives, behind `dead` that do not.
+/// A living row behind `dead` ones.
 async fn fill(engine: &Embedded, dead: usize) {
     let key = |number: usize| RowKey::new(TABLE, "p", (number as u64).to_be_bytes().to_vec());
     let mut batch = Batch::default();

@@ -83,7 +83,7 @@ fn put_back(log: &Path, start: usize, torn: &[u8]) -> std::io::Result<()> {
     log.sync_all()
 }
 
-/// Where the last batch starts.
+/// Offset at which the last batch starts.
 fn last_batch(log: &[u8]) -> Option<usize> {
     let mut position = 0;
     let mut start = None;

@@ -20,7 +20,7 @@ use crate::Engines;
 use crate::limits::check_partitions;
 use crate::ports::EngineError;
 
-/// How often things go wrong, in percent of the calls (0 to 100).
+/// Frequency of faults, in percent of the calls (0 to 100).
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {
     /// Calls that are answered with [`EngineError::Unavailable`] and do nothing.

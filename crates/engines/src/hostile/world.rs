@@ -1,4 +1,4 @@
-//! What is true in a hostile world, what is still to arrive, and the dice.
+//! State of a hostile world: what is true, what is still to arrive, and the dice.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Late {
     }
 }
 
-/// What a write will do and what its caller will hear.
+/// Fate of a write: what it does and what its caller hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Happens and is acknowledged.
@@ -43,7 +43,7 @@ pub(super) enum Fate {
     Unknown,
 }
 
-/// What becomes of a part of a write that was not acknowledged.
+/// Fate of a part of a write that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Now,

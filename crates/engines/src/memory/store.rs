@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::limits::READ_BYTES_MAX;
 use crate::ports::{KeyRange, Offset, Order, Partition, Record, Row, RowKey, RowWrite, Table, Unique};
 
-/// What stands at a key.
+/// Content of a key.
 #[derive(Debug, Clone)]
 enum Cell {
     Plain(Bytes),
@@ -26,7 +26,7 @@ impl Cell {
     }
 }
 
-/// One partition of the journal.
+/// Partition of the journal.
 #[derive(Debug, Default)]
 struct Log {
     records: BTreeMap<u64, Bytes>,

@@ -13,12 +13,12 @@ pub struct Partition(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Offset(pub u64);
 
-/// One record of the journal as it is read.
+/// Record of the journal as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where it stands.
+    /// Offset of the record.
     pub offset: Offset,
-    /// What was appended.
+    /// Bytes that were appended.
     pub payload: Bytes,
 }
 
@@ -28,7 +28,7 @@ pub struct Record {
 /// and may be there twice, so that records must carry an id of their own by which consumers drop repeats.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// How many partitions there are; fixed for the life of the data.
+    /// Number of partitions; fixed for the life of the data.
     fn partitions(&self) -> u16;
 
     /// Appends `records` in order to `partition`, then writes `rows`; returns the first offset when all is durable.
@@ -51,7 +51,7 @@ pub trait Journal: Send + Sync + 'static {
     /// Never moves back. Durable, but maybe only with the next commit: a consumer must bear to see records again.
     async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError>;
 
-    /// What was remembered for `consumer`; offset 0 when nothing was.
+    /// Offset that was remembered for `consumer`; 0 when none was.
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError>;
 
     /// Lets go of the oldest records until at most `bytes_max` of payload stay, but of none at or above the lowest

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::EngineError;
 
-/// What is known of an object without its bytes.
+/// Facts about an object without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// Size in bytes.

@@ -37,10 +37,10 @@ impl RowKey {
     }
 }
 
-/// One row to write or to delete.
+/// Row to write or to delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowWrite {
-    /// Where.
+    /// Key of the row.
     pub key: RowKey,
     /// The new value; `None` deletes the row.
     pub value: Option<Bytes>,
@@ -91,7 +91,7 @@ pub struct Row {
     pub value: Bytes,
 }
 
-/// Which rows of a partition: clustering keys at or above `from` and below `to`, bytewise.
+/// Range of rows in a partition: clustering keys at or above `from` and below `to`, bytewise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyRange {
     /// Lowest key, included; `None` starts at the first row.
@@ -132,7 +132,7 @@ pub enum Order {
 pub enum Unique {
     /// The row is there with the caller's token: inserted now, or by an earlier try of the same caller.
     Mine,
-    /// Another token holds the key; this is its value.
+    /// The key is held by another token; this is its value.
     Taken(Bytes),
 }
 

@@ -18,7 +18,7 @@ const UNIQUE_EVERY: u64 = 7;
 pub const WRITERS: u64 = 4;
 const PARTITIONS: u16 = 2;
 
-/// One commit of one writer.
+/// Commit: writer, and number of the commit.
 pub type Commit = (u64, u64);
 
 pub fn open(folder: &Path) -> Result<Engines, EngineError> {

@@ -1,0 +1,148 @@
+//! The write path over an engine in memory that keeps what each commit wrote.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare::base::clock::Clock;
+use fanfare::base::id::unix_ms_of;
+use fanfare::data::rows::Counters;
+use fanfare::data::storage::Storage;
+use fanfare::log::events::{Policy, Record};
+use fanfare::log::projection::Notified;
+use fanfare::log::sequencer::{Proposal, Sequencer, SequencerThread, Views};
+use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowKey, RowWrite};
+use fanfare_protocol::Id;
+use parking_lot::Mutex;
+
+use crate::story::{Pair, Story, lines, row};
+
+/// Events of one kind that are listed one by one before they are grouped.
+const GROUP_AFTER: u64 = 3;
+/// Number of the node whose ids stand in the stories.
+const NODE: u16 = 1;
+
+/// Records and rows of a commit.
+type Commit = (Vec<Bytes>, Vec<RowWrite>);
+
+/// A journal that remembers commits, and gives out one record a read: so each repair is of one record.
+struct Tape {
+    journal: Arc<dyn Journal>,
+    commits: Mutex<Vec<Commit>>,
+}
+
+#[async_trait]
+impl Journal for Tape {
+    fn partitions(&self) -> u16 {
+        self.journal.partitions()
+    }
+
+    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        self.commits.lock().push((records.clone(), rows.rows.clone()));
+        self.journal.commit(partition, records, rows).await
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        _limit: usize,
+    ) -> Result<Vec<fanfare_engines::Record>, EngineError> {
+        self.journal.read(partition, from, 1).await
+    }
+
+    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
+        self.journal.bounds(partition).await
+    }
+
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+        self.journal.checkpoint(consumer, partition, next).await
+    }
+
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+        self.journal.checkpoint_of(consumer, partition).await
+    }
+
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+        self.journal.trim(partition, bytes_max, consumers).await
+    }
+}
+
+/// Hears nothing, and lets posts be pushed by how many follow their author.
+struct Quiet;
+
+impl Views for Quiet {
+    fn stamp(&self, _author: Id, followers: u64) -> Policy {
+        match followers {
+            0 | 1 => Policy::Push,
+            2 => Policy::PushLate,
+            _ => Policy::Pull,
+        }
+    }
+
+    fn committed(&self, _record: &Arc<Record>) {}
+    fn counted(&self, _key: &RowKey, _counters: Counters) {}
+    fn notified(&self, _notified: &Notified) {}
+}
+
+fn taped() -> (Engines, Arc<Tape>) {
+    let engines = fanfare_engines::memory::open(1).unwrap();
+    let tape = Arc::new(Tape { journal: engines.journal, commits: Mutex::default() });
+    (Engines { journal: tape.clone(), ..engines }, tape)
+}
+
+async fn start(engines: &Engines) -> (Sequencer, SequencerThread) {
+    let clock = Clock::system();
+    Sequencer::start(engines, Arc::new(Quiet), clock, NODE, GROUP_AFTER, Storage::default()).await.unwrap()
+}
+
+async fn give(engines: &Engines, pair: &Pair) {
+    let rows = pair.given.iter().map(|line| row(line)).collect();
+    engines.tables.write(Batch { rows }).await.unwrap();
+}
+
+fn text(payload: &Bytes) -> String {
+    String::from_utf8(payload.to_vec()).unwrap()
+}
+
+/// The story as a server commits it: each record proposed for the moment of its id.
+pub async fn committed(story: &Story) -> Vec<Pair> {
+    let (engines, tape) = taped();
+    let (sequencer, thread) = start(&engines).await;
+    let mut found = Vec::new();
+    for pair in &story.pairs {
+        give(&engines, pair).await;
+        tape.commits.lock().clear();
+        let Record { id, event, idempotency, import_line, audit } =
+            serde_json::from_str(&pair.record).unwrap_or_else(|error| panic!("{}: {error}", pair.name));
+        let at_ms = Some(unix_ms_of(id));
+        let proposal = Proposal { event, at_ms, idempotency, import_line, audit, rows: Batch::default() };
+        let committed = sequencer.commit(proposal).await;
+        let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
+        assert_eq!(committed.id, id, "{}", pair.name);
+        let (records, rows) = tape.commits.lock().pop().unwrap();
+        found.push(Pair { name: pair.name.clone(), record: text(&records[0]), rows: lines(rows), ..Pair::default() });
+    }
+    drop(sequencer);
+    tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+    found
+}
+
+/// The story as a start repairs it: each record's bytes stand in the journal, and its rows are not written.
+pub async fn repaired(story: &Story) -> Vec<Pair> {
+    let mut found = Vec::new();
+    let (engines, tape) = taped();
+    for pair in &story.pairs {
+        give(&engines, pair).await;
+        let record = Bytes::from(pair.record.clone().into_bytes());
+        tape.journal.commit(Partition(0), vec![record], Batch::default()).await.unwrap();
+        tape.commits.lock().clear();
+        let (sequencer, thread) = start(&engines).await;
+        drop(sequencer);
+        tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+        // The last record that was repaired is read once more at each start.
+        let (_, rows) = tape.commits.lock().pop().unwrap();
+        found.push(Pair { name: pair.name.clone(), record: pair.record.clone(), rows: lines(rows), ..Pair::default() });
+    }
+    found
+}
