@@ -139,7 +139,7 @@ async fn ordinary_posts(
     Ok((times.collect(), committed))
 }
 
-/// When each of `count` ordinary posts was first on a page of `follower`, the star's among them.
+/// Moments at which each of `count` ordinary posts was first on a page of `follower`, the star's among them.
 async fn watch(world: Arc<World>, star: Id, follower: Id, mut since: Id, count: usize) -> Result<HashMap<Id, Instant>> {
     let mut seen = HashMap::new();
     let mut last = Instant::now();

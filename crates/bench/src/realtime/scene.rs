@@ -16,7 +16,7 @@ use super::client;
 use super::http::{Calls, request};
 use super::{Bench, BenchError, Result};
 
-/// Where a server keeps its operator's token.
+/// File of a server's operator token.
 const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// Signs the tokens of everybody.
 pub const SECRET: &str = "a secret of the bench, known to all";
