@@ -152,9 +152,9 @@ struct Bench {
     folder: TempDir,
     started: Instant,
     report: Report,
-    /// Of the feed.
+    /// Curves of the feed.
     curves: Curves,
-    /// Of realtime.
+    /// Bars of realtime.
     bars: Vec<svg::Bars>,
 }
 

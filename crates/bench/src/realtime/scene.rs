@@ -35,7 +35,7 @@ pub struct Scene {
     /// Readers are the people below this number. The next one is a star whom all readers follow, and the one after it is
     /// followed by nobody.
     pub readers: usize,
-    /// Of everybody, by number.
+    /// Ids of everybody, by number.
     pub ids: Vec<Id>,
     key: EncodingKey,
 }

@@ -157,7 +157,7 @@ struct Polled<'a> {
 }
 
 impl Connection {
-    /// Not opened yet.
+    /// Connection that is not opened yet.
     pub fn new(plan: u16, user: usize, slow: bool) -> Self {
         Self {
             stream: None,
