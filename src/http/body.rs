@@ -213,7 +213,8 @@ struct Coming<'a> {
     parts: &'a Parts,
     http: &'a HttpState,
     slow_at: Instant,
-    /// Place of a request that takes its time: a client that sends little by little holds its request for as long as it likes.
+    /// Place of a request that takes its time: a client that sends little by little holds its request for as long as it
+    /// likes.
     place: Option<Arriving>,
 }
 
