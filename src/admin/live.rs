@@ -84,7 +84,7 @@ pub struct PatchSettings {
 }
 
 impl PatchSettings {
-    /// Nothing changes, which is no act.
+    /// Whether nothing changes, which is no act.
     fn is_empty(&self) -> bool {
         let Self { push_below, pull_above, log_level } = self;
         push_below.is_none() && pull_above.is_none() && log_level.is_none()

@@ -61,7 +61,8 @@ pub fn name_from_elsewhere(raw: &str, chars_max: usize) -> Option<String> {
     normalise_name(&cut, chars_max).ok().filter(|name| !name.is_empty())
 }
 
-/// Not: control characters, line and paragraph separators, and what embeds, isolates or overrides a direction.
+/// Whether a character fits a name. Not: control characters, line and paragraph separators, and what embeds, isolates
+/// or overrides a direction.
 fn fits_a_name(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}')

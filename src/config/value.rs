@@ -22,7 +22,7 @@ pub trait Setting: Sized {
     fn from_toml(value: &Value) -> Option<Self>;
     /// Value as TOML; `None` when it is not set.
     fn to_toml(&self) -> Option<Value>;
-    /// From the environment: what would stand in the file, or plain text.
+    /// Value from the environment: what would stand in the file, or plain text.
     fn from_text(text: &str) -> Option<Self> {
         let line = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
         // One key only: text such as `1\nother = 2` is not a value.

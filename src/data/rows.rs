@@ -154,7 +154,7 @@ impl Counters {
         bytes.into()
     }
 
-    /// From stored bytes.
+    /// Counters from stored bytes.
     ///
     /// # Errors
     /// [`Error::Internal`] when the length is wrong.

@@ -48,7 +48,7 @@ impl Person {
 /// Everybody, and who follows whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
-    /// By rank; the last two are the friend and the demo person.
+    /// People by rank; the last two are the friend and the demo person.
     pub people: Vec<Person>,
     /// Followed people of each person, by index.
     pub follows: Vec<Vec<usize>>,

@@ -79,7 +79,7 @@ impl Recents {
         }
     }
 
-    /// All posts are gone with their author.
+    /// Forgets all posts: they are gone with their author.
     pub fn clear(&mut self) {
         self.entries = VecDeque::new();
     }

@@ -160,7 +160,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// So many bytes more; false where the pool has none for this address.
+    /// Takes so many bytes more; false where the pool has none for this address.
     pub(super) fn grow(&mut self, more: usize) -> bool {
         let more = more as u64;
         let taken = self.addresses.0.bodies.lock().take(self.network, more);

@@ -100,7 +100,7 @@ impl BodyBounds {
         }
     }
 
-    /// Of the largest.
+    /// Bytes of the largest.
     pub(super) fn largest(&self) -> u64 {
         // What is not listed takes no body.
         self.small.max(self.post).max(self.frames).max(self.event)

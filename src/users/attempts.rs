@@ -82,7 +82,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// None yet.
+    /// No attempts yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self::remembering(bounds, WRONG_PASSWORDS_MAX)

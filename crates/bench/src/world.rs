@@ -28,7 +28,7 @@ pub const TEXT_CHARS: usize = 280;
 /// A server and its folder.
 pub struct World {
     running: Running,
-    /// What its services are reached by.
+    /// Services of the world.
     pub app: App,
     people: usize,
     _folder: TempDir,
@@ -40,7 +40,7 @@ impl World {
         Self::start_with(folder, Settings::default()).await
     }
 
-    /// The same with these settings.
+    /// Starts a world with these settings.
     pub async fn start_with(folder: TempDir, mut settings: Settings) -> Result<Self> {
         settings.server.data_dir = folder.path().to_owned();
         settings.feed.timelines_max = 4_000_000;
@@ -90,7 +90,7 @@ impl World {
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
-    /// One post, durable and visible to its author when this returns.
+    /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
         Ok(self.app.core.sequencer.commit(post_of(author)).await?.id)
     }

@@ -114,7 +114,7 @@ function comment(text, indent) {
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join("\n")}\n${indent} */\n`;
 }
 
-/** What the binary says: `$FANFARE_BIN`, or the one that cargo builds. */
+/** Description by the binary: `$FANFARE_BIN`, or the one that cargo builds. */
 function describe() {
   const root = fileURLToPath(new URL("../../../", import.meta.url));
   const options = { cwd: root, encoding: "utf8", maxBuffer: 1 << 26, stdio: ["ignore", "pipe", "inherit"] };

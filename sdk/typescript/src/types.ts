@@ -314,7 +314,7 @@ export interface Notification {
   kind: NotificationKind;
   /** The caller's post for likes, the new post for replies, mentions and reposts. */
   post?: Post | null | undefined;
-  /** At or below the read marker. */
+  /** Whether it is at or below the read marker. */
   read: boolean;
 }
 
@@ -373,7 +373,7 @@ export interface PatchUser {
 
 /** `GET /v1/realtime/poll`. */
 export interface PollAnswer {
-  /** For the next poll, or another transport. */
+  /** Cursor for the next poll, or another transport. */
   cursor: string;
   /** Frames, in the order in which a socket would bring them. */
   events: ServerFrame[];
@@ -659,7 +659,7 @@ export interface Suspension {
 export interface Ticket {
   /** Sixty seconds from now. */
   expires_at: Timestamp;
-  /** For `?ticket=`; good once. */
+  /** Ticket for `?ticket=`; good once. */
   ticket: string;
 }
 

@@ -12,7 +12,7 @@ use crate::log::events::Policy;
 const SEEDS: u64 = 24;
 const RECORDS: usize = 400;
 const READERS: u64 = 3;
-/// Of the fight for one slot: checks, and reads of each reader between two checks.
+/// Rounds of the fight for one slot: checks, and reads of each reader between two checks.
 const ROUNDS: usize = 300;
 const READS: u64 = 8;
 

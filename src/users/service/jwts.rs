@@ -20,7 +20,7 @@ const HOUR_S: u64 = 3_600;
 /// Moment at which a token was issued.
 #[derive(Debug, Clone, Copy)]
 enum Issued {
-    /// So it says itself, in milliseconds since the Unix epoch.
+    /// Said by the token itself, in milliseconds since the Unix epoch.
     Said(u64),
     /// Not said; it was first shown then.
     Shown(Id),

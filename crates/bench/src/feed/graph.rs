@@ -30,7 +30,7 @@ pub fn user(number: usize) -> Id {
     Id((number as u64 + 1) << BELOW_MS_BITS)
 }
 
-/// Who follows whom, drawn as it is asked for.
+/// Graph of who follows whom, drawn as it is asked for.
 pub struct Graph {
     users: usize,
     random: Random,
@@ -206,7 +206,7 @@ impl Posts {
         self.deliveries
     }
 
-    /// Who wrote the post with this number.
+    /// Author of the post with this number.
     pub fn author(&self, post: usize) -> Id {
         user(self.authors[post])
     }

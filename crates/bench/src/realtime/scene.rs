@@ -16,7 +16,7 @@ use super::client;
 use super::http::{Calls, request};
 use super::{Bench, BenchError, Result};
 
-/// Where a server keeps its operator's token.
+/// File of a server's operator token.
 const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// Signs the tokens of everybody.
 pub const SECRET: &str = "a secret of the bench, known to all";
@@ -35,7 +35,7 @@ pub struct Scene {
     /// Readers are the people below this number. The next one is a star whom all readers follow, and the one after it is
     /// followed by nobody.
     pub readers: usize,
-    /// Of everybody, by number.
+    /// Ids of everybody, by number.
     pub ids: Vec<Id>,
     key: EncodingKey,
 }

@@ -29,7 +29,7 @@ pub(super) enum Signal {
     Frame(Box<ServerFrame>),
     /// The answer of a poll.
     Answer(PollAnswer),
-    /// Nothing follows.
+    /// End of the link: nothing follows.
     Ended(Ended),
 }
 
