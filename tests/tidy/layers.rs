@@ -39,7 +39,7 @@ const EXCUSED: &[(&str, &str, &str)] = &[
 /// Files that are above all floors: the crate's map and its program.
 const ABOVE: [&str; 2] = ["lib", "main"];
 
-/// Where a room imports another, as `file:line`, by (importing room, imported room).
+/// Places where a room imports another, as `file:line`, by (importing room, imported room).
 pub type Imports = BTreeMap<(String, String), Vec<String>>;
 
 fn floor_of(room: &str) -> Option<usize> {
@@ -69,7 +69,7 @@ fn imported(rest: &str) -> Vec<String> {
     found
 }
 
-/// Which rooms the code of one file imports, with lines.
+/// Rooms that the code of one file imports, with lines.
 fn rooms_in(code: &str) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for (at, path) in code.match_indices("crate::") {
