@@ -12,13 +12,12 @@
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, replay, presence; what is committed reaches who is connected |
+//! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
-//! | [`commands`] | `serve`, `demo`, `import`, `bench`, `config`: the binary's command line |
 //! | [`import`] | a real graph and its days, replayed and verified |
 //! | [`demo`] | the sample world |
-//! | [`bench`] | what is measured, and what it is compared with |
 //!
 //! Below the rooms is the write path, which all of them share, and what it writes:
 //!
@@ -36,11 +35,14 @@
 //! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
-//! And what everything uses: [`app`] puts the server together and [`routes`] lists its calls; [`core`](log::core) is what services
+//! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets, and [`routes`]
+//! lists its calls; [`core`](log::core) is what services
 //! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
-//! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging) are what they are called. The ports that rows, records and media go
-//! through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets
-//! is `fanfare_websocket`.
+//! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging), [`output`](base::output) are
+//! what they are called. The ports that rows, records and media go through, and the engines behind them, are the crate
+//! `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets is
+//! `fanfare_websocket`. Above the server stand the crates `fanfare_bench` and
+//! `fanfare_commands`, the command line.
 //!
 //! # The life of a post
 //!
@@ -57,11 +59,11 @@
 //! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
 //!    on until the page is full.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 pub mod admin;
 pub mod app;
 pub mod base;
-pub mod bench;
-pub mod commands;
 pub mod config;
 pub mod data;
 pub mod demo;
@@ -71,9 +73,11 @@ pub mod http;
 pub mod import;
 pub mod janitor;
 pub mod log;
+pub mod markers;
 pub mod media;
 pub mod notifications;
 pub mod posts;
 pub mod realtime;
 pub mod routes;
+pub mod serve;
 pub mod users;

@@ -1,14 +1,19 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
+mod follows;
+mod posts;
+
 use bytes::Bytes;
 use fanfare_protocol::{Id, Media, NotificationKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::follows::{EndedFollow, follow_value, is_silent};
+pub use self::posts::{
+    AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, kind_of, timeline_author,
+    timeline_value,
+};
 use crate::base::error::{Error, Result};
-use crate::base::id::unix_ms_of;
-use crate::feed::{AuthorEntry, EntryKind};
-use crate::users::jwt_ends::LogOut;
 
 /// A profile as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,14 +51,6 @@ pub struct CredentialsRow {
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
-}
-
-impl CredentialsRow {
-    /// The last log-out everywhere, if there was one.
-    #[must_use]
-    pub fn log_out(&self) -> Option<LogOut> {
-        (self.tokens_from > Id(0)).then(|| LogOut { at_ms: unix_ms_of(self.tokens_from) })
-    }
 }
 
 /// A bearer token of the server's own.
@@ -149,7 +146,7 @@ impl Counters {
         bytes.into()
     }
 
-    /// From stored bytes.
+    /// Counters from stored bytes.
     ///
     /// # Errors
     /// [`Error::Internal`] when the length is wrong.
@@ -163,47 +160,6 @@ impl Counters {
             _ => Err(Error::Internal(format!("a counters row of {} bytes", bytes.len()))),
         }
     }
-}
-
-/// Value of a row of `follows` or `followers`: an id, and one byte more for a follow that the followee was not told of.
-#[must_use]
-pub fn follow_value(id: Id, silent: bool) -> Bytes {
-    let mut bytes = id.to_bytes().to_vec();
-    bytes.extend(silent.then_some(0));
-    bytes.into()
-}
-
-/// Whether that value is of such a follow. Rows of earlier versions do not tell.
-#[must_use]
-pub fn is_silent(value: &[u8]) -> bool {
-    value.len() > 8
-}
-
-/// Value of an `author_posts` row: kind and related author, 9 bytes.
-#[must_use]
-pub fn entry_value(kind: EntryKind, related: Id) -> Bytes {
-    let mut bytes = vec![match kind {
-        EntryKind::Plain => 0,
-        EntryKind::Reply => 1,
-        EntryKind::Repost => 2,
-        EntryKind::Quote => 3,
-    }];
-    bytes.extend_from_slice(&related.to_bytes());
-    bytes.into()
-}
-
-/// The entry of an `author_posts` row.
-#[must_use]
-pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
-    let (kind, related) = value.split_first()?;
-    let kind = match kind {
-        0 => EntryKind::Plain,
-        1 => EntryKind::Reply,
-        2 => EntryKind::Repost,
-        3 => EntryKind::Quote,
-        _ => return None,
-    };
-    Some(AuthorEntry { id: post, kind, related: Id::from_bytes(related)? })
 }
 
 /// JSON bytes of a row.

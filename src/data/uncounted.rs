@@ -1,5 +1,6 @@
-//! What absent people add to the counts of others: their likes, replies, reposts and follows stay in the stored counters, and so
-//! do bare reposts of what they wrote; every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by records.
+//! Contributions of absent people to the counts of others: their likes, replies, reposts and follows stay in the stored
+//! counters, and so do bare reposts of what they wrote; every read takes them off for as long as they are absent.
+//! Rebuildable state in memory, kept true by records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};

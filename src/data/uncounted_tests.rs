@@ -1,4 +1,4 @@
-//! What is taken off counts, against the counts of a journal without the absent.
+//! Contributions taken off counts, against the counts of a journal without the absent.
 
 use std::collections::BTreeMap;
 

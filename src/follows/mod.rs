@@ -1,6 +1,6 @@
-//! Who follows, blocks and mutes whom.
+//! Follows, blocks and mutes between people.
 
 pub mod service;
 
-pub use service::{Follows, relationship};
+pub use service::Follows;
 pub mod http;

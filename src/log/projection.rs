@@ -14,9 +14,10 @@ use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
 use crate::data::deletions::{self, Deletion};
-use crate::data::rows::{Counters, SuspensionRow, UserRow, entry_value, follow_value, to_json};
+use crate::data::rows::{
+    Counters, SuspensionRow, UserRow, entry_value, follow_value, kind_of, timeline_value, to_json,
+};
 use crate::data::tables;
-use crate::feed::kind_of;
 use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::log::idempotency;
 use crate::notifications::fold;
@@ -300,8 +301,7 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     let version = id.0;
     let (kind, related) = kind_of(post);
     let value = entry_value(kind, related);
-    let mut public = value.to_vec();
-    public.extend_from_slice(&post.author.to_bytes());
+    let public = timeline_value(kind, related, post.author);
     batch.put_versioned(tables::by_id(tables::POSTS, id), to_json(post)?, version);
     batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, post.author, id), value, version);
     batch.put_versioned(tables::timeline_row(id), public, version);

@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::audit::Act;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::id::IdMint;
 use crate::base::limits;
+use crate::data::audit::Act;
+use crate::data::forgotten::Forgotten;
 use crate::data::rows::{Counters, UserRow, from_json, to_json};
 use crate::data::storage::Storage;
 use crate::data::tables;
@@ -461,7 +462,7 @@ impl Committer {
     /// storage may have forgotten what followed are left out: they were answered, and a copy that came late would bring
     /// back what was deleted since.
     async fn repair(&mut self) -> Result<Id> {
-        let forgotten = crate::janitor::forget::forgotten(&*self.engines.tables).await?;
+        let forgotten = Forgotten::read(&*self.engines.tables).await?.upto;
         let journal = Arc::clone(&self.engines.journal);
         let (first, end) = journal.bounds(PARTITION).await?;
         let checkpoint = journal.checkpoint_of(PROJECTOR, PARTITION).await?;

@@ -212,7 +212,7 @@ type NotificationKindOrd = u8;
 enum Step {
     /// Does it, or takes it back if it is done.
     Toggle { person: u64, deed: u8, blocks: bool },
-    /// So many one after the other do it and take it back, or the other way round.
+    /// Crowd of people who one after the other do it and take it back, or the other way round.
     Crowd { deed: u8, people: u64 },
     /// Writes about a post of Ann's.
     Say { person: u64, quote: bool, told: bool },

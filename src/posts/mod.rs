@@ -1,5 +1,6 @@
 //! Posts: published, read, liked and deleted; what their texts hold; how they look to whom.
 
+pub mod entry;
 pub mod http;
 pub mod old_reposts;
 pub mod public;

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
 use super::told::Told;
+use crate::base::id_map::IdMap;
 use crate::base::network::Network;
-use crate::feed::IdMap;
 
 /// Where a session takes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

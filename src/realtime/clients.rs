@@ -16,7 +16,7 @@ use super::signals::{Command, FromClient, ShardHandle};
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::CLIENT_FRAMES_MAX;
 use crate::data::tables::Marker;
-use crate::notifications::service::write_marker;
+use crate::markers;
 
 /// Frames worked on at once.
 const WORKERS: usize = 16;
@@ -102,7 +102,7 @@ async fn act(realtime: &Realtime, user: Id, session: Option<SessionId>, frame: C
         "ping" => Ok(Value::Object(serde_json::Map::new())),
         "feed.read" => {
             let read: FeedRead = data(frame)?;
-            write_marker(&realtime.core, user, Marker::Feed, read.last_read_id).await?;
+            markers::write(&realtime.core, user, Marker::Feed, read.last_read_id).await?;
             realtime.marker_moved(user, Marker::Feed).await?;
             Ok(Value::Object(serde_json::Map::new()))
         }

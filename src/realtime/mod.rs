@@ -33,6 +33,6 @@ mod wheel;
 mod wire;
 
 pub use ends::Ender;
-pub use service::Realtime;
+pub use service::{Realtime, check as check_event};
 pub use settings::RealtimeSettings;
 pub use start::{Foundation, RealtimeThreads, Tap};

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use fanfare_protocol::{Id, Presence as PresenceView, Timestamp};
 
-use crate::feed::IdMap;
+use crate::base::id_map::IdMap;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct State {

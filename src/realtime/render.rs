@@ -16,15 +16,15 @@ use super::frame::{Durable, Frame};
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
 use crate::base::limits::realtime::FRAME_POSTS_MAX;
+use crate::data::absent::Standing;
 use crate::data::store::Hidden;
-use crate::feed::FeedSource;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 use crate::notifications::fold::Notified;
 use crate::notifications::list::{Entry, What};
 use crate::notifications::view::News;
 use crate::posts::view::Views;
-use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, place_of_original, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, absence, place_of_original, shown};
 
 /// Makes frames. Clones share the caches.
 #[derive(Clone)]

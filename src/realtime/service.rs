@@ -28,10 +28,10 @@ use crate::base::limits::realtime::{
     CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX,
 };
 use crate::base::network::Network;
+use crate::base::token;
 use crate::data::rows::{from_json, to_json};
 use crate::data::tables::{self, Marker};
 use crate::log::core::Core;
-use crate::users::token;
 
 /// Pause between two looks whether a drain is over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -5,6 +5,11 @@
 //! by one that is ahead. So a log-out ends everything that says it was issued by then, or within the lead that is taken at
 //! all (`auth.jwt_ahead_s`). Whoever logs in again gets in with a token that says it was issued later than that.
 
+use fanfare_protocol::Id;
+
+use crate::base::id::unix_ms_of;
+use crate::data::rows::CredentialsRow;
+
 /// A log-out everywhere, as far as JWTs are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOut {
@@ -13,6 +18,12 @@ pub struct LogOut {
 }
 
 impl LogOut {
+    /// The last log-out everywhere of these credentials, if there was one.
+    #[must_use]
+    pub fn of(credentials: &CredentialsRow) -> Option<Self> {
+        (credentials.tokens_from > Id(0)).then(|| Self { at_ms: unix_ms_of(credentials.tokens_from) })
+    }
+
     /// Whether it ended a token that says it was issued in the second `issued_s`, where clocks may be ahead by `ahead_s`.
     #[must_use]
     pub fn ended(self, issued_s: u64, ahead_s: u32) -> bool {

@@ -2,7 +2,6 @@
 
 pub mod attempts;
 pub mod guard;
-pub mod handle;
 pub mod http;
 pub mod jwks;
 pub mod jwt;
@@ -11,4 +10,4 @@ pub mod jwt_keys;
 pub mod names;
 pub mod password;
 pub mod service;
-pub mod token;
+pub mod session_ender;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use fanfare::app::App;
 use fanfare::base::clock::Clock;
+use fanfare::base::handle::Handle;
 use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::import::verify;
 use fanfare::log::events::{PostRecord, PostRef};
 use fanfare::posts::service::Published;
-use fanfare::users::handle::Handle;
 use fanfare_client::Paging;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, KeyRange, Order};

@@ -1,4 +1,4 @@
-//! Who sees what of somebody: over HTTP, live and replayed, against a table of what is right.
+//! Visibility of somebody to others: over HTTP, live and replayed, against a table of what is right.
 //!
 //! The lists of routes and of frames are the server's own: whatever is new there has to find its place in the table first.
 

@@ -1,29 +1,16 @@
-//! What the documents promise exists: files, `make` targets, commands and their options, settings.
+//! Things that the documents promise exist: files, `make` targets, commands and their options, settings.
 
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
-use fanfare::commands::args::CommandLine;
 use fanfare::config::Settings;
+use fanfare_commands::args::CommandLine;
 
 use super::{assert_none, files_under, root, shown};
 
 /// Beginnings of paths of this project in a document.
-const FOLDERS: [&str; 13] = [
-    "src/",
-    "crates/",
-    "tests/",
-    "benches/",
-    "docs/",
-    "deploy/",
-    "fuzz/",
-    "scripts/",
-    "sdk/",
-    "web/",
-    ".ci/",
-    "examples/",
-    "./",
-];
+const FOLDERS: [&str; 12] =
+    ["src/", "crates/", "tests/", "docs/", "deploy/", "fuzz/", "scripts/", "sdk/", "web/", ".ci/", "examples/", "./"];
 
 /// A piece of a document that is set as code, with its line.
 struct Code {

@@ -1,10 +1,10 @@
-//! What the help of the commands promises is there: examples that parse, defaults that are defaults, calls, settings, files,
+//! Promises of the commands' help hold: examples that parse, defaults that are defaults, calls, settings, files,
 //! and no word of what is not built.
 
 use clap::{Command, CommandFactory as _, Parser as _};
-use fanfare::commands::args::CommandLine;
 use fanfare::config::Settings;
 use fanfare::{http, routes};
+use fanfare_commands::args::CommandLine;
 
 use super::{assert_none, root};
 

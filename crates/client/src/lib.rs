@@ -6,6 +6,7 @@
 //! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to three
 //! times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the same key. [`realtime`] listens, by whatever transport passes.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 mod admin;
@@ -203,7 +204,7 @@ impl Client {
         self.call(Method::GET, path, None::<&()>).await
     }
 
-    /// For calls that answer 204.
+    /// Sends a call that answers 204.
     async fn order<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> Result<()> {
         self.send_json(method, path, &[], body).await?.accepted().map(drop)
     }

@@ -5,6 +5,7 @@
 //! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files), `local/` (bus and
 //! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 pub mod conformance;

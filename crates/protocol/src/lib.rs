@@ -3,6 +3,7 @@
 //! No I/O lives here. Requests refuse unknown fields; answers tolerate them, so that an older client reads a newer
 //! server. Ids are decimal strings on the wire and [`Id`] in Rust; times are RFC 3339 in UTC with milliseconds.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 mod admin;

@@ -6,6 +6,8 @@
 //! [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve every connection
 //! of a thread, for no context is taken over from message to message.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod deflate;
 mod handshake;
 mod head;

@@ -15,7 +15,7 @@ use crate::base::clock::Clock;
 /// A folder of the version before, as `tests/fixtures/make-deletions` made it.
 fn old_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/deletions.tar.gz");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/deletions.tar.gz");
     let unpacked = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder.path()).status().unwrap();
     assert!(unpacked.success());
     folder

@@ -1,4 +1,5 @@
-//! What a reader missed, for sessions that resume: a merge over the authors that ends where the session had been.
+//! Entries that a reader missed, for sessions that resume: a merge over the authors that ends where the session had
+//! been.
 
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;

@@ -1,5 +1,5 @@
 //! A quick look at speed while working on the feed; `fanfare bench feed` is the real one. Run with
-//! `cargo test --release -p fanfare --lib feed::tests::bench -- --ignored --nocapture`.
+//! `cargo test --release -p fanfare-server --lib feed::tests::bench -- --ignored --nocapture`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,8 @@ use fanfare_protocol::Id;
 
 use super::model::ModelInputs;
 use super::threads::Random;
-use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relations, Slot};
+use crate::base::slot_list::Slot;
+use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relations};
 use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Mean followees of a reader.

@@ -9,7 +9,8 @@ use fanfare_protocol::Id;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::feed::{IdMap, SlotList};
+use crate::base::id_map::IdMap;
+use crate::base::slot_list::SlotList;
 use crate::realtime::cursor::Watermarks;
 use crate::realtime::session::SessionId;
 

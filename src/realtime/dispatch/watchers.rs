@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fanfare_protocol::Id;
 
-use crate::feed::IdMap;
+use crate::base::id_map::IdMap;
 use crate::realtime::session::SessionId;
 
 /// Both ways round.

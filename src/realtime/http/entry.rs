@@ -9,9 +9,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{cursor_text, resume};
-use crate::app::App;
 use crate::base::error::{Error, Result};
-use crate::http::{Caller, Params, bearer, client_of};
+use crate::http::{Caller, HttpState, Params, bearer, client_of};
+use crate::realtime::Realtime;
 use crate::realtime::attach::{Knows, Opener, Place, Resume};
 use crate::realtime::cursor::Cursor;
 use crate::realtime::ends::short;
@@ -77,7 +77,7 @@ impl Entry {
     ///
     /// # Errors
     /// 400 for another version, 403 for an origin that may not, 401 without a good token or ticket, 429 at the cap.
-    pub async fn of(app: &App, parts: &Parts, transport: Transport) -> Result<Self> {
+    pub async fn of(realtime: &Realtime, http: &HttpState, parts: &Parts, transport: Transport) -> Result<Self> {
         if parts.method != Method::GET {
             return Err(Error::refused(Code::MethodNotAllowed, "sessions are opened with GET"));
         }
@@ -85,31 +85,31 @@ impl Entry {
         if query.v.is_some_and(|version| version != REALTIME_VERSION) {
             return Err(Error::field("v", format!("this server speaks version {REALTIME_VERSION}")));
         }
-        check_origin(&app.realtime.settings().allowed_origins, parts)?;
+        check_origin(&realtime.settings().allowed_origins, parts)?;
         let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
             (Some(token), _) => {
-                let since_ms = app.core.clock.now_ms();
-                let caller = app.http.accounts.authenticate(token).await?;
-                (caller.id, Opener { since_ms, ..opener(app, &caller) })
+                let since_ms = realtime.core.clock.now_ms();
+                let caller = http.accounts.authenticate(token).await?;
+                (caller.id, Opener { since_ms, ..opener(realtime, &caller) })
             }
-            (None, Some(ticket)) => app.realtime.redeem(ticket).await?,
+            (None, Some(ticket)) => realtime.redeem(ticket).await?,
             (None, None) => {
                 let detail = "send `Authorization: Bearer TOKEN`, or ?ticket= from POST /v1/realtime/tickets";
                 return Err(Error::refused(Code::Unauthenticated, detail));
             }
         };
-        let address = client_of(parts, &app.http);
+        let address = client_of(parts, http);
         let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
-        let place = app.realtime.place(user, app.http.counted(address))?;
-        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
+        let place = realtime.place(user, http.counted(address))?;
+        let (resume, cursor) = resume(realtime, user, cursor_text(&parts.headers, &query));
         Ok(Self { user, opener, transport, knows, address, resume, cursor, place })
     }
 }
 
 /// By which token a caller opens sessions.
-pub fn opener(app: &App, caller: &Caller) -> Opener {
-    let token = caller.token_hash.as_ref().map_or(0, short);
-    Opener { token, since_ms: app.core.clock.now_ms(), expires_ms: caller.expires_ms }
+pub fn opener(realtime: &Realtime, caller: &Caller) -> Opener {
+    let token = caller.token_hash.as_ref().map_or(0, |hash| short(&hash.0));
+    Opener { token, since_ms: realtime.core.clock.now_ms(), expires_ms: caller.expires_ms }
 }
 
 /// Requests without an origin are no browser's.

@@ -1,7 +1,6 @@
 //! Routes of realtime delivery.
 
 mod entry;
-mod operators;
 mod presence;
 mod send;
 
@@ -11,8 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::{Code, Hello, Id, PollAnswer, Reset, ResetReason, Stream, Ticket, Transport};
 
-pub use self::operators::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
-pub use self::presence::{__path_following, __path_heartbeat, __path_presence_of, following, heartbeat, presence_of};
+pub use self::presence::{__path_heartbeat, __path_presence_of, heartbeat, presence_of};
 pub use self::send::{__path_send, send};
 
 use self::entry::{Entry, Query};
@@ -22,11 +20,11 @@ use super::frame::Frame;
 use super::replay::Missed;
 use super::told::Told;
 use super::{codes, wire};
-use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
 use crate::http::takeover::{LetGo, TakeOver};
-use crate::http::{Caller, Located, Problems};
+use crate::http::{Caller, HttpState, Located, Problems};
+use crate::realtime::Realtime;
 
 impl Located for Ticket {
     fn location(&self) -> String {
@@ -50,9 +48,13 @@ fn taken(connection: LetGo, ends_head: bool) -> Taken {
     security((), ("ticket" = []), ("bearer" = [])),
     responses((status = 101, description = "Frames, one a text message"),
         (status = 400, description = "the request opens no WebSocket"), Problems))]
-pub async fn connect(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn connect(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let compression = app.realtime.settings().compression;
+    let compression = realtime.settings().compression;
     let accepted = match fanfare_websocket::accept(&parts.method, parts.version, &parts.headers, compression, &[]) {
         Ok(accepted) => accepted,
         Err(refusal) => {
@@ -65,10 +67,9 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
     let mut answer = Response::new(()).into_parts().0;
     answer.status = StatusCode::SWITCHING_PROTOCOLS;
     answer.headers = accepted.headers();
-    let realtime = app.realtime.clone();
-    match Entry::of(&app, &parts, Transport::Websocket).await {
+    match Entry::of(&realtime, &http, &parts, Transport::Websocket).await {
         Ok(entry) => {
-            let opening = entry.opening(&app, accepted.deflate, None);
+            let opening = entry.opening(&realtime, accepted.deflate, None);
             Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
         }
         Err(error) => {
@@ -100,10 +101,14 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
             content_type = "text/event-stream"),
         (status = 403, description = "pages of this origin may not open sessions"),
         (status = 429, description = "the person has too many sessions open"), Problems))]
-pub async fn stream(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn stream(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let entry = Entry::of(&app, &parts, Transport::Sse).await?;
-    let opening = entry.opening(&app, false, None);
+    let entry = Entry::of(&realtime, &http, &parts, Transport::Sse).await?;
+    let opening = entry.opening(&realtime, false, None);
     let mut answer = Response::new(()).into_parts().0;
     let headers = &mut answer.headers;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -113,7 +118,6 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     if parts.method == Method::HEAD {
         return Ok(Response::from_parts(answer, Body::empty()));
     }
-    let realtime = app.realtime.clone();
     Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
 }
 
@@ -125,7 +129,11 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     responses((status = 200, body = PollAnswer),
         (status = 403, description = "pages of this origin may not open sessions"),
         (status = 429, description = "the person has too many sessions open"), Problems))]
-pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn poll(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts)?;
     // Who wants no body waits for none.
@@ -134,32 +142,31 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
         return Err(Error::field("wait", format!("must be a whole number from 0 to {POLL_WAIT_S_MAX}")));
     }
     let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
-    let entry = Entry::of(&app, &parts, transport).await?;
+    let entry = Entry::of(&realtime, &http, &parts, transport).await?;
     let user = entry.user;
-    app.realtime.heartbeat(user).await;
+    realtime.heartbeat(user).await;
     // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
-    let upto = app.realtime.shared.committed();
+    let upto = realtime.shared.committed();
     let cursor = match (&entry.cursor, entry.resume) {
         (Some(cursor), Resume::From) => *cursor,
-        _ => return Ok(first_answer(&app, &entry, upto)),
+        _ => return Ok(first_answer(&realtime, &entry, upto)),
     };
-    app.realtime.heartbeat(user).await;
-    let missed = app.realtime.missed(user, cursor.marks, upto).await?;
+    realtime.heartbeat(user).await;
+    let missed = realtime.missed(user, cursor.marks, upto).await?;
     let overlap: Vec<(usize, Id)> = missed.items().collect();
     let told = if entry.knows.author_deleted { Told::default() } else { Told::of(missed.novel()) };
     if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
-        let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &app) };
-        return Ok(answer(&app, user, &frames, (&overlap, &told), cursor.marks, upto));
+        let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &realtime) };
+        return Ok(answer(&realtime, user, &frames, (&overlap, &told), cursor.marks, upto));
     }
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
-    let mut opening = entry.opening(&app, false, Some(wait));
+    let mut opening = entry.opening(&realtime, false, Some(wait));
     opening.from = [upto; 4];
     opening.told = told;
-    let realtime = app.realtime.clone();
     Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
 }
 
@@ -177,7 +184,7 @@ fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
 
 /// What a client gets of `missed` that does not know every type: in place of a frame of another, the stream anew, unless it
 /// got all of that stream with its last answer, or was told of the same by a reset.
-fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
+fn plain(missed: Missed, cursor: &Cursor, realtime: &Realtime) -> Vec<Frame> {
     let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
     let told = cursor.digests[place(stream)] == missed.digest(place(stream))
         || cursor.told != 0 && cursor.told == digest(missed.novel());
@@ -186,18 +193,18 @@ fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
     let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
     if !told {
         let reset = Reset { streams: vec![stream], reason: ResetReason::AuthorDeleted };
-        frames.insert(0, Frame::reset(&reset, cursor.marks[place(stream)], app.core.clock.now_ms()));
+        frames.insert(0, Frame::reset(&reset, cursor.marks[place(stream)], realtime.core.clock.now_ms()));
     }
     frames
 }
 
 /// The answer to a poll that brings no cursor, or none that can be used.
-fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
-    let now_ms = app.core.clock.now_ms();
-    let cursor = sealed(app, entry.user, [upto; 4], (&[], &Told::default()), upto);
+fn first_answer(realtime: &Realtime, entry: &Entry, upto: Id) -> Response {
+    let now_ms = realtime.core.clock.now_ms();
+    let cursor = sealed(realtime, entry.user, [upto; 4], (&[], &Told::default()), upto);
     let hello = Hello {
         session_id: Id(0),
-        heartbeat_s: app.realtime.settings().heartbeat_s,
+        heartbeat_s: realtime.settings().heartbeat_s,
         resumed: false,
         transport: entry.transport,
         cursor: String::from_utf8_lossy(&cursor).into_owned(),
@@ -210,7 +217,7 @@ fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
 }
 
 fn answer(
-    app: &App,
+    realtime: &Realtime,
     user: Id,
     frames: &[Frame],
     (overlap, told): (&[(usize, Id)], &Told),
@@ -231,29 +238,29 @@ fn answer(
         frames = first;
     }
     let overlap: Vec<(usize, Id)> = overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-    body(frames, &sealed(app, user, upto_each, (&overlap, told), upto))
+    body(frames, &sealed(realtime, user, upto_each, (&overlap, told), upto))
 }
 
 /// Watermarks do not pass this.
-fn trailing(app: &App) -> Id {
-    crate::base::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
+fn trailing(realtime: &Realtime) -> Id {
+    crate::base::id::first_id_at(realtime.core.clock.now_ms().saturating_sub(TRAIL_MS))
 }
 
 /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, or was told of.
 fn sealed(
-    app: &App,
+    realtime: &Realtime,
     user: Id,
     upto: Watermarks,
     (overlap, told): (&[(usize, Id)], &Told),
     newest: Id,
 ) -> wire::CursorText {
-    let trailing = trailing(app);
+    let trailing = trailing(realtime);
     // Above the newest record there is nothing yet, however old it is.
     let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
     let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
     let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
     let told = told.digest(marks[place(Stream::Posts)]);
-    app.realtime.shared.seal.seal(&Cursor { user, marks, digests, told })
+    realtime.shared.seal.seal(&Cursor { user, marks, digests, told })
 }
 
 fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
@@ -271,9 +278,9 @@ fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
 /// For WebSockets of browsers: good once, within a minute.
 #[utoipa::path(post, path = "/v1/realtime/tickets", tag = "realtime", operation_id = "make_ticket",
     responses((status = 201, body = Ticket), Problems))]
-pub async fn ticket(State(app): State<App>, caller: Caller) -> Result<Response> {
-    let opener = entry::opener(&app, &caller);
-    let ticket = app.realtime.ticket(caller.id, opener).await?;
+pub async fn ticket(State(realtime): State<Realtime>, caller: Caller) -> Result<Response> {
+    let opener = entry::opener(&realtime, &caller);
+    let ticket = realtime.ticket(caller.id, opener).await?;
     let mut response = crate::http::Created(ticket).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
@@ -287,8 +294,8 @@ fn cursor_text<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> 
 }
 
 /// How a session begins, by what its cursor says.
-fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
-    match text.map(|text| app.realtime.open_cursor(user, text)) {
+fn resume(realtime: &Realtime, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
+    match text.map(|text| realtime.open_cursor(user, text)) {
         None => (Resume::Fresh, None),
         Some(Ok(cursor)) => (Resume::From, Some(cursor)),
         Some(Err(ResetReason::Unknown)) | Some(Err(ResetReason::Malformed)) => {
@@ -300,12 +307,12 @@ fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
 
 impl Entry {
     /// The session that this request asks for.
-    fn opening(self, app: &App, deflate: bool, poll: Option<PollWait>) -> Opening {
+    fn opening(self, realtime: &Realtime, deflate: bool, poll: Option<PollWait>) -> Opening {
         let from = match (self.cursor, self.resume) {
             (Some(cursor), _) => cursor.marks,
             // What the client reads anew may lack what is on its way into timelines just now.
-            (None, Resume::Broken(_)) => [trailing(app); 4],
-            (None, _) => [app.realtime.shared.committed().max(trailing(app)); 4],
+            (None, Resume::Broken(_)) => [trailing(realtime); 4],
+            (None, _) => [realtime.shared.committed().max(trailing(realtime)); 4],
         };
         Opening {
             user: self.user,

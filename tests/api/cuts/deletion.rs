@@ -80,9 +80,7 @@ const ACTS: [(&str, Act); 16] = [
     ("a log-in", |app, _| Box::pin(async move { log_in(&app).await })),
     ("a log-out everywhere", |app, who| Box::pin(async move { app.users.log_out_everywhere(who.ann).await })),
     ("a marker", |app, who| {
-        Box::pin(async move {
-            fanfare::notifications::service::write_marker(&app.core, who.ann, Marker::Feed, who.of_ben).await
-        })
+        Box::pin(async move { fanfare::markers::write(&app.core, who.ann, Marker::Feed, who.of_ben).await })
     }),
     ("a profile", |app, who| {
         Box::pin(async move {

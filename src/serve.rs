@@ -1,0 +1,112 @@
+//! A server from its settings to its end: addresses, data folder, requests until it is told to stop. `fanfare serve`
+//! and programs that hold a server stand on it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use fanfare_engines::embedded;
+use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::{self, App, Running};
+use crate::base::clock::Clock;
+use crate::base::data_dir::DataDir;
+use crate::base::error::Error;
+use crate::base::logging::LogControl;
+use crate::config::Settings;
+use crate::http::{self, OperatorTokens, Phase, Sockets};
+
+/// Reason why a server did not start, or ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder or an address cannot be used; the words say what to do.
+    #[error("{0}")]
+    Unusable(String),
+    /// A service did not start.
+    #[error(transparent)]
+    Service(#[from] Error),
+    /// The listener failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Opens the data folder and starts everything but the sockets.
+///
+/// # Errors
+/// When the folder cannot be used, or is in use.
+pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, ServeError> {
+    let data_dir = &settings.server.data_dir;
+    let folder = DataDir::open(data_dir).map_err(|error| ServeError::Unusable(error.to_string()))?;
+    if folder.is_open_to_others() {
+        let shown = data_dir.display();
+        tracing::warn!(
+            "others on this machine can look into the data folder, which holds password hashes: chmod 700 {shown}"
+        );
+    }
+    let tokens = OperatorTokens::open(data_dir).map_err(|error| {
+        ServeError::Unusable(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
+    })?;
+    let storage = embedded::Settings {
+        cache_bytes: settings.storage.cache_bytes,
+        journal_partitions: 1,
+        ..embedded::Settings::default()
+    };
+    let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
+    Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
+}
+
+/// Serves `api` until `stop` completes, finishes what was accepted, and lets go of the data folder.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_until(
+    running: Running,
+    sockets: impl Into<Sockets>,
+    api: OpenApiRouter<App>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let router = http::routes::router(api, running.app.clone());
+    serve_router(running, sockets, router, stop).await
+}
+
+/// Serves a router that was put together already, as [`serve_until`] does.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_router(
+    running: Running,
+    sockets: impl Into<Sockets>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let http = running.app.http.clone();
+    http.readiness.advance(Phase::Ready);
+    let realtime = running.app.realtime.clone();
+    let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;
+    running.stop().await;
+    Ok(served?)
+}
+
+/// Takes `http.listen` and `metrics.listen`; connections wait until somebody serves them.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub async fn bind(settings: &Settings) -> Result<Sockets, ServeError> {
+    let api = take(settings.http.listen, "--listen").await?;
+    let metrics = match settings.metrics.listen {
+        Some(address) => Some(take(address.0, "the setting metrics.listen").await?),
+        None => None,
+    };
+    Ok(Sockets { api, metrics })
+}
+
+async fn take(wanted: SocketAddr, chosen_with: &str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(wanted).await.map_err(|error| {
+        let (why, or) = match error.kind() {
+            io::ErrorKind::AddrInUse => ("another process listens there".to_owned(), "stop it, or "),
+            _ => (error.to_string(), ""),
+        };
+        ServeError::Unusable(format!("cannot listen on {wanted}: {why}; {or}choose another address with {chosen_with}"))
+    })
+}
