@@ -62,7 +62,7 @@ pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl It
     reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
 }
 
-/// What somebody's bare repost adds, through whom it passes on, to the posts of who made it: it shows nothing while that
+/// Contribution of a bare repost, through whom it passes on, to the posts of who made it: it shows nothing while that
 /// person is absent.
 #[must_use]
 pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribution)> {

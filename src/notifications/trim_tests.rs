@@ -24,7 +24,7 @@ enum Step {
     Toggle { person: u64, post: u64 },
     /// Somebody looks for what is to be trimmed.
     Read,
-    /// What was found first is removed.
+    /// Rows that were found first are removed.
     Write,
     /// The next hour begins.
     Hour,

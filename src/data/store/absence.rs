@@ -100,7 +100,7 @@ impl Store {
         Ok(found)
     }
 
-    /// What bare reposts of a person's `posts` add to the counts of who made them; nothing where they are very many, and
+    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very many, and
     /// would take the room of everybody else's.
     async fn reposts_of(&self, person: Id, posts: &[Row]) -> Result<Vec<Contribution>> {
         let mut found = Vec::new();
