@@ -441,9 +441,11 @@ impl Store {
     }
 
     /// Brings a counter up to date.
-    pub fn counted(&self, key: &RowKey, counters: Counters) {
-        if let Some(id) = Id::from_bytes(&key.partition) {
-            self.counters.refresh(&(key.table, id), counters);
-        }
+    pub fn counted(&self, of: Of, counters: Counters) {
+        let (table, id) = match of {
+            Of::User(id) => (tables::USER_COUNTERS, id),
+            Of::Post(id) => (tables::POST_COUNTERS, id),
+        };
+        self.counters.refresh(&(table, id), counters);
     }
 }

@@ -1,17 +1,21 @@
 //! The race of trimming and folding: what removes the oldest is read at one moment and written at a later one, and whatever
 //! happens in between stays, whole.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use fanfare_engines::{Batch, RowKey};
+use fanfare_engines::Batch;
 use fanfare_protocol::NotificationKind;
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::id::first_id_at;
+use crate::follows::fold::FollowFold;
 use crate::log::events::{Event, PostRef, Record};
-use crate::log::projection::{self, Folds};
+use crate::log::fold::{Fold, Folds, Keys, State};
+use crate::notifications::fold::{NotificationFold, notified};
+use crate::posts::fold::PostFold;
 
 const ANN: Id = Id(1);
 const START_MS: u64 = 1_700_000_000_000;
@@ -60,13 +64,17 @@ impl World {
         self.next += 1;
         let id = Id(first_id_at(self.now_ms).0 + self.next);
         let record = Record { id, event: event(id), idempotency: None, import_line: None, audit: None };
-        let mut rows: HashMap<RowKey, Option<Bytes>> = HashMap::new();
-        for key in projection::fold_keys(&record) {
+        let products: [Arc<dyn Fold>; 3] =
+            [Arc::new(FollowFold), Arc::new(PostFold), Arc::new(NotificationFold { group_after: GROUP_AFTER })];
+        let folds: Folds = products.into_iter().collect();
+        let (mut keys, mut state, mut batch) = (Keys::default(), State::default(), Batch::default());
+        folds.keys(&record, &mut keys);
+        for (key, own) in keys {
             let value = self.store.get(&key).await.unwrap();
-            rows.insert(key, value);
+            state.load(key, value, own);
         }
-        let (mut folds, mut batch) = (Folds { rows, group_after: GROUP_AFTER }, Batch::default());
-        let notified = projection::project(&record, &mut folds, &mut batch).unwrap();
+        let outcome = folds.project(&record, &mut state, &mut batch).unwrap();
+        let notified: Vec<_> = notified(&outcome).collect();
         self.seq = notified.iter().map(|one| one.seq).max().unwrap_or(self.seq).max(self.seq);
         self.store.engines.tables.write(batch).await.unwrap();
         id
