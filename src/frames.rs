@@ -17,6 +17,7 @@ pub fn frames(markers: &Markers) -> FrameTypes {
         // What the server sends.
         .server(realtime::TYPES)
         .server(posts::stream::TYPES)
+        .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)
         .server(notifications::stream::TYPES)
         .server(markers::stream::TYPES)
         .server(&["message", "message.recalled", "receipt", "typing", "live.changed"])
