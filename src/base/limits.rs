@@ -357,6 +357,9 @@ pub mod realtime {
     pub const REPLAY_ITEMS_MAX: usize = 500;
     /// Counting of what a gap leaves out stops here.
     pub const GAP_COUNT_MAX: usize = 1_000;
+    /// Keys of lost items that are remembered for a session, so that a replay which has them takes them back; of more only
+    /// the ends and the number are known.
+    pub const LOSS_KEYS_MAX: usize = 32;
     /// Deletions by those whom a person follows that a session gets when it resumes; with more of them the stream is read
     /// anew, which takes less.
     pub const REPLAY_DELETIONS_MAX: usize = 500;

@@ -2,7 +2,7 @@
 
 use fanfare_protocol::{Gap, Id, Stream};
 
-use crate::base::limits::realtime::GAP_COUNT_MAX;
+use crate::base::limits::realtime::{GAP_COUNT_MAX, LOSS_KEYS_MAX};
 
 /// Items that are not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Loss {
     count: u64,
     /// Something among them that no list over HTTP has, so that a gap cannot stand for it.
     unlisted: bool,
-    /// Each item's key and whether a list has it; fewer than `count` where not all are known.
+    /// Each item's key and whether a list has it, of two and more; fewer than `count` where not all are known.
     keys: Vec<(Id, bool)>,
 }
 
@@ -20,7 +20,7 @@ impl Loss {
     /// Loss of one item; `listed`: HTTP lists it.
     #[must_use]
     pub fn one(key: Id, listed: bool) -> Self {
-        Self { low: key, high: key, count: 1, unlisted: !listed, keys: vec![(key, listed)] }
+        Self { low: key, high: key, count: 1, unlisted: !listed, keys: Vec::new() }
     }
 
     /// Listed items from `low` to `high`, whose keys are not known one by one.
@@ -29,29 +29,44 @@ impl Loss {
         Self { low, high, count, unlisted: false, keys: Vec::new() }
     }
 
-    /// Takes in others of the same stream.
+    /// Takes in others of the same stream. Keys are remembered up to [`LOSS_KEYS_MAX`], beyond it none: a reader who takes
+    /// nothing for long would otherwise fill memory with what it lost.
     pub fn add(&mut self, other: Self) {
+        let known = self.is_known() && other.is_known();
+        if known && self.count + other.count <= LOSS_KEYS_MAX as u64 {
+            let own = self.only();
+            self.keys.extend(own);
+            self.keys.extend(other.only());
+            self.keys.extend(other.keys);
+        } else {
+            self.keys = Vec::new();
+        }
         (self.low, self.high) = (self.low.min(other.low), self.high.max(other.high));
         self.count = self.count.saturating_add(other.count);
         self.unlisted |= other.unlisted;
-        if self.is_too_much() {
-            self.keys = Vec::new();
-        } else {
-            self.keys.extend(other.keys);
-        }
     }
 
     /// Rest of the loss for whoever got `keys` (sorted) meanwhile; where the items are not known one by one, all of it.
     #[must_use]
     pub fn without(self, keys: &[Id]) -> Option<Self> {
-        if self.keys.len() as u64 != self.count {
+        if !self.is_known() {
             return Some(self);
         }
-        let left = self.keys.into_iter().filter(|(key, _)| keys.binary_search(key).is_err());
+        let left = self.only().into_iter().chain(self.keys).filter(|(key, _)| keys.binary_search(key).is_err());
         left.map(|(key, listed)| Self::one(key, listed)).reduce(|mut all, one| {
             all.add(one);
             all
         })
+    }
+
+    /// Whether each item's key is known.
+    fn is_known(&self) -> bool {
+        self.only().is_some() || self.keys.len() as u64 == self.count
+    }
+
+    /// The item, where it is one whose key is known.
+    fn only(&self) -> Option<(Id, bool)> {
+        (self.count == 1 && self.low == self.high).then_some((self.low, !self.unlisted))
     }
 
     /// The lowest key.
@@ -97,11 +112,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_slow_reader_lost_takes_bounded_memory() {
+        let mut loss = Loss::one(Id(1), true);
+        for key in 2..=LOSS_KEYS_MAX as u64 {
+            loss.add(Loss::one(Id(key), true));
+        }
+        assert_eq!(loss.keys.len(), LOSS_KEYS_MAX);
+        assert_eq!(loss.clone().without(&[Id(1)]).map(|left| left.count), Some(LOSS_KEYS_MAX as u64 - 1));
+        for key in LOSS_KEYS_MAX as u64 + 1..10_000 {
+            loss.add(Loss::one(Id(key), true));
+        }
+        assert_eq!((loss.keys.capacity(), loss.count), (0, 9_999));
+        assert_eq!(loss.clone().without(&[Id(1)]), Some(loss));
+    }
+
+    #[test]
     fn a_deletion_that_the_replay_has_needs_no_reset() {
         let mut loss = Loss::one(Id(5), false);
         assert!(loss.is_too_much());
         assert_eq!(loss.clone().without(&[Id(5)]), None);
         loss.add(Loss::one(Id(6), true));
         assert!(loss.is_too_much() && loss.clone().without(&[Id(6)]).is_some_and(|left| left.is_too_much()));
+        assert_eq!(
+            loss.clone().without(&[Id(5)]).map(|left| left.is_too_much()),
+            Some(false),
+            "what is left is listed"
+        );
+        assert_eq!(loss.without(&[Id(5), Id(6)]), None);
     }
 }
