@@ -50,9 +50,17 @@ pub struct CredentialsRow {
     /// Tokens with a lower `issued` have ended.
     #[serde(default)]
     pub tokens_from: Id,
+    /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too, beyond
+    /// that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub jwts_upto_ms: u64,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
+}
+
+fn is_none(moment_ms: &u64) -> bool {
+    *moment_ms == 0
 }
 
 /// A bearer token of the server's own.

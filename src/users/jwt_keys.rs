@@ -135,10 +135,10 @@ impl JwtVerifier {
         self.jwks_file.is_some() || self.published.is_some() || !self.fixed.is_empty()
     }
 
-    /// Seconds by which the clock of who issues tokens may be ahead.
+    /// Milliseconds by which the clock of who issues tokens may be ahead.
     #[must_use]
-    pub fn ahead_s(&self) -> u32 {
-        self.expected.ahead_s
+    pub fn ahead_ms(&self) -> u64 {
+        u64::from(self.expected.ahead_s) * 1_000
     }
 
     /// Remarks on these settings for an operator, a sentence each: nothing is wrong enough to stop.

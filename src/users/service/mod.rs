@@ -30,6 +30,7 @@ use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
+use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
@@ -65,6 +66,8 @@ pub struct Users {
     handles: Locks,
     /// Room for people who come by JWT for the first time.
     newcomers: Arc<Semaphore>,
+    /// Memory of how far the clocks of those who issue JWTs are ahead.
+    leads: Arc<Leads>,
     /// First showings of JWTs that do not say when they were issued.
     first_shown: Arc<Coherent<TokenHash, Id>>,
 }
@@ -108,6 +111,7 @@ impl Users {
             sessions,
             handles: Locks::default(),
             newcomers,
+            leads: Arc::default(),
             first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
         }
     }

@@ -9,6 +9,7 @@ use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
 use super::{Users, refused_token};
 use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
 use crate::base::token::{self, TokenHash};
 use crate::data::audit::Act;
 use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
@@ -269,6 +270,9 @@ impl Users {
     /// Ends all tokens that are out.
     fn end_tokens(&self, row: &mut CredentialsRow) {
         row.tokens_from = self.core.sequencer.mint();
+        let seen_ms = self.leads.highest_ms(self.core.clock.now_ms());
+        let lead_ms = seen_ms.unwrap_or(u64::MAX).min(self.jwt.ahead_ms());
+        row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
     }
 
     pub(super) async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
