@@ -225,6 +225,12 @@ impl Frame {
         self.items().filter(|items| items.novel).map(|items| items.stream)
     }
 
+    /// Items of such a type; none of others.
+    #[must_use]
+    pub fn novel_ids(&self) -> &[Id] {
+        self.items().filter(|items| items.novel).map_or(&[], |items| &items.ids)
+    }
+
     /// Bytes on the wire, about.
     #[must_use]
     pub fn wire_bytes(&self) -> usize {

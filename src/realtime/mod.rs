@@ -35,6 +35,7 @@ mod shard;
 mod signals;
 mod source;
 mod start;
+mod told;
 mod wheel;
 mod wire;
 

@@ -50,9 +50,17 @@ impl Shard {
     pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        let is_replaying = session.phase == Phase::Replaying;
         if let Some(stream) = frame.novel_of().filter(|_| !session.knows.author_deleted) {
-            session.lanes().give_up(stream, ResetReason::AuthorDeleted);
-            return self.queue(id);
+            let (told, ids) = (session.told(), frame.novel_ids());
+            if is_replaying {
+                return ids.iter().for_each(|id| told.came_meanwhile(*id));
+            }
+            if told.are_news(ids) {
+                session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+                self.queue(id);
+            }
+            return;
         }
         let lane = frame.lane();
         let dropped = session.lanes().push(frame, bytes_max);
@@ -80,9 +88,14 @@ impl Shard {
         session.phase = Phase::Live;
         session.from = None;
         match replay {
-            Some(replay) => {
-                let knows = session.knows.author_deleted;
-                let unknown = replay.frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
+            Some(mut replay) => {
+                let mut unknown = None;
+                if !session.knows.author_deleted {
+                    let ids: Vec<Id> = replay.frames.iter().flat_map(Frame::novel_ids).copied().collect();
+                    let is_news = (!ids.is_empty() || session.told.is_some()) && session.told().replayed(&ids);
+                    unknown = is_news.then_some(Stream::Posts);
+                    replay.frames.retain(|frame| frame.novel_of().is_none());
+                }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_keys(&replay.keys[stream_index(BULK_STREAM)]);
                 }

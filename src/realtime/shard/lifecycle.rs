@@ -231,6 +231,7 @@ fn new_session(
         transport: opening.transport,
         deflate: opening.deflate,
         knows: opening.knows,
+        told: (!opening.told.is_empty() && !opening.knows.author_deleted).then(|| Box::new(opening.told)),
         phase: Phase::Replaying,
         in_urgent: false,
         in_other: false,
