@@ -197,6 +197,8 @@ pub mod media {
     pub const UPLOADS_OF_ONE_MAX: usize = 64;
     /// All uploads of one person together hold at most this part of the room that is still free.
     pub const ROOM_SHARE: u64 = 1;
+    /// Parts of the room of which one stays free when an upload gets more than the share of its person.
+    pub const ROOM_KEPT_PARTS: u64 = 16;
     /// Seconds that an upload is given before its rate counts.
     pub const UPLOAD_GRACE_S: u64 = 10;
     /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.

@@ -160,7 +160,12 @@ impl Journal for Watched {
 #[async_trait]
 impl Objects for Watched {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
-        self.storage.write(|| self.inner.objects.put(key, data.clone())).await
+        let answer = self.storage.write(|| self.inner.objects.put(key, data.clone())).await;
+        // An object is not kept after all tries: the store of objects has no end of its own to tell of.
+        if let Err(error @ (EngineError::Unknown(_) | EngineError::Unavailable(_))) = &answer {
+            self.storage.fail(&format_args!("an object is not kept: {error}"));
+        }
+        answer
     }
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
@@ -212,6 +217,52 @@ mod tests {
     async fn what_may_have_happened_before_storage_ended_stays_unknown() {
         assert!(matches!(told(vec![Err(unknown()), Err(closed())]).await, (Err(EngineError::Unknown(_)), true)));
         assert!(matches!(told(vec![Err(closed())]).await, (Err(EngineError::Closed(_)), true)));
+    }
+
+    /// Objects of which so many writes fail.
+    struct Failing {
+        left: Mutex<u32>,
+        kept: Arc<dyn Objects>,
+    }
+
+    #[async_trait]
+    impl Objects for Failing {
+        async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+            {
+                let mut left = self.left.lock();
+                if *left > 0 {
+                    *left -= 1;
+                    return Err(unknown());
+                }
+            }
+            self.kept.put(key, data).await
+        }
+
+        async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
+            self.kept.get(key, range).await
+        }
+
+        async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
+            self.kept.head(key).await
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), EngineError> {
+            Err(unknown())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_not_kept_is_the_end_of_storage_and_one_that_stays_is_not() {
+        for (failures, ends) in [(WRITE_TRIES - 1, false), (WRITE_TRIES, true)] {
+            let storage = Storage::default();
+            let engines = fanfare_engines::memory::open(1).unwrap();
+            let failing = Failing { left: Mutex::new(failures), kept: engines.objects.clone() };
+            let engines = watched(Engines { objects: Arc::new(failing), ..engines }, &storage);
+            assert!(engines.objects.delete("key").await.is_err());
+            assert!(!storage.has_failed(), "a file that cannot be removed is its own trouble");
+            assert_eq!(engines.objects.put("key", Bytes::from_static(b"x")).await.is_err(), ends);
+            assert_eq!(storage.has_failed(), ends);
+        }
     }
 
     #[test]

@@ -44,6 +44,17 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         true
     }
 
+    /// Gives `of` so much more beyond its part, or nothing where less than `kept` of the pool would stay free.
+    pub fn take_beyond(&mut self, of: K, more: u64, kept: u64) -> bool {
+        let used = self.used.saturating_add(more);
+        if self.max.checked_sub(used).is_none_or(|free| free < kept) {
+            return false;
+        }
+        *self.held.entry(of).or_default() += more;
+        self.used = used;
+        true
+    }
+
     /// Rest that `of` could take now.
     #[must_use]
     pub fn left_of(&self, of: K) -> u64 {
