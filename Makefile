@@ -4,6 +4,9 @@ BENCH ?= feed
 RUNS ?= 1200
 SEED ?= 0
 EXAMPLES ?= 300
+HISTORIES ?= 40
+# Tests whose histories are random: hang-ups, who sees what of whom, what is taken back, deletions and purges.
+LONG = hang_ups:: model:: what_everybody_sees whatever_happens whoever_comes_back
 
 .PHONY: run test sdk-test openapi-test deploy-test soak bench fmt lint setup peers
 
@@ -29,6 +32,8 @@ deploy-test: setup ## The systemd unit and the image, without starting or buildi
 
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
+	FANFARE_TEST_RUNS=$(HISTORIES) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test api -- $(LONG) --nocapture
+	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test seeds -- random_changes --nocapture
 	$(CARGO) build --locked
 	@scripts/openapi-test $(EXAMPLES) $(SEED)
 

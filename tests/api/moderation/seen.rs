@@ -331,7 +331,7 @@ impl Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_everybody_sees_is_a_plain_look_at_who_is_suspended_now() {
-    for seed in 0..2 {
+    for seed in crate::world::seeds(2) {
         let (by_hand, now_ms) = clock();
         let world = World::at(by_hand, |settings| {
             settings.feed.timeline_cap = 3;
