@@ -46,14 +46,8 @@ impl Core {
                 }
                 self.forget(user.id);
             }
-            // Suspensions are looked at by every read.
-            Event::UserCreated { .. }
-            | Event::ProfileChanged { .. }
-            | Event::Liked { .. }
-            | Event::Unliked { .. }
-            | Event::Suspended { .. }
-            | Event::Unsuspended { .. }
-            | Event::Operated => {}
+            // Suspensions are looked at by every read, and the rest is about no timeline.
+            _ => {}
         }
         self.applied.fetch_max(record.id.0, Ordering::SeqCst);
     }
