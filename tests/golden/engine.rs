@@ -50,7 +50,7 @@ impl Journal for Tape {
         partition: Partition,
         from: Offset,
         _limit: usize,
-    ) -> Result<Vec<fanfare_engines::Record>, EngineError> {
+    ) -> Result<Vec<fanfare_engines::JournalRecord>, EngineError> {
         self.journal.read(partition, from, 1).await
     }
 

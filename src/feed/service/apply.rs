@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use fanfare_protocol::Id;
 
-use super::{Core, policy_name, policy_number};
+use super::{FeedCore, policy_name, policy_number};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::slot_list::Slot;
 use crate::data::rows::{AuthorEntry, kind_of};
@@ -16,7 +16,7 @@ use crate::feed::ring::Entry;
 use crate::feed::timelines::Changed;
 use crate::log::events::{Event, Policy, PostRecord, Record};
 
-impl Core {
+impl FeedCore {
     pub(super) fn apply(&self, record: &Record) {
         match &record.event {
             Event::Posted { post, .. } => self.posted(post),

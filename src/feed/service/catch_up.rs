@@ -4,7 +4,7 @@
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::Core;
+use super::FeedCore;
 use super::walk::{Target, Walk};
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
@@ -18,7 +18,7 @@ pub struct CatchUp {
     pub followees: Vec<Id>,
 }
 
-impl Core {
+impl FeedCore {
     pub(super) async fn catch_up(&self, reader: Id, after: Id, max: usize) -> Result<CatchUp, EngineError> {
         let loaded = self.source.relations(reader).await?;
         let me = self.authors.intern(reader);
