@@ -390,6 +390,14 @@ impl Store {
         Ok(hidden)
     }
 
+    /// Followees of `person`, ascending.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn followees_of(&self, person: Id) -> Result<Vec<Id>, EngineError> {
+        self.ids_of(tables::FOLLOWS, person, limits::FOLLOWS_READ_MAX).await
+    }
+
     /// Clustering ids of a partition, ascending.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod fold;
 pub mod service;
+pub mod stream;
 
 pub use service::Follows;
 pub mod http;

@@ -18,7 +18,7 @@ struct State {
 
 /// Everybody's presence.
 #[derive(Debug)]
-pub struct Presence {
+pub struct PresenceTable {
     offline_after_ms: u64,
     last_seen_max: usize,
     people: IdMap<u64, State>,
@@ -28,7 +28,7 @@ pub struct Presence {
     offline: VecDeque<(u64, u64)>,
 }
 
-impl Presence {
+impl PresenceTable {
     /// Nobody is online; people are offline `offline_after_ms` after their last sign of life, and of `last_seen_max`
     /// people who are offline that moment is kept.
     #[must_use]
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_short_loss_of_all_devices_is_no_transition() {
-        let mut presence = Presence::new(90, 10);
+        let mut presence = PresenceTable::new(90, 10);
         assert!(presence.joined(Id(1), 0) && !presence.joined(Id(1), 5));
         presence.left(Id(1), 10);
         presence.left(Id(1), 20);
@@ -132,7 +132,7 @@ mod tests {
         /// Against the definition: online while a session is open, or less than 90 after the last sign of life.
         #[test]
         fn presence_is_what_its_definition_says(steps in prop::collection::vec((0_u64..3, 0_u8..3, 0_u64..60), 1..100)) {
-            let mut presence = Presence::new(90, 1_000);
+            let mut presence = PresenceTable::new(90, 1_000);
             let mut model: BTreeMap<u64, (u32, u64)> = BTreeMap::new();
             let mut now = 1_000;
             for (user, what, pause) in steps {

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 
 use fanfare_protocol::{Hello, Id, Lane, Stream, Transport};
 
-use super::attach::{Knows, Opener, Place, PollWait, Resume};
+use super::attach::{Knows, Opener, PollWait, Resume, SessionPermit};
 use super::bulk::Bulk;
-use super::cursor::{Cursor, CursorSeal, Watermarks, digest, place};
-use super::frame::Frame;
+use super::cursor::{CursorSeal, StreamCursor, Watermarks, digest, stream_index};
+use super::frame::{BULK_STREAM, Frame};
 use super::lanes::Lanes;
 use super::wheel::Tick;
 use super::wire;
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
 use fanfare_websocket::Deflater;
 
-/// Names a session: which shard, which place there, and the how-manieth session of that place. Also its id for clients.
+/// Session id: shard, slot in the shard, generation of that slot. Also its id for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId(pub u64);
 
@@ -41,7 +41,7 @@ impl SessionId {
         (self.0 >> (GENERATION_BITS + KEY_BITS) & 0xff) as usize
     }
 
-    /// The place in the shard.
+    /// Slot in the shard.
     #[must_use]
     pub fn key(self) -> usize {
         (self.0 & (SHARD_SESSIONS_MAX as u64 - 1)) as usize
@@ -130,8 +130,8 @@ pub struct Session {
     pub reader: fanfare_websocket::Reader,
     /// A waiting poll's, and the head of its answer.
     pub poll: Option<Box<(PollWait, Vec<u8>)>>,
-    /// The person's place among their sessions; given back when closing begins.
-    pub place: Option<Place>,
+    /// Counts it among the person's sessions; given back when closing begins.
+    pub permit: Option<SessionPermit>,
 }
 
 impl Session {
@@ -170,18 +170,18 @@ impl Session {
     pub fn marks(&self, horizon: Id) -> Watermarks {
         let low = |stream: Stream| {
             let lanes = self.lanes.as_ref().and_then(|lanes| lanes.low(stream));
-            let bulk = self.bulk.as_ref().filter(|_| stream == Stream::Posts).and_then(|bulk| bulk.low());
+            let bulk = self.bulk.as_ref().filter(|_| stream == BULK_STREAM).and_then(|bulk| bulk.low());
             [lanes, bulk].into_iter().flatten().min()
         };
         Stream::ALL.map(|stream| {
-            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[place(stream)]));
+            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[stream_index(stream)]));
             low(stream).map_or(known, |low| known.min(Id(low.0.saturating_sub(1))))
         })
     }
 
     /// `hello`, the first frame; written before anything else.
     pub fn hello(&self, resume: Resume, heartbeat_s: u64, marks: Watermarks, now: &Now<'_>, out: &mut Vec<u8>) {
-        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
         let hello = Hello {
             session_id: Id(self.id.0),
             heartbeat_s,
@@ -212,7 +212,7 @@ impl Session {
             if is_poll { (POLL_FRAMES_MAX, usize::MAX) } else { (usize::MAX, WRITE_SLICE_BYTES) };
         while bytes < bytes_max && frames.len() < frames_max {
             let Some(frame) = lanes.pop(now.ms) else { break };
-            bytes += frame.len();
+            bytes += frame.wire_bytes();
             frames.push(frame);
         }
         if lanes.is_empty() {
@@ -225,7 +225,7 @@ impl Session {
             return self.answer(&frames, now, out);
         }
         let last = frames.iter().rposition(|frame| frame.items().is_some());
-        let seal = |marks| now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let seal = |marks| now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
         let mut cursor = last.map(|_| seal(before));
         for (at, frame) in frames.iter().enumerate() {
             if last == Some(at) {
@@ -245,14 +245,14 @@ impl Session {
         let Some(poll) = self.poll.take() else { return };
         let marks = self.marks(now.horizon);
         let sent = frames.iter().filter_map(Frame::items);
-        let sent = sent.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)));
+        let sent = sent.flat_map(|items| items.ids.iter().map(|id| (stream_index(items.stream), *id)));
         let mut ids: Vec<(usize, Id)> = poll.0.overlap.iter().copied().chain(sent).collect();
         ids.sort_unstable();
         ids.dedup();
         let digests = std::array::from_fn(|stream| {
             digest(ids.iter().filter(|(of, id)| *of == stream && *id > marks[stream]).map(|(_, id)| *id))
         });
-        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests });
+        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests });
         let mut body = Vec::new();
         wire::poll_body(&mut body, frames, &cursor);
         wire::poll_answer(out, &poll.1, &body);
