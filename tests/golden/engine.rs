@@ -94,7 +94,7 @@ fn taped() -> (Engines, Arc<Tape>) {
 }
 
 async fn start(engines: &Engines) -> (Sequencer, SequencerThread) {
-    let mut products = app::products(GROUP_AFTER);
+    let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     Sequencer::start(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
 }
