@@ -12,12 +12,12 @@ use super::cursor::Watermarks;
 use crate::base::id_map::IdMap;
 use crate::base::network::Network;
 
-/// Where a session takes up.
+/// Start of a session in its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     /// No cursor was given: from now on.
     Fresh,
-    /// What was missed since the cursor follows.
+    /// Cursor of the client: what was missed since follows.
     From,
     /// The cursor cannot be used.
     Broken(ResetReason),
@@ -43,20 +43,20 @@ impl Knows {
 pub struct Opener {
     /// The first eight bytes of the token's hash; 0 for a JWT.
     pub token: u64,
-    /// When it was issued or first seen, in milliseconds.
+    /// Moment at which it was issued or first seen, in milliseconds.
     pub since_ms: u64,
-    /// When the token ends, in milliseconds since the Unix epoch.
+    /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
 }
 
-/// Who opens which kind of session.
+/// Opening of a session: by whom, and of which kind.
 #[derive(Debug)]
 pub struct Opening {
-    /// Whose session.
+    /// Person of the session.
     pub user: Id,
-    /// By which token.
+    /// Token that opens it.
     pub opener: Opener,
-    /// What carries it.
+    /// Transport of the session.
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
@@ -64,7 +64,7 @@ pub struct Opening {
     pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
-    /// What `hello` says of the cursor.
+    /// Resumption, as `hello` tells it.
     pub resume: Resume,
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
@@ -90,11 +90,11 @@ pub struct Taken {
     pub stream: std::net::TcpStream,
     /// The head of the answer; nothing of it was written yet.
     pub head: Vec<u8>,
-    /// What the client sent after its request.
+    /// Bytes that the client sent after its request.
     pub leftover: Bytes,
 }
 
-/// What becomes of a socket.
+/// Fate of a socket.
 #[derive(Debug)]
 pub enum Attach {
     /// A session.
@@ -113,12 +113,12 @@ struct Counts {
     networks: HashMap<Network, u32>,
 }
 
-/// Whose sessions are as many as they may be.
+/// Bound that is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// Those of the person.
+    /// Sessions of the person.
     Person,
-    /// Those from the address.
+    /// Sessions from the address.
     Address,
 }
 
@@ -131,8 +131,8 @@ pub struct SessionPermit {
 }
 
 impl SessionCounts {
-    /// One more session of `user` from `network`, unless there are `max` of the person or of the network already. Without a
-    /// network only the person's are counted.
+    /// Counts one more session of `user` from `network`, unless there are `max` of the person or of the network
+    /// already. Without a network only the person's are counted.
     ///
     /// # Errors
     /// Whose are too many.

@@ -21,7 +21,7 @@ pub struct Bulk {
     rendering: Option<Id>,
     /// Dropped since something was last taken.
     lost: Option<Loss>,
-    /// When the timer fires, in milliseconds of the shard; `None`: none runs.
+    /// Moment at which the timer fires, in milliseconds of the shard; `None`: none runs.
     pub due_ms: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ impl Bulk {
         }
     }
 
-    /// What is to be rendered now, and what was dropped before it: everything older is in frames already. Nothing while
+    /// Items to render now, and those that were dropped before: everything older is in frames already. Nothing while
     /// something is being rendered.
     pub fn take(&mut self) -> Option<(Option<Loss>, Vec<ItemRef>)> {
         if self.rendering.is_some() || !self.has_waiting() {
@@ -77,7 +77,7 @@ impl Bulk {
         Some((self.lost.take(), Vec::from(std::mem::take(&mut self.waiting))))
     }
 
-    /// What was taken is back.
+    /// Marks what was taken as back.
     pub fn rendered(&mut self) {
         self.rendering = None;
     }
@@ -94,13 +94,13 @@ impl Bulk {
         self.rendering.is_none() && !self.has_waiting()
     }
 
-    /// What was taken is not back yet.
+    /// Whether what was taken is not back yet.
     #[must_use]
     pub fn is_rendering(&self) -> bool {
         self.rendering.is_some()
     }
 
-    /// One more, and the oldest must make room.
+    /// Whether with one more the oldest must make room.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.waiting.len() >= BULK_PENDING_MAX
@@ -127,7 +127,7 @@ pub struct Delay {
     base_ms: u64,
     max_ms: u64,
     delay_ms: u64,
-    /// How late a timer was served at worst since the last look.
+    /// Worst lateness of a timer since the last look.
     worst_ms: u64,
     look_at_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! What clients ask for by frames: each is answered by one reply, whatever transport it came by.
+//! Frames of clients and what they ask for: each is answered by one reply, whatever transport it came by.
 //!
 //! No worker waits for what a frame asks for: each frame is a task of its own, bounded in number by permits that shards take
 //! before they hand it on. The frames of one session begin in their order, each when the one before has passed its turn, and
@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// How long what must happen may take.
+    /// Longest wait for what must happen.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     async fn hand_on(
@@ -218,8 +218,8 @@ mod tests {
         frames.send(FromClient { session: SessionId(session), user: Id(7), frame, permit }).await.unwrap();
     }
 
-    /// What is answered by sessions one after the other is committed one after the other: as many as wait for the same commit
-    /// must be under way at once.
+    /// Frames answered one after the other are committed one after the other: as many as wait for the same commit must be
+    /// under way at once.
     #[tokio::test]
     async fn as_many_sessions_as_there_are_wait_for_one_commit() {
         const SESSIONS: usize = 200;

@@ -1,4 +1,4 @@
-//! Where a session resumes: one watermark a stream, sealed for one person. Pure.
+//! Cursor from which a session resumes: one watermark a stream, sealed for one person. Pure.
 //!
 //! A cursor says "everything up to here was sent, or told of by a gap". The server keeps nothing of it.
 
@@ -24,7 +24,7 @@ const _: () = assert!(TEXT_CHARS <= CURSOR_CHARS_MAX);
 /// Tells these seals from those of page cursors, which use the same secret.
 const CONTEXT: &[u8] = b"realtime cursor";
 
-/// One id a stream: everything up to it was sent.
+/// Ids, one a stream: everything up to them was sent.
 pub type Watermarks = [Id; STREAMS];
 
 /// Index of a stream in [`Watermarks`].
@@ -38,14 +38,14 @@ pub const fn stream_index(stream: Stream) -> usize {
     }
 }
 
-/// What is sealed.
+/// Content of a sealed cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamCursor {
-    /// Whose.
+    /// Person whose cursor it is.
     pub user: Id,
-    /// One a stream.
+    /// Watermarks, one a stream.
     pub marks: Watermarks,
-    /// What was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
+    /// Digests of what was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
     pub digests: [u16; STREAMS],
 }
 

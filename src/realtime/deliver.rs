@@ -1,4 +1,4 @@
-//! What products hand to realtime delivery: who is to hear of what, on which stream, in which lane.
+//! Items that products hand to realtime delivery: who is to hear of what, on which stream, in which lane.
 //!
 //! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of commits.
 //! What follows from no record (a read marker, an operator's event) is handed in by a [`Publisher`](super::Publisher).
@@ -36,7 +36,7 @@ pub enum Audience {
     FollowersOfBoth(Id, Id),
     /// Followers at the moment when the dispatcher hears of it, for the follows end right after.
     FollowersUntilNow(Id),
-    /// These.
+    /// People by id.
     People(SmallVec<[Id; 1]>),
     /// Everybody.
     All,
@@ -49,7 +49,7 @@ pub enum Item {
     Reference(ItemRef),
     /// Rendered for each person, at once, each person's in their order.
     Personal(Arc<dyn PersonalItem>),
-    /// One frame for everybody, made already.
+    /// Single frame for everybody, made already.
     Frame(Frame),
 }
 
@@ -86,9 +86,9 @@ pub enum Output {
     Deliver(Deliver),
     /// A follow, or its end.
     Follow {
-        /// Who follows.
+        /// Person who follows.
         follower: Id,
-        /// Whom.
+        /// Person who is followed.
         followee: Id,
         /// Whether it began.
         follows: bool,

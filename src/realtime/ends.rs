@@ -67,13 +67,13 @@ pub struct Ender {
 }
 
 impl Ender {
-    /// For these shards.
+    /// Ender of sessions on these shards.
     #[must_use]
     pub fn new(shards: Vec<ShardHandle>, shared: std::sync::Arc<super::signals::SharedState>) -> Self {
         Self { shards, shared }
     }
 
-    /// One token of `user` has ended.
+    /// Ends the sessions of one token of `user`.
     pub async fn token_ended(&self, user: Id, token_hash: &[u8; 32]) {
         self.ended(SessionFilter::Token { user, token: short(token_hash) }, ENDED, "the token has ended").await;
     }

@@ -29,25 +29,26 @@ pub struct Durable {
     pub listed: bool,
     /// Of a type that not every client knows: whoever does not gets a `reset` of the stream in its place.
     pub novel: bool,
-    /// What a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped for nothing.
+    /// Omission that a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped
+    /// for nothing.
     pub omission: Option<Omission>,
 }
 
 /// Word of items that are not carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Omission {
-    /// These were not sent.
+    /// Items that were not sent.
     Gap {
         /// Items above this.
         after: Id,
         /// Items below this.
         before: Id,
-        /// How many.
+        /// Number of them.
         count: u64,
     },
     /// Everything above `after` is to be read anew.
     Reset {
-        /// What the client has.
+        /// Id up to which the client has everything.
         after: Id,
         /// Why.
         reason: ResetReason,
@@ -55,19 +56,19 @@ pub enum Omission {
 }
 
 impl Durable {
-    /// One item.
+    /// Content of one item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
         Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: false, omission: None }
     }
 
-    /// One item that no list over HTTP has: that something is gone.
+    /// Content of one item that no list over HTTP has: that something is gone.
     #[must_use]
     pub fn unlisted(stream: Stream, id: Id) -> Self {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
-    /// The same of a type that not every client knows.
+    /// Content of one item that no list has, of a type that not every client knows.
     #[must_use]
     pub fn novel(stream: Stream, id: Id) -> Self {
         Self { novel: true, ..Self::unlisted(stream, id) }
@@ -206,13 +207,13 @@ impl Frame {
         &self.0.text
     }
 
-    /// Its lane.
+    /// Lane of the frame.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.0.lane
     }
 
-    /// What it carries, if it is of a durable stream.
+    /// Content, if it is of a durable stream.
     #[must_use]
     pub fn items(&self) -> Option<&Durable> {
         self.0.durable.as_ref()

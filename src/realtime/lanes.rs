@@ -92,7 +92,7 @@ impl Lanes {
         None
     }
 
-    /// What a frame carries or tells of will not be sent by it.
+    /// Notes that what a frame carries or tells of will not be sent by it.
     fn forget(&mut self, frame: &Frame) {
         let Some(items) = frame.items() else { return };
         match items.omission {
@@ -183,7 +183,7 @@ impl Lanes {
         Stream::ALL.iter().filter(|stream| of_lane(stream)).any(|stream| self.lost[stream_index(*stream)].is_some())
     }
 
-    /// What was lost was older than all that waits: it is told of first.
+    /// Gap for what was lost and is older than all that waits: it is told of first.
     fn gap_before(&mut self, lane: usize, now_ms: u64) -> Option<Frame> {
         for stream in Stream::ALL.into_iter().filter(|stream| number(super::frame::lane_of(*stream)) == lane) {
             let lost = &mut self.lost[stream_index(stream)];

@@ -17,7 +17,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// One item; `listed`: HTTP lists it.
+    /// Loss of one item; `listed`: HTTP lists it.
     #[must_use]
     pub fn one(key: Id, listed: bool) -> Self {
         Self { low: key, high: key, count: 1, unlisted: !listed, keys: vec![(key, listed)] }
@@ -41,7 +41,7 @@ impl Loss {
         }
     }
 
-    /// What is left of it for whoever got `keys` (sorted) meanwhile; where the items are not known one by one, all of it.
+    /// Rest of the loss for whoever got `keys` (sorted) meanwhile; where the items are not known one by one, all of it.
     #[must_use]
     pub fn without(self, keys: &[Id]) -> Option<Self> {
         if self.keys.len() as u64 != self.count {

@@ -1,4 +1,4 @@
-//! Who is online: pure state, told of sessions, heartbeats and the passing of time.
+//! Presence: pure state, told of sessions, heartbeats and the passing of time.
 //!
 //! A person is online from the first sign of life until so many seconds after the last one; while a session is open its
 //! shard looks after signs of life. So a short loss of all connections is no transition, and nobody flickers.
@@ -22,7 +22,7 @@ pub struct PresenceTable {
     offline_after_ms: u64,
     last_seen_max: usize,
     people: IdMap<u64, State>,
-    /// When people without a session count as offline, at the earliest: (moment, person).
+    /// Moments when people without a session count as offline, at the earliest: (moment, person).
     deadlines: BTreeSet<(u64, u64)>,
     /// People who went offline, oldest first, with the moment of their last sign of life: what is forgotten first.
     offline: VecDeque<(u64, u64)>,
@@ -73,7 +73,7 @@ impl PresenceTable {
         }
     }
 
-    /// Who has gone offline by now.
+    /// People who have gone offline by now.
     pub fn due(&mut self, now_ms: u64) -> Vec<Id> {
         let mut gone = Vec::new();
         while let Some((at, user)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now_ms) {
@@ -94,7 +94,7 @@ impl PresenceTable {
         gone
     }
 
-    /// How it stands with `user`.
+    /// Presence of `user`.
     #[must_use]
     pub fn of(&self, user: Id, now_ms: u64) -> PresenceView {
         let state = self.people.get(&user.0).copied();

@@ -27,7 +27,7 @@ struct Moments {
     joins: usize,
     /// The rows are read.
     reads: usize,
-    /// What was read reaches the session.
+    /// Arrival of what was read at the session.
     arrives: usize,
 }
 
@@ -51,7 +51,7 @@ fn commits(turns: &[(bool, bool)]) -> Vec<Committed> {
     turns.iter().map(commit).collect()
 }
 
-/// What the rows answer at `reads`: all that is committed by then, up to the highest id.
+/// Answer of the rows at `reads`: all that is committed by then, up to the highest id.
 fn replay(committed: &[Committed]) -> Replay {
     let mut replay = Replay::default();
     for one in committed {

@@ -58,21 +58,21 @@ pub struct Inner {
     pub counts: Arc<SessionCounts>,
     /// Sessions are dealt out in turn.
     pub next_shard: AtomicUsize,
-    /// For what was missed.
+    /// Readers of what was missed.
     pub sources: Sources,
     /// Types of frames.
     pub types: FrameTypes,
-    /// Who is online.
+    /// People who are online.
     pub presence: Arc<Mutex<PresenceTable>>,
     /// Rows and the clock.
     pub core: Core,
     /// Frames of people who send them over HTTP.
     pub paces: Mutex<Paces<Id>>,
-    /// What they are counted from.
+    /// Moment that paces are counted from.
     pub began: Instant,
 }
 
-/// What a ticket stands for.
+/// Value of a ticket.
 #[derive(Debug, Serialize, Deserialize)]
 struct TicketValue {
     user: Id,
@@ -150,7 +150,7 @@ impl Realtime {
         if is_too_old(&cursor, self.0.shared.committed()) { Err(ResetReason::Expired) } else { Ok(cursor) }
     }
 
-    /// What `user` missed, up to a record that was the newest before.
+    /// Items that `user` missed, up to a record that was the newest before.
     ///
     /// # Errors
     /// When the engine fails.
@@ -164,7 +164,7 @@ impl Realtime {
         self.0.shared.committed()
     }
 
-    /// What watermarks do not pass.
+    /// Id that watermarks do not pass.
     #[must_use]
     pub fn trailing(&self) -> Id {
         first_id_at(self.clock().now_ms().saturating_sub(TRAIL_MS))
@@ -202,7 +202,7 @@ impl Realtime {
         Ok(Ticket { ticket: new.token, expires_at: Timestamp(now_ms + TICKET_S * 1_000) })
     }
 
-    /// Whom a ticket lets in; it lets nobody in after that.
+    /// Person whom a ticket lets in; it lets nobody in after that.
     ///
     /// # Errors
     /// 401 when it is unknown, used, or too old.
@@ -231,8 +231,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of suspended ones, it tells
-    /// nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are suspended or
+    /// gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -242,11 +242,14 @@ impl Realtime {
         }
         let hidden = self.0.core.store.hidden(viewer).await?;
         let now_ms = self.0.core.clock.now_ms();
+        let mut seen = Vec::with_capacity(people.len());
+        for user in people {
+            seen.push(!hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some());
+        }
         let presence = self.0.presence.lock();
         let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };
-        let unseen = |user: Id| hidden.blocks(user) || self.0.core.store.absent.holds(user);
-        let of = |user: &Id| if unseen(*user) { unknown(*user) } else { presence.of(*user, now_ms) };
-        Ok(people.iter().map(of).collect())
+        let of = |(user, seen): (&Id, bool)| if seen { presence.of(*user, now_ms) } else { unknown(*user) };
+        Ok(people.iter().zip(seen).map(of).collect())
     }
 
     /// `session` of `viewer` watches `people` from now on; answers how it stands with them.
@@ -320,7 +323,7 @@ impl Realtime {
         Ok(Page { items, next_cursor })
     }
 
-    /// Whose session it is.
+    /// Person whose session it is.
     ///
     /// # Errors
     /// 404 when there is none.

@@ -1,4 +1,4 @@
-//! One session as its shard sees it: who, by what transport, what waits for it, and its deadlines. Pure but for the
+//! Session as its shard sees it: who, by what transport, what waits for it, and its deadlines. Pure but for the
 //! socket that it owns.
 
 use std::net::IpAddr;
@@ -48,18 +48,18 @@ impl SessionId {
     }
 }
 
-/// Where a session is in its life.
+/// Phase of a session's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// `hello` was sent; what was missed is being read, and what comes meanwhile is held.
     Replaying,
-    /// What comes is sent.
+    /// Sending what comes.
     Live,
     /// The last bytes are on their way; then the client closes, or a deadline ends it.
     Closing,
 }
 
-/// What encoding needs to know of the moment.
+/// Facts about the moment that encoding needs.
 pub struct Now<'a> {
     /// Milliseconds since the Unix epoch.
     pub ms: u64,
@@ -72,41 +72,41 @@ pub struct Now<'a> {
 /// A session.
 #[derive(Debug)]
 pub struct Session {
-    /// Its name.
+    /// Id of the session.
     pub id: SessionId,
-    /// Whose.
+    /// Person of the session.
     pub user: Id,
     /// The socket.
     pub socket: mio::net::TcpStream,
-    /// By which token.
+    /// Token that opened it.
     pub opener: Opener,
-    /// When it began, milliseconds since the Unix epoch.
+    /// Moment at which it began, milliseconds since the Unix epoch.
     pub connected_ms: u64,
     /// The client's address.
     pub address: IpAddr,
-    /// What carries it.
+    /// Transport of the session.
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
     /// Newer types that its client understands.
     pub knows: Knows,
-    /// Where it is in its life.
+    /// Phase of its life.
     pub phase: Phase,
-    /// It stands in the line of sessions with something urgent to write.
+    /// Whether it stands in the line of sessions with something urgent to write.
     pub in_urgent: bool,
-    /// It stands in the line of the others.
+    /// Whether it stands in the line of the others.
     pub in_other: bool,
     /// The socket took less than it was given.
     pub blocked: bool,
     /// Messages that were no frames since `offences_from`.
     pub offences: u8,
-    /// When the client may send, in 1/256 messages.
+    /// Messages that the client may send now, in 1/256.
     pub allowance: u32,
-    /// When `allowance` was brought up to date.
+    /// Moment at which `allowance` was brought up to date.
     pub allowance_at: Tick,
     /// Start of the minute in which offences are counted.
     pub offences_from: Tick,
-    /// Its live entry in the wheel.
+    /// Tick of its live entry in the wheel.
     pub wheel_at: Tick,
     /// Next heartbeat.
     pub heartbeat_at: Tick,
@@ -114,17 +114,17 @@ pub struct Session {
     pub seen_at: Tick,
     /// The token ends.
     pub expires_at: Tick,
-    /// Since when the socket takes nothing; `Tick::MAX`: it does.
+    /// Tick since which the socket takes nothing; `Tick::MAX`: it does.
     pub stalled_from: Tick,
     /// A poll's answer is due, or a closing socket is cut; `Tick::MAX`: neither.
     pub deadline_at: Tick,
     /// Bytes that the socket did not take yet.
     pub out: Vec<u8>,
-    /// What waits, made when something does.
+    /// Lanes of what waits, made when something does.
     pub lanes: Option<Box<Lanes>>,
     /// Followed posts that wait, made when some do.
     pub bulk: Option<Box<Bulk>>,
-    /// What the client has, until what it missed is here; watermarks do not pass it.
+    /// Watermarks that the client has, until what it missed is here; watermarks do not pass it.
     pub from: Option<Box<Watermarks>>,
     /// A WebSocket's unfinished message.
     pub reader: fanfare_websocket::Reader,
@@ -165,7 +165,7 @@ impl Session {
         self.out.len() + self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
     }
 
-    /// Up to where everything was sent, or told of.
+    /// Watermarks up to which everything was sent, or told of.
     #[must_use]
     pub fn marks(&self, horizon: Id) -> Watermarks {
         let low = |stream: Stream| {

@@ -1,4 +1,4 @@
-//! What the parts of realtime delivery tell each other, and the little that they share.
+//! Signals and commands between the parts of realtime delivery, and the little that they share.
 //!
 //! Commits, products and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards ask
 //! renderers for items and hand clients' frames on.
@@ -90,11 +90,11 @@ pub enum BulkItem {
 /// Choice of sessions.
 #[derive(Debug, Clone, Copy)]
 pub enum SessionFilter {
-    /// One session.
+    /// Single session.
     One(SessionId),
-    /// Those that a token opened.
+    /// Sessions that a token opened.
     Token { user: Id, token: u64 },
-    /// Those of a person, but for one token's.
+    /// Sessions of a person, but for one token's.
     Person { user: Id, except: Option<u64> },
 }
 
@@ -112,9 +112,9 @@ pub struct BulkJob {
 /// A client's frame.
 #[derive(Debug)]
 pub struct FromClient {
-    /// By which session.
+    /// Session that sent it.
     pub session: SessionId,
-    /// Of whom.
+    /// Person who sent it.
     pub user: Id,
     /// The frame.
     pub frame: ClientFrame,
@@ -193,10 +193,10 @@ impl ShardHandle {
     }
 }
 
-/// Up to which record everything has reached the shards.
+/// Record up to which everything has reached the shards.
 #[derive(Debug)]
 pub struct Progress {
-    /// One for the dispatcher, then one a renderer.
+    /// Parts: one for the dispatcher, then one a renderer.
     parts: Vec<AtomicU64>,
 }
 

@@ -113,7 +113,7 @@ pub struct Replay {
 }
 
 impl Sources {
-    /// Of these products.
+    /// Sources of these products.
     #[must_use]
     pub fn new(sources: Vec<Arc<dyn Source>>) -> Self {
         Self(sources.into())

@@ -18,7 +18,7 @@ use crate::realtime::signals::{BulkItem, BulkPost};
 
 const ANN: Id = Id(7);
 const BOB: Id = Id(8);
-/// How long what must happen may take.
+/// Longest wait for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct FakeFollowees(Vec<Id>);

@@ -169,7 +169,7 @@ impl Dispatcher {
         self.shared.progress.reached(0, reached);
     }
 
-    /// One slice of an audience, by shard; true when there may be more.
+    /// Next slice of an audience, by shard; true when there may be more.
     fn slice(&mut self, to: &mut Recipients) -> (Vec<Vec<SessionId>>, bool) {
         match to {
             Recipients::Followers { author, with, after } => {

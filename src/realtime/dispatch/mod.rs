@@ -39,7 +39,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Work of a renderer of personal items, or a mark that passes through its queue.
 #[derive(Debug)]
 pub enum RenderJob {
-    /// For these sessions of the person.
+    /// Personal item to be rendered for sessions of the person.
     Personal { person: Id, item: Arc<dyn PersonalItem>, sessions: Vec<SessionId> },
     /// Everything up to this id was handed in before.
     Mark(Id),
@@ -105,7 +105,7 @@ pub struct Parts {
     pub producers: Vec<Box<dyn Producer>>,
     /// Followees of people.
     pub followees: Arc<dyn FolloweeSource>,
-    /// For what was missed.
+    /// Readers of what was missed.
     pub sources: Sources,
     /// Read by whoever asks over HTTP.
     pub presence: Arc<Mutex<PresenceTable>>,

@@ -51,7 +51,7 @@ struct Author {
 pub enum Join {
     /// The person is new here: read whom they follow.
     Load,
-    /// That is being read.
+    /// Reading that is under way.
     Wait,
     /// Nothing.
     Ready,

@@ -83,7 +83,7 @@ mod tests {
         assert!(watchers.by_person.is_empty() && watchers.by_session.is_empty());
     }
 
-    /// Where a change cost a look at all watchers of the person, this took ten thousand million steps.
+    /// Steps do not grow with watchers: where a change cost a look at all of them, this took ten thousand million.
     #[test]
     fn a_hundred_thousand_come_to_watch_one_person_and_go() {
         const WATCHERS: u64 = 100_000;

@@ -20,7 +20,7 @@ use crate::realtime::service::Realtime;
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Query {
-    /// Where to resume: the `id` of the last frame.
+    /// Cursor to resume from: the `id` of the last frame.
     #[serde(default)]
     pub cursor: Option<String>,
     /// Instead of the Authorization header.
@@ -106,7 +106,7 @@ impl Entry {
     }
 }
 
-/// By which token a caller opens sessions.
+/// Token by which a caller opens sessions.
 pub fn opener(realtime: &Realtime, caller: &Caller) -> Opener {
     let token = caller.token_hash.as_ref().map_or(0, |hash| short(&hash.0));
     Opener { token, since_ms: realtime.clock().now_ms(), expires_ms: caller.expires_ms }

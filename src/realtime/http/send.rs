@@ -26,7 +26,7 @@ enum Sent {
     Many(Vec<ClientFrame>),
     /// Several, named.
     Named(NamedFrames),
-    /// One.
+    /// Single frame.
     One(ClientFrame),
 }
 

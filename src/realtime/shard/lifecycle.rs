@@ -17,7 +17,7 @@ use crate::realtime::session::{Phase, SHARD_SESSIONS_MAX, Session, SessionId};
 use crate::realtime::signals::Signal;
 use crate::realtime::wheel::Tick;
 
-/// One message of allowance.
+/// Allowance of one message.
 pub(super) const MESSAGE: u32 = 256;
 
 impl Shard {

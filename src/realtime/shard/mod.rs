@@ -231,8 +231,8 @@ impl Shard {
         true
     }
 
-    /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
-    /// watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    /// Id up to which everything is in the inbox, or came by it. Where nothing is on its way that is the time itself,
+    /// less what watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
     fn reached(&self) -> Id {
         let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         let committed = self.shared.committed();
