@@ -429,14 +429,14 @@ fn a_follow_of_which_nobody_was_told_takes_nobody_out_of_a_group_when_it_ends() 
     let mut rows = Rows::default();
     let record = |number: u64, event| Record { event, ..like(number, 0, 0) };
     let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false, silent: true });
-    assert!(rows.project(&silent).is_empty());
+    assert!(rows.commit(&silent).is_empty());
     for number in 2..40 {
-        rows.project(&record(number, Deed::Follow.done(Id(100 + number))));
+        rows.commit(&record(number, Deed::Follow.done(Id(100 + number))));
     }
     let before = rows.list();
     let edge = EndedFollow { follower: Id(99), followee: ANN, since: silent.id, departed: None, silent: true };
-    rows.project(&record(50, Event::Unfollowed(edge)));
+    rows.commit(&record(50, Event::Unfollowed(edge)));
     assert_eq!(rows.list(), before);
     // Whoever follows then is news.
-    assert_eq!(rows.project(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
+    assert_eq!(rows.commit(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
 }
