@@ -47,7 +47,7 @@ use crate::posts::stream::{PostProducer, PostStream};
 use crate::posts::view::Views as PostViews;
 use crate::posts::{self, public};
 use crate::realtime::{
-    Delivery, Ender, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, Streams,
+    Delivery, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams,
 };
 use crate::users::attempts::Bounds;
 use crate::users::fold::AccountFold;
@@ -122,7 +122,7 @@ provide! {
 }
 
 #[async_trait]
-impl SessionEnder for Ender {
+impl SessionEnder for SessionCloser {
     async fn token_ended(&self, user: Id, token: TokenHash) {
         Self::token_ended(self, user, &token.0).await;
     }
@@ -283,7 +283,7 @@ pub async fn start(
     let owners = Arc::new(core.clone());
     let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.ender());
+    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));

@@ -1,8 +1,8 @@
 //! Every type of realtime frame, in one list: what clients send and who answers it, what the server sends.
 
-use crate::markers;
 use crate::markers::Markers;
 use crate::realtime::{self, Delivery, FrameList, FrameTypes};
+use crate::{markers, posts};
 
 /// The types of frames; what the server sends for products is known to their deliveries.
 #[must_use]
@@ -16,6 +16,7 @@ pub fn frames(markers: &Markers, deliveries: &[Delivery]) -> FrameTypes {
         .calls_to_come(&["message.send", "read", "delivered", "typing"])
         // What the server sends.
         .server(realtime::TYPES)
+        .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)
         .server(markers::stream::TYPES)
         .server(&["message", "message.recalled", "receipt", "typing", "live.changed"]);
     deliveries.iter().fold(list, |list, product| list.server(product.types)).build()

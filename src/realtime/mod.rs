@@ -18,7 +18,7 @@ mod codes;
 mod cursor;
 mod deliver;
 mod dispatch;
-mod ends;
+mod ended_tokens;
 mod frame;
 pub mod http;
 mod lanes;
@@ -40,7 +40,7 @@ mod wire;
 
 pub use client_frames::{ClientCall, FrameList, FrameTypes};
 pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Output, PersonalItem, Producer};
-pub use ends::Ender;
+pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};
 pub use settings::RealtimeSettings;
