@@ -3,7 +3,7 @@
 //! Watermarks trail, so a client that comes back within seconds finds the same deletion again in what it missed. Its cursor says
 //! by a digest which of those above the watermark it was told of.
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{Id, ResetReason, Stream};
 
 use super::cursor::digest;
 
@@ -19,6 +19,8 @@ pub struct Told {
     ids: Vec<Id>,
     /// Deletions that came while the replay was read.
     meanwhile: Vec<Id>,
+    /// Stream and reason of those.
+    of_meanwhile: Option<(Stream, ResetReason)>,
 }
 
 impl Told {
@@ -40,21 +42,25 @@ impl Told {
         self.before == 0 && self.ids.is_empty()
     }
 
-    /// Notes a deletion that comes while the replay is still read, which may hold it too.
-    pub fn came_meanwhile(&mut self, id: Id) {
-        // Of very many the last is behind the replay for sure, if any is.
-        self.meanwhile.truncate(TOLD_MAX - 1);
-        self.meanwhile.push(id);
+    /// Notes deletions that come while the replay is still read, which may hold them too.
+    pub fn came_meanwhile(&mut self, ids: &[Id], unknown: (Stream, ResetReason)) {
+        for id in ids {
+            // Of very many the last is behind the replay for sure, if any is.
+            self.meanwhile.truncate(TOLD_MAX - 1);
+            self.meanwhile.push(*id);
+        }
+        self.of_meanwhile = Some(unknown);
     }
 
-    /// Takes in the deletions that a replay from the cursor on holds; whether the client is to be told, of them or of what came meanwhile.
-    pub fn replayed(&mut self, ids: &[Id]) -> bool {
+    /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the client is to
+    /// read anew for them, or for what came meanwhile, and why.
+    pub fn replayed(&mut self, ids: &[Id], unknown: Option<(Stream, ResetReason)>) -> Option<(Stream, ResetReason)> {
         let known = std::mem::take(&mut self.before);
         let all_known = known != 0 && known == digest(ids.iter().copied());
         let new = self.are_news(ids);
-        let meanwhile = std::mem::take(&mut self.meanwhile);
+        let (meanwhile, of_meanwhile) = (std::mem::take(&mut self.meanwhile), self.of_meanwhile.take());
         let later = self.are_news(&meanwhile);
-        later || (new && !all_known)
+        (later || (new && !all_known)).then_some(unknown.or(of_meanwhile)).flatten()
     }
 
     /// Takes in deletions; whether the client is to be told of any.
@@ -85,24 +91,28 @@ impl Told {
 mod tests {
     use super::*;
 
+    const OF: Option<(Stream, ResetReason)> = Some((Stream::Posts, ResetReason::AuthorDeleted));
+
     #[test]
     fn each_is_told_once_live_and_replayed_and_from_cursor_to_cursor() {
         let mut told = Told::default();
         assert!(told.is_empty() && told.is_news(Id(10)) && !told.is_news(Id(10)) && told.is_news(Id(20)));
         let mut again = Told::of_cursor(told.digest(Id(5)));
         assert_eq!(again.digest(Id(5)), told.digest(Id(5)), "until the replay is read");
-        assert!(!again.replayed(&[Id(10), Id(20)]));
+        assert!(again.replayed(&[Id(10), Id(20)], OF).is_none());
         assert_eq!(again.digest(Id(15)), told.digest(Id(15)));
         let mut more = Told::of_cursor(told.digest(Id(5)));
-        assert!(more.replayed(&[Id(10), Id(20), Id(30)]), "there is a new one");
-        assert!(!more.replayed(&[Id(10)]) && !more.is_news(Id(30)));
+        assert!(more.replayed(&[Id(10), Id(20), Id(30)], OF).is_some(), "there is a new one");
+        assert!(more.replayed(&[Id(10)], OF).is_none() && !more.is_news(Id(30)));
         let mut racing = Told::of_cursor(told.digest(Id(5)));
-        racing.came_meanwhile(Id(20));
-        assert!(!racing.replayed(&[Id(10), Id(20)]), "in both");
+        racing.came_meanwhile(&[Id(20)], (Stream::Posts, ResetReason::AuthorDeleted));
+        assert!(racing.replayed(&[Id(10), Id(20)], OF).is_none(), "in both");
         let mut later = Told::of_cursor(told.digest(Id(5)));
-        later.came_meanwhile(Id(30));
-        assert!(later.replayed(&[Id(10), Id(20)]), "behind the replay");
-        assert!(!Told::of_cursor(0).replayed(&[]) && Told::of_cursor(0).replayed(&[Id(10)]));
+        later.came_meanwhile(&[Id(30)], (Stream::Posts, ResetReason::AuthorDeleted));
+        assert_eq!(later.replayed(&[], None), OF, "behind the replay");
+        assert!(
+            Told::of_cursor(0).replayed(&[], None).is_none() && Told::of_cursor(0).replayed(&[Id(10)], OF).is_some()
+        );
     }
 
     #[test]

@@ -51,13 +51,13 @@ impl Shard {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
         let is_replaying = session.phase == Phase::Replaying;
-        if let Some(stream) = frame.novel_of().filter(|_| !session.knows.author_deleted) {
-            let (told, ids) = (session.told(), frame.novel_ids());
+        if let Some(unknown) = frame.unknown_to(session.knows) {
+            let ids = frame.unknown_ids(session.knows);
             if is_replaying {
-                return ids.iter().for_each(|id| told.came_meanwhile(*id));
+                return session.told().came_meanwhile(ids, unknown);
             }
-            if told.are_news(ids) {
-                session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+            if session.told().are_news(ids) {
+                session.lanes().give_up(unknown.0, unknown.1);
                 self.queue(id);
             }
             return;
@@ -89,12 +89,13 @@ impl Shard {
         session.from = None;
         match replay {
             Some(mut replay) => {
-                let mut unknown = None;
-                if !session.knows.author_deleted {
-                    let ids: Vec<Id> = replay.frames.iter().flat_map(Frame::novel_ids).copied().collect();
-                    let is_news = (!ids.is_empty() || session.told.is_some()) && session.told().replayed(&ids);
-                    unknown = is_news.then_some(Stream::Posts);
-                    replay.frames.retain(|frame| frame.novel_of().is_none());
+                let knows = session.knows;
+                let mut unknown = replay.frames.iter().find_map(|frame| frame.unknown_to(knows));
+                if unknown.is_some() || session.told.is_some() {
+                    let ids = replay.frames.iter().flat_map(|frame| frame.unknown_ids(knows));
+                    let ids: Vec<Id> = ids.copied().collect();
+                    unknown = session.told().replayed(&ids, unknown);
+                    replay.frames.retain(|frame| frame.unknown_to(knows).is_none());
                 }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_keys(&replay.keys[stream_index(BULK_STREAM)]);
@@ -102,8 +103,8 @@ impl Shard {
                 if !(replay.frames.is_empty() && session.lanes.is_none()) {
                     session.lanes().put_first(*replay, now_ms);
                 }
-                if let Some(stream) = unknown {
-                    session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+                if let Some((stream, reason)) = unknown {
+                    session.lanes().give_up(stream, reason);
                 }
             }
             None => session.lanes().reset(ResetReason::Overflow),
