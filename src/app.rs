@@ -26,6 +26,7 @@ use crate::data::tables;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, FeedSettings, Worker};
 use crate::follows::Follows;
+use crate::follows::listener::FollowListener;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
@@ -35,11 +36,13 @@ use crate::log::sequencer::{Sequencer, SequencerThread, Views};
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::Notifications;
+use crate::posts::listener::PostListener;
 use crate::posts::public;
 use crate::posts::service::Posts;
 use crate::realtime::{Ender, Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
 use crate::users::attempts::Bounds;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
+use crate::users::listener::AccountListener;
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{UserSettings, Users};
 use crate::users::session_ender::SessionEnder;
@@ -128,6 +131,9 @@ impl SessionEnder for Ender {
 /// trimming.
 struct Listeners {
     store: Arc<Store>,
+    users: AccountListener,
+    follows: FollowListener,
+    posts: PostListener,
     feed: Feed,
     realtime: Tap,
     notified: mpsc::Sender<Notified>,
@@ -143,7 +149,9 @@ impl Views for Listeners {
     }
 
     fn committed(&self, record: &Arc<Record>) {
-        self.store.committed(record);
+        self.users.committed(record);
+        self.follows.committed(record);
+        self.posts.committed(record);
         self.feed.apply(record);
         // Last: a session that asks what it missed finds it in the rows and in the feed.
         self.realtime.committed(record);
@@ -248,16 +256,31 @@ pub async fn start(
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
     let realtime = foundation.tap();
-    let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), realtime, notified });
+    let listeners = Arc::new(Listeners {
+        store: store.clone(),
+        users: AccountListener(store.clone()),
+        follows: FollowListener(store.clone()),
+        posts: PostListener(store.clone()),
+        feed: feed.clone(),
+        realtime,
+        notified,
+    });
     let group_after = settings.notifications.group_after as u64;
     let node = settings.server.node;
     let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
     let (sequencer, thread) = started.await?;
-    learn(&engines, &store, sequencer.newest()).await?;
+    learn(&store, sequencer.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
-    let core = Core::new(store, sequencer.clone(), Cursors::new(secret)?, clock);
+    let core = Core::new(Arc::clone(&store), sequencer.clone(), Cursors::new(secret)?, clock);
     let owners = Arc::new(core.clone());
-    let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
+    let media = Media::new(
+        store,
+        &engines.objects,
+        Arc::new(Mint(sequencer)),
+        owners,
+        media_tables(),
+        MediaSettings::of(settings),
+    );
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(foundation.ender());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -300,11 +323,11 @@ pub async fn start(
 }
 
 /// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(engines: &Engines, store: &Store, newest: Id) -> Result<()> {
+async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.load_absent().await?;
     store.load_deletions(newest).await?;
-    janitor::names::begin(engines).await?;
-    public::begin(engines, &store.public).await
+    janitor::names::begin(store).await?;
+    public::begin(store).await
 }
 
 fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {

@@ -10,7 +10,6 @@ use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
 use crate::data::rows::Counters;
-use crate::log::events::{EndedFollow, Event, Record};
 
 /// Owner of the counters that a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,29 +60,8 @@ pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl It
     reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
 }
 
-/// Contributions that a record adds and takes back, each with whose it is.
-fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
-    let follow = |follower, followee, there| {
-        of_follow(follower, followee).into_iter().map(move |(person, one)| (person, one, there))
-    };
-    let ended = |edge: &EndedFollow| follow(edge.follower, edge.followee, false);
-    match &record.event {
-        Event::Followed { follower, followee, .. } => follow(*follower, *followee, true).collect(),
-        Event::Unfollowed(edge) => ended(edge).collect(),
-        Event::Blocked { ended: edges, .. } => edges.iter().flat_map(ended).collect(),
-        Event::Liked { user, post } => vec![(*user, of_like(post.id), true)],
-        Event::Unliked { user, post, .. } => vec![(*user, of_like(post.id), false)],
-        Event::Posted { post, .. } => {
-            let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
-            of_post(record.id, parent, original).map(|one| (post.author, one, true)).collect()
-        }
-        Event::PostDeleted { post, author, reply_to, repost_of, .. } => {
-            let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
-            of_post(*post, parent, original).map(|one| (*author, one, false)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
+/// Contributor, contribution, and whether it is added or taken back.
+pub type Change = (Id, Contribution, bool);
 
 /// A person whose contributions are known.
 #[derive(Debug, Default)]
@@ -184,13 +162,14 @@ impl Uncounted {
         self.any.store(!state.people.is_empty(), Ordering::Release);
     }
 
-    /// A record was committed; called in commit order.
-    pub fn committed(&self, record: &Record) {
+    /// Takes in what a record adds (true) and takes back, each with whose contribution it is; called in commit order, and
+    /// asks for `changes` only while anybody is watched.
+    pub fn apply<I: Iterator<Item = Change>>(&self, changes: impl FnOnce() -> I) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
-        let changes = changes(record);
-        if changes.is_empty() {
+        let mut changes = changes().peekable();
+        if changes.peek().is_none() {
             return;
         }
         let mut state = self.state.write();

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::tables;
-use crate::log::events::{PostRecord, PostRef};
+use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::log::projection::counter_changes;
+use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
 
@@ -162,7 +163,7 @@ proptest! {
                     let of = if key.table == tables::USER_COUNTERS { Of::User(id) } else { Of::Post(id) };
                     stored.entry(of).or_default().iter_mut().zip(change.by).for_each(|(value, by)| *value += by);
                 }
-                uncounted.committed(&record);
+                uncounted.apply(|| follows::listener::contributions(&record.event).chain(posts::listener::contributions(&record)));
             }
         };
         commit(&mut world, &before);

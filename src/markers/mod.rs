@@ -54,5 +54,5 @@ pub async fn write(core: &Core, person: Id, which: Marker, last_read: Id) -> Res
     let _writing = core.writing(person).await?;
     let mut batch = Batch::default();
     batch.put_versioned(tables::marker_row(person, which), tables::partition(last_read), last_read.0);
-    Ok(core.store.engines.tables.write(batch).await?)
+    Ok(core.store.write(batch).await?)
 }

@@ -2,6 +2,7 @@
 
 pub mod entry;
 pub mod http;
+pub mod listener;
 pub mod old_reposts;
 pub mod public;
 pub mod service;

@@ -1,0 +1,60 @@
+//! Listener of the posts: the caches of posts and marks, who deleted lately, and what absent people add to counts, follow the
+//! commits.
+
+use std::sync::Arc;
+
+use crate::data::rows::PostRecord;
+use crate::data::store::Store;
+use crate::data::uncounted::{Change, of_like, of_post};
+use crate::log::events::{Event, Record};
+
+/// Keeps what memory knows of posts true.
+pub struct PostListener(pub Arc<Store>);
+
+impl PostListener {
+    /// Takes in a durable record; called in commit order, before the caller is answered.
+    pub fn committed(&self, record: &Record) {
+        let store = &self.0;
+        store.uncounted.apply(|| contributions(record));
+        match &record.event {
+            Event::Posted { post, .. } => {
+                store.post_changed(post.clone());
+                if post.is_bare_repost() {
+                    store.marks_changed(post.author);
+                }
+            }
+            Event::PostDeleted { post, author, reply_to, bare_repost, purged, .. } => {
+                store.post_changed(PostRecord::tombstone(*post, *author, *reply_to));
+                if !purged {
+                    store.deletions.heard(*author, record.id);
+                }
+                if *bare_repost {
+                    store.marks_changed(*author);
+                }
+            }
+            Event::Liked { user, .. } | Event::Unliked { user, .. } => store.marks_changed(*user),
+            _ => {}
+        }
+    }
+}
+
+/// Contributions to counts of posts that a record adds and takes back.
+pub fn contributions(record: &Record) -> impl Iterator<Item = Change> {
+    let liked = match &record.event {
+        Event::Liked { user, post } => Some((*user, of_like(post.id), true)),
+        Event::Unliked { user, post, .. } => Some((*user, of_like(post.id), false)),
+        _ => None,
+    };
+    let pointing = match &record.event {
+        Event::Posted { post, .. } => Some((post.author, record.id, post.reply_to, post.repost_of, true)),
+        Event::PostDeleted { post, author, reply_to, repost_of, .. } => {
+            Some((*author, *post, *reply_to, *repost_of, false))
+        }
+        _ => None,
+    };
+    let pointing = pointing.into_iter().flat_map(|(author, post, reply_to, repost_of, there)| {
+        let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
+        of_post(post, parent, original).map(move |one| (author, one, there))
+    });
+    liked.into_iter().chain(pointing)
+}
