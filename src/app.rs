@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
-use fanfare_engines::{Engines, RowKey};
+use fanfare_engines::Engines;
 use fanfare_protocol::{Id, Media as MediaView};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::admin::fold::OperatorFold;
 use crate::admin::live::LiveServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
@@ -19,28 +20,33 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
-use crate::data::rows::Counters;
 use crate::data::storage::{Storage, watched};
 use crate::data::store::Store;
 use crate::data::tables;
 use crate::feed::home::HomeFeeds;
-use crate::feed::{Feed, FeedSettings, Worker};
+use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
+use crate::follows::fold::FollowFold;
 use crate::follows::listener::FollowListener;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
-use crate::log::events::{Policy, Record};
-use crate::log::projection::Notified;
-use crate::log::sequencer::{Sequencer, SequencerThread, Views};
+use crate::log::counters::CounterListener;
+use crate::log::idempotency::IdempotencyFold;
+use crate::log::imports::ImportFold;
+use crate::log::product::{Committed, Listener, Product};
+use crate::log::sequencer::{Sequencer, SequencerThread};
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
-use crate::notifications::Notifications;
+use crate::notifications::fold::{NotificationFold, Notified};
+use crate::notifications::{self, Notifications};
+use crate::posts::fold::PostFold;
 use crate::posts::listener::PostListener;
 use crate::posts::public;
 use crate::posts::service::Posts;
 use crate::realtime::{Ender, Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
 use crate::users::attempts::Bounds;
+use crate::users::fold::AccountFold;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::listener::AccountListener;
 use crate::users::password::{PasswordCost, Passwords};
@@ -127,43 +133,50 @@ impl SessionEnder for Ender {
     }
 }
 
-/// Listeners of the sequencer: caches, the feed, sessions, and the list of people whose notifications want
-/// trimming.
+/// Sessions, and the list of people whose notifications want trimming.
 struct Listeners {
-    store: Arc<Store>,
-    users: AccountListener,
-    follows: FollowListener,
-    posts: PostListener,
-    feed: Feed,
     realtime: Tap,
     notified: mpsc::Sender<Notified>,
 }
 
-impl Views for Listeners {
-    fn stamp(&self, author: Id, followers: u64) -> Policy {
-        self.feed.stamp(author, followers)
-    }
-
-    fn counted(&self, key: &RowKey, counters: Counters) {
-        self.store.counted(key, counters);
-    }
-
-    fn committed(&self, record: &Arc<Record>) {
-        self.users.committed(record);
-        self.follows.committed(record);
-        self.posts.committed(record);
-        self.feed.apply(record);
-        // Last: a session that asks what it missed finds it in the rows and in the feed.
-        self.realtime.committed(record);
-    }
-
-    fn notified(&self, notified: &Notified) {
-        self.realtime.notified(notified);
-        if notified.grew {
-            // A full queue drops the hint: the person's next notifications give another.
-            let _ = self.notified.try_send(notified.clone());
+impl Listener for Listeners {
+    fn committed(&self, committed: &[Committed]) {
+        for Committed { record, .. } in committed {
+            self.realtime.committed(record);
+        }
+        for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
+            self.realtime.notified(&notified);
+            if notified.grew {
+                // A full queue drops the hint: the person's next notifications give another.
+                let _ = self.notified.try_send(notified);
+            }
         }
     }
+}
+
+/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person, kind,
+/// subject and hour beyond `group_after` are one notification.
+#[must_use]
+pub fn products(group_after: u64) -> Vec<Product> {
+    vec![
+        Product::folds(IdempotencyFold),
+        Product::folds(OperatorFold),
+        Product::folds(ImportFold),
+        Product::folds(AccountFold),
+        Product::folds(FollowFold),
+        Product::folds(PostFold).prepares(PostFold),
+        Product::folds(NotificationFold { group_after }),
+    ]
+}
+
+/// The caches of rows, in the order in which they hear of commits.
+fn caches(store: &Arc<Store>) -> [Product; 4] {
+    [
+        Product::listens(CounterListener(Arc::clone(store))),
+        Product::listens(AccountListener(Arc::clone(store))),
+        Product::listens(FollowListener(Arc::clone(store))),
+        Product::listens(PostListener(Arc::clone(store))),
+    ]
 }
 
 #[async_trait]
@@ -256,18 +269,13 @@ pub async fn start(
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
     let realtime = foundation.tap();
-    let listeners = Arc::new(Listeners {
-        store: store.clone(),
-        users: AccountListener(store.clone()),
-        follows: FollowListener(store.clone()),
-        posts: PostListener(store.clone()),
-        feed: feed.clone(),
-        realtime,
-        notified,
-    });
-    let group_after = settings.notifications.group_after as u64;
-    let node = settings.server.node;
-    let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
+    let listeners = Listeners { realtime, notified };
+    let mut products = products(settings.notifications.group_after as u64);
+    products.extend(caches(&store));
+    products.push(Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())));
+    // Last: a session that asks what it missed finds it in the rows and in the feed.
+    products.push(Product::listens(listeners));
+    let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
     learn(&store, sequencer.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;

@@ -1,5 +1,6 @@
 //! Operators: what they see, change and do while the server runs.
 
+pub mod fold;
 pub mod http;
 pub mod live;
 pub mod service;

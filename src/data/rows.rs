@@ -1,15 +1,17 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
 mod follows;
+mod notifications;
 mod posts;
 mod purges;
 
 use bytes::Bytes;
-use fanfare_protocol::{Id, Media, NotificationKind};
+use fanfare_protocol::{Id, Media};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::follows::EndedFollow;
+pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
     timeline_author, timeline_value,
@@ -103,31 +105,6 @@ pub struct IdempotencyRow {
     pub made: Id,
     /// Moment of the request, in milliseconds.
     pub at_ms: u64,
-}
-
-/// A notification as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationRow {
-    /// Kind of event.
-    pub kind: NotificationKind,
-    /// Person who did it, the latest.
-    pub actor: Id,
-    /// Post that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post: Option<Id>,
-    /// Events it stands for: one, but for groups that earlier versions listed under the newest event.
-    pub count: u64,
-    /// Position in the list of all ever made for this person, from 1.
-    pub seq: u64,
-}
-
-/// State of a person's notifications, as the fold knows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationState {
-    /// Items ever made.
-    pub seq: u64,
-    /// The last record applied.
-    pub applied: Id,
 }
 
 /// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.

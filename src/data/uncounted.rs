@@ -5,11 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fanfare_engines::RowKey;
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
 use crate::data::rows::Counters;
+use crate::data::tables;
 
 /// Owner of the counters that a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +20,17 @@ pub enum Of {
     User(Id),
     /// A post's.
     Post(Id),
+}
+
+impl Of {
+    /// The row of the counters.
+    #[must_use]
+    pub fn row(self) -> RowKey {
+        match self {
+            Self::User(id) => tables::by_id(tables::USER_COUNTERS, id),
+            Self::Post(id) => tables::by_id(tables::POST_COUNTERS, id),
+        }
+    }
 }
 
 /// Addition of one to a counter by somebody, until they take it back.

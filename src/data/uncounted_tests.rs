@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::tables;
 use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
-use crate::log::projection::counter_changes;
 use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
@@ -158,10 +156,10 @@ proptest! {
         let mut commit = |world: &mut World, acts: &[Act]| {
             for act in acts {
                 let Some(record) = world.record(*act) else { continue };
-                for (key, change) in counter_changes(&record) {
-                    let id = Id::from_bytes(&key.partition).unwrap();
-                    let of = if key.table == tables::USER_COUNTERS { Of::User(id) } else { Of::Post(id) };
-                    stored.entry(of).or_default().iter_mut().zip(change.by).for_each(|(value, by)| *value += by);
+                let (follows, posts) = (follows::fold::counts(&record.event), posts::fold::counts(&record.event));
+                for change in follows.iter().chain(posts.iter()) {
+                    let values = stored.entry(change.of).or_default().iter_mut();
+                    values.zip(change.by).for_each(|(value, by)| *value += by);
                 }
                 uncounted.apply(|| follows::listener::contributions(&record.event).chain(posts::listener::contributions(&record)));
             }

@@ -7,13 +7,19 @@ use fanfare_protocol::Id;
 use crate::data::store::Store;
 use crate::data::uncounted::{Change, of_follow};
 use crate::log::events::{EndedFollow, Event, Record};
+use crate::log::product::{Committed, Listener};
 
 /// Keeps what memory knows of edges true.
 pub struct FollowListener(pub Arc<Store>);
 
+impl Listener for FollowListener {
+    fn committed(&self, committed: &[Committed]) {
+        committed.iter().for_each(|one| self.heard(&one.record));
+    }
+}
+
 impl FollowListener {
-    /// Takes in a durable record; called in commit order, before the caller is answered.
-    pub fn committed(&self, record: &Record) {
+    fn heard(&self, record: &Record) {
         match &record.event {
             Event::Followed { .. } | Event::Unfollowed(_) => {}
             Event::Blocked { blocker, blocked, .. } | Event::Unblocked { blocker, blocked } => {

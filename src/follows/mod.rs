@@ -1,5 +1,6 @@
 //! Follows, blocks and mutes between people.
 
+pub mod fold;
 pub mod listener;
 pub mod service;
 

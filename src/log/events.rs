@@ -1,4 +1,4 @@
-//! What the journal holds: one record a fact, complete enough that every row can be written again from it.
+//! Facts, which the journal holds: one record each, complete enough that every row can be written again from it.
 //!
 //! Records are JSON: an upgrade can add fields, and an operator can read them.
 
@@ -33,7 +33,7 @@ pub enum Event {
     Unmuted { muter: Id, muted: Id },
     /// A post was published.
     Posted { post: PostRecord, notify: Vec<Notice> },
-    /// A post was removed; what the projection needs of it is here. `purged`: with its author's account, of whose deletion
+    /// A post was removed; what its rows need of it is here. `purged`: with its author's account, of whose deletion
     /// everybody hears once, and of this not.
     PostDeleted {
         post: Id,
@@ -43,10 +43,10 @@ pub enum Event {
         bare_repost: bool,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         purged: bool,
-        /// Whom it named. Records of earlier versions do not tell.
+        /// People whom it named. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mentioned: Vec<Id>,
-        /// Who was notified of it. Records of earlier versions do not tell.
+        /// People who were notified of it. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         told: Vec<Id>,
     },
@@ -62,10 +62,26 @@ pub enum Event {
     Operated,
 }
 
+impl Event {
+    /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const RECORD: usize = 4_096;
+        const NOTICE: usize = 1_024;
+        match self {
+            Self::Posted { post, notify } => {
+                let links: usize = post.links.iter().map(String::len).sum();
+                RECORD * (1 + post.media.len()) + 4 * (post.text.len() + links) + NOTICE * notify.len()
+            }
+            _ => RECORD,
+        }
+    }
+}
+
 /// Somebody to notify of a post, decided (blocks, mutes) when the post was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Whom.
+    /// Person to notify.
     pub user: Id,
     /// Why.
     pub kind: NotificationKind,
@@ -74,11 +90,11 @@ pub struct Notice {
 /// A request that may come twice: scoped to caller and route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyKey {
-    /// Who sent it.
+    /// Person who sent it.
     pub caller: Id,
     /// Route, such as `POST /v1/posts`.
     pub route: String,
-    /// What the client chose, up to 255 bytes.
+    /// Key that the client chose, up to 255 bytes.
     pub key: String,
     /// SHA-256 of the body, hexadecimal.
     pub body_hash: String,
@@ -89,7 +105,7 @@ pub struct IdempotencyKey {
 pub struct Record {
     /// Minted by the sequencer: rises in commit order; consumers drop repeats by it.
     pub id: Id,
-    /// What happened.
+    /// Fact.
     #[serde(flatten)]
     pub event: Event,
     /// Stored with the effect, in one commit.

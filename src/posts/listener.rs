@@ -7,13 +7,19 @@ use crate::data::rows::PostRecord;
 use crate::data::store::Store;
 use crate::data::uncounted::{Change, of_like, of_post};
 use crate::log::events::{Event, Record};
+use crate::log::product::{Committed, Listener};
 
 /// Keeps what memory knows of posts true.
 pub struct PostListener(pub Arc<Store>);
 
+impl Listener for PostListener {
+    fn committed(&self, committed: &[Committed]) {
+        committed.iter().for_each(|one| self.heard(&one.record));
+    }
+}
+
 impl PostListener {
-    /// Takes in a durable record; called in commit order, before the caller is answered.
-    pub fn committed(&self, record: &Record) {
+    fn heard(&self, record: &Record) {
         let store = &self.0;
         store.uncounted.apply(|| contributions(record));
         match &record.event {

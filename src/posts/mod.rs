@@ -1,6 +1,7 @@
 //! Posts: published, read, liked and deleted; what their texts hold; how they look to whom.
 
 pub mod entry;
+pub mod fold;
 pub mod http;
 pub mod listener;
 pub mod old_reposts;

@@ -66,7 +66,7 @@ impl CursorSeal {
     /// With the server's secret; nodes that share data share it.
     ///
     /// # Errors
-    /// Never for a secret of usual length.
+    /// When HMAC refuses the secret, which it does for no length.
     pub fn new(secret: &[u8]) -> Result<Self> {
         let mut keyed: Hmac<Sha256> =
             Hmac::new_from_slice(secret).map_err(|error| Error::Internal(error.to_string()))?;

@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use crate::data::store::Store;
 use crate::log::events::{Event, Record};
+use crate::log::product::{Committed, Listener};
 
 /// Keeps what memory knows of accounts true.
 pub struct AccountListener(pub Arc<Store>);
 
+impl Listener for AccountListener {
+    fn committed(&self, committed: &[Committed]) {
+        committed.iter().for_each(|one| self.heard(&one.record));
+    }
+}
+
 impl AccountListener {
-    /// Takes in a durable record; called in commit order, before the caller is answered.
-    pub fn committed(&self, record: &Record) {
+    fn heard(&self, record: &Record) {
         match &record.event {
             Event::UserCreated { user } | Event::ProfileChanged { user, .. } => self.0.account_changed(user),
             Event::UserDeleted { user } => self.0.account_deleted(user.id),

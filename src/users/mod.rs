@@ -1,6 +1,7 @@
 //! People: handles, passwords, tokens of our own and of the operator's backend.
 
 pub mod attempts;
+pub mod fold;
 pub mod guard;
 pub mod http;
 pub mod jwks;

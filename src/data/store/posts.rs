@@ -168,9 +168,11 @@ impl Store {
     }
 
     /// Takes in counters of a post or a person.
-    pub fn counted(&self, key: &fanfare_engines::RowKey, counters: Counters) {
-        if let Some(id) = Id::from_bytes(&key.partition) {
-            self.posts.counters.refresh(&(key.table, id), counters);
-        }
+    pub fn counted(&self, of: Of, counters: Counters) {
+        let (table, id) = match of {
+            Of::User(id) => (tables::USER_COUNTERS, id),
+            Of::Post(id) => (tables::POST_COUNTERS, id),
+        };
+        self.posts.counters.refresh(&(table, id), counters);
     }
 }
