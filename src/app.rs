@@ -134,12 +134,12 @@ impl SessionEnder for Ender {
 }
 
 /// Sessions, and the list of people whose notifications want trimming.
-struct Listeners {
+struct Delivery {
     realtime: Tap,
     notified: mpsc::Sender<Notified>,
 }
 
-impl Listener for Listeners {
+impl Listener for Delivery {
     fn committed(&self, committed: &[Committed]) {
         for Committed { record, .. } in committed {
             self.realtime.committed(record);
@@ -169,13 +169,16 @@ pub fn products(group_after: u64) -> Vec<Product> {
     ]
 }
 
-/// The caches of rows, in the order in which they hear of commits.
-fn caches(store: &Arc<Store>) -> [Product; 4] {
+/// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
+fn listeners(store: &Arc<Store>, feed: &Feed, delivery: Delivery) -> [Product; 6] {
     [
         Product::listens(CounterListener(Arc::clone(store))),
         Product::listens(AccountListener(Arc::clone(store))),
         Product::listens(FollowListener(Arc::clone(store))),
         Product::listens(PostListener(Arc::clone(store))),
+        Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
+        // Last: a session that asks what it missed finds it in the rows and in the feed.
+        Product::listens(delivery),
     ]
 }
 
@@ -268,27 +271,14 @@ pub async fn start(
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
-    let realtime = foundation.tap();
-    let listeners = Listeners { realtime, notified };
     let mut products = products(settings.notifications.group_after as u64);
-    products.extend(caches(&store));
-    products.push(Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())));
-    // Last: a session that asks what it missed finds it in the rows and in the feed.
-    products.push(Product::listens(listeners));
+    products.extend(listeners(&store, &feed, Delivery { realtime: foundation.tap(), notified }));
     let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
     learn(&store, sequencer.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
-    let core = Core::new(Arc::clone(&store), sequencer.clone(), Cursors::new(secret)?, clock);
-    let owners = Arc::new(core.clone());
-    let media = Media::new(
-        store,
-        &engines.objects,
-        Arc::new(Mint(sequencer)),
-        owners,
-        media_tables(),
-        MediaSettings::of(settings),
-    );
+    let core = Core::new(store, sequencer, Cursors::new(secret)?, clock);
+    let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(foundation.ender());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -345,6 +335,12 @@ fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Jan
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }
+}
+
+fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Media {
+    let (mint, owners) = (Arc::new(Mint(core.sequencer.clone())), Arc::new(core.clone()));
+    let store = Arc::clone(&core.store);
+    Media::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }
 
 fn media_tables() -> MediaTables {
