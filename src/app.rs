@@ -28,6 +28,8 @@ use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
 use crate::follows::fold::FollowFold;
 use crate::follows::listener::FollowListener;
+use crate::follows::stream::{FollowProducer, FollowRows};
+use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
@@ -39,12 +41,15 @@ use crate::log::sequencer::{Sequencer, SequencerThread};
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::fold::{NotificationFold, Notified};
+use crate::notifications::stream::NotificationFeeder;
 use crate::notifications::{self, Notifications};
 use crate::posts::fold::PostFold;
 use crate::posts::listener::PostListener;
 use crate::posts::public;
 use crate::posts::service::Posts;
-use crate::realtime::{Ender, Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
+use crate::posts::stream::{PostProducer, PostStream};
+use crate::posts::view::Views as PostViews;
+use crate::realtime::{Ender, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, Streams};
 use crate::users::attempts::Bounds;
 use crate::users::fold::AccountFold;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
@@ -135,7 +140,8 @@ impl SessionEnder for Ender {
 
 /// Sessions, and the list of people whose notifications want trimming.
 struct Delivery {
-    realtime: Tap,
+    realtime: Publisher,
+    notices: NotificationFeeder,
     notified: mpsc::Sender<Notified>,
 }
 
@@ -145,7 +151,7 @@ impl Listener for Delivery {
             self.realtime.committed(record);
         }
         for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
-            self.realtime.notified(&notified);
+            self.notices.notified(&notified);
             if notified.grew {
                 // A full queue drops the hint: the person's next notifications give another.
                 let _ = self.notified.try_send(notified);
@@ -270,9 +276,11 @@ pub async fn start(
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let notices = NotificationFeeder::new(sessions.publisher());
+    let delivery = Delivery { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let mut products = products(settings.notifications.group_after as u64);
-    products.extend(listeners(&store, &feed, Delivery { realtime: foundation.tap(), notified }));
+    products.extend(listeners(&store, &feed, delivery));
     let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
     learn(&store, sequencer.newest()).await?;
@@ -280,7 +288,7 @@ pub async fn start(
     let core = Core::new(store, sequencer, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let ender: Arc<dyn SessionEnder> = Arc::new(foundation.ender());
+    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.ender());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
@@ -288,8 +296,8 @@ pub async fn start(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
-    let (realtime, realtime_threads) = foundation.start(&core, &feed, &views)?;
-    let markers = Markers::new(core.clone(), realtime.clone());
+    let markers = Markers::new(core.clone(), sessions.publisher());
+    let (realtime, realtime_threads) = sessions.start(&core, streams(&core, &feed, &views, &notices, &markers))?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
@@ -318,6 +326,17 @@ pub async fn start(
     };
     let app = App(Arc::new(services));
     Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
+}
+
+/// Parts of the products in realtime delivery.
+fn streams(core: &Core, feed: &Feed, views: &PostViews, notices: &NotificationFeeder, markers: &Markers) -> Streams {
+    Streams {
+        producers: vec![Box::new(PostProducer), Box::new(FollowProducer)],
+        sources: vec![notices.open(core.clone(), views.clone())],
+        bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
+        followees: Arc::new(FollowRows(core.store.clone())),
+        types: frames::frames(markers),
+    }
 }
 
 /// Reads from rows the state that memory must hold before anybody asks.

@@ -11,7 +11,7 @@
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
-//! | [`realtime`] | sessions: sockets, lanes, cursors, replay, presence; what is committed reaches who is connected |
+//! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
@@ -35,8 +35,8 @@
 //! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
-//! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets, and [`routes`]
-//! lists its calls; [`core`](log::core) is what services
+//! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets,
+//! [`routes`] lists its calls and [`frames`] its types of frames; [`core`](log::core) is what services
 //! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
 //! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging), [`output`](base::output) are
 //! what they are called. The ports that rows, records and media go through, and the engines behind them, are the crate
@@ -69,6 +69,7 @@ pub mod data;
 pub mod demo;
 pub mod feed;
 pub mod follows;
+pub mod frames;
 pub mod http;
 pub mod import;
 pub mod janitor;

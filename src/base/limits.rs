@@ -9,6 +9,8 @@ pub const SUSPENDED_MAX: usize = 100_000;
 /// Additions of suspended people to the counts of others (likes, replies, reposts, follows) that are kept in memory, to
 /// take them off; those of people for whom there is no room stay in the counts.
 pub const UNCOUNTED_MAX: usize = 1_000_000;
+/// Bare reposts of what one suspended person wrote that are taken off the posts of who made them; where there are more, none.
+pub const UNCOUNTED_REPOSTS_MAX: usize = 100_000;
 /// Characters of an operator's reason; a longer one is refused with 422.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Characters of what the audit says of a change of settings; the rest is cut off.
@@ -66,6 +68,9 @@ pub const GROUP_LEFT_MAX: usize = 64;
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Reads for one group to name somebody; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
+/// Groups of one person's notifications in one hour that are read, of each kind those about the newest posts first. They are in no
+/// order of time, so a page reads those of its hours; more than are kept of all by default are not listed.
+pub const GROUPS_HOUR_MAX: usize = 1_024;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.
@@ -307,11 +312,15 @@ pub mod realtime {
     /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is dropped,
     /// and every session is told to read anew.
     pub const SIGNALS_MAX: usize = 65_536;
-    /// Commands that wait for a shard; the dispatcher and renderers wait for room.
+    /// Commands that wait for a shard; renderers wait for room, and the dispatcher where a frame is urgent.
     pub const COMMANDS_MAX: usize = 16_384;
+    /// Commands that frames leave room for which are not urgent.
+    pub const COMMANDS_RESERVED: usize = 4_096;
+    /// Frames that are not urgent, in slices of an audience, that the dispatcher holds for a full shard; the oldest are shed.
+    pub const OUTBOX_MAX: usize = 4_096;
     /// Slices of followed posts that wait for a shard; the dispatcher keeps the others, and lets what is urgent pass.
     pub const POSTED_MAX: usize = 64;
-    /// Followed posts that wait with the dispatcher; beyond it every session is asked to come back.
+    /// Followed posts that wait with the dispatcher; beyond it the oldest are shed, and a gap tells of them.
     pub const BACKLOG_MAX: usize = 65_536;
     /// Slices of them handed out before the dispatcher looks for other signals.
     pub const BACKLOG_SLICES: usize = 16;
@@ -392,6 +401,4 @@ pub mod realtime {
     pub const WHEEL_TICKS: usize = 1_024;
     /// Sessions told to drain, a second, at most: as many come back at the successor.
     pub const DRAIN_PER_S: u64 = 2_000;
-    /// Sessions listed at once for operators.
-    pub const SESSIONS_LISTED_MAX: usize = 100;
 }

@@ -1,6 +1,6 @@
 //! Contributions of absent people to the counts of others: their likes, replies, reposts and follows stay in the stored
-//! counters, and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by
-//! records.
+//! counters, and so do bare reposts of what they wrote; every read takes them off for as long as they are absent.
+//! Rebuildable state in memory, kept true by records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
-use crate::data::rows::Counters;
+use crate::data::rows::{Counters, PostRef};
 use crate::data::tables;
 
 /// Owner of the counters that a contribution is in.
@@ -48,6 +48,7 @@ pub struct Contribution {
 mod place {
     pub const FOLLOWERS: usize = 0;
     pub const FOLLOWING: usize = 1;
+    pub const POSTS: usize = 2;
     pub const LIKES: usize = 0;
     pub const REPLIES: usize = 1;
     pub const REPOSTS: usize = 2;
@@ -71,6 +72,14 @@ pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl It
     let one = move |of, which| Contribution { of: Of::Post(of), which, source: post };
     let reply = reply_to.map(|parent| one(parent, place::REPLIES));
     reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
+}
+
+/// Contribution of a bare repost, through whom it passes on, to the posts of who made it: it shows nothing while that
+/// person is absent.
+#[must_use]
+pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribution)> {
+    let one = Contribution { of: Of::User(by), which: place::POSTS, source: repost };
+    (by != original.author).then_some((original.author, one))
 }
 
 /// Contributor, contribution, and whether it is added or taken back.

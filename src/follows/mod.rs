@@ -3,6 +3,7 @@
 pub mod fold;
 pub mod listener;
 pub mod service;
+pub mod stream;
 
 pub use service::Follows;
 pub mod http;

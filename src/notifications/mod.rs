@@ -5,6 +5,7 @@ pub mod fold;
 pub mod group;
 pub mod list;
 pub mod service;
+pub mod stream;
 pub mod view;
 
 pub use service::Notifications;

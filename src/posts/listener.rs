@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::rows::PostRecord;
 use crate::data::store::Store;
-use crate::data::uncounted::{Change, of_like, of_post};
+use crate::data::uncounted::{Change, of_like, of_post, of_repost};
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
 
@@ -44,7 +44,8 @@ impl PostListener {
     }
 }
 
-/// Contributions to counts of posts that a record adds and takes back.
+/// Contributions to counts that a record about a post adds and takes back: of who likes, answers or passes on, and of whom a
+/// bare repost passes on.
 pub fn contributions(record: &Record) -> impl Iterator<Item = Change> {
     let liked = match &record.event {
         Event::Liked { user, post } => Some((*user, of_like(post.id), true)),
@@ -52,15 +53,19 @@ pub fn contributions(record: &Record) -> impl Iterator<Item = Change> {
         _ => None,
     };
     let pointing = match &record.event {
-        Event::Posted { post, .. } => Some((post.author, record.id, post.reply_to, post.repost_of, true)),
-        Event::PostDeleted { post, author, reply_to, repost_of, .. } => {
-            Some((*author, *post, *reply_to, *repost_of, false))
+        Event::Posted { post, .. } => {
+            Some((post.author, record.id, post.reply_to, post.repost_of, post.is_bare_repost(), true))
+        }
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
+            Some((*author, *post, *reply_to, *repost_of, *bare_repost, false))
         }
         _ => None,
     };
-    let pointing = pointing.into_iter().flat_map(|(author, post, reply_to, repost_of, there)| {
+    let pointing = pointing.into_iter().flat_map(|(author, post, reply_to, repost_of, bare, there)| {
         let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
-        of_post(post, parent, original).map(move |one| (author, one, there))
+        let through = repost_of.filter(|_| bare).and_then(|original| of_repost(post, author, original));
+        let own = of_post(post, parent, original).map(move |one| (author, one));
+        own.chain(through).map(move |(person, one)| (person, one, there))
     });
     liked.into_iter().chain(pointing)
 }

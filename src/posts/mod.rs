@@ -8,6 +8,7 @@ pub mod old_reposts;
 pub mod public;
 pub mod service;
 pub mod settle;
+pub mod stream;
 pub mod text;
 pub mod view;
 pub mod visibility;

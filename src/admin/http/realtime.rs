@@ -13,7 +13,7 @@ use crate::admin::service::Acts;
 use crate::base::error::Result;
 use crate::data::audit::Action;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
-use crate::realtime::{Realtime, check_event};
+use crate::realtime::Realtime;
 
 impl Check for PublishEvent {}
 
@@ -72,7 +72,7 @@ pub async fn publish(
     admin: Admin,
     Valid(event): Valid<PublishEvent>,
 ) -> Result<(StatusCode, Json<Published>)> {
-    check_event(&event)?;
+    realtime.check(&event)?;
     let audience = event.user_ids.as_ref().map_or("all".to_owned(), |users| named(users));
     let target = format!("events/{} to {audience}", event.kind);
     acts.note(admin.0.act(Action::Publish, target, None)).await?;

@@ -116,8 +116,9 @@ impl Store {
 
     /// Takes in that an account was deleted: from now on nobody sees the person.
     pub fn account_deleted(&self, user: Id) {
-        self.absent.departed(user);
         self.people.accounts.forget(&user);
         self.people.credentials.forget(&user);
+        // Last: who clears up after them begins at once, and must find what the rows say.
+        self.absent.departed(user);
     }
 }

@@ -87,6 +87,14 @@ impl Store {
         Ok(Relationship { following: is(0), followed_by: is(1), blocking: is(2), muting: is(3) })
     }
 
+    /// Followees of `person`, ascending.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn followees_of(&self, person: Id) -> Result<Vec<Id>, EngineError> {
+        self.ids_of(tables::FOLLOWS, person, limits::FOLLOWS_READ_MAX).await
+    }
+
     /// Takes in that blocks or mutes of `person` changed.
     pub fn hidden_changed(&self, person: Id) {
         self.relations.hidden.forget(&person);

@@ -1,4 +1,4 @@
-//! Who asks for a session, and whether they get one: version, origin, token or ticket, the cap, the cursor.
+//! Entry of a session: version, origin, token or ticket, the cap, the cursor.
 
 use std::net::IpAddr;
 
@@ -11,16 +11,16 @@ use utoipa::IntoParams;
 use super::{cursor_text, resume};
 use crate::base::error::{Error, Result};
 use crate::http::{Caller, HttpState, Params, bearer, client_of};
-use crate::realtime::Realtime;
-use crate::realtime::attach::{Knows, Opener, Place, Resume};
-use crate::realtime::cursor::Cursor;
+use crate::realtime::attach::{Knows, Opener, Resume, SessionPermit};
+use crate::realtime::cursor::StreamCursor;
 use crate::realtime::ends::short;
+use crate::realtime::service::Realtime;
 
-/// What the address of a request for a session says.
+/// Query of a request for a session.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Query {
-    /// Where to resume: the `id` of the last frame.
+    /// Cursor to resume from: the `id` of the last frame.
     #[serde(default)]
     pub cursor: Option<String>,
     /// Instead of the Authorization header.
@@ -54,22 +54,22 @@ impl Query {
 /// A request that gets its session.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whose.
+    /// Person whose session it is.
     pub user: Id,
-    /// By which token.
+    /// Token that opens it.
     pub opener: Opener,
-    /// What carries it.
+    /// Transport that carries it.
     pub transport: Transport,
     /// Newer types that the client understands.
     pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
-    /// What becomes of the cursor.
+    /// Use that can be made of the cursor.
     pub resume: Resume,
     /// The cursor, if it can be used.
-    pub cursor: Option<Cursor>,
-    /// Its place among the person's sessions.
-    pub place: Place,
+    pub cursor: Option<StreamCursor>,
+    /// Counts it among the person's sessions.
+    pub permit: SessionPermit,
 }
 
 impl Entry {
@@ -88,7 +88,7 @@ impl Entry {
         check_origin(&realtime.settings().allowed_origins, parts)?;
         let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
             (Some(token), _) => {
-                let since_ms = realtime.core.clock.now_ms();
+                let since_ms = realtime.clock().now_ms();
                 let caller = http.accounts.authenticate(token).await?;
                 (caller.id, Opener { since_ms, ..opener(realtime, &caller) })
             }
@@ -100,16 +100,16 @@ impl Entry {
         };
         let address = client_of(parts, http);
         let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
-        let place = realtime.place(user, http.counted(address))?;
+        let permit = realtime.permit(user, http.counted(address))?;
         let (resume, cursor) = resume(realtime, user, cursor_text(&parts.headers, &query));
-        Ok(Self { user, opener, transport, knows, address, resume, cursor, place })
+        Ok(Self { user, opener, transport, knows, address, resume, cursor, permit })
     }
 }
 
-/// By which token a caller opens sessions.
+/// Token by which a caller opens sessions.
 pub fn opener(realtime: &Realtime, caller: &Caller) -> Opener {
     let token = caller.token_hash.as_ref().map_or(0, |hash| short(&hash.0));
-    Opener { token, since_ms: realtime.core.clock.now_ms(), expires_ms: caller.expires_ms }
+    Opener { token, since_ms: realtime.clock().now_ms(), expires_ms: caller.expires_ms }
 }
 
 /// Requests without an origin are no browser's.

@@ -8,22 +8,21 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use fanfare_protocol::{Code, Hello, Id, PollAnswer, Reset, ResetReason, Stream, Ticket, Transport};
+use fanfare_protocol::{Code, Id, PollAnswer, ResetReason, Ticket, Transport};
 
 pub use self::presence::{__path_heartbeat, __path_presence_of, heartbeat, presence_of};
 pub use self::send::{__path_send, send};
 
 use self::entry::{Entry, Query};
 use super::attach::{Attach, Opening, PollWait, Resume, Taken};
-use super::cursor::{Cursor, Watermarks, digest, place};
-use super::frame::Frame;
-use super::replay::Missed;
-use super::{codes, wire};
+use super::codes;
+use super::cursor::StreamCursor;
+use super::poll::{Poll, Polled};
+use super::service::Realtime;
 use crate::base::error::{Error, Result};
-use crate::base::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
+use crate::base::limits::realtime::POLL_WAIT_S_MAX;
 use crate::http::takeover::{LetGo, TakeOver};
 use crate::http::{Caller, HttpState, Located, Problems};
-use crate::realtime::Realtime;
 
 impl Located for Ticket {
     fn location(&self) -> String {
@@ -142,124 +141,32 @@ pub async fn poll(
     }
     let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
     let entry = Entry::of(&realtime, &http, &parts, transport).await?;
-    let user = entry.user;
-    realtime.heartbeat(user).await;
-    // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
-    let upto = realtime.shared.committed();
-    let cursor = match (&entry.cursor, entry.resume) {
-        (Some(cursor), Resume::From) => *cursor,
-        _ => return Ok(first_answer(&realtime, &entry, upto)),
+    let asked = Poll {
+        user: entry.user,
+        transport,
+        resume: entry.resume,
+        cursor: entry.cursor.as_ref(),
+        knows_author_deleted: entry.knows.author_deleted,
+        waits: wait_s > 0,
     };
-    realtime.heartbeat(user).await;
-    let missed = realtime.missed(user, cursor.marks, upto).await?;
-    let overlap: Vec<(usize, Id)> = missed.items().collect();
-    if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
-        let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &realtime) };
-        return Ok(answer(&realtime, user, &frames, &overlap, cursor.marks, upto));
-    }
+    let (from, overlap) = match realtime.poll(asked).await? {
+        Polled::Wait { from, overlap } => (from, overlap),
+        Polled::Answer(body) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            return Ok((headers, body).into_response());
+        }
+    };
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
     let mut opening = entry.opening(&realtime, false, Some(wait));
-    opening.from = [upto; 4];
+    opening.from = from;
     Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
-}
-
-/// Whether what was missed is more than what the client got with its last answer, above its watermarks.
-fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
-    // A gap is as new as the items that follow it; a reset stands alone.
-    let stands_alone = |frame: &Frame| {
-        frame
-            .items()
-            .is_none_or(|items| items.ids.is_empty() && !missed.items().any(|(of, _)| of == place(items.stream)))
-    };
-    missed.frames.iter().any(stands_alone)
-        || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
-}
-
-/// What a client gets of `missed` that does not know every type: in place of a frame of another, the stream anew, unless it
-/// got all of that stream with its last answer.
-fn plain(missed: Missed, cursor: &Cursor, realtime: &Realtime) -> Vec<Frame> {
-    let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
-    let told = cursor.digests[place(stream)] == missed.digest(place(stream));
-    let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
-    let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
-    let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
-    if !told {
-        let reset = Reset { streams: vec![stream], reason: ResetReason::AuthorDeleted };
-        frames.insert(0, Frame::reset(&reset, cursor.marks[place(stream)], realtime.core.clock.now_ms()));
-    }
-    frames
-}
-
-/// The answer to a poll that brings no cursor, or none that can be used.
-fn first_answer(realtime: &Realtime, entry: &Entry, upto: Id) -> Response {
-    let now_ms = realtime.core.clock.now_ms();
-    let cursor = sealed(realtime, entry.user, [upto; 4], &[], upto);
-    let hello = Hello {
-        session_id: Id(0),
-        heartbeat_s: realtime.settings().heartbeat_s,
-        resumed: false,
-        transport: entry.transport,
-        cursor: String::from_utf8_lossy(&cursor).into_owned(),
-    };
-    let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
-    if let Resume::Broken(reason) = entry.resume {
-        frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, upto, now_ms));
-    }
-    body(&frames, &cursor)
-}
-
-fn answer(
-    realtime: &Realtime,
-    user: Id,
-    frames: &[Frame],
-    overlap: &[(usize, Id)],
-    marks: Watermarks,
-    upto: Id,
-) -> Response {
-    let mut upto_each = [upto; 4];
-    let mut frames = frames;
-    if frames.len() > POLL_FRAMES_MAX {
-        // What does not fit comes with the next poll: the watermarks stay below it.
-        let (first, rest) = frames.split_at(POLL_FRAMES_MAX);
-        for items in rest.iter().filter_map(Frame::items) {
-            if let Some(low) = items.low() {
-                let stream = place(items.stream);
-                upto_each[stream] = upto_each[stream].min(Id(low.0 - 1)).max(marks[stream]);
-            }
-        }
-        frames = first;
-    }
-    let overlap: Vec<(usize, Id)> = overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-    body(frames, &sealed(realtime, user, upto_each, &overlap, upto))
-}
-
-/// Watermarks do not pass this.
-fn trailing(realtime: &Realtime) -> Id {
-    crate::base::id::first_id_at(realtime.core.clock.now_ms().saturating_sub(TRAIL_MS))
-}
-
-/// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
-fn sealed(realtime: &Realtime, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
-    let trailing = trailing(realtime);
-    // Above the newest record there is nothing yet, however old it is.
-    let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
-    let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
-    let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
-    realtime.shared.seal.seal(&Cursor { user, marks, digests })
-}
-
-fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
-    let mut body = Vec::new();
-    wire::poll_body(&mut body, frames, cursor);
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (headers, body).into_response()
 }
 
 /// A ticket for `?ticket=`, where the Authorization header cannot be set.
@@ -282,8 +189,8 @@ fn cursor_text<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> 
     last.filter(told).or(query.cursor.as_deref().filter(told))
 }
 
-/// How a session begins, by what its cursor says.
-fn resume(realtime: &Realtime, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
+/// Beginning of a session, by what its cursor says.
+fn resume(realtime: &Realtime, user: Id, text: Option<&str>) -> (Resume, Option<StreamCursor>) {
     match text.map(|text| realtime.open_cursor(user, text)) {
         None => (Resume::Fresh, None),
         Some(Ok(cursor)) => (Resume::From, Some(cursor)),
@@ -300,8 +207,8 @@ impl Entry {
         let from = match (self.cursor, self.resume) {
             (Some(cursor), _) => cursor.marks,
             // What the client reads anew may lack what is on its way into timelines just now.
-            (None, Resume::Broken(_)) => [trailing(realtime); 4],
-            (None, _) => [realtime.shared.committed().max(trailing(realtime)); 4],
+            (None, Resume::Broken(_)) => [realtime.trailing(); 4],
+            (None, _) => [realtime.committed().max(realtime.trailing()); 4],
         };
         Opening {
             user: self.user,
@@ -312,7 +219,7 @@ impl Entry {
             address: self.address,
             resume: self.resume,
             from,
-            place: self.place,
+            permit: self.permit,
             poll,
         }
     }

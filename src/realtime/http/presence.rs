@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::http::{Caller, NoContent, Params, Problems};
 use crate::realtime::Realtime;
 
-/// About whom.
+/// People whose presence is asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PresenceParams {
@@ -19,7 +19,7 @@ pub struct PresenceParams {
     user_ids: String,
 }
 
-/// Who of these people is online.
+/// Tell who of these people is online.
 ///
 /// Somebody with a block between them and the caller is offline to the caller.
 #[utoipa::path(get, path = "/v1/presence", tag = "realtime", operation_id = "get_presence", params(PresenceParams),

@@ -12,8 +12,10 @@ use serde_json::value::RawValue;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::SEND_FRAMES_MAX;
 use crate::http::{Caller, Params, Problems, Unparsed};
+use crate::realtime::client_frames::Turn;
+use crate::realtime::clients::{self, FrameOrder};
+use crate::realtime::service::Realtime;
 use crate::realtime::session::SessionId;
-use crate::realtime::{Realtime, clients};
 
 /// Frames of a client that has no socket to send them by.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -24,7 +26,7 @@ enum Sent {
     Many(Vec<ClientFrame>),
     /// Several, named.
     Named(NamedFrames),
-    /// One.
+    /// Single frame.
     One(ClientFrame),
 }
 
@@ -59,7 +61,7 @@ struct NamedReplies {
     replies: Vec<Reply>,
 }
 
-/// Which session the frames are of.
+/// SessionFilter session the frames are of.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SendParams {
@@ -112,7 +114,7 @@ enum Form {
     Named,
 }
 
-/// What was sent, frame by frame.
+/// Texts of the frames that were sent, and their form.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for too many frames.
@@ -151,10 +153,12 @@ pub async fn send(
     };
     let (form, frames) = frames_of(sent.bytes())?;
     realtime.pace(caller.id, frames.len())?;
-    let mut replies = Vec::with_capacity(frames.len());
-    for frame in frames {
-        replies.push(reply(&realtime, caller.id, session, frame).await);
-    }
+    let mut order = FrameOrder::default();
+    let mut replies = futures_util::future::join_all(frames.into_iter().map(|frame| {
+        let act = |turn| reply(&realtime, (caller.id, session), frame, turn);
+        order.next().run(act, async |reply| reply)
+    }))
+    .await;
     Ok(match form {
         Form::One => Json(replies.pop()).into_response(),
         Form::Many => Json(replies).into_response(),
@@ -168,14 +172,14 @@ async fn own_session(realtime: &Realtime, user: Id, id: Id) -> Result<SessionId>
     own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
 }
 
-async fn reply(realtime: &Realtime, user: Id, session: Option<SessionId>, text: &str) -> Reply {
+async fn reply(realtime: &Realtime, from: (Id, Option<SessionId>), text: &str, turn: Turn) -> Reply {
     let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
     let frame = match ClientFrame::parse(text) {
         Ok(frame) => frame,
         Err(error) => return refused(None, Problem::new(Code::BadRequest, format!("this is no frame: {error}"))),
     };
     let reference = Some(frame.reference);
-    match clients::answer(realtime, user, session, frame).await {
+    match clients::answer(realtime.types(), realtime.clone(), from, frame, turn).await {
         Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
         Err(problem) => refused(reference, problem),
     }
