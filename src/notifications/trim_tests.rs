@@ -46,7 +46,7 @@ struct World {
     store: Store,
     now_ms: u64,
     next: u64,
-    /// Who likes what, since which record.
+    /// Likes: person, post, and the record since which.
     likes: BTreeMap<(Id, Id), Id>,
     seq: u64,
     /// Found and not yet removed.
