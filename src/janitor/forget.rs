@@ -1,8 +1,8 @@
 //! Deletes that no write can come to undo any more are forgotten, so that storage lets go of them.
 //!
 //! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records are
-//! projected in the order of their ids, so once one is answered, no row with its version or a lower one is written from a
-//! record again: a start projects only what is newer than what was forgotten (`sequencer.rs`), which is stored before
+//! folded in the order of their ids, so once one is answered, no row with its version or a lower one is written from a
+//! record again: a start folds only what is newer than what was forgotten (`sequencer.rs`), which is stored before
 //! storage is told. Rows without records are written with ids of their moment, at once, so they are covered by waiting for
 //! far longer than any call lasts. Deletes alone are written with lower versions (what expires), which undoes nothing.
 //!
@@ -14,7 +14,6 @@ use fanfare_engines::{Batch, Table};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
-use crate::data::forgotten::Forgotten;
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::posts::{old_reposts, public};
@@ -24,8 +23,8 @@ use crate::posts::{old_reposts, public};
 /// # Errors
 /// When the engine fails; the next round goes on.
 pub async fn forget(core: &Core) -> Result<()> {
-    let port = &core.store.engines.tables;
-    let mut kept = Forgotten::read(&**port).await?;
+    let port = &core.store;
+    let mut kept = port.forgotten().await?;
     if let Some(then) = kept.then(core.sequencer.passed(), core.clock.now_ms()) {
         let mut batch = Batch::default();
         then.write(&mut batch);

@@ -45,7 +45,7 @@ struct Lists {
     /// Types of clients, in the order of the list; without anybody who answers, what they are about does not exist yet.
     calls: Vec<(&'static str, Option<Answerer>)>,
     server: Vec<&'static str>,
-    /// Server types that not every client knows, and the reason of the reset that others get in their place.
+    /// Types that not every client knows, and the reason of the reset that others get in their place.
     novel: Vec<(&'static str, ResetReason)>,
 }
 
