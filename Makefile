@@ -8,7 +8,7 @@ HISTORIES ?= 40
 # Tests whose histories are random: hang-ups, who sees what of whom, what is taken back, deletions and purges.
 LONG = hang_ups:: model:: what_everybody_sees whatever_happens whoever_comes_back
 
-.PHONY: run test sdk-test openapi-test deploy-test soak bench fmt lint setup peers
+.PHONY: run test sdk-test openapi-test deploy-test capability-test soak bench fmt lint setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
@@ -29,6 +29,9 @@ deploy-test: setup ## The systemd unit and the image, without starting or buildi
 	$(CARGO) build --locked
 	@scripts/unit-test
 	@scripts/image/test
+
+capability-test: setup ## The made-up capability of docs/adding-a-capability.md, applied to a copy, compiled and run
+	@scripts/made-up-capability
 
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture

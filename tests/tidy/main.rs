@@ -1,11 +1,12 @@
 //! House rules that a program can hold. A rule that fails names the file, the line and what to do.
 //!
 //! `source` looks at the code, `words` at its comments, `layers` and `drawing` at which room imports which, `documents`
-//! at what the documents promise, `help` at what the
+//! and `capability` at what the documents promise, `help` at what the
 //! commands' help does, `licences` at what the dependencies ask for.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
 
+mod capability;
 mod documents;
 mod drawing;
 mod help;
