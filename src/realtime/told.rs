@@ -1,7 +1,7 @@
 //! Deletions of accounts of which a client was told by a `reset`, since it does not know their type: each once. Pure.
 //!
-//! Watermarks trail, so a client that comes back within seconds finds the same deletion again in what it missed. Its cursor says
-//! by a digest which of those above the watermark it was told of.
+//! Watermarks trail, so a client that comes back within seconds finds the same deletion again in what it missed. Its
+//! cursor says by a digest which of those above the watermark it was told of.
 
 use fanfare_protocol::{Id, ResetReason, Stream};
 
@@ -52,8 +52,8 @@ impl Told {
         self.of_meanwhile = Some(unknown);
     }
 
-    /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the client is to
-    /// read anew for them, or for what came meanwhile, and why.
+    /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the client
+    /// is to read anew for them, or for what came meanwhile, and why.
     pub fn replayed(&mut self, ids: &[Id], unknown: Option<(Stream, ResetReason)>) -> Option<(Stream, ResetReason)> {
         let known = std::mem::take(&mut self.before);
         let all_known = known != 0 && known == digest(ids.iter().copied());
