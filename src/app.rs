@@ -196,7 +196,7 @@ impl Running {
 
 /// The feed's settings from the configuration.
 #[must_use]
-pub fn feed_settings(settings: &Settings) -> FeedSettings {
+fn feed_settings(settings: &Settings) -> FeedSettings {
     let feed = &settings.feed;
     FeedSettings {
         timeline_cap: feed.timeline_cap,

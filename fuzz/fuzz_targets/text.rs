@@ -4,6 +4,9 @@
 #[path = "../bodies/text.rs"]
 mod body;
 #[allow(dead_code)]
+#[path = "../../src/users/handle.rs"]
+mod handle;
+#[allow(dead_code)]
 #[path = "../../src/base/id.rs"]
 mod id;
 #[allow(dead_code)]
@@ -12,11 +15,14 @@ mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/posts/text/mod.rs"]
 mod text;
+
+/// The lowest room, as far as the parser knows it.
+mod base {
+    pub(crate) use super::{id, limits};
+}
 /// Rules of handles, which are all that the parser knows of people.
 mod users {
-    #[allow(dead_code)]
-    #[path = "../../../src/users/handle.rs"]
-    pub mod handle;
+    pub(crate) use super::handle;
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 /// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
-pub const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 const FORMAT_FILE: &str = "format";
 const SECRET_FILE: &str = "secret.key";

@@ -392,6 +392,4 @@ pub mod realtime {
     pub const WHEEL_TICKS: usize = 1_024;
     /// Sessions told to drain, a second, at most: as many come back at the successor.
     pub const DRAIN_PER_S: u64 = 2_000;
-    /// Sessions listed at once for operators.
-    pub const SESSIONS_LISTED_MAX: usize = 100;
 }

@@ -3,7 +3,7 @@
 //! A stripe is held from the reading of the rows until the record is durable, so that of two equal requests the second
 //! sees what the first did. All stripes of a decision are taken together, in order: no deadlock.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -45,12 +45,5 @@ impl Locks {
             guards.push(Arc::clone(&self.stripes[index]).lock_owned().await);
         }
         Held { _guards: guards }
-    }
-
-    /// The stripe of `key` if nobody holds it now.
-    pub fn try_hold<K: Hash>(&self, key: &K) -> Option<Held> {
-        let index = self.hasher.hash_one(key) as usize % self.stripes.len();
-        let guard = Arc::clone(&self.stripes[index]).try_lock_owned().ok()?;
-        Some(Held { _guards: vec![guard] })
     }
 }

@@ -1,7 +1,7 @@
 //! The catalogue of every table: what a row means, how its key is built, which partition keeps it together.
 //!
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
-//! 99 days of ids ([`BUCKET_SHIFT`]). Numbers are stored, so they never change meaning.
+//! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
 use bytes::Bytes;
 use fanfare_engines::{RowKey, Table};
@@ -114,7 +114,7 @@ pub fn holds_counters(table: Table) -> bool {
 }
 
 /// Bits of an id below its bucket: 22 below the milliseconds, and 33 of milliseconds (about 99 days).
-pub const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;
+const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;
 
 /// The bucket of an id.
 #[must_use]
@@ -311,7 +311,7 @@ pub mod notification_key {
     /// Key of the fold's state of the whole list.
     pub const STATE: Bytes = Bytes::from_static(&[0]);
     /// First byte of what is remembered of groups.
-    pub const GROUP: u8 = 1;
+    const GROUP: u8 = 1;
     /// First byte of items.
     pub const ITEM: u8 = 2;
     /// First byte of where groups stand: items that stand for many.

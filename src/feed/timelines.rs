@@ -68,7 +68,7 @@ pub struct Lease {
     /// Slot of the timeline.
     pub slot: Slot,
     /// Serial number of the timeline: each that ever was has its own.
-    pub serial: u64,
+    serial: u64,
 }
 
 /// A copy of a timeline to read from.

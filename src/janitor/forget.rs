@@ -6,7 +6,7 @@
 //! storage is told. Rows without records are written with ids of their moment, at once, so they are covered by waiting for
 //! far longer than any call lasts. Deletes alone are written with lower versions (what expires), which undoes nothing.
 //!
-//! Left out ([`forgettable`]) are rows with versions of another kind (read markers, progress), those that nobody scans
+//! Left out (`forgettable`) are rows with versions of another kind (read markers, progress), those that nobody scans
 //! and that must never come back (credentials, tokens), and `reposters` and `public` until what earlier versions wrote is
 //! listed in them, which is done with old ids.
 

@@ -17,4 +17,4 @@ pub use process::MediaLimits;
 pub use service::{Media, MediaRow, MediaSettings, MediaTables, Upload, Variant};
 
 #[cfg(test)]
-mod clean_tests;
+mod tests;

@@ -36,9 +36,9 @@ pub struct Conditions<'a> {
     /// `Range`.
     pub range: Option<&'a str>,
     /// `If-Range`.
-    pub if_range: Option<&'a str>,
+    if_range: Option<&'a str>,
     /// `If-None-Match`.
-    pub if_none_match: Option<&'a str>,
+    if_none_match: Option<&'a str>,
 }
 
 impl<'a> Conditions<'a> {

@@ -21,7 +21,7 @@ use crate::log::events::PostRecord;
 ///
 /// # Errors
 /// When storage fails; the next call goes on.
-pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
     delete(core, posts, false).await
 }
 

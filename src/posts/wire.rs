@@ -68,7 +68,7 @@ pub struct Changing {
 }
 
 /// Bytes that a post takes at most beyond its fixed part and its author's.
-pub const FRAME_BYTES_MAX: usize = 256;
+const FRAME_BYTES_MAX: usize = 256;
 
 /// Bytes to have ready for a post.
 #[must_use]

@@ -151,7 +151,7 @@ impl Lanes {
     }
 
     /// Something of a stream will not be sent that cannot be read over HTTP: the stream is to be read anew.
-    pub fn lose_all(&mut self, stream: Stream) {
+    fn lose_all(&mut self, stream: Stream) {
         let lost = &mut self.lost[place(stream)];
         if !matches!(lost, Some(Lost::All(_))) {
             *lost = Some(Lost::All(ResetReason::Slow));

@@ -275,7 +275,7 @@ impl Realtime {
     /// Hands an operator's event to sessions; answers how many.
     ///
     /// # Errors
-    /// 422 for a type or an audience that cannot be; see [`check`].
+    /// 422 for a type or an audience that cannot be; see `check`.
     pub async fn publish(&self, event: PublishEvent) -> Result<u64> {
         check(&event)?;
         let lane = event.lane.unwrap_or(Lane::Normal);

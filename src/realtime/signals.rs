@@ -157,14 +157,7 @@ impl ShardHandle {
         }
     }
 
-    /// The same from a thread that may block.
-    pub fn send_blocking(&self, command: Command) {
-        if self.commands.blocking_send(command).is_ok() {
-            self.call();
-        }
-    }
-
-    /// The same without waiting; the command comes back when there is no room.
+    /// Hands a command in without waiting; it comes back when there is no room.
     ///
     /// # Errors
     /// The command, when the shard has no room or has ended.

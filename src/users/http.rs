@@ -123,7 +123,7 @@ pub async fn profile(State(app): State<App>, viewer: MaybeCaller, Path(user): Pa
 pub struct Search {
     /// Beginning of a handle, a name, or a word of a name.
     #[param(min_length = 1, max_length = 50, example = "gra")]
-    pub q: String,
+    q: String,
 }
 
 /// People whose handle or name begins with `q`.

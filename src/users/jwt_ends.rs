@@ -1,13 +1,13 @@
 //! Which JWTs a log-out ends: those that were issued before it, by the clock of who issued them.
 //!
-//! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to [`LEEWAY_MS`]: its tokens then
+//! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to `LEEWAY_MS`: its tokens then
 //! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
 //! before it was issued; a log-out ends what that clock had issued by then.
 
 use parking_lot::Mutex;
 
 /// Milliseconds by which clocks may differ.
-pub const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
+const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
 /// Time after which what was seen of other clocks is forgotten: within twice of it.
 const MEMORY_MS: u64 = 3_600_000;
 
@@ -72,7 +72,7 @@ impl Leads {
         seen.highest_ms[0] = seen.highest_ms[0].max(lead_ms);
     }
 
-    /// The highest lead of late, at `now_ms`; at most [`LEEWAY_MS`].
+    /// The highest lead of late, at `now_ms`; at most `LEEWAY_MS`.
     #[must_use]
     pub fn highest_ms(&self, now_ms: u64) -> u64 {
         let mut seen = self.0.lock();

@@ -21,9 +21,9 @@ use crate::base::network::Network;
 use crate::users::names::composed;
 
 /// Fewest characters in a new password.
-pub const PASSWORD_CHARS_MIN: usize = 8;
+const PASSWORD_CHARS_MIN: usize = 8;
 /// Most characters in a password; longer ones are refused before any hashing.
-pub const PASSWORD_CHARS_MAX: usize = 128;
+const PASSWORD_CHARS_MAX: usize = 128;
 /// Characters of the longest spelling of one that a normal form can have; more cannot be a password.
 const SPELLING_CHARS_MAX: usize = 4;
 /// Bytes of salt.

@@ -1,14 +1,18 @@
 //! House rules that a program can hold. A rule that fails names the file, the line and what to do.
 //!
-//! `source` looks at the code, `documents` at what the documents promise, `help` at what the
-//! commands' help does, `licences` at what the dependencies ask for.
+//! `source`, `layout` and `public` look at the code, `documents` at what the documents promise, `help` at what the commands'
+//! help does, `manifests` and `licences` at the dependencies, `commits` at the history.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
 
+mod commits;
 mod documents;
 mod help;
+mod layout;
 mod lexer;
 mod licences;
+mod manifests;
+mod public;
 mod source;
 
 use std::path::{Path, PathBuf};

@@ -29,11 +29,11 @@ pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 /// Close code: the endpoint goes away.
 pub const CLOSE_AWAY: u16 = 1001;
 /// Close code: a frame broke the protocol.
-pub const CLOSE_PROTOCOL: u16 = 1002;
+const CLOSE_PROTOCOL: u16 = 1002;
 /// Close code: the bytes of a message are not what its type says.
-pub const CLOSE_DATA: u16 = 1007;
+const CLOSE_DATA: u16 = 1007;
 /// Close code: a message is too big.
-pub const CLOSE_TOO_BIG: u16 = 1009;
+const CLOSE_TOO_BIG: u16 = 1009;
 
 /// Message of a client, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ mod departures;
 mod index;
 mod old;
 #[cfg(test)]
-mod old_tests;
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
