@@ -2,45 +2,57 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
-use fanfare_engines::{Engines, KeyRange, Order, RowKey};
+use fanfare_engines::Engines;
 use fanfare_protocol::{Id, Media as MediaView};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::admin::fold::OperatorFold;
+use crate::admin::live::LiveServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
 use crate::base::error::{Error, Result};
-use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
 use crate::base::logging::LogControl;
-use crate::config::{LogLevel, Settings};
-use crate::data::rows::{self, Counters};
+use crate::base::token::TokenHash;
+use crate::config::Settings;
 use crate::data::storage::{Storage, watched};
 use crate::data::store::Store;
 use crate::data::tables;
-use crate::feed::{Feed, FeedSettings, Worker};
+use crate::feed::home::HomeFeeds;
+use crate::feed::{Feed, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
-use crate::http::{Authenticate, Caller, HttpState, OperatorTokens, Role};
+use crate::follows::fold::FollowFold;
+use crate::follows::stream::{FollowProducer, FollowRows};
+use crate::frames;
+use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
-use crate::log::events::{Policy, Record};
-use crate::log::projection::Notified;
-use crate::log::sequencer::{Sequencer, SequencerThread, Views};
+use crate::log::idempotency::IdempotencyFold;
+use crate::log::imports::ImportFold;
+use crate::log::product::{Committed, Listener, Product};
+use crate::log::sequencer::{Sequencer, SequencerThread};
+use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
-use crate::notifications::Notifications;
+use crate::notifications::fold::{NotificationFold, Notified};
+use crate::notifications::stream::NotificationFeeder;
+use crate::notifications::{self, Notifications};
+use crate::posts::fold::PostFold;
 use crate::posts::public;
 use crate::posts::service::Posts;
-use crate::realtime::{Foundation, Realtime, RealtimeSettings, RealtimeThreads, Tap};
+use crate::posts::stream::{PostProducer, PostStream};
+use crate::posts::view::Views as PostViews;
+use crate::realtime::{Ender, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, Streams};
 use crate::users::attempts::Bounds;
+use crate::users::fold::AccountFold;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::{PasswordCost, Passwords};
-use crate::users::service::{Identity, UserSettings, Users};
+use crate::users::service::{UserSettings, Users};
+use crate::users::session_ender::SessionEnder;
 
 /// State of every handler. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
@@ -61,90 +73,109 @@ pub struct Services {
     /// Rows, records, cursors.
     pub core: Core,
     /// Accounts.
-    pub users: Users,
+    pub users: Arc<Users>,
     /// Edges between people.
-    pub follows: Follows,
+    pub follows: Arc<Follows>,
     /// Posts.
-    pub posts: Posts,
-    /// Home feeds.
+    pub posts: Arc<Posts>,
+    /// Timelines.
     pub feed: Feed,
+    /// Home feeds as people read them.
+    pub home: Arc<HomeFeeds>,
+    /// Read markers.
+    pub markers: Markers,
     /// Notifications.
-    pub notifications: Notifications,
+    pub notifications: Arc<Notifications>,
     /// Sessions.
     pub realtime: Realtime,
     /// Uploads.
     pub media: Media,
     /// Acts of operators.
-    pub acts: Acts,
-    /// Level of the log.
-    pub log: Mutex<(LogControl, LogLevel)>,
-    /// Start of the server.
-    pub started: Instant,
+    pub acts: Arc<Acts>,
+    /// The server while it runs, as operators see and change it.
+    pub live: Arc<LiveServer>,
 }
 
-impl FromRef<App> for HttpState {
-    fn from_ref(app: &App) -> Self {
-        app.http.clone()
-    }
+/// Lets handlers take each service by its own name.
+macro_rules! provide {
+    ($($field:ident: $service:ty),* $(,)?) => {$(
+        impl FromRef<App> for $service {
+            fn from_ref(app: &App) -> Self {
+                app.0.$field.clone()
+            }
+        }
+    )*};
 }
-
-impl FromRef<App> for Media {
-    fn from_ref(app: &App) -> Self {
-        app.media.clone()
-    }
+provide! {
+    http: HttpState,
+    users: Arc<Users>,
+    follows: Arc<Follows>,
+    posts: Arc<Posts>,
+    home: Arc<HomeFeeds>,
+    notifications: Arc<Notifications>,
+    realtime: Realtime,
+    media: Media,
+    acts: Arc<Acts>,
+    live: Arc<LiveServer>,
 }
-
-/// Accounts, as the HTTP layer asks for them.
-struct Accounts(Users);
 
 #[async_trait]
-impl Authenticate for Accounts {
-    async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
-        let Identity { user, admin, token, expires_ms } = self.0.authenticate(bearer).await?;
-        let role = if admin { Role::Admin } else { Role::User };
-        Ok(Caller { id: user, role, token_hash: token.map(|hash| hash.0), expires_ms })
+impl SessionEnder for Ender {
+    async fn token_ended(&self, user: Id, token: TokenHash) {
+        Self::token_ended(self, user, &token.0).await;
+    }
+
+    async fn all_ended(&self, user: Id, except: Option<TokenHash>) {
+        Self::all_ended(self, user, except.as_ref().map(|token| &token.0)).await;
+    }
+
+    async fn suspended(&self, user: Id) {
+        Self::suspended(self, user).await;
     }
 }
 
-impl From<Caller> for Identity {
-    fn from(caller: Caller) -> Self {
-        let token = caller.token_hash.map(crate::users::token::TokenHash);
-        Self { user: caller.id, admin: caller.role == Role::Admin, token, expires_ms: caller.expires_ms }
-    }
-}
-
-/// Listeners of the sequencer: caches, the feed, sessions, and the list of people whose notifications want
-/// trimming.
+/// Caches and views, told by the sequencer in this order: caches, the feed, sessions, and the list of people whose
+/// notifications want trimming.
 struct Listeners {
     store: Arc<Store>,
     feed: Feed,
-    realtime: Tap,
+    realtime: Publisher,
+    notices: NotificationFeeder,
     notified: mpsc::Sender<Notified>,
 }
 
-impl Views for Listeners {
-    fn stamp(&self, author: Id, followers: u64) -> Policy {
-        self.feed.stamp(author, followers)
-    }
-
-    fn counted(&self, key: &RowKey, counters: Counters) {
-        self.store.counted(key, counters);
-    }
-
-    fn committed(&self, record: &Arc<Record>) {
-        self.store.committed(record);
-        self.feed.apply(record);
-        // Last: a session that asks what it missed finds it in the rows and in the feed.
-        self.realtime.committed(record);
-    }
-
-    fn notified(&self, notified: &Notified) {
-        self.realtime.notified(notified);
-        if notified.grew {
-            // A full queue drops the hint: the person's next notifications give another.
-            let _ = self.notified.try_send(notified.clone());
+impl Listener for Listeners {
+    fn committed(&self, committed: &[Committed]) {
+        for Committed { record, outcome } in committed {
+            outcome.counters.iter().for_each(|counted| self.store.counted(counted.of, counted.counters));
+            self.store.committed(record);
+            self.feed.apply(record);
+            // Last: a session that asks what it missed finds it in the rows and in the feed.
+            self.realtime.committed(record);
+        }
+        for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
+            self.notices.notified(&notified);
+            if notified.grew {
+                // A full queue drops the hint: the person's next notifications give another.
+                let _ = self.notified.try_send(notified);
+            }
         }
     }
+}
+
+/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person, kind,
+/// subject and hour beyond `group_after` are one notification.
+#[must_use]
+pub fn products(group_after: u64) -> Vec<Product> {
+    vec![
+        Product::folds(IdempotencyFold),
+        Product::folds(OperatorFold),
+        Product::folds(ImportFold),
+        Product::folds(AccountFold),
+        Product::folds(FollowFold),
+        Product::folds(PostFold).prepares(PostFold),
+        Product::folds(NotificationFold { group_after }),
+    ]
 }
 
 #[async_trait]
@@ -235,108 +266,86 @@ pub async fn start(
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let foundation = Foundation::new(RealtimeSettings::of(settings), secret, clock.clone())?;
-    let realtime = foundation.tap();
-    let listeners = Arc::new(Listeners { store: store.clone(), feed: feed.clone(), realtime, notified });
-    let group_after = settings.notifications.group_after as u64;
-    let node = settings.server.node;
-    let started = Sequencer::start(&engines, listeners, clock.clone(), node, group_after, storage.clone());
+    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let notices = NotificationFeeder::new(sessions.publisher());
+    let (realtime, told) = (sessions.publisher(), notices.clone());
+    let listeners = Listeners { store: store.clone(), feed: feed.clone(), realtime, notices: told, notified };
+    let mut products = products(settings.notifications.group_after as u64);
+    products.push(Product::listens(listeners).prepares(PolicyStamp(feed.clone())));
+    let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
-    store.load_absent().await?;
-    store.load_deletions(sequencer.newest()).await?;
-    janitor::names::begin(&engines).await?;
-    public::begin(&engines, &store.public).await?;
-    warm(&store, &feed, &clock, settings).await?;
+    learn(&engines, &store, sequencer.newest()).await?;
+    feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, sequencer.clone(), Cursors::new(secret)?, clock);
     let owners = Arc::new(core.clone());
     let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let users = Users::new(
-        core.clone(),
-        user_settings(settings),
-        Passwords::new(password_cost(settings))?,
-        jwt,
-        attachments.clone(),
-        foundation.ender(),
-    );
-    let ender = foundation.ender();
+    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.ender());
+    let passwords = Passwords::new(password_cost(settings))?;
+    let users =
+        Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
-    let notifications = Notifications::new(core.clone(), posts.views().clone(), settings.notifications.kept_max);
-    let (realtime, realtime_threads) = foundation.start(&core, &feed, posts.views())?;
-    let http = HttpState::new(settings, Arc::new(Accounts(users.clone())), tokens, storage);
-    let log = Mutex::new((log, settings.log.level.clone()));
+    let views = posts.views().clone();
+    let markers = Markers::new(core.clone(), sessions.publisher());
+    let (realtime, realtime_threads) = sessions.start(&core, streams(&core, &feed, &views, &notices, &markers))?;
+    let notifications =
+        Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
+    let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
+    let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
+    let live = LiveServer::new(acts.clone(), feed.clone(), (log, settings.log.level.clone()), storage);
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(trim(notifications.clone(), trims));
-    tasks.spawn(evict(feed.clone(), core.clock.clone()));
-    if let Some(refreshing) = refreshing {
-        tasks.spawn(refreshing);
-    }
-    let journal_bytes_max = settings.storage.journal_bytes_max;
-    let handle_reserved_days = settings.users.handle_reserved_days;
-    tasks.spawn(Janitor { core: core.clone(), media: attachments, journal_bytes_max, handle_reserved_days }.run());
-    let started = Instant::now();
-    let services =
-        Services { http, core, users, follows, posts, feed, notifications, realtime, media, acts, log, started };
+    tasks.spawn(notifications.clone().trim_as_told(trims));
+    tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
+    refreshing.map(|refreshing| tasks.spawn(refreshing));
+    tasks.spawn(janitor(settings, &core, attachments).run());
+    let services = Services {
+        http,
+        core,
+        users: Arc::new(users),
+        follows: Arc::new(follows),
+        posts: Arc::new(posts),
+        feed,
+        home: Arc::new(home),
+        markers,
+        notifications: Arc::new(notifications),
+        realtime,
+        media,
+        acts: Arc::new(acts),
+        live: Arc::new(live),
+    };
     let app = App(Arc::new(services));
     Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
 
-async fn trim(notifications: Notifications, mut trims: mpsc::Receiver<Notified>) {
-    while let Some(notified) = trims.recv().await {
-        if let Err(error) = notifications.trim(&notified).await {
-            tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
-        }
+/// Parts of the products in realtime delivery.
+fn streams(core: &Core, feed: &Feed, views: &PostViews, notices: &NotificationFeeder, markers: &Markers) -> Streams {
+    Streams {
+        producers: vec![Box::new(PostProducer), Box::new(FollowProducer)],
+        sources: vec![notices.open(core.clone(), views.clone())],
+        bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
+        followees: Arc::new(FollowRows(core.store.clone())),
+        types: frames::frames(markers),
     }
 }
 
-async fn evict(feed: Feed, clock: Clock) {
-    let mut tick = tokio::time::interval(Duration::from_secs(limits::EVICT_PERIOD_S));
-    loop {
-        tick.tick().await;
-        feed.evict_idle(clock.now_ms());
-    }
+/// Reads from rows the state that memory must hold before anybody asks.
+async fn learn(engines: &Engines, store: &Store, newest: Id) -> Result<()> {
+    store.load_absent().await?;
+    store.load_deletions(newest).await?;
+    janitor::names::begin(engines).await?;
+    public::begin(engines, &store.public).await
 }
 
-/// Fills the recents by one scan over the newest posts, so that a restart is no stampede of queries.
-async fn warm(store: &Store, feed: &Feed, clock: &Clock, settings: &Settings) -> Result<()> {
-    let port = &store.engines.tables;
-    let age_ms = u64::from(settings.feed.recents_days) * 86_400_000;
-    let floor = first_id_at(clock.now_ms().saturating_sub(age_ms));
-    feed.warm_from(floor);
-    let buckets =
-        port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
-    let mut posts: u64 = 0;
-    for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
-        let bucket = u16::from_be_bytes(*bucket);
-        let partition = tables::timeline_partition(bucket);
-        let mut from = if bucket < tables::bucket_of(floor) { continue } else { floor };
-        loop {
-            let range = KeyRange { from: Some(tables::partition(from)), to: None };
-            let step = limits::WARM_STEP_ROWS;
-            let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
-            for row in &rows {
-                let (Some(id), Some(author)) =
-                    (Id::from_bytes(&row.clustering), row.value.get(9..).and_then(Id::from_bytes))
-                else {
-                    continue;
-                };
-                if let Some(entry) = rows::entry(id, &row.value) {
-                    feed.warm(author, entry);
-                    posts += 1;
-                }
-            }
-            match rows.last().and_then(|row| Id::from_bytes(&row.clustering)) {
-                Some(last) if rows.len() == step => from = Id(last.0 + 1),
-                _ => break,
-            }
-        }
+fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {
+    Janitor {
+        core: core.clone(),
+        media,
+        journal_bytes_max: settings.storage.journal_bytes_max,
+        handle_reserved_days: settings.users.handle_reserved_days,
     }
-    feed.warmed();
-    tracing::info!(posts, since_ms = unix_ms_of(floor), "recent posts are in memory");
-    Ok(())
 }
 
 fn media_tables() -> MediaTables {

@@ -11,7 +11,8 @@
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
-//! | [`realtime`] | sessions: sockets, lanes, cursors, replay, presence; what is committed reaches who is connected |
+//! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
+//! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
@@ -24,7 +25,7 @@
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`sequencer`](log::sequencer) | the one place where facts get ids, in the order of commit |
-//! | [`projection`](log::projection) | from a fact to its rows; pure |
+//! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
 //! | [`storage`](data::storage) | whether engines still keep what they are given: one latch that everything reports to |
@@ -34,8 +35,8 @@
 //! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
-//! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets, and [`routes`]
-//! lists its calls; [`core`](log::core) is what services
+//! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets,
+//! [`routes`] lists its calls and [`frames`] its types of frames; [`core`](log::core) is what services
 //! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
 //! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging), [`output`](base::output) are
 //! what they are called. The ports that rows, records and media go through, and the engines behind them, are the crate
@@ -48,7 +49,7 @@
 //! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
 //!    uploads and the post that is answered, and decides whom it is news to.
 //! 2. The [`sequencer`](log::sequencer) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`] for each author's
-//!    policy and stamps it, has the [`projection`](log::projection) make the rows, and commits records and rows with one fsync.
+//!    policy and stamps it, has every product [fold](log::fold) it into rows, and commits records and rows with one fsync.
 //! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the caller is answered.
 //! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
 //!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
@@ -68,10 +69,12 @@ pub mod data;
 pub mod demo;
 pub mod feed;
 pub mod follows;
+pub mod frames;
 pub mod http;
 pub mod import;
 pub mod janitor;
 pub mod log;
+pub mod markers;
 pub mod media;
 pub mod notifications;
 pub mod posts;

@@ -1,4 +1,4 @@
-//! What a release build leaves: a small binary, and its debug information in a file beside it, which backtraces find.
+//! Results of a release build: a small binary, and its debug information in a file beside it, which backtraces find.
 //!
 //! Tried on a package of a few lines with this one's `build.rs`, script and release profile: building this one takes minutes.
 

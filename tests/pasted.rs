@@ -1,4 +1,4 @@
-//! What the documents give to copy works when it is pasted into a terminal beside a demo, and when it is pasted again.
+//! Commands that the documents give to copy work when pasted into a terminal beside a demo, and when pasted again.
 //!
 //! Every fenced block of `sh` is looked at. Those that call the API are pasted as they stand, all of a document in one shell,
 //! in order; addresses and the data folder are those of the demo that the test starts. The first words of the others are

@@ -1,5 +1,5 @@
-//! What the fuzz targets run, on stable and without libFuzzer: every seed, each of its beginnings, and each with one bit
-//! changed. `scripts/fuzz` goes on from the same seeds; an input that it finds becomes one.
+//! Seeds that the fuzz targets run, on stable and without libFuzzer: every seed, each of its beginnings, and each with
+//! one bit changed. `scripts/fuzz` goes on from the same seeds; an input that it finds becomes one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a body cannot stand is a failed test")]
 

@@ -1,5 +1,6 @@
-//! What operators see, change and do while the server runs.
+//! Operators: what they see, change and do while the server runs.
 
-pub mod audit;
+pub mod fold;
 pub mod http;
+pub mod live;
 pub mod service;

@@ -3,23 +3,25 @@
 //! Each act is one commit with its line. What lives in memory only (settings, sessions, events) is done once the line is
 //! durable: a line without its act may be left by a crash, an act without its line cannot.
 
+use std::sync::Arc;
+
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
 
-use super::audit::{Act, Action, Actor, Operator, oldest_kept};
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
+use crate::base::text;
+use crate::data::audit::{Act, Action, Actor, Operator, oldest_kept};
 use crate::data::rows::{SuspensionRow, from_json};
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
 use crate::posts::service::Posts;
-use crate::posts::text;
-use crate::realtime::Ender;
 use crate::users::service::Users;
+use crate::users::session_ender::SessionEnder;
 
 /// Acts of operators.
 #[derive(Clone)]
@@ -27,7 +29,7 @@ pub struct Acts {
     core: Core,
     users: Users,
     posts: Posts,
-    sessions: Ender,
+    sessions: Arc<dyn SessionEnder>,
 }
 
 /// The target of an act on a person.
@@ -49,7 +51,7 @@ pub fn clean_reason(reason: Option<&str>) -> Result<Option<String>> {
 impl Acts {
     /// Over the services; `sessions` hears who is suspended.
     #[must_use]
-    pub fn new(core: Core, users: Users, posts: Posts, sessions: Ender) -> Self {
+    pub fn new(core: Core, users: Users, posts: Posts, sessions: Arc<dyn SessionEnder>) -> Self {
         Self { core, users, posts, sessions }
     }
 

@@ -34,7 +34,7 @@ impl Cursors {
     /// Cursors sealed with `secret`; nodes that share data share it.
     ///
     /// # Errors
-    /// Never for a secret of usual length.
+    /// When HMAC refuses the secret, which it does for no length.
     pub fn new(secret: &[u8]) -> Result<Self> {
         let keyed = Hmac::new_from_slice(secret).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { keyed })

@@ -307,11 +307,15 @@ pub mod realtime {
     /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is dropped,
     /// and every session is told to read anew.
     pub const SIGNALS_MAX: usize = 65_536;
-    /// Commands that wait for a shard; the dispatcher and renderers wait for room.
+    /// Commands that wait for a shard; renderers wait for room, and the dispatcher where a frame is urgent.
     pub const COMMANDS_MAX: usize = 16_384;
+    /// Commands that frames leave room for which are not urgent.
+    pub const COMMANDS_RESERVED: usize = 4_096;
+    /// Frames that are not urgent, in slices of an audience, that the dispatcher holds for a full shard; the oldest are shed.
+    pub const OUTBOX_MAX: usize = 4_096;
     /// Slices of followed posts that wait for a shard; the dispatcher keeps the others, and lets what is urgent pass.
     pub const POSTED_MAX: usize = 64;
-    /// Followed posts that wait with the dispatcher; beyond it every session is asked to come back.
+    /// Followed posts that wait with the dispatcher; beyond it the oldest are shed, and a gap tells of them.
     pub const BACKLOG_MAX: usize = 65_536;
     /// Slices of them handed out before the dispatcher looks for other signals.
     pub const BACKLOG_SLICES: usize = 16;

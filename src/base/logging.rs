@@ -1,12 +1,56 @@
-//! Where log lines go: standard error, as text or JSON, through a filter that can be changed while running.
+//! Destination of log lines: standard error, as text or JSON, through a filter that can be changed while running.
 
 use std::io::IsTerminal as _;
+use std::str::FromStr;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use crate::config::{Log, LogFormat, LogLevel};
+/// A filter of log lines that has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(pub String);
+
+impl FromStr for LogLevel {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        // A lone word that is no level would be taken for the name of a target, and then silence everything.
+        let level = text.parse::<tracing::level_filters::LevelFilter>().is_ok();
+        let filter = text.contains(['=', ',']) && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        if level || filter { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+/// Format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// JSON, an object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
 
 /// Changes the level while running.
 #[derive(Debug, Clone)]
@@ -30,12 +74,13 @@ fn filter(level: &LogLevel) -> EnvFilter {
     }
 }
 
-/// Begins to log. A line that cannot be written is lost: a reader of standard error that has gone stops nobody. A process has one log: when there is one already it stays, and the control does nothing.
+/// Begins to log. A line that cannot be written is lost: a reader of standard error that has gone stops nobody. A process
+/// has one log: when there is one already it stays, and the control does nothing.
 #[must_use]
-pub fn start(settings: &Log) -> LogControl {
-    let (filter, handle) = reload::Layer::new(filter(&settings.level));
+pub fn start(level: &LogLevel, format: LogFormat) -> LogControl {
+    let (filter, handle) = reload::Layer::new(filter(level));
     let registry = Registry::default().with(filter);
-    let started = match settings.format {
+    let started = match format {
         LogFormat::Text => {
             let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
             let lines = lines.with_ansi(std::io::stderr().is_terminal());

@@ -1,4 +1,4 @@
-//! What everything uses: time, ids, errors, bounds, fair shares; it knows nothing of the rest.
+//! Base of everything: time, ids, errors, bounds, fair shares; it knows nothing of the rest.
 
 pub mod clock;
 pub mod cursor;
@@ -6,8 +6,13 @@ pub mod data_dir;
 pub mod error;
 pub mod fair;
 pub mod gate;
+pub mod handle;
 pub mod id;
+pub mod id_map;
 pub mod limits;
 pub mod logging;
 pub mod network;
 pub mod output;
+pub mod slot_list;
+pub mod text;
+pub mod token;

@@ -1,4 +1,4 @@
-//! Whom bounds count as one: an address, or the line of IPv6 that it is of.
+//! Unit that bounds count as one: an address, or the line of IPv6 that it is of.
 //!
 //! Log-ins, connections, bodies, hashes and sessions are all counted by it.
 

@@ -1,4 +1,4 @@
-//! What commands write to who called them. A reader that has gone, as `head` goes, is no failure, and nobody panics as
+//! Output of commands to who called them. A reader that has gone, as `head` goes, is no failure, and nobody panics as
 //! `println!` would.
 
 use std::fmt::Display;

@@ -1,12 +1,11 @@
 //! Every setting: its words, type, default and allowed range. The example file, the names that are known and the messages
 //! all come from here.
 
+use crate::base::logging::{LogFormat, LogLevel};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::value::{
-    BaseUrl, JwksUrl, ListenAddress, LogFormat, LogLevel, Network, Origin, Secret, Setting, allowed_within,
-};
+use super::value::{BaseUrl, JwksUrl, ListenAddress, Network, Origin, Secret, Setting, allowed_within};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

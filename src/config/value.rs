@@ -1,5 +1,7 @@
-//! How one setting is read from TOML or from the environment, shown in the example, and described when it is refused.
+//! Types of settings: how each is read from TOML or from the environment, shown in the example, and described when it
+//! is refused.
 
+use crate::base::logging::{LogFormat, LogLevel};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -20,7 +22,7 @@ pub trait Setting: Sized {
     fn from_toml(value: &Value) -> Option<Self>;
     /// Value as TOML; `None` when it is not set.
     fn to_toml(&self) -> Option<Value>;
-    /// From the environment: what would stand in the file, or plain text.
+    /// Value from the environment: what would stand in the file, or plain text.
     fn from_text(text: &str) -> Option<Self> {
         let line = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
         // One key only: text such as `1\nother = 2` is not a value.
@@ -242,48 +244,5 @@ impl FromStr for Secret {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         if text.len() >= SECRET_BYTES_MIN { Ok(Self(text.to_owned())) } else { Err(()) }
-    }
-}
-
-/// A filter of log lines that has been checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLevel(pub String);
-
-impl FromStr for LogLevel {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        // A lone word that is no level would be taken for the name of a target, and then silence everything.
-        let level = text.parse::<tracing::level_filters::LevelFilter>().is_ok();
-        let filter = text.contains(['=', ',']) && tracing_subscriber::EnvFilter::try_new(text).is_ok();
-        if level || filter { Ok(Self(text.to_owned())) } else { Err(()) }
-    }
-}
-
-/// Format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// JSON, an object a line.
-    Json,
-}
-
-impl LogFormat {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
     }
 }

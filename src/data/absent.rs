@@ -10,7 +10,17 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::clock::Clock;
-use crate::posts::visibility::Standing;
+
+/// Whether a post is there, whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Kept and shown.
+    Stands,
+    /// Deleted by the author, or with the author's account.
+    Gone,
+    /// Kept, but shown to nobody: an operator hides its author.
+    Hidden,
+}
 
 /// Why somebody is not seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -41,7 +41,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
         self.cache.get(key)
     }
 
-    /// To be taken before the row is read.
+    /// Epoch to be taken before the row is read.
     pub fn epoch(&self, key: &K) -> Epoch {
         let slot = self.slot(key);
         Epoch { slot, at: self.epochs[slot].load(Ordering::SeqCst) }

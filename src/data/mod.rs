@@ -1,9 +1,12 @@
 //! Rows: the catalogue of tables, what their values look like, reads through caches that writers keep true.
 
 pub mod absent;
+pub mod audit;
 pub mod coherent;
 pub mod deletions;
+pub mod forgotten;
 pub mod locks;
+pub mod relations;
 pub mod rows;
 pub mod storage;
 pub mod store;

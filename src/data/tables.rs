@@ -8,8 +8,8 @@ use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::{Id, NotificationKind};
 use sha2::{Digest, Sha256};
 
+use crate::base::handle::key_of;
 use crate::base::id::BELOW_MS_BITS;
-use crate::users::handle::key_of;
 
 /// Declares a table with its stored number.
 macro_rules! tables {

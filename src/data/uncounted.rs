@@ -1,14 +1,17 @@
-//! What absent people add to the counts of others: their likes, replies, reposts and follows stay in the stored counters,
-//! and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by records.
+//! Contributions of absent people to the counts of others: their likes, replies, reposts and follows stay in the stored
+//! counters, and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by
+//! records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fanfare_engines::RowKey;
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
 use crate::data::rows::Counters;
+use crate::data::tables;
 use crate::log::events::{EndedFollow, Event, Record};
 
 /// Owner of the counters that a contribution is in.
@@ -18,6 +21,17 @@ pub enum Of {
     User(Id),
     /// A post's.
     Post(Id),
+}
+
+impl Of {
+    /// The row of the counters.
+    #[must_use]
+    pub fn row(self) -> RowKey {
+        match self {
+            Self::User(id) => tables::by_id(tables::USER_COUNTERS, id),
+            Self::Post(id) => tables::by_id(tables::POST_COUNTERS, id),
+        }
+    }
 }
 
 /// Addition of one to a counter by somebody, until they take it back.

@@ -1,13 +1,12 @@
-//! What is taken off counts, against the counts of a journal without the absent.
+//! Contributions taken off counts, against the counts of a journal without the absent.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::data::tables;
 use crate::log::events::{PostRecord, PostRef};
-use crate::log::projection::counter_changes;
+use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
 
@@ -157,10 +156,10 @@ proptest! {
         let mut commit = |world: &mut World, acts: &[Act]| {
             for act in acts {
                 let Some(record) = world.record(*act) else { continue };
-                for (key, change) in counter_changes(&record) {
-                    let id = Id::from_bytes(&key.partition).unwrap();
-                    let of = if key.table == tables::USER_COUNTERS { Of::User(id) } else { Of::Post(id) };
-                    stored.entry(of).or_default().iter_mut().zip(change.by).for_each(|(value, by)| *value += by);
+                let (follows, posts) = (follows::fold::counts(&record.event), posts::fold::counts(&record.event));
+                for change in follows.iter().chain(posts.iter()) {
+                    let values = stored.entry(change.of).or_default().iter_mut();
+                    values.zip(change.by).for_each(|(value, by)| *value += by);
                 }
                 uncounted.committed(&record);
             }

@@ -17,11 +17,11 @@ use super::world::{Person, World};
 use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
 use crate::base::error::{Error, Result};
+use crate::base::handle::Handle;
 use crate::data::tables;
 use crate::log::events::{Event, PostRef};
 use crate::log::sequencer::{Pending, Proposal};
 use crate::media::Upload;
-use crate::users::handle::Handle;
 
 /// Days of posts that lie behind the demo when it starts.
 const PAST_DAYS: u64 = 5;

@@ -1,4 +1,5 @@
-//! Who does what next. Pure: given the same seed and the same acts that went well, it goes on the same.
+//! Acts of the people of the demo: who does what next. Pure: given the same seed and the same acts that went well, it
+//! goes on the same.
 
 use std::collections::{HashSet, VecDeque};
 

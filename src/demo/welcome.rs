@@ -1,4 +1,5 @@
-//! What the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these routes.
+//! Routes that the page at `/` asks of the demo: as whom to log in, and what the fan-out does. Only the demo has these
+//! routes.
 
 use axum::Json;
 use axum::extract::State;
@@ -82,11 +83,11 @@ struct Engine {
     push_below: u64,
     /// Authors with more followers are pulled.
     pull_above: u64,
-    /// Of authors who are pushed at once.
+    /// Figures of authors who are pushed at once.
     pushed: Tier,
-    /// Of authors who are pushed late, in slices.
+    /// Figures of authors who are pushed late, in slices.
     late: Tier,
-    /// Of authors whose posts are left for readers.
+    /// Figures of authors whose posts are left for readers.
     pulled: Tier,
     /// The authors that were asked for.
     authors: Vec<Reach>,

@@ -1,4 +1,4 @@
-//! What people of the demo are called and talk about, in five languages. Data only; `world` puts it together.
+//! Names and words of the people of the demo, in five languages. Data only; `world` puts it together.
 //!
 //! `{thing}` is replaced by one of the language's things, `{n}` by a small number, `{who}` by a handle.
 

@@ -48,7 +48,7 @@ impl Person {
 /// Everybody, and who follows whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
-    /// By rank; the last two are the friend and the demo person.
+    /// People by rank; the last two are the friend and the demo person.
     pub people: Vec<Person>,
     /// Followed people of each person, by index.
     pub follows: Vec<Vec<usize>>,
@@ -211,7 +211,7 @@ fn follows(people: &[Person], random: &mut Random) -> Vec<Vec<usize>> {
 mod tests {
     use super::super::{PULL_ABOVE, PUSH_BELOW, SEED};
     use super::*;
-    use crate::users::handle::Handle;
+    use crate::base::handle::Handle;
 
     #[test]
     fn a_seed_always_makes_the_same_world_and_another_seed_another_one() {

@@ -1,4 +1,4 @@
-//! What the feed knows of every author: who listens (slots), what was posted lately (recents), what readers must pull,
+//! State of every author in the feed: who listens (slots), what was posted lately (recents), what readers must pull,
 //! and how posts are to be delivered. Written by `apply`, read by fan-out, builds and reads.
 
 use std::sync::OnceLock;
@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::interner::{Interner, UserIndex};
 use super::policy::{PolicyState, Thresholds};
 use super::recents::{Older, Recent, Recents};
-use super::slots::{Slot, SlotList};
-use super::source::{AuthorEntry, EntryKind};
+use crate::base::slot_list::{Slot, SlotList};
+use crate::data::rows::{AuthorEntry, EntryKind};
 use crate::log::events::Policy;
 
 /// Locks over the authors; more than twice the cores.

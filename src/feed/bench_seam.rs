@@ -1,4 +1,4 @@
-//! What benchmarks need beside the public interface: timelines made without storage, fan-out in the calling thread, and
+//! Interface of benchmarks beside the public one: timelines made without storage, fan-out in the calling thread, and
 //! the raw lists, so that a bare loop can scatter the same entries over the same lists.
 
 use fanfare_protocol::Id;
@@ -7,7 +7,7 @@ use super::interner::UserIndex;
 use super::relations::ReaderRelations;
 use super::ring::Entry;
 use super::service::Feed;
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 
 /// Memory of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
-//! What one reader's feed shows of a post: the contract's table, as a plain function. The last step of every read.
+//! Filter of a reader's feed: the contract's table, as a plain function. The last step of every read.
 
 use super::interner::UserIndex;
 use super::relations::ReaderRelations;
+use crate::data::absent::Standing;
 use crate::log::events::PostRecord;
-use crate::posts::visibility::{Absence, Between, Place, Shown, Standing, absence, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, absence, shown};
 
 /// Part of `post` by `author` that the reader's feed shows.
 ///

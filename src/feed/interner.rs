@@ -2,46 +2,18 @@
 //!
 //! First stop of every record and read: an id comes in, everything behind works on indexes.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
+
+use crate::base::id_map::IdMap;
 
 /// Dense index of a user, in order of first sight.
 pub type UserIndex = u32;
 
 /// Locks of the map; more than twice the cores, so that readers seldom meet.
 const INTERNER_SHARDS: usize = 64;
-
-/// Fibonacci hashing: ids are minted by this server, so nobody can choose colliding ones.
-#[derive(Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}
-
-/// A map keyed by ids or indexes.
-pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// Ids to indexes. Never forgets: about 20 bytes a user that was ever seen as author, reader or relation.
 pub struct Interner {

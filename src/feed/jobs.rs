@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::interner::UserIndex;
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 use crate::log::events::Policy;
 
 /// A late slice runs at least once every so many ordinary turns, so that late jobs cannot starve.
@@ -89,13 +89,13 @@ impl JobQueue {
         }
     }
 
-    /// Nothing waits.
+    /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ordinary.is_empty() && self.late.is_empty()
     }
 
-    /// Nothing waits and nothing runs.
+    /// Whether nothing waits and nothing runs.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.is_empty() && self.running == 0

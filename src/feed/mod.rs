@@ -8,36 +8,37 @@
 mod authors;
 mod bench_seam;
 mod filter;
+pub mod home;
 pub mod http;
 mod interner;
 mod jobs;
 mod measure;
 mod merge;
 mod policy;
+mod prepare;
 mod rank;
 mod recents;
 mod relations;
 mod ring;
 mod service;
 mod settings;
-mod slots;
 mod snapshots;
 mod source;
+mod stored;
 mod timelines;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::data::rows::{AuthorEntry, EntryKind, kind_of};
+pub use crate::posts::entry::{FeedEntry, Original};
 pub use bench_seam::TimelineUsage;
-pub use interner::IdMap;
 pub use policy::Thresholds;
+pub use prepare::PolicyStamp;
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
-pub use service::{
-    CatchUp, Feed, FeedEntry, FeedError, FeedPage, Original, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount,
-};
+pub use service::{CatchUp, Feed, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
-pub use slots::{Slot, SlotList};
 pub use snapshots::SnapshotId;
-pub use source::{AuthorEntry, EntryKind, FeedSource, Relations, kind_of};
+pub use source::{FeedSource, Relations};
 pub use worker::Worker;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::interner::UserIndex;
-use super::source::EntryKind;
+use crate::data::rows::EntryKind;
 
 /// Recent post. 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Recents {
         }
     }
 
-    /// All posts are gone with their author.
+    /// Forgets all posts: they are gone with their author.
     pub fn clear(&mut self) {
         self.entries = VecDeque::new();
     }

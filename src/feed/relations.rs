@@ -1,4 +1,4 @@
-//! One reader's follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
+//! Relations of a reader: follows, blocks and mutes as sorted indexes, shared with reads and copied on write.
 
 use super::interner::UserIndex;
 
@@ -31,7 +31,7 @@ pub enum Change {
 }
 
 impl ReaderRelations {
-    /// From unsorted lists; repeats and the reader among the followees are dropped.
+    /// Relations from unsorted lists; repeats and the reader among the followees are dropped.
     #[must_use]
     pub fn new(me: UserIndex, followees: Vec<UserIndex>, blocked: Vec<UserIndex>, muted: Vec<UserIndex>) -> Self {
         let sorted = |mut list: Vec<UserIndex>| {

@@ -33,7 +33,7 @@ pub struct Ring {
     next: u32,
     /// Places written so far.
     len: u32,
-    /// At and below this id the ring claims nothing. `u64::MAX` while the slot is free: pushes are dropped.
+    /// Id at and below which the ring claims nothing. `u64::MAX` while the slot is free: pushes are dropped.
     floor: u64,
 }
 
@@ -88,7 +88,7 @@ impl Ring {
         grown
     }
 
-    /// At the end of the places: more of them, or from the beginning again.
+    /// Goes on at the end of the places: more of them, or from the beginning again.
     #[cold]
     #[inline(never)]
     fn turn_over(&mut self, cap: u32) -> usize {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fanfare_protocol::Id;
 
-use super::interner::IdMap;
+use crate::base::id_map::IdMap;
 
 /// Names a snapshot inside a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// None yet. Names start from the clock, so that a cursor from before a restart names nothing.
+    /// No snapshots yet. Names start from the clock, so that a cursor from before a restart names nothing.
     #[must_use]
     pub fn new(now_ms: u64, count_max: usize, bytes_max: usize) -> Self {
         let (by_id, oldest_first) = (IdMap::default(), VecDeque::new());

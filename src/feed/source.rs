@@ -1,4 +1,4 @@
-//! What the feed asks of the tables. The production source reads rows; tests give a simple model.
+//! Port of the feed to the tables. The production source reads rows; tests give a simple model.
 
 use std::sync::Arc;
 
@@ -6,44 +6,8 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use crate::log::events::PostRecord;
-use crate::posts::visibility::Standing;
-
-/// Kind of post that an author's entry is: enough to filter without reading the post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EntryKind {
-    /// A post of its own.
-    Plain,
-    /// Answers a post of `related`.
-    Reply,
-    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it may
-    /// have words: the post itself tells.
-    Repost,
-    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one goes.
-    Quote,
-}
-
-/// Kind of entry that a post is, and whose post it points at.
-#[must_use]
-pub fn kind_of(post: &PostRecord) -> (EntryKind, Id) {
-    match (post.repost_of, post.reply_to) {
-        (Some(original), _) if post.is_bare_repost() => (EntryKind::Repost, original.author),
-        (Some(original), _) => (EntryKind::Quote, original.author),
-        (None, Some(parent)) => (EntryKind::Reply, parent.author),
-        (None, None) => (EntryKind::Plain, Id(0)),
-    }
-}
-
-/// Post of an author, as the author's own row tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuthorEntry {
-    /// The post.
-    pub id: Id,
-    /// Kind of entry. A post that both answers and passes on counts as `Quote`, and the post itself tells the rest.
-    pub kind: EntryKind,
-    /// Author of the post answered or passed on; `Id(0)` for plain ones.
-    pub related: Id,
-}
+use crate::data::absent::Standing;
+use crate::data::rows::{AuthorEntry, PostRecord};
 
 /// Everything that decides what one reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

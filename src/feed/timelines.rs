@@ -13,7 +13,7 @@ use super::authors::Absorbed;
 use super::interner::UserIndex;
 use super::relations::{Change, ReaderRelations};
 use super::ring::{Entry, Ring};
-use super::slots::Slot;
+use crate::base::slot_list::Slot;
 
 /// Bits of a slot that name the shard, most significant first.
 const SHARD_BITS: u32 = 6;
@@ -58,7 +58,7 @@ struct Shard {
     rings: Vec<Ring>,
     headers: Vec<Header>,
     free: Vec<u32>,
-    /// Of all rings and relations.
+    /// Bytes of all rings and relations.
     heap_bytes: usize,
 }
 
@@ -119,8 +119,8 @@ pub struct Timelines {
 }
 
 impl Timelines {
-    /// None yet; each will hold up to `cap` entries (at least 1). With few shards fan-out visits more slots a lock,
-    /// with many readers meet less.
+    /// No timelines yet; each will hold up to `cap` entries (at least 1). With few shards fan-out visits more slots a
+    /// lock, with many readers meet less.
     #[must_use]
     pub fn new(cap: usize, shards: usize, bounds: TimelineBounds) -> Self {
         Self {

@@ -1,12 +1,16 @@
 //! Routes of follows, blocks and mutes.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::{Page, Relationship, User};
+use fanfare_protocol::{Id, Page, Presence, Relationship, User};
 
-use crate::app::App;
+use super::service::Follows;
 use crate::base::error::Result;
 use crate::http::{Caller, MaybeCaller, Paging, Path, Problems};
+use crate::realtime::Realtime;
+use crate::users::service::Users;
 
 /// Declares a pair of routes that make and end an edge of the caller to `{user}`: path, summary and rest of the
 /// description of both, and what the first refuses.
@@ -22,12 +26,13 @@ macro_rules! edge {
             params(("user" = String, Path, description = "id or @handle")),
             responses((status = 200, body = Relationship), $(($($refusal)*)),*, Problems))]
         pub async fn $make(
-            State(app): State<App>,
+            State(users): State<Arc<Users>>,
+    State(follows): State<Arc<Follows>>,
             caller: Caller,
             Path(user): Path<String>,
         ) -> Result<Json<Relationship>> {
-            let other = app.users.resolve(&user).await?;
-            Ok(Json(app.follows.$make(caller.id, other).await?))
+            let other = users.resolve(&user).await?;
+            Ok(Json(follows.$make(caller.id, other).await?))
         }
 
         #[doc = $end_text]
@@ -37,12 +42,13 @@ macro_rules! edge {
             params(("user" = String, Path, description = "id or @handle")),
             responses((status = 200, body = Relationship), Problems))]
         pub async fn $end(
-            State(app): State<App>,
+            State(users): State<Arc<Users>>,
+    State(follows): State<Arc<Follows>>,
             caller: Caller,
             Path(user): Path<String>,
         ) -> Result<Json<Relationship>> {
-            let other = app.users.resolve(&user).await?;
-            Ok(Json(app.follows.$end(caller.id, other).await?))
+            let other = users.resolve(&user).await?;
+            Ok(Json(follows.$end(caller.id, other).await?))
         }
     };
 }
@@ -86,13 +92,14 @@ edge!(
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn followers(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(follows): State<Arc<Follows>>,
     viewer: MaybeCaller,
     Path(user): Path<String>,
     paging: Paging,
 ) -> Result<Json<Page<User>>> {
-    let of = app.users.resolve(&user).await?;
-    Ok(Json(app.follows.followers(viewer.id(), of, paging.limit.into(), paging.cursor.as_deref()).await?))
+    let of = users.resolve(&user).await?;
+    Ok(Json(follows.followers(viewer.id(), of, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// People whom a person follows, latest first.
@@ -102,13 +109,14 @@ pub async fn followers(
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn following(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(follows): State<Arc<Follows>>,
     viewer: MaybeCaller,
     Path(user): Path<String>,
     paging: Paging,
 ) -> Result<Json<Page<User>>> {
-    let of = app.users.resolve(&user).await?;
-    Ok(Json(app.follows.following(viewer.id(), of, paging.limit.into(), paging.cursor.as_deref()).await?))
+    let of = users.resolve(&user).await?;
+    Ok(Json(follows.following(viewer.id(), of, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// People whom the caller blocks, latest first.
@@ -116,8 +124,8 @@ pub async fn following(
 /// For a page of settings; nobody else can read it.
 #[utoipa::path(get, path = "/v1/users/me/blocks", tag = "people", operation_id = "list_blocks", params(Paging),
     responses((status = 200, body = Page<User>), Problems))]
-pub async fn blocks(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
-    Ok(Json(app.follows.blocks(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
+pub async fn blocks(State(follows): State<Arc<Follows>>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
+    Ok(Json(follows.blocks(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// People whom the caller mutes, latest first.
@@ -125,6 +133,23 @@ pub async fn blocks(State(app): State<App>, caller: Caller, paging: Paging) -> R
 /// For a page of settings; nobody else can read it.
 #[utoipa::path(get, path = "/v1/users/me/mutes", tag = "people", operation_id = "list_mutes", params(Paging),
     responses((status = 200, body = Page<User>), Problems))]
-pub async fn mutes(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
-    Ok(Json(app.follows.mutes(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
+pub async fn mutes(State(follows): State<Arc<Follows>>, caller: Caller, paging: Paging) -> Result<Json<Page<User>>> {
+    Ok(Json(follows.mutes(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
+}
+
+/// Presence of the people whom the caller follows.
+///
+/// Latest follow first, online or not.
+#[utoipa::path(get, path = "/v1/presence/following", tag = "realtime", operation_id = "list_presence", params(Paging),
+    responses((status = 200, body = Page<Presence>), Problems))]
+pub async fn presence(
+    State(follows): State<Arc<Follows>>,
+    State(realtime): State<Realtime>,
+    caller: Caller,
+    paging: Paging,
+) -> Result<Json<Page<Presence>>> {
+    let page = follows.following(Some(caller.id), caller.id, paging.limit.into(), paging.cursor.as_deref()).await?;
+    let people: Vec<Id> = page.items.iter().map(|user| user.id).collect();
+    let items = realtime.presence_for(caller.id, &people).await?;
+    Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }

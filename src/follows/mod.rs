@@ -1,6 +1,8 @@
-//! Who follows, blocks and mutes whom.
+//! Follows, blocks and mutes between people.
 
+pub mod fold;
 pub mod service;
+pub mod stream;
 
-pub use service::{Follows, relationship};
+pub use service::Follows;
 pub mod http;

@@ -21,22 +21,6 @@ pub struct Follows {
     follow_limit: u64,
 }
 
-/// Relationship of `viewer` to `other`.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn relationship(core: &Core, viewer: Id, other: Id) -> Result<Relationship> {
-    let keys = [
-        tables::pair(tables::FOLLOWS, viewer, other),
-        tables::pair(tables::FOLLOWS, other, viewer),
-        tables::pair(tables::BLOCKS, viewer, other),
-        tables::pair(tables::MUTES, viewer, other),
-    ];
-    let rows = core.store.engines.tables.get_many(&keys).await?;
-    let is = |index: usize| rows.get(index).is_some_and(Option::is_some);
-    Ok(Relationship { following: is(0), followed_by: is(1), blocking: is(2), muting: is(3) })
-}
-
 /// The stripe of a pair, whichever way round.
 fn pair(one: Id, other: Id) -> LockKey {
     ("pair", one.0.min(other.0), one.0.max(other.0))
@@ -62,7 +46,7 @@ impl Follows {
     /// 404 for nobody or who blocks the follower, 403 for whom the follower blocks, 422 for oneself or at the limit.
     pub async fn follow(&self, follower: Id, followee: Id) -> Result<Relationship> {
         self.follow_as(follower, followee, None).await?;
-        relationship(&self.core, follower, followee).await
+        self.core.store.relationship(follower, followee).await
     }
 
     /// Follows at a given moment, without news to the followee; for imports.
@@ -104,7 +88,7 @@ impl Follows {
                 self.core.sequencer.commit(Event::Unfollowed(edge)).await?;
             }
         }
-        relationship(&self.core, follower, followee).await
+        self.core.store.relationship(follower, followee).await
     }
 
     async fn edge(&self, follower: Id, followee: Id) -> Result<Option<EndedFollow>> {
@@ -130,7 +114,7 @@ impl Follows {
                 self.core.sequencer.commit(Event::Blocked { blocker, blocked, ended }).await?;
             }
         }
-        relationship(&self.core, blocker, blocked).await
+        self.core.store.relationship(blocker, blocked).await
     }
 
     /// `blocker` no longer blocks `blocked`; follows are not restored.
@@ -145,7 +129,7 @@ impl Follows {
                 self.core.sequencer.commit(Event::Unblocked { blocker, blocked }).await?;
             }
         }
-        relationship(&self.core, blocker, blocked).await
+        self.core.store.relationship(blocker, blocked).await
     }
 
     /// `muter` mutes `muted`.
@@ -162,7 +146,7 @@ impl Follows {
                 self.core.sequencer.commit(Event::Muted { muter, muted }).await?;
             }
         }
-        relationship(&self.core, muter, muted).await
+        self.core.store.relationship(muter, muted).await
     }
 
     /// `muter` no longer mutes `muted`.
@@ -177,7 +161,7 @@ impl Follows {
                 self.core.sequencer.commit(Event::Unmuted { muter, muted }).await?;
             }
         }
-        relationship(&self.core, muter, muted).await
+        self.core.store.relationship(muter, muted).await
     }
 
     /// Refuses another block or mute when there are as many as are read.

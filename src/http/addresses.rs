@@ -1,4 +1,5 @@
-//! What one address may take of what all share: connections, and bodies that arrive. Tables bounded by what they count.
+//! Shares that one address may take of what all share: connections, and bodies that arrive. Tables bounded by what they
+//! count.
 //!
 //! An address is an IPv4 address or a /64 of IPv6, behind `http.trusted_proxies` that of the client. Whom the machine itself
 //! and the proxies speak for is not known by their connections: those are not counted, requests through proxies are. Bodies
@@ -159,7 +160,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// So many bytes more; false where the pool has none for this address.
+    /// Takes so many bytes more; false where the pool has none for this address.
     pub(super) fn grow(&mut self, more: usize) -> bool {
         let more = more as u64;
         let taken = self.addresses.0.bodies.lock().take(self.network, more);

@@ -1,4 +1,4 @@
-//! How results leave: bodies with their headers, and errors as RFC 9457 problems.
+//! Answers as results leave: bodies with their headers, and errors as RFC 9457 problems.
 //!
 //! This is the one place that maps [`Error`] outward. Causes go to the log, by way of [`Cause`], and never to clients.
 
@@ -139,8 +139,8 @@ impl IntoResponse for NoContent {
     }
 }
 
-/// For `responses(…)` of a route: what every call can answer. What follows from its token, parameters and body is added
-/// where the description is completed, in `http/openapi`; a handler names the refusals that are its own.
+/// Answers for `responses(…)` of a route: what every call can answer. What follows from its token, parameters and body
+/// is added where the description is completed, in `http/openapi`; a handler names the refusals that are its own.
 #[derive(Debug)]
 pub struct Problems;
 

@@ -67,7 +67,7 @@ where
 pub struct Unparsed(Arrived);
 
 impl Unparsed {
-    /// All of it.
+    /// Whole body.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
@@ -213,7 +213,8 @@ struct Coming<'a> {
     parts: &'a Parts,
     http: &'a HttpState,
     slow_at: Instant,
-    /// Of one that takes its time: a client that sends little by little holds its request for as long as it likes.
+    /// Place of a request that takes its time: a client that sends little by little holds its request for as long as it
+    /// likes.
     place: Option<Arriving>,
 }
 

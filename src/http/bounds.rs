@@ -1,4 +1,4 @@
-//! How large the body of each call may be: one table, which the description of the API shows and a test compares with the
+//! Bounds of the body of each call: one table, which the description of the API shows and a test compares with the
 //! routes.
 
 use axum::extract::{MatchedPath, Request};
@@ -100,7 +100,7 @@ impl BodyBounds {
         }
     }
 
-    /// Of the largest.
+    /// Bytes of the largest.
     pub(super) fn largest(&self) -> u64 {
         // What is not listed takes no body.
         self.small.max(self.post).max(self.frames).max(self.event)

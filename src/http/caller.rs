@@ -1,4 +1,4 @@
-//! Who asks: the bearer token of a request, turned into a caller by whoever keeps the accounts.
+//! Caller: the bearer token of a request, turned into a caller by whoever keeps the accounts.
 
 use async_trait::async_trait;
 use axum::extract::{FromRef, FromRequestParts};
@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, header};
 use fanfare_protocol::{Code, Id};
 
 use super::{HttpState, client_of};
-use crate::admin::audit::{Actor, Operator};
 use crate::base::error::Error;
 use crate::base::limits::http::BEARER_BYTES_MAX;
+use crate::base::token::TokenHash;
+use crate::data::audit::{Actor, Operator};
 
 /// Role: what a person may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,8 +29,8 @@ pub struct Caller {
     pub id: Id,
     /// Role of the person.
     pub role: Role,
-    /// SHA-256 of the session's token; `None` for a JWT, which no log-out can end.
-    pub token_hash: Option<[u8; 32]>,
+    /// Hash of the server's own token that was shown; `None` for a JWT, which no log-out can end.
+    pub token_hash: Option<TokenHash>,
     /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
 }

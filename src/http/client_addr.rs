@@ -1,4 +1,4 @@
-//! Where a request comes from: the peer, or the client that trusted proxies name.
+//! Address that a request comes from: the peer, or the client that trusted proxies name.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

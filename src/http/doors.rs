@@ -1,4 +1,4 @@
-//! From where the demo may be asked: under which hosts it answers, and pages of which origins may call it.
+//! Doors of the demo: under which hosts it answers, and pages of which origins may call it.
 //!
 //! A demo tells everybody who asks whom to log in as, and that person is an operator when it listens on this machine only.
 //! A page of the internet must not get that far: it could point a name of its own at 127.0.0.1 (DNS rebinding), so that

@@ -35,7 +35,7 @@ pub fn recorder() -> PrometheusHandle {
 /// Handles of the request metrics, kept so that a request costs one look-up and no allocation.
 #[derive(Default)]
 pub(super) struct Meter {
-    /// By matched route; a handful of series each. Bounded by the number of routes.
+    /// Series by matched route; a handful each. Bounded by the number of routes.
     routes: RwLock<HashMap<String, Vec<Series>>>,
 }
 

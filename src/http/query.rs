@@ -1,4 +1,4 @@
-//! What stands in the address of a request: path segments, query parameters, paging.
+//! Parts of the address of a request: path segments, query parameters, paging.
 
 use std::borrow::Cow;
 
@@ -93,7 +93,7 @@ const fn default_limit() -> u16 {
     PAGE_ITEMS_DEFAULT
 }
 
-/// From text, so that it also works inside a flattened struct, where numbers arrive as text.
+/// Limit read from text, so that it also works inside a flattened struct, where numbers arrive as text.
 fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let text = Cow::<'de, str>::deserialize(deserializer)?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

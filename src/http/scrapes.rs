@@ -1,4 +1,5 @@
-//! What Prometheus reads, and the listener of `metrics.listen`, which answers it without a token and answers nothing else.
+//! Metrics that Prometheus reads, and the listener of `metrics.listen`, which answers it without a token and answers
+//! nothing else.
 
 use std::time::Duration;
 

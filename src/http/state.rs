@@ -1,4 +1,4 @@
-//! What the HTTP layer needs to know: given once at the start, shared by all requests.
+//! State of the HTTP layer: given once at the start, shared by all requests.
 
 use std::net::IpAddr;
 use std::ops::Deref;

@@ -13,8 +13,8 @@ use futures_util::stream::{self, StreamExt as _};
 use super::lines::Follow;
 use crate::app::App;
 use crate::base::error::{Error, Result};
+use crate::base::handle::Handle;
 use crate::data::tables;
-use crate::users::handle::Handle;
 
 /// Calls that are under way at once: they share commits.
 const AT_ONCE: usize = 512;

@@ -92,7 +92,7 @@ pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
 /// The contents of a gzip file: of all its members (RFC 1952, 2.2), and without the zeros that tapes and block devices
 /// leave behind them. Anything else behind a member is an error.
 struct Gunzip {
-    /// None when all was read.
+    /// Member that is being read; none when all was read.
     member: Option<GzDecoder<BufReader<File>>>,
 }
 

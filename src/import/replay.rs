@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use fanfare_engines::RowKey;
 use fanfare_protocol::{Id, NewPost};
 
 use super::graph::People;
@@ -18,6 +17,7 @@ use crate::base::limits;
 use crate::data::tables;
 use crate::feed::{FeedSource as _, PageQuery};
 use crate::log::events::{Event, PostRecord};
+use crate::log::imports::line_row;
 use crate::log::sequencer::{Pending, Proposal};
 
 /// Lines that may wait for their commit at once.
@@ -65,8 +65,7 @@ pub struct Replay {
 /// # Errors
 /// When storage fails.
 pub async fn replayed(app: &App) -> Result<u64> {
-    let row = RowKey::new(tables::META, tables::ONE, limits::META_IMPORT_LINE);
-    Ok(app.core.store.get_id(&row).await?.map_or(0, |line| line.0))
+    Ok(app.core.store.get_id(&line_row()).await?.map_or(0, |line| line.0))
 }
 
 impl Replay {

@@ -1,4 +1,4 @@
-//! What an import says at its end.
+//! Report of an import at its end.
 
 use std::time::Duration;
 

@@ -144,7 +144,7 @@ impl Brute<'_> {
 /// `count` of `people`, chosen by a fixed seed: the same on every run over the same people.
 ///
 /// # Errors
-/// Never; for symmetry with what uses it.
+/// When there is nobody.
 pub fn sample(mut people: Vec<(u64, Id)>, count: usize) -> Result<Vec<Id>> {
     if people.is_empty() {
         return Err(Error::Internal("there is nobody to verify".to_owned()));

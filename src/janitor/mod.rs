@@ -15,6 +15,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
 
 use crate::base::error::Result;
+use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
@@ -22,7 +23,6 @@ use crate::data::rows::{SuspensionRow, TokenRow, from_json};
 use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
-use crate::users::handle::reserved_until_ms;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Key of the last hour that was swept, in the `meta` table.

@@ -19,7 +19,7 @@ use crate::users::names::{search_key, search_keys};
 
 /// Key of the first character that is still to be looked at, in the `meta` table.
 const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
-/// All were looked at.
+/// Mark that all characters were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
 /// First characters of handles: everybody who ever had an account here was found by one.
 const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";

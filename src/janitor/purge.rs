@@ -1,4 +1,4 @@
-//! What deleted accounts left behind, removed list by list.
+//! Purge of what deleted accounts left behind, removed list by list.
 //!
 //! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
 //! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What
@@ -135,7 +135,7 @@ impl Janitor {
                     self.remember(user, Some(&Place::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
-                deletions::forget(&self.core, user).await?;
+                deletions::forget(&self.core.store, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
                     self.remember(user, Some(&Place::default())).await?;

@@ -1,4 +1,4 @@
-//! What every service stands on: rows, the sequencer, locks, cursors, the clock.
+//! Foundation of every service: rows, the sequencer, locks, cursors, the clock.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ pub struct Core {
     pub cursors: Cursors,
     /// The time.
     pub clock: Clock,
-    /// Whose rows are on the way.
+    /// People whose rows are on the way.
     pub writers: Writers,
 }
 
-/// Who may have rows written that follow from no record.
+/// Guard of rows that follow from no record: they are written for people whose account is there.
 #[async_trait]
 pub trait Owners: Send + Sync + 'static {
     /// Rows of `person` are on the way until the answer is dropped; their account is there.

@@ -1,102 +1,13 @@
-//! What the journal holds: one record a fact, complete enough that every row can be written again from it.
+//! Facts, which the journal holds: one record each, complete enough that every row can be written again from it.
 //!
 //! Records are JSON: an upgrade can add fields, and an operator can read them.
 
-use fanfare_protocol::{Id, Media, Mention, NotificationKind};
+use fanfare_protocol::{Id, NotificationKind};
 use serde::{Deserialize, Serialize};
 
-use crate::admin::audit::Act;
+use crate::data::audit::Act;
 use crate::data::rows::UserRow;
-use crate::posts::wire::Encoded;
-
-/// How a post of an author reaches followers; chosen when the post is committed and stamped on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Policy {
-    /// Into every materialised follower's timeline, at once.
-    #[default]
-    Push,
-    /// The same, in slices on the low-priority queue.
-    PushLate,
-    /// Not pushed: merged when followers read.
-    Pull,
-}
-
-/// A post that another one points at, with its author, so that filters need no second look-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostRef {
-    /// The post.
-    pub id: Id,
-    /// Who wrote it.
-    pub author: Id,
-}
-
-/// A post as it is stored; its id and time are the record's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostRecord {
-    /// The post. In a journal record it is the record's id.
-    pub id: Id,
-    /// Who wrote it.
-    pub author: Id,
-    /// Up to the configured number of characters.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub text: String,
-    /// People named in the text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mentions: Vec<Mention>,
-    /// Web addresses in the text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<String>,
-    /// Attached uploads.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub media: Vec<Media>,
-    /// The post this one answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<PostRef>,
-    /// The post this one passes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repost_of: Option<PostRef>,
-    /// How it reached followers.
-    #[serde(default)]
-    pub policy: Policy,
-    /// Who was notified of it. Posts of earlier versions do not tell.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<Id>,
-    /// Removed by its author: the content is empty, the id and what it answered stay known.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
-    /// What never changes of it, as clients read it; made at first use, never stored.
-    #[serde(skip)]
-    pub encoded: Encoded,
-}
-
-impl PostRecord {
-    /// What stays of a deleted post: its place in a thread, and no words.
-    #[must_use]
-    pub fn tombstone(id: Id, author: Id, reply_to: Option<PostRef>) -> Self {
-        Self { id, author, reply_to, deleted: true, ..Self::default() }
-    }
-
-    /// A repost without words of its own; there is at most one a person and post.
-    #[must_use]
-    pub fn is_bare_repost(&self) -> bool {
-        self.repost_of.is_some() && self.text.is_empty() && self.media.is_empty() && self.reply_to.is_none()
-    }
-}
-
-/// A follow edge that ended, with the id of the record that made it (the followers' rows are keyed by it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndedFollow {
-    /// Who followed.
-    pub follower: Id,
-    /// Whom.
-    pub followee: Id,
-    /// Id of the `Followed` record.
-    pub since: Id,
-    /// The `UserDeleted` record of the followee, if that ended it: the follower must hear of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub departed: Option<Id>,
-}
+pub use crate::data::rows::{EndedFollow, Policy, PostRecord, PostRef};
 
 /// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +33,7 @@ pub enum Event {
     Unmuted { muter: Id, muted: Id },
     /// A post was published.
     Posted { post: PostRecord, notify: Vec<Notice> },
-    /// A post was removed; what the projection needs of it is here. `purged`: with its author's account, of whose deletion
+    /// A post was removed; what its rows need of it is here. `purged`: with its author's account, of whose deletion
     /// everybody hears once, and of this not.
     PostDeleted {
         post: Id,
@@ -132,10 +43,10 @@ pub enum Event {
         bare_repost: bool,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         purged: bool,
-        /// Whom it named. Records of earlier versions do not tell.
+        /// People whom it named. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mentioned: Vec<Id>,
-        /// Who was notified of it. Records of earlier versions do not tell.
+        /// People who were notified of it. Records of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         told: Vec<Id>,
     },
@@ -151,10 +62,26 @@ pub enum Event {
     Operated,
 }
 
+impl Event {
+    /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const RECORD: usize = 4_096;
+        const NOTICE: usize = 1_024;
+        match self {
+            Self::Posted { post, notify } => {
+                let links: usize = post.links.iter().map(String::len).sum();
+                RECORD * (1 + post.media.len()) + 4 * (post.text.len() + links) + NOTICE * notify.len()
+            }
+            _ => RECORD,
+        }
+    }
+}
+
 /// Somebody to notify of a post, decided (blocks, mutes) when the post was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Whom.
+    /// Person to notify.
     pub user: Id,
     /// Why.
     pub kind: NotificationKind,
@@ -163,11 +90,11 @@ pub struct Notice {
 /// A request that may come twice: scoped to caller and route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyKey {
-    /// Who sent it.
+    /// Person who sent it.
     pub caller: Id,
     /// Route, such as `POST /v1/posts`.
     pub route: String,
-    /// What the client chose, up to 255 bytes.
+    /// Key that the client chose, up to 255 bytes.
     pub key: String,
     /// SHA-256 of the body, hexadecimal.
     pub body_hash: String,
@@ -178,7 +105,7 @@ pub struct IdempotencyKey {
 pub struct Record {
     /// Minted by the sequencer: rises in commit order; consumers drop repeats by it.
     pub id: Id,
-    /// What happened.
+    /// Fact.
     #[serde(flatten)]
     pub event: Event,
     /// Stored with the effect, in one commit.

@@ -16,7 +16,9 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::rows::{IdempotencyRow, from_json, to_json};
 use crate::data::tables;
-use crate::log::events::IdempotencyKey;
+use crate::log::events::{IdempotencyKey, Record};
+use crate::log::fold::Fold;
+use crate::log::outcome::Outcome;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -30,15 +32,15 @@ pub struct Idempotency {
     in_flight: Arc<Mutex<HashSet<InFlight>>>,
 }
 
-/// What a key is.
+/// State of a key when a request claims it.
 pub enum Claim {
     /// Nobody used it lately; hold this until the effect is durable.
     Fresh(Claimed),
-    /// The same request came before.
+    /// Used before, by an equal request.
     Repeat {
-        /// What it made, or found.
+        /// Id of the thing that the request made, or found.
         made: Id,
-        /// When, in milliseconds since the Unix epoch.
+        /// Moment of the first request, in milliseconds since the Unix epoch.
         at_ms: u64,
     },
 }
@@ -85,10 +87,19 @@ impl Idempotency {
     }
 }
 
+/// Rows of the keys that records carry.
+pub struct IdempotencyFold;
+
+impl Fold for IdempotencyFold {
+    fn rows(&self, record: &Record, _outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        record.idempotency.as_ref().map_or(Ok(()), |key| remember(key, record.id, record.id, batch))
+    }
+}
+
 /// Adds to `batch` that `key` made `made`, until it expires. `version` is an id of now.
 ///
 /// # Errors
-/// Never; the row encodes.
+/// When the row does not encode.
 pub fn remember(key: &IdempotencyKey, made: Id, version: Id, batch: &mut Batch) -> Result<()> {
     let row = tables::idempotency_row(key.caller, &key.route, &key.key);
     let at_ms = unix_ms_of(version);

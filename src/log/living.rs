@@ -1,24 +1,32 @@
-//! Whose record it is: what somebody does whose account was deleted meanwhile does not happen.
+//! Refusal of records about deleted accounts: what somebody does whose account was deleted meanwhile does not happen.
 //!
-//! Pure. Services look whether an account is there before they decide; the deletion may be committed between that and
+//! Services look whether an account is there before they decide; the deletion may be committed between that and
 //! the commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
 //! refused, and what comes before it is found by the purge. Rows without records are held apart by `writers.rs`.
 
+use std::sync::Arc;
+
+use fanfare_engines::{Batch, RowKey, Tables};
 use fanfare_protocol::{Code, Id};
+use quick_cache::sync::Cache;
 
-use crate::base::error::Error;
-use crate::log::events::Event;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::data::rows::{UserRow, from_json};
+use crate::data::tables;
+use crate::log::events::{Event, Record};
+use crate::log::product::Committed;
 
-/// What somebody is to a record.
+/// Part of a person in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// They do it.
+    /// Person who does it.
     Actor,
-    /// It is done to them, or to what is theirs.
+    /// Person to whom, or to whose things, it is done.
     Other,
 }
 
-/// Whose accounts must be there for `event` to happen.
+/// People whose accounts must be there for `event` to happen.
 pub fn parties(event: &Event) -> impl Iterator<Item = (Id, Part)> {
     let (actor, other) = match event {
         Event::UserCreated { user } | Event::ProfileChanged { user, .. } | Event::UserDeleted { user } => {
@@ -63,6 +71,77 @@ pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error>
     None
 }
 
+/// People whose account was deleted, as far as records concern them: who is gone takes part in no record that follows.
+pub struct Living {
+    tables: Arc<dyn Tables>,
+    /// Whether the account was deleted; only the records of one committing thread delete.
+    deleted: Cache<Id, bool>,
+}
+
+/// A record to be, with the rows that come along.
+type Numbered = (Record, Batch);
+
+impl Living {
+    /// Nobody is known yet; accounts are rows of `tables`.
+    #[must_use]
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self { tables, deleted: Cache::new(limits::USER_CACHE_MAX) }
+    }
+
+    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
+    /// deletion is refused.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn admit(&self, group: Vec<Numbered>) -> Result<(Vec<Numbered>, Vec<Option<Error>>)> {
+        self.load(&group).await?;
+        let mut gone_now: Vec<Id> = Vec::new();
+        let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for (mut record, rows) in group {
+            let is_gone = |person| gone_now.contains(&person) || self.deleted.get(&person) == Some(true);
+            let refusal = refusal(&mut record.event, is_gone);
+            if refusal.is_none() {
+                gone_now.extend(deleted_by(&record.event));
+                admitted.push((record, rows));
+            }
+            refusals.push(refusal);
+        }
+        Ok((admitted, refusals))
+    }
+
+    /// Learns who was deleted by records that are durable.
+    pub fn committed(&self, committed: &[Committed]) {
+        for person in committed.iter().filter_map(|one| deleted_by(&one.record.event)) {
+            self.deleted.insert(person, true);
+        }
+    }
+
+    /// Learns who of those whom a group concerns was deleted.
+    async fn load(&self, group: &[Numbered]) -> Result<()> {
+        let concerned = group.iter().flat_map(|(record, _)| concerned(&record.event));
+        let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
+        for (person, bytes) in unknown.iter().zip(self.tables.get_many(&keys).await?) {
+            let deleted = bytes.is_some_and(|bytes| from_json::<UserRow>(&bytes).is_ok_and(|row| row.deleted));
+            self.deleted.insert(*person, deleted);
+        }
+        Ok(())
+    }
+}
+
+/// The person whose account `event` deletes.
+fn deleted_by(event: &Event) -> Option<Id> {
+    match event {
+        Event::UserDeleted { user } => Some(user.id),
+        _ => None,
+    }
+}
+
 /// 401 for somebody whose account is no more.
 #[must_use]
 pub fn deleted() -> Error {
@@ -74,7 +153,6 @@ mod tests {
     use fanfare_protocol::NotificationKind;
 
     use super::*;
-    use crate::data::rows::UserRow;
     use crate::log::events::{Notice, PostRecord, PostRef};
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {

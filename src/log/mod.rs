@@ -1,9 +1,13 @@
 //! The write path: facts, the place where they get ids and are committed, and the rows that are made of them.
 
 pub mod core;
+pub mod counters;
 pub mod events;
+pub mod fold;
 pub mod idempotency;
+pub mod imports;
 pub mod living;
-pub mod projection;
+pub mod outcome;
+pub mod product;
 pub mod sequencer;
 pub mod writers;

@@ -1,8 +1,8 @@
 //! Group commit: the one place where records get their ids and become durable.
 //!
-//! Services propose events; one thread takes what has gathered, mints ids in that order, stamps policies, folds, and
-//! commits records and rows together. Then the views hear of them, in the same order, and only then the callers: id
-//! order is commit order is the order every view sees, and what was acknowledged is durable and visible.
+//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold the
+//! records, and commits records and rows together. Then listeners hear of them, in the same order, and only then the callers:
+//! id order is commit order is the order every view sees, and what was acknowledged is durable and visible.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,42 +16,30 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::audit::Act;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::id::IdMint;
 use crate::base::limits;
-use crate::data::rows::{Counters, UserRow, from_json, to_json};
+use crate::data::audit::Act;
+use crate::data::forgotten::Forgotten;
+use crate::data::rows::{from_json, to_json};
 use crate::data::storage::Storage;
-use crate::data::tables;
-use crate::log::events::{Event, IdempotencyKey, Policy, Record};
-use crate::log::living;
-use crate::log::projection::{self, Folds, Notified};
-use crate::notifications::fold::is_trimmed;
+use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::fold::{Folds, Keys, State};
+use crate::log::living::Living;
+use crate::log::product::{Committed, Listener, Prepare, Product};
 
 /// The journal partition that this node writes; a single node has one.
 const PARTITION: Partition = Partition(0);
-/// Consumer name of the rows' projection.
+/// Name of the journal's consumer that writes rows.
 pub const PROJECTOR: &str = "projector";
 /// Tries of one commit before the sequencer gives up and refuses writes.
 const COMMIT_TRIES: u32 = 5;
 
-/// What hears of committed records, in commit order, before callers do. Must be quick and must not block.
-pub trait Views: Send + Sync + 'static {
-    /// The policy to stamp on a post of `author`, who has `followers`.
-    fn stamp(&self, author: Id, followers: u64) -> Policy;
-    /// A record is durable; `rows` are the fold rows it changed.
-    fn committed(&self, record: &Arc<Record>);
-    /// The counters of a row changed.
-    fn counted(&self, key: &RowKey, counters: Counters);
-    /// Somebody got a notification.
-    fn notified(&self, notified: &Notified);
-}
-
 /// An event on its way to the journal.
 #[derive(Debug)]
 pub struct Proposal {
-    /// What happened; the id of a post is filled in here.
+    /// Fact; products fill in what only the order of commits can tell.
     pub event: Event,
     /// Moment to mint the id for, in milliseconds; `None` is now. For imports.
     pub at_ms: Option<u64>,
@@ -105,21 +93,21 @@ impl Sequencer {
     /// When the engines fail.
     pub async fn start(
         engines: &Engines,
-        views: Arc<dyn Views>,
+        products: Vec<Product>,
         clock: Clock,
         node: u16,
-        group_after: u64,
         storage: Storage,
     ) -> Result<(Self, SequencerThread)> {
         let mut committer = Committer {
             engines: engines.clone(),
-            views,
-            folds: Cache::new(limits::FOLD_ROWS_MAX),
-            group_after,
+            prepares: products.iter().filter_map(|product| product.prepare.clone()).collect(),
+            folds: products.iter().filter_map(|product| product.fold.clone()).collect(),
+            listeners: products.into_iter().filter_map(|product| product.listener).collect(),
+            own: Cache::new(limits::FOLD_ROWS_MAX),
             commits: 0,
             next: Offset(0),
             passed: Arc::default(),
-            deleted: Cache::new(limits::USER_CACHE_MAX),
+            living: Living::new(Arc::clone(&engines.tables)),
         };
         let last = committer.repair().await?;
         let passed = Arc::clone(&committer.passed);
@@ -167,7 +155,7 @@ impl Sequencer {
         self.mint.lock().highest()
     }
 
-    /// The same for a given moment (milliseconds); for imports.
+    /// An id of a given moment (milliseconds), as [`mint`](Self::mint) gives one of now; for imports.
     #[must_use]
     pub fn mint_at(&self, at_ms: u64) -> Id {
         self.mint.lock().mint(at_ms)
@@ -198,42 +186,29 @@ impl SequencerThread {
     }
 }
 
-/// How many of the waiting proposals fit one commit; at least one.
+/// Number of the waiting proposals that fit one commit; at least one.
 fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
     let mut bytes = 0;
     let fits = waiting.iter().take_while(|(proposal, _)| {
-        bytes += estimated_bytes(&proposal.event);
+        bytes += proposal.event.weight();
         bytes <= limits::SEQUENCER_GROUP_BYTES_MAX
     });
     fits.count().max(1)
 }
 
-/// Bytes of a record and its rows, not too few: the text stands in both, and JSON may double it.
-fn estimated_bytes(event: &Event) -> usize {
-    const RECORD: usize = 4_096;
-    const NOTICE: usize = 1_024;
-    match event {
-        Event::Posted { post, notify } => {
-            let links: usize = post.links.iter().map(String::len).sum();
-            RECORD * (1 + post.media.len()) + 4 * (post.text.len() + links) + NOTICE * notify.len()
-        }
-        _ => RECORD,
-    }
-}
-
 struct Committer {
     engines: Engines,
-    views: Arc<dyn Views>,
-    /// Private to this thread, which is the only writer of these rows.
-    folds: Cache<RowKey, Option<Bytes>>,
-    group_after: u64,
+    prepares: Vec<Arc<dyn Prepare>>,
+    folds: Folds,
+    listeners: Vec<Arc<dyn Listener>>,
+    /// State rows that nobody but this thread writes.
+    own: Cache<RowKey, Option<Bytes>>,
     commits: u64,
     /// Offset after the last commit.
     next: Offset,
     /// Id of the last record that was committed.
     passed: Arc<AtomicU64>,
-    /// Whose account was deleted, and whose was not; this thread is the only one that deletes.
-    deleted: Cache<Id, bool>,
+    living: Living,
 }
 
 impl Committer {
@@ -293,121 +268,85 @@ impl Committer {
         let mut mint = mint.lock();
         waiting
             .drain(..group_of(waiting))
-            .map(|(mut proposal, answer)| {
+            .map(|(proposal, answer)| {
                 let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
-                if let Event::Posted { post, .. } = &mut proposal.event {
-                    post.id = id;
-                }
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)
             })
             .unzip()
     }
 
-    /// Commits what is admitted of a group, and answers for each of it the record as it was stamped, or the refusal.
+    /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
     async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
-        let (admitted, refusals) = self.admit(group).await?;
-        let mut stamped =
-            if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? }.into_iter();
-        let missing = || Error::Internal("a record was not stamped".to_owned());
-        let answer = |refusal: Option<Error>| refusal.map_or_else(|| stamped.next().ok_or_else(missing), Err);
+        let (admitted, refusals) = self.living.admit(group).await?;
+        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
+        let mut records = committed.into_iter().map(|committed| committed.record);
+        let missing = || Error::Internal("a record was not committed".to_owned());
+        let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
         Ok(refusals.into_iter().map(answer).collect())
     }
 
-    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
-    /// deletion is refused.
-    async fn admit(&self, group: Vec<(Record, Batch)>) -> Result<(Vec<(Record, Batch)>, Vec<Option<Error>>)> {
-        self.load_deleted(&group).await?;
-        let mut gone_now: Vec<Id> = Vec::new();
-        let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-        for (mut record, rows) in group {
-            let is_gone = |person| gone_now.contains(&person) || self.deleted.get(&person) == Some(true);
-            let refusal = living::refusal(&mut record.event, is_gone);
-            if refusal.is_none() {
-                if let Event::UserDeleted { user } = &record.event {
-                    gone_now.push(user.id);
-                }
-                admitted.push((record, rows));
-            }
-            refusals.push(refusal);
-        }
-        Ok((admitted, refusals))
-    }
-
-    /// Learns who of those whom a group concerns was deleted.
-    async fn load_deleted(&self, group: &[(Record, Batch)]) -> Result<()> {
-        let concerned = group.iter().flat_map(|(record, _)| living::concerned(&record.event));
-        let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
-        for (person, bytes) in unknown.iter().zip(self.engines.tables.get_many(&keys).await?) {
-            let deleted = bytes.is_some_and(|bytes| from_json::<UserRow>(&bytes).is_ok_and(|row| row.deleted));
-            self.deleted.insert(*person, deleted);
-        }
-        Ok(())
-    }
-
-    /// Commits records with their rows and tells the views; answers the records as they were stamped.
-    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Arc<Record>>> {
-        let mut folds = self.load_folds(group.iter().map(|(record, _)| record)).await?;
+    /// Commits records with their rows and tells the listeners.
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
+        let mut state = self.load_state(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
         let mut payloads = Vec::with_capacity(group.len());
-        let mut notified = Vec::new();
-        let mut stamped = Vec::with_capacity(group.len());
+        let mut committed = Vec::with_capacity(group.len());
         for (mut record, mut rows) in group {
-            if let Event::Posted { post, notify } = &mut record.event {
-                post.told = notify.iter().map(|notice| notice.user).collect();
-                let key = tables::by_id(tables::USER_COUNTERS, post.author);
-                let counters = folds.rows.get(&key).and_then(Option::as_ref);
-                let followers = counters.map(|bytes| Counters::from_bytes(bytes)).transpose()?.unwrap_or_default();
-                post.policy = self.views.stamp(post.author, followers.values[0]);
+            for product in &self.prepares {
+                product.prepare(&mut record, &state)?;
             }
             payloads.push(to_json(&record)?);
-            notified.extend(projection::project(&record, &mut folds, &mut batch)?);
+            let outcome = self.folds.project(&record, &mut state, &mut batch)?;
             batch.rows.append(&mut rows.rows);
-            stamped.push(Arc::new(record));
+            committed.push(Committed { record: Arc::new(record), outcome });
         }
         let next = self.commit_with_retries(payloads, batch).await?;
-        for record in &stamped {
-            if let Event::UserDeleted { user } = &record.event {
-                self.deleted.insert(user.id, true);
-            }
+        self.keep(state);
+        self.living.committed(&committed);
+        for listener in &self.listeners {
+            listener.committed(&committed);
         }
-        self.tell(&stamped, folds, &notified)?;
         self.commits += 1;
         self.next = next;
-        if let Some(last) = stamped.last() {
-            self.passed.store(last.id.0, Ordering::Release);
+        if let Some(last) = committed.last() {
+            self.passed.store(last.record.id.0, Ordering::Release);
         }
         if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
             self.checkpoint().await?;
         }
-        Ok(stamped)
+        Ok(committed)
     }
 
-    /// The fold rows that `records` need: from memory, or from the tables.
-    async fn load_folds(&self, records: impl Iterator<Item = &Record>) -> Result<Folds> {
-        let mut folds = Folds { group_after: self.group_after, ..Folds::default() };
+    /// The state rows that `records` need: from memory, or from the tables.
+    async fn load_state(&self, records: impl Iterator<Item = &Record>) -> Result<State> {
+        let mut keys = Keys::default();
+        records.for_each(|record| self.folds.keys(record, &mut keys));
+        let mut state = State::default();
         let mut missing = Vec::new();
-        for key in records.flat_map(projection::fold_keys) {
-            if folds.rows.contains_key(&key) {
+        for (key, own) in keys {
+            if state.has(&key) {
                 continue;
             }
-            let known = self.folds.get(&key);
+            let known = if own { self.own.get(&key) } else { None };
             if known.is_none() {
-                missing.push(key.clone());
+                missing.push((key.clone(), own));
             }
-            folds.rows.insert(key, known.flatten());
+            state.load(key, known.flatten(), own);
         }
         if !missing.is_empty() {
-            let values = self.engines.tables.get_many(&missing).await?;
-            folds.rows.extend(missing.into_iter().zip(values));
+            let keys: Vec<RowKey> = missing.iter().map(|(key, _)| key.clone()).collect();
+            let values = self.engines.tables.get_many(&keys).await?;
+            for ((key, own), value) in missing.into_iter().zip(values) {
+                state.load(key, value, own);
+            }
         }
-        Ok(folds)
+        Ok(state)
+    }
+
+    /// Remembers state rows for the next commits.
+    fn keep(&self, state: State) {
+        state.into_own().for_each(|(key, value)| self.own.insert(key, value));
     }
 
     /// Repeats the commit while its outcome is unknown: records may then stand twice, which consumers see by their ids.
@@ -431,28 +370,6 @@ impl Committer {
         }
     }
 
-    fn tell(&self, records: &[Arc<Record>], folds: Folds, notified: &[Notified]) -> Result<()> {
-        for (key, value) in folds.rows {
-            if let (true, Some(bytes)) = (tables::holds_counters(key.table), &value) {
-                self.views.counted(&key, Counters::from_bytes(bytes)?);
-            }
-            self.keep(key, value);
-        }
-        for record in records {
-            self.views.committed(record);
-        }
-        for one in notified {
-            self.views.notified(one);
-        }
-        Ok(())
-    }
-
-    fn keep(&self, key: RowKey, value: Option<Bytes>) {
-        if !is_trimmed(&key) {
-            self.folds.insert(key, value);
-        }
-    }
-
     async fn checkpoint(&self) -> Result<()> {
         Ok(self.engines.journal.checkpoint(PROJECTOR, PARTITION, self.next).await?)
     }
@@ -461,7 +378,7 @@ impl Committer {
     /// storage may have forgotten what followed are left out: they were answered, and a copy that came late would bring
     /// back what was deleted since.
     async fn repair(&mut self) -> Result<Id> {
-        let forgotten = crate::janitor::forget::forgotten(&*self.engines.tables).await?;
+        let forgotten = Forgotten::read(&*self.engines.tables).await?.upto;
         let journal = Arc::clone(&self.engines.journal);
         let (first, end) = journal.bounds(PARTITION).await?;
         let checkpoint = journal.checkpoint_of(PROJECTOR, PARTITION).await?;
@@ -479,15 +396,13 @@ impl Committer {
                     records.push(record);
                 }
             }
-            let mut folds = self.load_folds(records.iter()).await?;
+            let mut state = self.load_state(records.iter()).await?;
             let mut batch = Batch::default();
             for record in &records {
-                projection::project(record, &mut folds, &mut batch)?;
+                self.folds.project(record, &mut state, &mut batch)?;
             }
             self.commit_with_retries(Vec::new(), batch).await?;
-            for (key, value) in folds.rows {
-                self.keep(key, value);
-            }
+            self.keep(state);
         }
         self.next = end;
         self.checkpoint().await?;

@@ -1,4 +1,4 @@
-//! Who has rows on the way that follow from no record: tokens, passwords, read markers, uploads.
+//! People who have rows on the way that follow from no record: tokens, passwords, read markers, uploads.
 //!
 //! Whoever writes such rows of a person says so first, and then looks whether the account is there. The purge of a deleted
 //! account begins when nobody writes for it any more: so whatever was begun before the deletion is there to be found, and
@@ -11,7 +11,7 @@ use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Who writes; clones share it. Bounded by the requests under way.
+/// People who write; clones share the list. Bounded by the requests under way.
 #[derive(Debug, Clone, Default)]
 pub struct Writers(Arc<Inner>);
 

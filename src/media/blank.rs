@@ -17,7 +17,7 @@ pub struct Blanks {
 }
 
 impl Blanks {
-    /// None yet, in a file of `file_bytes`.
+    /// No ranges yet, in a file of `file_bytes`.
     pub fn of(file_bytes: usize) -> Self {
         Self { ranges: Vec::new(), file_bytes }
     }

@@ -23,8 +23,8 @@ use crate::base::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
 use crate::base::limits::media::{
     ALT_CHARS_MAX, CAPACITY_BYTES_MAX, OVERHEAD_BYTES_MAX, SERVED_AT_ONCE_BYTES, UPLOAD_RATE_BYTES_MIN,
 };
+use crate::base::text;
 use crate::http::{Caller, Created, HttpState, Path, Problems, named_key, shed};
-use crate::posts::text;
 
 /// The routes of media.
 pub fn routes<S>() -> OpenApiRouter<S>

@@ -60,7 +60,7 @@ pub struct Processed {
     pub bytes: Bytes,
     /// Width and height in pixels, for images.
     pub size: Option<(u32, u32)>,
-    /// For images.
+    /// Small picture; for images.
     pub thumbnail: Option<Thumbnail>,
     /// Whether metadata, such as where a photo was taken, was removed.
     pub cleaned: bool,

@@ -25,7 +25,7 @@ struct Inner {
 }
 
 impl Rooms {
-    /// So many bytes for everybody.
+    /// Rooms of so many bytes for everybody.
     pub(super) fn new(bytes_max: u64) -> Self {
         Self(Arc::new(Inner { pool: Mutex::new(Pool::new(bytes_max)), freed: Notify::new() }))
     }
@@ -108,7 +108,7 @@ impl Drop for Held {
 #[derive(Debug)]
 struct Pool {
     shares: Shares<Id>,
-    /// Of each person those under way, the oldest first.
+    /// Uploads under way, by person, the oldest first.
     uploads: HashMap<Id, BTreeMap<u64, Upload>>,
     next: u64,
 }

@@ -83,7 +83,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// From its name in an address.
+    /// File that a name in an address stands for.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {

@@ -1,4 +1,4 @@
-//! How stored media leave: headers that keep browsers from running them, conditional requests, ranges.
+//! Serving of stored media: headers that keep browsers from running them, conditional requests, ranges.
 //!
 //! Pure. The handler asks for a [`Plan`] and does what it says; nothing here reads the bytes.
 
@@ -152,7 +152,7 @@ fn parameters(header: &str) -> impl Iterator<Item = (&str, &str)> {
 enum Ranged {
     /// No range, more than one, or one that cannot be read: a server may ignore those.
     Whole,
-    /// From, and up to but without. Never empty.
+    /// Bytes from, and up to but without. Never empty.
     Part(Range<u64>),
     /// Wholly past the end.
     Unsatisfiable,

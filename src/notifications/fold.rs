@@ -1,4 +1,4 @@
-//! From a record to what is in people's lists of notifications: what it gives, and what it takes back. Pure.
+//! Rows of people's lists of notifications, made of records: what each gives, and what it takes back. Pure.
 //!
 //! All rows of a person's list are in one partition and are folded by the sequencer alone: the state remembers the last
 //! record applied, so that a record which comes again changes nothing. Only trimming removes rows beside it.
@@ -7,15 +7,15 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
-use super::group::{Doer, GroupItem, GroupMemory};
 use super::list::{Entry, What};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
-use crate::data::rows::{NotificationRow, NotificationState, from_json, to_json};
+use crate::data::rows::{Doer, GroupItem, GroupMemory, NotificationRow, NotificationState, from_json, to_json};
 use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Record};
-use crate::log::projection::Folds;
+use crate::log::fold::{Fold, Keys, State};
+use crate::log::outcome::{ListChange, Listing, Outcome, Written};
 
 /// Effect on a person's list of a record that gave a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,50 +30,17 @@ pub struct Notified {
     pub grew: bool,
 }
 
-/// A notification that a record gives, or one that it takes back.
-struct Notice {
-    user: Id,
-    kind: NotificationKind,
-    actor: Id,
-    post: Option<Id>,
-    /// Subject that floods are grouped by.
-    subject: Id,
-    /// The record that gave it.
-    record: Id,
+/// Notification that a record gives, or one that it takes back.
+struct Deed {
+    listing: Listing,
     /// Done again it is the same as before: a like, a follow, a repost without words. Words are news each time.
     toggles: bool,
     /// Whether it is known that what is taken back was given.
     entered: bool,
 }
 
-impl Notice {
-    fn row(&self, clustering: Bytes) -> RowKey {
-        RowKey::new(tables::NOTIFICATIONS, tables::partition(self.user), clustering)
-    }
-
-    fn state(&self) -> RowKey {
-        self.row(notification_key::STATE)
-    }
-
-    fn memory(&self) -> RowKey {
-        self.row(notification_key::group(self.kind, self.subject, hour_of(self.record)))
-    }
-
-    fn place(&self) -> RowKey {
-        self.row(notification_key::listed(hour_of(self.record), self.kind, self.subject))
-    }
-
-    fn group(&self) -> RowKey {
-        self.row(notification_key::grouped(&self.place().clustering))
-    }
-
-    fn item(&self) -> RowKey {
-        self.row(notification_key::item(self.record))
-    }
-}
-
 /// The notifications that a record gives: to each person at most one, as they share `applied`.
-fn given(record: &Record) -> Vec<Notice> {
+fn given(record: &Record) -> Vec<Deed> {
     match &record.event {
         Event::Followed { follower, followee, notify: true } => {
             vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id, departed: None })]
@@ -87,8 +54,9 @@ fn given(record: &Record) -> Vec<Notice> {
                     NotificationKind::Repost => post.repost_of.map_or(Id(0), |original| original.id),
                     _ => post.author,
                 };
-                let (user, kind, actor, toggles) = (notice.user, notice.kind, post.author, post.is_bare_repost());
-                Notice { user, kind, actor, post: Some(record.id), subject, record: record.id, toggles, entered: true }
+                let (user, kind, actor) = (notice.user, notice.kind, post.author);
+                let listing = Listing { user, kind, actor, post: Some(record.id), subject, record: record.id };
+                Deed { listing, toggles: post.is_bare_repost(), entered: true }
             })
             .collect(),
         _ => Vec::new(),
@@ -96,7 +64,7 @@ fn given(record: &Record) -> Vec<Notice> {
 }
 
 /// The notifications that a record takes back, if they were given: to each person at most one.
-fn taken(record: &Record) -> Vec<Notice> {
+fn taken(record: &Record) -> Vec<Deed> {
     match &record.event {
         Event::Unfollowed(edge) => vec![follow(*edge)],
         Event::Blocked { ended, .. } => ended.iter().copied().map(follow).collect(),
@@ -107,124 +75,127 @@ fn taken(record: &Record) -> Vec<Notice> {
             let reply = reply_to.map(|parent| (parent.author, NotificationKind::Reply, parent.id));
             let repost = repost_of.map(|original| (original.author, NotificationKind::Repost, original.id));
             let mentions = mentioned.iter().map(|person| (*person, NotificationKind::Mention, *author));
-            let mut notices: Vec<Notice> = Vec::new();
+            let mut deeds: Vec<Deed> = Vec::new();
             // In the order in which they were decided.
             for (user, kind, subject) in reply.into_iter().chain(repost).chain(mentions) {
-                let known = notices.iter().any(|notice| notice.user == user);
-                if user != *author && !known && notices.len() < limits::POST_NOTICES_MAX {
-                    let (actor, record, toggles, entered) = (*author, *post, *bare_repost, told.contains(&user));
-                    notices.push(Notice { user, kind, actor, post: Some(*post), subject, record, toggles, entered });
+                let known = deeds.iter().any(|deed| deed.listing.user == user);
+                if user != *author && !known && deeds.len() < limits::POST_NOTICES_MAX {
+                    let listing = Listing { user, kind, actor: *author, post: Some(*post), subject, record: *post };
+                    deeds.push(Deed { listing, toggles: *bare_repost, entered: told.contains(&user) });
                 }
             }
-            notices
+            deeds
         }
         _ => Vec::new(),
     }
 }
 
-fn follow(edge: EndedFollow) -> Notice {
+fn follow(edge: EndedFollow) -> Deed {
     let EndedFollow { follower, followee, since, .. } = edge;
-    let kind = NotificationKind::Follow;
-    Notice {
-        user: followee,
-        kind,
-        actor: follower,
-        post: None,
-        subject: Id(0),
-        record: since,
-        toggles: true,
-        entered: true,
+    let (kind, subject) = (NotificationKind::Follow, Id(0));
+    let listing = Listing { user: followee, kind, actor: follower, post: None, subject, record: since };
+    Deed { listing, toggles: true, entered: true }
+}
+
+fn like(actor: Id, user: Id, post: Id, record: Id) -> Deed {
+    let listing = Listing { user, kind: NotificationKind::Like, actor, post: Some(post), subject: post, record };
+    Deed { listing, toggles: true, entered: true }
+}
+
+/// Lists of notifications.
+pub struct NotificationFold {
+    /// Entries of one person, kind, subject and hour that are listed one by one before they are grouped.
+    pub group_after: u64,
+}
+
+impl Fold for NotificationFold {
+    fn keys(&self, record: &Record, keys: &mut Keys) {
+        for Deed { listing, .. } in given(record) {
+            keys.own(state_row(&listing));
+            keys.own(memory_row(&listing));
+            keys.shared(group_row(&listing));
+        }
+        for Deed { listing, .. } in taken(record) {
+            keys.own(state_row(&listing));
+            keys.own(memory_row(&listing));
+            // Trimming removes these too.
+            keys.shared(group_row(&listing));
+            keys.shared(item_row(&listing));
+        }
+    }
+
+    fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
+        let lists = &mut outcome.lists;
+        for deed in given(record) {
+            if is_unchanged(lists, deed.listing.user) {
+                lists.extend(give(&deed, self.group_after, state)?);
+            }
+        }
+        for deed in taken(record) {
+            if is_unchanged(lists, deed.listing.user) {
+                lists.extend(take_back(record.id, &deed, state)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        outcome.lists.iter().try_for_each(|change| write(record.id, change, batch))
     }
 }
 
-fn like(actor: Id, user: Id, post: Id, record: Id) -> Notice {
-    Notice {
-        user,
-        kind: NotificationKind::Like,
-        actor,
-        post: Some(post),
-        subject: post,
-        record,
-        toggles: true,
-        entered: true,
-    }
+/// Whether the record has not changed the list of `user`, which it does at most once.
+fn is_unchanged(lists: &[ListChange], user: Id) -> bool {
+    lists.iter().all(|change| change.listing.user != user)
 }
 
-/// The rows that must be in [`Folds`] before [`project`] is called with `record`.
-pub(crate) fn fold_keys(record: &Record) -> Vec<RowKey> {
-    let mut keys = Vec::new();
-    for one in given(record) {
-        keys.extend([one.state(), one.memory(), one.group()]);
-    }
-    for one in taken(record) {
-        keys.extend([one.state(), one.memory(), one.group(), one.item()]);
-    }
-    keys
+/// News that a record gave.
+pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
+    outcome.lists.iter().filter(|change| change.rings).map(|change| {
+        let Listing { user, kind, actor, post, subject, record } = change.listing;
+        let what = match &change.group {
+            Some(Written::Put(item)) => What::Group { item: item.clone(), subject },
+            _ => What::One { actor, post, count: 1 },
+        };
+        Notified { user, entry: Entry { id: record, kind, what }, seq: change.state.seq, grew: change.grew }
+    })
 }
 
-/// Whether trimming removes rows like this one beside the sequencer, which then must not keep it in memory.
-#[must_use]
-pub fn is_trimmed(key: &RowKey) -> bool {
-    let list = [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED];
-    key.table == tables::NOTIFICATIONS && key.clustering.first().is_some_and(|first| list.contains(first))
-}
-
-/// Adds what `record` does to lists of notifications to `batch`, and brings `folds` up to date.
-///
-/// # Errors
-/// When a stored row does not decode.
-pub(crate) fn project(record: &Record, folds: &mut Folds, batch: &mut Batch) -> Result<Vec<Notified>> {
-    let mut notified = Vec::new();
-    for one in given(record) {
-        notified.extend(give(&one, folds, batch)?);
-    }
-    for one in taken(record) {
-        take_back(record.id, &one, folds, batch)?;
-    }
-    Ok(notified)
-}
-
-/// Lists a notification. `None` when it rings nobody's phone: taken back within the hour and done again, or perhaps so.
-fn give(one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<Option<Notified>> {
-    let id = one.record;
-    let (state_key, memory_key, group_key) = (one.state(), one.memory(), one.group());
-    let mut state: NotificationState = read(folds, &state_key)?.unwrap_or_default();
+/// Lists a notification. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
+fn give(deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange>> {
+    let Deed { listing, toggles, .. } = *deed;
+    let id = listing.record;
+    let mut state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
     if state.applied >= id {
         return Ok(None);
     }
-    let mut memory: GroupMemory = read(folds, &memory_key)?.unwrap_or_default();
-    let group: Option<GroupItem> = read(folds, &group_key)?;
-    let earlier = memory.earlier(one.actor).filter(|_| one.toggles);
+    let mut memory: GroupMemory = read(rows, &memory_row(&listing))?.unwrap_or_default();
+    let group: Option<GroupItem> = read(rows, &group_row(&listing))?;
+    let earlier = memory.earlier(listing.actor).filter(|_| toggles);
     let is_news = earlier.is_none();
     memory.events += u64::from(is_news);
     // What comes back is in the group from then on: there it can count as what was told of it.
-    let in_group = !is_news || group.is_some() || memory.events > folds.group_after;
+    let in_group = !is_news || group.is_some() || memory.events > group_after;
     // What takes the place of something does not push others out of the list.
     let grew = is_news && !(in_group && group.is_some());
     state.applied = id;
     state.seq += u64::from(grew);
-    let what = if in_group {
-        if group.as_ref().is_none_or(|group| is_stale(group, &state)) {
-            put(folds, batch, one.place(), Bytes::new(), id);
-        }
-        let mut group = group.unwrap_or_else(|| GroupItem::new(one.kind, id));
-        group.enter(Doer { actor: one.actor, record: id, earlier });
+    let mut change = ListChange::new(listing, state);
+    if in_group {
+        change.place = group.as_ref().is_none_or(|group| is_stale(group, &state)).then_some(Written::Put(()));
+        let mut group = group.unwrap_or_else(|| GroupItem::new(listing.kind, id));
+        group.enter(Doer { actor: listing.actor, record: id, earlier });
         group.seq = state.seq;
-        put(folds, batch, group_key, to_json(&group)?, id);
-        What::Group { item: group, subject: one.subject }
+        change.group = Some(Written::Put(group));
     } else {
-        let (kind, actor, post, seq) = (one.kind, one.actor, one.post, state.seq);
-        put(folds, batch, one.item(), to_json(&NotificationRow { kind, actor, post, count: 1, seq })?, id);
-        What::One { actor, post, count: 1 }
-    };
-    if memory.events == 1 && is_news {
-        batch.put(tables::expiry_row(hour_of(id) + 2, &memory_key), Bytes::new());
+        let Listing { kind, actor, post, .. } = listing;
+        change.item = Some(Written::Put(NotificationRow { kind, actor, post, count: 1, seq: state.seq }));
     }
-    put(folds, batch, memory_key, to_json(&memory)?, id);
-    put(folds, batch, state_key, to_json(&state)?, id);
-    let entry = Entry { id, kind: one.kind, what };
-    let rings = is_news && !(one.toggles && memory.full);
-    Ok(rings.then_some(Notified { user: one.user, entry, seq: state.seq, grew }))
+    change.remembers_anew = memory.events == 1 && is_news;
+    change.rings = is_news && !(toggles && memory.full);
+    change.grew = grew;
+    change.memory = Some(memory);
+    Ok(Some(change))
 }
 
 /// Whether trimming may be about to remove a group: others came since its last event. Then it is put in its place again with
@@ -234,72 +205,113 @@ fn is_stale(group: &GroupItem, state: &NotificationState) -> bool {
 }
 
 /// Takes a notification out of the list, if it is still there: `by` is the record that does so.
-fn take_back(by: Id, one: &Notice, folds: &mut Folds, batch: &mut Batch) -> Result<()> {
-    let (state_key, memory_key, group_key, item_key) = (one.state(), one.memory(), one.group(), one.item());
-    let mut state: NotificationState = read(folds, &state_key)?.unwrap_or_default();
+fn take_back(by: Id, deed: &Deed, rows: &State) -> Result<Option<ListChange>> {
+    let Deed { listing, toggles, entered } = *deed;
+    let state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
     if state.applied >= by {
-        return Ok(());
+        return Ok(None);
     }
+    let mut change = ListChange::new(listing, NotificationState { applied: by, ..state });
     let first;
-    let item: Option<NotificationRow> = read(folds, &item_key)?;
-    let group: Option<GroupItem> = read(folds, &group_key)?;
-    match (item.filter(|item| item.actor == one.actor), group.filter(|group| group.began <= one.record)) {
+    let item: Option<NotificationRow> = read(rows, &item_row(&listing))?;
+    let group: Option<GroupItem> = read(rows, &group_row(&listing))?;
+    match (item.filter(|item| item.actor == listing.actor), group.filter(|group| group.began <= listing.record)) {
         // A group of an earlier version, listed under its newest record: nobody else in it is known.
         (Some(item), _) if item.count > 1 => {
-            first = one.record;
-            let item = NotificationRow { count: item.count - 1, ..item };
-            put(folds, batch, item_key, to_json(&item)?, by);
+            first = listing.record;
+            change.item = Some(Written::Put(NotificationRow { count: item.count - 1, ..item }));
         }
         (Some(_), _) => {
-            first = one.record;
-            remove(folds, batch, item_key, by);
+            first = listing.record;
+            change.item = Some(Written::Removed);
         }
         (None, Some(mut group)) => {
-            let named = group.leave(one.record);
+            let named = group.leave(listing.record);
             match named {
-                None if !one.entered => return Ok(()),
-                None => group.leave_beyond(one.actor),
+                None if !entered => return Ok(None),
+                None => group.leave_beyond(listing.actor),
                 Some(_) => {}
             }
-            first = named.unwrap_or(one.record);
+            first = named.unwrap_or(listing.record);
             if group.is_empty() {
-                remove(folds, batch, one.place(), by);
-                remove(folds, batch, group_key, by);
+                change.place = Some(Written::Removed);
+                change.group = Some(Written::Removed);
             } else {
-                if is_stale(&group, &state) {
-                    put(folds, batch, one.place(), Bytes::new(), by);
-                }
-                put(folds, batch, group_key, to_json(&group)?, by);
+                change.place = is_stale(&group, &state).then_some(Written::Put(()));
+                change.group = Some(Written::Put(group));
             }
         }
         // Never given, or trimmed.
-        (None, None) => return Ok(()),
+        (None, None) => return Ok(None),
     }
-    state.applied = by;
-    put(folds, batch, state_key, to_json(&state)?, by);
     // Later than in its hour nothing asks any more, and nothing would remove it.
-    if one.toggles
-        && hour_of(by) == hour_of(one.record)
-        && let Some(mut memory) = read::<GroupMemory>(folds, &memory_key)?
-    {
-        memory.leave(one.actor, first);
-        put(folds, batch, memory_key, to_json(&memory)?, by);
+    if toggles && hour_of(by) == hour_of(listing.record) {
+        change.memory = read(rows, &memory_row(&listing))?.map(|mut memory: GroupMemory| {
+            memory.leave(listing.actor, first);
+            memory
+        });
+    }
+    Ok(Some(change))
+}
+
+/// Adds the rows of a change, which the record `id` made.
+fn write(id: Id, change: &ListChange, batch: &mut Batch) -> Result<()> {
+    let ListChange { listing, state, memory, remembers_anew, item, group, place, .. } = change;
+    put(place.as_ref(), place_row(listing), id, batch, |()| Ok(Bytes::new()))?;
+    put(group.as_ref(), group_row(listing), id, batch, to_json)?;
+    put(item.as_ref(), item_row(listing), id, batch, to_json)?;
+    if let Some(memory) = memory {
+        let row = memory_row(listing);
+        if *remembers_anew {
+            batch.put(tables::expiry_row(hour_of(id) + 2, &row), Bytes::new());
+        }
+        batch.put_versioned(row, to_json(memory)?, id.0);
+    }
+    batch.put_versioned(state_row(listing), to_json(state)?, id.0);
+    Ok(())
+}
+
+fn put<T>(
+    written: Option<&Written<T>>,
+    key: RowKey,
+    version: Id,
+    batch: &mut Batch,
+    encode: impl Fn(&T) -> Result<Bytes>,
+) -> Result<()> {
+    match written {
+        Some(Written::Put(value)) => batch.put_versioned(key, encode(value)?, version.0),
+        Some(Written::Removed) => batch.delete_versioned(key, version.0),
+        None => {}
     }
     Ok(())
 }
 
-fn read<T: serde::de::DeserializeOwned>(folds: &Folds, key: &RowKey) -> Result<Option<T>> {
-    folds.rows.get(key).and_then(Option::as_ref).map(|bytes| from_json(bytes)).transpose()
+fn read<T: serde::de::DeserializeOwned>(rows: &State, key: &RowKey) -> Result<Option<T>> {
+    rows.get(key).map(|bytes| from_json(bytes)).transpose()
 }
 
-fn put(folds: &mut Folds, batch: &mut Batch, key: RowKey, value: Bytes, version: Id) {
-    folds.rows.insert(key.clone(), Some(value.clone()));
-    batch.put_versioned(key, value, version.0);
+fn row(listing: &Listing, clustering: Bytes) -> RowKey {
+    RowKey::new(tables::NOTIFICATIONS, tables::partition(listing.user), clustering)
 }
 
-fn remove(folds: &mut Folds, batch: &mut Batch, key: RowKey, version: Id) {
-    folds.rows.insert(key.clone(), None);
-    batch.delete_versioned(key, version.0);
+fn state_row(listing: &Listing) -> RowKey {
+    row(listing, notification_key::STATE)
+}
+
+fn memory_row(listing: &Listing) -> RowKey {
+    row(listing, notification_key::group(listing.kind, listing.subject, hour_of(listing.record)))
+}
+
+fn place_row(listing: &Listing) -> RowKey {
+    row(listing, notification_key::listed(hour_of(listing.record), listing.kind, listing.subject))
+}
+
+fn group_row(listing: &Listing) -> RowKey {
+    row(listing, notification_key::grouped(&place_row(listing).clustering))
+}
+
+fn item_row(listing: &Listing) -> RowKey {
+    row(listing, notification_key::item(listing.record))
 }
 
 #[cfg(test)]

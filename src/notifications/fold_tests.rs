@@ -1,17 +1,32 @@
 //! The fold against a plain model: who does what now, and who did it first in its hour.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::base::id::first_id_at;
+use crate::follows::fold::FollowFold;
 use crate::log::events::PostRef;
-use crate::log::projection::{self, Folds};
+use crate::log::fold::Folds;
 use crate::notifications::list::{Entry, What};
+use crate::posts::fold::PostFold;
 
 const ANN: Id = Id(1);
 const GROUP_AFTER: u64 = 2;
+
+fn folds() -> Folds {
+    let products: [Arc<dyn Fold>; 3] =
+        [Arc::new(FollowFold), Arc::new(PostFold), Arc::new(NotificationFold { group_after: GROUP_AFTER })];
+    products.into_iter().collect()
+}
+
+/// Rows of the list, which trimming removes beside the sequencer.
+fn is_trimmed(key: &RowKey) -> bool {
+    let list = [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED];
+    key.table == tables::NOTIFICATIONS && key.clustering.first().is_some_and(|first| list.contains(first))
+}
 
 /// Rows as an engine keeps them: the highest version of each wins, deletions included.
 #[derive(Default, Clone, PartialEq, Debug)]
@@ -29,11 +44,16 @@ impl Rows {
 
     fn project(&mut self, record: &Record) -> Vec<Notified> {
         let value = |key: &RowKey| self.0.get(key).and_then(|(_, value)| value.clone());
-        let rows: HashMap<RowKey, Option<Bytes>> =
-            projection::fold_keys(record).into_iter().map(|key| (key.clone(), value(&key))).collect();
-        let mut folds = Folds { rows, group_after: GROUP_AFTER };
+        let folds = folds();
+        let (mut keys, mut state) = (Keys::default(), State::default());
+        folds.keys(record, &mut keys);
+        for (key, own) in keys {
+            assert!(!(own && is_trimmed(&key)), "what trimming removes stays in no memory: {key:?}");
+            state.load(key.clone(), value(&key), own);
+        }
         let mut batch = Batch::default();
-        let notified = projection::project(record, &mut folds, &mut batch).unwrap();
+        let outcome = folds.project(record, &mut state, &mut batch).unwrap();
+        let notified = notified(&outcome).collect();
         self.write(batch);
         notified
     }
@@ -212,7 +232,7 @@ type NotificationKindOrd = u8;
 enum Step {
     /// Does it, or takes it back if it is done.
     Toggle { person: u64, deed: u8, blocks: bool },
-    /// So many one after the other do it and take it back, or the other way round.
+    /// Crowd of people who one after the other do it and take it back, or the other way round.
     Crowd { deed: u8, people: u64 },
     /// Writes about a post of Ann's.
     Say { person: u64, quote: bool, told: bool },

@@ -5,23 +5,9 @@
 //! number, so that what is taken back can be taken out of it for as long as it is listed.
 
 use fanfare_protocol::{Id, NotificationKind};
-use serde::{Deserialize, Serialize};
 
 use crate::base::limits;
-
-/// Somebody who did what a group is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Doer {
-    /// Person who did it.
-    #[serde(rename = "by")]
-    pub actor: Id,
-    /// The record by which they did it: of a reply, a repost or a mention, the post.
-    #[serde(rename = "in")]
-    pub record: Id,
-    /// An earlier record that it counts as: it was taken back and done again, which is no news.
-    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<Id>,
-}
+pub use crate::data::rows::{Doer, GroupItem, GroupMemory, Known, Left};
 
 impl Doer {
     /// Record that is new if this is: its own, unless it was done before.
@@ -29,37 +15,6 @@ impl Doer {
     pub fn as_of(&self) -> Id {
         self.earlier.unwrap_or(self.record)
     }
-}
-
-/// Somebody of a group beyond those known by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Person who did it.
-    #[serde(rename = "by")]
-    pub actor: Id,
-    /// Number of deeds, without what stands among the newest.
-    #[serde(rename = "n")]
-    pub deeds: u64,
-}
-
-/// An item that stands for many. Each deed in it stands in one place: among the newest, with who is known, or in a number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupItem {
-    /// Kind of the deeds.
-    pub kind: NotificationKind,
-    /// Position in the list of all ever made for the person, from 1; that of its newest event.
-    pub seq: u64,
-    /// The first record in it: those before are listed one by one.
-    pub began: Id,
-    /// The latest, newest first.
-    pub newest: Vec<Doer>,
-    /// People beyond those who can be told apart.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub known: Vec<Known>,
-    /// Deeds beyond those.
-    pub more: u64,
-    /// The newest record beyond those.
-    pub below: Id,
 }
 
 impl GroupItem {
@@ -147,30 +102,6 @@ impl GroupItem {
         }
         seen.len() as u64 + self.more
     }
-}
-
-/// Memory of one kind about one subject while its hour lasts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupMemory {
-    /// Events that were news so far.
-    pub events: u64,
-    /// People who took it back, and what they had done first: again is no news.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Left>,
-    /// More than can be remembered took it back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub full: bool,
-}
-
-/// Somebody who took back what they did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
-    /// Person who did it.
-    #[serde(rename = "by")]
-    pub actor: Id,
-    /// The first record by which they did it in this hour.
-    #[serde(rename = "in")]
-    pub first: Id,
 }
 
 impl GroupMemory {

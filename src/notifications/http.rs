@@ -1,14 +1,15 @@
 //! Routes of notifications.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use fanfare_protocol::{NotificationPage, NotificationsRead};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use super::service::Notifications;
 use crate::base::error::Result;
-use crate::data::tables::Marker;
 use crate::http::{Caller, Check, Paging, Problems, Valid};
 
 impl Check for NotificationsRead {}
@@ -25,8 +26,12 @@ pub struct NotificationsUnread {
 /// A flood of one kind about one post is one item with a `count`.
 #[utoipa::path(get, path = "/v1/notifications", tag = "notifications", params(Paging),
     responses((status = 200, body = NotificationPage), Problems))]
-pub async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<NotificationPage>> {
-    Ok(Json(app.notifications.page(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
+pub async fn list(
+    State(notifications): State<Arc<Notifications>>,
+    caller: Caller,
+    paging: Paging,
+) -> Result<Json<NotificationPage>> {
+    Ok(Json(notifications.page(caller.id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// Move the read marker of notifications forward.
@@ -36,11 +41,10 @@ pub async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Res
     request_body = NotificationsRead,
     responses((status = 200, body = NotificationsUnread), Problems))]
 pub async fn read(
-    State(app): State<App>,
+    State(notifications): State<Arc<Notifications>>,
     caller: Caller,
     Valid(read): Valid<NotificationsRead>,
 ) -> Result<Json<NotificationsUnread>> {
-    let unread_count = app.notifications.read(caller.id, read.last_read_id).await?;
-    app.realtime.marker_moved(caller.id, Marker::Notifications).await?;
+    let unread_count = notifications.read(caller.id, read.last_read_id).await?;
     Ok(Json(NotificationsUnread { unread_count }))
 }

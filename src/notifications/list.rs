@@ -48,7 +48,7 @@ pub enum What {
 }
 
 impl Entry {
-    /// From a row of the list; `None` for what is no such row.
+    /// Entry of a row of the list; `None` for what is no such row.
     ///
     /// # Errors
     /// When it does not decode.

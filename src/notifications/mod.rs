@@ -1,10 +1,11 @@
-//! What others did that concerns a person. Rows are folded with the sequencer's records, and read for the list, the badge, and
-//! sessions.
+//! Notifications: what others did that concerns a person. Rows are folded with the sequencer's records, and read for
+//! the list, the badge, and sessions.
 
 pub mod fold;
 pub mod group;
 pub mod list;
 pub mod service;
+pub mod stream;
 pub mod view;
 
 pub use service::Notifications;

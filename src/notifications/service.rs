@@ -1,7 +1,7 @@
 //! Reads of notifications, the read marker, and the trimming of the oldest.
 
-use fanfare_engines::Batch;
 use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
+use tokio::sync::mpsc;
 
 use super::fold::Notified;
 use super::list::{self, Entry};
@@ -9,8 +9,9 @@ use super::view::News;
 use crate::base::cursor::Scope;
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
-use crate::data::tables::{self, Marker};
-use crate::log::core::{Core, Owners as _};
+use crate::data::tables::Marker;
+use crate::log::core::Core;
+use crate::markers::Markers;
 use crate::posts::view::Views;
 use crate::posts::visibility::Place;
 
@@ -23,15 +24,16 @@ pub struct Notifications {
     core: Core,
     views: Views,
     news: News,
+    markers: Markers,
     kept_max: usize,
 }
 
 impl Notifications {
     /// The service; at most `kept_max` notifications of a person are kept (and up to 64 more until the next trim).
     #[must_use]
-    pub fn new(core: Core, views: Views, kept_max: usize) -> Self {
+    pub fn new(core: Core, views: Views, markers: Markers, kept_max: usize) -> Self {
         let news = News::new(core.clone(), views.clone());
-        Self { core, views, news, kept_max }
+        Self { core, views, news, markers, kept_max }
     }
 
     /// Notifications of the caller, newest first. Hidden: what blocked, muted or suspended people did, and deleted
@@ -42,7 +44,7 @@ impl Notifications {
     pub async fn page(&self, caller: Id, limit: usize, cursor: Option<&str>) -> Result<NotificationPage> {
         let scope = Scope { list: "notifications", caller, subject: Id(0) };
         let mut before = self.core.cursors.open_id(scope, cursor)?;
-        let marker = self.marker(caller).await?;
+        let marker = self.markers.last_read(caller, Marker::Notifications).await?;
         let unread_count = self.unread(caller, marker).await?;
         let mut items: Vec<Notification> = Vec::new();
         loop {
@@ -88,19 +90,23 @@ impl Notifications {
         Ok(count)
     }
 
-    async fn marker(&self, caller: Id) -> Result<Id> {
-        let row = tables::marker_row(caller, Marker::Notifications);
-        Ok(self.core.store.get_id(&row).await?.unwrap_or_default())
-    }
-
-    /// Moves the read marker forward; answers the notifications still unread.
+    /// Moves the read marker forward and tells the person's devices; answers the notifications still unread.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn read(&self, caller: Id, last_read: Id) -> Result<u64> {
-        write_marker(&self.core, caller, Marker::Notifications, last_read).await?;
-        let marker = self.marker(caller).await?;
+        self.markers.advance(caller, Marker::Notifications, last_read).await?;
+        let marker = self.markers.last_read(caller, Marker::Notifications).await?;
         self.unread(caller, marker).await
+    }
+
+    /// Trims the lists of which `grown` tells, until nobody can tell any more.
+    pub async fn trim_as_told(self, mut grown: mpsc::Receiver<Notified>) {
+        while let Some(notified) = grown.recv().await {
+            if let Err(error) = self.trim(&notified).await {
+                tracing::warn!(%error, "old notifications were not trimmed; the next ones will be");
+            }
+        }
     }
 
     /// Trims a person's list now and then; called whenever it grew.
@@ -115,21 +121,4 @@ impl Notifications {
         let batch = list::without_oldest(&self.core.store, notified.user, upto, 2 * TRIM_EVERY as usize).await?;
         Ok(self.core.store.engines.tables.write(batch).await?)
     }
-}
-
-/// Moves a read marker forward; a smaller id changes nothing, because the version is the id. An id beyond any that the
-/// server has given out is taken as the newest one, or what comes later would count as read.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn write_marker(core: &Core, caller: Id, which: Marker, last_read: Id) -> Result<()> {
-    let newest = core.sequencer.mint();
-    let last_read = last_read.min(newest);
-    if last_read == Id(0) {
-        return Ok(());
-    }
-    let _writing = core.writing(caller).await?;
-    let mut batch = Batch::default();
-    batch.put_versioned(tables::marker_row(caller, which), tables::partition(last_read), last_read.0);
-    Ok(core.store.engines.tables.write(batch).await?)
 }

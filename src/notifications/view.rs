@@ -1,4 +1,4 @@
-//! What a person sees of a notification: one decision for the list, the badge, live frames and replays.
+//! View of a notification by a person: one decision for the list, the badge, live frames and replays.
 //!
 //! It asks about everybody who would show: who did it, who wrote the post that it is about, and who wrote the one that this
 //! passes on. Of a group, somebody is named whom the person may see.
@@ -11,7 +11,6 @@ use super::list::{self, Entry, What};
 use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::store::Account;
-use crate::feed::FeedSource;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 use crate::posts::view::Views;

@@ -1,5 +1,7 @@
 //! Routes of posts that are no home feed.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -8,10 +10,10 @@ use fanfare_protocol::{Id, NewPost, Page, Post, PostOrGone, PostThread, User};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::service::Published;
-use crate::app::App;
+use super::service::{Posts, Published};
 use crate::base::error::Result;
 use crate::http::{Caller, Check, Created, Keyed, MaybeCaller, NoContent, Paging, Params, Path, Problems};
+use crate::users::service::Users;
 
 impl Check for NewPost {}
 
@@ -38,9 +40,9 @@ impl IntoResponse for Published {
         (status = 200, description = "The caller passed this post on before: the same repost", body = Post),
         (status = 404, description = "`reply_to` or `repost_of` names no post"),
         (status = 410, description = "`reply_to` or `repost_of` names a post that was deleted"), Problems))]
-pub async fn publish(State(app): State<App>, author: Caller, new: Keyed<NewPost>) -> Result<Published> {
+pub async fn publish(State(posts): State<Arc<Posts>>, author: Caller, new: Keyed<NewPost>) -> Result<Published> {
     let key = new.key.map(|key| key.of_caller(author.id));
-    app.posts.publish(author.id, new.body, key).await
+    posts.publish(author.id, new.body, key).await
 }
 
 /// A post.
@@ -48,8 +50,8 @@ pub async fn publish(State(app): State<App>, author: Caller, new: Keyed<NewPost>
 /// With a token it says whether the caller likes it or passed it on.
 #[utoipa::path(get, path = "/v1/posts/{id}", tag = "posts", params(("id" = Id, Path)), security((), ("bearer" = [])),
     responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
-pub async fn get(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<Post>> {
-    Ok(Json(app.posts.get(viewer.id(), id).await?))
+pub async fn get(State(posts): State<Arc<Posts>>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<Post>> {
+    Ok(Json(posts.get(viewer.id(), id).await?))
 }
 
 /// Delete a post of the caller.
@@ -58,8 +60,8 @@ pub async fn get(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>
 #[utoipa::path(delete, path = "/v1/posts/{id}", tag = "posts", params(("id" = Id, Path)),
     responses((status = 204), (status = 403, description = "the post is somebody else's"),
         (status = 410, description = "the post was deleted before"), Problems))]
-pub async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
-    app.posts.delete(caller.id, id).await?;
+pub async fn delete(State(posts): State<Arc<Posts>>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
+    posts.delete(caller.id, id).await?;
     Ok(NoContent)
 }
 
@@ -68,8 +70,8 @@ pub async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<Id>) 
 /// Of a bare repost its original, which is answered. Its author hears of it once; again it changes nothing.
 #[utoipa::path(put, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = Post), (status = 410, description = "the post was deleted"), Problems))]
-pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
-    Ok(Json(app.posts.like(caller.id, id).await?))
+pub async fn like(State(posts): State<Arc<Posts>>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Post>> {
+    Ok(Json(posts.like(caller.id, id).await?))
 }
 
 /// No longer like a post.
@@ -78,8 +80,8 @@ pub async fn like(State(app): State<App>, caller: Caller, Path(id): Path<Id>) ->
 /// since: a post that the caller may not see any more is answered as `{id, hidden: true}`, once.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = PostOrGone), (status = 410, description = "the post was deleted"), Problems))]
-pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) -> Result<Json<PostOrGone>> {
-    Ok(Json(app.posts.unlike(caller.id, id).await?))
+pub async fn unlike(State(posts): State<Arc<Posts>>, caller: Caller, Path(id): Path<Id>) -> Result<Json<PostOrGone>> {
+    Ok(Json(posts.unlike(caller.id, id).await?))
 }
 
 /// People who like a post, latest first.
@@ -89,12 +91,12 @@ pub async fn unlike(State(app): State<App>, caller: Caller, Path(id): Path<Id>) 
     params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<User>), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn likes(
-    State(app): State<App>,
+    State(posts): State<Arc<Posts>>,
     viewer: MaybeCaller,
     Path(id): Path<Id>,
     paging: Paging,
 ) -> Result<Json<Page<User>>> {
-    Ok(Json(app.posts.likers(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
+    Ok(Json(posts.likers(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// Replies to a post, oldest first.
@@ -105,12 +107,12 @@ pub async fn likes(
     params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<PostOrGone>), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn replies(
-    State(app): State<App>,
+    State(posts): State<Arc<Posts>>,
     viewer: MaybeCaller,
     Path(id): Path<Id>,
     paging: Paging,
 ) -> Result<Json<Page<PostOrGone>>> {
-    Ok(Json(app.posts.replies(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
+    Ok(Json(posts.replies(viewer.id(), id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// A post with what it answers and its first replies.
@@ -120,8 +122,12 @@ pub async fn replies(
 #[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", operation_id = "get_thread",
     params(("id" = Id, Path)), security((), ("bearer" = [])),
     responses((status = 200, body = PostThread), (status = 410, description = "the post was deleted"), Problems))]
-pub async fn thread(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<Id>) -> Result<Json<PostThread>> {
-    Ok(Json(app.posts.thread(viewer.id(), id).await?))
+pub async fn thread(
+    State(posts): State<Arc<Posts>>,
+    viewer: MaybeCaller,
+    Path(id): Path<Id>,
+) -> Result<Json<PostThread>> {
+    Ok(Json(posts.thread(viewer.id(), id).await?))
 }
 
 /// Posts, replies and reposts of a person, latest first.
@@ -131,13 +137,14 @@ pub async fn thread(State(app): State<App>, viewer: MaybeCaller, Path(id): Path<
     params(("user" = String, Path, description = "id or @handle"), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn of_author(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(posts): State<Arc<Posts>>,
     viewer: MaybeCaller,
     Path(user): Path<String>,
     paging: Paging,
 ) -> Result<Json<Page<Post>>> {
-    let author = app.users.resolve(&user).await?;
-    Ok(Json(app.posts.of_author(viewer.id(), author, paging.limit.into(), paging.cursor.as_deref()).await?))
+    let author = users.resolve(&user).await?;
+    Ok(Json(posts.of_author(viewer.id(), author, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// Scope of a list of posts.
@@ -164,11 +171,11 @@ pub struct Listed {
     params(Listed, Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn public(
-    State(app): State<App>,
+    State(posts): State<Arc<Posts>>,
     viewer: MaybeCaller,
     Params(listed): Params<Listed>,
     paging: Paging,
 ) -> Result<Json<Page<Post>>> {
     let ListScope::Public = listed.scope;
-    Ok(Json(app.posts.public(viewer.id(), paging.limit.into(), paging.cursor.as_deref()).await?))
+    Ok(Json(posts.public(viewer.id(), paging.limit.into(), paging.cursor.as_deref()).await?))
 }

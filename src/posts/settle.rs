@@ -1,5 +1,6 @@
-//! What follows when a post is gone: bare reposts of it go too, by records of their own, so that every count is that of its
-//! list; who liked it is forgotten; and its place among the replies of another is kept while something answers it.
+//! Consequences of a post's deletion: bare reposts of it go too, by records of their own, so that every count is that
+//! of its list; who liked it is forgotten; and its place among the replies of another is kept while something answers
+//! it.
 //!
 //! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers, likes or
 //! passes on a post which was deleted before it: whoever decided may not have known. What follows is done in bounded steps, each

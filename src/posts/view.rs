@@ -8,12 +8,13 @@ use fanfare_protocol::{Id, Post, Timestamp};
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
 use crate::base::limits;
+use crate::data::absent::Standing;
 use crate::data::store::{Account, Hidden, Marks};
 use crate::data::tables;
-use crate::feed::{FeedEntry, FeedSource, Original};
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
-use crate::posts::visibility::{self, Absence, Between, Place, Shown, Standing, place_of_original};
+use crate::posts::entry::{FeedEntry, Original};
+use crate::posts::visibility::{self, Absence, Between, Place, Shown, place_of_original};
 use crate::posts::wire::{self, Changing, Passed};
 
 /// Renders posts for viewers.

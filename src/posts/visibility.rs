@@ -3,18 +3,8 @@
 //! Whoever asks knows how the post stands and what is between the viewer and its author, and names the place where it
 //! would show. The answer is what is missing, if anything; what follows for a post that passes on another is here too.
 
-use crate::log::events::PostRecord;
-
-/// Whether a post is there, whoever asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// There for everybody.
-    Stands,
-    /// Deleted by the author, or with the author's account.
-    Gone,
-    /// Kept, but shown to nobody: an operator hides its author.
-    Hidden,
-}
+use crate::data::absent::Standing;
+use crate::data::rows::PostRecord;
 
 /// Blocks and mutes between a viewer and an author. Nothing between one and oneself, and for viewers without a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! The wire form of posts, written straight into a body: for the hottest page. Pure.
 //!
-//! What never changes of a post is encoded once and kept with it ([`Encoded`]); the author's short form is kept with
+//! What never changes of a post is encoded once and kept with it ([`Encoded`](crate::data::rows::Encoded)); the author's short form is kept with
 //! the account. A page then copies them and writes the few numbers between. The fields are those of
 //! `fanfare_protocol::Post`, in another order; a test reads them back as that type.
-
-use std::sync::OnceLock;
 
 use fanfare_protocol::{Id, Timestamp};
 use serde::Serialize;
@@ -12,24 +10,6 @@ use serde::Serialize;
 use crate::base::id::unix_ms_of;
 use crate::log::events::PostRecord;
 use crate::posts::visibility::Absence;
-
-/// JSON of what never changes of a post, encoded at first use. Two records that differ only here are equal.
-#[derive(Debug, Default)]
-pub struct Encoded(OnceLock<Box<str>>);
-
-impl Clone for Encoded {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl PartialEq for Encoded {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Encoded {}
 
 /// The fields that do not change, by their names on the wire.
 #[derive(Serialize)]
@@ -44,7 +24,7 @@ struct Fixed<'a> {
 
 /// `"text":…` to `"created_at":…`, without braces.
 fn fixed(post: &PostRecord) -> &str {
-    post.encoded.0.get_or_init(|| {
+    post.encoded.get_or_encode(|| {
         let fixed = Fixed {
             text: &post.text,
             mentions: &post.mentions,

@@ -9,15 +9,15 @@ use fanfare_protocol::{AUTHOR_DELETED, Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
+use crate::base::id_map::IdMap;
 use crate::base::network::Network;
-use crate::feed::IdMap;
 
-/// Where a session takes up.
+/// Start of a session in its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     /// No cursor was given: from now on.
     Fresh,
-    /// What was missed since the cursor follows.
+    /// Cursor of the client: what was missed since follows.
     From,
     /// The cursor cannot be used.
     Broken(ResetReason),
@@ -38,25 +38,25 @@ impl Knows {
     }
 }
 
-/// Which token opened a session, so that its end closes the session.
+/// SessionFilter token opened a session, so that its end closes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opener {
     /// The first eight bytes of the token's hash; 0 for a JWT.
     pub token: u64,
-    /// When it was issued or first seen, in milliseconds.
+    /// Moment at which it was issued or first seen, in milliseconds.
     pub since_ms: u64,
-    /// When the token ends, in milliseconds since the Unix epoch.
+    /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,
 }
 
-/// Who opens which kind of session.
+/// Opening of a session: by whom, and of which kind.
 #[derive(Debug)]
 pub struct Opening {
-    /// Whose session.
+    /// Person of the session.
     pub user: Id,
-    /// By which token.
+    /// Token that opens it.
     pub opener: Opener,
-    /// What carries it.
+    /// Transport of the session.
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
@@ -64,12 +64,12 @@ pub struct Opening {
     pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
-    /// What `hello` says of the cursor.
+    /// Resumption, as `hello` tells it.
     pub resume: Resume,
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
-    /// The person's place among their sessions.
-    pub place: Place,
+    /// Counts it among the person's sessions.
+    pub permit: SessionPermit,
     /// Of a waiting poll.
     pub poll: Option<PollWait>,
 }
@@ -90,11 +90,11 @@ pub struct Taken {
     pub stream: std::net::TcpStream,
     /// The head of the answer; nothing of it was written yet.
     pub head: Vec<u8>,
-    /// What the client sent after its request.
+    /// Bytes that the client sent after its request.
     pub leftover: Bytes,
 }
 
-/// What becomes of a socket.
+/// Fate of a socket.
 #[derive(Debug)]
 pub enum Attach {
     /// A session.
@@ -105,7 +105,7 @@ pub enum Attach {
 
 /// Sessions of each person and of each address, for the caps.
 #[derive(Debug, Default)]
-pub struct Places(Mutex<Counts>);
+pub struct SessionCounts(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -113,30 +113,35 @@ struct Counts {
     networks: HashMap<Network, u32>,
 }
 
-/// Whose sessions are as many as they may be.
+/// Bound that is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// Those of the person.
+    /// Sessions of the person.
     Person,
-    /// Those from the address.
+    /// Sessions from the address.
     Address,
 }
 
-/// One session of one person, counted as long as it lives.
+/// Permit of one session of one person: counted as long as it lives.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct SessionPermit {
+    counts: Arc<SessionCounts>,
     user: Id,
     network: Option<Network>,
 }
 
-impl Places {
-    /// One more session of `user` from `network`, unless there are `max` of the person or of the network already. Without a
-    /// network only the person's are counted.
+impl SessionCounts {
+    /// Counts one more session of `user` from `network`, unless there are `max` of the person or of the network
+    /// already. Without a network only the person's are counted.
     ///
     /// # Errors
     /// Whose are too many.
-    pub fn take(self: &Arc<Self>, user: Id, network: Option<Network>, max: (usize, usize)) -> Result<Place, Full> {
+    pub fn take(
+        self: &Arc<Self>,
+        user: Id,
+        network: Option<Network>,
+        max: (usize, usize),
+    ) -> Result<SessionPermit, Full> {
         let mut counts = self.0.lock();
         let Counts { people, networks } = &mut *counts;
         let of_person = people.get(&user.0).copied().unwrap_or(0);
@@ -151,13 +156,13 @@ impl Places {
         if let Some(network) = network {
             networks.insert(network, of_network + 1);
         }
-        Ok(Place { places: Arc::clone(self), user, network })
+        Ok(SessionPermit { counts: Arc::clone(self), user, network })
     }
 }
 
-impl Drop for Place {
+impl Drop for SessionPermit {
     fn drop(&mut self) {
-        let mut counts = self.places.0.lock();
+        let mut counts = self.counts.0.lock();
         let Counts { people, networks } = &mut *counts;
         if let Some(sessions) = people.get_mut(&self.user.0) {
             *sessions -= 1;
@@ -191,28 +196,28 @@ mod tests {
     }
 
     #[test]
-    fn a_person_has_so_many_places_and_gets_them_back() {
-        let places = Arc::new(Places::default());
-        let take = |user| places.take(Id(user), None, (2, 0));
+    fn a_person_has_so_many_sessions_and_gets_their_permits_back() {
+        let counted = Arc::new(SessionCounts::default());
+        let take = |user| counted.take(Id(user), None, (2, 0));
         let first = take(1).unwrap();
         let _second = take(1).unwrap();
         assert_eq!((take(1).err(), take(2).err()), (Some(Full::Person), None));
         drop(first);
         assert!(take(1).is_ok());
-        assert_eq!(places.0.lock().people.len(), 1);
+        assert_eq!(counted.0.lock().people.len(), 1);
     }
 
     #[test]
-    fn an_address_has_so_many_places_for_all_its_people() {
-        let places = Arc::new(Places::default());
+    fn an_address_has_so_many_sessions_for_all_its_people() {
+        let counted = Arc::new(SessionCounts::default());
         let network = |last| Some(Network::V4([192, 0, 2, last].into()));
-        let take = |user, last| places.take(Id(user), network(last), (9, 2));
+        let take = |user, last| counted.take(Id(user), network(last), (9, 2));
         let (first, _second) = (take(1, 1).unwrap(), take(2, 1).unwrap());
         assert_eq!((take(3, 1).err(), take(3, 2).err()), (Some(Full::Address), None));
-        assert!(places.take(Id(3), None, (9, 2)).is_ok(), "who is not counted has no bound");
+        assert!(counted.take(Id(3), None, (9, 2)).is_ok(), "who is not counted has no bound");
         drop(first);
         assert!(take(3, 1).is_ok());
-        let counts = places.0.lock();
+        let counts = counted.0.lock();
         assert_eq!((counts.people.len(), counts.networks.len()), (1, 1));
     }
 }

@@ -1,135 +1,133 @@
-//! Followed posts that wait for one session: their ids only, never frames. Pure.
+//! Items of the bulk stream that wait for one session: references only, never frames. Pure.
 //!
 //! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together, newest
-//! first. Beyond a bound the oldest posts are dropped, and a gap tells of them; deletions are kept, for no list has them.
+//! first. Beyond a bound the oldest listed items are dropped, and a gap tells of them; deletions are kept, for no list has
+//! them.
 
 use std::collections::VecDeque;
 
 use fanfare_protocol::Id;
 
-use crate::base::limits::realtime::{BULK_PENDING_MAX, GAP_COUNT_MAX};
+use super::deliver::ItemRef;
+use super::loss::Loss;
+use crate::base::limits::realtime::BULK_PENDING_MAX;
 
-/// A post, or the deletion of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Pending {
-    /// The post, or the record of the deletion.
-    pub id: Id,
-    /// What is gone, for a deletion.
-    pub gone: Option<Gone>,
-}
-
-/// What a deletion took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Gone {
-    /// A post.
-    Post { post: Id, author: Id },
-    /// Everything of a person.
-    Author(Id),
-}
-
-/// What had to make room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dropped {
-    /// The lowest id.
-    pub low: Id,
-    /// The highest id.
-    pub high: Id,
-    /// How many.
-    pub count: u64,
-}
-
-/// What waits.
+/// References that wait.
 #[derive(Debug, Default)]
 pub struct Bulk {
-    /// In order of ids; a ring, so that the oldest makes room without moving the others.
-    pending: VecDeque<Pending>,
-    /// Lowest id of those being rendered.
+    /// In order of keys; a ring, so that the oldest makes room without moving the others.
+    waiting: VecDeque<ItemRef>,
+    /// Lowest key of those being rendered.
     rendering: Option<Id>,
     /// Dropped since something was last taken.
-    lost: Option<Dropped>,
-    /// When the timer fires, in milliseconds of the shard; `None`: none runs.
+    lost: Option<Loss>,
+    /// Moment at which the timer fires, in milliseconds of the shard; `None`: none runs.
     pub due_ms: Option<u64>,
 }
 
 impl Bulk {
-    /// Adds one; answers whether something had to make room: the oldest post, or, where nothing else waits, the oldest
-    /// deletion, for which no gap can stand: it counts as more than one can tell of.
-    pub fn add(&mut self, one: Pending) -> bool {
-        let full = self.pending.len() >= BULK_PENDING_MAX;
+    /// Adds one; answers whether something had to make room: the oldest listed item, or, where nothing else waits, the oldest
+    /// deletion, for which no gap can stand.
+    pub fn add(&mut self, one: ItemRef) -> bool {
+        let full = self.waiting.len() >= BULK_PENDING_MAX;
         if full {
-            let oldest = self.pending.iter().position(|one| one.gone.is_none());
-            let Some(gone) = self.pending.remove(oldest.unwrap_or(0)) else { return false };
-            let before = self.lost.unwrap_or(Dropped { low: gone.id, high: gone.id, count: 0 });
-            let counts = if gone.gone.is_none() { 1 } else { GAP_COUNT_MAX as u64 + 1 };
-            let (low, high) = (before.low.min(gone.id), before.high.max(gone.id));
-            self.lost = Some(Dropped { low, high, count: before.count + counts });
+            let oldest = self.waiting.iter().position(|one| one.listed);
+            let Some(gone) = self.waiting.remove(oldest.unwrap_or(0)) else { return false };
+            self.add_loss(Loss::one(gone.key, gone.listed));
         }
-        self.pending.push_back(one);
+        match self.waiting.back() {
+            // Committed later than a higher key.
+            Some(last) if last.key > one.key => {
+                let at = self.waiting.partition_point(|other| other.key < one.key);
+                self.waiting.insert(at, one);
+            }
+            _ => self.waiting.push_back(one),
+        }
         full
     }
 
-    /// What is to be rendered now, and what was dropped before it: everything older is in frames already. Nothing while
-    /// something is being rendered.
-    pub fn take(&mut self) -> Option<(Option<Dropped>, Vec<Pending>)> {
-        if self.rendering.is_some() || self.pending.is_empty() {
-            return None;
-        }
-        self.rendering = self.pending.front().map(|one| one.id);
-        Some((self.lost.take(), Vec::from(std::mem::take(&mut self.pending))))
+    /// Items were shed before they came here. Older listed ones that wait are told of with them, for the gap says that
+    /// everything before it was sent.
+    pub fn lose(&mut self, mut loss: Loss) {
+        let high = loss.high();
+        self.waiting.retain(|one| {
+            let covered = one.listed && one.key <= high;
+            if covered {
+                loss.add(Loss::one(one.key, true));
+            }
+            !covered
+        });
+        self.add_loss(loss);
     }
 
-    /// What was taken is back.
+    fn add_loss(&mut self, loss: Loss) {
+        match &mut self.lost {
+            Some(lost) => lost.add(loss),
+            None => self.lost = Some(loss),
+        }
+    }
+
+    /// Items to render now, and those that were dropped before: everything older is in frames already. Nothing while
+    /// something is being rendered.
+    pub fn take(&mut self) -> Option<(Option<Loss>, Vec<ItemRef>)> {
+        if self.rendering.is_some() || !self.has_waiting() {
+            return None;
+        }
+        self.rendering = self.waiting.front().map(|one| one.key);
+        Some((self.lost.take(), Vec::from(std::mem::take(&mut self.waiting))))
+    }
+
+    /// Marks what was taken as back.
     pub fn rendered(&mut self) {
         self.rendering = None;
     }
 
-    /// Drops what a replay has: everything up to `upto`.
-    pub fn drop_upto(&mut self, upto: Id) {
-        self.pending.retain(|one| one.id > upto);
-        self.lost =
-            self.lost.filter(|lost| lost.high > upto).map(|lost| Dropped { low: lost.low.max(Id(upto.0 + 1)), ..lost });
+    /// Drops what a replay has, by its sorted keys.
+    pub fn drop_keys(&mut self, keys: &[Id]) {
+        self.waiting.retain(|one| keys.binary_search(&one.key).is_err());
+        self.lost = self.lost.take().and_then(|lost| lost.without(keys));
     }
 
     /// Nothing waits and nothing is being rendered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.rendering.is_none() && self.lost.is_none()
+        self.rendering.is_none() && !self.has_waiting()
     }
 
-    /// What was taken is not back yet.
+    /// Whether what was taken is not back yet.
     #[must_use]
     pub fn is_rendering(&self) -> bool {
         self.rendering.is_some()
     }
 
-    /// One more, and the oldest must make room.
+    /// Whether with one more the oldest must make room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.pending.len() >= BULK_PENDING_MAX
+        self.waiting.len() >= BULK_PENDING_MAX
     }
 
-    /// Something waits.
+    /// Something waits, or is to be told of.
     #[must_use]
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.lost.is_some()
     }
 
-    /// The lowest id that is not in a frame yet.
+    /// The lowest key that is not in a frame yet.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        let lost = self.lost.map(|lost| lost.low);
-        let pending = self.pending.front().map(|one| one.id);
-        [self.rendering, lost, pending].into_iter().flatten().min()
+        let lost = self.lost.as_ref().map(Loss::low);
+        let waiting = self.waiting.front().map(|one| one.key);
+        [self.rendering, lost, waiting].into_iter().flatten().min()
     }
 }
 
-/// How long followed posts are gathered: the setting, more while the machine cannot keep up.
+/// Milliseconds over which references are gathered: the setting, more while the machine cannot keep up.
 #[derive(Debug, Clone, Copy)]
 pub struct Delay {
     base_ms: u64,
     max_ms: u64,
     delay_ms: u64,
-    /// How late a timer was served at worst since the last look.
+    /// Worst lateness of a timer since the last look.
     worst_ms: u64,
     look_at_ms: u64,
 }
@@ -169,10 +167,16 @@ impl Delay {
 
 #[cfg(test)]
 mod tests {
+    use fanfare_protocol::Stream;
+
     use super::*;
 
-    fn post(id: u64) -> Pending {
-        Pending { id: Id(id), gone: None }
+    fn item(key: u64, listed: bool) -> ItemRef {
+        ItemRef { key: Id(key), kind: 0, listed, about: [Id(1), Id(2)] }
+    }
+
+    fn post(key: u64) -> ItemRef {
+        item(key, true)
     }
 
     #[test]
@@ -184,19 +188,19 @@ mod tests {
         assert!(bulk.add(post(98)) && bulk.add(post(99)));
         assert_eq!(bulk.low(), Some(Id(1)), "the gap is not told of yet");
         let (lost, taken) = bulk.take().unwrap();
-        assert_eq!(lost, Some(Dropped { low: Id(1), high: Id(2), count: 2 }));
-        assert_eq!((taken.len(), taken[0].id), (BULK_PENDING_MAX, Id(3)));
+        assert_eq!(lost.map(|lost| lost.gap(Stream::Posts).count), Some(2));
+        assert_eq!((taken.len(), taken[0].key), (BULK_PENDING_MAX, Id(3)));
         assert!(!bulk.add(post(100)));
         assert!(bulk.take().is_none() && bulk.low() == Some(Id(3)));
         bulk.rendered();
         assert_eq!(bulk.low(), Some(Id(100)));
-        bulk.drop_upto(Id(100));
+        bulk.drop_keys(&[Id(100)]);
         assert!(bulk.is_empty());
     }
 
     #[test]
     fn deletions_do_not_make_room_while_a_post_waits() {
-        let gone = |id: u64| Pending { id: Id(id), gone: Some(Gone::Post { post: Id(1), author: Id(2) }) };
+        let gone = |key: u64| item(key, false);
         let mut bulk = Bulk::default();
         bulk.add(gone(1));
         bulk.add(post(2));
@@ -204,9 +208,35 @@ mod tests {
             bulk.add(gone(id));
         }
         assert!(bulk.add(gone(90)));
-        assert_eq!(bulk.lost, Some(Dropped { low: Id(2), high: Id(2), count: 1 }));
+        assert_eq!(bulk.lost, Some(Loss::one(Id(2), true)));
         assert_eq!(bulk.low(), Some(Id(1)));
-        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.count > GAP_COUNT_MAX as u64));
+        assert!(bulk.add(gone(91)) && bulk.lost.is_some_and(|lost| lost.is_too_much()));
+    }
+
+    #[test]
+    fn what_was_shed_before_it_came_is_told_of_with_what_is_older() {
+        let mut bulk = Bulk::default();
+        bulk.add(post(3));
+        bulk.add(item(4, false));
+        bulk.lose(Loss::range(Id(5), Id(9), 5));
+        bulk.add(post(12));
+        assert_eq!(bulk.low(), Some(Id(3)));
+        let (lost, taken) = bulk.take().unwrap();
+        let gap = lost.unwrap().gap(Stream::Posts);
+        assert_eq!((gap.after, gap.before, gap.count), (Id(2), Id(10), 6));
+        assert_eq!(taken.iter().map(|one| one.key.0).collect::<Vec<_>>(), [4, 12]);
+    }
+
+    #[test]
+    fn a_lower_key_that_comes_later_is_not_lost_to_a_replay_that_lacks_it() {
+        let mut bulk = Bulk::default();
+        for key in [7, 9, 8, 5] {
+            bulk.add(post(key));
+        }
+        assert_eq!(bulk.low(), Some(Id(5)), "watermarks do not pass it");
+        bulk.drop_keys(&[Id(7), Id(9)]);
+        let keys: Vec<u64> = bulk.take().unwrap().1.iter().map(|one| one.key.0).collect();
+        assert_eq!(keys, [5, 8]);
     }
 
     #[test]

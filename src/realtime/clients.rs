@@ -1,68 +1,165 @@
-//! What clients ask for by frames: each is answered by one reply, whatever transport it came by.
+//! Frames of clients and what they ask for: each is answered by one reply, whatever transport it came by.
+//!
+//! No worker waits for what a frame asks for: each frame is a task of its own, bounded in number by permits that shards take
+//! before they hand it on. The frames of one session begin in their order, each when the one before has passed its turn, and
+//! are answered in their order.
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 
 use fanfare_engines::EngineError;
-use fanfare_protocol::{ClientFrame, Code, FeedRead, Id, PresenceList, PresenceWatch, Problem};
-use serde::de::DeserializeOwned;
+use fanfare_protocol::{ClientFrame, Code, Id, Problem};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::client_frames::{FrameTypes, Turn};
 use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
-use crate::base::error::{Error, Result};
-use crate::base::limits::realtime::CLIENT_FRAMES_MAX;
-use crate::data::tables::Marker;
-use crate::notifications::service::write_marker;
+use crate::base::error::Error;
 
-/// Frames worked on at once.
-const WORKERS: usize = 16;
+/// Order of the frames of one session, or of one request: each waits for the one before.
+#[derive(Default)]
+pub struct FrameOrder {
+    begun: Option<oneshot::Receiver<()>>,
+    answered: Option<oneshot::Receiver<()>>,
+}
 
-/// Answers frames.
+/// Place of one frame in the order.
+pub struct InOrder {
+    before: FrameOrder,
+    turn: Turn,
+    /// Dropped when it is answered.
+    answered: oneshot::Sender<()>,
+}
+
+impl FrameOrder {
+    /// The next frame.
+    pub fn next(&mut self) -> InOrder {
+        let ((turn, begun), (answered, is_answered)) = (Turn::new(), oneshot::channel());
+        let next = Self { begun: Some(begun), answered: Some(is_answered) };
+        InOrder { before: std::mem::replace(self, next), turn, answered }
+    }
+}
+
+impl InOrder {
+    /// Does `act` in the frame's turn, and `answer` with what it gave after the frame before was answered.
+    pub async fn run<T, A: Future<Output = T>, R: Future>(
+        self,
+        act: impl FnOnce(Turn) -> A,
+        answer: impl FnOnce(T) -> R,
+    ) -> R::Output {
+        let Self { before, turn, answered } = self;
+        passed(before.begun).await;
+        let done = act(turn).await;
+        passed(before.answered).await;
+        let out = answer(done).await;
+        drop(answered);
+        out
+    }
+}
+
+/// Waits until the other end is dropped; nothing is ever sent.
+async fn passed(before: Option<oneshot::Receiver<()>>) {
+    if let Some(before) = before {
+        let _ = before.await;
+    }
+}
+
+/// Answers frames of sessions.
 pub struct Clients {
     realtime: Realtime,
+    types: FrameTypes,
     shards: Vec<ShardHandle>,
 }
 
 impl Clients {
     /// Over the service.
     #[must_use]
-    pub fn new(realtime: Realtime, shards: Vec<ShardHandle>) -> Self {
-        Self { realtime, shards }
+    pub fn new(realtime: Realtime, types: FrameTypes, shards: Vec<ShardHandle>) -> Self {
+        Self { realtime, types, shards }
     }
 
-    /// Answers what shards hand on: each session's frames in their order, those of different sessions side by side.
-    pub async fn run(self, mut frames: mpsc::Receiver<FromClient>) {
-        let mut workers = JoinSet::new();
-        let mut queues = Vec::with_capacity(WORKERS);
-        let clients = Arc::new(self);
-        for _ in 0..WORKERS {
-            let (queue, frames) = mpsc::channel(CLIENT_FRAMES_MAX / WORKERS);
-            queues.push(queue);
-            workers.spawn(Arc::clone(&clients).work(frames));
-        }
-        while let Some(frame) = frames.recv().await {
-            let queue = queues.get(frame.session.key() % WORKERS);
-            if let Some(queue) = queue {
-                // Full: the others wait too, and shards refuse what finds no room.
-                let _ = queue.send(frame).await;
+    /// Answers what shards hand on, until there are no more.
+    pub async fn run(self, frames: mpsc::Receiver<FromClient>) {
+        let Self { realtime, types, shards } = self;
+        let clock = realtime.clock().clone();
+        let act = move |session, user, frame, turn| {
+            let (types, realtime) = (types.clone(), realtime.clone());
+            async move { answer(&types, realtime, (user, Some(session)), frame, turn).await }
+        };
+        let reply = move |session: SessionId, reference, done: Result<Value, Problem>| {
+            let now_ms = clock.now_ms();
+            let frame = match &done {
+                Ok(data) => Frame::reply(reference, Ok(data), now_ms),
+                Err(problem) => Frame::reply(reference, Err::<&Value, _>(problem), now_ms),
+            };
+            let shard = shards.get(session.shard()).cloned();
+            async move {
+                if let Some(shard) = shard {
+                    shard.send(Command::Reply { session, frame }).await;
+                }
+            }
+        };
+        work(frames, act, reply).await;
+    }
+}
+
+/// Has `act` done for each frame and `reply` for what it gave: each session's frames in their order, those of different
+/// sessions side by side.
+async fn work<T, A, R>(
+    mut frames: mpsc::Receiver<FromClient>,
+    act: impl Fn(SessionId, Id, ClientFrame, Turn) -> A + Send + Sync + 'static,
+    reply: impl Fn(SessionId, Option<u64>, T) -> R + Send + Sync + 'static,
+) where
+    T: Send + 'static,
+    A: Future<Output = T> + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let (act, reply) = (Arc::new(act), Arc::new(reply));
+    let mut acts = JoinSet::new();
+    let mut orders = Orders::default();
+    loop {
+        tokio::select! {
+            biased;
+            Some(ended) = acts.join_next(), if !acts.is_empty() => {
+                if let Ok(session) = ended {
+                    orders.ended(session);
+                }
+            }
+            frame = frames.recv() => {
+                let Some(FromClient { session, user, frame, permit }) = frame else { return };
+                let (order, act, reply) = (orders.next(session), Arc::clone(&act), Arc::clone(&reply));
+                acts.spawn(async move {
+                    let reference = Some(frame.reference);
+                    order.run(|turn| act(session, user, frame, turn), |done| reply(session, reference, done)).await;
+                    drop(permit);
+                    session
+                });
             }
         }
     }
+}
 
-    async fn work(self: Arc<Self>, mut frames: mpsc::Receiver<FromClient>) {
-        while let Some(FromClient { session, user, frame }) = frames.recv().await {
-            let now_ms = self.realtime.core.clock.now_ms();
-            let reference = Some(frame.reference);
-            let frame = match answer(&self.realtime, user, Some(session), frame).await {
-                Ok(data) => Frame::reply(reference, Ok(&data), now_ms),
-                Err(problem) => Frame::reply(reference, Err::<&Value, _>(&problem), now_ms),
-            };
-            if let Some(shard) = self.shards.get(session.shard()) {
-                shard.send(Command::Reply { session, frame }).await;
+/// The order of each session that has frames under way.
+#[derive(Default)]
+struct Orders(HashMap<SessionId, (FrameOrder, usize)>);
+
+impl Orders {
+    fn next(&mut self, session: SessionId) -> InOrder {
+        let (order, under_way) = self.0.entry(session).or_default();
+        *under_way += 1;
+        order.next()
+    }
+
+    fn ended(&mut self, session: SessionId) {
+        if let Some((_, under_way)) = self.0.get_mut(&session) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                self.0.remove(&session);
             }
         }
     }
@@ -73,12 +170,13 @@ impl Clients {
 /// # Errors
 /// The problem that the reply carries.
 pub async fn answer(
-    realtime: &Realtime,
-    user: Id,
-    session: Option<SessionId>,
+    types: &FrameTypes,
+    realtime: Realtime,
+    from: (Id, Option<SessionId>),
     frame: ClientFrame,
+    turn: Turn,
 ) -> Result<Value, Problem> {
-    let done = act(realtime, user, session, frame).await;
+    let done = types.answer(realtime, from, frame, turn).await;
     done.map_err(|error| match error {
         Error::Refused(problem) => *problem,
         Error::Overloaded { reason, .. } => Problem::new(Code::Overloaded, reason),
@@ -97,35 +195,103 @@ pub async fn answer(
     })
 }
 
-async fn act(realtime: &Realtime, user: Id, session: Option<SessionId>, frame: ClientFrame) -> Result<Value> {
-    match frame.kind.as_str() {
-        "ping" => Ok(Value::Object(serde_json::Map::new())),
-        "feed.read" => {
-            let read: FeedRead = data(frame)?;
-            write_marker(&realtime.core, user, Marker::Feed, read.last_read_id).await?;
-            realtime.marker_moved(user, Marker::Feed).await?;
-            Ok(Value::Object(serde_json::Map::new()))
-        }
-        "presence.watch" => {
-            let watch: PresenceWatch = data(frame)?;
-            let items = realtime.watch(user, session, &watch.user_ids).await?;
-            serde_json::to_value(PresenceList { items }).map_err(|error| Error::Internal(error.to_string()))
-        }
-        // Conversations come with chat; until then there are none that a client could mean.
-        "message.send" | "read" | "delivered" | "typing" => Err(Error::not_found("conversation")),
-        other => {
-            let known = "ping, feed.read, presence.watch, message.send, read, delivered or typing";
-            let shown: String = other.chars().take(64).collect();
-            Err(Error::field("type", format!("\"{shown}\" is unknown; it must be {known}")))
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-fn data<T: DeserializeOwned>(frame: ClientFrame) -> Result<T> {
-    let value = frame.data.ok_or_else(|| Error::field("data", "is missing"))?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "data".to_owned() } else { format!("data.{path}") };
-        Error::field(field, error.inner().to_string())
-    })
+    use tokio::sync::{Barrier, Notify, Semaphore};
+
+    use super::*;
+
+    /// Longest wait for what must happen.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn hand_on(
+        frames: &mpsc::Sender<FromClient>,
+        permits: &Arc<Semaphore>,
+        session: u64,
+        kind: &str,
+        number: u64,
+    ) {
+        let frame = ClientFrame { reference: number, kind: kind.to_owned(), data: None };
+        let permit = Arc::clone(permits).acquire_owned().await.unwrap();
+        frames.send(FromClient { session: SessionId(session), user: Id(7), frame, permit }).await.unwrap();
+    }
+
+    /// Frames answered one after the other are committed one after the other: as many as wait for the same commit must be
+    /// under way at once.
+    #[tokio::test]
+    async fn as_many_sessions_as_there_are_wait_for_one_commit() {
+        const SESSIONS: usize = 200;
+        let (frames, from_clients) = mpsc::channel(SESSIONS);
+        let (commit, permits) = (Arc::new(Barrier::new(SESSIONS)), Arc::new(Semaphore::new(SESSIONS)));
+        let (answered, mut answers) = mpsc::channel(SESSIONS);
+        let act = move |_, _, _, turn| {
+            let commit = Arc::clone(&commit);
+            async move {
+                commit.wait().await;
+                drop(turn);
+            }
+        };
+        let reply = move |session, _, ()| {
+            let answered = answered.clone();
+            async move { answered.send(session).await.unwrap() }
+        };
+        let working = tokio::spawn(work(from_clients, act, reply));
+        for session in 0..SESSIONS as u64 {
+            hand_on(&frames, &permits, session, "x", 1).await;
+        }
+        for _ in 0..SESSIONS {
+            tokio::time::timeout(PATIENCE, answers.recv()).await.unwrap().unwrap();
+        }
+        drop(frames);
+        working.await.unwrap();
+        assert_eq!(permits.available_permits(), SESSIONS, "each is given back");
+    }
+
+    /// The first frame passes its turn and is done last: the second is begun before, and answered after it. The third holds
+    /// its turn, so that the fourth does not begin before it is done.
+    #[tokio::test]
+    async fn frames_of_a_session_begin_in_their_turn_and_are_answered_in_order() {
+        let (frames, from_clients) = mpsc::channel(8);
+        let permits = Arc::new(Semaphore::new(8));
+        let (said, mut log) = mpsc::unbounded_channel::<String>();
+        let first_may_end = Arc::new(Notify::new());
+        let (done, ending) = (said.clone(), Arc::clone(&first_may_end));
+        let act = move |_, _, frame: ClientFrame, turn: Turn| {
+            let (done, ending) = (done.clone(), Arc::clone(&ending));
+            async move {
+                done.send(format!("begin {}", frame.reference)).unwrap();
+                match frame.kind.as_str() {
+                    "passes" => {
+                        drop(turn);
+                        ending.notified().await;
+                    }
+                    _ => tokio::task::yield_now().await,
+                }
+                done.send(format!("end {}", frame.reference)).unwrap();
+            }
+        };
+        let reply = move |_, reference: Option<u64>, ()| {
+            let said = said.clone();
+            async move { said.send(format!("reply {}", reference.unwrap())).unwrap() }
+        };
+        tokio::spawn(work(from_clients, act, reply));
+        for (number, kind) in [(1, "passes"), (2, "holds"), (3, "holds"), (4, "holds")] {
+            hand_on(&frames, &permits, 5, kind, number).await;
+        }
+        let mut heard = Vec::new();
+        while heard.iter().filter(|line: &&String| line.starts_with("reply")).count() < 4 {
+            let line = tokio::time::timeout(PATIENCE, log.recv()).await.unwrap().unwrap();
+            if line == "end 4" {
+                first_may_end.notify_one();
+            }
+            heard.push(line);
+        }
+        let at = |line: &str| heard.iter().position(|other| other == line).unwrap_or(usize::MAX);
+        assert!(at("begin 2") < at("end 1"), "{heard:?}");
+        assert!(at("end 3") < at("begin 4") && at("end 2") < at("begin 3"), "{heard:?}");
+        let replies: Vec<&String> = heard.iter().filter(|line| line.starts_with("reply")).collect();
+        assert_eq!(replies, ["reply 1", "reply 2", "reply 3", "reply 4"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Close codes of the application (`api.md`); those of RFC 6455 are the codec's.
 
-/// What the client sends is not the protocol.
+/// Violation of the protocol by the client.
 pub const PROTOCOL: u16 = 4400;
 /// No token, or it has ended.
 pub const UNAUTHENTICATED: u16 = 4401;

@@ -1,4 +1,4 @@
-//! Where a session resumes: one watermark a stream, sealed for one person. Pure.
+//! Cursor from which a session resumes: one watermark a stream, sealed for one person. Pure.
 //!
 //! A cursor says "everything up to here was sent, or told of by a gap". The server keeps nothing of it.
 
@@ -10,6 +10,8 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::realtime::CURSOR_DAYS_MAX;
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 8;
@@ -22,12 +24,12 @@ const _: () = assert!(TEXT_CHARS <= CURSOR_CHARS_MAX);
 /// Tells these seals from those of page cursors, which use the same secret.
 const CONTEXT: &[u8] = b"realtime cursor";
 
-/// One id a stream: everything up to it was sent.
+/// Ids, one a stream: everything up to them was sent.
 pub type Watermarks = [Id; STREAMS];
 
-/// The place of a stream in [`Watermarks`].
+/// Index of a stream in [`Watermarks`].
 #[must_use]
-pub const fn place(stream: Stream) -> usize {
+pub const fn stream_index(stream: Stream) -> usize {
     match stream {
         Stream::Notifications => 0,
         Stream::Direct => 1,
@@ -36,14 +38,14 @@ pub const fn place(stream: Stream) -> usize {
     }
 }
 
-/// What is sealed.
+/// Content of a sealed cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    /// Whose.
+pub struct StreamCursor {
+    /// Person whose cursor it is.
     pub user: Id,
-    /// One a stream.
+    /// Watermarks, one a stream.
     pub marks: Watermarks,
-    /// What was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
+    /// Digests of what was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
     pub digests: [u16; STREAMS],
 }
 
@@ -56,6 +58,13 @@ pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
         .fold(0, u16::wrapping_add)
 }
 
+/// Whether a cursor is too old to be resumed from: `newest` is the newest record.
+#[must_use]
+pub fn is_too_old(cursor: &StreamCursor, newest: Id) -> bool {
+    let oldest = cursor.marks.iter().min().copied().unwrap_or_default();
+    unix_ms_of(newest).saturating_sub(unix_ms_of(oldest)) > CURSOR_DAYS_MAX * 86_400_000
+}
+
 /// Seals and opens cursors.
 #[derive(Clone)]
 pub struct CursorSeal {
@@ -66,7 +75,7 @@ impl CursorSeal {
     /// With the server's secret; nodes that share data share it.
     ///
     /// # Errors
-    /// Never for a secret of usual length.
+    /// When HMAC refuses the secret, which it does for no length.
     pub fn new(secret: &[u8]) -> Result<Self> {
         let mut keyed: Hmac<Sha256> =
             Hmac::new_from_slice(secret).map_err(|error| Error::Internal(error.to_string()))?;
@@ -83,7 +92,7 @@ impl CursorSeal {
 
     /// The text of `cursor`, [`TEXT_CHARS`] ASCII characters that are safe in URLs.
     #[must_use]
-    pub fn seal(&self, cursor: &Cursor) -> [u8; TEXT_CHARS] {
+    pub fn seal(&self, cursor: &StreamCursor) -> [u8; TEXT_CHARS] {
         let mut bytes = [0; BYTES];
         let (head, mac) = bytes.split_at_mut(BYTES - MAC_BYTES);
         head[0] = VERSION;
@@ -105,7 +114,7 @@ impl CursorSeal {
     ///
     /// # Errors
     /// [`ResetReason::Malformed`] for what is no cursor, [`ResetReason::Foreign`] for another person's or a forged one.
-    pub fn open(&self, user: Id, text: &str) -> std::result::Result<Cursor, ResetReason> {
+    pub fn open(&self, user: Id, text: &str) -> std::result::Result<StreamCursor, ResetReason> {
         if text.len() != TEXT_CHARS {
             return Err(ResetReason::Malformed);
         }
@@ -121,7 +130,7 @@ impl CursorSeal {
         if id(1)? != user {
             return Err(ResetReason::Foreign);
         }
-        let mut cursor = Cursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS] };
+        let mut cursor = StreamCursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS] };
         for stream in 0..STREAMS {
             cursor.marks[stream] = id(9 + 8 * stream)?;
             let at = 9 + 8 * STREAMS + 2 * stream;
@@ -141,14 +150,14 @@ mod tests {
         CursorSeal::new(b"a secret").unwrap()
     }
 
-    fn text(cursor: &Cursor) -> String {
+    fn text(cursor: &StreamCursor) -> String {
         String::from_utf8(seal().seal(cursor).to_vec()).unwrap()
     }
 
     proptest! {
         #[test]
         fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], digests: [u16; 4]) {
-            let cursor = Cursor { user: Id(user), marks: marks.map(Id), digests };
+            let cursor = StreamCursor { user: Id(user), marks: marks.map(Id), digests };
             let text = text(&cursor);
             prop_assert!(text.len() <= CURSOR_CHARS_MAX);
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -158,7 +167,7 @@ mod tests {
 
         #[test]
         fn a_cursor_with_any_character_changed_is_refused(at in 0..TEXT_CHARS, to in "[A-Za-z0-9_-]") {
-            let cursor = Cursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 2, 3, 4] };
+            let cursor = StreamCursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 2, 3, 4] };
             let good = text(&cursor);
             let mut changed = good.clone();
             changed.replace_range(at..=at, &to);

@@ -1,4 +1,4 @@
-//! Ends of tokens: sessions that they opened are closed at once, and those that are just being opened are not.
+//! Ended tokens: sessions that they opened are closed at once, and those that are just being opened are not.
 
 use std::collections::VecDeque;
 
@@ -7,26 +7,26 @@ use parking_lot::Mutex;
 
 use super::attach::Opener;
 use super::codes;
-use super::signals::{Command, ShardHandle, Which};
+use super::signals::{Command, SessionFilter, ShardHandle};
 
-/// Ends that are remembered; by then whoever showed the token before has been let in or not.
+/// EndedTokens that are remembered; by then whoever showed the token before has been let in or not.
 const ENDS_MAX: usize = 65_536;
 /// Milliseconds for which they are.
 const ENDS_MS: u64 = 180_000;
 
-/// How sessions hear of the end of their token.
+/// Close code of sessions whose token has ended.
 const ENDED: u16 = codes::UNAUTHENTICATED;
 
 /// An end: of one token of a person, or of all but one.
 #[derive(Debug, Clone, Copy)]
 struct End {
     at_ms: u64,
-    which: Which,
+    which: SessionFilter,
 }
 
 /// The ends of the last minutes.
 #[derive(Debug, Default)]
-pub struct Ends {
+pub struct EndedTokens {
     recent: Mutex<VecDeque<End>>,
 }
 
@@ -36,7 +36,7 @@ pub fn short(token_hash: &[u8; 32]) -> u64 {
     token_hash.first_chunk::<8>().map_or(1, |head| u64::from_be_bytes(*head)).max(1)
 }
 
-impl Ends {
+impl EndedTokens {
     fn add(&self, mut end: End) {
         let mut recent = self.recent.lock();
         // In order of moments, whoever comes first: the search stops at the first that is too old.
@@ -52,9 +52,9 @@ impl Ends {
     pub fn has_ended(&self, user: Id, opener: Opener) -> bool {
         let recent = self.recent.lock();
         recent.iter().rev().take_while(|end| end.at_ms >= opener.since_ms).any(|end| match end.which {
-            Which::Token { user: of, token } => of == user && token == opener.token,
-            Which::Person { user: of, except } => of == user && except != Some(opener.token),
-            Which::One(_) => false,
+            SessionFilter::Token { user: of, token } => of == user && token == opener.token,
+            SessionFilter::Person { user: of, except } => of == user && except != Some(opener.token),
+            SessionFilter::One(_) => false,
         })
     }
 }
@@ -63,34 +63,34 @@ impl Ends {
 #[derive(Clone)]
 pub struct Ender {
     shards: Vec<ShardHandle>,
-    shared: std::sync::Arc<super::signals::Shared>,
+    shared: std::sync::Arc<super::signals::SharedState>,
 }
 
 impl Ender {
-    /// For these shards.
+    /// Ender of sessions on these shards.
     #[must_use]
-    pub fn new(shards: Vec<ShardHandle>, shared: std::sync::Arc<super::signals::Shared>) -> Self {
+    pub fn new(shards: Vec<ShardHandle>, shared: std::sync::Arc<super::signals::SharedState>) -> Self {
         Self { shards, shared }
     }
 
-    /// One token of `user` has ended.
+    /// Ends the sessions of one token of `user`.
     pub async fn token_ended(&self, user: Id, token_hash: &[u8; 32]) {
-        self.ended(Which::Token { user, token: short(token_hash) }, ENDED, "the token has ended").await;
+        self.ended(SessionFilter::Token { user, token: short(token_hash) }, ENDED, "the token has ended").await;
     }
 
     /// All tokens of `user` have ended, but for one.
     pub async fn all_ended(&self, user: Id, except: Option<&[u8; 32]>) {
-        self.ended(Which::Person { user, except: except.map(short) }, ENDED, "all tokens have ended").await;
+        self.ended(SessionFilter::Person { user, except: except.map(short) }, ENDED, "all tokens have ended").await;
     }
 
     /// `user` is suspended.
     pub async fn suspended(&self, user: Id) {
-        self.ended(Which::Person { user, except: None }, codes::FORBIDDEN, codes::SUSPENDED).await;
+        self.ended(SessionFilter::Person { user, except: None }, codes::FORBIDDEN, codes::SUSPENDED).await;
     }
 
-    async fn ended(&self, which: Which, code: u16, reason: &'static str) {
+    async fn ended(&self, which: SessionFilter, code: u16, reason: &'static str) {
         // Remembered first: a session that is opened after this is refused, one from before is closed.
-        self.shared.ends.add(End { at_ms: self.shared.clock.now_ms(), which });
+        self.shared.ended.add(End { at_ms: self.shared.clock.now_ms(), which });
         for shard in &self.shards {
             shard.send(Command::Close { which, code, reason }).await;
         }
@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_token_shown_before_it_ended_opens_nothing_after() {
-        let ends = Ends::default();
+        let ends = EndedTokens::default();
         let opener = |token, since_ms| Opener { token, since_ms, expires_ms: None };
-        ends.add(End { at_ms: 100, which: Which::Token { user: Id(1), token: 7 } });
-        ends.add(End { at_ms: 200, which: Which::Person { user: Id(2), except: Some(5) } });
+        ends.add(End { at_ms: 100, which: SessionFilter::Token { user: Id(1), token: 7 } });
+        ends.add(End { at_ms: 200, which: SessionFilter::Person { user: Id(2), except: Some(5) } });
         assert!(ends.has_ended(Id(1), opener(7, 90)) && !ends.has_ended(Id(1), opener(7, 101)));
         assert!(!ends.has_ended(Id(1), opener(8, 90)) && !ends.has_ended(Id(3), opener(7, 90)));
         assert!(ends.has_ended(Id(2), opener(0, 200)) && !ends.has_ended(Id(2), opener(5, 90)));

@@ -18,7 +18,7 @@ struct Body {
     durable: Option<Durable>,
 }
 
-/// What a frame of a durable stream carries.
+/// Items of a frame of a durable stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durable {
     /// The stream.
@@ -29,25 +29,26 @@ pub struct Durable {
     pub listed: bool,
     /// Of a type that not every client knows: whoever does not gets a `reset` of the stream in its place.
     pub novel: bool,
-    /// What a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped for nothing.
-    pub told: Option<Told>,
+    /// Omission that a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped
+    /// for nothing.
+    pub omission: Option<Omission>,
 }
 
-/// What a frame says that carries no items.
+/// Word of items that are not carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// These were not sent.
+pub enum Omission {
+    /// Items that were not sent.
     Gap {
         /// Items above this.
         after: Id,
         /// Items below this.
         before: Id,
-        /// How many.
+        /// Number of them.
         count: u64,
     },
     /// Everything above `after` is to be read anew.
     Reset {
-        /// What the client has.
+        /// Id up to which the client has everything.
         after: Id,
         /// Why.
         reason: ResetReason,
@@ -55,19 +56,19 @@ pub enum Told {
 }
 
 impl Durable {
-    /// One item.
+    /// Content of one item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: false, told: None }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: false, omission: None }
     }
 
-    /// One item that no list over HTTP has: that something is gone.
+    /// Content of one item that no list over HTTP has: that something is gone.
     #[must_use]
     pub fn unlisted(stream: Stream, id: Id) -> Self {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
-    /// The same of a type that not every client knows.
+    /// Content of one item that no list has, of a type that not every client knows.
     #[must_use]
     pub fn novel(stream: Stream, id: Id) -> Self {
         Self { novel: true, ..Self::unlisted(stream, id) }
@@ -76,20 +77,20 @@ impl Durable {
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect(), listed: true, novel: false, told: None }
+        Self { stream, ids: ids.into_iter().collect(), listed: true, novel: false, omission: None }
     }
 
     /// A frame that tells of items instead of carrying them.
     #[must_use]
-    pub fn told(stream: Stream, told: Told) -> Self {
-        Self { stream, ids: SmallVec::new(), listed: true, novel: false, told: Some(told) }
+    pub fn omission(stream: Stream, omission: Omission) -> Self {
+        Self { stream, ids: SmallVec::new(), listed: true, novel: false, omission: Some(omission) }
     }
 
     /// The lowest id that it carries or tells of.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        match self.told {
-            Some(Told::Gap { after, .. } | Told::Reset { after, .. }) => Some(Id(after.0.saturating_add(1))),
+        match self.omission {
+            Some(Omission::Gap { after, .. } | Omission::Reset { after, .. }) => Some(Id(after.0.saturating_add(1))),
             None => self.ids.iter().min().copied(),
         }
     }
@@ -97,13 +98,16 @@ impl Durable {
     /// The highest id that it carries or tells of; of a reset there is none.
     #[must_use]
     pub fn high(&self) -> Option<Id> {
-        match self.told {
-            Some(Told::Gap { before, .. }) => Some(Id(before.0.saturating_sub(1))),
-            Some(Told::Reset { .. }) => None,
+        match self.omission {
+            Some(Omission::Gap { before, .. }) => Some(Id(before.0.saturating_sub(1))),
+            Some(Omission::Reset { .. }) => None,
             None => self.ids.iter().max().copied(),
         }
     }
 }
+
+/// The stream of the bulk lane, whose items sessions hold by reference.
+pub const BULK_STREAM: Stream = Stream::Posts;
 
 /// The lane that a stream's frames take.
 #[must_use]
@@ -178,17 +182,23 @@ impl Frame {
     /// `gap`.
     #[must_use]
     pub fn gap(gap: &Gap, now_ms: u64) -> Self {
-        let told = Told::Gap { after: gap.after, before: gap.before, count: gap.count };
-        Self::durable("gap", Durable::told(gap.stream, told), now_ms, gap)
+        let told = Omission::Gap { after: gap.after, before: gap.before, count: gap.count };
+        Self::durable("gap", Durable::omission(gap.stream, told), now_ms, gap)
     }
 
     /// `reset`; `after` is what the client has of the first stream.
     #[must_use]
     pub fn reset(reset: &Reset, after: Id, now_ms: u64) -> Self {
-        let told = Told::Reset { after, reason: reset.reason };
-        let durable = Durable::told(reset.streams.first().copied().unwrap_or(Stream::Posts), told);
+        let told = Omission::Reset { after, reason: reset.reason };
+        let durable = Durable::omission(reset.streams.first().copied().unwrap_or(Stream::Posts), told);
         let frame = Plain { kind: "reset", lane: None, at: Timestamp(now_ms), data: reset };
         Self::encode(&frame, Lane::Urgent, Some(durable))
+    }
+
+    /// `reset` of one stream.
+    #[must_use]
+    pub fn reset_of(stream: Stream, reason: ResetReason, after: Id, now_ms: u64) -> Self {
+        Self::reset(&Reset { streams: vec![stream], reason }, after, now_ms)
     }
 
     /// Everything after `{` and the `id`.
@@ -197,13 +207,13 @@ impl Frame {
         &self.0.text
     }
 
-    /// Its lane.
+    /// Lane of the frame.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.0.lane
     }
 
-    /// What it carries, if it is of a durable stream.
+    /// Content, if it is of a durable stream.
     #[must_use]
     pub fn items(&self) -> Option<&Durable> {
         self.0.durable.as_ref()
@@ -215,9 +225,9 @@ impl Frame {
         self.items().filter(|items| items.novel).map(|items| items.stream)
     }
 
-    /// Bytes that it takes on the wire, about.
+    /// Bytes on the wire, about.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn wire_bytes(&self) -> usize {
         self.0.text.len() + super::cursor::TEXT_CHARS
     }
 }

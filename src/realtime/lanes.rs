@@ -1,4 +1,4 @@
-//! What waits for one session to read: three lanes with strict preference, a byte budget, and the story of what was
+//! Lanes of one session, what waits for it to read: three queues with strict preference, a byte budget, and the story of what was
 //! dropped. Pure.
 //!
 //! Urgent before normal before bulk; but after a run of frames of one lane a waiting lower lane gets one frame, so that
@@ -7,19 +7,21 @@
 
 use std::collections::VecDeque;
 
-use fanfare_protocol::{Gap, Id, Lane, Reset, ResetReason, Stream};
+use fanfare_protocol::{Id, Lane, Reset, ResetReason, Stream};
 
-use super::cursor::place;
-use super::frame::{Durable, Frame, Told};
-use crate::base::limits::realtime::{GAP_COUNT_MAX, LANE_RUN_MAX};
+use super::cursor::stream_index;
+use super::frame::{Frame, Omission};
+use super::loss::Loss;
+use super::source::Replay;
+use crate::base::limits::realtime::LANE_RUN_MAX;
 
 const LANES: usize = 3;
 
-/// What a stream lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Loss of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Lost {
-    /// Items above `after` and below `before`.
-    Items { after: Id, before: Id, count: u64 },
+    /// Few enough to be told of by a gap.
+    Items(Loss),
     /// Too much to tell.
     All(ResetReason),
 }
@@ -68,7 +70,7 @@ impl Lanes {
     /// first, but never the one just added; answers the lanes of those dropped.
     pub fn push(&mut self, frame: Frame, bytes_max: usize) -> Vec<Lane> {
         let lane = number(frame.lane());
-        self.bytes += frame.len();
+        self.bytes += frame.wire_bytes();
         self.lanes[lane].push_back(frame);
         let mut dropped = Vec::new();
         while self.bytes > bytes_max.saturating_add(self.replayed_bytes) {
@@ -90,70 +92,58 @@ impl Lanes {
         None
     }
 
-    /// What a frame carries or tells of will not be sent by it.
+    /// Notes that what a frame carries or tells of will not be sent by it.
     fn forget(&mut self, frame: &Frame) {
         let Some(items) = frame.items() else { return };
-        if let Some(Told::Reset { reason, .. }) = items.told {
-            self.lost[place(items.stream)] = Some(Lost::All(reason));
-        } else if !items.listed {
-            // A gap cannot stand for a deletion.
-            self.lose_all(items.stream);
-        } else if let (Some(low), Some(high)) = (items.low(), items.high()) {
-            let count = match items.told {
-                Some(Told::Gap { count, .. }) => count,
-                _ => items.ids.len() as u64,
-            };
-            self.lose(items.stream, low, high, count);
+        match items.omission {
+            Some(Omission::Reset { reason, .. }) => self.lost[stream_index(items.stream)] = Some(Lost::All(reason)),
+            Some(Omission::Gap { after, before, count }) => {
+                let (low, high) = (Id(after.0.saturating_add(1)), Id(before.0.saturating_sub(1)));
+                self.lose(items.stream, Loss::range(low, high, count));
+            }
+            None => {
+                for id in &items.ids {
+                    self.lose(items.stream, Loss::one(*id, items.listed));
+                }
+            }
         }
     }
 
     /// A stream is to be read anew, for it has lost too much or something that cannot be told; what waits of it is dropped.
     pub fn give_up(&mut self, stream: Stream, reason: ResetReason) {
         self.keep(|frame| frame.items().is_none_or(|items| items.stream != stream));
-        self.lost[place(stream)] = Some(Lost::All(reason));
+        self.lost[stream_index(stream)] = Some(Lost::All(reason));
     }
 
     fn keep(&mut self, wanted: impl Fn(&Frame) -> bool) {
         for lane in &mut self.lanes {
             lane.retain(&wanted);
         }
-        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
-        // Which of them were replayed is not known any more: they count like all others.
+        self.bytes = self.lanes.iter().flatten().map(Frame::wire_bytes).sum();
+        // SessionFilter of them were replayed is not known any more: they count like all others.
         (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
     }
 
     fn take_first(&mut self, lane: usize) -> Option<Frame> {
         let frame = self.lanes[lane].pop_front()?;
-        self.bytes -= frame.len();
+        self.bytes -= frame.wire_bytes();
         if let Some(left) = self.replayed[lane].checked_sub(1) {
             self.replayed[lane] = left;
-            self.replayed_bytes -= frame.len();
+            self.replayed_bytes -= frame.wire_bytes();
         }
         Some(frame)
     }
 
-    /// Items from `low` to `high` of a stream will not be sent.
-    pub fn lose(&mut self, stream: Stream, low: Id, high: Id, count: u64) {
-        let lost = &mut self.lost[place(stream)];
-        let (after, before) = (Id(low.0.saturating_sub(1)), Id(high.0.saturating_add(1)));
-        *lost = Some(match *lost {
-            None => Lost::Items { after, before, count },
-            Some(Lost::Items { after: first, before: last, count: more }) => {
-                let count = count + more;
-                if count > GAP_COUNT_MAX as u64 {
-                    Lost::All(ResetReason::Slow)
-                } else {
-                    Lost::Items { after: after.min(first), before: before.max(last), count }
-                }
-            }
-            Some(Lost::All(reason)) => Lost::All(reason),
-        });
-    }
-
-    /// Something of a stream will not be sent that cannot be read over HTTP: the stream is to be read anew.
-    fn lose_all(&mut self, stream: Stream) {
-        let lost = &mut self.lost[place(stream)];
-        if !matches!(lost, Some(Lost::All(_))) {
+    /// Items of a stream will not be sent: they are told of, or, where they are too many or in no list, the stream is to be
+    /// read anew.
+    pub fn lose(&mut self, stream: Stream, loss: Loss) {
+        let lost = &mut self.lost[stream_index(stream)];
+        match lost {
+            Some(Lost::All(_)) => return,
+            Some(Lost::Items(before)) => before.add(loss),
+            None => *lost = Some(Lost::Items(loss)),
+        }
+        if matches!(lost, Some(Lost::Items(loss)) if loss.is_too_much()) {
             *lost = Some(Lost::All(ResetReason::Slow));
         }
     }
@@ -161,7 +151,7 @@ impl Lanes {
     /// Every stream is to be read anew; what waits of them is dropped.
     pub fn reset(&mut self, reason: ResetReason) {
         self.keep(|frame| frame.items().is_none());
-        self.lost = [Some(Lost::All(reason)); 4];
+        self.lost = Stream::ALL.map(|_| Some(Lost::All(reason)));
     }
 
     /// The frame to send next.
@@ -190,15 +180,15 @@ impl Lanes {
 
     fn has_gap(&self, lane: usize) -> bool {
         let of_lane = |stream: &Stream| number(super::frame::lane_of(*stream)) == lane;
-        Stream::ALL.iter().filter(|stream| of_lane(stream)).any(|stream| self.lost[place(*stream)].is_some())
+        Stream::ALL.iter().filter(|stream| of_lane(stream)).any(|stream| self.lost[stream_index(*stream)].is_some())
     }
 
-    /// What was lost was older than all that waits: it is told of first.
+    /// Gap for what was lost and is older than all that waits: it is told of first.
     fn gap_before(&mut self, lane: usize, now_ms: u64) -> Option<Frame> {
         for stream in Stream::ALL.into_iter().filter(|stream| number(super::frame::lane_of(*stream)) == lane) {
-            if let Some(Lost::Items { after, before, count }) = self.lost[place(stream)] {
-                self.lost[place(stream)] = None;
-                return Some(Frame::gap(&Gap { stream, after, before, count }, now_ms));
+            let lost = &mut self.lost[stream_index(stream)];
+            if let Some(loss) = take_items(lost) {
+                return Some(Frame::gap(&loss.gap(stream), now_ms));
             }
         }
         None
@@ -210,10 +200,10 @@ impl Lanes {
             _ => None,
         });
         let reason = first?;
-        let all = Stream::ALL.into_iter().filter(|stream| self.lost[place(*stream)] == Some(Lost::All(reason)));
+        let all = Stream::ALL.into_iter().filter(|stream| self.lost[stream_index(*stream)] == Some(Lost::All(reason)));
         let streams: Vec<Stream> = all.collect();
         for stream in &streams {
-            self.lost[place(*stream)] = None;
+            self.lost[stream_index(*stream)] = None;
         }
         // It is sent next: nothing passes it.
         Some(Frame::reset(&Reset { streams, reason }, Id(u64::MAX), now_ms))
@@ -224,45 +214,67 @@ impl Lanes {
     pub fn low(&self, stream: Stream) -> Option<Id> {
         let of_stream = |frame: &Frame| frame.items().filter(|items| items.stream == stream)?.low();
         let waiting = self.lanes.iter().flatten().filter_map(of_stream).min();
-        let lost = match self.lost[place(stream)] {
-            Some(Lost::Items { after, .. }) => Some(Id(after.0 + 1)),
+        let lost = match &self.lost[stream_index(stream)] {
+            Some(Lost::Items(loss)) => Some(loss.low()),
             Some(Lost::All(_)) | None => None,
         };
         [waiting, lost].into_iter().flatten().min()
     }
 
-    /// Puts `first` before everything that waits, and of that drops what `first` has: items up to `upto`. What was lost
-    /// meanwhile is told of in its place.
-    pub fn put_first(&mut self, first: Vec<Frame>, upto: Id, now_ms: u64) {
+    /// Puts a replay before everything that was held meanwhile, and of that drops what the replay has, key by key: a lower id
+    /// can be committed after a higher one was read. What was lost meanwhile is told of, as far as the replay does not have it.
+    pub fn put_first(&mut self, mut replay: Replay, now_ms: u64) {
         let mut gaps = Vec::new();
         for stream in Stream::ALL {
-            if let Some(Lost::Items { after, before, count }) = self.lost[place(stream)] {
-                self.lost[place(stream)] = None;
-                if before.0 > upto.0 + 1 {
-                    gaps.push(Frame::gap(&Gap { stream, after: after.max(upto), before, count }, now_ms));
-                }
-            }
+            let index = stream_index(stream);
+            let left = take_items(&mut self.lost[index]).and_then(|loss| loss.without(&replay.keys[index]));
+            gaps.extend(left.map(|loss| Frame::gap(&loss.gap(stream), now_ms)));
         }
-        let newer = |frame: &Frame| frame.items().and_then(Durable::high).is_none_or(|high| high > upto);
+        let first = std::mem::take(&mut replay.frames);
         self.replayed = [0; LANES];
-        self.replayed_bytes = first.iter().map(Frame::len).sum();
+        self.replayed_bytes = first.iter().map(Frame::wire_bytes).sum();
         for frame in &first {
             self.replayed[number(frame.lane())] += 1;
         }
-        let held = std::mem::take(&mut self.lanes);
-        for frame in first.into_iter().chain(gaps).chain(held.into_iter().flatten().filter(newer)) {
+        let held = std::mem::take(&mut self.lanes).into_iter().flatten().filter(|frame| !replay.has(frame));
+        for frame in first.into_iter().chain(gaps).chain(held) {
             self.lanes[number(frame.lane())].push_back(frame);
         }
-        self.bytes = self.lanes.iter().flatten().map(Frame::len).sum();
+        self.bytes = self.lanes.iter().flatten().map(Frame::wire_bytes).sum();
+    }
+}
+
+/// Takes what a gap can tell of; a stream that is to be read anew stays so.
+fn take_items(lost: &mut Option<Lost>) -> Option<Loss> {
+    match lost.take() {
+        Some(Lost::Items(loss)) => Some(loss),
+        other => {
+            *lost = other;
+            None
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use fanfare_protocol::ServerEvent;
+    use fanfare_protocol::{Gap, ServerEvent};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::realtime::frame::Durable;
+
+    /// A replay that has these frames, and has read nothing but what they carry.
+    fn replay(frames: Vec<Frame>) -> Replay {
+        let mut replay = Replay { frames, ..Replay::default() };
+        let items: Vec<(usize, Id)> = replay.items().collect();
+        items.into_iter().for_each(|(stream, id)| replay.keys[stream].push(id));
+        replay.keys.iter_mut().for_each(|keys| keys.sort_unstable());
+        replay
+    }
+
+    fn range(low: u64, high: u64, count: u64) -> Loss {
+        Loss::range(Id(low), Id(high), count)
+    }
 
     fn item(stream: Stream, id: u64) -> Frame {
         Frame::durable("x", Durable::one(stream, Id(id)), 0, &())
@@ -295,7 +307,7 @@ mod tests {
     fn a_gap_that_waits_holds_the_watermark_and_is_not_dropped_for_nothing() {
         let mut lanes = Lanes::default();
         let gap = Gap { stream: Stream::Posts, after: Id(10), before: Id(20), count: 5 };
-        lanes.put_first(vec![Frame::gap(&gap, 0), item(Stream::Posts, 20)], Id(30), 0);
+        lanes.put_first(replay(vec![Frame::gap(&gap, 0), item(Stream::Posts, 20)]), 0);
         assert_eq!(lanes.low(Stream::Posts), Some(Id(11)));
         lanes.push(item(Stream::Notifications, 40), 1);
         assert_eq!(lanes.low(Stream::Posts), Some(Id(11)));
@@ -305,7 +317,7 @@ mod tests {
             }
         });
         let reset = Reset { streams: vec![Stream::Posts], reason: ResetReason::Expired };
-        lanes.put_first(vec![Frame::reset(&reset, Id(7), 0)], Id(30), 0);
+        lanes.put_first(replay(vec![Frame::reset(&reset, Id(7), 0)]), 0);
         assert_eq!(lanes.low(Stream::Posts), Some(Id(8)));
         lanes.push(item(Stream::Notifications, 41), 1);
         assert_eq!(event(&drain(&mut lanes)[0]), ServerEvent::Reset(reset));
@@ -314,13 +326,17 @@ mod tests {
     #[test]
     fn what_was_lost_while_a_replay_was_read_is_in_it_or_told_of_after_it() {
         let mut lanes = Lanes::default();
-        lanes.lose(Stream::Posts, Id(5), Id(9), 3);
-        lanes.put_first(vec![item(Stream::Posts, 9)], Id(9), 0);
-        assert_eq!(drain(&mut lanes).len(), 1);
-        lanes.lose(Stream::Posts, Id(12), Id(15), 3);
-        lanes.put_first(vec![item(Stream::Posts, 13)], Id(13), 0);
+        let lose = |lanes: &mut Lanes, ids: &[u64]| {
+            ids.iter().for_each(|id| lanes.lose(Stream::Posts, Loss::one(Id(*id), true)));
+        };
+        lose(&mut lanes, &[5, 9]);
+        lanes.put_first(replay(vec![item(Stream::Posts, 5), item(Stream::Posts, 9)]), 0);
+        assert_eq!(drain(&mut lanes).len(), 2);
+        // 12 was committed after 13 had been read.
+        lose(&mut lanes, &[12, 13, 15]);
+        lanes.put_first(replay(vec![item(Stream::Posts, 13)]), 0);
         let told: Vec<ServerEvent> = drain(&mut lanes)[1..].iter().map(event).collect();
-        assert_eq!(told, [ServerEvent::Gap(Gap { stream: Stream::Posts, after: Id(13), before: Id(16), count: 3 })]);
+        assert_eq!(told, [ServerEvent::Gap(Gap { stream: Stream::Posts, after: Id(11), before: Id(16), count: 2 })]);
     }
 
     #[test]
@@ -337,8 +353,8 @@ mod tests {
     #[test]
     fn a_stream_that_loses_too_much_is_reset() {
         let mut lanes = Lanes::default();
-        lanes.lose(Stream::Posts, Id(1), Id(900), 900);
-        lanes.lose(Stream::Posts, Id(901), Id(1_100), 200);
+        lanes.lose(Stream::Posts, range(1, 900, 900));
+        lanes.lose(Stream::Posts, range(901, 1_100, 200));
         let frames = drain(&mut lanes);
         assert!(matches!(event(&frames[0]), ServerEvent::Reset(reset) if reset.streams == [Stream::Posts]));
     }
@@ -346,8 +362,8 @@ mod tests {
     #[test]
     fn a_replay_is_not_dropped_for_what_comes_after_it() {
         let mut lanes = Lanes::default();
-        lanes.put_first((1..50).map(|id| item(Stream::Posts, id)).collect(), Id(50), 0);
-        let budget = 3 * item(Stream::Posts, 1).len();
+        lanes.put_first(replay((1..50).map(|id| item(Stream::Posts, id)).collect()), 0);
+        let budget = 3 * item(Stream::Posts, 1).wire_bytes();
         for id in 51..54 {
             assert_eq!(lanes.push(item(Stream::Posts, id), budget), []);
         }
@@ -374,7 +390,10 @@ mod tests {
         for id in [5, 8, 9] {
             lanes.push(item(Stream::Notifications, id), usize::MAX);
         }
-        lanes.put_first(vec![item(Stream::Notifications, 3), item(Stream::Notifications, 5)], Id(8), 0);
+        let mut replay = replay(vec![item(Stream::Notifications, 3), item(Stream::Notifications, 5)]);
+        // Read, and left out: the person may not see it.
+        replay.keys[stream_index(Stream::Notifications)].push(Id(8));
+        lanes.put_first(replay, 0);
         let ids: Vec<u64> = drain(&mut lanes).iter().map(|frame| frame.items().unwrap().ids[0].0).collect();
         assert_eq!(ids, [3, 5, 9]);
     }
@@ -395,15 +414,15 @@ mod tests {
                 match frame.items().filter(|items| !items.ids.is_empty()) {
                     Some(items) => {
                         let id = items.ids[0].0;
-                        prop_assert!(id > seen[place(items.stream)], "out of order");
-                        seen[place(items.stream)] = id;
-                        covered[place(items.stream)].push(id);
+                        prop_assert!(id > seen[stream_index(items.stream)], "out of order");
+                        seen[stream_index(items.stream)] = id;
+                        covered[stream_index(items.stream)].push(id);
                     }
                     None => match event(&frame) {
                         ServerEvent::Gap(gap) => {
-                            prop_assert!(gap.before.0 > seen[place(gap.stream)]);
-                            seen[place(gap.stream)] = gap.before.0 - 1;
-                            covered[place(gap.stream)].extend(gap.after.0 + 1..gap.before.0);
+                            prop_assert!(gap.before.0 > seen[stream_index(gap.stream)]);
+                            seen[stream_index(gap.stream)] = gap.before.0 - 1;
+                            covered[stream_index(gap.stream)].extend(gap.after.0 + 1..gap.before.0);
                         }
                         other => prop_assert!(false, "{other:?}"),
                     },
@@ -414,12 +433,12 @@ mod tests {
             for (next, (stream, pop)) in (1..).zip(steps) {
                 let stream = Stream::ALL[stream];
                 lanes.push(item(stream, next), budget);
-                pushed[place(stream)].push(next);
+                pushed[stream_index(stream)].push(next);
                 if pop {
                     take(&mut lanes, &mut covered)?;
                 }
                 for stream in Stream::ALL {
-                    let lacking = pushed[place(stream)].iter().find(|id| !covered[place(stream)].contains(id));
+                    let lacking = pushed[stream_index(stream)].iter().find(|id| !covered[stream_index(stream)].contains(id));
                     prop_assert!(lanes.low(stream).map(|low| low.0) <= lacking.copied() || lacking.is_none());
                     prop_assert!(lacking.is_none() || lanes.low(stream).is_some());
                 }

@@ -1,37 +1,49 @@
-//! Realtime delivery: one session under four transports.
+//! Realtime delivery: one session under four transports. It carries frames and knows no product.
 //!
-//! A request for a session is looked at in `http`; then its socket is taken from the HTTP server and given to a `shard`,
-//! a thread with its own epoll, which keeps the `session` with its `lanes`, `bulk` posts and deadlines (`wheel`). The
-//! `dispatch`er hears of every commit, knows who is here and whom they follow, and tells the shards whom a post or a
-//! notification concerns; `render` makes `frame`s of them, once for everybody. What a client missed is read from rows
-//! (`replay`), from where its `cursor` says. `presence` knows who is online. `clients` answers what clients send.
+//! A product says what is for whom (`deliver`), reads what somebody missed (`source`), and enters its types of frames in one
+//! list (`client_frames`). A request for a session is looked at in `http`; then its socket is taken from the HTTP server and
+//! given to a `shard`, a thread with its own epoll, which keeps the `session` with its `lanes`, `bulk` references and
+//! deadlines (`wheel`). The `dispatch`er hears of every commit, knows who is here and whom they follow, and tells the shards
+//! whom an item concerns; a `frame` is made once for everybody who gets the same. A client comes back with its `cursor`.
+//! `presence` knows who is online. `clients` answers what clients send.
 //!
-//! Pure: `bulk`, `cursor`, `frame`, `lanes`, `presence`, `session`, `wheel`, `wire`, `dispatch::readers`.
+//! Pure: `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`, `dispatch::outbox`,
+//! `dispatch::readers`, `dispatch::watchers`.
 
 mod attach;
 mod bulk;
+mod client_frames;
 mod clients;
 mod codes;
 mod cursor;
+mod deliver;
 mod dispatch;
 mod ends;
 mod frame;
 pub mod http;
 mod lanes;
+mod loss;
 mod meter;
+mod poll;
 mod presence;
-mod render;
-mod replay;
+#[cfg(test)]
+mod resume_tests;
 mod service;
 mod session;
 mod settings;
 mod shard;
 mod signals;
+mod source;
 mod start;
 mod wheel;
 mod wire;
 
+pub use client_frames::{ClientCall, FrameList, FrameTypes};
+pub use deliver::{Audience, Deliver, Item, ItemRef, Output, PersonalItem, Producer};
 pub use ends::Ender;
-pub use service::Realtime;
+pub use frame::{Durable, Frame};
+pub use service::{Realtime, TYPES, ping, watch};
 pub use settings::RealtimeSettings;
-pub use start::{Foundation, RealtimeThreads, Tap};
+pub use signals::BulkJob;
+pub use source::{BulkJobs, BulkSource, FolloweeSource, Missed, Source};
+pub use start::{Publisher, RealtimeSetup, RealtimeThreads, Streams};

@@ -1,4 +1,4 @@
-//! Who is online: pure state, told of sessions, heartbeats and the passing of time.
+//! Presence: pure state, told of sessions, heartbeats and the passing of time.
 //!
 //! A person is online from the first sign of life until so many seconds after the last one; while a session is open its
 //! shard looks after signs of life. So a short loss of all connections is no transition, and nobody flickers.
@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use fanfare_protocol::{Id, Presence as PresenceView, Timestamp};
 
-use crate::feed::IdMap;
+use crate::base::id_map::IdMap;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
@@ -18,17 +18,17 @@ struct State {
 
 /// Everybody's presence.
 #[derive(Debug)]
-pub struct Presence {
+pub struct PresenceTable {
     offline_after_ms: u64,
     last_seen_max: usize,
     people: IdMap<u64, State>,
-    /// When people without a session count as offline, at the earliest: (moment, person).
+    /// Moments when people without a session count as offline, at the earliest: (moment, person).
     deadlines: BTreeSet<(u64, u64)>,
     /// People who went offline, oldest first, with the moment of their last sign of life: what is forgotten first.
     offline: VecDeque<(u64, u64)>,
 }
 
-impl Presence {
+impl PresenceTable {
     /// Nobody is online; people are offline `offline_after_ms` after their last sign of life, and of `last_seen_max`
     /// people who are offline that moment is kept.
     #[must_use]
@@ -73,7 +73,7 @@ impl Presence {
         }
     }
 
-    /// Who has gone offline by now.
+    /// People who have gone offline by now.
     pub fn due(&mut self, now_ms: u64) -> Vec<Id> {
         let mut gone = Vec::new();
         while let Some((at, user)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now_ms) {
@@ -94,7 +94,7 @@ impl Presence {
         gone
     }
 
-    /// How it stands with `user`.
+    /// Presence of `user`.
     #[must_use]
     pub fn of(&self, user: Id, now_ms: u64) -> PresenceView {
         let state = self.people.get(&user.0).copied();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_short_loss_of_all_devices_is_no_transition() {
-        let mut presence = Presence::new(90, 10);
+        let mut presence = PresenceTable::new(90, 10);
         assert!(presence.joined(Id(1), 0) && !presence.joined(Id(1), 5));
         presence.left(Id(1), 10);
         presence.left(Id(1), 20);
@@ -132,7 +132,7 @@ mod tests {
         /// Against the definition: online while a session is open, or less than 90 after the last sign of life.
         #[test]
         fn presence_is_what_its_definition_says(steps in prop::collection::vec((0_u64..3, 0_u8..3, 0_u64..60), 1..100)) {
-            let mut presence = Presence::new(90, 1_000);
+            let mut presence = PresenceTable::new(90, 1_000);
             let mut model: BTreeMap<u64, (u32, u64)> = BTreeMap::new();
             let mut now = 1_000;
             for (user, what, pause) in steps {

@@ -1,21 +1,21 @@
-//! One session as its shard sees it: who, by what transport, what waits for it, and its deadlines. Pure but for the
+//! Session as its shard sees it: who, by what transport, what waits for it, and its deadlines. Pure but for the
 //! socket that it owns.
 
 use std::net::IpAddr;
 
 use fanfare_protocol::{Hello, Id, Lane, Stream, Transport};
 
-use super::attach::{Knows, Opener, Place, PollWait, Resume};
+use super::attach::{Knows, Opener, PollWait, Resume, SessionPermit};
 use super::bulk::Bulk;
-use super::cursor::{Cursor, CursorSeal, Watermarks, digest, place};
-use super::frame::Frame;
+use super::cursor::{CursorSeal, StreamCursor, Watermarks, digest, stream_index};
+use super::frame::{BULK_STREAM, Frame};
 use super::lanes::Lanes;
 use super::wheel::Tick;
 use super::wire;
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
 use fanfare_websocket::Deflater;
 
-/// Names a session: which shard, which place there, and the how-manieth session of that place. Also its id for clients.
+/// Session id: shard, slot in the shard, generation of that slot. Also its id for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId(pub u64);
 
@@ -41,25 +41,25 @@ impl SessionId {
         (self.0 >> (GENERATION_BITS + KEY_BITS) & 0xff) as usize
     }
 
-    /// The place in the shard.
+    /// Slot in the shard.
     #[must_use]
     pub fn key(self) -> usize {
         (self.0 & (SHARD_SESSIONS_MAX as u64 - 1)) as usize
     }
 }
 
-/// Where a session is in its life.
+/// Phase of a session's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// `hello` was sent; what was missed is being read, and what comes meanwhile is held.
     Replaying,
-    /// What comes is sent.
+    /// Sending what comes.
     Live,
     /// The last bytes are on their way; then the client closes, or a deadline ends it.
     Closing,
 }
 
-/// What encoding needs to know of the moment.
+/// Facts about the moment that encoding needs.
 pub struct Now<'a> {
     /// Milliseconds since the Unix epoch.
     pub ms: u64,
@@ -72,41 +72,41 @@ pub struct Now<'a> {
 /// A session.
 #[derive(Debug)]
 pub struct Session {
-    /// Its name.
+    /// Id of the session.
     pub id: SessionId,
-    /// Whose.
+    /// Person of the session.
     pub user: Id,
     /// The socket.
     pub socket: mio::net::TcpStream,
-    /// By which token.
+    /// Token that opened it.
     pub opener: Opener,
-    /// When it began, milliseconds since the Unix epoch.
+    /// Moment at which it began, milliseconds since the Unix epoch.
     pub connected_ms: u64,
     /// The client's address.
     pub address: IpAddr,
-    /// What carries it.
+    /// Transport of the session.
     pub transport: Transport,
     /// WebSocket messages may be compressed.
     pub deflate: bool,
     /// Newer types that its client understands.
     pub knows: Knows,
-    /// Where it is in its life.
+    /// Phase of its life.
     pub phase: Phase,
-    /// It stands in the line of sessions with something urgent to write.
+    /// Whether it stands in the line of sessions with something urgent to write.
     pub in_urgent: bool,
-    /// It stands in the line of the others.
+    /// Whether it stands in the line of the others.
     pub in_other: bool,
     /// The socket took less than it was given.
     pub blocked: bool,
     /// Messages that were no frames since `offences_from`.
     pub offences: u8,
-    /// When the client may send, in 1/256 messages.
+    /// Messages that the client may send now, in 1/256.
     pub allowance: u32,
-    /// When `allowance` was brought up to date.
+    /// Moment at which `allowance` was brought up to date.
     pub allowance_at: Tick,
     /// Start of the minute in which offences are counted.
     pub offences_from: Tick,
-    /// Its live entry in the wheel.
+    /// Tick of its live entry in the wheel.
     pub wheel_at: Tick,
     /// Next heartbeat.
     pub heartbeat_at: Tick,
@@ -114,24 +114,24 @@ pub struct Session {
     pub seen_at: Tick,
     /// The token ends.
     pub expires_at: Tick,
-    /// Since when the socket takes nothing; `Tick::MAX`: it does.
+    /// Tick since which the socket takes nothing; `Tick::MAX`: it does.
     pub stalled_from: Tick,
     /// A poll's answer is due, or a closing socket is cut; `Tick::MAX`: neither.
     pub deadline_at: Tick,
     /// Bytes that the socket did not take yet.
     pub out: Vec<u8>,
-    /// What waits, made when something does.
+    /// Lanes of what waits, made when something does.
     pub lanes: Option<Box<Lanes>>,
     /// Followed posts that wait, made when some do.
     pub bulk: Option<Box<Bulk>>,
-    /// What the client has, until what it missed is here; watermarks do not pass it.
+    /// Watermarks that the client has, until what it missed is here; watermarks do not pass it.
     pub from: Option<Box<Watermarks>>,
     /// A WebSocket's unfinished message.
     pub reader: fanfare_websocket::Reader,
     /// A waiting poll's, and the head of its answer.
     pub poll: Option<Box<(PollWait, Vec<u8>)>>,
-    /// The person's place among their sessions; given back when closing begins.
-    pub place: Option<Place>,
+    /// Counts it among the person's sessions; given back when closing begins.
+    pub permit: Option<SessionPermit>,
 }
 
 impl Session {
@@ -165,23 +165,23 @@ impl Session {
         self.out.len() + self.lanes.as_ref().map_or(0, |lanes| lanes.bytes())
     }
 
-    /// Up to where everything was sent, or told of.
+    /// Watermarks up to which everything was sent, or told of.
     #[must_use]
     pub fn marks(&self, horizon: Id) -> Watermarks {
         let low = |stream: Stream| {
             let lanes = self.lanes.as_ref().and_then(|lanes| lanes.low(stream));
-            let bulk = self.bulk.as_ref().filter(|_| stream == Stream::Posts).and_then(|bulk| bulk.low());
+            let bulk = self.bulk.as_ref().filter(|_| stream == BULK_STREAM).and_then(|bulk| bulk.low());
             [lanes, bulk].into_iter().flatten().min()
         };
         Stream::ALL.map(|stream| {
-            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[place(stream)]));
+            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[stream_index(stream)]));
             low(stream).map_or(known, |low| known.min(Id(low.0.saturating_sub(1))))
         })
     }
 
     /// `hello`, the first frame; written before anything else.
     pub fn hello(&self, resume: Resume, heartbeat_s: u64, marks: Watermarks, now: &Now<'_>, out: &mut Vec<u8>) {
-        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
         let hello = Hello {
             session_id: Id(self.id.0),
             heartbeat_s,
@@ -212,7 +212,7 @@ impl Session {
             if is_poll { (POLL_FRAMES_MAX, usize::MAX) } else { (usize::MAX, WRITE_SLICE_BYTES) };
         while bytes < bytes_max && frames.len() < frames_max {
             let Some(frame) = lanes.pop(now.ms) else { break };
-            bytes += frame.len();
+            bytes += frame.wire_bytes();
             frames.push(frame);
         }
         if lanes.is_empty() {
@@ -225,7 +225,7 @@ impl Session {
             return self.answer(&frames, now, out);
         }
         let last = frames.iter().rposition(|frame| frame.items().is_some());
-        let seal = |marks| now.seal.seal(&Cursor { user: self.user, marks, digests: [0; 4] });
+        let seal = |marks| now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
         let mut cursor = last.map(|_| seal(before));
         for (at, frame) in frames.iter().enumerate() {
             if last == Some(at) {
@@ -245,14 +245,14 @@ impl Session {
         let Some(poll) = self.poll.take() else { return };
         let marks = self.marks(now.horizon);
         let sent = frames.iter().filter_map(Frame::items);
-        let sent = sent.flat_map(|items| items.ids.iter().map(|id| (place(items.stream), *id)));
+        let sent = sent.flat_map(|items| items.ids.iter().map(|id| (stream_index(items.stream), *id)));
         let mut ids: Vec<(usize, Id)> = poll.0.overlap.iter().copied().chain(sent).collect();
         ids.sort_unstable();
         ids.dedup();
         let digests = std::array::from_fn(|stream| {
             digest(ids.iter().filter(|(of, id)| *of == stream && *id > marks[stream]).map(|(_, id)| *id))
         });
-        let cursor = now.seal.seal(&Cursor { user: self.user, marks, digests });
+        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests });
         let mut body = Vec::new();
         wire::poll_body(&mut body, frames, &cursor);
         wire::poll_answer(out, &poll.1, &body);

@@ -1,4 +1,4 @@
-//! What realtime delivery can be told.
+//! Settings of realtime delivery.
 
 use crate::base::limits::realtime::BULK_DELAY_MS_MAX;
 use crate::config::Settings;
@@ -12,7 +12,7 @@ pub struct RealtimeSettings {
     pub offline_after_s: u64,
     /// Milliseconds over which followed posts are gathered.
     pub bulk_delay_ms: u64,
-    /// The same at most, under load.
+    /// Milliseconds at most, under load.
     pub bulk_delay_ms_max: u64,
     /// Threads that carry sessions.
     pub shards: usize,

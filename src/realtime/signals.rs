@@ -1,41 +1,39 @@
-//! What the parts of realtime delivery tell each other, and the little that they share.
+//! Signals and commands between the parts of realtime delivery, and the little that they share.
 //!
-//! Commits and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards ask renderers
-//! for posts and hand clients' frames on.
+//! Commits, products and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards ask
+//! renderers for items and hand clients' frames on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use fanfare_protocol::{ClientFrame, Id, RealtimeSession};
-use tokio::sync::{mpsc, oneshot};
+use fanfare_protocol::{ClientFrame, Id, RealtimeSession, Stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::attach::Attach;
-use super::bulk::Pending;
 use super::cursor::{CursorSeal, Watermarks};
+use super::deliver::{Deliver, ItemRef};
 use super::frame::Frame;
+use super::loss::Loss;
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
+use super::source::Replay;
 use crate::base::clock::Clock;
+use crate::base::limits::realtime::COMMANDS_RESERVED;
 use crate::log::events::Record;
-use crate::notifications::fold::Notified;
 
-/// Told to the dispatcher.
+/// Signals to the dispatcher.
 #[derive(Debug)]
 pub enum Signal {
     /// A record is durable.
     Committed(Arc<Record>),
-    /// Somebody got a notification.
-    Notified(Notified),
+    /// An item for an audience; answers the number of sessions.
+    Deliver { deliver: Deliver, sessions: Option<oneshot::Sender<u64>> },
     /// A session began; what its client lacks is to be read once its person's follows are known.
     Joined { user: Id, session: SessionId, from: Watermarks },
     /// A session ended.
     Left { user: Id, session: SessionId },
-    /// Whom a person follows, as the tables have it.
+    /// Followees of a person, as the tables have them.
     Loaded { user: Id, followees: Option<Vec<Id>> },
-    /// A frame for all devices of a person.
-    ToPerson { user: Id, frame: Frame },
-    /// A frame for several people; answers the number of sessions.
-    Publish { users: Vec<Id>, frame: Frame, sessions: oneshot::Sender<u64> },
     /// A session of `user` watches these people, and no others any more.
     Watch { user: Id, session: SessionId, people: Vec<Id> },
     /// A sign of life outside of a session.
@@ -44,23 +42,25 @@ pub enum Signal {
     Tick,
 }
 
-/// Told to a shard.
+/// Commands to a shard.
 #[derive(Debug)]
 pub enum Command {
     /// A socket is yours.
     Attach(Attach),
-    /// What a session missed; everything up to `upto` is in it. `None`: it could not be read.
-    Replayed { session: SessionId, frames: Option<Vec<Frame>>, upto: Id },
+    /// Frames that a session missed. `None`: they could not be read.
+    Replayed { session: SessionId, replay: Option<Box<Replay>> },
     /// A frame for these.
     Deliver { sessions: Vec<SessionId>, frame: Frame },
     /// A frame for everybody; answers the number of sessions.
     Broadcast { frame: Frame, sessions: Option<oneshot::Sender<u64>> },
-    /// What was asked of the renderers.
+    /// Frames of a stream that these sessions, or all, are not sent, for there was no room.
+    Lost { sessions: Option<Vec<SessionId>>, stream: Stream, loss: Loss },
+    /// Frames that were asked of the renderers.
     Rendered { session: SessionId, frames: Vec<Frame> },
     /// A reply to a client's frame.
     Reply { session: SessionId, frame: Frame },
     /// Sessions to close.
-    Close { which: Which, code: u16, reason: &'static str },
+    Close { which: SessionFilter, code: u16, reason: &'static str },
     /// Sessions to list.
     List { user: Option<Id>, after: u64, limit: usize, answer: oneshot::Sender<Vec<RealtimeSession>> },
     /// Everybody is to leave, and to come back within so many milliseconds; `for_good`: nobody else is taken.
@@ -69,53 +69,64 @@ pub enum Command {
     Stop,
 }
 
-/// A followed post, or its deletion, for some sessions. By a way of its own, which commands overtake.
+/// Something of the bulk stream for some sessions. By a way of its own, which commands overtake.
 #[derive(Debug)]
-pub struct Posted {
-    /// Whose people follow its author.
+pub struct BulkPost {
+    /// Sessions that it is for.
     pub sessions: Vec<SessionId>,
-    /// What it is.
-    pub post: Pending,
+    /// The item, or word of lost ones.
+    pub item: BulkItem,
 }
 
-/// Which sessions.
+/// News of the bulk stream.
+#[derive(Debug)]
+pub enum BulkItem {
+    /// An item.
+    Reference(ItemRef),
+    /// Items that were shed on the way.
+    Lost(Loss),
+}
+
+/// Choice of sessions.
 #[derive(Debug, Clone, Copy)]
-pub enum Which {
-    /// This one; of this person, if one is named.
+pub enum SessionFilter {
+    /// Single session.
     One(SessionId),
-    /// Those that a token opened.
+    /// Sessions that a token opened.
     Token { user: Id, token: u64 },
-    /// Those of a person, but for one token's.
+    /// Sessions of a person, but for one token's.
     Person { user: Id, except: Option<u64> },
 }
 
-/// Posts to be rendered for a session.
+/// Items to be rendered for a session.
 #[derive(Debug)]
 pub struct BulkJob {
-    /// For whom.
-    pub session: SessionId,
-    /// Who reads.
+    /// Session that asks.
+    pub(super) session: SessionId,
+    /// Person who reads.
     pub user: Id,
-    /// In order of ids.
-    pub posts: Vec<Pending>,
+    /// In order of keys.
+    pub items: Vec<ItemRef>,
 }
 
 /// A client's frame.
 #[derive(Debug)]
 pub struct FromClient {
-    /// By which session.
+    /// Session that sent it.
     pub session: SessionId,
-    /// Of whom.
+    /// Person who sent it.
     pub user: Id,
     /// The frame.
     pub frame: ClientFrame,
+    /// Counts it among those being worked on, until it is answered.
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// The way to a shard.
 #[derive(Debug, Clone)]
 pub struct ShardHandle {
     commands: mpsc::Sender<Command>,
-    posts: mpsc::Sender<Posted>,
+    bulk: mpsc::Sender<BulkPost>,
     waker: Arc<mio::Waker>,
     called: Arc<AtomicBool>,
 }
@@ -125,29 +136,35 @@ impl ShardHandle {
     #[must_use]
     pub fn new(
         commands: mpsc::Sender<Command>,
-        posts: mpsc::Sender<Posted>,
+        bulk: mpsc::Sender<BulkPost>,
         waker: Arc<mio::Waker>,
         called: Arc<AtomicBool>,
     ) -> Self {
-        Self { commands, posts, waker, called }
+        Self { commands, bulk, waker, called }
     }
 
-    /// Whether a post can be handed in. Only the dispatcher does, so that there is room until it has.
+    /// Whether something of the bulk stream can be handed in. Only the dispatcher does, so that there is room until it has.
     #[must_use]
-    pub fn takes_posts(&self) -> bool {
-        self.posts.capacity() > 0
+    pub fn takes_bulk(&self) -> bool {
+        self.bulk.capacity() > 0
     }
 
-    /// Waits until a post can be handed in; a shard that has ended takes them all.
-    pub async fn room_for_posts(&self) {
-        drop(self.posts.reserve().await);
+    /// Waits until it can; a shard that has ended takes everything.
+    pub async fn room_for_bulk(&self) {
+        drop(self.bulk.reserve().await);
     }
 
-    /// Hands a post in, where there is room.
-    pub fn post(&self, posted: Posted) {
-        if self.posts.try_send(posted).is_ok() {
+    /// Hands something of the bulk stream in, where there is room.
+    pub fn post(&self, post: BulkPost) {
+        if self.bulk.try_send(post).is_ok() {
             self.call();
         }
+    }
+
+    /// Whether a command that is not urgent can be handed in: it leaves room for those that are.
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.commands.capacity() > COMMANDS_RESERVED
     }
 
     /// Hands a command in, waiting for room. A shard that has ended takes nothing.
@@ -176,10 +193,10 @@ impl ShardHandle {
     }
 }
 
-/// Up to which record everything has reached the shards.
+/// Record up to which everything has reached the shards.
 #[derive(Debug)]
 pub struct Progress {
-    /// One for the dispatcher, then one a renderer.
+    /// Parts: one for the dispatcher, then one a renderer.
     parts: Vec<AtomicU64>,
 }
 
@@ -204,8 +221,8 @@ impl Progress {
     }
 }
 
-/// What shards, dispatcher and service share.
-pub struct Shared {
+/// State that shards, dispatcher and service share.
+pub struct SharedState {
     /// `[realtime]`.
     pub settings: RealtimeSettings,
     /// Seals cursors.
@@ -225,16 +242,18 @@ pub struct Shared {
     /// Sockets of all shards.
     pub sockets: AtomicUsize,
     /// Tokens that have ended lately.
-    pub ends: super::ends::Ends,
+    pub ended: super::ends::EndedTokens,
     /// To the dispatcher.
     pub signals: mpsc::Sender<Signal>,
-    /// To the renderers of posts.
+    /// To the renderer of the bulk stream.
     pub bulk_jobs: mpsc::Sender<BulkJob>,
     /// To whoever answers clients.
     pub from_clients: mpsc::Sender<FromClient>,
+    /// Clients' frames that may be worked on at once.
+    pub client_frames: Arc<Semaphore>,
 }
 
-impl Shared {
+impl SharedState {
     /// The newest durable record.
     #[must_use]
     pub fn committed(&self) -> Id {

@@ -7,53 +7,57 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::Id;
+use fanfare_websocket::CLOSE_AWAY;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::attach::Places;
+use super::attach::SessionCounts;
+use super::client_frames::FrameTypes;
 use super::clients::Clients;
 use super::cursor::CursorSeal;
+use super::deliver::{Deliver, Producer};
 use super::dispatch::{Dispatcher, Parts, RenderJob};
-use super::ends::{Ender, Ends};
-use super::presence::Presence;
-use super::render::{Batch, Render};
-use super::replay::Replays;
+use super::ends::{EndedTokens, Ender};
+use super::presence::PresenceTable;
 use super::service::{Inner, Realtime};
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
-use super::signals::{BulkJob, Command, FromClient, Progress, ShardHandle, Shared, Signal, Which};
+use super::signals::{BulkJob, Command, FromClient, Progress, SessionFilter, ShardHandle, SharedState, Signal};
+use super::source::{BulkJobs, BulkSource, FolloweeSource, Source, Sources};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
 use crate::base::limits::realtime::{
-    BULK_BATCH, BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS,
-    SEND_FRAMES_MAX, SIGNALS_MAX,
+    BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS, SEND_FRAMES_MAX,
+    SIGNALS_MAX,
 };
-use crate::feed::Feed;
 use crate::log::core::Core;
 use crate::log::events::Record;
-use crate::notifications::fold::Notified;
-use crate::posts::view::Views;
-use fanfare_websocket::CLOSE_AWAY;
 
 /// Milliseconds between two ticks of the dispatcher.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What hears of commits.
+/// Hands records and items to whoever is connected; clones share it.
 #[derive(Clone)]
-pub struct Tap(Arc<Shared>);
+pub struct Publisher(Arc<SharedState>);
 
-impl Tap {
+impl Publisher {
     /// A record is durable, and the store and the feed know it. Never waits.
     pub fn committed(&self, record: &Arc<Record>) {
         self.0.committed.fetch_max(record.id.0, Ordering::AcqRel);
         self.signal(Signal::Committed(Arc::clone(record)));
     }
 
-    /// Somebody got a notification. Never waits.
-    pub fn notified(&self, notified: &Notified) {
-        self.signal(Signal::Notified(notified.clone()));
+    /// An item for an audience. Never waits.
+    pub fn deliver(&self, deliver: Deliver) {
+        self.signal(Signal::Deliver { deliver, sessions: None });
+    }
+
+    /// An item for an audience, handed over as soon as there is room.
+    pub async fn send(&self, deliver: Deliver) {
+        // Closed: the server stops.
+        let _ = self.0.signals.send(Signal::Deliver { deliver, sessions: None }).await;
     }
 
     fn signal(&self, signal: Signal) {
@@ -63,9 +67,23 @@ impl Tap {
     }
 }
 
-/// The first step.
-pub struct Foundation {
-    shared: Arc<Shared>,
+/// Parts of the products in realtime delivery.
+pub struct Streams {
+    /// Producers, in the order in which they are asked about a record.
+    pub producers: Vec<Box<dyn Producer>>,
+    /// The source of each stream but the bulk one.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// The source of the bulk stream.
+    pub bulk: Arc<dyn BulkSource>,
+    /// Followees of people.
+    pub followees: Arc<dyn FolloweeSource>,
+    /// Types of frames, and who answers those of clients.
+    pub types: FrameTypes,
+}
+
+/// Shards and channels, before threads and services are there.
+pub struct RealtimeSetup {
+    shared: Arc<SharedState>,
     shards: Vec<Shard>,
     handles: Vec<ShardHandle>,
     signals: mpsc::Receiver<Signal>,
@@ -73,14 +91,14 @@ pub struct Foundation {
     from_clients: mpsc::Receiver<FromClient>,
 }
 
-/// The threads and tasks; to be stopped.
+/// Threads and tasks of realtime delivery; to be stopped.
 pub struct RealtimeThreads {
     handles: Vec<ShardHandle>,
     threads: Vec<JoinHandle<()>>,
     tasks: JoinSet<()>,
 }
 
-impl Foundation {
+impl RealtimeSetup {
     /// Makes the shards and the channels between all parts; starts nothing.
     ///
     /// # Errors
@@ -90,7 +108,7 @@ impl Foundation {
         let (bulk_sender, bulk_jobs) = mpsc::channel(BULK_RENDERING_MAX * settings.shards.max(1));
         let (client_sender, from_clients) = mpsc::channel(CLIENT_FRAMES_MAX);
         let count = settings.shards.max(1);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedState {
             settings,
             seal: CursorSeal::new(secret)?,
             clock,
@@ -100,10 +118,11 @@ impl Foundation {
             overflowed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
-            ends: Ends::default(),
+            ended: EndedTokens::default(),
             signals: signal_sender,
             bulk_jobs: bulk_sender,
             from_clients: client_sender,
+            client_frames: Arc::new(Semaphore::new(CLIENT_FRAMES_MAX)),
         });
         let mut shards = Vec::with_capacity(count);
         let mut handles = Vec::with_capacity(count);
@@ -115,10 +134,10 @@ impl Foundation {
         Ok(Self { shared, shards, handles, signals, bulk_jobs, from_clients })
     }
 
-    /// For the sequencer's listeners.
+    /// For the sequencer's listeners, and for products.
     #[must_use]
-    pub fn tap(&self) -> Tap {
-        Tap(Arc::clone(&self.shared))
+    pub fn publisher(&self) -> Publisher {
+        Publisher(Arc::clone(&self.shared))
     }
 
     /// For the accounts.
@@ -131,7 +150,7 @@ impl Foundation {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(self, core: &Core, feed: &Feed, views: &Views) -> Result<(Realtime, RealtimeThreads)> {
+    pub fn start(self, core: &Core, streams: Streams) -> Result<(Realtime, RealtimeThreads)> {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // An id that no record has: everything before it is committed, and nobody is here yet. At no moment of its own, for
         // an import and the sample world mint ids of earlier days.
@@ -139,17 +158,19 @@ impl Foundation {
         shared.committed.fetch_max(start.0, Ordering::AcqRel);
         (0..=RENDERERS).for_each(|part| shared.progress.reached(part, start));
         let settings = &shared.settings;
-        let presence = Arc::new(Mutex::new(Presence::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
-        let render = Render::new(core.clone(), views.clone());
-        let replays = Replays::new(core.clone(), feed.clone(), render.clone());
+        let presence = Arc::new(Mutex::new(PresenceTable::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
+        let Streams { producers, mut sources, bulk, followees, types } = streams;
+        sources.push(Arc::clone(&bulk) as Arc<dyn Source>);
+        let sources = Sources::new(sources);
         let mut tasks = JoinSet::new();
         let mut renderers = Vec::with_capacity(RENDERERS);
         for number in 0..RENDERERS {
             let (sender, jobs) = mpsc::channel(RENDER_QUEUE_MAX);
             renderers.push(sender);
-            tasks.spawn(notifications(number + 1, jobs, render.clone(), handles.clone(), Arc::clone(&shared)));
+            tasks.spawn(render_personal(number + 1, jobs, handles.clone(), Arc::clone(&shared)));
         }
-        tasks.spawn(posts(bulk_jobs, render, handles.clone()));
+        let bulk_jobs = BulkJobs { waiting: bulk_jobs, shards: handles.clone() };
+        tasks.spawn(async move { bulk.render(bulk_jobs).await });
         tasks.spawn(tick(shared.signals.clone()));
         let per_s = shared.settings.messages_per_s;
         // A full request must fit.
@@ -157,18 +178,19 @@ impl Foundation {
         let realtime = Realtime::new(Inner {
             shared: Arc::clone(&shared),
             shards: handles.clone(),
-            places: Arc::new(Places::default()),
+            counts: Arc::new(SessionCounts::default()),
             next_shard: AtomicUsize::new(0),
-            replays: replays.clone(),
+            sources: sources.clone(),
+            types: types.clone(),
             presence: Arc::clone(&presence),
             core: core.clone(),
             paces: Mutex::new(Paces::new(paced.0, paced.1, PACED_MAX)),
             began: Instant::now(),
         });
-        tasks.spawn(Clients::new(realtime.clone(), handles.clone()).run(from_clients));
-        let store = Arc::clone(&core.store);
+        tasks.spawn(Clients::new(realtime.clone(), types, handles.clone()).run(from_clients));
+        let shards_of = handles.clone();
         let dispatcher =
-            Dispatcher::new(Parts { shared, shards: handles.clone(), renderers, store, replays, presence });
+            Dispatcher::new(Parts { shared, shards: shards_of, renderers, producers, followees, sources, presence });
         let mut threads = Vec::with_capacity(shards.len());
         for shard in shards {
             threads.push(shard.start()?);
@@ -194,7 +216,7 @@ impl Foundation {
 }
 
 impl RealtimeThreads {
-    /// Ends all threads and tasks; sessions that are left are cut.
+    /// EndedTokens all threads and tasks; sessions that are left are cut.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         for shard in &self.handles {
@@ -225,18 +247,17 @@ async fn tick(signals: mpsc::Sender<Signal>) {
     }
 }
 
-/// A renderer of notifications: one after the other, so that each person's stay in order.
-async fn notifications(
+/// A renderer of personal items: one after the other, so that each person's stay in order.
+async fn render_personal(
     part: usize,
     mut jobs: mpsc::Receiver<RenderJob>,
-    render: Render,
     shards: Vec<ShardHandle>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 ) {
     while let Some(job) = jobs.recv().await {
         match job {
             RenderJob::Mark(id) => shared.progress.reached(part, id),
-            RenderJob::Notification { notified, sessions } => match render.notification(&notified).await {
+            RenderJob::Personal { person, item, sessions } => match item.frame(person).await {
                 Ok(Some(frame)) => {
                     for (number, shard) in shards.iter().enumerate() {
                         let of_shard = sessions.iter().copied().filter(|session| session.shard() == number);
@@ -248,10 +269,11 @@ async fn notifications(
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "a notification could not be rendered; its sessions are asked to come back");
+                    tracing::warn!(%error, "an item could not be rendered; its sessions are asked to come back");
                     for session in sessions {
                         if let Some(shard) = shards.get(session.shard()) {
-                            let (which, reason) = (Which::One(session), "the storage did not answer; come back");
+                            let (which, reason) =
+                                (SessionFilter::One(session), "the storage did not answer; come back");
                             shard.send(Command::Close { which, code: CLOSE_AWAY, reason }).await;
                         }
                     }
@@ -261,24 +283,6 @@ async fn notifications(
     }
 }
 
-/// The renderer of posts: takes what has gathered, and renders equal frames once.
-async fn posts(mut jobs: mpsc::Receiver<BulkJob>, render: Render, shards: Vec<ShardHandle>) {
-    let mut waiting = Vec::with_capacity(BULK_BATCH);
-    while jobs.recv_many(&mut waiting, BULK_BATCH).await > 0 {
-        let mut batch = Batch::default();
-        for job in waiting.drain(..) {
-            let frames = match render.posts(job.user, &job.posts, &mut batch).await {
-                Ok(frames) => frames,
-                Err(error) => {
-                    tracing::warn!(%error, "posts could not be rendered; the session is told what it lacks");
-                    super::render::lost(&job.posts)
-                }
-            };
-            if let Some(shard) = shards.get(job.session.shard()) {
-                shard.send(Command::Rendered { session: job.session, frames }).await;
-            }
-        }
-        // Urgent work first.
-        tokio::task::yield_now().await;
-    }
-}
+#[cfg(test)]
+#[path = "start_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! One timer wheel for all sessions of a shard: heartbeats, dead peers, ends of tokens, polls, closings. Pure.
+//! Timer wheel for all sessions of a shard: heartbeats, dead peers, ends of tokens, polls, closings. Pure.
 //!
 //! A hashed wheel (Varghese and Lauck, 1987). Every session stands in it once; when its slot comes round, the shard looks
 //! at the session's own deadlines and puts it back at the nearest. A nearer deadline puts it in a second time, and the

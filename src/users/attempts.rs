@@ -1,4 +1,5 @@
-//! How many wrong passwords are let through: so many for one account from one network, and so many from a network. Pure.
+//! Bounds of wrong passwords that are let through: so many for one account from one network, and so many from a
+//! network. Pure.
 //!
 //! Counted by account *and* network, guessing locks nobody out who comes from elsewhere. An attempt that is being looked at
 //! may turn out wrong, so that it holds a place: many at once get no more guesses than one after the other.
@@ -81,7 +82,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// None yet.
+    /// No attempts yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self::remembering(bounds, WRONG_PASSWORDS_MAX)

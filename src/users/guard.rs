@@ -22,7 +22,7 @@ struct Inner {
     attempts: Mutex<Attempts>,
     settled: Notify,
     clock: Clock,
-    /// With a key that nobody knows: handles that share a hash cannot be made.
+    /// Hasher with a key that nobody knows: handles that share a hash cannot be made.
     hasher: RandomState,
 }
 

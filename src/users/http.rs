@@ -1,12 +1,14 @@
 //! Routes of accounts, sessions and people.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use fanfare_protocol::{NewPassword, NewSession, NewUser, Page, PatchUser, Session, User};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::App;
+use super::service::Users;
 use crate::base::error::Result;
 use crate::http::{Caller, Check, ClientAddr, Created, MaybeCaller, NoContent, Paging, Params, Path, Problems, Valid};
 
@@ -22,11 +24,11 @@ impl Check for PatchUser {}
     responses((status = 201, body = Session), (status = 403, description = "registration is closed on this server"),
         (status = 409, description = "the handle is taken"), Problems))]
 pub async fn register(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
     from: ClientAddr,
     Valid(new): Valid<NewUser>,
 ) -> Result<Created<Session>> {
-    Ok(Created(app.users.register(new, from.0).await?))
+    Ok(Created(users.register(new, from.0).await?))
 }
 
 /// Log in with handle and password.
@@ -37,11 +39,11 @@ pub async fn register(
         (status = 403, description = "`account_suspended`: told only after the right password"),
         (status = 429, description = "`rate_limited`: too many wrong passwords for this account from this address, or from this address"), Problems))]
 pub async fn log_in(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
     from: ClientAddr,
     Valid(new): Valid<NewSession>,
 ) -> Result<Created<Session>> {
-    Ok(Created(app.users.log_in(new, from.0).await?))
+    Ok(Created(users.log_in(new, from.0).await?))
 }
 
 /// Log out: end the session of the token.
@@ -49,8 +51,8 @@ pub async fn log_in(
 /// Its streams are closed at once. A JWT of the operator's backend is no session, and ends when it expires.
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "accounts",
     responses((status = 204), (status = 409, description = "the token is a JWT"), Problems))]
-pub async fn log_out(State(app): State<App>, caller: Caller) -> Result<NoContent> {
-    app.users.log_out(&caller.into()).await?;
+pub async fn log_out(State(users): State<Arc<Users>>, caller: Caller) -> Result<NoContent> {
+    users.log_out(&caller).await?;
     Ok(NoContent)
 }
 
@@ -58,8 +60,8 @@ pub async fn log_out(State(app): State<App>, caller: Caller) -> Result<NoContent
 ///
 /// JWTs that were issued until now are refused from here on too.
 #[utoipa::path(delete, path = "/v1/sessions", tag = "accounts", responses((status = 204), Problems))]
-pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Result<NoContent> {
-    app.users.log_out_everywhere(caller.id).await?;
+pub async fn log_out_everywhere(State(users): State<Arc<Users>>, caller: Caller) -> Result<NoContent> {
+    users.log_out_everywhere(caller.id).await?;
     Ok(NoContent)
 }
 
@@ -71,12 +73,12 @@ pub async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Resul
         (status = 409, description = "the account has no password; only an operator gives it one"),
         (status = 429, description = "too many wrong passwords"), Problems))]
 pub async fn change_password(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
     caller: Caller,
     from: ClientAddr,
     Valid(new): Valid<NewPassword>,
 ) -> Result<NoContent> {
-    app.users.change_password(&caller.into(), new, from.0).await?;
+    users.change_password(&caller, new, from.0).await?;
     Ok(NoContent)
 }
 
@@ -84,8 +86,8 @@ pub async fn change_password(
 ///
 /// The person and their posts are gone for everybody at once; what they left is removed in the background.
 #[utoipa::path(delete, path = "/v1/users/me", tag = "accounts", responses((status = 204), Problems))]
-pub async fn delete(State(app): State<App>, caller: Caller) -> Result<NoContent> {
-    app.users.delete(caller.id).await?;
+pub async fn delete(State(users): State<Arc<Users>>, caller: Caller) -> Result<NoContent> {
+    users.delete(caller.id).await?;
     Ok(NoContent)
 }
 
@@ -94,8 +96,8 @@ pub async fn delete(State(app): State<App>, caller: Caller) -> Result<NoContent>
 /// The first call of an app that has a token: it says whose it is.
 #[utoipa::path(get, path = "/v1/users/me", tag = "people", operation_id = "get_me",
     responses((status = 200, body = User), Problems))]
-pub async fn me(State(app): State<App>, caller: Caller) -> Result<Json<User>> {
-    Ok(Json(app.users.profile(None, caller.id).await?))
+pub async fn me(State(users): State<Arc<Users>>, caller: Caller) -> Result<Json<User>> {
+    Ok(Json(users.profile(None, caller.id).await?))
 }
 
 /// Change the caller's profile.
@@ -103,8 +105,12 @@ pub async fn me(State(app): State<App>, caller: Caller) -> Result<Json<User>> {
 /// A JSON merge patch: a field that is absent stays, one that is `null` is cleared.
 #[utoipa::path(patch, path = "/v1/users/me", tag = "people", operation_id = "update_me", request_body = PatchUser,
     responses((status = 200, body = User), Problems))]
-pub async fn patch(State(app): State<App>, caller: Caller, Valid(patch): Valid<PatchUser>) -> Result<Json<User>> {
-    Ok(Json(app.users.patch(caller.id, patch).await?))
+pub async fn patch(
+    State(users): State<Arc<Users>>,
+    caller: Caller,
+    Valid(patch): Valid<PatchUser>,
+) -> Result<Json<User>> {
+    Ok(Json(users.patch(caller.id, patch).await?))
 }
 
 /// A profile, by id or `@handle`.
@@ -112,9 +118,13 @@ pub async fn patch(State(app): State<App>, caller: Caller, Valid(patch): Valid<P
 /// With a token it says how the caller stands to the person. Who is blocked by the person finds nobody.
 #[utoipa::path(get, path = "/v1/users/{user}", tag = "people", operation_id = "get", params(("user" = String, Path, description = "id or @handle")),
     security((), ("bearer" = [])), responses((status = 200, body = User), Problems))]
-pub async fn profile(State(app): State<App>, viewer: MaybeCaller, Path(user): Path<String>) -> Result<Json<User>> {
-    let id = app.users.resolve(&user).await?;
-    Ok(Json(app.users.profile(viewer.id(), id).await?))
+pub async fn profile(
+    State(users): State<Arc<Users>>,
+    viewer: MaybeCaller,
+    Path(user): Path<String>,
+) -> Result<Json<User>> {
+    let id = users.resolve(&user).await?;
+    Ok(Json(users.profile(viewer.id(), id).await?))
 }
 
 /// Words to search for.
@@ -132,11 +142,11 @@ pub struct Search {
 #[utoipa::path(get, path = "/v1/search/users", tag = "people", params(Search, Paging),
     responses((status = 200, body = Page<User>), Problems))]
 pub async fn search(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
     caller: Caller,
     Params(search): Params<Search>,
     paging: Paging,
 ) -> Result<Json<Page<User>>> {
-    let page = app.users.search(caller.id, &search.q, paging.limit.into(), paging.cursor.as_deref()).await?;
+    let page = users.search(caller.id, &search.q, paging.limit.into(), paging.cursor.as_deref()).await?;
     Ok(Json(page))
 }

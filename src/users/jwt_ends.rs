@@ -1,10 +1,14 @@
-//! Which JWTs a log-out ends: those that were issued before it, by the clock of who issued them.
+//! Ends of JWTs by a log-out: those that were issued before it, by the clock of who issued them.
 //!
 //! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to `LEEWAY_MS`: its tokens then
 //! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
 //! before it was issued; a log-out ends what that clock had issued by then.
 
+use fanfare_protocol::Id;
 use parking_lot::Mutex;
+
+use crate::base::id::unix_ms_of;
+use crate::data::rows::CredentialsRow;
 
 /// Milliseconds by which clocks may differ.
 const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
@@ -33,6 +37,13 @@ pub enum Verdict {
 }
 
 impl LogOut {
+    /// The last log-out everywhere of these credentials, if there was one.
+    #[must_use]
+    pub fn of(credentials: &CredentialsRow) -> Option<Self> {
+        let at_ms = unix_ms_of(credentials.tokens_from);
+        (credentials.tokens_from > Id(0)).then(|| Self { at_ms, upto_ms: credentials.jwts_upto_ms.max(at_ms) })
+    }
+
     /// Verdict at `now_ms` on a token that says it was issued at `issued_ms`.
     #[must_use]
     pub fn judge(self, issued_ms: u64, now_ms: u64) -> Verdict {

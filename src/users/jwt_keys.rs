@@ -46,7 +46,7 @@ pub struct PublishedSettings {
 }
 
 impl JwtSettings {
-    /// From the configuration.
+    /// Settings of JWTs, out of a server's.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let auth = &settings.auth;

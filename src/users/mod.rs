@@ -1,8 +1,8 @@
 //! People: handles, passwords, tokens of our own and of the operator's backend.
 
 pub mod attempts;
+pub mod fold;
 pub mod guard;
-pub mod handle;
 pub mod http;
 pub mod jwks;
 pub mod jwt;
@@ -11,4 +11,4 @@ pub mod jwt_keys;
 pub mod names;
 pub mod password;
 pub mod service;
-pub mod token;
+pub mod session_ender;

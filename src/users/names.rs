@@ -1,6 +1,6 @@
 //! Names as people search for them: which spellings are the same, and under which keys a person is found.
 //!
-//! Pure. The projection writes a row for each key, and the search looks for what begins like the key of its query.
+//! Pure. `fold.rs` writes a row for each key, and the search looks for what begins like the key of its query.
 
 use std::borrow::Cow;
 

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 
 use fanfare::base::clock::Clock;
 use fanfare::base::limits;
+use fanfare::data::forgotten::Forgotten;
 use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
-use fanfare::janitor::{Janitor, forget};
+use fanfare::janitor::Janitor;
 use fanfare::log::core::Attachments;
 use fanfare::log::events::{Event, PostRecord, PostRef, Record};
 use fanfare::posts::public;
@@ -365,7 +366,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
         let before = forgotten;
         bob.say("still here").await.unwrap();
         clean(&world).await;
-        forgotten = forget::forgotten(&*world.app().core.store.engines.tables).await.unwrap();
+        forgotten = Forgotten::read(&*world.app().core.store.engines.tables).await.unwrap().upto;
         assert!(before == Id(0) || forgotten > before, "it goes on");
         assert!(forgotten < world.app().core.sequencer.passed(), "what was just done may still be under way");
         now_ms += limits::FORGET_AFTER_S * 1_000;

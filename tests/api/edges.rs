@@ -1,4 +1,4 @@
-//! What every call has in common: problems, headers, limits, cursors, bodies.
+//! Rules that every call has in common: problems, headers, limits, cursors, bodies.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What may stand in names and bios, and how people are found by them, also in folders of earlier versions.
+//! Names and bios: what may stand in them, and how people are found by them, also in folders of earlier versions.
 
 use bytes::Bytes;
 use fanfare::data::tables;

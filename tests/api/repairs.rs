@@ -1,4 +1,4 @@
-//! What is known to be wrong, each as a test that is ignored until the repair it names.
+//! Known faults, each as a test that is ignored until the repair it names.
 
 use fanfare::base::clock::Clock;
 use fanfare::config::Secret;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use fanfare::app::App;
 use fanfare::base::clock::Clock;
+use fanfare::base::handle::Handle;
+use fanfare::data::uncounted::Of;
 use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::import::verify;
 use fanfare::log::events::{PostRecord, PostRef};
 use fanfare::posts::service::Published;
-use fanfare::users::handle::Handle;
 use fanfare_client::Paging;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, KeyRange, Order};
@@ -181,7 +182,7 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, id), value, id.0);
     batch.put_versioned(tables::timeline_row(id), public, id.0);
     batch.put_versioned(tables::pair(tables::REPOSTED, author, of.id), tables::partition(id), id.0);
-    batch.put_versioned(key.clone(), counters.to_bytes(), id.0);
+    batch.put_versioned(key, counters.to_bytes(), id.0);
     // They were counted all the same.
     let key_of = tables::by_id(tables::POST_COUNTERS, of.id);
     let mut counters_of = app.core.store.stored_counters(tables::POST_COUNTERS, of.id).await.unwrap();
@@ -189,7 +190,7 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     counters_of.values[2] += 1;
     batch.put_versioned(key_of, counters_of.to_bytes(), id.0);
     app.core.store.engines.tables.write(batch).await.unwrap();
-    app.core.store.counted(&key, counters);
+    app.core.store.counted(Of::User(author), counters);
     id
 }
 

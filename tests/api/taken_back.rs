@@ -1,4 +1,5 @@
-//! What people take back: whoever has blocked whom, out of lists and badges, without a ring. And what stands for many.
+//! Deeds that people take back: whoever has blocked whom, out of lists and badges, without a ring. And what stands for
+//! many.
 
 use std::collections::{BTreeMap, BTreeSet};
 

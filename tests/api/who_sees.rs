@@ -1,4 +1,4 @@
-//! Who sees what of somebody: over HTTP, live and replayed, against a table of what is right.
+//! Visibility of somebody to others: over HTTP, live and replayed, against a table of what is right.
 //!
 //! The lists of routes and of frames are the server's own: whatever is new there has to find its place in the table first.
 
@@ -360,8 +360,9 @@ fn every_route_that_reads_and_every_durable_frame_is_in_the_table() {
     let durable: BTreeSet<&str> = durable.filter_map(|line| line.split('`').nth(1)).collect();
     assert_eq!(durable, FRAMES.iter().map(|(kind, _)| *kind).collect(), "who hears of these?");
     // The guide knows every type that the code makes durable.
-    let (render, frame) = (include_str!("../../src/realtime/render.rs"), include_str!("../../src/realtime/frame.rs"));
-    for source in [render, frame] {
+    let posts = include_str!("../../src/posts/stream.rs");
+    let notifications = include_str!("../../src/notifications/stream.rs");
+    for source in [posts, notifications, include_str!("../../src/realtime/frame.rs")] {
         for kind in source.split("Frame::durable(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(durable.contains(kind), "{kind} is in no table");
         }

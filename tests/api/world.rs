@@ -119,7 +119,7 @@ impl World {
 
     /// Starts a server that was stopped; a new one is started already.
     pub async fn start(&mut self) {
-        let log = logging::start(&self.settings.log);
+        let log = logging::start(&self.settings.log.level, self.settings.log.format);
         let running = serve::open(&self.settings, self.clock.clone(), log).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
@@ -138,7 +138,7 @@ impl World {
 
     /// Why a server that was stopped does not start again.
     pub async fn refused_start(&self) -> String {
-        let log = logging::start(&self.settings.log);
+        let log = logging::start(&self.settings.log.level, self.settings.log.format);
         serve::open(&self.settings, self.clock.clone(), log).await.err().unwrap().to_string()
     }
 

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fanfare::app;
 use fanfare::base::clock::Clock;
+use fanfare::base::error::Result;
 use fanfare::base::id::unix_ms_of;
-use fanfare::data::rows::Counters;
 use fanfare::data::storage::Storage;
-use fanfare::log::events::{Policy, Record};
-use fanfare::log::projection::Notified;
-use fanfare::log::sequencer::{Proposal, Sequencer, SequencerThread, Views};
-use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowKey, RowWrite};
-use fanfare_protocol::Id;
+use fanfare::data::uncounted::Of;
+use fanfare::log::counters;
+use fanfare::log::events::{Event, Policy, Record};
+use fanfare::log::fold::State;
+use fanfare::log::product::{Prepare, Product};
+use fanfare::log::sequencer::{Proposal, Sequencer, SequencerThread};
+use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
 use parking_lot::Mutex;
 
 use crate::story::{Pair, Story, lines, row};
@@ -68,21 +71,20 @@ impl Journal for Tape {
     }
 }
 
-/// Hears nothing, and lets posts be pushed by how many follow their author.
-struct Quiet;
+/// Lets posts be pushed by how many follow their author.
+struct Stamp;
 
-impl Views for Quiet {
-    fn stamp(&self, _author: Id, followers: u64) -> Policy {
-        match followers {
-            0 | 1 => Policy::Push,
-            2 => Policy::PushLate,
-            _ => Policy::Pull,
+impl Prepare for Stamp {
+    fn prepare(&self, record: &mut Record, state: &State) -> Result<()> {
+        if let Event::Posted { post, .. } = &mut record.event {
+            post.policy = match counters::of(Of::User(post.author), state)?.values[0] {
+                0 | 1 => Policy::Push,
+                2 => Policy::PushLate,
+                _ => Policy::Pull,
+            };
         }
+        Ok(())
     }
-
-    fn committed(&self, _record: &Arc<Record>) {}
-    fn counted(&self, _key: &RowKey, _counters: Counters) {}
-    fn notified(&self, _notified: &Notified) {}
 }
 
 fn taped() -> (Engines, Arc<Tape>) {
@@ -92,8 +94,9 @@ fn taped() -> (Engines, Arc<Tape>) {
 }
 
 async fn start(engines: &Engines) -> (Sequencer, SequencerThread) {
-    let clock = Clock::system();
-    Sequencer::start(engines, Arc::new(Quiet), clock, NODE, GROUP_AFTER, Storage::default()).await.unwrap()
+    let mut products = app::products(GROUP_AFTER);
+    products.push(Product::default().prepares(Stamp));
+    Sequencer::start(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
 }
 
 async fn give(engines: &Engines, pair: &Pair) {

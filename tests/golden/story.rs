@@ -12,19 +12,19 @@ const NO_ROWS: &str = "no rows";
 /// A record and its rows.
 #[derive(Debug, Clone, Default)]
 pub struct Pair {
-    /// What it shows.
+    /// Name: what the pair shows.
     pub name: String,
     /// Rows that are there before.
     pub given: Vec<String>,
     /// The record's bytes in the journal.
     pub record: String,
-    /// Its rows, one line each, ordered by key. Empty: not written yet.
+    /// Rows of the record, one line each, ordered by key. Empty: not written yet.
     pub rows: Vec<String>,
 }
 
 /// Pairs in the order of their commits.
 pub struct Story {
-    /// What stands above the first pair.
+    /// Lines above the first pair.
     head: Vec<String>,
     /// The pairs.
     pub pairs: Vec<Pair>,

@@ -1,4 +1,4 @@
-//! What happened in one run: what people did and were answered, and what each device's application heard, in one order.
+//! History of one run: what people did and were answered, and what each device's application heard, in one order.
 //!
 //! A tick is a number of that order: an act that was answered before another began has the smaller ticks. The checker
 //! reads nothing else, so a history that was printed can be judged again.

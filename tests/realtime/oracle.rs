@@ -1,4 +1,4 @@
-//! What a reader may see and when that changed, from the acts of a history alone.
+//! Oracle: what a reader may see and when that changed, from the acts of a history alone.
 
 use fanfare_protocol::Id;
 

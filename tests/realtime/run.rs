@@ -1,4 +1,4 @@
-//! One scripted run: a few people, their devices behind networks that misbehave, a server that ends and comes back.
+//! Scripted run: a few people, their devices behind networks that misbehave, a server that ends and comes back.
 //! Everything follows from the seed, apart from how the threads of server and clients interleave.
 
 use std::sync::Arc;

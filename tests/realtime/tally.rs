@@ -1,4 +1,4 @@
-//! How much the runs have seen, so that they do not pass by seeing nothing.
+//! Tally of what the runs have seen, so that they do not pass by seeing nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the documents promise exists: files, `make` targets, commands and their options, settings.
+//! Things that the documents promise exist: files, `make` targets, commands and their options, settings.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What the help of the commands promises is there: examples that parse, defaults that are defaults, calls, settings, files,
+//! Promises of the commands' help hold: examples that parse, defaults that are defaults, calls, settings, files,
 //! and no word of what is not built.
 
 use clap::{Command, CommandFactory as _, Parser as _};

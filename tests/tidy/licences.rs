@@ -1,4 +1,4 @@
-//! What the dependencies ask for must be what a project under Apache-2.0 can give.
+//! Licences of the dependencies must ask only for what a project under Apache-2.0 can give.
 
 use super::assert_none;
 use super::manifests::{metadata, used_packages};

@@ -12,13 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BenchError, Result};
 
-/// How long a process may take to be ready.
+/// Longest time until a process is ready.
 const READY_MAX: Duration = Duration::from_secs(20);
 /// Pause between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Where `scripts/peers` puts what it builds, below the home folder.
+/// Folder of what `scripts/peers` builds, below the home folder.
 const BUILT_FOLDER: &str = ".cache/fanfare/peers";
-/// Where Debian keeps servers, for shells that do not look there.
+/// Folders of servers in Debian, for shells that do not look there.
 const MORE_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /// Every process that was started and has not ended.
@@ -26,7 +26,7 @@ static RUNNING: Mutex<Vec<Arc<Mutex<Process>>>> = Mutex::new(Vec::new());
 
 struct Process {
     child: Child,
-    /// What to run in place of a kill, for a process that has children of its own.
+    /// Command to run in place of a kill, for a process that has children of its own.
     stop: Option<Command>,
 }
 

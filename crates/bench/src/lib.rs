@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use self::feed::curves::Curves;
 use self::report::Report;
 
-/// Which bench.
+/// Name of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Fan-out and feed pages
@@ -38,7 +38,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// As on the command line.
+    /// Name as on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Name {
     }
 }
 
-/// What to measure and where to write it.
+/// Choices of a run: what to measure and where to write it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The bench.
@@ -97,7 +97,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// In this order. Memory first: later parts leave an allocator behind that has seen much.
+    /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
     const ALL: [Self; 13] = [
         Self::Memory,
         Self::FanOut,
@@ -145,16 +145,16 @@ pub enum BenchError {
 
 type Result<T, E = BenchError> = std::result::Result<T, E>;
 
-/// What the parts share.
+/// Bench as its parts share it.
 struct Bench {
     quick: bool,
     /// Gone at the end, with everything below it.
     folder: TempDir,
     started: Instant,
     report: Report,
-    /// Of the feed.
+    /// Curves of the feed.
     curves: Curves,
-    /// Of realtime.
+    /// Bars of realtime.
     bars: Vec<svg::Bars>,
 }
 

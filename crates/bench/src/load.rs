@@ -16,7 +16,7 @@ use super::{BenchError, Result, machine};
 /// Bytes of a connection's read buffer: more than an answer.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// What one connection sends again and again, and what must come back.
+/// Request that a connection sends again and again, and what must come back.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The whole request.
@@ -27,7 +27,7 @@ pub struct Request {
     pub body_bytes: Option<usize>,
 }
 
-/// What a run of load found.
+/// Figures of a run of load.
 #[derive(Debug, Default)]
 pub struct Load {
     /// Answers a second.

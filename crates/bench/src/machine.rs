@@ -1,4 +1,4 @@
-//! Where the figures come from: the machine, its storage, and what this process takes of it.
+//! Source of the figures: the machine, its storage, and what this process takes of it.
 
 use std::fmt;
 use std::fs;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::machine::Machine;
 
-/// What a figure should reach. All that is set must hold.
+/// Goal of a figure. All that is set must hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Goal {
     /// The value, at least.
@@ -65,22 +65,22 @@ impl Goal {
     }
 }
 
-/// One figure.
+/// Row: a figure, and what it is compared with.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// What was measured, with its sizes.
+    /// Name: what was measured, with its sizes.
     pub name: String,
     /// The figure.
     pub value: f64,
-    /// Its unit, and that of the baseline.
+    /// Unit of the figure and of the baseline.
     pub unit: &'static str,
-    /// What it is compared with.
+    /// Name of what it is compared with.
     pub baseline: Option<String>,
     /// The figure of that, from the same run.
     baseline_value: Option<f64>,
     /// Value divided by baseline.
     pub ratio: Option<f64>,
-    /// What should be reached, in words.
+    /// Goal in words.
     pub goal: Option<String>,
     /// Whether it is; `null` without a goal, or when what to compare with is not there.
     pub met: Option<bool>,
@@ -113,7 +113,7 @@ impl Row {
         self.judged()
     }
 
-    /// What it should be compared with is not there; `why` says what to do.
+    /// Marks that what it should be compared with is not there; `why` says what to do.
     #[must_use]
     pub fn without_peer(mut self, why: impl Into<String>) -> Self {
         self.baseline = Some(why.into());
@@ -137,7 +137,7 @@ impl Row {
 #[derive(Debug, Serialize)]
 pub struct Report {
     bench: &'static str,
-    /// Where they were measured.
+    /// Machine that they were measured on.
     pub machine: Machine,
     rows: Vec<Row>,
 }

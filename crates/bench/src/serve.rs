@@ -10,9 +10,9 @@ use super::{BenchError, Result};
 
 /// A server on a folder of its own.
 pub struct Server {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// Its process.
+    /// Process of the server.
     pub process: Running,
 }
 

@@ -15,21 +15,21 @@ const TOP: f64 = 60.0;
 const COLOURS: [&str; 3] = ["#2f7de1", "#e07b00", "#8a63d2"];
 const GREY: &str = "#808890";
 
-/// One curve.
+/// Curve.
 pub struct Series<'a> {
-    /// What it is of.
+    /// Name of what the curve is of.
     pub name: &'a str,
-    /// Its points.
+    /// Points of the curve.
     pub points: Vec<(f64, f64)>,
 }
 
 /// Curves over the same axes.
 pub struct Panel<'a> {
-    /// Above it.
+    /// Title above the panel.
     pub title: &'a str,
-    /// Below it, with the unit.
+    /// Label of the axis below, with the unit.
     pub x: &'a str,
-    /// Beside it, with the unit.
+    /// Label of the axis beside, with the unit.
     pub y: &'a str,
     /// At most three.
     pub series: Vec<Series<'a>>,
@@ -56,7 +56,7 @@ fn begin(height: f64, title: &str) -> String {
 /// A group of bars of one measure.
 #[derive(Debug, Clone)]
 pub struct Bars {
-    /// What is measured, and its unit.
+    /// Title: what is measured, and its unit.
     pub title: String,
     /// Names and values; those of others than Fanfare are drawn grey.
     pub bars: Vec<(String, f64, bool)>,
@@ -169,7 +169,7 @@ impl Axis {
         Self { low: below, high: if above > below { above } else { below * 10.0 } }
     }
 
-    /// Where `value` stands, 0 to 1.
+    /// Place of `value` on the scale, 0 to 1.
     fn place(&self, value: f64) -> f64 {
         ((value.max(1e-3) / self.low).ln() / (self.high / self.low).ln()).clamp(0.0, 1.0)
     }

@@ -8,7 +8,8 @@ use fanfare::base::clock::Clock;
 use fanfare::base::data_dir::DataDir;
 use fanfare::base::error::Error;
 use fanfare::base::logging;
-use fanfare::config::{LogLevel, Settings};
+use fanfare::base::logging::LogLevel;
+use fanfare::config::Settings;
 use fanfare::data::rows::UserRow;
 use fanfare::http::OperatorTokens;
 use fanfare::log::events::{Event, Policy, PostRecord, Record};
@@ -27,7 +28,7 @@ pub const TEXT_CHARS: usize = 280;
 /// A server and its folder.
 pub struct World {
     running: Running,
-    /// What its services are reached by.
+    /// Services of the world.
     pub app: App,
     people: usize,
     _folder: TempDir,
@@ -39,13 +40,13 @@ impl World {
         Self::start_with(folder, Settings::default()).await
     }
 
-    /// The same with these settings.
+    /// Starts a world with these settings.
     pub async fn start_with(folder: TempDir, mut settings: Settings) -> Result<Self> {
         settings.server.data_dir = folder.path().to_owned();
         settings.feed.timelines_max = 4_000_000;
         settings.feed.timelines_bytes_max = super::feed::MEMORY_MAX;
         settings.log.level = LogLevel("error".to_owned());
-        let log = logging::start(&settings.log);
+        let log = logging::start(&settings.log.level, settings.log.format);
         let wrong = |error: &dyn std::fmt::Display| BenchError::Wrong(error.to_string());
         let data = DataDir::open(folder.path()).map_err(|error| wrong(&error))?;
         let tokens = OperatorTokens::open(folder.path())?;
@@ -89,7 +90,7 @@ impl World {
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
-    /// One post, durable and visible to its author when this returns.
+    /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
         Ok(self.app.core.sequencer.commit(post_of(author)).await?.id)
     }

@@ -204,7 +204,7 @@ impl Client {
         self.call(Method::GET, path, None::<&()>).await
     }
 
-    /// For calls that answer 204.
+    /// Sends a call that answers 204.
     async fn order<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> Result<()> {
         self.send_json(method, path, &[], body).await?.accepted().map(drop)
     }

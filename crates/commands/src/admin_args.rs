@@ -1,4 +1,4 @@
-//! What can be typed behind `fanfare admin`.
+//! Arguments behind `fanfare admin`.
 
 use std::str::FromStr;
 

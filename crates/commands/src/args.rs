@@ -1,4 +1,4 @@
-//! What can be typed. Help texts teach: each command shows how it is used.
+//! Arguments of the command line. Help texts teach: each command shows how it is used.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

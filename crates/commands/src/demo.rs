@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use fanfare::admin::audit::{Actor, Operator};
 use fanfare::app::App;
 use fanfare::base::clock::Clock;
 use fanfare::base::error::Error;
 use fanfare::base::logging::{self, LogControl};
 use fanfare::base::output::say;
 use fanfare::config::Settings;
+use fanfare::data::audit::{Actor, Operator};
 use fanfare::demo::build::{self, Found, Sample, Size};
 use fanfare::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
 use fanfare::http::{self, Doors};
@@ -23,7 +23,7 @@ use super::{Failure, block_on};
 
 pub(super) fn run(settings: &Settings, args: &DemoArgs) -> Result<(), Failure> {
     let mut settings = small(settings.clone());
-    let log = logging::start(&settings.log);
+    let log = logging::start(&settings.log.level, settings.log.format);
     // Removed when it is dropped, which is after the server has let go of it.
     let temporary = match &args.data_dir {
         Some(_) => None,
@@ -50,7 +50,7 @@ fn small(mut settings: Settings) -> Settings {
     settings.api.registration = true;
     if settings.log == Settings::default().log {
         // The words on the screen are for the newcomer.
-        settings.log.level = fanfare::config::LogLevel("warn".to_owned());
+        settings.log.level = fanfare::base::logging::LogLevel("warn".to_owned());
     }
     settings
 }

@@ -32,7 +32,7 @@ const REPORTED_LINES_MAX: u64 = 20;
 const VERIFY_PAGE: usize = 77;
 
 pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure> {
-    let log = logging::start(&settings.log);
+    let log = logging::start(&settings.log.level, settings.log.format);
     let first_ms = first_act(&args.activity)?;
     block_on(settings, async {
         let clock = Clock::by_hand(first_ms);

@@ -1,4 +1,4 @@
-//! How far long work has come: a bar on a terminal, a plain line every few seconds elsewhere. On standard error.
+//! Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere. On standard error.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, block_on};
 
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
-    let log = logging::start(&settings.log);
+    let log = logging::start(&settings.log.level, settings.log.format);
     raise_open_files();
     block_on(settings, serve(settings, log))
 }

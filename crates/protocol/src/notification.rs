@@ -44,7 +44,7 @@ pub struct Notification {
     pub count: u64,
     /// Moment of the newest event.
     pub created_at: Timestamp,
-    /// At or below the read marker.
+    /// Whether it is at or below the read marker.
     pub read: bool,
 }
 

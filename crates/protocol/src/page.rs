@@ -1,4 +1,4 @@
-//! One page of a list that is read by cursor.
+//! Page of a list that is read by cursor.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

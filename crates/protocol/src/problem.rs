@@ -1,4 +1,4 @@
-//! What every refused request answers: `application/problem+json`, RFC 9457.
+//! Answer of every refused request: `application/problem+json`, RFC 9457.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

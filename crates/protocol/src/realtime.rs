@@ -418,7 +418,7 @@ pub struct PresenceWatch {
 /// `POST /v1/realtime/tickets`: lets a connection in where headers cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ticket {
-    /// For `?ticket=`; good once.
+    /// Ticket for `?ticket=`; good once.
     pub ticket: String,
     /// Sixty seconds from now.
     pub expires_at: Timestamp,
@@ -429,7 +429,7 @@ pub struct Ticket {
 pub struct PollAnswer {
     /// Frames, in the order in which a socket would bring them.
     pub events: Vec<ServerFrame>,
-    /// For the next poll, or another transport.
+    /// Cursor for the next poll, or another transport.
     pub cursor: String,
 }
 

@@ -187,7 +187,7 @@ function People({ followed }: { followed: () => void }) {
   );
 }
 
-/** What others did: a count that rises by itself, and the list behind it. */
+/** Bell of what others did: a count that rises by itself, and the list behind it. */
 function Bell() {
   const [unread, setUnread] = useState(0);
   const [items, setItems] = useState<Notification[]>([]);

@@ -2,7 +2,7 @@
 import { Client, type Events, FanfareError, isDropped, type Post, type Session, type User } from "@fanfare/sdk";
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
-/** Where Fanfare is: `VITE_FANFARE` at build time, or the demo's address. */
+/** Address of Fanfare: `VITE_FANFARE` at build time, or the demo's address. */
 export const client = new Client({ baseUrl: import.meta.env.VITE_FANFARE ?? "http://127.0.0.1:7070" });
 
 // Before the log-in it waits; after a log-out it waits for the next one. The place is kept, so that a reload misses nothing.
@@ -12,7 +12,7 @@ const kept = localStorage.getItem("session");
 const before: Session | null = kept === null ? null : JSON.parse(kept);
 client.setToken(before?.token ?? null);
 
-/** Who is logged in, and how to change that. */
+/** Session: who is logged in, and how to change that. */
 export function useSession() {
   const [me, setMe] = useState<User | null>(before?.user ?? null);
   const enter = useCallback((session: Session) => {
@@ -28,7 +28,7 @@ export function useSession() {
   return { me, enter, leave };
 }
 
-/** How the connection stands. */
+/** State of the connection. */
 export function useConnection() {
   return useSyncExternalStore(
     (changed) => realtime.onState(changed),
@@ -82,7 +82,7 @@ export function report(error: unknown) {
   say(error instanceof FanfareError ? error.message : String(error));
 }
 
-/** What went wrong last, until it is put away. */
+/** Report of what went wrong last, until it is put away. */
 export function useReports() {
   const [text, setText] = useState<string | null>(null);
   useEffect(() => {

@@ -13,7 +13,7 @@ const HEAD = `// The types of the API. Generated from the server's description o
 export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
-  /** What to pass as \`cursor\` for the next page; \`null\` on the last one. */
+  /** Cursor of the next page; \`null\` on the last one. */
   next_cursor?: string | null | undefined;
 }
 `;
@@ -31,7 +31,8 @@ function declaration(name, schema) {
   if (isPlainObject(schema)) return `${head}export interface ${name} ${body(schema, "")}\n`;
   const text = type(schema, "");
   const line = `export type ${name} = ${text};`;
-  if (line.length <= LINE_MAX) return `${head}${line}\n`;
+  const isUnion = schema.enum ?? schema.oneOf ?? schema.anyOf;
+  if (!isUnion || line.length <= LINE_MAX) return `${head}${line}\n`;
   return `${head}export type ${name} =\n  | ${text.split(" | ").join("\n  | ")};\n`;
 }
 
@@ -113,7 +114,7 @@ function comment(text, indent) {
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join("\n")}\n${indent} */\n`;
 }
 
-/** What the binary says: `$FANFARE_BIN`, or the one that cargo builds. */
+/** Description by the binary: `$FANFARE_BIN`, or the one that cargo builds. */
 function describe() {
   const root = fileURLToPath(new URL("../../../", import.meta.url));
   const options = { cwd: root, encoding: "utf8", maxBuffer: 1 << 26, stdio: ["ignore", "pipe", "inherit"] };

@@ -44,13 +44,13 @@ const UPLOAD_MS = 600_000;
 /** People named in one request about presence. */
 const PRESENCE_IDS_MAX = 200;
 
-/** What creating calls take besides their body. */
+/** Options of calls that create, besides their body. */
 export interface Once extends CallOptions {
   /** Yours, to make a repetition of your own recognisable; made up when absent, for repetitions by the client. */
   idempotencyKey?: string | undefined;
 }
 
-/** What uploads take besides the file. */
+/** Options of uploads besides the file. */
 export interface UploadOptions extends Once {
   /** Instead of the file's own. */
   filename?: string | undefined;
@@ -58,7 +58,7 @@ export interface UploadOptions extends Once {
   alt?: string | undefined;
 }
 
-/** What acts of operators take besides. */
+/** Options of acts of operators. */
 export interface Reasoned extends CallOptions {
   /** Why, for the audit: up to 500 characters. */
   reason?: string | undefined;
@@ -271,7 +271,7 @@ export class Posts {
     return list(this.http, `/v1/posts/${part(id)}/replies`, paging);
   }
 
-  /** What the post answers, itself, and its first replies; of a bare repost, those of its original. */
+  /** Posts that the post answers, itself, and its first replies; of a bare repost, those of its original. */
   thread(id: Id, call?: CallOptions): Promise<PostThread> {
     return this.http.json("GET", `/v1/posts/${part(id)}/thread`, call);
   }
@@ -300,7 +300,7 @@ export class Feed {
   }
 }
 
-/** What others did. */
+/** Notifications: what others did. */
 export class Notifications {
   constructor(private readonly http: Http) {}
 
@@ -327,7 +327,7 @@ export class MediaCalls {
   }
 
   /**
-   * Where a picture or file is, for `<img src>` and links: an upload's, or an address such as `avatar_url` or
+   * Address of a picture or file, for `<img src>` and links: an upload's, or an address such as `avatar_url` or
    * `thumbnail_url`. Servers without `http.public_url` answer addresses that begin at themselves, not at your page.
    */
   url(media: Media | string): string;
@@ -340,7 +340,7 @@ export class MediaCalls {
   }
 }
 
-/** Who is there. */
+/** Presence of people. */
 export class PresenceCalls {
   constructor(private readonly http: Http) {}
 
@@ -355,7 +355,7 @@ export class PresenceCalls {
     return found;
   }
 
-  /** Those whom the person follows. */
+  /** Presence of those whom the person follows. */
   following(paging?: Paging): Pages<Presence> {
     return list(this.http, "/v1/presence/following", paging);
   }
@@ -366,7 +366,7 @@ export class PresenceCalls {
   }
 }
 
-/** What realtime stands on; `Client.connect` is what applications use. */
+/** Calls that realtime is made of; `Client.connect` is what applications use. */
 export class RealtimeCalls {
   constructor(private readonly http: Http) {}
 
@@ -424,7 +424,7 @@ export class Admin {
     return this.http.json("DELETE", `/v1/admin/users/${part(user)}/suspension`, { ...call, query: { reason } });
   }
 
-  /** Who is suspended, newest accounts first. */
+  /** Suspended people, newest accounts first. */
   suspensions(paging?: Paging): Pages<Suspension> {
     return list(this.http, "/v1/admin/suspensions", paging);
   }
@@ -434,7 +434,7 @@ export class Admin {
     return this.http.json("PUT", `/v1/admin/users/${part(user)}/password`, { ...call, body: { password } });
   }
 
-  /** What operators did, newest first. */
+  /** Acts of operators, newest first. */
   audit(paging?: Paging): Pages<AuditEntry> {
     return list(this.http, "/v1/admin/audit", paging);
   }

@@ -1,6 +1,6 @@
 // Time and chance, handed in so that tests can hold them still.
 
-/** What timers are called; opaque. */
+/** Name of a timer; opaque. */
 export type Timer = unknown;
 
 /** Time and chance. */

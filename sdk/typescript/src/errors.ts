@@ -1,4 +1,4 @@
-// What can go wrong, as types that can be told apart: an answer that refuses, no answer at all, realtime that stopped.
+// Errors, as types that can be told apart: an answer that refuses, no answer at all, realtime that stopped.
 
 import type { Code, Problem } from "./types.js";
 
@@ -10,7 +10,7 @@ export class FanfareError extends Error {
 /** The server answered, and refused: RFC 9457. */
 export class ProblemError extends FanfareError {
   override name = "ProblemError";
-  /** What the server said; made up from the status when something between answered without a problem. */
+  /** Problem that the server told; made up from the status when something between answered without a problem. */
   readonly problem: Problem;
   /** HTTP status. */
   readonly status: number;
@@ -30,7 +30,7 @@ export class ProblemError extends FanfareError {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** What is wrong with a field of the request, for `validation_failed`. */
+  /** Fault of a field of the request, for `validation_failed`. */
   field(name: string): string | undefined {
     return this.problem.errors?.find((error) => error.field === name)?.message;
   }
@@ -58,7 +58,7 @@ export class RealtimeError extends FanfareError {
 }
 
 /**
- * What to look at when a page gets no answer from a server of another origin: browsers hide from scripts whether it is
+ * Advice for when a page gets no answer from a server of another origin: browsers hide from scripts whether it is
  * down or only does not let the page call it. Empty where that cannot be the reason.
  */
 export function crossOriginHint(baseUrl: string): string {

@@ -1,4 +1,4 @@
-// One request: the token, the problem, the second try. Everything that asks over HTTP goes through here.
+// Requests: the token, the problem, the second try. Everything that asks over HTTP goes through here.
 
 import { type Clock, sleep, systemClock } from "./clock.js";
 import { crossOriginHint, NetworkError, ProblemError, problemOf } from "./errors.js";
@@ -18,12 +18,12 @@ const RETRY_MS = 300;
 const IDEMPOTENT = new Set(["GET", "PUT", "DELETE"]);
 /** Statuses of a server, or something before it, that is busy or does not know what became of the request. */
 const AGAIN = [429, 502, 503, 504];
-/** Those of them after which the request may have been done. */
+/** Statuses after which the request may have been done. */
 const UNKNOWN = [502, 503, 504];
 
-/** What a client stands on. */
+/** Options of requests over HTTP. */
 export interface HttpOptions {
-  /** Where Fanfare is, such as `https://social.example`; a page's own origin when absent. */
+  /** Address of Fanfare, such as `https://social.example`; a page's own origin when absent. */
   baseUrl?: string | undefined;
   /** The token of a session, or a JWT of your own backend. */
   token?: TokenSource | undefined;
@@ -42,7 +42,7 @@ export interface HttpOptions {
   clock?: Clock | undefined;
 }
 
-/** What every call takes as its last argument, or beside its other choices. */
+/** Options of every call: its last argument, or beside its other choices. */
 export interface CallOptions {
   /** Takes the call back: it rejects with the signal's reason. */
   signal?: AbortSignal | null | undefined;
@@ -50,7 +50,7 @@ export interface CallOptions {
   timeoutMs?: number | undefined;
 }
 
-/** What a request says besides method and path. */
+/** Parts of a request besides method and path. */
 export interface RequestOptions extends CallOptions {
   /** Parameters; those that are null or undefined are left out. */
   query?: Record<string, string | number | boolean | null | undefined> | undefined;
@@ -62,7 +62,7 @@ export interface RequestOptions extends CallOptions {
   repeatable?: boolean | undefined;
   /** Goes without the token, whoever is logged in, and never asks for a new one. */
   anonymous?: boolean | undefined;
-  /** Other than the client's. */
+  /** Number of retries, if other than the client's. */
   retries?: number | undefined;
   /** Further headers. */
   headers?: Record<string, string> | undefined;
@@ -75,7 +75,7 @@ export class Http {
   /** The token, and who hears when it becomes another. */
   readonly tokens: Tokens;
   readonly #options: HttpOptions;
-  /** How to let go of the signal of a request whose answer is still being read. */
+  /** Functions that let go of the signal of a request whose answer is still being read. */
   readonly #holds = new WeakMap<Response, () => void>();
 
   constructor(options: HttpOptions) {
@@ -168,7 +168,7 @@ export class Http {
     }
   }
 
-  /** One try. The answer's body is not read; `timeoutMs` bounds the time until its head. */
+  /** Tries once. The answer's body is not read; `timeoutMs` bounds the time until its head. */
   async once(method: string, path: string, token: string | null, options: RequestOptions = {}): Promise<Response> {
     const { signal } = options;
     signal?.throwIfAborted();

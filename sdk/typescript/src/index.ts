@@ -1,4 +1,4 @@
-// What the package offers.
+// Exports of the package.
 
 export * from "./client.js";
 export type { Clock, Timer } from "./clock.js";

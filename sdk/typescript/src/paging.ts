@@ -3,7 +3,7 @@
 import type { CallOptions } from "./http.js";
 import type { Page } from "./types.js";
 
-/** Which page, and how long. A signal ends going through the list, whichever page it is at. */
+/** Page of a list, and its length. A signal ends going through the list, whichever page it is at. */
 export interface Paging extends CallOptions {
   /** Items of a page, 1 to 100; 20 when absent. */
   limit?: number | undefined;

@@ -1,11 +1,11 @@
-// Which token requests carry: given, asked for, renewed; and who hears when it becomes another.
+// Token that requests carry: given, asked for, renewed; and who hears when it becomes another.
 
-/** Where the token comes from: itself, or a function that is asked before each request. */
+/** Source of the token: itself, or a function that is asked before each request. */
 export type TokenSource = string | null | (() => string | null | Promise<string | null>);
 
-/** What a new token means for what goes on. */
+/** Meaning of a new token for what goes on. */
 export interface TokenChange {
-  /** There is none any more: a log-out. */
+  /** Whether there is no token any more: a log-out. */
   gone: boolean;
   /** Somebody logged in who is not, or not known to be, the person of the token before. */
   another: boolean;
@@ -26,7 +26,7 @@ export class Tokens {
     this.#source = source;
   }
 
-  /** Who logged in last, if that was said; a fresh token does not change it. */
+  /** Person who logged in last, if that was said; a fresh token does not change it. */
   get whose(): string | null {
     return this.#whose;
   }

@@ -5,32 +5,32 @@
 export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
-  /** What to pass as `cursor` for the next page; `null` on the last one. */
+  /** Cursor of the next page; `null` on the last one. */
   next_cursor?: string | null | undefined;
 }
 
-/** What an operator did. It stands in the same record as the act, and is kept for 400 days. */
+/** Act of an operator. It stands in the same record as what was done, and is kept for 400 days. */
 export interface AuditEntry {
   /**
-   * What: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`, `user.revoke_admin`,
-   * `settings.change`, `session.close`, `event.publish`; more may come.
+   * Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`,
+   * `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
    */
   action: string;
-  /** Who: `admin.token`, or the id of a person whose role is admin. */
+  /** Operator: `admin.token`, or the id of a person whose role is admin. */
   actor: string;
-  /** From where: the client's address. */
+  /** Address of the client. */
   address: string;
-  /** When. */
+  /** Moment of the act. */
   at: Timestamp;
-  /** Its id; rises with time. */
+  /** Id of the act; rises with time. */
   id: Id;
   /** Why, if it was said. */
   reason?: string | null | undefined;
-  /** To what: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`. */
+  /** Target of the act: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`. */
   target: string;
 }
 
-/** What a post or a notification shows of a person. */
+/** Person as a post or a notification shows them. */
 export interface Author {
   /** Picture, if any. */
   avatar_url?: string | null | undefined;
@@ -46,13 +46,13 @@ export interface Author {
 export interface AuthorDeleted {
   /** The deletion's own. */
   key: string;
-  /** Whose account it was. */
+  /** Person whose account it was. */
   user_id: Id;
 }
 
 /** A frame of a client; answered by a `Reply` with the same `ref`. */
 export interface ClientFrame {
-  /** What the type takes. */
+  /** Content, shaped by the type. */
   data?: unknown;
   /** Chosen by the client, up to 2^53 - 1. */
   ref: number;
@@ -109,11 +109,11 @@ export interface FeedRead {
   last_read_id: Id;
 }
 
-/** One field of the request that was refused. */
+/** Field of the request that was refused. */
 export interface FieldError {
   /** Path of the field, such as `text` or `media_ids[2]`; for query parameters their name, such as `limit`. */
   field: string;
-  /** What is wrong with it and what would be right. */
+  /** Fault of the field, and what would be right. */
   message: string;
 }
 
@@ -121,9 +121,9 @@ export interface FieldError {
 export interface Gap {
   /** Everything up to this id was sent. */
   after: Id;
-  /** What comes next starts at this id. */
+  /** Id at which what comes next starts. */
   before: Id;
-  /** How many lie between; counting stops at 1,000. */
+  /** Number of items between; counting stops at 1,000. */
   count: number;
   /** The stream. */
   stream: Stream;
@@ -134,7 +134,7 @@ export interface Gap {
  * there, and true.
  */
 export interface Gone {
-  /** Its author deleted it, or the account. */
+  /** Deleted by the author, or with the author's account. */
   deleted?: boolean | undefined;
   /** The caller may not see it. */
   hidden?: boolean | undefined;
@@ -150,15 +150,15 @@ export interface Health {
 
 /** The first frame of every session. */
 export interface Hello {
-  /** Where to resume when the connection is lost before the first frame with an `id`. */
+  /** Cursor to resume from when the connection is lost before the first frame with an `id`. */
   cursor: string;
   /** Seconds between two signs of life of the server. */
   heartbeat_s: number;
-  /** What was missed since the cursor follows; `false` without a cursor, or with one that cannot be used. */
+  /** Whether what was missed since the cursor follows; `false` without a cursor, or with one that cannot be used. */
   resumed: boolean;
   /** Names the session for operators and for `POST /v1/realtime/send`. */
   session_id: Id;
-  /** What carries the session. */
+  /** Transport of the session. */
   transport: Transport;
 }
 
@@ -173,11 +173,11 @@ export type KeyedNotification = Notification & {
 
 /** A post in a frame: without what differs from viewer to viewer (`liked`, `reposted` read as `false`). */
 export type KeyedPost = Post & {
-  /** The same in push, replay and HTTP: the post's id. */
+  /** Key, equal in push, replay and HTTP: the post's id. */
   key: string;
 };
 
-/** What goes first when not everything can go at once. */
+/** Lane: priority of a frame when not everything can go at once. */
 export type Lane = "urgent" | "normal" | "bulk";
 
 /** Settings that can change while the server runs; by their names in the configuration. */
@@ -190,9 +190,9 @@ export interface LiveSettings {
   "log.level": string;
 }
 
-/** One upload. */
+/** Uploaded file. */
 export interface Media {
-  /** What the picture shows, in words. */
+  /** Alternative text: what the picture shows, in words. */
   alt?: string | null | undefined;
   /** Size as served. */
   bytes: number;
@@ -211,7 +211,7 @@ export interface Media {
   notice?: string | null | undefined;
   /** A small picture, for images. */
   thumbnail_url?: string | null | undefined;
-  /** Where it is served. */
+  /** Address that it is served under. */
   url: string;
   /** Pixels, for images. */
   width?: number | null | undefined;
@@ -242,7 +242,7 @@ export interface NamedReplies {
 
 /** The parts of an upload. */
 export interface NewMedia {
-  /** What the picture shows, in words, up to 1,500 characters. */
+  /** Alternative text: what the picture shows, up to 1,500 characters. */
   alt?: string | undefined;
   /** The picture or file. */
   file: Blob;
@@ -286,7 +286,7 @@ export interface NewSession {
 export interface NewSuspension {
   /** Why, for other operators: 1 to 500 characters. The person is not told. */
   reason: string;
-  /** When it ends by itself; without it the suspension stands until it is lifted. */
+  /** End of the suspension; without one it stands until it is lifted. */
   until?: Timestamp | null | undefined;
 }
 
@@ -300,25 +300,25 @@ export interface NewUser {
   password: string;
 }
 
-/** One notification; a flood of the same kind on the same post is one with a `count`. */
+/** Notification; a flood of the same kind on the same post is one with a `count`. */
 export interface Notification {
-  /** Who did it; of many, the latest whom the caller may see. */
+  /** Person who did it; of many, the latest whom the caller may see. */
   actor: Author;
-  /** How many people it stands for, of mentions how many posts; 1 unless grouped. */
+  /** Number of people it stands for, of mentions number of posts; 1 unless grouped. */
   count: number;
-  /** When the newest event happened. */
+  /** Moment of the newest event. */
   created_at: Timestamp;
   /** The notification; the id of its newest event. */
   id: Id;
-  /** What happened. */
+  /** Kind of event that a notification tells of. */
   kind: NotificationKind;
   /** The caller's post for likes, the new post for replies, mentions and reposts. */
   post?: Post | null | undefined;
-  /** At or below the read marker. */
+  /** Whether it is at or below the read marker. */
   read: boolean;
 }
 
-/** What happened. */
+/** Kind of event that a notification tells of. */
 export type NotificationKind =
   | "follow"
   | "like"
@@ -373,7 +373,7 @@ export interface PatchUser {
 
 /** `GET /v1/realtime/poll`. */
 export interface PollAnswer {
-  /** For the next poll, or another transport. */
+  /** Cursor for the next poll, or another transport. */
   cursor: string;
   /** Frames, in the order in which a socket would bring them. */
   events: ServerFrame[];
@@ -387,9 +387,9 @@ export interface Pong {
 
 /** A post, a reply or a repost. */
 export interface Post {
-  /** Who wrote it. */
+  /** Author of the post. */
   author: Author;
-  /** When it was published. */
+  /** Moment of publication. */
   created_at: Timestamp;
   /** The post. */
   id: Id;
@@ -423,7 +423,7 @@ export interface Post {
 
 /** `post.deleted`: a post of somebody whom the person follows is gone. */
 export interface PostDeleted {
-  /** Who wrote it. */
+  /** Author of the post. */
   author_id: Id;
   /** The post. */
   id: Id;
@@ -436,13 +436,13 @@ export type PostOrGone = Post | Gone;
 
 /** `GET /v1/posts/{id}/thread`. */
 export interface PostThread {
-  /** What the post answers, oldest first; the thread goes on above a post that is gone. */
+  /** Posts that this one answers, oldest first; the thread goes on above a post that is gone. */
   ancestors: PostOrGone[];
   /** Cursor for `/replies` when there are more. */
   next_cursor?: string | null | undefined;
   /** The post asked for; the original, for a bare repost. */
   post: Post;
-  /** Its first replies, oldest first; more under `/replies`. */
+  /** First replies, oldest first; more under `/replies`. */
   replies: PostOrGone[];
 }
 
@@ -452,7 +452,7 @@ export interface Presence {
   last_seen_at?: Timestamp | null | undefined;
   /** Connected, or heard of within the offline time. */
   online: boolean;
-  /** Who. */
+  /** Person whose presence it is. */
   user_id: Id;
 }
 
@@ -472,13 +472,13 @@ export interface PresenceWatch {
 export interface Problem {
   /** Machine-readable reason. */
   code: Code;
-  /** What happened here, and what to do. */
+  /** Explanation of this occurrence, and what to do. */
   detail: string;
   /** The refused fields, for `validation_failed`. */
   errors?: FieldError[] | undefined;
   /** HTTP status. */
   status: number;
-  /** The same for every occurrence of the code. */
+  /** Title of the code, equal for every occurrence. */
   title: string;
   /** URI reference that names the kind of problem. */
   type: string;
@@ -498,7 +498,7 @@ export interface PublishEvent {
   user_ids?: Id[] | null | undefined;
 }
 
-/** How many connected sessions an event was handed to. It is not kept for others. */
+/** Number of connected sessions that an event was handed to. It is not kept for others. */
 export interface Published {
   /** Sessions. */
   sessions: number;
@@ -514,19 +514,19 @@ export interface ReadMarker {
 export interface RealtimeSession {
   /** The client's address. */
   address: string;
-  /** Since when. */
+  /** Start of the session. */
   connected_at: Timestamp;
   /** Bytes that wait for the client to read. */
   queued_bytes: number;
   /** The session. */
   session_id: Id;
-  /** What carries it. */
+  /** Transport of the session. */
   transport: Transport;
-  /** Whose. */
+  /** Person of the session. */
   user_id: Id;
 }
 
-/** How the caller stands to another person. */
+/** Relationship of the caller to another person. */
 export interface Relationship {
   /** The caller blocks the person. */
   blocking: boolean;
@@ -543,7 +543,7 @@ export type Replies = Reply[] | NamedReplies | Reply;
 
 /** `reply`: what became of a client's frame. */
 export interface Reply {
-  /** What it answers, when it was. */
+  /** Answer of a request that was done. */
   data?: unknown;
   /** Why not, when it was not. */
   error?: Problem | null | undefined;
@@ -557,7 +557,7 @@ export interface Reply {
 export interface Reset {
   /** Why. */
   reason: ResetReason;
-  /** Which. */
+  /** Streams that start afresh. */
   streams: Stream[];
 }
 
@@ -571,7 +571,7 @@ export type ResetReason =
   | "author_deleted"
   | (string & {});
 
-/** What a person may do. */
+/** Role: what a person may do. */
 export type RoleName = "user" | "admin";
 
 /** Frames of a client that has no socket to send them by. */
@@ -582,9 +582,9 @@ export type Served = Blob;
 
 /** A frame of the server as it stands on the wire; `ServerFrame::event` reads what it says. */
 export interface ServerFrame {
-  /** When it was made. */
+  /** Moment the item was made. */
   at?: Timestamp | null | undefined;
-  /** What it says. */
+  /** Content, shaped by the type. */
   data?: unknown;
   /** Of a `reply`: why not. */
   error?: Problem | null | undefined;
@@ -604,7 +604,7 @@ export interface ServerFrame {
 export interface Session {
   /** Bearer token; shown this once. */
   token: string;
-  /** Who is logged in. */
+  /** Person who is logged in. */
   user: User;
 }
 
@@ -626,7 +626,7 @@ export interface Status {
   late_fan_out_queue: number;
   /** Posts since the start, by policy: push, push_late, pull. */
   posts_by_policy: number[];
-  /** Their bytes. */
+  /** Bytes of the timelines in memory. */
   timeline_bytes: number;
   /** Entries in them. */
   timeline_entries: number;
@@ -640,18 +640,18 @@ export interface Status {
   writes_refused: boolean;
 }
 
-/** What is in order, and where a session resumes. */
+/** Stream: items in one order, in which a session resumes. */
 export type Stream = "notifications" | "direct" | "group" | "posts";
 
 /** A suspension as it stands. */
 export interface Suspension {
   /** Why. */
   reason: string;
-  /** Since when, with this reason and end. */
+  /** Start of the suspension, with this reason and end. */
   since: Timestamp;
-  /** When it ends by itself; `null`: when it is lifted. */
+  /** End of the suspension; `null`: when it is lifted. */
   until?: Timestamp | null | undefined;
-  /** Who is suspended. */
+  /** Suspended person. */
   user_id: Id;
 }
 
@@ -659,19 +659,19 @@ export interface Suspension {
 export interface Ticket {
   /** Sixty seconds from now. */
   expires_at: Timestamp;
-  /** For `?ticket=`; good once. */
+  /** Ticket for `?ticket=`; good once. */
   ticket: string;
 }
 
 /** RFC 3339, UTC, milliseconds */
 export type Timestamp = string;
 
-/** How a session is carried. */
+/** Transport of a session. */
 export type Transport = "websocket" | "sse" | "long_poll" | "short_poll";
 
 /** `GET /v1/feed/unread`. */
 export interface UnreadCount {
-  /** Others' entries newer than the read marker; counting stops at 1,000. */
+  /** Number of others' entries newer than the read marker; counting stops at 1,000. */
   count: number;
   /** The newest entry of the feed, if there is one. */
   newest_id?: Id | null | undefined;
@@ -683,7 +683,7 @@ export interface User {
   avatar_url?: string | null | undefined;
   /** A few words about the person. */
   bio: string;
-  /** When the account was made. */
+  /** Moment the account was made. */
   created_at: Timestamp;
   /** Name to show; the handle when none was given. */
   display_name: string;
@@ -697,6 +697,6 @@ export interface User {
   id: Id;
   /** Posts, replies and reposts that are not deleted. */
   posts_count: number;
-  /** How the caller stands to this person; absent without a token and for oneself. */
+  /** Relationship of the caller to this person; absent without a token and for oneself. */
   relationship?: Relationship | null | undefined;
 }

@@ -1,5 +1,5 @@
-// What every call has in common: it can be taken back, it repeats what may be repeated, it renews only what can be renewed,
-// and it says what to look at when a browser keeps the answer from it.
+// Rules that every call has in common: it can be taken back, it repeats what may be repeated, it renews only what can
+// be renewed, and it says what to look at when a browser keeps the answer from it.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";

@@ -1,4 +1,4 @@
-// What tests hold still: time, chance, links.
+// Fakes that tests hold still: time, chance, links.
 
 /** Time that stands until it is moved. */
 export class FakeClock {
@@ -22,7 +22,7 @@ export class FakeClock {
   cancel(timer) {
     this.#timers.delete(timer);
   }
-  /** How many timers wait. */
+  /** Number of timers that wait. */
   get waiting() {
     return this.#timers.size;
   }

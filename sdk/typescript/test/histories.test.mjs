@@ -108,7 +108,7 @@ class World {
     for (const link of [...this.links]) if (link.open && this.random() < 0.8) this.#flush(link);
   }
 
-  /** What goes wrong next. */
+  /** Makes the next thing go wrong. */
   async disturb(connection) {
     const roll = this.random();
     const links = [...this.links];

@@ -25,7 +25,7 @@ function start(options = {}) {
     commit: (cursor) => commits.push(cursor),
     ...options,
   });
-  /** What the application saw of posts, in order. */
+  /** Posts that the application saw, in order. */
   const seen = () => events.flatMap((event) => (event.type === "feed.posts" ? event.data.items.map((post) => post.id) : [event.type]));
   return { clock, inbox, events, commits, asked, waiting, seen };
 }

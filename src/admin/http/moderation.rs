@@ -1,4 +1,6 @@
-//! What operators do about people and posts, and the audit of all that operators do.
+//! Calls of operators about people and posts, and the audit of all that operators do.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -6,10 +8,10 @@ use fanfare_protocol::{AuditEntry, Id, NewSuspension, Page, SetPassword, Suspens
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::admin::service::clean_reason;
-use crate::app::App;
+use crate::admin::service::{Acts, clean_reason};
 use crate::base::error::Result;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
+use crate::users::service::Users;
 
 impl Check for NewSuspension {}
 impl Check for SetPassword {}
@@ -31,12 +33,12 @@ pub struct Reason {
 #[utoipa::path(delete, path = "/v1/admin/posts/{id}", tag = "operators", operation_id = "operators_delete_post",
     params(("id" = Id, Path, description = "id of the post"), Reason), responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
 pub async fn delete_post(
-    State(app): State<App>,
+    State(acts): State<Arc<Acts>>,
     admin: Admin,
     Path(post): Path<Id>,
     Params(why): Params<Reason>,
 ) -> Result<NoContent> {
-    app.acts.delete_post(&admin.0, post, clean_reason(why.reason.as_deref())?).await?;
+    acts.delete_post(&admin.0, post, clean_reason(why.reason.as_deref())?).await?;
     Ok(NoContent)
 }
 
@@ -50,13 +52,14 @@ pub async fn delete_post(
     responses((status = 200, description = "suspended", body = Suspension),
         (status = 409, description = "too many are suspended"), Problems))]
 pub async fn suspend(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(acts): State<Arc<Acts>>,
     admin: Admin,
     Path(user): Path<String>,
     Valid(new): Valid<NewSuspension>,
 ) -> Result<Json<Suspension>> {
-    let user = app.users.resolve(&user).await?;
-    Ok(Json(app.acts.suspend(&admin.0, user, new).await?))
+    let user = users.resolve(&user).await?;
+    Ok(Json(acts.suspend(&admin.0, user, new).await?))
 }
 
 /// Lift a suspension.
@@ -67,13 +70,14 @@ pub async fn suspend(
     operation_id = "operators_unsuspend", params(("user" = String, Path, description = "id or @handle", example = "@ada"), Reason),
     responses((status = 204, description = "not suspended any more"), Problems))]
 pub async fn unsuspend(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(acts): State<Arc<Acts>>,
     admin: Admin,
     Path(user): Path<String>,
     Params(why): Params<Reason>,
 ) -> Result<NoContent> {
-    let user = app.users.resolve(&user).await?;
-    app.acts.unsuspend(&admin.0, user, clean_reason(why.reason.as_deref())?).await?;
+    let user = users.resolve(&user).await?;
+    acts.unsuspend(&admin.0, user, clean_reason(why.reason.as_deref())?).await?;
     Ok(NoContent)
 }
 
@@ -82,8 +86,8 @@ pub async fn unsuspend(
 /// Newest accounts first. Suspensions that have ended by themselves are not shown.
 #[utoipa::path(get, path = "/v1/admin/suspensions", tag = "operators", operation_id = "operators_suspensions", params(Paging),
     responses((status = 200, description = "a page of suspensions", body = Page<Suspension>), Problems))]
-pub async fn suspensions(State(app): State<App>, _: Admin, paging: Paging) -> Result<Json<Page<Suspension>>> {
-    Ok(Json(app.acts.suspensions(paging.limit.into(), paging.cursor.as_deref()).await?))
+pub async fn suspensions(State(acts): State<Arc<Acts>>, _: Admin, paging: Paging) -> Result<Json<Page<Suspension>>> {
+    Ok(Json(acts.suspensions(paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// Give a person a password.
@@ -95,13 +99,14 @@ pub async fn suspensions(State(app): State<App>, _: Admin, paging: Paging) -> Re
     params(("user" = String, Path, description = "id or @handle", example = "@ada")),
     responses((status = 204, description = "the password is set, all sessions have ended"), Problems))]
 pub async fn set_password(
-    State(app): State<App>,
+    State(users): State<Arc<Users>>,
+    State(acts): State<Arc<Acts>>,
     admin: Admin,
     Path(user): Path<String>,
     Valid(new): Valid<SetPassword>,
 ) -> Result<NoContent> {
-    let user = app.users.resolve(&user).await?;
-    app.acts.set_password(&admin.0, user, new.password).await?;
+    let user = users.resolve(&user).await?;
+    acts.set_password(&admin.0, user, new.password).await?;
     Ok(NoContent)
 }
 
@@ -110,6 +115,6 @@ pub async fn set_password(
 /// Newest first, for 400 days. Every act leaves a line, in the same commit as what it did; none holds a secret.
 #[utoipa::path(get, path = "/v1/admin/audit", tag = "operators", operation_id = "operators_audit", params(Paging),
     responses((status = 200, description = "a page of acts", body = Page<AuditEntry>), Problems))]
-pub async fn audit(State(app): State<App>, _: Admin, paging: Paging) -> Result<Json<Page<AuditEntry>>> {
-    Ok(Json(app.acts.audit(paging.limit.into(), paging.cursor.as_deref()).await?))
+pub async fn audit(State(acts): State<Arc<Acts>>, _: Admin, paging: Paging) -> Result<Json<Page<AuditEntry>>> {
+    Ok(Json(acts.audit(paging.limit.into(), paging.cursor.as_deref()).await?))
 }

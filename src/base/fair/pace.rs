@@ -1,4 +1,4 @@
-//! How many acts a second each may do for long, and how many at once.
+//! Rates: acts a second that each may do for long, and acts at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Whose accounts were deleted while a person followed them.
+//! Departures: accounts that were deleted while a person followed them.
 //!
 //! The janitor ends the follows of a deleted account one by one, and each end leaves a row with its follower, in the same
 //! commit. Until then the follow is there, and says the same.
@@ -11,10 +11,9 @@ use super::KEPT_HOURS;
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
+use crate::data::absent::Standing;
 use crate::data::store::Store;
 use crate::data::tables;
-use crate::log::core::Core;
-use crate::posts::visibility::Standing;
 
 /// An account that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,11 +74,10 @@ impl Store {
 ///
 /// # Errors
 /// When storage fails; the next call goes on.
-pub async fn forget(core: &Core, user: Id) -> Result<()> {
+pub async fn forget(store: &Store, user: Id) -> Result<()> {
     loop {
         let newest = Id(i64::MAX as u64);
         let step = limits::JANITOR_STEP_ROWS;
-        let store = &core.store;
         let deletions = store.newest_bucketed(tables::AUTHOR_DELETIONS, user, newest, step).await?;
         let departures = store.oldest(tables::DEPARTURES, user, None, step).await?;
         if deletions.is_empty() && departures.is_empty() {

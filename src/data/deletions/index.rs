@@ -2,7 +2,7 @@
 
 use fanfare_protocol::Id;
 
-use crate::feed::IdMap;
+use crate::base::id_map::IdMap;
 
 /// Authors of one stretch of time.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Which posts were deleted lately, by author, and whose accounts: what sessions that come back must hear of.
+//! Deletions of late, of posts by author and of accounts: what sessions that come back must hear of.
 //!
 //! A resume asks for the deletions of those whom a person follows, and of nobody else: rows are kept by author, and memory
 //! knows who has deleted anything since, so that the others cost nothing. What an earlier version kept as one list of

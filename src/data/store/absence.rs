@@ -1,4 +1,4 @@
-//! Who is absent, read from rows, and what they add to the counts of others.
+//! Absent people, read from rows, and what they add to the counts of others.
 
 use fanfare_engines::{KeyRange, Order, Row, Table};
 use fanfare_protocol::Id;

@@ -2,31 +2,27 @@
 
 mod absence;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{EngineError, Engines, KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Author, Id};
 use tokio::sync::Notify;
 
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
-use crate::base::id::first_id_at;
+use crate::base::error::Result;
+use crate::base::handle::Handle;
 use crate::base::limits;
+use crate::base::text::is_blank;
 use crate::data::absent::Absent;
+use crate::data::absent::Standing;
 use crate::data::coherent::Coherent;
 use crate::data::deletions::Deletions;
-use crate::data::rows::{self, Counters, CredentialsRow, UserRow, from_json};
+use crate::data::rows::{Counters, CredentialsRow, PostRecord, UserRow, from_json};
 use crate::data::tables;
 use crate::data::uncounted::{Of, Uncounted};
-use crate::feed::{AuthorEntry, Engagement, FeedSource, RankInputs, Relations};
-use crate::log::events::{Event, PostRecord, Record};
+use crate::log::events::{Event, Record};
 use crate::posts::public::Listed;
-use crate::posts::text::is_blank;
-use crate::posts::visibility::Standing;
-use crate::users::handle::Handle;
 
 /// A person, with what posts and notifications show of them.
 #[derive(Debug)]
@@ -288,6 +284,22 @@ impl Store {
         Ok(Some(post))
     }
 
+    /// The posts of `ids` in the same order; `None` for what is deleted or unknown.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let post = match self.posts.get(id) {
+                Some(post) => Some(post),
+                None => self.post_or_gone(*id).await?,
+            };
+            found.push(post.filter(|post| self.standing(post) != Standing::Gone));
+        }
+        Ok(found)
+    }
+
     /// Whether a post that was read is there, whoever asks.
     #[must_use]
     pub fn standing(&self, post: &PostRecord) -> Standing {
@@ -378,8 +390,19 @@ impl Store {
         Ok(hidden)
     }
 
+    /// Followees of `person`, ascending.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn followees_of(&self, person: Id) -> Result<Vec<Id>, EngineError> {
+        self.ids_of(tables::FOLLOWS, person, limits::FOLLOWS_READ_MAX).await
+    }
+
     /// Clustering ids of a partition, ascending.
-    async fn ids_of(&self, table: Table, of: Id, limit: usize) -> Result<Vec<Id>, EngineError> {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn ids_of(&self, table: Table, of: Id, limit: usize) -> Result<Vec<Id>, EngineError> {
         let partition = tables::partition(of);
         let rows = self.engines.tables.scan(table, &partition, KeyRange::ALL, Order::Ascending, limit).await?;
         Ok(rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect())
@@ -425,74 +448,11 @@ impl Store {
     }
 
     /// Brings a counter up to date.
-    pub fn counted(&self, key: &RowKey, counters: Counters) {
-        if let Some(id) = Id::from_bytes(&key.partition) {
-            self.counters.refresh(&(key.table, id), counters);
-        }
-    }
-}
-
-#[async_trait]
-impl RankInputs for Store {
-    async fn engagement(&self, posts: &[Id]) -> Result<Vec<Engagement>, EngineError> {
-        let mut found = Vec::with_capacity(posts.len());
-        for post in posts {
-            let [likes, replies, _] = self.counters(tables::POST_COUNTERS, *post).await.map_err(engine_error)?.values;
-            found.push(Engagement { likes, replies });
-        }
-        Ok(found)
-    }
-
-    async fn interactions(&self, reader: Id, authors: &[Id]) -> Result<Vec<u64>, EngineError> {
-        let now_ms = crate::base::clock::Clock::system().now_ms();
-        let since = first_id_at(now_ms.saturating_sub(limits::AFFINITY_DAYS * 86_400_000));
-        let range = KeyRange { from: Some(tables::partition(since)), to: None };
-        let partition = tables::partition(reader);
-        let limit = limits::AFFINITY_INTERACTIONS_MAX;
-        let rows = self.engines.tables.scan(tables::INTERACTIONS, &partition, range, Order::Descending, limit).await?;
-        let mut counts: HashMap<Id, u64> = HashMap::new();
-        for author in rows.iter().filter_map(|row| Id::from_bytes(&row.value)) {
-            *counts.entry(author).or_default() += 1;
-        }
-        Ok(authors.iter().map(|author| counts.get(author).copied().unwrap_or_default()).collect())
-    }
-}
-
-/// Engine errors stay what they are; anything else is corruption, to the feed.
-fn engine_error(error: Error) -> EngineError {
-    match error {
-        Error::Engine(error) => error,
-        other => EngineError::Corrupt(other.to_string()),
-    }
-}
-
-#[async_trait]
-impl FeedSource for Store {
-    async fn author_entries(&self, author: Id, before: Id, limit: usize) -> Result<Vec<AuthorEntry>, EngineError> {
-        let rows = self.newest_bucketed(tables::AUTHOR_POSTS, author, before, limit).await?;
-        let entry = |row: &Row| rows::entry(Id::from_bytes(&row.clustering)?, &row.value);
-        Ok(rows.iter().filter_map(entry).collect())
-    }
-
-    async fn relations(&self, reader: Id) -> Result<Relations, EngineError> {
-        let followees = self.ids_of(tables::FOLLOWS, reader, limits::FOLLOWS_READ_MAX).await?;
-        let hidden = self.hidden(reader).await?;
-        Ok(Relations { followees, blocked_either_way: hidden.blocked.clone(), muted: hidden.muted.clone() })
-    }
-
-    async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>, EngineError> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            let post = match self.posts.get(id) {
-                Some(post) => Some(post),
-                None => self.post_or_gone(*id).await.map_err(engine_error)?,
-            };
-            found.push(post.filter(|post| self.standing(post) != Standing::Gone));
-        }
-        Ok(found)
-    }
-
-    fn standing(&self, post: &PostRecord) -> Standing {
-        self.standing(post)
+    pub fn counted(&self, of: Of, counters: Counters) {
+        let (table, id) = match of {
+            Of::User(id) => (tables::USER_COUNTERS, id),
+            Of::Post(id) => (tables::POST_COUNTERS, id),
+        };
+        self.counters.refresh(&(table, id), counters);
     }
 }

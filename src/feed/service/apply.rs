@@ -1,4 +1,4 @@
-//! What each committed record changes in memory. One thread calls it, in commit order; nothing here waits.
+//! Changes in memory by each committed record. One thread calls it, in commit order; nothing here waits.
 
 use std::sync::atomic::Ordering;
 
@@ -6,13 +6,13 @@ use fanfare_protocol::Id;
 
 use super::{Core, policy_name, policy_number};
 use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::slot_list::Slot;
+use crate::data::rows::{AuthorEntry, kind_of};
 use crate::feed::authors::RecentBounds;
 use crate::feed::interner::UserIndex;
 use crate::feed::jobs::Job;
 use crate::feed::relations::Change;
 use crate::feed::ring::Entry;
-use crate::feed::slots::Slot;
-use crate::feed::source::{AuthorEntry, kind_of};
 use crate::feed::timelines::Changed;
 use crate::log::events::{Event, Policy, PostRecord, Record};
 

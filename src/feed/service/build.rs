@@ -11,11 +11,11 @@ use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
 use super::{Core, EVICT_IDLE_MAX};
+use crate::base::slot_list::Slot;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::Entry;
-use crate::feed::slots::Slot;
 use crate::feed::timelines::{Lease, View};
 
 /// Builds tried before a read gives up, when blocks keep ending while it builds.

@@ -1,12 +1,17 @@
-//! What a reader missed, for sessions that resume: a merge over the authors that ends where the session had been.
+//! Entries that a reader missed, for sessions that resume: a merge over the authors that ends where the session had
+//! been.
 
+use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::Core;
 use super::walk::{Target, Walk};
+use crate::base::error::Result;
+use crate::feed::Feed;
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
+use crate::posts::stream::{Followed, FollowedPosts};
 
 /// Answer of [`super::Feed::catch_up`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +22,21 @@ pub struct CatchUp {
     pub followees: Vec<Id>,
 }
 
+#[async_trait]
+impl FollowedPosts for Feed {
+    async fn since(&self, reader: Id, after: Id, max: usize) -> Result<Followed> {
+        let CatchUp { posts, followees } = self.catch_up(reader, after, max).await?;
+        Ok(Followed { posts, followees })
+    }
+}
+
 impl Core {
-    pub(super) async fn catch_up(&self, reader: Id, after: Id, max: usize) -> Result<CatchUp, EngineError> {
+    pub(super) async fn catch_up(
+        &self,
+        reader: Id,
+        after: Id,
+        max: usize,
+    ) -> std::result::Result<CatchUp, EngineError> {
         let loaded = self.source.relations(reader).await?;
         let me = self.authors.intern(reader);
         let indexes = |ids: &[Id]| ids.iter().map(|id| self.authors.intern(*id)).collect::<Vec<UserIndex>>();

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Core, policy_name, policy_number};
+use crate::base::slot_list::Slot;
 use crate::feed::jobs::Job;
 use crate::feed::ring::Entry;
-use crate::feed::slots::Slot;
 use crate::log::events::Policy;
 
 impl Core {

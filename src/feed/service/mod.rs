@@ -10,6 +10,7 @@ mod fan_out;
 mod ranked;
 mod read;
 mod walk;
+mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use super::authors::Authors;
-use super::interner::{IdMap, UserIndex};
+use super::interner::UserIndex;
 use super::jobs::JobQueue;
 use super::measure::{LagHistogram, TopCosts};
 use super::policy::{Thresholds, choose};
@@ -30,13 +31,15 @@ use super::recents::Recent;
 use super::relations::ReaderRelations;
 use super::ring::Entry;
 use super::settings::{ByPolicy, FeedSettings, FeedStats};
-use super::slots::Slot;
 use super::snapshots::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_MAX, Snapshots};
-use super::source::{AuthorEntry, EntryKind, FeedSource};
+use super::source::FeedSource;
 use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
-use crate::log::events::{Policy, PostRecord, Record};
-use crate::posts::visibility::Absence;
+use crate::base::id_map::IdMap;
+use crate::base::slot_list::Slot;
+use crate::data::rows::{AuthorEntry, EntryKind};
+use crate::log::events::{Policy, Record};
+use crate::posts::entry::FeedEntry;
 
 pub use self::catch_up::CatchUp;
 pub use self::ranked::{FeedError, RankedNext, RankedPage};
@@ -58,28 +61,6 @@ pub struct PageQuery {
     pub limit: usize,
 }
 
-/// Entry of a feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedEntry {
-    /// The post.
-    pub id: Id,
-    /// The post itself.
-    pub post: Arc<PostRecord>,
-    /// The post that it passes on.
-    pub original: Original,
-}
-
-/// Part of the post that an entry passes on which the reader gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Original {
-    /// The entry passes nothing on.
-    None,
-    /// All of it.
-    Shown(Arc<PostRecord>),
-    /// Nothing: the entry is a quote, and shows its own words.
-    Absent(Absence),
-}
-
 /// Entries, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedPage {
@@ -94,7 +75,7 @@ pub struct FeedPage {
 pub struct UnreadCount {
     /// Number of others' visible entries newer than the marker, at most [`UNREAD_MAX`].
     pub count: usize,
-    /// The newest of them.
+    /// The newest visible entry of all, read or not.
     pub newest_id: Option<Id>,
 }
 
@@ -304,7 +285,7 @@ impl Feed {
         self.core.page(reader, query).await
     }
 
-    /// Number of visible entries of others that are newer than `marker`, and the newest of them.
+    /// Number of visible entries of others that are newer than `marker`, and the newest of the feed.
     ///
     /// # Errors
     /// What the tables answered.

@@ -3,10 +3,11 @@
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::{Core, FeedEntry, Original, PageQuery};
+use super::{Core, PageQuery};
 use crate::base::id::unix_ms_of;
 use crate::feed::rank::{Candidate, Engagement};
 use crate::feed::snapshots::SnapshotId;
+use crate::posts::entry::{FeedEntry, Original};
 
 /// Milliseconds in an hour.
 const HOUR_MS: f64 = 3_600_000.0;

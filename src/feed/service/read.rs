@@ -7,14 +7,16 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{Core, FeedEntry, FeedPage, Original, PageQuery, UnreadCount};
+use super::{Core, FeedPage, PageQuery, UnreadCount};
+use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
 use crate::feed::filter::shows;
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::{Entry, newest_first};
 use crate::feed::timelines::View;
-use crate::posts::visibility::{Shown, Standing};
+use crate::posts::entry::{FeedEntry, Original};
+use crate::posts::visibility::Shown;
 
 /// Unread entries are counted up to this.
 pub const UNREAD_MAX: usize = 1_000;
@@ -82,9 +84,18 @@ impl Core {
 
     pub(super) async fn unread(&self, reader: Id, marker: Id) -> Result<UnreadCount, EngineError> {
         let view = self.fresh_view(reader).await?;
-        let others = |entry: &FeedEntry| entry.post.author != reader;
-        let entries = self.visible(view, u64::MAX, marker.0, UNREAD_MAX, others).await?;
-        Ok(UnreadCount { count: entries.len(), newest_id: entries.first().map(|entry| entry.id) })
+        let mut newest_id = None;
+        let others = |entry: &FeedEntry| {
+            newest_id.get_or_insert(entry.id);
+            entry.post.author != reader
+        };
+        let count = self.visible(view, u64::MAX, marker.0, UNREAD_MAX, others).await?.len();
+        if newest_id.is_none() {
+            // Nothing is above the marker: the newest entry was read.
+            let newest = self.page(reader, PageQuery { before: None, since: None, limit: 1 }).await?;
+            newest_id = newest.entries.first().map(|entry| entry.id);
+        }
+        Ok(UnreadCount { count, newest_id })
     }
 
     /// The newest `max` visible entries in `since + 1 .. before` that are `wanted`.
@@ -94,7 +105,7 @@ impl Core {
         before: u64,
         since: u64,
         max: usize,
-        wanted: impl Fn(&FeedEntry) -> bool,
+        mut wanted: impl FnMut(&FeedEntry) -> bool,
     ) -> Result<Vec<FeedEntry>, EngineError> {
         let relations = std::sync::Arc::clone(&view.relations);
         let mut candidates = Candidates::new(self, view, before, since);

@@ -11,7 +11,8 @@ use fanfare_protocol::Id;
 
 use super::model::ModelInputs;
 use super::threads::Random;
-use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relations, Slot};
+use crate::base::slot_list::Slot;
+use crate::feed::{AuthorEntry, Feed, FeedSettings, FeedSource, PageQuery, Relations};
 use crate::log::events::{Event, Policy, PostRecord, Record};
 
 /// Mean followees of a reader.

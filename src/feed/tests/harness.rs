@@ -1,4 +1,4 @@
-//! One feed over the model, driven by hand: commits, applies, turns of the worker and polls of reads in any order.
+//! Feed over the model, driven by hand: commits, applies, turns of the worker and polls of reads in any order.
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -59,9 +59,8 @@ impl World {
 
     pub fn unread(&self, reader: u64, marker: u64) -> (usize, Option<u64>) {
         let feed = self.feed(reader);
-        let others: Vec<u64> =
-            feed.into_iter().filter(|id| *id > marker && self.posts[id].author.0 != reader).collect();
-        (others.len(), others.first().copied())
+        let others = feed.iter().filter(|id| **id > marker && self.posts[id].author.0 != reader);
+        (others.count(), feed.first().copied())
     }
 
     /// Original that the reader gets of `post`: `None` where it passes nothing on, else whether it shows, or

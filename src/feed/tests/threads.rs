@@ -1,5 +1,5 @@
-//! The same invariant under real concurrency: one thread commits and applies, the worker fans out, several threads read
-//! and evict. Which thread wins is not repeatable, so the seed names the history only.
+//! Feeds under real concurrency, against the model: one thread commits and applies, the worker fans out, several
+//! threads read and evict. Which thread wins is not repeatable, so the seed names the history only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use crate::log::events::Policy;
 const SEEDS: u64 = 24;
 const RECORDS: usize = 400;
 const READERS: u64 = 3;
-/// Of the fight for one slot: checks, and reads of each reader between two checks.
+/// Rounds of the fight for one slot: checks, and reads of each reader between two checks.
 const ROUNDS: usize = 300;
 const READS: u64 = 8;
 

@@ -1,4 +1,4 @@
-//! What a call can refuse, by what it takes: its token, its parameters, its body.
+//! Refusals of a call, by what it takes: its token, its parameters, its body.
 //!
 //! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a description
 //! that names no code means the usual one of its status.

@@ -1,4 +1,4 @@
-//! Who asks, and what the layer does to every request and answer.
+//! Callers, and what the layer does to every request and answer.
 
 use super::*;
 

@@ -232,7 +232,7 @@ impl<'a> Profile<'a> {
         }
     }
 
-    /// All of it, in order; nothing when a piece is missing, comes twice, or it is too large.
+    /// Whole profile, in order; nothing when a piece is missing, comes twice, or it is too large.
     fn whole(self) -> Option<Vec<u8>> {
         let pieces = self.pieces.into_iter().collect::<Option<Vec<_>>>().filter(|_| !self.broken)?;
         let whole = pieces.concat();

@@ -139,7 +139,7 @@ struct Code {
     only: Option<u16>,
     /// Number of symbols of each length.
     counts: [u16; CODE_BITS_MAX + 1],
-    /// By length, then by number.
+    /// Symbols by length, then by number.
     symbols: Vec<u16>,
     /// Bytes of a decoder's tables for this code.
     table_bytes: usize,
@@ -244,7 +244,7 @@ impl<'a> Bits<'a> {
         Self { bytes, held: 0, count: 0 }
     }
 
-    /// At most 32 of them.
+    /// Reads bits, at most 32 of them.
     fn read(&mut self, count: u32) -> Result<u32, Damage> {
         while self.count < count {
             let (byte, rest) = self.bytes.split_first().ok_or(TRUNCATED)?;

@@ -10,10 +10,10 @@ use fanfare_protocol::{Code, FieldError, Gone, Id, Media, Mention, NewPost, Noti
 use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
 use super::{settle, text};
-use crate::admin::audit::Act;
 use crate::base::error::{Error, Result};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
+use crate::data::audit::Act;
 use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};

@@ -1,4 +1,4 @@
-//! Where the address of a link ends, character by character: the derivation from Unicode's character properties.
+//! End of a link's address, character by character: the derivation from Unicode's character properties.
 //!
 //! The idea is that of UTS #58: a character ends an address (hard), ends it unless the address goes on behind it (soft),
 //! opens or closes a bracket, or belongs to it. Three things differ from that draft, each because texts ask for it: letters of

@@ -1,4 +1,4 @@
-//! What is a host, and where it ends: a link must lead to the host that is written, or there is no link.
+//! Hosts, and where they end: a link must lead to the host that is written, or there is no link.
 //!
 //! UTS #46 decides what a host is, as in browsers. The longest one is meant, with one exception: Chinese, Japanese or Korean
 //! text follows an address without a space, so where an ASCII label goes over into it, the label before ends in a public

@@ -1,4 +1,4 @@
-//! What is a host and what is none.
+//! Texts that are hosts and that are none.
 
 use super::*;
 use crate::posts::text::links_of;

@@ -1,4 +1,4 @@
-//! Where addresses begin and end in what people write.
+//! Beginnings and ends of addresses in what people write.
 
 use crate::posts::text::links_of;
 

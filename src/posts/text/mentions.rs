@@ -7,8 +7,8 @@ use icu_properties::props::Script;
 use super::MentionSpan;
 use super::ends::{is_cjk, is_connector, is_ignorable, is_letter_mark_or_number, is_of};
 use super::hosts::ends_authority;
+use crate::base::handle::{HANDLE_CHARS_MAX, is_handle_byte, key_of};
 use crate::base::limits::text::MENTIONS_MAX;
-use crate::users::handle::{HANDLE_CHARS_MAX, is_handle_byte, key_of};
 
 /// Scripts in which words follow each other without spaces, so that one of their letters ends a handle, or stands right
 /// before an `@`, and is no part of a longer name.

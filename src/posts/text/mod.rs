@@ -1,22 +1,21 @@
-//! What a text says: its length, the people it names, the addresses it holds.
+//! Content of a text: its length, the people it names, the addresses it holds.
 //!
 //! Pure. Publishing a post parses its text here before anything is stored; handles found here are looked up afterwards.
-//! `visible` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends), `mentions`
+//! `base::text` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends), `mentions`
 //! finds people. Every part reads a text once, from left to right; nothing looks up a property of an ASCII character.
 
 mod ends;
 mod hosts;
 mod links;
 mod mentions;
-mod visible;
 
 use std::ops::Range;
 
 use crate::base::limits::text::{LINK_BYTES_MAX, LINKS_MAX};
+use crate::base::text::{TextError, normalise};
 use links::link_spans;
 
 pub use ends::UNICODE_VERSION;
-pub use visible::{is_blank, name_from_elsewhere, normalise, normalise_name};
 
 /// A text fit to be stored, and what was found in it. Spans are byte ranges of `text`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,25 +44,6 @@ pub struct LinkSpan {
     pub url: String,
     /// Range at which it first stands.
     pub span: Range<usize>,
-}
-
-/// Why a text cannot be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TextError {
-    /// Too many characters, counted as Unicode scalar values after trimming.
-    #[error("has {chars} characters; at most {chars_max} are allowed")]
-    TooLong {
-        /// Number of characters found.
-        chars: usize,
-        /// Number of characters allowed.
-        chars_max: usize,
-    },
-    /// A control character other than newline and tab.
-    #[error("holds the control character U+{0:04X}; only newline and tab are allowed")]
-    Control(u32),
-    /// A character that breaks the line, or turns the direction of the words around a name.
-    #[error("holds U+{0:04X}; a name has no line ends, and nothing that changes the direction of text")]
-    NotInNames(u32),
 }
 
 /// Normalises and checks `raw`, and finds mentions and links. An answer with an empty `text` is for the caller to judge.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::handle::key_of;
 use crate::base::limits::text::MENTIONS_MAX;
-use crate::users::handle::key_of;
 
 fn found(text: &str) -> (Vec<String>, Vec<String>) {
     let parsed = parse(text, 100_000).unwrap();

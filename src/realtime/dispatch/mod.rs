@@ -1,8 +1,12 @@
-//! The dispatcher: hears every committed record in its order, knows who is here, and tells the shards whom it concerns.
+//! The dispatcher: hears every committed record in its order, knows who is connected, and tells the shards whom it concerns.
 //!
-//! One thread owns all of it, so that nothing is locked and what it does has one order. It reads no table: follows are
-//! loaded and missed items read by tasks beside it, notifications rendered by the renderers.
+//! One thread owns all of it, so that what it does has one order and takes no lock but that of `presence`, which HTTP reads.
+//! It reads no table: follows are loaded and missed items read by tasks beside it, personal items rendered by the renderers.
+//! For a full shard it waits on account of urgent frames only: the rest is held in an `outbox` or the backlog, and shed at
+//! their bounds, with word of it.
 
+mod deliver;
+mod outbox;
 mod readers;
 mod watchers;
 
@@ -16,45 +20,43 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use self::outbox::Outbox;
 use self::readers::{Join, Readers, SeatNumber, Waiting};
 use self::watchers::Watchers;
-use super::bulk::{Gone, Pending};
+use super::deliver::{ItemRef, Output, PersonalItem, Producer};
 use super::frame::Frame;
-use super::presence::Presence;
-use super::replay::Replays;
+use super::presence::PresenceTable;
 use super::session::SessionId;
-use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
-use crate::base::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, DRAIN_PER_S, REPLAYS_AT_ONCE};
-use crate::data::store::Store;
-use crate::feed::FeedSource;
-use crate::log::events::{Event, PostRecord, Record};
-use crate::notifications::fold::Notified;
+use super::signals::{Command, ShardHandle, SharedState, Signal};
+use super::source::{FolloweeSource, Sources};
+use crate::base::limits::realtime::{DRAIN_PER_S, REPLAYS_AT_ONCE};
 
 /// Signals taken in one go.
 const SIGNALS_BATCH: usize = 256;
 /// Pause before a person's follows are read again after the tables failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// A notification to be rendered, or a mark that passes through the renderers' queues.
+/// Work of a renderer of personal items, or a mark that passes through its queue.
 #[derive(Debug)]
 pub enum RenderJob {
-    /// For these sessions of the person.
-    Notification { notified: Notified, sessions: Vec<SessionId> },
+    /// Personal item to be rendered for sessions of the person.
+    Personal { person: Id, item: Arc<dyn PersonalItem>, sessions: Vec<SessionId> },
     /// Everything up to this id was handed in before.
     Mark(Id),
 }
 
 /// The dispatcher's state.
 pub struct Dispatcher {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     shards: Vec<ShardHandle>,
     renderers: Vec<mpsc::Sender<RenderJob>>,
-    store: Arc<Store>,
-    replays: Replays,
+    producers: Vec<Box<dyn Producer>>,
+    followees: Arc<dyn FolloweeSource>,
+    sources: Sources,
     replaying: Arc<Semaphore>,
     tasks: JoinSet<()>,
     readers: Readers,
-    presence: Arc<Mutex<Presence>>,
+    presence: Arc<Mutex<PresenceTable>>,
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
@@ -62,46 +64,51 @@ pub struct Dispatcher {
     last: Id,
     /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
     settled: Id,
-    /// What it was at the start.
+    /// `last` at the start.
     start: Id,
     audience: Vec<SeatNumber>,
-    /// Posts that have not reached all shards, oldest first.
-    backlog: VecDeque<Waits>,
+    outputs: Vec<Output>,
+    /// Items of the bulk stream that have not reached all shards, oldest first.
+    backlog: VecDeque<Queued>,
+    /// Of each shard, what it had no room for.
+    outboxes: Vec<Outbox>,
 }
 
-/// A post on its way to its audience.
-struct Waits {
-    post: Pending,
-    to: To,
+/// An item of the bulk stream on its way to its audience.
+struct Queued {
+    item: ItemRef,
+    to: Recipients,
 }
 
-/// An audience.
-enum To {
-    /// Whoever follows the author, and whom the post answers.
+/// Sessions that are still to get an item.
+enum Recipients {
+    /// Followers of the author; where `with` names somebody, only those who follow that person too.
     Followers {
         author: Id,
-        answers: Option<Id>,
+        with: Option<Id>,
         /// Seats up to here have it.
         after: Option<SeatNumber>,
     },
-    /// Those who followed somebody whose account is gone: the follows end right after it.
+    /// Sessions one by one.
     Sessions(Vec<SessionId>),
 }
 
-/// What a dispatcher needs.
+/// Parts of a dispatcher.
 pub struct Parts {
-    /// See [`Shared`].
-    pub shared: Arc<Shared>,
+    /// See [`SharedState`].
+    pub shared: Arc<SharedState>,
     /// All shards.
     pub shards: Vec<ShardHandle>,
-    /// All renderers of notifications.
+    /// All renderers of personal items.
     pub renderers: Vec<mpsc::Sender<RenderJob>>,
-    /// For follows.
-    pub store: Arc<Store>,
-    /// For what was missed.
-    pub replays: Replays,
-    /// Shared with whoever asks over HTTP.
-    pub presence: Arc<Mutex<Presence>>,
+    /// Consequences of records.
+    pub producers: Vec<Box<dyn Producer>>,
+    /// Followees of people.
+    pub followees: Arc<dyn FolloweeSource>,
+    /// Readers of what was missed.
+    pub sources: Sources,
+    /// Read by whoever asks over HTTP.
+    pub presence: Arc<Mutex<PresenceTable>>,
 }
 
 impl Dispatcher {
@@ -109,12 +116,14 @@ impl Dispatcher {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let last = parts.shared.committed();
+        let outboxes = parts.shards.iter().map(|_| Outbox::default()).collect();
         Self {
             shared: parts.shared,
             shards: parts.shards,
             renderers: parts.renderers,
-            store: parts.store,
-            replays: parts.replays,
+            producers: parts.producers,
+            followees: parts.followees,
+            sources: parts.sources,
             replaying: Arc::new(Semaphore::new(REPLAYS_AT_ONCE)),
             tasks: JoinSet::new(),
             readers: Readers::default(),
@@ -125,7 +134,9 @@ impl Dispatcher {
             settled: last,
             start: last,
             audience: Vec::new(),
+            outputs: Vec::new(),
             backlog: VecDeque::new(),
+            outboxes,
         }
     }
 
@@ -133,10 +144,11 @@ impl Dispatcher {
     pub async fn run(mut self, mut signals: mpsc::Receiver<Signal>) {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
         loop {
+            let bulk_waits = !self.backlog.is_empty() || self.outboxes.iter().any(Outbox::has_bulk);
             tokio::select! {
                 biased;
                 count = signals.recv_many(&mut batch, SIGNALS_BATCH) => if count == 0 { return },
-                () = room(&self.shards), if !self.backlog.is_empty() => {}
+                () = room_for_bulk(&self.shards), if bulk_waits => {}
             }
             // Before what was committed after the loss is handed out: no watermark passes what was not heard of.
             if self.shared.overflowed.swap(false, Ordering::AcqRel) {
@@ -154,14 +166,25 @@ impl Dispatcher {
         match signal {
             Signal::Committed(record) => {
                 if self.last == self.start {
-                    // The first record: no notification was handed out before it.
+                    // The first record: nothing personal was handed out before it.
                     let before = Id(record.id.0.saturating_sub(1));
                     (0..=self.renderers.len()).for_each(|part| self.shared.progress.reached(part, before));
                 }
-                self.committed(&record).await;
+                let mut outputs = std::mem::take(&mut self.outputs);
+                self.producers.iter().for_each(|producer| producer.produce(&record, &mut outputs));
+                for output in outputs.drain(..) {
+                    self.output(output).await;
+                }
+                self.outputs = outputs;
                 self.last = self.last.max(record.id);
             }
-            Signal::Notified(notified) => self.notified(notified).await,
+            Signal::Deliver { deliver, sessions } => {
+                let reached = self.deliver(deliver).await;
+                if let Some(sessions) = sessions {
+                    // Whoever asked may be gone.
+                    let _ = sessions.send(reached as u64);
+                }
+            }
             Signal::Joined { user, session, from } => self.joined(user, Waiting { session, from }).await,
             Signal::Left { user, session } => self.left(user, session),
             Signal::Loaded { user, followees: Some(followees) } => {
@@ -170,17 +193,6 @@ impl Dispatcher {
                 }
             }
             Signal::Loaded { user, followees: None } => self.load(user, AGAIN_AFTER),
-            Signal::ToPerson { user, frame } => {
-                let sessions = self.readers.sessions_of(user).to_vec();
-                self.deliver(&sessions, &frame).await;
-            }
-            Signal::Publish { users, frame, sessions } => {
-                let of = |user: &Id| self.readers.sessions_of(*user).to_vec();
-                let all: Vec<SessionId> = users.iter().flat_map(of).collect();
-                self.deliver(&all, &frame).await;
-                // Whoever asked may be gone.
-                let _ = sessions.send(all.len() as u64);
-            }
             Signal::Watch { user, session, people } => {
                 // A session that has ended meanwhile would never be forgotten.
                 if self.readers.sessions_of(user).contains(&session) {
@@ -196,123 +208,19 @@ impl Dispatcher {
         }
     }
 
-    async fn committed(&mut self, record: &Record) {
-        match &record.event {
-            Event::Posted { post, .. } => {
-                self.posted(post.author, Pending { id: record.id, gone: None }, answered(post)).await;
+    async fn output(&mut self, output: Output) {
+        match output {
+            Output::Deliver(deliver) => {
+                self.deliver(deliver).await;
             }
-            Event::PostDeleted { post, author, purged: false, .. } => {
-                let gone = Gone::Post { post: *post, author: *author };
-                self.posted(*author, Pending { id: record.id, gone: Some(gone) }, None).await;
-            }
-            Event::UserDeleted { user } => {
-                let post = Pending { id: record.id, gone: Some(Gone::Author(user.id)) };
-                let to = To::Sessions(self.sessions_following(user.id));
-                self.hand_in(Waits { post, to }).await;
-            }
-            Event::Followed { follower, followee, .. } => self.readers.changed(*follower, *followee, true),
-            Event::Unfollowed(edge) => self.readers.changed(edge.follower, edge.followee, false),
-            Event::Blocked { blocker, blocked, ended } => {
-                for edge in ended {
-                    self.readers.changed(edge.follower, edge.followee, false);
-                }
-                for (watcher, person) in [(*blocker, *blocked), (*blocked, *blocker)] {
+            Output::Follow { follower, followee, follows } => self.readers.changed(follower, followee, follows),
+            Output::Apart(one, other) => {
+                for (watcher, person) in [(one, other), (other, one)] {
                     for session in self.readers.sessions_of(watcher) {
                         self.watchers.forget(*session, person);
                     }
                 }
             }
-            _ => {}
-        }
-    }
-
-    /// A post of `author` for everybody here who follows them; a reply only where the one it answers is followed too.
-    async fn posted(&mut self, author: Id, post: Pending, answers: Option<Id>) {
-        self.hand_in(Waits { post, to: To::Followers { author, answers, after: None } }).await;
-    }
-
-    async fn hand_in(&mut self, waits: Waits) {
-        if self.backlog.len() >= BACKLOG_MAX {
-            return self.start_anew().await;
-        }
-        self.backlog.push_back(waits);
-    }
-
-    /// Sessions of those here who follow `author` at this moment.
-    fn sessions_following(&self, author: Id) -> Vec<SessionId> {
-        let (mut seats, mut after) = (Vec::new(), None);
-        while self.readers.audience(author, after, AUDIENCE_SLICE, &mut seats) == AUDIENCE_SLICE {
-            after = seats.last().copied();
-        }
-        let sessions = seats.iter().filter_map(|seat| self.readers.seat(*seat));
-        sessions.flat_map(|(_, sessions)| sessions.iter().copied()).collect()
-    }
-
-    /// Hands posts that wait to the shards, oldest first, as far as these have room: so what is urgent never waits behind
-    /// them here.
-    fn hand_out(&mut self) {
-        for _ in 0..BACKLOG_SLICES {
-            if !self.shards.iter().all(ShardHandle::takes_posts) {
-                break;
-            }
-            let Some(mut waits) = self.backlog.pop_front() else { break };
-            if self.slice(&mut waits) {
-                self.backlog.push_front(waits);
-            }
-        }
-        let reached = self.backlog.front().map_or(self.last, |first| Id(first.post.id.0.saturating_sub(1)));
-        self.shared.progress.reached(0, reached);
-    }
-
-    /// One slice of a post's audience; true when there may be more.
-    fn slice(&mut self, waits: &mut Waits) -> bool {
-        let mut by_shard: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
-        let mut add = |session: SessionId| {
-            if let Some(list) = by_shard.get_mut(session.shard()) {
-                list.push(session);
-            }
-        };
-        let more = match &mut waits.to {
-            To::Followers { author, answers, after } => {
-                let mut seats = std::mem::take(&mut self.audience);
-                seats.clear();
-                let copied = self.readers.audience(*author, *after, AUDIENCE_SLICE, &mut seats);
-                *after = seats.last().copied();
-                for seat in &seats {
-                    let Some((user, sessions)) = self.readers.seat(*seat) else { continue };
-                    if answers.is_some_and(|answered| answered != user && !self.readers.follows(*seat, answered)) {
-                        continue;
-                    }
-                    sessions.iter().copied().for_each(&mut add);
-                }
-                self.audience = seats;
-                copied == AUDIENCE_SLICE
-            }
-            To::Sessions(sessions) => {
-                let left = sessions.len().saturating_sub(AUDIENCE_SLICE);
-                sessions.drain(left..).for_each(&mut add);
-                left > 0
-            }
-        };
-        for (shard, sessions) in self.shards.iter().zip(by_shard) {
-            if !sessions.is_empty() {
-                shard.post(Posted { sessions, post: waits.post });
-            }
-        }
-        more
-    }
-
-    async fn notified(&mut self, notified: Notified) {
-        let user = notified.user;
-        let sessions = self.readers.sessions_of(user).to_vec();
-        if sessions.is_empty() {
-            return;
-        }
-        // Always the same renderer for the same person: their notifications stay in order.
-        let renderer = (user.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % self.renderers.len().max(1);
-        if let Some(renderer) = self.renderers.get(renderer) {
-            // Full: the dispatcher waits, and commits wait in its inbox.
-            let _ = renderer.send(RenderJob::Notification { notified, sessions }).await;
         }
     }
 
@@ -330,18 +238,18 @@ impl Dispatcher {
 
     fn left(&mut self, user: Id, session: SessionId) {
         self.presence.lock().left(user, self.shared.clock.now_ms());
-        self.watchers.watch(session, Vec::new());
+        self.watchers.watch(session, []);
         self.readers.leave(user, session);
     }
 
     fn load(&mut self, user: Id, after: Duration) {
-        let (store, signals) = (Arc::clone(&self.store), self.shared.signals.clone());
+        let (source, signals) = (Arc::clone(&self.followees), self.shared.signals.clone());
         self.tasks.spawn(async move {
             if !after.is_zero() {
                 tokio::time::sleep(after).await;
             }
-            let followees = match store.relations(user).await {
-                Ok(relations) => Some(relations.followees),
+            let followees = match source.followees(user).await {
+                Ok(followees) => Some(followees),
                 Err(error) => {
                     tracing::warn!(%error, "whom a reader follows could not be read; it is tried again");
                     None
@@ -358,23 +266,23 @@ impl Dispatcher {
         let Some(shard) = self.shards.get(session.shard()).cloned() else { return };
         let upto = self.shared.committed();
         if from.iter().all(|mark| *mark >= upto)
-            && shard.try_send(Command::Replayed { session, frames: Some(Vec::new()), upto }).is_ok()
+            && shard.try_send(Command::Replayed { session, replay: Some(Box::default()) }).is_ok()
         {
             return;
         }
-        let (replays, turns) = (self.replays.clone(), Arc::clone(&self.replaying));
+        let (sources, turns) = (self.sources.clone(), Arc::clone(&self.replaying));
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(async move {
             let Ok(_turn) = turns.acquire().await else { return };
             let upto = shared.committed();
-            let frames = match replays.missed(user, from, upto).await {
-                Ok(missed) => Some(missed.frames),
+            let replay = match sources.missed(user, from, upto).await {
+                Ok(replay) => Some(Box::new(replay)),
                 Err(error) => {
                     tracing::warn!(%error, "what a session missed could not be read; it is told to read anew");
                     None
                 }
             };
-            shard.send(Command::Replayed { session, frames, upto }).await;
+            shard.send(Command::Replayed { session, replay }).await;
         });
     }
 
@@ -383,24 +291,14 @@ impl Dispatcher {
         if !happened {
             return;
         }
-        let sessions = self.watchers.of(user).to_vec();
+        let sessions: Vec<SessionId> = self.watchers.of(user).collect();
         if sessions.is_empty() {
             return;
         }
         let now_ms = self.shared.clock.now_ms();
         let presence = self.presence.lock().of(user, now_ms);
         let frame = Frame::passing("presence", Lane::Normal, now_ms, &presence);
-        self.deliver(&sessions, &frame).await;
-    }
-
-    async fn deliver(&self, sessions: &[SessionId], frame: &Frame) {
-        for (number, shard) in self.shards.iter().enumerate() {
-            let of_shard = sessions.iter().copied().filter(|session| session.shard() == number);
-            let of_shard: Vec<SessionId> = of_shard.collect();
-            for slice in of_shard.chunks(AUDIENCE_SLICE) {
-                shard.send(Command::Deliver { sessions: slice.to_vec(), frame: frame.clone() }).await;
-            }
-        }
+        self.send(Some(&sessions), frame, Lane::Normal).await;
     }
 
     /// Commits were not heard of. Everybody is asked to come back: what they missed is then read from rows, for
@@ -411,6 +309,7 @@ impl Dispatcher {
         metrics::counter!("fanfare_realtime_overflows_total").increment(1);
         self.readers = Readers::default();
         self.backlog.clear();
+        self.outboxes.iter_mut().for_each(|outbox| *outbox = Outbox::default());
         let spread_ms = sessions * 1_000 / DRAIN_PER_S;
         for shard in &self.shards {
             shard.send(Command::Drain { spread_ms, for_good: false }).await;
@@ -438,14 +337,9 @@ impl Dispatcher {
     }
 }
 
-/// Waits until every shard takes a post.
-async fn room(shards: &[ShardHandle]) {
+/// Waits until every shard takes something of the bulk stream.
+async fn room_for_bulk(shards: &[ShardHandle]) {
     for shard in shards {
-        shard.room_for_posts().await;
+        shard.room_for_bulk().await;
     }
-}
-
-/// Whom a post answers, if it is somebody else than its author.
-fn answered(post: &PostRecord) -> Option<Id> {
-    post.reply_to.map(|parent| parent.author).filter(|author| *author != post.author)
 }

@@ -1,5 +1,4 @@
-//! Who is here, and which of them follow whom: the index from an author to the readers online. Pure; the dispatcher owns
-//! it.
+//! Readers: the index from an author to the readers who are connected. Pure; the dispatcher owns it.
 //!
 //! A seat is a person with sessions, or one whose last session ended a moment ago. Whom a person follows is read from
 //! the tables once a seat; follows and unfollows that are committed meanwhile are kept and done again over what was
@@ -9,7 +8,8 @@ use fanfare_protocol::Id;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::feed::{IdMap, SlotList};
+use crate::base::id_map::IdMap;
+use crate::base::slot_list::SlotList;
 use crate::realtime::cursor::Watermarks;
 use crate::realtime::session::SessionId;
 
@@ -21,12 +21,12 @@ pub type SeatNumber = u32;
 pub struct Waiting {
     /// The session.
     pub session: SessionId,
-    /// What its client has.
+    /// Watermarks of its client.
     pub from: Watermarks,
 }
 
 #[derive(Debug)]
-enum Follows {
+enum FolloweeList {
     /// Being read; what was committed meanwhile: (author, follows).
     Loading { changes: Vec<(Id, bool)>, waiting: Vec<Waiting> },
     /// Numbers of authors, sorted.
@@ -37,7 +37,7 @@ enum Follows {
 struct Seat {
     user: Id,
     sessions: SmallVec<[SessionId; 1]>,
-    follows: Follows,
+    follows: FolloweeList,
 }
 
 #[derive(Debug)]
@@ -46,12 +46,12 @@ struct Author {
     readers: SlotList,
 }
 
-/// What a session that begins has to wait for.
+/// Wait of a session that begins.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Join {
     /// The person is new here: read whom they follow.
     Load,
-    /// That is being read.
+    /// Reading that is under way.
     Wait,
     /// Nothing.
     Ready,
@@ -72,24 +72,24 @@ impl Readers {
         if let Some(seat) = self.by_user.get(&user.0).and_then(|number| self.seats.get_mut(*number as usize)) {
             seat.sessions.push(waiting.session);
             return match &mut seat.follows {
-                Follows::Known(_) => Join::Ready,
-                Follows::Loading { waiting: others, .. } => {
+                FolloweeList::Known(_) => Join::Ready,
+                FolloweeList::Loading { waiting: others, .. } => {
                     others.push(waiting);
                     Join::Wait
                 }
             };
         }
-        let follows = Follows::Loading { changes: Vec::new(), waiting: vec![waiting] };
+        let follows = FolloweeList::Loading { changes: Vec::new(), waiting: vec![waiting] };
         let number = self.seats.insert(Seat { user, sessions: SmallVec::from_buf([waiting.session]), follows });
         self.by_user.insert(user.0, number as SeatNumber);
         Join::Load
     }
 
-    /// Whom `user` follows, as it was read; answers the sessions that waited for it.
+    /// Takes the followees of `user` as they were read; answers the sessions that waited for it.
     pub fn loaded(&mut self, user: Id, followees: Vec<Id>) -> Vec<Waiting> {
         let Some(number) = self.by_user.get(&user.0).copied() else { return Vec::new() };
         let Some(seat) = self.seats.get_mut(number as usize) else { return Vec::new() };
-        let Follows::Loading { changes, waiting } = &mut seat.follows else { return Vec::new() };
+        let FolloweeList::Loading { changes, waiting } = &mut seat.follows else { return Vec::new() };
         let (changes, waiting) = (std::mem::take(changes), std::mem::take(waiting));
         let mut all = followees;
         for (author, follows) in changes {
@@ -105,7 +105,7 @@ impl Readers {
         let mut known: Vec<u32> = all.into_iter().map(|author| self.subscribe(author, number)).collect();
         known.sort_unstable();
         if let Some(seat) = self.seats.get_mut(number as usize) {
-            seat.follows = Follows::Known(known.into_boxed_slice());
+            seat.follows = FolloweeList::Known(known.into_boxed_slice());
         }
         waiting
     }
@@ -117,7 +117,7 @@ impl Readers {
         };
         let before = seat.sessions.len();
         seat.sessions.retain(|other| *other != session);
-        if let Follows::Loading { waiting, .. } = &mut seat.follows {
+        if let FolloweeList::Loading { waiting, .. } = &mut seat.follows {
             waiting.retain(|other| other.session != session);
         }
         before > 0 && seat.sessions.is_empty()
@@ -127,12 +127,12 @@ impl Readers {
     /// must not meet a later seat.
     pub fn vacate(&mut self, user: Id) -> bool {
         let Some(number) = self.by_user.get(&user.0).copied() else { return true };
-        let in_use = |seat: &Seat| !seat.sessions.is_empty() || matches!(seat.follows, Follows::Loading { .. });
+        let in_use = |seat: &Seat| !seat.sessions.is_empty() || matches!(seat.follows, FolloweeList::Loading { .. });
         if self.seats.get(number as usize).is_some_and(in_use) {
             return false;
         }
         self.by_user.remove(&user.0);
-        if let Follows::Known(known) = self.seats.remove(number as usize).follows {
+        if let FolloweeList::Known(known) = self.seats.remove(number as usize).follows {
             for author in &known {
                 self.unsubscribe(*author, number);
             }
@@ -145,8 +145,8 @@ impl Readers {
         let Some(number) = self.by_user.get(&reader.0).copied() else { return };
         let Some(seat) = self.seats.get_mut(number as usize) else { return };
         match &mut seat.follows {
-            Follows::Loading { changes, .. } => changes.push((author, follows)),
-            Follows::Known(known) => {
+            FolloweeList::Loading { changes, .. } => changes.push((author, follows)),
+            FolloweeList::Known(known) => {
                 let mut list = std::mem::take(known).into_vec();
                 let author = if follows {
                     self.subscribe(author, number)
@@ -162,32 +162,48 @@ impl Readers {
                     _ => {}
                 }
                 if let Some(seat) = self.seats.get_mut(number as usize) {
-                    seat.follows = Follows::Known(list.into_boxed_slice());
+                    seat.follows = FolloweeList::Known(list.into_boxed_slice());
                 }
             }
         }
     }
 
-    /// Appends up to `max` seats above `after` whose people follow `author`, or are it.
+    /// Appends up to `max` seats above `after` whose people follow `author`, or are that person.
     pub fn audience(&self, author: Id, after: Option<SeatNumber>, max: usize, out: &mut Vec<SeatNumber>) -> usize {
         let author = self.by_author.get(&author.0).and_then(|number| self.authors.get(*number as usize));
         author.map_or(0, |author| author.readers.copy_from(after, max, out))
     }
 
-    /// Who sits there, and their sessions.
+    /// The person of a seat, and their sessions.
     #[must_use]
     pub fn seat(&self, number: SeatNumber) -> Option<(Id, &[SessionId])> {
         self.seats.get(number as usize).map(|seat| (seat.user, seat.sessions.as_slice()))
     }
 
-    /// Whether the person of this seat follows `author`.
-    #[must_use]
-    pub fn follows(&self, number: SeatNumber, author: Id) -> bool {
+    fn follows(&self, number: SeatNumber, author: Id) -> bool {
         let Some(author) = self.by_author.get(&author.0) else { return false };
         match self.seats.get(number as usize).map(|seat| &seat.follows) {
-            Some(Follows::Known(known)) => known.binary_search(author).is_ok(),
+            Some(FolloweeList::Known(known)) => known.binary_search(author).is_ok(),
             _ => false,
         }
+    }
+
+    /// Whether the person of this seat hears of what concerns `with` too: follows them, or is them.
+    #[must_use]
+    pub fn hears(&self, number: SeatNumber, with: Option<Id>) -> bool {
+        let Some(with) = with else { return true };
+        self.seats.get(number as usize).is_some_and(|seat| seat.user == with) || self.follows(number, with)
+    }
+
+    /// The seat of a person.
+    #[must_use]
+    pub fn seat_of(&self, user: Id) -> Option<SeatNumber> {
+        self.by_user.get(&user.0).copied()
+    }
+
+    /// All seats.
+    pub fn seats(&self) -> impl Iterator<Item = SeatNumber> + '_ {
+        self.seats.iter().map(|(number, _)| number as SeatNumber)
     }
 
     /// The sessions of a person.

@@ -1,35 +1,29 @@
-//! Which sessions watch whose presence. Pure.
+//! Watchers: which sessions hear of whose presence. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fanfare_protocol::Id;
 
-use crate::feed::IdMap;
+use crate::base::id_map::IdMap;
 use crate::realtime::session::SessionId;
 
-/// Both ways round.
+/// Watching sessions by person, and watched people by session. What a session changes costs as much as it watches, however
+/// many others watch the same people.
 #[derive(Debug, Default)]
 pub struct Watchers {
-    by_person: IdMap<u64, Vec<SessionId>>,
-    by_session: HashMap<SessionId, Vec<Id>>,
+    by_person: IdMap<u64, HashSet<SessionId>>,
+    by_session: HashMap<SessionId, HashSet<Id>>,
 }
 
 impl Watchers {
     /// `session` watches `people`, and nobody else any more.
-    pub fn watch(&mut self, session: SessionId, people: Vec<Id>) {
+    pub fn watch(&mut self, session: SessionId, people: impl IntoIterator<Item = Id>) {
         for person in self.by_session.remove(&session).unwrap_or_default() {
-            if let Some(sessions) = self.by_person.get_mut(&person.0) {
-                sessions.retain(|other| *other != session);
-                if sessions.is_empty() {
-                    self.by_person.remove(&person.0);
-                }
-            }
+            self.leave(session, person);
         }
+        let people: HashSet<Id> = people.into_iter().collect();
         for person in &people {
-            let sessions = self.by_person.entry(person.0).or_default();
-            if !sessions.contains(&session) {
-                sessions.push(session);
-            }
+            self.by_person.entry(person.0).or_default().insert(session);
         }
         if !people.is_empty() {
             self.by_session.insert(session, people);
@@ -38,15 +32,27 @@ impl Watchers {
 
     /// `session` does not watch `person` any more.
     pub fn forget(&mut self, session: SessionId, person: Id) {
-        let Some(mut people) = self.by_session.get(&session).cloned() else { return };
-        people.retain(|other| *other != person);
-        self.watch(session, people);
+        let Some(people) = self.by_session.get_mut(&session) else { return };
+        if people.remove(&person) {
+            if people.is_empty() {
+                self.by_session.remove(&session);
+            }
+            self.leave(session, person);
+        }
     }
 
-    /// Who watches `person`.
-    #[must_use]
-    pub fn of(&self, person: Id) -> &[SessionId] {
-        self.by_person.get(&person.0).map_or(&[], Vec::as_slice)
+    fn leave(&mut self, session: SessionId, person: Id) {
+        if let Some(sessions) = self.by_person.get_mut(&person.0) {
+            sessions.remove(&session);
+            if sessions.is_empty() {
+                self.by_person.remove(&person.0);
+            }
+        }
+    }
+
+    /// Sessions that watch `person`, in no order.
+    pub fn of(&self, person: Id) -> impl Iterator<Item = SessionId> + '_ {
+        self.by_person.get(&person.0).into_iter().flatten().copied()
     }
 }
 
@@ -54,23 +60,45 @@ impl Watchers {
 mod tests {
     use super::*;
 
+    fn of(watchers: &Watchers, person: u64) -> Vec<u64> {
+        let mut sessions: Vec<u64> = watchers.of(Id(person)).map(|session| session.0).collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
     #[test]
     fn a_new_list_takes_the_place_of_the_old_one() {
         let mut watchers = Watchers::default();
-        watchers.watch(SessionId(1), vec![Id(7), Id(8), Id(7)]);
-        watchers.watch(SessionId(2), vec![Id(8)]);
-        assert_eq!(watchers.of(Id(8)), [SessionId(1), SessionId(2)]);
-        watchers.watch(SessionId(1), vec![Id(9)]);
-        assert_eq!(
-            (watchers.of(Id(7)).len(), watchers.of(Id(8)), watchers.of(Id(9)).len()),
-            (0, &[SessionId(2)][..], 1)
-        );
-        watchers.watch(SessionId(1), vec![Id(7), Id(8)]);
+        watchers.watch(SessionId(1), [Id(7), Id(8), Id(7)]);
+        watchers.watch(SessionId(2), [Id(8)]);
+        assert_eq!(of(&watchers, 8), [1, 2]);
+        watchers.watch(SessionId(1), [Id(9)]);
+        assert_eq!((of(&watchers, 7), of(&watchers, 8), of(&watchers, 9)), (vec![], vec![2], vec![1]));
+        watchers.watch(SessionId(1), [Id(7), Id(8)]);
         watchers.forget(SessionId(1), Id(8));
         watchers.forget(SessionId(3), Id(8));
-        assert_eq!((watchers.of(Id(7)).len(), watchers.of(Id(8))), (1, &[SessionId(2)][..]));
-        watchers.watch(SessionId(1), vec![]);
-        watchers.watch(SessionId(2), vec![]);
+        assert_eq!((of(&watchers, 7), of(&watchers, 8)), (vec![1], vec![2]));
+        watchers.watch(SessionId(1), []);
+        watchers.watch(SessionId(2), []);
+        assert!(watchers.by_person.is_empty() && watchers.by_session.is_empty());
+    }
+
+    /// Steps do not grow with watchers: where a change cost a look at all of them, this took ten thousand million.
+    #[test]
+    fn a_hundred_thousand_come_to_watch_one_person_and_go() {
+        const WATCHERS: u64 = 100_000;
+        let mut watchers = Watchers::default();
+        for session in 0..WATCHERS {
+            watchers.watch(SessionId(session), [Id(7)]);
+        }
+        assert_eq!(watchers.of(Id(7)).count() as u64, WATCHERS);
+        for session in 0..WATCHERS {
+            if session % 2 == 0 {
+                watchers.forget(SessionId(session), Id(7));
+            } else {
+                watchers.watch(SessionId(session), []);
+            }
+        }
         assert!(watchers.by_person.is_empty() && watchers.by_session.is_empty());
     }
 }

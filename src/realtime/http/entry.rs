@@ -1,4 +1,4 @@
-//! Who asks for a session, and whether they get one: version, origin, token or ticket, the cap, the cursor.
+//! Entry of a session: version, origin, token or ticket, the cap, the cursor.
 
 use std::net::IpAddr;
 
@@ -9,18 +9,18 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{cursor_text, resume};
-use crate::app::App;
 use crate::base::error::{Error, Result};
-use crate::http::{Caller, Params, bearer, client_of};
-use crate::realtime::attach::{Knows, Opener, Place, Resume};
-use crate::realtime::cursor::Cursor;
+use crate::http::{Caller, HttpState, Params, bearer, client_of};
+use crate::realtime::attach::{Knows, Opener, Resume, SessionPermit};
+use crate::realtime::cursor::StreamCursor;
 use crate::realtime::ends::short;
+use crate::realtime::service::Realtime;
 
-/// What the address of a request for a session says.
+/// Query of a request for a session.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Query {
-    /// Where to resume: the `id` of the last frame.
+    /// Cursor to resume from: the `id` of the last frame.
     #[serde(default)]
     pub cursor: Option<String>,
     /// Instead of the Authorization header.
@@ -54,22 +54,22 @@ impl Query {
 /// A request that gets its session.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whose.
+    /// Person whose session it is.
     pub user: Id,
-    /// By which token.
+    /// Token that opens it.
     pub opener: Opener,
-    /// What carries it.
+    /// Transport that carries it.
     pub transport: Transport,
     /// Newer types that the client understands.
     pub knows: Knows,
     /// The client's address.
     pub address: IpAddr,
-    /// What becomes of the cursor.
+    /// Use that can be made of the cursor.
     pub resume: Resume,
     /// The cursor, if it can be used.
-    pub cursor: Option<Cursor>,
-    /// Its place among the person's sessions.
-    pub place: Place,
+    pub cursor: Option<StreamCursor>,
+    /// Counts it among the person's sessions.
+    pub permit: SessionPermit,
 }
 
 impl Entry {
@@ -77,7 +77,7 @@ impl Entry {
     ///
     /// # Errors
     /// 400 for another version, 403 for an origin that may not, 401 without a good token or ticket, 429 at the cap.
-    pub async fn of(app: &App, parts: &Parts, transport: Transport) -> Result<Self> {
+    pub async fn of(realtime: &Realtime, http: &HttpState, parts: &Parts, transport: Transport) -> Result<Self> {
         if parts.method != Method::GET {
             return Err(Error::refused(Code::MethodNotAllowed, "sessions are opened with GET"));
         }
@@ -85,31 +85,31 @@ impl Entry {
         if query.v.is_some_and(|version| version != REALTIME_VERSION) {
             return Err(Error::field("v", format!("this server speaks version {REALTIME_VERSION}")));
         }
-        check_origin(&app.realtime.settings().allowed_origins, parts)?;
+        check_origin(&realtime.settings().allowed_origins, parts)?;
         let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
             (Some(token), _) => {
-                let since_ms = app.core.clock.now_ms();
-                let caller = app.http.accounts.authenticate(token).await?;
-                (caller.id, Opener { since_ms, ..opener(app, &caller) })
+                let since_ms = realtime.clock().now_ms();
+                let caller = http.accounts.authenticate(token).await?;
+                (caller.id, Opener { since_ms, ..opener(realtime, &caller) })
             }
-            (None, Some(ticket)) => app.realtime.redeem(ticket).await?,
+            (None, Some(ticket)) => realtime.redeem(ticket).await?,
             (None, None) => {
                 let detail = "send `Authorization: Bearer TOKEN`, or ?ticket= from POST /v1/realtime/tickets";
                 return Err(Error::refused(Code::Unauthenticated, detail));
             }
         };
-        let address = client_of(parts, &app.http);
+        let address = client_of(parts, http);
         let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
-        let place = app.realtime.place(user, app.http.counted(address))?;
-        let (resume, cursor) = resume(app, user, cursor_text(&parts.headers, &query));
-        Ok(Self { user, opener, transport, knows, address, resume, cursor, place })
+        let permit = realtime.permit(user, http.counted(address))?;
+        let (resume, cursor) = resume(realtime, user, cursor_text(&parts.headers, &query));
+        Ok(Self { user, opener, transport, knows, address, resume, cursor, permit })
     }
 }
 
-/// By which token a caller opens sessions.
-pub fn opener(app: &App, caller: &Caller) -> Opener {
-    let token = caller.token_hash.as_ref().map_or(0, short);
-    Opener { token, since_ms: app.core.clock.now_ms(), expires_ms: caller.expires_ms }
+/// Token by which a caller opens sessions.
+pub fn opener(realtime: &Realtime, caller: &Caller) -> Opener {
+    let token = caller.token_hash.as_ref().map_or(0, |hash| short(&hash.0));
+    Opener { token, since_ms: realtime.clock().now_ms(), expires_ms: caller.expires_ms }
 }
 
 /// Requests without an origin are no browser's.

@@ -1,7 +1,6 @@
 //! Routes of realtime delivery.
 
 mod entry;
-mod operators;
 mod presence;
 mod send;
 
@@ -9,23 +8,21 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use fanfare_protocol::{Code, Hello, Id, PollAnswer, Reset, ResetReason, Stream, Ticket, Transport};
+use fanfare_protocol::{Code, Id, PollAnswer, ResetReason, Ticket, Transport};
 
-pub use self::operators::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
-pub use self::presence::{__path_following, __path_heartbeat, __path_presence_of, following, heartbeat, presence_of};
+pub use self::presence::{__path_heartbeat, __path_presence_of, heartbeat, presence_of};
 pub use self::send::{__path_send, send};
 
 use self::entry::{Entry, Query};
 use super::attach::{Attach, Opening, PollWait, Resume, Taken};
-use super::cursor::{Cursor, Watermarks, digest, place};
-use super::frame::Frame;
-use super::replay::Missed;
-use super::{codes, wire};
-use crate::app::App;
+use super::codes;
+use super::cursor::StreamCursor;
+use super::poll::{Poll, Polled};
+use super::service::Realtime;
 use crate::base::error::{Error, Result};
-use crate::base::limits::realtime::{POLL_FRAMES_MAX, POLL_WAIT_S_MAX, TRAIL_MS};
+use crate::base::limits::realtime::POLL_WAIT_S_MAX;
 use crate::http::takeover::{LetGo, TakeOver};
-use crate::http::{Caller, Located, Problems};
+use crate::http::{Caller, HttpState, Located, Problems};
 
 impl Located for Ticket {
     fn location(&self) -> String {
@@ -49,9 +46,13 @@ fn taken(connection: LetGo, ends_head: bool) -> Taken {
     security((), ("ticket" = []), ("bearer" = [])),
     responses((status = 101, description = "Frames, one a text message"),
         (status = 400, description = "the request opens no WebSocket"), Problems))]
-pub async fn connect(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn connect(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let compression = app.realtime.settings().compression;
+    let compression = realtime.settings().compression;
     let accepted = match fanfare_websocket::accept(&parts.method, parts.version, &parts.headers, compression, &[]) {
         Ok(accepted) => accepted,
         Err(refusal) => {
@@ -64,10 +65,9 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
     let mut answer = Response::new(()).into_parts().0;
     answer.status = StatusCode::SWITCHING_PROTOCOLS;
     answer.headers = accepted.headers();
-    let realtime = app.realtime.clone();
-    match Entry::of(&app, &parts, Transport::Websocket).await {
+    match Entry::of(&realtime, &http, &parts, Transport::Websocket).await {
         Ok(entry) => {
-            let opening = entry.opening(&app, accepted.deflate, None);
+            let opening = entry.opening(&realtime, accepted.deflate, None);
             Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
         }
         Err(error) => {
@@ -99,10 +99,14 @@ pub async fn connect(State(app): State<App>, request: Request) -> Result<Respons
             content_type = "text/event-stream"),
         (status = 403, description = "pages of this origin may not open sessions"),
         (status = 429, description = "the person has too many sessions open"), Problems))]
-pub async fn stream(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn stream(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
-    let entry = Entry::of(&app, &parts, Transport::Sse).await?;
-    let opening = entry.opening(&app, false, None);
+    let entry = Entry::of(&realtime, &http, &parts, Transport::Sse).await?;
+    let opening = entry.opening(&realtime, false, None);
     let mut answer = Response::new(()).into_parts().0;
     let headers = &mut answer.headers;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -112,7 +116,6 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     if parts.method == Method::HEAD {
         return Ok(Response::from_parts(answer, Body::empty()));
     }
-    let realtime = app.realtime.clone();
     Ok(TakeOver::answer(answer, move |connection| realtime.open(taken(connection, true), opening)))
 }
 
@@ -124,7 +127,11 @@ pub async fn stream(State(app): State<App>, request: Request) -> Result<Response
     responses((status = 200, body = PollAnswer),
         (status = 403, description = "pages of this origin may not open sessions"),
         (status = 429, description = "the person has too many sessions open"), Problems))]
-pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> {
+pub async fn poll(
+    State(realtime): State<Realtime>,
+    State(http): State<HttpState>,
+    request: Request,
+) -> Result<Response> {
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts)?;
     // Who wants no body waits for none.
@@ -133,119 +140,33 @@ pub async fn poll(State(app): State<App>, request: Request) -> Result<Response> 
         return Err(Error::field("wait", format!("must be a whole number from 0 to {POLL_WAIT_S_MAX}")));
     }
     let transport = if wait_s == 0 { Transport::ShortPoll } else { Transport::LongPoll };
-    let entry = Entry::of(&app, &parts, transport).await?;
-    let user = entry.user;
-    app.realtime.heartbeat(user).await;
-    // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
-    let upto = app.realtime.shared.committed();
-    let cursor = match (&entry.cursor, entry.resume) {
-        (Some(cursor), Resume::From) => *cursor,
-        _ => return Ok(first_answer(&app, &entry, upto)),
+    let entry = Entry::of(&realtime, &http, &parts, transport).await?;
+    let asked = Poll {
+        user: entry.user,
+        transport,
+        resume: entry.resume,
+        cursor: entry.cursor.as_ref(),
+        knows_author_deleted: entry.knows.author_deleted,
+        waits: wait_s > 0,
     };
-    app.realtime.heartbeat(user).await;
-    let missed = app.realtime.missed(user, cursor.marks, upto).await?;
-    let overlap: Vec<(usize, Id)> = missed.items().collect();
-    if wait_s == 0 || !missed.frames.is_empty() && is_news(&cursor, &missed) {
-        let frames = if entry.knows.author_deleted { missed.frames } else { plain(missed, &cursor, &app) };
-        return Ok(answer(&app, user, &frames, &overlap, cursor.marks, upto));
-    }
+    let (from, overlap) = match realtime.poll(asked).await? {
+        Polled::Wait { from, overlap } => (from, overlap),
+        Polled::Answer(body) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            return Ok((headers, body).into_response());
+        }
+    };
     let mut head = Response::new(()).into_parts().0;
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
-    let mut opening = entry.opening(&app, false, Some(wait));
-    opening.from = [upto; 4];
-    let realtime = app.realtime.clone();
+    let mut opening = entry.opening(&realtime, false, Some(wait));
+    opening.from = from;
     Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
-}
-
-/// Whether what was missed is more than what the client got with its last answer, above its watermarks.
-fn is_news(cursor: &Cursor, missed: &Missed) -> bool {
-    // A gap is as new as the items that follow it; a reset stands alone.
-    let stands_alone = |frame: &Frame| {
-        frame
-            .items()
-            .is_none_or(|items| items.ids.is_empty() && !missed.items().any(|(of, _)| of == place(items.stream)))
-    };
-    missed.frames.iter().any(stands_alone)
-        || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
-}
-
-/// What a client gets of `missed` that does not know every type: in place of a frame of another, the stream anew, unless it
-/// got all of that stream with its last answer.
-fn plain(missed: Missed, cursor: &Cursor, app: &App) -> Vec<Frame> {
-    let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
-    let told = cursor.digests[place(stream)] == missed.digest(place(stream));
-    let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
-    let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
-    let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
-    if !told {
-        let reset = Reset { streams: vec![stream], reason: ResetReason::AuthorDeleted };
-        frames.insert(0, Frame::reset(&reset, cursor.marks[place(stream)], app.core.clock.now_ms()));
-    }
-    frames
-}
-
-/// The answer to a poll that brings no cursor, or none that can be used.
-fn first_answer(app: &App, entry: &Entry, upto: Id) -> Response {
-    let now_ms = app.core.clock.now_ms();
-    let cursor = sealed(app, entry.user, [upto; 4], &[], upto);
-    let hello = Hello {
-        session_id: Id(0),
-        heartbeat_s: app.realtime.settings().heartbeat_s,
-        resumed: false,
-        transport: entry.transport,
-        cursor: String::from_utf8_lossy(&cursor).into_owned(),
-    };
-    let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
-    if let Resume::Broken(reason) = entry.resume {
-        frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, upto, now_ms));
-    }
-    body(&frames, &cursor)
-}
-
-fn answer(app: &App, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks: Watermarks, upto: Id) -> Response {
-    let mut upto_each = [upto; 4];
-    let mut frames = frames;
-    if frames.len() > POLL_FRAMES_MAX {
-        // What does not fit comes with the next poll: the watermarks stay below it.
-        let (first, rest) = frames.split_at(POLL_FRAMES_MAX);
-        for items in rest.iter().filter_map(Frame::items) {
-            if let Some(low) = items.low() {
-                let stream = place(items.stream);
-                upto_each[stream] = upto_each[stream].min(Id(low.0 - 1)).max(marks[stream]);
-            }
-        }
-        frames = first;
-    }
-    let overlap: Vec<(usize, Id)> = overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-    body(frames, &sealed(app, user, upto_each, &overlap, upto))
-}
-
-/// Watermarks do not pass this.
-fn trailing(app: &App) -> Id {
-    crate::base::id::first_id_at(app.core.clock.now_ms().saturating_sub(TRAIL_MS))
-}
-
-/// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
-fn sealed(app: &App, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
-    let trailing = trailing(app);
-    // Above the newest record there is nothing yet, however old it is.
-    let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
-    let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
-    let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
-    app.realtime.shared.seal.seal(&Cursor { user, marks, digests })
-}
-
-fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
-    let mut body = Vec::new();
-    wire::poll_body(&mut body, frames, cursor);
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (headers, body).into_response()
 }
 
 /// A ticket for `?ticket=`, where the Authorization header cannot be set.
@@ -253,9 +174,9 @@ fn body(frames: &[Frame], cursor: &wire::CursorText) -> Response {
 /// For WebSockets of browsers: good once, within a minute.
 #[utoipa::path(post, path = "/v1/realtime/tickets", tag = "realtime", operation_id = "make_ticket",
     responses((status = 201, body = Ticket), Problems))]
-pub async fn ticket(State(app): State<App>, caller: Caller) -> Result<Response> {
-    let opener = entry::opener(&app, &caller);
-    let ticket = app.realtime.ticket(caller.id, opener).await?;
+pub async fn ticket(State(realtime): State<Realtime>, caller: Caller) -> Result<Response> {
+    let opener = entry::opener(&realtime, &caller);
+    let ticket = realtime.ticket(caller.id, opener).await?;
     let mut response = crate::http::Created(ticket).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
@@ -268,9 +189,9 @@ fn cursor_text<'a>(headers: &'a HeaderMap, query: &'a Query) -> Option<&'a str> 
     last.filter(told).or(query.cursor.as_deref().filter(told))
 }
 
-/// How a session begins, by what its cursor says.
-fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
-    match text.map(|text| app.realtime.open_cursor(user, text)) {
+/// Beginning of a session, by what its cursor says.
+fn resume(realtime: &Realtime, user: Id, text: Option<&str>) -> (Resume, Option<StreamCursor>) {
+    match text.map(|text| realtime.open_cursor(user, text)) {
         None => (Resume::Fresh, None),
         Some(Ok(cursor)) => (Resume::From, Some(cursor)),
         Some(Err(ResetReason::Unknown)) | Some(Err(ResetReason::Malformed)) => {
@@ -282,12 +203,12 @@ fn resume(app: &App, user: Id, text: Option<&str>) -> (Resume, Option<Cursor>) {
 
 impl Entry {
     /// The session that this request asks for.
-    fn opening(self, app: &App, deflate: bool, poll: Option<PollWait>) -> Opening {
+    fn opening(self, realtime: &Realtime, deflate: bool, poll: Option<PollWait>) -> Opening {
         let from = match (self.cursor, self.resume) {
             (Some(cursor), _) => cursor.marks,
             // What the client reads anew may lack what is on its way into timelines just now.
-            (None, Resume::Broken(_)) => [trailing(app); 4],
-            (None, _) => [app.realtime.shared.committed().max(trailing(app)); 4],
+            (None, Resume::Broken(_)) => [realtime.trailing(); 4],
+            (None, _) => [realtime.committed().max(realtime.trailing()); 4],
         };
         Opening {
             user: self.user,
@@ -298,7 +219,7 @@ impl Entry {
             address: self.address,
             resume: self.resume,
             from,
-            place: self.place,
+            permit: self.permit,
             poll,
         }
     }

@@ -9,11 +9,12 @@ use fanfare_protocol::{ClientFrame, Code, Id, Problem, Reply};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::SEND_FRAMES_MAX;
 use crate::http::{Caller, Params, Problems, Unparsed};
-use crate::realtime::clients;
+use crate::realtime::client_frames::Turn;
+use crate::realtime::clients::{self, FrameOrder};
+use crate::realtime::service::Realtime;
 use crate::realtime::session::SessionId;
 
 /// Frames of a client that has no socket to send them by.
@@ -25,7 +26,7 @@ enum Sent {
     Many(Vec<ClientFrame>),
     /// Several, named.
     Named(NamedFrames),
-    /// One.
+    /// Single frame.
     One(ClientFrame),
 }
 
@@ -60,7 +61,7 @@ struct NamedReplies {
     replies: Vec<Reply>,
 }
 
-/// Which session the frames are of.
+/// SessionFilter session the frames are of.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SendParams {
@@ -113,7 +114,7 @@ enum Form {
     Named,
 }
 
-/// What was sent, frame by frame.
+/// Texts of the frames that were sent, and their form.
 ///
 /// # Errors
 /// 400 for what is not JSON, 422 for too many frames.
@@ -141,21 +142,23 @@ fn frames_of(json: &[u8]) -> Result<(Form, Vec<&str>)> {
         (status = 429, description = "more than `realtime.messages_per_s` frames of the person, after a burst"),
         Problems))]
 pub async fn send(
-    State(app): State<App>,
+    State(realtime): State<Realtime>,
     caller: Caller,
     Params(params): Params<SendParams>,
     sent: Unparsed,
 ) -> Result<Response> {
     let session = match params.session_id {
-        Some(id) => Some(own_session(&app, caller.id, id).await?),
+        Some(id) => Some(own_session(&realtime, caller.id, id).await?),
         None => None,
     };
     let (form, frames) = frames_of(sent.bytes())?;
-    app.realtime.pace(caller.id, frames.len())?;
-    let mut replies = Vec::with_capacity(frames.len());
-    for frame in frames {
-        replies.push(reply(&app, caller.id, session, frame).await);
-    }
+    realtime.pace(caller.id, frames.len())?;
+    let mut order = FrameOrder::default();
+    let mut replies = futures_util::future::join_all(frames.into_iter().map(|frame| {
+        let act = |turn| reply(&realtime, (caller.id, session), frame, turn);
+        order.next().run(act, async |reply| reply)
+    }))
+    .await;
     Ok(match form {
         Form::One => Json(replies.pop()).into_response(),
         Form::Many => Json(replies).into_response(),
@@ -163,20 +166,20 @@ pub async fn send(
     })
 }
 
-async fn own_session(app: &App, user: Id, id: Id) -> Result<SessionId> {
-    let page = app.realtime.sessions(Some(user), app.realtime.settings().sessions_per_user_max, None).await?;
+async fn own_session(realtime: &Realtime, user: Id, id: Id) -> Result<SessionId> {
+    let page = realtime.sessions(Some(user), realtime.settings().sessions_per_user_max, None).await?;
     let own = page.items.iter().any(|session| session.session_id == id);
     own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
 }
 
-async fn reply(app: &App, user: Id, session: Option<SessionId>, text: &str) -> Reply {
+async fn reply(realtime: &Realtime, from: (Id, Option<SessionId>), text: &str, turn: Turn) -> Reply {
     let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
     let frame = match ClientFrame::parse(text) {
         Ok(frame) => frame,
         Err(error) => return refused(None, Problem::new(Code::BadRequest, format!("this is no frame: {error}"))),
     };
     let reference = Some(frame.reference);
-    match clients::answer(&app.realtime, user, session, frame).await {
+    match clients::answer(realtime.types(), realtime.clone(), from, frame, turn).await {
         Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
         Err(problem) => refused(reference, problem),
     }

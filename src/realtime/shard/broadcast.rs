@@ -20,7 +20,7 @@ const COMPANY_MS: u64 = 2;
 /// Frames on their way to everybody: those that came together go together.
 pub(super) struct Broadcast {
     frames: Vec<Frame>,
-    /// As a WebSocket's messages and as server-sent events, once the first session has had them.
+    /// Encodings as a WebSocket's messages and as server-sent events, once the first session has had them.
     encoded: Option<[Vec<u8>; 2]>,
     start_ms: u64,
     /// Sessions up to here have them.

@@ -1,11 +1,14 @@
-//! What others tell a shard to do.
+//! Commands of others to a shard.
 
 use super::Shard;
-use crate::realtime::bulk::Pending;
-use crate::realtime::frame::Frame;
+use crate::realtime::cursor::stream_index;
+use crate::realtime::deliver::ItemRef;
+use crate::realtime::frame::{BULK_STREAM, Frame};
+use crate::realtime::loss::Loss;
 use crate::realtime::session::{Phase, Session, SessionId};
-use crate::realtime::signals::{Command, Which};
-use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Timestamp};
+use crate::realtime::signals::{BulkItem, BulkPost, Command, SessionFilter};
+use crate::realtime::source::Replay;
+use fanfare_protocol::{Drain, Id, RealtimeSession, ResetReason, Stream, Timestamp};
 
 /// Milliseconds before which nobody comes back after a drain: the successor needs them to start.
 const DRAIN_MS_MIN: u64 = 500;
@@ -14,13 +17,20 @@ impl Shard {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::Attach(attach) => self.attach(attach),
-            Command::Replayed { session, frames, upto } => self.replayed(session, frames, upto),
+            Command::Replayed { session, replay } => self.replayed(session, replay),
             Command::Deliver { sessions, frame } => {
                 for id in sessions {
                     self.deliver_one(id, frame.clone());
                 }
             }
             Command::Broadcast { frame, sessions } => self.add_broadcast(frame, sessions),
+            Command::Lost { sessions: Some(sessions), stream, loss } => {
+                sessions.into_iter().for_each(|id| self.lost(id, stream, &loss));
+            }
+            Command::Lost { sessions: None, stream, loss } => {
+                let all: Vec<SessionId> = self.sessions.iter().map(|(_, session)| session.id).collect();
+                all.into_iter().for_each(|id| self.lost(id, stream, &loss));
+            }
             Command::Rendered { session, frames } => self.rendered(session, frames),
             Command::Reply { session, frame } => self.deliver_one(session, frame),
             Command::Close { which, code, reason } => self.close_which(which, code, reason),
@@ -53,23 +63,34 @@ impl Shard {
         self.queue(id);
     }
 
-    fn replayed(&mut self, id: SessionId, frames: Option<Vec<Frame>>, upto: Id) {
+    /// Frames of a stream were shed on their way to a session: told of at their place in it.
+    fn lost(&mut self, id: SessionId, stream: Stream, loss: &Loss) {
+        let now_ms = self.now_ms;
+        if loss.is_too_much() {
+            let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+            session.lanes().give_up(stream, ResetReason::Overflow);
+            return self.queue(id);
+        }
+        self.deliver_one(id, Frame::gap(&loss.gap(stream), now_ms));
+    }
+
+    fn replayed(&mut self, id: SessionId, replay: Option<Box<Replay>>) {
         let now_ms = self.now_ms;
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
         session.from = None;
-        match frames {
-            Some(frames) => {
+        match replay {
+            Some(replay) => {
                 let knows = session.knows.author_deleted;
-                let unknown = frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
-                if !(frames.is_empty() && session.lanes.is_none()) {
-                    session.lanes().put_first(frames, upto, now_ms);
+                let unknown = replay.frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
+                if let Some(bulk) = &mut session.bulk {
+                    bulk.drop_keys(&replay.keys[stream_index(BULK_STREAM)]);
+                }
+                if !(replay.frames.is_empty() && session.lanes.is_none()) {
+                    session.lanes().put_first(*replay, now_ms);
                 }
                 if let Some(stream) = unknown {
                     session.lanes().give_up(stream, ResetReason::AuthorDeleted);
-                }
-                if let Some(bulk) = &mut session.bulk {
-                    bulk.drop_upto(upto);
                 }
             }
             None => session.lanes().reset(ResetReason::Overflow),
@@ -77,11 +98,26 @@ impl Shard {
         self.queue(id);
     }
 
-    pub(super) fn posted(&mut self, id: SessionId, post: Pending) {
+    pub(super) fn bulk_post(&mut self, post: BulkPost) {
+        match post.item {
+            BulkItem::Reference(item) => post.sessions.into_iter().for_each(|id| self.posted(id, item)),
+            BulkItem::Lost(loss) => post.sessions.into_iter().for_each(|id| self.bulk_lost(id, &loss)),
+        }
+    }
+
+    fn bulk_lost(&mut self, id: SessionId, loss: &Loss) {
+        let delay_ms = self.delay.ms();
+        let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
+        session.bulk.get_or_insert_default().lose(loss.clone());
+        self.meter.dropped(fanfare_protocol::Lane::Bulk);
+        self.gather_for(id, delay_ms);
+    }
+
+    fn posted(&mut self, id: SessionId, item: ItemRef) {
         let delay_ms = self.delay.ms();
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
         let bulk = session.bulk.get_or_insert_default();
-        let (dropped, full) = (bulk.add(post), bulk.is_full());
+        let (dropped, full) = (bulk.add(item), bulk.is_full());
         if dropped {
             self.meter.dropped(fanfare_protocol::Lane::Bulk);
         }
@@ -98,7 +134,7 @@ impl Shard {
         let (mut more, mut full) = (false, false);
         if let Some(bulk) = &mut session.bulk {
             bulk.rendered();
-            (more, full) = (bulk.has_pending(), bulk.is_full());
+            (more, full) = (bulk.has_waiting(), bulk.is_full());
             if bulk.is_empty() && bulk.due_ms.is_none() {
                 session.bulk = None;
             }
@@ -114,16 +150,16 @@ impl Shard {
         }
     }
 
-    fn close_which(&mut self, which: Which, code: u16, reason: &'static str) {
+    fn close_which(&mut self, which: SessionFilter, code: u16, reason: &'static str) {
         let meant = |session: &&Session| match which {
-            Which::One(id) => session.id == id,
-            Which::Token { user, token } => session.user == user && session.opener.token == token,
-            Which::Person { user, except } => {
+            SessionFilter::One(id) => session.id == id,
+            SessionFilter::Token { user, token } => session.user == user && session.opener.token == token,
+            SessionFilter::Person { user, except } => {
                 session.user == user && except.is_none_or(|token| session.opener.token != token)
             }
         };
         let ids: Vec<SessionId> = match which {
-            Which::One(id) => self.session(id).map(|session| session.id).into_iter().collect(),
+            SessionFilter::One(id) => self.session(id).map(|session| session.id).into_iter().collect(),
             _ => self.sessions.iter().map(|(_, session)| session).filter(meant).map(|session| session.id).collect(),
         };
         for id in ids {

@@ -1,6 +1,7 @@
-//! What clients send: control frames are answered here, frames of the protocol are handed on.
+//! Messages of clients: control frames are answered here, frames of the protocol are handed on.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use fanfare_protocol::{ClientFrame, Code, Pong, Problem};
 
@@ -111,8 +112,9 @@ impl Shard {
             }
             Ok(frame) => {
                 let reference = frame.reference;
-                let handed_on = self.shared.from_clients.try_send(FromClient { session: id, user, frame });
-                if handed_on.is_err() {
+                let permit = Arc::clone(&self.shared.client_frames).try_acquire_owned().ok();
+                let frame = permit.map(|permit| FromClient { session: id, user, frame, permit });
+                if frame.is_none_or(|frame| self.shared.from_clients.try_send(frame).is_err()) {
                     let problem = Problem::new(Code::Overloaded, "the server is busy; try again in a second");
                     self.answer(id, Some(reference), Err(&problem));
                 }

@@ -13,12 +13,12 @@ use crate::realtime::wheel::Tick;
 
 /// Slices written to one socket before the next one's turn.
 const SLICES_MAX: usize = 2;
-/// How long a turn of writing may take: what is urgent and just comes waits for no more.
+/// Duration of a turn of writing, at most: what is urgent and just comes waits for no more.
 const TURN_MAX: Duration = Duration::from_millis(2);
 /// Sessions between two looks at the time.
 const LOOK_EVERY: usize = 8;
 
-/// What became of a write.
+/// Outcome of a write.
 enum Written {
     /// All of it.
     All,

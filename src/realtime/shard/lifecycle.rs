@@ -17,7 +17,7 @@ use crate::realtime::session::{Phase, SHARD_SESSIONS_MAX, Session, SessionId};
 use crate::realtime::signals::Signal;
 use crate::realtime::wheel::Tick;
 
-/// One message of allowance.
+/// Allowance of one message.
 pub(super) const MESSAGE: u32 = 256;
 
 impl Shard {
@@ -44,7 +44,7 @@ impl Shard {
         if self.sessions.len() >= SHARD_SESSIONS_MAX - 1 || self.draining {
             return;
         }
-        if self.shared.ends.has_ended(opening.user, opening.opener) {
+        if self.shared.ended.has_ended(opening.user, opening.opener) {
             if opening.transport == Transport::Websocket {
                 self.refuse(taken, codes::UNAUTHENTICATED, "the token has ended");
             }
@@ -74,7 +74,7 @@ impl Shard {
         self.meter.opened(transport);
         self.set_deadlines(id);
         // Before anything is written or read: either may end the session, and its end must not be told of first.
-        self.say(Signal::Joined { user, session: id, from });
+        self.signal(Signal::Joined { user, session: id, from });
         self.greet(id, head, resume, &from);
         if !leftover.is_empty() {
             self.read_bytes(id, &mut leftover.to_vec());
@@ -122,7 +122,7 @@ impl Shard {
         }
     }
 
-    /// Ends a session in good order: what was begun is finished, the client is told why, and then the socket is closed.
+    /// EndedTokens a session in good order: what was begun is finished, the client is told why, and then the socket is closed.
     pub(super) fn close(&mut self, id: SessionId, code: u16, reason: &str) {
         let tick = self.tick;
         let now = crate::realtime::session::Now { ms: self.now_ms, horizon: self.horizon, seal: &self.shared.seal };
@@ -178,13 +178,13 @@ impl Shard {
     /// The session no longer counts, and nothing more is sent to it.
     fn leave(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id.key()) else { return };
-        if session.place.take().is_none() {
+        if session.permit.take().is_none() {
             return;
         }
         let (user, transport) = (session.user, session.transport);
         self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
         self.meter.left(transport);
-        self.say(Signal::Left { user, session: id });
+        self.signal(Signal::Left { user, session: id });
     }
 
     /// Lets go of the socket at once.
@@ -204,7 +204,7 @@ impl Shard {
     }
 }
 
-/// What every session's socket is set to.
+/// Sets the options of a session's socket.
 fn prepare(stream: &std::net::TcpStream, offline_after_s: u64) -> std::io::Result<()> {
     stream.set_nonblocking(true)?;
     let socket = socket2::SockRef::from(stream);
@@ -251,6 +251,6 @@ fn new_session(
         reader: fanfare_websocket::Reader::default(),
         from: Some(Box::new(opening.from)),
         poll: opening.poll.map(|wait| Box::new((wait, Vec::new()))),
-        place: Some(opening.place),
+        permit: Some(opening.permit),
     }
 }

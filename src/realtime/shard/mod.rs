@@ -27,7 +27,7 @@ use self::broadcast::Broadcast;
 use super::bulk::Delay;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
-use super::signals::{Command, Posted, ShardHandle, Shared, Signal};
+use super::signals::{BulkPost, Command, ShardHandle, SharedState, Signal};
 use super::wheel::{Tick, Wheel};
 use crate::base::error::{Error, Result};
 use crate::base::id::first_id_at;
@@ -38,7 +38,7 @@ use fanfare_websocket::{Deflater, Inflater};
 const EVENTS_MAX: usize = 1_024;
 /// Commands of one round; the rest comes in the next.
 const COMMANDS_ROUND_MAX: usize = 2_048;
-/// How long a round spends on followed posts.
+/// Duration that a round spends on the bulk stream, at most.
 const POSTS_MAX: Duration = Duration::from_millis(2);
 /// Wakes the shard.
 const WAKE: Token = Token(usize::MAX);
@@ -46,10 +46,10 @@ const WAKE: Token = Token(usize::MAX);
 /// A shard that was made and waits for its thread.
 pub struct Shard {
     number: usize,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     poll: Poll,
     commands: mpsc::Receiver<Command>,
-    posts: mpsc::Receiver<Posted>,
+    bulk: mpsc::Receiver<BulkPost>,
     called: Arc<AtomicBool>,
     sessions: Slab<Session>,
     generation: u16,
@@ -70,8 +70,8 @@ pub struct Shard {
     rendering: usize,
     broadcasts: VecDeque<Broadcast>,
     draining: bool,
-    /// What the dispatcher had no room for.
-    unsaid: VecDeque<Signal>,
+    /// Signals that the dispatcher had no room for.
+    unsent_signals: VecDeque<Signal>,
     read_buffer: Box<[u8]>,
     write_buffer: Vec<u8>,
     due: Vec<(u32, Tick)>,
@@ -88,21 +88,21 @@ impl Shard {
     ///
     /// # Errors
     /// When the operating system gives no epoll.
-    pub fn new(number: usize, shared: Arc<Shared>) -> Result<(Self, ShardHandle)> {
+    pub fn new(number: usize, shared: Arc<SharedState>) -> Result<(Self, ShardHandle)> {
         let failed = |error: std::io::Error| Error::Internal(format!("no epoll for realtime delivery: {error}"));
         let poll = Poll::new().map_err(failed)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(failed)?);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let (post_sender, posts) = mpsc::channel(POSTED_MAX);
+        let (bulk_sender, bulk) = mpsc::channel(POSTED_MAX);
         let called = Arc::new(AtomicBool::new(false));
-        let handle = ShardHandle::new(sender, post_sender, waker, Arc::clone(&called));
+        let handle = ShardHandle::new(sender, bulk_sender, waker, Arc::clone(&called));
         let delay = Delay::new(shared.settings.bulk_delay_ms, shared.settings.bulk_delay_ms_max);
         let compression = shared.settings.compression;
         let shard = Self {
             number,
             poll,
             commands,
-            posts,
+            bulk,
             called,
             sessions: Slab::new(),
             generation: 0,
@@ -120,7 +120,7 @@ impl Shard {
             rendering: 0,
             broadcasts: VecDeque::new(),
             draining: false,
-            unsaid: VecDeque::new(),
+            unsent_signals: VecDeque::new(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             write_buffer: Vec::new(),
             due: Vec::new(),
@@ -132,6 +132,12 @@ impl Shard {
             shared,
         };
         Ok((shard, handle))
+    }
+
+    /// Commands and bulk items that have come, for tests of those who hand them in.
+    #[cfg(test)]
+    pub fn inbox(&mut self) -> (&mut mpsc::Receiver<Command>, &mut mpsc::Receiver<BulkPost>) {
+        (&mut self.commands, &mut self.bulk)
     }
 
     /// Starts the thread.
@@ -172,12 +178,12 @@ impl Shard {
             }
         }
         self.read_more();
-        self.obey();
+        self.take_commands();
         self.serve_timers();
         self.broadcast();
         self.gather();
         self.write_some();
-        self.say_unsaid();
+        self.flush_signals();
         self.meter.flush(self.delay.ms());
     }
 
@@ -189,7 +195,7 @@ impl Shard {
         writing || gathered || self.backlog || !self.broadcasts.is_empty()
     }
 
-    fn obey(&mut self) {
+    fn take_commands(&mut self) {
         // Read before the inbox is emptied: what it covers is in the inbox by then.
         let reached = self.reached();
         self.called.store(false, Ordering::Release);
@@ -198,7 +204,7 @@ impl Shard {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
-                    if self.take_posts() {
+                    if self.take_bulk() {
                         self.horizon = self.horizon.max(reached);
                     }
                     return;
@@ -213,12 +219,10 @@ impl Shard {
     }
 
     /// Followed posts, for a bounded time: commands overtake them. True when none is left.
-    fn take_posts(&mut self) -> bool {
+    fn take_bulk(&mut self) -> bool {
         let started = Instant::now();
-        while let Ok(Posted { sessions, post }) = self.posts.try_recv() {
-            for id in sessions {
-                self.posted(id, post);
-            }
+        while let Ok(post) = self.bulk.try_recv() {
+            self.bulk_post(post);
             if started.elapsed() > POSTS_MAX {
                 self.backlog = true;
                 return false;
@@ -227,8 +231,8 @@ impl Shard {
         true
     }
 
-    /// Up to where everything is in the inbox, or came by it. Where nothing is on its way that is the time itself, less what
-    /// watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    /// Id up to which everything is in the inbox, or came by it. Where nothing is on its way that is the time itself,
+    /// less what watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
     fn reached(&self) -> Id {
         let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         let committed = self.shared.committed();
@@ -242,15 +246,15 @@ impl Shard {
     }
 
     /// Tells the dispatcher, now or as soon as it has room.
-    fn say(&mut self, signal: Signal) {
-        self.unsaid.push_back(signal);
+    fn signal(&mut self, signal: Signal) {
+        self.unsent_signals.push_back(signal);
     }
 
-    fn say_unsaid(&mut self) {
-        while let Some(signal) = self.unsaid.pop_front() {
+    fn flush_signals(&mut self) {
+        while let Some(signal) = self.unsent_signals.pop_front() {
             match self.shared.signals.try_send(signal) {
                 Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-                Err(mpsc::error::TrySendError::Full(signal)) => return self.unsaid.push_front(signal),
+                Err(mpsc::error::TrySendError::Full(signal)) => return self.unsent_signals.push_front(signal),
             }
         }
     }

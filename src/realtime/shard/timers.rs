@@ -1,15 +1,15 @@
-//! What is due: heartbeats, dead peers, ends of tokens, stalls, polls, closings, and posts that were gathered.
+//! Deadlines: heartbeats, dead peers, ends of tokens, stalls, polls, closings, and posts that were gathered.
 
 use std::cmp::Reverse;
 
-use fanfare_protocol::{Gap, Id, ResetReason, Stream, Transport};
+use fanfare_protocol::{ResetReason, Transport};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Shard, is_stream};
-use crate::base::limits::realtime::{BULK_RENDERING_MAX, GAP_COUNT_MAX};
-use crate::realtime::bulk::Dropped;
+use crate::base::limits::realtime::BULK_RENDERING_MAX;
 use crate::realtime::codes;
-use crate::realtime::frame::Frame;
+use crate::realtime::frame::{BULK_STREAM, Frame};
+use crate::realtime::loss::Loss;
 use crate::realtime::session::{Phase, SessionId};
 use crate::realtime::signals::BulkJob;
 use crate::realtime::wheel::Tick;
@@ -141,11 +141,14 @@ impl Shard {
                 }
                 continue;
             }
-            let Some((lost, posts)) = bulk.take() else { continue };
+            let Some((lost, items)) = bulk.take() else { continue };
             if let Some(lost) = lost {
-                self.tell_of(id, lost);
+                self.tell_of(id, &lost);
             }
-            match self.shared.bulk_jobs.try_send(BulkJob { session: id, user, posts }) {
+            if items.is_empty() {
+                continue;
+            }
+            match self.shared.bulk_jobs.try_send(BulkJob { session: id, user, items }) {
                 Ok(()) => self.rendering += 1,
                 Err(TrySendError::Full(job) | TrySendError::Closed(job)) => {
                     self.give_back(id, job);
@@ -155,24 +158,22 @@ impl Shard {
         }
     }
 
-    /// Posts that were dropped: the reader did not keep up.
-    fn tell_of(&mut self, id: SessionId, lost: Dropped) {
+    /// Items that were dropped: the reader did not keep up, or the server.
+    fn tell_of(&mut self, id: SessionId, lost: &Loss) {
         let now_ms = self.now_ms;
         let Some(session) = self.session(id) else { return };
-        if lost.count > GAP_COUNT_MAX as u64 {
-            session.lanes().give_up(Stream::Posts, ResetReason::Slow);
+        if lost.is_too_much() {
+            session.lanes().give_up(BULK_STREAM, ResetReason::Slow);
             return self.queue(id);
         }
-        let (after, before) = (Id(lost.low.0.saturating_sub(1)), Id(lost.high.0.saturating_add(1)));
-        let gap = Gap { stream: Stream::Posts, after, before, count: lost.count };
-        self.deliver_one(id, Frame::gap(&gap, now_ms));
+        self.deliver_one(id, Frame::gap(&lost.gap(BULK_STREAM), now_ms));
     }
 
     fn give_back(&mut self, id: SessionId, job: BulkJob) {
         if let Some(bulk) = self.session(id).and_then(|session| session.bulk.as_mut()) {
             bulk.rendered();
-            for post in job.posts {
-                bulk.add(post);
+            for item in job.items {
+                bulk.add(item);
             }
             self.gather_for(id, AGAIN_MS);
         }

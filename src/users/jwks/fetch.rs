@@ -1,4 +1,4 @@
-//! One request for a JWKS: no redirect, no proxy, bounded in time and bytes, over TLS unless the host is this machine.
+//! Request for a JWKS: no redirect, no proxy, bounded in time and bytes, over TLS unless the host is this machine.
 
 use std::future::Future;
 use std::io;

@@ -22,9 +22,9 @@ use crate::users::jwt::{Jwks, Key, KeyError, Readers, parse_jwks};
 pub struct Pace {
     /// Time for one fetch.
     pub fetch: Duration,
-    /// At most one fetch for unknown keys within this.
+    /// Time within which there is at most one fetch for unknown keys.
     pub unknown_key: Duration,
-    /// From one fetch to the next, where the provider does not say.
+    /// Time from one fetch to the next, where the provider does not say.
     pub refresh: Duration,
     /// The shortest and the longest time that the provider can say.
     pub life: (Duration, Duration),
@@ -60,7 +60,7 @@ impl Pace {
 /// Why there are no new keys. For the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// Nothing came.
+    /// No answer.
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// No JWKS in what came.

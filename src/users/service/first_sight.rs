@@ -10,11 +10,11 @@ use fanfare_protocol::{Code, Id};
 
 use super::{NewAccount, Users, cut_off};
 use crate::base::error::{Error, Result};
+use crate::base::handle;
 use crate::base::limits;
+use crate::base::text;
 use crate::data::store::Account;
 use crate::data::tables;
-use crate::posts::text;
-use crate::users::handle;
 use crate::users::jwt::Claims;
 
 /// Handles tried for a person whose wish is taken.

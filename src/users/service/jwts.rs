@@ -4,21 +4,23 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Code, Id};
 
-use super::{Identity, Users, cut_off};
+use super::sessions::role_of;
+use super::{Users, cut_off};
 use crate::base::error::{Error, Result};
 use crate::base::limits::auth::LEEWAY_S;
+use crate::base::token::{TokenHash, digest};
 use crate::data::rows::CredentialsRow;
 use crate::data::tables;
+use crate::http::Caller;
 use crate::users::jwt::JwtError;
-use crate::users::jwt_ends::Verdict;
-use crate::users::token::{TokenHash, digest};
+use crate::users::jwt_ends::{LogOut, Verdict};
 
 const HOUR_S: u64 = 3_600;
 
 /// Moment at which a token was issued.
 #[derive(Debug, Clone, Copy)]
 enum Issued {
-    /// So it says itself, in milliseconds since the Unix epoch.
+    /// Said by the token itself, in milliseconds since the Unix epoch.
     Said(u64),
     /// Not said; it was first shown then.
     Shown(Id),
@@ -29,7 +31,7 @@ impl Users {
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate).
-    pub(super) async fn by_jwt(&self, bearer: &str) -> Result<Identity> {
+    pub(super) async fn by_jwt(&self, bearer: &str) -> Result<Caller> {
         let now_ms = self.core.clock.now_ms();
         let claims = self.jwt.verify(bearer, now_ms as f64 / 1_000.0).await.map_err(|error| match error {
             JwtError::Busy => Error::Overloaded { reason: "many wait for the keys of new tokens", retry_after_s: 1 },
@@ -49,12 +51,12 @@ impl Users {
         self.core.refuse_suspended(user)?;
         // Whatever opens with this token ends when it is no longer taken, not before.
         let expires_ms = Some(claims.exp.saturating_add(LEEWAY_S as u64).saturating_mul(1_000));
-        Ok(Identity { user, admin: credentials.admin, token: None, expires_ms })
+        Ok(Caller { id: user, role: role_of(&credentials), token_hash: None, expires_ms })
     }
 
     /// Refuses a token from before the last log-out everywhere.
     async fn refuse_ended(&self, user: Id, credentials: &CredentialsRow, issued: Issued, now_ms: u64) -> Result<()> {
-        let Some(log_out) = credentials.log_out() else { return Ok(()) };
+        let Some(log_out) = LogOut::of(credentials) else { return Ok(()) };
         let verdict = match issued {
             Issued::Said(issued_ms) => log_out.judge(issued_ms, now_ms),
             Issued::Shown(first) if first < credentials.tokens_from => Verdict::Ended,

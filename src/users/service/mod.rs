@@ -15,8 +15,11 @@ use tokio::task::JoinError;
 
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
+use crate::base::handle::{self, Handle};
 use crate::base::id::unix_ms_of;
 use crate::base::limits;
+use crate::base::text;
+use crate::base::token::TokenHash;
 use crate::data::coherent::Coherent;
 use crate::data::locks::Locks;
 use crate::data::rows::{CredentialsRow, TokenRow, UserRow};
@@ -25,29 +28,13 @@ use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
-use crate::posts::text;
-use crate::realtime::Ender;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
-use crate::users::handle::{self, Handle};
 use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
-use crate::users::token::TokenHash;
-
-/// Sender of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// The person.
-    pub user: Id,
-    /// Member of the operators.
-    pub admin: bool,
-    /// The server's own token that was shown; `None` for a JWT.
-    pub token: Option<TokenHash>,
-    /// End of the token, in milliseconds since the Unix epoch.
-    pub expires_ms: Option<u64>,
-}
+use crate::users::session_ender::SessionEnder;
 
 /// Settings of accounts.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +61,7 @@ pub struct Users {
     /// Counts wrong passwords.
     guard: Guard,
     /// Told when tokens end.
-    sessions: Ender,
+    sessions: Arc<dyn SessionEnder>,
     /// Whoever makes an account holds its handle. Apart from the locks of decisions, which may be held already.
     handles: Locks,
     /// Room for people who come by JWT for the first time.
@@ -108,7 +95,7 @@ impl Users {
         passwords: Passwords,
         jwt: JwtVerifier,
         media: Arc<dyn Attachments>,
-        sessions: Ender,
+        sessions: Arc<dyn SessionEnder>,
     ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
         let guard = Guard::new(settings.wrong_passwords, core.clock.clone());
@@ -313,7 +300,7 @@ impl Users {
         let [followers_count, following_count, posts_count] =
             self.core.store.counters(tables::USER_COUNTERS, id).await?.values;
         let relationship = match viewer {
-            Some(viewer) if viewer != id => Some(crate::follows::relationship(&self.core, viewer, id).await?),
+            Some(viewer) if viewer != id => Some(self.core.store.relationship(viewer, id).await?),
             _ => None,
         };
         Ok(User {

@@ -1,27 +1,41 @@
-//! Who is let in: log-in and log-out, tokens, passwords.
+//! Entry of people: log-in and log-out, tokens, passwords.
 
 use std::net::IpAddr;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
-use super::{Identity, Users, refused_token};
-use crate::admin::audit::Act;
+use super::{Users, refused_token};
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
+use crate::base::token::{self, TokenHash};
+use crate::data::audit::Act;
 use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
 use crate::data::store::Account;
 use crate::data::tables;
+use crate::http::{Authenticate, Caller, Role};
 use crate::log::core::Owners as _;
 use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
 use crate::users::password::{self, Verdict};
-use crate::users::token::{self, TokenHash};
 
 /// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
 /// log-in that hashes it anew.
 const LOG_IN_TRIES: u32 = 2;
+
+/// Role that the credentials give a person.
+pub(super) fn role_of(credentials: &CredentialsRow) -> Role {
+    if credentials.admin { Role::Admin } else { Role::User }
+}
+
+#[async_trait]
+impl Authenticate for Users {
+    async fn authenticate(&self, bearer: &str) -> Result<Caller> {
+        Self::authenticate(self, bearer).await
+    }
+}
 
 impl Users {
     /// Logs in.
@@ -113,7 +127,7 @@ impl Users {
     /// # Errors
     /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is
     /// suspended; 503 when its key may be a new one and too many wait for it.
-    pub async fn authenticate(&self, bearer: &str) -> Result<Identity> {
+    pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         if let Some(hash) = token::hash_of(bearer) {
             let row = self.token(hash).await?.ok_or_else(refused_token)?;
             let credentials = self.core.store.credentials(row.user).await?;
@@ -123,7 +137,7 @@ impl Users {
             }
             self.core.refuse_suspended(row.user)?;
             let expires_ms = Some(row.expires_ms);
-            return Ok(Identity { user: row.user, admin: credentials.admin, token: Some(hash), expires_ms });
+            return Ok(Caller { id: row.user, role: role_of(&credentials), token_hash: Some(hash), expires_ms });
         }
         if self.jwt.enabled() { self.by_jwt(bearer).await } else { Err(refused_token()) }
     }
@@ -145,8 +159,8 @@ impl Users {
     ///
     /// # Errors
     /// 409 for a JWT, which ends by itself or with all sessions.
-    pub async fn log_out(&self, who: &Identity) -> Result<()> {
-        let Some(hash) = who.token else {
+    pub async fn log_out(&self, caller: &Caller) -> Result<()> {
+        let Some(hash) = caller.token_hash else {
             return Err(Error::refused(
                 Code::Conflict,
                 "a JWT ends when it expires; DELETE /v1/sessions ends all of them",
@@ -155,10 +169,10 @@ impl Users {
         let mut batch = Batch::default();
         let version = self.core.sequencer.mint().0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
-        batch.delete_versioned(tables::token_of_row(who.user, &hash.0), version);
+        batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
         self.core.store.engines.tables.write(batch).await?;
         self.tokens.forget(&hash);
-        self.sessions.token_ended(who.user, &hash.0).await;
+        self.sessions.token_ended(caller.id, hash).await;
         Ok(())
     }
 
@@ -177,12 +191,12 @@ impl Users {
     /// # Errors
     /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for an
     /// account without one: people of the operator's own backend, and imported ones.
-    pub async fn change_password(&self, who: &Identity, new: NewPassword, from: IpAddr) -> Result<()> {
+    pub async fn change_password(&self, caller: &Caller, new: NewPassword, from: IpAddr) -> Result<()> {
         if let Err(message) = password::check_new(&new.new_password) {
             return Err(Error::field("new_password", message));
         }
-        let account = self.core.account(who.user).await?;
-        let stored = self.core.store.credentials(who.user).await?.password.clone();
+        let account = self.core.account(caller.id).await?;
+        let stored = self.core.store.credentials(caller.id).await?.password.clone();
         if stored.is_none() {
             let detail = "this account is entered without a password; only the operator can give it one";
             return Err(Error::refused(Code::Conflict, detail));
@@ -196,7 +210,7 @@ impl Users {
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
         let mut still_right = false;
-        self.change_credentials(who.user, |row| {
+        self.change_credentials(caller.id, |row| {
             still_right = row.password == stored;
             if still_right {
                 row.password = password;
@@ -207,10 +221,10 @@ impl Users {
         if !still_right {
             return Err(wrong());
         }
-        if let Some(hash) = who.token {
-            self.write_token(hash, who.user, self.core.sequencer.mint()).await?;
+        if let Some(hash) = caller.token_hash {
+            self.write_token(hash, caller.id, self.core.sequencer.mint()).await?;
         }
-        self.sessions.all_ended(who.user, who.token.as_ref().map(|hash| &hash.0)).await;
+        self.sessions.all_ended(caller.id, caller.token_hash).await;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What one client may take of the server while others want it too.
+//! Bounds of what one client may take of the server while others want it too.
 
 mod bodies;
 mod log_ins;

@@ -79,11 +79,7 @@ const ACTS: [(&str, Act); 16] = [
     ("an upload", |app, who| Box::pin(async move { upload(&app, who.ann).await })),
     ("a log-in", |app, _| Box::pin(async move { log_in(&app).await })),
     ("a log-out everywhere", |app, who| Box::pin(async move { app.users.log_out_everywhere(who.ann).await })),
-    ("a marker", |app, who| {
-        Box::pin(async move {
-            fanfare::notifications::service::write_marker(&app.core, who.ann, Marker::Feed, who.of_ben).await
-        })
-    }),
+    ("a marker", |app, who| Box::pin(async move { app.markers.advance(who.ann, Marker::Feed, who.of_ben).await })),
     ("a profile", |app, who| {
         Box::pin(async move {
             let patch = PatchUser { bio: Some(Some("new".to_owned())), ..PatchUser::default() };

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use fanfare::base::clock::Clock;
+use fanfare::base::handle::Handle;
 use fanfare::config::Secret;
 use fanfare::data::rows::UserRow;
-use fanfare::users::handle::Handle;
 use fanfare_protocol::{Code, NewUser};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn signed(claims: &Value) -> String {
 /// Person whom the token lets in.
 async fn came(life: &Life, token: &str) -> UserRow {
     let who = life.app.users.authenticate(token).await.unwrap();
-    life.app.core.account(who.user).await.unwrap().row.clone()
+    life.app.core.account(who.id).await.unwrap().row.clone()
 }
 
 /// Cuts off the first request of `token` at every step; `then` tells what comes after, in the same folder.

@@ -1,4 +1,4 @@
-//! What is cut off at every step: a process that ends before or after each of its writes, and clients that hang up at
+//! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod deletion;
@@ -90,7 +90,7 @@ impl Ground {
     pub async fn start(&self, clock: Clock) -> Life {
         let blade = Arc::new(Blade::noting(&self.written));
         let tokens = OperatorTokens::open(self.folder.path()).unwrap();
-        let log = logging::start(&self.settings.log);
+        let log = logging::start(&self.settings.log.level, self.settings.log.format);
         let engines = cut(self.stored.clone(), &blade);
         let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await.unwrap();
         let life = Life { app: running.app.clone(), running, blade };

@@ -1,4 +1,4 @@
-//! When keys are fetched: at once for a new one, never often, and again and again so that withdrawn ones go.
+//! Pace of fetching keys: at once for a new one, never often, and again and again so that withdrawn ones go.
 
 use std::sync::Arc;
 use std::time::Duration;

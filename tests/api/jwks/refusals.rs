@@ -1,4 +1,4 @@
-//! What is not taken from a provider: answers that are no set, and tokens that no published key may stand for.
+//! Refusals of what a provider gives: answers that are no set, and tokens that no published key may stand for.
 
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare::admin::audit::{Actor, Operator};
 use fanfare::app::App;
 use fanfare::base::error::{Error, Result};
+use fanfare::base::handle::Handle;
+use fanfare::data::audit::{Actor, Operator};
 use fanfare::feed::{PageQuery, Thresholds};
 use fanfare::posts::service::Published;
-use fanfare::users::handle::Handle;
 use fanfare_engines::random::Random;
 use fanfare_protocol::{Id, NewPost, NewSuspension};
 use parking_lot::Mutex;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanfare::admin::audit::Act;
 use fanfare::app::App;
+use fanfare::data::audit::Act;
 use fanfare::data::rows::{NotificationRow, NotificationState, from_json};
 use fanfare::data::tables::{self, notification_key};
 use fanfare::feed::PageQuery;

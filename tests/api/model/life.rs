@@ -1,4 +1,4 @@
-//! One life of a server without sockets, over engines that outlive it.
+//! Life of a server without sockets, over engines that outlive it.
 
 use fanfare::app::{self, Running};
 use fanfare::base::clock::Clock;
@@ -36,7 +36,7 @@ impl Life {
         settings.notifications.group_after = 1_000;
         settings.notifications.kept_max = 100_000;
         let tokens = OperatorTokens::open(folder.path()).unwrap();
-        let log = logging::start(&settings.log);
+        let log = logging::start(&settings.log.level, settings.log.format);
         let running = app::start(&settings, engines, b"secret", tokens, Clock::system(), log).await.unwrap();
         Self { running, _folder: folder }
     }

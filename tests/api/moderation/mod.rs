@@ -1,4 +1,4 @@
-//! What operators do about people and posts: acts and their audit, suspensions, passwords, and the command line.
+//! Moderation of people and posts: acts and their audit, suspensions, passwords, and the command line.
 
 mod acts;
 mod command;

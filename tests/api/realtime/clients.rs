@@ -1,4 +1,4 @@
-//! What clients send: every type, every wrong form, and the codes that end it.
+//! Frames that clients send: every type, every wrong form, and the codes that end it.
 
 use fanfare_protocol::{Code, ServerFrame, Transport};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Who hears of which deletion: of posts one by one, of an account once; live and when they come back.
+//! Deletions, and who hears of which: of posts one by one, of an account once; live and when they come back.
 
 use std::collections::BTreeSet;
 use std::path::Path;

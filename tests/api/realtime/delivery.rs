@@ -1,4 +1,4 @@
-//! Who gets what: posts, deletions, notifications and markers, and nobody else.
+//! Delivery to those whom it concerns: posts, deletions, notifications and markers, and nobody else.
 
 use fanfare_protocol::{Id, NewPost, NotificationKind, ServerEvent, Transport};
 use serde_json::Value;

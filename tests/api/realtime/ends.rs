@@ -1,4 +1,4 @@
-//! Who is let in, and who is sent away: tokens, tickets, origins, caps, and their close codes.
+//! Entry and end of sessions: tokens, tickets, origins, caps, and their close codes.
 
 use fanfare::base::clock::Clock;
 use fanfare::config::Secret;

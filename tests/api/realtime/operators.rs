@@ -1,4 +1,4 @@
-//! What operators see and do of sessions, and what a drain looks like from outside.
+//! Sessions as operators see and close them, and what a drain looks like from outside.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Who is online: transitions only, several devices as one person, and nothing for those with a block between them.
+//! Presence: transitions only, several devices as one person, and nothing for those with a block between them.
 
 use fanfare_protocol::{Presence, PresenceList, ServerEvent, Transport};
 use serde_json::json;

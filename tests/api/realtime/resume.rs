@@ -1,4 +1,4 @@
-//! What was missed is read on every transport, from every other's cursor, also after a restart.
+//! Resumption: what was missed is read on every transport, from every other's cursor, also after a restart.
 
 use std::collections::BTreeSet;
 

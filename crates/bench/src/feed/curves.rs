@@ -2,14 +2,14 @@
 
 use super::report::{Report, Row};
 
-/// What the parts measured by size.
+/// Points of what the parts measured by size.
 #[derive(Debug, Default)]
 pub struct Curves {
     /// Timelines, nanoseconds a delivery, and the bare loop's.
     pub deliveries: Vec<(f64, f64, f64)>,
     /// Followees, and the median and 99th percentile of a page in microseconds.
     pub reads: Vec<(f64, f64, f64)>,
-    /// The same when the timeline is built first.
+    /// Reads where the timeline is built first.
     pub rebuilds: Vec<(f64, f64, f64)>,
 }
 

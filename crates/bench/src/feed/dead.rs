@@ -110,13 +110,13 @@ struct Times {
 struct Scene {
     world: World,
     sizes: Sizes,
-    /// Whose post is liked.
+    /// Post that is liked.
     liked: PostRef,
-    /// Who deletes what they write, and is purged in the end.
+    /// Person who deletes what they write, and is purged in the end.
     fickle: Id,
-    /// Whose account is purged next.
+    /// Person whose account is purged next.
     purged: Id,
-    /// What that person deleted.
+    /// Number of posts that person deleted.
     deletions: usize,
 }
 

@@ -18,9 +18,9 @@ const DELIVERIES: usize = 60_000_000;
 const DELIVERIES_QUICK: usize = 10_000_000;
 /// Memory that the bench takes at most, in bytes.
 pub const MEMORY_MAX: u64 = 18 << 30;
-/// What a timeline takes beside its ring: header, relations, places in slot lists, and what the allocator rounds up.
+/// Bytes of a timeline beside its ring: header, relations, places in slot lists, and what the allocator rounds up.
 const TIMELINE_BYTES: u64 = 2_600;
-/// What the allocator makes of an entry's twelve bytes.
+/// Bytes that the allocator makes of an entry's twelve.
 const ENTRY_BYTES: u64 = 13;
 /// Posts applied before the queue is worked off.
 const APPLIED_AT_ONCE: usize = 256;
@@ -96,7 +96,7 @@ fn measure(bench: &Bench, wanted: usize, cap: usize) -> Result<Rates> {
     Ok(Rates { timelines, feed: median(&mut feeds), bare: median(&mut bares), whole: median(&mut wholes) })
 }
 
-/// As many timelines as wanted and as memory has room for.
+/// Number of timelines: as many as wanted and as memory has room for.
 fn affordable(wanted: usize, cap: usize, deliveries: usize) -> usize {
     let each = cap as u64 * ENTRY_BYTES + TIMELINE_BYTES;
     let free = MEMORY_MAX.min(machine::available_bytes() / 10 * 9).saturating_sub(deliveries as u64 * 5);
@@ -120,7 +120,7 @@ pub fn scatter(feed: &Feed, posts: &mut Posts) -> Result<Duration> {
     Ok(took)
 }
 
-/// The same from the committed record to the last delivery, with everything that a post costs the feed.
+/// Time of all posts from the committed record to the last delivery, with everything that a post costs the feed.
 fn apply(feed: &Feed, posts: &mut Posts) -> Duration {
     let started = machine::on_cpu();
     for number in 0..posts.len() {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfare::base::id::BELOW_MS_BITS;
-use fanfare::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations, Slot};
+use fanfare::base::slot_list::Slot;
+use fanfare::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations};
 use fanfare::log::events::PostRecord;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
@@ -29,7 +30,7 @@ pub fn user(number: usize) -> Id {
     Id((number as u64 + 1) << BELOW_MS_BITS)
 }
 
-/// Who follows whom, drawn as it is asked for.
+/// Graph of who follows whom, drawn as it is asked for.
 pub struct Graph {
     users: usize,
     random: Random,
@@ -205,7 +206,7 @@ impl Posts {
         self.deliveries
     }
 
-    /// Who wrote the post with this number.
+    /// Author of the post with this number.
     pub fn author(&self, post: usize) -> Id {
         user(self.authors[post])
     }

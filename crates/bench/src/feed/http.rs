@@ -130,7 +130,7 @@ struct Person {
     token: String,
 }
 
-/// Who uses the server, and what every reader's page is like.
+/// People who use the server, and what every reader's page is like.
 struct People {
     readers: Vec<Person>,
     page: String,

@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const WATCHED: usize = 400;
 /// A page reaches back so far: a post that is seen later than a newer one still counts.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
-/// Nothing new for so long ends the bench.
+/// Longest time without anything new; then the bench ends.
 const SEEN_MAX: Duration = Duration::from_secs(20);
 /// Goal.
 const P99_MS_MAX: f64 = 50.0;
@@ -139,7 +139,7 @@ async fn ordinary_posts(
     Ok((times.collect(), committed))
 }
 
-/// When each of `count` ordinary posts was first on a page of `follower`, the star's among them.
+/// Moments at which each of `count` ordinary posts was first on a page of `follower`, the star's among them.
 async fn watch(world: Arc<World>, star: Id, follower: Id, mut since: Id, count: usize) -> Result<HashMap<Id, Instant>> {
     let mut seen = HashMap::new();
     let mut last = Instant::now();

@@ -1,4 +1,4 @@
-//! What an active timeline costs in memory: counted, and as the operating system sees it.
+//! Memory of an active timeline: counted, and as the operating system sees it.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -16,9 +16,9 @@ pub const FILE: &str = "feed.json";
 
 /// A running nginx with its folder.
 pub struct Nginx {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// As it calls itself.
+    /// Version, as it calls itself.
     pub version: String,
     process: Running,
     _folder: TempDir,
@@ -46,7 +46,7 @@ impl Nginx {
         Ok(Self { address, version: format!("nginx {version}"), process, _folder: folder })
     }
 
-    /// Its processes.
+    /// Ids of its processes.
     pub fn processes(&self) -> Vec<u32> {
         let mut all = super::machine::children_of(self.process.id());
         all.push(self.process.id());

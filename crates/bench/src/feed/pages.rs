@@ -72,7 +72,7 @@ async fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Who posts.
+/// People who post.
 struct Scene {
     pushed: Vec<Id>,
     pulled: Vec<Id>,

@@ -25,7 +25,7 @@ const ENTRY_BYTES: usize = 12;
 /// Entries of one command while the timelines are filled.
 const FILLED_AT_ONCE: usize = 400;
 
-/// How Redis keeps a timeline.
+/// Data type in which Redis keeps a timeline.
 #[derive(Clone, Copy)]
 enum Shape {
     SortedSet,

@@ -1,4 +1,4 @@
-//! What log-ins cost in memory that never come to an end: of people whom nobody knows yet.
+//! Memory of log-ins that never come to an end: of people whom nobody knows yet.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ const LOG_INS: usize = 300;
 const BODIES: [usize; 2] = [16 << 10, 1 << 20];
 /// Goal.
 const MEMORY_MIB_MAX: f64 = 32.0;
-/// How long one answer may take.
+/// Longest wait for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 const MIB: f64 = 1_048_576.0;
 

@@ -1,4 +1,4 @@
-//! One event to everybody, and sixteen at once: beside one thread that only writes, and beside Centrifugo.
+//! Single events to everybody, and sixteen at once: beside one thread that only writes, and beside Centrifugo.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const BURST_RATE_MIN: f64 = 1e6;
 /// Longest wait for a round.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 
-/// What rounds of one size found.
+/// Figures of rounds of one size.
 #[derive(Default)]
 struct Rounds {
     /// Frames a second, from sending to the last one read.
@@ -46,7 +46,7 @@ impl Rounds {
     }
 }
 
-/// One sender: single events, then bursts.
+/// Figures of a sender: single events, then bursts.
 struct Found {
     one: Rounds,
     burst: Rounds,

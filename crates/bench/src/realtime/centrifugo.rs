@@ -11,16 +11,16 @@ use super::{Bench, Result};
 
 /// Key of its API.
 const API_KEY: &str = "bench";
-/// What a row says where it lacks.
+/// Note of a row for which it lacks.
 pub const MISSING: &str = "Centrifugo is not installed: scripts/peers builds it (needs Go)";
 
 /// A running Centrifugo.
 pub struct Centrifugo {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// As it calls itself.
+    /// Version, as it calls itself.
     pub version: String,
-    /// Its process.
+    /// Process of the server.
     pub process: Running,
 }
 

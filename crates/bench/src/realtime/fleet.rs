@@ -16,21 +16,21 @@ static NEXT_SOURCE: AtomicU32 = AtomicU32::new(0);
 /// The first of them; each set has 16, of which eight are used.
 const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 16);
 
-/// One process of connections.
+/// Process that holds connections.
 pub struct Fleet {
     process: Running,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-/// What to open.
+/// Connections to open.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// Where to.
+    /// Address to connect to.
     pub address: SocketAddr,
-    /// How.
+    /// Kind of connection.
     pub kind: Kind,
-    /// How many.
+    /// Number of connections.
     pub count: usize,
     /// Number of the first person.
     pub first_user: usize,
@@ -97,7 +97,7 @@ impl Fleet {
         self.ask(&Command::Mark { timing })
     }
 
-    /// What has been counted.
+    /// Figures of what has been counted.
     pub fn report(&mut self) -> Result<Report> {
         self.wait(Until::Events, 0, Duration::ZERO)
     }

@@ -1,4 +1,4 @@
-//! What a connection costs that has nothing to say: memory under each transport, and processor time, beside Centrifugo.
+//! Cost of a connection that has nothing to say: memory under each transport, and processor time, beside Centrifugo.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ const CPU_US_MAX: f64 = 1.0;
 /// Time for what connecting left to be given back.
 const SETTLE: Duration = Duration::from_secs(4);
 
-/// What one connection takes of the server: resident bytes, the kernel's bytes for both ends, and processor time.
+/// Cost of a connection to the server: resident bytes, the kernel's bytes for both ends, and processor time.
 struct Cost {
     resident: f64,
-    /// The same with what the first connections made the server allocate.
+    /// Resident bytes with what the first connections made the server allocate.
     grown: f64,
     kernel: f64,
     cpu_us: f64,

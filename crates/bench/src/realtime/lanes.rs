@@ -20,7 +20,7 @@ const FIRST_RATE: f64 = 16.0;
 const STEPS: u32 = 6;
 /// More posts than carried are offered when less than this part of them comes.
 const CARRIED: f64 = 0.8;
-/// How much more than it carries is offered then.
+/// Multiple of what it carries that is offered then.
 const TIMES_OFFERED: f64 = 3.0;
 /// Urgent events a second.
 const URGENT_RATE: f64 = 50.0;

@@ -1,4 +1,4 @@
-//! What is sent while a bench runs: events of an operator with the time of sending in them, and posts.
+//! Traffic while a bench runs: events of an operator with the time of sending in them, and posts.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use super::http::{Calls, ManyCalls, request};
 use super::scene::Scene;
 use super::{BenchError, Result};
 
-/// Where events are published.
+/// Path at which events are published.
 const PATH: &str = "/v1/admin/realtime/publish";
 
 /// An operator.

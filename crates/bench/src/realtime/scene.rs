@@ -16,7 +16,7 @@ use super::client;
 use super::http::{Calls, request};
 use super::{Bench, BenchError, Result};
 
-/// Where a server keeps its operator's token.
+/// File of a server's operator token.
 const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// Signs the tokens of everybody.
 pub const SECRET: &str = "a secret of the bench, known to all";
@@ -35,7 +35,7 @@ pub struct Scene {
     /// Readers are the people below this number. The next one is a star whom all readers follow, and the one after it is
     /// followed by nobody.
     pub readers: usize,
-    /// Of everybody, by number.
+    /// Ids of everybody, by number.
     pub ids: Vec<Id>,
     key: EncodingKey,
 }
@@ -125,7 +125,7 @@ async fn people(folder: TempDir, tokens: &[String], readers: usize) -> Result<(T
     let world = World::start_with(folder, settings).await?;
     let users = &world.app.users;
     let identities = stream::iter(tokens).map(|token| users.authenticate(token)).buffered(AT_ONCE);
-    let ids: Vec<Id> = identities.map_ok(|identity| identity.user).try_collect().await?;
+    let ids: Vec<Id> = identities.map_ok(|caller| caller.id).try_collect().await?;
     let edges = (0..readers).map(|reader| {
         let others = (1..FOLLOWEES).map(|step| ids[(reader + step) % readers]);
         (ids[reader], others.chain([ids[readers]]).collect::<Vec<Id>>())

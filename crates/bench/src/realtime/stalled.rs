@@ -1,4 +1,4 @@
-//! One reader of a hundred stops reading: what the others notice, and what it costs the server.
+//! Stalled readers, one of a hundred: what the others notice, and what it costs the server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const EVENT_BYTES: usize = 2_048;
 const P99_RATIO_MAX: f64 = 1.25;
 const BYTES_MAX: f64 = 512.0 * 1_024.0;
 
-/// What each of those who stall is sent of its own in the end: four times what a session may hold.
+/// Events that each of those who stall is sent of its own in the end: four times what a session may hold.
 const FLOOD_EVENTS: usize = 64;
 const FLOOD_BYTES: usize = 16 << 10;
 

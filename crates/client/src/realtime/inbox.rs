@@ -41,7 +41,7 @@ pub enum Taken {
     Reply(Reply),
     /// The server asks to come back later.
     Drain(Drain),
-    /// For the application.
+    /// Event for the application.
     Event(Event),
     /// All of it was seen before, or it only says that the connection lives.
     Nothing,

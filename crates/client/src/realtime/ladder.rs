@@ -1,4 +1,4 @@
-//! Which transport comes next, and when: the state machine behind falling back and climbing up again.
+//! Choice of the next transport, and when it comes: the state machine behind falling back and climbing up again.
 //!
 //! Pure: moments are durations since an arbitrary start, chance is a seed. The driver tells it what became of each
 //! connection and does what it answers.

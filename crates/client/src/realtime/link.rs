@@ -1,4 +1,4 @@
-//! One connection, or a chain of polls, as the driver sees it: a task that reads and a queue of what it read.
+//! Connection, or chain of polls, as the driver sees it: a task that reads and a queue of what it read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) enum Signal {
     Frame(Box<ServerFrame>),
     /// The answer of a poll.
     Answer(PollAnswer),
-    /// Nothing follows.
+    /// End of the link: nothing follows.
     Ended(Ended),
 }
 

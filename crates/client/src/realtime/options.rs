@@ -1,4 +1,4 @@
-//! What a realtime client may be told: transports, times, where to begin.
+//! Options of a realtime client: transports, times, where to begin.
 
 use std::fmt;
 use std::sync::Arc;

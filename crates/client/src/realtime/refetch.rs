@@ -1,4 +1,4 @@
-//! What a client does about a gap or a reset: it reads over HTTP what was not sent.
+//! Refetch after a gap or a reset: it reads over HTTP what was not sent.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ const PAGE_ITEMS: u16 = 100;
 /// Items of a stream, newest first, that the application has not seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Items {
-    /// Of the home feed.
+    /// Posts of the home feed.
     Posts(Vec<Post>),
-    /// Of the notifications.
+    /// Notifications of the caller.
     Notifications(Vec<Notification>),
     /// Streams that this client does not read yet.
     Nothing,

@@ -1,4 +1,4 @@
-//! Which items the application has seen: delivery is at least once, the application sees each once. Pure.
+//! Items that the application has seen: delivery is at least once, the application sees each once. Pure.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What every engine must do, as one suite of checks a port. A check that fails panics with what it saw.
+//! Conformance: what every engine must do, as one suite of checks a port. A check that fails panics with what it saw.
 //!
 //! Checks lean on the ports' words alone. So they repeat a write until it is acknowledged, as callers must; they write
 //! an unversioned row with one value only; and they drop repeated records by their own id. That is why the hostile

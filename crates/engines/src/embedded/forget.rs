@@ -16,7 +16,7 @@ use crate::ports::Table;
 /// The name of the filter in the store's logs.
 const NAME: &str = "forgotten deletes";
 
-/// For each table, up to which version deletes are forgotten.
+/// Versions, one a table, up to which deletes are forgotten.
 #[derive(Debug)]
 pub(super) struct Forgotten([AtomicU64; 256]);
 
@@ -27,7 +27,7 @@ impl Default for Forgotten {
 }
 
 impl Forgotten {
-    /// Nothing of `tables` is written any more with a version at or below `upto`.
+    /// Forgets deletes: nothing of `tables` is written any more with a version at or below `upto`.
     pub(super) fn forget(&self, tables: &[Table], upto: u64) {
         for table in tables {
             self.0[usize::from(table.id)].fetch_max(upto, Ordering::Relaxed);

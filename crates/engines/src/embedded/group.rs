@@ -1,4 +1,4 @@
-//! One group of writes on its way into one commit: versions, uniqueness and offsets are decided here.
+//! Group of writes on its way into one commit: versions, uniqueness and offsets are decided here.
 //!
 //! Only the committer thread makes groups, one after the other, so what a group sees (the store, overlaid with the
 //! earlier writes of the same group) is the truth until it is committed.

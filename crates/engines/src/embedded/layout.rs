@@ -1,4 +1,4 @@
-//! How keys, values and counters are laid out in the store's bytes. Pure; what is here never changes meaning.
+//! Layout of keys, values and counters in the store's bytes. Pure; what is here never changes meaning.
 //!
 //! ```text
 //! rows     table u8 | partition length u8 | partition | clustering   → tag u8 | [version or token u64] | value

@@ -1,4 +1,4 @@
-//! One scan on its way through a partition: over live rows, past dead ones, across gaps that are known (`gaps.rs`).
+//! Scan on its way through a partition: over live rows, past dead ones, across gaps that are known (`gaps.rs`).
 
 use std::ops::Bound;
 use std::sync::Arc;

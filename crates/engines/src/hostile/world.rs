@@ -1,4 +1,4 @@
-//! What is true in a hostile world, what is still to arrive, and the dice.
+//! State of a hostile world: what is true, what is still to arrive, and the dice.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an engine can answer instead of a result.
+//! Errors that an engine can answer instead of a result.
 
 /// Why an engine did not do what was asked.
 ///

@@ -22,13 +22,13 @@ const AGAIN_MS = 1_000;
 /** Refusals of the token in a row, each with a fresh ticket, after which it is no use. */
 const REFUSALS_MAX = 2;
 
-/** What a connection is made of. */
+/** Parts of a connection. */
 export interface ConnectionParts {
   dial: Dial;
   clock: Clock;
   times: ConnectionTimes;
   transports: readonly Transport[];
-  /** Where to resume, and which transport worked last. */
+  /** Cursor to resume from, and transport that worked last. */
   cursor: string | null;
   first: Transport | null;
   /** Every frame that is not the connection's own, once a link. */
@@ -59,7 +59,7 @@ export class Connection {
   /** Frames without id, by text, with the link that brought them. */
   readonly #passing = new Seen(PASSING_MAX);
   readonly #origins = new Map<string, Link>();
-  /** Of what is tried beside the link in use: what comes next, for how long, and what if nothing opens. */
+  /** Transports still to be tried beside the link in use: what comes next, for how long, and what if nothing opens. */
   #untried: Transport[] = [];
   #candidateMs = 0;
   #noneOpened: () => void = () => {};
@@ -80,7 +80,7 @@ export class Connection {
     return this.#state;
   }
 
-  /** Where the next link resumes. */
+  /** Cursor from which the next link resumes. */
   get cursor(): string | null {
     return this.#cursor;
   }

@@ -1,4 +1,4 @@
-// What is gone with an account.
+// Posts that are gone with an account.
 
 import type { AuthorDeleted, Post } from "../types.js";
 

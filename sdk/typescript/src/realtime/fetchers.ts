@@ -9,7 +9,7 @@ export const RECOVERED_MAX = 1_000;
 /** Items of a page. */
 const PAGE = 100;
 
-/** What a range of a stream held. */
+/** Content of a range of a stream. */
 export interface Range {
   posts: KeyedPost[];
   notifications: KeyedNotification[];

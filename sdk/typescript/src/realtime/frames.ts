@@ -1,4 +1,4 @@
-// What the server and a client say to each other, as types; and the one place where a frame's text is read.
+// Frames between server and client, as types; and the one place where a frame's text is read.
 
 import type {
   AuthorDeleted,
@@ -39,11 +39,11 @@ export interface Events {
   "post.deleted": PostDeleted;
   /** The account of a person who was followed is gone: drop everything of them; `isDropped` says what that is. */
   "author.deleted": AuthorDeleted;
-  /** What somebody did; each notification once. */
+  /** Notification of what somebody did; each comes once. */
   notification: KeyedNotification;
   /** Items that were left out; `recovering` says that they are being read over HTTP and will come as their own events. */
   gap: Gap & { recovering: boolean };
-  /** What is shown of these streams may be wrong: read it anew. `recovering` as with a gap. */
+  /** Streams whose items may be shown wrong: read them anew. `recovering` as with a gap. */
   reset: Reset & { recovering: boolean };
   /** The feed's read marker moved, here or on another device. */
   "feed.read": ReadMarker;
@@ -57,20 +57,20 @@ export interface Events {
   hello: Hello;
 }
 
-/** What an event says of itself besides its data. */
+/** Facts about an event besides its data. */
 export interface EventInfo {
   type: string;
-  /** When the server made it. */
+  /** Moment at which the server made it. */
   at: string | null;
   lane: string | null;
-  /** It was read over HTTP after a gap or a reset. */
+  /** Whether it was read over HTTP after a gap or a reset. */
   recovered: boolean;
 }
 
 /** Types that end at the connection: applications do not need them. */
 export const CONNECTION_TYPES = new Set(["reply", "pong"]);
 
-/** What the server is told that this client understands, beside what all do. */
+/** Types that the server is told this client understands, beside those that all do. */
 export const KNOWS = "author.deleted";
 
 /** Every transport, the best first. */

@@ -1,11 +1,11 @@
-// What of an event is new: the one place where repeats are dropped. Used by the tab that leads and by those that follow,
+// New part of an event: the one place where repeats are dropped. Used by the tab that leads and by those that follow,
 // so that a follower that takes over knows what its application has seen.
 
 import type { AuthorDeleted, FeedPosts, Id, KeyedNotification, PostDeleted, Stream } from "../types.js";
 import { newer } from "./frames.js";
 import type { Seen } from "./seen.js";
 
-/** What was handed out. */
+/** Items that were handed out. */
 export interface HandedOut {
   readonly seen: Seen;
   /** The newest id, a stream. */

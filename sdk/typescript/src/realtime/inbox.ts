@@ -13,7 +13,7 @@ export const HELD_MAX = 2_000;
 const TRIES = 4;
 const TRY_MS = 2_000;
 
-/** What an inbox is made of. */
+/** Parts of an inbox. */
 export interface InboxParts {
   clock: Clock;
   fetch: Fetcher;
@@ -114,7 +114,7 @@ export class Inbox {
     }
   }
 
-  /** What waited goes out, until one of them is itself a gap or a reset of the stream. */
+  /** Hands out what waited, until one of them is itself a gap or a reset of the stream. */
   #release(stream: Stream, frames: Frame[]): void {
     while (frames.length > 0 && !this.#held.has(stream)) this.#handOut(frames.shift() as Frame);
     if (frames.length > 0) this.#held.get(stream)?.push(...frames);

@@ -1,4 +1,5 @@
-// Which transport to try next, and when: decisions as plain functions over a value. No timers here, no sockets.
+// Choice of the next transport, and when to try it: decisions as plain functions over a value. No timers here, no
+// sockets.
 //
 // Down: a transport that cannot come up, or that fell silent, gives way to the next one at once. Up: while a lesser one
 // carries the session, better ones are tried beside it, at growing intervals. No network at all is no reason to go down.
@@ -34,7 +35,7 @@ export interface Pace {
   strikesMax: number;
 }
 
-/** What most applications want. */
+/** Pace that most applications want. */
 export const PACE: Pace = {
   backoffMs: 1_000,
   backoffMaxMs: 30_000,
@@ -44,7 +45,7 @@ export const PACE: Pace = {
   strikesMax: 3,
 };
 
-/** Where a client stands. */
+/** State of a client on the ladder of transports. */
 export interface Ladder {
   /** Transports that may be used, best first; not empty. */
   readonly rungs: readonly Transport[];
@@ -52,9 +53,9 @@ export interface Ladder {
   readonly rung: number;
   /** Failures since the last good session. */
   readonly failures: number;
-  /** Of them, in a row on this rung, those that do not send it down at once. */
+  /** Failures in a row on this rung that do not send it down at once. */
   readonly strikes: number;
-  /** When the session opened; `null` while there is none. */
+  /** Moment at which the session opened; `null` while there is none. */
   readonly openedAt: number | null;
   /** Climbs that failed since the network last changed. */
   readonly climbFailures: number;
@@ -94,7 +95,7 @@ export function failed(state: Ladder, why: Why, now: number, random: number, pac
   return [{ ...base, strikes, failures: base.failures + 1 }, backoff(base.failures, random, pace)];
 }
 
-/** One rung down, at once; from the lowest back to the top, after a pause. */
+/** Goes one rung down, at once; from the lowest back to the top, after a pause. */
 function down(state: Ladder, random: number, pace: Pace): [Ladder, number] {
   if (state.rung < state.rungs.length - 1) return [{ ...state, rung: state.rung + 1, strikes: 0 }, 0];
   const next = { ...state, rung: 0, strikes: 0, failures: state.failures + 1 };
@@ -131,7 +132,7 @@ export function climbFailed(state: Ladder): Ladder {
   return { ...state, climbFailures: state.climbFailures + 1 };
 }
 
-/** Another network, or the machine woke: what failed before may work now. */
+/** State after a change of the network, or a waking of the machine: what failed before may work now. */
 export function networkChanged(state: Ladder): Ladder {
   return { ...state, failures: 0, strikes: 0, climbFailures: 0 };
 }

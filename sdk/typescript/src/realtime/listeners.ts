@@ -1,4 +1,4 @@
-// Who listens to what. A listener that throws disturbs neither the others nor the connection.
+// Listeners by event. A listener that throws disturbs neither the others nor the connection.
 
 import type { EventInfo } from "./frames.js";
 
@@ -38,7 +38,7 @@ export class Listeners {
   }
 }
 
-/** As if the platform had called the listener. */
+/** Throws as if the platform had called the listener. */
 function rethrow(error: unknown): void {
   queueMicrotask(() => {
     throw error;

@@ -1,10 +1,10 @@
-// What an application may choose about realtime.
+// Options of realtime.
 
 import { type Pace, PACE } from "./ladder.js";
 import type { SocketConstructor } from "./transports/websocket.js";
 import type { Transport } from "../types.js";
 
-/** Where the place to resume at is kept; `localStorage` and `sessionStorage` are such. */
+/** Storage of the place to resume at; `localStorage` and `sessionStorage` are such. */
 export interface StorageLike {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
@@ -16,12 +16,12 @@ export interface RealtimeOptions {
   /** Keeps the cursor, so that a reload resumes. Without it a reload starts afresh. */
   storage?: StorageLike | undefined;
   /**
-   * One connection for all tabs of a browser: `true` (the default) shares among tabs with the same token, a string among
-   * tabs with the same string (a person's id, when every tab has a token of its own), `false` never.
+   * Sharing of one connection by all tabs of a browser: `true` (the default) shares among tabs with the same token, a
+   * string among tabs with the same string (a person's id, when every tab has a token of its own), `false` never.
    */
   tabs?: boolean | string | undefined;
   /**
-   * What happens after `gap` and `reset`: `true` (the default) reads what was missed over HTTP and hands it out as if it
+   * Behaviour after `gap` and `reset`: `true` (the default) reads what was missed over HTTP and hands it out as if it
    * had been pushed, in order; `false` leaves it to you, with `fill()` to help.
    */
   recover?: boolean | undefined;
@@ -62,7 +62,7 @@ export interface Times extends ConnectionTimes {
   leaderAnswerMs: number;
 }
 
-/** What most applications want. */
+/** Times that most applications want. */
 export const TIMES: Times = {
   ...PACE,
   firstFrameMs: 10_000,

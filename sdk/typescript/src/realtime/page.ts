@@ -1,6 +1,6 @@
-// What a page notices of the world around it: the network comes and goes, the page is hidden, frozen, left.
+// Events of the world around a page: the network comes and goes, the page is hidden, frozen, left.
 
-/** What there is to notice. */
+/** Events that a page notices. */
 export interface PageEvents {
   online(): void;
   offline(): void;

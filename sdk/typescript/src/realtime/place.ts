@@ -11,7 +11,7 @@ const WRITE_MS = 1_000;
 /** Milliseconds after which the transport that worked is no longer assumed to be the best to start with. */
 const TRANSPORT_MS = 3_600_000;
 
-/** What is kept. */
+/** Place that is kept. */
 export interface Place {
   cursor: string | null;
   keys: string[];
@@ -37,7 +37,7 @@ export class PlaceKeeper {
     private readonly clock: Clock,
   ) {}
 
-  /** What was kept, or nowhere. */
+  /** Place that was kept, or nowhere. */
   load(): Place {
     try {
       const kept = JSON.parse(this.storage?.getItem(this.key) ?? "null") as Kept | null;

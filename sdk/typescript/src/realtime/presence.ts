@@ -1,5 +1,5 @@
-// Who is watched, and what is known of them. Watching belongs to a session, so every new one is told again; what changed
-// meanwhile, or cannot be pushed because the session is a poll, is found by comparing.
+// People who are watched, and what is known of them. Watching belongs to a session, so every new one is told again;
+// what changed meanwhile, or cannot be pushed because the session is a poll, is found by comparing.
 
 import type { Clock, Timer } from "../clock.js";
 import type { Id, Presence, PresenceList } from "../types.js";
@@ -9,7 +9,7 @@ export const WATCHED_MAX = 200;
 /** Milliseconds between two looks while polls carry the session. */
 const LOOK_MS = 30_000;
 
-/** What watching is made of. */
+/** Parts of watching. */
 export interface PresenceParts {
   clock: Clock;
   /** Sends `presence.watch`. */
@@ -26,7 +26,7 @@ export class PresenceWatch {
 
   constructor(private readonly parts: PresenceParts) {}
 
-  /** These take the place of those before. */
+  /** Watches these people in place of those before. */
   watch(ids: Id[]): void {
     const next = [...new Set(ids)].slice(0, WATCHED_MAX);
     if (next.length === this.#ids.length && next.every((id, at) => id === this.#ids[at])) return;
@@ -42,7 +42,7 @@ export class PresenceWatch {
     if (this.#ids.length > 0) void this.#tell();
   }
 
-  /** There is no session. */
+  /** Notes that there is no session. */
   lost(): void {
     this.#open = false;
     this.parts.clock.cancel(this.#timer);

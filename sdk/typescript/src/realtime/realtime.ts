@@ -1,5 +1,5 @@
-// What applications hold: events by type, the state, a way to send. Behind it is either a session of this page's own or
-// the session of another tab; the application cannot tell.
+// Realtime as applications hold it: events by type, the state, a way to send. Behind it is either a session of this
+// page's own or the session of another tab; the application cannot tell.
 
 import type { Client } from "../client.js";
 import type { Timer } from "../clock.js";
@@ -54,11 +54,11 @@ export class Realtime {
   /** Frames of this tab that the leader is to send. */
   #outbox: Outbox;
   #watched: Id[] = [];
-  /** What every tab watches; the leader's. */
+  /** People whom every tab watches; the leader's. */
   readonly #watchedBy = new Map<string, Id[]>();
   #unwatchPage: () => void = () => {};
   #forgetToken: () => void = () => {};
-  /** There is no token yet, as far as is known: nobody has logged in. */
+  /** Whether there is no token yet, as far as is known: nobody has logged in. */
   #nobody = false;
   #askAgain: Timer = null;
 
@@ -71,12 +71,12 @@ export class Realtime {
     this.#outbox = new Outbox(client.http.clock);
   }
 
-  /** How the connection stands; a new object whenever it changes. */
+  /** State of the connection; a new object whenever it changes. */
   get state(): State {
     return this.#state;
   }
 
-  /** What carries the session; `null` while nothing does. */
+  /** Transport of the session; `null` while there is none. */
   get transport(): Transport | null {
     return this.#state.status === "open" ? this.#state.transport : null;
   }
@@ -86,7 +86,7 @@ export class Realtime {
     return this.#session !== null;
   }
 
-  /** Where another connection of the same person would go on. */
+  /** Cursor from which another connection of the same person would go on. */
   get cursor(): string | null {
     return this.#cursor;
   }
@@ -322,7 +322,7 @@ export class Realtime {
     }
   }
 
-  /** Another tab leads now; what this one had open is closed without a word. */
+  /** Gives up the lead to another tab; what this one had open is closed without a word. */
   #resign(): void {
     const session = this.#session;
     this.#session = null;

@@ -13,7 +13,7 @@ import { PresenceWatch } from "./presence.js";
 import type { State } from "./state.js";
 import type { Dial } from "./transports/transport.js";
 
-/** What a session is made of. */
+/** Parts of a session. */
 export interface SessionParts {
   client: Client;
   clock: Clock;
@@ -61,7 +61,7 @@ export class Session {
     this.connection.stop();
   }
 
-  /** These people, in place of those before. */
+  /** Watches these people, in place of those before. */
   watch(ids: Id[]): void {
     this.#presence.watch(ids);
   }

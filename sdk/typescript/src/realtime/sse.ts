@@ -1,6 +1,6 @@
 // The text/event-stream format, taken apart as it comes: any split of the text gives the same events. Pure.
 
-/** One event. */
+/** Event of a stream. */
 export interface SseEvent {
   /** The last `id:` up to here; `null` when there was none. */
   id: string | null;
@@ -59,7 +59,7 @@ export class SseParser {
   }
 }
 
-/** Where the line that begins at `start` ends, and where the next begins; `null` while that cannot be told. */
+/** End of the line that begins at `start`, and beginning of the next; `null` while that cannot be told. */
 function lineEnd(text: string, start: number): { at: number; next: number } | null {
   for (let at = start; at < text.length; at += 1) {
     const code = text.charCodeAt(at);

@@ -1,16 +1,16 @@
-// What an application sees of its connection.
+// State of a connection as an application sees it.
 
 import type { RealtimeError } from "../errors.js";
 import type { Transport } from "../types.js";
 
-/** How realtime stands. */
+/** State of realtime. */
 export interface State {
   /**
    * `idle` not started, `connecting` a try is under way, `open` events flow, `waiting` the next try comes at `retryAt`,
    * or nobody is logged in (`retryAt` is null then), `offline` the browser says that there is no network, `stopped` for good, by `error`.
    */
   readonly status: "idle" | "connecting" | "open" | "waiting" | "offline" | "stopped";
-  /** What carries the session, or is being tried. */
+  /** Transport of the session, or the one that is being tried. */
   readonly transport: Transport | null;
   /** Milliseconds since 1970. */
   readonly retryAt: number | null;

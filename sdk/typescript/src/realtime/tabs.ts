@@ -1,5 +1,5 @@
-// One connection for all tabs: a lock chooses the tab that leads, a channel carries what it hears to the others. When the
-// leader goes, or falls silent, the next one takes over from the last cursor that all of them know.
+// Sharing of one connection by all tabs: a lock chooses the tab that leads, a channel carries what it hears to the
+// others. When the leader goes, or falls silent, the next one takes over from the last cursor that all of them know.
 
 import type { Clock, Timer } from "../clock.js";
 import { randomKey } from "../random.js";
@@ -7,7 +7,7 @@ import type { EventInfo } from "./frames.js";
 import type { State } from "./state.js";
 import type { Problem } from "../types.js";
 
-/** What tabs say to each other. */
+/** Messages between tabs. */
 export type TabMessage =
   /** A tab is there; the leader answers `state` and takes its watch list. */
   | { t: "join"; tab: string; watch: string[] }
@@ -47,7 +47,7 @@ export interface LocksLike {
   ): Promise<unknown>;
 }
 
-/** What a page brings for sharing. */
+/** Platform that a page brings for sharing. */
 export interface TabPlatform {
   locks: LocksLike;
   channel(name: string): ChannelLike;
@@ -62,15 +62,15 @@ export function platformTabs(): TabPlatform | null {
   return { locks, channel: (name) => new BroadcastChannel(name) as unknown as ChannelLike };
 }
 
-/** What a tab does when its part changes. */
+/** Reactions of a tab to changes of its part. */
 export interface TabEvents {
   lead(): void;
-  /** Another tab took the lead away: this one was thought dead. */
+  /** Called when another tab took the lead away: this one was thought dead. */
   resign(): void;
   message(message: TabMessage): void;
 }
 
-/** One tab's part. */
+/** Part of one tab in sharing. */
 export class Tabs {
   readonly id: string = randomKey();
   #leading = false;

@@ -5,7 +5,7 @@ import type { Clock, Timer } from "../clock.js";
 /** Milliseconds by which a timer may be late before it counts as sleep: throttled timers of hidden pages stay below. */
 export const SLEPT_MS = 90_000;
 
-/** What the watchdog may find. */
+/** Findings of the watchdog. */
 export interface WatchdogEvents {
   /** Time to ask for a sign of life. */
   ask(): void;
@@ -20,7 +20,7 @@ export class Watchdog {
   #heard: number;
   #timer: Timer = null;
   #due = 0;
-  /** When it asked; `null` when nothing is awaited. */
+  /** Moment at which it asked; `null` when nothing is awaited. */
   #askedAt: number | null = null;
 
   /** Asks after `heartbeatMs` of silence and barks after `muteMs`; both Infinity for links that do not beat. */
@@ -50,7 +50,7 @@ export class Watchdog {
     this.#timer = null;
   }
 
-  /** One timer, set for the next moment that matters; what comes meanwhile only moves the moment. */
+  /** Sets the one timer for the next moment that matters; what comes meanwhile only moves the moment. */
   #arm(): void {
     const moment = this.#askedAt === null ? this.#heard + this.heartbeatMs : this.#muteAt(this.#askedAt);
     if (!Number.isFinite(moment)) return;

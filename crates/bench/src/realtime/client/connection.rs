@@ -1,4 +1,4 @@
-//! One connection: how it is opened, what it asks for, and what it makes of the bytes that come.
+//! Connection: how it is opened, what it asks for, and what it makes of the bytes that come.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,9 +27,9 @@ const SHOWN_BYTES: usize = 300;
 /// The channel of everybody at Centrifugo.
 pub const CHANNEL: &str = "news";
 
-/// What to open, with the key for tokens.
+/// Connections to open, with the key for tokens.
 pub struct Plan {
-    /// What was asked for.
+    /// Connections that were asked for.
     pub connect: Connect,
     key: EncodingKey,
 }
@@ -60,7 +60,7 @@ impl Plan {
         token(&self.key, user).map_err(|error| error.to_string())
     }
 
-    /// What a new connection sends first.
+    /// Request that a new connection sends first.
     fn request(&self, user: usize, cursor: Option<&str>) -> Result<Vec<u8>, String> {
         let host = self.connect.address;
         let upgrade = format!(
@@ -94,10 +94,10 @@ fn parameter(cursor: Option<&str>) -> String {
     cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"))
 }
 
-/// Where a connection stands.
+/// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// There is none.
+    /// No connection.
     Closed,
     /// The kernel connects.
     Connecting,
@@ -111,22 +111,22 @@ pub enum Phase {
     Body(usize),
 }
 
-/// What the loop must do after bytes were taken.
+/// Step of the loop after bytes were taken.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Read on.
     Read,
     /// Open a connection for the next poll.
     Again,
-    /// It is over.
+    /// End of the connection.
     Lost(String),
 }
 
-/// One connection.
+/// Connection.
 pub struct Connection {
     /// The socket.
     pub stream: Option<TcpStream>,
-    /// Where it stands.
+    /// Phase that it is in.
     pub phase: Phase,
     /// Index of its plan.
     pub plan: u16,
@@ -142,7 +142,7 @@ pub struct Connection {
     pub slow: bool,
     /// Events since the mark.
     pub events: u32,
-    /// When a `drain` asked it to come back.
+    /// Moment at which a `drain` asked it to come back.
     pub back_at: Option<Instant>,
     cursor: Option<Box<str>>,
     /// The beginning of what has not come whole.
@@ -157,7 +157,7 @@ struct Polled<'a> {
 }
 
 impl Connection {
-    /// Not opened yet.
+    /// Connection that is not opened yet.
     pub fn new(plan: u16, user: usize, slow: bool) -> Self {
         Self {
             stream: None,
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// What it sends when it is connected; from then on the answer is awaited.
+    /// Bytes to send when it is connected; from then on the answer is awaited.
     pub fn greet(&mut self, plan: &Plan) -> Result<Vec<u8>, String> {
         self.phase = Phase::Head;
         self.rest = Vec::new();

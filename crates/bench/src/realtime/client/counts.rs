@@ -1,4 +1,4 @@
-//! What has come in since the mark.
+//! Counts of what has come in since the mark.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -78,7 +78,7 @@ pub fn run() -> io::Result<()> {
     }
 }
 
-/// What the bench waits for.
+/// Event that the bench waits for.
 enum Awaited {
     Opened,
     Counted(Until, u64),

@@ -1,10 +1,10 @@
-//! What the bench says to a process of connections, and what it hears: a line of JSON each.
+//! Protocol between the bench and a process of connections: a line of JSON each.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// How a connection speaks.
+/// Protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -23,11 +23,11 @@ pub enum Kind {
 /// Opens connections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Connect {
-    /// Where to.
+    /// Address to connect to.
     pub address: SocketAddr,
-    /// How.
+    /// Protocol of the connections.
     pub kind: Kind,
-    /// How many; each is another person's.
+    /// Number of connections; each is another person's.
     pub count: usize,
     /// Number of the first person.
     pub first_user: usize,
@@ -41,7 +41,7 @@ pub struct Connect {
     pub comes_back: bool,
 }
 
-/// What a process of connections is told. Each is answered by one [`Report`].
+/// Command to a process of connections. Each is answered by one [`Report`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Command {
@@ -54,9 +54,9 @@ pub enum Command {
     },
     /// Answered when `count` is reached, or after `timeout_ms`.
     Wait {
-        /// What is counted.
+        /// Kind of event that is counted.
         until: Until,
-        /// How many, in all connections together.
+        /// Number of events, in all connections together.
         count: u64,
         /// Milliseconds.
         timeout_ms: u64,
@@ -70,7 +70,7 @@ pub enum Command {
     Close,
 }
 
-/// What can be waited for.
+/// Kind of event that can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {
@@ -80,7 +80,7 @@ pub enum Until {
     Hellos,
 }
 
-/// What has happened since the mark; connections since ever.
+/// Counts since the mark; of connections since ever.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Connections that are open now, and said hello.
@@ -103,17 +103,17 @@ pub struct Report {
     pub resets: u64,
     /// `hello` frames.
     pub hellos: u64,
-    /// Those which said that the session goes on.
+    /// Number of first frames which said that the session goes on.
     pub resumed: u64,
     /// `drain` frames.
     pub drains: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// When the first and the last event came, nanoseconds since 1970.
+    /// Moment of the first event, nanoseconds since 1970.
     pub first_ns: u64,
     /// The last.
     pub last_ns: u64,
-    /// When the last hello came.
+    /// Moment of the last hello, nanoseconds since 1970.
     pub last_hello_ns: u64,
     /// From sending to reading, microseconds: median, 99th percentile, most, and how many were timed.
     pub p50_us: f64,
@@ -121,7 +121,7 @@ pub struct Report {
     pub p99_us: f64,
     /// Most.
     pub max_us: f64,
-    /// How many.
+    /// Number of events that were timed.
     pub timed: u64,
     /// The first thing that went wrong.
     pub error: Option<String>,

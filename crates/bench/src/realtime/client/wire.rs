@@ -1,4 +1,4 @@
-//! As much of WebSocket, server-sent events and frames as counting needs; pure.
+//! Parts of WebSocket, server-sent events and frames that counting needs; pure.
 
 /// First bytes of a frame in which its type stands.
 const HEAD_BYTES: usize = 256;
@@ -13,7 +13,7 @@ pub mod opcode {
     pub const CLOSE: u8 = 8;
     /// A ping.
     pub const PING: u8 = 9;
-    /// Its answer.
+    /// Answer to a ping.
     pub const PONG: u8 = 10;
 }
 
@@ -79,7 +79,7 @@ pub fn head(bytes: &[u8]) -> Option<(u16, Option<usize>, usize)> {
     Some((status, length, end + 4))
 }
 
-/// What a frame is to the bench.
+/// Frame as the bench sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// Published by an operator, or by Centrifugo's or the bare writer's.
@@ -104,7 +104,7 @@ pub enum Frame<'a> {
     Other(&'a [u8]),
 }
 
-/// What `text` is.
+/// Kind of frame that `text` is.
 pub fn classify(text: &[u8]) -> Frame<'_> {
     let head = &text[..text.len().min(HEAD_BYTES)];
     if head.is_empty() || head == b"{}" {
@@ -128,12 +128,12 @@ pub fn classify(text: &[u8]) -> Frame<'_> {
     }
 }
 
-/// Where `text` says that it was sent.
+/// Moment of sending that `text` tells.
 pub fn sent_ns(text: &[u8]) -> Option<u64> {
     number_after(text, SENT.as_bytes())
 }
 
-/// Where a session can go on after this frame.
+/// Cursor at which a session can go on after this frame.
 pub fn cursor(text: &[u8]) -> Option<&str> {
     let found = match text.strip_prefix(b"{\"id\":\"") {
         Some(rest) => rest.split(|byte| *byte == b'"').next(),
@@ -142,7 +142,7 @@ pub fn cursor(text: &[u8]) -> Option<&str> {
     std::str::from_utf8(found?).ok()
 }
 
-/// How many posts a `feed.posts` frame holds: each has one key.
+/// Number of posts in a `feed.posts` frame: each has one key.
 pub fn posts(text: &[u8]) -> u64 {
     memchr::memmem::find_iter(text, b"\"key\":\"").count() as u64
 }

@@ -1,4 +1,4 @@
-// Which class carries which transport.
+// Classes of the transports.
 
 import type { Http } from "../../http.js";
 import type { Transport } from "../../types.js";

@@ -8,7 +8,7 @@ import { asFrame, KNOWS } from "../frames.js";
 import { post } from "./post.js";
 import { type End, endOfRequest, type Link, type Sink } from "./transport.js";
 
-/** How a link polls. */
+/** Pace of a link that polls. */
 export interface PollPace {
   transport: Transport & ("long_poll" | "short_poll");
   /** Seconds that the server may wait with its answer; 0 for short polls. */

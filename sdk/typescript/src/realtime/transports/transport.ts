@@ -1,22 +1,23 @@
-// What all transports have in common: a link carries frames of one session until it ends, and says how it ended.
+// Links, which all transports have in common: a link carries frames of one session until it ends, and says how it
+// ended.
 
 import { NetworkError, ProblemError } from "../../errors.js";
 import type { ClientFrame, Transport } from "../../types.js";
 import type { Frame } from "../frames.js";
 import type { Why } from "../ladder.js";
 
-/** How a link ended. */
+/** End of a link. */
 export interface End {
   why: Why;
   /** Close code, or the one that stands for an HTTP status; `null` when neither was seen. */
   code: number | null;
-  /** When to come back, if the server said so. */
+  /** Milliseconds after which to come back, if the server said so. */
   retryAfterMs: number | null;
   /** For the log. */
   detail: string;
 }
 
-/** Who listens to a link. After `ended`, and after the link was closed, nothing more is heard. */
+/** Listener to a link. After `ended`, and after the link was closed, nothing more is heard. */
 export interface Sink {
   /** Bytes came, of whatever kind. */
   alive(): void;
@@ -28,7 +29,7 @@ export interface Sink {
   ended(end: End): void;
 }
 
-/** One session's way to the server. */
+/** Way of one session to the server. */
 export interface Link {
   readonly transport: Transport;
   /** Replies come as frames. */
@@ -54,14 +55,14 @@ export const UNAUTHENTICATED = 4401;
 /** Too many sessions of the person. */
 export const TOO_MANY = 4429;
 
-/** What a close code says about the transport. */
+/** Meaning of a close code for the transport. */
 export function endOfSocket(code: number, reason: string, open: boolean): End {
   const detail = `closed with ${code}${reason ? `: ${reason}` : ""}`;
   const said = code >= 4400 && code < 4500;
   return { why: open || said ? "lost" : "refused", code, retryAfterMs: null, detail };
 }
 
-/** What a failed request says about the transport; `open` when it had worked before. */
+/** Meaning of a failed request for the transport; `open` when it had worked before. */
 export function endOfRequest(error: unknown, open: boolean): End {
   const detail = error instanceof Error ? error.message : String(error);
   const end = (why: Why, code: number | null = null, retryAfterMs: number | null = null): End => ({

@@ -1,14 +1,21 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
+mod follows;
+mod notifications;
+mod posts;
+
 use bytes::Bytes;
-use fanfare_protocol::{Id, Media, NotificationKind};
+use fanfare_protocol::{Id, Media};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::follows::EndedFollow;
+pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
+pub use self::posts::{
+    AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, kind_of, timeline_author,
+    timeline_value,
+};
 use crate::base::error::{Error, Result};
-use crate::base::id::unix_ms_of;
-use crate::feed::{AuthorEntry, EntryKind};
-use crate::users::jwt_ends::LogOut;
 
 /// A profile as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,15 +57,6 @@ pub struct CredentialsRow {
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
-}
-
-impl CredentialsRow {
-    /// The last log-out everywhere, if there was one.
-    #[must_use]
-    pub fn log_out(&self) -> Option<LogOut> {
-        let at_ms = unix_ms_of(self.tokens_from);
-        (self.tokens_from > Id(0)).then(|| LogOut { at_ms, upto_ms: self.jwts_upto_ms.max(at_ms) })
-    }
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -107,31 +105,6 @@ pub struct IdempotencyRow {
     pub at_ms: u64,
 }
 
-/// A notification as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationRow {
-    /// Kind of event.
-    pub kind: NotificationKind,
-    /// Person who did it, the latest.
-    pub actor: Id,
-    /// Post that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post: Option<Id>,
-    /// Events it stands for: one, but for groups that earlier versions listed under the newest event.
-    pub count: u64,
-    /// Position in the list of all ever made for this person, from 1.
-    pub seq: u64,
-}
-
-/// State of a person's notifications, as the fold knows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationState {
-    /// Items ever made.
-    pub seq: u64,
-    /// The last record applied.
-    pub applied: Id,
-}
-
 /// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -158,7 +131,7 @@ impl Counters {
         bytes.into()
     }
 
-    /// From stored bytes.
+    /// Counters from stored bytes.
     ///
     /// # Errors
     /// [`Error::Internal`] when the length is wrong.
@@ -172,33 +145,6 @@ impl Counters {
             _ => Err(Error::Internal(format!("a counters row of {} bytes", bytes.len()))),
         }
     }
-}
-
-/// Value of an `author_posts` row: kind and related author, 9 bytes.
-#[must_use]
-pub fn entry_value(kind: EntryKind, related: Id) -> Bytes {
-    let mut bytes = vec![match kind {
-        EntryKind::Plain => 0,
-        EntryKind::Reply => 1,
-        EntryKind::Repost => 2,
-        EntryKind::Quote => 3,
-    }];
-    bytes.extend_from_slice(&related.to_bytes());
-    bytes.into()
-}
-
-/// The entry of an `author_posts` row.
-#[must_use]
-pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
-    let (kind, related) = value.split_first()?;
-    let kind = match kind {
-        0 => EntryKind::Plain,
-        1 => EntryKind::Reply,
-        2 => EntryKind::Repost,
-        3 => EntryKind::Quote,
-        _ => return None,
-    };
-    Some(AuthorEntry { id: post, kind, related: Id::from_bytes(related)? })
 }
 
 /// JSON bytes of a row.

@@ -1,4 +1,6 @@
-//! What operators see and do of sessions.
+//! Routes of operators about realtime sessions: who has one, closing it, events handed to them.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -7,15 +9,15 @@ use fanfare_protocol::{Id, Page, PublishEvent, Published, RealtimeSession};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::admin::audit::Action;
-use crate::app::App;
+use crate::admin::service::Acts;
 use crate::base::error::Result;
+use crate::data::audit::Action;
 use crate::http::{Admin, Check, NoContent, Paging, Params, Path, Problems, Valid};
-use crate::realtime::service::check;
+use crate::realtime::Realtime;
 
 impl Check for PublishEvent {}
 
-/// Whose sessions.
+/// Query of the list of sessions.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SessionParams {
@@ -31,12 +33,12 @@ pub struct SessionParams {
     params(SessionParams, Paging),
     responses((status = 200, body = Page<RealtimeSession>), Problems))]
 pub async fn sessions(
-    State(app): State<App>,
+    State(realtime): State<Realtime>,
     _: Admin,
     Params(params): Params<SessionParams>,
     paging: Paging,
 ) -> Result<Json<Page<RealtimeSession>>> {
-    Ok(Json(app.realtime.sessions(params.user_id, paging.limit.into(), paging.cursor.as_deref()).await?))
+    Ok(Json(realtime.sessions(params.user_id, paging.limit.into(), paging.cursor.as_deref()).await?))
 }
 
 /// Close a realtime session.
@@ -44,12 +46,17 @@ pub async fn sessions(
 /// Its client may come back; log a person out by ending their tokens.
 #[utoipa::path(delete, path = "/v1/admin/realtime/sessions/{session_id}", tag = "operators",
     operation_id = "close_session", params(("session_id" = Id, Path)), responses((status = 204), Problems))]
-pub async fn close(State(app): State<App>, admin: Admin, Path(session): Path<Id>) -> Result<NoContent> {
-    let user = app.realtime.whose(session).await?;
-    app.acts.may_act_on(&admin.0, user).await?;
+pub async fn close(
+    State(realtime): State<Realtime>,
+    State(acts): State<Arc<Acts>>,
+    admin: Admin,
+    Path(session): Path<Id>,
+) -> Result<NoContent> {
+    let user = realtime.whose(session).await?;
+    acts.may_act_on(&admin.0, user).await?;
     let target = format!("sessions/{session} of users/{user}");
-    app.acts.note(admin.0.act(Action::CloseSession, target, None)).await?;
-    app.realtime.close_session(session).await;
+    acts.note(admin.0.act(Action::CloseSession, target, None)).await?;
+    realtime.close_session(session).await;
     Ok(NoContent)
 }
 
@@ -60,15 +67,16 @@ pub async fn close(State(app): State<App>, admin: Admin, Path(session): Path<Id>
     request_body = PublishEvent,
     responses((status = 202, body = Published), Problems))]
 pub async fn publish(
-    State(app): State<App>,
+    State(realtime): State<Realtime>,
+    State(acts): State<Arc<Acts>>,
     admin: Admin,
     Valid(event): Valid<PublishEvent>,
 ) -> Result<(StatusCode, Json<Published>)> {
-    check(&event)?;
+    realtime.check(&event)?;
     let audience = event.user_ids.as_ref().map_or("all".to_owned(), |users| named(users));
     let target = format!("events/{} to {audience}", event.kind);
-    app.acts.note(admin.0.act(Action::Publish, target, None)).await?;
-    let sessions = app.realtime.publish(event).await?;
+    acts.note(admin.0.act(Action::Publish, target, None)).await?;
+    let sessions = realtime.publish(event).await?;
     Ok((StatusCode::ACCEPTED, Json(Published { sessions })))
 }
 

@@ -1,5 +1,5 @@
-//! What operators did: who, from where, what, to what, and why. An act is part of the record of what it did, so that there
-//! is none without its line. Pure.
+//! Audit of what operators did: who, from where, what, to what, and why. An act is part of the record of what it did,
+//! so that there is none without its line. Pure.
 
 use std::net::IpAddr;
 

@@ -1,11 +1,29 @@
-//! What of a text can be seen, and what may stand in one: the cleaning that posts, names, bios and captions share.
+//! Texts without markup: which characters show, which may stand, and the cleaning that posts, names, bios and captions
+//! share. Pure.
 
 use icu_properties::props::{
     BinaryProperty as _, DefaultIgnorableCodePoint, EnumeratedProperty as _, GeneralCategory,
     PrependedConcatenationMark,
 };
 
-use super::TextError;
+/// Why a text cannot be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Too many characters, counted as Unicode scalar values after trimming.
+    #[error("has {chars} characters; at most {chars_max} are allowed")]
+    TooLong {
+        /// Number of characters found.
+        chars: usize,
+        /// Number of characters allowed.
+        chars_max: usize,
+    },
+    /// A control character other than newline and tab.
+    #[error("holds the control character U+{0:04X}; only newline and tab are allowed")]
+    Control(u32),
+    /// A character that breaks the line, or turns the direction of the words around a name.
+    #[error("holds U+{0:04X}; a name has no line ends, and nothing that changes the direction of text")]
+    NotInNames(u32),
+}
 
 /// Checks and cleans a text without markup, such as a bio or a caption: trimmed, one kind of line end, no control
 /// characters, at most `chars_max` Unicode scalar values. A text in which nothing can be seen is empty.
@@ -43,7 +61,8 @@ pub fn name_from_elsewhere(raw: &str, chars_max: usize) -> Option<String> {
     normalise_name(&cut, chars_max).ok().filter(|name| !name.is_empty())
 }
 
-/// Not: control characters, line and paragraph separators, and what embeds, isolates or overrides a direction.
+/// Whether a character fits a name. Not: control characters, line and paragraph separators, and what embeds, isolates
+/// or overrides a direction.
 fn fits_a_name(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}')

@@ -1,0 +1,72 @@
+//! The row that says which deletes storage may forget: up to which record, and what waits to follow.
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, EngineError, RowKey, Tables};
+use fanfare_protocol::Id;
+
+use crate::base::limits;
+use crate::data::tables;
+
+/// Bounds of forgetting: what is forgotten, and what will be when it has waited long enough.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Record up to which every row was written for good: no record up to this one is projected again.
+    pub upto: Id,
+    /// The record up to which the next round forgets.
+    next: Id,
+    /// Moment since which that waits, in milliseconds since the Unix epoch.
+    next_since_ms: u64,
+}
+
+impl Forgotten {
+    fn to_bytes(self) -> Vec<u8> {
+        [self.upto.0, self.next.0, self.next_since_ms].map(u64::to_be_bytes).concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes.chunks_exact(8).filter_map(Id::from_bytes);
+        let mut next = || numbers.next();
+        Some(Self { upto: next()?, next: next()?, next_since_ms: next()?.0 })
+    }
+
+    /// Bounds as stored; the default when nothing was forgotten yet.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn read(tables: &dyn Tables) -> Result<Self, EngineError> {
+        Ok(tables.get(&row()).await?.as_deref().and_then(Self::from_bytes).unwrap_or_default())
+    }
+
+    /// Adds the row to `batch`; its version grows with every write.
+    pub fn write(self, batch: &mut Batch) {
+        batch.put_versioned(row(), self.to_bytes(), self.next.0);
+    }
+
+    /// Next state when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
+    #[must_use]
+    pub fn then(self, passed: Id, now_ms: u64) -> Option<Self> {
+        let waited = now_ms.saturating_sub(self.next_since_ms) >= limits::FORGET_AFTER_S * 1_000;
+        (passed > self.next && waited).then_some(Self { upto: self.next, next: passed, next_since_ms: now_ms })
+    }
+}
+
+fn row() -> RowKey {
+    RowKey::new(tables::META, tables::ONE, Bytes::from_static(b"forgotten"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_waited_is_forgotten() {
+        let wait = limits::FORGET_AFTER_S * 1_000;
+        let begun = Forgotten::default().then(Id(5), wait).unwrap();
+        assert_eq!((begun.upto, begun.next), (Id(0), Id(5)));
+        assert_eq!(begun.then(Id(9), 2 * wait - 1), None, "it may still be under way");
+        assert_eq!(begun.then(Id(5), 9 * wait), None, "nothing new");
+        let later = begun.then(Id(9), 2 * wait).unwrap();
+        assert_eq!((later.upto, later.next), (Id(5), Id(9)));
+        assert_eq!(Forgotten::from_bytes(&later.to_bytes()), Some(later));
+    }
+}

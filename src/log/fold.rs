@@ -1,0 +1,147 @@
+//! From records to rows: the part that each product has in it, in `fold.rs` of its folder. Pure.
+//!
+//! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys` names
+//! the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and `rows` makes
+//! the rows of record and outcome. State remembers the last record applied, so a record that comes again (a retry, or repair
+//! after a torn write) changes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, RowKey, RowWrite};
+
+use crate::base::error::Result;
+use crate::log::events::Record;
+use crate::log::outcome::Outcome;
+
+/// The rows that a product makes of records.
+pub trait Fold: Send + Sync + 'static {
+    /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
+    fn keys(&self, record: &Record, keys: &mut Keys) {
+        let _ = (record, keys);
+    }
+
+    /// Adds to `outcome` what `record` gives; `state` is as it was before the record.
+    ///
+    /// # Errors
+    /// When a row of the state does not decode.
+    fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
+        let _ = (record, state, outcome);
+        Ok(())
+    }
+
+    /// Adds to `batch` the rows of `record`, which follow from it and its outcome alone: the same however often.
+    ///
+    /// # Errors
+    /// When a row does not encode.
+    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()>;
+}
+
+/// The folds of all products, in the order of their list.
+#[derive(Clone, Default)]
+pub struct Folds(Vec<Arc<dyn Fold>>);
+
+impl FromIterator<Arc<dyn Fold>> for Folds {
+    fn from_iter<I: IntoIterator<Item = Arc<dyn Fold>>>(folds: I) -> Self {
+        Self(folds.into_iter().collect())
+    }
+}
+
+impl Folds {
+    /// Adds to `keys` the state rows that [`project`](Self::project) reads for `record`.
+    pub fn keys(&self, record: &Record, keys: &mut Keys) {
+        self.0.iter().for_each(|product| product.keys(record, keys));
+    }
+
+    /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.
+    ///
+    /// # Errors
+    /// When a row of the state does not decode, or one of the record does not encode.
+    pub fn project(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for product in &self.0 {
+            product.fold(record, state, &mut outcome)?;
+        }
+        let first = batch.rows.len();
+        for product in &self.0 {
+            product.rows(record, &outcome, batch)?;
+        }
+        state.apply(&batch.rows[first..]);
+        Ok(outcome)
+    }
+}
+
+/// State rows that records need.
+#[derive(Debug, Default)]
+pub struct Keys(Vec<(RowKey, bool)>);
+
+impl Keys {
+    /// Asks for a row that nobody but the sequencer writes: it may stay in memory from one commit to the next.
+    pub fn own(&mut self, key: RowKey) {
+        self.0.push((key, true));
+    }
+
+    /// Asks for a row that others remove too: it is read for each commit.
+    pub fn shared(&mut self, key: RowKey) {
+        self.0.push((key, false));
+    }
+}
+
+impl IntoIterator for Keys {
+    type Item = (RowKey, bool);
+    type IntoIter = std::vec::IntoIter<(RowKey, bool)>;
+
+    /// The keys, each with whether its row may stay in memory.
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// State rows of the records of one commit; `None` where there is no such row.
+#[derive(Debug)]
+pub struct State {
+    rows: HashMap<RowKey, (Option<Bytes>, bool)>,
+    /// By number: tables of which any row is here.
+    tables: [bool; 256],
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { rows: HashMap::new(), tables: [false; 256] }
+    }
+}
+
+impl State {
+    /// Whether the row of `key` was loaded.
+    #[must_use]
+    pub fn has(&self, key: &RowKey) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    /// Takes in the row of `key` as it is stored; `own` as in [`Keys::own`].
+    pub fn load(&mut self, key: RowKey, value: Option<Bytes>, own: bool) {
+        self.tables[usize::from(key.table.id)] = true;
+        self.rows.insert(key, (value, own));
+    }
+
+    /// The value of a row, if there is one.
+    #[must_use]
+    pub fn get(&self, key: &RowKey) -> Option<&Bytes> {
+        self.rows.get(key).and_then(|(value, _)| value.as_ref())
+    }
+
+    /// Brings up to date what a record wrote.
+    fn apply(&mut self, written: &[RowWrite]) {
+        for row in written.iter().filter(|row| self.tables[usize::from(row.key.table.id)]) {
+            if let Some((value, _)) = self.rows.get_mut(&row.key) {
+                value.clone_from(&row.value);
+            }
+        }
+    }
+
+    /// The rows that may stay in memory.
+    pub fn into_own(self) -> impl Iterator<Item = (RowKey, Option<Bytes>)> {
+        self.rows.into_iter().filter_map(|(key, (value, own))| own.then_some((key, value)))
+    }
+}

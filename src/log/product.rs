@@ -1,0 +1,65 @@
+//! Part of a product in the write path: a step before a record is folded, rows, and a listener. The server lists its products
+//! once, in `app.rs`; the write path knows none of them.
+
+use std::sync::Arc;
+
+use crate::base::error::Result;
+use crate::log::events::Record;
+use crate::log::fold::{Fold, State};
+use crate::log::outcome::Outcome;
+
+/// Step of a record between its id and its fold: fills in what only the order of commits can tell.
+pub trait Prepare: Send + Sync + 'static {
+    /// Fills in `record`; `state` is as it was before it. Quick, and never waits.
+    ///
+    /// # Errors
+    /// When a row of the state does not decode.
+    fn prepare(&self, record: &mut Record, state: &State) -> Result<()>;
+}
+
+/// A durable record and its outcome.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The record.
+    pub record: Arc<Record>,
+    /// Outcome of its fold.
+    pub outcome: Outcome,
+}
+
+/// Listener to commits.
+pub trait Listener: Send + Sync + 'static {
+    /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids, on one thread,
+    /// before its callers are answered. Must be quick and must not block.
+    fn committed(&self, committed: &[Committed]);
+}
+
+/// Part of a product in the write path. Products are asked and told in the order of their list.
+#[derive(Clone, Default)]
+pub struct Product {
+    /// Step before the fold.
+    pub prepare: Option<Arc<dyn Prepare>>,
+    /// Rows.
+    pub fold: Option<Arc<dyn Fold>>,
+    /// Listener: a cache, a view, delivery.
+    pub listener: Option<Arc<dyn Listener>>,
+}
+
+impl Product {
+    /// A product with these rows.
+    #[must_use]
+    pub fn folds(fold: impl Fold) -> Self {
+        Self { fold: Some(Arc::new(fold)), ..Self::default() }
+    }
+
+    /// A product with this listener.
+    #[must_use]
+    pub fn listens(listener: impl Listener) -> Self {
+        Self { listener: Some(Arc::new(listener)), ..Self::default() }
+    }
+
+    /// The product with a step before the fold.
+    #[must_use]
+    pub fn prepares(self, prepare: impl Prepare) -> Self {
+        Self { prepare: Some(Arc::new(prepare)), ..self }
+    }
+}

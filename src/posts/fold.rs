@@ -1,0 +1,202 @@
+//! Rows of posts and likes, made of records, and the counters of posts and authors. Pure.
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, RowKey};
+use fanfare_protocol::Id;
+
+use super::public;
+use crate::base::error::Result;
+use crate::base::id::hour_of;
+use crate::data::deletions::{self, Deletion};
+use crate::data::rows::{PostRecord, PostRef, entry_value, kind_of, timeline_value, to_json};
+use crate::data::tables;
+use crate::data::uncounted::Of;
+use crate::log::counters::{self, Changes, OfPost, OfUser};
+use crate::log::events::{Event, Record};
+use crate::log::fold::{Fold, Keys, State};
+use crate::log::outcome::Outcome;
+use crate::log::product::Prepare;
+
+/// Posts and likes.
+pub struct PostFold;
+
+impl Prepare for PostFold {
+    /// A post has the id of its record, and tells who is notified of it.
+    fn prepare(&self, record: &mut Record, _state: &State) -> Result<()> {
+        if let Event::Posted { post, notify } = &mut record.event {
+            post.id = record.id;
+            post.told = notify.iter().map(|notice| notice.user).collect();
+        }
+        Ok(())
+    }
+}
+
+impl Fold for PostFold {
+    fn keys(&self, record: &Record, keys: &mut Keys) {
+        counts(&record.event).keys(keys);
+    }
+
+    fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
+        counts(&record.event).fold(record.id, state, outcome)?;
+        unsettled(&record.event, state, &mut outcome.unsettled)
+    }
+
+    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        let (id, version) = (record.id, record.id.0);
+        match &record.event {
+            Event::Posted { post, .. } => posted(post, id, batch)?,
+            Event::PostDeleted { .. } => deleted(record, batch)?,
+            Event::Liked { user, post } => {
+                batch.put_versioned(tables::pair(tables::LIKERS, post.id, id), tables::partition(*user), version);
+                batch.put_versioned(tables::pair(tables::LIKED, *user, post.id), tables::partition(id), version);
+                interaction(*user, post.author, id, batch);
+            }
+            Event::Unliked { user, post, since } => {
+                batch.delete_versioned(tables::pair(tables::LIKERS, post.id, *since), version);
+                batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
+                batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
+            }
+            _ => return Ok(()),
+        }
+        counters::rows(id, outcome, batch);
+        for post in &outcome.unsettled {
+            batch.put(tables::unsettled_row(id, *post), Bytes::new());
+        }
+        Ok(())
+    }
+}
+
+/// Changes of counters by an event.
+#[must_use]
+pub fn counts(event: &Event) -> Changes {
+    let mut changes = Changes::default();
+    match event {
+        Event::Posted { post, .. } => {
+            changes.user(post.author, OfUser::Posts, 1);
+            points_at(&mut changes, post.reply_to, post.repost_of, 1);
+        }
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
+            changes.user(*author, OfUser::Posts, -1);
+            points_at(&mut changes, *reply_to, *repost_of, -1);
+            // Nothing points at a bare repost.
+            if !bare_repost {
+                changes.gone(*post);
+            }
+        }
+        Event::Liked { post, .. } => changes.post(post.id, OfPost::Likes, 1),
+        Event::Unliked { post, .. } => changes.post(post.id, OfPost::Likes, -1),
+        _ => {}
+    }
+    changes
+}
+
+fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option<PostRef>, by: i64) {
+    if let Some(parent) = reply_to {
+        changes.post(parent.id, OfPost::Replies, by);
+    }
+    if let Some(original) = repost_of {
+        changes.post(original.id, OfPost::Reposts, by);
+    }
+}
+
+/// Posts that are gone and about which an event leaves something to be done: a post that it deletes, if it was liked, passed
+/// on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted before.
+/// Whoever decided may not have known.
+fn unsettled(event: &Event, state: &State, found: &mut Vec<Id>) -> Result<()> {
+    let pointed_at = match event {
+        Event::Posted { post, .. } => [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())],
+        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => {
+            // Of most that are deleted nothing follows.
+            let [likes, _, reposts] = counters::of(Of::Post(*post), state)?.values;
+            if reply_to.is_some() || likes > 0 || reposts > 0 {
+                found.push(*post);
+            }
+            [*reply_to, None]
+        }
+        Event::Liked { post, .. } => [Some(*post), None],
+        _ => return Ok(()),
+    };
+    for other in pointed_at.into_iter().flatten() {
+        if counters::of(Of::Post(other.id), state)?.gone {
+            found.push(other.id);
+        }
+    }
+    Ok(())
+}
+
+fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
+    let version = id.0;
+    let (kind, related) = kind_of(post);
+    let value = entry_value(kind, related);
+    let timeline = timeline_value(kind, related, post.author);
+    batch.put_versioned(tables::by_id(tables::POSTS, id), to_json(post)?, version);
+    batch.put_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, post.author, id), value, version);
+    batch.put_versioned(tables::timeline_row(id), timeline, version);
+    if public::shows(post) {
+        batch.put_versioned(tables::public_row(id), Bytes::new(), version);
+    }
+    put_once(tables::bucket_row(tables::bucket_of(id)), batch);
+    if let Some(parent) = post.reply_to {
+        batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
+        interaction(post.author, parent.author, id, batch);
+    }
+    if let Some(original) = post.repost_of {
+        if post.is_bare_repost() {
+            let row = tables::pair(tables::REPOSTED, post.author, original.id);
+            batch.put_versioned(row, tables::partition(id), version);
+            let row = tables::pair(tables::REPOSTERS, original.id, id);
+            batch.put_versioned(row, tables::partition(post.author), version);
+        }
+        interaction(post.author, original.author, id, batch);
+    }
+    Ok(())
+}
+
+/// Adds a row without a value, unless a post shortly before in this commit has brought it: nearly all do.
+fn put_once(row: RowKey, batch: &mut Batch) {
+    /// Rows that a post and its notices make, about.
+    const SHORTLY: usize = 16;
+    let before = batch.rows.iter().rev().take(SHORTLY);
+    if !before.into_iter().any(|brought| brought.key == row) {
+        batch.put(row, Bytes::new());
+    }
+}
+
+/// The tombstone, what sessions that come back hear of, and the rows that go.
+fn deleted(record: &Record, batch: &mut Batch) -> Result<()> {
+    let (id, version) = (record.id, record.id.0);
+    let Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged, .. } = &record.event else {
+        return Ok(());
+    };
+    let (post, author, bare_repost) = (*post, *author, *bare_repost);
+    let tombstone = PostRecord::tombstone(post, author, *reply_to);
+    batch.put_versioned(tables::by_id(tables::POSTS, post), to_json(&tombstone)?, version);
+    if !purged {
+        deletions::keep(Deletion { id, post, author }, batch);
+    }
+    batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
+    batch.delete_versioned(tables::timeline_row(post), version);
+    if public::belongs(reply_to.is_some(), bare_repost) {
+        batch.delete_versioned(tables::public_row(post), version);
+    }
+    // Its row among the replies stays while it is answered, which nobody knows here.
+    if let (Some(original), true) = (repost_of, bare_repost) {
+        batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);
+        batch.delete_versioned(tables::pair(tables::REPOSTERS, original.id, post), version);
+    }
+    if reply_to.is_some() || repost_of.is_some() {
+        batch.delete_versioned(tables::pair(tables::INTERACTIONS, author, post), version);
+    }
+    if !bare_repost {
+        // Until then they tell what comes late that the post is gone.
+        let counters = tables::by_id(tables::POST_COUNTERS, post);
+        batch.put(tables::expiry_row(hour_of(id) + 2, &counters), Bytes::new());
+    }
+    Ok(())
+}
+
+fn interaction(user: Id, author: Id, id: Id, batch: &mut Batch) {
+    if user != author {
+        batch.put_versioned(tables::pair(tables::INTERACTIONS, user, id), tables::partition(author), id.0);
+    }
+}

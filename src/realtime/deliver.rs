@@ -1,0 +1,128 @@
+//! Items that products hand to realtime delivery: who is to hear of what, on which stream, in which lane.
+//!
+//! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of commits.
+//! What follows from no record (a read marker, an operator's event) is handed in by a [`Publisher`](super::Publisher).
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfare_protocol::{Id, Lane, Stream};
+use smallvec::SmallVec;
+
+use super::frame::{Frame, lane_of};
+use crate::base::error::Result;
+use crate::log::events::Record;
+
+/// An item for an audience.
+#[derive(Debug)]
+pub struct Deliver {
+    /// The people who hear of it.
+    pub audience: Audience,
+    /// The item.
+    pub item: Item,
+    /// The stream that it belongs to; `None`: a current value, kept for nobody who is away.
+    pub stream: Option<Stream>,
+    /// Priority. Only what is urgent is waited for when a shard is full; the rest is held, then shed.
+    pub lane: Lane,
+}
+
+/// People who are connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Followers of a person at the moment when the item goes out, and the person.
+    Followers(Id),
+    /// Followers of the first person who also follow the second, or are the second.
+    FollowersOfBoth(Id, Id),
+    /// Followers at the moment when the dispatcher hears of it, for the follows end right after.
+    FollowersUntilNow(Id),
+    /// People by id.
+    People(SmallVec<[Id; 1]>),
+    /// Everybody.
+    All,
+}
+
+/// The forms of an item.
+#[derive(Debug)]
+pub enum Item {
+    /// Held by each session as a reference, and rendered with others when the session can take them.
+    Reference(ItemRef),
+    /// Rendered for each person, at once, each person's in their order.
+    Personal(Arc<dyn PersonalItem>),
+    /// Single frame for everybody, made already.
+    Frame(Frame),
+}
+
+/// Reference to an item of the bulk stream: all that a session holds of it until it is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ItemRef {
+    /// Key of the item in its stream.
+    pub key: Id,
+    /// Kind of the item, by numbers of its source.
+    pub kind: u8,
+    /// Whether HTTP lists it, so that a gap may stand for it.
+    pub listed: bool,
+    /// Ids that its source needs to render it.
+    pub about: [Id; 2],
+}
+
+/// An item that is another frame for each person.
+#[async_trait]
+pub trait PersonalItem: Debug + Send + Sync {
+    /// Key of the item in its stream.
+    fn key(&self) -> Id;
+
+    /// The frame for `person`; `None` when the person may not see it.
+    ///
+    /// # Errors
+    /// When the engine fails; the person's sessions are asked to come back then.
+    async fn frame(&self, person: Id) -> Result<Option<Frame>>;
+}
+
+/// Consequence of a record for who is connected.
+#[derive(Debug)]
+pub enum Output {
+    /// An item for an audience.
+    Deliver(Deliver),
+    /// A follow, or its end.
+    Follow {
+        /// Person who follows.
+        follower: Id,
+        /// Person who is followed.
+        followee: Id,
+        /// Whether it began.
+        follows: bool,
+    },
+    /// Two people who hear nothing of each other's presence from now on.
+    Apart(Id, Id),
+}
+
+/// A product whose news follow from records.
+pub trait Producer: Send + Sync + 'static {
+    /// Appends the consequences of `record`, which is durable. Called on the dispatcher's thread in the order
+    /// of commits: no I/O, no waiting.
+    fn produce(&self, record: &Record, out: &mut Vec<Output>);
+}
+
+impl Deliver {
+    /// An item of the bulk stream, by reference.
+    #[must_use]
+    pub fn reference(audience: Audience, item: ItemRef) -> Self {
+        let stream = super::frame::BULK_STREAM;
+        Self { audience, item: Item::Reference(item), stream: Some(stream), lane: lane_of(stream) }
+    }
+
+    /// An item of `stream` that is rendered for `person`.
+    #[must_use]
+    pub fn personal(person: Id, stream: Stream, item: Arc<dyn PersonalItem>) -> Self {
+        let audience = Audience::People(SmallVec::from_buf([person]));
+        Self { audience, item: Item::Personal(item), stream: Some(stream), lane: lane_of(stream) }
+    }
+
+    /// A frame that is the same for everybody.
+    #[must_use]
+    pub fn frame(audience: Audience, frame: Frame) -> Self {
+        let (stream, lane) = (frame.items().map(|items| items.stream), frame.lane());
+        Self { audience, item: Item::Frame(frame), stream, lane }
+    }
+}

@@ -1,0 +1,238 @@
+//! Deliveries on their way to shards: the audience is looked up, the lane says who waits and what is shed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fanfare_protocol::{Id, Lane, Stream};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::outbox::{self, Outbox};
+use super::readers::SeatNumber;
+use super::{Dispatcher, Queued, Recipients, RenderJob};
+use crate::base::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES};
+use crate::realtime::deliver::{Audience, Deliver, Item, PersonalItem};
+use crate::realtime::frame::Frame;
+use crate::realtime::loss::Loss;
+use crate::realtime::session::SessionId;
+use crate::realtime::signals::{BulkItem, BulkPost, ShardHandle};
+
+impl Dispatcher {
+    /// Sends an item on its way; answers how many sessions it is for, where that is known at once.
+    pub(super) async fn deliver(&mut self, deliver: Deliver) -> usize {
+        let Deliver { audience, item, stream, lane } = deliver;
+        match item {
+            Item::Reference(item) => {
+                let to = match audience {
+                    Audience::Followers(author) => Recipients::Followers { author, with: None, after: None },
+                    Audience::FollowersOfBoth(author, with) => {
+                        Recipients::Followers { author, with: Some(with), after: None }
+                    }
+                    audience => Recipients::Sessions(self.sessions_of(&audience)),
+                };
+                self.queue(Queued { item, to });
+                0
+            }
+            Item::Frame(frame) if audience == Audience::All => {
+                self.send(None, frame, lane).await;
+                self.shared.sessions.load(Ordering::Relaxed)
+            }
+            Item::Frame(frame) => {
+                let sessions = self.sessions_of(&audience);
+                let reached = sessions.len();
+                self.send(Some(&sessions), frame, lane).await;
+                reached
+            }
+            Item::Personal(item) => {
+                let people: Vec<Id> = match audience {
+                    Audience::People(people) => people.into_vec(),
+                    audience => self.people_of(&audience),
+                };
+                for person in people {
+                    self.render(person, Arc::clone(&item), stream, lane).await;
+                }
+                0
+            }
+        }
+    }
+
+    /// Has `item` rendered for `person`, if they are connected.
+    async fn render(&mut self, person: Id, item: Arc<dyn PersonalItem>, stream: Option<Stream>, lane: Lane) {
+        let sessions = self.readers.sessions_of(person).to_vec();
+        if sessions.is_empty() {
+            return;
+        }
+        // Always the same renderer for the same person: what is theirs stays in order.
+        let renderer = (person.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % self.renderers.len().max(1);
+        let Some(renderer) = self.renderers.get(renderer) else { return };
+        let job = RenderJob::Personal { person, item, sessions };
+        if lane == Lane::Urgent {
+            // Full: the dispatcher waits, and commits wait in its inbox.
+            let _ = renderer.send(job).await;
+        } else if let Err(TrySendError::Full(RenderJob::Personal { item, sessions, .. })) = renderer.try_send(job) {
+            for (outbox, sessions) in self.outboxes.iter_mut().zip(by_shard(&self.shards, &sessions)) {
+                if let Some(stream) = stream.filter(|_| !sessions.is_empty()) {
+                    outbox.lose(stream, Some(&sessions), Loss::one(item.key(), true));
+                }
+            }
+        }
+    }
+
+    /// Seats of an audience at this moment.
+    fn seats_of(&self, audience: &Audience) -> Vec<SeatNumber> {
+        let (author, with) = match audience {
+            Audience::Followers(author) | Audience::FollowersUntilNow(author) => (*author, None),
+            Audience::FollowersOfBoth(author, with) => (*author, Some(*with)),
+            Audience::People(people) => return people.iter().filter_map(|one| self.readers.seat_of(*one)).collect(),
+            Audience::All => return self.readers.seats().collect(),
+        };
+        let (mut seats, mut after) = (Vec::new(), None);
+        while self.readers.audience(author, after, AUDIENCE_SLICE, &mut seats) == AUDIENCE_SLICE {
+            after = seats.last().copied();
+        }
+        seats.retain(|seat| self.readers.hears(*seat, with));
+        seats
+    }
+
+    fn sessions_of(&self, audience: &Audience) -> Vec<SessionId> {
+        if let Audience::People(people) = audience
+            && let [person] = people.as_slice()
+        {
+            return self.readers.sessions_of(*person).to_vec();
+        }
+        let seats = self.seats_of(audience);
+        let sessions = seats.iter().filter_map(|seat| self.readers.seat(*seat));
+        sessions.flat_map(|(_, sessions)| sessions.iter().copied()).collect()
+    }
+
+    fn people_of(&self, audience: &Audience) -> Vec<Id> {
+        let seats = self.seats_of(audience);
+        seats.iter().filter_map(|seat| self.readers.seat(*seat)).map(|(person, _)| person).collect()
+    }
+
+    /// Puts an item of the bulk stream into the backlog. At its bound the oldest is shed: whoever has not got it is told so.
+    fn queue(&mut self, queued: Queued) {
+        self.backlog.push_back(queued);
+        while self.backlog.len() > BACKLOG_MAX
+            && let Some(mut oldest) = self.backlog.pop_front()
+        {
+            metrics::counter!("fanfare_shed_total", "what" => "realtime_backlog").increment(1);
+            let mut more = true;
+            while more {
+                let sessions;
+                (sessions, more) = self.slice(&mut oldest.to);
+                for (outbox, sessions) in self.outboxes.iter_mut().zip(sessions) {
+                    if !sessions.is_empty() {
+                        outbox.lose_item(&sessions, oldest.item);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands what waits to the shards, oldest first, as far as these have room: so what is urgent never waits behind it here.
+    pub(super) fn hand_out(&mut self) {
+        for (shard, outbox) in self.shards.iter().zip(&mut self.outboxes) {
+            // What stays is tried again with the next signals; a tick is one.
+            while shard.takes_more()
+                && let Some(command) = outbox.next()
+            {
+                if let Err(command) = shard.try_send(command) {
+                    outbox.put_back(command);
+                    break;
+                }
+            }
+            if shard.takes_bulk()
+                && let Some(lost) = outbox.next_bulk()
+            {
+                shard.post(lost);
+            }
+        }
+        for _ in 0..BACKLOG_SLICES {
+            if !self.shards.iter().all(ShardHandle::takes_bulk) {
+                break;
+            }
+            let Some(mut queued) = self.backlog.pop_front() else { break };
+            let (sessions, more) = self.slice(&mut queued.to);
+            for (shard, sessions) in self.shards.iter().zip(sessions) {
+                if !sessions.is_empty() {
+                    shard.post(BulkPost { sessions, item: BulkItem::Reference(queued.item) });
+                }
+            }
+            if more {
+                self.backlog.push_front(queued);
+            }
+        }
+        let below = |low: Id| Id(low.0.saturating_sub(1));
+        let waits = self.backlog.front().map(|first| first.item.key);
+        let held = self.outboxes.iter().filter_map(Outbox::low).min();
+        let reached = [waits, held].into_iter().flatten().map(below).fold(self.last, Id::min);
+        self.shared.progress.reached(0, reached);
+    }
+
+    /// Next slice of an audience, by shard; true when there may be more.
+    fn slice(&mut self, to: &mut Recipients) -> (Vec<Vec<SessionId>>, bool) {
+        match to {
+            Recipients::Followers { author, with, after } => {
+                let mut by_shard: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
+                let mut seats = std::mem::take(&mut self.audience);
+                seats.clear();
+                let copied = self.readers.audience(*author, *after, AUDIENCE_SLICE, &mut seats);
+                *after = seats.last().copied();
+                for seat in &seats {
+                    let Some((_, sessions)) = self.readers.seat(*seat) else { continue };
+                    if !self.readers.hears(*seat, *with) {
+                        continue;
+                    }
+                    for session in sessions {
+                        if let Some(list) = by_shard.get_mut(session.shard()) {
+                            list.push(*session);
+                        }
+                    }
+                }
+                self.audience = seats;
+                (by_shard, copied == AUDIENCE_SLICE)
+            }
+            Recipients::Sessions(sessions) => {
+                let left = sessions.len().saturating_sub(AUDIENCE_SLICE);
+                (by_shard(&self.shards, &sessions.split_off(left)), left > 0)
+            }
+        }
+    }
+
+    /// Hands a frame to the shards of these sessions, or of all. Only an urgent one waits for a full shard.
+    pub(super) async fn send(&mut self, sessions: Option<&[SessionId]>, frame: Frame, lane: Lane) {
+        let shares = sessions.map(|sessions| by_shard(&self.shards, sessions));
+        for (number, (shard, outbox)) in self.shards.iter().zip(&mut self.outboxes).enumerate() {
+            let slices = match &shares {
+                None => vec![None],
+                Some(shares) => {
+                    let share = shares.get(number).map(Vec::as_slice).unwrap_or_default();
+                    share.chunks(AUDIENCE_SLICE).map(|slice| Some(slice.to_vec())).collect()
+                }
+            };
+            for sessions in slices {
+                if lane == Lane::Urgent {
+                    shard.send(outbox::command(sessions, frame.clone())).await;
+                } else if !outbox.has_commands() && shard.takes_more() {
+                    if let Err(command) = shard.try_send(outbox::command(sessions, frame.clone())) {
+                        outbox.put_back(command);
+                    }
+                } else {
+                    let shed = outbox.push(sessions, frame.clone());
+                    metrics::counter!("fanfare_shed_total", "what" => "realtime_outbox").increment(shed as u64);
+                }
+            }
+        }
+    }
+}
+
+/// Sessions by their shards.
+fn by_shard(shards: &[ShardHandle], sessions: &[SessionId]) -> Vec<Vec<SessionId>> {
+    let mut shares = vec![Vec::new(); shards.len()];
+    for session in sessions {
+        if let Some(share) = shares.get_mut(session.shard()) {
+            share.push(*session);
+        }
+    }
+    shares
+}

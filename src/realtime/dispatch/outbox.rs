@@ -1,0 +1,195 @@
+//! Outbox of the dispatcher for one shard that is full: frames that are not urgent, and word of what was shed. Pure.
+//!
+//! The dispatcher never waits for a shard because of these. Beyond a bound the oldest frame is shed; of a durable stream its
+//! sessions are told of that by a gap, a current value is gone.
+
+use std::collections::{HashSet, VecDeque};
+
+use fanfare_protocol::{Id, Stream};
+
+use crate::base::limits::realtime::OUTBOX_MAX;
+use crate::realtime::cursor::stream_index;
+use crate::realtime::deliver::ItemRef;
+use crate::realtime::frame::{BULK_STREAM, Frame, Omission};
+use crate::realtime::loss::Loss;
+use crate::realtime::session::SessionId;
+use crate::realtime::signals::{BulkItem, BulkPost, Command};
+
+/// Frames for a full shard.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Oldest first; `None`: for every session of the shard.
+    waiting: VecDeque<(Option<Vec<SessionId>>, Frame)>,
+    lost: [Option<LostOf>; Stream::ALL.len()],
+}
+
+/// Loss of sessions of a shard in one stream.
+#[derive(Debug)]
+struct LostOf {
+    loss: Loss,
+    /// `None`: all of the shard.
+    sessions: Option<HashSet<SessionId>>,
+}
+
+impl Outbox {
+    /// Whether something waits that goes by commands.
+    #[must_use]
+    pub fn has_commands(&self) -> bool {
+        let index = stream_index(BULK_STREAM);
+        !self.waiting.is_empty() || self.lost.iter().enumerate().any(|(of, lost)| of != index && lost.is_some())
+    }
+
+    /// Whether word of the bulk stream waits.
+    #[must_use]
+    pub fn has_bulk(&self) -> bool {
+        self.lost[stream_index(BULK_STREAM)].is_some()
+    }
+
+    /// Takes back what [`next`](Self::next) gave, or what would have gone before all that waits.
+    pub fn put_back(&mut self, command: Command) {
+        match command {
+            Command::Deliver { sessions, frame } => self.waiting.push_front((Some(sessions), frame)),
+            Command::Broadcast { frame, .. } => self.waiting.push_front((None, frame)),
+            Command::Lost { sessions, stream, loss } => self.lose(stream, sessions.as_deref(), loss),
+            _ => {}
+        }
+    }
+
+    /// Adds a frame; answers how many were shed for it.
+    pub fn push(&mut self, sessions: Option<Vec<SessionId>>, frame: Frame) -> usize {
+        self.waiting.push_back((sessions, frame));
+        let mut shed = 0;
+        while self.waiting.len() > OUTBOX_MAX
+            && let Some((sessions, frame)) = self.waiting.pop_front()
+        {
+            self.shed(sessions.as_deref(), &frame);
+            shed += 1;
+        }
+        shed
+    }
+
+    fn shed(&mut self, sessions: Option<&[SessionId]>, frame: &Frame) {
+        let Some(items) = frame.items() else { return };
+        match items.omission {
+            Some(Omission::Gap { after, before, count }) => {
+                let (low, high) = (Id(after.0.saturating_add(1)), Id(before.0.saturating_sub(1)));
+                self.lose(items.stream, sessions, Loss::range(low, high, count));
+            }
+            // As much as no gap can tell of.
+            Some(Omission::Reset { after, .. }) => self.lose(items.stream, sessions, Loss::one(after, false)),
+            None => {
+                for id in &items.ids {
+                    self.lose(items.stream, sessions, Loss::one(*id, items.listed));
+                }
+            }
+        }
+    }
+
+    /// An item of the bulk stream is shed.
+    pub fn lose_item(&mut self, sessions: &[SessionId], item: ItemRef) {
+        self.lose(BULK_STREAM, Some(sessions), Loss::one(item.key, item.listed));
+    }
+
+    /// Items of `stream` are not sent to these sessions, or to all.
+    pub fn lose(&mut self, stream: Stream, sessions: Option<&[SessionId]>, loss: Loss) {
+        match &mut self.lost[stream_index(stream)] {
+            Some(lost) => {
+                lost.loss.add(loss);
+                match (&mut lost.sessions, sessions) {
+                    (Some(known), Some(more)) => known.extend(more),
+                    (known, _) => *known = None,
+                }
+            }
+            lost @ None => {
+                *lost = Some(LostOf { loss, sessions: sessions.map(|sessions| sessions.iter().copied().collect()) });
+            }
+        }
+    }
+
+    /// The oldest that goes by commands: what was shed, then what waits.
+    pub fn next(&mut self) -> Option<Command> {
+        for stream in Stream::ALL.into_iter().filter(|stream| *stream != BULK_STREAM) {
+            if let Some(LostOf { loss, sessions }) = self.lost[stream_index(stream)].take() {
+                let sessions = sessions.map(|sessions| sessions.into_iter().collect());
+                return Some(Command::Lost { sessions, stream, loss });
+            }
+        }
+        let (sessions, frame) = self.waiting.pop_front()?;
+        Some(command(sessions, frame))
+    }
+
+    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before it.
+    pub fn next_bulk(&mut self) -> Option<BulkPost> {
+        let LostOf { loss, sessions } = self.lost[stream_index(BULK_STREAM)].take()?;
+        let sessions = sessions.unwrap_or_default().into_iter().collect();
+        Some(BulkPost { sessions, item: BulkItem::Lost(loss) })
+    }
+
+    /// The lowest key that waits or was shed and is not told of: watermarks do not pass it.
+    #[must_use]
+    pub fn low(&self) -> Option<Id> {
+        let lost = self.lost.iter().flatten().map(|lost| lost.loss.low());
+        let waiting = self.waiting.iter().filter_map(|(_, frame)| frame.items()?.low());
+        lost.chain(waiting).min()
+    }
+}
+
+/// The command that brings `frame` to sessions, or to all.
+#[must_use]
+pub fn command(sessions: Option<Vec<SessionId>>, frame: Frame) -> Command {
+    match sessions {
+        Some(sessions) => Command::Deliver { sessions, frame },
+        None => Command::Broadcast { frame, sessions: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::{Lane, ReadMarker};
+
+    use super::*;
+    use crate::realtime::frame::Durable;
+
+    fn group(id: u64) -> Frame {
+        Frame::durable("message", Durable::one(Stream::Group, Id(id)), 0, &())
+    }
+
+    #[test]
+    fn what_is_shed_of_a_group_is_told_of_before_what_is_left_of_it() {
+        let mut outbox = Outbox::default();
+        for id in 1..=OUTBOX_MAX as u64 {
+            assert_eq!(outbox.push(Some(vec![SessionId(id % 2)]), group(id)), 0);
+        }
+        assert_eq!(outbox.push(Some(vec![SessionId(5)]), group(90_001)), 1);
+        assert_eq!(outbox.push(Some(vec![SessionId(5)]), group(90_002)), 1);
+        assert_eq!(outbox.low(), Some(Id(1)), "watermarks wait for the gap");
+        let Some(Command::Lost { sessions: Some(mut sessions), stream, loss }) = outbox.next() else {
+            panic!("the gap goes first")
+        };
+        sessions.sort_unstable_by_key(|session| session.0);
+        assert_eq!((sessions, stream), (vec![SessionId(0), SessionId(1)], Stream::Group));
+        let gap = loss.gap(stream);
+        assert_eq!((gap.after, gap.before, gap.count), (Id(0), Id(3), 2));
+        let Some(Command::Deliver { frame, .. }) = outbox.next() else { panic!("then the oldest frame") };
+        assert_eq!(frame.items().map(|items| items.ids[0]), Some(Id(3)));
+        assert_eq!(outbox.low(), Some(Id(4)));
+    }
+
+    #[test]
+    fn a_current_value_that_is_shed_is_gone_and_holds_nothing_up() {
+        let mut outbox = Outbox::default();
+        for id in 0..=OUTBOX_MAX as u64 {
+            outbox.push(None, Frame::passing("feed.read", Lane::Normal, 0, &ReadMarker { last_read_id: Id(id) }));
+        }
+        assert_eq!((outbox.low(), outbox.waiting.len()), (None, OUTBOX_MAX));
+    }
+
+    #[test]
+    fn a_deletion_that_is_shed_can_be_told_of_by_no_gap() {
+        let mut outbox = Outbox::default();
+        outbox.lose_item(&[SessionId(1)], ItemRef { key: Id(7), kind: 1, listed: false, about: [Id(1), Id(2)] });
+        assert!(!outbox.has_commands() && outbox.has_bulk());
+        let Some(BulkPost { sessions, item: BulkItem::Lost(loss) }) = outbox.next_bulk() else { panic!("a loss") };
+        assert!(sessions == [SessionId(1)] && loss.is_too_much() && !outbox.has_bulk());
+    }
+}

@@ -1,0 +1,194 @@
+//! Polls: the answer at once, or the wait, and the cursor afterwards.
+
+use bytes::Bytes;
+use fanfare_protocol::{Hello, Id, Reset, ResetReason, Stream, Transport};
+
+use super::attach::Resume;
+use super::cursor::{StreamCursor, Watermarks, digest, stream_index};
+use super::frame::Frame;
+use super::service::Realtime;
+use super::source::Replay;
+use super::wire;
+use crate::base::error::Result;
+use crate::base::limits::realtime::POLL_FRAMES_MAX;
+
+/// A poll of somebody who was let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Poll<'a> {
+    /// The person who polls.
+    pub user: Id,
+    /// Transport that `hello` names.
+    pub transport: Transport,
+    /// Use that can be made of the cursor.
+    pub resume: Resume,
+    /// The cursor, if it can be used.
+    pub cursor: Option<&'a StreamCursor>,
+    /// Whether the client understands `author.deleted`.
+    pub knows_author_deleted: bool,
+    /// Whether it waits when there is nothing.
+    pub waits: bool,
+}
+
+/// Outcome of a poll.
+#[derive(Debug)]
+pub enum Polled {
+    /// The body of its answer.
+    Answer(Bytes),
+    /// Nothing yet.
+    Wait {
+        /// Everything up to here was looked at.
+        from: Watermarks,
+        /// Items above the cursor that the client has, by index of their stream.
+        overlap: Vec<(usize, Id)>,
+    },
+}
+
+impl Realtime {
+    /// Answers with what was missed since the cursor, or, without one, with where to poll from.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn poll(&self, poll: Poll<'_>) -> Result<Polled> {
+        self.heartbeat(poll.user).await;
+        // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
+        let upto = self.committed();
+        let (Some(cursor), Resume::From) = (poll.cursor, poll.resume) else {
+            return Ok(Polled::Answer(self.first_answer(&poll, upto)));
+        };
+        let missed = self.missed(poll.user, cursor.marks, upto).await?;
+        let overlap: Vec<(usize, Id)> = missed.items().collect();
+        if poll.waits && (missed.frames.is_empty() || !is_news(cursor, &missed)) {
+            return Ok(Polled::Wait { from: [upto; 4], overlap });
+        }
+        let frames = if poll.knows_author_deleted {
+            missed.frames
+        } else {
+            without_novel(missed, cursor, self.clock().now_ms())
+        };
+        Ok(Polled::Answer(self.answer(poll.user, &frames, &overlap, cursor.marks, upto)))
+    }
+
+    /// The answer to a poll that brings no cursor, or none that can be used.
+    fn first_answer(&self, poll: &Poll<'_>, upto: Id) -> Bytes {
+        let now_ms = self.clock().now_ms();
+        let cursor = self.sealed(poll.user, [upto; 4], &[], upto);
+        let hello = Hello {
+            session_id: Id(0),
+            heartbeat_s: self.settings().heartbeat_s,
+            resumed: false,
+            transport: poll.transport,
+            cursor: String::from_utf8_lossy(&cursor).into_owned(),
+        };
+        let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
+        if let Resume::Broken(reason) = poll.resume {
+            frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, upto, now_ms));
+        }
+        body(&frames, &cursor)
+    }
+
+    fn answer(&self, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks: Watermarks, upto: Id) -> Bytes {
+        let (frames, upto_each) = fitting(frames, marks, upto);
+        let overlap: Vec<(usize, Id)> =
+            overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
+        body(frames, &self.sealed(user, upto_each, &overlap, upto))
+    }
+
+    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
+    fn sealed(&self, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
+        let trailing = self.trailing();
+        // Above the newest record there is nothing yet, however old it is.
+        let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
+        let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
+        let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
+        self.seal(&StreamCursor { user, marks, digests })
+    }
+}
+
+/// Whether what was missed is more than what the client got with its last answer, above its watermarks.
+fn is_news(cursor: &StreamCursor, missed: &Replay) -> bool {
+    // A gap is as new as the items that follow it; a reset stands alone.
+    let stands_alone = |frame: &Frame| {
+        frame
+            .items()
+            .is_none_or(|items| items.ids.is_empty() && !missed.items().any(|(of, _)| of == stream_index(items.stream)))
+    };
+    missed.frames.iter().any(stands_alone)
+        || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
+}
+
+/// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew, unless it
+/// got all of that stream with its last answer.
+fn without_novel(missed: Replay, cursor: &StreamCursor, now_ms: u64) -> Vec<Frame> {
+    let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
+    let index = stream_index(stream);
+    let told = cursor.digests[index] == missed.digest(index);
+    let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
+    let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
+    let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
+    if !told {
+        frames.insert(0, Frame::reset_of(stream, ResetReason::AuthorDeleted, cursor.marks[index], now_ms));
+    }
+    frames
+}
+
+/// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the next
+/// poll, so that watermarks stay below it.
+fn fitting(frames: &[Frame], marks: Watermarks, upto: Id) -> (&[Frame], Watermarks) {
+    let mut upto_each = [upto; 4];
+    let (first, rest) = frames.split_at(frames.len().min(POLL_FRAMES_MAX));
+    for items in rest.iter().filter_map(Frame::items) {
+        if let Some(low) = items.low() {
+            let index = stream_index(items.stream);
+            upto_each[index] = upto_each[index].min(Id(low.0 - 1)).max(marks[index]);
+        }
+    }
+    (first, upto_each)
+}
+
+fn body(frames: &[Frame], cursor: &wire::CursorText) -> Bytes {
+    let mut body = Vec::new();
+    wire::poll_body(&mut body, frames, cursor);
+    body.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::frame::Durable;
+
+    fn post(id: u64) -> Frame {
+        Frame::durable("feed.posts", Durable::one(Stream::Posts, Id(id)), 0, &())
+    }
+
+    fn cursor(digests: [u16; 4]) -> StreamCursor {
+        StreamCursor { user: Id(1), marks: [Id(3); 4], digests }
+    }
+
+    #[test]
+    fn what_the_last_answer_had_is_no_news() {
+        let missed = Replay { frames: vec![post(5), post(7)], ..Replay::default() };
+        let had = missed.digest(stream_index(Stream::Posts));
+        assert!(!is_news(&cursor([0, 0, 0, had]), &missed) && is_news(&cursor([0; 4]), &missed));
+        let reset = Frame::reset_of(Stream::Posts, ResetReason::Expired, Id(3), 0);
+        assert!(is_news(&cursor([0; 4]), &Replay { frames: vec![reset], ..Replay::default() }));
+    }
+
+    #[test]
+    fn watermarks_stay_below_what_does_not_fit() {
+        let frames: Vec<Frame> = (10..12 + POLL_FRAMES_MAX as u64).map(post).collect();
+        let (first, upto) = fitting(&frames, [Id(3); 4], Id(9_000));
+        assert_eq!(first.len(), POLL_FRAMES_MAX);
+        assert_eq!(upto, [Id(9_000), Id(9_000), Id(9_000), Id(9 + POLL_FRAMES_MAX as u64)]);
+    }
+
+    #[test]
+    fn who_does_not_know_a_type_reads_its_stream_anew_once() {
+        let novel = || Frame::durable("author.deleted", Durable::novel(Stream::Posts, Id(8)), 0, &());
+        let missed = || Replay { frames: vec![post(5), novel()], ..Replay::default() };
+        let told = missed().digest(stream_index(Stream::Posts));
+        let frames = without_novel(missed(), &cursor([0; 4]), 0);
+        assert!(frames.len() == 1 && frames[0].items().is_some_and(|items| items.omission.is_some()));
+        let frames = without_novel(missed(), &cursor([0, 0, 0, told]), 0);
+        assert_eq!(frames[0].items().map(|items| items.ids[0]), Some(Id(5)));
+    }
+}
