@@ -4,7 +4,7 @@
 #[path = "../bodies/text.rs"]
 mod body;
 #[allow(dead_code)]
-#[path = "../../src/users/handle.rs"]
+#[path = "../../src/base/handle.rs"]
 mod handle;
 #[allow(dead_code)]
 #[path = "../../src/base/id.rs"]
@@ -18,11 +18,7 @@ mod text;
 
 /// The lowest room, as far as the parser knows it.
 mod base {
-    pub(crate) use super::{id, limits};
-}
-/// Rules of handles, which are all that the parser knows of people.
-mod users {
-    pub(crate) use super::handle;
+    pub(crate) use super::{handle, id, limits};
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

@@ -9,7 +9,7 @@ const SUBJECT_COLUMNS_MAX: usize = 72;
 /// The last commit before the rule.
 const BEFORE: &str = "d5513fd";
 
-/// What is wrong with a subject.
+/// Fault of a subject.
 fn wrong(subject: &str) -> Option<&'static str> {
     let is_area = |area: &str| {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_, -".contains(&byte);

@@ -24,7 +24,7 @@ fn a_module_with_a_folder_is_in_the_folder() {
     assert_none(&sources().iter().filter_map(broken).collect::<Vec<_>>());
 }
 
-/// What is wrong with how `source` declares its tests.
+/// Faults in how `source` declares its tests.
 fn wrong(source: &Source) -> Vec<String> {
     let stem = stem(&source.path);
     let of_folder = OF_FOLDERS.contains(&&*stem);

@@ -2,10 +2,11 @@
 //!
 //! `source`, `layout` and `public` look at the code, `words` at its comments, `layers` and `drawing` at which room imports
 //! which, `documents` at what the documents promise, `help` at what the commands' help does, `manifests` and `licences` at
-//! the dependencies, `commits` at the history.
+//! the dependencies, `columns` at lines that are read, `commits` at the history.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
 
+mod columns;
 mod commits;
 mod documents;
 mod drawing;

@@ -1,4 +1,4 @@
-//! What the manifests ask for: dependencies that are used, and none that needs a newer Rust than they name.
+//! Dependencies in the manifests: all are used, and none needs a newer Rust than they name.
 //!
 //! That a library uses its dependencies the compiler knows: every crate asks it to say so, and `lint` makes an error of
 //! that. What only tests and examples use, the compiler cannot tell, and is looked for here by name.
@@ -12,10 +12,10 @@ use toml::Table;
 use super::lexer::{code_only, is_word};
 use super::{assert_none, files_under, root, shown};
 
-/// What every crate's root asks of the compiler.
+/// Question of every crate's root to the compiler.
 const ASKS: &str = "#![cfg_attr(not(test), warn(unused_crate_dependencies))]";
 
-/// What `cargo metadata` says of everything that is built on this platform: nothing has to be downloaded for it.
+/// Answer of `cargo metadata` about everything that is built on this platform: nothing has to be downloaded for it.
 pub fn metadata() -> Value {
     let cargo = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();

@@ -26,9 +26,9 @@ const FILLED: &str = "others fill the struct with `..default()`, which a private
 #[derive(Debug, PartialEq)]
 struct Public {
     name: String,
-    /// Where its `pub` stands.
+    /// Offset of its `pub`.
     at: usize,
-    /// Where what others see of it ends: its signature, or its body if that is declarations.
+    /// End of what others see of it: its signature, or its body if that is declarations.
     end: usize,
     is_type: bool,
 }
