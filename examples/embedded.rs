@@ -9,6 +9,7 @@ use std::path::Path;
 use axum::Router;
 use axum::routing::get;
 use fanfare::base::clock::Clock;
+use fanfare::base::handle::Handle;
 use fanfare::base::logging;
 use fanfare::config::Settings;
 use fanfare::{http, routes, serve};
@@ -33,7 +34,7 @@ pub async fn run(
     // After a restart the account is there.
     let author = match app.users.resolve(&format!("@{HANDLE}")).await {
         Ok(author) => author,
-        Err(_) => app.users.create(&Handle::parse(HANDLE)?, None, None, Clock::system().now_ms()).await?.id,
+        Err(_) => app.users.create(&Handle::parse(HANDLE)?, None, None, Clock::system().now_ms()).await?.author.id,
     };
     let new = NewPost { text: "The program has started.".to_owned(), ..NewPost::default() };
     app.posts.publish(author, new, None).await?;
@@ -49,7 +50,9 @@ pub async fn run(
 #[allow(dead_code, reason = "the test of this file calls `run`")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(folder), Some(address)) = (arguments.next(), arguments.next()) else { return Err("FOLDER ADDRESS".into()) };
+    let (Some(folder), Some(address)) = (arguments.next(), arguments.next()) else {
+        return Err("FOLDER ADDRESS".into());
+    };
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
     run(Path::new(&folder), TcpListener::bind(address).await?, stop).await
 }

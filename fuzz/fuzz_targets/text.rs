@@ -10,6 +10,9 @@ mod handle;
 #[path = "../../src/base/id.rs"]
 mod id;
 #[allow(dead_code)]
+#[path = "../../src/base/text.rs"]
+mod plain;
+#[allow(dead_code)]
 #[path = "../../src/base/limits.rs"]
 mod limits;
 #[allow(dead_code, unused_imports)]
@@ -18,6 +21,7 @@ mod text;
 
 /// The lowest room, as far as the parser knows it.
 mod base {
+    pub(crate) use super::plain as text;
     pub(crate) use super::{handle, id, limits};
 }
 

@@ -9,6 +9,8 @@ pub const SUSPENDED_MAX: usize = 100_000;
 /// Additions of suspended people to the counts of others (likes, replies, reposts, follows) that are kept in memory, to
 /// take them off; those of people for whom there is no room stay in the counts.
 pub const UNCOUNTED_MAX: usize = 1_000_000;
+/// Bare reposts of what one suspended person wrote that are taken off the posts of who made them; where there are more, none.
+pub const UNCOUNTED_REPOSTS_MAX: usize = 100_000;
 /// Characters of an operator's reason; a longer one is refused with 422.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Characters of what the audit says of a change of settings; the rest is cut off.
@@ -66,6 +68,9 @@ pub const GROUP_LEFT_MAX: usize = 64;
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Reads for one group to name somebody; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
+/// Groups of one person's notifications in one hour that are read, of each kind those about the newest posts first. They are in no
+/// order of time, so a page reads those of its hours; more than are kept of all by default are not listed.
+pub const GROUPS_HOUR_MAX: usize = 1_024;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
 /// Ancestors shown in a thread; older ones are reached from the oldest shown.

@@ -200,6 +200,9 @@ section! {
         jwt_audience: Option<String> = None;
         /// Apps that may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
         jwt_authorized_parties: Vec<String> = Vec::new();
+        /// Seconds by which the clock of who issues JWTs may be ahead of the server's. A token further ahead is refused, and
+        /// so is one that says it was issued within this time after a log-out everywhere: it may be from before.
+        jwt_ahead_s: u32 = 60 => 0..=60;
         /// Wrong passwords for one account from one address within the time below; after them that address is answered 429
         /// for that account, and other addresses are not.
         wrong_passwords_per_account: usize = 10 => 1..=100_000;

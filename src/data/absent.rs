@@ -4,10 +4,12 @@
 //! a suspension that ends by the clock needs nobody to lift it. Usually there is nobody, and asking costs one load.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
+use tokio::sync::{Mutex, Notify};
 
 use crate::base::clock::Clock;
 
@@ -40,13 +42,18 @@ pub struct Absent {
     clock: Clock,
     people: RwLock<HashMap<Id, Why>>,
     any: AtomicBool,
+    /// Somebody's account was deleted, or was found so at the start: what it left is to be cleared away.
+    pub to_clear: Notify,
+    /// Held by whoever clears away: two at once would take the same off a count twice.
+    pub clearing: Arc<Mutex<()>>,
 }
 
 impl Absent {
     /// Nobody.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, people: RwLock::default(), any: AtomicBool::new(false) }
+        let (to_clear, clearing) = (Notify::new(), Arc::default());
+        Self { clock, people: RwLock::default(), any: AtomicBool::new(false), to_clear, clearing }
     }
 
     fn why(&self, person: Id) -> Why {
@@ -100,6 +107,7 @@ impl Absent {
     /// The account was deleted.
     pub fn departed(&self, person: Id) {
         self.change(person, |why| *why = Why { departed: true, suspended_until_ms: 0 });
+        self.to_clear.notify_one();
     }
 
     /// Everything that a deleted account left behind is gone.

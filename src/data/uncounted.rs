@@ -1,6 +1,6 @@
 //! Contributions of absent people to the counts of others: their likes, replies, reposts and follows stay in the stored
-//! counters, and every read takes them off for as long as they are absent. Rebuildable state in memory, kept true by
-//! records.
+//! counters, and so do bare reposts of what they wrote; every read takes them off for as long as they are absent.
+//! Rebuildable state in memory, kept true by records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use crate::base::limits::UNCOUNTED_MAX;
 use crate::data::rows::Counters;
 use crate::data::tables;
-use crate::log::events::{EndedFollow, Event, Record};
+use crate::log::events::{EndedFollow, Event, PostRef, Record};
 
 /// Owner of the counters that a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +49,7 @@ pub struct Contribution {
 mod place {
     pub const FOLLOWERS: usize = 0;
     pub const FOLLOWING: usize = 1;
+    pub const POSTS: usize = 2;
     pub const LIKES: usize = 0;
     pub const REPLIES: usize = 1;
     pub const REPOSTS: usize = 2;
@@ -74,6 +75,14 @@ pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl It
     reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
 }
 
+/// Contribution of a bare repost, through whom it passes on, to the posts of who made it: it shows nothing while that
+/// person is absent.
+#[must_use]
+pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribution)> {
+    let one = Contribution { of: Of::User(by), which: place::POSTS, source: repost };
+    (by != original.author).then_some((original.author, one))
+}
+
 /// Contributions that a record adds and takes back, each with whose it is.
 fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
     let follow = |follower, followee, there| {
@@ -88,11 +97,17 @@ fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
         Event::Unliked { user, post, .. } => vec![(*user, of_like(post.id), false)],
         Event::Posted { post, .. } => {
             let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
-            of_post(record.id, parent, original).map(|one| (post.author, one, true)).collect()
+            let through = post.repost_of.filter(|_| post.is_bare_repost());
+            let through = through.and_then(|original| of_repost(record.id, post.author, original));
+            let own = of_post(record.id, parent, original).map(|one| (post.author, one));
+            own.chain(through).map(|(person, one)| (person, one, true)).collect()
         }
-        Event::PostDeleted { post, author, reply_to, repost_of, .. } => {
+        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
             let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
-            of_post(*post, parent, original).map(|one| (*author, one, false)).collect()
+            let through = repost_of.filter(|_| *bare_repost);
+            let through = through.and_then(|original| of_repost(*post, *author, original));
+            let own = of_post(*post, parent, original).map(|one| (*author, one));
+            own.chain(through).map(|(person, one)| (person, one, false)).collect()
         }
         _ => Vec::new(),
     }

@@ -4,7 +4,7 @@ use super::interner::UserIndex;
 use super::relations::ReaderRelations;
 use crate::data::absent::Standing;
 use crate::log::events::PostRecord;
-use crate::posts::visibility::{Absence, Between, Place, Shown, absence, shown};
+use crate::posts::visibility::{Absence, Between, Place, Shown, absence, absence_of_original, shown};
 
 /// Part of `post` by `author` that the reader's feed shows.
 ///
@@ -41,7 +41,8 @@ pub fn shows(
         }
         _ => Between::default(),
     };
-    let original = post.repost_of.and_then(|of| absence(original, between(index(of.author)), Place::Among));
+    let original =
+        post.repost_of.and_then(|of| absence_of_original(post, original, between(index(of.author)), Place::Among));
     shown(post, Place::Among, absence(standing, between(Some(author)), Place::Among), original)
 }
 

@@ -5,6 +5,7 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Result;
 use crate::data::deletions;
+use crate::data::rows::follow_value;
 use crate::data::tables;
 use crate::log::counters::{self, Changes, OfUser};
 use crate::log::events::{EndedFollow, Event, Record};
@@ -26,11 +27,11 @@ impl Fold for FollowFold {
     fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
         let (id, version) = (record.id, record.id.0);
         match &record.event {
-            Event::Followed { follower, followee, .. } => {
+            Event::Followed { follower, followee, silent, .. } => {
                 let row = tables::pair(tables::FOLLOWS, *follower, *followee);
-                batch.put_versioned(row, tables::partition(id), version);
+                batch.put_versioned(row, follow_value(id, *silent), version);
                 let row = tables::bucketed_row(tables::FOLLOWERS, *followee, id);
-                batch.put_versioned(row, tables::partition(*follower), version);
+                batch.put_versioned(row, follow_value(*follower, *silent), version);
             }
             Event::Unfollowed(edge) => end_follow(*edge, version, batch),
             Event::Blocked { blocker, blocked, ended } => {

@@ -7,6 +7,7 @@ use fanfare_protocol::{Code, Id, Page, Relationship, User};
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
+use crate::data::rows::is_silent;
 use crate::data::tables;
 use crate::log::core::{Core, LockKey};
 use crate::log::events::{EndedFollow, Event};
@@ -71,7 +72,8 @@ impl Follows {
                 format!("you follow {following} people, and {limit} is the limit; unfollow somebody first"),
             ));
         }
-        let event = Event::Followed { follower, followee, notify: imported_at_ms.is_none() };
+        let event =
+            Event::Followed { follower, followee, notify: imported_at_ms.is_none(), silent: imported_at_ms.is_some() };
         self.core.sequencer.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
         Ok(())
     }
@@ -92,8 +94,11 @@ impl Follows {
     }
 
     async fn edge(&self, follower: Id, followee: Id) -> Result<Option<EndedFollow>> {
-        let since = self.core.store.get_id(&tables::pair(tables::FOLLOWS, follower, followee)).await?;
-        Ok(since.map(|since| EndedFollow { follower, followee, since, departed: None }))
+        let row = self.core.store.get(&tables::pair(tables::FOLLOWS, follower, followee)).await?;
+        Ok(row.and_then(|value| {
+            let (since, silent) = (Id::from_bytes(&value)?, is_silent(&value));
+            Some(EndedFollow { follower, followee, since, departed: None, silent })
+        }))
     }
 
     /// `blocker` blocks `blocked`; follows end both ways.

@@ -48,6 +48,8 @@ impl Janitor {
         loop {
             let done = tokio::select! {
                 _ = tick.tick() => self.round().await,
+                // What the account added to the counts of others is in them until this is done.
+                () = self.core.store.absent.to_clear.notified() => self.purge_all().await,
                 () = self.core.store.unsettled.notified() => settle::settle_all(&self.core).await,
             };
             if let Err(error) = done {
@@ -67,9 +69,9 @@ impl Janitor {
         let now = self.core.sequencer.newest().max(first_id_at(self.core.clock.now_ms()));
         // What one of them stumbles over stops none of the others.
         let done = [
+            self.purge_all().await,
             self.sweep().await,
             names::rekey(&self.core).await,
-            self.purge_all().await,
             old_reposts::list_all(&self.core).await,
             deletions::bring_over(&self.core.store, now).await,
             public::list_all(&self.core).await,

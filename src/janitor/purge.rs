@@ -16,6 +16,7 @@ use super::Janitor;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::deletions;
+use crate::data::rows::is_silent;
 use crate::data::tables;
 use crate::log::events::{EndedFollow, Event, PostRef};
 use crate::posts::settle;
@@ -85,6 +86,7 @@ impl Place {
 impl Janitor {
     /// Removes what deleted accounts left behind: of each some, in turn, until nothing is left of any.
     pub(super) async fn purge_all(&self) -> Result<()> {
+        let _alone = self.core.store.absent.clearing.lock().await;
         let (mut after, mut worst, mut more) = (None, Ok(()), false);
         let mut failed = HashSet::new();
         loop {
@@ -271,15 +273,15 @@ impl Janitor {
 
 /// The record that ends what a row says is between the account, which the record `gone` deleted, and another.
 fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<Event> {
-    let key = Id::from_bytes(&row.clustering)?;
+    let (key, silent) = (Id::from_bytes(&row.clustering)?, is_silent(&row.value));
     Some(match list {
         List::Followees => {
             let since = Id::from_bytes(&row.value)?;
-            Event::Unfollowed(EndedFollow { follower: user, followee: key, since, departed: None })
+            Event::Unfollowed(EndedFollow { follower: user, followee: key, since, departed: None, silent })
         }
         List::Followers => {
             let follower = Id::from_bytes(&row.value)?;
-            Event::Unfollowed(EndedFollow { follower, followee: user, since: key, departed: gone })
+            Event::Unfollowed(EndedFollow { follower, followee: user, since: key, departed: gone, silent })
         }
         List::Blocks => Event::Unblocked { blocker: user, blocked: key },
         List::BlockedBy => Event::Unblocked { blocker: key, blocked: user },

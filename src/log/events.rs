@@ -20,7 +20,15 @@ pub enum Event {
     /// The account is gone; what it left behind is removed by the janitor.
     UserDeleted { user: UserRow },
     /// An edge was made; the followee hears of it if `notify` (a graph that is imported is no news).
-    Followed { follower: Id, followee: Id, notify: bool },
+    ///
+    /// Of one that is `silent` the rows say so: until it did, imports had only `notify: false`.
+    Followed {
+        follower: Id,
+        followee: Id,
+        notify: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        silent: bool,
+    },
     /// An edge ended.
     Unfollowed(EndedFollow),
     /// `blocker` blocks `blocked`; follows between them ended.

@@ -46,7 +46,7 @@ pub fn parties(event: &Event) -> impl Iterator<Item = (Id, Part)> {
 }
 
 /// Everybody whom it matters of whether their account is there: the [`parties`], and who is told of it.
-pub fn concerned(event: &Event) -> impl Iterator<Item = Id> {
+fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
         Event::Posted { notify, .. } => notify.as_slice(),
         _ => &[],
@@ -170,7 +170,7 @@ mod tests {
             (code(liked(), 1), code(liked(), 2), code(liked(), 3)),
             (Some(Code::Unauthenticated), Some(Code::Gone), None)
         );
-        let followed = || Event::Followed { follower: Id(1), followee: Id(2), notify: true };
+        let followed = || Event::Followed { follower: Id(1), followee: Id(2), notify: true, silent: false };
         assert_eq!((code(followed(), 1), code(followed(), 2)), (Some(Code::Unauthenticated), Some(Code::NotFound)));
         let deleted = Event::UserDeleted { user: UserRow { id: Id(1), ..UserRow::default() } };
         assert_eq!(code(deleted, 1), Some(Code::Unauthenticated), "a second time");

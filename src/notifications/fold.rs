@@ -42,8 +42,9 @@ struct Deed {
 /// The notifications that a record gives: to each person at most one, as they share `applied`.
 fn given(record: &Record) -> Vec<Deed> {
     match &record.event {
-        Event::Followed { follower, followee, notify: true } => {
-            vec![follow(EndedFollow { follower: *follower, followee: *followee, since: record.id, departed: None })]
+        Event::Followed { follower, followee, notify: true, .. } => {
+            let (follower, followee, since) = (*follower, *followee, record.id);
+            vec![follow(EndedFollow { follower, followee, since, departed: None, silent: false })]
         }
         Event::Liked { user, post } if *user != post.author => vec![like(*user, post.author, post.id, record.id)],
         Event::Posted { post, notify } => notify
@@ -91,10 +92,10 @@ fn taken(record: &Record) -> Vec<Deed> {
 }
 
 fn follow(edge: EndedFollow) -> Deed {
-    let EndedFollow { follower, followee, since, .. } = edge;
+    let EndedFollow { follower, followee, since, silent, .. } = edge;
     let (kind, subject) = (NotificationKind::Follow, Id(0));
     let listing = Listing { user: followee, kind, actor: follower, post: None, subject, record: since };
-    Deed { listing, toggles: true, entered: true }
+    Deed { listing, toggles: true, entered: !silent }
 }
 
 fn like(actor: Id, user: Id, post: Id, record: Id) -> Deed {

@@ -87,7 +87,7 @@ impl Deed {
         let post = |id| PostRef { id: Id(id), author: ANN };
         match self {
             Self::Like(id) => Event::Liked { user: by, post: post(id) },
-            Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true },
+            Self::Follow => Event::Followed { follower: by, followee: ANN, notify: true, silent: false },
             Self::Repost(id) => {
                 let repost_of = Some(post(id));
                 let notify = vec![crate::log::events::Notice { user: ANN, kind: NotificationKind::Repost }];
@@ -99,7 +99,7 @@ impl Deed {
 
     fn taken_back(self, by: Id, since: Id, blocks: bool) -> Event {
         let post = |id| PostRef { id: Id(id), author: ANN };
-        let edge = EndedFollow { follower: by, followee: ANN, since, departed: None };
+        let edge = EndedFollow { follower: by, followee: ANN, since, departed: None, silent: false };
         match self {
             Self::Like(id) => Event::Unliked { user: by, post: post(id), since },
             Self::Follow if blocks => Event::Blocked { blocker: ANN, blocked: by, ended: vec![edge] },
@@ -417,4 +417,26 @@ fn a_flood_leaves_one_row_whatever_its_size() {
     let value = first(notification_key::GROUPED);
     let bytes = value.and_then(|(_, (_, value))| value.as_ref()).map_or(0, Bytes::len);
     assert!(bytes < 2_048, "{bytes} bytes");
+}
+
+fn like(number: u64, by: u64, post: u64) -> Record {
+    let (id, event) = (Id(first_id_at(1_700_000_000_000).0 + number), Deed::Like(post).done(Id(by)));
+    Record { id, event, idempotency: None, import_line: None, audit: None }
+}
+
+#[test]
+fn a_follow_of_which_nobody_was_told_takes_nobody_out_of_a_group_when_it_ends() {
+    let mut rows = Rows::default();
+    let record = |number: u64, event| Record { event, ..like(number, 0, 0) };
+    let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false, silent: true });
+    assert!(rows.project(&silent).is_empty());
+    for number in 2..40 {
+        rows.project(&record(number, Deed::Follow.done(Id(100 + number))));
+    }
+    let before = rows.list();
+    let edge = EndedFollow { follower: Id(99), followee: ANN, since: silent.id, departed: None, silent: true };
+    rows.project(&record(50, Event::Unfollowed(edge)));
+    assert_eq!(rows.list(), before);
+    // Whoever follows then is news.
+    assert_eq!(rows.project(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
 }

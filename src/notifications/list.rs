@@ -107,6 +107,8 @@ pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limi
 async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) -> Result<Vec<Entry>> {
     let mut found: Vec<Entry> = Vec::new();
     let mut to = notification_key::listed_from(hour_of(before).saturating_add(1));
+    // The hour that was read last, and how much of it.
+    let (mut latest, mut of_latest) = (0, 0);
     loop {
         let range = KeyRange { from: Some(notification_key::listed_from(hour_of(after))), to: Some(to) };
         let rows = scan(store, user, range, Order::Descending, limits::GROUPS_STEP_ROWS).await?;
@@ -120,7 +122,14 @@ async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) ->
         if found.iter().filter(|entry| hour_of(entry.id) > hour).count() >= limit {
             return Ok(found);
         }
-        to = lowest.clustering.clone();
+        let of_hour = |row: &&Row| notification_key::of_listed(&row.clustering).is_some_and(|(of, _)| of == hour);
+        of_latest = rows.iter().filter(of_hour).count() + if latest == hour { of_latest } else { 0 };
+        latest = hour;
+        to = if of_latest < limits::GROUPS_HOUR_MAX {
+            lowest.clustering.clone()
+        } else {
+            notification_key::listed_from(hour)
+        };
     }
 }
 
@@ -214,24 +223,33 @@ pub async fn others(
 }
 
 /// People who still do what the item `id` of an earlier version stands for: it names its newest alone, and a number.
-/// Whoever has an item of their own is not in it. `None` where no list tells.
+/// Whoever has an item of their own is not in it. `None` where no list tells: of reposts, of which a quote stands in none.
 ///
 /// # Errors
 /// When the engine fails.
 pub async fn still(
     store: &Store,
     user: Id,
-    id: Id,
-    kind: NotificationKind,
-    post: Option<Id>,
+    (id, kind): (Id, NotificationKind),
+    (actor, post): (Id, Option<Id>),
 ) -> Result<Option<Others>> {
+    let (began, above) = (first_of_hour(hour_of(id)), Id(id.0.saturating_add(1)));
     let subject = match (kind, post) {
         (NotificationKind::Follow, _) => Id(0),
         (NotificationKind::Like, Some(post)) => post,
+        // A post that is gone tells what it answered.
+        (NotificationKind::Reply, Some(reply)) => {
+            let parent = store.post_or_gone(reply).await?.and_then(|reply| reply.reply_to);
+            let Some(parent) = parent else { return Ok(None) };
+            parent.id
+        }
+        (NotificationKind::Mention, Some(_)) => actor,
         _ => return Ok(None),
     };
-    let (began, above) = (first_of_hour(hour_of(id)), Id(id.0.saturating_add(1)));
-    let mut found = others(store, user, (kind, subject), began, Some(above)).await?;
+    let mut found = match kind {
+        NotificationKind::Mention => mentions(store, user, actor, (began, above)).await?,
+        _ => others(store, user, (kind, subject), began, Some(above)).await?,
+    };
     let partition = tables::partition(user);
     let item = |doer: &Doer| RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::item(doer.record));
     let keys: Vec<RowKey> = found.doers.iter().map(item).collect();
@@ -242,6 +260,22 @@ pub async fn still(
     Ok(Some(found))
 }
 
+/// Posts of `author` from `began` on and below `above` that mention `user` and stand, newest first.
+async fn mentions(store: &Store, user: Id, author: Id, (began, above): (Id, Id)) -> Result<Others> {
+    let limit = limits::GROUP_OTHERS_ROWS;
+    let rows = store.newest_bucketed(tables::AUTHOR_POSTS, author, above, limit).await?;
+    let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+    let next = ids.last().copied().filter(|lowest| rows.len() >= limit && *lowest > began);
+    let mut doers = Vec::new();
+    for id in ids.into_iter().filter(|id| *id >= began) {
+        let post = store.post_or_gone(id).await?.filter(|post| !post.deleted);
+        if post.is_some_and(|post| post.mentions.iter().any(|mention| mention.id == user)) {
+            doers.push(Doer { actor: author, record: id, earlier: None });
+        }
+    }
+    Ok(Others { doers, next })
+}
+
 fn first_of_hour(hour: u32) -> Id {
     crate::base::id::first_id_at(u64::from(hour) * 3_600_000)
 }
@@ -249,3 +283,6 @@ fn first_of_hour(hour: u32) -> Id {
 #[cfg(test)]
 #[path = "list_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "trim_tests.rs"]
+mod trim_tests;

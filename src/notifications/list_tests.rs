@@ -81,3 +81,34 @@ async fn an_hour_full_of_groups_is_read_whole() {
     let placed = (0..groups).map(|number| ((number * 37) % 130, number % 5 > 0)).collect();
     pages_are_the_list(placed, 20).await;
 }
+
+/// Very many groups in an hour, as of somebody with thousands of posts that all are liked: a page does not read them all.
+#[tokio::test]
+async fn of_very_many_groups_in_an_hour_some_are_read_and_those_of_other_hours_all() {
+    let store = Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(START_MS));
+    let many = 2 * limits::GROUPS_HOUR_MAX as u64;
+    // The hour before, the full hour, the hour after.
+    let placed: Placed = (0..many + 60)
+        .map(|number| (60 * (1 + u64::from(number >= 30) + u64::from(number >= many + 30)), true))
+        .collect();
+    let (batch, ids) = rows(&placed);
+    for some in batch.rows.chunks(512) {
+        store.engines.tables.write(Batch { rows: some.to_vec() }).await.unwrap();
+    }
+    let (mut read, mut before) = (Vec::new(), None);
+    loop {
+        let page = newest(&store, ANN, Id(0), before, 50).await.unwrap();
+        before = page.last().map(|entry| entry.id);
+        read.extend(page.iter().map(|entry| entry.id));
+        if page.len() < 50 {
+            break;
+        }
+    }
+    let of_hours =
+        |ids: &[Id]| [1, 2, 3].map(|hour| ids.iter().filter(|id| hour_of(**id) == hour_of(ids[0]) + hour - 3).count());
+    let [first, full, last] = of_hours(&read);
+    assert_eq!([first, last], [30, 30]);
+    assert!((limits::GROUPS_HOUR_MAX..=limits::GROUPS_HOUR_MAX + limits::GROUPS_STEP_ROWS).contains(&full), "{full}");
+    assert_eq!(of_hours(&ids), [30, many as usize, 30]);
+    assert!(read.is_sorted_by(|one, next| one > next));
+}

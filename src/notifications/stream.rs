@@ -18,7 +18,7 @@ use crate::data::tables::{self, Marker};
 use crate::log::core::Core;
 use crate::posts::stream::shared_json;
 use crate::posts::view::Views;
-use crate::posts::visibility::Shown;
+use crate::posts::visibility::{Absence, Shown};
 use crate::realtime::{Deliver, Durable, Frame, Missed, PersonalItem, Publisher, Source};
 
 /// Types of frames of this stream.
@@ -152,7 +152,7 @@ impl NotificationStream {
         let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
         let mut post = None;
         if let Some((about, shown)) = &seen.post {
-            let hides_original = matches!(shown, Shown::WithoutOriginal(_));
+            let hides_original = *shown == Shown::WithoutOriginal(Absence::Hidden);
             let Some(json) = shared_json(&self.views, about, hides_original).await? else { return Ok(None) };
             post = Some(json);
         }

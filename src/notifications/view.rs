@@ -51,13 +51,15 @@ impl News {
         let is_hidden = |person: Id| hidden.hides(person) || self.core.store.absent.holds(person);
         let (item, subject) = match &entry.what {
             What::One { actor, post, count } if *count > 1 => {
-                let Some(still) = list::still(&self.core.store, viewer, entry.id, entry.kind, *post).await? else {
+                let still = list::still(&self.core.store, viewer, (entry.id, entry.kind), (*actor, *post)).await?;
+                let Some(still) = still else {
                     return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
                 };
                 let seen = still.doers.iter().filter(|doer| !is_hidden(doer.actor));
                 let count = if still.next.is_none() { (*count).min(seen.clone().count() as u64) } else { *count };
                 for doer in seen {
-                    let seen = self.deed(viewer, (doer.actor, *post), (count, entry.id)).await?;
+                    let about = entry.post_of(post.unwrap_or_default(), doer);
+                    let seen = self.deed(viewer, (doer.actor, about), (count, entry.id)).await?;
                     if seen.is_some() {
                         return Ok(seen);
                     }

@@ -93,7 +93,7 @@ impl Views {
             None => None,
             Some(original) => match self.core.store.posts(&[original.id]).await?.pop().flatten() {
                 Some(original) => self.absence(&viewer, place_of_original(post, place), &original).await?,
-                None => Some(Absence::Gone),
+                None => Some(self.absence_of_gone(&viewer, place, post, original.author).await?),
             },
         };
         Ok(visibility::shown(post, place, self.absence(&viewer, place, post).await?, original))
@@ -132,6 +132,12 @@ impl Views {
         };
         let absence = visibility::absence(self.core.store.standing(post), between, place);
         Ok(absence.map_or(Ok(account), Err))
+    }
+
+    /// Why an original by `author` that is gone does not show where `post` does, which passes it on.
+    async fn absence_of_gone(&self, viewer: &Viewer, place: Place, post: &PostRecord, author: Id) -> Result<Absence> {
+        let between = self.between(viewer, author).await?;
+        Ok(visibility::absence_of_original(post, Standing::Gone, between, place).unwrap_or(Absence::Gone))
     }
 
     async fn between(&self, viewer: &Viewer, author: Id) -> Result<Between> {
@@ -188,8 +194,9 @@ impl Views {
             Some(of) => {
                 stored = self.core.store.posts(&[of.id]).await?.pop().flatten();
                 match &stored {
+                    // First: whoever would not be shown it is not told that it was deleted.
+                    _ if hides_original => Quoted::Absent(Absence::Hidden),
                     None => Quoted::Absent(Absence::Gone),
-                    Some(_) if hides_original => Quoted::Absent(Absence::Hidden),
                     Some(original) => match self.seen(&nobody, Place::Among, original).await? {
                         Ok((account, changing)) => Quoted::Shown(original, account, shared(changing)),
                         Err(why) => Quoted::Absent(why),
@@ -233,10 +240,10 @@ impl Views {
             Ok(seen) => seen,
             Err(why) => return Ok(Err(why)),
         };
-        let original = match post.repost_of.map(|original| originals.get(&original.id)) {
+        let original = match post.repost_of.map(|original| (original, originals.get(&original.id))) {
             None => None,
-            Some(None) => Some(Err(Absence::Gone)),
-            Some(Some(original)) => {
+            Some((original, None)) => Some(Err(self.absence_of_gone(viewer, place, post, original.author).await?)),
+            Some((_, Some(original))) => {
                 let seen = self.seen(viewer, place_of_original(post, place), original).await?;
                 Some(seen.map(|seen| wire_form(original, seen)))
             }

@@ -74,6 +74,14 @@ pub fn place_of_original(post: &PostRecord, place: Place) -> Place {
     if post.is_bare_repost() { place } else { place.max(Place::Profile) }
 }
 
+/// Why the post that `post` passes on does not show, if so, where `post` shows at `place`. A block between its author and the
+/// viewer counts first: whoever would not be shown it is not told either that it was deleted.
+#[must_use]
+pub fn absence_of_original(post: &PostRecord, standing: Standing, between: Between, place: Place) -> Option<Absence> {
+    let (place, block) = (place_of_original(post, place), Between { muted: false, ..between });
+    absence(Standing::Stands, block, place).or_else(|| absence(standing, between, place))
+}
+
 /// Part of a post that shows, given why it does not show, if so, and the same of the post that it passes on, if it
 /// does: a bare repost is nothing without its original, and words of one's own stay. Whoever made a bare repost finds
 /// it on their own profile while its original is only hidden, and can undo it.
@@ -126,6 +134,23 @@ mod tests {
                 Some(Absence::Hidden),
                 "who is blocked learns nothing"
             );
+        }
+    }
+
+    #[test]
+    fn whoever_would_not_be_shown_an_original_is_not_told_that_it_was_deleted() {
+        for place in PLACES {
+            for (between, gone) in [
+                (NOTHING, Absence::Gone),
+                (MUTED, Absence::Gone),
+                (BLOCKED, Absence::Hidden),
+                (BLOCKS_VIEWER, Absence::Hidden),
+            ] {
+                let quoted = |standing| absence_of_original(&repost("look"), standing, between, place);
+                assert_eq!(quoted(Standing::Gone), Some(gone), "{between:?} at {place:?}");
+                assert_eq!(quoted(Standing::Hidden), Some(Absence::Hidden));
+            }
+            assert_eq!(absence_of_original(&repost(""), Standing::Gone, BLOCKS_VIEWER, place), Some(Absence::Hidden));
         }
     }
 

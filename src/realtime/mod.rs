@@ -27,7 +27,7 @@ mod meter;
 mod poll;
 mod presence;
 #[cfg(test)]
-mod resume_tests;
+mod tests;
 mod service;
 mod session;
 mod settings;

@@ -231,8 +231,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of suspended ones, it tells
-    /// nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are suspended or
+    /// gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -242,11 +242,14 @@ impl Realtime {
         }
         let hidden = self.0.core.store.hidden(viewer).await?;
         let now_ms = self.0.core.clock.now_ms();
+        let mut seen = Vec::with_capacity(people.len());
+        for user in people {
+            seen.push(!hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some());
+        }
         let presence = self.0.presence.lock();
         let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };
-        let unseen = |user: Id| hidden.blocks(user) || self.0.core.store.absent.holds(user);
-        let of = |user: &Id| if unseen(*user) { unknown(*user) } else { presence.of(*user, now_ms) };
-        Ok(people.iter().map(of).collect())
+        let of = |(user, seen): (&Id, bool)| if seen { presence.of(*user, now_ms) } else { unknown(*user) };
+        Ok(people.iter().zip(seen).map(of).collect())
     }
 
     /// `session` of `viewer` watches `people` from now on; answers how it stands with them.

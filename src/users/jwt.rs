@@ -211,7 +211,7 @@ fn parse_jwk(source: &Value, readers: Readers) -> Result<Key, KeyError> {
 }
 
 /// Claims of tokens that are taken.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Expected {
     /// `iss` must be this, if given.
     pub issuer: Option<String>,
@@ -219,11 +219,19 @@ pub struct Expected {
     pub audience: Option<String>,
     /// `azp`, where a token has it, must be one of these, if there are any.
     pub authorized_parties: Vec<String>,
+    /// Seconds by which `iat` may be ahead.
+    pub ahead_s: u32,
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self { issuer: None, audience: None, authorized_parties: Vec::new(), ahead_s: LEEWAY_S as u32 }
+    }
 }
 
 /// Verifies `token` at `now_s` (seconds since 1970) with the keys that fit its `kid` and `alg`.
 ///
-/// `exp` is required; `exp`, `nbf` and `iat` are checked with [`LEEWAY_S`]. A token that names a `kid` is verified by the
+/// `exp` is required; `exp` and `nbf` are checked with [`LEEWAY_S`]. A token that names a `kid` is verified by the
 /// keys of that name, or else by keys without a name (those of the settings); one that names none by all.
 pub fn verify<'a>(
     token: &str,
@@ -292,7 +300,8 @@ fn check(claims: &Value, expected: &Expected, now_s: f64) -> Result<Claims, JwtE
     if now_s >= exp + LEEWAY_S {
         return Err(JwtError::Expired);
     }
-    if iat.into_iter().chain(nbf).any(|from| from > now_s + LEEWAY_S) {
+    let early = |from: Option<f64>, leeway_s: f64| from.is_some_and(|from| from > now_s + leeway_s);
+    if early(nbf, LEEWAY_S) || early(iat, f64::from(expected.ahead_s)) {
         return Err(JwtError::NotYet);
     }
     if expected.issuer.as_deref().is_some_and(|issuer| claims["iss"] != issuer) {

@@ -1,104 +1,40 @@
-//! Ends of JWTs by a log-out: those that were issued before it, by the clock of who issued them.
+//! Verdict on JWTs after a log-out everywhere. Pure.
 //!
-//! Pure but for the memory in [`Leads`]. A backend's clock may be ahead of ours by up to `LEEWAY_MS`: its tokens then
-//! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
-//! before it was issued; a log-out ends what that clock had issued by then.
+//! A token names the moment of its issue by the clock of who issued it, and that clock may be ahead of ours. How far it is
+//! ahead stands in no token: one that names a moment shortly after a log-out was issued then by a right clock, or before it
+//! by one that is ahead. So a log-out ends everything that says it was issued by then, or within the lead that is taken at
+//! all (`auth.jwt_ahead_s`). Whoever logs in again gets in with a token that says it was issued later than that.
 
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 
 use crate::base::id::unix_ms_of;
 use crate::data::rows::CredentialsRow;
 
-/// Milliseconds by which clocks may differ.
-const LEEWAY_MS: u64 = crate::base::limits::auth::LEEWAY_S as u64 * 1_000;
-/// Time after which what was seen of other clocks is forgotten: within twice of it.
-const MEMORY_MS: u64 = 3_600_000;
-
 /// A log-out everywhere, as far as JWTs are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOut {
-    /// Moment of the log-out, in milliseconds since the Unix epoch.
+    /// When it was, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// Tokens that say they were issued by then have ended; at or after `at_ms`.
-    pub upto_ms: u64,
-}
-
-/// Verdict on a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Issued after the log-out.
-    Good,
-    /// Issued before the log-out.
-    Ended,
-    /// Issued by a clock further ahead than was known at the log-out: it may be from before, and so may be all that it
-    /// had issued by then.
-    Doubtful,
 }
 
 impl LogOut {
     /// The last log-out everywhere of these credentials, if there was one.
     #[must_use]
     pub fn of(credentials: &CredentialsRow) -> Option<Self> {
-        let at_ms = unix_ms_of(credentials.tokens_from);
-        (credentials.tokens_from > Id(0)).then(|| Self { at_ms, upto_ms: credentials.jwts_upto_ms.max(at_ms) })
+        (credentials.tokens_from > Id(0)).then(|| Self { at_ms: unix_ms_of(credentials.tokens_from) })
     }
 
-    /// Verdict at `now_ms` on a token that says it was issued at `issued_ms`.
+    /// Whether it ended a token that says it was issued in the second `issued_s`, where clocks may be ahead by `ahead_s`.
     #[must_use]
-    pub fn judge(self, issued_ms: u64, now_ms: u64) -> Verdict {
-        if issued_ms <= self.upto_ms {
-            return Verdict::Ended;
-        }
-        let ahead_ms = issued_ms.saturating_sub(now_ms);
-        let known_ms = self.upto_ms.saturating_sub(self.at_ms);
-        // Whole seconds in tokens: a lead is known to the second.
-        if ahead_ms >= known_ms + 1_000 && issued_ms <= self.at_ms + LEEWAY_MS {
-            return Verdict::Doubtful;
-        }
-        Verdict::Good
-    }
-}
-
-/// Leads of the clocks of those who issue tokens over ours, of late.
-#[derive(Debug, Default)]
-pub struct Leads(Mutex<Seen>);
-
-#[derive(Debug, Default)]
-struct Seen {
-    since_ms: u64,
-    /// Highest lead since then, and in the stretch of time before.
-    highest_ms: [u64; 2],
-}
-
-impl Leads {
-    /// A token that says it was issued at `issued_ms` was shown at `now_ms`.
-    pub fn note(&self, issued_ms: u64, now_ms: u64) {
-        let lead_ms = issued_ms.saturating_sub(now_ms);
-        if lead_ms == 0 {
-            return;
-        }
-        let mut seen = self.0.lock();
-        seen.go_on(now_ms);
-        seen.highest_ms[0] = seen.highest_ms[0].max(lead_ms);
+    pub fn ended(self, issued_s: u64, ahead_s: u32) -> bool {
+        issued_s.saturating_mul(1_000) <= self.at_ms.saturating_add(u64::from(ahead_s) * 1_000)
     }
 
-    /// The highest lead of late, at `now_ms`; at most `LEEWAY_MS`.
+    /// Seconds at `now_ms` until a right clock issues tokens that it did not end.
     #[must_use]
-    pub fn highest_ms(&self, now_ms: u64) -> u64 {
-        let mut seen = self.0.lock();
-        seen.go_on(now_ms);
-        seen.highest_ms.into_iter().max().unwrap_or_default().min(LEEWAY_MS)
-    }
-}
-
-impl Seen {
-    fn go_on(&mut self, now_ms: u64) {
-        let passed = now_ms.saturating_sub(self.since_ms) / MEMORY_MS;
-        if passed > 0 {
-            self.highest_ms = [0, if passed == 1 { self.highest_ms[0] } else { 0 }];
-            self.since_ms = now_ms;
-        }
+    pub fn wait_s(self, ahead_s: u32, now_ms: u64) -> u64 {
+        let first_s = self.at_ms.saturating_add(u64::from(ahead_s) * 1_000) / 1_000 + 1;
+        (first_s * 1_000).saturating_sub(now_ms).div_ceil(1_000)
     }
 }
 
@@ -108,54 +44,24 @@ mod tests {
 
     use super::*;
 
-    const T: u64 = 1_900_000_000_000;
-
     #[test]
-    fn a_token_of_a_right_clock_ends_by_its_second_and_the_next_is_good() {
-        let out = LogOut { at_ms: T, upto_ms: T };
-        assert_eq!(out.judge(T, T + 10), Verdict::Ended);
-        assert_eq!(out.judge(T + 1_000, T + 1_000), Verdict::Good);
-        // A clock that is ahead by less than a second is none that is ahead.
-        assert_eq!(out.judge(T + 1_000, T + 300), Verdict::Good);
-    }
-
-    #[test]
-    fn a_clock_that_is_known_to_be_ahead_costs_nobody_a_needless_refusal() {
-        let out = LogOut { at_ms: T, upto_ms: T + 40_000 };
-        assert_eq!(out.judge(T + 40_000, T + 50_000), Verdict::Ended);
-        assert_eq!(out.judge(T + 45_000, T + 5_000), Verdict::Good);
-    }
-
-    #[test]
-    fn a_clock_that_shows_itself_ahead_only_after_the_log_out_is_in_doubt_until_the_leeway_has_passed() {
-        let out = LogOut { at_ms: T, upto_ms: T };
-        assert_eq!(out.judge(T + 40_000, T + 1_000), Verdict::Doubtful);
-        assert_eq!(out.judge(T + 61_000, T + 21_000), Verdict::Good);
-    }
-
-    #[test]
-    fn a_lead_is_forgotten_when_it_was_not_seen_for_a_while() {
-        let leads = Leads::default();
-        leads.note(T + 40_000, T);
-        leads.note(T - 5, T);
-        assert_eq!(leads.highest_ms(T + MEMORY_MS - 1), 40_000);
-        assert_eq!(leads.highest_ms(T + MEMORY_MS), 40_000);
-        assert_eq!(leads.highest_ms(T + 2 * MEMORY_MS), 0);
+    fn without_any_lead_a_token_ends_by_its_second_and_the_next_is_good() {
+        let out = LogOut { at_ms: 1_900_000_000_400 };
+        assert!(out.ended(1_900_000_000, 0) && !out.ended(1_900_000_001, 0));
+        assert_eq!((out.wait_s(0, out.at_ms), out.wait_s(0, 1_900_000_001_000)), (1, 0));
     }
 
     proptest! {
-        /// Whatever the lead, once it was seen: no token from before a log-out is good after it, and every later one is.
+        /// Whatever the lead of the clock that issues, and whenever its tokens are shown.
         #[test]
-        fn what_a_known_clock_issued_before_is_ended_and_what_it_issues_later_is_good(
-            lead in 0..=60_u64, before in 0..5_000_u64, after in 1..5_000_u64, shown in 0..5_000_u64,
+        fn nothing_from_before_a_log_out_is_good_after_it_and_after_the_wait_everything_is(
+            at_ms in 1_900_000_000_000..1_900_000_010_000_u64, ahead_s in 0..=60_u32,
+            lead_ms in 0..=60_000_u64, before_ms in 0..5_000_u64, later_s in 0..5_000_u64,
         ) {
-            let lead_ms = lead * 1_000;
-            let leads = Leads::default();
-            leads.note(T + lead_ms, T);
-            let out = LogOut { at_ms: T, upto_ms: T + leads.highest_ms(T) };
-            prop_assert_eq!(out.judge(T + lead_ms - before * 1_000, T + shown * 1_000), Verdict::Ended);
-            let issued_at = T + after * 1_000;
-            prop_assert_eq!(out.judge(issued_at + lead_ms, issued_at + shown * 1_000), Verdict::Good);
+            let (out, lead_ms) = (LogOut { at_ms }, lead_ms.min(u64::from(ahead_s) * 1_000));
+            prop_assert!(out.ended((at_ms - before_ms + lead_ms) / 1_000, ahead_s));
+            let again_ms = at_ms + out.wait_s(ahead_s, at_ms) * 1_000;
+            prop_assert!(!out.ended((again_ms + lead_ms) / 1_000 + later_s, ahead_s));
         }
     }
 }

@@ -65,6 +65,7 @@ impl JwtSettings {
                 issuer: auth.jwt_issuer.clone(),
                 audience: auth.jwt_audience.clone(),
                 authorized_parties: auth.jwt_authorized_parties.clone(),
+                ahead_s: auth.jwt_ahead_s,
             },
         }
     }
@@ -132,6 +133,12 @@ impl JwtVerifier {
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.jwks_file.is_some() || self.published.is_some() || !self.fixed.is_empty()
+    }
+
+    /// Seconds by which the clock of who issues tokens may be ahead.
+    #[must_use]
+    pub fn ahead_s(&self) -> u32 {
+        self.expected.ahead_s
     }
 
     /// Remarks on these settings for an operator, a sentence each: nothing is wrong enough to stop.

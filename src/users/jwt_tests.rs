@@ -106,6 +106,10 @@ fn time_is_checked_with_a_minute_of_leeway() {
         assert_eq!(refusal(&with(claim, json!(NOW_S + 61.0))), JwtError::NotYet);
         assert!(verify_one(&with(claim, Value::Null), &default).is_ok());
     }
+    let in_step = Expected { ahead_s: 1, ..Expected::default() };
+    assert!(verify_one(&with("iat", json!(NOW_S + 1.0)), &in_step).is_ok());
+    assert_eq!(verify_one(&with("iat", json!(NOW_S + 2.0)), &in_step), Err(JwtError::NotYet));
+    assert!(verify_one(&with("nbf", json!(NOW_S + 60.0)), &in_step).is_ok());
     for wrong in [Value::Null, json!("1900000000"), json!(-1), json!([])] {
         assert_eq!(refusal(&with("exp", wrong)), JwtError::Claim("exp"));
     }

@@ -77,10 +77,12 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     let liked = commit_all(&world, strangers.iter().map(|user| Event::Liked { user: *user, post: said_by })).await;
     let unliked = strangers.iter().zip(liked).map(|(user, since)| Event::Unliked { user: *user, post: said_by, since });
     commit_all(&world, unliked).await;
-    let follow = |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false };
+    let follow =
+        |follower: &Id| Event::Followed { follower: *follower, followee: bob.id, notify: false, silent: false };
     let followed = commit_all(&world, strangers.iter().map(follow)).await;
     for (follower, since) in strangers.iter().zip(followed) {
-        let ended = fanfare::log::events::EndedFollow { follower: *follower, followee: bob.id, since, departed: None };
+        let (follower, followee) = (*follower, bob.id);
+        let ended = fanfare::log::events::EndedFollow { follower, followee, since, departed: None, silent: false };
         commit_all(&world, std::iter::once(Event::Unfollowed(ended))).await;
     }
     commit_all(&world, strangers.iter().map(|muted| Event::Muted { muter: ann.id, muted: *muted })).await;

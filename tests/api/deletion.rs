@@ -1,6 +1,7 @@
 //! Account deletion: gone at once, and nothing of the person stays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare::data::tables;
 use fanfare::janitor::Janitor;
@@ -8,8 +9,9 @@ use fanfare::log::core::Attachments;
 use fanfare_client::{Paging, Upload};
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Code, NewUser};
+use tokio::sync::OwnedMutexGuard;
 
-use crate::world::{PASSWORD, Person, World, refused, whole_feed};
+use crate::world::{PASSWORD, Person, World, eventually, refused, whole_feed};
 
 /// A round of the janitor.
 pub async fn clean(world: &World) {
@@ -17,6 +19,11 @@ pub async fn clean(world: &World) {
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
     let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
     janitor.round().await.unwrap();
+}
+
+/// Keeps what deleted accounts left behind from being cleared away, for as long as this is held.
+pub async fn uncleared(world: &World) -> OwnedMutexGuard<()> {
+    world.app().core.store.absent.clearing.clone().lock_owned().await
 }
 
 /// A person with some of everything: posts, likes, edges both ways, news, media.
@@ -96,6 +103,40 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
         let [bob, carl] = &mut others;
         world.restart(&mut [bob, carl]).await;
     }
+}
+
+async fn counts_no_followers(person: &Person) -> Option<()> {
+    (person.me().await.unwrap().followers_count == 0).then_some(())
+}
+
+/// One after the other in the time of one round of the janitor: nobody waits for the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_account_added_to_counts_is_taken_off_at_once() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let one_after_the_other = async {
+        for handle in ["bob", "carl", "dora", "eve"] {
+            let fan = world.person(handle).await;
+            fan.follow(ann.id).await.unwrap();
+            fan.delete_account().await.unwrap();
+            eventually("the count is right", async || counts_no_followers(&ann).await).await;
+        }
+    };
+    let round = Duration::from_secs(fanfare::base::limits::JANITOR_PERIOD_S);
+    tokio::time::timeout(round, one_after_the_other).await.expect("nobody waits for a round of the janitor");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_account_added_to_counts_is_taken_off_after_a_restart_too() {
+    let mut world = World::new().await;
+    let [mut ann, bob] = world.people(["ann", "bob"]).await;
+    bob.follow(ann.id).await.unwrap();
+    let kept = uncleared(&world).await;
+    bob.delete_account().await.unwrap();
+    assert_eq!(ann.me().await.unwrap().followers_count, 1, "not yet cleared away");
+    world.restart(&mut [&mut ann]).await;
+    drop(kept);
+    eventually("the count is right", async || counts_no_followers(&ann).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -171,8 +171,8 @@ async fn logging_out_everywhere_ends_jwts_too_and_a_deleted_account_stays_delete
     world.set_clock((NOW_S + 10) * 1_000);
     caller.log_out_everywhere().await.unwrap();
     assert_eq!(refused(caller.me().await), Code::Unauthenticated);
-    let later = comes(&world, &hs256(&json!({ "sub": "ann", "iat": NOW_S + 20, "exp": NOW_S + 600 })));
-    world.set_clock((NOW_S + 20) * 1_000);
+    let later = comes(&world, &hs256(&json!({ "sub": "ann", "iat": NOW_S + 80, "exp": NOW_S + 600 })));
+    world.set_clock((NOW_S + 80) * 1_000);
     later.delete_account().await.unwrap();
     assert_eq!(refused(later.me().await), Code::Unauthenticated);
 }
@@ -193,36 +193,67 @@ async fn a_jwt_without_iat_counts_as_issued_when_it_was_first_shown() {
     assert_eq!(refused(comes(&world, &without(600)).me().await), Code::Unauthenticated);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_whose_clock_is_ahead_logs_out_what_it_issued_before_and_in_again_at_once() {
-    let mut world = world().await;
-    // Its clock is 40 s ahead.
-    let issued = |at: u64| hs256(&json!({ "sub": "ann", "iat": at + 40, "exp": at + 600 }));
-    let unused = issued(NOW_S - 1);
-    comes(&world, &issued(NOW_S)).log_out_everywhere().await.unwrap();
-    world.set_clock((NOW_S + 1) * 1_000);
-    assert!(comes(&world, &issued(NOW_S + 1)).me().await.is_ok(), "logged in again");
-    assert_eq!(refused(comes(&world, &unused).me().await), Code::Unauthenticated);
-    world.restart(&mut []).await;
-    world.set_clock((NOW_S + 50) * 1_000);
-    for old in [unused, issued(NOW_S)] {
-        assert_eq!(refused(comes(&world, &old).me().await), Code::Unauthenticated);
+/// A backend whose clock is ahead by so many seconds.
+struct Backend {
+    ahead_s: u64,
+}
+
+impl Backend {
+    /// A token that it issues at that second of the server's.
+    fn issued(&self, at_s: u64) -> String {
+        hs256(&json!({ "sub": "ann", "iat": at_s + self.ahead_s, "exp": NOW_S + 3_600 }))
     }
-    assert!(comes(&world, &issued(NOW_S + 1)).me().await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_turns_out_to_be_ahead_after_the_log_out_lets_no_old_token_live_on() {
-    let world = world().await;
-    let stolen = hs256(&json!({ "sub": "ann", "iat": NOW_S + 40, "exp": NOW_S + 600 }));
-    let other_issuer = hs256(&json!({ "sub": "ann", "iat": NOW_S - 5, "exp": NOW_S + 600 }));
-    comes(&world, &other_issuer).log_out_everywhere().await.unwrap();
-    world.set_clock((NOW_S + 2) * 1_000);
-    assert_eq!(refused(comes(&world, &stolen).me().await), Code::Unauthenticated);
-    world.set_clock((NOW_S + 100) * 1_000);
-    assert_eq!(refused(comes(&world, &stolen).me().await), Code::Unauthenticated);
-    let new = hs256(&json!({ "sub": "ann", "iat": NOW_S + 70, "exp": NOW_S + 600 }));
-    assert!(comes(&world, &new).me().await.is_ok());
+async fn nothing_issued_before_a_log_out_everywhere_is_taken_after_it_whatever_the_clock_of_who_issued_it() {
+    let mut world = world().await;
+    let right = Backend { ahead_s: 0 };
+    comes(&world, &right.issued(NOW_S - 100)).me().await.unwrap();
+    // Neither was ever shown, and none like them: nobody knows that those clocks are ahead.
+    let stolen: Vec<String> = [1, 40, 60].map(|ahead_s| Backend { ahead_s }.issued(NOW_S - 1)).into();
+    comes(&world, &right.issued(NOW_S - 50)).log_out_everywhere().await.unwrap();
+    for (later_s, restarts) in [(0, false), (2, false), (70, true), (3_000, true)] {
+        world.set_clock((NOW_S + later_s) * 1_000);
+        for old in &stolen {
+            assert_eq!(refused(comes(&world, old).me().await), Code::Unauthenticated, "{later_s} s later");
+        }
+        if restarts {
+            world.restart(&mut []).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_logged_out_everywhere_is_told_when_a_new_token_is_taken_and_gets_in_with_that() {
+    for backend in [0, 30, 60].map(|ahead_s| Backend { ahead_s }) {
+        let world = world().await;
+        comes(&world, &backend.issued(NOW_S - 1)).log_out_everywhere().await.unwrap();
+        world.set_clock((NOW_S + 1) * 1_000);
+        let soon = hs256(&json!({ "sub": "ann", "iat": NOW_S + 1, "exp": NOW_S + 600 }));
+        let words = comes(&world, &soon).me().await.unwrap_err().problem().unwrap().detail.clone();
+        let wait_s: u64 = words.rsplit(' ').nth(1).unwrap().parse().unwrap_or_else(|_| panic!("{words}"));
+        let again = NOW_S + 1 + wait_s;
+        world.set_clock(again * 1_000);
+        assert!(comes(&world, &backend.issued(again)).me().await.is_ok(), "{} s ahead", backend.ahead_s);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_clocks_are_in_step_people_are_back_as_soon_as_the_setting_says() {
+    let world = World::at(Clock::by_hand(NOW_S * 1_000), |settings| {
+        settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
+        settings.auth.jwt_ahead_s = 1;
+    })
+    .await;
+    let right = Backend { ahead_s: 0 };
+    comes(&world, &right.issued(NOW_S)).log_out_everywhere().await.unwrap();
+    for (later_s, taken) in [(0, false), (1, false), (2, true)] {
+        world.set_clock((NOW_S + later_s) * 1_000);
+        assert_eq!(comes(&world, &right.issued(NOW_S + later_s)).me().await.is_ok(), taken, "{later_s} s later");
+    }
+    let ahead = Backend { ahead_s: 2 }.issued(NOW_S + 2);
+    assert_eq!(refused(comes(&world, &ahead).me().await), Code::Unauthenticated, "further ahead than it may be");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

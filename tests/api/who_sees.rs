@@ -309,7 +309,13 @@ async fn every_route_and_every_frame_shows_whom_the_table_says() {
     stage.replays_tell_nothing(false).await;
     stage.world.operator.unsuspend("@quill", None).await.unwrap();
     stage.check_people_again().await;
+    // The author's blocks end when what they left is cleared away.
+    let uncleared = crate::deletion::uncleared(&stage.world).await;
     stage.author.delete_account().await.unwrap();
+    stage.check(2).await;
+    stage.replays_tell_nothing(true).await;
+    drop(uncleared);
+    crate::deletion::clean(&stage.world).await;
     stage.check(2).await;
     stage.replays_tell_nothing(true).await;
 }
@@ -378,5 +384,51 @@ async fn what_is_for_operators_is_for_nobody_else() {
         assert_eq!(raw(&world.anyone, "GET", path, &[], "").await.status, 401, "{path}");
         let body: Value = raw(&world.operator, "GET", path, &[], "").await.json().unwrap();
         assert!(body.is_object(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_not_shown_an_original_is_not_told_that_it_was_deleted() {
+    let world = World::with(fast).await;
+    let [ann, bob, carl, dora] = world.people(["ann", "bob", "carl", "dora"]).await;
+    let mut cursors = Vec::new();
+    for viewer in [&bob, &dora] {
+        viewer.follow(carl.id).await.unwrap();
+        cursors.push(poll(&world.base, &viewer.token, None, 0).await.cursor);
+    }
+    let said = ann.say("hello").await.unwrap().id;
+    ann.block(bob.id).await.unwrap();
+    let new = NewPost { text: "look @bob @dora".to_owned(), repost_of: Some(said), ..NewPost::default() };
+    let quote = carl.publish(&new, None).await.unwrap().post.id;
+    carl.quiet().await;
+    let of_carl = format!("/v1/users/{}/posts", carl.id);
+    let by_id = format!("/v1/posts/{quote}");
+    let routes = [by_id.as_str(), &of_carl, "/v1/posts?scope=public", "/v1/feed", "/v1/notifications"];
+    let seen = async |viewer: &Person| {
+        let mut bodies = Vec::new();
+        for route in routes {
+            let answer = raw(viewer, "GET", route, &[], "").await;
+            bodies.push(String::from_utf8_lossy(&answer.body).into_owned());
+        }
+        bodies
+    };
+    let before = seen(&bob).await;
+    for body in &before {
+        assert!(body.contains("\"repost_hidden\":true") && !body.contains("repost_gone"), "{body}");
+    }
+    ann.delete_post(said).await.unwrap();
+    assert_eq!(seen(&bob).await, before, "nothing has changed for who is blocked");
+    for body in seen(&dora).await {
+        assert!(body.contains("\"repost_gone\":true") && !body.contains("repost_hidden"), "{body}");
+    }
+    for ((viewer, cursor), tells) in [&bob, &dora].into_iter().zip(&cursors).zip(["repost_hidden", "repost_gone"]) {
+        for transport in ALL {
+            let mut device = Device::new(transport, &world, &viewer.token, Some(cursor)).await;
+            for kind in ["notification", "feed.posts"] {
+                let data = serde_json::to_string(&device.until(kind).await.data).unwrap();
+                let others = ["repost_hidden", "repost_gone"].into_iter().filter(|said| data.contains(said));
+                assert_eq!(others.collect::<Vec<_>>(), [tells], "{} by {}: {data}", viewer.handle, transport.name());
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One way to lay modules and their tests out in files.
+//! Layout of modules and their tests in files: one way for all.
 
 use std::path::Path;
 

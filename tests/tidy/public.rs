@@ -49,7 +49,7 @@ fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// One past the first of `stops` that is in no brackets, or the end of what surrounds `at`.
+/// End of the first of `stops` that is in no brackets, or of what surrounds `at`.
 fn stop(bytes: &[u8], mut at: usize, stops: &[u8]) -> usize {
     let mut depth = 0_usize;
     while at < bytes.len() {

@@ -79,7 +79,12 @@ impl World {
 
     /// `follower` follows everybody in `followees`.
     pub async fn follow(&self, follower: Id, followees: &[Id]) -> Result<()> {
-        let edges = followees.iter().map(|followee| Event::Followed { follower, followee: *followee, notify: false });
+        let edges = followees.iter().map(|followee| Event::Followed {
+            follower,
+            followee: *followee,
+            notify: false,
+            silent: false,
+        });
         self.commit_all(edges).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use fanfare_protocol::{Id, Media};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use self::follows::EndedFollow;
+pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, kind_of, timeline_author,
@@ -50,17 +50,9 @@ pub struct CredentialsRow {
     /// Tokens with a lower `issued` have ended.
     #[serde(default)]
     pub tokens_from: Id,
-    /// JWTs that say they were issued by this moment (milliseconds since the Unix epoch), or by that of `tokens_from`, have
-    /// ended too. Later than it by how far the clock of who issues them was known to be ahead.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub jwts_upto_ms: u64,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A bearer token of the server's own.

@@ -8,7 +8,11 @@ use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::rows::{SuspensionRow, from_json};
 use crate::data::tables;
-use crate::data::uncounted::{Contribution, of_follow, of_like, of_post};
+use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost};
+use crate::log::events::PostRef;
+
+/// Posts that are looked at before others get a turn.
+const POSTS_TURN: usize = 64;
 
 impl Store {
     /// Learns whose accounts are deleted and not yet cleared away, and who is suspended; to be called at the start.
@@ -82,13 +86,39 @@ impl Store {
         for row in self.all_of(tables::LIKED, person).await? {
             found.extend(Id::from_bytes(&row.clustering).map(of_like));
         }
-        for row in self.all_bucketed(tables::AUTHOR_POSTS, person).await? {
+        let posts = self.all_bucketed(tables::AUTHOR_POSTS, person).await?;
+        let through = self.reposts_of(person, &posts).await?;
+        for row in posts {
             // Those that answer and pass on nothing are in nobody's counts.
             let Some(id) = Id::from_bytes(&row.clustering).filter(|_| row.value.first() != Some(&0)) else { continue };
             if let Some(post) = self.post_or_gone(id).await?.filter(|post| !post.deleted) {
                 let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
                 found.extend(of_post(id, parent, original));
             }
+        }
+        found.extend(through);
+        Ok(found)
+    }
+
+    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very many, and
+    /// would take the room of everybody else's.
+    async fn reposts_of(&self, person: Id, posts: &[Row]) -> Result<Vec<Contribution>> {
+        let mut found = Vec::new();
+        for (number, post) in posts.iter().filter_map(|row| Id::from_bytes(&row.clustering)).enumerate() {
+            if number % POSTS_TURN == POSTS_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            let room = limits::UNCOUNTED_REPOSTS_MAX - found.len();
+            let rows = self.oldest(tables::REPOSTERS, post, None, room + 1).await?;
+            if rows.len() > room {
+                tracing::warn!(%person, "what absent people wrote was passed on very often; those reposts stay in counts");
+                return Ok(Vec::new());
+            }
+            let original = PostRef { id: post, author: person };
+            found.extend(rows.iter().filter_map(|row| {
+                let (repost, by) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
+                of_repost(repost, by, original).map(|(_, one)| one)
+            }));
         }
         Ok(found)
     }

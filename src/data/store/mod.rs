@@ -416,9 +416,10 @@ impl Store {
                 self.accounts.put(user.id, Arc::new(Account::new(user.clone())));
             }
             Event::UserDeleted { user } => {
-                self.absent.departed(user.id);
                 self.accounts.forget(&user.id);
                 self.credentials.forget(&user.id);
+                // Last: who clears up after them begins at once, and must find what the rows say.
+                self.absent.departed(user.id);
             }
             Event::Posted { post, .. } => {
                 self.posts.put(record.id, Arc::new(post.clone()));

@@ -133,14 +133,21 @@ impl Harness {
             && !world.is_blocked(follower, followee)
             && !world.follows.contains(&(follower, followee))
         {
-            self.commit(|_| Event::Followed { follower: Id(follower), followee: Id(followee), notify: true });
+            self.commit(|_| Event::Followed {
+                follower: Id(follower),
+                followee: Id(followee),
+                notify: true,
+                silent: false,
+            });
         }
     }
 
     pub fn unfollow(&mut self, follower: u64, followee: u64) {
         if self.source.world.lock().follows.contains(&(follower, followee)) {
             let (follower, followee) = (Id(follower), Id(followee));
-            self.commit(|_| Event::Unfollowed(EndedFollow { follower, followee, since: Id(1), departed: None }));
+            self.commit(|_| {
+                Event::Unfollowed(EndedFollow { follower, followee, since: Id(1), departed: None, silent: false })
+            });
         }
     }
 

@@ -69,6 +69,8 @@ impl World {
         let original = post.repost_of?;
         let hidden = |user: u64| self.is_blocked(reader, user) || self.mutes.contains(&(reader, user));
         Some(match self.posts.contains_key(&original.id.0) {
+            // Who is blocked, or blocks, is not told that it was deleted.
+            false if self.is_blocked(reader, original.author.0) => Err(Absence::Hidden),
             false => Err(Absence::Gone),
             true if hidden(original.author.0) => Err(Absence::Hidden),
             true => Ok(original.id.0),

@@ -13,14 +13,14 @@ use crate::data::rows::CredentialsRow;
 use crate::data::tables;
 use crate::http::Caller;
 use crate::users::jwt::JwtError;
-use crate::users::jwt_ends::{LogOut, Verdict};
+use crate::users::jwt_ends::LogOut;
 
 const HOUR_S: u64 = 3_600;
 
 /// Moment at which a token was issued.
 #[derive(Debug, Clone, Copy)]
 enum Issued {
-    /// Said by the token itself, in milliseconds since the Unix epoch.
+    /// Said by the token itself, in seconds since the Unix epoch.
     Said(u64),
     /// Not said; it was first shown then.
     Shown(Id),
@@ -39,38 +39,33 @@ impl Users {
         })?;
         // Before it is asked what a log-out ended: a token that was not seen before counts as issued now.
         let issued = match claims.iat {
-            Some(iat) => Issued::Said(iat.saturating_mul(1_000)),
+            Some(iat) => Issued::Said(iat),
             None => Issued::Shown(self.first_shown(digest(bearer), claims.exp).await?),
         };
-        if let Issued::Said(issued_ms) = issued {
-            self.leads.note(issued_ms, now_ms);
-        }
         let user = self.of_subject(&claims).await?;
         let credentials = self.core.store.credentials(user).await?;
-        self.refuse_ended(user, &credentials, issued, now_ms).await?;
+        self.refuse_ended(&credentials, issued, now_ms)?;
         self.core.refuse_suspended(user)?;
         // Whatever opens with this token ends when it is no longer taken, not before.
         let expires_ms = Some(claims.exp.saturating_add(LEEWAY_S as u64).saturating_mul(1_000));
         Ok(Caller { id: user, role: role_of(&credentials), token_hash: None, expires_ms })
     }
 
-    /// Refuses a token from before the last log-out everywhere.
-    async fn refuse_ended(&self, user: Id, credentials: &CredentialsRow, issued: Issued, now_ms: u64) -> Result<()> {
+    /// Refuses a token from before the last log-out everywhere, or perhaps from before.
+    fn refuse_ended(&self, credentials: &CredentialsRow, issued: Issued, now_ms: u64) -> Result<()> {
         let Some(log_out) = LogOut::of(credentials) else { return Ok(()) };
-        let verdict = match issued {
-            Issued::Said(issued_ms) => log_out.judge(issued_ms, now_ms),
-            Issued::Shown(first) if first < credentials.tokens_from => Verdict::Ended,
-            Issued::Shown(_) => Verdict::Good,
-        };
-        if let (Verdict::Doubtful, Issued::Said(issued_ms)) = (verdict, issued) {
-            // Or the same token would be good as soon as its moment has come.
-            let users = self.clone();
-            let raised = tokio::spawn(async move {
-                users.change_credentials(user, |row| row.jwts_upto_ms = row.jwts_upto_ms.max(issued_ms)).await
-            });
-            raised.await.map_err(cut_off)??;
+        let ahead_s = self.jwt.ahead_s();
+        match issued {
+            Issued::Said(issued_s) if log_out.ended(issued_s, ahead_s) => Err(match log_out.wait_s(ahead_s, now_ms) {
+                0 => super::refused_token(),
+                wait_s => {
+                    let why = format!("issued too soon after a log-out everywhere: get a new token in {wait_s} s");
+                    Error::refused(Code::Unauthenticated, why)
+                }
+            }),
+            Issued::Shown(first) if first < credentials.tokens_from => Err(super::refused_token()),
+            Issued::Said(_) | Issued::Shown(_) => Ok(()),
         }
-        if verdict == Verdict::Good { Ok(()) } else { Err(super::refused_token()) }
     }
 
     /// Moment at which a token that does not say when it was issued was first shown, as an id. It is

@@ -30,7 +30,6 @@ use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
-use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
@@ -66,8 +65,6 @@ pub struct Users {
     handles: Locks,
     /// Room for people who come by JWT for the first time.
     newcomers: Arc<Semaphore>,
-    /// Leads of the clocks of those who issue JWTs.
-    leads: Arc<Leads>,
     /// First showings of JWTs that do not say when they were issued.
     first_shown: Arc<Coherent<TokenHash, Id>>,
 }
@@ -111,7 +108,6 @@ impl Users {
             sessions,
             handles: Locks::default(),
             newcomers,
-            leads: Arc::default(),
             first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
         }
     }
@@ -297,8 +293,12 @@ impl Users {
     /// When the engine fails.
     pub async fn render(&self, account: &Account, viewer: Option<Id>) -> Result<User> {
         let id = account.row.id;
-        let [followers_count, following_count, posts_count] =
+        let [followers_count, following_count, mut posts_count] =
             self.core.store.counters(tables::USER_COUNTERS, id).await?.values;
+        if viewer == Some(id) {
+            // One's own list has everything, also what shows nothing to others for now.
+            posts_count = self.core.store.stored_counters(tables::USER_COUNTERS, id).await?.values[2];
+        }
         let relationship = match viewer {
             Some(viewer) if viewer != id => Some(self.core.store.relationship(viewer, id).await?),
             _ => None,

@@ -9,7 +9,6 @@ use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
 use super::{Users, refused_token};
 use crate::base::error::{Error, Result};
-use crate::base::id::unix_ms_of;
 use crate::base::token::{self, TokenHash};
 use crate::data::audit::Act;
 use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
@@ -68,7 +67,7 @@ impl Users {
                 false => None,
             };
             if let Some(token) = self.let_in(user, stored, rehashed).await? {
-                return Ok(Session { user: self.render(&account, None).await?, token });
+                return Ok(Session { user: self.render(&account, Some(user)).await?, token });
             }
         }
         Err(refused())
@@ -91,7 +90,7 @@ impl Users {
 
     pub(super) async fn session(&self, account: &Account) -> Result<Session> {
         let token = self.issue(account.row.id).await?;
-        Ok(Session { user: self.render(account, None).await?, token })
+        Ok(Session { user: self.render(account, Some(account.row.id)).await?, token })
     }
 
     /// A new token of `user`; also for the demo and for tools that made the account themselves.
@@ -270,8 +269,6 @@ impl Users {
     /// Ends all tokens that are out.
     fn end_tokens(&self, row: &mut CredentialsRow) {
         row.tokens_from = self.core.sequencer.mint();
-        let lead_ms = self.leads.highest_ms(self.core.clock.now_ms());
-        row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
     }
 
     pub(super) async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
