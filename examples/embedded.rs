@@ -1,5 +1,5 @@
-//! Fanfare within a program: the program owns the server and its folder, writes posts without HTTP, and has a call of its own
-//! beside Fanfare's.
+//! Fanfare within a program: the program owns the server and its folder, writes posts without HTTP, and has a call of
+//! its own beside Fanfare's.
 //!
 //! `cargo run --example embedded -- FOLDER 127.0.0.1:7070`, then `curl http://127.0.0.1:7070/program`.
 

@@ -163,8 +163,8 @@ impl Listener for Listeners {
     }
 }
 
-/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person, kind,
-/// subject and hour beyond `group_after` are one notification.
+/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person,
+/// kind, subject and hour beyond `group_after` are one notification.
 #[must_use]
 pub fn products(group_after: u64) -> Vec<Product> {
     vec![

@@ -1,4 +1,5 @@
-//! Runs `../bodies/picture.rs` under libFuzzer. What strips pictures is compiled here by itself, so that a build takes seconds.
+//! Runs `../bodies/picture.rs` under libFuzzer. What strips pictures is compiled here by itself, so that a build takes
+//! seconds.
 #![no_main]
 
 #[path = "../bodies/picture.rs"]

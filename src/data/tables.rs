@@ -88,8 +88,8 @@ tables! {
     REPOSTERS = 36, "reposters";
     /// one partition, (record, post) → nothing: deleted posts of which something follows that is still to be done.
     UNSETTLED = 37, "unsettled";
-    /// bucket, `PostDeleted` id → post and author, versioned: everybody's, as earlier versions kept them. Nothing is written
-    /// here any more, and what is here is moved to [`AUTHOR_DELETIONS`].
+    /// bucket, `PostDeleted` id → post and author, versioned: everybody's, as earlier versions kept them. Nothing is
+    /// written here any more, and what is here is moved to [`AUTHOR_DELETIONS`].
     DELETIONS = 31, "deletions";
     /// (author, bucket), `PostDeleted` id → post: what sessions that resume must hear of; kept for a week.
     AUTHOR_DELETIONS = 45, "author_deletions";
@@ -103,7 +103,8 @@ tables! {
     AUDIT = 34, "audit";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
     FIRST_SHOWN = 55, "first_shown";
-    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions have none.
+    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
+    /// have none.
     TOKENS_OF = 56, "tokens_of";
 }
 

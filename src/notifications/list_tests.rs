@@ -82,7 +82,8 @@ async fn an_hour_full_of_groups_is_read_whole() {
     pages_are_the_list(placed, 20).await;
 }
 
-/// Very many groups in an hour, as of somebody with thousands of posts that all are liked: a page does not read them all.
+/// Very many groups in an hour, as of somebody with thousands of posts that all are liked: a page does not read them
+/// all.
 #[tokio::test]
 async fn of_very_many_groups_in_an_hour_some_are_read_and_those_of_other_hours_all() {
     let store = Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(START_MS));

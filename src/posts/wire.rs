@@ -1,8 +1,8 @@
 //! The wire form of posts, written straight into a body: for the hottest page. Pure.
 //!
-//! What never changes of a post is encoded once and kept with it ([`Encoded`](crate::data::rows::Encoded)); the author's short form is kept with
-//! the account. A page then copies them and writes the few numbers between. The fields are those of
-//! `fanfare_protocol::Post`, in another order; a test reads them back as that type.
+//! What never changes of a post is encoded once and kept with it ([`Encoded`](crate::data::rows::Encoded)); the
+//! author's short form is kept with the account. A page then copies them and writes the few numbers between. The fields
+//! are those of `fanfare_protocol::Post`, in another order; a test reads them back as that type.
 
 use fanfare_protocol::{Id, Timestamp};
 use serde::Serialize;

@@ -148,8 +148,8 @@ impl ClientCall {
         })
     }
 
-    /// Lets the session's next frame begin before this one is answered, once nothing of this one depends on order any more;
-    /// it is answered before the next one all the same.
+    /// Lets the session's next frame begin before this one is answered, once nothing of this one depends on order any
+    /// more; it is answered before the next one all the same.
     pub fn pass_turn(&mut self) {
         self.turn = Turn(None);
     }

@@ -231,8 +231,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are suspended or
-    /// gone, it tells nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are
+    /// suspended or gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.

@@ -1,7 +1,7 @@
 //! A bot: whoever mentions it is answered.
 //!
-//! `FANFARE_PASSWORD=… cargo run -p fanfare-client --example bot -- http://127.0.0.1:7070 HANDLE`, with the handle and the
-//! password of an account of its own.
+//! `FANFARE_PASSWORD=… cargo run -p fanfare-client --example bot -- http://127.0.0.1:7070 HANDLE`, with the handle and
+//! the password of an account of its own.
 
 use std::error::Error;
 

@@ -1,10 +1,10 @@
 //! WebSocket codec of a server (RFC 6455), with compression of messages (RFC 7692): bytes of a socket in, messages out,
 //! and back. Pure: no I/O, no clock.
 //!
-//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes it has
-//! just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`], [`ping`],
-//! [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve every connection
-//! of a thread, for no context is taken over from message to message.
+//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes
+//! it has just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`],
+//! [`ping`], [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve
+//! every connection of a thread, for no context is taken over from message to message.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 

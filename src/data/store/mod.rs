@@ -202,8 +202,8 @@ impl Store {
         Ok(found)
     }
 
-    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which an
-    /// import turns by hand.
+    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which
+    /// an import turns by hand.
     fn newest_bucket(&self) -> u16 {
         let now_ms = Clock::system().now_ms().max(self.clock.now_ms());
         tables::bucket_of(crate::base::id::first_id_at(now_ms)).saturating_add(1)
