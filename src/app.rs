@@ -42,11 +42,13 @@ use crate::notifications::fold::{NotificationFold, Notified};
 use crate::notifications::stream::NotificationFeeder;
 use crate::notifications::{self, Notifications};
 use crate::posts::fold::PostFold;
-use crate::posts::public;
 use crate::posts::service::Posts;
 use crate::posts::stream::{PostProducer, PostStream};
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Ender, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, Streams};
+use crate::posts::{self, public};
+use crate::realtime::{
+    Delivery, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams,
+};
 use crate::users::attempts::Bounds;
 use crate::users::fold::AccountFold;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
@@ -120,7 +122,7 @@ provide! {
 }
 
 #[async_trait]
-impl SessionEnder for Ender {
+impl SessionEnder for SessionCloser {
     async fn token_ended(&self, user: Id, token: TokenHash) {
         Self::token_ended(self, user, &token.0).await;
     }
@@ -163,19 +165,21 @@ impl Listener for Listeners {
     }
 }
 
-/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person,
-/// kind, subject and hour beyond `group_after` are one notification.
+/// The products: the part of each in the write path, and what whoever is connected hears of it. The sequencer and the
+/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
+/// notification.
 #[must_use]
-pub fn products(group_after: u64) -> Vec<Product> {
-    vec![
-        Product::folds(IdempotencyFold),
-        Product::folds(OperatorFold),
-        Product::folds(ImportFold),
-        Product::folds(AccountFold),
-        Product::folds(FollowFold),
-        Product::folds(PostFold).prepares(PostFold),
-        Product::folds(NotificationFold { group_after }),
-    ]
+pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
+    let list = [
+        (Product::folds(IdempotencyFold), Delivery::none()),
+        (Product::folds(OperatorFold), Delivery::none()),
+        (Product::folds(ImportFold), Delivery::none()),
+        (Product::folds(AccountFold), Delivery::none()),
+        (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
+        (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
+        (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
+    ];
+    list.into_iter().unzip()
 }
 
 #[async_trait]
@@ -270,7 +274,7 @@ pub async fn start(
     let notices = NotificationFeeder::new(sessions.publisher());
     let (realtime, told) = (sessions.publisher(), notices.clone());
     let listeners = Listeners { store: store.clone(), feed: feed.clone(), realtime, notices: told, notified };
-    let mut products = products(settings.notifications.group_after as u64);
+    let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.push(Product::listens(listeners).prepares(PolicyStamp(feed.clone())));
     let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
@@ -280,7 +284,7 @@ pub async fn start(
     let owners = Arc::new(core.clone());
     let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.ender());
+    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
@@ -289,7 +293,8 @@ pub async fn start(
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
-    let (realtime, realtime_threads) = sessions.start(&core, streams(&core, &feed, &views, &notices, &markers))?;
+    let (realtime, realtime_threads) =
+        sessions.start(&core, streams(&core, &feed, &notices, &markers, &views, deliveries))?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
@@ -316,18 +321,24 @@ pub async fn start(
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    let app = App(Arc::new(services));
-    Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
+    Ok(Running { app: App(Arc::new(services)), worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
 
 /// Parts of the products in realtime delivery.
-fn streams(core: &Core, feed: &Feed, views: &PostViews, notices: &NotificationFeeder, markers: &Markers) -> Streams {
+fn streams(
+    core: &Core,
+    feed: &Feed,
+    notices: &NotificationFeeder,
+    markers: &Markers,
+    views: &PostViews,
+    deliveries: Vec<Delivery>,
+) -> Streams {
     Streams {
-        producers: vec![Box::new(PostProducer), Box::new(FollowProducer)],
+        types: frames::frames(markers, &deliveries),
+        producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
         sources: vec![notices.open(core.clone(), views.clone())],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
-        types: frames::frames(markers),
     }
 }
 

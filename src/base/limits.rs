@@ -33,7 +33,7 @@ pub const SEQUENCER_GROUP_MAX: usize = 256;
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.
 pub const LOCK_STRIPES: usize = 4_096;
-/// Commits between two checkpoints of the projector; as many are projected again after a crash, to no effect.
+/// Commits between two checkpoints of the rows; as many records are folded again after a crash, to no effect.
 pub const CHECKPOINT_EVERY: u64 = 64;
 
 /// Posts kept in memory; the least used make room.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Batch, EngineError, Engines, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order, Partition, Record, Row,
-    RowKey, Table, Tables, Unique,
+    Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
+    Partition, Row, RowKey, Table, Tables, Unique,
 };
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -137,7 +137,7 @@ impl Journal for Watched {
         self.storage.heard(self.inner.journal.commit(partition, records, rows).await)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         self.storage.heard(self.inner.journal.read(partition, from, limit).await)
     }
 

@@ -1,8 +1,8 @@
 //! Deletes that no write can come to undo any more are forgotten, so that storage lets go of them.
 //!
 //! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records
-//! are projected in the order of their ids, so once one is answered, no row with its version or a lower one is written
-//! from a record again: a start projects only what is newer than what was forgotten (`sequencer.rs`), which is stored
+//! are folded in the order of their ids, so once one is answered, no row with its version or a lower one is written
+//! from a record again: a start folds only what is newer than what was forgotten (`sequencer.rs`), which is stored
 //! before storage is told. Rows without records are written with ids of their moment, at once, so they are covered by
 //! waiting for far longer than any call lasts. Deletes alone are written with lower versions (what expires), which
 //! undoes nothing.

@@ -92,7 +92,7 @@ impl Janitor {
     async fn trim_journal(&self) -> Result<()> {
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
-            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::PROJECTOR]).await?;
+            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::CONSUMER]).await?;
         }
         Ok(())
     }

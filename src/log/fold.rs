@@ -49,7 +49,7 @@ impl FromIterator<Arc<dyn Fold>> for Folds {
 }
 
 impl Folds {
-    /// Adds to `keys` the state rows that [`project`](Self::project) reads for `record`.
+    /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
     pub fn keys(&self, record: &Record, keys: &mut Keys) {
         self.0.iter().for_each(|product| product.keys(record, keys));
     }
@@ -58,7 +58,7 @@ impl Folds {
     ///
     /// # Errors
     /// When a row of the state does not decode, or one of the record does not encode.
-    pub fn project(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
+    pub fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for product in &self.0 {
             product.fold(record, state, &mut outcome)?;

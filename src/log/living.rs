@@ -14,50 +14,22 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
-use crate::log::events::{Event, Record};
+use crate::log::events::{Event, Part, Record};
 use crate::log::product::Committed;
 
-/// Part of a person in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Person who does it.
-    Actor,
-    /// Person to whom, or to whose things, it is done.
-    Other,
-}
-
-/// People whose accounts must be there for `event` to happen.
-pub fn parties(event: &Event) -> impl Iterator<Item = (Id, Part)> {
-    let (actor, other) = match event {
-        Event::UserCreated { user } | Event::ProfileChanged { user, .. } | Event::UserDeleted { user } => {
-            (Some(user.id), None)
-        }
-        Event::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
-        Event::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
-        Event::Muted { muter, muted } => (Some(*muter), Some(*muted)),
-        Event::Posted { post, .. } => (Some(post.author), None),
-        Event::Liked { user, post } => (Some(*user), Some(post.author)),
-        Event::Suspended { user, .. } => (None, Some(*user)),
-        // They end something: the purge itself does so.
-        _ => (None, None),
-    };
-    let actor = actor.map(|person| (person, Part::Actor));
-    actor.into_iter().chain(other.map(|person| (person, Part::Other)))
-}
-
-/// Everybody whom it matters of whether their account is there: the [`parties`], and who is told of it.
+/// Everybody whom it matters of whether their account is there: the [parties](Event::parties), and who is told of it.
 fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
         Event::Posted { notify, .. } => notify.as_slice(),
         _ => &[],
     };
-    parties(event).map(|(person, _)| person).chain(told.iter().map(|notice| notice.user))
+    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user))
 }
 
 /// Why `event` does not happen when the accounts of which `is_gone` are; `None` if it does, and whoever is gone is not
 /// told of it.
 pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error> {
-    let gone = parties(event).find(|(person, _)| is_gone(*person));
+    let gone = event.parties().find(|(person, _)| is_gone(*person));
     if let Some((_, part)) = gone {
         return Some(match (part, event) {
             (Part::Actor, _) => deleted(),

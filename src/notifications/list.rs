@@ -284,6 +284,3 @@ fn first_of_hour(hour: u32) -> Id {
 #[cfg(test)]
 #[path = "list_tests.rs"]
 mod tests;
-#[cfg(test)]
-#[path = "trim_tests.rs"]
-mod trim_tests;

@@ -1,5 +1,8 @@
 //! The list, read in pieces, against the whole of it in order.
 
+#[path = "trim_tests.rs"]
+mod trim;
+
 use fanfare_engines::{Batch, RowKey};
 use proptest::prelude::*;
 

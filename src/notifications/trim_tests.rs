@@ -46,7 +46,7 @@ struct World {
     store: Store,
     now_ms: u64,
     next: u64,
-    /// Who likes what, since which record.
+    /// Likes: who likes what, since which record.
     likes: BTreeMap<(Id, Id), Id>,
     seq: u64,
     /// Found and not yet removed.
@@ -73,7 +73,7 @@ impl World {
             let value = self.store.get(&key).await.unwrap();
             state.load(key, value, own);
         }
-        let outcome = folds.project(&record, &mut state, &mut batch).unwrap();
+        let outcome = folds.fold(&record, &mut state, &mut batch).unwrap();
         let notified: Vec<_> = notified(&outcome).collect();
         self.seq = notified.iter().map(|one| one.seq).max().unwrap_or(self.seq).max(self.seq);
         self.store.engines.tables.write(batch).await.unwrap();

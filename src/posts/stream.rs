@@ -26,7 +26,9 @@ use crate::realtime::{
 };
 
 /// Types of frames of this stream.
-pub const TYPES: &[&str] = &["feed.posts", "post.deleted", AUTHOR_DELETED];
+pub const TYPES: &[&str] = &["feed.posts", "post.deleted"];
+/// The type of this stream that not every client knows, and what others are told in its place.
+pub const NOVEL: (&str, ResetReason) = (AUTHOR_DELETED, ResetReason::AuthorDeleted);
 
 /// Kinds of references: a post; a deleted post, with its id and author; a deleted account, with its id.
 const POST: u8 = 0;
@@ -212,7 +214,7 @@ impl PostStream {
             Frame::durable("post.deleted", Durable::unlisted(Stream::Posts, item.key), now_ms, &data)
         } else {
             let data = AuthorDeleted { key, user_id: about };
-            Frame::durable(AUTHOR_DELETED, Durable::novel(Stream::Posts, item.key), now_ms, &data)
+            Frame::durable(NOVEL.0, Durable::novel(Stream::Posts, item.key, NOVEL.1), now_ms, &data)
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_protocol::{AUTHOR_DELETED, Id, ResetReason, Transport};
+use fanfare_protocol::{Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
@@ -23,22 +23,26 @@ pub enum Resume {
     Broken(ResetReason),
 }
 
-/// Types of frames that not every client of version 1 understands, and this one does.
+/// Newer types of frames that a client understands beside those of the first clients: a bit each, by the reason of the
+/// `reset` that others get in their place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Knows {
-    /// `author.deleted`; who does not know it gets a `reset` of the posts in its place.
-    pub author_deleted: bool,
-}
+pub struct Knows(u8);
 
 impl Knows {
-    /// From a list with commas; what this server does not know either is passed over.
+    /// With the type in whose place a reset would say `reason`.
     #[must_use]
-    pub fn of(list: &str) -> Self {
-        Self { author_deleted: list.split(',').any(|kind| kind.trim() == AUTHOR_DELETED) }
+    pub fn with(self, reason: ResetReason) -> Self {
+        Self(self.0 | 1 << reason as u8)
+    }
+
+    /// Whether it is among them.
+    #[must_use]
+    pub fn has(self, reason: ResetReason) -> bool {
+        self.0 & 1 << reason as u8 != 0
     }
 }
 
-/// SessionFilter token opened a session, so that its end closes the session.
+/// Token that opened a session, so that its end closes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opener {
     /// The first eight bytes of the token's hash; 0 for a JWT.
@@ -184,16 +188,6 @@ impl Drop for SessionPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_client_knows_stands_in_a_list() {
-        for list in ["author.deleted", "x,author.deleted", " author.deleted , later.on"] {
-            assert!(Knows::of(list).author_deleted, "{list}");
-        }
-        for list in ["", "author", "author.deleted.x", "AUTHOR.DELETED"] {
-            assert!(!Knows::of(list).author_deleted, "{list}");
-        }
-    }
 
     #[test]
     fn a_person_has_so_many_sessions_and_gets_their_permits_back() {

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fanfare_protocol::{ClientFrame, Id};
+use fanfare_protocol::{ClientFrame, Id, ResetReason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::attach::Knows;
 use super::service::Realtime;
 use super::session::SessionId;
 use crate::base::error::{Error, Result};
@@ -44,6 +45,8 @@ struct Lists {
     /// Types of clients, in the order of the list; without anybody who answers, what they are about does not exist yet.
     calls: Vec<(&'static str, Option<Answerer>)>,
     server: Vec<&'static str>,
+    /// Types that not every client knows, and the reason of the reset that others get in their place.
+    novel: Vec<(&'static str, ResetReason)>,
 }
 
 impl std::fmt::Debug for FrameTypes {
@@ -88,6 +91,15 @@ impl FrameList {
         self
     }
 
+    /// A type that the server sends and not every client of version 1 knows: those that do not name it get a `reset` of
+    /// its stream in its place, with `reason`, which is no other type's.
+    #[must_use]
+    pub fn novel(mut self, kind: &'static str, reason: ResetReason) -> Self {
+        self.0.server.push(kind);
+        self.0.novel.push((kind, reason));
+        self
+    }
+
     /// The finished list.
     #[must_use]
     pub fn build(self) -> FrameTypes {
@@ -100,6 +112,14 @@ impl FrameTypes {
     #[must_use]
     pub fn is_own(&self, kind: &str) -> bool {
         self.0.server.contains(&kind)
+    }
+
+    /// Newer types in a client's list with commas; what this server does not know either is passed over.
+    #[must_use]
+    pub fn known_in(&self, list: &str) -> Knows {
+        let named = |kind: &str| list.split(',').any(|one| one.trim() == kind);
+        let known = self.0.novel.iter().filter(|(kind, _)| named(kind));
+        known.fold(Knows::default(), |knows, (_, reason)| knows.with(*reason))
     }
 
     /// Does what a frame asks for.
@@ -161,5 +181,30 @@ impl Turn {
     pub fn new() -> (Self, oneshot::Receiver<()>) {
         let (passed, next) = oneshot::channel();
         (Self(Some(passed)), next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_knows_stands_in_a_list() {
+        let types = FrameList::new().novel("shop.sale", ResetReason::Slow).novel("x", ResetReason::Unknown).build();
+        let knows = |list: &str| types.known_in(list).has(ResetReason::Slow);
+        for list in ["shop.sale", "y,shop.sale", " shop.sale , later.on", "x,shop.sale"] {
+            assert!(knows(list), "{list}");
+        }
+        for list in ["", "shop", "shop.sale.x", "SHOP.SALE", "x"] {
+            assert!(!knows(list), "{list}");
+        }
+        assert!(types.is_own("x") && types.is_own("shop.sale") && !types.is_own("y"));
+    }
+
+    #[test]
+    fn the_known_types_are_told_as_they_are_listed() {
+        let types = FrameList::new().call("ping", async |_| Ok(Value::Null)).calls_to_come(&["read", "typing"]).build();
+        assert_eq!(types.known(), "ping, read or typing");
+        assert_eq!(FrameList::new().calls_to_come(&["read"]).build().known(), "read");
     }
 }

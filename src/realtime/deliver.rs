@@ -105,6 +105,35 @@ pub trait Producer: Send + Sync + 'static {
     fn produce(&self, record: &Record, out: &mut Vec<Output>);
 }
 
+/// Part of a product in realtime delivery.
+#[derive(Default)]
+pub struct Delivery {
+    /// Producer of its news.
+    pub producer: Option<Box<dyn Producer>>,
+    /// Types of the frames that it has the server send.
+    pub types: &'static [&'static str],
+}
+
+impl Delivery {
+    /// A product that nobody who is connected hears of.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A product whose news are frames of these types.
+    #[must_use]
+    pub fn new(producer: impl Producer, types: &'static [&'static str]) -> Self {
+        Self { producer: Some(Box::new(producer)), types }
+    }
+
+    /// A product that sends frames of these types, and not by records.
+    #[must_use]
+    pub fn of_types(types: &'static [&'static str]) -> Self {
+        Self { producer: None, types }
+    }
+}
+
 impl Deliver {
     /// An item of the bulk stream, by reference.
     #[must_use]

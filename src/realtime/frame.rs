@@ -6,6 +6,8 @@ use fanfare_protocol::{Gap, Id, Lane, Problem, Reset, ResetReason, Stream, Times
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::attach::Knows;
+
 /// A frame; a clone is a pointer.
 #[derive(Debug, Clone)]
 pub struct Frame(Arc<Body>);
@@ -28,7 +30,7 @@ pub struct Durable {
     /// Whether HTTP lists the items, so that a gap may stand for them; not deletions.
     pub listed: bool,
     /// Of a type that not every client knows: whoever does not gets a `reset` of the stream in its place.
-    pub novel: bool,
+    pub novel: Option<ResetReason>,
     /// Omission that a `gap` or a `reset` stands for: until it is sent, no watermark passes that, and it is not dropped
     /// for nothing.
     pub omission: Option<Omission>,
@@ -59,7 +61,7 @@ impl Durable {
     /// Content of one item.
     #[must_use]
     pub fn one(stream: Stream, id: Id) -> Self {
-        Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: false, omission: None }
+        Self { stream, ids: SmallVec::from_buf([id]), listed: true, novel: None, omission: None }
     }
 
     /// Content of one item that no list over HTTP has: that something is gone.
@@ -68,22 +70,23 @@ impl Durable {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
-    /// Content of one item that no list has, of a type that not every client knows.
+    /// Content of one item that no list has, of a type that not every client knows; in its place they are told
+    /// `reason`.
     #[must_use]
-    pub fn novel(stream: Stream, id: Id) -> Self {
-        Self { novel: true, ..Self::unlisted(stream, id) }
+    pub fn novel(stream: Stream, id: Id, reason: ResetReason) -> Self {
+        Self { novel: Some(reason), ..Self::unlisted(stream, id) }
     }
 
     /// Several items, in any order.
     #[must_use]
     pub fn many(stream: Stream, ids: impl IntoIterator<Item = Id>) -> Self {
-        Self { stream, ids: ids.into_iter().collect(), listed: true, novel: false, omission: None }
+        Self { stream, ids: ids.into_iter().collect(), listed: true, novel: None, omission: None }
     }
 
     /// A frame that tells of items instead of carrying them.
     #[must_use]
     pub fn omission(stream: Stream, omission: Omission) -> Self {
-        Self { stream, ids: SmallVec::new(), listed: true, novel: false, omission: Some(omission) }
+        Self { stream, ids: SmallVec::new(), listed: true, novel: None, omission: Some(omission) }
     }
 
     /// The lowest id that it carries or tells of.
@@ -219,10 +222,11 @@ impl Frame {
         self.0.durable.as_ref()
     }
 
-    /// The stream that whoever does not know its type must read anew.
+    /// The stream that a client which does not know its type must read anew, and the reason that it is told.
     #[must_use]
-    pub fn novel_of(&self) -> Option<Stream> {
-        self.items().filter(|items| items.novel).map(|items| items.stream)
+    pub fn unknown_to(&self, knows: Knows) -> Option<(Stream, ResetReason)> {
+        let items = self.items()?;
+        items.novel.filter(|reason| !knows.has(*reason)).map(|reason| (items.stream, reason))
     }
 
     /// Bytes on the wire, about.

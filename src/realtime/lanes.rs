@@ -121,7 +121,7 @@ impl Lanes {
             lane.retain(&wanted);
         }
         self.bytes = self.lanes.iter().flatten().map(Frame::wire_bytes).sum();
-        // SessionFilter of them were replayed is not known any more: they count like all others.
+        // Which of them were replayed is not known any more: they count like all others.
         (self.replayed, self.replayed_bytes) = ([0; LANES], 0);
     }
 

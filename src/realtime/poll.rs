@@ -1,9 +1,9 @@
 //! Polls: the answer at once, or the wait, and the cursor afterwards.
 
 use bytes::Bytes;
-use fanfare_protocol::{Hello, Id, Reset, ResetReason, Stream, Transport};
+use fanfare_protocol::{Hello, Id, Reset, Stream, Transport};
 
-use super::attach::Resume;
+use super::attach::{Knows, Resume};
 use super::cursor::{StreamCursor, Watermarks, digest, stream_index};
 use super::frame::Frame;
 use super::service::Realtime;
@@ -23,8 +23,8 @@ pub struct Poll<'a> {
     pub resume: Resume,
     /// The cursor, if it can be used.
     pub cursor: Option<&'a StreamCursor>,
-    /// Whether the client understands `author.deleted`.
-    pub knows_author_deleted: bool,
+    /// Newer types that the client understands.
+    pub knows: Knows,
     /// Whether it waits when there is nothing.
     pub waits: bool,
 }
@@ -60,11 +60,7 @@ impl Realtime {
         if poll.waits && (missed.frames.is_empty() || !is_news(cursor, &missed)) {
             return Ok(Polled::Wait { from: [upto; 4], overlap });
         }
-        let frames = if poll.knows_author_deleted {
-            missed.frames
-        } else {
-            without_novel(missed, cursor, self.clock().now_ms())
-        };
+        let frames = known(missed, cursor, poll.knows, self.clock().now_ms());
         Ok(Polled::Answer(self.answer(poll.user, &frames, &overlap, cursor.marks, upto)))
     }
 
@@ -118,15 +114,16 @@ fn is_news(cursor: &StreamCursor, missed: &Replay) -> bool {
 
 /// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew,
 /// unless it got all of that stream with its last answer.
-fn without_novel(missed: Replay, cursor: &StreamCursor, now_ms: u64) -> Vec<Frame> {
-    let Some(stream) = missed.frames.iter().find_map(Frame::novel_of) else { return missed.frames };
+fn known(missed: Replay, cursor: &StreamCursor, knows: Knows, now_ms: u64) -> Vec<Frame> {
+    let unknown = |frame: &Frame| frame.unknown_to(knows);
+    let Some((stream, reason)) = missed.frames.iter().find_map(unknown) else { return missed.frames };
     let index = stream_index(stream);
     let told = cursor.digests[index] == missed.digest(index);
     let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
-    let kept = |frame: &Frame| if told { frame.novel_of().is_none() } else { is_other(frame) };
+    let kept = |frame: &Frame| if told { unknown(frame).is_none() } else { is_other(frame) };
     let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
     if !told {
-        frames.insert(0, Frame::reset_of(stream, ResetReason::AuthorDeleted, cursor.marks[index], now_ms));
+        frames.insert(0, Frame::reset_of(stream, reason, cursor.marks[index], now_ms));
     }
     frames
 }
@@ -153,6 +150,8 @@ fn body(frames: &[Frame], cursor: &wire::CursorText) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use fanfare_protocol::ResetReason;
+
     use super::*;
     use crate::realtime::frame::Durable;
 
@@ -183,12 +182,14 @@ mod tests {
 
     #[test]
     fn who_does_not_know_a_type_reads_its_stream_anew_once() {
-        let novel = || Frame::durable("author.deleted", Durable::novel(Stream::Posts, Id(8)), 0, &());
+        const NEWER: ResetReason = ResetReason::AuthorDeleted;
+        let novel = || Frame::durable("newer", Durable::novel(Stream::Posts, Id(8), NEWER), 0, &());
         let missed = || Replay { frames: vec![post(5), novel()], ..Replay::default() };
         let told = missed().digest(stream_index(Stream::Posts));
-        let frames = without_novel(missed(), &cursor([0; 4]), 0);
+        let frames = known(missed(), &cursor([0; 4]), Knows::default(), 0);
         assert!(frames.len() == 1 && frames[0].items().is_some_and(|items| items.omission.is_some()));
-        let frames = without_novel(missed(), &cursor([0, 0, 0, told]), 0);
+        let frames = known(missed(), &cursor([0, 0, 0, told]), Knows::default(), 0);
         assert_eq!(frames[0].items().map(|items| items.ids[0]), Some(Id(5)));
+        assert_eq!(known(missed(), &cursor([0; 4]), Knows::default().with(NEWER), 0).len(), 2);
     }
 }

@@ -257,7 +257,7 @@ impl Realtime {
     /// # Errors
     /// 422 for too many people.
     pub async fn watch(&self, viewer: Id, session: Option<SessionId>, people: &[Id]) -> Result<Vec<PresenceView>> {
-        // Omission to watch first: who comes or goes in between is told of, at worst twice.
+        // Told to watch first: who comes or goes in between is told of, at worst twice.
         let now = self.presence_for(viewer, people).await?;
         if let Some(session) = session {
             let hidden = self.0.core.store.hidden(viewer).await?;

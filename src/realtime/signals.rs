@@ -243,7 +243,7 @@ pub struct SharedState {
     /// Sockets of all shards.
     pub sockets: AtomicUsize,
     /// Tokens that have ended lately.
-    pub ended: super::ends::EndedTokens,
+    pub ended: super::ended_tokens::EndedTokens,
     /// To the dispatcher.
     pub signals: mpsc::Sender<Signal>,
     /// To the renderer of the bulk stream.

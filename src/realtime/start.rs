@@ -18,7 +18,7 @@ use super::clients::Clients;
 use super::cursor::CursorSeal;
 use super::deliver::{Deliver, Producer};
 use super::dispatch::{Dispatcher, Parts, RenderJob};
-use super::ends::{EndedTokens, Ender};
+use super::ended_tokens::{EndedTokens, SessionCloser};
 use super::presence::PresenceTable;
 use super::service::{Inner, Realtime};
 use super::settings::RealtimeSettings;
@@ -142,8 +142,8 @@ impl RealtimeSetup {
 
     /// For the accounts.
     #[must_use]
-    pub fn ender(&self) -> Ender {
-        Ender::new(self.handles.clone(), Arc::clone(&self.shared))
+    pub fn closer(&self) -> SessionCloser {
+        SessionCloser::new(self.handles.clone(), Arc::clone(&self.shared))
     }
 
     /// Starts threads and tasks.
@@ -216,7 +216,7 @@ impl RealtimeSetup {
 }
 
 impl RealtimeThreads {
-    /// EndedTokens all threads and tasks; sessions that are left are cut.
+    /// Ends all threads and tasks; sessions that are left are cut.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         for shard in &self.handles {

@@ -14,7 +14,7 @@ use crate::data::rows::CredentialsRow;
 /// A log-out everywhere, as far as JWTs are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOut {
-    /// When it was, in milliseconds since the Unix epoch.
+    /// Moment of the log-out, in milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
 

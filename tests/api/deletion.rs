@@ -109,7 +109,7 @@ async fn counts_no_followers(person: &Person) -> Option<()> {
     (person.me().await.unwrap().followers_count == 0).then_some(())
 }
 
-/// One after the other in the time of one round of the janitor: nobody waits for the next.
+/// Accounts deleted one after the other in the time of one round of the janitor: nobody waits for the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_deleted_account_added_to_counts_is_taken_off_at_once() {
     let world = World::new().await;

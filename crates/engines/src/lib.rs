@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use ports::{
-    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
-    Partition, Record, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
+    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects,
+    Offset, Order, Partition, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
 
 /// Engines that the server is built on, one behind each port.

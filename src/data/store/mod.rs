@@ -444,7 +444,7 @@ impl Store {
             Event::Muted { muter, .. } | Event::Unmuted { muter, .. } => self.hidden.forget(muter),
             Event::Suspended { user, until_ms, .. } => self.absent.suspend(*user, *until_ms),
             Event::Unsuspended { user } => self.absent.unsuspend(*user),
-            Event::Followed { .. } | Event::Unfollowed(_) | Event::Operated => {}
+            _ => {}
         }
     }
 

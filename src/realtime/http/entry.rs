@@ -13,7 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::http::{Caller, HttpState, Params, bearer, client_of};
 use crate::realtime::attach::{Knows, Opener, Resume, SessionPermit};
 use crate::realtime::cursor::StreamCursor;
-use crate::realtime::ends::short;
+use crate::realtime::ended_tokens::short;
 use crate::realtime::service::Realtime;
 
 /// Query of a request for a session.
@@ -99,7 +99,7 @@ impl Entry {
             }
         };
         let address = client_of(parts, http);
-        let knows = query.knows.as_deref().map(Knows::of).unwrap_or_default();
+        let knows = query.knows.as_deref().map(|list| realtime.types().known_in(list)).unwrap_or_default();
         let permit = realtime.permit(user, http.counted(address))?;
         let (resume, cursor) = resume(realtime, user, cursor_text(&parts.headers, &query));
         Ok(Self { user, opener, transport, knows, address, resume, cursor, permit })

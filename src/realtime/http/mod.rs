@@ -146,7 +146,7 @@ pub async fn poll(
         transport,
         resume: entry.resume,
         cursor: entry.cursor.as_ref(),
-        knows_author_deleted: entry.knows.author_deleted,
+        knows: entry.knows,
         waits: wait_s > 0,
     };
     let (from, overlap) = match realtime.poll(asked).await? {

@@ -61,7 +61,7 @@ struct NamedReplies {
     replies: Vec<Reply>,
 }
 
-/// SessionFilter session the frames are of.
+/// Session that the frames are of.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SendParams {

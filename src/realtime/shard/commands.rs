@@ -50,8 +50,8 @@ impl Shard {
     pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        if let Some(stream) = frame.novel_of().filter(|_| !session.knows.author_deleted) {
-            session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+        if let Some((stream, reason)) = frame.unknown_to(session.knows) {
+            session.lanes().give_up(stream, reason);
             return self.queue(id);
         }
         let lane = frame.lane();
@@ -81,16 +81,16 @@ impl Shard {
         session.from = None;
         match replay {
             Some(replay) => {
-                let knows = session.knows.author_deleted;
-                let unknown = replay.frames.iter().find_map(Frame::novel_of).filter(|_| !knows);
+                let knows = session.knows;
+                let unknown = replay.frames.iter().find_map(|frame| frame.unknown_to(knows));
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_keys(&replay.keys[stream_index(BULK_STREAM)]);
                 }
                 if !(replay.frames.is_empty() && session.lanes.is_none()) {
                     session.lanes().put_first(*replay, now_ms);
                 }
-                if let Some(stream) = unknown {
-                    session.lanes().give_up(stream, ResetReason::AuthorDeleted);
+                if let Some((stream, reason)) = unknown {
+                    session.lanes().give_up(stream, reason);
                 }
             }
             None => session.lanes().reset(ResetReason::Overflow),

@@ -123,8 +123,7 @@ impl Shard {
         }
     }
 
-    /// EndedTokens a session in good order: what was begun is finished, the client is told why, and then the socket is
-    /// closed.
+    /// Ends a session in good order: what was begun is finished, the client is told why, and then the socket is closed.
     pub(super) fn close(&mut self, id: SessionId, code: u16, reason: &str) {
         let tick = self.tick;
         let now = crate::realtime::session::Now { ms: self.now_ms, horizon: self.horizon, seal: &self.shared.seal };

@@ -169,6 +169,9 @@ async fn follow_unfollow_mute_and_block_are_effective_at_once() {
     ann.follow(cat.id).await.unwrap();
     for transport in [Transport::Websocket, Transport::Sse] {
         let mut device = Device::new(transport, &world, &ann.token, None).await;
+        // Until it is live: what it missed is read as of the follows of that moment.
+        let live = fence(&cat).await;
+        assert_eq!(device.posts_until(live).await, [live]);
         bob.say("not yet").await.unwrap();
         ann.follow(bob.id).await.unwrap();
         let heard = bob.say("now").await.unwrap().id;

@@ -15,7 +15,7 @@ pub struct Offset(pub u64);
 
 /// Record of the journal as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct JournalRecord {
     /// Offset of the record.
     pub offset: Offset,
     /// Bytes that were appended.
@@ -42,7 +42,7 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Records at and above `from`, oldest first, at most `limit` (and at most 8 MiB, but at least one if there is
     /// one). Starts at the oldest kept record when `from` was trimmed away; an empty answer means the end.
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError>;
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError>;
 
     /// The offset of the oldest kept record, and the one the next record will get; equal when empty.
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError>;

@@ -9,7 +9,7 @@ use super::attach::Opener;
 use super::codes;
 use super::signals::{Command, SessionFilter, ShardHandle};
 
-/// EndedTokens that are remembered; by then whoever showed the token before has been let in or not.
+/// Ends of tokens that are remembered; by then whoever showed the token before has been let in or not.
 const ENDS_MAX: usize = 65_536;
 /// Milliseconds for which they are.
 const ENDS_MS: u64 = 180_000;
@@ -19,7 +19,7 @@ const ENDED: u16 = codes::UNAUTHENTICATED;
 
 /// An end: of one token of a person, or of all but one.
 #[derive(Debug, Clone, Copy)]
-struct End {
+struct TokenEnd {
     at_ms: u64,
     which: SessionFilter,
 }
@@ -27,7 +27,7 @@ struct End {
 /// The ends of the last minutes.
 #[derive(Debug, Default)]
 pub struct EndedTokens {
-    recent: Mutex<VecDeque<End>>,
+    recent: Mutex<VecDeque<TokenEnd>>,
 }
 
 /// The first eight bytes of a token's hash; never 0, which stands for a JWT.
@@ -37,7 +37,7 @@ pub fn short(token_hash: &[u8; 32]) -> u64 {
 }
 
 impl EndedTokens {
-    fn add(&self, mut end: End) {
+    fn add(&self, mut end: TokenEnd) {
         let mut recent = self.recent.lock();
         // In order of moments, whoever comes first: the search stops at the first that is too old.
         end.at_ms = end.at_ms.max(recent.back().map_or(0, |last| last.at_ms));
@@ -61,13 +61,13 @@ impl EndedTokens {
 
 /// Tells the shards.
 #[derive(Clone)]
-pub struct Ender {
+pub struct SessionCloser {
     shards: Vec<ShardHandle>,
     shared: std::sync::Arc<super::signals::SharedState>,
 }
 
-impl Ender {
-    /// Ender of sessions on these shards.
+impl SessionCloser {
+    /// Closer of sessions on these shards.
     #[must_use]
     pub fn new(shards: Vec<ShardHandle>, shared: std::sync::Arc<super::signals::SharedState>) -> Self {
         Self { shards, shared }
@@ -90,7 +90,7 @@ impl Ender {
 
     async fn ended(&self, which: SessionFilter, code: u16, reason: &'static str) {
         // Remembered first: a session that is opened after this is refused, one from before is closed.
-        self.shared.ended.add(End { at_ms: self.shared.clock.now_ms(), which });
+        self.shared.ended.add(TokenEnd { at_ms: self.shared.clock.now_ms(), which });
         for shard in &self.shards {
             shard.send(Command::Close { which, code, reason }).await;
         }
@@ -105,8 +105,8 @@ mod tests {
     fn a_token_shown_before_it_ended_opens_nothing_after() {
         let ends = EndedTokens::default();
         let opener = |token, since_ms| Opener { token, since_ms, expires_ms: None };
-        ends.add(End { at_ms: 100, which: SessionFilter::Token { user: Id(1), token: 7 } });
-        ends.add(End { at_ms: 200, which: SessionFilter::Person { user: Id(2), except: Some(5) } });
+        ends.add(TokenEnd { at_ms: 100, which: SessionFilter::Token { user: Id(1), token: 7 } });
+        ends.add(TokenEnd { at_ms: 200, which: SessionFilter::Person { user: Id(2), except: Some(5) } });
         assert!(ends.has_ended(Id(1), opener(7, 90)) && !ends.has_ended(Id(1), opener(7, 101)));
         assert!(!ends.has_ended(Id(1), opener(8, 90)) && !ends.has_ended(Id(3), opener(7, 90)));
         assert!(ends.has_ended(Id(2), opener(0, 200)) && !ends.has_ended(Id(2), opener(5, 90)));
