@@ -5,7 +5,7 @@ RUNS ?= 1200
 SEED ?= 0
 EXAMPLES ?= 300
 
-.PHONY: run test sdk-test openapi-test deploy-test soak bench fmt lint doc fuzz-check setup peers
+.PHONY: run test sdk-test openapi-test deploy-test capability-test soak bench fmt lint doc fuzz-check setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
@@ -26,6 +26,9 @@ deploy-test: setup ## The systemd unit and the image, without starting or buildi
 	$(CARGO) build --locked
 	@scripts/unit-test
 	@scripts/image/test
+
+capability-test: setup ## The made-up capability of docs/adding-a-capability.md, applied to a copy, compiled and run
+	@scripts/made-up-capability
 
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture

@@ -154,7 +154,7 @@ impl Acts {
         'rows: loop {
             let range = KeyRange { from: None, to: Some(tables::partition(before)) };
             let wanted = limits::LIST_STEP_ROWS.max(limit + 1);
-            let port = &store.engines.tables;
+            let port = &store;
             let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, range, Order::Descending, wanted).await?;
             for row in &rows {
                 let Some(user) = Id::from_bytes(&row.clustering) else { continue };
@@ -218,7 +218,7 @@ impl Acts {
         let mut items = Vec::new();
         for bucket in (tables::bucket_of(oldest)..=tables::bucket_of(before)).rev() {
             let partition = tables::timeline_partition(bucket);
-            let port = &self.core.store.engines.tables;
+            let port = &self.core.store;
             let wanted = limit + 1 - items.len();
             let rows = port.scan(tables::AUDIT, &partition, range.clone(), Order::Descending, wanted).await?;
             for row in &rows {

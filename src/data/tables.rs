@@ -222,6 +222,12 @@ pub fn bucket_row(bucket: u16) -> RowKey {
     RowKey::new(BUCKETS, ONE, Bytes::copy_from_slice(&bucket.to_be_bytes()))
 }
 
+/// The bucket that a row of `BUCKETS` names, if it is well formed.
+#[must_use]
+pub fn bucket_in(clustering: &[u8]) -> Option<u16> {
+    clustering.first_chunk::<2>().map(|bucket| u16::from_be_bytes(*bucket))
+}
+
 /// The partition of tables that have only one.
 pub const ONE: Bytes = Bytes::from_static(b"1");
 
@@ -385,6 +391,12 @@ pub mod notification_key {
         let mut bytes = vec![ITEM];
         bytes.extend_from_slice(&id.to_bytes());
         bytes.into()
+    }
+
+    /// Id of [`item`].
+    #[must_use]
+    pub fn of_item(clustering: &[u8]) -> Option<Id> {
+        clustering.get(1..).and_then(Id::from_bytes)
     }
 }
 

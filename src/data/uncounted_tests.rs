@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::events::{PostRecord, PostRef};
+use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
@@ -171,7 +171,7 @@ proptest! {
                     let values = stored.entry(change.of).or_default().iter_mut();
                     values.zip(change.by).for_each(|(value, by)| *value += by);
                 }
-                uncounted.committed(&record);
+                uncounted.apply(|| follows::listener::contributions(&record.event).chain(posts::listener::contributions(&record)));
             }
         };
         commit(&mut world, &before);

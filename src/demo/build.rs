@@ -110,7 +110,7 @@ pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
     let sample = past.sample;
     let mut batch = Batch::default();
     batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
-    app.core.store.engines.tables.write(batch).await?;
+    app.core.store.write(batch).await?;
     app.core.clock.let_go();
     Ok(sample)
 }

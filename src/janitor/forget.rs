@@ -15,7 +15,6 @@ use fanfare_engines::{Batch, Table};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
-use crate::data::forgotten::Forgotten;
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::posts::{old_reposts, public};
@@ -25,8 +24,8 @@ use crate::posts::{old_reposts, public};
 /// # Errors
 /// When the engine fails; the next round goes on.
 pub async fn forget(core: &Core) -> Result<()> {
-    let port = &core.store.engines.tables;
-    let mut kept = Forgotten::read(&**port).await?;
+    let port = &core.store;
+    let mut kept = port.forgotten().await?;
     if let Some(then) = kept.then(core.sequencer.passed(), core.clock.now_ms()) {
         let mut batch = Batch::default();
         then.write(&mut batch);

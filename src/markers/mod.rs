@@ -46,7 +46,7 @@ impl Markers {
             let _writing = self.core.writing(person).await?;
             let mut batch = Batch::default();
             batch.put_versioned(tables::marker_row(person, which), tables::partition(last_read), last_read.0);
-            self.core.store.engines.tables.write(batch).await?;
+            self.core.store.write(batch).await?;
         }
         let last_read_id = self.last_read(person, which).await?;
         let kind = stream::type_of(which);

@@ -55,7 +55,7 @@ impl Entry {
     pub fn of(clustering: &[u8], value: &[u8]) -> Result<Option<Self>> {
         match clustering.first() {
             Some(&notification_key::ITEM) => {
-                let Some(id) = clustering.get(1..).and_then(Id::from_bytes) else { return Ok(None) };
+                let Some(id) = notification_key::of_item(clustering) else { return Ok(None) };
                 let NotificationRow { kind, actor, post, count, .. } = from_json(value)?;
                 Ok(Some(Self { id, kind, what: What::One { actor, post, count } }))
             }
@@ -143,7 +143,7 @@ async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes,
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let values = store.engines.tables.get_many(&keys).await?;
+    let values = store.get_many(&keys).await?;
     let found = places.iter().zip(values).filter_map(|(place, value)| Some((place.clustering.clone(), value?)));
     Ok(found.collect())
 }
@@ -180,7 +180,7 @@ pub async fn without_oldest(store: &Store, user: Id, upto: u64, limit: usize) ->
 }
 
 async fn scan(store: &Store, user: Id, range: KeyRange, order: Order, limit: usize) -> Result<Vec<Row>> {
-    Ok(store.engines.tables.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
+    Ok(store.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
 }
 
 /// People of a group beside its newest, from the lists of who likes, follows, answers or passes on.
@@ -255,7 +255,7 @@ pub async fn still(
     let item = |doer: &Doer| RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::item(doer.record));
     let keys: Vec<RowKey> = found.doers.iter().map(item).collect();
     if !keys.is_empty() {
-        let mut items = store.engines.tables.get_many(&keys).await?.into_iter();
+        let mut items = store.get_many(&keys).await?.into_iter();
         found.doers.retain(|doer| items.next().flatten().is_none() || doer.record == id);
     }
     Ok(Some(found))

@@ -1,5 +1,6 @@
 //! The list, read in pieces, against the whole of it in order.
 
+#[cfg(test)]
 #[path = "trim_tests.rs"]
 mod trim;
 
@@ -46,7 +47,7 @@ async fn pages_are_the_list(placed: Placed, limit: usize) {
     let store = Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(START_MS));
     let (batch, expected) = rows(&placed);
     for some in batch.rows.chunks(512) {
-        store.engines.tables.write(Batch { rows: some.to_vec() }).await.unwrap();
+        store.write(Batch { rows: some.to_vec() }).await.unwrap();
     }
     let (mut read, mut before) = (Vec::new(), None);
     loop {

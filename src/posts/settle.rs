@@ -101,7 +101,7 @@ impl Settled {
 
 /// Settles the first rows of `range`, while there are steps left.
 async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<Settled> {
-    let port = &core.store.engines.tables;
+    let port = &core.store;
     let limit = limits::JANITOR_STEP_ROWS;
     let rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
     let full = rows.last().filter(|_| rows.len() == limit);
@@ -181,8 +181,8 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
             likers.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
         }
         // A write may tear: what tells of the others goes last.
-        core.store.engines.tables.write(theirs).await?;
-        core.store.engines.tables.write(likers).await?;
+        core.store.write(theirs).await?;
+        core.store.write(likers).await?;
         after = Some(last);
     }
 }
@@ -202,7 +202,7 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
         } else {
             batch.delete_versioned(row, version);
         }
-        core.store.engines.tables.write(batch).await?;
+        core.store.write(batch).await?;
     }
     // Also when nothing changed: this may be done again after it was cut off.
     Ok((!is_answered).then_some(parent.id))

@@ -3,13 +3,14 @@
 use fanfare_engines::{KeyRange, Order, Row, Table};
 use fanfare_protocol::Id;
 
-use super::{Account, Arc, Store};
+use std::sync::Arc;
+
+use super::{Account, Store};
 use crate::base::error::Result;
 use crate::base::limits;
-use crate::data::rows::{SuspensionRow, from_json};
+use crate::data::rows::{self, PostRef, SuspensionRow, from_json};
 use crate::data::tables;
 use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost};
-use crate::log::events::PostRef;
 
 /// Posts that are looked at before others get a turn.
 const POSTS_TURN: usize = 64;
@@ -20,7 +21,7 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn load_absent(&self) -> Result<()> {
-        let port = &self.engines.tables;
+        let port = self;
         let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
         for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
             self.absent.departed(person);
@@ -90,7 +91,7 @@ impl Store {
         let through = self.reposts_of(person, &posts).await?;
         for row in posts {
             // Those that answer and pass on nothing are in nobody's counts.
-            let Some(id) = Id::from_bytes(&row.clustering).filter(|_| row.value.first() != Some(&0)) else { continue };
+            let Some(id) = Id::from_bytes(&row.clustering).filter(|_| !rows::is_plain(&row.value)) else { continue };
             if let Some(post) = self.post_or_gone(id).await?.filter(|post| !post.deleted) {
                 let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
                 found.extend(of_post(id, parent, original));

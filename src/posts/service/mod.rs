@@ -50,7 +50,7 @@ impl Posts {
     #[must_use]
     pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
         let views = Views::new(core.clone());
-        let idempotency = Idempotency::new(Arc::clone(&core.store.engines.tables));
+        let idempotency = Idempotency::new(Arc::clone(&core.store));
         Self { core, users, views, media, text_chars_max, idempotency }
     }
 
@@ -107,7 +107,7 @@ impl Posts {
                         let mut batch = Batch::default();
                         let now = first_id_at(self.core.clock.now_ms());
                         idempotency::remember(key, made, now, &mut batch)?;
-                        self.core.store.engines.tables.write(batch).await?;
+                        self.core.store.write(batch).await?;
                     }
                     return Ok(Published::Same(same));
                 }

@@ -83,7 +83,7 @@ impl Users {
             Some(user) => user,
             None => self.core.sequencer.mint(),
         };
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         match port.insert_unique(subject.key.clone(), tables::partition(user), user.0).await? {
             Unique::Mine => Ok(user),
             Unique::Taken(other) => {
@@ -117,7 +117,7 @@ impl Users {
 
     /// Gives an account to a subject, unless another one has it.
     async fn belongs(&self, user: Id, subject: &Subject) -> Result<bool> {
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         let held = port.insert_unique(account_row(user), tables::partition(subject.id), subject.id.0).await?;
         Ok(held == Unique::Mine)
     }

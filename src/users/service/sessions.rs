@@ -118,7 +118,7 @@ impl Users {
         batch.put(tables::expiry_row(hour, &index), Bytes::new());
         batch.put_versioned(index, Bytes::new(), issued.0);
         batch.put_versioned(key, to_json(&row)?, issued.0);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.tokens.put(hash, row);
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Users {
         let version = self.core.sequencer.mint().0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
         batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.tokens.forget(&hash);
         self.sessions.token_ended(caller.id, hash).await;
         Ok(())
@@ -290,7 +290,7 @@ impl Users {
 
     pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
         let batch = self.credentials_batch(user, row)?;
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
     }
