@@ -5,7 +5,7 @@ RUNS ?= 1200
 SEED ?= 0
 EXAMPLES ?= 300
 
-.PHONY: run test sdk-test openapi-test deploy-test soak bench fmt lint setup peers
+.PHONY: run test sdk-test openapi-test deploy-test capability-test soak bench fmt lint doc fuzz-check setup peers
 
 run: ## A sample world on http://127.0.0.1:7070
 	$(CARGO) run --release --locked -- demo
@@ -27,6 +27,9 @@ deploy-test: setup ## The systemd unit and the image, without starting or buildi
 	@scripts/unit-test
 	@scripts/image/test
 
+capability-test: setup ## The made-up capability of docs/adding-a-capability.md, applied to a copy, compiled and run
+	@scripts/made-up-capability
+
 soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
 	$(CARGO) build --locked
@@ -41,6 +44,13 @@ fmt: ## Lay the source out
 lint: ## What CI asks of the source
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(MAKE) --no-print-directory doc fuzz-check
+
+doc: ## The documentation in the code, private items too; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+fuzz-check: ## Whether the fuzz targets build, on the usual compiler and without libFuzzer
+	@scripts/fuzz --check
 
 setup: ## Install what building and testing need
 	@scripts/setup

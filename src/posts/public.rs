@@ -1,7 +1,7 @@
 //! The rows of the public timeline, which hold what it shows and nothing else: so a page costs the same however many
 //! replies and reposts were made meanwhile. Versions before listed every post in one table, which is still what recent
-//! posts are warmed from; what they wrote is listed here once, in bounded steps, and until that is done pages are filtered
-//! from the other table, as they were.
+//! posts are warmed from; what they wrote is listed here once, in bounded steps, and until that is done pages are
+//! filtered from the other table, as they were.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};

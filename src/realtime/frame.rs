@@ -70,7 +70,8 @@ impl Durable {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
-    /// Content of one item that no list has, of a type that not every client knows; in its place they are told `reason`.
+    /// Content of one item that no list has, of a type that not every client knows; in its place they are told
+    /// `reason`.
     #[must_use]
     pub fn novel(stream: Stream, id: Id, reason: ResetReason) -> Self {
         Self { novel: Some(reason), ..Self::unlisted(stream, id) }

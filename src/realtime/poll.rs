@@ -112,8 +112,8 @@ fn is_news(cursor: &StreamCursor, missed: &Replay) -> bool {
         || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
 }
 
-/// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew, unless it
-/// got all of that stream with its last answer.
+/// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew,
+/// unless it got all of that stream with its last answer.
 fn known(missed: Replay, cursor: &StreamCursor, knows: Knows, now_ms: u64) -> Vec<Frame> {
     let unknown = |frame: &Frame| frame.unknown_to(knows);
     let Some((stream, reason)) = missed.frames.iter().find_map(unknown) else { return missed.frames };
@@ -128,8 +128,8 @@ fn known(missed: Replay, cursor: &StreamCursor, knows: Knows, now_ms: u64) -> Ve
     frames
 }
 
-/// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the next
-/// poll, so that watermarks stay below it.
+/// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the
+/// next poll, so that watermarks stay below it.
 fn fitting(frames: &[Frame], marks: Watermarks, upto: Id) -> (&[Frame], Watermarks) {
     let mut upto_each = [upto; 4];
     let (first, rest) = frames.split_at(frames.len().min(POLL_FRAMES_MAX));
