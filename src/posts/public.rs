@@ -50,11 +50,9 @@ pub async fn is_done(core: &Core) -> Result<bool> {
 /// When storage fails.
 pub async fn begin(store: &Store) -> Result<()> {
     let mut done = store.get(&progress_row()).await?.as_deref().and_then(Id::from_bytes);
-    if done.is_none() {
-        if store.buckets().await?.is_empty() {
-            remember(store, DONE).await?;
-            done = Some(DONE);
-        }
+    if done.is_none() && store.buckets().await?.is_empty() {
+        remember(store, DONE).await?;
+        done = Some(DONE);
     }
     store.public.set(done == Some(DONE));
     Ok(())
