@@ -163,7 +163,8 @@ impl Listener for Listeners {
 }
 
 /// The products: the part of each in the write path, and what whoever is connected hears of it. The sequencer and the
-/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one notification.
+/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
+/// notification.
 #[must_use]
 pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
     let list = [
@@ -240,7 +241,7 @@ impl Running {
 
 /// The feed's settings from the configuration.
 #[must_use]
-pub fn feed_settings(settings: &Settings) -> FeedSettings {
+fn feed_settings(settings: &Settings) -> FeedSettings {
     let feed = &settings.feed;
     FeedSettings {
         timeline_cap: feed.timeline_cap,

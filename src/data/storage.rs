@@ -1,8 +1,9 @@
-//! Whether storage works, as everybody sees it: engines that repeat what may be repeated, and one latch for the end of it.
+//! Whether storage works, as everybody sees it: engines that repeat what may be repeated, and one latch for the end of
+//! it.
 //!
-//! Whoever writes (a commit, a log-in, an upload) goes through [`watched`]. A write whose outcome is not known is repeated
-//! a few times, since writes are idempotent. Once an engine says that it takes no more, the latch falls: it is logged
-//! once, and readiness, status and the sequencer ask here.
+//! Whoever writes (a commit, a log-in, an upload) goes through [`watched`]. A write whose outcome is not known is
+//! repeated a few times, since writes are idempotent. Once an engine says that it takes no more, the latch falls: it is
+//! logged once, and readiness, status and the sequencer ask here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -184,8 +184,8 @@ impl Uncounted {
         self.any.store(!state.people.is_empty(), Ordering::Release);
     }
 
-    /// Takes in what a record adds (true) and takes back, each with whose contribution it is; called in commit order, and
-    /// asks for `changes` only while anybody is watched.
+    /// Takes in what a record adds (true) and takes back, each with whose contribution it is; called in commit order,
+    /// and asks for `changes` only while anybody is watched.
     pub fn apply<I: Iterator<Item = Change>>(&self, changes: impl FnOnce() -> I) {
         if !self.any.load(Ordering::Acquire) {
             return;

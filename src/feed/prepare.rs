@@ -1,5 +1,5 @@
-//! Part of the feed in the write path: the delivery policy of a post, by the followers that its author has at that moment;
-//! and the records that the feed applies.
+//! Part of the feed in the write path: the delivery policy of a post, by the followers that its author has at that
+//! moment; and the records that the feed applies.
 
 use super::Feed;
 use crate::base::error::Result;

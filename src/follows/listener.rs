@@ -1,4 +1,5 @@
-//! Listener of the edges: the cache of whom readers do not see, and what absent people add to counts, follow the commits.
+//! Listener of the edges: the cache of whom readers do not see, and what absent people add to counts, follow the
+//! commits.
 
 use std::sync::Arc;
 

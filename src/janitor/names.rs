@@ -1,8 +1,8 @@
 //! Rows of the people search that an earlier version wrote, brought under the keys of today.
 //!
-//! That version put a name into lower case and left its normal form; such a row is found by no search any more. Rows cannot be
-//! listed across partitions, so every partition that could be there is looked at, once in the life of a folder: one for each
-//! first character. It takes seconds, is done beside all else, and goes on where it was cut off.
+//! That version put a name into lower case and left its normal form; such a row is found by no search any more. Rows
+//! cannot be listed across partitions, so every partition that could be there is looked at, once in the life of a
+//! folder: one for each first character. It takes seconds, is done beside all else, and goes on where it was cut off.
 
 use std::ops::RangeInclusive;
 

@@ -1,10 +1,10 @@
 //! Purge of what deleted accounts left behind, removed list by list.
 //!
-//! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
-//! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What
-//! came meanwhile is behind the place, so the lists are gone through again until nothing is found in any. An account that
-//! cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next round; it stops nobody
-//! else's purge.
+//! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that
+//! says the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one
+//! removed. What came meanwhile is behind the place, so the lists are gone through again until nothing is found in any.
+//! An account that cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next
+//! round; it stops nobody else's purge.
 
 use std::collections::HashSet;
 

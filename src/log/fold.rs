@@ -1,9 +1,9 @@
 //! From records to rows: the part that each product has in it, in `fold.rs` of its folder. Pure.
 //!
-//! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys` names
-//! the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and `rows` makes
-//! the rows of record and outcome. State remembers the last record applied, so a record that comes again (a retry, or repair
-//! after a torn write) changes nothing.
+//! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys`
+//! names the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and
+//! `rows` makes the rows of record and outcome. State remembers the last record applied, so a record that comes again
+//! (a retry, or repair after a torn write) changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;

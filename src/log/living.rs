@@ -1,7 +1,7 @@
 //! Refusal of records about deleted accounts: what somebody does whose account was deleted meanwhile does not happen.
 //!
-//! Services look whether an account is there before they decide; the deletion may be committed between that and
-//! the commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
+//! Services look whether an account is there before they decide; the deletion may be committed between that and the
+//! commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
 //! refused, and what comes before it is found by the purge. Rows without records are held apart by `writers.rs`.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::log::events::{Event, Part, Record};
 use crate::log::product::Committed;
 
 /// Everybody whom it matters of whether their account is there: the [parties](Event::parties), and who is told of it.
-pub fn concerned(event: &Event) -> impl Iterator<Item = Id> {
+fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
         Event::Posted { notify, .. } => notify.as_slice(),
         _ => &[],
@@ -60,8 +60,8 @@ impl Living {
         Self { tables, deleted: Cache::new(limits::USER_CACHE_MAX) }
     }
 
-    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
-    /// deletion is refused.
+    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
+    /// a deletion is refused.
     ///
     /// # Errors
     /// When the engine fails.

@@ -1,8 +1,9 @@
 //! Group commit: the one place where records get their ids and become durable.
 //!
-//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold the
-//! records, and commits records and rows together. Then listeners hear of them, in the same order, and only then the callers:
-//! id order is commit order is the order every view sees, and what was acknowledged is durable and visible.
+//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold
+//! the records, and commits records and rows together. Then listeners hear of them, in the same order, and only then
+//! the callers: id order is commit order is the order every view sees, and what was acknowledged is durable and
+//! visible.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,7 +162,8 @@ impl Sequencer {
         self.mint.lock().mint(at_ms)
     }
 
-    /// The last record that was answered: no row is written from it or an earlier one again in the life of this process.
+    /// The last record that was answered: no row is written from it or an earlier one again in the life of this
+    /// process.
     #[must_use]
     pub fn passed(&self) -> Id {
         Id(self.passed.load(Ordering::Acquire))

@@ -33,9 +33,9 @@ impl Markers {
         Ok(self.core.store.get_id(&tables::marker_row(person, which)).await?.unwrap_or_default())
     }
 
-    /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing, because the
-    /// version is the id. An id beyond any that the server has given out is taken as the newest one, or what comes later
-    /// would count as read.
+    /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing, because
+    /// the version is the id. An id beyond any that the server has given out is taken as the newest one, or what comes
+    /// later would count as read.
     ///
     /// # Errors
     /// When the engine fails.

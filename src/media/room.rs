@@ -1,5 +1,5 @@
-//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others, and
-//! within a person in the order in which they came, so that none stops all others of theirs.
+//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others,
+//! and within a person in the order in which they came, so that none stops all others of theirs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -59,8 +59,8 @@ struct Held {
 impl Room {
     /// Makes room for `more` bytes. [`Error::Overloaded`] when uploads of others do not make way in time.
     ///
-    /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes: the
-    /// older one ends, since it is cut when it is slow, and has a time in which others must make way for it.
+    /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes:
+    /// the older one ends, since it is cut when it is slow, and has a time in which others must make way for it.
     pub async fn grow(&self, more: usize) -> Result<()> {
         let Held { rooms, owner, number } = &*self.0;
         let mut oldest_since = None;
@@ -104,12 +104,13 @@ impl Drop for Held {
 
 /// Memory that all uploads hold.
 ///
-/// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs could
-/// still end, one after the other, each with what those before it give back (the banker's rule, with age for the order). So
-/// they never hold the share together without one that can go on.
+/// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs
+/// could still end, one after the other, each with what those before it give back (the banker's rule, with age for the
+/// order). So they never hold the share together without one that can go on.
 ///
-/// People at their shares could hold each other up for all that. So the oldest upload of somebody who is at their share gets the
-/// rest that it still needs at once, beyond the share, as long as a part of the pool stays free for who comes next.
+/// People at their shares could hold each other up for all that. So the oldest upload of somebody who is at their share
+/// gets the rest that it still needs at once, beyond the share, as long as a part of the pool stays free for who comes
+/// next.
 #[derive(Debug)]
 struct Pool {
     shares: Shares<Id>,
@@ -210,8 +211,8 @@ impl Pool {
     }
 }
 
-/// Whether an upload that has brought so many bytes in the time that it was waited for is too slow to go on: a few bytes now
-/// and then would hold its room for as long as an upload may take.
+/// Whether an upload that has brought so many bytes in the time that it was waited for is too slow to go on: a few
+/// bytes now and then would hold its room for as long as an upload may take.
 pub(super) fn is_too_slow(bytes: u64, waited: Duration) -> bool {
     let seconds = waited.as_secs();
     seconds >= UPLOAD_GRACE_S && bytes < seconds * UPLOAD_RATE_BYTES_MIN

@@ -1,7 +1,7 @@
 //! A person's list of notifications, newest first: items that stand for one event, and groups, from their rows.
 //!
-//! Items are keyed by their id. A group keeps its key while its id, the newest event, moves up; as it never leaves its hour,
-//! few groups are read to find those that belong between two items.
+//! Items are keyed by their id. A group keeps its key while its id, the newest event, moves up; as it never leaves its
+//! hour, few groups are read to find those that belong between two items.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
@@ -148,8 +148,8 @@ async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes,
     Ok(found.collect())
 }
 
-/// Batch that removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among all
-/// ever made for the person is at most `upto`.
+/// Batch that removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among
+/// all ever made for the person is at most `upto`.
 ///
 /// # Errors
 /// When the engine fails.
@@ -192,8 +192,8 @@ pub struct Others {
     pub next: Option<Id>,
 }
 
-/// People of a group of `user`, newest first, whose records are from `began` on and below `before`, or in the hour of `began`:
-/// one step. What one does to oneself stands in the same lists, and is in no group.
+/// People of a group of `user`, newest first, whose records are from `began` on and below `before`, or in the hour of
+/// `began`: one step. What one does to oneself stands in the same lists, and is in no group.
 ///
 /// # Errors
 /// When the engine fails.
@@ -223,7 +223,8 @@ pub async fn others(
 }
 
 /// People who still do what the item `id` of an earlier version stands for: it names its newest alone, and a number.
-/// Whoever has an item of their own is not in it. `None` where no list tells: of reposts, of which a quote stands in none.
+/// Whoever has an item of their own is not in it. `None` where no list tells: of reposts, of which a quote stands in
+/// none.
 ///
 /// # Errors
 /// When the engine fails.
@@ -283,6 +284,3 @@ fn first_of_hour(hour: u32) -> Id {
 #[cfg(test)]
 #[path = "list_tests.rs"]
 mod tests;
-#[cfg(test)]
-#[path = "trim_tests.rs"]
-mod trim_tests;

@@ -1,5 +1,5 @@
-//! The race of trimming and folding: what removes the oldest is read at one moment and written at a later one, and whatever
-//! happens in between stays, whole.
+//! The race of trimming and folding: what removes the oldest is read at one moment and written at a later one, and
+//! whatever happens in between stays, whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

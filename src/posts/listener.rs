@@ -1,5 +1,5 @@
-//! Listener of the posts: the caches of posts and marks, who deleted lately, and what absent people add to counts, follow the
-//! commits.
+//! Listener of the posts: the caches of posts and marks, who deleted lately, and what absent people add to counts,
+//! follow the commits.
 
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ impl PostListener {
     }
 }
 
-/// Contributions to counts that a record about a post adds and takes back: of who likes, answers or passes on, and of whom a
-/// bare repost passes on.
+/// Contributions to counts that a record about a post adds and takes back: of who likes, answers or passes on, and of
+/// whom a bare repost passes on.
 pub fn contributions(record: &Record) -> impl Iterator<Item = Change> {
     let liked = match &record.event {
         Event::Liked { user, post } => Some((*user, of_like(post.id), true)),

@@ -1,7 +1,7 @@
 //! The rows of the public timeline, which hold what it shows and nothing else: so a page costs the same however many
 //! replies and reposts were made meanwhile. Versions before listed every post in one table, which is still what recent
-//! posts are warmed from; what they wrote is listed here once, in bounded steps, and until that is done pages are filtered
-//! from the other table, as they were.
+//! posts are warmed from; what they wrote is listed here once, in bounded steps, and until that is done pages are
+//! filtered from the other table, as they were.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
@@ -50,11 +50,9 @@ pub async fn is_done(core: &Core) -> Result<bool> {
 /// When storage fails.
 pub async fn begin(store: &Store) -> Result<()> {
     let mut done = store.get(&progress_row()).await?.as_deref().and_then(Id::from_bytes);
-    if done.is_none() {
-        if store.buckets().await?.is_empty() {
-            remember(store, DONE).await?;
-            done = Some(DONE);
-        }
+    if done.is_none() && store.buckets().await?.is_empty() {
+        remember(store, DONE).await?;
+        done = Some(DONE);
     }
     store.public.set(done == Some(DONE));
     Ok(())

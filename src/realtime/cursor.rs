@@ -54,7 +54,8 @@ pub struct StreamCursor {
 /// Index of the digest in whose place `told` stands: nothing is sent in that stream yet.
 const TOLD: usize = stream_index(Stream::Direct);
 
-/// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing new.
+/// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing
+/// new.
 #[must_use]
 pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
     // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the high bits of the product depend on all bits of the id.

@@ -1,7 +1,8 @@
 //! Items that products hand to realtime delivery: who is to hear of what, on which stream, in which lane.
 //!
-//! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of commits.
-//! What follows from no record (a read marker, an operator's event) is handed in by a [`Publisher`](super::Publisher).
+//! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of
+//! commits. What follows from no record (a read marker, an operator's event) is handed in by a
+//! [`Publisher`](super::Publisher).
 
 use std::fmt::Debug;
 use std::sync::Arc;

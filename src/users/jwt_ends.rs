@@ -1,9 +1,10 @@
 //! Verdict on JWTs after a log-out everywhere. Pure.
 //!
-//! A token names the moment of its issue by the clock of who issued it, and that clock may be ahead of ours. How far it is
-//! ahead stands in no token: one that names a moment shortly after a log-out was issued then by a right clock, or before it
-//! by one that is ahead. So a log-out ends everything that says it was issued by then, or within the lead that is taken at
-//! all (`auth.jwt_ahead_s`). Whoever logs in again gets in with a token that says it was issued later than that.
+//! A token names the moment of its issue by the clock of who issued it, and that clock may be ahead of ours. How far it
+//! is ahead stands in no token: one that names a moment shortly after a log-out was issued then by a right clock, or
+//! before it by one that is ahead. So a log-out ends everything that says it was issued by then, or within the lead
+//! that is taken at all (`auth.jwt_ahead_s`). Whoever logs in again gets in with a token that says it was issued later
+//! than that.
 
 use fanfare_protocol::Id;
 
@@ -24,7 +25,8 @@ impl LogOut {
         (credentials.tokens_from > Id(0)).then(|| Self { at_ms: unix_ms_of(credentials.tokens_from) })
     }
 
-    /// Whether it ended a token that says it was issued in the second `issued_s`, where clocks may be ahead by `ahead_s`.
+    /// Whether it ended a token that says it was issued in the second `issued_s`, where clocks may be ahead by
+    /// `ahead_s`.
     #[must_use]
     pub fn ended(self, issued_s: u64, ahead_s: u32) -> bool {
         issued_s.saturating_mul(1_000) <= self.at_ms.saturating_add(u64::from(ahead_s) * 1_000)

@@ -6,9 +6,10 @@ use std::hash::Hash;
 /// Shares of something (bytes) that is for all together; nobody holds more than one part of `part` of what is still
 /// free.
 ///
-/// The rule is that of shared-memory switches (Choudhury and Hahne 1998, dynamic thresholds). A single one gets `1 / (part +
-/// 1)` of the pool, the next the same of the rest, and so on; as they give back, each of `n` comes to one part in `part + n`. So
-/// there is always something left for who comes next, whatever the others hold, and no share has to be set.
+/// The rule is that of shared-memory switches (Choudhury and Hahne 1998, dynamic thresholds). A single one gets
+/// `1 / (part + 1)` of the pool, the next the same of the rest, and so on; as they give back, each of `n` comes to one
+/// part in `part + n`. So there is always something left for who comes next, whatever the others hold, and no share has
+/// to be set.
 #[derive(Debug)]
 pub struct Shares<K> {
     held: HashMap<K, u64>,

@@ -113,10 +113,11 @@ pub enum EntryKind {
     Plain,
     /// Answers a post of `related`.
     Reply,
-    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it may
-    /// have words: the post itself tells.
+    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it
+    /// may have words: the post itself tells.
     Repost,
-    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one goes.
+    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one
+    /// goes.
     Quote,
 }
 

@@ -46,8 +46,8 @@ impl Store {
         if self.absent.holds(id) { Ok(None) } else { self.account(id).await }
     }
 
-    /// Learns what `person`, who will be absent at once, adds to the counts of others, so that all of it is taken off them
-    /// in the same moment.
+    /// Learns what `person`, who will be absent at once, adds to the counts of others, so that all of it is taken off
+    /// them in the same moment.
     ///
     /// # Errors
     /// When the engine fails; nothing is watched then.
@@ -101,8 +101,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very many, and
-    /// would take the room of everybody else's.
+    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very
+    /// many, and would take the room of everybody else's.
     async fn reposts_of(&self, person: Id, posts: &[Row]) -> Result<Vec<Contribution>> {
         let mut found = Vec::new();
         for (number, post) in posts.iter().filter_map(|row| Id::from_bytes(&row.clustering)).enumerate() {

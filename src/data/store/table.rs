@@ -1,4 +1,5 @@
-//! Rows as rooms above read and write them: the port `Tables` behind names of its own, so that nobody else holds an engine.
+//! Rows as rooms above read and write them: the port `Tables` behind names of its own, so that nobody else holds an
+//! engine.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Unique};
@@ -95,8 +96,8 @@ impl Store {
         Ok(found)
     }
 
-    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which an
-    /// import turns by hand.
+    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which
+    /// an import turns by hand.
     fn newest_bucket(&self) -> u16 {
         let now_ms = Clock::system().now_ms().max(self.clock.now_ms());
         tables::bucket_of(crate::base::id::first_id_at(now_ms)).saturating_add(1)

@@ -70,11 +70,12 @@ impl Posts {
         }
     }
 
-    /// Replies to a post, oldest first, of a bare repost those to the post that it passes on. Those that are gone stand among
-    /// them while something answers them. A post that is gone itself still has its replies.
+    /// Replies to a post, oldest first, of a bare repost those to the post that it passes on. Those that are gone stand
+    /// among them while something answers them. A post that is gone itself still has its replies.
     ///
     /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible), 410 also when nothing answers a deleted post; 400 for a foreign cursor.
+    /// 404 and 410 as [`visible`](Self::visible), 410 also when nothing answers a deleted post; 400 for a foreign
+    /// cursor.
     pub async fn replies(
         &self,
         viewer: Option<Id>,

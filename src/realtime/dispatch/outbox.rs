@@ -1,7 +1,7 @@
 //! Outbox of the dispatcher for one shard that is full: frames that are not urgent, and word of what was shed. Pure.
 //!
-//! The dispatcher never waits for a shard because of these. Beyond a bound the oldest frame is shed; of a durable stream its
-//! sessions are told of that by a gap, a current value is gone.
+//! The dispatcher never waits for a shard because of these. Beyond a bound the oldest frame is shed; of a durable
+//! stream its sessions are told of that by a gap, a current value is gone.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -118,7 +118,8 @@ impl Outbox {
         Some(command(sessions, frame))
     }
 
-    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before it.
+    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before
+    /// it.
     pub fn next_bulk(&mut self) -> Option<BulkPost> {
         // What every session lacks goes by commands, which name none.
         let LostOf { loss, sessions } = self.lost[stream_index(BULK_STREAM)].take_if(|lost| lost.sessions.is_some())?;

@@ -173,8 +173,8 @@ impl Users {
         self.core.account(id).await
     }
 
-    /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left by
-    /// whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
+    /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left
+    /// by whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
     async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
         let key = tables::handle_row(handle.as_str());
         let tables = &self.core.store;

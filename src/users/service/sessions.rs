@@ -40,8 +40,9 @@ impl Users {
     /// Logs in.
     ///
     /// # Errors
-    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
-    /// 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was right.
+    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not
+    /// said. 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was
+    /// right.
     pub async fn log_in(&self, new: NewSession, from: IpAddr) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let attempt = self.guard.attempt(handle, from).await?;
@@ -73,8 +74,9 @@ impl Users {
         Err(refused())
     }
 
-    /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None` when
-    /// another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a change.
+    /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None`
+    /// when another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a
+    /// change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;
@@ -124,8 +126,8 @@ impl Users {
     /// Person who shows this bearer token.
     ///
     /// # Errors
-    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is
-    /// suspended; 503 when its key may be a new one and too many wait for it.
+    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account
+    /// is suspended; 503 when its key may be a new one and too many wait for it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         if let Some(hash) = token::hash_of(bearer) {
             let row = self.token(hash).await?.ok_or_else(refused_token)?;
@@ -188,8 +190,8 @@ impl Users {
     /// Changes the password and ends every session but the caller's.
     ///
     /// # Errors
-    /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for an
-    /// account without one: people of the operator's own backend, and imported ones.
+    /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for
+    /// an account without one: people of the operator's own backend, and imported ones.
     pub async fn change_password(&self, caller: &Caller, new: NewPassword, from: IpAddr) -> Result<()> {
         if let Err(message) = password::check_new(&new.new_password) {
             return Err(Error::field("new_password", message));

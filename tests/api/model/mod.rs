@@ -1,7 +1,7 @@
 //! The services over engines that promise little: random calls, crashes and restarts, against what was told.
 //!
-//! `life` starts and crashes the server, `act` makes the calls and remembers what was told, `check` compares once all is
-//! quiet. Everything each person did is theirs to remember, so many can act at once.
+//! `life` starts and crashes the server, `act` makes the calls and remembers what was told, `check` compares once all
+//! is quiet. Everything each person did is theirs to remember, so many can act at once.
 
 mod act;
 mod check;

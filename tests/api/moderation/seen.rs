@@ -1,5 +1,5 @@
-//! Random suspensions, lifted and ended by the clock, among random acts: what every viewer sees equals a plain look at all
-//! that ever happened.
+//! Random suspensions, lifted and ended by the clock, among random acts: what every viewer sees equals a plain look at
+//! all that ever happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -139,7 +139,7 @@ impl Feed {
     }
 
     /// Feed with another formula for `order=ranked`.
-    pub fn with_ranker(
+    fn with_ranker(
         settings: FeedSettings,
         source: Arc<dyn FeedSource>,
         rank_inputs: Arc<dyn RankInputs>,

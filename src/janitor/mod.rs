@@ -1,5 +1,5 @@
-//! Work in the background: what has expired, what deleted accounts left behind, what follows when posts are gone, and how
-//! much of the journal is kept.
+//! Work in the background: what has expired, what deleted accounts left behind, what follows when posts are gone, and
+//! how much of the journal is kept.
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
@@ -131,7 +131,8 @@ impl Janitor {
         Ok(())
     }
 
-    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be more.
+    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be
+    /// more.
     async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
         let tables_port = &self.core.store;
         let partition = hour.to_be_bytes();
@@ -186,8 +187,8 @@ impl Janitor {
         Ok(self.core.store.write(again).await?)
     }
 
-    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another expiry
-    /// row, or needs none.
+    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another
+    /// expiry row, or needs none.
     async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
         // A person's list of tokens holds what the tokens themselves hold.
         let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));

@@ -1,5 +1,5 @@
-//! Rows as everybody above reads and writes them: through bounded caches, one of each product, that listeners to commits
-//! keep true.
+//! Rows as everybody above reads and writes them: through bounded caches, one of each product, that listeners to
+//! commits keep true.
 
 mod absence;
 mod people;
