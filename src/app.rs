@@ -24,14 +24,16 @@ use crate::data::storage::{Storage, watched};
 use crate::data::store::Store;
 use crate::data::tables;
 use crate::feed::home::HomeFeeds;
-use crate::feed::{Feed, FeedSettings, PolicyStamp, Worker};
+use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
 use crate::follows::fold::FollowFold;
+use crate::follows::listener::FollowListener;
 use crate::follows::stream::{FollowProducer, FollowRows};
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
+use crate::log::counters::CounterListener;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::product::{Committed, Listener, Product};
@@ -41,15 +43,19 @@ use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::fold::{NotificationFold, Notified};
 use crate::notifications::stream::NotificationFeeder;
 use crate::notifications::{self, Notifications};
+use crate::posts;
 use crate::posts::fold::PostFold;
-use crate::posts::public;
+use crate::posts::listener::PostListener;
 use crate::posts::service::Posts;
 use crate::posts::stream::{PostProducer, PostStream};
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{
+    Delivery, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams,
+};
 use crate::users::attempts::Bounds;
 use crate::users::fold::AccountFold;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
+use crate::users::listener::AccountListener;
 use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{UserSettings, Users};
 use crate::users::session_ender::SessionEnder;
@@ -134,11 +140,8 @@ impl SessionEnder for SessionCloser {
     }
 }
 
-/// Caches and views, told by the sequencer in this order: caches, the feed, sessions, and the list of people whose
-/// notifications want trimming.
+/// Sessions, and the list of people whose notifications want trimming.
 struct Listeners {
-    store: Arc<Store>,
-    feed: Feed,
     realtime: Publisher,
     notices: NotificationFeeder,
     notified: mpsc::Sender<Notified>,
@@ -146,11 +149,7 @@ struct Listeners {
 
 impl Listener for Listeners {
     fn committed(&self, committed: &[Committed]) {
-        for Committed { record, outcome } in committed {
-            outcome.counters.iter().for_each(|counted| self.store.counted(counted.of, counted.counters));
-            self.store.committed(record);
-            self.feed.apply(record);
-            // Last: a session that asks what it missed finds it in the rows and in the feed.
+        for Committed { record, .. } in committed {
             self.realtime.committed(record);
         }
         for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
@@ -163,18 +162,33 @@ impl Listener for Listeners {
     }
 }
 
-/// The products whose rows are made of records, in the order in which the sequencer asks them; events of one person, kind,
-/// subject and hour beyond `group_after` are one notification.
+/// The products: the part of each in the write path, and what whoever is connected hears of it. The sequencer and the
+/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
+/// notification.
 #[must_use]
-pub fn products(group_after: u64) -> Vec<Product> {
-    vec![
-        Product::folds(IdempotencyFold),
-        Product::folds(OperatorFold),
-        Product::folds(ImportFold),
-        Product::folds(AccountFold),
-        Product::folds(FollowFold),
-        Product::folds(PostFold).prepares(PostFold),
-        Product::folds(NotificationFold { group_after }),
+pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
+    let list = [
+        (Product::folds(IdempotencyFold), Delivery::none()),
+        (Product::folds(OperatorFold), Delivery::none()),
+        (Product::folds(ImportFold), Delivery::none()),
+        (Product::folds(AccountFold), Delivery::none()),
+        (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
+        (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
+        (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
+    ];
+    list.into_iter().unzip()
+}
+
+/// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
+fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 6] {
+    [
+        Product::listens(CounterListener(Arc::clone(store))),
+        Product::listens(AccountListener(Arc::clone(store))),
+        Product::listens(FollowListener(Arc::clone(store))),
+        Product::listens(PostListener(Arc::clone(store))),
+        Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
+        // Last: a session that asks what it missed finds it in the rows and in the feed.
+        Product::listens(sessions),
     ]
 }
 
@@ -227,7 +241,7 @@ impl Running {
 
 /// The feed's settings from the configuration.
 #[must_use]
-pub fn feed_settings(settings: &Settings) -> FeedSettings {
+fn feed_settings(settings: &Settings) -> FeedSettings {
     let feed = &settings.feed;
     FeedSettings {
         timeline_cap: feed.timeline_cap,
@@ -268,17 +282,15 @@ pub async fn start(
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
-    let (realtime, told) = (sessions.publisher(), notices.clone());
-    let listeners = Listeners { store: store.clone(), feed: feed.clone(), realtime, notices: told, notified };
-    let mut products = products(settings.notifications.group_after as u64);
-    products.push(Product::listens(listeners).prepares(PolicyStamp(feed.clone())));
+    let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
+    let (mut products, deliveries) = products(settings.notifications.group_after as u64);
+    products.extend(listeners(&store, &feed, told));
     let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
     let (sequencer, thread) = started.await?;
-    learn(&engines, &store, sequencer.newest()).await?;
+    learn(&store, sequencer.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
-    let core = Core::new(store, sequencer.clone(), Cursors::new(secret)?, clock);
-    let owners = Arc::new(core.clone());
-    let media = Media::new(&engines, Arc::new(Mint(sequencer)), owners, media_tables(), MediaSettings::of(settings));
+    let core = Core::new(store, sequencer, Cursors::new(secret)?, clock);
+    let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -289,7 +301,8 @@ pub async fn start(
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
-    let (realtime, realtime_threads) = sessions.start(&core, streams(&core, &feed, &views, &notices, &markers))?;
+    let (realtime, realtime_threads) =
+        sessions.start(&core, streams(&core, &feed, &notices, &markers, &views, deliveries))?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
@@ -316,27 +329,33 @@ pub async fn start(
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    let app = App(Arc::new(services));
-    Ok(Running { app, worker, sequencer: thread, realtime: realtime_threads, tasks })
+    Ok(Running { app: App(Arc::new(services)), worker, sequencer: thread, realtime: realtime_threads, tasks })
 }
 
 /// Parts of the products in realtime delivery.
-fn streams(core: &Core, feed: &Feed, views: &PostViews, notices: &NotificationFeeder, markers: &Markers) -> Streams {
+fn streams(
+    core: &Core,
+    feed: &Feed,
+    notices: &NotificationFeeder,
+    markers: &Markers,
+    views: &PostViews,
+    deliveries: Vec<Delivery>,
+) -> Streams {
     Streams {
-        producers: vec![Box::new(PostProducer), Box::new(FollowProducer)],
+        types: frames::frames(markers, &deliveries),
+        producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
         sources: vec![notices.open(core.clone(), views.clone())],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
-        types: frames::frames(markers),
     }
 }
 
 /// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(engines: &Engines, store: &Store, newest: Id) -> Result<()> {
+async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.load_absent().await?;
     store.load_deletions(newest).await?;
-    janitor::names::begin(engines).await?;
-    public::begin(engines, &store.public).await
+    janitor::names::begin(store).await?;
+    posts::public::begin(store).await
 }
 
 fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {
@@ -346,6 +365,12 @@ fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Jan
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }
+}
+
+fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Media {
+    let (mint, owners) = (Arc::new(Mint(core.sequencer.clone())), Arc::new(core.clone()));
+    let store = Arc::clone(&core.store);
+    Media::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }
 
 fn media_tables() -> MediaTables {

@@ -29,33 +29,36 @@
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
 //! | [`storage`](data::storage) | whether engines still keep what they are given: one latch that everything reports to |
-//! | [`store`](data::store), [`coherent`](data::coherent) | reads of rows, through caches that writers keep true |
+//! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |
 //! | [`absent`](data::absent), [`uncounted`](data::uncounted) | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
 //! | [`deletions`](data::deletions) | who deleted posts lately, and which: what sessions that come back must hear of |
 //! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
 //!
 //! And what everything uses: [`app`] puts the server together, [`serve`] runs it on a data folder and sockets,
-//! [`routes`] lists its calls and [`frames`] its types of frames; [`core`](log::core) is what services
-//! share; [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and [`network`](base::network) share out what is bounded;
-//! [`data_dir`](base::data_dir), [`clock`](base::clock), [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error), [`logging`](base::logging), [`output`](base::output) are
-//! what they are called. The ports that rows, records and media go through, and the engines behind them, are the crate
-//! `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets is
-//! `fanfare_websocket`. Above the server stand the crates `fanfare_bench` and
-//! `fanfare_commands`, the command line.
+//! [`routes`] lists its calls and [`frames`] its types of frames; [`core`](log::core) is what services share;
+//! [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and
+//! [`network`](base::network) share out what is bounded; [`data_dir`](base::data_dir), [`clock`](base::clock),
+//! [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error),
+//! [`logging`](base::logging), [`output`](base::output) are what they are called. The ports that rows, records and
+//! media go through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are
+//! `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`. Above the server stand the crates
+//! `fanfare_bench` and `fanfare_commands`, the command line.
 //!
 //! # The life of a post
 //!
 //! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
 //!    uploads and the post that is answered, and decides whom it is news to.
-//! 2. The [`sequencer`](log::sequencer) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`] for each author's
-//!    policy and stamps it, has every product [fold](log::fold) it into rows, and commits records and rows with one fsync.
-//! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the caller is answered.
+//! 2. The [`sequencer`](log::sequencer) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`]
+//!    for each author's policy and stamps it, has every product [fold](log::fold) it into rows, and commits records and
+//!    rows with one fsync.
+//! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the
+//!    caller is answered.
 //! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
 //!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
 //!    for readers to merge.
-//! 5. The dispatcher of [`realtime`] tells the shards whose sessions follow the author; a second later they write it, with
-//!    whatever else came meanwhile. Who was mentioned hears of it at once.
+//! 5. The dispatcher of [`realtime`] tells the shards whose sessions follow the author; a second later they write it,
+//!    with whatever else came meanwhile. Who was mentioned hears of it at once.
 //! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
 //!    on until the page is full.
 

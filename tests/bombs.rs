@@ -1,6 +1,7 @@
 //! Pictures that are small and become large: what an upload of one takes, and what is served of it.
 //!
-//! A program of its own, because its allocator counts: memory is told in bytes and not in time. The bombs are made here.
+//! A program of its own, because its allocator counts: memory is told in bytes and not in time. The bombs are made
+//! here.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

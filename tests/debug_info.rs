@@ -1,6 +1,7 @@
 //! Results of a release build: a small binary, and its debug information in a file beside it, which backtraces find.
 //!
-//! Tried on a package of a few lines with this one's `build.rs`, script and release profile: building this one takes minutes.
+//! Tried on a package of a few lines with this one's `build.rs`, script and release profile: building this one takes
+//! minutes.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be started is a failed test")]
 

@@ -1,8 +1,8 @@
 //! Commands that the documents give to copy work when pasted into a terminal beside a demo, and when pasted again.
 //!
-//! Every fenced block of `sh` is looked at. Those that call the API are pasted as they stand, all of a document in one shell,
-//! in order; addresses and the data folder are those of the demo that the test starts. The first words of the others are
-//! known here, with who tries them.
+//! Every fenced block of `sh` is looked at. Those that call the API are pasted as they stand, all of a document in one
+//! shell, in order; addresses and the data folder are those of the demo that the test starts. The first words of the
+//! others are known here, with who tries them.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be started is a failed test")]
 
@@ -44,8 +44,8 @@ const REFUSED: [(&str, &str); 4] = [
     ("404", "/v1/admin/users/@mallory"),
 ];
 
-/// In front of what is pasted: every call tells its status and path on standard error, and a stream that would go on for
-/// ever ends after its first frame, which is what Ctrl-C is for.
+/// In front of what is pasted: every call tells its status and path on standard error, and a stream that would go on
+/// for ever ends after its first frame, which is what Ctrl-C is for.
 const TERMINAL: &str = r#"
 curl() {
     local told='%{stderr}CALL %{http_code} %{url_effective}\n' heard

@@ -1,5 +1,5 @@
-//! Any request that asks for a WebSocket: no panic, and what is accepted is answered. Compiled by the fuzz target and by
-//! the test that replays the seeds.
+//! Any request that asks for a WebSocket: no panic, and what is accepted is answered. Compiled by the fuzz target and
+//! by the test that replays the seeds.
 //!
 //! The input is lines of `name: value`.
 

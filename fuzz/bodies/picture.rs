@@ -1,5 +1,5 @@
-//! Any picture: no panic, and what is left of it is the same when it is cleaned again. Compiled by the fuzz target and by
-//! the test that replays the seeds, both of which have a `crate::strip`.
+//! Any picture: no panic, and what is left of it is the same when it is cleaned again. Compiled by the fuzz target and
+//! by the test that replays the seeds, both of which have a `crate::strip`.
 
 use crate::strip::{Refusal, Stripped, coarse, gif, jpeg, png, webp};
 

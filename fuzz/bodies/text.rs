@@ -1,5 +1,5 @@
-//! Any text: no panic, and what is found in it is a slice of it. Compiled by the fuzz target and by the test that replays
-//! the seeds, both of which have a `crate::text`.
+//! Any text: no panic, and what is found in it is a slice of it. Compiled by the fuzz target and by the test that
+//! replays the seeds, both of which have a `crate::text`.
 
 use crate::text::parse;
 

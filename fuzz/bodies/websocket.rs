@@ -1,5 +1,5 @@
-//! Any bytes of a client, cut anywhere: no panic, the same messages as uncut, bounded memory; and what was read reads the
-//! same again. Compiled by the fuzz target and by the test that replays the seeds.
+//! Any bytes of a client, cut anywhere: no panic, the same messages as uncut, bounded memory; and what was read reads
+//! the same again. Compiled by the fuzz target and by the test that replays the seeds.
 //!
 //! The first byte of the input chooses: bit 0 compression, bit 1 whether the rest is the bytes of a socket or a list of
 //! frames (first byte, length, payload) that are given a right head and mask, bits 2.. where the input is cut.

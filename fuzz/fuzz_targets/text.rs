@@ -4,19 +4,25 @@
 #[path = "../bodies/text.rs"]
 mod body;
 #[allow(dead_code)]
+#[path = "../../src/base/handle.rs"]
+mod handle;
+#[allow(dead_code)]
 #[path = "../../src/base/id.rs"]
 mod id;
+#[allow(dead_code)]
+#[path = "../../src/base/text.rs"]
+mod plain;
 #[allow(dead_code)]
 #[path = "../../src/base/limits.rs"]
 mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/posts/text/mod.rs"]
 mod text;
-/// Rules of handles, which are all that the parser knows of people.
-mod users {
-    #[allow(dead_code)]
-    #[path = "../../../src/users/handle.rs"]
-    pub mod handle;
+
+/// The lowest room, as far as the parser knows it.
+mod base {
+    pub(crate) use super::plain as text;
+    pub(crate) use super::{handle, id, limits};
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

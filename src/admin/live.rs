@@ -31,7 +31,7 @@ pub struct Status {
     /// Version of the binary.
     pub version: &'static str,
     /// Seconds since the start.
-    pub uptime_s: u64,
+    uptime_s: u64,
     /// Storage failed; every write is refused until a restart.
     pub writes_refused: bool,
     /// Materialised timelines.
@@ -41,15 +41,15 @@ pub struct Status {
     /// Bytes of the timelines in memory.
     pub timeline_bytes: usize,
     /// Ordinary fan-out jobs that wait.
-    pub fan_out_queue: usize,
+    fan_out_queue: usize,
     /// Late fan-out jobs that wait.
-    pub late_fan_out_queue: usize,
+    late_fan_out_queue: usize,
     /// Posts since the start, by policy: push, push_late, pull.
-    pub posts_by_policy: [u64; 3],
+    posts_by_policy: [u64; 3],
     /// Timeline entries written since the start, by policy: push, push_late, pull.
-    pub deliveries_by_policy: [u64; 3],
+    deliveries_by_policy: [u64; 3],
     /// The dearest authors, dearest first.
-    pub costly_authors: Vec<CostlyAuthor>,
+    costly_authors: Vec<CostlyAuthor>,
 }
 
 /// Settings that can change while the server runs; by their names in the configuration.
@@ -63,7 +63,7 @@ pub struct LiveSettings {
     pub pull_above: u64,
     /// Lowest level written to the log, or a filter.
     #[serde(rename = "log.level")]
-    pub log_level: String,
+    log_level: String,
 }
 
 /// Changes of settings while the server runs; what is absent stays. A restart reads the configuration again.
@@ -80,7 +80,7 @@ pub struct PatchSettings {
     pub pull_above: Option<u64>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,fanfare=debug`.
     #[serde(default, rename = "log.level")]
-    pub log_level: Option<String>,
+    log_level: Option<String>,
 }
 
 impl PatchSettings {

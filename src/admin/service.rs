@@ -1,7 +1,7 @@
 //! Acts of operators: whom they may act on, what they do, and the lines that they leave.
 //!
-//! Each act is one commit with its line. What lives in memory only (settings, sessions, events) is done once the line is
-//! durable: a line without its act may be left by a crash, an act without its line cannot.
+//! Each act is one commit with its line. What lives in memory only (settings, sessions, events) is done once the line
+//! is durable: a line without its act may be left by a crash, an act without its line cannot.
 
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ impl Acts {
         Self { core, users, posts, sessions }
     }
 
-    /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody who
-    /// is an operator too.
+    /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody
+    /// who is an operator too.
     ///
     /// # Errors
     /// 403 when not.
@@ -91,8 +91,8 @@ impl Acts {
     /// Suspends a person, in place of an earlier suspension: from now on nobody sees them, and they are not let in.
     ///
     /// # Errors
-    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 without a reason or for an end that
-    /// has passed, 409 when too many are suspended.
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 without a reason or for an end
+    /// that has passed, 409 when too many are suspended.
     pub async fn suspend(&self, operator: &Operator, user: Id, new: NewSuspension) -> Result<Suspension> {
         let reason = clean_reason(Some(&new.reason))?;
         let reason = reason.ok_or_else(|| Error::field("reason", "say why; other operators read it in the audit"))?;
@@ -154,7 +154,7 @@ impl Acts {
         'rows: loop {
             let range = KeyRange { from: None, to: Some(tables::partition(before)) };
             let wanted = limits::LIST_STEP_ROWS.max(limit + 1);
-            let port = &store.engines.tables;
+            let port = &store;
             let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, range, Order::Descending, wanted).await?;
             for row in &rows {
                 let Some(user) = Id::from_bytes(&row.clustering) else { continue };
@@ -183,8 +183,8 @@ impl Acts {
     /// Gives a person a password, and ends all their sessions.
     ///
     /// # Errors
-    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 for a password that is too short or
-    /// too long.
+    /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on), 422 for a password that is too short
+    /// or too long.
     pub async fn set_password(&self, operator: &Operator, user: Id, password: String) -> Result<()> {
         self.core.account(user).await?;
         self.may_act_on(operator, user).await?;
@@ -218,7 +218,7 @@ impl Acts {
         let mut items = Vec::new();
         for bucket in (tables::bucket_of(oldest)..=tables::bucket_of(before)).rev() {
             let partition = tables::timeline_partition(bucket);
-            let port = &self.core.store.engines.tables;
+            let port = &self.core.store;
             let wanted = limit + 1 - items.len();
             let rows = port.scan(tables::AUDIT, &partition, range.clone(), Order::Descending, wanted).await?;
             for row in &rows {

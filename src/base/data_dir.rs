@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 /// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
-pub const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 const FORMAT_FILE: &str = "format";
 const SECRET_FILE: &str = "secret.key";
@@ -66,8 +66,8 @@ impl DataDir {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        // Tables hold password hashes: others on the machine have no business there. A folder that is there stays as it is,
-        // for it may lie in a place that its owner has thought about; what is ours in it is closed.
+        // Tables hold password hashes: others on the machine have no business there. A folder that is there stays as it
+        // is, for it may lie in a place that its owner has thought about; what is ours in it is closed.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let is_open_to_others = fs::metadata(path).map_err(failed(path))?.permissions().mode() & OTHERS != 0;
         for (name, bits) in [(STORE, OTHERS), (SECRET_FILE, NOT_OWNER)] {

@@ -66,8 +66,8 @@ impl Error {
         matches!(self, Self::Refused(problem) if problem.code == Code::Gone)
     }
 
-    /// Whether storage does not serve at all, so that the next thing would fare no better; otherwise it is this one thing
-    /// that cannot be done.
+    /// Whether storage does not serve at all, so that the next thing would fare no better; otherwise it is this one
+    /// thing that cannot be done.
     #[must_use]
     pub fn is_of_storage(&self) -> bool {
         use EngineError::{Closed, Unavailable, Unknown};

@@ -1,7 +1,7 @@
 //! A door in front of work that costs a core for milliseconds: password hashes, image decoding.
 //!
-//! Services call it at their edge. It keeps such work off the async threads, bounds how much runs and waits at once, lets
-//! everybody who waits have their turn, and sheds the rest, first of who has most waiting.
+//! Services call it at their edge. It keeps such work off the async threads, bounds how much runs and waits at once,
+//! lets everybody who waits have their turn, and sheds the rest, first of who has most waiting.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub struct Named {
     pub metric: &'static str,
 }
 
-/// Lets `running_max` pieces of blocking work run and `waiting_max` wait; more are refused at once. `K` is whom it tells
-/// apart: those who wait have turns by it. Clones share it.
+/// Lets `running_max` pieces of blocking work run and `waiting_max` wait; more are refused at once. `K` is whom it
+/// tells apart: those who wait have turns by it. Clones share it.
 #[derive(Debug)]
 pub struct Gate<K: Copy + Eq + Hash>(Arc<Inner<K>>);
 
@@ -91,7 +91,8 @@ struct Place<'a, K: Copy + Eq + Hash> {
 
 impl<K: Copy + Eq + Hash> Drop for Place<'_, K> {
     fn drop(&mut self) {
-        // Dropped after the lock: with the waiter goes the channel, and with that maybe a permit, whose drop takes the lock.
+        // Dropped after the lock: with the waiter goes the channel, and with that maybe a permit, whose drop takes the
+        // lock.
         let left = self.gate.0.state.lock().waiting.remove(self.of, |waiter| waiter.ticket == self.ticket);
         drop(left);
     }

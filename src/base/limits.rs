@@ -9,7 +9,8 @@ pub const SUSPENDED_MAX: usize = 100_000;
 /// Additions of suspended people to the counts of others (likes, replies, reposts, follows) that are kept in memory, to
 /// take them off; those of people for whom there is no room stay in the counts.
 pub const UNCOUNTED_MAX: usize = 1_000_000;
-/// Bare reposts of what one suspended person wrote that are taken off the posts of who made them; where there are more, none.
+/// Bare reposts of what one suspended person wrote that are taken off the posts of who made them; where there are more,
+/// none.
 pub const UNCOUNTED_REPOSTS_MAX: usize = 100_000;
 /// Characters of an operator's reason; a longer one is refused with 422.
 pub const REASON_CHARS_MAX: usize = 500;
@@ -32,7 +33,7 @@ pub const SEQUENCER_GROUP_MAX: usize = 256;
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.
 pub const LOCK_STRIPES: usize = 4_096;
-/// Commits between two checkpoints of the projector; as many are projected again after a crash, to no effect.
+/// Commits between two checkpoints of the rows; as many records are folded again after a crash, to no effect.
 pub const CHECKPOINT_EVERY: u64 = 64;
 
 /// Posts kept in memory; the least used make room.
@@ -58,18 +59,19 @@ pub const POST_MEDIA_MAX: usize = 4;
 pub const POST_NOTICES_MAX: usize = 50;
 /// People of a notification that stands for many who are known by name, the newest; the others are a number.
 pub const GROUP_NAMED_MAX: usize = 16;
-/// People of such a notification beyond those who are known apart, where one can do it several times (replies, quotes): up to
-/// so many each counts once.
+/// People of such a notification beyond those who are known apart, where one can do it several times (replies, quotes):
+/// up to so many each counts once.
 pub const GROUP_KNOWN_MAX: usize = 128;
-/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what others do
-/// in that hour rings no phone, and is unread.
+/// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what
+/// others do in that hour rings no phone, and is unread.
 pub const GROUP_LEFT_MAX: usize = 64;
 /// Rows read at once to name somebody of a group when none of the newest may be named.
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Reads for one group to name somebody; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
-/// Groups of one person's notifications in one hour that are read, of each kind those about the newest posts first. They are in no
-/// order of time, so a page reads those of its hours; more than are kept of all by default are not listed.
+/// Groups of one person's notifications in one hour that are read, of each kind those about the newest posts first.
+/// They are in no order of time, so a page reads those of its hours; more than are kept of all by default are not
+/// listed.
 pub const GROUPS_HOUR_MAX: usize = 1_024;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;
@@ -81,8 +83,8 @@ pub const AFFINITY_INTERACTIONS_MAX: usize = 2_000;
 pub const AFFINITY_DAYS: u64 = 90;
 /// Rows that one step of the janitor handles.
 pub const JANITOR_STEP_ROWS: usize = 512;
-/// Seconds after which no call that wrote rows can be under way any more, many times over: then storage may let go of deletes
-/// from before.
+/// Seconds after which no call that wrote rows can be under way any more, many times over: then storage may let go of
+/// deletes from before.
 pub const FORGET_AFTER_S: u64 = 600;
 /// Steps of one deleted account's purge before another's turn; then its place is kept.
 pub const PURGE_STEPS_MAX: usize = 16;
@@ -133,8 +135,8 @@ pub mod http {
     pub const EVENT_BODY_BYTES_MAX: u64 = 384 << 10;
     /// Divisor of the memory for arriving bodies that is free: one address holds at most that part; without it 503.
     pub const BODY_SHARE: u64 = 4;
-    /// Requests whose body takes longer than [`BODY_SLOW_MS`], and uploads: one address has at most this part of the places
-    /// in `http.requests_in_flight_max` that such requests leave free; without one 503.
+    /// Requests whose body takes longer than [`BODY_SLOW_MS`], and uploads: one address has at most this part of the
+    /// places in `http.requests_in_flight_max` that such requests leave free; without one 503.
     pub const ARRIVING_SHARE: u64 = 4;
     /// Milliseconds after which a body that is not there counts as slow.
     pub const BODY_SLOW_MS: u64 = 1_000;
@@ -162,8 +164,8 @@ pub mod http {
     pub const FIELD_MESSAGE_CHARS_MAX: usize = 200;
     /// Hops of `X-Forwarded-For` that are looked at; the client is the outermost of them when all are trusted.
     pub const FORWARDED_HOPS_MAX: usize = 32;
-    /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits; one that
-    /// takes less is let go of. Taken is what its system has acknowledged.
+    /// Bytes a second that a client must take of its answer, over each `http.write_stall_s` in which something waits;
+    /// one that takes less is let go of. Taken is what its system has acknowledged.
     pub const WRITE_RATE_BYTES_MIN: u64 = 256;
     /// Unsent bytes in the system above which a socket counts as full (`TCP_NOTSENT_LOWAT`).
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
@@ -185,18 +187,20 @@ pub mod http {
 
 /// Uploads, beside the settings of `[media]`.
 pub mod media {
-    /// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40 megapixels,
-    /// for progressive JPEGs; a third of that for most pictures).
+    /// Uploads processed at once; each may take about 12 bytes for every pixel that is allowed (480 MB at 40
+    /// megapixels, for progressive JPEGs; a third of that for most pictures).
     pub const PROCESSED_AT_ONCE_MAX: usize = 2;
     /// Received uploads that wait to be processed; beyond that they are answered 503.
     pub const PROCESSING_QUEUE_MAX: usize = 64;
-    /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot get
-    /// room for more within [`ROOM_WAIT_S`] is answered 503.
+    /// Bytes of uploads in memory at once, received and being received (at least twice the largest upload); who cannot
+    /// get room for more within [`ROOM_WAIT_S`] is answered 503.
     pub const RECEIVED_BYTES_MAX: u64 = 256 << 20;
     /// Uploads of one person at once, those that wait for older ones of theirs included; a further one is answered 503.
     pub const UPLOADS_OF_ONE_MAX: usize = 64;
     /// All uploads of one person together hold at most this part of the room that is still free.
     pub const ROOM_SHARE: u64 = 1;
+    /// Parts of the room of which one stays free when an upload gets more than the share of its person.
+    pub const ROOM_KEPT_PARTS: u64 = 16;
     /// Seconds that an upload is given before its rate counts.
     pub const UPLOAD_GRACE_S: u64 = 10;
     /// Bytes a second that an upload must bring from then on, since its beginning; a slower one is answered 400.
@@ -225,9 +229,9 @@ pub mod media {
     /// much again for coefficients.
     pub const DECODED_BYTES_PER_PIXEL: u64 = 8;
     /// Samples that may be decoded and encoded for one image, over all scans, for each pixel that is allowed; a picture
-    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG or a PNG of any kind, upright or to
-    /// be turned; of a progressive JPEG that is to be turned, about 29 million pixels with halved colours (4:2:0), and 19
-    /// million with whole ones (4:4:4).
+    /// that takes more is refused with 422. At 40 million pixels that is a baseline JPEG or a PNG of any kind, upright
+    /// or to be turned; of a progressive JPEG that is to be turned, about 29 million pixels with halved colours
+    /// (4:2:0), and 19 million with whole ones (4:4:4).
     pub const SAMPLES_PER_PIXEL_MAX: u64 = 8;
     /// Samples a pixel that turning a picture and encoding it again counts.
     pub const TURNING_SAMPLES: u64 = 3;
@@ -251,17 +255,18 @@ pub mod auth {
     pub const WRONG_PASSWORDS_MAX: usize = 262_144;
     /// Hashes that may run at once; each takes `memory_kib`.
     pub const HASHES_RUNNING_MAX: usize = 4;
-    /// Callers that may wait for a hash, by turns of their addresses; beyond that the address with most waiting is answered
-    /// 503.
+    /// Callers that may wait for a hash, by turns of their addresses; beyond that the address with most waiting is
+    /// answered 503.
     pub const HASHES_WAITING_MAX: usize = 64;
-    /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones get 429.
+    /// Requests of an address that wait because as many log-ins of it are under way as may be wrong; further ones
+    /// get 429.
     pub const ATTEMPTS_WAITING_MAX: usize = 64;
     /// Most bytes of a token; longer ones are refused unread.
     pub const JWT_BYTES_MAX: usize = 8_192;
     /// People who come by JWT for the first time whose accounts are made at once; others wait.
     pub const NEWCOMERS_MAX: usize = 256;
-    /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a token
-    /// without `kid`.
+    /// Most keys of the settings, of the JWKS file and of the JWKS address, each; also how many are tried against a
+    /// token without `kid`.
     pub const KEYS_MAX: usize = 32;
     /// Most characters of `sub`.
     pub const SUBJECT_CHARS_MAX: usize = 200;
@@ -283,7 +288,8 @@ pub mod auth {
     pub const JWKS_HEAD_BYTES_MAX: usize = 64 << 10;
     /// A JWKS is fetched for tokens of unknown keys at most this often, for all callers together.
     pub const JWKS_UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
-    /// Requests that wait for a fetch at once; further ones are answered 503, so that forged tokens hold no other caller up.
+    /// Requests that wait for a fetch at once; further ones are answered 503, so that forged tokens hold no other
+    /// caller up.
     pub const JWKS_WAITING_MAX: usize = 64;
     /// Time between two fetches of a JWKS when the provider does not say how long it lasts.
     pub const JWKS_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
@@ -309,14 +315,15 @@ pub mod text {
 
 /// Realtime delivery, beside the settings of `[realtime]`.
 pub mod realtime {
-    /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is dropped,
-    /// and every session is told to read anew.
+    /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is
+    /// dropped, and every session is told to read anew.
     pub const SIGNALS_MAX: usize = 65_536;
     /// Commands that wait for a shard; renderers wait for room, and the dispatcher where a frame is urgent.
     pub const COMMANDS_MAX: usize = 16_384;
     /// Commands that frames leave room for which are not urgent.
     pub const COMMANDS_RESERVED: usize = 4_096;
-    /// Frames that are not urgent, in slices of an audience, that the dispatcher holds for a full shard; the oldest are shed.
+    /// Frames that are not urgent, in slices of an audience, that the dispatcher holds for a full shard; the oldest are
+    /// shed.
     pub const OUTBOX_MAX: usize = 4_096;
     /// Slices of followed posts that wait for a shard; the dispatcher keeps the others, and lets what is urgent pass.
     pub const POSTED_MAX: usize = 64;
@@ -330,8 +337,8 @@ pub mod realtime {
     pub const FLUSH_SLICE: usize = 256;
     /// Bytes written to a socket in one turn.
     pub const WRITE_SLICE_BYTES: usize = 16 << 10;
-    /// Unsent bytes in the kernel above which a socket counts as full (`TCP_NOTSENT_LOWAT`): what waits behind them cannot
-    /// be overtaken by the urgent lane any more.
+    /// Unsent bytes in the kernel above which a socket counts as full (`TCP_NOTSENT_LOWAT`): what waits behind them
+    /// cannot be overtaken by the urgent lane any more.
     pub const UNSENT_BYTES_MAX: u32 = 16 << 10;
     /// Bytes read from a socket in one go; the buffer is the shard's.
     pub const READ_BYTES: usize = 64 << 10;
@@ -357,14 +364,14 @@ pub mod realtime {
     pub const REPLAY_ITEMS_MAX: usize = 500;
     /// Counting of what a gap leaves out stops here.
     pub const GAP_COUNT_MAX: usize = 1_000;
-    /// Keys of lost items that are remembered for a session, so that a replay which has them takes them back; of more only
-    /// the ends and the number are known.
+    /// Keys of lost items that are remembered for a session, so that a replay which has them takes them back; of more
+    /// only the ends and the number are known.
     pub const LOSS_KEYS_MAX: usize = 32;
-    /// Deletions by those whom a person follows that a session gets when it resumes; with more of them the stream is read
-    /// anew, which takes less.
+    /// Deletions by those whom a person follows that a session gets when it resumes; with more of them the stream is
+    /// read anew, which takes less.
     pub const REPLAY_DELETIONS_MAX: usize = 500;
-    /// Everybody's deletions from before they were kept by author that are looked at when a session resumes, until they have
-    /// been moved; with more of them the stream is read anew.
+    /// Everybody's deletions from before they were kept by author that are looked at when a session resumes, until they
+    /// have been moved; with more of them the stream is read anew.
     pub const REPLAY_OLD_DELETIONS_MAX: usize = 10_000;
     /// Authors whose last deletion is known in memory; of one who was forgotten the rows are asked. 40 bytes each.
     pub const DELETERS_MAX: usize = 1 << 20;

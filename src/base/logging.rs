@@ -74,8 +74,8 @@ fn filter(level: &LogLevel) -> EnvFilter {
     }
 }
 
-/// Begins to log. A line that cannot be written is lost: a reader of standard error that has gone stops nobody. A process
-/// has one log: when there is one already it stays, and the control does nothing.
+/// Begins to log. A line that cannot be written is lost: a reader of standard error that has gone stops nobody. A
+/// process has one log: when there is one already it stays, and the control does nothing.
 #[must_use]
 pub fn start(level: &LogLevel, format: LogFormat) -> LogControl {
     let (filter, handle) = reload::Layer::new(filter(level));

@@ -16,7 +16,7 @@ const CHUNK_MERGED_MAX: usize = 768;
 /// Sorted set of slots.
 #[derive(Debug, Clone)]
 pub enum SlotList {
-    /// Up to [`CHUNK_MAX`] entries.
+    /// Up to `CHUNK_MAX` entries.
     Small(Vec<Slot>),
     /// Non-empty chunks, in order.
     Large(Box<Chunks>),

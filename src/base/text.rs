@@ -76,8 +76,8 @@ pub fn is_blank(text: &str) -> bool {
 
 /// Whether a character draws nothing by itself.
 ///
-/// Derived: white space, control characters, what Unicode calls ignorable by default, and format characters but for those
-/// that are drawn (`Prepended_Concatenation_Mark`). To these come the few whose glyph is blank by its name alone.
+/// Derived: white space, control characters, what Unicode calls ignorable by default, and format characters but for
+/// those that are drawn (`Prepended_Concatenation_Mark`). To these come the few whose glyph is blank by its name alone.
 fn shows_nothing(c: char) -> bool {
     if c.is_ascii() {
         return c <= ' ' || c == '\u{7f}';

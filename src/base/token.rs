@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::base::error::{Error, Result};
 
 /// Prefix of every token: tells it from a JWT, and lets scanners of leaked secrets find it.
-pub const TOKEN_PREFIX: &str = "ff_";
+const TOKEN_PREFIX: &str = "ff_";
 /// Random bytes in a token.
 const SECRET_BYTES: usize = 32;
 /// Characters of 32 bytes in base64url without padding.

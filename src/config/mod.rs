@@ -1,7 +1,7 @@
 //! Settings: one TOML file, every key of which can be overridden by environment `FANFARE__SECTION__KEY`.
 //!
-//! The first thing a command reads. `sections` holds every key with its words, default and range; here they are read, checked
-//! against each other, and printed as an example. Unknown names are an error that names the nearest known one.
+//! The first thing a command reads. `sections` holds every key with its words, default and range; here they are read,
+//! checked against each other, and printed as an example. Unknown names are an error that names the nearest known one.
 
 mod sections;
 mod value;

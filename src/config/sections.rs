@@ -1,5 +1,5 @@
-//! Every setting: its words, type, default and allowed range. The example file, the names that are known and the messages
-//! all come from here.
+//! Every setting: its words, type, default and allowed range. The example file, the names that are known and the
+//! messages all come from here.
 
 use crate::base::logging::{LogFormat, LogLevel};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -132,10 +132,11 @@ section! {
         cors_origins: Vec<Origin> = Vec::new();
         /// Networks of proxies whose X-Forwarded-For is believed: the client is its rightmost hop outside of them.
         trusted_proxies: Vec<Network> = Vec::new();
-        /// Largest request body in bytes of any call, uploads excepted; a larger one is answered 413. Most calls take 16 KiB.
+        /// Largest request body in bytes of any call, uploads excepted; a larger one is answered 413. Most calls take
+        /// 16 KiB.
         body_bytes_max: u64 = MIB => KIB..=64 * MIB;
-        /// Bytes of request bodies in memory while they arrive, of all requests together and uploads excepted. An address gets
-        /// a quarter of what is still free; further ones of it are answered 503.
+        /// Bytes of request bodies in memory while they arrive, of all requests together and uploads excepted. An
+        /// address gets a quarter of what is still free; further ones of it are answered 503.
         body_memory_bytes_max: u64 = 32 * MIB => MIB..=LARGEST;
         /// Seconds a request may take, uploads excepted; then it is given up and answered 503.
         request_timeout_s: u64 = 30 => 1..=3600;
@@ -143,15 +144,16 @@ section! {
         head_timeout_s: u64 = 5 => 1..=3600;
         /// Connections open at once; further ones wait in the system's queue.
         connections_max: usize = 10_000 => 1..=10_000_000;
-        /// Connections open at once of one address (of IPv6 of one /64), and behind trusted_proxies requests at once of one
-        /// client; further ones are answered 429. Never more than half of connections_max and requests_in_flight_max; this
-        /// machine and trusted_proxies are not counted, and sessions of realtime delivery have a bound of their own.
+        /// Connections open at once of one address (of IPv6 of one /64), and behind trusted_proxies requests at once of
+        /// one client; further ones are answered 429. Never more than half of connections_max and
+        /// requests_in_flight_max; this machine and trusted_proxies are not counted, and sessions of realtime delivery
+        /// have a bound of their own.
         connections_per_address_max: usize = 512 => 1..=10_000_000;
-        /// Seconds within which a client must take something of an answer that waits for it (on average 256 bytes a second);
-        /// after them its connection is closed.
+        /// Seconds within which a client must take something of an answer that waits for it (on average 256 bytes a
+        /// second); after them its connection is closed.
         write_stall_s: u64 = 30 => 1..=3600;
-        /// Requests worked on at once; further ones are answered 503. Those of an address whose body takes its time, and
-        /// its uploads, get a quarter of what others of that kind leave free.
+        /// Requests worked on at once; further ones are answered 503. Those of an address whose body takes its time,
+        /// and its uploads, get a quarter of what others of that kind leave free.
         requests_in_flight_max: usize = 1024 => 1..=1_000_000;
         /// Seconds that requests under way get to finish when the server stops; then they are cut off.
         shutdown_grace_s: u64 = 20 => 0..=3600;
@@ -189,8 +191,8 @@ section! {
         jwt_public_key_files: Vec<PathBuf> = Vec::new();
         /// JWKS file with the keys of JWTs from your own backend; read again when it changes.
         jwt_jwks_file: Option<PathBuf> = None;
-        /// Address where your identity provider publishes the keys of its JWTs (JWKS); fetched at the start, from time to
-        /// time, and when a token names a key that is not known. The last set is kept in the data folder.
+        /// Address where your identity provider publishes the keys of its JWTs (JWKS); fetched at the start, from time
+        /// to time, and when a token names a key that is not known. The last set is kept in the data folder.
         jwt_jwks_url: Option<JwksUrl> = None;
         /// PEM file with the certificates that vouch for that address; without it those that browsers trust.
         jwt_jwks_ca_file: Option<PathBuf> = None;
@@ -200,13 +202,14 @@ section! {
         jwt_audience: Option<String> = None;
         /// Apps that may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
         jwt_authorized_parties: Vec<String> = Vec::new();
-        /// Seconds by which the clock of who issues JWTs may be ahead of the server's; a token further ahead is refused. After a
-        /// log-out everywhere tokens end that such a clock may have issued before it.
+        /// Seconds by which the clock of who issues JWTs may be ahead of the server's; a token further ahead is refused.
+        /// After a log-out everywhere tokens end that such a clock may have issued before it.
         jwt_ahead_s: u32 = 60 => 0..=60;
-        /// Wrong passwords for one account from one address within the time below; after them that address is answered 429
-        /// for that account, and other addresses are not.
+        /// Wrong passwords for one account from one address within the time below; after them that address is answered
+        /// 429 for that account, and other addresses are not.
         wrong_passwords_per_account: usize = 10 => 1..=100_000;
-        /// Wrong passwords from one address (of IPv6 from one /64) for all accounts together; after them it is answered 429.
+        /// Wrong passwords from one address (of IPv6 from one /64) for all accounts together; after them it is
+        /// answered 429.
         wrong_passwords_per_address: usize = 100 => 1..=100_000;
         /// Seconds for which a wrong password counts.
         wrong_passwords_window_s: u64 = 900 => 1..=86_400;
@@ -238,7 +241,8 @@ section! {
     Feed {
         /// Authors with fewer followers are pushed into their followers' timelines at once.
         push_below: u64 = 10_000 => 0..=LARGEST;
-        /// Authors with more followers are not pushed but merged when followers read; between the two they are pushed late.
+        /// Authors with more followers are not pushed but merged when followers read; between the two they are pushed
+        /// late.
         pull_above: u64 = 1_000_000 => 0..=LARGEST;
         /// Entries a timeline holds in memory; older ones are read from the authors' rows.
         timeline_cap: usize = 800 => 1..=100_000;
@@ -308,12 +312,15 @@ section! {
         shards: u16 = 0 => 0..=64;
         /// Sessions at once on this node; further ones are answered 503.
         sessions_max: usize = 200_000 => 1..=10_000_000;
-        /// Sessions at once of one person, all devices together; further ones are refused (WebSocket: closed with 4429).
+        /// Sessions at once of one person, all devices together; further ones are refused (WebSocket: closed with
+        /// 4429).
         sessions_per_user_max: usize = 20 => 1..=10_000;
-        /// Sessions at once from one address (of IPv6 from one /64), which many people can share; further ones are refused as
-        /// above. Never more than half of sessions_max; this machine and http.trusted_proxies are not counted.
+        /// Sessions at once from one address (of IPv6 from one /64), which many people can share; further ones are
+        /// refused as above. Never more than half of sessions_max; this machine and http.trusted_proxies are not
+        /// counted.
         sessions_per_address_max: usize = 10_000 => 1..=10_000_000;
-        /// Web origins whose pages may open sessions; none means all, for sessions need a token or a ticket, never a cookie.
+        /// Web origins whose pages may open sessions; none means all, for sessions need a token or a ticket, never a
+        /// cookie.
         allowed_origins: Vec<Origin> = Vec::new();
         /// Bytes of a message that a client sends; after a larger one the session is closed.
         message_bytes_max: usize = 64 * KIB as usize => KIB as usize..=16 * MIB as usize;
@@ -324,8 +331,8 @@ section! {
         session_bytes_max: usize = 256 * KIB as usize => 4 * KIB as usize..=GIB as usize;
         /// Seconds for which a session may take nothing of what waits for it; then it is closed.
         stall_max_s: u64 = 60 => 1..=3600;
-        /// Whether WebSocket messages are compressed where the client can; costs about 100 µs of a core a message, and 300 KiB a
-        /// shard; nothing is kept between messages.
+        /// Whether WebSocket messages are compressed where the client can; costs about 100 µs of a core a message, and
+        /// 300 KiB a shard; nothing is kept between messages.
         compression: bool = false;
         /// Seconds over which clients are asked to come back when the server stops.
         drain_spread_s: u64 = 10 => 0..=600;

@@ -1,7 +1,7 @@
 //! People whom nobody sees: those whose deleted accounts are still being cleared away, and those who are suspended.
 //!
-//! Nothing is rewritten when somebody goes or comes back: every read asks here, so each takes effect on the next one, and
-//! a suspension that ends by the clock needs nobody to lift it. Usually there is nobody, and asking costs one load.
+//! Nothing is rewritten when somebody goes or comes back: every read asks here, so each takes effect on the next one,
+//! and a suspension that ends by the clock needs nobody to lift it. Usually there is nobody, and asking costs one load.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A bounded cache in front of rows that can change: a reader that was overtaken by a writer never leaves a stale value.
+//! A bounded cache in front of rows that can change: a reader that was overtaken by a writer never leaves a stale
+//! value.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};

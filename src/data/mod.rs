@@ -6,7 +6,7 @@ pub mod coherent;
 pub mod deletions;
 pub mod forgotten;
 pub mod locks;
-pub mod relations;
+pub mod public;
 pub mod rows;
 pub mod storage;
 pub mod store;

@@ -1,8 +1,9 @@
-//! Whether storage works, as everybody sees it: engines that repeat what may be repeated, and one latch for the end of it.
+//! Whether storage works, as everybody sees it: engines that repeat what may be repeated, and one latch for the end of
+//! it.
 //!
-//! Whoever writes (a commit, a log-in, an upload) goes through [`watched`]. A write whose outcome is not known is repeated
-//! a few times, since writes are idempotent. Once an engine says that it takes no more, the latch falls: it is logged
-//! once, and readiness, status and the sequencer ask here.
+//! Whoever writes (a commit, a log-in, an upload) goes through [`watched`]. A write whose outcome is not known is
+//! repeated a few times, since writes are idempotent. Once an engine says that it takes no more, the latch falls: it is
+//! logged once, and readiness, status and the sequencer ask here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Batch, EngineError, Engines, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order, Partition, Record, Row,
-    RowKey, Table, Tables, Unique,
+    Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
+    Partition, Row, RowKey, Table, Tables, Unique,
 };
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -136,7 +137,7 @@ impl Journal for Watched {
         self.storage.heard(self.inner.journal.commit(partition, records, rows).await)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         self.storage.heard(self.inner.journal.read(partition, from, limit).await)
     }
 
@@ -160,7 +161,12 @@ impl Journal for Watched {
 #[async_trait]
 impl Objects for Watched {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
-        self.storage.write(|| self.inner.objects.put(key, data.clone())).await
+        let answer = self.storage.write(|| self.inner.objects.put(key, data.clone())).await;
+        // An object is not kept after all tries: the store of objects has no end of its own to tell of.
+        if let Err(error @ (EngineError::Unknown(_) | EngineError::Unavailable(_))) = &answer {
+            self.storage.fail(&format_args!("an object is not kept: {error}"));
+        }
+        answer
     }
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
@@ -212,6 +218,52 @@ mod tests {
     async fn what_may_have_happened_before_storage_ended_stays_unknown() {
         assert!(matches!(told(vec![Err(unknown()), Err(closed())]).await, (Err(EngineError::Unknown(_)), true)));
         assert!(matches!(told(vec![Err(closed())]).await, (Err(EngineError::Closed(_)), true)));
+    }
+
+    /// Objects of which so many writes fail.
+    struct Failing {
+        left: Mutex<u32>,
+        kept: Arc<dyn Objects>,
+    }
+
+    #[async_trait]
+    impl Objects for Failing {
+        async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+            {
+                let mut left = self.left.lock();
+                if *left > 0 {
+                    *left -= 1;
+                    return Err(unknown());
+                }
+            }
+            self.kept.put(key, data).await
+        }
+
+        async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
+            self.kept.get(key, range).await
+        }
+
+        async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
+            self.kept.head(key).await
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), EngineError> {
+            Err(unknown())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_not_kept_is_the_end_of_storage_and_one_that_stays_is_not() {
+        for (failures, ends) in [(WRITE_TRIES - 1, false), (WRITE_TRIES, true)] {
+            let storage = Storage::default();
+            let engines = fanfare_engines::memory::open(1).unwrap();
+            let failing = Failing { left: Mutex::new(failures), kept: engines.objects.clone() };
+            let engines = watched(Engines { objects: Arc::new(failing), ..engines }, &storage);
+            assert!(engines.objects.delete("key").await.is_err());
+            assert!(!storage.has_failed(), "a file that cannot be removed is its own trouble");
+            assert_eq!(engines.objects.put("key", Bytes::from_static(b"x")).await.is_err(), ends);
+            assert_eq!(storage.has_failed(), ends);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The catalogue of every table: what a row means, how its key is built, which partition keeps it together.
 //!
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
-//! 99 days of ids ([`BUCKET_SHIFT`]). Numbers are stored, so they never change meaning.
+//! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
 use bytes::Bytes;
 use fanfare_engines::{RowKey, Table};
@@ -88,8 +88,8 @@ tables! {
     REPOSTERS = 36, "reposters";
     /// one partition, (record, post) → nothing: deleted posts of which something follows that is still to be done.
     UNSETTLED = 37, "unsettled";
-    /// bucket, `PostDeleted` id → post and author, versioned: everybody's, as earlier versions kept them. Nothing is written
-    /// here any more, and what is here is moved to [`AUTHOR_DELETIONS`].
+    /// bucket, `PostDeleted` id → post and author, versioned: everybody's, as earlier versions kept them. Nothing is
+    /// written here any more, and what is here is moved to [`AUTHOR_DELETIONS`].
     DELETIONS = 31, "deletions";
     /// (author, bucket), `PostDeleted` id → post: what sessions that resume must hear of; kept for a week.
     AUTHOR_DELETIONS = 45, "author_deletions";
@@ -103,7 +103,8 @@ tables! {
     AUDIT = 34, "audit";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
     FIRST_SHOWN = 55, "first_shown";
-    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions have none.
+    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
+    /// have none.
     TOKENS_OF = 56, "tokens_of";
 }
 
@@ -114,7 +115,7 @@ pub fn holds_counters(table: Table) -> bool {
 }
 
 /// Bits of an id below its bucket: 22 below the milliseconds, and 33 of milliseconds (about 99 days).
-pub const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;
+const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;
 
 /// The bucket of an id.
 #[must_use]
@@ -221,6 +222,12 @@ pub fn bucket_row(bucket: u16) -> RowKey {
     RowKey::new(BUCKETS, ONE, Bytes::copy_from_slice(&bucket.to_be_bytes()))
 }
 
+/// The bucket that a row of `BUCKETS` names, if it is well formed.
+#[must_use]
+pub fn bucket_in(clustering: &[u8]) -> Option<u16> {
+    clustering.first_chunk::<2>().map(|bucket| u16::from_be_bytes(*bucket))
+}
+
 /// The partition of tables that have only one.
 pub const ONE: Bytes = Bytes::from_static(b"1");
 
@@ -311,7 +318,7 @@ pub mod notification_key {
     /// Key of the fold's state of the whole list.
     pub const STATE: Bytes = Bytes::from_static(&[0]);
     /// First byte of what is remembered of groups.
-    pub const GROUP: u8 = 1;
+    const GROUP: u8 = 1;
     /// First byte of items.
     pub const ITEM: u8 = 2;
     /// First byte of where groups stand: items that stand for many.
@@ -384,6 +391,12 @@ pub mod notification_key {
         let mut bytes = vec![ITEM];
         bytes.extend_from_slice(&id.to_bytes());
         bytes.into()
+    }
+
+    /// Id of [`item`].
+    #[must_use]
+    pub fn of_item(clustering: &[u8]) -> Option<Id> {
+        clustering.get(1..).and_then(Id::from_bytes)
     }
 }
 

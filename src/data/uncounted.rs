@@ -10,9 +10,8 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
-use crate::data::rows::Counters;
+use crate::data::rows::{Counters, PostRef};
 use crate::data::tables;
-use crate::log::events::{EndedFollow, Event, PostRef, Record};
 
 /// Owner of the counters that a contribution is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,35 +82,8 @@ pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribut
     (by != original.author).then_some((original.author, one))
 }
 
-/// Contributions that a record adds and takes back, each with whose it is.
-fn changes(record: &Record) -> Vec<(Id, Contribution, bool)> {
-    let follow = |follower, followee, there| {
-        of_follow(follower, followee).into_iter().map(move |(person, one)| (person, one, there))
-    };
-    let ended = |edge: &EndedFollow| follow(edge.follower, edge.followee, false);
-    match &record.event {
-        Event::Followed { follower, followee, .. } => follow(*follower, *followee, true).collect(),
-        Event::Unfollowed(edge) => ended(edge).collect(),
-        Event::Blocked { ended: edges, .. } => edges.iter().flat_map(ended).collect(),
-        Event::Liked { user, post } => vec![(*user, of_like(post.id), true)],
-        Event::Unliked { user, post, .. } => vec![(*user, of_like(post.id), false)],
-        Event::Posted { post, .. } => {
-            let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
-            let through = post.repost_of.filter(|_| post.is_bare_repost());
-            let through = through.and_then(|original| of_repost(record.id, post.author, original));
-            let own = of_post(record.id, parent, original).map(|one| (post.author, one));
-            own.chain(through).map(|(person, one)| (person, one, true)).collect()
-        }
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
-            let (parent, original) = (reply_to.map(|to| to.id), repost_of.map(|of| of.id));
-            let through = repost_of.filter(|_| *bare_repost);
-            let through = through.and_then(|original| of_repost(*post, *author, original));
-            let own = of_post(*post, parent, original).map(|one| (*author, one));
-            own.chain(through).map(|(person, one)| (person, one, false)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
+/// Contributor, contribution, and whether it is added or taken back.
+pub type Change = (Id, Contribution, bool);
 
 /// A person whose contributions are known.
 #[derive(Debug, Default)]
@@ -212,13 +184,14 @@ impl Uncounted {
         self.any.store(!state.people.is_empty(), Ordering::Release);
     }
 
-    /// A record was committed; called in commit order.
-    pub fn committed(&self, record: &Record) {
+    /// Takes in what a record adds (true) and takes back, each with whose contribution it is; called in commit order,
+    /// and asks for `changes` only while anybody is watched.
+    pub fn apply<I: Iterator<Item = Change>>(&self, changes: impl FnOnce() -> I) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
-        let changes = changes(record);
-        if changes.is_empty() {
+        let mut changes = changes().peekable();
+        if changes.peek().is_none() {
             return;
         }
         let mut state = self.state.write();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::events::{PostRecord, PostRef};
+use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
 use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
@@ -88,7 +88,7 @@ impl World {
                     (to.and_then(|at| self.reference(at)), of.and_then(|at| self.reference(at)));
                 let id = Id(self.next);
                 // Every other one has no words: a bare repost, if it passes something on and answers nothing.
-                let text = if id.0 % 200 == 0 { String::new() } else { "x".to_owned() };
+                let text = if id.0.is_multiple_of(200) { String::new() } else { "x".to_owned() };
                 let post = PostRecord { id, author: Id(author), text, reply_to, repost_of, ..PostRecord::default() };
                 self.posts.push(post.clone());
                 Some(Event::Posted { post, notify: Vec::new() })
@@ -171,7 +171,7 @@ proptest! {
                     let values = stored.entry(change.of).or_default().iter_mut();
                     values.zip(change.by).for_each(|(value, by)| *value += by);
                 }
-                uncounted.committed(&record);
+                uncounted.apply(|| follows::listener::contributions(&record.event).chain(posts::listener::contributions(&record)));
             }
         };
         commit(&mut world, &before);

@@ -75,8 +75,8 @@ pub enum Found {
 /// Looks what the data folder holds.
 ///
 /// # Errors
-/// 409 when the folder holds something else, or a world that was never finished, or whose newcomer is gone; otherwise when
-/// storage fails.
+/// 409 when the folder holds something else, or a world that was never finished, or whose newcomer is gone; otherwise
+/// when storage fails.
 pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
     let refused = |detail| Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
     if app.core.store.get(&mark()).await?.is_some() {
@@ -110,7 +110,7 @@ pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
     let sample = past.sample;
     let mut batch = Batch::default();
     batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
-    app.core.store.engines.tables.write(batch).await?;
+    app.core.store.write(batch).await?;
     app.core.clock.let_go();
     Ok(sample)
 }

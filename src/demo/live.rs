@@ -55,7 +55,8 @@ fn first_page() -> PageQuery {
     PageQuery { limit: usize::from(PAGE_ITEMS_DEFAULT), ..PageQuery::default() }
 }
 
-/// Milliseconds until the next act, `passed_s` seconds after the start: on average the rate of the hour, and never even.
+/// Milliseconds until the next act, `passed_s` seconds after the start: on average the rate of the hour, and never
+/// even.
 fn gap(passed_s: f64, chance: f64) -> Duration {
     let rate = ACTS_PER_S * (1.0 + RHYTHM * (TAU * passed_s / DAY_S).sin());
     Duration::from_secs_f64((-(1.0 - chance).ln() / rate).min(2.0))

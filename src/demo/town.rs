@@ -187,8 +187,8 @@ impl Town {
         }
     }
 
-    /// A recent post of somebody else that `actor` would have seen: rather of followees and in the same language, now and
-    /// then of a newcomer.
+    /// A recent post of somebody else that `actor` would have seen: rather of followees and in the same language, now
+    /// and then of a newcomer.
     fn target(&mut self, actor: usize) -> Option<Recent> {
         let world = &self.world;
         if self.random.percent(NEWCOMER_PERCENT)

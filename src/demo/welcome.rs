@@ -127,8 +127,8 @@ async fn login(Params(whom): Params<Whom>) -> ([(HeaderName, HeaderValue); 1], J
 
 /// Figures of the fan-out.
 ///
-/// Only `fanfare demo` has this call, for everybody who has a token: its page shows the figures. Operators of a server ask
-/// for `/v1/admin/status`.
+/// Only `fanfare demo` has this call, for everybody who has a token: its page shows the figures. Operators of a server
+/// ask for `/v1/admin/status`.
 #[utoipa::path(get, path = "/demo/engine.json", tag = "operations", operation_id = "demo_engine", params(Authors),
     responses((status = 200, body = Engine), Problems))]
 async fn engine(

@@ -8,8 +8,8 @@ use crate::posts::visibility::{Absence, Between, Place, Shown, absence, absence_
 
 /// Part of `post` by `author` that the reader's feed shows.
 ///
-/// `standing` and `original` say how the post stands, and the one that it passes on. `index` gives the index of a post's
-/// author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.
+/// `standing` and `original` say how the post stands, and the one that it passes on. `index` gives the index of a
+/// post's author; `None` for somebody never seen, who then is not followed, blocked or muted by anybody here.
 ///
 /// - Only the reader's own posts and those of followees.
 /// - Nobody with a block in either direction, nobody muted; one's own posts are not touched by mutes.

@@ -11,7 +11,7 @@ use crate::base::slot_list::Slot;
 use crate::log::events::Policy;
 
 /// A late slice runs at least once every so many ordinary turns, so that late jobs cannot starve.
-pub const LATE_EVERY: u32 = 8;
+const LATE_EVERY: u32 = 8;
 
 /// A post on its way into followers' timelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

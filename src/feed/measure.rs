@@ -4,7 +4,7 @@ use super::interner::UserIndex;
 use super::settings::LagStats;
 
 /// Authors in the list of the most expensive ones.
-pub const COSTS_MAX: usize = 32;
+const COSTS_MAX: usize = 32;
 /// Time constant of the averaged costs, in seconds.
 const COST_AVERAGED_S: f64 = 600.0;
 

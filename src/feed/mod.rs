@@ -35,7 +35,7 @@ pub use crate::data::rows::{AuthorEntry, EntryKind, kind_of};
 pub use crate::posts::entry::{FeedEntry, Original};
 pub use bench_seam::TimelineUsage;
 pub use policy::Thresholds;
-pub use prepare::PolicyStamp;
+pub use prepare::{FeedListener, PolicyStamp};
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
 pub use service::{CatchUp, Feed, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};

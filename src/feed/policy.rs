@@ -4,7 +4,7 @@
 use crate::log::events::Policy;
 
 /// An author leaves a tier only after crossing its threshold by this many per cent.
-pub const HYSTERESIS_PERCENT: u64 = 10;
+const HYSTERESIS_PERCENT: u64 = 10;
 
 /// Followers at which the tiers begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

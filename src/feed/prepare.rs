@@ -1,4 +1,5 @@
-//! Delivery policies, stamped on posts as they are committed: by the followers that the author has at that moment.
+//! Part of the feed in the write path: the delivery policy of a post, by the followers that its author has at that
+//! moment; and the records that the feed applies.
 
 use super::Feed;
 use crate::base::error::Result;
@@ -6,7 +7,7 @@ use crate::data::uncounted::Of;
 use crate::log::counters;
 use crate::log::events::{Event, Record};
 use crate::log::fold::State;
-use crate::log::product::Prepare;
+use crate::log::product::{Committed, Listener, Prepare};
 
 /// Stamp of delivery policies.
 pub struct PolicyStamp(pub Feed);
@@ -18,5 +19,14 @@ impl Prepare for PolicyStamp {
             post.policy = self.0.stamp(post.author, followers);
         }
         Ok(())
+    }
+}
+
+/// Listener of the feed.
+pub struct FeedListener(pub Feed);
+
+impl Listener for FeedListener {
+    fn committed(&self, committed: &[Committed]) {
+        committed.iter().for_each(|one| self.0.apply(&one.record));
     }
 }

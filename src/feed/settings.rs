@@ -9,8 +9,8 @@ use super::policy::Thresholds;
 pub struct FeedSettings {
     /// Entries a timeline holds in memory; older ones are read from the tables.
     pub timeline_cap: usize,
-    /// Locks over the timelines, 1 to 64. Few make fan-out faster (more slots a lock), many let more readers pass; twice
-    /// the cores by default, at least 4.
+    /// Locks over the timelines, 1 to 64. Few make fan-out faster (more slots a lock), many let more readers pass;
+    /// twice the cores by default, at least 4.
     pub timeline_shards: usize,
     /// Materialised timelines; the least recently used makes room. Builds that run may exceed it by `builds_max`.
     pub timelines_max: usize,

@@ -11,7 +11,7 @@ use crate::base::id_map::IdMap;
 pub struct SnapshotId(pub u64);
 
 /// Longest life of a snapshot, in milliseconds.
-pub const SNAPSHOT_AGE_MS_MAX: u64 = 10 * 60 * 1_000;
+const SNAPSHOT_AGE_MS_MAX: u64 = 10 * 60 * 1_000;
 /// Snapshots kept; the oldest goes when there are more.
 pub const SNAPSHOTS_MAX: usize = 20_000;
 /// Bytes of all snapshots; the oldest goes when there are more.

@@ -35,7 +35,7 @@ impl RankInputs for Store {
         let range = KeyRange { from: Some(tables::partition(since)), to: None };
         let partition = tables::partition(reader);
         let limit = limits::AFFINITY_INTERACTIONS_MAX;
-        let rows = self.engines.tables.scan(tables::INTERACTIONS, &partition, range, Order::Descending, limit).await?;
+        let rows = self.scan(tables::INTERACTIONS, &partition, range, Order::Descending, limit).await?;
         let mut counts: HashMap<Id, u64> = HashMap::new();
         for author in rows.iter().filter_map(|row| Id::from_bytes(&row.value)) {
             *counts.entry(author).or_default() += 1;

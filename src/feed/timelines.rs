@@ -68,7 +68,7 @@ pub struct Lease {
     /// Slot of the timeline.
     pub slot: Slot,
     /// Serial number of the timeline: each that ever was has its own.
-    pub serial: u64,
+    serial: u64,
 }
 
 /// A copy of a timeline to read from.
@@ -351,9 +351,9 @@ impl Timelines {
 
     /// Pushes one entry into many timelines; `slots` sorted. The hot loop of the product.
     ///
-    /// Two passes over each group: the first only reads where the second will write, so that the cache misses of a group
-    /// overlap instead of queueing up. A group spans shards where a list is short; only here several shards are locked
-    /// at once, always in ascending order.
+    /// Two passes over each group: the first only reads where the second will write, so that the cache misses of a
+    /// group overlap instead of queueing up. A group spans shards where a list is short; only here several shards are
+    /// locked at once, always in ascending order.
     pub fn scatter(&self, slots: &[Slot], entry: Entry) {
         for group in slots.chunks(SCATTER_GROUP) {
             let mut rest = group;

@@ -1,6 +1,7 @@
 //! Follows, blocks and mutes between people.
 
 pub mod fold;
+pub mod listener;
 pub mod service;
 pub mod stream;
 

@@ -266,7 +266,7 @@ impl Follows {
     ) -> Result<Page<User>> {
         let before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(u64::MAX));
         let partition = tables::partition(of);
-        let tables_port = &self.core.store.engines.tables;
+        let tables_port = &self.core.store;
         let rows =
             tables_port.scan(table, &partition, KeyRange::ALL, Order::Ascending, limits::FOLLOWS_READ_MAX).await?;
         let edge = |row: &fanfare_engines::Row| Some((Id::from_bytes(&row.value)?, Id::from_bytes(&row.clustering)?));

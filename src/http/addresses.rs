@@ -1,9 +1,10 @@
 //! Shares that one address may take of what all share: connections, and bodies that arrive. Tables bounded by what they
 //! count.
 //!
-//! An address is an IPv4 address or a /64 of IPv6, behind `http.trusted_proxies` that of the client. Whom the machine itself
-//! and the proxies speak for is not known by their connections: those are not counted, requests through proxies are. Bodies
-//! are always counted, where no client is named for the machine or the proxy itself: what they share has to end somewhere.
+//! An address is an IPv4 address or a /64 of IPv6, behind `http.trusted_proxies` that of the client. Whom the machine
+//! itself and the proxies speak for is not known by their connections: those are not counted, requests through proxies
+//! are. Bodies are always counted, where no client is named for the machine or the proxy itself: what they share has to
+//! end somewhere.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,7 +32,8 @@ struct Inner {
     /// Connections, and requests through proxies; nobody with none of them.
     places: Mutex<HashMap<Network, u32>>,
     bodies: Mutex<Shares<Network>>,
-    /// Requests whose body is slow or an upload: they hold a place among all requests for as long as their client likes.
+    /// Requests whose body is slow or an upload: they hold a place among all requests for as long as their client
+    /// likes.
     arriving: Mutex<Shares<Network>>,
     began: Instant,
     /// Second of the last warning, from 1; 0 before there was one.
@@ -68,8 +70,8 @@ impl Addresses {
         self.0.spares_loopback && address.is_loopback() || self.trusts(address)
     }
 
-    /// A place for a connection from `peer`, or for a request of a client of a proxy; `None` when the address has as many
-    /// as it may.
+    /// A place for a connection from `peer`, or for a request of a client of a proxy; `None` when the address has as
+    /// many as it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         if self.spares(address) {

@@ -41,8 +41,8 @@ pub trait Check {
 
 /// A JSON body that has been read, parsed and checked. Must be the last argument of a handler.
 ///
-/// Refusals: 413 over the bound of its call, 503 when too many bodies arrive at once, 415 when it is not JSON by its content type, 400 when it is not JSON, 422
-/// when it is not a `T` or fails its [`Check`].
+/// Refusals: 413 over the bound of its call, 503 when too many bodies arrive at once, 415 when it is not JSON by its
+/// content type, 400 when it is not JSON, 422 when it is not a `T` or fails its [`Check`].
 #[derive(Debug, Clone, Copy)]
 pub struct Valid<T>(pub T);
 
@@ -180,10 +180,11 @@ struct Arrived {
 }
 
 impl Arrived {
-    /// Reads the body of a request within the bound of its call. What is left of a refused one is drained by the layer above.
+    /// Reads the body of a request within the bound of its call. What is left of a refused one is drained by the layer
+    /// above.
     ///
-    /// Most bodies come whole with their head, in the connection's buffer, and are taken as they are. One that is still on its
-    /// way is gathered, and counts in the memory for bodies with what has been set aside for it.
+    /// Most bodies come whole with their head, in the connection's buffer, and are taken as they are. One that is still
+    /// on its way is gathered, and counts in the memory for bodies with what has been set aside for it.
     async fn of(request: Request, http: &HttpState) -> Result<Self, Error> {
         let bytes_max = http.bodies.bytes_max(&request);
         let (parts, body) = request.into_parts();

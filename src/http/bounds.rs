@@ -88,7 +88,8 @@ impl BodyBounds {
         }
     }
 
-    /// Bytes that the body of a request may have: those of its call, or `http.body_bytes_max` for one that is not listed.
+    /// Bytes that the body of a request may have: those of its call, or `http.body_bytes_max` for one that is not
+    /// listed.
     pub(super) fn bytes_max(&self, request: &Request) -> u64 {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         match route.and_then(|route| Body::of(request.method(), route)) {

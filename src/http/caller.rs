@@ -55,8 +55,8 @@ impl MaybeCaller {
     }
 }
 
-/// Proof that the request carries the admin token, or the token of a user whose role is admin; and which of them, for the
-/// audit.
+/// Proof that the request carries the admin token, or the token of a user whose role is admin; and which of them, for
+/// the audit.
 #[derive(Debug, Clone, Copy)]
 pub struct Admin(pub Operator);
 

@@ -11,8 +11,8 @@ use super::HttpState;
 use crate::base::limits::http::FORWARDED_HOPS_MAX;
 use crate::config::Network;
 
-/// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them; from
-/// any other peer that header is not believed.
+/// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them;
+/// from any other peer that header is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
 

@@ -1,8 +1,9 @@
 //! Doors of the demo: under which hosts it answers, and pages of which origins may call it.
 //!
-//! A demo tells everybody who asks whom to log in as, and that person is an operator when it listens on this machine only.
-//! A page of the internet must not get that far: it could point a name of its own at 127.0.0.1 (DNS rebinding), so that
-//! the browser takes the demo for the page's own server. Such a request names the page's host, and is refused by it.
+//! A demo tells everybody who asks whom to log in as, and that person is an operator when it listens on this machine
+//! only. A page of the internet must not get that far: it could point a name of its own at 127.0.0.1 (DNS rebinding),
+//! so that the browser takes the demo for the page's own server. Such a request names the page's host, and is refused
+//! by it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -64,7 +65,8 @@ impl Doors {
     }
 }
 
-/// The host of an authority, without port, brackets and the dot of the root; `None` when it is no `host` or `host:port`.
+/// The host of an authority, without port, brackets and the dot of the root; `None` when it is no `host` or
+/// `host:port`.
 fn name_of(authority: &str) -> Option<&str> {
     let (name, port) = match authority.strip_prefix('[') {
         Some(rest) => {

@@ -1,7 +1,7 @@
 //! Reads what is left of a refused body, so that a client that is still sending gets to read the answer.
 //!
-//! Closing a socket with unread bytes resets it, and a reset can overtake the answer. So the body is lent to the handler, comes
-//! back when the handler lets go of it, and is emptied before a refusal goes out.
+//! Closing a socket with unread bytes resets it, and a reset can overtake the answer. So the body is lent to the
+//! handler, comes back when the handler lets go of it, and is emptied before a refusal goes out.
 
 use std::pin::Pin;
 use std::sync::Arc;

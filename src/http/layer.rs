@@ -38,7 +38,8 @@ static SHED: Sampled = Sampled::new();
 /// Paths that operators ask for: answered even when everything else is refused.
 pub(super) const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new one.
+/// The id of the request, in its answer's `X-Request-Id` and in the log: the client's own when it is sane, else a new
+/// one.
 #[derive(Debug, Clone)]
 pub struct RequestId(HeaderValue);
 
@@ -74,7 +75,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
 /// Sixteen hexadecimal digits, unique in this process and unlikely in another.
 pub(super) fn new_id() -> HeaderValue {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
-    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look different.
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look
+    // different.
     let mut mixed = NEXT.fetch_add(1, Ordering::Relaxed);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

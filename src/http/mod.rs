@@ -1,8 +1,8 @@
 //! HTTP of every route: who asks, what was sent, what is answered, and the layer that all requests pass.
 //!
-//! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by the
-//! extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together; `doors` says
-//! from where the demo may be asked.
+//! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by
+//! the extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together;
+//! `doors` says from where the demo may be asked.
 
 mod addresses;
 mod answer;

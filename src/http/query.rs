@@ -12,7 +12,8 @@ use super::body::field_error;
 use crate::base::error::Error;
 use crate::base::limits::http::{CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 
-/// The parameters in the route's path. What does not parse, such as an id with letters, is answered 404: nothing can be there.
+/// The parameters in the route's path. What does not parse, such as an id with letters, is answered 404: nothing can be
+/// there.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 

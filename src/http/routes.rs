@@ -49,7 +49,8 @@ where
     described(routes).1
 }
 
-/// The whole router: `routes` of the capabilities, [`operations`], the docs of both, and the layer that all requests pass.
+/// The whole router: `routes` of the capabilities, [`operations`], the docs of both, and the layer that all requests
+/// pass.
 pub fn router<S>(routes: OpenApiRouter<S>, state: S) -> Router
 where
     HttpState: FromRef<S>,
@@ -172,7 +173,8 @@ fn cors(settings: &Http, doors: Option<&Doors>) -> Option<CorsLayer> {
         (None, false) => AllowOrigin::list(listed()),
     };
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    // The last two lines: what EventSource polyfills and HTTP libraries add by themselves, and what players of media ask with.
+    // The last two lines: what EventSource polyfills and HTTP libraries add by themselves, and what players of media
+    // ask with.
     let sent = [
         "authorization",
         "content-type",

@@ -102,8 +102,8 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Accepts for ever. At `connections_max` further connections wait in the system's queue; an address that has as many
-    /// as it may is told so.
+    /// Accepts for ever. At `connections_max` further connections wait in the system's queue; an address that has as
+    /// many as it may is told so.
     pub(super) async fn accept(
         &self,
         listener: &TcpListener,

@@ -1,5 +1,5 @@
-//! Answers while the server opens its data: it is alive, and not ready. The address is taken before anything is read, so
-//! that clients and probes find an answer and not a queue.
+//! Answers while the server opens its data: it is alive, and not ready. The address is taken before anything is read,
+//! so that clients and probes find an answer and not a queue.
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -15,7 +15,8 @@ use crate::base::error::Error;
 use crate::base::limits::http::RETRY_AFTER_S;
 use crate::config::Http;
 
-/// Runs `work`, and meanwhile answers `/healthz` with 200 and everything else with 503 on `listener`, which is given back.
+/// Runs `work`, and meanwhile answers `/healthz` with 200 and everything else with 503 on `listener`, which is given
+/// back.
 ///
 /// Each of these answers ends its connection: the next request is for whoever serves the listener then. A connection
 /// that was taken and has not sent its request when `work` is done keeps its answer too: some clients wait for ever on

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::http::header;
 use axum::http::response::Parts;
-use axum::http::{Version, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -88,10 +88,4 @@ pub(super) fn head<B>(answer: &axum::http::Response<B>) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     }
     head
-}
-
-/// Whether the connection of a request of this version can be let go of.
-#[must_use]
-pub fn is_possible(version: Version) -> bool {
-    matches!(version, Version::HTTP_10 | Version::HTTP_11)
 }

@@ -1,5 +1,5 @@
-//! The tokens of whoever runs the server: made at the first start, each in a file of its own in the data folder, readable
-//! by its owner only.
+//! The tokens of whoever runs the server: made at the first start, each in a file of its own in the data folder,
+//! readable by its owner only.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,8 +1,9 @@
 //! The socket of a connection, watched: who takes too little of what is written for them is let go of.
 //!
-//! The system takes what is written until its buffer is full, and no more until the other end reads. From the first byte that
-//! has to wait, bytes that the other end acknowledged are counted over each `http.write_stall_s`: a phone on a slow line goes
-//! on, a client that does not read ends its connection. What the system here takes says little: it takes much at once.
+//! The system takes what is written until its buffer is full, and no more until the other end reads. From the first
+//! byte that has to wait, bytes that the other end acknowledged are counted over each `http.write_stall_s`: a phone on
+//! a slow line goes on, a client that does not read ends its connection. What the system here takes says little: it
+//! takes much at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -49,8 +50,8 @@ struct Waiting {
     acknowledged: Option<u64>,
     /// Bytes that the system took since; they count where it does not tell what was acknowledged.
     written: u64,
-    /// Bytes beyond those that had to be taken before, for one stretch at most: a system makes room in pieces, some larger
-    /// than a slow line needs.
+    /// Bytes beyond those that had to be taken before, for one stretch at most: a system makes room in pieces, some
+    /// larger than a slow line needs.
     credit: u64,
 }
 

@@ -125,7 +125,7 @@ impl People {
         refused.sort_unstable();
         let mut batch = Batch::default();
         batch.put_versioned(graph_row(), last.to_be_bytes().to_vec(), last.max(1));
-        self.app.core.store.engines.tables.write(batch).await?;
+        self.app.core.store.write(batch).await?;
         Ok(refused)
     }
 

@@ -1,5 +1,5 @@
-//! The input files: tab-separated, gzipped or plain, a header first, with or without a byte order mark. A line that is not as
-//! it should be is an error with its number; the reader goes on.
+//! The input files: tab-separated, gzipped or plain, a header first, with or without a byte order mark. A line that is
+//! not as it should be is an error with its number; the reader goes on.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};

@@ -65,7 +65,7 @@ struct Brute<'a> {
 
 impl Brute<'_> {
     async fn ids(&self, table: Table, partition: &[u8]) -> Result<Vec<Id>> {
-        let port = &self.app.core.store.engines.tables;
+        let port = &self.app.core.store;
         let mut ids: Vec<Id> = Vec::new();
         let mut from = None;
         loop {

@@ -1,20 +1,20 @@
 //! Deletes that no write can come to undo any more are forgotten, so that storage lets go of them.
 //!
-//! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records are
-//! projected in the order of their ids, so once one is answered, no row with its version or a lower one is written from a
-//! record again: a start projects only what is newer than what was forgotten (`sequencer.rs`), which is stored before
-//! storage is told. Rows without records are written with ids of their moment, at once, so they are covered by waiting for
-//! far longer than any call lasts. Deletes alone are written with lower versions (what expires), which undoes nothing.
+//! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records
+//! are folded in the order of their ids, so once one is answered, no row with its version or a lower one is written
+//! from a record again: a start folds only what is newer than what was forgotten (`sequencer.rs`), which is stored
+//! before storage is told. Rows without records are written with ids of their moment, at once, so they are covered by
+//! waiting for far longer than any call lasts. Deletes alone are written with lower versions (what expires), which
+//! undoes nothing.
 //!
-//! Left out ([`forgettable`]) are rows with versions of another kind (read markers, progress), those that nobody scans
-//! and that must never come back (credentials, tokens), and `reposters` and `public` until what earlier versions wrote is
-//! listed in them, which is done with old ids.
+//! Left out (`forgettable`) are rows with versions of another kind (read markers, progress), those that nobody scans
+//! and that must never come back (credentials, tokens), and `reposters` and `public` until what earlier versions wrote
+//! is listed in them, which is done with old ids.
 
 use fanfare_engines::{Batch, Table};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
-use crate::data::forgotten::Forgotten;
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::posts::{old_reposts, public};
@@ -24,8 +24,8 @@ use crate::posts::{old_reposts, public};
 /// # Errors
 /// When the engine fails; the next round goes on.
 pub async fn forget(core: &Core) -> Result<()> {
-    let port = &core.store.engines.tables;
-    let mut kept = Forgotten::read(&**port).await?;
+    let port = &core.store;
+    let mut kept = port.forgotten().await?;
     if let Some(then) = kept.then(core.sequencer.passed(), core.clock.now_ms()) {
         let mut batch = Batch::default();
         then.write(&mut batch);

@@ -1,18 +1,20 @@
 //! Rows of the people search that an earlier version wrote, brought under the keys of today.
 //!
-//! That version put a name into lower case and left its normal form; such a row is found by no search any more. Rows cannot be
-//! listed across partitions, so every partition that could be there is looked at, once in the life of a folder: one for each
-//! first character. It takes seconds, is done beside all else, and goes on where it was cut off.
+//! That version put a name into lower case and left its normal form; such a row is found by no search any more. Rows
+//! cannot be listed across partitions, so every partition that could be there is looked at, once in the life of a
+//! folder: one for each first character. It takes seconds, is done beside all else, and goes on where it was cut off.
 
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, Engines, KeyRange, Order, RowKey};
+use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 use icu_properties::props::{EnumeratedProperty as _, GeneralCategory};
 
 use crate::base::error::Result;
 use crate::base::limits;
+use crate::data::rows::number_in;
+use crate::data::store::Store;
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::users::names::{search_key, search_keys};
@@ -29,34 +31,34 @@ fn progress_row() -> RowKey {
 }
 
 /// The first character that is still to be looked at; `None` if none ever was.
-async fn progress(engines: &Engines) -> Result<Option<u32>> {
-    let stored = engines.tables.get(&progress_row()).await?;
-    Ok(stored.and_then(|bytes| bytes.first_chunk::<4>().map(|next| u32::from_be_bytes(*next))))
+async fn progress(store: &Store) -> Result<Option<u32>> {
+    let stored = store.get(&progress_row()).await?;
+    Ok(stored.as_deref().and_then(number_in))
 }
 
 /// The version is the progress itself, which only grows: an id of now would be newer than what an import brings.
-async fn remember(engines: &Engines, next: u32) -> Result<()> {
+async fn remember(store: &Store, next: u32) -> Result<()> {
     let mut batch = Batch::default();
     batch.put_versioned(progress_row(), next.to_be_bytes().to_vec(), u64::from(next.max(1)));
-    Ok(engines.tables.write(batch).await?)
+    Ok(store.write(batch).await?)
 }
 
 /// Notes at the start that a folder without people has no rows of an earlier version.
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn begin(engines: &Engines) -> Result<()> {
-    if progress(engines).await?.is_some() {
+pub async fn begin(store: &Store) -> Result<()> {
+    if progress(store).await?.is_some() {
         return Ok(());
     }
     for first in FIRST_OF_HANDLES.chars() {
         let partition = tables::name_partition(&first.to_string());
-        let rows = engines.tables.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 1).await?;
+        let rows = store.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 1).await?;
         if !rows.is_empty() {
             return Ok(());
         }
     }
-    remember(engines, DONE).await
+    remember(store, DONE).await
 }
 
 /// Looks at all that was not looked at yet.
@@ -64,13 +66,13 @@ pub async fn begin(engines: &Engines) -> Result<()> {
 /// # Errors
 /// When the engine fails; the next call goes on.
 pub async fn rekey(core: &Core) -> Result<()> {
-    let engines = &core.store.engines;
-    let mut next = progress(engines).await?.unwrap_or(0);
+    let store = &core.store;
+    let mut next = progress(store).await?.unwrap_or(0);
     while next < DONE {
         let last = next.saturating_add(limits::NAME_PARTITIONS_STEP - 1).min(DONE - 1);
         rekey_some(core, next..=last).await?;
         next = last + 1;
-        remember(engines, next).await?;
+        remember(store, next).await?;
     }
     Ok(())
 }
@@ -85,7 +87,7 @@ async fn rekey_some(core: &Core, firsts: RangeInclusive<u32>) -> Result<()> {
         let (mut from, step) = (None, limits::JANITOR_STEP_ROWS);
         loop {
             let range = KeyRange { from, to: None };
-            let rows = core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
+            let rows = core.store.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
             for row in &rows {
                 if let Some((name, user)) = tables::name_of(&row.clustering)
                     && search_key(name) != name
@@ -121,9 +123,9 @@ async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> 
     if account.is_some_and(|account| has(&account.row)) {
         let mut batch = Batch::default();
         batch.put_versioned(tables::name_row(&key, user), Bytes::new(), version);
-        core.store.engines.tables.write(batch).await?;
+        core.store.write(batch).await?;
     }
     let mut batch = Batch::default();
     batch.delete_versioned(old, version);
-    Ok(core.store.engines.tables.write(batch).await?)
+    Ok(core.store.write(batch).await?)
 }

@@ -1,10 +1,10 @@
 //! Purge of what deleted accounts left behind, removed list by list.
 //!
-//! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that says
-//! the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one removed. What
-//! came meanwhile is behind the place, so the lists are gone through again until nothing is found in any. An account that
-//! cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next round; it stops nobody
-//! else's purge.
+//! Each list is gone through from one end to the other, some rows at a time, and the place is kept with the row that
+//! says the account is to be purged: a restart goes on from there, and no step looks again at what an earlier one
+//! removed. What came meanwhile is behind the place, so the lists are gone through again until nothing is found in any.
+//! An account that cannot be purged (stored data that does not decode) keeps its row, and is tried again in the next
+//! round; it stops nobody else's purge.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use super::Janitor;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::deletions;
-use crate::data::rows::is_silent;
+use crate::data::rows::{PurgeProgress, is_silent};
 use crate::data::tables;
 use crate::log::events::{EndedFollow, Event, PostRef};
 use crate::posts::settle;
@@ -52,37 +52,6 @@ const LISTS: [List; 12] = [
     List::Own(tables::TOKENS_OF),
 ];
 
-/// Progress of a purge: the list, and the last key in it that was seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Place {
-    list: u8,
-    last: Option<Bytes>,
-    /// Something was removed since the lists were begun.
-    found: bool,
-    /// Something could not be removed since then.
-    failed: bool,
-}
-
-impl Place {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.list, u8::from(self.found), u8::from(self.failed)];
-        bytes.extend_from_slice(self.last.as_deref().unwrap_or_default());
-        bytes
-    }
-
-    /// A row that holds no place is one of a purge that begins.
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let Some(([list, found, failed], last)) = bytes.split_first_chunk::<3>() else { return Self::default() };
-        let last = (!last.is_empty()).then(|| Bytes::copy_from_slice(last));
-        Self { list: *list, last, found: *found != 0, failed: *failed != 0 }
-    }
-
-    /// The last id that was seen.
-    fn id(&self) -> Option<Id> {
-        self.last.as_deref().and_then(Id::from_bytes)
-    }
-}
-
 impl Janitor {
     /// Removes what deleted accounts left behind: of each some, in turn, until nothing is left of any.
     pub(super) async fn purge_all(&self) -> Result<()> {
@@ -99,7 +68,7 @@ impl Janitor {
             };
             after = Some(row.clustering.clone());
             let Some(user) = Id::from_bytes(&row.clustering).filter(|user| !failed.contains(user)) else { continue };
-            match self.purge_some(user, Place::from_bytes(&row.value)).await {
+            match self.purge_some(user, PurgeProgress::from_bytes(&row.value)).await {
                 Ok(done) => more |= !done,
                 Err(error) if error.is_of_storage() => return Err(error),
                 Err(error) => {
@@ -118,29 +87,29 @@ impl Janitor {
 
     async fn next_purge(&self, after: Option<&Bytes>) -> Result<Option<Row>> {
         let range = KeyRange { from: after.map(|last| successor(last)), to: None };
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         let mut rows = port.scan(tables::PURGES, &tables::ONE, range, Order::Ascending, 1).await?;
         Ok(rows.pop())
     }
 
     /// Goes on with an account; true when nothing is left of it.
-    async fn purge_some(&self, user: Id, mut place: Place) -> Result<bool> {
+    async fn purge_some(&self, user: Id, mut place: PurgeProgress) -> Result<bool> {
         // What was begun before the deletion is there to be found then, and what begins now is refused.
         self.core.writers.quiet(user).await;
         for _ in 0..limits::PURGE_STEPS_MAX {
             let Some(list) = LISTS.get(usize::from(place.list)) else {
                 if place.found {
-                    place = Place::default();
+                    place = PurgeProgress::default();
                     continue;
                 }
                 if place.failed {
-                    self.remember(user, Some(&Place::default())).await?;
+                    self.remember(user, Some(&PurgeProgress::default())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
                 deletions::forget(&self.core.store, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
-                    self.remember(user, Some(&Place::default())).await?;
+                    self.remember(user, Some(&PurgeProgress::default())).await?;
                     return Err(Error::Internal(format!("its uploads stay: {error}")));
                 }
                 self.purge_credentials(user).await?;
@@ -172,24 +141,24 @@ impl Janitor {
         }
         let mut batch = Batch::default();
         batch.delete_versioned(row, self.core.sequencer.mint().0);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
     }
 
     /// Keeps the place of a purge; `None` is the end of it.
-    async fn remember(&self, user: Id, place: Option<&Place>) -> Result<()> {
+    async fn remember(&self, user: Id, place: Option<&PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
         let (mut batch, version) = (Batch::default(), self.core.sequencer.mint().0);
         match place {
             Some(place) => batch.put_versioned(row, place.to_bytes(), version),
             None => batch.delete_versioned(row, version),
         }
-        Ok(self.core.store.engines.tables.write(batch).await?)
+        Ok(self.core.store.write(batch).await?)
     }
 
     /// Removes some rows of a list; answers whether anything was removed, and the last key if there may be more.
-    async fn purge_step(&self, list: List, user: Id, place: &Place) -> Result<(Result<bool>, Option<Bytes>)> {
+    async fn purge_step(&self, list: List, user: Id, place: &PurgeProgress) -> Result<(Result<bool>, Option<Bytes>)> {
         let step = limits::JANITOR_STEP_ROWS;
         let store = &self.core.store;
         let from = place.id();
@@ -204,7 +173,7 @@ impl Janitor {
             List::Likes => store.oldest(tables::LIKED, user, from, step).await?,
             List::Own(table) => {
                 let range = KeyRange { from: place.last.as_deref().map(successor), to: None };
-                store.engines.tables.scan(table, &tables::partition(user), range, Order::Ascending, step).await?
+                store.scan(table, &tables::partition(user), range, Order::Ascending, step).await?
             }
         };
         let last = rows.last().filter(|_| rows.len() == step).map(|row| row.clustering.clone());
@@ -252,7 +221,7 @@ impl Janitor {
                 batch.delete_versioned(RowKey::single(tables::TOKENS, row.clustering.clone()), version);
             }
         }
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         Ok(true)
     }
 
@@ -293,18 +262,4 @@ fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<Event
 /// The lowest key above `key`.
 fn successor(key: &[u8]) -> Bytes {
     [key, &[0]].concat().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_survives_its_bytes_and_an_empty_row_is_a_beginning() {
-        for last in [None, Some(Bytes::from_static(b"key"))] {
-            let place = Place { list: 5, last, found: true, failed: false };
-            assert_eq!(Place::from_bytes(&place.to_bytes()), place);
-        }
-        assert_eq!(Place::from_bytes(b""), Place::default());
-    }
 }

@@ -2,15 +2,19 @@
 //!
 //! A row remembers the last record applied; one of a post that is gone counts no more, and tells whoever comes late.
 
+use std::sync::Arc;
+
 use fanfare_engines::Batch;
 use fanfare_protocol::Id;
 use smallvec::SmallVec;
 
 use crate::base::error::Result;
 use crate::data::rows::Counters;
+use crate::data::store::Store;
 use crate::data::uncounted::Of;
 use crate::log::fold::{Keys, State};
 use crate::log::outcome::{Counted, Outcome};
+use crate::log::product::{Committed, Listener};
 
 /// Place of a counter among the three of a person.
 #[derive(Debug, Clone, Copy)]
@@ -122,5 +126,15 @@ pub fn of(of: Of, state: &State) -> Result<Counters> {
 pub fn rows(id: Id, outcome: &Outcome, batch: &mut Batch) {
     for Counted { of, counters } in &outcome.counters {
         batch.put_versioned(of.row(), counters.to_bytes(), id.0);
+    }
+}
+
+/// Listener of the counters: the cache of them.
+pub struct CounterListener(pub Arc<Store>);
+
+impl Listener for CounterListener {
+    fn committed(&self, committed: &[Committed]) {
+        let counted = committed.iter().flat_map(|one| &one.outcome.counters);
+        counted.for_each(|counted| self.0.counted(counted.of, counted.counters));
     }
 }

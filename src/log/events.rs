@@ -70,7 +70,35 @@ pub enum Event {
     Operated,
 }
 
+/// Part of a person in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Person who does it.
+    Actor,
+    /// Person to whom, or to whose things, it is done.
+    Other,
+}
+
 impl Event {
+    /// People whose accounts must be there for the event to happen.
+    pub fn parties(&self) -> impl Iterator<Item = (Id, Part)> {
+        let (actor, other) = match self {
+            Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => {
+                (Some(user.id), None)
+            }
+            Self::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
+            Self::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
+            Self::Muted { muter, muted } => (Some(*muter), Some(*muted)),
+            Self::Posted { post, .. } => (Some(post.author), None),
+            Self::Liked { user, post } => (Some(*user), Some(post.author)),
+            Self::Suspended { user, .. } => (None, Some(*user)),
+            // They end something: the purge itself does so.
+            _ => (None, None),
+        };
+        let actor = actor.map(|person| (person, Part::Actor));
+        actor.into_iter().chain(other.map(|person| (person, Part::Other)))
+    }
+
     /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -1,9 +1,9 @@
 //! From records to rows: the part that each product has in it, in `fold.rs` of its folder. Pure.
 //!
-//! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys` names
-//! the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and `rows` makes
-//! the rows of record and outcome. State remembers the last record applied, so a record that comes again (a retry, or repair
-//! after a torn write) changes nothing.
+//! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys`
+//! names the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and
+//! `rows` makes the rows of record and outcome. State remembers the last record applied, so a record that comes again
+//! (a retry, or repair after a torn write) changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl FromIterator<Arc<dyn Fold>> for Folds {
 }
 
 impl Folds {
-    /// Adds to `keys` the state rows that [`project`](Self::project) reads for `record`.
+    /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
     pub fn keys(&self, record: &Record, keys: &mut Keys) {
         self.0.iter().for_each(|product| product.keys(record, keys));
     }
@@ -58,7 +58,7 @@ impl Folds {
     ///
     /// # Errors
     /// When a row of the state does not decode, or one of the record does not encode.
-    pub fn project(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
+    pub fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for product in &self.0 {
             product.fold(record, state, &mut outcome)?;

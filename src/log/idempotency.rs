@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, Tables};
+use fanfare_engines::Batch;
 use fanfare_protocol::{Code, Id};
 use parking_lot::Mutex;
 
@@ -15,6 +15,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::rows::{IdempotencyRow, from_json, to_json};
+use crate::data::store::Store;
 use crate::data::tables;
 use crate::log::events::{IdempotencyKey, Record};
 use crate::log::fold::Fold;
@@ -28,7 +29,7 @@ type InFlight = (Id, String, String);
 /// Keys of one kind of request; clones share what is at work.
 #[derive(Clone)]
 pub struct Idempotency {
-    tables: Arc<dyn Tables>,
+    store: Arc<Store>,
     in_flight: Arc<Mutex<HashSet<InFlight>>>,
 }
 
@@ -58,10 +59,10 @@ impl Drop for Claimed {
 }
 
 impl Idempotency {
-    /// Keys over `tables`.
+    /// Keys over the rows of `store`.
     #[must_use]
-    pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { tables, in_flight: Arc::default() }
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store, in_flight: Arc::default() }
     }
 
     /// Claims a key at `now_ms`.
@@ -75,7 +76,7 @@ impl Idempotency {
         }
         let claimed = Claimed { set: Arc::clone(&self.in_flight), key: name };
         let row = tables::idempotency_row(key.caller, &key.route, &key.key);
-        let Some(bytes) = self.tables.get(&row).await? else { return Ok(Claim::Fresh(claimed)) };
+        let Some(bytes) = self.store.get(&row).await? else { return Ok(Claim::Fresh(claimed)) };
         let row: IdempotencyRow = from_json(&bytes)?;
         if row.at_ms + u64::from(limits::IDEMPOTENCY_HOURS) * HOUR_MS <= now_ms {
             return Ok(Claim::Fresh(claimed));

@@ -1,7 +1,7 @@
 //! Refusal of records about deleted accounts: what somebody does whose account was deleted meanwhile does not happen.
 //!
-//! Services look whether an account is there before they decide; the deletion may be committed between that and
-//! the commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
+//! Services look whether an account is there before they decide; the deletion may be committed between that and the
+//! commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
 //! refused, and what comes before it is found by the purge. Rows without records are held apart by `writers.rs`.
 
 use std::sync::Arc;
@@ -14,50 +14,22 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
-use crate::log::events::{Event, Record};
+use crate::log::events::{Event, Part, Record};
 use crate::log::product::Committed;
 
-/// Part of a person in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Person who does it.
-    Actor,
-    /// Person to whom, or to whose things, it is done.
-    Other,
-}
-
-/// People whose accounts must be there for `event` to happen.
-pub fn parties(event: &Event) -> impl Iterator<Item = (Id, Part)> {
-    let (actor, other) = match event {
-        Event::UserCreated { user } | Event::ProfileChanged { user, .. } | Event::UserDeleted { user } => {
-            (Some(user.id), None)
-        }
-        Event::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
-        Event::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
-        Event::Muted { muter, muted } => (Some(*muter), Some(*muted)),
-        Event::Posted { post, .. } => (Some(post.author), None),
-        Event::Liked { user, post } => (Some(*user), Some(post.author)),
-        Event::Suspended { user, .. } => (None, Some(*user)),
-        // They end something: the purge itself does so.
-        _ => (None, None),
-    };
-    let actor = actor.map(|person| (person, Part::Actor));
-    actor.into_iter().chain(other.map(|person| (person, Part::Other)))
-}
-
-/// Everybody whom it matters of whether their account is there: the [`parties`], and who is told of it.
-pub fn concerned(event: &Event) -> impl Iterator<Item = Id> {
+/// Everybody whom it matters of whether their account is there: the [parties](Event::parties), and who is told of it.
+fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
         Event::Posted { notify, .. } => notify.as_slice(),
         _ => &[],
     };
-    parties(event).map(|(person, _)| person).chain(told.iter().map(|notice| notice.user))
+    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user))
 }
 
 /// Why `event` does not happen when the accounts of which `is_gone` are; `None` if it does, and whoever is gone is not
 /// told of it.
 pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error> {
-    let gone = parties(event).find(|(person, _)| is_gone(*person));
+    let gone = event.parties().find(|(person, _)| is_gone(*person));
     if let Some((_, part)) = gone {
         return Some(match (part, event) {
             (Part::Actor, _) => deleted(),
@@ -88,8 +60,8 @@ impl Living {
         Self { tables, deleted: Cache::new(limits::USER_CACHE_MAX) }
     }
 
-    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind a
-    /// deletion is refused.
+    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
+    /// a deletion is refused.
     ///
     /// # Errors
     /// When the engine fails.

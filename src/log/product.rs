@@ -1,5 +1,5 @@
-//! Part of a product in the write path: a step before a record is folded, rows, and a listener. The server lists its products
-//! once, in `app.rs`; the write path knows none of them.
+//! Part of a product in the write path: a step before a record is folded, rows, and a listener. The server lists its
+//! products once, in `app.rs`; the write path knows none of them.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub struct Committed {
 
 /// Listener to commits.
 pub trait Listener: Send + Sync + 'static {
-    /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids, on one thread,
-    /// before its callers are answered. Must be quick and must not block.
+    /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids, on one
+    /// thread, before its callers are answered. Must be quick and must not block.
     fn committed(&self, committed: &[Committed]);
 }
 

@@ -1,8 +1,9 @@
 //! Group commit: the one place where records get their ids and become durable.
 //!
-//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold the
-//! records, and commits records and rows together. Then listeners hear of them, in the same order, and only then the callers:
-//! id order is commit order is the order every view sees, and what was acknowledged is durable and visible.
+//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold
+//! the records, and commits records and rows together. Then listeners hear of them, in the same order, and only then
+//! the callers: id order is commit order is the order every view sees, and what was acknowledged is durable and
+//! visible.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,7 @@ use crate::log::product::{Committed, Listener, Prepare, Product};
 /// The journal partition that this node writes; a single node has one.
 const PARTITION: Partition = Partition(0);
 /// Name of the journal's consumer that writes rows.
-pub const PROJECTOR: &str = "projector";
+pub const CONSUMER: &str = "projector";
 /// Tries of one commit before the sequencer gives up and refuses writes.
 const COMMIT_TRIES: u32 = 5;
 
@@ -86,7 +87,7 @@ impl Pending {
 }
 
 impl Sequencer {
-    /// Starts the thread. Before that, rows are projected again from the records past the projector's checkpoint, for
+    /// Starts the thread. Before that, rows are folded again from the records past their checkpoint, for
     /// engines whose commit can tear.
     ///
     /// # Errors
@@ -161,7 +162,8 @@ impl Sequencer {
         self.mint.lock().mint(at_ms)
     }
 
-    /// The last record that was answered: no row is written from it or an earlier one again in the life of this process.
+    /// The last record that was answered: no row is written from it or an earlier one again in the life of this
+    /// process.
     #[must_use]
     pub fn passed(&self) -> Id {
         Id(self.passed.load(Ordering::Acquire))
@@ -297,7 +299,7 @@ impl Committer {
                 product.prepare(&mut record, &state)?;
             }
             payloads.push(to_json(&record)?);
-            let outcome = self.folds.project(&record, &mut state, &mut batch)?;
+            let outcome = self.folds.fold(&record, &mut state, &mut batch)?;
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
@@ -371,7 +373,7 @@ impl Committer {
     }
 
     async fn checkpoint(&self) -> Result<()> {
-        Ok(self.engines.journal.checkpoint(PROJECTOR, PARTITION, self.next).await?)
+        Ok(self.engines.journal.checkpoint(CONSUMER, PARTITION, self.next).await?)
     }
 
     /// Writes the rows of every record past the checkpoint again; answers the highest id in the journal. Those of which
@@ -381,7 +383,7 @@ impl Committer {
         let forgotten = Forgotten::read(&*self.engines.tables).await?.upto;
         let journal = Arc::clone(&self.engines.journal);
         let (first, end) = journal.bounds(PARTITION).await?;
-        let checkpoint = journal.checkpoint_of(PROJECTOR, PARTITION).await?;
+        let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
         let mut last = forgotten;
         let mut next = checkpoint.max(first).min(Offset(end.0.saturating_sub(1)));
         while next < end {
@@ -399,7 +401,7 @@ impl Committer {
             let mut state = self.load_state(records.iter()).await?;
             let mut batch = Batch::default();
             for record in &records {
-                self.folds.project(record, &mut state, &mut batch)?;
+                self.folds.fold(record, &mut state, &mut batch)?;
             }
             self.commit_with_retries(Vec::new(), batch).await?;
             self.keep(state);

@@ -1,8 +1,8 @@
 //! People who have rows on the way that follow from no record: tokens, passwords, read markers, uploads.
 //!
-//! Whoever writes such rows of a person says so first, and then looks whether the account is there. The purge of a deleted
-//! account begins when nobody writes for it any more: so whatever was begun before the deletion is there to be found, and
-//! whatever begins later is refused.
+//! Whoever writes such rows of a person says so first, and then looks whether the account is there. The purge of a
+//! deleted account begins when nobody writes for it any more: so whatever was begun before the deletion is there to be
+//! found, and whatever begins later is refused.
 
 use std::collections::HashMap;
 use std::sync::Arc;

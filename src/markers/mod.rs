@@ -33,9 +33,9 @@ impl Markers {
         Ok(self.core.store.get_id(&tables::marker_row(person, which)).await?.unwrap_or_default())
     }
 
-    /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing, because the
-    /// version is the id. An id beyond any that the server has given out is taken as the newest one, or what comes later
-    /// would count as read.
+    /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing, because
+    /// the version is the id. An id beyond any that the server has given out is taken as the newest one, or what comes
+    /// later would count as read.
     ///
     /// # Errors
     /// When the engine fails.
@@ -46,7 +46,7 @@ impl Markers {
             let _writing = self.core.writing(person).await?;
             let mut batch = Batch::default();
             batch.put_versioned(tables::marker_row(person, which), tables::partition(last_read), last_read.0);
-            self.core.store.engines.tables.write(batch).await?;
+            self.core.store.write(batch).await?;
         }
         let last_read_id = self.last_read(person, which).await?;
         let kind = stream::type_of(which);

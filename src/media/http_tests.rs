@@ -11,7 +11,9 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::base::clock::Clock;
 use crate::config::Settings;
+use crate::data::store::Store;
 use crate::http::{Authenticate, OperatorTokens, Role};
 use crate::media::{MediaLimits, MediaSettings, MediaTables};
 
@@ -72,7 +74,9 @@ fn world() -> World {
     let next = AtomicU64::new(100);
     let mint = Arc::new(move || Id(next.fetch_add(1, Ordering::Relaxed)));
     let settings = MediaSettings { limits, public_url: String::new() };
-    let media = Media::new(&engines, mint, Arc::new(Everybody), MediaTables { media: MEDIA, owners: OWNERS }, settings);
+    let store = Arc::new(Store::new(engines.clone(), Clock::system()));
+    let names = MediaTables { media: MEDIA, owners: OWNERS };
+    let media = Media::new(store, &engines.objects, mint, Arc::new(Everybody), names, settings);
     let tokens = OperatorTokens::open(folder.path()).unwrap();
     let http =
         HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::data::storage::Storage::default());

@@ -15,7 +15,8 @@ use super::strip::Damage;
 const BOXES_MAX: usize = 200_000;
 /// Extents of items looked at in one file; pictures in tiles have one each.
 const EXTENTS_MAX: u64 = 100_000;
-/// Entries of a list of samples or chunks; a hidden track with more is not understood. An hour of positions has some 50,000.
+/// Entries of a list of samples or chunks; a hidden track with more is not understood. An hour of positions has some
+/// 50,000.
 const ENTRIES_MAX: usize = 500_000;
 /// Tracks that people see or hear, and the time code.
 const PERCEIVED: &[&[u8; 4]] = &[b"vide", b"soun", b"auxv", b"pict", b"tmcd"];

@@ -1,7 +1,7 @@
 //! Uploads: what bytes are, what is stored of them, and how they are served.
 //!
-//! `http` receives an upload; `service` has `process` look at it, which `strip`s metadata of pictures and overwrites that of
-//! files (`isobmff`, `tiff`, by `blank`), and stores the result; `serving` decides how it leaves again.
+//! `http` receives an upload; `service` has `process` look at it, which `strip`s metadata of pictures and overwrites
+//! that of files (`isobmff`, `tiff`, by `blank`), and stores the result; `serving` decides how it leaves again.
 
 mod blank;
 pub mod http;
@@ -17,4 +17,4 @@ pub use process::MediaLimits;
 pub use service::{Media, MediaRow, MediaSettings, MediaTables, Upload, Variant};
 
 #[cfg(test)]
-mod clean_tests;
+mod tests;

@@ -1,8 +1,9 @@
 //! From uploaded bytes to what is stored: the type found, the picture checked and cleaned, a thumbnail made.
 //!
-//! Pure and slow (about a second for the most that is taken): the service runs it on a blocking thread behind a gate. The type comes
-//! from magic bytes, never from the client; what is no image is only ever served as a download, without its metadata where
-//! the format is understood. Decoders get a picture only after `strip` has been through it, within a bound of work.
+//! Pure and slow (about a second for the most that is taken): the service runs it on a blocking thread behind a gate.
+//! The type comes from magic bytes, never from the client; what is no image is only ever served as a download, without
+//! its metadata where the format is understood. Decoders get a picture only after `strip` has been through it, within a
+//! bound of work.
 
 use std::io::Cursor;
 
@@ -321,7 +322,8 @@ fn write(picture: &DynamicImage, mut encoder: impl ImageEncoder, icc: Option<&Ve
     picture.write_with_encoder(encoder).map_err(refusal)
 }
 
-/// Whether the profile describes the decoded colours: decoders turn CMYK into RGB, and what is made of grey may have colours.
+/// Whether the profile describes the decoded colours: decoders turn CMYK into RGB, and what is made of grey may have
+/// colours.
 fn fits(profile: &[u8], picture: &DynamicImage) -> bool {
     let space = if picture.color().has_color() { b"RGB " } else { b"GRAY" };
     profile.len() <= ICC_BYTES_MAX && profile.get(16..20) == Some(space)

@@ -241,7 +241,8 @@ fn too_many_pixels_are_refused_before_they_are_decoded() {
     assert!(matches!(refused(&frame), MediaError::Corrupt(_)));
 }
 
-/// The head of a JPEG of `side` x `side` pixels, of three colours, with `scans` scans of everything and nothing in them.
+/// The head of a JPEG of `side` x `side` pixels, of three colours, with `scans` scans of everything and nothing in
+/// them.
 fn scans(frame: u8, side: u16, scans: usize, orientation: u16) -> Vec<u8> {
     let [high, low] = side.to_be_bytes();
     let exif = jpeg_segment(0xe1, &[b"Exif\0\0", &exif(orientation)[..]].concat());

@@ -1,5 +1,5 @@
-//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others, and
-//! within a person in the order in which they came, so that none stops all others of theirs.
+//! Memory for uploads while they arrive and are processed: shared by people, so that nobody's uploads stop all others,
+//! and within a person in the order in which they came, so that none stops all others of theirs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use crate::base::error::{Error, Result};
 use crate::base::fair::Shares;
-use crate::base::limits::media::{ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN, UPLOADS_OF_ONE_MAX};
+use crate::base::limits::media::{
+    ROOM_KEPT_PARTS, ROOM_SHARE, ROOM_WAIT_S, UPLOAD_GRACE_S, UPLOAD_RATE_BYTES_MIN, UPLOADS_OF_ONE_MAX,
+};
 
 /// The room of all uploads; clones share it.
 #[derive(Debug, Clone)]
@@ -57,8 +59,8 @@ struct Held {
 impl Room {
     /// Makes room for `more` bytes. [`Error::Overloaded`] when uploads of others do not make way in time.
     ///
-    /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes: the
-    /// older one ends, since it is cut when it is slow, and has a time in which others must make way for it.
+    /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes:
+    /// the older one ends, since it is cut when it is slow, and has a time in which others must make way for it.
     pub async fn grow(&self, more: usize) -> Result<()> {
         let Held { rooms, owner, number } = &*self.0;
         let mut oldest_since = None;
@@ -102,20 +104,29 @@ impl Drop for Held {
 
 /// Memory that all uploads hold.
 ///
-/// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs could
-/// still end, one after the other, each with what those before it give back (the banker's rule, with age for the order). So
-/// they never hold the share together without one that can go on.
+/// People get their shares of the pool. An upload gets more of its owner's share only while all older ones of theirs
+/// could still end, one after the other, each with what those before it give back (the banker's rule, with age for the
+/// order). So they never hold the share together without one that can go on.
+///
+/// People at their shares could hold each other up for all that. So the oldest upload of somebody who is at their share
+/// gets the rest that it still needs at once, beyond the share, as long as a part of the pool stays free for who comes
+/// next.
 #[derive(Debug)]
 struct Pool {
     shares: Shares<Id>,
     /// Uploads under way, by person, the oldest first.
     uploads: HashMap<Id, BTreeMap<u64, Upload>>,
     next: u64,
+    /// Bytes that stay free when somebody gets more than their share.
+    kept: u64,
 }
 
 #[derive(Debug, Default)]
 struct Upload {
+    /// Bytes set aside, those that are to come included.
     held: u64,
+    /// Bytes of those that are set aside for what is to come.
+    ahead: u64,
     /// Bytes that it will bring in all, at most.
     whole: u64,
 }
@@ -128,7 +139,8 @@ enum Taken {
 
 impl Pool {
     fn new(bytes_max: u64) -> Self {
-        Self { shares: Shares::new(bytes_max, ROOM_SHARE), uploads: HashMap::new(), next: 0 }
+        let (shares, kept) = (Shares::new(bytes_max, ROOM_SHARE), bytes_max / ROOM_KEPT_PARTS);
+        Self { shares, uploads: HashMap::new(), next: 0, kept }
     }
 
     /// The number of one more upload of `owner`, if they may have one more.
@@ -138,19 +150,35 @@ impl Pool {
             return None;
         }
         self.next += 1;
-        own.insert(self.next, Upload { held: 0, whole });
+        own.insert(self.next, Upload { held: 0, ahead: 0, whole });
         Some(self.next)
     }
 
     fn take(&mut self, owner: Id, number: u64, more: u64) -> Taken {
         let is_oldest = self.uploads.get(&owner).is_none_or(|own| own.range(..number).next().is_none());
-        if !self.older_can_end(owner, number, more) || !self.shares.take(owner, more) {
-            return Taken::NotYet { is_oldest };
-        }
+        let (held, ahead, whole) = self.of(owner, number);
+        let (taken, ahead) = if ahead >= more {
+            (0, ahead - more)
+        } else if self.older_can_end(owner, number, more) && self.shares.take(owner, more) {
+            (more, ahead)
+        } else {
+            // At its part it gets what it still needs whole, or nothing: so it ends, whoever else is at theirs.
+            let rest = whole.saturating_sub(held).max(more - ahead);
+            if !is_oldest || !self.shares.take_beyond(owner, rest, self.kept) {
+                return Taken::NotYet { is_oldest };
+            }
+            (rest, ahead + rest - more)
+        };
         if let Some(upload) = self.uploads.get_mut(&owner).and_then(|own| own.get_mut(&number)) {
-            upload.held += more;
+            (upload.held, upload.ahead) = (held + taken, ahead);
         }
         Taken::Yes
+    }
+
+    /// Bytes that an upload holds, those of them that are to come, and what it brings in all.
+    fn of(&self, owner: Id, number: u64) -> (u64, u64, u64) {
+        let upload = self.uploads.get(&owner).and_then(|own| own.get(&number));
+        upload.map_or((0, 0, 0), |upload| (upload.held, upload.ahead, upload.whole))
     }
 
     /// Whether those of `owner` before `number` could end one after the other if that one took `more`.
@@ -166,7 +194,10 @@ impl Pool {
 
     fn arrived(&mut self, owner: Id, number: u64) {
         if let Some(upload) = self.uploads.get_mut(&owner).and_then(|own| own.get_mut(&number)) {
+            let ahead = std::mem::take(&mut upload.ahead);
+            upload.held -= ahead;
             upload.whole = upload.held;
+            self.shares.give_back(owner, ahead);
         }
     }
 
@@ -180,8 +211,8 @@ impl Pool {
     }
 }
 
-/// Whether an upload that has brought so many bytes in the time that it was waited for is too slow to go on: a few bytes now
-/// and then would hold its room for as long as an upload may take.
+/// Whether an upload that has brought so many bytes in the time that it was waited for is too slow to go on: a few
+/// bytes now and then would hold its room for as long as an upload may take.
 pub(super) fn is_too_slow(bytes: u64, waited: Duration) -> bool {
     let seconds = waited.as_secs();
     seconds >= UPLOAD_GRACE_S && bytes < seconds * UPLOAD_RATE_BYTES_MIN
@@ -221,8 +252,8 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_more_than_there_is_holds_nobody_up() {
         let rooms = Rooms::new(MAX);
-        let (large, small) = (room(&rooms, ANN, 600), room(&rooms, BOB, 300));
-        let mut large = Box::pin(large.grow(600));
+        let (large, small) = (room(&rooms, ANN, 960), room(&rooms, BOB, 300));
+        let mut large = Box::pin(large.grow(960));
         assert!(futures_util::poll!(&mut large).is_pending());
         small.grow(300).await.unwrap();
     }
@@ -243,6 +274,30 @@ mod tests {
             });
             let all = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), join_all(uploads)).await;
             assert!(all.is_ok(), "{sizes:?} wait for each other");
+        }
+    }
+
+    /// Each of two has more than a third of the room, so that both reach their shares before they have all.
+    #[tokio::test]
+    async fn two_people_with_large_uploads_at_once_do_not_hold_each_other_up() {
+        for sizes in [[350_u64, 350], [400, 400], [390, 500]] {
+            let rooms = Rooms::new(MAX);
+            let uploads = [ANN, BOB].into_iter().zip(sizes).map(|(owner, size)| {
+                let room = room(&rooms, owner, size);
+                async move {
+                    for _ in 0..size / 10 {
+                        room.grow(10).await.unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                    // Nobody lets go before both have all.
+                    room
+                }
+            });
+            let all = tokio::time::timeout(Duration::from_secs(ROOM_WAIT_S), join_all(uploads)).await;
+            assert!(all.is_ok(), "{sizes:?} hold each other up");
+            drop(all);
+            let pool = rooms.0.pool.lock();
+            assert!(pool.shares.used() == 0 && pool.uploads.is_empty());
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, Engines, KeyRange, Objects, Order, RowKey, Table, Tables};
+use fanfare_engines::{Batch, KeyRange, Objects, Order, RowKey, Table};
 use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,7 @@ use crate::base::limits::media::{
     DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
 use crate::config::Settings;
+use crate::data::store::Store;
 use crate::log::core::Owners;
 use crate::log::events::IdempotencyKey;
 use crate::log::idempotency::{self, Claim, Idempotency};
@@ -178,7 +179,7 @@ impl Upload {
 pub struct Media(Arc<Inner>);
 
 struct Inner {
-    tables: Arc<dyn Tables>,
+    store: Arc<Store>,
     objects: Arc<dyn Objects>,
     mint: Arc<dyn MintId>,
     owners: Arc<dyn Owners>,
@@ -190,10 +191,11 @@ struct Inner {
 }
 
 impl Media {
-    /// The service over `engines`.
+    /// The service over rows and files.
     #[must_use]
     pub fn new(
-        engines: &Engines,
+        store: Arc<Store>,
+        objects: &Arc<dyn Objects>,
         mint: Arc<dyn MintId>,
         owners: Arc<dyn Owners>,
         names: MediaTables,
@@ -203,13 +205,13 @@ impl Media {
         let largest = settings.limits.file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX);
         let rooms = Rooms::new(RECEIVED_BYTES_MAX.max(largest.saturating_mul(ROOM_SHARE + 1)));
         Self(Arc::new(Inner {
-            tables: Arc::clone(&engines.tables),
-            objects: Arc::clone(&engines.objects),
+            objects: Arc::clone(objects),
             mint,
             owners,
             names,
             settings,
-            idempotency: Idempotency::new(Arc::clone(&engines.tables)),
+            idempotency: Idempotency::new(Arc::clone(&store)),
+            store,
             gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, PROCESSING),
             rooms,
         }))
@@ -284,11 +286,11 @@ impl Media {
     }
 
     async fn store(&self, id: Id, row: &MediaRow, processed: Processed, key: Option<&IdempotencyKey>) -> Result<()> {
-        let Inner { tables, objects, owners, .. } = &*self.0;
+        let Inner { store, objects, owners, .. } = &*self.0;
         let _writing = owners.writing(row.owner).await?;
         let mut index = Batch::default();
         index.put_versioned(self.owner_key(row.owner, id), Bytes::new(), STORED);
-        tables.write(index).await?;
+        store.write(index).await?;
         objects.put(&object_key(id, Variant::Original), processed.bytes).await?;
         if let Some(small) = processed.thumbnail {
             objects.put(&object_key(id, Variant::Thumbnail), small.bytes).await?;
@@ -299,7 +301,7 @@ impl Media {
         if let Some(key) = key {
             idempotency::remember(key, id, self.0.mint.mint(), &mut batch)?;
         }
-        Ok(tables.write(batch).await?)
+        Ok(store.write(batch).await?)
     }
 
     /// The upload with this id.
@@ -317,7 +319,7 @@ impl Media {
     /// Only when the engine fails or a row cannot be read.
     pub async fn owned(&self, ids: &[Id], owner: Id) -> Result<Vec<MediaView>> {
         let keys: Vec<RowKey> = ids.iter().map(|id| self.media_key(*id)).collect();
-        let values = self.0.tables.get_many(&keys).await?;
+        let values = self.0.store.get_many(&keys).await?;
         let mut owned = Vec::with_capacity(ids.len());
         for (id, value) in ids.iter().zip(values) {
             let Some(value) = value else { continue };
@@ -362,10 +364,10 @@ impl Media {
     /// # Errors
     /// When the engine fails; some uploads may be gone by then.
     pub async fn delete_of(&self, owner: Id) -> Result<()> {
-        let Inner { tables, objects, names, .. } = &*self.0;
+        let Inner { store, objects, names, .. } = &*self.0;
         let partition = owner.to_bytes();
         loop {
-            let rows = tables.scan(names.owners, &partition, KeyRange::ALL, Order::Ascending, DELETION_STEP).await?;
+            let rows = store.scan(names.owners, &partition, KeyRange::ALL, Order::Ascending, DELETION_STEP).await?;
             let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
             if ids.is_empty() {
                 return Ok(());
@@ -376,17 +378,17 @@ impl Media {
                 index.delete_versioned(self.owner_key(owner, *id), GONE);
             }
             // The rows first, so that nothing points at what is gone; the index last, so that a retry finds the rest.
-            tables.write(media).await?;
+            store.write(media).await?;
             for id in ids {
                 objects.delete(&object_key(id, Variant::Original)).await?;
                 objects.delete(&object_key(id, Variant::Thumbnail)).await?;
             }
-            tables.write(index).await?;
+            store.write(index).await?;
         }
     }
 
     async fn row(&self, id: Id) -> Result<Option<MediaRow>> {
-        self.0.tables.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
+        self.0.store.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
     }
 
     fn view(&self, id: Id, row: &MediaRow) -> MediaView {

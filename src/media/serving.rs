@@ -36,9 +36,9 @@ pub struct Conditions<'a> {
     /// `Range`.
     pub range: Option<&'a str>,
     /// `If-Range`.
-    pub if_range: Option<&'a str>,
+    if_range: Option<&'a str>,
     /// `If-None-Match`.
-    pub if_none_match: Option<&'a str>,
+    if_none_match: Option<&'a str>,
 }
 
 impl<'a> Conditions<'a> {
@@ -110,8 +110,8 @@ fn any_matches(tags: &str, etag: &str) -> bool {
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// The name in `filename*` of a `Content-Disposition` (RFC 8187), which some clients send beside or in place of a plain one;
-/// `None` when there is none, or it cannot be read.
+/// The name in `filename*` of a `Content-Disposition` (RFC 8187), which some clients send beside or in place of a plain
+/// one; `None` when there is none, or it cannot be read.
 #[must_use]
 pub fn extended_filename(disposition: &str) -> Option<String> {
     let value =

@@ -1,7 +1,7 @@
 //! Metadata in TIFF pictures (TIFF 6.0).
 //!
-//! Pure. A TIFF is directories of tagged entries that point anywhere in the file. Entries that decoding does not need leave
-//! their directory, and what they pointed at is overwritten; nothing else moves.
+//! Pure. A TIFF is directories of tagged entries that point anywhere in the file. Entries that decoding does not need
+//! leave their directory, and what they pointed at is overwritten; nothing else moves.
 
 use std::collections::HashSet;
 
@@ -39,8 +39,8 @@ pub fn is_one(bytes: &[u8]) -> bool {
     bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*")
 }
 
-/// Overwrites the metadata of a file, and answers true; an error, and nothing changed, when it is not understood to its end, is a raw
-/// picture, or has a place that stays.
+/// Overwrites the metadata of a file, and answers true; an error, and nothing changed, when it is not understood to its
+/// end, is a raw picture, or has a place that stays.
 pub fn clean(bytes: &mut [u8]) -> Result<bool, Damage> {
     let mut scan = Scan {
         bytes,

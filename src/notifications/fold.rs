@@ -199,8 +199,8 @@ fn give(deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange
     Ok(Some(change))
 }
 
-/// Whether trimming may be about to remove a group: others came since its last event. Then it is put in its place again with
-/// whatever changes it, later than the records that trimming knows of.
+/// Whether trimming may be about to remove a group: others came since its last event. Then it is put in its place again
+/// with whatever changes it, later than the records that trimming knows of.
 fn is_stale(group: &GroupItem, state: &NotificationState) -> bool {
     group.seq < state.seq
 }

@@ -42,7 +42,7 @@ impl Rows {
         }
     }
 
-    fn project(&mut self, record: &Record) -> Vec<Notified> {
+    fn commit(&mut self, record: &Record) -> Vec<Notified> {
         let value = |key: &RowKey| self.0.get(key).and_then(|(_, value)| value.clone());
         let folds = folds();
         let (mut keys, mut state) = (Keys::default(), State::default());
@@ -52,7 +52,7 @@ impl Rows {
             state.load(key.clone(), value(&key), own);
         }
         let mut batch = Batch::default();
-        let outcome = folds.project(record, &mut state, &mut batch).unwrap();
+        let outcome = folds.fold(record, &mut state, &mut batch).unwrap();
         let notified = notified(&outcome).collect();
         self.write(batch);
         notified
@@ -275,7 +275,7 @@ impl World {
             post.id = id;
         }
         let record = Record { id, event, idempotency: None, import_line: None, audit: None };
-        let rings = !self.rows.project(&record).is_empty();
+        let rings = !self.rows.commit(&record).is_empty();
         self.records.push(record);
         rings
     }
@@ -311,7 +311,7 @@ impl World {
                 let before = self.rows.clone();
                 let from = self.records.len().saturating_sub(last);
                 for record in &self.records[from..] {
-                    assert!(self.rows.project(record).is_empty(), "{record:?} rings twice");
+                    assert!(self.rows.commit(record).is_empty(), "{record:?} rings twice");
                 }
                 assert_eq!(self.rows, before, "what comes again changes nothing");
             }
@@ -344,9 +344,9 @@ fn live(steps: Vec<Step>) {
     }
     let mut fresh = Rows::default();
     for record in &world.records {
-        fresh.project(record);
+        fresh.commit(record);
     }
-    assert_eq!(fresh, world.rows, "what is projected anew is the same");
+    assert_eq!(fresh, world.rows, "what is folded anew is the same");
 }
 
 proptest! {
@@ -384,10 +384,10 @@ fn rows_of_the_version_before_are_read_and_taken_back_from() {
     assert_eq!(counts(&rows), [1, 2]);
     let record =
         |above: u64, event| Record { id: Id(id.0 + above), event, idempotency: None, import_line: None, audit: None };
-    rows.project(&record(1, Deed::Like(11).done(Id(105))));
+    rows.commit(&record(1, Deed::Like(11).done(Id(105))));
     assert_eq!(counts(&rows), [1, 2, 1], "who comes now is in a group of today");
-    rows.project(&record(2, Deed::Like(11).taken_back(Id(104), id, false)));
-    rows.project(&record(3, Deed::Like(11).taken_back(Id(101), old, false)));
+    rows.commit(&record(2, Deed::Like(11).taken_back(Id(104), id, false)));
+    rows.commit(&record(3, Deed::Like(11).taken_back(Id(101), old, false)));
     assert_eq!(counts(&rows), [1, 1]);
 }
 
@@ -404,7 +404,7 @@ fn a_flood_leaves_one_row_whatever_its_size() {
             import_line: None,
             audit: None,
         };
-        let notified = rows.project(&record).remove(0);
+        let notified = rows.commit(&record).remove(0);
         keys.extend(rows.0.keys().filter(|key| is_trimmed(key)).cloned());
         assert_eq!(notified.grew, number <= GROUP_AFTER + 1);
     }
@@ -429,14 +429,14 @@ fn a_follow_of_which_nobody_was_told_takes_nobody_out_of_a_group_when_it_ends() 
     let mut rows = Rows::default();
     let record = |number: u64, event| Record { event, ..like(number, 0, 0) };
     let silent = record(1, Event::Followed { follower: Id(99), followee: ANN, notify: false, silent: true });
-    assert!(rows.project(&silent).is_empty());
+    assert!(rows.commit(&silent).is_empty());
     for number in 2..40 {
-        rows.project(&record(number, Deed::Follow.done(Id(100 + number))));
+        rows.commit(&record(number, Deed::Follow.done(Id(100 + number))));
     }
     let before = rows.list();
     let edge = EndedFollow { follower: Id(99), followee: ANN, since: silent.id, departed: None, silent: true };
-    rows.project(&record(50, Event::Unfollowed(edge)));
+    rows.commit(&record(50, Event::Unfollowed(edge)));
     assert_eq!(rows.list(), before);
     // Whoever follows then is news.
-    assert_eq!(rows.project(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
+    assert_eq!(rows.commit(&record(51, Deed::Follow.done(Id(99)))).len(), 1);
 }

@@ -1,8 +1,8 @@
 //! Floods become one item: who is in it, what it counts, where it stands in the list. Pure.
 //!
-//! Likes of one post (replies to it, follows of one person, …) within an hour are listed one by one at first, and then as
-//! one item under a fixed key, which is rewritten with each of them. It knows the newest people by name and the others by
-//! number, so that what is taken back can be taken out of it for as long as it is listed.
+//! Likes of one post (replies to it, follows of one person, …) within an hour are listed one by one at first, and then
+//! as one item under a fixed key, which is rewritten with each of them. It knows the newest people by name and the
+//! others by number, so that what is taken back can be taken out of it for as long as it is listed.
 
 use fanfare_protocol::{Id, NotificationKind};
 
@@ -105,8 +105,9 @@ impl GroupItem {
 }
 
 impl GroupMemory {
-    /// The record that what `actor` does now counts as, if it is no news: what they did first. When more people took it back
-    /// than are remembered ([`full`](Self::full)) nobody knows whether what the others do is news: it rings nobody's phone.
+    /// The record that what `actor` does now counts as, if it is no news: what they did first. When more people took it
+    /// back than are remembered ([`full`](Self::full)) nobody knows whether what the others do is news: it rings
+    /// nobody's phone.
     #[must_use]
     pub fn earlier(&self, actor: Id) -> Option<Id> {
         self.left.iter().find(|left| left.actor == actor).map(|left| left.first)

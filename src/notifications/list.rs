@@ -1,7 +1,7 @@
 //! A person's list of notifications, newest first: items that stand for one event, and groups, from their rows.
 //!
-//! Items are keyed by their id. A group keeps its key while its id, the newest event, moves up; as it never leaves its hour,
-//! few groups are read to find those that belong between two items.
+//! Items are keyed by their id. A group keeps its key while its id, the newest event, moves up; as it never leaves its
+//! hour, few groups are read to find those that belong between two items.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, Row, RowKey};
@@ -55,7 +55,7 @@ impl Entry {
     pub fn of(clustering: &[u8], value: &[u8]) -> Result<Option<Self>> {
         match clustering.first() {
             Some(&notification_key::ITEM) => {
-                let Some(id) = clustering.get(1..).and_then(Id::from_bytes) else { return Ok(None) };
+                let Some(id) = notification_key::of_item(clustering) else { return Ok(None) };
                 let NotificationRow { kind, actor, post, count, .. } = from_json(value)?;
                 Ok(Some(Self { id, kind, what: What::One { actor, post, count } }))
             }
@@ -143,13 +143,13 @@ async fn contents(store: &Store, user: Id, places: &[Row]) -> Result<Vec<(Bytes,
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let values = store.engines.tables.get_many(&keys).await?;
+    let values = store.get_many(&keys).await?;
     let found = places.iter().zip(values).filter_map(|(place, value)| Some((place.clustering.clone(), value?)));
     Ok(found.collect())
 }
 
-/// Batch that removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among all
-/// ever made for the person is at most `upto`.
+/// Batch that removes the oldest items and the oldest groups, at most `limit` of each, as far as their position among
+/// all ever made for the person is at most `upto`.
 ///
 /// # Errors
 /// When the engine fails.
@@ -180,7 +180,7 @@ pub async fn without_oldest(store: &Store, user: Id, upto: u64, limit: usize) ->
 }
 
 async fn scan(store: &Store, user: Id, range: KeyRange, order: Order, limit: usize) -> Result<Vec<Row>> {
-    Ok(store.engines.tables.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
+    Ok(store.scan(tables::NOTIFICATIONS, &tables::partition(user), range, order, limit).await?)
 }
 
 /// People of a group beside its newest, from the lists of who likes, follows, answers or passes on.
@@ -192,8 +192,8 @@ pub struct Others {
     pub next: Option<Id>,
 }
 
-/// People of a group of `user`, newest first, whose records are from `began` on and below `before`, or in the hour of `began`:
-/// one step. What one does to oneself stands in the same lists, and is in no group.
+/// People of a group of `user`, newest first, whose records are from `began` on and below `before`, or in the hour of
+/// `began`: one step. What one does to oneself stands in the same lists, and is in no group.
 ///
 /// # Errors
 /// When the engine fails.
@@ -223,7 +223,8 @@ pub async fn others(
 }
 
 /// People who still do what the item `id` of an earlier version stands for: it names its newest alone, and a number.
-/// Whoever has an item of their own is not in it. `None` where no list tells: of reposts, of which a quote stands in none.
+/// Whoever has an item of their own is not in it. `None` where no list tells: of reposts, of which a quote stands in
+/// none.
 ///
 /// # Errors
 /// When the engine fails.
@@ -254,7 +255,7 @@ pub async fn still(
     let item = |doer: &Doer| RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::item(doer.record));
     let keys: Vec<RowKey> = found.doers.iter().map(item).collect();
     if !keys.is_empty() {
-        let mut items = store.engines.tables.get_many(&keys).await?.into_iter();
+        let mut items = store.get_many(&keys).await?.into_iter();
         found.doers.retain(|doer| items.next().flatten().is_none() || doer.record == id);
     }
     Ok(Some(found))
@@ -283,6 +284,3 @@ fn first_of_hour(hour: u32) -> Id {
 #[cfg(test)]
 #[path = "list_tests.rs"]
 mod tests;
-#[cfg(test)]
-#[path = "trim_tests.rs"]
-mod trim_tests;

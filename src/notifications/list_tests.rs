@@ -1,5 +1,9 @@
 //! The list, read in pieces, against the whole of it in order.
 
+#[cfg(test)]
+#[path = "trim_tests.rs"]
+mod trim;
+
 use fanfare_engines::{Batch, RowKey};
 use proptest::prelude::*;
 
@@ -43,7 +47,7 @@ async fn pages_are_the_list(placed: Placed, limit: usize) {
     let store = Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(START_MS));
     let (batch, expected) = rows(&placed);
     for some in batch.rows.chunks(512) {
-        store.engines.tables.write(Batch { rows: some.to_vec() }).await.unwrap();
+        store.write(Batch { rows: some.to_vec() }).await.unwrap();
     }
     let (mut read, mut before) = (Vec::new(), None);
     loop {
@@ -82,7 +86,8 @@ async fn an_hour_full_of_groups_is_read_whole() {
     pages_are_the_list(placed, 20).await;
 }
 
-/// Very many groups in an hour, as of somebody with thousands of posts that all are liked: a page does not read them all.
+/// Very many groups in an hour, as of somebody with thousands of posts that all are liked: a page does not read them
+/// all.
 #[tokio::test]
 async fn of_very_many_groups_in_an_hour_some_are_read_and_those_of_other_hours_all() {
     let store = Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(START_MS));

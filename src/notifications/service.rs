@@ -119,6 +119,6 @@ impl Notifications {
         }
         let Some(upto) = notified.seq.checked_sub(self.kept_max as u64) else { return Ok(()) };
         let batch = list::without_oldest(&self.core.store, notified.user, upto, 2 * TRIM_EVERY as usize).await?;
-        Ok(self.core.store.engines.tables.write(batch).await?)
+        Ok(self.core.store.write(batch).await?)
     }
 }

@@ -28,8 +28,8 @@ pub const TYPES: &[&str] = &["notification"];
 #[derive(Clone)]
 pub struct NotificationFeeder {
     publisher: Publisher,
-    /// Made when the services are there; before that nobody is connected. Weak, for the sequencer owns whoever hears of its
-    /// records, and ends when no service holds it any more.
+    /// Made when the services are there; before that nobody is connected. Weak, for the sequencer owns whoever hears of
+    /// its records, and ends when no service holds it any more.
     stream: Arc<OnceLock<Weak<NotificationStream>>>,
 }
 
@@ -97,8 +97,8 @@ impl PersonalItem for Notice {
         self.notified.entry.id
     }
 
-    /// Told even when it was taken back meanwhile: whoever does it again is listed under the same key, and is not told of
-    /// then.
+    /// Told even when it was taken back meanwhile: whoever does it again is listed under the same key, and is not told
+    /// of then.
     async fn frame(&self, person: Id) -> Result<Option<Frame>> {
         let entry = &self.notified.entry;
         // Whom the person does not want to hear of rings for nobody else.

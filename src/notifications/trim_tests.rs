@@ -1,5 +1,5 @@
-//! The race of trimming and folding: what removes the oldest is read at one moment and written at a later one, and whatever
-//! happens in between stays, whole.
+//! The race of trimming and folding: what removes the oldest is read at one moment and written at a later one, and
+//! whatever happens in between stays, whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl World {
             let value = self.store.get(&key).await.unwrap();
             state.load(key, value, own);
         }
-        let outcome = folds.project(&record, &mut state, &mut batch).unwrap();
+        let outcome = folds.fold(&record, &mut state, &mut batch).unwrap();
         let notified: Vec<_> = notified(&outcome).collect();
         self.seq = notified.iter().map(|one| one.seq).max().unwrap_or(self.seq).max(self.seq);
         self.store.engines.tables.write(batch).await.unwrap();

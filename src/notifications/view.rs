@@ -1,7 +1,7 @@
 //! View of a notification by a person: one decision for the list, the badge, live frames and replays.
 //!
-//! It asks about everybody who would show: who did it, who wrote the post that it is about, and who wrote the one that this
-//! passes on. Of a group, somebody is named whom the person may see.
+//! It asks about everybody who would show: who did it, who wrote the post that it is about, and who wrote the one that
+//! this passes on. Of a group, somebody is named whom the person may see.
 
 use std::sync::Arc;
 

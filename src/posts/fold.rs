@@ -99,9 +99,9 @@ fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option
     }
 }
 
-/// Posts that are gone and about which an event leaves something to be done: a post that it deletes, if it was liked, passed
-/// on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted before.
-/// Whoever decided may not have known.
+/// Posts that are gone and about which an event leaves something to be done: a post that it deletes, if it was liked,
+/// passed on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted
+/// before. Whoever decided may not have known.
 fn unsettled(event: &Event, state: &State, found: &mut Vec<Id>) -> Result<()> {
     let pointed_at = match event {
         Event::Posted { post, .. } => [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())],

@@ -76,8 +76,8 @@ pub async fn like(State(posts): State<Arc<Posts>>, caller: Caller, Path(id): Pat
 
 /// No longer like a post.
 ///
-/// Of a bare repost its original. Where there was no like nothing changes. A like can be taken back whoever has blocked whom
-/// since: a post that the caller may not see any more is answered as `{id, hidden: true}`, once.
+/// Of a bare repost its original. Where there was no like nothing changes. A like can be taken back whoever has blocked
+/// whom since: a post that the caller may not see any more is answered as `{id, hidden: true}`, once.
 #[utoipa::path(delete, path = "/v1/posts/{id}/like", tag = "posts", params(("id" = Id, Path)),
     responses((status = 200, body = PostOrGone), (status = 410, description = "the post was deleted"), Problems))]
 pub async fn unlike(State(posts): State<Arc<Posts>>, caller: Caller, Path(id): Path<Id>) -> Result<Json<PostOrGone>> {
@@ -101,8 +101,8 @@ pub async fn likes(
 
 /// Replies to a post, oldest first.
 ///
-/// The direct ones, of a bare repost those to its original; each says by `reply_count` whether it has replies of its own.
-/// One that is gone keeps its place while it is answered.
+/// The direct ones, of a bare repost those to its original; each says by `reply_count` whether it has replies of its
+/// own. One that is gone keeps its place while it is answered.
 #[utoipa::path(get, path = "/v1/posts/{id}/replies", tag = "posts", operation_id = "list_replies",
     params(("id" = Id, Path), Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<PostOrGone>), (status = 410, description = "the post was deleted"), Problems))]
@@ -117,8 +117,8 @@ pub async fn replies(
 
 /// A post with what it answers and its first replies.
 ///
-/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on under
-/// `/v1/posts/{id}/replies`.
+/// What a page of one post shows, of a bare repost its original. What is gone keeps its place. `next_cursor` goes on
+/// under `/v1/posts/{id}/replies`.
 #[utoipa::path(get, path = "/v1/posts/{id}/thread", tag = "posts", operation_id = "get_thread",
     params(("id" = Id, Path)), security((), ("bearer" = [])),
     responses((status = 200, body = PostThread), (status = 410, description = "the post was deleted"), Problems))]

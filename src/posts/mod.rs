@@ -3,6 +3,7 @@
 pub mod entry;
 pub mod fold;
 pub mod http;
+pub mod listener;
 pub mod old_reposts;
 pub mod public;
 pub mod service;

@@ -7,6 +7,7 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Result;
 use crate::base::limits;
+use crate::data::rows::{EntryKind, kind_in};
 use crate::data::tables;
 use crate::log::core::Core;
 
@@ -14,8 +15,6 @@ use crate::log::core::Core;
 const META_OLD_REPOSTS: Bytes = Bytes::from_static(b"old_reposts");
 /// Value when the search has ended: newer posts are listed when they are made.
 const DONE: Id = Id(i64::MAX as u64);
-/// First byte of a row of the public timeline, for reposts as older versions wrote it.
-const REPOST: u8 = 2;
 
 /// Goes on with the search, to its end; nothing when it has ended before.
 ///
@@ -42,17 +41,15 @@ pub async fn is_done(core: &Core) -> Result<bool> {
 /// When storage fails.
 pub async fn list_from(core: &Core, mut done: Id) -> Result<()> {
     let row = RowKey::new(tables::META, tables::ONE, META_OLD_REPOSTS);
-    let port = &core.store.engines.tables;
-    let buckets =
-        port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
-    for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
-        let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
+    let port = &core.store;
+    for bucket in port.buckets().await? {
+        let partition = tables::timeline_partition(bucket);
         loop {
             let range = KeyRange { from: Some(tables::partition(Id(done.0 + 1))), to: None };
             let step = limits::OLD_REPOSTS_STEP_ROWS;
             let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
             let id = |row: &fanfare_engines::Row| Id::from_bytes(&row.clustering);
-            let reposts = rows.iter().filter(|row| row.value.first() == Some(&REPOST));
+            let reposts = rows.iter().filter(|row| kind_in(&row.value) == Some(EntryKind::Repost));
             let mut found = Batch::default();
             for repost in reposts.filter_map(id) {
                 list(core, repost, &mut found).await?;
@@ -72,7 +69,7 @@ pub async fn list_from(core: &Core, mut done: Id) -> Result<()> {
 async fn remember(core: &Core, row: &RowKey, done: Id) -> Result<()> {
     let mut batch = Batch::default();
     batch.put_versioned(row.clone(), tables::partition(done), done.0.max(1));
-    Ok(core.store.engines.tables.write(batch).await?)
+    Ok(core.store.write(batch).await?)
 }
 
 async fn list(core: &Core, repost: Id, batch: &mut Batch) -> Result<()> {

@@ -2,10 +2,10 @@
 //! of its list; who liked it is forgotten; and its place among the replies of another is kept while something answers
 //! it.
 //!
-//! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers, likes or
-//! passes on a post which was deleted before it: whoever decided may not have known. What follows is done in bounded steps, each
-//! looks at what is there and changes what is not as it should be, and the row is removed last. So it can be cut off
-//! anywhere, done twice, and done by two at once.
+//! The record that deletes a post leaves a row in `unsettled`, in its own commit, and so does a record that answers,
+//! likes or passes on a post which was deleted before it: whoever decided may not have known. What follows is done in
+//! bounded steps, each looks at what is there and changes what is not as it should be, and the row is removed last. So
+//! it can be cut off anywhere, done twice, and done by two at once.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
@@ -22,7 +22,7 @@ use crate::log::events::PostRecord;
 ///
 /// # Errors
 /// When storage fails; the next call goes on.
-pub async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
+async fn delete_standing(core: &Core, posts: &[Id]) -> Result<usize> {
     delete(core, posts, false).await
 }
 
@@ -101,7 +101,7 @@ impl Settled {
 
 /// Settles the first rows of `range`, while there are steps left.
 async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<Settled> {
-    let port = &core.store.engines.tables;
+    let port = &core.store;
     let limit = limits::JANITOR_STEP_ROWS;
     let rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
     let full = rows.last().filter(|_| rows.len() == limit);
@@ -161,8 +161,8 @@ async fn delete_reposts(core: &Core, post: Id, steps: &mut usize) -> Result<bool
     }
 }
 
-/// Removes who liked a post that is gone, and that they did; false when there may be more. No record tells of it: nobody sees
-/// these likes, and nobody counts them.
+/// Removes who liked a post that is gone, and that they did; false when there may be more. No record tells of it:
+/// nobody sees these likes, and nobody counts them.
 async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Result<bool> {
     let mut after = None;
     loop {
@@ -181,8 +181,8 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
             likers.delete_versioned(tables::pair(tables::LIKERS, gone.id, since), version);
         }
         // A write may tear: what tells of the others goes last.
-        core.store.engines.tables.write(theirs).await?;
-        core.store.engines.tables.write(likers).await?;
+        core.store.write(theirs).await?;
+        core.store.write(likers).await?;
         after = Some(last);
     }
 }
@@ -202,7 +202,7 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
         } else {
             batch.delete_versioned(row, version);
         }
-        core.store.engines.tables.write(batch).await?;
+        core.store.write(batch).await?;
     }
     // Also when nothing changed: this may be done again after it was cut off.
     Ok((!is_answered).then_some(parent.id))

@@ -1,7 +1,7 @@
 //! The stream `posts`: followed posts, and what is gone of them, for sessions of followers.
 //!
-//! A session holds references; when it can take them they become frames, rendered once for everybody who gets the same. What
-//! it missed is read from recent posts and rows.
+//! A session holds references; when it can take them they become frames, rendered once for everybody who gets the same.
+//! What it missed is read from recent posts and rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -184,8 +184,8 @@ impl PostStream {
         Ok(Some(posts.chain(departures.iter().map(|one| gone_author(one.id, one.user))).collect()))
     }
 
-    /// Frames for what `items` (in order of keys) says, as far as `reader` may see it; posts that follow each other share a
-    /// frame, newest first.
+    /// Frames for what `items` (in order of keys) says, as far as `reader` may see it; posts that follow each other
+    /// share a frame, newest first.
     async fn frames(&self, reader: Id, items: &[ItemRef], batch: &mut RenderBatch) -> Result<Vec<Frame>> {
         let hidden = self.core.store.hidden(reader).await?;
         let mut frames = Vec::new();

@@ -99,8 +99,8 @@ impl Views {
         Ok(visibility::shown(post, place, self.absence(&viewer, place, post).await?, original))
     }
 
-    /// A person whose deeds the viewer may see: their account is there, no operator hides it, and neither blocks the other, nor
-    /// does the viewer mute them.
+    /// A person whose deeds the viewer may see: their account is there, no operator hides it, and neither blocks the
+    /// other, nor does the viewer mute them.
     ///
     /// # Errors
     /// When the engine fails.
@@ -149,8 +149,8 @@ impl Views {
         Ok(Between { blocks_viewer, blocked, muted: viewer.hidden.mutes(author) })
     }
 
-    /// Writes `entries` of the viewer's home feed, which bring what they pass on, as a JSON array. What the viewer may no
-    /// longer see is left out.
+    /// Writes `entries` of the viewer's home feed, which bring what they pass on, as a JSON array. What the viewer may
+    /// no longer see is left out.
     ///
     /// # Errors
     /// When the engine fails.
@@ -179,8 +179,8 @@ impl Views {
         Ok(())
     }
 
-    /// Writes a post as frames show it, the same for every viewer who does (or does not, if `hides_original`) see what it
-    /// passes on, with `key`; false, and nothing written, when nothing of it shows.
+    /// Writes a post as frames show it, the same for every viewer who does (or does not, if `hides_original`) see what
+    /// it passes on, with `key`; false, and nothing written, when nothing of it shows.
     ///
     /// # Errors
     /// When the engine fails.

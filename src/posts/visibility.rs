@@ -1,4 +1,5 @@
-//! Whether a viewer may see a post: the one decision behind feeds, lists, threads, quotes, notifications and frames. Pure.
+//! Whether a viewer may see a post: the one decision behind feeds, lists, threads, quotes, notifications and frames.
+//! Pure.
 //!
 //! Whoever asks knows how the post stands and what is between the viewer and its author, and names the place where it
 //! would show. The answer is what is missing, if anything; what follows for a post that passes on another is here too.
@@ -74,8 +75,8 @@ pub fn place_of_original(post: &PostRecord, place: Place) -> Place {
     if post.is_bare_repost() { place } else { place.max(Place::Profile) }
 }
 
-/// Why the post that `post` passes on does not show, if so, where `post` shows at `place`. A block between its author and the
-/// viewer counts first: whoever would not be shown it is not told either that it was deleted.
+/// Why the post that `post` passes on does not show, if so, where `post` shows at `place`. A block between its author
+/// and the viewer counts first: whoever would not be shown it is not told either that it was deleted.
 #[must_use]
 pub fn absence_of_original(post: &PostRecord, standing: Standing, between: Between, place: Place) -> Option<Absence> {
     let (place, block) = (place_of_original(post, place), Between { muted: false, ..between });

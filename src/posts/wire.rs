@@ -1,8 +1,8 @@
 //! The wire form of posts, written straight into a body: for the hottest page. Pure.
 //!
-//! What never changes of a post is encoded once and kept with it ([`Encoded`](crate::data::rows::Encoded)); the author's short form is kept with
-//! the account. A page then copies them and writes the few numbers between. The fields are those of
-//! `fanfare_protocol::Post`, in another order; a test reads them back as that type.
+//! What never changes of a post is encoded once and kept with it ([`Encoded`](crate::data::rows::Encoded)); the
+//! author's short form is kept with the account. A page then copies them and writes the few numbers between. The fields
+//! are those of `fanfare_protocol::Post`, in another order; a test reads them back as that type.
 
 use fanfare_protocol::{Id, Timestamp};
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub struct Changing {
 }
 
 /// Bytes that a post takes at most beyond its fixed part and its author's.
-pub const FRAME_BYTES_MAX: usize = 256;
+const FRAME_BYTES_MAX: usize = 256;
 
 /// Bytes to have ready for a post.
 #[must_use]

@@ -9,6 +9,7 @@ use fanfare_protocol::{Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
 use super::cursor::Watermarks;
+use super::told::Told;
 use crate::base::id_map::IdMap;
 use crate::base::network::Network;
 
@@ -72,6 +73,8 @@ pub struct Opening {
     pub resume: Resume,
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
+    /// Deletions of accounts above that of which a reset told.
+    pub told: Told,
     /// Counts it among the person's sessions.
     pub permit: SessionPermit,
     /// Of a waiting poll.

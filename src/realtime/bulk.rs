@@ -1,8 +1,8 @@
 //! Items of the bulk stream that wait for one session: references only, never frames. Pure.
 //!
-//! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together, newest
-//! first. Beyond a bound the oldest listed items are dropped, and a gap tells of them; deletions are kept, for no list has
-//! them.
+//! The first one starts a timer; when it fires and the socket is writable, those that wait are rendered together,
+//! newest first. Beyond a bound the oldest listed items are dropped, and a gap tells of them; deletions are kept, for
+//! no list has them.
 
 use std::collections::VecDeque;
 
@@ -26,8 +26,8 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Adds one; answers whether something had to make room: the oldest listed item, or, where nothing else waits, the oldest
-    /// deletion, for which no gap can stand.
+    /// Adds one; answers whether something had to make room: the oldest listed item, or, where nothing else waits, the
+    /// oldest deletion, for which no gap can stand.
     pub fn add(&mut self, one: ItemRef) -> bool {
         let full = self.waiting.len() >= BULK_PENDING_MAX;
         if full {
@@ -148,8 +148,8 @@ impl Delay {
         self.delay_ms
     }
 
-    /// A timer that was due at `due_ms` is served at `now_ms`. Now and then, when the worst was much too late, the delay
-    /// grows by half; when it was not, it shrinks by a tenth of what it is above the setting.
+    /// A timer that was due at `due_ms` is served at `now_ms`. Now and then, when the worst was much too late, the
+    /// delay grows by half; when it was not, it shrinks by a tenth of what it is above the setting.
     pub fn served(&mut self, due_ms: u64, now_ms: u64) {
         self.worst_ms = self.worst_ms.max(now_ms.saturating_sub(due_ms));
         if now_ms < self.look_at_ms {

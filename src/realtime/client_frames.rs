@@ -91,8 +91,8 @@ impl FrameList {
         self
     }
 
-    /// A type that the server sends and not every client of version 1 knows: those that do not name it get a `reset` of its
-    /// stream in its place, with `reason`, which is no other type's.
+    /// A type that the server sends and not every client of version 1 knows: those that do not name it get a `reset` of
+    /// its stream in its place, with `reason`, which is no other type's.
     #[must_use]
     pub fn novel(mut self, kind: &'static str, reason: ResetReason) -> Self {
         self.0.server.push(kind);
@@ -168,8 +168,8 @@ impl ClientCall {
         })
     }
 
-    /// Lets the session's next frame begin before this one is answered, once nothing of this one depends on order any more;
-    /// it is answered before the next one all the same.
+    /// Lets the session's next frame begin before this one is answered, once nothing of this one depends on order any
+    /// more; it is answered before the next one all the same.
     pub fn pass_turn(&mut self) {
         self.turn = Turn(None);
     }

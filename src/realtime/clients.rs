@@ -1,8 +1,8 @@
 //! Frames of clients and what they ask for: each is answered by one reply, whatever transport it came by.
 //!
-//! No worker waits for what a frame asks for: each frame is a task of its own, bounded in number by permits that shards take
-//! before they hand it on. The frames of one session begin in their order, each when the one before has passed its turn, and
-//! are answered in their order.
+//! No worker waits for what a frame asks for: each frame is a task of its own, bounded in number by permits that shards
+//! take before they hand it on. The frames of one session begin in their order, each when the one before has passed its
+//! turn, and are answered in their order.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -218,8 +218,8 @@ mod tests {
         frames.send(FromClient { session: SessionId(session), user: Id(7), frame, permit }).await.unwrap();
     }
 
-    /// Frames answered one after the other are committed one after the other: as many as wait for the same commit must be
-    /// under way at once.
+    /// Frames answered one after the other are committed one after the other: as many as wait for the same commit must
+    /// be under way at once.
     #[tokio::test]
     async fn as_many_sessions_as_there_are_wait_for_one_commit() {
         const SESSIONS: usize = 200;
@@ -249,8 +249,8 @@ mod tests {
         assert_eq!(permits.available_permits(), SESSIONS, "each is given back");
     }
 
-    /// The first frame passes its turn and is done last: the second is begun before, and answered after it. The third holds
-    /// its turn, so that the fourth does not begin before it is done.
+    /// The first frame passes its turn and is done last: the second is begun before, and answered after it. The third
+    /// holds its turn, so that the fourth does not begin before it is done.
     #[tokio::test]
     async fn frames_of_a_session_begin_in_their_turn_and_are_answered_in_order() {
         let (frames, from_clients) = mpsc::channel(8);

@@ -47,9 +47,15 @@ pub struct StreamCursor {
     pub marks: Watermarks,
     /// Digests of what was sent above each watermark, folded by [`digest`]; 0 where it was not kept.
     pub digests: [u16; STREAMS],
+    /// Deletions of accounts above the watermark of posts of which a `reset` told, folded likewise.
+    pub told: u16,
 }
 
-/// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing new.
+/// Index of the digest in whose place `told` stands: nothing is sent in that stream yet.
+const TOLD: usize = stream_index(Stream::Direct);
+
+/// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing
+/// new.
 #[must_use]
 pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
     // Fibonacci hashing (Knuth, TAOCP 3, 6.4): the high bits of the product depend on all bits of the id.
@@ -100,7 +106,9 @@ impl CursorSeal {
         for (slot, mark) in head[9..].chunks_exact_mut(8).zip(cursor.marks) {
             slot.copy_from_slice(&mark.to_bytes());
         }
-        for (slot, digest) in head[9 + 8 * STREAMS..].chunks_exact_mut(2).zip(cursor.digests) {
+        let mut digests = cursor.digests;
+        digests[TOLD] = cursor.told;
+        for (slot, digest) in head[9 + 8 * STREAMS..].chunks_exact_mut(2).zip(digests) {
             slot.copy_from_slice(&digest.to_be_bytes());
         }
         mac.copy_from_slice(&self.mac(head));
@@ -130,12 +138,13 @@ impl CursorSeal {
         if id(1)? != user {
             return Err(ResetReason::Foreign);
         }
-        let mut cursor = StreamCursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS] };
+        let mut cursor = StreamCursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS], told: 0 };
         for stream in 0..STREAMS {
             cursor.marks[stream] = id(9 + 8 * stream)?;
             let at = 9 + 8 * STREAMS + 2 * stream;
             cursor.digests[stream] = u16::from_be_bytes([head[at], head[at + 1]]);
         }
+        cursor.told = std::mem::take(&mut cursor.digests[TOLD]);
         Ok(cursor)
     }
 }
@@ -156,8 +165,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], digests: [u16; 4]) {
-            let cursor = StreamCursor { user: Id(user), marks: marks.map(Id), digests };
+        fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], mut digests: [u16; 4], told: u16) {
+            digests[TOLD] = 0;
+            let cursor = StreamCursor { user: Id(user), marks: marks.map(Id), digests, told };
             let text = text(&cursor);
             prop_assert!(text.len() <= CURSOR_CHARS_MAX);
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -167,7 +177,7 @@ mod tests {
 
         #[test]
         fn a_cursor_with_any_character_changed_is_refused(at in 0..TEXT_CHARS, to in "[A-Za-z0-9_-]") {
-            let cursor = StreamCursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 2, 3, 4] };
+            let cursor = StreamCursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 0, 3, 4], told: 2 };
             let good = text(&cursor);
             let mut changed = good.clone();
             changed.replace_range(at..=at, &to);

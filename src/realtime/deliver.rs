@@ -1,7 +1,8 @@
 //! Items that products hand to realtime delivery: who is to hear of what, on which stream, in which lane.
 //!
-//! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of commits.
-//! What follows from no record (a read marker, an operator's event) is handed in by a [`Publisher`](super::Publisher).
+//! A product that follows from records is a [`Producer`]: the dispatcher asks it about each one, in the order of
+//! commits. What follows from no record (a read marker, an operator's event) is handed in by a
+//! [`Publisher`](super::Publisher).
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -102,6 +103,35 @@ pub trait Producer: Send + Sync + 'static {
     /// Appends the consequences of `record`, which is durable. Called on the dispatcher's thread in the order
     /// of commits: no I/O, no waiting.
     fn produce(&self, record: &Record, out: &mut Vec<Output>);
+}
+
+/// Part of a product in realtime delivery.
+#[derive(Default)]
+pub struct Delivery {
+    /// Producer of its news.
+    pub producer: Option<Box<dyn Producer>>,
+    /// Types of the frames that it has the server send.
+    pub types: &'static [&'static str],
+}
+
+impl Delivery {
+    /// A product that nobody who is connected hears of.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A product whose news are frames of these types.
+    #[must_use]
+    pub fn new(producer: impl Producer, types: &'static [&'static str]) -> Self {
+        Self { producer: Some(Box::new(producer)), types }
+    }
+
+    /// A product that sends frames of these types, and not by records.
+    #[must_use]
+    pub fn of_types(types: &'static [&'static str]) -> Self {
+        Self { producer: None, types }
+    }
 }
 
 impl Deliver {

@@ -70,7 +70,8 @@ impl Durable {
         Self { listed: false, ..Self::one(stream, id) }
     }
 
-    /// Content of one item that no list has, of a type that not every client knows; in its place they are told `reason`.
+    /// Content of one item that no list has, of a type that not every client knows; in its place they are told
+    /// `reason`.
     #[must_use]
     pub fn novel(stream: Stream, id: Id, reason: ResetReason) -> Self {
         Self { novel: Some(reason), ..Self::unlisted(stream, id) }
@@ -226,6 +227,12 @@ impl Frame {
     pub fn unknown_to(&self, knows: Knows) -> Option<(Stream, ResetReason)> {
         let items = self.items()?;
         items.novel.filter(|reason| !knows.has(*reason)).map(|reason| (items.stream, reason))
+    }
+
+    /// Items of a type that the client does not know; none of others.
+    #[must_use]
+    pub fn unknown_ids(&self, knows: Knows) -> &[Id] {
+        self.items().filter(|_| self.unknown_to(knows).is_some()).map_or(&[], |items| &items.ids)
     }
 
     /// Bytes on the wire, about.

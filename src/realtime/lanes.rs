@@ -1,5 +1,5 @@
-//! Lanes of one session, what waits for it to read: three queues with strict preference, a byte budget, and the story of what was
-//! dropped. Pure.
+//! Lanes of one session, what waits for it to read: three queues with strict preference, a byte budget, and the story
+//! of what was dropped. Pure.
 //!
 //! Urgent before normal before bulk; but after a run of frames of one lane a waiting lower lane gets one frame, so that
 //! none starves. At the budget the oldest frames go, lowest lane first; of durable streams a gap tells of them, and a
@@ -109,7 +109,8 @@ impl Lanes {
         }
     }
 
-    /// A stream is to be read anew, for it has lost too much or something that cannot be told; what waits of it is dropped.
+    /// A stream is to be read anew, for it has lost too much or something that cannot be told; what waits of it is
+    /// dropped.
     pub fn give_up(&mut self, stream: Stream, reason: ResetReason) {
         self.keep(|frame| frame.items().is_none_or(|items| items.stream != stream));
         self.lost[stream_index(stream)] = Some(Lost::All(reason));
@@ -134,8 +135,8 @@ impl Lanes {
         Some(frame)
     }
 
-    /// Items of a stream will not be sent: they are told of, or, where they are too many or in no list, the stream is to be
-    /// read anew.
+    /// Items of a stream will not be sent: they are told of, or, where they are too many or in no list, the stream is
+    /// to be read anew.
     pub fn lose(&mut self, stream: Stream, loss: Loss) {
         let lost = &mut self.lost[stream_index(stream)];
         match lost {
@@ -221,8 +222,9 @@ impl Lanes {
         [waiting, lost].into_iter().flatten().min()
     }
 
-    /// Puts a replay before everything that was held meanwhile, and of that drops what the replay has, key by key: a lower id
-    /// can be committed after a higher one was read. What was lost meanwhile is told of, as far as the replay does not have it.
+    /// Puts a replay before everything that was held meanwhile, and of that drops what the replay has, key by key: a
+    /// lower id can be committed after a higher one was read. What was lost meanwhile is told of, as far as the replay
+    /// does not have it.
     pub fn put_first(&mut self, mut replay: Replay, now_ms: u64) {
         let mut gaps = Vec::new();
         for stream in Stream::ALL {

@@ -29,8 +29,8 @@ impl Loss {
         Self { low, high, count, unlisted: false, keys: Vec::new() }
     }
 
-    /// Takes in others of the same stream. Keys are remembered up to [`LOSS_KEYS_MAX`], beyond it none: a reader who takes
-    /// nothing for long would otherwise fill memory with what it lost.
+    /// Takes in others of the same stream. Keys are remembered up to [`LOSS_KEYS_MAX`], beyond it none: a reader who
+    /// takes nothing for long would otherwise fill memory with what it lost.
     pub fn add(&mut self, other: Self) {
         let known = self.is_known() && other.is_known();
         if known && self.count + other.count <= LOSS_KEYS_MAX as u64 {

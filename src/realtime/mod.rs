@@ -1,14 +1,14 @@
 //! Realtime delivery: one session under four transports. It carries frames and knows no product.
 //!
-//! A product says what is for whom (`deliver`), reads what somebody missed (`source`), and enters its types of frames in one
-//! list (`client_frames`). A request for a session is looked at in `http`; then its socket is taken from the HTTP server and
-//! given to a `shard`, a thread with its own epoll, which keeps the `session` with its `lanes`, `bulk` references and
-//! deadlines (`wheel`). The `dispatch`er hears of every commit, knows who is here and whom they follow, and tells the shards
-//! whom an item concerns; a `frame` is made once for everybody who gets the same. A client comes back with its `cursor`.
-//! `presence` knows who is online. `clients` answers what clients send.
+//! A product says what is for whom (`deliver`), reads what somebody missed (`source`), and enters its types of frames
+//! in one list (`client_frames`). A request for a session is looked at in `http`; then its socket is taken from the
+//! HTTP server and given to a `shard`, a thread with its own epoll, which keeps the `session` with its `lanes`, `bulk`
+//! references and deadlines (`wheel`). The `dispatch`er hears of every commit, knows who is here and whom they follow,
+//! and tells the shards whom an item concerns; a `frame` is made once for everybody who gets the same. A client comes
+//! back with its `cursor`. `presence` knows who is online. `clients` answers what clients send.
 //!
-//! Pure: `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`, `dispatch::outbox`,
-//! `dispatch::readers`, `dispatch::watchers`.
+//! Pure: `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`,
+//! `dispatch::outbox`, `dispatch::readers`, `dispatch::watchers`.
 
 mod attach;
 mod bulk;
@@ -26,8 +26,6 @@ mod loss;
 mod meter;
 mod poll;
 mod presence;
-#[cfg(test)]
-mod resume_tests;
 mod service;
 mod session;
 mod settings;
@@ -35,11 +33,14 @@ mod shard;
 mod signals;
 mod source;
 mod start;
+#[cfg(test)]
+mod tests;
+mod told;
 mod wheel;
 mod wire;
 
 pub use client_frames::{ClientCall, FrameList, FrameTypes};
-pub use deliver::{Audience, Deliver, Item, ItemRef, Output, PersonalItem, Producer};
+pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Output, PersonalItem, Producer};
 pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};

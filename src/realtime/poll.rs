@@ -8,6 +8,7 @@ use super::cursor::{StreamCursor, Watermarks, digest, stream_index};
 use super::frame::Frame;
 use super::service::Realtime;
 use super::source::Replay;
+use super::told::Told;
 use super::wire;
 use crate::base::error::Result;
 use crate::base::limits::realtime::POLL_FRAMES_MAX;
@@ -40,6 +41,8 @@ pub enum Polled {
         from: Watermarks,
         /// Items above the cursor that the client has, by index of their stream.
         overlap: Vec<(usize, Id)>,
+        /// Deletions of accounts of which a reset told.
+        told: Told,
     },
 }
 
@@ -57,17 +60,18 @@ impl Realtime {
         };
         let missed = self.missed(poll.user, cursor.marks, upto).await?;
         let overlap: Vec<(usize, Id)> = missed.items().collect();
+        let told = Told::of(unknown_items(&missed, poll.knows));
         if poll.waits && (missed.frames.is_empty() || !is_news(cursor, &missed)) {
-            return Ok(Polled::Wait { from: [upto; 4], overlap });
+            return Ok(Polled::Wait { from: [upto; 4], overlap, told });
         }
         let frames = known(missed, cursor, poll.knows, self.clock().now_ms());
-        Ok(Polled::Answer(self.answer(poll.user, &frames, &overlap, cursor.marks, upto)))
+        Ok(Polled::Answer(self.answer(poll.user, &frames, (&overlap, &told), cursor.marks, upto)))
     }
 
     /// The answer to a poll that brings no cursor, or none that can be used.
     fn first_answer(&self, poll: &Poll<'_>, upto: Id) -> Bytes {
         let now_ms = self.clock().now_ms();
-        let cursor = self.sealed(poll.user, [upto; 4], &[], upto);
+        let cursor = self.sealed(poll.user, [upto; 4], (&[], &Told::default()), upto);
         let hello = Hello {
             session_id: Id(0),
             heartbeat_s: self.settings().heartbeat_s,
@@ -82,21 +86,36 @@ impl Realtime {
         body(&frames, &cursor)
     }
 
-    fn answer(&self, user: Id, frames: &[Frame], overlap: &[(usize, Id)], marks: Watermarks, upto: Id) -> Bytes {
+    fn answer(
+        &self,
+        user: Id,
+        frames: &[Frame],
+        (overlap, told): (&[(usize, Id)], &Told),
+        marks: Watermarks,
+        upto: Id,
+    ) -> Bytes {
         let (frames, upto_each) = fitting(frames, marks, upto);
         let overlap: Vec<(usize, Id)> =
             overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-        body(frames, &self.sealed(user, upto_each, &overlap, upto))
+        body(frames, &self.sealed(user, upto_each, (&overlap, told), upto))
     }
 
-    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it.
-    fn sealed(&self, user: Id, upto: Watermarks, overlap: &[(usize, Id)], newest: Id) -> wire::CursorText {
+    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, and `told`
+    /// what it was told of.
+    fn sealed(
+        &self,
+        user: Id,
+        upto: Watermarks,
+        (overlap, told): (&[(usize, Id)], &Told),
+        newest: Id,
+    ) -> wire::CursorText {
         let trailing = self.trailing();
         // Above the newest record there is nothing yet, however old it is.
         let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
         let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
         let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
-        self.seal(&StreamCursor { user, marks, digests })
+        let told = told.digest(marks[stream_index(Stream::Posts)]);
+        self.seal(&StreamCursor { user, marks, digests, told })
     }
 }
 
@@ -112,13 +131,14 @@ fn is_news(cursor: &StreamCursor, missed: &Replay) -> bool {
         || (0..cursor.digests.len()).any(|stream| missed.digest(stream) != cursor.digests[stream])
 }
 
-/// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew, unless it
-/// got all of that stream with its last answer.
+/// Frames of `missed` for a client that does not know every type: in place of a frame of another, the stream anew,
+/// unless it got all of that stream with its last answer, or was told of the same by a reset.
 fn known(missed: Replay, cursor: &StreamCursor, knows: Knows, now_ms: u64) -> Vec<Frame> {
     let unknown = |frame: &Frame| frame.unknown_to(knows);
     let Some((stream, reason)) = missed.frames.iter().find_map(unknown) else { return missed.frames };
     let index = stream_index(stream);
-    let told = cursor.digests[index] == missed.digest(index);
+    let told = cursor.digests[index] == missed.digest(index)
+        || cursor.told != 0 && cursor.told == digest(unknown_items(&missed, knows));
     let is_other = |frame: &Frame| frame.items().is_none_or(|items| items.stream != stream);
     let kept = |frame: &Frame| if told { unknown(frame).is_none() } else { is_other(frame) };
     let mut frames: Vec<Frame> = missed.frames.into_iter().filter(kept).collect();
@@ -128,8 +148,13 @@ fn known(missed: Replay, cursor: &StreamCursor, knows: Knows, now_ms: u64) -> Ve
     frames
 }
 
-/// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the next
-/// poll, so that watermarks stay below it.
+/// Items of types that the client does not know.
+fn unknown_items(missed: &Replay, knows: Knows) -> Vec<Id> {
+    missed.frames.iter().flat_map(|frame| frame.unknown_ids(knows)).copied().collect()
+}
+
+/// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the
+/// next poll, so that watermarks stay below it.
 fn fitting(frames: &[Frame], marks: Watermarks, upto: Id) -> (&[Frame], Watermarks) {
     let mut upto_each = [upto; 4];
     let (first, rest) = frames.split_at(frames.len().min(POLL_FRAMES_MAX));
@@ -160,7 +185,7 @@ mod tests {
     }
 
     fn cursor(digests: [u16; 4]) -> StreamCursor {
-        StreamCursor { user: Id(1), marks: [Id(3); 4], digests }
+        StreamCursor { user: Id(1), marks: [Id(3); 4], digests, told: 0 }
     }
 
     #[test]
@@ -190,6 +215,8 @@ mod tests {
         assert!(frames.len() == 1 && frames[0].items().is_some_and(|items| items.omission.is_some()));
         let frames = known(missed(), &cursor([0, 0, 0, told]), Knows::default(), 0);
         assert_eq!(frames[0].items().map(|items| items.ids[0]), Some(Id(5)));
+        let told = StreamCursor { told: digest([Id(8)]), ..cursor([0; 4]) };
+        assert_eq!(known(missed(), &told, Knows::default(), 0).len(), 1);
         assert_eq!(known(missed(), &cursor([0; 4]), Knows::default().with(NEWER), 0).len(), 2);
     }
 }

@@ -231,8 +231,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are suspended or
-    /// gone, it tells nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are
+    /// suspended or gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -271,7 +271,7 @@ impl Realtime {
     /// Hands an operator's event to sessions; answers how many.
     ///
     /// # Errors
-    /// 422 for a type or an audience that cannot be; see [`check`](Self::check).
+    /// 422 for a type or an audience that cannot be; see `check`.
     pub async fn publish(&self, event: PublishEvent) -> Result<u64> {
         self.check(&event)?;
         let lane = event.lane.unwrap_or(Lane::Normal);

@@ -10,6 +10,7 @@ use super::bulk::Bulk;
 use super::cursor::{CursorSeal, StreamCursor, Watermarks, digest, stream_index};
 use super::frame::{BULK_STREAM, Frame};
 use super::lanes::Lanes;
+use super::told::Told;
 use super::wheel::Tick;
 use super::wire;
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
@@ -90,6 +91,8 @@ pub struct Session {
     pub deflate: bool,
     /// Newer types that its client understands.
     pub knows: Knows,
+    /// Deletions of accounts of which its client was told by a reset, since it does not know the type.
+    pub told: Option<Box<Told>>,
     /// Phase of its life.
     pub phase: Phase,
     /// Whether it stands in the line of sessions with something urgent to write.
@@ -135,6 +138,16 @@ pub struct Session {
 }
 
 impl Session {
+    /// Deletions that its client was told of by a reset, made when there is one.
+    pub fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
+    }
+
+    fn cursor(&self, marks: Watermarks, digests: [u16; 4]) -> StreamCursor {
+        let told = self.told.as_ref().map_or(0, |told| told.digest(marks[stream_index(Stream::Posts)]));
+        StreamCursor { user: self.user, marks, digests, told }
+    }
+
     /// The lanes, made when need be.
     pub fn lanes(&mut self) -> &mut Lanes {
         self.lanes.get_or_insert_default()
@@ -181,7 +194,7 @@ impl Session {
 
     /// `hello`, the first frame; written before anything else.
     pub fn hello(&self, resume: Resume, heartbeat_s: u64, marks: Watermarks, now: &Now<'_>, out: &mut Vec<u8>) {
-        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
+        let cursor = now.seal.seal(&self.cursor(marks, [0; 4]));
         let hello = Hello {
             session_id: Id(self.id.0),
             heartbeat_s,
@@ -225,13 +238,13 @@ impl Session {
             return self.answer(&frames, now, out);
         }
         let last = frames.iter().rposition(|frame| frame.items().is_some());
-        let seal = |marks| now.seal.seal(&StreamCursor { user: self.user, marks, digests: [0; 4] });
-        let mut cursor = last.map(|_| seal(before));
+        let seal = |session: &Self, marks| now.seal.seal(&session.cursor(marks, [0; 4]));
+        let mut cursor = last.map(|_| seal(self, before));
         for (at, frame) in frames.iter().enumerate() {
             if last == Some(at) {
                 let after = self.marks(now.horizon);
                 if after != before {
-                    cursor = Some(seal(after));
+                    cursor = Some(seal(self, after));
                 }
             }
             let id = cursor.as_ref().filter(|_| frame.items().is_some());
@@ -252,7 +265,7 @@ impl Session {
         let digests = std::array::from_fn(|stream| {
             digest(ids.iter().filter(|(of, id)| *of == stream && *id > marks[stream]).map(|(_, id)| *id))
         });
-        let cursor = now.seal.seal(&StreamCursor { user: self.user, marks, digests });
+        let cursor = now.seal.seal(&self.cursor(marks, digests));
         let mut body = Vec::new();
         wire::poll_body(&mut body, frames, &cursor);
         wire::poll_answer(out, &poll.1, &body);

@@ -1,7 +1,7 @@
 //! Signals and commands between the parts of realtime delivery, and the little that they share.
 //!
-//! Commits, products and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards ask
-//! renderers for items and hand clients' frames on.
+//! Commits, products and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards
+//! ask renderers for items and hand clients' frames on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -143,7 +143,8 @@ impl ShardHandle {
         Self { commands, bulk, waker, called }
     }
 
-    /// Whether something of the bulk stream can be handed in. Only the dispatcher does, so that there is room until it has.
+    /// Whether something of the bulk stream can be handed in. Only the dispatcher does, so that there is room until it
+    /// has.
     #[must_use]
     pub fn takes_bulk(&self) -> bool {
         self.bulk.capacity() > 0

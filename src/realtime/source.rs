@@ -20,8 +20,8 @@ pub trait Source: Send + Sync + 'static {
     /// The stream; each has one source.
     fn stream(&self) -> Stream;
 
-    /// Everything of `person`'s stream above `after` and up to `upto`, which was the newest record before the call: frames in
-    /// the stream's order, at most `REPLAY_ITEMS_MAX` items, a gap or a reset for the rest.
+    /// Everything of `person`'s stream above `after` and up to `upto`, which was the newest record before the call:
+    /// frames in the stream's order, at most `REPLAY_ITEMS_MAX` items, a gap or a reset for the rest.
     ///
     /// # Errors
     /// When the engine fails.
@@ -33,8 +33,8 @@ pub trait Source: Send + Sync + 'static {
 pub struct Missed {
     /// Frames to send.
     pub frames: Vec<Frame>,
-    /// Keys of all items that were read, in any order: also of those that a frame stands for without carrying them, and of
-    /// those that the person may not see. What a session has held under one of these keys is not sent again.
+    /// Keys of all items that were read, in any order: also of those that a frame stands for without carrying them, and
+    /// of those that the person may not see. What a session has held under one of these keys is not sent again.
     pub keys: Vec<Id>,
 }
 
@@ -62,8 +62,8 @@ pub struct BulkJobs {
 }
 
 impl BulkJobs {
-    /// Appends the requests that have gathered, at most `BULK_BATCH`: rendered together, equal items are rendered once. False
-    /// when there will be no more.
+    /// Appends the requests that have gathered, at most `BULK_BATCH`: rendered together, equal items are rendered once.
+    /// False when there will be no more.
     pub async fn take(&mut self, batch: &mut Vec<BulkJob>) -> bool {
         // Urgent work first.
         tokio::task::yield_now().await;
@@ -119,8 +119,8 @@ impl Sources {
         Self(sources.into())
     }
 
-    /// Everything of `person`'s streams above `from` and up to `upto`, which must have been the newest record before this is
-    /// called.
+    /// Everything of `person`'s streams above `from` and up to `upto`, which must have been the newest record before
+    /// this is called.
     ///
     /// # Errors
     /// When the engine fails.

@@ -1,8 +1,8 @@
 //! Timer wheel for all sessions of a shard: heartbeats, dead peers, ends of tokens, polls, closings. Pure.
 //!
-//! A hashed wheel (Varghese and Lauck, 1987). Every session stands in it once; when its slot comes round, the shard looks
-//! at the session's own deadlines and puts it back at the nearest. A nearer deadline puts it in a second time, and the
-//! entry that is left behind is known by its tick.
+//! A hashed wheel (Varghese and Lauck, 1987). Every session stands in it once; when its slot comes round, the shard
+//! looks at the session's own deadlines and puts it back at the nearest. A nearer deadline puts it in a second time,
+//! and the entry that is left behind is known by its tick.
 
 /// Ticks since the shard was started.
 pub type Tick = u32;
@@ -22,8 +22,8 @@ impl Wheel {
         Self { slots: vec![Vec::new(); slots.max(2)], next: 0 }
     }
 
-    /// Puts `key` in for `tick`, or for the end of the round or the next tick when that is too far or past; answers when
-    /// it will come.
+    /// Puts `key` in for `tick`, or for the end of the round or the next tick when that is too far or past; answers
+    /// when it will come.
     pub fn put(&mut self, key: u32, tick: Tick) -> Tick {
         let last = self.next.saturating_add(self.slots.len() as Tick - 1);
         let tick = tick.clamp(self.next, last);

@@ -12,8 +12,8 @@ pub type CursorText = [u8; TEXT_CHARS];
 /// The heartbeat of a stream of server-sent events: a comment.
 pub const SSE_HEARTBEAT: &[u8] = b": hb\n\n";
 
-/// Appends one frame; `id` is the session's cursor after it, for frames of durable streams, `deflater` that of a WebSocket
-/// whose messages are compressed.
+/// Appends one frame; `id` is the session's cursor after it, for frames of durable streams, `deflater` that of a
+/// WebSocket whose messages are compressed.
 pub fn append(
     transport: Transport,
     deflater: Option<&mut Deflater>,

@@ -1,8 +1,8 @@
 //! Bounds of wrong passwords that are let through: so many for one account from one network, and so many from a
 //! network. Pure.
 //!
-//! Counted by account *and* network, guessing locks nobody out who comes from elsewhere. An attempt that is being looked at
-//! may turn out wrong, so that it holds a place: many at once get no more guesses than one after the other.
+//! Counted by account *and* network, guessing locks nobody out who comes from elsewhere. An attempt that is being
+//! looked at may turn out wrong, so that it holds a place: many at once get no more guesses than one after the other.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

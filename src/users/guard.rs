@@ -1,5 +1,5 @@
-//! The guard at the password: hands attempts to the pure count, waits where it says so, and settles each of them, also one
-//! whose request was cut off.
+//! The guard at the password: hands attempts to the pure count, waits where it says so, and settles each of them, also
+//! one whose request was cut off.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

@@ -133,7 +133,7 @@ pub async fn profile(
 pub struct Search {
     /// Beginning of a handle, a name, or a word of a name.
     #[param(min_length = 1, max_length = 50, example = "gra")]
-    pub q: String,
+    q: String,
 }
 
 /// People whose handle or name begins with `q`.

@@ -1,7 +1,8 @@
 //! Tokens of the operator's own backend: JWTs signed with HS256, RS256, ES256 or EdDSA.
 //!
-//! Pure: keys and the time come in as arguments (`jwt_keys.rs` has them from files, `jwks/` from an address). The algorithm belongs to the key,
-//! never to the token, so that a token cannot choose `none`, nor pass a public key off as an HMAC secret.
+//! Pure: keys and the time come in as arguments (`jwt_keys.rs` has them from files, `jwks/` from an address). The
+//! algorithm belongs to the key, never to the token, so that a token cannot choose `none`, nor pass a public key off as
+//! an HMAC secret.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, dangerous, decode, decode_header, errors::ErrorKind};
@@ -97,7 +98,8 @@ impl Key {
         Self::checked(None, Algorithm::HS256, DecodingKey::from_secret(secret), secret.len())
     }
 
-    /// A public key in PEM: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). A private key is refused: it must not leave its backend.
+    /// A public key in PEM: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). A private key is refused: it must not leave
+    /// its backend.
     pub fn pem(pem: &[u8]) -> Result<Self, KeyError> {
         if pem.windows(PRIVATE_MARK.len()).any(|window| window == PRIVATE_MARK) {
             return Err(KeyError::Unusable("this is a private key; give the public one".to_owned()));

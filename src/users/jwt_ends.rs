@@ -1,9 +1,9 @@
 //! Verdict on JWTs after a log-out everywhere: those that were issued before it end, by the clock of who issued them.
 //!
-//! Pure but for the memory in [`Leads`]. That clock may be ahead of ours by up to `auth.jwt_ahead_s`: its tokens then name a
-//! moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one before it was
-//! issued; a log-out ends what that clock had issued by then. Where no token was seen of late, nothing is known of it, and
-//! the log-out ends everything within the lead that is taken at all.
+//! Pure but for the memory in [`Leads`]. That clock may be ahead of ours by up to `auth.jwt_ahead_s`: its tokens then
+//! name a moment that has not come yet. How far it is ahead is seen on the tokens themselves, since nobody shows one
+//! before it was issued; a log-out ends what that clock had issued by then. Where no token was seen of late, nothing is
+//! known of it, and the log-out ends everything within the lead that is taken at all.
 
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -30,8 +30,8 @@ pub enum Verdict {
     Good,
     /// Issued before.
     Ended,
-    /// Issued by a clock that is further ahead than was known at the log-out: it may be from before, and so may be all that
-    /// this clock had issued by then.
+    /// Issued by a clock that is further ahead than was known at the log-out: it may be from before, and so may be all
+    /// that this clock had issued by then.
     Doubtful,
 }
 
@@ -149,7 +149,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the lead, once it was seen: no token from before a log-out is good after it, and every later one is.
+        /// Whatever the lead, once it was seen: no token from before a log-out is good after it, and every later one
+        /// is.
         #[test]
         fn what_a_known_clock_issued_before_is_ended_and_what_it_issues_later_is_good(
             lead in 0..=60_u64, before in 0..5_000_u64, after in 1..5_000_u64, shown in 0..5_000_u64,

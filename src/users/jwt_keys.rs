@@ -168,9 +168,9 @@ impl JwtVerifier {
 
     /// Verifies `token` at `now_s`, seconds since 1970; see [`jwt::verify`].
     ///
-    /// Looks at the JWKS file's change time at most every two seconds, and then reads it on this thread: it is local and
-    /// small. A file that went missing or bad leaves the keys as they were, with a warning. A token that newer published
-    /// keys could verify waits until they are fetched, if the pace allows that.
+    /// Looks at the JWKS file's change time at most every two seconds, and then reads it on this thread: it is local
+    /// and small. A file that went missing or bad leaves the keys as they were, with a warning. A token that newer
+    /// published keys could verify waits until they are fetched, if the pace allows that.
     ///
     /// # Errors
     /// See [`JwtError`].

@@ -8,6 +8,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod jwt_ends;
 pub mod jwt_keys;
+pub mod listener;
 pub mod names;
 pub mod password;
 pub mod service;

@@ -3,8 +3,8 @@
 //! Log-in and registration call this. Hashing costs tens of milliseconds and megabytes by design, so it runs behind a
 //! [`Gate`] at which addresses take turns, and an unknown account costs the same as a wrong password.
 //!
-//! A password is hashed in the form of RFC 8265 (`OpaqueString`): the same however a keyboard composes its letters. Earlier
-//! versions hashed what was typed, so a log-in whose prepared form differs from what was typed tries both.
+//! A password is hashed in the form of RFC 8265 (`OpaqueString`): the same however a keyboard composes its letters.
+//! Earlier versions hashed what was typed, so a log-in whose prepared form differs from what was typed tries both.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::base::network::Network;
 use crate::users::names::composed;
 
 /// Fewest characters in a new password.
-pub const PASSWORD_CHARS_MIN: usize = 8;
+const PASSWORD_CHARS_MIN: usize = 8;
 /// Most characters in a password; longer ones are refused before any hashing.
-pub const PASSWORD_CHARS_MAX: usize = 128;
+const PASSWORD_CHARS_MAX: usize = 128;
 /// Characters of the longest spelling of one that a normal form can have; more cannot be a password.
 const SPELLING_CHARS_MAX: usize = 4;
 /// Bytes of salt.
@@ -51,8 +51,8 @@ impl Default for PasswordCost {
 pub enum Verdict {
     /// Not this password, or no such account.
     Wrong,
-    /// The password; `rehash` when it is stored with another cost than today's, or in another form, and should be hashed
-    /// anew.
+    /// The password; `rehash` when it is stored with another cost than today's, or in another form, and should be
+    /// hashed anew.
     Right {
         /// Store a new hash.
         rehash: bool,
@@ -68,8 +68,8 @@ pub struct Passwords {
     dummy: Arc<str>,
 }
 
-/// The form in which a password is hashed: other spaces than U+0020 are that one, letters are composed (NFC). `None` for
-/// what the profile does not take, such as control characters, and for what is too long for any password.
+/// The form in which a password is hashed: other spaces than U+0020 are that one, letters are composed (NFC). `None`
+/// for what the profile does not take, such as control characters, and for what is too long for any password.
 fn prepared(password: &str) -> Option<Cow<'_, str>> {
     if password.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !password.is_empty() {
         return Some(Cow::Borrowed(password));
@@ -110,8 +110,8 @@ impl Passwords {
         Ok(Self { argon2, gate: Gate::new(HASHES_RUNNING_MAX, HASHES_WAITING_MAX, named), dummy })
     }
 
-    /// The PHC string to store for `password`, with a fresh salt, for somebody at `from`. [`Error::Overloaded`] when too many
-    /// wait.
+    /// The PHC string to store for `password`, with a fresh salt, for somebody at `from`. [`Error::Overloaded`] when
+    /// too many wait.
     pub async fn hash(&self, password: String, from: Network) -> Result<String> {
         let argon2 = self.argon2.clone();
         let hash = move || hash_now(&argon2, prepared(&password).unwrap_or(Cow::Borrowed(&password)).as_bytes());
@@ -122,8 +122,8 @@ impl Passwords {
     /// or it has no password: that is [`Verdict::Wrong`] at the same cost. [`Error::Overloaded`] when too many wait,
     /// [`Error::Internal`] when `stored` does not parse.
     ///
-    /// One hash, and a second one only if the password is wrong in its prepared form and that is not what was typed: the
-    /// number depends on what was typed, never on the account.
+    /// One hash, and a second one only if the password is wrong in its prepared form and that is not what was typed:
+    /// the number depends on what was typed, never on the account.
     pub async fn verify(&self, password: String, stored: Option<String>, from: Network) -> Result<Verdict> {
         let prepared = prepared(&password).map(Cow::into_owned);
         let typed = (prepared.as_ref() != Some(&password)).then_some(password);

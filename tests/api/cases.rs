@@ -1,5 +1,5 @@
-//! The inputs of public bug reports, when their file lies beside the clone: each kind is run from the file, against the parser
-//! and against a running server, or has a test of its own, which is named here.
+//! The inputs of public bug reports, when their file lies beside the clone: each kind is run from the file, against the
+//! parser and against a running server, or has a test of its own, which is named here.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A read costs what it answers, whatever was deleted; what cannot be cleared away stops nothing else. Nothing is timed: the
-//! engine counts the deleted rows that scans step over.
+//! A read costs what it answers, whatever was deleted; what cannot be cleared away stops nothing else. Nothing is
+//! timed: the engine counts the deleted rows that scans step over.
 
 use std::path::Path;
 use std::process::Command;
@@ -178,7 +178,8 @@ async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
     spoil(&world, spoiled).await;
     let new = bob.say("new").await.unwrap().id;
     for _ in 0..2 {
-        // The listing ended at the first start of this version; an older folder would begin it now. Twice changes nothing.
+        // The listing ended at the first start of this version; an older folder would begin it now. Twice changes
+        // nothing.
         public::list_from(&world.app().core, Id(0)).await.unwrap();
         world.restart(&mut [&mut ann, &mut bob]).await;
         let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
@@ -186,7 +187,8 @@ async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
     }
 }
 
-/// A data folder of the version before, in which one post stands and 701 were deleted: see `tests/fixtures/make-deletions`.
+/// A data folder of the version before, in which one post stands and 701 were deleted: see
+/// `tests/fixtures/make-deletions`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_the_version_before_shows_the_same_public_timeline() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,9 +11,13 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::world::{Person, World};
+use crate::world::{Person, World, seeds};
 
-const ROUNDS: usize = 150;
+/// Hang-ups of each kind; `FANFARE_TEST_RUNS` makes them as many times as many.
+fn rounds() -> usize {
+    const USUAL: usize = 150;
+    USUAL * seeds(1).count()
+}
 
 /// Sends a request and hangs up without reading the answer.
 async fn hang_up(world: &World, person: &Person, method: &str, path: &str, headers: &str, body: &str) {
@@ -40,7 +44,7 @@ async fn a_key_whose_client_hung_up_still_makes_one_post() {
     let world = World::new().await;
     let ann = world.person("ann").await;
     let new = NewPost { text: "once".to_owned(), ..NewPost::default() };
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let key = format!("key {round}");
         hang_up(&world, &ann, "POST", "/v1/posts", &format!("idempotency-key: {key}\r\n"), r#"{"text":"once"}"#).await;
         // The retry comes at once, as retries do.
@@ -48,14 +52,14 @@ async fn a_key_whose_client_hung_up_still_makes_one_post() {
     }
     let page = ann.posts_of(ann.id, Paging::first(100)).await.unwrap();
     assert!(page.next_cursor.is_some());
-    assert_eq!(ann.me().await.unwrap().posts_count, ROUNDS as u64);
+    assert_eq!(ann.me().await.unwrap().posts_count, rounds() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn likes_follows_and_reposts_of_who_hung_up_are_counted_once() {
     let world = World::new().await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let post = ann.say("hello").await.unwrap();
         hang_up(&world, &bob, "PUT", &format!("/v1/posts/{}/like", post.id), "", "").await;
         bob.like(post.id).await.unwrap();
@@ -86,7 +90,7 @@ async fn nobody_loses_their_handle_to_a_first_request_that_was_hung_up() {
     const SECRET: &str = "a secret of thirty-two bytes, ok";
     let world = World::with(|settings| settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()))).await;
     let now_s = Clock::system().now_ms() / 1_000;
-    for number in 0..ROUNDS {
+    for number in 0..rounds() {
         let handle = format!("p{number}");
         let claims = json!({ "sub": format!("x|{number}"), "handle": handle, "iat": now_s, "exp": now_s + 3_600 });
         let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();

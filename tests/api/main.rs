@@ -13,6 +13,7 @@ mod dead;
 mod deletion;
 mod described;
 mod edges;
+mod examples;
 mod feed;
 mod graph;
 mod handles;

@@ -106,7 +106,7 @@ async fn people_in_a_folder_of_an_earlier_version_are_found_again() {
     assert_eq!(found(&ann, "jür").await, Vec::<String>::new());
 
     let app = world.app();
-    names::begin(&app.core.store.engines).await.unwrap();
+    names::begin(&app.core.store).await.unwrap();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
     let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
     for _ in 0..2 {

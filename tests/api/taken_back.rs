@@ -13,7 +13,7 @@ use fanfare_protocol::{Code, Gone, Id, NewSuspension, NotificationKind, Notifica
 
 use crate::realtime::device::{ALL, Device};
 use crate::realtime::fast;
-use crate::world::{Person, World, eventually, refused};
+use crate::world::{Person, World, eventually, refused, seeds};
 
 async fn page(person: &Person) -> NotificationPage {
     person.notifications(Paging::first(100)).await.unwrap()
@@ -435,7 +435,7 @@ async fn toggle(fan: &Person, ann: &Person, (kind, about): Deed, since: Option<I
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_the_list_is_who_does_it_now_and_may_be_seen() {
-    for seed in 0..2 {
+    for seed in seeds(2) {
         let mut dice = Random::new(seed);
         let mut world = world().await;
         let mut ann = world.person("ann").await;

@@ -1,6 +1,7 @@
 //! Visibility of somebody to others: over HTTP, live and replayed, against a table of what is right.
 //!
-//! The lists of routes and of frames are the server's own: whatever is new there has to find its place in the table first.
+//! The lists of routes and of frames are the server's own: whatever is new there has to find its place in the table
+//! first.
 
 use std::collections::BTreeSet;
 
@@ -45,8 +46,8 @@ const TELL_NOTHING: [&str; 13] = [
     "/v1/realtime/sse",
 ];
 
-/// Durable frames, by what the author's are to each viewer, live and replayed: blocks and mutes hide them, and a stranger
-/// who follows somebody else hears of the author what that one passes on.
+/// Durable frames, by what the author's are to each viewer, live and replayed: blocks and mutes hide them, and a
+/// stranger who follows somebody else hears of the author what that one passes on.
 const FRAMES: [(&str, [&str; 7]); 6] = [
     ("feed.posts", ["+", "+", "", "-", "-", "-", ""]),
     ("notification", ["+", "+", "", "-", "-", "-", ""]),
@@ -153,7 +154,8 @@ impl Stage {
         let with = |query: String, row: Row| Row { path: format!("{}{query}", row.path), ..row };
         let (a, c) = (Some(author.id), Some(carl.id));
         vec![
-            //                                          looked for      self stranger anonymous blocked blocks mutes suspended
+            //                                          looked for self stranger anonymous blocked blocks mutes
+            //                                          suspended
             row("/v1/users/{user}", a, "quill", "+ + + 404 + + 403", ["404", "404"]),
             row("/v1/users/{user}/posts", a, "quill", "+ + + 404 - + 403", ["404", "404"]),
             row("/v1/users/{user}/posts", c, "quill", "+ + + - - + 403", ["-", "-"]),

@@ -1,7 +1,7 @@
 //! A server of one's own, the people on it, and words for what tests ask again and again.
 
 use std::fmt::Debug;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +75,15 @@ impl Deref for Person {
     fn deref(&self) -> &Client {
         &self.client
     }
+}
+
+/// Seeds of random histories: so many as usual, or from `FANFARE_TEST_SEED` on one, or as many as `FANFARE_TEST_RUNS` says.
+pub fn seeds(usual: u64) -> Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let first = number("FANFARE_TEST_SEED");
+    let runs = number("FANFARE_TEST_RUNS").unwrap_or(if first.is_some() { 1 } else { usual });
+    let first = first.unwrap_or_default();
+    first..first + runs
 }
 
 /// Defaults, but for hashes that take no time.

@@ -50,7 +50,7 @@ impl Journal for Tape {
         partition: Partition,
         from: Offset,
         _limit: usize,
-    ) -> Result<Vec<fanfare_engines::Record>, EngineError> {
+    ) -> Result<Vec<fanfare_engines::JournalRecord>, EngineError> {
         self.journal.read(partition, from, 1).await
     }
 
@@ -94,7 +94,7 @@ fn taped() -> (Engines, Arc<Tape>) {
 }
 
 async fn start(engines: &Engines) -> (Sequencer, SequencerThread) {
-    let mut products = app::products(GROUP_AFTER);
+    let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     Sequencer::start(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
 }

@@ -1,12 +1,13 @@
 //! Golden pairs: records of the journal, and the rows that are written from each, byte for byte.
 //!
-//! `tests/fixtures/golden/*.golden` are stories: pairs in the order in which they were committed, each written by the version
-//! that was current when it was added. They stay for ever. Every later version must write the same rows from the same record,
-//! whether it commits the record or repairs rows from the journal; so a folder of any version before stays what it is.
+//! `tests/fixtures/golden/*.golden` are stories: pairs in the order in which they were committed, each written by the
+//! version that was current when it was added. They stay for ever. Every later version must write the same rows from
+//! the same record, whether it commits the record or repairs rows from the journal; so a folder of any version before
+//! stays what it is.
 //!
 //! To add a pair: a name and a `record` line without rows at the end of a story, and then
-//! `cargo test --test golden -- --ignored`, which writes the record as the sequencer stamps it, and its rows. Pairs that have
-//! rows are never written again.
+//! `cargo test --test golden -- --ignored`, which writes the record as the sequencer stamps it, and its rows. Pairs
+//! that have rows are never written again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what is not as it was is a failed test")]
 

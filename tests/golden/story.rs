@@ -74,8 +74,8 @@ pub fn lines(mut rows: Vec<RowWrite>) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// `put|delete TABLE PARTITION CLUSTERING vVERSION VALUE`: keys in hexadecimal, a value in JSON as it is, another one in
-/// hexadecimal, `-` for no bytes.
+/// `put|delete TABLE PARTITION CLUSTERING vVERSION VALUE`: keys in hexadecimal, a value in JSON as it is, another one
+/// in hexadecimal, `-` for no bytes.
 fn line(row: &RowWrite) -> String {
     let verb = if row.value.is_some() { "put" } else { "delete" };
     let RowKey { table, partition, clustering } = &row.key;

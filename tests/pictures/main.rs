@@ -12,7 +12,8 @@ use proptest::prelude::*;
 
 const PIXELS_MAX: u64 = 1_000_000;
 
-/// Chunks of a PNG that stay, for colours (grey 0, RGB 2, palette 3, grey and alpha 4, RGBA 6), and how long they must be.
+/// Chunks of a PNG that stay, for colours (grey 0, RGB 2, palette 3, grey and alpha 4, RGBA 6), and how long they must
+/// be.
 const PNG: &[(&[u8; 4], &[u8], usize)] = &[
     (b"gAMA", &[0, 2, 3, 4, 6], 4),
     (b"cHRM", &[0, 2, 3, 4, 6], 32),

@@ -27,7 +27,8 @@ fn like(id: u64) -> Heard {
     Heard::Notice { id: Id(id), kind, actor, post, pushed: true }
 }
 
-/// Alice's device; she follows Bob, not Carl. Bob posts 10, 11, 12, deletes 11, likes her post 5 (13, then 16); Carl posts 14.
+/// Alice's device; she follows Bob, not Carl. Bob posts 10, 11, 12, deletes 11, likes her post 5 (13, then 16); Carl
+/// posts 14.
 fn sound() -> History {
     let mut history = History { people: vec![Id(100), Id(101), Id(102)], owners: vec![ALICE], ..History::default() };
     did(&mut history, ALICE, Act::Follow(BOB, true), None);

@@ -103,7 +103,8 @@ impl History {
             || late.any(|one| one.act != Act::Leave && concerns(one, reader, other))
     }
 
-    /// Whether a post answers somebody who has left: it shows until the follow is cleared away, at a moment of the server's.
+    /// Whether a post answers somebody who has left: it shows until the follow is cleared away, at a moment of the
+    /// server's.
     pub fn answers_the_departed(&self, post: &Known<'_>) -> bool {
         let [reply_to, _] = post.targets();
         reply_to.is_some_and(|to| to.author != post.author && self.has_left(to.author))

@@ -34,7 +34,8 @@ fn paths_of_the_api() -> Vec<String> {
     http::routes::document(routes::api()).paths.paths.into_keys().collect()
 }
 
-/// Words of an example, as a shell would hand them over: without variables before it and explanations, pipes and files behind.
+/// Words of an example, as a shell would hand them over: without variables before it and explanations, pipes and files
+/// behind.
 fn example(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
     let command = line.split("   ").next().unwrap_or_default().split(['<', '>', '|']).next().unwrap_or_default();

@@ -1,10 +1,7 @@
 //! Licences of the dependencies must ask only for what a project under Apache-2.0 can give.
 
-use std::process::Command;
-
-use serde_json::Value;
-
-use super::{assert_none, root};
+use super::assert_none;
+use super::manifests::{metadata, used_packages};
 
 /// SPDX names of licences that may come in: permissive ones, and MPL-2.0, which binds only its own files.
 const ALLOWED: [&str; 17] = [
@@ -95,23 +92,11 @@ fn licence_expressions_are_read_as_spdx_means_them() {
     }
 }
 
-/// Looks at what is built on this platform: nothing has to be downloaded for it.
 #[test]
 fn licences_of_all_dependencies_are_allowed() {
-    let cargo = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let version = cargo(&["-vV"]);
-    let platform = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let metadata =
-        cargo(&["metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", platform]);
-    let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let used: Vec<&Value> = metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
-    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| used.contains(&&package["id"]));
+    let metadata = metadata();
     let mut broken = Vec::new();
-    for package in packages {
+    for package in used_packages(&metadata) {
         let licence = package["license"].as_str().unwrap_or_default();
         if !is_allowed(licence) {
             broken.push(format!(

@@ -1,17 +1,23 @@
 //! House rules that a program can hold. A rule that fails names the file, the line and what to do.
 //!
-//! `source` looks at the code, `words` at its comments, `layers` and `drawing` at which room imports which, `documents`
-//! at what the documents promise, `help` at what the
-//! commands' help does, `licences` at what the dependencies ask for.
+//! `source`, `layout` and `public` look at the code, `words` at its comments, `layers` and `drawing` at which room
+//! imports which, `documents` and `capability` at what the documents promise, `help` at what the commands' help does,
+//! `manifests` and `licences` at the dependencies, `columns` at lines that are read, `commits` at the history.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
 
+mod capability;
+mod columns;
+mod commits;
 mod documents;
 mod drawing;
 mod help;
 mod layers;
+mod layout;
 mod lexer;
 mod licences;
+mod manifests;
+mod public;
 mod source;
 mod words;
 

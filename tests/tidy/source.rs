@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::lexer::{code_only, is_word};
 use super::{assert_none, files_under, root, shown};
@@ -16,29 +17,35 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Rust file, with its code apart from comments and literals.
-struct Source {
-    path: PathBuf,
-    text: String,
-    code: String,
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+    pub code: String,
     /// All of it is compiled for tests, or other development, only.
-    for_tests: bool,
+    pub for_tests: bool,
 }
 
 /// Code under `folder`, by file, without tests; comments, literals and tests are blank.
 pub fn without_tests(folder: &str) -> Vec<(PathBuf, String)> {
     let folder = root().join(folder);
-    let own = sources().into_iter().filter(|source| source.path.starts_with(&folder) && !source.for_tests);
-    let bare = |source: Source| {
-        let mut code = source.code.into_bytes();
+    let own = sources().iter().filter(|source| source.path.starts_with(&folder) && !source.for_tests);
+    let bare = |source: &Source| {
+        let mut code = source.code.clone().into_bytes();
         for (start, end) in test_items(&String::from_utf8_lossy(&code)) {
             code[start..end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
         }
-        (source.path, String::from_utf8_lossy(&code).into_owned())
+        (source.path.clone(), String::from_utf8_lossy(&code).into_owned())
     };
     own.map(bare).collect()
 }
 
-fn sources() -> Vec<Source> {
+/// All of them, read once.
+pub fn sources() -> &'static [Source] {
+    static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(read_sources);
+    &SOURCES
+}
+
+fn read_sources() -> Vec<Source> {
     let folders = ["src", "crates", "tests", "examples", "fuzz"].iter().flat_map(|folder| files_under(folder, ".rs"));
     let paths: Vec<PathBuf> = folders.chain([root().join("main.rs")]).collect();
     let read = |path: PathBuf| {
@@ -73,7 +80,7 @@ fn modules_for_tests(source: &Source) -> Vec<PathBuf> {
 }
 
 /// Byte ranges of the items under a `#[cfg(test)]`, attribute included.
-fn test_items(code: &str) -> Vec<(usize, usize)> {
+pub fn test_items(code: &str) -> Vec<(usize, usize)> {
     let mut items = Vec::new();
     for (start, attribute) in code.match_indices("#[cfg(test)]").chain(code.match_indices("#[cfg(any(test")) {
         let bytes = code.as_bytes();
@@ -88,7 +95,7 @@ fn test_items(code: &str) -> Vec<(usize, usize)> {
 }
 
 /// Place after the brace that closes the one at `open`.
-fn block_end(bytes: &[u8], open: usize) -> usize {
+pub fn block_end(bytes: &[u8], open: usize) -> usize {
     let mut depth = 0;
     for (at, byte) in bytes.iter().enumerate().skip(open) {
         match byte {
@@ -101,7 +108,7 @@ fn block_end(bytes: &[u8], open: usize) -> usize {
     bytes.len()
 }
 
-fn line_of(code: &str, at: usize) -> usize {
+pub fn line_of(code: &str, at: usize) -> usize {
     code[..at].matches('\n').count() + 1
 }
 

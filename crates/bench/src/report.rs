@@ -77,7 +77,7 @@ pub struct Row {
     /// Name of what it is compared with.
     pub baseline: Option<String>,
     /// The figure of that, from the same run.
-    pub baseline_value: Option<f64>,
+    baseline_value: Option<f64>,
     /// Value divided by baseline.
     pub ratio: Option<f64>,
     /// Goal in words.

@@ -17,8 +17,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on `folder`, with default settings but for `settings` (names and values of the environment), and waits
-    /// until it listens. Without `address` on a free port.
+    /// Starts one on `folder`, with default settings but for `settings` (names and values of the environment), and
+    /// waits until it listens. Without `address` on a free port.
     pub fn start(folder: &Path, address: Option<SocketAddr>, settings: &[(&str, String)]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         for (name, _) in std::env::vars_os() {

@@ -3,8 +3,9 @@
 //! One [`Client`] is one caller on one server: a base address, maybe a token, and a pool of keep-alive connections that
 //! its clones share. [`Client::send`] is the one way out; `calls` has a method for each call of the API, `admin` those
 //! of operators. A refusal is [`ClientError::Problem`]. Where the server does not know what became of a request
-//! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to three
-//! times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the same key. [`realtime`] listens, by whatever transport passes.
+//! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to
+//! three times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the
+//! same key. [`realtime`] listens, by whatever transport passes.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]

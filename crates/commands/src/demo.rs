@@ -80,8 +80,8 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         live::wake(&app, &sample).await?;
         let size = build::size(&app, &sample).await?;
         let demo = sample.people[sample.town.world.demo()];
-        // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time, for
-        // a world that is opened again may have been reached otherwise before.
+        // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time,
+        // for a world that is opened again may have been reached otherwise before.
         let here = Operator { actor: Actor::Token, address: Ipv4Addr::LOCALHOST.into() };
         app.acts.set_admin(&here, demo, operates).await?;
         let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };

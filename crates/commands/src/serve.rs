@@ -53,7 +53,8 @@ fn raise_open_files() {
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.
 ///
-/// Signals are heard from the call on, not from the first poll: one that comes just then is not the default's to handle.
+/// Signals are heard from the call on, not from the first poll: one that comes just then is not the default's to
+/// handle.
 pub(super) fn stop_signal() -> impl Future<Output = ()> {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     wait_for(signals)

@@ -3,7 +3,8 @@
 //! A *port* (`ports/`) is a small trait that promises only what its weakest engine can keep: read its docs first. An
 //! *engine* implements ports: `embedded/` (durable, on fjall), `memory/` (for tests and throw-away worlds), `hostile/`
 //! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files), `local/` (bus and
-//! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears above this crate: code there holds [`Engines`].
+//! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears
+//! above this crate: code there holds [`Engines`].
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use ports::{
-    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
-    Partition, Record, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
+    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects,
+    Offset, Order, Partition, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
 
 /// Engines that the server is built on, one behind each port.

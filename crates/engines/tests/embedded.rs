@@ -154,8 +154,8 @@ async fn a_read_pays_only_for_what_died_since_the_last_one() {
     assert!(cut <= 40, "stepped over {cut} dead rows");
 }
 
-/// Threads read and write at once: a read never misses a row that lived through it all, or one that its writer wrote and
-/// was acknowledged for.
+/// Threads read and write at once: a read never misses a row that lived through it all, or one that its writer wrote
+/// and was acknowledged for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn gaps_hide_nothing_from_readers_beside_writers() {
     const ROWS: u64 = 600;

@@ -1,5 +1,5 @@
-//! Acts of operators: suspensions, passwords that they set, the lines that every act leaves, and what they see of sessions and say to
-//! them.
+//! Acts of operators: suspensions, passwords that they set, the lines that every act leaves, and what they see of
+//! sessions and say to them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

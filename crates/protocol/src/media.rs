@@ -43,8 +43,8 @@ pub struct Media {
     /// Alternative text: what the picture shows, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
-    /// A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed is
-    /// stored as it came.
+    /// A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed
+    /// is stored as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
 }

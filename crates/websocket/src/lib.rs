@@ -1,10 +1,10 @@
 //! WebSocket codec of a server (RFC 6455), with compression of messages (RFC 7692): bytes of a socket in, messages out,
 //! and back. Pure: no I/O, no clock.
 //!
-//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes it has
-//! just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`], [`ping`],
-//! [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve every connection
-//! of a thread, for no context is taken over from message to message.
+//! [`accept`] decides over the head of a request. A [`Reader`] is what a connection keeps: the caller lends the bytes
+//! it has just read, and between messages nothing is held, so that an idle connection costs no buffer. [`text`],
+//! [`ping`], [`pong`] and [`close`] append frames to the caller's buffer. An [`Inflater`] and a [`Deflater`] serve
+//! every connection of a thread, for no context is taken over from message to message.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
@@ -29,11 +29,11 @@ pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 /// Close code: the endpoint goes away.
 pub const CLOSE_AWAY: u16 = 1001;
 /// Close code: a frame broke the protocol.
-pub const CLOSE_PROTOCOL: u16 = 1002;
+const CLOSE_PROTOCOL: u16 = 1002;
 /// Close code: the bytes of a message are not what its type says.
-pub const CLOSE_DATA: u16 = 1007;
+const CLOSE_DATA: u16 = 1007;
 /// Close code: a message is too big.
-pub const CLOSE_TOO_BIG: u16 = 1009;
+const CLOSE_TOO_BIG: u16 = 1009;
 
 /// Message of a client, whole: fragments are joined, unmasked, inflated, and text is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

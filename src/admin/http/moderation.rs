@@ -28,8 +28,8 @@ pub struct Reason {
 
 /// Delete a post, whoever wrote it.
 ///
-/// It goes as if its author had deleted it: from then on it answers 410, and it leaves every feed and thread on the next
-/// read. An operator by role cannot delete posts of operators this way; the admin token can.
+/// It goes as if its author had deleted it: from then on it answers 410, and it leaves every feed and thread on the
+/// next read. An operator by role cannot delete posts of operators this way; the admin token can.
 #[utoipa::path(delete, path = "/v1/admin/posts/{id}", tag = "operators", operation_id = "operators_delete_post",
     params(("id" = Id, Path, description = "id of the post"), Reason), responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
 pub async fn delete_post(

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Acts of each `K` at so many a second, after a burst (the generic cell rate algorithm, ITU-T I.371: one moment a key).
+/// Acts of each `K` at so many a second, after a burst (the generic cell rate algorithm, ITU-T I.371: one moment a
+/// key).
 ///
 /// Of at most `len_max` who were active lately something is remembered; when more are, further ones pass uncounted.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ pub enum Pushed<T> {
 
 /// Items of many, each `K` served in its turn and its own in the order in which they came.
 ///
-/// At most `len_max` wait. When it is full, whoever has most waiting loses their newest to a newcomer who has at least two
-/// fewer: so a flood of one sheds the flood, and who has a single item waiting never loses it.
+/// At most `len_max` wait. When it is full, whoever has most waiting loses their newest to a newcomer who has at least
+/// two fewer: so a flood of one sheds the flood, and who has a single item waiting never loses it.
 #[derive(Debug)]
 pub struct FairQueue<K, T> {
     /// Never an empty one.
@@ -123,8 +123,8 @@ mod tests {
     }
 
     proptest! {
-        /// A newcomer with none waiting gets in while anybody has two, is never pushed out again, and is served after at most
-        /// as many turns as there were others.
+        /// A newcomer with none waiting gets in while anybody has two, is never pushed out again, and is served after
+        /// at most as many turns as there were others.
         #[test]
         fn who_has_one_waiting_is_served_within_a_round_whatever_others_do(
             steps in prop::collection::vec(step(), 0..300),

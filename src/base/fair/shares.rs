@@ -6,9 +6,10 @@ use std::hash::Hash;
 /// Shares of something (bytes) that is for all together; nobody holds more than one part of `part` of what is still
 /// free.
 ///
-/// The rule is that of shared-memory switches (Choudhury and Hahne 1998, dynamic thresholds). A single one gets `1 / (part +
-/// 1)` of the pool, the next the same of the rest, and so on; as they give back, each of `n` comes to one part in `part + n`. So
-/// there is always something left for who comes next, whatever the others hold, and no share has to be set.
+/// The rule is that of shared-memory switches (Choudhury and Hahne 1998, dynamic thresholds). A single one gets
+/// `1 / (part + 1)` of the pool, the next the same of the rest, and so on; as they give back, each of `n` comes to one
+/// part in `part + n`. So there is always something left for who comes next, whatever the others hold, and no share has
+/// to be set.
 #[derive(Debug)]
 pub struct Shares<K> {
     held: HashMap<K, u64>,
@@ -41,6 +42,17 @@ impl<K: Copy + Eq + Hash> Shares<K> {
             self.held.insert(of, held);
             self.used = used;
         }
+        true
+    }
+
+    /// Gives `of` so much more beyond its part, or nothing where less than `kept` of the pool would stay free.
+    pub fn take_beyond(&mut self, of: K, more: u64, kept: u64) -> bool {
+        let used = self.used.saturating_add(more);
+        if self.max.checked_sub(used).is_none_or(|free| free < kept) {
+            return false;
+        }
+        *self.held.entry(of).or_default() += more;
+        self.used = used;
         true
     }
 

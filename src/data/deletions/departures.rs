@@ -1,7 +1,7 @@
 //! Departures: accounts that were deleted while a person followed them.
 //!
-//! The janitor ends the follows of a deleted account one by one, and each end leaves a row with its follower, in the same
-//! commit. Until then the follow is there, and says the same.
+//! The janitor ends the follows of a deleted account one by one, and each end leaves a row with its follower, in the
+//! same commit. Until then the follow is there, and says the same.
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
@@ -24,8 +24,8 @@ pub struct Departure {
     pub user: Id,
 }
 
-/// Adds the row that says to `follower` whose account was deleted by which record, `gone`; `now` is the record that ends the
-/// follow.
+/// Adds the row that says to `follower` whose account was deleted by which record, `gone`; `now` is the record that
+/// ends the follow.
 pub fn keep(follower: Id, gone: (Id, Id), now: Id, batch: &mut Batch) {
     let (departed, user) = gone;
     let expires = hour_of(departed) + KEPT_HOURS + 2;
@@ -39,8 +39,8 @@ pub fn keep(follower: Id, gone: (Id, Id), now: Id, batch: &mut Batch) {
 }
 
 impl Store {
-    /// Accounts that were deleted by records above `after` and up to `upto` while `follower` followed them, in their order;
-    /// `None` when they are more than `max`. `followees` are those whom the person followed a moment ago.
+    /// Accounts that were deleted by records above `after` and up to `upto` while `follower` followed them, in their
+    /// order; `None` when they are more than `max`. `followees` are those whom the person followed a moment ago.
     ///
     /// # Errors
     /// When the engine fails.

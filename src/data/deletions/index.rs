@@ -12,8 +12,8 @@ struct Generation {
     newest: Id,
 }
 
-/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten at once, whatever is
-/// in it.
+/// Two generations: when the young one is full it becomes the old one, and the old one is forgotten at once, whatever
+/// is in it.
 #[derive(Debug)]
 pub struct Deleters {
     generation_max: usize,

@@ -1,15 +1,15 @@
 //! Deletions of late, of posts by author and of accounts: what sessions that come back must hear of.
 //!
-//! A resume asks for the deletions of those whom a person follows, and of nobody else: rows are kept by author, and memory
-//! knows who has deleted anything since, so that the others cost nothing. What an earlier version kept as one list of
-//! everybody is moved here (`old`). Of a deleted account a row says to each of those who followed it what they must drop, for
-//! the follow itself is gone by the time they come back (`departures`).
+//! A resume asks for the deletions of those whom a person follows, and of nobody else: rows are kept by author, and
+//! memory knows who has deleted anything since, so that the others cost nothing. What an earlier version kept as one
+//! list of everybody is moved here (`old`). Of a deleted account a row says to each of those who followed it what they
+//! must drop, for the follow itself is gone by the time they come back (`departures`).
 
 mod departures;
 mod index;
 mod old;
 #[cfg(test)]
-mod old_tests;
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -139,8 +139,8 @@ impl Store {
         }
     }
 
-    /// Deletions of posts of `authors` (sorted) by records above `after` and up to `upto`, in their order; `None` when they
-    /// are more than `max`.
+    /// Deletions of posts of `authors` (sorted) by records above `after` and up to `upto`, in their order; `None` when
+    /// they are more than `max`.
     ///
     /// # Errors
     /// When the engine fails.

@@ -28,7 +28,8 @@ pub struct NotificationState {
     pub applied: Id,
 }
 
-/// Group: an item of the list that stands for many. Each deed in it stands in one place: among the newest, with who is known, or in a number.
+/// Group: an item of the list that stands for many. Each deed in it stands in one place: among the newest, with who is
+/// known, or in a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupItem {
     /// Kind of the deeds.

@@ -113,10 +113,11 @@ pub enum EntryKind {
     Plain,
     /// Answers a post of `related`.
     Reply,
-    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it may
-    /// have words: the post itself tells.
+    /// Passes on a post of `related`, and says nothing. In rows written before there were [`Quote`](Self::Quote)s it
+    /// may have words: the post itself tells.
     Repost,
-    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one goes.
+    /// Passes on a post of `related`, with words, media, or a place in a thread of its own: it stays when that one
+    /// goes.
     Quote,
 }
 
@@ -158,15 +159,8 @@ pub fn entry_value(kind: EntryKind, related: Id) -> Bytes {
 /// The entry of an `author_posts` row.
 #[must_use]
 pub fn entry(post: Id, value: &[u8]) -> Option<AuthorEntry> {
-    let (kind, related) = value.split_first()?;
-    let kind = match kind {
-        0 => EntryKind::Plain,
-        1 => EntryKind::Reply,
-        2 => EntryKind::Repost,
-        3 => EntryKind::Quote,
-        _ => return None,
-    };
-    Some(AuthorEntry { id: post, kind, related: Id::from_bytes(related)? })
+    let related = value.get(1..).and_then(Id::from_bytes)?;
+    Some(AuthorEntry { id: post, kind: kind_in(value)?, related })
 }
 
 /// Value of a `timeline` row: the entry, then the author, 17 bytes.
@@ -181,4 +175,22 @@ pub fn timeline_value(kind: EntryKind, related: Id, author: Id) -> Bytes {
 #[must_use]
 pub fn timeline_author(value: &[u8]) -> Option<Id> {
     value.get(9..).and_then(Id::from_bytes)
+}
+
+/// Whether a row of an author's list or of a timeline is of a post that points at nothing.
+#[must_use]
+pub fn is_plain(value: &[u8]) -> bool {
+    kind_in(value) == Some(EntryKind::Plain)
+}
+
+/// Kind in a row of an author's list or of a timeline. Rows of earlier versions say `Repost` of quotes too.
+#[must_use]
+pub fn kind_in(value: &[u8]) -> Option<EntryKind> {
+    Some(match value.first()? {
+        0 => EntryKind::Plain,
+        1 => EntryKind::Reply,
+        2 => EntryKind::Repost,
+        3 => EntryKind::Quote,
+        _ => return None,
+    })
 }

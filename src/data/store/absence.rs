@@ -3,13 +3,14 @@
 use fanfare_engines::{KeyRange, Order, Row, Table};
 use fanfare_protocol::Id;
 
-use super::{Account, Arc, Store};
+use std::sync::Arc;
+
+use super::{Account, Store};
 use crate::base::error::Result;
 use crate::base::limits;
-use crate::data::rows::{SuspensionRow, from_json};
+use crate::data::rows::{self, PostRef, SuspensionRow, from_json};
 use crate::data::tables;
 use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost};
-use crate::log::events::PostRef;
 
 /// Posts that are looked at before others get a turn.
 const POSTS_TURN: usize = 64;
@@ -20,7 +21,7 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn load_absent(&self) -> Result<()> {
-        let port = &self.engines.tables;
+        let port = self;
         let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
         for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
             self.absent.departed(person);
@@ -45,8 +46,8 @@ impl Store {
         if self.absent.holds(id) { Ok(None) } else { self.account(id).await }
     }
 
-    /// Learns what `person`, who will be absent at once, adds to the counts of others, so that all of it is taken off them
-    /// in the same moment.
+    /// Learns what `person`, who will be absent at once, adds to the counts of others, so that all of it is taken off
+    /// them in the same moment.
     ///
     /// # Errors
     /// When the engine fails; nothing is watched then.
@@ -90,7 +91,7 @@ impl Store {
         let through = self.reposts_of(person, &posts).await?;
         for row in posts {
             // Those that answer and pass on nothing are in nobody's counts.
-            let Some(id) = Id::from_bytes(&row.clustering).filter(|_| row.value.first() != Some(&0)) else { continue };
+            let Some(id) = Id::from_bytes(&row.clustering).filter(|_| !rows::is_plain(&row.value)) else { continue };
             if let Some(post) = self.post_or_gone(id).await?.filter(|post| !post.deleted) {
                 let (parent, original) = (post.reply_to.map(|to| to.id), post.repost_of.map(|of| of.id));
                 found.extend(of_post(id, parent, original));
@@ -100,8 +101,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very many, and
-    /// would take the room of everybody else's.
+    /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very
+    /// many, and would take the room of everybody else's.
     async fn reposts_of(&self, person: Id, posts: &[Row]) -> Result<Vec<Contribution>> {
         let mut found = Vec::new();
         for (number, post) in posts.iter().filter_map(|row| Id::from_bytes(&row.clustering)).enumerate() {

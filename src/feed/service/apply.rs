@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use fanfare_protocol::Id;
 
-use super::{Core, policy_name, policy_number};
+use super::{FeedCore, policy_name, policy_number};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::slot_list::Slot;
 use crate::data::rows::{AuthorEntry, kind_of};
@@ -16,7 +16,7 @@ use crate::feed::ring::Entry;
 use crate::feed::timelines::Changed;
 use crate::log::events::{Event, Policy, PostRecord, Record};
 
-impl Core {
+impl FeedCore {
     pub(super) fn apply(&self, record: &Record) {
         match &record.event {
             Event::Posted { post, .. } => self.posted(post),
@@ -46,14 +46,8 @@ impl Core {
                 }
                 self.forget(user.id);
             }
-            // Suspensions are looked at by every read.
-            Event::UserCreated { .. }
-            | Event::ProfileChanged { .. }
-            | Event::Liked { .. }
-            | Event::Unliked { .. }
-            | Event::Suspended { .. }
-            | Event::Unsuspended { .. }
-            | Event::Operated => {}
+            // Suspensions are looked at by every read, and the rest is about no timeline.
+            _ => {}
         }
         self.applied.fetch_max(record.id.0, Ordering::SeqCst);
     }

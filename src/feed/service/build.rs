@@ -10,7 +10,7 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{Core, EVICT_IDLE_MAX};
+use super::{EVICT_IDLE_MAX, FeedCore};
 use crate::base::slot_list::Slot;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
@@ -25,7 +25,7 @@ const MAKE_ROOM_MAX: usize = 4;
 
 /// A build that was begun; dropped before its end (an error, or the request was cancelled), it gives everything back.
 struct Building<'a> {
-    core: &'a Core,
+    core: &'a FeedCore,
     reader: UserIndex,
     lease: Lease,
     done: bool,
@@ -44,7 +44,7 @@ impl Drop for Building<'_> {
 
 /// A place in the line of one reader's builders.
 struct Turn<'a> {
-    core: &'a Core,
+    core: &'a FeedCore,
     reader: UserIndex,
     line: Arc<tokio::sync::Mutex<()>>,
 }
@@ -59,7 +59,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl Core {
+impl FeedCore {
     /// The reader's timeline, built if need be. One build a reader at a time, a bounded number in all.
     pub(super) async fn materialise(&self, id: Id, reader: UserIndex) -> Result<View, EngineError> {
         let line = Arc::clone(self.builders.lock().entry(reader).or_default());

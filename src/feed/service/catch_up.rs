@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::Core;
+use super::FeedCore;
 use super::walk::{Target, Walk};
 use crate::base::error::Result;
 use crate::feed::Feed;
@@ -30,7 +30,7 @@ impl FollowedPosts for Feed {
     }
 }
 
-impl Core {
+impl FeedCore {
     pub(super) async fn catch_up(
         &self,
         reader: Id,

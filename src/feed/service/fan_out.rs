@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Core, policy_name, policy_number};
+use super::{FeedCore, policy_name, policy_number};
 use crate::base::slot_list::Slot;
 use crate::feed::jobs::Job;
 use crate::feed::ring::Entry;
 use crate::log::events::Policy;
 
-impl Core {
+impl FeedCore {
     /// Queues a job and wakes the worker; false when the queue is full.
     pub(super) fn enqueue(&self, job: Job) -> bool {
         let queued = self.queue.lock().push(job);

@@ -3,7 +3,7 @@
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::{Core, PageQuery};
+use super::{FeedCore, PageQuery};
 use crate::base::id::unix_ms_of;
 use crate::feed::rank::{Candidate, Engagement};
 use crate::feed::snapshots::SnapshotId;
@@ -41,7 +41,7 @@ pub struct RankedPage {
     pub next: Option<RankedNext>,
 }
 
-impl Core {
+impl FeedCore {
     pub(super) async fn ranked(
         &self,
         reader: Id,

@@ -7,7 +7,7 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{Core, FeedPage, PageQuery, UnreadCount};
+use super::{FeedCore, FeedPage, PageQuery, UnreadCount};
 use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
 use crate::feed::filter::shows;
@@ -25,7 +25,7 @@ const SPARE_DIVISOR: usize = 4;
 
 /// Candidates of a feed, newest first: the ring, then all followees.
 struct Candidates<'a> {
-    core: &'a Core,
+    core: &'a FeedCore,
     view: View,
     next: usize,
     since: u64,
@@ -34,7 +34,7 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn new(core: &'a Core, view: View, before: u64, since: u64) -> Self {
+    fn new(core: &'a FeedCore, view: View, before: u64, since: u64) -> Self {
         let next = view.entries.partition_point(|entry| entry.id >= before);
         Self { core, view, next, since, before, walk: None }
     }
@@ -67,7 +67,7 @@ impl<'a> Candidates<'a> {
     }
 }
 
-impl Core {
+impl FeedCore {
     pub(super) async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage, EngineError> {
         let before = query.before.map_or(u64::MAX, |before| before.0);
         let since = query.since.map_or(0, |since| since.0);

@@ -4,7 +4,7 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 use futures_util::future::join_all;
 
-use super::Core;
+use super::FeedCore;
 use crate::feed::interner::UserIndex;
 use crate::feed::merge::{Merge, Step, Want};
 use crate::feed::recents::Older;
@@ -26,7 +26,7 @@ struct Reading {
 
 /// Many authors' posts, newest first.
 pub(super) struct Walk<'a> {
-    core: &'a Core,
+    core: &'a FeedCore,
     merge: Merge,
     readings: Vec<Reading>,
     ids: Vec<u64>,
@@ -34,7 +34,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Takes what recents have; asks no table yet.
-    pub fn new(core: &'a Core, targets: impl ExactSizeIterator<Item = Target>) -> Self {
+    pub fn new(core: &'a FeedCore, targets: impl ExactSizeIterator<Item = Target>) -> Self {
         let (merge, readings) = (Merge::with_capacity(targets.len()), Vec::with_capacity(targets.len()));
         let mut walk = Self { core, merge, readings, ids: Vec::new() };
         for Target { author, before, lower } in targets {

@@ -20,20 +20,16 @@ impl Feed {
     /// # Errors
     /// When the engine fails.
     pub async fn warm_up(&self, store: &Store, now_ms: u64) -> Result<()> {
-        let port = &store.engines.tables;
         let floor = first_id_at(now_ms.saturating_sub(self.core.settings.recents_age_ms));
         self.warm_from(floor);
-        let buckets =
-            port.scan(tables::BUCKETS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::from(u16::MAX)).await?;
         let mut posts: u64 = 0;
-        for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
-            let bucket = u16::from_be_bytes(*bucket);
+        for bucket in store.buckets().await? {
             let partition = tables::timeline_partition(bucket);
             let mut from = if bucket < tables::bucket_of(floor) { continue } else { floor };
             loop {
                 let range = KeyRange { from: Some(tables::partition(from)), to: None };
                 let step = limits::WARM_STEP_ROWS;
-                let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
+                let rows = store.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
                 for row in &rows {
                     let (Some(id), Some(author)) = (Id::from_bytes(&row.clustering), rows::timeline_author(&row.value))
                     else {

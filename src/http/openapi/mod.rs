@@ -1,8 +1,9 @@
 //! The API's description: what the routes say of themselves, completed by what holds for all of them.
 //!
-//! A handler names what is its own: tag, parameters, body, success, and the refusals that nobody could guess. What follows
-//! from that is added here, once: the prefix of the id, the security of operators' calls, the refusals of a token, a body
-//! or a page, headers and examples. So a new route is described in full, or the test below says what it lacks.
+//! A handler names what is its own: tag, parameters, body, success, and the refusals that nobody could guess. What
+//! follows from that is added here, once: the prefix of the id, the security of operators' calls, the refusals of a
+//! token, a body or a page, headers and examples. So a new route is described in full, or the test below says what it
+//! lacks.
 
 mod refusals;
 mod samples;

@@ -1,7 +1,7 @@
 //! Refusals of a call, by what it takes: its token, its parameters, its body.
 //!
-//! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a description
-//! that names no code means the usual one of its status.
+//! A refusal that a handler describes itself stays as it is. Each becomes a problem with one example a code; a
+//! description that names no code means the usual one of its status.
 
 use axum::http::Method;
 use fanfare_protocol::{Code, PROBLEM_JSON, Problem};

@@ -76,7 +76,8 @@ async fn who_reads_slowly_gets_all_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_far_less_than_the_system_here_keeps_is_not_cut() {
     let server = running(|settings| settings.http.write_stall_s = 2).await;
-    // It makes room in pieces of 4 KiB, one a second: more than the least rate, and less than the server's system takes at once.
+    // It makes room in pieces of 4 KiB, one a second: more than the least rate, and less than the server's system takes
+    // at once.
     let mut stream = connect_keeping(&server, 4 << 10).await;
     ask(&mut stream, "/big").await;
     let mut pace = tokio::time::interval(std::time::Duration::from_millis(50));

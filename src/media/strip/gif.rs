@@ -63,7 +63,8 @@ fn skip_sub_blocks(walk: &mut Walk<'_>) -> Result<(), Damage> {
     }
 }
 
-/// The extension written anew, if it says how long a frame shows or how often all do; `body` is what comes after the label.
+/// The extension written anew, if it says how long a frame shows or how often all do; `body` is what comes after the
+/// label.
 fn extension(label: u8, body: &[u8]) -> Option<Vec<u8>> {
     match label {
         0xf9 => {

@@ -1,10 +1,10 @@
 //! Takes metadata out of images without touching their pixels: EXIF (with its GPS position), XMP, IPTC, comments.
 //!
-//! Pure, the step of `process.rs` before anything is decoded: decoders see only what this lets through. Each container is
-//! walked from its first to its last byte, and only what is known to be needed for showing the picture is copied, as long
-//! as its kind must be and no longer; so what hides in unknown parts, in known ones that are too long, or after the end
-//! goes too. A walk that does not reach the end finds truncation that lenient decoders overlook. What inflates is
-//! inflated here within bounds, so that nothing that is served grows beyond them in who shows it.
+//! Pure, the step of `process.rs` before anything is decoded: decoders see only what this lets through. Each container
+//! is walked from its first to its last byte, and only what is known to be needed for showing the picture is copied, as
+//! long as its kind must be and no longer; so what hides in unknown parts, in known ones that are too long, or after
+//! the end goes too. A walk that does not reach the end finds truncation that lenient decoders overlook. What inflates
+//! is inflated here within bounds, so that nothing that is served grows beyond them in who shows it.
 
 mod gif;
 mod jpeg;

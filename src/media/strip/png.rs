@@ -53,8 +53,8 @@ pub fn png(bytes: &[u8], pixels_max: u64) -> Result<Stripped<'_>, Refusal> {
     Ok(Stripped { bytes: out.bytes, animated, size: header.size, exif, profile, looks, work })
 }
 
-/// A PNG as an encoder wrote it, with what the picture that it was made of said of its looks; `is_on_its_side` where lines
-/// became columns.
+/// A PNG as an encoder wrote it, with what the picture that it was made of said of its looks; `is_on_its_side` where
+/// lines became columns.
 pub fn looking(encoded: &[u8], looks: &[Look<'_>], is_on_its_side: bool) -> Vec<u8> {
     /// Signature and header.
     const HEAD_BYTES: usize = SIGNATURE_BYTES + 25;
@@ -157,8 +157,8 @@ impl Header {
         Ok(Self { size, colour, channels, pixel_bits, is_interlaced: interlace == 1 })
     }
 
-    /// Whether a chunk of this kind, which comes once and before the pixels, decides how the picture looks and is as long
-    /// as it must be. One that is not is left out, as readers leave it out.
+    /// Whether a chunk of this kind, which comes once and before the pixels, decides how the picture looks and is as
+    /// long as it must be. One that is not is left out, as readers leave it out.
     fn needs(&self, kind: &[u8; 4], payload: &[u8]) -> bool {
         let lengths = match (kind, self.colour) {
             (b"sRGB", _) | (b"sBIT", Colour::Grey) | (b"bKGD", Colour::Palette) => 1..=1,
@@ -185,7 +185,8 @@ impl Header {
         is_right && lengths.contains(&payload.len())
     }
 
-    /// Bytes that the pixels of a frame inflate to: each line of each pass, and a byte before it that says how it is filtered.
+    /// Bytes that the pixels of a frame inflate to: each line of each pass, and a byte before it that says how it is
+    /// filtered.
     fn inflated_bytes(&self, (width, height): (u32, u32)) -> u64 {
         /// First column and line, and the steps between them (Adam7).
         const PASSES: [(u64, u64, u64, u64); 7] =
@@ -355,8 +356,8 @@ fn repacked(pieces: &[&[u8]], bytes: u64) -> Result<Vec<u8>, Damage> {
     packed.finish().ok().filter(|_| !failed).ok_or(NOT_ZLIB)
 }
 
-/// A zlib stream that is inflated through a small window, for how much comes out. Its checksum is not looked at: readers
-/// do not agree on it.
+/// A zlib stream that is inflated through a small window, for how much comes out. Its checksum is not looked at:
+/// readers do not agree on it.
 struct Inflate {
     raw: Decompress,
     /// The two bytes before the data, as far as they came.

@@ -95,8 +95,8 @@ fn group(bits: &mut Bits<'_>, cached: u16) -> Result<[Code; 5], Damage> {
     Ok([read(0)?, read(1)?, read(2)?, read(3)?, read(4)?])
 }
 
-/// Goes through a picture with one group of codes, and answers the largest number in its red and green. Copies of pixels
-/// and cached colours bring none that was not written out before.
+/// Goes through a picture with one group of codes, and answers the largest number in its red and green. Copies of
+/// pixels and cached colours bring none that was not written out before.
 fn small_picture(bits: &mut Bits<'_>, width: u32, height: u32) -> Result<u16, Damage> {
     let cached = cached_colours(bits)?;
     let [green, red, blue, alpha, distance] = group(bits, cached)?;

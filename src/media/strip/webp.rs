@@ -95,8 +95,8 @@ fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-/// Writes one picture of `size`: the first that there is, and the first alpha plane before it. What `is_decoded` here is
-/// looked at for what that takes.
+/// Writes one picture of `size`: the first that there is, and the first alpha plane before it. What `is_decoded` here
+/// is looked at for what that takes.
 fn still(chunks: &[Chunk<'_>], size: (u32, u32), is_decoded: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let at = chunks.iter().position(|chunk| matches!(&chunk.kind, b"VP8 " | b"VP8L"));
     let at = at.ok_or(Damage("it holds no picture"))?;

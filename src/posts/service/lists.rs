@@ -11,6 +11,7 @@ use super::Posts;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
+use crate::data::rows::{EntryKind, kind_in};
 use crate::data::tables;
 use crate::log::events::PostRecord;
 
@@ -69,11 +70,12 @@ impl Posts {
         }
     }
 
-    /// Replies to a post, oldest first, of a bare repost those to the post that it passes on. Those that are gone stand among
-    /// them while something answers them. A post that is gone itself still has its replies.
+    /// Replies to a post, oldest first, of a bare repost those to the post that it passes on. Those that are gone stand
+    /// among them while something answers them. A post that is gone itself still has its replies.
     ///
     /// # Errors
-    /// 404 and 410 as [`visible`](Self::visible), 410 also when nothing answers a deleted post; 400 for a foreign cursor.
+    /// 404 and 410 as [`visible`](Self::visible), 410 also when nothing answers a deleted post; 400 for a foreign
+    /// cursor.
     pub async fn replies(
         &self,
         viewer: Option<Id>,
@@ -163,14 +165,14 @@ impl Posts {
     pub async fn public(&self, viewer: Option<Id>, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
         let scope = Scope { list: "public", caller: Id(0), subject: Id(0) };
         let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         let upto = KeyRange { from: None, to: Some((tables::bucket_of(before) + 1).to_be_bytes().to_vec().into()) };
         let buckets = port.scan(tables::BUCKETS, &tables::ONE, upto, Order::Descending, usize::from(u16::MAX)).await?;
         let mut page = Filling::new(limit);
         // The same for the whole page: both say the same of what they hold.
         let table = self.core.store.public.table();
-        for bucket in buckets.iter().filter_map(|row| row.clustering.first_chunk::<2>()) {
-            let partition = tables::timeline_partition(u16::from_be_bytes(*bucket));
+        for bucket in buckets.iter().filter_map(|row| tables::bucket_in(&row.clustering)) {
+            let partition = tables::timeline_partition(bucket);
             loop {
                 let range = KeyRange { from: None, to: Some(tables::partition(before)) };
                 let rows = port.scan(table, &partition, range, Order::Descending, step(limit)).await?;
@@ -188,7 +190,8 @@ impl Posts {
     }
 
     async fn fill_public(&self, page: &mut Filling<Post>, viewer: Option<Id>, rows: &[Row]) -> Result<()> {
-        let plain: Vec<Row> = rows.iter().filter(|row| row.value.first() != Some(&1)).cloned().collect();
+        let plain: Vec<Row> =
+            rows.iter().filter(|row| kind_in(&row.value) != Some(EntryKind::Reply)).cloned().collect();
         self.fill(page, viewer, Place::Among, &plain, public::shows).await
     }
 

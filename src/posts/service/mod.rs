@@ -50,7 +50,7 @@ impl Posts {
     #[must_use]
     pub fn new(core: Core, users: Users, media: Arc<dyn Attachments>, text_chars_max: usize) -> Self {
         let views = Views::new(core.clone());
-        let idempotency = Idempotency::new(Arc::clone(&core.store.engines.tables));
+        let idempotency = Idempotency::new(Arc::clone(&core.store));
         Self { core, users, views, media, text_chars_max, idempotency }
     }
 
@@ -107,7 +107,7 @@ impl Posts {
                         let mut batch = Batch::default();
                         let now = first_id_at(self.core.clock.now_ms());
                         idempotency::remember(key, made, now, &mut batch)?;
-                        self.core.store.engines.tables.write(batch).await?;
+                        self.core.store.write(batch).await?;
                     }
                     return Ok(Published::Same(same));
                 }
@@ -212,8 +212,8 @@ impl Posts {
     /// The stored post, if `viewer` may see it.
     ///
     /// # Errors
-    /// 404 when there is none, or its author (or that of what a bare repost passes on) blocks the viewer; 410 when it was
-    /// deleted, or what a bare repost passes on was.
+    /// 404 when there is none, or its author (or that of what a bare repost passes on) blocks the viewer; 410 when it
+    /// was deleted, or what a bare repost passes on was.
     pub async fn visible(&self, viewer: Option<Id>, id: Id) -> Result<Arc<PostRecord>> {
         let post = self.stored(id).await?;
         match self.views.shown(viewer, Place::ById, &post).await? {
@@ -222,7 +222,8 @@ impl Posts {
         }
     }
 
-    /// A post with a conversation of its own, if `viewer` may see it: of a bare repost it is the post that it passes on.
+    /// A post with a conversation of its own, if `viewer` may see it: of a bare repost it is the post that it passes
+    /// on.
     ///
     /// # Errors
     /// As [`visible`](Self::visible).
@@ -322,8 +323,8 @@ impl Posts {
         self.get(Some(caller), id).await
     }
 
-    /// The caller no longer likes a post, of a bare repost the one that it passes on. What one did can be taken back whoever
-    /// has blocked whom since; a post that the caller may not see is then answered by its place alone.
+    /// The caller no longer likes a post, of a bare repost the one that it passes on. What one did can be taken back
+    /// whoever has blocked whom since; a post that the caller may not see is then answered by its place alone.
     ///
     /// # Errors
     /// 404 and 410 as [`visible`](Self::visible), where nothing was taken back.

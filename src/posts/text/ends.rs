@@ -1,9 +1,10 @@
 //! End of a link's address, character by character: the derivation from Unicode's character properties.
 //!
-//! The idea is that of UTS #58: a character ends an address (hard), ends it unless the address goes on behind it (soft),
-//! opens or closes a bracket, or belongs to it. Three things differ from that draft, each because texts ask for it: letters of
-//! the scripts that are written without spaces end an address, since a sentence follows it directly; outside of ASCII all
-//! punctuation and all symbols are soft, so that `x✔` and `x՝` lead to `x`; `<` and `>` are hard, as RFC 3986 has it.
+//! The idea is that of UTS #58: a character ends an address (hard), ends it unless the address goes on behind it
+//! (soft), opens or closes a bracket, or belongs to it. Three things differ from that draft, each because texts ask for
+//! it: letters of the scripts that are written without spaces end an address, since a sentence follows it directly;
+//! outside of ASCII all punctuation and all symbols are soft, so that `x✔` and `x՝` lead to `x`; `<` and `>` are hard,
+//! as RFC 3986 has it.
 //!
 //! ASCII is a table, since most texts are; a test holds it to the derivation.
 
@@ -79,8 +80,8 @@ fn derived(c: char) -> LinkEnd {
     LinkEnd::Include
 }
 
-/// Chinese, Japanese and Korean text with its punctuation, and what is as wide: a sentence that follows an address without
-/// a space.
+/// Chinese, Japanese and Korean text with its punctuation, and what is as wide: a sentence that follows an address
+/// without a space.
 fn is_written_without_spaces(c: char) -> bool {
     matches!(EastAsianWidth::for_char(c), EastAsianWidth::Wide | EastAsianWidth::Fullwidth | EastAsianWidth::Halfwidth)
         || is_cjk(c)

@@ -1,9 +1,10 @@
 //! Hosts, and where they end: a link must lead to the host that is written, or there is no link.
 //!
-//! UTS #46 decides what a host is, as in browsers. The longest one is meant, with one exception: Chinese, Japanese or Korean
-//! text follows an address without a space, so where an ASCII label goes over into it, the label before ends in a public
-//! suffix, and no further label follows, the host ends there. The same goes for an ideographic full stop, which UTS #46 takes
-//! for a dot: it ends the sentence when what it makes has no public suffix, and what stands before it has one.
+//! UTS #46 decides what a host is, as in browsers. The longest one is meant, with one exception: Chinese, Japanese or
+//! Korean text follows an address without a space, so where an ASCII label goes over into it, the label before ends in
+//! a public suffix, and no further label follows, the host ends there. The same goes for an ideographic full stop,
+//! which UTS #46 takes for a dot: it ends the sentence when what it makes has no public suffix, and what stands before
+//! it has one.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -84,8 +85,8 @@ pub(super) fn goes_on_unseen(after: &str) -> bool {
     overlooked || makes_a_user_name(after)
 }
 
-/// Whether a URL parser takes what stands before `after` for the name of a user, whatever stands between it and an `@`. Only as
-/// far as there could be an authority: every `://` ends one, so each part of a text is read once.
+/// Whether a URL parser takes what stands before `after` for the name of a user, whatever stands between it and an `@`.
+/// Only as far as there could be an authority: every `://` ends one, so each part of a text is read once.
 fn makes_a_user_name(after: &str) -> bool {
     after.chars().find(|c| *c == '@' || ends_authority(*c)) == Some('@')
 }
@@ -95,8 +96,8 @@ pub(super) fn ends_authority(c: char) -> bool {
     matches!(c, '/' | '?' | '#' | '\\') || c.is_whitespace()
 }
 
-/// Whether letters or marks run into the end of an IPv6 address: there is no such host, and what follows could be taken for
-/// it.
+/// Whether letters or marks run into the end of an IPv6 address: there is no such host, and what follows could be taken
+/// for it.
 pub(super) fn runs_on(after: &str) -> bool {
     let mut chars = after.chars().filter(|c| !is_ignorable(*c));
     chars.next().is_some_and(|c| {
@@ -163,8 +164,8 @@ fn has_public_suffix(host: &str) -> bool {
     KEPT_NAMES.contains(&last) || psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known())
 }
 
-/// Whether `host` is one: by UTS #46, with labels and lengths as the DNS takes them, and not a number that browsers would read
-/// as another address than the one written.
+/// Whether `host` is one: by UTS #46, with labels and lengths as the DNS takes them, and not a number that browsers
+/// would read as another address than the one written.
 fn is_host(host: &str) -> bool {
     let Some(ascii) = to_ascii(host) else { return false };
     let name = ascii.strip_suffix('.').unwrap_or(&ascii);

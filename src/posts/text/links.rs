@@ -40,8 +40,8 @@ fn scheme_start(text: &str, separator: usize, earliest: usize) -> Option<usize> 
     (between || !text[..start].trim_end_matches('_').ends_with(of_a_scheme)).then_some(start)
 }
 
-/// Bytes of host, port, path, query and fragment at the start of `rest`, which follows `://`. `None` when there is no host, or
-/// when it cannot be told which host is meant.
+/// Bytes of host, port, path, query and fragment at the start of `rest`, which follows `://`. `None` when there is no
+/// host, or when it cannot be told which host is meant.
 fn address_length(rest: &str) -> Option<usize> {
     if rest.starts_with('[') {
         let end = hosts::ipv6_end(rest)?;

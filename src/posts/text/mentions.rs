@@ -104,8 +104,8 @@ fn is_set_off(before: &str) -> bool {
     seen.is_empty() || seen.ends_with(char::is_whitespace) || follows_a_clause(seen)
 }
 
-/// Whether an `@` after `before` belongs to a mail address or a path: after a letter, after marks that only programs put
-/// there, and after the marks that mail addresses may hold when those end a word.
+/// Whether an `@` after `before` belongs to a mail address or a path: after a letter, after marks that only programs
+/// put there, and after the marks that mail addresses may hold when those end a word.
 fn belongs_to_a_word(before: &str) -> bool {
     let mut earlier = before.chars().rev().skip_while(|c| is_ignorable(*c));
     match earlier.next() {
@@ -119,7 +119,8 @@ fn belongs_to_a_word(before: &str) -> bool {
 }
 
 /// Whether what stands before `after` is only the beginning of a name: of a longer one, of `@name@host`, or of the host
-/// `name.tld` or `name-more.tld`. Where the `@` is not `set_off`, letters of scripts without spaces may be of a host too.
+/// `name.tld` or `name-more.tld`. Where the `@` is not `set_off`, letters of scripts without spaces may be of a host
+/// too.
 fn goes_on(after: &str, set_off: bool) -> bool {
     let mut later = after.chars().filter(|c| !is_ignorable(*c)).peekable();
     if later.peek().is_some_and(|c| is_at_sign(*c) || is_of_a_word(*c)) {

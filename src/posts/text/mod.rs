@@ -1,8 +1,9 @@
 //! Content of a text: its length, the people it names, the addresses it holds.
 //!
 //! Pure. Publishing a post parses its text here before anything is stored; handles found here are looked up afterwards.
-//! `base::text` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends), `mentions`
-//! finds people. Every part reads a text once, from left to right; nothing looks up a property of an ASCII character.
+//! `base::text` cleans it, `links` finds addresses (`hosts` decides what a host is, `ends` where an address ends),
+//! `mentions` finds people. Every part reads a text once, from left to right; nothing looks up a property of an ASCII
+//! character.
 
 mod ends;
 mod hosts;
@@ -46,7 +47,8 @@ pub struct LinkSpan {
     pub span: Range<usize>,
 }
 
-/// Normalises and checks `raw`, and finds mentions and links. An answer with an empty `text` is for the caller to judge.
+/// Normalises and checks `raw`, and finds mentions and links. An answer with an empty `text` is for the caller to
+/// judge.
 ///
 /// Characters are Unicode scalar values: what every client can count, without tables that change with each Unicode
 /// version. A family emoji of seven scalar values counts as seven.

@@ -173,7 +173,8 @@ fn host() -> impl Strategy<Value = String> {
     let suffix = prop::sample::select(vec!["com", "co.uk", "example", "jp", "中国", "한국", "рф", "みんな", "გე"]);
     let host = (prop::collection::vec(label(), 1..4), suffix)
         .prop_map(|(labels, suffix)| format!("{}.{suffix}", labels.join(".")));
-    // By the Bidi rule of UTS #46 there is no host with labels from right to left and others that begin or end in a symbol.
+    // By the Bidi rule of UTS #46 there is no host with labels from right to left and others that begin or end in a
+    // symbol.
     host.prop_filter("not by the Bidi rule", |host| !(host.contains(['م', 'ד']) && host.contains(['🌈', '❤'])))
 }
 
@@ -196,7 +197,8 @@ fn letter_of_a_spaced_script() -> impl Strategy<Value = char> {
         .prop_filter("a letter", |c| c.is_alphabetic())
 }
 
-/// Whether the block of `c` is one of scripts that end a handle: by numbers, apart from the properties that the parser asks.
+/// Whether the block of `c` is one of scripts that end a handle: by numbers, apart from the properties that the parser
+/// asks.
 fn is_in_a_block_without_spaces(c: char) -> bool {
     matches!(u32::from(c),
         0xe00..=0xeff | 0x1000..=0x109f | 0x1100..=0x11ff | 0x1780..=0x17ff | 0x19e0..=0x19ff | 0x2e80..=0x9fff | 0xa960..=0xa97f
@@ -259,7 +261,8 @@ proptest! {
         prop_assert!(links[0].starts_with(&address) || path.is_empty() || behind.starts_with(['*', '|', '&', '=', '$', '\'']), "{}", text);
     }
 
-    /// The one exception, and its neighbours: text behind a host ends it only behind an ASCII label under a public suffix.
+    /// The one exception, and its neighbours: text behind a host ends it only behind an ASCII label under a public
+    /// suffix.
     #[test]
     fn text_behind_a_host_ends_it_or_is_part_of_it(host in host(), text in prop::sample::select(vec!["谢谢", "です", "입니다", "ไทย", "ё"])) {
         let links = links_of(&format!("https://{host}{text} x"));
@@ -271,7 +274,8 @@ proptest! {
         prop_assert!(links.is_empty() || links == [format!("{whole}/x")], "{:?} is not {}", links, whole);
     }
 
-    /// Whoever is mentioned stands whole in the text: no letter, mark or digit that would make it a longer name touches it.
+    /// Whoever is mentioned stands whole in the text: no letter, mark or digit that would make it a longer name touches
+    /// it.
     #[test]
     fn whoever_is_mentioned_stands_whole_in_the_text(raw in noisy()) {
         let Ok(parsed) = parse(&raw, 500) else { return Ok(()) };

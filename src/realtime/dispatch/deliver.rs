@@ -109,7 +109,8 @@ impl Dispatcher {
         seats.iter().filter_map(|seat| self.readers.seat(*seat)).map(|(person, _)| person).collect()
     }
 
-    /// Puts an item of the bulk stream into the backlog. At its bound the oldest is shed: whoever has not got it is told so.
+    /// Puts an item of the bulk stream into the backlog. At its bound the oldest is shed: whoever has not got it is
+    /// told so.
     fn queue(&mut self, queued: Queued) {
         self.backlog.push_back(queued);
         while self.backlog.len() > BACKLOG_MAX
@@ -129,7 +130,8 @@ impl Dispatcher {
         }
     }
 
-    /// Hands what waits to the shards, oldest first, as far as these have room: so what is urgent never waits behind it here.
+    /// Hands what waits to the shards, oldest first, as far as these have room: so what is urgent never waits behind it
+    /// here.
     pub(super) fn hand_out(&mut self) {
         for (shard, outbox) in self.shards.iter().zip(&mut self.outboxes) {
             // What stays is tried again with the next signals; a tick is one.

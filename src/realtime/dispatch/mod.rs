@@ -1,9 +1,10 @@
-//! The dispatcher: hears every committed record in its order, knows who is connected, and tells the shards whom it concerns.
+//! The dispatcher: hears every committed record in its order, knows who is connected, and tells the shards whom it
+//! concerns.
 //!
-//! One thread owns all of it, so that what it does has one order and takes no lock but that of `presence`, which HTTP reads.
-//! It reads no table: follows are loaded and missed items read by tasks beside it, personal items rendered by the renderers.
-//! For a full shard it waits on account of urgent frames only: the rest is held in an `outbox` or the backlog, and shed at
-//! their bounds, with word of it.
+//! One thread owns all of it, so that what it does has one order and takes no lock but that of `presence`, which HTTP
+//! reads. It reads no table: follows are loaded and missed items read by tasks beside it, personal items rendered by
+//! the renderers. For a full shard it waits on account of urgent frames only: the rest is held in an `outbox` or the
+//! backlog, and shed at their bounds, with word of it.
 
 mod deliver;
 mod outbox;

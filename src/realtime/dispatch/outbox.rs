@@ -1,7 +1,7 @@
 //! Outbox of the dispatcher for one shard that is full: frames that are not urgent, and word of what was shed. Pure.
 //!
-//! The dispatcher never waits for a shard because of these. Beyond a bound the oldest frame is shed; of a durable stream its
-//! sessions are told of that by a gap, a current value is gone.
+//! The dispatcher never waits for a shard because of these. Beyond a bound the oldest frame is shed; of a durable
+//! stream its sessions are told of that by a gap, a current value is gone.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -35,14 +35,13 @@ impl Outbox {
     /// Whether something waits that goes by commands.
     #[must_use]
     pub fn has_commands(&self) -> bool {
-        let index = stream_index(BULK_STREAM);
-        !self.waiting.is_empty() || self.lost.iter().enumerate().any(|(of, lost)| of != index && lost.is_some())
+        !self.waiting.is_empty() || self.lost.iter().flatten().count() > usize::from(self.has_bulk())
     }
 
     /// Whether word of the bulk stream waits.
     #[must_use]
     pub fn has_bulk(&self) -> bool {
-        self.lost[stream_index(BULK_STREAM)].is_some()
+        self.lost[stream_index(BULK_STREAM)].as_ref().is_some_and(|lost| lost.sessions.is_some())
     }
 
     /// Takes back what [`next`](Self::next) gave, or what would have gone before all that waits.
@@ -108,7 +107,8 @@ impl Outbox {
 
     /// The oldest that goes by commands: what was shed, then what waits.
     pub fn next(&mut self) -> Option<Command> {
-        for stream in Stream::ALL.into_iter().filter(|stream| *stream != BULK_STREAM) {
+        let has_bulk = self.has_bulk();
+        for stream in Stream::ALL.into_iter().filter(|stream| *stream != BULK_STREAM || !has_bulk) {
             if let Some(LostOf { loss, sessions }) = self.lost[stream_index(stream)].take() {
                 let sessions = sessions.map(|sessions| sessions.into_iter().collect());
                 return Some(Command::Lost { sessions, stream, loss });
@@ -118,9 +118,11 @@ impl Outbox {
         Some(command(sessions, frame))
     }
 
-    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before it.
+    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before
+    /// it.
     pub fn next_bulk(&mut self) -> Option<BulkPost> {
-        let LostOf { loss, sessions } = self.lost[stream_index(BULK_STREAM)].take()?;
+        // What every session lacks goes by commands, which name none.
+        let LostOf { loss, sessions } = self.lost[stream_index(BULK_STREAM)].take_if(|lost| lost.sessions.is_some())?;
         let sessions = sessions.unwrap_or_default().into_iter().collect();
         Some(BulkPost { sessions, item: BulkItem::Lost(loss) })
     }
@@ -191,5 +193,8 @@ mod tests {
         assert!(!outbox.has_commands() && outbox.has_bulk());
         let Some(BulkPost { sessions, item: BulkItem::Lost(loss) }) = outbox.next_bulk() else { panic!("a loss") };
         assert!(sessions == [SessionId(1)] && loss.is_too_much() && !outbox.has_bulk());
+        outbox.lose(Stream::Posts, None, Loss::one(Id(8), true));
+        assert!(outbox.has_commands() && !outbox.has_bulk() && outbox.next_bulk().is_none());
+        assert!(matches!(outbox.next(), Some(Command::Lost { sessions: None, stream: Stream::Posts, .. })));
     }
 }

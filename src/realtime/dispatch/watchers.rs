@@ -7,8 +7,8 @@ use fanfare_protocol::Id;
 use crate::base::id_map::IdMap;
 use crate::realtime::session::SessionId;
 
-/// Watching sessions by person, and watched people by session. What a session changes costs as much as it watches, however
-/// many others watch the same people.
+/// Watching sessions by person, and watched people by session. What a session changes costs as much as it watches,
+/// however many others watch the same people.
 #[derive(Debug, Default)]
 pub struct Watchers {
     by_person: IdMap<u64, HashSet<SessionId>>,

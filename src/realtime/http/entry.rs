@@ -29,7 +29,7 @@ pub struct Query {
     /// Version of the protocol: 1.
     #[serde(default)]
     #[param(minimum = 1, maximum = 1)]
-    pub v: Option<u32>,
+    v: Option<u32>,
     /// Types of frames, separated by commas, that this client understands beside those of the first clients:
     /// `author.deleted`. Without it a `reset` of the posts comes in its place.
     #[serde(default)]

@@ -19,6 +19,7 @@ use super::codes;
 use super::cursor::StreamCursor;
 use super::poll::{Poll, Polled};
 use super::service::Realtime;
+use super::told::Told;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::POLL_WAIT_S_MAX;
 use crate::http::takeover::{LetGo, TakeOver};
@@ -149,8 +150,8 @@ pub async fn poll(
         knows: entry.knows,
         waits: wait_s > 0,
     };
-    let (from, overlap) = match realtime.poll(asked).await? {
-        Polled::Wait { from, overlap } => (from, overlap),
+    let (from, overlap, told) = match realtime.poll(asked).await? {
+        Polled::Wait { from, overlap, told } => (from, overlap, told),
         Polled::Answer(body) => {
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -166,6 +167,7 @@ pub async fn poll(
     let wait = PollWait { wait_ms: wait_s * 1_000, overlap };
     let mut opening = entry.opening(&realtime, false, Some(wait));
     opening.from = from;
+    opening.told = told;
     Ok(TakeOver::answer(head, move |connection| realtime.open(taken(connection, false), opening)))
 }
 
@@ -219,6 +221,7 @@ impl Entry {
             address: self.address,
             resume: self.resume,
             from,
+            told: self.cursor.map(|cursor| Told::of_cursor(cursor.told)).unwrap_or_default(),
             permit: self.permit,
             poll,
         }

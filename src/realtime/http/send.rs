@@ -136,7 +136,8 @@ fn frames_of(json: &[u8]) -> Result<(Form, Vec<&str>)> {
 
 /// Client frames over HTTP.
 ///
-/// One, an array, or `{"frames": […]}`; the answer has the same form. A frame that is refused is a reply with an `error`.
+/// One, an array, or `{"frames": […]}`; the answer has the same form. A frame that is refused is a reply with an
+/// `error`.
 #[utoipa::path(post, path = "/v1/realtime/send", tag = "realtime", params(SendParams), request_body = Sent,
     responses((status = 200, body = SentReplies), (status = 404, description = "the caller has no such session"),
         (status = 429, description = "more than `realtime.messages_per_s` frames of the person, after a burst"),

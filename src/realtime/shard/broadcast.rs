@@ -1,5 +1,5 @@
-//! Frames for everybody: encoded once for each transport, written at once where nothing else waits, a slice of sessions a
-//! turn.
+//! Frames for everybody: encoded once for each transport, written at once where nothing else waits, a slice of sessions
+//! a turn.
 
 use std::io::{ErrorKind, Write};
 

@@ -50,9 +50,17 @@ impl Shard {
     pub(super) fn deliver_one(&mut self, id: SessionId, frame: Frame) {
         let bytes_max = self.shared.settings.session_bytes_max;
         let Some(session) = self.session(id).filter(|session| session.phase != Phase::Closing) else { return };
-        if let Some((stream, reason)) = frame.unknown_to(session.knows) {
-            session.lanes().give_up(stream, reason);
-            return self.queue(id);
+        let is_replaying = session.phase == Phase::Replaying;
+        if let Some(unknown) = frame.unknown_to(session.knows) {
+            let ids = frame.unknown_ids(session.knows);
+            if is_replaying {
+                return session.told().came_meanwhile(ids, unknown);
+            }
+            if session.told().are_news(ids) {
+                session.lanes().give_up(unknown.0, unknown.1);
+                self.queue(id);
+            }
+            return;
         }
         let lane = frame.lane();
         let dropped = session.lanes().push(frame, bytes_max);
@@ -80,9 +88,15 @@ impl Shard {
         session.phase = Phase::Live;
         session.from = None;
         match replay {
-            Some(replay) => {
+            Some(mut replay) => {
                 let knows = session.knows;
-                let unknown = replay.frames.iter().find_map(|frame| frame.unknown_to(knows));
+                let mut unknown = replay.frames.iter().find_map(|frame| frame.unknown_to(knows));
+                if unknown.is_some() || session.told.is_some() {
+                    let ids = replay.frames.iter().flat_map(|frame| frame.unknown_ids(knows));
+                    let ids: Vec<Id> = ids.copied().collect();
+                    unknown = session.told().replayed(&ids, unknown);
+                    replay.frames.retain(|frame| frame.unknown_to(knows).is_none());
+                }
                 if let Some(bulk) = &mut session.bulk {
                     bulk.drop_keys(&replay.keys[stream_index(BULK_STREAM)]);
                 }

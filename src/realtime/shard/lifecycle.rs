@@ -28,8 +28,8 @@ impl Shard {
         }
     }
 
-    /// Tells a client why it is not let in, and keeps nothing of it: the socket is closed when this is dropped, and what
-    /// was written is delivered before that, for nothing of the client's is unread.
+    /// Tells a client why it is not let in, and keeps nothing of it: the socket is closed when this is dropped, and
+    /// what was written is delivered before that, for nothing of the client's is unread.
     fn refuse(&mut self, taken: Taken, code: u16, reason: &str) {
         let mut bytes = taken.head;
         fanfare_websocket::close(&mut bytes, code, reason);
@@ -82,7 +82,8 @@ impl Shard {
         self.arm(id);
     }
 
-    /// The head of the answer, and `hello`; for a bad cursor the reset that follows it. A poll gets them with its events.
+    /// The head of the answer, and `hello`; for a bad cursor the reset that follows it. A poll gets them with its
+    /// events.
     fn greet(&mut self, id: SessionId, head: Vec<u8>, resume: Resume, from: &Watermarks) {
         let heartbeat_s = self.shared.settings.heartbeat_s;
         let Some(session) = self.sessions.get_mut(id.key()) else { return };
@@ -231,6 +232,7 @@ fn new_session(
         transport: opening.transport,
         deflate: opening.deflate,
         knows: opening.knows,
+        told: (!opening.told.is_empty()).then(|| Box::new(opening.told)),
         phase: Phase::Replaying,
         in_urgent: false,
         in_other: false,

@@ -1,8 +1,8 @@
 //! A thread that carries sessions: its own epoll, its own sessions, its own timer wheel.
 //!
 //! One round: what the sockets say (`io`), what others command (`commands`), what is due (`timers`), a slice of a
-//! `broadcast`, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks; what
-//! needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
+//! `broadcast`, posts to be rendered, and then a slice of writing: urgent sessions first (`io`). Nothing here blocks;
+//! what needs tables is done elsewhere and comes back as a command. Buffers are the shard's and lent to sessions.
 
 mod broadcast;
 mod commands;
@@ -145,8 +145,8 @@ impl Shard {
     /// # Errors
     /// When the operating system gives none.
     pub fn start(mut self) -> Result<JoinHandle<()>> {
-        // A session that is greeted before the first look at the inbox would else get a cursor from the beginning of time,
-        // which is too old when it comes back.
+        // A session that is greeted before the first look at the inbox would else get a cursor from the beginning of
+        // time, which is too old when it comes back.
         self.horizon = self.reached();
         std::thread::Builder::new()
             .name(format!("realtime-{}", self.number))

@@ -91,8 +91,8 @@ impl std::fmt::Debug for Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches `url` within `time` each time. The host is believed by the certificates in `ca_file`, or else by those that
-    /// Mozilla trusts, which are part of the program: it needs no files of the system's.
+    /// Fetches `url` within `time` each time. The host is believed by the certificates in `ca_file`, or else by those
+    /// that Mozilla trusts, which are part of the program: it needs no files of the system's.
     ///
     /// # Errors
     /// When `ca_file` cannot be used.

@@ -12,7 +12,7 @@ use crate::config::JwksUrl;
 use crate::users::jwt::{Jwks, Readers, parse_jwks};
 
 /// Name of the file in the data folder.
-pub const FILE_NAME: &str = "jwks.json";
+const FILE_NAME: &str = "jwks.json";
 /// Keys are public, but who could write the file could let anybody in: it is the owner's.
 const MODE: u32 = 0o600;
 /// Bytes around the keys, and what writing them anew may add.

@@ -1,7 +1,8 @@
 //! Published keys over time: fetched at the start, from time to time, and when a token names a key that is not known.
 //!
-//! One task ([`Published::run`]) makes all requests but the first, so that at most one is under way and no caller who hangs
-//! up ends it. Callers read the keys there are; those with a token of an unknown key wait for it in [`Published::newer`].
+//! One task ([`Published::run`]) makes all requests but the first, so that at most one is under way and no caller who
+//! hangs up ends it. Callers read the keys there are; those with a token of an unknown key wait for it in
+//! [`Published::newer`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -163,8 +164,8 @@ impl Published {
         self.state.lock().trouble.clone()
     }
 
-    /// Waits until a fetch has ended after the `seen` ones: one that is under way, or one that begins now if the pace allows
-    /// it. The wait is bounded by the time of a fetch, the number of those who wait by [`JWKS_WAITING_MAX`].
+    /// Waits until a fetch has ended after the `seen` ones: one that is under way, or one that begins now if the pace
+    /// allows it. The wait is bounded by the time of a fetch, the number of those who wait by [`JWKS_WAITING_MAX`].
     pub async fn newer(&self, seen: u64) -> Newer {
         let mut ended = self.ended.subscribe();
         let Ok(_place) = self.waiting.try_acquire() else { return Newer::Full };
@@ -257,7 +258,8 @@ impl Published {
         self.pace.after_failures(state.failures)
     }
 
-    /// Writes the keys to the data folder if they are not there; a failure is told and tried again with the next change.
+    /// Writes the keys to the data folder if they are not there; a failure is told and tried again with the next
+    /// change.
     async fn keep(&self) {
         let sources = {
             let mut state = self.state.lock();

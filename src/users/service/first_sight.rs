@@ -2,8 +2,8 @@
 //!
 //! In this order: the subject's row claims an id (whoever comes second finds that id), the account's row says whose it
 //! will be, the handle is reserved for the id, the account is made. Each step finds what it did before, so the next
-//! request of the person goes on wherever an earlier one was cut off, and nothing is made that would have to be deleted.
-//! All of it is done in a task of its own: a client that hangs up cuts nothing off.
+//! request of the person goes on wherever an earlier one was cut off, and nothing is made that would have to be
+//! deleted. All of it is done in a task of its own: a client that hangs up cuts nothing off.
 
 use fanfare_engines::{RowKey, Unique};
 use fanfare_protocol::{Code, Id};
@@ -83,7 +83,7 @@ impl Users {
             Some(user) => user,
             None => self.core.sequencer.mint(),
         };
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         match port.insert_unique(subject.key.clone(), tables::partition(user), user.0).await? {
             Unique::Mine => Ok(user),
             Unique::Taken(other) => {
@@ -92,8 +92,8 @@ impl Users {
         }
     }
 
-    /// An account that is there already and is the subject's: one without a password whose handle is the subject; or one
-    /// that an earlier version made for the subject and had no time to enter.
+    /// An account that is there already and is the subject's: one without a password whose handle is the subject; or
+    /// one that an earlier version made for the subject and had no time to enter.
     async fn found(&self, claims: &Claims, subject: &Subject) -> Result<Option<Id>> {
         if let Some(account) = self.core.store.by_handle(&claims.sub).await?
             && account.row.handle == claims.sub
@@ -117,7 +117,7 @@ impl Users {
 
     /// Gives an account to a subject, unless another one has it.
     async fn belongs(&self, user: Id, subject: &Subject) -> Result<bool> {
-        let port = &self.core.store.engines.tables;
+        let port = &self.core.store;
         let held = port.insert_unique(account_row(user), tables::partition(subject.id), subject.id.0).await?;
         Ok(held == Unique::Mine)
     }

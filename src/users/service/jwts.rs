@@ -115,7 +115,7 @@ impl Users {
         let mut batch = Batch::default();
         batch.put(tables::expiry_row(hour.saturating_add(2), &key), Bytes::new());
         batch.put_versioned(key, tables::partition(shown), shown.0);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         Ok(shown)
     }
 }

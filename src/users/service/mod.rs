@@ -177,11 +177,11 @@ impl Users {
         self.core.account(id).await
     }
 
-    /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left by
-    /// whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
+    /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left
+    /// by whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
     async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
         let key = tables::handle_row(handle.as_str());
-        let tables = &self.core.store.engines.tables;
+        let tables = &self.core.store;
         for _ in 0..3 {
             match tables.insert_unique(key.clone(), tables::partition(id), id.0).await? {
                 Unique::Mine => return Ok(()),
@@ -226,7 +226,7 @@ impl Users {
         self.sessions.all_ended(user, None).await;
         if self.settings.handle_reserved_days == 0 {
             let key = tables::handle_row(&account.row.handle);
-            self.core.store.engines.tables.release_unique(&key, user.0).await?;
+            self.core.store.release_unique(&key, user.0).await?;
         }
         Ok(())
     }
@@ -345,8 +345,7 @@ impl Users {
         loop {
             let range = KeyRange { from: Some(from.clone()), to: to.clone() };
             let step = limit + 1 + items.len();
-            let rows =
-                self.core.store.engines.tables.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
+            let rows = self.core.store.scan(tables::NAMES, &partition, range, Order::Ascending, step).await?;
             for row in &rows {
                 let Some((name, id)) = tables::name_of(&row.clustering) else { continue };
                 if items.len() == limit {

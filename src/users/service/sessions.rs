@@ -41,8 +41,9 @@ impl Users {
     /// Logs in.
     ///
     /// # Errors
-    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not said.
-    /// 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was right.
+    /// [`Code::InvalidCredentials`] when handle and password do not belong together; which of them is wrong is not
+    /// said. 429 after too many wrong ones. [`Code::AccountSuspended`] for a suspended account, once the password was
+    /// right.
     pub async fn log_in(&self, new: NewSession, from: IpAddr) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let attempt = self.guard.attempt(handle, from).await?;
@@ -74,8 +75,9 @@ impl Users {
         Err(refused())
     }
 
-    /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None` when
-    /// another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a change.
+    /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None`
+    /// when another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a
+    /// change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;
@@ -117,7 +119,7 @@ impl Users {
         batch.put(tables::expiry_row(hour, &index), Bytes::new());
         batch.put_versioned(index, Bytes::new(), issued.0);
         batch.put_versioned(key, to_json(&row)?, issued.0);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.tokens.put(hash, row);
         Ok(())
     }
@@ -125,8 +127,8 @@ impl Users {
     /// Person who shows this bearer token.
     ///
     /// # Errors
-    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account is
-    /// suspended; 503 when its key may be a new one and too many wait for it.
+    /// 401 when it is unknown, expired, ended by a log-out, or its account is gone; 403 when it is good and its account
+    /// is suspended; 503 when its key may be a new one and too many wait for it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
         if let Some(hash) = token::hash_of(bearer) {
             let row = self.token(hash).await?.ok_or_else(refused_token)?;
@@ -170,7 +172,7 @@ impl Users {
         let version = self.core.sequencer.mint().0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
         batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.tokens.forget(&hash);
         self.sessions.token_ended(caller.id, hash).await;
         Ok(())
@@ -189,8 +191,8 @@ impl Users {
     /// Changes the password and ends every session but the caller's.
     ///
     /// # Errors
-    /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for an
-    /// account without one: people of the operator's own backend, and imported ones.
+    /// 403 for a wrong current password, 429 after too many, 422 for a new one that is too short or too long, 409 for
+    /// an account without one: people of the operator's own backend, and imported ones.
     pub async fn change_password(&self, caller: &Caller, new: NewPassword, from: IpAddr) -> Result<()> {
         if let Err(message) = password::check_new(&new.new_password) {
             return Err(Error::field("new_password", message));
@@ -292,7 +294,7 @@ impl Users {
 
     pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
         let batch = self.credentials_batch(user, row)?;
-        self.core.store.engines.tables.write(batch).await?;
+        self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
     }

@@ -17,8 +17,8 @@ fn log_in(bytes: usize) -> Vec<u8> {
     body
 }
 
-/// More memory that the server had at once while so many log-ins of `bytes` were under way, one byte short of whole, in KiB;
-/// and the statuses of their answers once that byte had come.
+/// More memory that the server had at once while so many log-ins of `bytes` were under way, one byte short of whole, in
+/// KiB; and the statuses of their answers once that byte had come.
 async fn memory_of_unfinished(server: &Process, bytes: usize) -> (u64, Vec<u16>) {
     server.forget_memory_peak();
     let before = server.memory_peak_kib();

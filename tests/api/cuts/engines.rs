@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Batch, EngineError, Engines, Journal, KeyRange, Object, ObjectMeta, Objects, Offset, Order, Partition, Record, Row,
-    RowKey, Table, Tables, Unique,
+    Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
+    Partition, Row, RowKey, Table, Tables, Unique,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
@@ -202,7 +202,7 @@ impl Journal for Cut {
         self.blade.write(self.inner.journal.commit(partition, records, rows)).await
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         self.blade.alive()?;
         self.inner.journal.read(partition, from, limit).await
     }

@@ -118,7 +118,8 @@ impl Ground {
 }
 
 impl Life {
-    /// Does `asked`, cut off at the `step`th write from now; the answer, if one came, and whether there was such a write.
+    /// Does `asked`, cut off at the `step`th write from now; the answer, if one came, and whether there was such a
+    /// write.
     pub async fn cut<T>(&self, end: End, step: usize, asked: impl Future<Output = T>) -> (Option<T>, bool) {
         self.blade.arm(end, step);
         let answer = tokio::select! {

@@ -21,8 +21,8 @@ pub struct Life {
 }
 
 impl Life {
-    /// A server with limits so tiny that every edge is near. The engines must be in a good mood. With few timelines they
-    /// are built all the time; with many they are kept, and each change must reach them.
+    /// A server with limits so tiny that every edge is near. The engines must be in a good mood. With few timelines
+    /// they are built all the time; with many they are kept, and each change must reach them.
     pub async fn start(engines: Engines, timelines_max: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = quick();

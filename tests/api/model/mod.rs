@@ -1,7 +1,7 @@
 //! The services over engines that promise little: random calls, crashes and restarts, against what was told.
 //!
-//! `life` starts and crashes the server, `act` makes the calls and remembers what was told, `check` compares once all is
-//! quiet. Everything each person did is theirs to remember, so many can act at once.
+//! `life` starts and crashes the server, `act` makes the calls and remembers what was told, `check` compares once all
+//! is quiet. Everything each person did is theirs to remember, so many can act at once.
 
 mod act;
 mod check;
@@ -29,7 +29,7 @@ async fn crash(world: &Hostile, life: Life) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
-    for seed in 0..SEEDS {
+    for seed in crate::world::seeds(SEEDS) {
         let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
         let mut story = Story::default();
         let mut dice = Random::new(seed ^ 0x5eed);
@@ -57,7 +57,7 @@ async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_at_once_over_the_hostile_engine_crashed_in_the_middle_all_that_was_told_is_true() {
-    for seed in 0..SEEDS {
+    for seed in crate::world::seeds(SEEDS) {
         let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
         let mut story = Story::default();
         for number in 0..LIVES {

@@ -1,5 +1,5 @@
-//! Random suspensions, lifted and ended by the clock, among random acts: what every viewer sees equals a plain look at all
-//! that ever happened.
+//! Random suspensions, lifted and ended by the clock, among random acts: what every viewer sees equals a plain look at
+//! all that ever happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -331,7 +331,7 @@ impl Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_everybody_sees_is_a_plain_look_at_who_is_suspended_now() {
-    for seed in 0..2 {
+    for seed in crate::world::seeds(2) {
         let (by_hand, now_ms) = clock();
         let world = World::at(by_hand, |settings| {
             settings.feed.timeline_cap = 3;

@@ -186,7 +186,8 @@ async fn a_suspension_and_its_end_survive_a_restart_and_the_janitor() {
     assert_eq!(whole_feed(&eve).await, [his, hers]);
 }
 
-/// Feeds that were built while somebody was hidden show them afterwards, and the other way round, however posts reach them.
+/// Feeds that were built while somebody was hidden show them afterwards, and the other way round, however posts reach
+/// them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn feeds_hide_and_show_again_on_the_next_read_whatever_they_were_built_from() {
     for (push_below, pull_above) in [(10, 20), (0, 0), (0, 100)] {

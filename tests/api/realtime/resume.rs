@@ -157,7 +157,8 @@ async fn a_cursor_of_last_week_is_expired() {
     }
 }
 
-/// Milliseconds of a cursor's first watermark: after version and user, eight bytes, of which the upper 42 bits are time.
+/// Milliseconds of a cursor's first watermark: after version and user, eight bytes, of which the upper 42 bits are
+/// time.
 fn first_mark_ms(cursor: &str) -> u64 {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
     fanfare::base::id::unix_ms_of(Id(u64::from_be_bytes(bytes[9..17].try_into().unwrap())))

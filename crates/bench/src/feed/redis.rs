@@ -123,8 +123,8 @@ impl Redis {
         })
     }
 
-    /// Every post into all its timelines, each trimmed to [`CAP`] at once. Answers processor time, as on the other side:
-    /// what else runs on the machine, waiting for this client included, does not count.
+    /// Every post into all its timelines, each trimmed to [`CAP`] at once. Answers processor time, as on the other
+    /// side: what else runs on the machine, waiting for this client included, does not count.
     fn fan_out(&mut self, shape: Shape, posts: &Posts, round: usize) -> Result<Duration> {
         let first = CAP + round * posts.len();
         let mut deliveries = posts

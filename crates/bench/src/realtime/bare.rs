@@ -49,7 +49,8 @@ impl BareWriter {
         Ok((Self { poll, sockets }, fleet))
     }
 
-    /// Writes `bytes` to every socket; answers when it began (nanoseconds since 1970), and the processor time that it took.
+    /// Writes `bytes` to every socket; answers when it began (nanoseconds since 1970), and the processor time that it
+    /// took.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(u64, Duration)> {
         let (began_ns, before) = (now_ns(), machine::on_cpu());
         let mut left: Vec<(usize, usize)> = Vec::new();
@@ -71,8 +72,8 @@ impl BareWriter {
     }
 }
 
-/// A listener with a backlog above what a client opens at once: a connection that finds it full may be forgotten by this
-/// end only, and this end speaks first.
+/// A listener with a backlog above what a client opens at once: a connection that finds it full may be forgotten by
+/// this end only, and this end speaks first.
 fn listener() -> std::io::Result<TcpListener> {
     const BACKLOG: i32 = 4_096;
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;

@@ -1,8 +1,9 @@
-//! `fanfare bench realtime`: what connections cost, how fast they are told, and what happens to them when things go wrong.
+//! `fanfare bench realtime`: what connections cost, how fast they are told, and what happens to them when things go
+//! wrong.
 //!
-//! `scene` makes the people, `fleet` starts processes of connections (`client` is their inside), `http` is for those who
-//! publish. Each other file measures one topic on `fanfare serve` processes; `bare` and `centrifugo` are what they are
-//! compared with.
+//! `scene` makes the people, `fleet` starts processes of connections (`client` is their inside), `http` is for those
+//! who publish. Each other file measures one topic on `fanfare serve` processes; `bare` and `centrifugo` are what they
+//! are compared with.
 
 mod bare;
 mod broadcast;

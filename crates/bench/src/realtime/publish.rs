@@ -72,7 +72,8 @@ impl Author {
     }
 }
 
-/// Calls `act` `rate` times a second until `stop`; answers how often. What came too late is not made up for beyond a second.
+/// Calls `act` `rate` times a second until `stop`; answers how often. What came too late is not made up for beyond a
+/// second.
 pub fn paced(rate: f64, stop: &AtomicBool, mut act: impl FnMut() -> Result<()>) -> Result<u64> {
     let step = Duration::from_secs_f64(1.0 / rate);
     let (mut due, mut count) = (Instant::now(), 0);
@@ -85,8 +86,8 @@ pub fn paced(rate: f64, stop: &AtomicBool, mut act: impl FnMut() -> Result<()>) 
     Ok(count)
 }
 
-/// The star's posts, `rate` a second on several connections, while `meanwhile` runs; answers what that does, and how many
-/// posts were made.
+/// The star's posts, `rate` a second on several connections, while `meanwhile` runs; answers what that does, and how
+/// many posts were made.
 pub fn while_posting<T>(
     scene: &Scene,
     address: SocketAddr,

@@ -32,8 +32,8 @@ pub const HEARTBEAT_S: u64 = 25;
 /// A data folder with people.
 pub struct Scene {
     folder: TempDir,
-    /// Readers are the people below this number. The next one is a star whom all readers follow, and the one after it is
-    /// followed by nobody.
+    /// Readers are the people below this number. The next one is a star whom all readers follow, and the one after it
+    /// is followed by nobody.
     pub readers: usize,
     /// Ids of everybody, by number.
     pub ids: Vec<Id>,

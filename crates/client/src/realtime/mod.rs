@@ -88,8 +88,8 @@ impl Realtime {
     /// Sends a frame, such as `presence.watch`, and waits for its reply.
     ///
     /// # Errors
-    /// [`ClientError::Transport`] when the connection ends first, or nothing comes within 10 s (replies wait behind events
-    /// that the application does not take): nobody knows whether it was done.
+    /// [`ClientError::Transport`] when the connection ends first, or nothing comes within 10 s (replies wait behind
+    /// events that the application does not take): nobody knows whether it was done.
     pub async fn send(&self, kind: &str, data: Option<Value>) -> Result<Reply> {
         let (reply, answered) = oneshot::channel();
         let lost = || ClientError::Transport("the connection ended".to_owned());

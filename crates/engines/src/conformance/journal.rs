@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{TABLE, get, refused, sure, text};
 use crate::Engines;
 use crate::limits::{CONSUMER_BYTES_MAX, READ_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::ports::{Batch, Offset, Partition, Record, RowKey};
+use crate::ports::{Batch, JournalRecord, Offset, Partition, RowKey};
 
 const P: Partition = Partition(0);
 
@@ -17,8 +17,8 @@ async fn append(engines: &Engines, records: impl IntoIterator<Item = Bytes>) -> 
     sure(|| engines.journal.commit(P, records.clone(), Batch::default())).await
 }
 
-async fn read_all(engines: &Engines) -> Vec<Record> {
-    let mut records: Vec<Record> = Vec::new();
+async fn read_all(engines: &Engines) -> Vec<JournalRecord> {
+    let mut records: Vec<JournalRecord> = Vec::new();
     let mut from = Offset(0);
     loop {
         let more = sure(|| engines.journal.read(P, from, 7)).await;
@@ -29,7 +29,7 @@ async fn read_all(engines: &Engines) -> Vec<Record> {
 }
 
 /// Payloads without the repeats that an append may leave after an error.
-fn distinct(records: &[Record]) -> Vec<Bytes> {
+fn distinct(records: &[JournalRecord]) -> Vec<Bytes> {
     let mut seen = HashSet::new();
     records.iter().map(|record| record.payload.clone()).filter(|payload| seen.insert(payload.clone())).collect()
 }
@@ -71,7 +71,7 @@ pub(super) async fn reads_are_bounded(engines: Engines) {
         append(&engines, [large(number)]).await;
     }
     let (first, _) = bounds(&engines).await;
-    let bytes = |records: &[Record]| records.iter().map(|record| record.payload.len()).sum::<usize>();
+    let bytes = |records: &[JournalRecord]| records.iter().map(|record| record.payload.len()).sum::<usize>();
     let records = sure(|| engines.journal.read(P, first, 100)).await;
     assert!(!records.is_empty() && bytes(&records) <= READ_BYTES_MAX, "{} records", records.len());
     assert_eq!(sure(|| engines.journal.read(P, first, 2)).await.len(), 2);
@@ -180,7 +180,8 @@ pub(super) async fn trimming_keeps_what_is_needed(engines: Engines) {
     let (_, before) = bounds(&engines).await;
     trim(300, &[]).await;
     let kept = read_all(&engines).await;
-    let bytes = |records: &mut dyn Iterator<Item = &Record>| records.map(|record| record.payload.len()).sum::<usize>();
+    let bytes =
+        |records: &mut dyn Iterator<Item = &JournalRecord>| records.map(|record| record.payload.len()).sum::<usize>();
     assert!(bytes(&mut kept.iter().filter(|record| record.offset < before)) <= 300);
     assert!(bytes(&mut kept.iter()) > 290, "more went than had to");
     let newest = all.iter().filter(|record| record.offset >= kept[0].offset);

@@ -1,9 +1,10 @@
-//! Deletes that nothing needs any more leave the store when it compacts: a delete of a row without versions at once, and
-//! one with a version when the caller has said that no write at or below it comes any more.
+//! Deletes that nothing needs any more leave the store when it compacts: a delete of a row without versions at once,
+//! and one with a version when the caller has said that no write at or below it comes any more.
 //!
 //! Compactions see every row that they rewrite, so this costs no write of its own, and works on folders of earlier
-//! versions. A cell is taken out only on its way into the last level, below which no older cell of its key can stand; and
-//! it becomes the store's own tombstone, which the store drops there as soon as no open snapshot can tell the difference.
+//! versions. A cell is taken out only on its way into the last level, below which no older cell of its key can stand;
+//! and it becomes the store's own tombstone, which the store drops there as soon as no open snapshot can tell the
+//! difference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

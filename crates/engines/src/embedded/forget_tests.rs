@@ -37,7 +37,8 @@ async fn live(engine: &Embedded, table: Table) -> usize {
     engine.scan(table, b"p", KeyRange::ALL, Order::Ascending, usize::MAX).await.unwrap().len()
 }
 
-/// Rows of both tables at version 5, of which all but the first ten are deleted at version 10, and some without versions.
+/// Rows of both tables at version 5, of which all but the first ten are deleted at version 10, and some without
+/// versions.
 async fn fill(engine: &Embedded) {
     let (mut rows, mut deletes) = (Batch::default(), Batch::default());
     for number in 0..100 {

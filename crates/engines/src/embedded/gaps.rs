@@ -1,10 +1,10 @@
-//! Gaps: stretches of stored keys in which nothing lives, learned by the scans that waded through them, so that the next
-//! scan steps over each at once and a read pays only for what died since the one before it.
+//! Gaps: stretches of stored keys in which nothing lives, learned by the scans that waded through them, so that the
+//! next scan steps over each at once and a read pays only for what died since the one before it.
 //!
-//! A gap is true from the commit at which it was proven for as long as no row comes to life in it. The committer cuts gaps
-//! before what it writes can be seen; a scan uses only gaps that were proven no later than its own moment; and what
-//! came to life while a scan was under way is remembered, so that the scan does not declare it dead. Nothing here is
-//! stored: a restart learns again. [`Gaps`] is pure; [`GapIndex`] shares it.
+//! A gap is true from the commit at which it was proven for as long as no row comes to life in it. The committer cuts
+//! gaps before what it writes can be seen; a scan uses only gaps that were proven no later than its own moment; and
+//! what came to life while a scan was under way is remembered, so that the scan does not declare it dead. Nothing here
+//! is stored: a restart learns again. [`Gaps`] is pure; [`GapIndex`] shares it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;

@@ -9,7 +9,7 @@ use super::group::{Done, Work};
 use super::store::{corrupt, fault};
 use super::{layout, tables};
 use crate::limits::{READ_BYTES_MAX, check_consumer, check_partition, check_write};
-use crate::ports::{Batch, EngineError, Journal, Offset, Partition, Record};
+use crate::ports::{Batch, EngineError, Journal, JournalRecord, Offset, Partition};
 
 /// Records that one commit lets go of at most.
 const TRIM_RECORDS_MAX: usize = 1_024;
@@ -70,7 +70,7 @@ impl Journal for Embedded {
         }
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         check_partition(partition, self.partitions())?;
         // From the first kept record on, so as not to wade through those that were deleted. A snapshot, because a
         // group that is being applied shows its records in any order.
@@ -86,7 +86,7 @@ impl Journal for Embedded {
                 break;
             }
             let offset = layout::record_offset(&key).ok_or_else(|| corrupt("a journal key"))?;
-            found.push(Record { offset, payload: Bytes::copy_from_slice(&payload) });
+            found.push(JournalRecord { offset, payload: Bytes::copy_from_slice(&payload) });
         }
         Ok(found)
     }

@@ -29,8 +29,8 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 pub(super) enum Cell<'a> {
     Plain(&'a [u8]),
     Versioned(u64, &'a [u8]),
-    /// A delete that older versions must not undo; of version 0 where rows have none, and then it protects nothing: it is
-    /// there to be seen by scans, which count what they step over, until a compaction drops it.
+    /// A delete that older versions must not undo; of version 0 where rows have none, and then it protects nothing: it
+    /// is there to be seen by scans, which count what they step over, until a compaction drops it.
     Deleted(u64),
     Unique(u64, &'a [u8]),
 }

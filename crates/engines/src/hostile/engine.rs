@@ -10,8 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::world::{Fate, Late, Part, World, unavailable, unknown};
 use crate::limits::{check_consumer, check_partition, check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{
-    Batch, EngineError, Journal, KeyRange, Offset, Order, Partition, Record, Row, RowKey, RowWrite, Table, Tables,
-    Unique,
+    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, RowWrite, Table,
+    Tables, Unique,
 };
 
 /// The engine of one life of the process.
@@ -248,7 +248,7 @@ impl Journal for HostileEngine {
         Ok(first)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         check_partition(partition, self.partitions)?;
         self.interleave().await;
         Ok(self.read_world()?.store.read(partition, from, limit))

@@ -15,7 +15,7 @@ use crate::limits::{check_consumer, check_partition, check_partition_key, check_
 use crate::limits::{check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
-    Batch, EngineError, Journal, KeyRange, Offset, Order, Partition, Record, Row, RowKey, Table, Tables, Unique,
+    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, Table, Tables, Unique,
 };
 use crate::{Engines, local};
 
@@ -103,7 +103,7 @@ impl Journal for Memory {
         Ok(first)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError> {
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
         check_partition(partition, self.partitions)?;
         Ok(self.store.read().read(partition, from, limit))
     }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use crate::limits::READ_BYTES_MAX;
-use crate::ports::{KeyRange, Offset, Order, Partition, Record, Row, RowKey, RowWrite, Table, Unique};
+use crate::ports::{JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, RowWrite, Table, Unique};
 
 /// Content of a key.
 #[derive(Debug, Clone)]
@@ -157,15 +157,15 @@ impl Store {
         self.logs[usize::from(partition.0)].next += count;
     }
 
-    pub(crate) fn read(&self, partition: Partition, from: Offset, limit: usize) -> Vec<Record> {
-        let mut found: Vec<Record> = Vec::new();
+    pub(crate) fn read(&self, partition: Partition, from: Offset, limit: usize) -> Vec<JournalRecord> {
+        let mut found: Vec<JournalRecord> = Vec::new();
         let mut bytes = 0;
         for (&offset, payload) in self.logs[usize::from(partition.0)].records.range(from.0..).take(limit) {
             bytes += payload.len();
             if bytes > READ_BYTES_MAX && !found.is_empty() {
                 break;
             }
-            found.push(Record { offset: Offset(offset), payload: payload.clone() });
+            found.push(JournalRecord { offset: Offset(offset), payload: payload.clone() });
         }
         found
     }

@@ -15,7 +15,7 @@ pub struct Offset(pub u64);
 
 /// Record of the journal as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct JournalRecord {
     /// Offset of the record.
     pub offset: Offset,
     /// Bytes that were appended.
@@ -33,15 +33,16 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Appends `records` in order to `partition`, then writes `rows`; returns the first offset when all is durable.
     ///
-    /// Records are durable before any row is, and whoever reads a row finds its records. After an error some of the records may stand, some partitions of the
-    /// rows too, and the rest may still arrive: the caller repeats the call, or a later process writes the rows again
-    /// from the records past its checkpoint. Either `records` or `rows` may be empty. At most
-    /// [`Batch::ROWS_MAX`] rows and as many records, in bytes as for a write. Concurrent calls are kept apart but their order is open.
+    /// Records are durable before any row is, and whoever reads a row finds its records. After an error some of the
+    /// records may stand, some partitions of the rows too, and the rest may still arrive: the caller repeats the call,
+    /// or a later process writes the rows again from the records past its checkpoint. Either `records` or `rows` may be
+    /// empty. At most [`Batch::ROWS_MAX`] rows and as many records, in bytes as for a write. Concurrent calls are kept
+    /// apart but their order is open.
     async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError>;
 
     /// Records at and above `from`, oldest first, at most `limit` (and at most 8 MiB, but at least one if there is
     /// one). Starts at the oldest kept record when `from` was trimmed away; an empty answer means the end.
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<Record>, EngineError>;
+    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError>;
 
     /// The offset of the oldest kept record, and the one the next record will get; equal when empty.
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError>;

@@ -31,7 +31,8 @@ pub trait Objects: Send + Sync + 'static {
     /// durable. Putting the same key again replaces it as a whole.
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError>;
 
-    /// The bytes from `range.0` up to but without `range.1` (clamped to the end; maybe none), or all; `None` when there is no such object.
+    /// The bytes from `range.0` up to but without `range.1` (clamped to the end; maybe none), or all; `None` when there
+    /// is no such object.
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError>;
 
     /// Size, or `None` when there is no such object.

@@ -187,8 +187,8 @@ pub trait Tables: Send + Sync + 'static {
     /// Lets go of the deletes of `tables` up to version `upto`, some time.
     ///
     /// The caller's word: no call that is under way or comes writes rows of these tables with a version at or below
-    /// `upto`, unless it deletes them. What earlier calls left to arrive late is the engine's own care. Reads answer the
-    /// same as before. May be called again, also with a lower version, which changes nothing; a restart may begin at
-    /// nothing again.
+    /// `upto`, unless it deletes them. What earlier calls left to arrive late is the engine's own care. Reads answer
+    /// the same as before. May be called again, also with a lower version, which changes nothing; a restart may begin
+    /// at nothing again.
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError>;
 }

@@ -32,7 +32,8 @@ impl Counts {
         self.took_us.clear();
     }
 
-    /// Counts a frame that came at `now_ns` on a connection that has had `events` since the mark, and times it if `timed`.
+    /// Counts a frame that came at `now_ns` on a connection that has had `events` since the mark, and times it if
+    /// `timed`.
     pub fn frame<'a>(&mut self, text: &'a [u8], now_ns: u64, events: &mut u32, timed: bool) -> Frame<'a> {
         let frame = wire::classify(text);
         let report = &mut self.report;

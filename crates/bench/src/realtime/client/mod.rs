@@ -224,8 +224,8 @@ impl Client {
         self.read(number, ended);
     }
 
-    /// Reads until there is nothing left: a short read has emptied the socket, and epoll tells of more; but not of an end
-    /// that it has told of already.
+    /// Reads until there is nothing left: a short read has emptied the socket, and epoll tells of more; but not of an
+    /// end that it has told of already.
     fn read(&mut self, number: usize, ended: bool) {
         let mut answer = Vec::new();
         loop {

@@ -19,13 +19,13 @@ type File = (&'static str, &'static str, &'static str);
 
 macro_rules! file {
     ($name:literal, $content_type:expr) => {
-        (concat!("/welcome/", $name), $content_type, include_str!(concat!("welcome/", $name)))
+        (concat!("/welcome/", $name), $content_type, include_str!($name))
     };
 }
 
 /// Page of a server at `/`, and the one of the demo.
-const START: File = ("/", HTML, include_str!("welcome/start.html"));
-const DEMO: File = ("/", HTML, include_str!("welcome/demo.html"));
+const START: File = ("/", HTML, include_str!("start.html"));
+const DEMO: File = ("/", HTML, include_str!("demo.html"));
 
 /// Files that both pages load.
 const FILES: [File; 12] = [

@@ -3,6 +3,7 @@
 mod follows;
 mod notifications;
 mod posts;
+mod purges;
 
 use bytes::Bytes;
 use fanfare_protocol::{Id, Media};
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
 pub use self::posts::{
-    AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, kind_of, timeline_author,
-    timeline_value,
+    AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
+    timeline_author, timeline_value,
 };
+pub use self::purges::PurgeProgress;
 use crate::base::error::{Error, Result};
 
 /// A profile as stored.
@@ -163,4 +165,10 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<Bytes> {
 /// [`Error::Internal`] when stored bytes are not what was written.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| Error::Internal(format!("a stored row does not decode: {error}")))
+}
+
+/// Number of four bytes, as rows of progress hold it.
+#[must_use]
+pub fn number_in(value: &[u8]) -> Option<u32> {
+    value.first_chunk::<4>().map(|number| u32::from_be_bytes(*number))
 }

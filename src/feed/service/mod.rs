@@ -82,11 +82,11 @@ pub struct UnreadCount {
 /// Home feeds of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Feed {
-    core: Arc<Core>,
+    core: Arc<FeedCore>,
 }
 
 #[derive(Default)]
-struct Counters {
+struct FeedCounters {
     posts: [AtomicU64; 3],
     deliveries: [AtomicU64; 3],
     overflowed: AtomicU64,
@@ -95,7 +95,7 @@ struct Counters {
     evictions: AtomicU64,
 }
 
-struct Core {
+struct FeedCore {
     settings: FeedSettings,
     source: Arc<dyn FeedSource>,
     rank_inputs: Arc<dyn RankInputs>,
@@ -121,7 +121,7 @@ struct Core {
     builders: Mutex<IdMap<UserIndex, Arc<tokio::sync::Mutex<()>>>>,
     builds: Semaphore,
     snapshots: Mutex<Snapshots>,
-    counters: Counters,
+    counters: FeedCounters,
     lags: Mutex<[LagHistogram; 2]>,
     costs: Mutex<TopCosts>,
 }
@@ -139,7 +139,7 @@ impl Feed {
     }
 
     /// Feed with another formula for `order=ranked`.
-    pub fn with_ranker(
+    fn with_ranker(
         settings: FeedSettings,
         source: Arc<dyn FeedSource>,
         rank_inputs: Arc<dyn RankInputs>,
@@ -150,7 +150,7 @@ impl Feed {
             pending_follows_max: settings.pending_follows_max,
             recorded_changes_max: settings.recorded_changes_max,
         };
-        let core = Core {
+        let core = FeedCore {
             authors: Authors::new(),
             timelines: Timelines::new(settings.timeline_cap, settings.timeline_shards, bounds),
             readers: (0..READER_LOCKS).map(|_| Mutex::new(())).collect(),
@@ -164,7 +164,7 @@ impl Feed {
             builders: Mutex::default(),
             builds: Semaphore::new(settings.builds_max.max(1)),
             snapshots: Mutex::new(Snapshots::new(clock(), SNAPSHOTS_MAX, SNAPSHOT_BYTES_MAX)),
-            counters: Counters::default(),
+            counters: FeedCounters::default(),
             lags: Mutex::default(),
             costs: Mutex::default(),
             started: Instant::now(),
@@ -353,7 +353,7 @@ impl Feed {
     }
 }
 
-impl Core {
+impl FeedCore {
     fn now_ms(&self) -> u64 {
         (self.clock)()
     }

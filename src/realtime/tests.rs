@@ -1,5 +1,6 @@
-//! A session that resumes while two sources commit beside each other, so that ids are not committed in their order: whatever
-//! is committed is in the replay, is sent after it, or is told of; and nothing that the replay has is sent twice.
+//! A session that resumes while two sources commit beside each other, so that ids are not committed in their order:
+//! whatever is committed is in the replay, is sent after it, or is told of; and nothing that the replay has is sent
+//! twice.
 
 use std::collections::BTreeSet;
 

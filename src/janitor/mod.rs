@@ -1,5 +1,5 @@
-//! Work in the background: what has expired, what deleted accounts left behind, what follows when posts are gone, and how
-//! much of the journal is kept.
+//! Work in the background: what has expired, what deleted accounts left behind, what follows when posts are gone, and
+//! how much of the journal is kept.
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
@@ -19,7 +19,7 @@ use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
-use crate::data::rows::{SuspensionRow, TokenRow, from_json};
+use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in};
 use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
@@ -92,7 +92,7 @@ impl Janitor {
     async fn trim_journal(&self) -> Result<()> {
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
-            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::PROJECTOR]).await?;
+            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::CONSUMER]).await?;
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Janitor {
         let row = RowKey::new(tables::META, tables::ONE, META_SWEPT_HOUR);
         let now = (self.core.clock.now_ms() / HOUR_MS) as u32;
         let stored = self.core.store.get(&row).await?;
-        let swept = stored.and_then(|bytes| bytes.first_chunk::<4>().map(|hour| u32::from_be_bytes(*hour)));
+        let swept = stored.as_deref().and_then(number_in);
         let from = swept.map_or(now, |hour| hour + 1);
         let upto = now.min(from.saturating_add(limits::JANITOR_HOURS_MAX));
         for hour in from..upto {
@@ -126,14 +126,15 @@ impl Janitor {
             let done = upto.saturating_sub(1);
             let mut batch = Batch::default();
             batch.put_versioned(row, done.to_be_bytes().to_vec(), u64::from(done).max(1));
-            self.core.store.engines.tables.write(batch).await?;
+            self.core.store.write(batch).await?;
         }
         Ok(())
     }
 
-    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be more.
+    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be
+    /// more.
     async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
-        let tables_port = &self.core.store.engines.tables;
+        let tables_port = &self.core.store;
         let partition = hour.to_be_bytes();
         let step = limits::JANITOR_STEP_ROWS;
         let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
@@ -179,15 +180,15 @@ impl Janitor {
         };
         let until_ms = reserved_until_ms(gone.row.deleted_by, self.handle_reserved_days);
         if until_ms <= self.core.clock.now_ms() {
-            return Ok(self.core.store.engines.tables.release_unique(key, holder.0).await?);
+            return Ok(self.core.store.release_unique(key, holder.0).await?);
         }
         let mut again = Batch::default();
         again.put(tables::expiry_row((until_ms / HOUR_MS) as u32 + 1, key), Bytes::new());
-        Ok(self.core.store.engines.tables.write(again).await?)
+        Ok(self.core.store.write(again).await?)
     }
 
-    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another expiry
-    /// row, or needs none.
+    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another
+    /// expiry row, or needs none.
     async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
         // A person's list of tokens holds what the tokens themselves hold.
         let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));

@@ -1,0 +1,59 @@
+//! Rows as everybody above reads and writes them: through bounded caches, one of each product, that listeners to
+//! commits keep true.
+
+mod absence;
+mod people;
+mod posts;
+mod relations;
+mod table;
+
+use fanfare_engines::Engines;
+use tokio::sync::Notify;
+
+pub use self::people::Account;
+pub use self::posts::Marks;
+pub use self::relations::Hidden;
+use crate::base::clock::Clock;
+use crate::data::absent::Absent;
+use crate::data::deletions::Deletions;
+use crate::data::public::Listed;
+use crate::data::uncounted::Uncounted;
+
+/// Rows and caches.
+pub struct Store {
+    /// Engines of the rows and records.
+    pub engines: Engines,
+    /// More follows a deletion than was done before it was answered: for the janitor.
+    pub unsettled: Notify,
+    /// Table that the public timeline is read from.
+    pub public: Listed,
+    /// People who are not seen by anybody.
+    pub absent: Absent,
+    /// People who deleted posts lately.
+    pub deletions: Deletions,
+    /// Contributions of absent people to counters.
+    pub uncounted: Uncounted,
+    people: people::People,
+    relations: relations::Relations,
+    posts: posts::Posts,
+    clock: Clock,
+}
+
+impl Store {
+    /// Empty caches over `engines`; `clock` says who is suspended.
+    #[must_use]
+    pub fn new(engines: Engines, clock: Clock) -> Self {
+        Self {
+            engines,
+            unsettled: Notify::new(),
+            public: Listed::default(),
+            absent: Absent::new(clock.clone()),
+            deletions: Deletions::default(),
+            uncounted: Uncounted::default(),
+            people: people::People::default(),
+            relations: relations::Relations::default(),
+            posts: posts::Posts::default(),
+            clock,
+        }
+    }
+}

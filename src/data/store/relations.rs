@@ -1,0 +1,102 @@
+//! Edges between people: their rows, and the cache of whom a reader does not see.
+
+use std::sync::Arc;
+
+use fanfare_engines::EngineError;
+use fanfare_protocol::{Id, Relationship};
+
+use super::Store;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::data::coherent::Coherent;
+use crate::data::tables;
+
+/// People whom a reader does not see: blocked either way, and muted. Both sorted.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    /// People whom the reader blocks, and who block the reader.
+    pub blocked: Vec<Id>,
+    /// People whom the reader mutes.
+    pub muted: Vec<Id>,
+}
+
+impl Hidden {
+    /// Blocked either way.
+    #[must_use]
+    pub fn blocks(&self, person: Id) -> bool {
+        self.blocked.binary_search(&person).is_ok()
+    }
+
+    /// Muted.
+    #[must_use]
+    pub fn mutes(&self, person: Id) -> bool {
+        self.muted.binary_search(&person).is_ok()
+    }
+
+    /// Blocked either way, or muted.
+    #[must_use]
+    pub fn hides(&self, person: Id) -> bool {
+        self.blocks(person) || self.mutes(person)
+    }
+}
+
+/// Cache of edges.
+pub(super) struct Relations {
+    hidden: Coherent<Id, Arc<Hidden>>,
+}
+
+impl Default for Relations {
+    fn default() -> Self {
+        Self { hidden: Coherent::new(limits::MARKS_CACHE_MAX) }
+    }
+}
+
+impl Store {
+    /// People whom `reader` does not see.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn hidden(&self, reader: Id) -> Result<Arc<Hidden>, EngineError> {
+        if let Some(hidden) = self.relations.hidden.get(&reader) {
+            return Ok(hidden);
+        }
+        let epoch = self.relations.hidden.epoch(&reader);
+        let mut blocked = self.ids_of(tables::BLOCKS, reader, limits::HIDDEN_MAX).await?;
+        blocked.extend(self.ids_of(tables::BLOCKED_BY, reader, limits::HIDDEN_MAX).await?);
+        blocked.sort_unstable();
+        blocked.dedup();
+        let muted = self.ids_of(tables::MUTES, reader, limits::HIDDEN_MAX).await?;
+        let hidden = Arc::new(Hidden { blocked, muted });
+        self.relations.hidden.keep(epoch, &reader, Arc::clone(&hidden));
+        Ok(hidden)
+    }
+
+    /// Relationship of `viewer` to `other`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn relationship(&self, viewer: Id, other: Id) -> Result<Relationship> {
+        let keys = [
+            tables::pair(tables::FOLLOWS, viewer, other),
+            tables::pair(tables::FOLLOWS, other, viewer),
+            tables::pair(tables::BLOCKS, viewer, other),
+            tables::pair(tables::MUTES, viewer, other),
+        ];
+        let rows = self.get_many(&keys).await?;
+        let is = |index: usize| rows.get(index).is_some_and(Option::is_some);
+        Ok(Relationship { following: is(0), followed_by: is(1), blocking: is(2), muting: is(3) })
+    }
+
+    /// Followees of `person`, ascending.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn followees_of(&self, person: Id) -> Result<Vec<Id>, EngineError> {
+        self.ids_of(tables::FOLLOWS, person, limits::FOLLOWS_READ_MAX).await
+    }
+
+    /// Takes in that blocks or mutes of `person` changed.
+    pub fn hidden_changed(&self, person: Id) {
+        self.relations.hidden.forget(&person);
+    }
+}
