@@ -71,7 +71,8 @@ fn pictures_stand_their_seeds_and_what_is_near_them() {
     replay("picture", picture::run);
 }
 
-/// Random changes of the seeds of pictures, several at a time: `FANFARE_TEST_RUNS=1200` makes 1,200 times a thousand of them.
+/// Random changes of the seeds of pictures, several at a time: `FANFARE_TEST_RUNS=1200` makes 1,200 times a thousand of
+/// them.
 #[test]
 fn pictures_stand_random_changes_of_their_seeds() {
     let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());

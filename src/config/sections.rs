@@ -202,7 +202,8 @@ section! {
         jwt_audience: Option<String> = None;
         /// Apps that may send JWTs, where these name one (`azp`: an origin or a client id); without it any.
         jwt_authorized_parties: Vec<String> = Vec::new();
-        /// Seconds by which the clock of who issues JWTs may be ahead of the server's; a token further ahead is refused.
+        /// Seconds by which the clock of who issues JWTs may be ahead of the server's; a token further ahead is
+        /// refused.
         /// After a log-out everywhere tokens end that such a clock may have issued before it.
         jwt_ahead_s: u32 = 60 => 0..=60;
         /// Wrong passwords for one account from one address within the time below; after them that address is answered

@@ -100,7 +100,8 @@ impl Realtime {
         body(frames, &self.sealed(user, upto_each, (&overlap, told), upto))
     }
 
-    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, and `told`
+    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, and
+    /// `told`
     /// what it was told of.
     fn sealed(
         &self,

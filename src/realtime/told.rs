@@ -52,7 +52,8 @@ impl Told {
         self.of_meanwhile = Some(unknown);
     }
 
-    /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the client
+    /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the
+    /// client
     /// is to read anew for them, or for what came meanwhile, and why.
     pub fn replayed(&mut self, ids: &[Id], unknown: Option<(Stream, ResetReason)>) -> Option<(Stream, ResetReason)> {
         let known = std::mem::take(&mut self.before);

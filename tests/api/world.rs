@@ -77,7 +77,8 @@ impl Deref for Person {
     }
 }
 
-/// Seeds of random histories: so many as usual, or from `FANFARE_TEST_SEED` on one, or as many as `FANFARE_TEST_RUNS` says.
+/// Seeds of random histories: so many as usual, or from `FANFARE_TEST_SEED` on one, or as many as `FANFARE_TEST_RUNS`
+/// says.
 pub fn seeds(usual: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
     let first = number("FANFARE_TEST_SEED");

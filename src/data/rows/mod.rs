@@ -52,7 +52,8 @@ pub struct CredentialsRow {
     /// Tokens with a lower `issued` have ended.
     #[serde(default)]
     pub tokens_from: Id,
-    /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too, beyond
+    /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too,
+    /// beyond
     /// that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
     #[serde(default, skip_serializing_if = "is_none")]
     pub jwts_upto_ms: u64,

@@ -220,7 +220,8 @@ async fn a_client_that_does_not_know_the_type_is_told_once_of_each_whatever_it_c
         for gone in [&bob, &carl] {
             gone.delete_account().await.unwrap();
             assert!(matches!(beside_posts(&mut device).await, ServerEvent::Reset(_)), "{first:?}");
-            // Within the seconds by which watermarks trail; with each comes a post, so that what is missed is never the same.
+            // Within the seconds by which watermarks trail; with each comes a post, so that what is missed is never the
+            // same.
             for next in ALL.into_iter().chain(ALL) {
                 device = Device::knowing(OLD, next, &world, &ann.token, Some(&device.cursor)).await;
                 assert!(!is_reset(&ann, &mut device).await, "again by {next:?} after {first:?}");
