@@ -45,7 +45,7 @@ pub struct Contribution {
 }
 
 /// Places of the counters, as in [`Counters`].
-mod place {
+pub(super) mod place {
     pub const FOLLOWERS: usize = 0;
     pub const FOLLOWING: usize = 1;
     pub const POSTS: usize = 2;
@@ -158,10 +158,13 @@ impl Uncounted {
         true
     }
 
-    /// Takes what the rows of a person who is watched said. False, and nothing of theirs is taken off any count, when
-    /// there is no room for so many.
-    pub fn loaded(&self, person: Id, contributions: Vec<Contribution>) -> bool {
+    /// Takes what the rows of a person who is watched said, and what bare reposts of their posts add, where there is room
+    /// for these too. False, and nothing of theirs is taken off any count, when there is none for their own.
+    pub fn loaded(&self, person: Id, mut contributions: Vec<Contribution>, reposts: Vec<Contribution>) -> bool {
         let mut state = self.state.write();
+        if state.total + contributions.len() + reposts.len() <= UNCOUNTED_MAX {
+            contributions.extend(reposts);
+        }
         if state.total + contributions.len() > UNCOUNTED_MAX {
             state.forget(person);
             self.any.store(!state.people.is_empty(), Ordering::Release);

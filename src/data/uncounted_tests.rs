@@ -182,7 +182,7 @@ proptest! {
         commit(&mut world, first);
         let rows: Vec<_> = watched.iter().map(|person| (*person, world.rows(*person))).collect();
         commit(&mut world, second);
-        rows.into_iter().for_each(|(person, rows)| prop_assert_is(uncounted.loaded(person, rows)));
+        rows.into_iter().for_each(|(person, rows)| prop_assert_is(uncounted.loaded(person, rows, vec![])));
         commit(&mut world, &after);
         for absent in [&is_absent as &dyn Fn(Id) -> bool, &|_| false] {
             let expected = counts(&world, absent);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::{Account, Store};
 use crate::base::error::Result;
 use crate::base::limits;
-use crate::data::rows::{self, PostRef, SuspensionRow, from_json};
+use crate::data::rows::{self, Counters, PostRef, SuspensionRow, from_json};
 use crate::data::tables;
-use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost};
+use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost, place};
 
 /// Posts that are looked at before others get a turn.
 const POSTS_TURN: usize = 64;
@@ -56,8 +56,8 @@ impl Store {
             return Ok(());
         }
         match self.contributions(person).await {
-            Ok(found) => {
-                if !self.uncounted.loaded(person, found) {
+            Ok((own, through_others)) => {
+                if !self.uncounted.loaded(person, own, through_others) {
                     tracing::warn!(%person, "too much of absent people is in counts; theirs stays in");
                 }
                 Ok(())
@@ -74,8 +74,9 @@ impl Store {
         self.uncounted.forget(person);
     }
 
-    /// Everything that `person` adds to the counts of others, as far as there is room for it.
-    async fn contributions(&self, person: Id) -> Result<Vec<Contribution>> {
+    /// Everything that `person` adds to the counts of others, as far as there is room for it; and what bare reposts of
+    /// their posts add.
+    async fn contributions(&self, person: Id) -> Result<(Vec<Contribution>, Vec<Contribution>)> {
         let mut found = Vec::new();
         let theirs = |pair: [(Id, Contribution); 2]| pair.into_iter().find(|(of, _)| *of == person).map(|(_, one)| one);
         for row in self.all_of(tables::FOLLOWS, person).await? {
@@ -97,29 +98,35 @@ impl Store {
                 found.extend(of_post(id, parent, original));
             }
         }
-        found.extend(through);
-        Ok(found)
+        Ok((found, through))
     }
 
     /// Contributions of bare reposts of a person's `posts` to the counts of who made them; nothing where they are very
     /// many, and would take the room of everybody else's.
     async fn reposts_of(&self, person: Id, posts: &[Row]) -> Result<Vec<Contribution>> {
         let mut found = Vec::new();
-        for (number, post) in posts.iter().filter_map(|row| Id::from_bytes(&row.clustering)).enumerate() {
-            if number % POSTS_TURN == POSTS_TURN - 1 {
-                tokio::task::yield_now().await;
+        let ids: Vec<Id> = posts.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+        for turn in ids.chunks(POSTS_TURN) {
+            tokio::task::yield_now().await;
+            let keys: Vec<_> = turn.iter().map(|post| tables::by_id(tables::POST_COUNTERS, *post)).collect();
+            for (post, counted) in turn.iter().zip(self.engines.tables.get_many(&keys).await?) {
+                // Nearly all are passed on by nobody: that is one look for many of them, where each list would be a scan.
+                let counted = counted.map(|bytes| Counters::from_bytes(&bytes)).transpose()?;
+                if counted.is_none_or(|counted| counted.values[place::REPOSTS] == 0) {
+                    continue;
+                }
+                let room = limits::UNCOUNTED_REPOSTS_MAX - found.len();
+                let rows = self.oldest(tables::REPOSTERS, *post, None, room + 1).await?;
+                if rows.len() > room {
+                    tracing::warn!(%person, "what absent people wrote was passed on very often; that stays in counts");
+                    return Ok(Vec::new());
+                }
+                let original = PostRef { id: *post, author: person };
+                found.extend(rows.iter().filter_map(|row| {
+                    let (repost, by) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
+                    of_repost(repost, by, original).map(|(_, one)| one)
+                }));
             }
-            let room = limits::UNCOUNTED_REPOSTS_MAX - found.len();
-            let rows = self.oldest(tables::REPOSTERS, post, None, room + 1).await?;
-            if rows.len() > room {
-                tracing::warn!(%person, "what absent people wrote was passed on very often; those reposts stay in counts");
-                return Ok(Vec::new());
-            }
-            let original = PostRef { id: post, author: person };
-            found.extend(rows.iter().filter_map(|row| {
-                let (repost, by) = (Id::from_bytes(&row.clustering)?, Id::from_bytes(&row.value)?);
-                of_repost(repost, by, original).map(|(_, one)| one)
-            }));
         }
         Ok(found)
     }
