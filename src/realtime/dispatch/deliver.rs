@@ -143,7 +143,7 @@ impl Dispatcher {
                     break;
                 }
             }
-            if shard.takes_bulk()
+            while shard.takes_bulk()
                 && let Some(lost) = outbox.next_bulk()
             {
                 shard.post(lost);

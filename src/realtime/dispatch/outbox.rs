@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use fanfare_protocol::{Id, Stream};
 
-use crate::base::limits::realtime::OUTBOX_MAX;
+use crate::base::limits::realtime::{AUDIENCE_SLICE, OUTBOX_MAX};
 use crate::realtime::cursor::stream_index;
 use crate::realtime::deliver::ItemRef;
 use crate::realtime::frame::{BULK_STREAM, Frame, Omission};
@@ -20,7 +20,8 @@ use crate::realtime::signals::{BulkItem, BulkPost, Command};
 pub struct Outbox {
     /// Oldest first; `None`: for every session of the shard.
     waiting: VecDeque<(Option<Vec<SessionId>>, Frame)>,
-    lost: [Option<LostOf>; Stream::ALL.len()],
+    /// By stream, and by whether a gap tells of it: a reset is for those alone who lack what no list has.
+    lost: [[Option<LostOf>; 2]; Stream::ALL.len()],
 }
 
 /// Loss of sessions of a shard in one stream.
@@ -35,13 +36,14 @@ impl Outbox {
     /// Whether something waits that goes by commands.
     #[must_use]
     pub fn has_commands(&self) -> bool {
-        !self.waiting.is_empty() || self.lost.iter().flatten().count() > usize::from(self.has_bulk())
+        let bulk = self.lost[stream_index(BULK_STREAM)].iter().flatten().filter(|lost| lost.sessions.is_some());
+        !self.waiting.is_empty() || self.lost.iter().flatten().flatten().count() > bulk.count()
     }
 
     /// Whether word of the bulk stream waits.
     #[must_use]
     pub fn has_bulk(&self) -> bool {
-        self.lost[stream_index(BULK_STREAM)].as_ref().is_some_and(|lost| lost.sessions.is_some())
+        self.lost[stream_index(BULK_STREAM)].iter().flatten().any(|lost| lost.sessions.is_some())
     }
 
     /// Takes back what [`next`](Self::next) gave, or what would have gone before all that waits.
@@ -91,7 +93,7 @@ impl Outbox {
 
     /// Items of `stream` are not sent to these sessions, or to all.
     pub fn lose(&mut self, stream: Stream, sessions: Option<&[SessionId]>, loss: Loss) {
-        match &mut self.lost[stream_index(stream)] {
+        match &mut self.lost[stream_index(stream)][usize::from(loss.is_too_much())] {
             Some(lost) => {
                 lost.loss.add(loss);
                 match (&mut lost.sessions, sessions) {
@@ -109,7 +111,8 @@ impl Outbox {
     pub fn next(&mut self) -> Option<Command> {
         let has_bulk = self.has_bulk();
         for stream in Stream::ALL.into_iter().filter(|stream| *stream != BULK_STREAM || !has_bulk) {
-            if let Some(LostOf { loss, sessions }) = self.lost[stream_index(stream)].take() {
+            let lost = self.lost[stream_index(stream)].iter_mut().find_map(Option::take);
+            if let Some(LostOf { loss, sessions }) = lost {
                 let sessions = sessions.map(|sessions| sessions.into_iter().collect());
                 return Some(Command::Lost { sessions, stream, loss });
             }
@@ -118,19 +121,30 @@ impl Outbox {
         Some(command(sessions, frame))
     }
 
-    /// Word of what was shed of the bulk stream, which goes by the bulk stream's own way: what is older is there before
-    /// it.
+    /// Word of what was shed of the bulk stream for some of its sessions, which goes by the bulk stream's own way: what is
+    /// older is there before it.
     pub fn next_bulk(&mut self) -> Option<BulkPost> {
         // What every session lacks goes by commands, which name none.
-        let LostOf { loss, sessions } = self.lost[stream_index(BULK_STREAM)].take_if(|lost| lost.sessions.is_some())?;
-        let sessions = sessions.unwrap_or_default().into_iter().collect();
+        let told = |lost: &Option<LostOf>| lost.as_ref().is_some_and(|lost| lost.sessions.is_some());
+        let place = self.lost[stream_index(BULK_STREAM)].iter_mut().find(|lost| told(lost))?;
+        let lost = place.as_mut()?;
+        let waiting = lost.sessions.as_mut()?;
+        let sessions: Vec<SessionId> = waiting.iter().take(AUDIENCE_SLICE).copied().collect();
+        let loss = lost.loss.clone();
+        if sessions.len() == waiting.len() {
+            *place = None;
+        } else {
+            sessions.iter().for_each(|session| {
+                waiting.remove(session);
+            });
+        }
         Some(BulkPost { sessions, item: BulkItem::Lost(loss) })
     }
 
     /// The lowest key that waits or was shed and is not told of: watermarks do not pass it.
     #[must_use]
     pub fn low(&self) -> Option<Id> {
-        let lost = self.lost.iter().flatten().map(|lost| lost.loss.low());
+        let lost = self.lost.iter().flatten().flatten().map(|lost| lost.loss.low());
         let waiting = self.waiting.iter().filter_map(|(_, frame)| frame.items()?.low());
         lost.chain(waiting).min()
     }
@@ -184,6 +198,34 @@ mod tests {
             outbox.push(None, Frame::passing("feed.read", Lane::Normal, 0, &ReadMarker { last_read_id: Id(id) }));
         }
         assert_eq!((outbox.low(), outbox.waiting.len()), (None, OUTBOX_MAX));
+    }
+
+    #[test]
+    fn a_shed_deletion_resets_those_alone_whom_it_was_for() {
+        let mut outbox = Outbox::default();
+        let item = |key, listed| ItemRef { key: Id(key), kind: 0, listed, about: [Id(1), Id(2)] };
+        outbox.lose_item(&[SessionId(1)], item(7, true));
+        outbox.lose_item(&[SessionId(2)], item(8, false));
+        let mut told = Vec::new();
+        while let Some(BulkPost { sessions, item: BulkItem::Lost(loss) }) = outbox.next_bulk() {
+            told.push((sessions, loss.is_too_much()));
+        }
+        assert_eq!(told, [(vec![SessionId(1)], false), (vec![SessionId(2)], true)]);
+    }
+
+    #[test]
+    fn word_of_what_was_shed_goes_in_slices() {
+        let mut outbox = Outbox::default();
+        let all: Vec<SessionId> = (0..AUDIENCE_SLICE as u64 * 2 + 5).map(SessionId).collect();
+        outbox.lose_item(&all, ItemRef { key: Id(7), kind: 0, listed: true, about: [Id(1), Id(2)] });
+        let mut told: Vec<SessionId> = Vec::new();
+        while let Some(BulkPost { sessions, .. }) = outbox.next_bulk() {
+            assert!(!sessions.is_empty() && sessions.len() <= AUDIENCE_SLICE);
+            assert_eq!(outbox.low(), (told.len() + sessions.len() < all.len()).then_some(Id(7)));
+            told.extend(sessions);
+        }
+        told.sort_unstable_by_key(|session| session.0);
+        assert_eq!(told, all);
     }
 
     #[test]
