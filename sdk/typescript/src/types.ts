@@ -205,8 +205,8 @@ export interface Media {
   /** Picture or file. */
   kind: MediaKind;
   /**
-   * A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed is
-   * stored as it came.
+   * A sentence for the uploader, where there is something to say: a file of a type whose metadata cannot be removed
+   * is stored as it came.
    */
   notice?: string | null | undefined;
   /** A small picture, for images. */
