@@ -158,8 +158,8 @@ impl Uncounted {
         true
     }
 
-    /// Takes what the rows of a person who is watched said, and what bare reposts of their posts add, where there is room
-    /// for these too. False, and nothing of theirs is taken off any count, when there is none for their own.
+    /// Takes what the rows of a person who is watched said, and what bare reposts of their posts add, where there is
+    /// room for these too. False, and nothing of theirs is taken off any count, when there is none for their own.
     pub fn loaded(&self, person: Id, mut contributions: Vec<Contribution>, reposts: Vec<Contribution>) -> bool {
         let mut state = self.state.write();
         if state.total + contributions.len() + reposts.len() <= UNCOUNTED_MAX {

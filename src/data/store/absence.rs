@@ -110,7 +110,8 @@ impl Store {
             tokio::task::yield_now().await;
             let keys: Vec<_> = turn.iter().map(|post| tables::by_id(tables::POST_COUNTERS, *post)).collect();
             for (post, counted) in turn.iter().zip(self.engines.tables.get_many(&keys).await?) {
-                // Nearly all are passed on by nobody: that is one look for many of them, where each list would be a scan.
+                // Nearly all are passed on by nobody: that is one look for many of them, where each list would be a
+                // scan.
                 let counted = counted.map(|bytes| Counters::from_bytes(&bytes)).transpose()?;
                 if counted.is_none_or(|counted| counted.values[place::REPOSTS] == 0) {
                     continue;

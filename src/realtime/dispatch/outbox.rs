@@ -121,8 +121,8 @@ impl Outbox {
         Some(command(sessions, frame))
     }
 
-    /// Word of what was shed of the bulk stream for some of its sessions, which goes by the bulk stream's own way: what is
-    /// older is there before it.
+    /// Word of what was shed of the bulk stream for some of its sessions, which goes by the bulk stream's own way: what
+    /// is older is there before it.
     pub fn next_bulk(&mut self) -> Option<BulkPost> {
         // What every session lacks goes by commands, which name none.
         let told = |lost: &Option<LostOf>| lost.as_ref().is_some_and(|lost| lost.sessions.is_some());
