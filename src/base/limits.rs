@@ -69,9 +69,9 @@ pub const GROUP_LEFT_MAX: usize = 64;
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Reads for one group to name somebody; when all whom they find are hidden, so is the group.
 pub const GROUP_OTHERS_STEPS: usize = 16;
-/// Groups of one person's notifications in one hour that are read, of each kind those about the newest posts first.
-/// They are in no order of time, so a page reads those of its hours; more than are kept of all by default are not
-/// listed.
+/// Groups of one person's notifications in one hour that are read, of all kinds together: mentions first, then reposts,
+/// replies, likes, follows, and of each those about the newest posts. They are in no order of time, so a page reads
+/// those of its hours; beyond this bound groups of the hour are not listed.
 pub const GROUPS_HOUR_MAX: usize = 1_024;
 /// Groups of notifications read at once.
 pub const GROUPS_STEP_ROWS: usize = 128;

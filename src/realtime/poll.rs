@@ -101,8 +101,7 @@ impl Realtime {
     }
 
     /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, and
-    /// `told`
-    /// what it was told of.
+    /// `told` what it was told of.
     fn sealed(
         &self,
         user: Id,

@@ -53,8 +53,7 @@ impl Told {
     }
 
     /// Takes in the deletions that a replay from the cursor on holds, of the stream `unknown`; the stream that the
-    /// client
-    /// is to read anew for them, or for what came meanwhile, and why.
+    /// client is to read anew for them, or for what came meanwhile, and why.
     pub fn replayed(&mut self, ids: &[Id], unknown: Option<(Stream, ResetReason)>) -> Option<(Stream, ResetReason)> {
         let known = std::mem::take(&mut self.before);
         let all_known = known != 0 && known == digest(ids.iter().copied());

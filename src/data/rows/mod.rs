@@ -53,8 +53,7 @@ pub struct CredentialsRow {
     #[serde(default)]
     pub tokens_from: Id,
     /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too,
-    /// beyond
-    /// that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
+    /// beyond that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
     #[serde(default, skip_serializing_if = "is_none")]
     pub jwts_upto_ms: u64,
     /// Member of the operators.
@@ -106,6 +105,28 @@ pub struct IdempotencyRow {
     pub made: Id,
     /// Moment of the request, in milliseconds.
     pub at_ms: u64,
+}
+
+/// Place of a counter among the three of a person.
+#[derive(Debug, Clone, Copy)]
+pub enum OfUser {
+    /// Followers.
+    Followers = 0,
+    /// Followees.
+    Following = 1,
+    /// Posts that they wrote.
+    Posts = 2,
+}
+
+/// Place of a counter among the three of a post.
+#[derive(Debug, Clone, Copy)]
+pub enum OfPost {
+    /// Likes.
+    Likes = 0,
+    /// Replies.
+    Replies = 1,
+    /// Reposts and quotes.
+    Reposts = 2,
 }
 
 /// Three counters and the last record applied: 32 bytes, big-endian; and one more if what they count about is gone.
