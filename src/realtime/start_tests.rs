@@ -30,7 +30,7 @@ impl FolloweeSource for FakeFollowees {
     }
 }
 
-/// A dispatcher with one shard whose thread does not run, and a session of Ann, who follows Bob.
+/// A dispatcher with one shard whose thread does not run, and sessions of people who follow Bob, Ann the first of them.
 struct World {
     shared: Arc<SharedState>,
     shard: Shard,
@@ -38,7 +38,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(readers: usize) -> Self {
         let settings = RealtimeSettings { shards: 1, ..RealtimeSettings::of(&Settings::default()) };
         let setup = RealtimeSetup::new(settings, b"secret", Clock::system()).unwrap();
         let RealtimeSetup { shared, mut shards, handles, signals, .. } = setup;
@@ -53,12 +53,17 @@ impl World {
         });
         let mut running = JoinSet::new();
         running.spawn(dispatcher.run(signals));
-        let session = SessionId::new(0, 0, 1, 0);
-        shared.signals.send(Signal::Joined { user: ANN, session, from: [Id(0); 4] }).await.unwrap();
         let mut world = Self { shared, shard: shards.remove(0), _running: running };
+        let others = (0..).map(|number| Id(1_000 + number));
+        for (number, user) in std::iter::once(ANN).chain(others).take(readers).enumerate() {
+            let session = SessionId::new(0, 0, 1, number as u32);
+            world.shared.signals.send(Signal::Joined { user, session, from: [Id(0); 4] }).await.unwrap();
+        }
         // The follows are known when the replay of nothing comes.
-        let greeted = tokio::time::timeout(PATIENCE, world.shard.inbox().0.recv()).await.unwrap();
-        assert!(matches!(greeted, Some(Command::Replayed { replay: Some(_), .. })));
+        for _ in 0..readers {
+            let greeted = tokio::time::timeout(PATIENCE, world.shard.inbox().0.recv()).await.unwrap();
+            assert!(matches!(greeted, Some(Command::Replayed { replay: Some(_), .. })));
+        }
         world
     }
 
@@ -79,7 +84,7 @@ impl World {
 #[tokio::test]
 async fn frames_of_a_group_are_shed_with_a_gap_and_nobody_waits() {
     const SHED: u64 = 25;
-    let mut world = World::new().await;
+    let mut world = World::new(1).await;
     let many = (COMMANDS_MAX - COMMANDS_RESERVED + OUTBOX_MAX) as u64 + SHED;
     for id in 1..=many {
         let frame = Frame::durable("message", Durable::one(Stream::Group, Id(id)), 0, &());
@@ -112,7 +117,7 @@ async fn frames_of_a_group_are_shed_with_a_gap_and_nobody_waits() {
 #[tokio::test]
 async fn bulk_beyond_the_backlog_is_shed_with_a_gap_and_nobody_is_sent_away() {
     const SHED: u64 = 25;
-    let mut world = World::new().await;
+    let mut world = World::new(1).await;
     let many = (POSTED_MAX + BACKLOG_MAX) as u64 + SHED;
     for id in 1..=many {
         let item = ItemRef { key: Id(id), kind: 0, listed: true, about: [Id(id), BOB] };
@@ -123,7 +128,7 @@ async fn bulk_beyond_the_backlog_is_shed_with_a_gap_and_nobody_is_sent_away() {
     while came + lost < many {
         let BulkPost { sessions, item } =
             tokio::time::timeout(PATIENCE, world.shard.inbox().1.recv()).await.unwrap().unwrap();
-        assert!(sessions.len() == 1 && sessions.len() <= AUDIENCE_SLICE);
+        assert_eq!(sessions.len(), 1);
         match item {
             BulkItem::Reference(item) => {
                 assert!(last < item.key, "in order");
@@ -138,4 +143,27 @@ async fn bulk_beyond_the_backlog_is_shed_with_a_gap_and_nobody_is_sent_away() {
     }
     assert_eq!(lost, SHED);
     assert!(world.shard.inbox().0.try_recv().is_err(), "no drain, no command at all");
+}
+
+/// An audience of more than one slice lacks each item once, however many slices it is told in.
+#[tokio::test]
+async fn an_item_that_is_shed_counts_once_for_a_large_audience() {
+    const SHED: u64 = 25;
+    let mut world = World::new(AUDIENCE_SLICE + 1).await;
+    // Two posts an item.
+    let many = (POSTED_MAX / 2 + BACKLOG_MAX) as u64 + SHED;
+    for id in 1..=many {
+        let item = ItemRef { key: Id(id), kind: 0, listed: true, about: [Id(id), BOB] };
+        world.deliver(Deliver::reference(Audience::Followers(BOB), item)).await;
+    }
+    world.heard().await;
+    let mut told = 0;
+    while told <= AUDIENCE_SLICE {
+        let BulkPost { sessions, item } =
+            tokio::time::timeout(PATIENCE, world.shard.inbox().1.recv()).await.unwrap().unwrap();
+        if let BulkItem::Lost(loss) = item {
+            assert_eq!(loss.gap(Stream::Posts).count, SHED);
+            told += sessions.len();
+        }
+    }
 }

@@ -117,14 +117,17 @@ impl Dispatcher {
             && let Some(mut oldest) = self.backlog.pop_front()
         {
             metrics::counter!("fanfare_shed_total", "what" => "realtime_backlog").increment(1);
+            // All of them first: lost slice by slice, one item would count as many.
+            let mut lacking: Vec<Vec<SessionId>> = vec![Vec::new(); self.shards.len()];
             let mut more = true;
             while more {
-                let sessions;
-                (sessions, more) = self.slice(&mut oldest.to);
-                for (outbox, sessions) in self.outboxes.iter_mut().zip(sessions) {
-                    if !sessions.is_empty() {
-                        outbox.lose_item(&sessions, oldest.item);
-                    }
+                let slices;
+                (slices, more) = self.slice(&mut oldest.to);
+                lacking.iter_mut().zip(slices).for_each(|(all, mut slice)| all.append(&mut slice));
+            }
+            for (outbox, sessions) in self.outboxes.iter_mut().zip(lacking) {
+                if !sessions.is_empty() {
+                    outbox.lose_item(&sessions, oldest.item);
                 }
             }
         }
