@@ -95,17 +95,10 @@ impl Lanes {
     /// Notes that what a frame carries or tells of will not be sent by it.
     fn forget(&mut self, frame: &Frame) {
         let Some(items) = frame.items() else { return };
-        match items.omission {
-            Some(Omission::Reset { reason, .. }) => self.lost[stream_index(items.stream)] = Some(Lost::All(reason)),
-            Some(Omission::Gap { after, before, count }) => {
-                let (low, high) = (Id(after.0.saturating_add(1)), Id(before.0.saturating_sub(1)));
-                self.lose(items.stream, Loss::range(low, high, count));
-            }
-            None => {
-                for id in &items.ids {
-                    self.lose(items.stream, Loss::one(*id, items.listed));
-                }
-            }
+        if let Some(Omission::Reset { reason, .. }) = items.omission {
+            self.lost[stream_index(items.stream)] = Some(Lost::All(reason));
+        } else if let Some(loss) = Loss::of(items) {
+            self.lose(items.stream, loss);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use fanfare_protocol::{Gap, Id, Stream};
 
+use super::frame::{Durable, Omission};
 use crate::base::limits::realtime::{GAP_COUNT_MAX, LOSS_KEYS_MAX};
 
 /// Items that are not sent.
@@ -29,6 +30,28 @@ impl Loss {
         Self { low, high, count, unlisted: false, keys: Vec::new() }
     }
 
+    /// Loss of these items, each with whether HTTP lists it; `None` for none.
+    #[must_use]
+    pub fn each(items: impl IntoIterator<Item = (Id, bool)>) -> Option<Self> {
+        items.into_iter().map(|(key, listed)| Self::one(key, listed)).reduce(|mut all, one| {
+            all.add(one);
+            all
+        })
+    }
+
+    /// Loss of what a frame carries, or tells of by a gap; `None` for a reset, which is more than any gap tells of.
+    #[must_use]
+    pub fn of(items: &Durable) -> Option<Self> {
+        match items.omission {
+            Some(Omission::Gap { after, before, count }) => {
+                let (low, high) = (Id(after.0.saturating_add(1)), Id(before.0.saturating_sub(1)));
+                Some(Self::range(low, high, count))
+            }
+            Some(Omission::Reset { .. }) => None,
+            None => Self::each(items.ids.iter().map(|id| (*id, items.listed))),
+        }
+    }
+
     /// Takes in others of the same stream. Keys are remembered up to [`LOSS_KEYS_MAX`], beyond it none: a reader who
     /// takes nothing for long would otherwise fill memory with what it lost.
     pub fn add(&mut self, other: Self) {
@@ -52,11 +75,7 @@ impl Loss {
         if !self.is_known() {
             return Some(self);
         }
-        let left = self.only().into_iter().chain(self.keys).filter(|(key, _)| keys.binary_search(key).is_err());
-        left.map(|(key, listed)| Self::one(key, listed)).reduce(|mut all, one| {
-            all.add(one);
-            all
-        })
+        Self::each(self.only().into_iter().chain(self.keys).filter(|(key, _)| keys.binary_search(key).is_err()))
     }
 
     /// Whether each item's key is known.

@@ -84,13 +84,7 @@ impl BulkJobs {
 
 /// The frame that stands for items which could not be read.
 fn lost(items: &[ItemRef]) -> Vec<Frame> {
-    let losses = items.iter().map(|item| Loss::one(item.key, item.listed));
-    let Some(loss) = losses.reduce(|mut all, one| {
-        all.add(one);
-        all
-    }) else {
-        return Vec::new();
-    };
+    let Some(loss) = Loss::each(items.iter().map(|item| (item.key, item.listed))) else { return Vec::new() };
     let now_ms = unix_ms_of(loss.high());
     if loss.is_too_much() {
         let after = Id(loss.low().0.saturating_sub(1));

@@ -71,18 +71,13 @@ impl Outbox {
 
     fn shed(&mut self, sessions: Option<&[SessionId]>, frame: &Frame) {
         let Some(items) = frame.items() else { return };
-        match items.omission {
-            Some(Omission::Gap { after, before, count }) => {
-                let (low, high) = (Id(after.0.saturating_add(1)), Id(before.0.saturating_sub(1)));
-                self.lose(items.stream, sessions, Loss::range(low, high, count));
-            }
+        let loss = match items.omission {
             // As much as no gap can tell of.
-            Some(Omission::Reset { after, .. }) => self.lose(items.stream, sessions, Loss::one(after, false)),
-            None => {
-                for id in &items.ids {
-                    self.lose(items.stream, sessions, Loss::one(*id, items.listed));
-                }
-            }
+            Some(Omission::Reset { after, .. }) => Some(Loss::one(after, false)),
+            _ => Loss::of(items),
+        };
+        if let Some(loss) = loss {
+            self.lose(items.stream, sessions, loss);
         }
     }
 
