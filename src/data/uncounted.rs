@@ -10,7 +10,7 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use crate::base::limits::UNCOUNTED_MAX;
-use crate::data::rows::{Counters, PostRef};
+use crate::data::rows::{Counters, OfPost, OfUser, PostRef};
 use crate::data::tables;
 
 /// Owner of the counters that a contribution is in.
@@ -44,41 +44,31 @@ pub struct Contribution {
     pub source: Id,
 }
 
-/// Places of the counters, as in [`Counters`].
-pub(super) mod place {
-    pub const FOLLOWERS: usize = 0;
-    pub const FOLLOWING: usize = 1;
-    pub const POSTS: usize = 2;
-    pub const LIKES: usize = 0;
-    pub const REPLIES: usize = 1;
-    pub const REPOSTS: usize = 2;
-}
-
 /// Contributions of an edge, each with whose it is: to the followers of one, and to whom the other follows.
 #[must_use]
 pub fn of_follow(follower: Id, followee: Id) -> [(Id, Contribution); 2] {
     let one = |of, which| Contribution { of: Of::User(of), which, source: Id(0) };
-    [(follower, one(followee, place::FOLLOWERS)), (followee, one(follower, place::FOLLOWING))]
+    [(follower, one(followee, OfUser::Followers as usize)), (followee, one(follower, OfUser::Following as usize))]
 }
 
 /// Contribution of a like.
 #[must_use]
 pub fn of_like(post: Id) -> Contribution {
-    Contribution { of: Of::Post(post), which: place::LIKES, source: Id(0) }
+    Contribution { of: Of::Post(post), which: OfPost::Likes as usize, source: Id(0) }
 }
 
 /// Contributions of a post to those that it answers and passes on.
 pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl Iterator<Item = Contribution> {
     let one = move |of, which| Contribution { of: Of::Post(of), which, source: post };
-    let reply = reply_to.map(|parent| one(parent, place::REPLIES));
-    reply.into_iter().chain(repost_of.map(|original| one(original, place::REPOSTS)))
+    let reply = reply_to.map(|parent| one(parent, OfPost::Replies as usize));
+    reply.into_iter().chain(repost_of.map(|original| one(original, OfPost::Reposts as usize)))
 }
 
 /// Contribution of a bare repost, through whom it passes on, to the posts of who made it: it shows nothing while that
 /// person is absent.
 #[must_use]
 pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribution)> {
-    let one = Contribution { of: Of::User(by), which: place::POSTS, source: repost };
+    let one = Contribution { of: Of::User(by), which: OfUser::Posts as usize, source: repost };
     (by != original.author).then_some((original.author, one))
 }
 

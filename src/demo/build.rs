@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::handle::Handle;
 use crate::data::tables;
+use crate::data::uncounted::Of;
 use crate::log::events::{Event, PostRef};
 use crate::log::sequencer::{Pending, Proposal};
 use crate::media::Upload;
@@ -182,7 +183,7 @@ pub struct Size {
 pub async fn size(app: &App, sample: &Sample) -> Result<Size> {
     let mut size = Size::default();
     for person in sample.people.iter().filter(|person| **person != Id(0)) {
-        let [_, follows, posts] = app.core.store.counters(tables::USER_COUNTERS, *person).await?.values;
+        let [_, follows, posts] = app.core.store.counters(Of::User(*person)).await?.values;
         size = Size { people: size.people + 1, follows: size.follows + follows, posts: size.posts + posts };
     }
     Ok(size)

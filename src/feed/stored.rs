@@ -17,13 +17,14 @@ use crate::data::absent::Standing;
 use crate::data::rows::{self, AuthorEntry, PostRecord};
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::data::uncounted::Of;
 
 #[async_trait]
 impl RankInputs for Store {
     async fn engagement(&self, posts: &[Id]) -> Result<Vec<Engagement>, EngineError> {
         let mut found = Vec::with_capacity(posts.len());
         for post in posts {
-            let [likes, replies, _] = self.counters(tables::POST_COUNTERS, *post).await.map_err(engine_error)?.values;
+            let [likes, replies, _] = self.counters(Of::Post(*post)).await.map_err(engine_error)?.values;
             found.push(Engagement { likes, replies });
         }
         Ok(found)

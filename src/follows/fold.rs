@@ -5,9 +5,9 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Result;
 use crate::data::deletions;
-use crate::data::rows::follow_value;
+use crate::data::rows::{OfUser, follow_value};
 use crate::data::tables;
-use crate::log::counters::{self, Changes, OfUser};
+use crate::log::counters::{self, Changes};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::fold::{Fold, Keys, State};
 use crate::log::outcome::Outcome;

@@ -9,6 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::is_silent;
 use crate::data::tables;
+use crate::data::uncounted::Of;
 use crate::log::core::{Core, LockKey};
 use crate::log::events::{EndedFollow, Event};
 use crate::log::sequencer::Proposal;
@@ -64,7 +65,7 @@ impl Follows {
         if self.core.store.get(&tables::pair(tables::FOLLOWS, follower, followee)).await?.is_some() {
             return Ok(());
         }
-        let following = self.core.store.stored_counters(tables::USER_COUNTERS, follower).await?.values[1];
+        let following = self.core.store.stored_counters(Of::User(follower)).await?.values[1];
         if following >= self.follow_limit {
             let limit = self.follow_limit;
             return Err(Error::field(

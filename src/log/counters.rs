@@ -9,34 +9,12 @@ use fanfare_protocol::Id;
 use smallvec::SmallVec;
 
 use crate::base::error::Result;
-use crate::data::rows::Counters;
+use crate::data::rows::{Counters, OfPost, OfUser};
 use crate::data::store::Store;
 use crate::data::uncounted::Of;
 use crate::log::fold::{Keys, State};
 use crate::log::outcome::{Counted, Outcome};
 use crate::log::product::{Committed, Listener};
-
-/// Place of a counter among the three of a person.
-#[derive(Debug, Clone, Copy)]
-pub enum OfUser {
-    /// Followers.
-    Followers = 0,
-    /// Followees.
-    Following = 1,
-    /// Posts that they wrote.
-    Posts = 2,
-}
-
-/// Place of a counter among the three of a post.
-#[derive(Debug, Clone, Copy)]
-pub enum OfPost {
-    /// Likes.
-    Likes = 0,
-    /// Replies.
-    Replies = 1,
-    /// Reposts and quotes.
-    Reposts = 2,
-}
 
 /// Change of the counters of one person or post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

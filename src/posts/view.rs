@@ -10,7 +10,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::absent::Standing;
 use crate::data::store::{Account, Hidden, Marks};
-use crate::data::tables;
+use crate::data::uncounted::Of;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 use crate::posts::entry::{FeedEntry, Original};
@@ -221,7 +221,7 @@ impl Views {
             Ok(account) => account,
             Err(why) => return Ok(Err(why)),
         };
-        let counts = self.core.store.counters(tables::POST_COUNTERS, post.id).await?.values;
+        let counts = self.core.store.counters(Of::Post(post.id)).await?.values;
         let marks = match viewer.id {
             Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
             None => (false, false),

@@ -174,7 +174,7 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     let value = rows::entry_value(EntryKind::Repost, of.author);
     let public = [&value[..], &author.to_bytes()].concat();
     let key = tables::by_id(tables::USER_COUNTERS, author);
-    let mut counters = app.core.store.counters(tables::USER_COUNTERS, author).await.unwrap();
+    let mut counters = app.core.store.counters(Of::User(author)).await.unwrap();
     counters = rows::Counters { applied: id, ..counters };
     counters.values[2] += 1;
     let mut batch = Batch::default();
@@ -185,7 +185,7 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     batch.put_versioned(key, counters.to_bytes(), id.0);
     // They were counted all the same.
     let key_of = tables::by_id(tables::POST_COUNTERS, of.id);
-    let mut counters_of = app.core.store.stored_counters(tables::POST_COUNTERS, of.id).await.unwrap();
+    let mut counters_of = app.core.store.stored_counters(Of::Post(of.id)).await.unwrap();
     counters_of = rows::Counters { applied: id, ..counters_of };
     counters_of.values[2] += 1;
     batch.put_versioned(key_of, counters_of.to_bytes(), id.0);

@@ -1,16 +1,16 @@
 //! Absent people, read from rows, and what they add to the counts of others.
 
+use std::sync::Arc;
+
 use fanfare_engines::{KeyRange, Order, Row, Table};
 use fanfare_protocol::Id;
-
-use std::sync::Arc;
 
 use super::{Account, Store};
 use crate::base::error::Result;
 use crate::base::limits;
-use crate::data::rows::{self, Counters, PostRef, SuspensionRow, from_json};
+use crate::data::rows::{self, Counters, OfPost, PostRef, SuspensionRow, from_json};
 use crate::data::tables;
-use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost, place};
+use crate::data::uncounted::{Contribution, of_follow, of_like, of_post, of_repost};
 
 /// Posts that are looked at before others get a turn.
 const POSTS_TURN: usize = 64;
@@ -21,12 +21,11 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn load_absent(&self) -> Result<()> {
-        let port = self;
-        let rows = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
+        let rows = self.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
         for person in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
             self.absent.departed(person);
         }
-        let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
+        let rows = self.scan(tables::SUSPENSIONS, &tables::ONE, KeyRange::ALL, Order::Ascending, usize::MAX).await?;
         for row in &rows {
             let Some(person) = Id::from_bytes(&row.clustering) else { continue };
             let suspension: SuspensionRow = from_json(&row.value)?;
@@ -113,7 +112,7 @@ impl Store {
                 // Nearly all are passed on by nobody: that is one look for many of them, where each list would be a
                 // scan.
                 let counted = counted.map(|bytes| Counters::from_bytes(&bytes)).transpose()?;
-                if counted.is_none_or(|counted| counted.values[place::REPOSTS] == 0) {
+                if counted.is_none_or(|counted| counted.values[OfPost::Reposts as usize] == 0) {
                     continue;
                 }
                 let room = limits::UNCOUNTED_REPOSTS_MAX - found.len();

@@ -40,7 +40,7 @@ impl Set {
 pub(super) struct Posts {
     posts: Coherent<Id, Arc<PostRecord>>,
     /// Of posts, and of people.
-    counters: Coherent<(Table, Id), Counters>,
+    counters: Coherent<Of, Counters>,
     marks: Coherent<Id, Arc<Marks>>,
 }
 
@@ -96,9 +96,8 @@ impl Store {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn counters(&self, table: Table, id: Id) -> Result<Counters> {
-        let stored = self.stored_counters(table, id).await?;
-        let of = if table == tables::USER_COUNTERS { Of::User(id) } else { Of::Post(id) };
+    pub async fn counters(&self, of: Of) -> Result<Counters> {
+        let stored = self.stored_counters(of).await?;
         Ok(self.uncounted.corrected(of, stored, |person| self.absent.holds(person)))
     }
 
@@ -106,14 +105,14 @@ impl Store {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn stored_counters(&self, table: Table, id: Id) -> Result<Counters> {
-        if let Some(counters) = self.posts.counters.get(&(table, id)) {
+    pub async fn stored_counters(&self, of: Of) -> Result<Counters> {
+        if let Some(counters) = self.posts.counters.get(&of) {
             return Ok(counters);
         }
-        let epoch = self.posts.counters.epoch(&(table, id));
-        let bytes = self.get(&tables::by_id(table, id)).await?;
+        let epoch = self.posts.counters.epoch(&of);
+        let bytes = self.get(&of.row()).await?;
         let counters = bytes.map(|bytes| Counters::from_bytes(&bytes)).transpose()?.unwrap_or_default();
-        self.posts.counters.keep(epoch, &(table, id), counters);
+        self.posts.counters.keep(epoch, &of, counters);
         Ok(counters)
     }
 
@@ -169,10 +168,6 @@ impl Store {
 
     /// Takes in counters of a post or a person.
     pub fn counted(&self, of: Of, counters: Counters) {
-        let (table, id) = match of {
-            Of::User(id) => (tables::USER_COUNTERS, id),
-            Of::Post(id) => (tables::POST_COUNTERS, id),
-        };
-        self.posts.counters.refresh(&(table, id), counters);
+        self.posts.counters.refresh(&of, counters);
     }
 }

@@ -25,6 +25,7 @@ use crate::data::locks::Locks;
 use crate::data::rows::{CredentialsRow, TokenRow, UserRow};
 use crate::data::store::Account;
 use crate::data::tables;
+use crate::data::uncounted::Of;
 use crate::log::core::{Attachments, Core};
 use crate::log::events::Event;
 use crate::log::sequencer::Proposal;
@@ -297,11 +298,10 @@ impl Users {
     /// When the engine fails.
     pub async fn render(&self, account: &Account, viewer: Option<Id>) -> Result<User> {
         let id = account.row.id;
-        let [followers_count, following_count, mut posts_count] =
-            self.core.store.counters(tables::USER_COUNTERS, id).await?.values;
+        let [followers_count, following_count, mut posts_count] = self.core.store.counters(Of::User(id)).await?.values;
         if viewer == Some(id) {
             // One's own list has everything, also what shows nothing to others for now.
-            posts_count = self.core.store.stored_counters(tables::USER_COUNTERS, id).await?.values[2];
+            posts_count = self.core.store.stored_counters(Of::User(id)).await?.values[2];
         }
         let relationship = match viewer {
             Some(viewer) if viewer != id => Some(self.core.store.relationship(viewer, id).await?),

@@ -6,6 +6,7 @@ use fanfare::app::App;
 use fanfare::data::audit::Act;
 use fanfare::data::rows::{NotificationRow, NotificationState, from_json};
 use fanfare::data::tables::{self, notification_key};
+use fanfare::data::uncounted::Of;
 use fanfare::feed::PageQuery;
 use fanfare::log::events::PostRecord;
 use fanfare::notifications::list::{Entry, What};
@@ -164,7 +165,7 @@ impl Truth {
                 self.follows.iter().filter(|(from, _)| from == one).count() as u64,
                 count(&|post| post.author == *one),
             ];
-            let counters = app.core.store.stored_counters(tables::USER_COUNTERS, *one).await.unwrap();
+            let counters = app.core.store.stored_counters(Of::User(*one)).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {one}", self.when);
             let seen = [
                 self.follows.iter().filter(|(from, to)| to == one && !self.suspended.contains(from)).count() as u64,
@@ -175,7 +176,7 @@ impl Truth {
                     post.author == *one && !through.is_some_and(|of| self.suspended.contains(&of.author))
                 }),
             ];
-            let counters = app.core.store.counters(tables::USER_COUNTERS, *one).await.unwrap();
+            let counters = app.core.store.counters(Of::User(*one)).await.unwrap();
             assert_eq!(counters.values, seen, "{}: counts of {one} without the suspended", self.when);
         }
         for post in self.posts.keys() {
@@ -184,7 +185,7 @@ impl Truth {
                 count(&|other| other.reply_to.is_some_and(|parent| parent.id == *post)),
                 count(&|other| other.repost_of.is_some_and(|original| original.id == *post)),
             ];
-            let counters = app.core.store.stored_counters(tables::POST_COUNTERS, *post).await.unwrap();
+            let counters = app.core.store.stored_counters(Of::Post(*post)).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {post}", self.when);
             let by = |other: &&PostRecord| !self.suspended.contains(&other.author);
             let seen = [
@@ -192,7 +193,7 @@ impl Truth {
                 count(&|other| by(other) && other.reply_to.is_some_and(|parent| parent.id == *post)),
                 count(&|other| by(other) && other.repost_of.is_some_and(|original| original.id == *post)),
             ];
-            let counters = app.core.store.counters(tables::POST_COUNTERS, *post).await.unwrap();
+            let counters = app.core.store.counters(Of::Post(*post)).await.unwrap();
             assert_eq!(counters.values, seen, "{}: counts of {post} without the suspended", self.when);
             let mut replies = clusterings(app, tables::REPLIES, *post).await;
             replies.retain(|reply| self.posts.contains_key(reply));
