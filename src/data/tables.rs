@@ -192,10 +192,10 @@ pub fn unsettled_row(record: Id, post: Id) -> RowKey {
     RowKey::new(UNSETTLED, ONE, [record.to_bytes(), post.to_bytes()].concat())
 }
 
-/// The post that an unsettled row names, if it is well formed.
+/// Record and post that an unsettled row names, if it is well formed.
 #[must_use]
-pub fn unsettled_post(clustering: &[u8]) -> Option<Id> {
-    clustering.get(8..).and_then(Id::from_bytes)
+pub fn in_unsettled(clustering: &[u8]) -> Option<(Id, Id)> {
+    Some((Id::from_bytes(clustering)?, Id::from_bytes(clustering.get(8..)?)?))
 }
 
 /// Row of a person's suspension.

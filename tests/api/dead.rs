@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fanfare::base::clock::Clock;
@@ -11,8 +10,6 @@ use fanfare::base::limits;
 use fanfare::data::forgotten::Forgotten;
 use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
-use fanfare::janitor::Janitor;
-use fanfare::log::core::Attachments;
 use fanfare::log::events::{Event, PostRecord, PostRef, Record};
 use fanfare::posts::public;
 use fanfare::posts::service::deletion;
@@ -20,7 +17,7 @@ use fanfare_client::Paging;
 use fanfare_engines::{Batch, KeyRange, Order, Partition};
 use fanfare_protocol::{Code, Id};
 
-use crate::threads::clean;
+use crate::deletion::{clean, janitor};
 use crate::world::{Person, World, ids, refused};
 
 /// Rows that die: so many that nobody could step over them unseen.
@@ -237,9 +234,7 @@ async fn spoil(world: &World, post: Id) {
 }
 
 async fn round(world: &World) -> fanfare::base::error::Result<()> {
-    let app = world.app();
-    let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 }.round().await
+    janitor(world, 90).round().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

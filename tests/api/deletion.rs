@@ -15,10 +15,14 @@ use crate::world::{PASSWORD, Person, World, eventually, refused, whole_feed};
 
 /// A round of the janitor.
 pub async fn clean(world: &World) {
+    janitor(world, 90).round().await.unwrap();
+}
+
+/// The janitor of a world that reserves handles for so many days.
+pub fn janitor(world: &World, handle_reserved_days: u32) -> Janitor {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
-    janitor.round().await.unwrap();
+    Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days }
 }
 
 /// Keeps what deleted accounts left behind from being cleared away, for as long as this is held.
@@ -57,6 +61,8 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
     let mut others: [Person; 2] = world.people(["bob", "carl"]).await;
     let (post, media) = lively(&world, &ann, &others).await;
     let of_bob = others[0].posts_of(others[0].id, Paging::default()).await.unwrap().items;
+    // What is seen at once is seen before anything is cleared away.
+    let kept = uncleared(&world).await;
     ann.delete_account().await.unwrap();
 
     assert_eq!(refused(ann.me().await), Code::Unauthenticated);
@@ -77,6 +83,7 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
     let again = NewUser { handle: "ANN".to_owned(), password: PASSWORD.to_owned(), display_name: None };
     assert_eq!(refused(world.anyone.register(&again).await), Code::Conflict);
 
+    drop(kept);
     clean(&world).await;
     let port = world.app().core.store.engines.tables.clone();
     for table in tables::ALL {

@@ -1,18 +1,15 @@
 //! A handle outlives its account for a while, so that nobody passes for the person who had it.
 
-use std::sync::Arc;
-
 use fanfare::base::clock::Clock;
 use fanfare::config::Secret;
 use fanfare::data::rows::{UserRow, to_json};
 use fanfare::data::tables;
-use fanfare::janitor::Janitor;
-use fanfare::log::core::Attachments;
 use fanfare_engines::{Batch, Unique};
 use fanfare_protocol::{Code, Id, NewUser};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
+use crate::deletion::janitor;
 use crate::world::{PASSWORD, World, refused};
 
 const SECRET: &str = "a secret of thirty-two bytes, ok";
@@ -32,10 +29,7 @@ async fn world(days: u32) -> World {
 }
 
 async fn clean(world: &World, handle_reserved_days: u32) {
-    let app = world.app();
-    let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days };
-    janitor.round().await.unwrap();
+    janitor(world, handle_reserved_days).round().await.unwrap();
 }
 
 async fn holder(world: &World, handle: &str) -> Option<Id> {

@@ -1,15 +1,13 @@
 //! Names and bios: what may stand in them, and how people are found by them, also in folders of earlier versions.
 
+use crate::deletion::clean;
+use crate::world::{PASSWORD, Person, World, refused_field};
 use bytes::Bytes;
 use fanfare::data::tables;
-use fanfare::janitor::{Janitor, names};
-use fanfare::log::core::Attachments;
+use fanfare::janitor::names;
 use fanfare_client::Paging;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::{NewUser, PatchUser};
-use std::sync::Arc;
-
-use crate::world::{PASSWORD, Person, World, refused_field};
 
 fn called(name: &str) -> PatchUser {
     PatchUser { display_name: Some(Some(name.to_owned())), ..PatchUser::default() }
@@ -107,10 +105,8 @@ async fn people_in_a_folder_of_an_earlier_version_are_found_again() {
 
     let app = world.app();
     names::begin(&app.core.store).await.unwrap();
-    let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
     for _ in 0..2 {
-        janitor.round().await.unwrap();
+        clean(&world).await;
         for (query, handle) in [("jür", "bob"), ("JU\u{308}RGEN", "bob"), ("STRASS", "carl")] {
             assert_eq!(found(&ann, query).await, [handle], "{query}");
         }
