@@ -1,5 +1,6 @@
 //! The write path over an engine in memory that keeps what each commit wrote.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use fanfare::log::fold::State;
 use fanfare::log::product::{Prepare, Product};
 use fanfare::log::sequencer::{Proposal, Sequencer, SequencerThread};
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
+use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
 use crate::story::{Pair, Story, lines, row};
@@ -32,6 +34,8 @@ type Commit = (Vec<Bytes>, Vec<RowWrite>);
 struct Tape {
     journal: Arc<dyn Journal>,
     commits: Mutex<Vec<Commit>>,
+    /// Held: no commit is made.
+    gate: tokio::sync::Mutex<()>,
 }
 
 #[async_trait]
@@ -41,6 +45,7 @@ impl Journal for Tape {
     }
 
     async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+        let _open = self.gate.lock().await;
         self.commits.lock().push((records.clone(), rows.rows.clone()));
         self.journal.commit(partition, records, rows).await
     }
@@ -89,7 +94,8 @@ impl Prepare for Stamp {
 
 fn taped() -> (Engines, Arc<Tape>) {
     let engines = fanfare_engines::memory::open(1).unwrap();
-    let tape = Arc::new(Tape { journal: engines.journal, commits: Mutex::default() });
+    let tape =
+        Arc::new(Tape { journal: engines.journal, commits: Mutex::default(), gate: tokio::sync::Mutex::default() });
     (Engines { journal: tape.clone(), ..engines }, tape)
 }
 
@@ -116,10 +122,7 @@ pub async fn committed(story: &Story) -> Vec<Pair> {
     for pair in &story.pairs {
         give(&engines, pair).await;
         tape.commits.lock().clear();
-        let Record { id, event, idempotency, import_line, audit } =
-            serde_json::from_str(&pair.record).unwrap_or_else(|error| panic!("{}: {error}", pair.name));
-        let at_ms = Some(unix_ms_of(id));
-        let proposal = Proposal { event, at_ms, idempotency, import_line, audit, rows: Batch::default() };
+        let (id, proposal) = proposal(pair);
         let committed = sequencer.commit(proposal).await;
         let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
         assert_eq!(committed.id, id, "{}", pair.name);
@@ -129,6 +132,41 @@ pub async fn committed(story: &Story) -> Vec<Pair> {
     drop(sequencer);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
     found
+}
+
+fn proposal(pair: &Pair) -> (Id, Proposal) {
+    let Record { id, event, idempotency, import_line, audit } =
+        serde_json::from_str(&pair.record).unwrap_or_else(|error| panic!("{}: {error}", pair.name));
+    (id, Proposal { event, at_ms: Some(unix_ms_of(id)), idempotency, import_line, audit, rows: Batch::default() })
+}
+
+/// Rows at the end of the story when its records are committed together, as far as they gather: by line of the key, the
+/// last one written.
+pub async fn together(story: &Story) -> BTreeMap<String, String> {
+    let (engines, tape) = taped();
+    let (sequencer, thread) = start(&engines).await;
+    tape.commits.lock().clear();
+    let closed = tape.gate.lock().await;
+    let mut waiting = Vec::new();
+    for pair in &story.pairs {
+        waiting.push(sequencer.submit(proposal(pair).1).await.unwrap());
+    }
+    drop(closed);
+    for (pair, pending) in story.pairs.iter().zip(waiting) {
+        pending.durable().await.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
+    }
+    drop(sequencer);
+    tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+    let commits = std::mem::take(&mut *tape.commits.lock());
+    assert!(commits.len() <= 2 + story.pairs.len() / 256, "{} records in {} commits", story.pairs.len(), commits.len());
+    last_written(commits.into_iter().flat_map(|(_, rows)| lines(rows)))
+}
+
+/// Of rows' lines in the order in which they were written, the last of each key.
+pub fn last_written(lines: impl Iterator<Item = String>) -> BTreeMap<String, String> {
+    // Verb, table, partition, clustering: a delete takes the place of what was put.
+    let key = |line: &str| line.split(' ').skip(1).take(3).collect::<Vec<_>>().join(" ");
+    lines.map(|line| (key(&line), line)).collect()
 }
 
 /// The story as a start repairs it: each record's bytes stand in the journal, and its rows are not written.

@@ -45,6 +45,18 @@ async fn records_are_committed_with_the_rows_that_they_always_had() {
     }
 }
 
+/// A record finds those before it in the same commit as it would find them in the tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_are_committed_together_leave_the_same_rows() {
+    let alone = |story: &Story| !story.is_of_earlier_versions() && story.pairs.iter().all(|pair| pair.given.is_empty());
+    let stories: Vec<_> = stories().into_iter().filter(|(_, story)| alone(story)).collect();
+    assert!(stories.len() >= 3, "stories need no rows of others");
+    for (path, story) in stories {
+        let one_by_one = story.pairs.iter().flat_map(|pair| pair.rows.clone()).filter(|line| line != story::NO_ROWS);
+        assert_eq!(engine::together(&story).await, engine::last_written(one_by_one), "{}", path.display());
+    }
+}
+
 #[tokio::test]
 async fn rows_are_repaired_from_the_journal_as_they_were_written() {
     for (path, story) in stories() {

@@ -7,7 +7,7 @@ use fanfare_engines::{RowKey, RowWrite};
 /// First line of a story whose records and rows only earlier versions write: it is repaired, never committed.
 const EARLIER: &str = "of earlier versions";
 /// The line of a pair whose record has no rows.
-const NO_ROWS: &str = "no rows";
+pub const NO_ROWS: &str = "no rows";
 
 /// A record and its rows.
 #[derive(Debug, Clone, Default)]
