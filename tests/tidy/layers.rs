@@ -1,6 +1,7 @@
 //! The floors of `src/`: a room imports rooms on lower floors and no others, so that there is no cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::source::without_tests;
 use super::{assert_none, files_under, root, shown};
@@ -59,17 +60,27 @@ fn imported(rest: &str) -> Vec<String> {
     found
 }
 
-/// Rooms that the code of one file imports, with lines.
-fn rooms_in(code: &str) -> Vec<(String, usize)> {
+/// Rooms that the code of one file imports, with lines. `depth`: names in the file's own path, for a `super::` more
+/// than leads out of the room.
+fn rooms_in(code: &str, depth: usize) -> Vec<(String, usize)> {
+    let up = "super::".repeat(depth);
     let mut found = Vec::new();
-    for (at, path) in code.match_indices("crate::") {
-        let inside_a_word = code[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_');
-        if !inside_a_word {
-            let line = code[..at].matches('\n').count() + 1;
-            found.extend(imported(&code[at + path.len()..]).into_iter().map(|room| (room, line)));
+    for path in ["crate::", &up] {
+        for (at, _) in code.match_indices(path) {
+            let begins = |before: char| !(before.is_ascii_alphanumeric() || matches!(before, '_' | ':'));
+            if code[..at].chars().next_back().is_none_or(begins) {
+                let line = code[..at].matches('\n').count() + 1;
+                found.extend(imported(&code[at + path.len()..]).into_iter().map(|room| (room, line)));
+            }
         }
     }
     found
+}
+
+/// Names in the path of the module that a file below `src/` is.
+fn depth_of(inside: &Path) -> usize {
+    let whole = inside.components().count();
+    if inside.file_name().is_some_and(|name| name == "mod.rs") { whole - 1 } else { whole }
 }
 
 /// Imports between rooms, and the rooms.
@@ -81,7 +92,7 @@ pub fn imports() -> (Imports, BTreeSet<String>) {
         if ABOVE.contains(&room.as_str()) {
             continue;
         }
-        for (other, line) in rooms_in(&code).into_iter().filter(|(other, _)| *other != room) {
+        for (other, line) in rooms_in(&code, depth_of(inside)).into_iter().filter(|(other, _)| *other != room) {
             imports.entry((room.clone(), other)).or_default().push(format!("{}:{line}", shown(&path)));
         }
         rooms.insert(room);
@@ -98,6 +109,11 @@ fn rooms_import_lower_floors_only() {
         let (Some(floor), Some(below)) = (floor_of(room), floor_of(other)) else { continue };
         if below >= floor && !excused(room, other) {
             broken.push(format!("{} imports `{other}`, which is not below `{room}`", places.join(", ")));
+        }
+    }
+    for (path, code) in without_tests("src") {
+        if code.contains("crate as ") {
+            broken.push(format!("{} renames the crate, which hides what is imported", shown(&path)));
         }
     }
     for (room, other, reason) in EXCUSED {
@@ -164,16 +180,21 @@ fn the_document_shows_the_same_floors() {
 
 #[test]
 fn imports_are_found_in_every_form() {
-    let rooms = |code: &str| rooms_in(code).into_iter().map(|(room, _)| room).collect::<Vec<_>>();
+    let rooms = |code: &str| rooms_in(code, 2).into_iter().map(|(room, _)| room).collect::<Vec<_>>();
     assert_eq!(rooms("use crate::data::tables;"), ["data"]);
     assert_eq!(rooms("pub use crate::{admin::http, feed::{Feed, Slot}, users};"), ["admin", "feed", "users"]);
     assert_eq!(rooms("let id = crate::base::id::hour_of(x); mycrate::log();"), ["base"]);
     assert_eq!(rooms("pub(in crate::posts) fn f() {}"), ["posts"]);
+    assert_eq!(rooms("use super::super::feed::Feed; super::own(); use super::{super_of, own};"), ["feed"]);
+    assert_eq!(
+        ["users/mod.rs", "users/http.rs", "users/service/jwts.rs"].map(|path| depth_of(Path::new(path))),
+        [1, 2, 3]
+    );
 }
 
 #[test]
 fn files_are_read_without_their_tests() {
     assert!(files_under("src", ".rs").len() > without_tests("src").len(), "test files are among them");
-    let lines = |code: &str| rooms_in(code).into_iter().map(|(_, line)| line).collect::<Vec<_>>();
+    let lines = |code: &str| rooms_in(code, 2).into_iter().map(|(_, line)| line).collect::<Vec<_>>();
     assert_eq!(lines("\n\nuse crate::data;\nuse crate::log;"), [3, 4]);
 }
