@@ -105,7 +105,7 @@ impl Town {
 
     /// A reader, for timelines that are read.
     pub fn reader(&mut self) -> usize {
-        self.random.below(self.world.people.len() as u64) as usize
+        self.random.index(self.world.people.len())
     }
 
     /// A number below `end`, from the same seed.
@@ -158,7 +158,7 @@ impl Town {
 
     fn plain(&mut self, actor: usize) -> What {
         let templates = self.world.people[actor].tongue().posts;
-        let mut chosen = self.random.below(templates.len() as u64) as usize;
+        let mut chosen = self.random.index(templates.len());
         if chosen == self.said[actor] {
             chosen = (chosen + 1) % templates.len();
         }
@@ -199,7 +199,7 @@ impl Town {
         }
         let mut found = None;
         for _ in 0..LOOKS {
-            let post = *self.recent.get(self.random.below(self.recent.len().max(1) as u64) as usize)?;
+            let post = *self.recent.get(self.random.index(self.recent.len().max(1)))?;
             if post.author != actor {
                 found = Some(post);
                 let people = &self.world.people;
