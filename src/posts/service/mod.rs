@@ -15,7 +15,7 @@ use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
-use crate::log::core::{Attachments, Core};
+use crate::log::core::{Attachments, Core, Owners as _};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::log::idempotency::{self, Claim, Idempotency};
 use crate::log::sequencer::Proposal;
@@ -97,19 +97,7 @@ impl Posts {
                 let held = self.core.locks.hold(&[("repost", author.0, original.id.0)]).await;
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
-                    let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-                    let same = self
-                        .views
-                        .render_one(Some(author), Place::ById, &same)
-                        .await?
-                        .ok_or_else(|| Error::gone("post"))?;
-                    if let Some(key) = &idempotency {
-                        let mut batch = Batch::default();
-                        let now = first_id_at(self.core.clock.now_ms());
-                        idempotency::remember(key, made, now, &mut batch)?;
-                        self.core.store.write(batch).await?;
-                    }
-                    return Ok(Published::Same(same));
+                    return self.passed_on_already(author, made, idempotency.as_ref()).await;
                 }
                 Some(held)
             }
@@ -129,6 +117,20 @@ impl Posts {
         let rendered =
             self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;
         Ok(Published::New(rendered))
+    }
+
+    /// Answer to who passes on a post again: the bare repost `made` that is there; remembered for the key.
+    async fn passed_on_already(&self, author: Id, made: Id, key: Option<&IdempotencyKey>) -> Result<Published> {
+        let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
+        let same = self.views.render_one(Some(author), Place::ById, &same).await?.ok_or_else(|| Error::gone("post"))?;
+        if let Some(key) = key {
+            // No record says so: the row would else come behind the purge of an account that is deleted now.
+            let _writing = self.core.writing(author).await?;
+            let mut batch = Batch::default();
+            idempotency::remember(key, made, first_id_at(self.core.clock.now_ms()), &mut batch)?;
+            self.core.store.write(batch).await?;
+        }
+        Ok(Published::Same(same))
     }
 
     /// Checks what a client wants to publish, and resolves what it names.
