@@ -2,7 +2,8 @@
 //!
 //! # The rooms
 //!
-//! A capability is a folder: `service` says what it does, `http` holds its routes, the rest of it is pure.
+//! A capability is a folder: `service` says what it does, `http` holds its routes, `fold` its part in the write path,
+//! `stream` its frames. Decisions are in files of their own, which say that they are pure.
 //!
 //! | room | what is in it |
 //! |---|---|
