@@ -1,6 +1,5 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -60,49 +59,56 @@ use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{UserSettings, Users};
 use crate::users::session_ender::SessionEnder;
 
-/// State of every handler. A clone is a pointer: the router makes several a request.
+/// State of every handler: the services. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
 pub struct App(Arc<Services>);
 
-impl Deref for App {
-    type Target = Services;
+/// Holds the services, and lends each by a method.
+macro_rules! services {
+    ($($(#[$doc:meta])+ $field:ident: $service:ty),* $(,)?) => {
+        struct Services {
+            $($field: $service,)*
+        }
 
-    fn deref(&self) -> &Services {
-        &self.0
-    }
+        impl App {$(
+            $(#[$doc])+
+            #[must_use]
+            pub fn $field(&self) -> &$service {
+                &self.0.$field
+            }
+        )*}
+    };
 }
-
-/// Everything behind [`App`].
-pub struct Services {
+services! {
     /// Parts of HTTP that every route needs.
-    pub http: HttpState,
+    http: HttpState,
     /// Rows, records, cursors.
-    pub core: Core,
+    core: Core,
     /// Accounts.
-    pub users: Arc<Users>,
+    users: Arc<Users>,
     /// Edges between people.
-    pub follows: Arc<Follows>,
+    follows: Arc<Follows>,
     /// Posts.
-    pub posts: Arc<Posts>,
+    posts: Arc<Posts>,
     /// Timelines.
-    pub feed: Feed,
+    feed: Feed,
     /// Home feeds as people read them.
-    pub home: Arc<HomeFeeds>,
+    home: Arc<HomeFeeds>,
     /// Read markers.
-    pub markers: Markers,
+    markers: Markers,
     /// Notifications.
-    pub notifications: Arc<Notifications>,
+    notifications: Arc<Notifications>,
     /// Sessions.
-    pub realtime: Realtime,
+    realtime: Realtime,
     /// Uploads.
-    pub media: Media,
+    media: Media,
     /// Acts of operators.
-    pub acts: Arc<Acts>,
+    acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    pub live: Arc<LiveServer>,
+    live: Arc<LiveServer>,
 }
 
-/// Lets handlers take each service by its own name.
+/// Lets handlers take a service by its own name.
 macro_rules! provide {
     ($($field:ident: $service:ty),* $(,)?) => {$(
         impl FromRef<App> for $service {
@@ -344,7 +350,7 @@ fn streams(
     Streams {
         types: frames::frames(markers, &deliveries),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
-        sources: vec![notices.open(core.clone(), views.clone())],
+        sources: vec![notices.open(core.clone(), views.clone(), markers.clone())],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }

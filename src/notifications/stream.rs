@@ -14,8 +14,9 @@ use super::view::News;
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
 use crate::base::limits::realtime::{GAP_COUNT_MAX, REPLAY_ITEMS_MAX};
-use crate::data::tables::{self, Marker};
+use crate::data::tables::Marker;
 use crate::log::core::Core;
+use crate::markers::Markers;
 use crate::posts::stream::shared_json;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Absence, Shown};
@@ -38,6 +39,7 @@ pub struct NotificationStream {
     core: Core,
     views: Views,
     news: News,
+    markers: Markers,
 }
 
 /// A notification on its way to its person.
@@ -68,9 +70,9 @@ impl NotificationFeeder {
     }
 
     /// The source, with which notifications are rendered from now on.
-    pub fn open(&self, core: Core, views: Views) -> Arc<NotificationStream> {
+    pub fn open(&self, core: Core, views: Views, markers: Markers) -> Arc<NotificationStream> {
         let news = News::new(core.clone(), views.clone());
-        let stream = Arc::new(NotificationStream { core, views, news });
+        let stream = Arc::new(NotificationStream { core, views, news, markers });
         // Once; a second call would leave the first source in its place.
         let _ = self.stream.set(Arc::downgrade(&stream));
         stream
@@ -130,8 +132,7 @@ impl Source for NotificationStream {
             let gap = Gap { stream: Stream::Notifications, after, before: last.id, count };
             missed.frames.push(Frame::gap(&gap, self.core.clock.now_ms()));
         }
-        let marker = tables::marker_row(person, Marker::Notifications);
-        let marker = self.core.store.get_id(&marker).await?.unwrap_or_default();
+        let marker = self.markers.last_read(person, Marker::Notifications).await?;
         for entry in newest.iter().rev() {
             missed.frames.extend(self.frame_of(person, entry, after, marker).await?);
         }

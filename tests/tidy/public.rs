@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::lexer::is_word;
-use super::source::{Source, block_end, line_of, sources};
+use super::source::{Source, block_end, line_of, sources, without_tests};
 use super::{assert_none, shown};
 
 /// Folders whose public items are for this project alone. Client and protocol are what programs of others name.
@@ -179,6 +179,56 @@ fn what_is_public_is_named_outside_of_its_file() {
     let stale = KEPT.iter().filter(|(name, _)| !found.iter().any(|(key, _)| key == name));
     let stale = stale.map(|(name, why)| format!("{name} is listed and need not be ({why})"));
     assert_none(&needless.chain(stale).collect::<Vec<_>>());
+}
+
+/// Names of the structs of `code` that have fields for others.
+fn open_structs(code: &str) -> Vec<String> {
+    let all = publics(code);
+    let heads = words(code).zip(words(code).skip(1)).filter(|((_, word), _)| *word == "struct");
+    heads
+        .filter(|(_, (at, name))| {
+            let head = stop(code.as_bytes(), at + name.len(), b"{;");
+            let end = if code.as_bytes()[head - 1] == b'{' { block_end(code.as_bytes(), head - 1) } else { head };
+            all.iter().any(|public| (*at..end).contains(&public.at))
+        })
+        .map(|(_, (_, name))| name.to_owned())
+        .collect()
+}
+
+/// Types that `code` lends by `Deref`, by the last word of each, with their lines.
+fn lent(code: &str) -> Vec<(String, usize)> {
+    let targets = code.match_indices("type Target").filter(|(at, _)| {
+        let before = code[..*at].rfind("impl").map_or("", |implementing| &code[implementing..*at]);
+        words(before).any(|(_, word)| matches!(word, "Deref" | "DerefMut"))
+    });
+    let name = |(at, _): (usize, &str)| {
+        let whole = &code[at..stop(code.as_bytes(), at, b";")];
+        words(whole).last().map(|(_, word)| (word.to_owned(), line_of(code, at)))
+    };
+    targets.filter_map(name).collect()
+}
+
+/// A reader of `app.users` looks for a field of `App`: what a type holds it lends by methods.
+#[test]
+fn nothing_lends_the_fields_of_a_struct_by_deref() {
+    let code: Vec<_> = ["src", "crates"].into_iter().flat_map(without_tests).collect();
+    let open: HashSet<String> = code.iter().flat_map(|(_, code)| open_structs(code)).collect();
+    assert!(open.len() > 50, "only {} structs were found", open.len());
+    let of_file = |(path, code): &(std::path::PathBuf, String)| {
+        let lent = lent(code).into_iter().filter(|(name, _)| open.contains(name));
+        let told = |(name, line)| format!("{}:{line} lends the fields of `{name}`: name methods for them", shown(path));
+        lent.map(told).collect::<Vec<_>>()
+    };
+    assert_none(&code.iter().flat_map(of_file).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_lent_by_deref_is_found() {
+    let code = "struct A { pub b: u8 }\nstruct B { b: u8 }\npub struct C(pub(super) u8);\npub struct D;\n\
+                impl Deref for X {\n type Target = A;\n}\nimpl std::ops::Deref for Y { type Target = x::C; }\n\
+                impl Iterator for Z { type Target = B; }";
+    assert_eq!(open_structs(code), ["A", "C"]);
+    assert_eq!(lent(code), [("A".to_owned(), 6), ("C".to_owned(), 8)]);
 }
 
 #[test]

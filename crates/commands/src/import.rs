@@ -86,7 +86,7 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
     let done = replayed(app).await?;
     let loaded = people.loaded().await?;
-    let newest = app.core.sequencer.mint_at(0);
+    let newest = app.core().sequencer.mint_at(0);
     if loaded == 0 && done == 0 && newest >= first_id_at(first_ms) {
         return Err(Failure::Failed(format!(
             "the data folder holds things of {}, newer than the file's first line: import into a fresh --data-dir",
@@ -95,10 +95,10 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     }
     load_graph(&mut people, args, loaded).await?;
     let (tally, took, skipped) = act_again(app, &mut people, args, done, first_ms).await?;
-    let feed = app.feed.clone();
+    let feed = app.feed().clone();
     let stats = tokio::task::spawn_blocking(move || feed.stats()).await;
     let stats = stats.map_err(|error| Failure::Failed(error.to_string()))?;
-    let thresholds = app.feed.thresholds();
+    let thresholds = app.feed().thresholds();
     say(format_args!(
         "people: {}; thresholds: push below {}, pull above {}",
         people.len(),
@@ -179,7 +179,7 @@ async fn act_again(
         number = at;
         match text.and_then(|text| lines::act(&text, latest_ms())) {
             Ok(act) if at <= done => {
-                app.core.clock.set(act.at_ms);
+                app.core().clock.set(act.at_ms);
                 replay.pass(act.at_ms);
                 met.extend([act.actor, act.target]);
             }

@@ -7,7 +7,9 @@ mod posts;
 mod relations;
 mod table;
 
-use fanfare_engines::Engines;
+use std::sync::Arc;
+
+use fanfare_engines::{Engines, Ephemeral, Journal, Scans};
 use tokio::sync::Notify;
 
 pub use self::people::Account;
@@ -21,8 +23,8 @@ use crate::data::uncounted::Uncounted;
 
 /// Rows and caches.
 pub struct Store {
-    /// Engines of the rows and records.
-    pub engines: Engines,
+    /// Engines below the caches: rooms above read and write rows by the methods of the store.
+    pub(in crate::data) engines: Engines,
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
     /// Table that the public timeline is read from.
@@ -55,5 +57,23 @@ impl Store {
             posts: posts::Posts::default(),
             clock,
         }
+    }
+
+    /// Records; `log` writes them.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.engines.journal
+    }
+
+    /// State with a time to live.
+    #[must_use]
+    pub fn ephemeral(&self) -> &Arc<dyn Ephemeral> {
+        &self.engines.ephemeral
+    }
+
+    /// Cost of scans, where the engine counts it.
+    #[must_use]
+    pub fn scans(&self) -> &Scans {
+        &self.engines.scans
     }
 }

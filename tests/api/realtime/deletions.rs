@@ -18,7 +18,7 @@ use crate::world::{Person, World, eventually};
 
 /// Posts of somebody, each deleted at once, without the way over HTTP.
 async fn pairs(world: &World, author: Id, many: usize) {
-    let sequencer = &world.app().core.sequencer;
+    let sequencer = &world.app().core().sequencer;
     let mut left = many;
     while left > 0 {
         let step = left.min(256);
@@ -265,7 +265,7 @@ async fn what_no_cursor_asks_for_any_more_is_swept() {
             (tables::DELETERS, tables::hour_partition(hour)),
             (tables::DEPARTURES, tables::partition(ann.id)),
         ] {
-            let port = &world.app().core.store.engines.tables;
+            let port = &world.app().core().store;
             let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             kept.extend(rows.iter().map(|_| table.name));
         }
@@ -314,7 +314,7 @@ async fn a_folder_of_the_version_before_opens_and_tells_what_was_deleted() {
                 }
             }
         }
-        let port = world.app().core.store.engines.tables.clone();
+        let port = world.app().core().store.clone();
         eventually("what was one list is by author", async || {
             let bucket = tables::bucket_of(text("gone").parse().unwrap());
             let partition = tables::timeline_partition(bucket);
@@ -345,7 +345,7 @@ type Told = BTreeSet<(Id, Id)>;
 
 impl Model {
     async fn of(world: &World) -> Self {
-        let journal = world.app().core.store.engines.journal.clone();
+        let journal = world.app().core().store.journal().clone();
         let (mut model, mut next) = (Self::default(), Offset(0));
         loop {
             let found = journal.read(Partition(0), next, 1_000).await.unwrap();
@@ -388,7 +388,7 @@ impl Model {
 }
 
 async fn replayed(world: &World, reader: Id, after: Id, upto: Id) -> Told {
-    let missed = world.app().realtime.missed(reader, [after; 4], upto).await.unwrap();
+    let missed = world.app().realtime().missed(reader, [after; 4], upto).await.unwrap();
     let mut told = Told::new();
     for frame in &missed.frames {
         let frame: ServerFrame = serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap();
@@ -456,7 +456,7 @@ impl Town {
                 self.world.restart(&mut people).await;
             }
         }
-        self.marks.push(self.world.app().core.sequencer.mint());
+        self.marks.push(self.world.app().core().sequencer.mint());
     }
 }
 
