@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{Id, Media as MediaView};
+use fanfare_protocol::{Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -38,7 +38,7 @@ use crate::log::imports::ImportFold;
 use crate::log::product::{Committed, Listener, Product};
 use crate::log::sequencer::{Sequencer, SequencerThread};
 use crate::markers::Markers;
-use crate::media::{Media, MediaSettings, MediaTables};
+use crate::media::{MediaSettings, MediaTables, Uploads};
 use crate::notifications::fold::{NotificationFold, Notified};
 use crate::notifications::stream::NotificationFeeder;
 use crate::notifications::{self, Notifications};
@@ -101,7 +101,7 @@ services! {
     /// Sessions.
     realtime: Realtime,
     /// Uploads.
-    media: Media,
+    media: Uploads,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -126,7 +126,7 @@ provide! {
     home: Arc<HomeFeeds>,
     notifications: Arc<Notifications>,
     realtime: Realtime,
-    media: Media,
+    media: Uploads,
     acts: Arc<Acts>,
     live: Arc<LiveServer>,
 }
@@ -199,9 +199,9 @@ fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 
 }
 
 #[async_trait]
-impl Attachments for Media {
-    async fn owned(&self, id: Id, owner: Id) -> Result<Option<MediaView>> {
-        Ok(Media::owned(self, &[id], owner).await?.pop())
+impl Attachments for Uploads {
+    async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>> {
+        Ok(Uploads::owned(self, &[id], owner).await?.pop())
     }
 
     async fn forget_owner(&self, owner: Id) -> Result<()> {
@@ -373,10 +373,10 @@ fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Jan
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Media {
+fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
     let (mint, owners) = (Arc::new(Mint(core.sequencer.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
-    Media::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
+    Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }
 
 fn media_tables() -> MediaTables {

@@ -12,7 +12,7 @@ use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NewPost, NewUser, PatchUser};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::town::{Act, Town, What};
+use super::town::{Deed, Town, Turn};
 use super::world::{Person, World};
 use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
@@ -263,7 +263,7 @@ impl<'a> Past<'a> {
                 true => {
                     said_hello = true;
                     let text = "Hello, everybody! This is my first post here.".to_owned();
-                    Act { actor: self.sample.town.world.demo(), what: What::Post { text, picture: None } }
+                    Turn { actor: self.sample.town.world.demo(), what: Deed::Post { text, picture: None } }
                 }
                 false => self.sample.town.act(),
             };
@@ -275,28 +275,28 @@ impl<'a> Past<'a> {
         quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
     }
 
-    async fn act(&mut self, Act { actor, what }: Act, at_ms: u64) -> Result<()> {
+    async fn act(&mut self, Turn { actor, what }: Turn, at_ms: u64) -> Result<()> {
         self.app.core().clock.set(at_ms);
         let id = self.sample.people[actor];
         let new = match what {
-            What::Post { text, picture } => {
+            Deed::Post { text, picture } => {
                 let media_ids = match picture {
                     Some(seed) => vec![upload(self.app, id, seed).await?],
                     None => Vec::new(),
                 };
                 NewPost { text, media_ids, ..NewPost::default() }
             }
-            What::Reply { to, text } => NewPost { text, reply_to: Some(self.durable(to).await?), ..NewPost::default() },
-            What::Repost { of, text } => {
+            Deed::Reply { to, text } => NewPost { text, reply_to: Some(self.durable(to).await?), ..NewPost::default() },
+            Deed::Repost { of, text } => {
                 NewPost { text, repost_of: Some(self.durable(of).await?), ..NewPost::default() }
             }
-            What::Like { of } => {
+            Deed::Like { of } => {
                 let liked = self.durable(of).await?;
                 let post = self.app.posts().visible(Some(id), liked).await?;
                 let post = PostRef { id: post.id, author: post.author };
                 return self.hand_in(Event::Liked { user: id, post }, at_ms, None).await;
             }
-            What::Follow { whom } => {
+            Deed::Follow { whom } => {
                 return self.app.follows().follow_as(id, self.sample.people[whom], Some(at_ms)).await;
             }
         };

@@ -8,12 +8,12 @@ use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
-use super::town::{Act, What};
+use super::town::{Deed, Turn};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits::http::PAGE_ITEMS_DEFAULT;
 use crate::feed::PageQuery;
-use crate::posts::service::Published;
+use crate::posts::service::Publication;
 
 /// Acts a second, on average; a little less than half of them are posts.
 const ACTS_PER_S: f64 = 6.0;
@@ -113,35 +113,35 @@ async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut 
 }
 
 async fn act(app: &App, sample: &mut Sample) -> Result<()> {
-    let Act { actor, what } = sample.town.act();
+    let Turn { actor, what } = sample.town.act();
     let id = sample.people[actor];
     let mut about = None;
     let outcome = match what {
-        What::Post { text, picture } => {
+        Deed::Post { text, picture } => {
             let media_ids = match picture {
                 Some(seed) => vec![upload(app, id, seed).await?],
                 None => Vec::new(),
             };
             publish(app, sample, actor, NewPost { text, media_ids, ..NewPost::default() }).await
         }
-        What::Reply { to, text } => {
+        Deed::Reply { to, text } => {
             about = Some(to);
             let reply_to = sample.posts[to];
             publish(app, sample, actor, NewPost { text, reply_to, ..NewPost::default() }).await
         }
-        What::Repost { of, text } => {
+        Deed::Repost { of, text } => {
             about = Some(of);
             let repost_of = sample.posts[of];
             publish(app, sample, actor, NewPost { text, repost_of, ..NewPost::default() }).await
         }
-        What::Like { of } => {
+        Deed::Like { of } => {
             about = Some(of);
             match sample.posts[of] {
                 Some(post) => app.posts().like(id, post).await.map(|_| ()),
                 None => Ok(()),
             }
         }
-        What::Follow { whom } => app.follows().follow(id, sample.people[whom]).await.map(|_| ()),
+        Deed::Follow { whom } => app.follows().follow(id, sample.people[whom]).await.map(|_| ()),
     };
     // Somebody deleted it (the newcomer, say): nobody needs to run into that again.
     if let (Err(Error::Refused(_)), Some(number)) = (&outcome, about) {
@@ -151,7 +151,7 @@ async fn act(app: &App, sample: &mut Sample) -> Result<()> {
 }
 
 async fn publish(app: &App, sample: &mut Sample, actor: usize, new: NewPost) -> Result<()> {
-    if let Published::New(post) = app.posts().publish(sample.people[actor], new, None).await? {
+    if let Publication::New(post) = app.posts().publish(sample.people[actor], new, None).await? {
         sample.town.posted(actor);
         sample.posts.push(Some(post.id));
     }

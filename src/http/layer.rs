@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
-use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
+use super::answer::{Cause, Doubt, Logged, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
@@ -247,7 +247,7 @@ impl Sampled {
 fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Duration) {
     let (status, took_us) = (response.status().as_u16(), took.as_micros());
     let (request_id, path) = (id.as_str(), uri.path());
-    if response.extensions().get::<Told>().is_some() {
+    if response.extensions().get::<Logged>().is_some() {
         tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us, "storage has failed");
     } else if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
         tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use super::addresses::{Addresses, Place};
+use super::addresses::{AddressPlace, Addresses};
 use super::layer::{new_id, shed};
 use super::takeover::{self, LetGo, TakeOver, Word};
 use super::wire::Watched;
@@ -179,7 +179,7 @@ async fn serve(
     peer: SocketAddr,
     router: Router,
     stop: Connections,
-    places: (OwnedSemaphorePermit, Place),
+    places: (OwnedSemaphorePermit, AddressPlace),
 ) {
     let word = Arc::new(Word::default());
     let left = Arc::clone(&word);

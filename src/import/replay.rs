@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use fanfare_protocol::{Id, NewPost};
 
 use super::graph::People;
-use super::lines::{Act, Kind};
+use super::lines::{Activity, Kind};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -47,7 +47,7 @@ struct InFlight {
 }
 
 /// Replays activity.
-pub struct Replay {
+pub struct Replayer {
     app: App,
     newest: HashMap<Id, Id>,
     in_flight: VecDeque<InFlight>,
@@ -68,7 +68,7 @@ pub async fn replayed(app: &App) -> Result<u64> {
     Ok(app.core().store.get_id(&line_row()).await?.map_or(0, |line| line.0))
 }
 
-impl Replay {
+impl Replayer {
     /// A replay in which `percent` of the people read a page a day, beyond those who act.
     #[must_use]
     pub fn new(app: App, people: &People, percent: u8, first_ms: u64) -> Self {
@@ -102,7 +102,7 @@ impl Replay {
     ///
     /// # Errors
     /// What the server refused (the next line can go on), or a failure of storage.
-    pub async fn act(&mut self, people: &mut People, line: u64, act: Act) -> Result<()> {
+    pub async fn act(&mut self, people: &mut People, line: u64, act: Activity) -> Result<()> {
         self.app.core().clock.set(act.at_ms);
         self.others_read(act.at_ms).await?;
         if people.get(act.actor).is_none() || people.get(act.target).is_none() {
@@ -147,7 +147,7 @@ impl Replay {
     }
 
     /// The newest post of `target`, made now if there is none.
-    async fn newest_of(&mut self, target: Id, act: Act) -> Result<Id> {
+    async fn newest_of(&mut self, target: Id, act: Activity) -> Result<Id> {
         if let Some(id) = self.newest.get(&target) {
             return Ok(*id);
         }

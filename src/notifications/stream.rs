@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::fold::Notified;
 use super::group::Doer;
-use super::list::{self, Entry, What};
+use super::list::{self, Happened, ListEntry};
 use super::view::News;
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
@@ -104,7 +104,7 @@ impl PersonalItem for Notice {
     async fn frame(&self, person: Id) -> Result<Option<Frame>> {
         let entry = &self.notified.entry;
         // Whom the person does not want to hear of rings for nobody else.
-        if let What::Group { item, .. } = &entry.what
+        if let Happened::Group { item, .. } = &entry.what
             && let Some(doer) = item.newest.first()
             && self.stream.views.person(person, doer.actor).await?.is_none()
         {
@@ -139,7 +139,7 @@ impl Source for NotificationStream {
         for entry in &entries {
             missed.keys.push(entry.id);
             // A group stands for each event in it, which a session was told of one by one.
-            if let What::Group { item, .. } = &entry.what {
+            if let Happened::Group { item, .. } = &entry.what {
                 missed.keys.extend(item.newest.iter().map(Doer::as_of));
             }
         }
@@ -149,7 +149,7 @@ impl Source for NotificationStream {
 
 impl NotificationStream {
     /// The frame of an entry, if `user` may see it and it is news above `after`; read at and below `marker`.
-    async fn frame_of(&self, user: Id, entry: &Entry, after: Id, marker: Id) -> Result<Option<Frame>> {
+    async fn frame_of(&self, user: Id, entry: &ListEntry, after: Id, marker: Id) -> Result<Option<Frame>> {
         let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
         let mut post = None;
         if let Some((about, shown)) = &seen.post {

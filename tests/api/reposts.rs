@@ -10,7 +10,7 @@ use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::import::verify;
 use fanfare::log::events::{PostRecord, PostRef};
-use fanfare::posts::service::Published;
+use fanfare::posts::service::Publication;
 use fanfare_client::Paging;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, KeyRange, Order};
@@ -286,7 +286,7 @@ async fn step(app: &App, people: &mut Vec<Id>, made: &mut Known, dice: &mut Rand
         }
     };
     let adds = !new.text.is_empty() || new.reply_to.is_some();
-    if let Published::New(post) = app.posts().publish(me, new, None).await.unwrap() {
+    if let Publication::New(post) = app.posts().publish(me, new, None).await.unwrap() {
         made.posts.insert(post.id, (me, post.repost_of.map(|of| of.id), adds));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::lexer::is_word;
-use super::source::{Source, block_end, line_of, sources, without_tests};
+use super::source::{Source, block_end, line_of, sources, test_items, without_tests};
 use super::{assert_none, shown};
 
 /// Folders whose public items are for this project alone. Client and protocol are what programs of others name.
@@ -231,6 +231,45 @@ fn what_is_lent_by_deref_is_found() {
     assert_eq!(lent(code), [("A".to_owned(), 6), ("C".to_owned(), 8)]);
 }
 
+/// Public types of one name in two places, as `name`, and why both keep it; one that is single now fails.
+const DOUBLED: &[(&str, &str)] = &[
+    ("Change", "of counters in the log, of a timeline's relations in the feed: neither knows the other"),
+    ("Entry", "of a ring in the feed, of a handshake in realtime: neither knows the other"),
+    ("Phase", "of the server, which load balancers ask for, and of a session, which its shard knows"),
+    ("Published", "by an operator, as the API says it, and by a client of posts"),
+    ("Session", "the API's word for a log-in, and for a connection of realtime delivery"),
+];
+/// Crates whose types the server names side by side with its own.
+const SIDE_BY_SIDE: [&str; 3] = ["src/", "crates/engines/src/", "crates/protocol/src/"];
+
+/// Names of public types that several files of `sources` have, each with the files.
+fn doubled(sources: &[Source]) -> Vec<(String, Vec<String>)> {
+    let mut places: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for source in sources.iter().filter(|source| !source.for_tests) {
+        let path = shown(&source.path);
+        let tests = test_items(&source.code);
+        let is_for_tests = |at: usize| tests.iter().any(|(start, end)| (*start..*end).contains(&at));
+        for public in publics(&source.code).into_iter().filter(|public| public.is_type && !public.name.is_empty()) {
+            if SIDE_BY_SIDE.iter().any(|folder| path.starts_with(folder)) && !is_for_tests(public.at) {
+                places.entry(public.name).or_default().push(path.clone());
+            }
+        }
+    }
+    places.into_iter().filter(|(_, places)| places.len() > 1).collect()
+}
+
+/// One term for one thing: who reads `Entry` does not ask which.
+#[test]
+fn public_types_have_names_of_their_own() {
+    let found = doubled(sources());
+    let excused = |name: &str| DOUBLED.iter().any(|(excused, _)| *excused == name);
+    let told = found.iter().filter(|(name, _)| !excused(name));
+    let told = told.map(|(name, places)| format!("`{name}` is two types: {}", places.join(", ")));
+    let stale = DOUBLED.iter().filter(|(name, _)| !found.iter().any(|(doubled, _)| doubled == name));
+    let stale = stale.map(|(name, _)| format!("`{name}` may be doubled and is not"));
+    assert_none(&told.chain(stale).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_scanner_knows_what_is_public() {
     let code = "pub struct A { pub b: Vec<u8>, c: u8 }\npub(super) fn d(a: &A) -> u8 { 1 }\npub const fn e() {}\n\
@@ -263,4 +302,14 @@ fn a_name_that_only_its_file_says_is_found() {
     ];
     let names: Vec<String> = unsaid(&sources).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["src/x/a.rs::unused", "src/x/a.rs::Handed", "src/lib.rs::NOBODYS"]);
+    let sources = [
+        source(
+            "src/x/a.rs",
+            "pub struct One;\npub enum Two {}\npub(super) struct Three;\n#[cfg(test)]\nmod tests { pub struct Four; }",
+        ),
+        source("crates/protocol/src/b.rs", "pub trait Two {}\npub struct Three;\npub struct Four;"),
+        source("crates/bench/src/c.rs", "pub struct One;"),
+    ];
+    let names: Vec<String> = doubled(&sources).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Two"]);
 }

@@ -12,8 +12,8 @@ use fanfare::base::logging;
 use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::import::graph::People;
-use fanfare::import::lines::{self, Act, Lines};
-use fanfare::import::replay::{Replay, Tally, replayed};
+use fanfare::import::lines::{self, Activity, Lines};
+use fanfare::import::replay::{Replayer, Tally, replayed};
 use fanfare::import::{report, verify};
 use fanfare::serve;
 use fanfare_protocol::Id;
@@ -169,7 +169,7 @@ async fn act_again(
     }
     let mut skipped = Skipped { path, count: 0 };
     let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
-    let mut replay = Replay::new(app.clone(), people, args.readers, first_ms);
+    let mut replay = Replayer::new(app.clone(), people, args.readers, first_ms);
     let started = Instant::now();
     let mut paced_from = None;
     let mut number = 1;
@@ -210,7 +210,7 @@ async fn act_again(
 }
 
 /// Waits until a line's time has come, at `--speed`.
-async fn pace(speed: Speed, from: &mut Option<(Instant, u64)>, act: Act) {
+async fn pace(speed: Speed, from: &mut Option<(Instant, u64)>, act: Activity) {
     let Speed::Times(times) = speed else { return };
     let (started, first_ms) = *from.get_or_insert((Instant::now(), act.at_ms));
     let due = Duration::from_secs_f64(act.at_ms.saturating_sub(first_ms) as f64 / 1e3 / times);

@@ -18,7 +18,7 @@ pub use self::relations::Hidden;
 use crate::base::clock::Clock;
 use crate::data::absent::Absent;
 use crate::data::deletions::Deletions;
-use crate::data::public::Listed;
+use crate::data::public::PublicTable;
 use crate::data::uncounted::Uncounted;
 
 /// Rows and caches.
@@ -28,7 +28,7 @@ pub struct Store {
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
     /// Table that the public timeline is read from.
-    pub public: Listed,
+    pub public: PublicTable,
     /// People who are not seen by anybody.
     pub absent: Absent,
     /// People who deleted posts lately.
@@ -48,7 +48,7 @@ impl Store {
         Self {
             engines,
             unsettled: Notify::new(),
-            public: Listed::default(),
+            public: PublicTable::default(),
             absent: Absent::new(clock.clone()),
             deletions: Deletions::default(),
             uncounted: Uncounted::default(),

@@ -42,11 +42,12 @@ async fn person(app: &App, handle: &str) -> Id {
 }
 
 async fn publish(app: &App, author: Id, new: NewPost) -> Result<Id> {
-    use fanfare::posts::service::Published;
+    use fanfare::posts::service::Publication;
     Ok(match app.posts().publish(author, new, None).await? {
-        Published::New(post) | Published::Same(post) | Published::Replayed(post) | Published::SameReplayed(post) => {
-            post.id
-        }
+        Publication::New(post)
+        | Publication::Same(post)
+        | Publication::Replayed(post)
+        | Publication::SameReplayed(post) => post.id,
     })
 }
 

@@ -10,7 +10,7 @@ use fanfare::base::error::{Error, Result};
 use fanfare::base::handle::Handle;
 use fanfare::data::audit::{Actor, Operator};
 use fanfare::feed::{PageQuery, Thresholds};
-use fanfare::posts::service::Published;
+use fanfare::posts::service::Publication;
 use fanfare_engines::random::Random;
 use fanfare_protocol::{Id, NewPost, NewSuspension};
 use parking_lot::Mutex;
@@ -160,7 +160,7 @@ impl Story {
             4 => NewPost { text: format!("{text} @p{}", Self::other(dice, me)), ..NewPost::default() },
             _ => NewPost { text, ..NewPost::default() },
         };
-        if let Ok(Published::New(post) | Published::Same(post) | Published::Replayed(post)) =
+        if let Ok(Publication::New(post) | Publication::Same(post) | Publication::Replayed(post)) =
             app.posts().publish(self.people[me], new, None).await
         {
             let mut told = self.told.lock();
