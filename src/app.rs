@@ -59,7 +59,7 @@ use crate::users::password::{PasswordCost, Passwords};
 use crate::users::service::{UserSettings, Users};
 use crate::users::session_ender::SessionEnder;
 
-/// State of every handler: the services. A clone is a pointer: the router makes several a request.
+/// State of every handler. A clone is a pointer: the router makes several a request.
 #[derive(Clone)]
 pub struct App(Arc<Services>);
 
