@@ -25,7 +25,7 @@ pub struct Addresses(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    trusted: Vec<config::Network>,
+    trusted: Vec<config::Subnet>,
     /// Connections of this machine are not counted.
     spares_loopback: bool,
     places_max: u32,

@@ -9,7 +9,7 @@ use axum::http::{Extensions, HeaderMap};
 
 use super::HttpState;
 use crate::base::limits::http::FORWARDED_HOPS_MAX;
-use crate::config::Network;
+use crate::config::Subnet;
 
 /// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them;
 /// from any other peer that header is not believed.
@@ -56,7 +56,7 @@ fn peer(extensions: &Extensions) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical())
 }
 
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Subnet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.0.contains(address));
     if !is_trusted(&peer) {
         return peer;

@@ -9,7 +9,7 @@ use fanfare::data::tables::{self, notification_key};
 use fanfare::data::uncounted::Of;
 use fanfare::feed::PageQuery;
 use fanfare::log::events::PostRecord;
-use fanfare::notifications::list::{Entry, What};
+use fanfare::notifications::list::{Happened, ListEntry};
 use fanfare_engines::{KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Id, NotificationKind};
 
@@ -62,7 +62,7 @@ async fn suspended(app: &App) -> BTreeSet<Id> {
 
 async fn acts(app: &App, story: &Story) -> Vec<String> {
     let mut found = Vec::new();
-    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core().sequencer.mint()));
+    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core().log.mint()));
     for bucket in first..=last {
         let rows = scan(app, tables::AUDIT, &tables::timeline_partition(bucket), KeyRange::ALL).await;
         found.extend(rows.iter().map(|row| from_json::<Act>(&row.value).unwrap().reason.unwrap_or_default()));
@@ -260,15 +260,15 @@ impl Truth {
             let state: NotificationState = state.map(|bytes| from_json(&bytes).unwrap()).unwrap_or_default();
             let mut listed: BTreeMap<Option<Id>, u64> = BTreeMap::new();
             for row in scan(app, tables::NOTIFICATIONS, &partition, KeyRange::ALL).await {
-                let Some(entry) = Entry::of(&row.clustering, &row.value).unwrap() else { continue };
+                let Some(entry) = ListEntry::of(&row.clustering, &row.value).unwrap() else { continue };
                 let seq = match &entry.what {
-                    What::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
-                    What::Group { item, .. } => item.seq,
+                    Happened::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
+                    Happened::Group { item, .. } => item.seq,
                 };
                 assert!((1..=state.seq).contains(&seq), "{}: {me}: {entry:?}", self.when);
                 let (about, count) = match entry.what {
-                    What::One { post, count, .. } => (post, count),
-                    What::Group { item, subject } => (Some(subject), item.count(|_| false)),
+                    Happened::One { post, count, .. } => (post, count),
+                    Happened::Group { item, subject } => (Some(subject), item.count(|_| false)),
                 };
                 match entry.kind {
                     NotificationKind::Like => *listed.entry(about).or_default() += count,
