@@ -12,7 +12,7 @@ use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NewPost, NewUser, PatchUser};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::town::{Deed, Town, Turn};
+use super::town::{Deed, Doing, Town};
 use super::world::{Person, World};
 use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
@@ -263,7 +263,7 @@ impl<'a> Past<'a> {
                 true => {
                     said_hello = true;
                     let text = "Hello, everybody! This is my first post here.".to_owned();
-                    Turn { actor: self.sample.town.world.demo(), what: Deed::Post { text, picture: None } }
+                    Doing { actor: self.sample.town.world.demo(), what: Deed::Post { text, picture: None } }
                 }
                 false => self.sample.town.act(),
             };
@@ -275,7 +275,7 @@ impl<'a> Past<'a> {
         quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
     }
 
-    async fn act(&mut self, Turn { actor, what }: Turn, at_ms: u64) -> Result<()> {
+    async fn act(&mut self, Doing { actor, what }: Doing, at_ms: u64) -> Result<()> {
         self.app.core().clock.set(at_ms);
         let id = self.sample.people[actor];
         let new = match what {

@@ -8,7 +8,7 @@ use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
-use super::town::{Deed, Turn};
+use super::town::{Deed, Doing};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits::http::PAGE_ITEMS_DEFAULT;
@@ -113,7 +113,7 @@ async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut 
 }
 
 async fn act(app: &App, sample: &mut Sample) -> Result<()> {
-    let Turn { actor, what } = sample.town.act();
+    let Doing { actor, what } = sample.town.act();
     let id = sample.people[actor];
     let mut about = None;
     let outcome = match what {

@@ -37,7 +37,7 @@ pub enum Deed {
 
 /// Somebody does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct Doing {
     /// Index of the person.
     pub actor: usize,
     /// Act itself.
@@ -114,7 +114,7 @@ impl Town {
     }
 
     /// The next act. The caller tells of posts with [`posted`](Self::posted), once they are made.
-    pub fn act(&mut self) -> Turn {
+    pub fn act(&mut self) -> Doing {
         let actor = self.actor();
         let what = match self.random.below(100) {
             0..24 => self.post(actor),
@@ -123,12 +123,12 @@ impl Town {
             45..46 => self.follow(actor),
             _ => self.like(actor),
         };
-        Turn { actor, what: what.unwrap_or_else(|| self.plain(actor)) }
+        Doing { actor, what: what.unwrap_or_else(|| self.plain(actor)) }
     }
 
     /// An act of this person that is a post.
-    pub fn post_of(&mut self, actor: usize) -> Turn {
-        Turn { actor, what: self.plain(actor) }
+    pub fn post_of(&mut self, actor: usize) -> Doing {
+        Doing { actor, what: self.plain(actor) }
     }
 
     fn actor(&mut self) -> usize {
@@ -261,7 +261,7 @@ mod tests {
     use super::super::SEED;
     use super::*;
 
-    fn acts(count: usize) -> Vec<Turn> {
+    fn acts(count: usize) -> Vec<Doing> {
         let mut town = Town::new(World::new(SEED), SEED);
         let mut acts = Vec::new();
         for _ in 0..count {
@@ -289,7 +289,7 @@ mod tests {
         assert!(!acts.iter().any(|act| format!("{act:?}").contains(['{', '}']) && text_of(act).contains('{')));
     }
 
-    fn text_of(act: &Turn) -> &str {
+    fn text_of(act: &Doing) -> &str {
         match &act.what {
             Deed::Post { text, .. } | Deed::Reply { text, .. } | Deed::Repost { text, .. } => text,
             Deed::Like { .. } | Deed::Follow { .. } => "",

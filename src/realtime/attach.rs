@@ -8,8 +8,8 @@ use bytes::Bytes;
 use fanfare_protocol::{Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
+use super::announced::AnnouncedDeletions;
 use super::cursor::Watermarks;
-use super::told::Told;
 use crate::base::id_map::IdMap;
 use crate::base::network::Network;
 
@@ -87,7 +87,7 @@ pub struct Opening {
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
     /// Deletions of accounts above that of which a reset told.
-    pub told: Told,
+    pub told: AnnouncedDeletions,
     /// Counts it among the person's sessions.
     pub permit: SessionPermit,
     /// Of a waiting poll.

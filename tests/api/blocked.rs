@@ -13,7 +13,7 @@ struct Story {
     world: World,
     carl: Person,
     dora: Person,
-    /// What was said by the one who goes; Carl's answer to it, and his quote of it, which names the others.
+    /// Post of the one who goes; Carl's answer to it, and his quote of it, which names the others.
     said: Id,
     answer: Id,
     quote: Id,
@@ -37,8 +37,8 @@ impl Story {
         Self { world, carl, dora, said, answer, quote }
     }
 
-    /// What `reader` lacks is told in one way wherever it would show: above the answer, in the quote by its id and in
-    /// lists, and in the notification of it.
+    /// `reader` is told of the lack in one way wherever the post would show: above the answer, in the quote by its id
+    /// and in lists, and in the notification of it.
     async fn assert_lacks(&self, reader: &Person, lack: Lack, moment: &str) {
         let story = format!("{} reads {moment}", reader.handle);
         let (deleted, hidden) = (lack == Lack::Deleted, lack == Lack::Hidden);

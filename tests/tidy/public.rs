@@ -237,6 +237,7 @@ const DOUBLED: &[(&str, &str)] = &[
     ("Entry", "of a ring in the feed, of a handshake in realtime: neither knows the other"),
     ("Phase", "of the server, which load balancers ask for, and of a session, which its shard knows"),
     ("Published", "by an operator, as the API says it, and by a client of posts"),
+    ("Settings", "of the server, from its file, and of the embedded engine, which is always said beside it"),
     ("Session", "the API's word for a log-in, and for a connection of realtime delivery"),
 ];
 /// Crates whose types the server names side by side with its own.
@@ -258,7 +259,7 @@ fn doubled(sources: &[Source]) -> Vec<(String, Vec<String>)> {
     places.into_iter().filter(|(_, places)| places.len() > 1).collect()
 }
 
-/// One term for one thing: who reads `Entry` does not ask which.
+/// Whoever reads `Entry` does not ask of what.
 #[test]
 fn public_types_have_names_of_their_own() {
     let found = doubled(sources());

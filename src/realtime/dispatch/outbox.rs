@@ -239,7 +239,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Frames with and without keys come behind or before the others, and go: the lowest key is that of all that wait.
+        /// Frames with and without keys come behind or before the others, and go: the lowest key is that of all that
+        /// wait.
         #[test]
         fn the_lowest_key_that_waits_is_known(acts in vec((any::<bool>(), 0_u64..40, any::<bool>()), 0..200)) {
             let mut waiting = Waiting::default();

@@ -480,9 +480,8 @@ async fn history(seed: u64) {
             // A server that was just started may be clearing up: what is told is that of one moment.
             let (model, told) = loop {
                 let model = Model::of(&town.world).await;
-                // What is durable may still be on its way to those who are told of it.
-                let heard = async || (town.world.app().core().log.settled() >= model.newest).then_some(());
-                eventually("all is settled", heard).await;
+                let log = &town.world.app().core().log;
+                eventually("those in memory heard of it", async || (log.settled() >= model.newest).then_some(())).await;
                 let told = replayed(&town.world, reader, after, model.newest).await;
                 if Model::of(&town.world).await.newest == model.newest {
                     break (model, told);
