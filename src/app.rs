@@ -39,6 +39,7 @@ use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
+use crate::log::roster::Alone;
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::fold::{NotificationFold, Notified};
@@ -286,7 +287,7 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let started = Log::open(&engines, products, clock.clone(), settings.server.node, storage.clone());
+    let started = Log::open(&engines, products, clock.clone(), settings.server.node, storage.clone(), Arc::new(Alone));
     let (log, owner) = started.await?;
     learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;

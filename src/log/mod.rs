@@ -13,5 +13,6 @@ pub mod living;
 pub mod outcome;
 pub mod owner;
 pub mod product;
+pub mod roster;
 mod takeover;
 pub mod writers;

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::{Answer, Proposal};
+use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::takeover;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -50,10 +50,10 @@ impl OwnerThread {
 }
 
 /// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+fn group_of(waiting: &[Proposed]) -> usize {
     let mut bytes = 0;
-    let fits = waiting.iter().take_while(|(proposal, _)| {
-        bytes += proposal.event.weight();
+    let fits = waiting.iter().take_while(|proposed| {
+        bytes += proposed.proposal.event.weight();
         bytes <= limits::GROUP_BYTES_MAX
     });
     fits.count().max(1)
@@ -101,6 +101,7 @@ pub(super) struct Owner {
     commits: u64,
     /// Offset after the last commit.
     next: Offset,
+    term: CurrentTerm,
 }
 
 impl Owner {
@@ -114,7 +115,24 @@ impl Owner {
         let taken = takeover::take_over(engines, &folding, &appender).await?;
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+        Ok((
+            Self {
+                appender,
+                prepares,
+                folding,
+                follower,
+                living,
+                commits: 0,
+                next: taken.next,
+                term: CurrentTerm::default(),
+            },
+            taken.last,
+        ))
+    }
+
+    /// Term of this owner.
+    pub(super) fn term(&self) -> CurrentTerm {
+        self.term.clone()
     }
 
     /// Position up to which views have heard.
@@ -125,7 +143,7 @@ impl Owner {
     /// Starts the thread, which takes `proposals`.
     pub(super) fn start(
         self,
-        proposals: mpsc::Receiver<(Proposal, Answer)>,
+        proposals: mpsc::Receiver<Proposed>,
         mint: Arc<Mutex<IdMint>>,
         clock: Clock,
         storage: Storage,
@@ -140,13 +158,14 @@ impl Owner {
 
     async fn run(
         mut self,
-        mut proposals: mpsc::Receiver<(Proposal, Answer)>,
+        mut proposals: mpsc::Receiver<Proposed>,
         mint: &Mutex<IdMint>,
         clock: &Clock,
         storage: &Storage,
     ) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            self.refuse_earlier_terms(&mut waiting);
             let (group, answers) = self.number(&mut waiting, mint, clock);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -183,10 +202,20 @@ impl Owner {
         }
     }
 
+    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
+    /// else changed since.
+    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
+        let term = self.term.get();
+        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
+            let cause = "the partition was taken over since this was decided".to_owned();
+            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+        }
+    }
+
     /// Ids in the order of arrival, which is the order of commit.
     fn number(
         &self,
-        waiting: &mut Vec<(Proposal, Answer)>,
+        waiting: &mut Vec<Proposed>,
         mint: &Mutex<IdMint>,
         clock: &Clock,
     ) -> (Vec<(Record, Batch)>, Vec<Answer>) {
@@ -194,7 +223,7 @@ impl Owner {
         let mut mint = mint.lock();
         waiting
             .drain(..group_of(waiting))
-            .map(|(proposal, answer)| {
+            .map(|Proposed { proposal, answer, .. }| {
                 let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)

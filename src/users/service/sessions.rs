@@ -259,12 +259,12 @@ impl Users {
 
     /// Changes credentials in one commit with the operator's act: what lets people in stands in no record.
     async fn change_credentials_as(&self, user: Id, act: Act, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         change(&mut row);
         let rows = self.credentials_batch(user, &row)?;
-        let done = self.core.log.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
+        let done = self.core.log.commit(&guard, Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
         self.core.store.credentials_changed(user);
         done.map(drop)
     }
