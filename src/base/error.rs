@@ -28,7 +28,7 @@ pub enum Error {
         /// Seconds until another try.
         retry_after_s: u32,
     },
-    /// Another node decides about it, by its name; come back.
+    /// Decision that another node makes, by its name; come back.
     #[error("node {0} decides about it")]
     Elsewhere(std::sync::Arc<str>),
     /// An engine failed.

@@ -140,7 +140,7 @@ impl Janitor {
             return Ok(());
         }
         let mut batch = Batch::default();
-        batch.delete_versioned(row, self.core.log.mint().0);
+        batch.delete_versioned(row, self.core.log.mint().await?.0);
         self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
@@ -149,7 +149,7 @@ impl Janitor {
     /// Keeps the place of a purge; `None` is the end of it.
     async fn remember(&self, user: Id, place: Option<&PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
         match place {
             Some(place) => batch.put_versioned(row, place.to_bytes(), version),
             None => batch.delete_versioned(row, version),
@@ -213,7 +213,7 @@ impl Janitor {
         if rows.is_empty() {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
             batch.delete_versioned(key, version);

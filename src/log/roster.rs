@@ -7,9 +7,9 @@ use fanfare_engines::Partition;
 /// Node that should own a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assigned {
-    /// This node.
+    /// Node that asks.
     Here,
-    /// Another node, by its name.
+    /// Name of another node.
     There(Arc<str>),
 }
 
