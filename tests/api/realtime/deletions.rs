@@ -266,8 +266,8 @@ async fn what_no_cursor_asks_for_any_more_is_swept() {
             (tables::DELETERS, tables::hour_partition(hour)),
             (tables::DEPARTURES, tables::partition(ann.id)),
         ] {
-            let port = &world.app().core().store;
-            let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+            let store = &world.app().core().store;
+            let rows = store.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             kept.extend(rows.iter().map(|_| table.name));
         }
         kept
@@ -315,15 +315,15 @@ async fn a_folder_of_the_version_before_opens_and_tells_what_was_deleted() {
                 }
             }
         }
-        let port = world.app().core().store.clone();
+        let store = world.app().core().store.clone();
         eventually("what was one list is by author", async || {
             let bucket = tables::bucket_of(text("gone").parse().unwrap());
             let partition = tables::timeline_partition(bucket);
-            let left = port.scan(tables::DELETIONS, &partition, KeyRange::ALL, Order::Ascending, 1).await.unwrap();
+            let left = store.scan(tables::DELETIONS, &partition, KeyRange::ALL, Order::Ascending, 1).await.unwrap();
             left.is_empty().then_some(())
         })
         .await;
-        drop(port);
+        drop(store);
         if round == 1 {
             world.restart(&mut []).await;
         }
