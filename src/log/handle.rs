@@ -78,7 +78,7 @@ impl Log {
         numbers: Numbers,
         storage: Storage,
     ) -> Result<(Self, OwnerThread)> {
-        let (owner, last) = Owner::take_over(engines, products).await?;
+        let (owner, last) = Owner::take_over(engines, products, &numbers.node_name()).await?;
         let settled = owner.settled();
         let mint = Mint::new(clock, numbers, last);
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);

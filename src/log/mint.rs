@@ -28,6 +28,12 @@ impl Numbers {
     pub const fn of_node(node: u16) -> Self {
         Self { records: 0, others: number_of_others(node) }
     }
+
+    /// Name of the node in the log.
+    #[must_use]
+    pub fn node_name(&self) -> String {
+        format!("node-{}", self.others)
+    }
 }
 
 /// Handle of the mint; clones share it.
