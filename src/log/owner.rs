@@ -10,13 +10,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_engines::claim::Claim;
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position};
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
 use fanfare_protocol::Id;
 use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::{Answer, Proposal};
+use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -48,10 +48,10 @@ impl OwnerThread {
 }
 
 /// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+fn group_of(waiting: &[Proposed]) -> usize {
     let mut bytes = 0;
-    let fits = waiting.iter().take_while(|(proposal, _)| {
-        bytes += proposal.event.weight();
+    let fits = waiting.iter().take_while(|proposed| {
+        bytes += proposed.proposal.event.weight();
         bytes <= limits::GROUP_BYTES_MAX
     });
     fits.count().max(1)
@@ -69,6 +69,11 @@ impl Appender {
         let claimant = Claimant { node: node.to_owned(), is_import: false };
         let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
         Ok(Self { journal: Arc::clone(journal), claim })
+    }
+
+    /// Term under which it was claimed.
+    pub(super) const fn term(&self) -> Term {
+        self.claim.term()
     }
 
     /// Position behind everything that is known to be decided.
@@ -113,6 +118,7 @@ pub(super) struct Owner {
     commits: u64,
     /// Position behind the last commit.
     next: Position,
+    term: CurrentTerm,
 }
 
 impl Owner {
@@ -124,9 +130,27 @@ impl Owner {
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
         let mut appender = Appender::claim(&engines.journal, node).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
+        let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+        Ok((
+            Self {
+                appender,
+                prepares,
+                folding,
+                follower,
+                living,
+                commits: 0,
+                next: taken.next,
+                term,
+            },
+            taken.last,
+        ))
+    }
+
+    /// Term of this owner.
+    pub(super) fn term(&self) -> CurrentTerm {
+        self.term.clone()
     }
 
     /// Position up to which views have heard.
@@ -137,7 +161,7 @@ impl Owner {
     /// Starts the thread, which takes `proposals`.
     pub(super) fn start(
         self,
-        proposals: mpsc::Receiver<(Proposal, Answer)>,
+        proposals: mpsc::Receiver<Proposed>,
         mint: Mint,
         storage: Storage,
     ) -> Result<OwnerThread> {
@@ -149,9 +173,10 @@ impl Owner {
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(mut self, mut proposals: mpsc::Receiver<(Proposal, Answer)>, mint: &Mint, storage: &Storage) {
+    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            self.refuse_earlier_terms(&mut waiting);
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -188,12 +213,22 @@ impl Owner {
         }
     }
 
+    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
+    /// else changed since.
+    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
+        let term = self.term.get();
+        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
+            let cause = "the partition was taken over since this was decided".to_owned();
+            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+        }
+    }
+
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<(Proposal, Answer)>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
         let mut numbering = mint.numbering();
         waiting
             .drain(..group_of(waiting))
-            .map(|(proposal, answer)| {
+            .map(|Proposed { proposal, answer, .. }| {
                 let id = numbering.record(proposal.at_ms);
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)
