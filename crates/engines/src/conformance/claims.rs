@@ -19,13 +19,9 @@ fn row(name: &'static str) -> (RowKey, Batch) {
     (key, rows)
 }
 
-async fn claim_of(engines: &Engines, partition: Partition) -> (Term, Position) {
-    let claimant = claimant("owner");
-    sure(|| engines.journal.claim(partition, &claimant)).await
-}
-
 async fn claim(engines: &Engines) -> (Term, Position) {
-    claim_of(engines, P).await
+    let claimant = claimant("owner");
+    sure(|| engines.journal.claim(P, &claimant)).await
 }
 
 async fn commit(engines: &Engines, turn: Turn, ids: &[u64], rows: &Batch) -> Result<Appended, EngineError> {
@@ -199,14 +195,13 @@ pub(super) async fn partitions_grow(open: OpenAgain<'_>) {
     assert_eq!(payloads(&read_all(&engines).await), [text("before")]);
     let last = Partition(4);
     assert_eq!(sure(|| engines.journal.bounds(last)).await, (Offset(0), Offset(0)));
-    let (term, _) = claim_of(&engines, last).await;
-    let turn = Turn::first(term);
-    sure(|| engines.journal.commit(last, turn, vec![record(1)], Batch::default())).await;
-    drop(engines);
+    let mut writer = Writer::of(&engines, last).await;
+    writer.append([text("in the last")]).await;
+    drop((writer, engines));
     let engines = open(3);
     assert_eq!(engines.journal.partitions(), 5, "partitions never go");
     let page = sure(|| engines.journal.read(last, Position::START, 10)).await;
-    assert_eq!(page.records.iter().map(|one| one.payload.clone()).collect::<Vec<Bytes>>(), [text("record 1")]);
+    assert_eq!(page.records.iter().map(|one| one.payload.clone()).collect::<Vec<Bytes>>(), [text("in the last")]);
     let mut writer = Writer::new(&engines).await;
     writer.append([text("after")]).await;
     assert_eq!(payloads(&read_all(&engines).await), [text("before"), text("after")]);

@@ -23,7 +23,12 @@ pub(super) struct Writer {
 impl Writer {
     /// Claims the first partition. Ids go on above every id that stands there.
     pub(super) async fn new(engines: &Engines) -> Self {
-        let claim = sure(|| Claim::take(engines.journal.clone(), P, claimant("conformance"))).await;
+        Self::of(engines, P).await
+    }
+
+    /// Claims `partition`.
+    pub(super) async fn of(engines: &Engines, partition: Partition) -> Self {
+        let claim = sure(|| Claim::take(engines.journal.clone(), partition, claimant("conformance"))).await;
         let last_id = claim.position().last_id;
         Self { claim, last_id }
     }
