@@ -133,19 +133,7 @@ impl Owner {
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((
-            Self {
-                appender,
-                prepares,
-                folding,
-                follower,
-                living,
-                commits: 0,
-                next: taken.next,
-                term,
-            },
-            taken.last,
-        ))
+        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next, term }, taken.last))
     }
 
     /// Term of this owner.
