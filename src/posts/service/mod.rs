@@ -11,7 +11,7 @@ use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
 use super::{settle, text};
 use crate::base::error::{Error, Result};
-use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
@@ -105,7 +105,7 @@ impl Posts {
                         .ok_or_else(|| Error::gone("post"))?;
                     if let Some(key) = &idempotency {
                         let mut batch = Batch::default();
-                        let now = first_id_at(self.core.clock.now_ms());
+                        let now = self.core.log.mint().await?;
                         idempotency::remember(key, made, now, &mut batch)?;
                         self.core.store.write(batch).await?;
                     }
