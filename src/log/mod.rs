@@ -15,5 +15,6 @@ pub mod moments;
 pub mod outcome;
 pub mod owner;
 pub mod product;
+pub mod roster;
 mod takeover;
 pub mod writers;

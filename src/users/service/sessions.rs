@@ -263,13 +263,13 @@ impl Users {
         act: Act,
         change: impl FnOnce(&mut CredentialsRow, Id),
     ) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
         change(&mut row, self.core.log.mint().await?);
         let rows = self.credentials_batch(user, &row).await?;
-        let done = self.core.log.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
+        let done = self.core.log.commit(&guard, Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
         self.core.store.credentials_changed(user);
         done.map(drop)
     }
