@@ -7,9 +7,10 @@ mod posts;
 mod relations;
 mod table;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::Engines;
+use fanfare_engines::{Engines, Ephemeral, Journal, Scans};
 use fanfare_protocol::Id;
 use tokio::sync::Notify;
 
@@ -19,17 +20,17 @@ pub use self::relations::Hidden;
 use crate::base::clock::Clock;
 use crate::data::absent::Absent;
 use crate::data::deletions::Deletions;
-use crate::data::public::Listed;
+use crate::data::public::PublicTable;
 use crate::data::uncounted::Uncounted;
 
 /// Rows and caches.
 pub struct Store {
-    /// Engines of the rows and records.
-    pub engines: Engines,
+    /// Engines below the caches: rooms above read and write rows by the methods of the store.
+    pub(in crate::data) engines: Engines,
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
     /// Table that the public timeline is read from.
-    pub public: Listed,
+    pub public: PublicTable,
     /// People who are not seen by anybody.
     pub absent: Absent,
     /// People who deleted posts lately.
@@ -51,7 +52,7 @@ impl Store {
         Self {
             engines,
             unsettled: Notify::new(),
-            public: Listed::default(),
+            public: PublicTable::default(),
             absent: Absent::new(clock.clone()),
             deletions: Deletions::default(),
             uncounted: Uncounted::default(),
@@ -71,5 +72,23 @@ impl Store {
     /// Learns at the start that ids up to `newest` are in the folder.
     pub fn opened_at(&self, newest: Id) {
         self.newest_at_start.fetch_max(newest.0, Ordering::Relaxed);
+    }
+
+    /// Records; `log` writes them.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.engines.journal
+    }
+
+    /// State with a time to live.
+    #[must_use]
+    pub fn ephemeral(&self) -> &Arc<dyn Ephemeral> {
+        &self.engines.ephemeral
+    }
+
+    /// Cost of scans, where the engine counts it.
+    #[must_use]
+    pub fn scans(&self) -> &Scans {
+        &self.engines.scans
     }
 }
