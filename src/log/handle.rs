@@ -127,7 +127,7 @@ impl Log {
         let (owner, last) = Owner::take_over(engines, products, &setup.numbers.node_name()).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let LogSetup { clock, numbers, storage, roster } = setup;
-        let mint = Mint::new(clock, numbers, last);
+        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
         Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
@@ -209,6 +209,21 @@ impl Log {
     /// As [`Mint::mint`].
     pub async fn mint_at(&self, at_ms: u64) -> Result<Id> {
         self.mint.mint_at(at_ms).await
+    }
+
+    /// Moment by which what has expired may be removed, in milliseconds since the Unix epoch: no clock that was set
+    /// forward makes it run away.
+    #[must_use]
+    pub fn sweep_ms(&self) -> u64 {
+        self.mint.sweep_ms()
+    }
+
+    /// Remembers now and then that somebody runs on this folder.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn beat(&self) -> Result<()> {
+        self.mint.beat().await
     }
 
     /// The last record that was answered: no row is written from it or an earlier one again in the life of this

@@ -169,7 +169,7 @@ impl Owner {
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
-                self.commit_group(group).await
+                self.commit_group(group, mint).await
             };
             match outcome {
                 Ok(records) => {
@@ -196,6 +196,9 @@ impl Owner {
                 }
             }
         }
+        if let Err(error) = mint.close().await {
+            tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
+        }
         if let Err(error) = self.appender.checkpoint(self.next).await {
             tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
         }
@@ -213,21 +216,22 @@ impl Owner {
 
     /// Ids in the order of arrival, which is the order of commit.
     fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
-        let mut numbering = mint.numbering();
-        waiting
-            .drain(..group_of(waiting))
-            .map(|Proposed { proposal, answer, .. }| {
-                let id = numbering.record(proposal.at_ms);
-                let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
-                ((Record { id, event, idempotency, import_line, audit }, rows), answer)
-            })
-            .unzip()
+        mint.number(|next| {
+            waiting
+                .drain(..group_of(waiting))
+                .map(|Proposed { proposal, answer, .. }| {
+                    let id = next(proposal.at_ms);
+                    let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
+                    ((Record { id, event, idempotency, import_line, audit }, rows), answer)
+                })
+                .unzip()
+        })
     }
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
         let (admitted, refusals) = self.living.admit(group).await?;
-        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
+        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
         let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
@@ -235,7 +239,7 @@ impl Owner {
     }
 
     /// Commits records with their rows and tells the listeners.
-    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Committed>> {
         let mut state = self.folding.load(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
         let mut records = Vec::with_capacity(group.len());
@@ -249,7 +253,9 @@ impl Owner {
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
+        let reserving = mint.reserve_in(&mut batch);
         let next = self.appender.append(&records, &batch).await?;
+        mint.reserved(reserving);
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
