@@ -1,5 +1,5 @@
-//! Histories of people who post, follow, block and delete, against a model made of the journal: whoever comes back is told
-//! of exactly the deletions that concern them.
+//! Histories of people who post, follow, block and delete, against a model made of the journal: whoever comes back is
+//! told of exactly the deletions that concern them.
 
 use std::collections::BTreeSet;
 
