@@ -34,7 +34,7 @@ pub struct Idempotency {
 }
 
 /// State of a key when a request claims it.
-pub enum Claim {
+pub enum KeyUse {
     /// Nobody used it lately; hold this until the effect is durable.
     Fresh(Claimed),
     /// Used before, by an equal request.
@@ -69,20 +69,20 @@ impl Idempotency {
     ///
     /// # Errors
     /// 409 while another request with the key is at work, 422 when it was used with another body within 24 hours.
-    pub async fn claim(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Claim> {
+    pub async fn claim(&self, key: &IdempotencyKey, now_ms: u64) -> Result<KeyUse> {
         let name = (key.caller, key.route.clone(), key.key.clone());
         if !self.in_flight.lock().insert(name.clone()) {
             return Err(Error::refused(Code::Conflict, "a request with this Idempotency-Key is still at work"));
         }
         let claimed = Claimed { set: Arc::clone(&self.in_flight), key: name };
         let row = tables::idempotency_row(key.caller, &key.route, &key.key);
-        let Some(bytes) = self.store.get(&row).await? else { return Ok(Claim::Fresh(claimed)) };
+        let Some(bytes) = self.store.get(&row).await? else { return Ok(KeyUse::Fresh(claimed)) };
         let row: IdempotencyRow = from_json(&bytes)?;
         if row.at_ms + u64::from(limits::IDEMPOTENCY_HOURS) * HOUR_MS <= now_ms {
-            return Ok(Claim::Fresh(claimed));
+            return Ok(KeyUse::Fresh(claimed));
         }
         match row.body_hash == key.body_hash {
-            true => Ok(Claim::Repeat { made: row.made, at_ms: row.at_ms }),
+            true => Ok(KeyUse::Repeat { made: row.made, at_ms: row.at_ms }),
             false => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
         }
     }

@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::data::store::Store;
 use crate::log::core::Owners;
 use crate::log::events::IdempotencyKey;
-use crate::log::idempotency::{self, Claim, Idempotency};
+use crate::log::idempotency::{self, Idempotency, KeyUse};
 
 /// Versions of a media row: there, and gone.
 const STORED: u64 = 1;
@@ -253,8 +253,8 @@ impl Uploads {
         let Some((route, key)) = key else { return Ok((self.upload(owner, upload).await?, false)) };
         let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
         let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint().await?)).await? {
-            Claim::Fresh(claimed) => claimed,
-            Claim::Repeat { made, .. } => {
+            KeyUse::Fresh(claimed) => claimed,
+            KeyUse::Repeat { made, .. } => {
                 return self.get(made).await?.map(|media| (media, true)).ok_or_else(|| Error::gone("upload"));
             }
         };

@@ -27,11 +27,11 @@ pub struct ClientCall {
     /// Session that sent it; none over HTTP, unless it is named.
     pub(super) session: Option<SessionId>,
     data: Option<Value>,
-    turn: Turn,
+    turn: FrameTurn,
 }
 
 /// Turn of a client's frame among those of its session: the next one begins when it is passed, or dropped.
-pub struct Turn(#[allow(dead_code, reason = "dropping it tells the next")] Option<oneshot::Sender<()>>);
+pub struct FrameTurn(#[allow(dead_code, reason = "dropping it tells the next")] Option<oneshot::Sender<()>>);
 
 type Answering = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 type Answerer = Box<dyn Fn(ClientCall) -> Answering + Send + Sync>;
@@ -139,7 +139,7 @@ impl FrameTypes {
         realtime: Realtime,
         (person, session): (Id, Option<SessionId>),
         frame: ClientFrame,
-        turn: Turn,
+        turn: FrameTurn,
     ) -> Result<Value> {
         match self.0.calls.iter().find(|(kind, _)| *kind == frame.kind) {
             Some((_, Call::Answered(answer))) => {
@@ -180,11 +180,11 @@ impl ClientCall {
     /// Lets the session's next frame begin before this one is answered, once nothing of this one depends on order any
     /// more; it is answered before the next one all the same.
     pub fn pass_turn(&mut self) {
-        self.turn = Turn(None);
+        self.turn = FrameTurn(None);
     }
 }
 
-impl Turn {
+impl FrameTurn {
     /// A turn, and what tells when it has been passed.
     #[must_use]
     pub fn new() -> (Self, oneshot::Receiver<()>) {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::client_frames::{FrameTypes, Turn};
+use super::client_frames::{FrameTurn, FrameTypes};
 use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
@@ -31,7 +31,7 @@ pub struct FrameOrder {
 /// Place of one frame in the order.
 pub struct InOrder {
     before: FrameOrder,
-    turn: Turn,
+    turn: FrameTurn,
     /// Dropped when it is answered.
     answered: oneshot::Sender<()>,
 }
@@ -39,7 +39,7 @@ pub struct InOrder {
 impl FrameOrder {
     /// The next frame.
     pub fn next(&mut self) -> InOrder {
-        let ((turn, begun), (answered, is_answered)) = (Turn::new(), oneshot::channel());
+        let ((turn, begun), (answered, is_answered)) = (FrameTurn::new(), oneshot::channel());
         let next = Self { begun: Some(begun), answered: Some(is_answered) };
         InOrder { before: std::mem::replace(self, next), turn, answered }
     }
@@ -49,7 +49,7 @@ impl InOrder {
     /// Does `act` in the frame's turn, and `answer` with what it gave after the frame before was answered.
     pub async fn run<T, A: Future<Output = T>, R: Future>(
         self,
-        act: impl FnOnce(Turn) -> A,
+        act: impl FnOnce(FrameTurn) -> A,
         answer: impl FnOnce(T) -> R,
     ) -> R::Output {
         let Self { before, turn, answered } = self;
@@ -112,7 +112,7 @@ impl Clients {
 /// sessions side by side.
 async fn work<T, A, R>(
     mut frames: mpsc::Receiver<FromClient>,
-    act: impl Fn(SessionId, Id, ClientFrame, Turn) -> A + Send + Sync + 'static,
+    act: impl Fn(SessionId, Id, ClientFrame, FrameTurn) -> A + Send + Sync + 'static,
     reply: impl Fn(SessionId, Option<u64>, T) -> R + Send + Sync + 'static,
 ) where
     T: Send + 'static,
@@ -174,7 +174,7 @@ pub async fn answer(
     realtime: Realtime,
     from: (Id, Option<SessionId>),
     frame: ClientFrame,
-    turn: Turn,
+    turn: FrameTurn,
 ) -> Result<Value, Problem> {
     let done = types.answer(realtime, from, frame, turn).await;
     done.map_err(|error| match error {
@@ -259,7 +259,7 @@ mod tests {
         let (said, mut log) = mpsc::unbounded_channel::<String>();
         let first_may_end = Arc::new(Notify::new());
         let (done, ending) = (said.clone(), Arc::clone(&first_may_end));
-        let act = move |_, _, frame: ClientFrame, turn: Turn| {
+        let act = move |_, _, frame: ClientFrame, turn: FrameTurn| {
             let (done, ending) = (done.clone(), Arc::clone(&ending));
             async move {
                 done.send(format!("begin {}", frame.reference)).unwrap();

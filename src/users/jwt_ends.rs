@@ -25,7 +25,7 @@ pub struct LogOut {
 
 /// Verdict on a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Judgement {
     /// Issued after the log-out.
     Good,
     /// Issued before.
@@ -45,17 +45,17 @@ impl LogOut {
 
     /// Verdict at `now_ms` on a token that says it was issued at `issued_ms`, where clocks may be ahead by `ahead_ms`.
     #[must_use]
-    pub fn judge(self, issued_ms: u64, now_ms: u64, ahead_ms: u64) -> Verdict {
+    pub fn judge(self, issued_ms: u64, now_ms: u64, ahead_ms: u64) -> Judgement {
         if issued_ms <= self.upto_ms {
-            return Verdict::Ended;
+            return Judgement::Ended;
         }
         let lead_ms = issued_ms.saturating_sub(now_ms);
         let known_ms = self.upto_ms.saturating_sub(self.at_ms);
         // Whole seconds in tokens: a lead is known to the second.
         if lead_ms >= known_ms + 1_000 && issued_ms <= self.at_ms.saturating_add(ahead_ms) {
-            return Verdict::Doubtful;
+            return Judgement::Doubtful;
         }
-        Verdict::Good
+        Judgement::Good
     }
 
     /// Seconds at `now_ms` until a right clock issues tokens that it did not end.
@@ -116,24 +116,24 @@ mod tests {
     #[test]
     fn a_token_of_a_right_clock_ends_by_its_second_and_the_next_is_good() {
         let out = LogOut { at_ms: T, upto_ms: T };
-        assert_eq!(out.judge(T, T + 10, AHEAD), Verdict::Ended);
-        assert_eq!(out.judge(T + 1_000, T + 1_000, AHEAD), Verdict::Good);
+        assert_eq!(out.judge(T, T + 10, AHEAD), Judgement::Ended);
+        assert_eq!(out.judge(T + 1_000, T + 1_000, AHEAD), Judgement::Good);
         // A clock that is ahead by less than a second is none that is ahead.
-        assert_eq!(out.judge(T + 1_000, T + 300, AHEAD), Verdict::Good);
+        assert_eq!(out.judge(T + 1_000, T + 300, AHEAD), Judgement::Good);
     }
 
     #[test]
     fn a_clock_that_is_known_to_be_ahead_costs_nobody_a_needless_refusal() {
         let out = LogOut { at_ms: T, upto_ms: T + 40_000 };
-        assert_eq!(out.judge(T + 40_000, T + 50_000, AHEAD), Verdict::Ended);
-        assert_eq!(out.judge(T + 45_000, T + 5_000, AHEAD), Verdict::Good);
+        assert_eq!(out.judge(T + 40_000, T + 50_000, AHEAD), Judgement::Ended);
+        assert_eq!(out.judge(T + 45_000, T + 5_000, AHEAD), Judgement::Good);
     }
 
     #[test]
     fn a_clock_that_shows_itself_ahead_only_after_the_log_out_is_in_doubt_until_the_leeway_has_passed() {
         let out = LogOut { at_ms: T, upto_ms: T };
-        assert_eq!(out.judge(T + 40_000, T + 1_000, AHEAD), Verdict::Doubtful);
-        assert_eq!(out.judge(T + 61_000, T + 21_000, AHEAD), Verdict::Good);
+        assert_eq!(out.judge(T + 40_000, T + 1_000, AHEAD), Judgement::Doubtful);
+        assert_eq!(out.judge(T + 61_000, T + 21_000, AHEAD), Judgement::Good);
     }
 
     #[test]
@@ -159,9 +159,9 @@ mod tests {
             let leads = Leads::default();
             leads.note(T + lead_ms, T);
             let out = LogOut { at_ms: T, upto_ms: T + leads.highest_ms(T).unwrap() };
-            prop_assert_eq!(out.judge(T + lead_ms - before * 1_000, T + shown * 1_000, AHEAD), Verdict::Ended);
+            prop_assert_eq!(out.judge(T + lead_ms - before * 1_000, T + shown * 1_000, AHEAD), Judgement::Ended);
             let issued_at = T + after * 1_000;
-            prop_assert_eq!(out.judge(issued_at + lead_ms, issued_at + shown * 1_000, AHEAD), Verdict::Good);
+            prop_assert_eq!(out.judge(issued_at + lead_ms, issued_at + shown * 1_000, AHEAD), Judgement::Good);
         }
     }
 }

@@ -235,6 +235,7 @@ fn what_is_lent_by_deref_is_found() {
 const DOUBLED: &[(&str, &str)] = &[
     ("Change", "of counters in the log, of a timeline's relations in the feed: neither knows the other"),
     ("Entry", "of a ring in the feed, of a handshake in realtime: neither knows the other"),
+    ("Page", "of a list, as the API answers it, and of the journal's records, which its owner alone reads"),
     ("Phase", "of the server, which load balancers ask for, and of a session, which its shard knows"),
     ("Settings", "of the server, from its file, and of the embedded engine, which is always said beside it"),
     ("Session", "the API's word for a log-in, and for a connection of realtime delivery"),

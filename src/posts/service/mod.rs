@@ -18,7 +18,7 @@ use crate::data::tables;
 use crate::log::core::{Attachments, Core, Owners as _};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::log::handle::Proposal;
-use crate::log::idempotency::{self, Claim, Idempotency};
+use crate::log::idempotency::{self, Idempotency, KeyUse};
 use crate::users::service::Users;
 
 /// Answer to publishing.
@@ -68,8 +68,8 @@ impl Posts {
     pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Publication> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
         let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
-            Claim::Fresh(claimed) => claimed,
-            Claim::Repeat { made, at_ms } => return self.first_result(author, made, at_ms).await,
+            KeyUse::Fresh(claimed) => claimed,
+            KeyUse::Repeat { made, at_ms } => return self.first_result(author, made, at_ms).await,
         };
         self.publish_once(author, new, Some(key)).await
     }

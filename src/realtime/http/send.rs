@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::SEND_FRAMES_MAX;
 use crate::http::{Caller, Params, Problems, Unparsed};
-use crate::realtime::client_frames::Turn;
+use crate::realtime::client_frames::FrameTurn;
 use crate::realtime::clients::{self, FrameOrder};
 use crate::realtime::service::Realtime;
 use crate::realtime::session::SessionId;
@@ -173,7 +173,7 @@ async fn own_session(realtime: &Realtime, user: Id, id: Id) -> Result<SessionId>
     own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
 }
 
-async fn reply(realtime: &Realtime, from: (Id, Option<SessionId>), text: &str, turn: Turn) -> Reply {
+async fn reply(realtime: &Realtime, from: (Id, Option<SessionId>), text: &str, turn: FrameTurn) -> Reply {
     let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
     let frame = match ClientFrame::parse(text) {
         Ok(frame) => frame,

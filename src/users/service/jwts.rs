@@ -13,7 +13,7 @@ use crate::data::rows::CredentialsRow;
 use crate::data::tables;
 use crate::http::Caller;
 use crate::users::jwt::JwtError;
-use crate::users::jwt_ends::{LogOut, Verdict};
+use crate::users::jwt_ends::{Judgement, LogOut};
 
 const HOUR_S: u64 = 3_600;
 
@@ -63,9 +63,9 @@ impl Users {
             Issued::Shown(_) => return Ok(()),
         };
         match log_out.judge(issued_ms, now_ms, self.jwt.ahead_ms()) {
-            Verdict::Good => return Ok(()),
-            Verdict::Ended => {}
-            Verdict::Doubtful => {
+            Judgement::Good => return Ok(()),
+            Judgement::Ended => {}
+            Judgement::Doubtful => {
                 // Or the same token would be good as soon as its moment has come.
                 let users = self.clone();
                 let raised = tokio::spawn(async move {
