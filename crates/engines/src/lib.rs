@@ -18,6 +18,7 @@ pub mod memory;
 pub mod objects;
 pub mod ports;
 pub mod random;
+mod room;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +27,7 @@ pub use ports::{
     BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects,
     Offset, Order, Partition, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
+pub use room::Room;
 
 /// Engines that the server is built on, one behind each port.
 #[derive(Clone)]
@@ -42,6 +44,8 @@ pub struct Engines {
     pub ephemeral: Arc<dyn Ephemeral>,
     /// Cost of scans, where the engine counts it.
     pub scans: Arc<Scans>,
+    /// Room on the disk that the engine writes to.
+    pub room: Arc<Room>,
 }
 
 /// Cost of scans since the engine was opened: for operators, and for tests that hold a read to what it answers.

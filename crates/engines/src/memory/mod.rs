@@ -17,7 +17,7 @@ use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
     Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, Table, Tables, Unique,
 };
-use crate::{Engines, local};
+use crate::{Engines, Room, local};
 
 /// Opens an empty world with `partitions` journal partitions (at least 1).
 pub fn open(partitions: u16) -> Result<Engines, EngineError> {
@@ -30,6 +30,7 @@ pub fn open(partitions: u16) -> Result<Engines, EngineError> {
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(local::EPHEMERAL_BYTES_DEFAULT)),
         scans: Arc::default(),
+        room: Arc::new(Room::endless()),
     })
 }
 

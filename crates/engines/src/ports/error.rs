@@ -13,6 +13,9 @@ pub enum EngineError {
     /// The outcome is not known; repeat the same call.
     #[error("the outcome of a write is unknown: {0}")]
     Unknown(String),
+    /// Nothing was done, for the disk is as good as full; the same call may succeed once somebody made room.
+    #[error("there is no room: {0}")]
+    Full(String),
     /// The call breaks a limit of the port; repeating it cannot help.
     #[error("the call breaks a limit of the port: {0}")]
     Limit(String),
