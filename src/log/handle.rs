@@ -12,10 +12,11 @@ use crate::base::error::{Error, Result};
 use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::audit::Act;
-use crate::data::storage::Storage;
+use crate::data::storage::{Part, Storage};
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::owner::{Owner, OwnerThread};
+use crate::log::patience::Patience;
 use crate::log::product::Product;
 
 /// An event on its way to the journal.
@@ -49,7 +50,7 @@ pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
 pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
 
 impl Pending {
-    /// The record, once it is durable and visible.
+    /// The record, once it is durable and visible. Waits while storage is away.
     ///
     /// # Errors
     /// When storage failed, or the server is stopping; the outcome is then unknown.
@@ -80,10 +81,12 @@ impl Log {
         node: u16,
         storage: Storage,
     ) -> Result<(Self, OwnerThread)> {
-        let (owner, last) = Owner::take_over(engines, products).await?;
+        let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
+        let handles = proposals.downgrade();
+        let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
+        let (owner, last) = Owner::take_over(engines, products, patience, &storage).await?;
         let settled = owner.settled();
         let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
-        let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let thread = owner.start(receiver, Arc::clone(&mint), clock.clone(), storage.clone())?;
         Ok((Self { proposals, mint, clock, storage, settled }, thread))
     }
@@ -99,8 +102,10 @@ impl Log {
     /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
     ///
     /// # Errors
-    /// When storage failed before.
+    /// When storage is away, has no room for it, or failed before: nothing was done.
     pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+        let adds = (!proposal.event.only_ends()).then_some(0);
+        self.storage.admit(&[Part::Rows, Part::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let handed_in = self.proposals.send((proposal, answer)).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;

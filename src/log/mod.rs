@@ -12,6 +12,8 @@ pub mod imports;
 pub mod living;
 pub mod outcome;
 pub mod owner;
+mod patience;
 pub mod product;
+mod records;
 mod takeover;
 pub mod writers;

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
@@ -18,6 +17,7 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, Proposal};
+use super::patience::{Patience, Tries};
 use super::takeover;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -33,8 +33,6 @@ use crate::log::product::{Committed, Prepare, Product};
 pub(super) const PARTITION: Partition = Partition(0);
 /// Name of the journal's consumer that writes rows.
 pub const CONSUMER: &str = "projector";
-/// Tries of one commit before the owner gives up and refuses writes.
-const COMMIT_TRIES: u32 = 5;
 
 /// Thread of an owner; it ends when every [`Log`](super::handle::Log) is dropped and all that was handed in is
 /// committed.
@@ -60,34 +58,116 @@ fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
 }
 
 /// Writer of records and rows to the journal.
-pub(super) struct Appender(Arc<dyn Journal>);
+pub(super) struct Appender {
+    journal: Arc<dyn Journal>,
+    patience: Patience,
+}
+
+/// Place of records that were committed.
+struct Appended {
+    /// Offset after them.
+    next: Offset,
+    /// A try failed without saying whether it was done, and the journal was asked.
+    doubted: bool,
+}
 
 impl Appender {
-    /// Commits records with their rows; answers the offset after them. Repeats while the outcome is unknown: records
-    /// may then stand twice, which consumers see by their ids.
-    pub(super) async fn append(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
+    /// Commits records, of which the first goes to `at`, with their rows. Storage that is away is waited for. After a
+    /// try of which nobody knows the outcome the journal is asked: records that stand there are not appended again.
+    async fn append(&self, at: Offset, payloads: Vec<Bytes>, batch: Batch) -> Result<Appended> {
         let count = payloads.len() as u64;
-        let (mut tries, mut unknown) = (0, None);
+        let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            tries += 1;
-            match self.0.commit(PARTITION, payloads.clone(), batch.clone()).await {
-                Ok(first) => return Ok(Offset(first.0 + count)),
-                Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
-                    tracing::warn!(%error, tries, "a commit is tried again");
-                    if matches!(error, EngineError::Unknown(_)) {
-                        unknown = Some(error);
-                    }
-                    tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+            let done = match &unknown {
+                None => self.journal.commit(PARTITION, payloads.clone(), batch.clone()).await,
+                Some(_) => self.append_missing(at, &payloads, &batch).await,
+            };
+            match done {
+                Ok(first) => {
+                    self.patience.done();
+                    return Ok(Appended { next: Offset(first.0 + count), doubted: unknown.is_some() });
                 }
-                // What an earlier try may have done, a later refusal does not take back.
-                Err(error) => return Err(unknown.unwrap_or(error).into()),
+                Err(error) => {
+                    // No room: whether an earlier try was done is to be found out all the same.
+                    let waits = unknown.is_some() && matches!(error, EngineError::Full(_));
+                    let error = if waits { EngineError::Unavailable(error.to_string()) } else { error };
+                    if matches!(error, EngineError::Unknown(_)) {
+                        unknown = Some(error.clone());
+                    }
+                    if !self.patience.again(&mut tries, &error).await {
+                        // What an earlier try may have done, a later refusal does not take back.
+                        return Err(unknown.unwrap_or(error).into());
+                    }
+                }
             }
         }
     }
 
+    /// Commits `payloads` unless they stand in the journal, at `at` or after it; then their rows alone.
+    async fn append_missing(&self, at: Offset, payloads: &[Bytes], batch: &Batch) -> Result<Offset, EngineError> {
+        let mut next = at;
+        let mut missing = payloads;
+        while let Some(wanted) = missing.first() {
+            let found = self.journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
+            let Some(newest) = found.last() else { break };
+            next = Offset(newest.offset.0 + 1);
+            // Nobody else appends: what stands there is this group, or its beginning.
+            let stand = found.iter().skip_while(|one| one.payload != *wanted).zip(missing);
+            let stand = stand.take_while(|(one, payload)| one.payload == **payload).count();
+            missing = &missing[stand..];
+        }
+        if missing.is_empty() {
+            self.journal.commit(PARTITION, Vec::new(), batch.clone()).await?;
+            return Ok(Offset(next.0 - payloads.len() as u64));
+        }
+        // What stands of it is there twice then, which consumers see by the ids.
+        self.journal.commit(PARTITION, payloads.to_vec(), batch.clone()).await
+    }
+
+    /// Writes rows of records that stand.
+    pub(super) async fn write_rows(&self, batch: Batch) -> Result<()> {
+        let mut tries = Tries::default();
+        while let Err(error) = self.journal.commit(PARTITION, Vec::new(), batch.clone()).await {
+            if !self.patience.again(&mut tries, &error).await {
+                return Err(error.into());
+            }
+        }
+        self.patience.done();
+        Ok(())
+    }
+
     /// Remembers that everything below `next` has its rows.
     pub(super) async fn checkpoint(&self, next: Offset) -> Result<()> {
-        Ok(self.0.checkpoint(CONSUMER, PARTITION, next).await?)
+        Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
+    }
+}
+
+/// Answers a group that was not committed.
+fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
+    let engine = match error {
+        // Nothing was done, and nothing is wrong with the storage.
+        Error::Engine(EngineError::Limit(cause)) => {
+            for answer in answers {
+                let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
+            }
+            return;
+        }
+        // Nothing was done, or nobody knows, and the server is stopping.
+        Error::Engine(error @ (EngineError::Full(_) | EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
+            error.clone()
+        }
+        Error::Engine(error @ EngineError::Closed(_)) => {
+            storage.fail(error);
+            error.clone()
+        }
+        // Something stored is not what it should be, found before anything was written.
+        error => {
+            storage.fail(error);
+            EngineError::Closed(format!("a commit failed: {error}"))
+        }
+    };
+    for answer in answers {
+        let _ = answer.send(Err(Error::Engine(engine.clone())));
     }
 }
 
@@ -105,13 +185,22 @@ pub(super) struct Owner {
 
 impl Owner {
     /// Takes the partition over; answers the highest id in it too.
-    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>) -> Result<(Self, Id)> {
+    /// Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        products: Vec<Product>,
+        patience: Patience,
+        storage: &Storage,
+    ) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let appender = Appender(Arc::clone(&engines.journal));
+        let appender = Appender { journal: Arc::clone(&engines.journal), patience };
         let taken = takeover::take_over(engines, &folding, &appender).await?;
+        if let Some(unreadable) = taken.unreadable {
+            storage.fail(&unreadable);
+        }
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
         Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
@@ -160,23 +249,11 @@ impl Owner {
                         let _ = answer.send(record);
                     }
                 }
-                // Nothing was done, and nothing is wrong with the storage.
-                Err(Error::Engine(EngineError::Limit(cause))) => {
-                    for answer in answers {
-                        let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
-                    }
-                }
-                Err(error) => {
-                    storage.fail(&error);
-                    // Otherwise some of the group may stand.
-                    let closed = matches!(error, Error::Engine(EngineError::Closed(_) | EngineError::Unavailable(_)));
-                    for answer in answers {
-                        let cause = format!("a commit failed: {error}");
-                        let error = if closed { EngineError::Closed(cause) } else { EngineError::Unknown(cause) };
-                        let _ = answer.send(Err(error.into()));
-                    }
-                }
+                Err(error) => refuse(&error, answers, storage),
             }
+        }
+        if storage.has_failed() {
+            return;
         }
         if let Err(error) = self.appender.checkpoint(self.next).await {
             tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
@@ -204,7 +281,8 @@ impl Owner {
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
     async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
-        let (admitted, refusals) = self.living.admit(group).await?;
+        self.appender.patience.until_done(async || self.living.load(&group).await).await?;
+        let (admitted, refusals) = self.living.admit(group);
         let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
@@ -214,7 +292,8 @@ impl Owner {
 
     /// Commits records with their rows and tells the listeners.
     async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
-        let mut state = self.folding.load(group.iter().map(|(record, _)| record)).await?;
+        let load = async || self.folding.load(group.iter().map(|(record, _)| record)).await;
+        let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
         let mut payloads = Vec::with_capacity(group.len());
         let mut committed = Vec::with_capacity(group.len());
@@ -227,14 +306,21 @@ impl Owner {
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
-        let next = self.appender.append(payloads, batch).await?;
+        let appended = self.appender.append(self.next, payloads, batch).await?;
+        if appended.doubted {
+            // What is in memory was read before the engine lost its way.
+            self.folding.forget();
+        }
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
         self.commits += 1;
-        self.next = next;
-        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
-            self.appender.checkpoint(self.next).await?;
+        self.next = appended.next;
+        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY)
+            && let Err(error) = self.appender.checkpoint(self.next).await
+        {
+            // The records are durable and told of; a later checkpoint covers them.
+            tracing::debug!(%error, "a checkpoint was not written");
         }
         Ok(committed)
     }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Offset};
+use fanfare_engines::{Batch, EngineError, Engines, Offset};
 use fanfare_protocol::Id;
 
 use super::folding::Folding;
 use super::owner::{Appender, CONSUMER, PARTITION};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::forgotten::Forgotten;
-use crate::data::rows::from_json;
-use crate::log::events::Record;
+use crate::log::records;
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
@@ -19,6 +18,23 @@ pub(super) struct TakenOver {
     pub(super) next: Offset,
     /// Highest id of a record.
     pub(super) last: Id,
+    /// Record that cannot be read, if there is one: rows are written up to it, and nothing is appended.
+    pub(super) unreadable: Option<Error>,
+}
+
+/// Refuses a head that is not within its log: rows and records are not of the same folder.
+fn check_head(head: Offset, first: Offset, end: Offset) -> Result<()> {
+    let where_it_is = match head {
+        head if head > end => "beyond the log's end",
+        head if head < first => "before the log's first record",
+        _ => return Ok(()),
+    };
+    let (head, first, end) = (head.0, first.0, end.0);
+    let cause = format!(
+        "journal partition {}: its head, at {head}, is {where_it_is} (it has {first} to {end}): restore the folder from a backup",
+        PARTITION.0
+    );
+    Err(Error::Engine(EngineError::Corrupt(cause)))
 }
 
 /// Writes the rows of every record past the checkpoint again. Those of which storage may have forgotten what followed
@@ -28,7 +44,8 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &A
     let journal = Arc::clone(&engines.journal);
     let (first, end) = journal.bounds(PARTITION).await?;
     let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
-    let mut last = forgotten;
+    check_head(checkpoint, first, end)?;
+    let (mut last, mut unreadable) = (forgotten, None);
     let mut next = checkpoint.max(first).min(Offset(end.0.saturating_sub(1)));
     while next < end {
         let found = journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
@@ -36,10 +53,14 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &A
         next = Offset(newest.offset.0 + 1);
         let mut records = Vec::with_capacity(found.len());
         for one in &found {
-            let record: Record = from_json(&one.payload)?;
-            last = last.max(record.id);
-            if record.id > forgotten {
-                records.push(record);
+            last = last.max(records::id(one).unwrap_or_default());
+            if unreadable.is_some() {
+                continue; // nothing is written past it
+            }
+            match records::read(PARTITION, one) {
+                Ok(record) if record.id > forgotten => records.push(record),
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
             }
         }
         let mut state = folding.load(records.iter()).await?;
@@ -47,9 +68,13 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &A
         for record in &records {
             folding.fold(record, &mut state, &mut batch)?;
         }
-        appender.append(Vec::new(), batch).await?;
+        if !batch.rows.is_empty() {
+            appender.write_rows(batch).await?;
+        }
         folding.keep(state);
     }
-    appender.checkpoint(end).await?;
-    Ok(TakenOver { next: end, last })
+    if unreadable.is_none() {
+        appender.checkpoint(end).await?;
+    }
+    Ok(TakenOver { next: end, last, unreadable })
 }

@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::group::{Done, Group, Work};
 use super::store::{LOG_BYTES_MAX, Store};
-use crate::limits::WRITE_BYTES_MAX;
 use crate::Room;
+use crate::limits::WRITE_BYTES_MAX;
 use crate::ports::EngineError;
 
 /// Calls that wait for the committer; beyond, callers wait to be let in.
@@ -77,7 +77,6 @@ fn closed() -> EngineError {
 }
 
 impl Door {
-
     /// Hands work of `bytes` to the committer and waits until it is durable. A caller that stops waiting does not
     /// stop the work.
     pub(super) async fn submit(self, work: Work, bytes: usize) -> Result<Done, EngineError> {

@@ -1,10 +1,10 @@
 //! Deletes leave the store, and only those that may.
 
-use bytes::Bytes;
 use super::super::keeper::Place;
 use super::super::{Embedded, Settings};
 use super::*;
 use crate::ports::{Batch, KeyRange, Order, RowKey, Tables};
+use bytes::Bytes;
 
 const FORGETFUL: Table = Table { id: 1, name: "forgetful" };
 const OTHER: Table = Table { id: 2, name: "other" };

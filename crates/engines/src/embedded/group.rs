@@ -65,7 +65,9 @@ impl Work {
     pub(super) fn only_frees(&self) -> bool {
         match self {
             Self::Write { rows } => rows.iter().all(|row| !layout::is_live(&row.cell)),
-            Self::Commit { records, rows, .. } => records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell)),
+            Self::Commit { records, rows, .. } => {
+                records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell))
+            }
             Self::InsertUnique { .. } => false,
             Self::ReleaseUnique { .. } | Self::Checkpoint { .. } | Self::Trim { .. } => true,
         }

@@ -22,7 +22,12 @@ struct Trimmable {
 }
 
 impl Embedded {
-    fn next_trim(store: &Store, partition: Partition, bytes_max: u64, needed: Option<u64>) -> Result<Trimmable, EngineError> {
+    fn next_trim(
+        store: &Store,
+        partition: Partition,
+        bytes_max: u64,
+        needed: Option<u64>,
+    ) -> Result<Trimmable, EngineError> {
         let ends = store.tail(partition).load();
         let kept = ends.appended_bytes.saturating_sub(ends.trimmed_bytes);
         let end = needed.map_or(ends.next, |needed| needed.min(ends.next));

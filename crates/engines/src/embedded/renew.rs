@@ -62,11 +62,19 @@ mod tests {
             fs::write(path(name), bytes).unwrap();
         }
         let inode = |name: &str| fs::metadata(path(name)).unwrap().ino();
-        let before = ["8.jnl", "9.jnl", "10.jnl"].map(inode);
+        let logs = ["8.jnl", "9.jnl", "10.jnl"];
+        let before = logs.map(inode);
+        for name in logs {
+            // So that no number is given to another file.
+            fs::hard_link(path(name), path(&format!("{name}.kept"))).unwrap();
+        }
         renew_logs(folder.path()).unwrap();
-        let after = ["8.jnl", "9.jnl", "10.jnl"].map(inode);
+        let after = logs.map(inode);
         assert_eq!(before.map(|old| after.contains(&old)), [true, false, false]);
-        assert_eq!((fs::read(path("9.jnl")).unwrap(), fs::read(path("10.jnl")).unwrap()), (b"nine".into(), b"t\0en".into()));
+        assert_eq!(
+            (fs::read(path("9.jnl")).unwrap(), fs::read(path("10.jnl")).unwrap()),
+            (b"nine".into(), b"t\0en".into())
+        );
         assert!(!path("10.renewed").exists());
     }
 }

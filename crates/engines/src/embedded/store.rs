@@ -12,8 +12,8 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::forget::{Forgetting, Forgotten};
 use super::gaps::GapIndex;
-use super::layout::{self, Mark, PARTITIONS_KEY};
 use super::keeper::{Place, in_use};
+use super::layout::{self, Mark, PARTITIONS_KEY};
 use super::{Settings, torn};
 use crate::Scans;
 use crate::ports::{EngineError, Offset, Partition};

@@ -22,13 +22,18 @@ const PARTITIONS: u16 = 2;
 pub type Commit = (u64, u64);
 
 pub fn open(folder: &Path) -> Result<Engines, EngineError> {
+    open_with(folder, |_| ())
+}
+
+pub fn open_with(folder: &Path, change: impl FnOnce(&mut Settings)) -> Result<Engines, EngineError> {
     // Tiny write buffers, so that flushes and compactions happen all the time.
-    let settings = Settings {
+    let mut settings = Settings {
         cache_bytes: 8 * 1024 * 1024,
         write_buffer_bytes: 64 * 1024,
         journal_partitions: PARTITIONS,
         ..Settings::default()
     };
+    change(&mut settings);
     embedded::open(folder, &settings)
 }
 
