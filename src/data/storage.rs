@@ -35,6 +35,8 @@ struct State {
     /// Moment when the first of them went.
     since: Mutex<Option<Instant>>,
     ended: AtomicBool,
+    /// The server is stopping.
+    left: AtomicBool,
     room: OnceLock<Arc<Room>>,
     /// Said, and not yet taken back, that the disk is as good as full.
     full: AtomicBool,
@@ -58,6 +60,17 @@ impl Storage {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.0.ended.load(Ordering::Acquire)
+    }
+
+    /// The server is stopping: nobody waits for storage any more.
+    pub fn leave(&self) {
+        self.0.left.store(true, Ordering::Release);
+    }
+
+    /// Whether [`leave`](Self::leave) was called.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.0.left.load(Ordering::Acquire)
     }
 
     /// `part` is away; answers whether that is news. Said once for all parts.

@@ -35,7 +35,10 @@ impl Patience {
 
     /// Waits after a try that failed with `error`; false when there is no use in another.
     pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
-        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) || (self.is_over)() {
+        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_))
+            || self.storage.is_left()
+            || (self.is_over)()
+        {
             return false;
         }
         tries.0 += 1;

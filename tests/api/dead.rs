@@ -33,9 +33,10 @@ fn passed(world: &World) -> u64 {
 /// Commits all, in this order, and answers the records' ids.
 async fn commit_all(world: &World, events: impl Iterator<Item = Event>) -> Vec<Id> {
     let log = &world.app().core.log;
+    let guard = log.decide(Id(0), &[]).await.unwrap();
     let mut pending = Vec::new();
     for event in events {
-        pending.push(log.submit(event.into()).await.unwrap());
+        pending.push(log.submit(&guard, event).await.unwrap());
     }
     let mut ids = Vec::new();
     for one in pending {
@@ -70,7 +71,10 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     // Posts, answers, likes, follows, blocks and mutes come and go, of one person and towards one.
     come_and_go(&world, ann.id, None, DEAD).await;
     come_and_go(&world, ann.id, Some(said_by), DEAD).await;
-    let strangers: Vec<Id> = (0..DEAD).map(|_| world.app().core.log.mint()).collect();
+    let mut strangers = Vec::with_capacity(DEAD);
+    for _ in 0..DEAD {
+        strangers.push(world.app().core.log.mint().await.unwrap());
+    }
     let liked = commit_all(&world, strangers.iter().map(|user| Event::Liked { user: *user, post: said_by })).await;
     let unliked = strangers.iter().zip(liked).map(|(user, since)| Event::Unliked { user: *user, post: said_by, since });
     commit_all(&world, unliked).await;
@@ -139,7 +143,7 @@ async fn a_page_of_the_public_timeline_reads_no_replies_and_reposts() {
 /// A post as versions before listed it.
 async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
     let core = &world.app().core;
-    let id = core.log.mint();
+    let id = core.log.mint().await.unwrap();
     let value = rows::entry_value(kind, Id(0));
     let mut batch = Batch::default();
     let all = [&value[..], &post.author.to_bytes()].concat();
@@ -229,7 +233,7 @@ async fn a_purge_costs_what_it_removes() {
 async fn spoil(world: &World, post: Id) {
     let app = world.app();
     let mut batch = Batch::default();
-    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().0);
+    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().await.unwrap().0);
     app.core.store.engines.tables.write(batch).await.unwrap();
 }
 
@@ -292,7 +296,7 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
     ann.delete_post(post).await.unwrap();
     // One more like was decided before the deletion, and is committed after it.
     let late = Event::Liked { user: carl.id, post: PostRef { id: post, author: ann.id } };
-    world.app().core.log.commit(late).await.unwrap();
+    commit_all(&world, std::iter::once(late)).await;
     clean(&world).await;
     for table in [tables::LIKERS, tables::REPOSTERS, tables::REPLIES] {
         assert_eq!(rows_of(&world, table, post).await, 0, "{}", table.name);
@@ -342,7 +346,7 @@ async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
     ] {
         let author = if reply_to.is_some() { bob.id } else { ann.id };
         let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
-        let record = world.app().core.log.commit(deletion(&gone, false)).await.unwrap().id;
+        let record = commit_all(&world, std::iter::once(deletion(&gone, false))).await[0];
         let row = tables::unsettled_row(record, post);
         let left = world.app().core.store.get(&row).await.unwrap();
         assert_eq!(left.is_some(), follows, "{post}");

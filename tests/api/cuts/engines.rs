@@ -31,6 +31,8 @@ pub struct Blade {
     hidden: AtomicUsize,
     /// Storage is away: it does nothing, and answers so.
     away: AtomicBool,
+    /// It does no writes, and answers so.
+    deaf: AtomicBool,
     /// Reads of several rows that fail, and checkpoints.
     reads_failing: AtomicUsize,
     checkpoints_failing: AtomicUsize,
@@ -76,6 +78,11 @@ impl Blade {
     /// Storage is away from now on, or back.
     pub fn be_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Nothing is written any more; what is stored can be read.
+    pub fn be_away_for_commits(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
     }
 
     /// The next `reads` of several rows fail.
@@ -142,6 +149,9 @@ impl Blade {
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.alive()?;
         drop(self.slow.lock().await);
+        if self.deaf.load(Ordering::SeqCst) {
+            return Err(unavailable());
+        }
         if takes(&self.lost) {
             return Err(EngineError::Unknown("lost".to_owned()));
         }

@@ -132,6 +132,23 @@ async fn storage_that_is_away_is_refused_at_the_door_and_comes_back_by_itself() 
     }
 }
 
+/// Whoever waits for storage does not hold up the end of the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_storage_is_away_can_be_stopped() {
+    let ground = Ground::new(|settings| {
+        settings.http.request_timeout_s = 1;
+        settings.http.shutdown_grace_s = 1;
+    });
+    let server = ground.start(Clock::system()).await.serve().await;
+    let ann = ann(&server).await;
+    server.blade.be_away_for_commits();
+    assert_eq!(refused(ann.say("hello").await), Code::OutcomeUnknown);
+    server.stop().await;
+    let server = ground.start(Clock::system()).await.serve().await;
+    assert_eq!(server.anyone.user("@ann").await.unwrap().posts_count, 0);
+    server.stop().await;
+}
+
 /// One failed read of what a record counts on ended storage until a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_fails_on_the_way_to_a_commit_is_made_again() {
