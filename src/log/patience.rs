@@ -46,7 +46,7 @@ impl Patience {
         if tries.0 >= TRIES_SILENT {
             self.storage.goes(Part::Log, error);
         }
-        let wait_ms = (AGAIN_MS << tries.0.min(16)).min(AGAIN_MS_MAX);
+        let wait_ms = (AGAIN_MS << (tries.0 - 1).min(16)).min(AGAIN_MS_MAX);
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         true
     }

@@ -29,8 +29,6 @@ pub struct Blade {
     lost: AtomicUsize,
     /// Writes that are done, and answer that nobody knows.
     hidden: AtomicUsize,
-    /// Storage is away: it does nothing, and answers so.
-    away: AtomicBool,
     /// It does no writes, and answers so.
     deaf: AtomicBool,
     /// Reads of several rows that fail, and checkpoints.
@@ -75,14 +73,9 @@ impl Blade {
         self.hidden.store(writes, Ordering::SeqCst);
     }
 
-    /// Storage is away from now on, or back.
-    pub fn be_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
-    }
-
-    /// Nothing is written any more; what is stored can be read.
-    pub fn be_away_for_commits(&self) {
-        self.deaf.store(true, Ordering::SeqCst);
+    /// Nothing is written from now on, and what is stored can be read; or all is as it was.
+    pub fn be_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::SeqCst);
     }
 
     /// The next `reads` of several rows fail.
@@ -126,10 +119,7 @@ impl Blade {
     }
 
     fn alive(&self) -> Result<(), EngineError> {
-        if self.dead.load(Ordering::SeqCst) {
-            return Err(killed());
-        }
-        if self.away.load(Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
+        if self.dead.load(Ordering::SeqCst) { Err(killed()) } else { Ok(()) }
     }
 
     /// Fate of the next write: whether it is done, and answered.

@@ -98,14 +98,15 @@ async fn write(engines: Engines, told: Arc<Told>, (writer, first): Commit, heard
             if told.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            match workload::write(&engines, commit).await {
-                Ok(()) => break,
-                Err(EngineError::Unavailable(_) | EngineError::Full(_)) => {}
-                Err(EngineError::Unknown(_)) if stands(&engines, commit).await => break,
-                Err(EngineError::Unknown(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
+            let Err(error) = workload::write(&engines, commit).await else { break };
             told.failed.fetch_add(1, Ordering::SeqCst);
+            if matches!(error, EngineError::Unknown(_)) {
+                if stands(&engines, commit).await {
+                    break;
+                }
+            } else {
+                assert!(matches!(error, EngineError::Unavailable(_) | EngineError::Full(_)), "{error}");
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         told.acknowledged.lock().insert(commit);
