@@ -218,6 +218,12 @@ impl Log {
         self.settled.get()
     }
 
+    /// Whether writes are taken: storage is neither away nor has it failed.
+    #[must_use]
+    pub fn takes(&self) -> bool {
+        self.storage.serves()
+    }
+
     /// Storage failed, and every write is refused until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {

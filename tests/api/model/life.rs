@@ -47,9 +47,9 @@ impl Life {
 
     /// The life once its storage is back, or the next one if it ended.
     pub async fn unless_failed(self, world: &Hostile) -> Self {
-        let storage = self.running.app.http.storage.clone();
-        if !storage.has_failed() {
-            eventually("storage is back", async || storage.serves().then_some(())).await;
+        let app = self.running.app.clone();
+        if !app.core().log.has_failed() {
+            eventually("storage is back", async || app.core().log.takes().then_some(())).await;
             return self;
         }
         super::crash(world, self).await;
