@@ -50,7 +50,7 @@ impl IntoResponse for Error {
                 let detail =
                     "the disk of the server is as good as full; deletes are taken, and this once there is room";
                 let mut response = answer(&Problem::new(Code::Overloaded, detail), RETRY_AFTER_S);
-                response.extensions_mut().insert(Told);
+                response.extensions_mut().insert(Logged);
                 response
             }
             Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
-use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
+use fanfare_engines::claim::Claim;
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
 use fanfare_protocol::Id;
 use tokio::sync::mpsc;
 
@@ -55,89 +55,67 @@ fn group_of(waiting: &[Proposed]) -> usize {
     fits.count().max(1)
 }
 
-/// Writer of records and rows to the journal.
+/// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
+    claim: Claim,
     patience: Patience,
 }
 
-/// Place of records that were committed.
-struct Appended {
-    /// Offset after them.
-    next: Offset,
-    /// A try failed without saying whether it was done, and the journal was asked.
-    doubted: bool,
-}
-
 impl Appender {
-    /// Commits records, of which the first goes to `at`, with their rows. Storage that is away is waited for. After a
-    /// try of which nobody knows the outcome the journal is asked: records that stand there are not appended again.
-    async fn append(&self, at: Offset, payloads: Vec<Bytes>, batch: Batch) -> Result<Appended> {
-        let count = payloads.len() as u64;
+    /// Claims the partition for the node called `node`.
+    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
+        let claimant = Claimant { node: node.to_owned(), is_import: false };
+        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
+        Ok(Self { journal: Arc::clone(journal), claim, patience })
+    }
+
+    /// Term under which it was claimed.
+    pub(super) const fn term(&self) -> Term {
+        self.claim.term()
+    }
+
+    /// Position behind everything that is known to be decided.
+    pub(super) const fn position(&self) -> Position {
+        self.claim.position()
+    }
+
+    /// Commits records with their rows. Storage that is away is waited for. While the outcome is unknown it is tried
+    /// again: the claim then reads which of the records stand, so that none stands twice.
+    pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            let done = match &unknown {
-                None => self.journal.commit(PARTITION, payloads.clone(), batch.clone()).await,
-                Some(_) => self.append_missing(at, &payloads, &batch).await,
-            };
-            match done {
-                Ok(first) => {
+            let error = match self.claim.append(records, batch).await {
+                Ok(next) => {
                     self.patience.done();
-                    return Ok(Appended { next: Offset(first.0 + count), doubted: unknown.is_some() });
+                    return Ok(Appended { next, doubted: unknown.is_some() });
                 }
-                Err(error) => {
-                    // No room: whether an earlier try was done is to be found out all the same.
-                    let waits = unknown.is_some() && matches!(error, EngineError::Full(_));
-                    let error = if waits { EngineError::Unavailable(error.to_string()) } else { error };
-                    if matches!(error, EngineError::Unknown(_)) {
-                        unknown = Some(error.clone());
-                    }
-                    if !self.patience.again(&mut tries, &error).await {
-                        // What an earlier try may have done, a later refusal does not take back.
-                        return Err(unknown.unwrap_or(error).into());
-                    }
-                }
+                // Whether an earlier try was done is to be found out, also when there is no room for more.
+                Err(EngineError::Full(cause)) if unknown.is_some() => EngineError::Unavailable(cause),
+                Err(error) => error,
+            };
+            if matches!(error, EngineError::Unknown(_)) {
+                unknown = Some(error.clone());
             }
-        }
-    }
-
-    /// Commits `payloads` unless they stand in the journal, at `at` or after it; then their rows alone.
-    async fn append_missing(&self, at: Offset, payloads: &[Bytes], batch: &Batch) -> Result<Offset, EngineError> {
-        let mut next = at;
-        let mut missing = payloads;
-        while let Some(wanted) = missing.first() {
-            let found = self.journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
-            let Some(newest) = found.last() else { break };
-            next = Offset(newest.offset.0 + 1);
-            // Nobody else appends: what stands there is this group, or its beginning.
-            let stand = found.iter().skip_while(|one| one.payload != *wanted).zip(missing);
-            let stand = stand.take_while(|(one, payload)| one.payload == **payload).count();
-            missing = &missing[stand..];
-        }
-        if missing.is_empty() {
-            self.journal.commit(PARTITION, Vec::new(), batch.clone()).await?;
-            return Ok(Offset(next.0 - payloads.len() as u64));
-        }
-        // What stands of it is there twice then, which consumers see by the ids.
-        self.journal.commit(PARTITION, payloads.to_vec(), batch.clone()).await
-    }
-
-    /// Writes rows of records that stand.
-    pub(super) async fn write_rows(&self, batch: Batch) -> Result<()> {
-        let mut tries = Tries::default();
-        while let Err(error) = self.journal.commit(PARTITION, Vec::new(), batch.clone()).await {
             if !self.patience.again(&mut tries, &error).await {
-                return Err(error.into());
+                // What an earlier try may have done, a later refusal does not take back.
+                return Err(unknown.unwrap_or(error).into());
             }
         }
-        self.patience.done();
-        Ok(())
     }
 
     /// Remembers that everything below `next` has its rows.
-    pub(super) async fn checkpoint(&self, next: Offset) -> Result<()> {
+    pub(super) async fn checkpoint(&self, next: Position) -> Result<()> {
         Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
     }
+}
+
+/// Place of records that were committed.
+pub(super) struct Appended {
+    /// Position behind them.
+    next: Position,
+    /// A try failed without saying whether it was done, and the log was asked.
+    doubted: bool,
 }
 
 /// Answers a group that was not committed.
@@ -177,17 +155,18 @@ pub(super) struct Owner {
     follower: Follower,
     living: Living,
     commits: u64,
-    /// Offset after the last commit.
-    next: Offset,
+    /// Position behind the last commit.
+    next: Position,
     term: CurrentTerm,
 }
 
 impl Owner {
-    /// Takes the partition over; answers the highest id in it too.
+    /// Takes the partition over for the node called `node`; answers the highest id in it too.
     /// Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
         products: Vec<Product>,
+        node: &str,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -195,26 +174,15 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let appender = Appender { journal: Arc::clone(&engines.journal), patience };
-        let taken = takeover::take_over(engines, &folding, &appender).await?;
+        let mut appender = Appender::claim(&engines.journal, node, patience).await?;
+        let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
         }
+        let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((
-            Self {
-                appender,
-                prepares,
-                folding,
-                follower,
-                living,
-                commits: 0,
-                next: taken.next,
-                term: CurrentTerm::default(),
-            },
-            taken.last,
-        ))
+        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next, term }, taken.last))
     }
 
     /// Term of this owner.
@@ -250,7 +218,7 @@ impl Owner {
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
-                self.commit_group(group).await
+                self.commit_group(group, mint).await
             };
             match outcome {
                 Ok(records) => {
@@ -264,6 +232,9 @@ impl Owner {
         }
         if storage.has_failed() {
             return;
+        }
+        if let Err(error) = mint.close().await {
+            tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
         if let Err(error) = self.appender.checkpoint(self.next).await {
             tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
@@ -282,22 +253,23 @@ impl Owner {
 
     /// Ids in the order of arrival, which is the order of commit.
     fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
-        let mut numbering = mint.numbering();
-        waiting
-            .drain(..group_of(waiting))
-            .map(|Proposed { proposal, answer, .. }| {
-                let id = numbering.record(proposal.at_ms);
-                let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
-                ((Record { id, event, idempotency, import_line, audit }, rows), answer)
-            })
-            .unzip()
+        mint.number(|next| {
+            waiting
+                .drain(..group_of(waiting))
+                .map(|Proposed { proposal, answer, .. }| {
+                    let id = next(proposal.at_ms);
+                    let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
+                    ((Record { id, event, idempotency, import_line, audit }, rows), answer)
+                })
+                .unzip()
+        })
     }
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
         self.appender.patience.until_done(async || self.living.load(&group).await).await?;
         let (admitted, refusals) = self.living.admit(group);
-        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
+        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
         let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
@@ -305,22 +277,24 @@ impl Owner {
     }
 
     /// Commits records with their rows and tells the listeners.
-    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Committed>> {
         let load = async || self.folding.load(group.iter().map(|(record, _)| record)).await;
         let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
-        let mut payloads = Vec::with_capacity(group.len());
+        let mut records = Vec::with_capacity(group.len());
         let mut committed = Vec::with_capacity(group.len());
         for (mut record, mut rows) in group {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
-            payloads.push(to_json(&record)?);
+            records.push(NewRecord { id: record.id.0, payload: to_json(&record)? });
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
-        let appended = self.appender.append(self.next, payloads, batch).await?;
+        let reserving = mint.reserve_in(&mut batch);
+        let appended = self.appender.append(&records, &batch).await?;
+        mint.reserved(reserving);
         if appended.doubted {
             // What is in memory was read before the engine lost its way.
             self.folding.forget();

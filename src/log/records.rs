@@ -35,9 +35,9 @@ pub(super) fn read(partition: Partition, one: &JournalRecord) -> Result<Record> 
     })
 }
 
-/// Id of a record, of which nothing else may be readable.
+/// Id of a record of which nothing else may be readable.
 pub(super) fn id(one: &JournalRecord) -> Option<Id> {
-    serde_json::from_slice::<Outline>(&one.payload).ok().map(|outline| outline.id)
+    one.id.map(Id).or_else(|| serde_json::from_slice::<Outline>(&one.payload).ok().map(|outline| outline.id))
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn refused(payload: &str) -> String {
-        let one = JournalRecord { offset: Offset(7), payload: payload.to_owned().into() };
+        let one = JournalRecord { offset: Offset(7), id: None, payload: payload.to_owned().into(), appended_ms: 0 };
         match read(Partition(3), &one) {
             Err(Error::Engine(EngineError::Corrupt(cause))) => cause,
             other => panic!("{other:?}"),
@@ -63,7 +63,9 @@ mod tests {
         for damaged in ["", "\u{0}\u{0}", r#"{"id":"9","ty"#, "[]"] {
             assert!(refused(damaged).contains("damaged"), "{damaged:?}");
         }
-        let one = JournalRecord { offset: Offset(7), payload: r#"{"id":"9","type":"teleported"}"#.into() };
+        let payload = r#"{"id":"9","type":"teleported"}"#.into();
+        let one = JournalRecord { offset: Offset(7), id: None, payload, appended_ms: 0 };
         assert_eq!(id(&one), Some(Id(9)));
+        assert_eq!(id(&JournalRecord { id: Some(8), ..one }), Some(Id(8)));
     }
 }

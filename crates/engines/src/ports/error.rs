@@ -16,6 +16,10 @@ pub enum EngineError {
     /// Nothing was done, for the disk is as good as full; the same call may succeed once somebody made room.
     #[error("there is no room: {0}")]
     Full(String),
+    /// The caller does not own the partition, or not any more in this term: nothing was done, and no reader ever sees
+    /// any of it. Whoever repeats it claims first, and reads what happened meanwhile.
+    #[error("the partition is not the caller's in this term")]
+    Fenced,
     /// The call breaks a limit of the port; repeating it cannot help.
     #[error("the call breaks a limit of the port: {0}")]
     Limit(String),

@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fanfare_engines::{Batch, EngineError, Offset, Partition, RowKey, Table};
+use fanfare_engines::claim::Claim;
+use fanfare_engines::{Batch, Claimant, EngineError, NewRecord, Partition, RowKey, Table};
 
 use crate::life::{Life, until};
 use crate::workload;
@@ -75,16 +76,19 @@ async fn a_disk_that_is_as_good_as_full_refuses_what_adds_and_takes_what_frees()
     let Some(disk) = Mounted::new(&["-t", "tmpfs", "-o", "size=64m", "none"], &scratch.path().join("disk")) else {
         return;
     };
-    let engines = workload::open_with(&disk.0.join("data"), |settings| settings.free_bytes_min = 32 * MIB).unwrap();
+    let opened = workload::open_with(&disk.0.join("data"), |settings| settings.free_bytes_min = 32 * MIB).unwrap();
+    let engines = opened.engines;
+    let (p, claimant) = (Partition(0), Claimant { node: "one".to_owned(), is_import: false });
+    let mut log = Claim::take(engines.journal.clone(), p, claimant).await.unwrap();
+    let record = |id| [NewRecord { id, payload: "record".into() }];
     let key = RowKey::single(Table { id: 7, name: "test" }, "row");
     let (mut put, mut delete) = (Batch::default(), Batch::default());
     put.put_versioned(key.clone(), "v", 1);
     delete.delete_versioned(key.clone(), 2);
-    engines.journal.commit(Partition(0), vec!["record".into()], put.clone()).await.unwrap();
+    let appended = log.append(&record(1), &put).await.unwrap();
     let filler = fill(&disk.0, 8 * MIB);
     assert!(matches!(engines.tables.write(put.clone()).await, Err(EngineError::Full(_))));
-    let commit = engines.journal.commit(Partition(0), vec!["record".into()], put.clone()).await;
-    assert!(matches!(commit, Err(EngineError::Full(_))));
+    assert!(matches!(log.append(&record(2), &put).await, Err(EngineError::Full(_))));
     let unique = engines.tables.insert_unique(RowKey::single(Table { id: 7, name: "test" }, "u"), "v".into(), 1).await;
     assert!(matches!(unique, Err(EngineError::Full(_))));
     assert!(!engines.room.has(0));
@@ -92,10 +96,10 @@ async fn a_disk_that_is_as_good_as_full_refuses_what_adds_and_takes_what_frees()
     assert!(engines.tables.get(&key).await.unwrap().is_some());
     engines.tables.write(delete).await.unwrap();
     assert!(engines.tables.get(&key).await.unwrap().is_none());
-    engines.journal.checkpoint("consumer", Partition(0), Offset(1)).await.unwrap();
-    assert_eq!(engines.journal.trim(Partition(0), 0, &["consumer"]).await.unwrap(), 1);
+    engines.journal.checkpoint("consumer", p, appended).await.unwrap();
+    assert_eq!(engines.journal.trim(p, 0, &["consumer"]).await.unwrap(), 1);
     fs::remove_file(filler).unwrap();
-    engines.journal.commit(Partition(0), vec!["record".into()], put).await.unwrap();
+    log.append(&record(2), &put).await.unwrap();
 }
 
 /// After a failed sync the kernel shows pages that are on no disk, and another sync of them says that all is well.

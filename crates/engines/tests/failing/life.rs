@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use fanfare_engines::{EngineError, Engines, RowKey, Table};
+use fanfare_engines::{EngineError, RowKey, Table};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::workload::{self, Commit, WRITERS};
+use crate::workload::{self, Commit, Opened, WRITERS};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ const LEFT: Table = Table { id: 1, name: "left" };
 
 /// People at work over one engine.
 pub struct Life {
-    pub engines: Engines,
+    opened: Arc<Opened>,
     told: Arc<Told>,
     work: JoinSet<()>,
 }
@@ -39,20 +39,20 @@ struct Told {
 impl Life {
     /// Everybody begins; each acknowledged commit is handed to `heard`.
     pub async fn begin(folder: &Path, free_bytes_min: u64, heard: impl Fn(Commit) + Clone + Send + 'static) -> Self {
-        let engines = workload::open_with(folder, |settings| {
+        let opened = workload::open_with(folder, |settings| {
             settings.free_bytes_min = free_bytes_min;
             settings.reopen_after = REOPEN_AFTER;
         });
-        let engines = engines.unwrap();
+        let opened = Arc::new(opened.unwrap());
         let (told, mut work) = (Arc::new(Told::default()), JoinSet::new());
-        let kept = workload::check_whole(&engines).await;
+        let kept = workload::check_whole(&opened).await;
         told.acknowledged.lock().extend(&kept);
         for writer in 0..WRITERS {
             let first = kept.iter().filter(|commit| commit.0 == writer).count() as u64;
-            work.spawn(write(engines.clone(), Arc::clone(&told), (writer, first), heard.clone()));
+            work.spawn(write(Arc::clone(&opened), Arc::clone(&told), (writer, first), heard.clone()));
         }
-        work.spawn(read(engines.clone(), Arc::clone(&told)));
-        Self { engines, told, work }
+        work.spawn(read(Arc::clone(&opened), Arc::clone(&told)));
+        Self { opened, told, work }
     }
 
     /// Number of failures so far.
@@ -76,7 +76,7 @@ impl Life {
         self.told.is_over.store(true, Ordering::SeqCst);
         self.work.join_all().await;
         let acknowledged = std::mem::take(&mut *self.told.acknowledged.lock());
-        workload::check_kept(&self.engines, &acknowledged).await;
+        workload::check_kept(&self.opened, &acknowledged).await;
         acknowledged
     }
 }
@@ -91,17 +91,17 @@ pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-async fn write(engines: Engines, told: Arc<Told>, (writer, first): Commit, heard: impl Fn(Commit)) {
+async fn write(opened: Arc<Opened>, told: Arc<Told>, (writer, first): Commit, heard: impl Fn(Commit)) {
     for number in first.. {
         let commit = (writer, number);
         loop {
             if told.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            let Err(error) = workload::write(&engines, commit).await else { break };
+            let Err(error) = workload::write(&opened, commit).await else { break };
             told.failed.fetch_add(1, Ordering::SeqCst);
             if matches!(error, EngineError::Unknown(_)) {
-                if stands(&engines, commit).await {
+                if stands(&opened, commit).await {
                     break;
                 }
             } else {
@@ -122,7 +122,8 @@ fn row(commit: Commit) -> RowKey {
 
 /// Whether a commit whose outcome was unknown stands: asked once the store is open again, which is not while the one
 /// that failed can still be read.
-async fn stands(engines: &Engines, commit: Commit) -> bool {
+async fn stands(opened: &Opened, commit: Commit) -> bool {
+    let engines = &opened.engines;
     let begun = Instant::now();
     loop {
         assert!(begun.elapsed() < PATIENCE, "it is not opened again");
@@ -143,11 +144,11 @@ async fn stands(engines: &Engines, commit: Commit) -> bool {
 }
 
 /// Reads what was acknowledged: it is there, or the store is just being opened.
-async fn read(engines: Engines, told: Arc<Told>) {
+async fn read(opened: Arc<Opened>, told: Arc<Told>) {
     while !told.is_over.load(Ordering::SeqCst) {
         let some: Vec<Commit> = told.acknowledged.lock().iter().rev().step_by(7).take(20).copied().collect();
         for commit in some {
-            match engines.tables.get(&row(commit)).await {
+            match opened.engines.tables.get(&row(commit)).await {
                 Ok(found) => assert!(found.is_some(), "{commit:?} was acknowledged"),
                 Err(EngineError::Unavailable(_)) => {}
                 Err(error) => panic!("{error}"),
