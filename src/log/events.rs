@@ -72,7 +72,7 @@ pub enum Event {
 
 /// Part of a person in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Party {
     /// Person who does it.
     Actor,
     /// Person to whom, or to whose things, it is done.
@@ -81,7 +81,7 @@ pub enum Part {
 
 impl Event {
     /// People whose accounts must be there for the event to happen.
-    pub fn parties(&self) -> impl Iterator<Item = (Id, Part)> {
+    pub fn parties(&self) -> impl Iterator<Item = (Id, Party)> {
         let (actor, other) = match self {
             Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => {
                 (Some(user.id), None)
@@ -95,8 +95,8 @@ impl Event {
             // They end something: the purge itself does so.
             _ => (None, None),
         };
-        let actor = actor.map(|person| (person, Part::Actor));
-        actor.into_iter().chain(other.map(|person| (person, Part::Other)))
+        let actor = actor.map(|person| (person, Party::Actor));
+        actor.into_iter().chain(other.map(|person| (person, Party::Other)))
     }
 
     /// Whether it only ends something: taken also when the disk is as good as full.

@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
-use crate::log::events::{Event, Part, Record};
+use crate::log::events::{Event, Party, Record};
 use crate::log::product::Committed;
 
 /// Everybody whom it matters of whether their account is there: the [parties](Event::parties), and who is told of it.
@@ -32,9 +32,9 @@ pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error>
     let gone = event.parties().find(|(person, _)| is_gone(*person));
     if let Some((_, part)) = gone {
         return Some(match (part, event) {
-            (Part::Actor, _) => deleted(),
-            (Part::Other, Event::Liked { .. }) => Error::gone("post"),
-            (Part::Other, _) => Error::not_found("user"),
+            (Party::Actor, _) => deleted(),
+            (Party::Other, Event::Liked { .. }) => Error::gone("post"),
+            (Party::Other, _) => Error::not_found("user"),
         });
     }
     if let Event::Posted { notify, .. } = event {

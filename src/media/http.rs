@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::room::is_too_slow;
-use super::service::{Room, Servable, Upload, Uploads, Variant, file_refused};
+use super::service::{Servable, Upload, UploadRoom, Uploads, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::base::error::{Error, Result};
 use crate::base::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
@@ -151,7 +151,7 @@ async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {
 /// finds room in memory, and the whole is bounded in bytes and in silence between pieces.
 struct Intake {
     media: Uploads,
-    room: Room,
+    room: UploadRoom,
     pace: Mutex<Pace>,
     /// Why the body was cut; the parser only knows that it was.
     failure: Mutex<Option<Error>>,

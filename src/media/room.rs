@@ -34,9 +34,9 @@ impl Rooms {
 
     /// Room for an upload of `owner` that begins to arrive and will bring `announced` bytes, or at most so many.
     /// [`Error::Overloaded`] when as many of theirs are under way as may be.
-    pub(super) fn room(&self, owner: Id, announced: u64) -> Result<Room> {
+    pub(super) fn room(&self, owner: Id, announced: u64) -> Result<UploadRoom> {
         let number = self.0.pool.lock().enter(owner, announced).ok_or_else(overloaded)?;
-        Ok(Room(Arc::new(Held { rooms: self.clone(), owner, number })))
+        Ok(UploadRoom(Arc::new(Held { rooms: self.clone(), owner, number })))
     }
 }
 
@@ -47,7 +47,7 @@ fn overloaded() -> Error {
 
 /// Memory set aside for an upload while it arrives; grows as it does. Clones share it; the last one gives it back.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Held>);
+pub struct UploadRoom(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -56,7 +56,7 @@ struct Held {
     number: u64,
 }
 
-impl Room {
+impl UploadRoom {
     /// Makes room for `more` bytes. [`Error::Overloaded`] when uploads of others do not make way in time.
     ///
     /// Where it is an older upload of the same person that stands in the way, this one waits for as long as that takes:
@@ -229,7 +229,7 @@ mod tests {
     const BOB: Id = Id(2);
     const MAX: u64 = 1_000;
 
-    fn room(rooms: &Rooms, owner: Id, announced: u64) -> Room {
+    fn room(rooms: &Rooms, owner: Id, announced: u64) -> UploadRoom {
         rooms.room(owner, announced).unwrap()
     }
 
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_person_has_so_many_uploads_at_once_and_no_more() {
         let rooms = Rooms::new(MAX);
-        let mut held: Vec<Room> = (0..UPLOADS_OF_ONE_MAX).map(|_| room(&rooms, ANN, 1)).collect();
+        let mut held: Vec<UploadRoom> = (0..UPLOADS_OF_ONE_MAX).map(|_| room(&rooms, ANN, 1)).collect();
         assert!(matches!(rooms.room(ANN, 1), Err(Error::Overloaded { .. })));
         assert!(rooms.room(BOB, 1).is_ok());
         held.pop();

@@ -12,7 +12,7 @@ use fanfare_protocol::{Code, FieldError, Id, Media, MediaKind, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use super::room::Room;
+pub use super::room::UploadRoom;
 
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::room::Rooms;
@@ -157,7 +157,7 @@ pub struct Upload {
     /// All bytes.
     pub bytes: Bytes,
     /// The memory that the bytes take; given back when the upload is done.
-    pub room: Room,
+    pub room: UploadRoom,
 }
 
 impl Upload {
@@ -227,7 +227,7 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::Overloaded`] when as many of theirs are under way as may be.
-    pub fn room(&self, owner: Id, announced: u64) -> Result<Room> {
+    pub fn room(&self, owner: Id, announced: u64) -> Result<UploadRoom> {
         self.0.rooms.room(owner, announced)
     }
 
