@@ -35,6 +35,7 @@ use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
 use crate::log::counters::CounterListener;
 use crate::log::handle::{Log, LogSetup};
+use crate::log::horizon::Horizon;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::mint::Numbers;
@@ -151,7 +152,7 @@ struct Listeners {
 }
 
 impl Listener for Listeners {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         for Committed { record, .. } in committed {
             self.realtime.committed(record);
         }
@@ -284,7 +285,8 @@ pub async fn start(
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let horizon = Horizon::default();
+    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
@@ -294,10 +296,13 @@ pub async fn start(
         numbers: Numbers::of_node(settings.server.node),
         storage: storage.clone(),
         roster: Arc::new(Alone),
+        horizon,
     };
     let started = Log::open(&engines, products, setup);
     let (log, owner) = started.await?;
     learn(&store, log.newest()).await?;
+    // Every row is of an id below.
+    feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);

@@ -111,7 +111,7 @@ pub fn rows(id: Id, outcome: &Outcome, batch: &mut Batch) {
 pub struct CounterListener(pub Arc<Store>);
 
 impl Listener for CounterListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         let counted = committed.iter().flat_map(|one| &one.outcome.counters);
         counted.for_each(|counted| self.0.counted(counted.of, counted.counters));
     }

@@ -15,6 +15,7 @@ use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
+use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread, PARTITION};
 use crate::log::product::Product;
@@ -98,6 +99,8 @@ pub struct LogSetup {
     pub storage: Storage,
     /// Assignment of partitions to nodes.
     pub roster: Arc<dyn Roster>,
+    /// Horizon, which views may have from before the log is open.
+    pub horizon: Horizon,
 }
 
 /// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
@@ -110,6 +113,7 @@ pub struct Log {
     term: CurrentTerm,
     locks: Locks,
     roster: Arc<dyn Roster>,
+    horizon: Horizon,
 }
 
 impl Log {
@@ -118,13 +122,14 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
-        let (owner, last) = Owner::take_over(engines, products).await?;
+        let LogSetup { clock, numbers, storage, roster, horizon } = setup;
+        let (owner, last) = Owner::take_over(engines, products, horizon.clone()).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
-        let LogSetup { clock, numbers, storage, roster } = setup;
         let mint = Mint::new(clock, numbers, last);
+        horizon.open(mint.clone(), last);
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -210,6 +215,12 @@ impl Log {
     #[must_use]
     pub fn settled(&self) -> Id {
         self.settled.get()
+    }
+
+    /// The id at or below which nothing can settle any more.
+    #[must_use]
+    pub fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
     /// Storage failed, and every write is refused until a restart.

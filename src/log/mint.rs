@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::base::id::{IdMint, following, number_of_others};
+use crate::base::id::{IdMint, following, number_of_others, unix_ms_of};
 
 /// Numbers in the ids that a node mints.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +77,21 @@ impl Mint {
         Ok(if minted > floor { minted } else { following(floor, 0, self.0.numbers.others) })
     }
 
+    /// Burns ids up to this moment if it is `quiet`, which is asked under the lock, and answers the last of them: what is
+    /// minted from now on is above it. `None` where that is not above `known`, or it is not quiet.
+    pub(super) fn burn_to_now(&self, known: Id, quiet: impl FnOnce() -> bool) -> Option<Id> {
+        let now_ms = self.0.clock.now_ms();
+        if now_ms <= unix_ms_of(known) {
+            return None;
+        }
+        let mut ids = self.0.ids.lock();
+        if !quiet() {
+            return None;
+        }
+        // What was minted is burnt already.
+        Some(if now_ms <= unix_ms_of(ids.last()) { ids.last() } else { ids.mint(now_ms, self.0.numbers.others) })
+    }
+
     /// The last id that was minted; the next is above it.
     #[must_use]
     pub fn last(&self) -> Id {
@@ -113,7 +128,7 @@ impl Numbering<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::{EPOCH_MS, unix_ms_of};
+    use crate::base::id::EPOCH_MS;
 
     #[tokio::test]
     async fn a_version_is_above_what_was_read_and_a_fast_one_does_not_take_the_mint_along() {

@@ -7,6 +7,7 @@ pub mod fold;
 mod folding;
 pub mod follower;
 pub mod handle;
+pub mod horizon;
 pub mod idempotency;
 pub mod imports;
 pub mod living;

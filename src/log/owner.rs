@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
+use super::horizon::Horizon;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -100,11 +101,12 @@ pub(super) struct Owner {
     /// Offset after the last commit.
     next: Offset,
     term: CurrentTerm,
+    horizon: Horizon,
 }
 
 impl Owner {
     /// Takes the partition over; answers the highest id in it too.
-    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>) -> Result<(Self, Id)> {
+    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>, horizon: Horizon) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
@@ -123,6 +125,7 @@ impl Owner {
                 commits: 0,
                 next: taken.next,
                 term: CurrentTerm::default(),
+                horizon,
             },
             taken.last,
         ))
@@ -157,6 +160,9 @@ impl Owner {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
             self.refuse_earlier_terms(&mut waiting);
+            if waiting.is_empty() {
+                continue;
+            }
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -165,6 +171,7 @@ impl Owner {
             };
             match outcome {
                 Ok(records) => {
+                    self.horizon.through();
                     for (record, answer) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
                         let _ = answer.send(record);
@@ -172,6 +179,7 @@ impl Owner {
                 }
                 // Nothing was done, and nothing is wrong with the storage.
                 Err(Error::Engine(EngineError::Limit(cause))) => {
+                    self.horizon.through();
                     for answer in answers {
                         let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
                     }
@@ -206,6 +214,7 @@ impl Owner {
     /// Ids in the order of arrival, which is the order of commit.
     fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
         let mut numbering = mint.numbering();
+        self.horizon.numbered();
         waiting
             .drain(..group_of(waiting))
             .map(|Proposed { proposal, answer, .. }| {
@@ -245,6 +254,9 @@ impl Owner {
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
+        if let Some(last) = committed.last() {
+            self.horizon.reach(last.record.id);
+        }
         self.commits += 1;
         self.next = next;
         if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fanfare_protocol::Id;
+
 use crate::data::store::Store;
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
@@ -10,7 +12,7 @@ use crate::log::product::{Committed, Listener};
 pub struct AccountListener(pub Arc<Store>);
 
 impl Listener for AccountListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         committed.iter().for_each(|one| self.heard(&one.record));
     }
 }

@@ -15,6 +15,7 @@ use fanfare::log::counters;
 use fanfare::log::events::{Event, Policy, Record};
 use fanfare::log::fold::State;
 use fanfare::log::handle::{Log, LogSetup, Proposal};
+use fanfare::log::horizon::Horizon;
 use fanfare::log::mint::Numbers;
 use fanfare::log::owner::OwnerThread;
 use fanfare::log::product::{Prepare, Product};
@@ -106,7 +107,7 @@ async fn start(engines: &Engines) -> (Log, OwnerThread) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     let (clock, storage) = (Clock::system(), Storage::default());
-    let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone) };
+    let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone), horizon: Horizon::default() };
     Log::open(engines, products, setup).await.unwrap()
 }
 
