@@ -114,7 +114,7 @@ impl Janitor {
                 }
                 self.purge_credentials(user).await?;
                 self.remember(user, None).await?;
-                self.core.store.absent.cleared_away(user);
+                self.core.store.cleared_away(user);
                 return Ok(true);
             };
             let (removed, last) = self.purge_step(*list, user, &place).await?;
