@@ -29,6 +29,8 @@ pub struct Blade {
     lost: AtomicUsize,
     /// Writes wait while this is held.
     slow: AsyncMutex<()>,
+    /// Writes that wait so.
+    waiting: AtomicUsize,
     /// Every row and object that was ever put.
     pub written: Arc<Mutex<Written>>,
     /// Open when the client is to hang up, and when it has.
@@ -71,6 +73,11 @@ impl Blade {
         self.slow.lock().await
     }
 
+    /// Number of writes that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     /// Completes when the client is to hang up.
     pub async fn hang_up(&self) {
         let come = self.signals.lock().as_ref().map(|(come, _)| Arc::clone(come));
@@ -105,7 +112,9 @@ impl Blade {
 
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.alive()?;
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(self.slow.lock().await);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return Err(EngineError::Unknown("lost".to_owned()));
         }
