@@ -334,6 +334,7 @@ pub async fn start(
     tasks.spawn(notifications.clone().trim_as_told(trims));
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
+    tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor(settings, &core, attachments).run());
     let services = Services {
         http,
@@ -373,6 +374,7 @@ fn streams(
 
 /// Reads from rows the state that memory must hold before anybody asks.
 async fn learn(store: &Store, newest: Id) -> Result<()> {
+    store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
     janitor::names::begin(store).await?;

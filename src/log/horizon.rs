@@ -6,10 +6,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fanfare_protocol::Id;
+use tokio::sync::Notify;
 
 use crate::log::mint::Mint;
+
+/// Least time between two reservations of a node that is asked and otherwise idle.
+const RESERVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Horizon of a node; clones share it. Of a log that is not open yet it is 0.
 #[derive(Clone, Default)]
@@ -21,6 +26,8 @@ struct Shared {
     /// Groups that have ids and are not settled. Raised under the mint's lock.
     under_way: AtomicU64,
     mint: OnceLock<Mint>,
+    /// Less than half is reserved of the time that somebody asks for.
+    wants_more: Notify,
 }
 
 impl Horizon {
@@ -28,12 +35,29 @@ impl Horizon {
     /// or below the answer.
     #[must_use]
     pub fn now(&self) -> Id {
+        let quiet = || self.0.under_way.load(Ordering::Acquire) == 0;
         if let Some(mint) = self.0.mint.get()
-            && let Some(burnt) = mint.burn_to_now(self.reached(), || self.0.under_way.load(Ordering::Acquire) == 0)
+            && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
         {
             self.0.id.fetch_max(burnt.0, Ordering::AcqRel);
+            if !mint.is_reserved() {
+                self.0.wants_more.notify_one();
+            }
         }
         self.reached()
+    }
+
+    /// Keeps time reserved for as long as somebody asks for the horizon. Without end.
+    pub async fn keep_reserved(self) {
+        loop {
+            self.0.wants_more.notified().await;
+            if let Some(mint) = self.0.mint.get()
+                && let Err(error) = mint.keep_reserved().await
+            {
+                tracing::debug!(%error, "no time is reserved: the horizon stands until something is committed");
+            }
+            tokio::time::sleep(RESERVE_PAUSE).await;
+        }
     }
 
     /// The horizon as it was last moved.
@@ -72,37 +96,54 @@ mod tests {
     use crate::base::id::{EPOCH_MS, first_id_at};
     use crate::log::mint::Numbers;
 
-    #[test]
-    fn it_moves_on_with_time_unless_something_is_on_its_way() {
+    #[tokio::test]
+    async fn it_moves_on_with_time_unless_something_is_on_its_way() {
         let start_ms = EPOCH_MS + 1_000_000;
-        let clock = Clock::by_hand(start_ms);
-        let mint = Mint::new(clock.clone(), Numbers::of_node(0), Id(0));
+        let (clock, engines) = (Clock::by_hand(start_ms), fanfare_engines::memory::open(1).unwrap());
+        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
         let horizon = Horizon::default();
         assert_eq!(horizon.now(), Id(0), "before there is a log");
         horizon.open(mint.clone(), Id(7));
+        let number = || {
+            mint.number(|next| {
+                horizon.numbered();
+                next(None)
+            })
+        };
         let first = horizon.now();
-        assert!(first >= first_id_at(start_ms));
+        assert!(first >= first_id_at(start_ms - 1));
         assert_eq!(horizon.now(), first, "no time has passed");
 
         clock.set(start_ms + 50);
-        let record = {
-            let mut numbering = mint.numbering();
-            horizon.numbered();
-            numbering.record(None)
-        };
+        let record = number();
         assert!(record > first, "what is burnt is never minted");
         clock.set(start_ms + 90);
         assert_eq!(horizon.now(), first, "a record below now is not settled");
         horizon.reach(record);
         horizon.through();
-        assert!(horizon.now() >= first_id_at(start_ms + 90));
+        assert!(horizon.now() >= first_id_at(start_ms + 89));
 
         let after = horizon.now();
-        let numbering = mint.numbering();
-        horizon.numbered();
-        drop(numbering);
-        horizon.through();
         clock.set(start_ms + 100);
+        number();
+        assert_eq!(horizon.now(), after);
+        horizon.through();
         assert!(horizon.now() > after, "what was refused holds nothing up");
+    }
+
+    #[tokio::test]
+    async fn it_stands_at_the_end_of_what_is_reserved_and_asks_for_more() {
+        let start_ms = EPOCH_MS + 1_000_000;
+        let (clock, engines) = (Clock::stand_in(start_ms), fanfare_engines::memory::open(1).unwrap());
+        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
+        let horizon = Horizon::default();
+        horizon.open(mint.clone(), Id(7));
+        clock.pass(60_000);
+        assert_eq!(horizon.now(), Id(7), "nothing is reserved");
+        let keeping = tokio::spawn(horizon.clone().keep_reserved());
+        while horizon.now() < first_id_at(start_ms + 60_000 - 1) {
+            tokio::task::yield_now().await;
+        }
+        keeping.abort();
     }
 }
