@@ -19,9 +19,10 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
-use crate::data::storage::{Storage, watched};
+use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
@@ -236,6 +237,8 @@ pub struct Running {
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
+        // What waits for storage that is away would be waited for.
+        self.app.http().storage().leave();
         let Self { app, worker, owner, realtime, mut tasks } = self;
         tasks.shutdown().await;
         realtime.stop().await;
@@ -297,15 +300,7 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let setup = LogSetup {
-        clock: clock.clone(),
-        numbers: Numbers::of_node(settings.server.node),
-        storage: storage.clone(),
-        roster: Arc::new(Alone),
-        horizon,
-    };
-    let started = Log::open(&engines, products, setup);
-    let (log, owner) = started.await?;
+    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, log.newest()).await?;
     // Every row is of an id below.
     feed.settle(log.last_minted());
@@ -352,6 +347,16 @@ pub async fn start(
         live: Arc::new(live),
     };
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
+}
+
+fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
+    LogSetup {
+        clock: clock.clone(),
+        numbers: Numbers::of_node(settings.server.node),
+        storage: storage.clone(),
+        roster: Arc::new(Alone),
+        horizon,
+    }
 }
 
 /// Parts of the products in realtime delivery.
