@@ -6,6 +6,7 @@ pub mod events;
 pub mod fold;
 pub mod idempotency;
 pub mod imports;
+pub mod line;
 pub mod living;
 pub mod outcome;
 pub mod product;
