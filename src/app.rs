@@ -34,10 +34,11 @@ use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
 use crate::log::counters::CounterListener;
+use crate::log::handle::Log;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
+use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
-use crate::log::sequencer::{Sequencer, SequencerThread};
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::fold::{NotificationFold, Notified};
@@ -162,7 +163,7 @@ impl Listener for Listeners {
     }
 }
 
-/// The products: the part of each in the write path, and what whoever is connected hears of it. The sequencer and the
+/// The products: the part of each in the write path, and what whoever is connected hears of it. The owner and the
 /// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
 /// notification.
 #[must_use]
@@ -204,7 +205,7 @@ impl Attachments for Media {
 }
 
 /// Mints ids of uploads.
-struct Mint(Sequencer);
+struct Mint(Log);
 
 impl crate::base::id::MintId for Mint {
     fn mint(&self) -> Id {
@@ -217,7 +218,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
-    sequencer: SequencerThread,
+    owner: OwnerThread,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
 }
@@ -225,16 +226,16 @@ pub struct Running {
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
-        let Self { app, worker, sequencer, realtime, mut tasks } = self;
+        let Self { app, worker, owner, realtime, mut tasks } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
-            sequencer.join();
+            owner.join();
             drop(worker);
         });
         if let Err(error) = ended.await {
-            tracing::error!(%error, "the sequencer did not end well");
+            tracing::error!(%error, "the log's owner did not end well");
         }
     }
 }
@@ -269,7 +270,7 @@ pub async fn start(
     secret: &[u8],
     tokens: OperatorTokens,
     clock: Clock,
-    log: LogControl,
+    logging: LogControl,
 ) -> Result<Running> {
     let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
     jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
@@ -285,11 +286,11 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let started = Sequencer::start(&engines, products, clock.clone(), settings.server.node, storage.clone());
-    let (sequencer, thread) = started.await?;
-    learn(&store, sequencer.newest()).await?;
+    let started = Log::open(&engines, products, clock.clone(), settings.server.node, storage.clone());
+    let (log, owner) = started.await?;
+    learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
-    let core = Core::new(store, sequencer, Cursors::new(secret)?, clock);
+    let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
@@ -307,7 +308,7 @@ pub async fn start(
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), (log, settings.log.level.clone()), storage);
+    let live = LiveServer::new(acts.clone(), feed.clone(), (logging, settings.log.level.clone()), storage);
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
@@ -329,7 +330,7 @@ pub async fn start(
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, sequencer: thread, realtime: realtime_threads, tasks })
+    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
 }
 
 /// Parts of the products in realtime delivery.
@@ -368,7 +369,7 @@ fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Jan
 }
 
 fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Media {
-    let (mint, owners) = (Arc::new(Mint(core.sequencer.clone())), Arc::new(core.clone()));
+    let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
     Media::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }

@@ -24,7 +24,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
-//! | [`sequencer`](log::sequencer) | the one place where facts get ids, in the order of commit |
+//! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
@@ -49,7 +49,7 @@
 //!
 //! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
 //!    uploads and the post that is answered, and decides whom it is news to.
-//! 2. The [`sequencer`](log::sequencer) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`]
+//! 2. The [`owner`](log::owner) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`]
 //!    for each author's policy and stamps it, has every product [fold](log::fold) it into rows, and commits records and
 //!    rows with one fsync.
 //! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the

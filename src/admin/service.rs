@@ -18,7 +18,7 @@ use crate::data::rows::{SuspensionRow, from_json};
 use crate::data::tables;
 use crate::log::core::Core;
 use crate::log::events::Event;
-use crate::log::sequencer::Proposal;
+use crate::log::handle::Proposal;
 use crate::posts::service::Posts;
 use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
@@ -74,7 +74,7 @@ impl Acts {
     /// # Errors
     /// When storage failed.
     pub async fn note(&self, act: Act) -> Result<()> {
-        self.core.sequencer.commit(Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
+        self.core.log.commit(Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl Acts {
         let event = Event::Suspended { user, reason: reason.clone(), until_ms };
         // Before, so that nobody reads counts that hold what is hidden.
         self.core.store.watch(user).await?;
-        let made = self.core.sequencer.commit(Proposal { audit: Some(act), ..event.into() }).await;
+        let made = self.core.log.commit(Proposal { audit: Some(act), ..event.into() }).await;
         if absent.suspension(user).is_none() {
             self.core.store.unwatch(user);
         }
@@ -136,7 +136,7 @@ impl Acts {
         if self.core.store.absent.suspension(user).is_some() {
             let act = operator.act(Action::Unsuspend, person(user), reason);
             let lifted = Event::Unsuspended { user };
-            self.core.sequencer.commit(Proposal { audit: Some(act), ..lifted.into() }).await?;
+            self.core.log.commit(Proposal { audit: Some(act), ..lifted.into() }).await?;
             self.core.store.unwatch(user);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Minting of Snowflake ids: 41 bits of milliseconds since 2010-01-01 UTC, 10 bits of node, 12 bits of sequence.
 //!
-//! One [`IdMint`] a node, inside the group-commit sequencer: ids rise in commit order.
+//! One [`IdMint`] a node, inside a partition's owner: ids rise in commit order.
 
 pub use fanfare_protocol::Id;
 
@@ -34,7 +34,7 @@ pub const fn hour_of(id: Id) -> u32 {
     (unix_ms_of(id) / 3_600_000) as u32
 }
 
-/// Mints ids for things that are no records, such as uploads. The sequencer does it, so that ids stay unique on a node.
+/// Mints ids for things that are no records, such as uploads. The owner does it, so that ids stay unique on a node.
 pub trait MintId: Send + Sync + 'static {
     /// A fresh id of this moment, higher than all before.
     fn mint(&self) -> Id;

@@ -25,11 +25,11 @@ pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
 
-/// Proposals that wait for the sequencer; further callers wait for a place (requests are bounded before that).
-pub const SEQUENCER_QUEUE_MAX: usize = 4_096;
+/// Proposals that wait for the owner; further callers wait for a place (requests are bounded before that).
+pub const PROPOSALS_MAX: usize = 4_096;
 /// Records in one commit; the rest waits for the next. With 50 notices each they stay below a batch's rows.
-pub const SEQUENCER_GROUP_MAX: usize = 256;
-/// Fold rows kept in memory by the sequencer; others are read from the tables when needed.
+pub const GROUP_RECORDS_MAX: usize = 256;
+/// Fold rows kept in memory by the owner; others are read from the tables when needed.
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.
 pub const LOCK_STRIPES: usize = 4_096;
@@ -52,7 +52,7 @@ pub const TOKEN_CACHE_MAX: usize = 200_000;
 /// Rows of a list read at once, at least: a list with much that is hidden is passed in few steps.
 pub const LIST_STEP_ROWS: usize = 64;
 /// Estimated bytes of one commit, records and rows; the rest waits for the next. The port takes 64 MiB.
-pub const SEQUENCER_GROUP_BYTES_MAX: usize = 8 << 20;
+pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Media of one post; more is refused with 422.
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.

@@ -3,7 +3,7 @@
 //!
 //! Whoever writes (a commit, a log-in, an upload) goes through [`watched`]. A write whose outcome is not known is
 //! repeated a few times, since writes are idempotent. Once an engine says that it takes no more, the latch falls: it is
-//! logged once, and readiness, status and the sequencer ask here.
+//! logged once, and readiness, status and the owner ask here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,7 +126,7 @@ impl Tables for Watched {
     }
 }
 
-/// Commits are repeated by the sequencer, which knows what the records are.
+/// Commits are repeated by the owner, which knows what the records are.
 #[async_trait]
 impl Journal for Watched {
     fn partitions(&self) -> u16 {

@@ -1,6 +1,6 @@
 //! Acts the past of the sample world through the services, as of the times at which it is said to have happened.
 //!
-//! Records are handed to the sequencer in order of time without waiting for each, so that many share a commit; only who
+//! Records are handed to the owner in order of time without waiting for each, so that many share a commit; only who
 //! reacts to a post waits until it is durable.
 
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +21,7 @@ use crate::base::handle::Handle;
 use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::events::{Event, PostRef};
-use crate::log::sequencer::{Pending, Proposal};
+use crate::log::handle::{Pending, Proposal};
 use crate::media::Upload;
 
 /// Days of posts that lie behind the demo when it starts.
@@ -86,7 +86,7 @@ pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
         }
         return Ok(Found::World);
     }
-    if app.core.sequencer.mint_at(0) >= crate::base::id::first_id_at(begin_ms(now_ms)) {
+    if app.core.log.mint_at(0) >= crate::base::id::first_id_at(begin_ms(now_ms)) {
         return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
     }
     Ok(Found::Nothing)
@@ -309,7 +309,7 @@ impl<'a> Past<'a> {
 
     async fn hand_in(&mut self, event: Event, at_ms: u64, number: Option<usize>) -> Result<()> {
         let proposal = Proposal { at_ms: Some(at_ms), ..event.into() };
-        let pending = self.app.core.sequencer.submit(proposal).await?;
+        let pending = self.app.core.log.submit(proposal).await?;
         self.in_flight.push_back((number, pending));
         if self.in_flight.len() >= AT_ONCE { self.settle().await } else { Ok(()) }
     }

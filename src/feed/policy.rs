@@ -1,4 +1,4 @@
-//! Chooses how an author's posts reach followers: `push`, `push_late` or `pull`. Pure; the sequencer stamps the answer
+//! Chooses how an author's posts reach followers: `push`, `push_late` or `pull`. Pure; the owner stamps the answer
 //! on each post, so that every later reader of the record knows what happened.
 
 use crate::log::events::Policy;

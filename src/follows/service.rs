@@ -12,7 +12,7 @@ use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::core::{Core, LockKey};
 use crate::log::events::{EndedFollow, Event};
-use crate::log::sequencer::Proposal;
+use crate::log::handle::Proposal;
 use crate::users::service::Users;
 
 /// Edges.
@@ -75,7 +75,7 @@ impl Follows {
         }
         let event =
             Event::Followed { follower, followee, notify: imported_at_ms.is_none(), silent: imported_at_ms.is_some() };
-        self.core.sequencer.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
+        self.core.log.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Follows {
         {
             let _held = self.core.locks.hold(&[pair(follower, followee), ("follower", follower.0, 0)]).await;
             if let Some(edge) = self.edge(follower, followee).await? {
-                self.core.sequencer.commit(Event::Unfollowed(edge)).await?;
+                self.core.log.commit(Event::Unfollowed(edge)).await?;
             }
         }
         self.core.store.relationship(follower, followee).await
@@ -117,7 +117,7 @@ impl Follows {
                 let mut ended = Vec::new();
                 ended.extend(self.edge(blocker, blocked).await?);
                 ended.extend(self.edge(blocked, blocker).await?);
-                self.core.sequencer.commit(Event::Blocked { blocker, blocked, ended }).await?;
+                self.core.log.commit(Event::Blocked { blocker, blocked, ended }).await?;
             }
         }
         self.core.store.relationship(blocker, blocked).await
@@ -132,7 +132,7 @@ impl Follows {
         {
             let _held = self.core.locks.hold(&[pair(blocker, blocked)]).await;
             if self.core.store.get(&tables::pair(tables::BLOCKS, blocker, blocked)).await?.is_some() {
-                self.core.sequencer.commit(Event::Unblocked { blocker, blocked }).await?;
+                self.core.log.commit(Event::Unblocked { blocker, blocked }).await?;
             }
         }
         self.core.store.relationship(blocker, blocked).await
@@ -149,7 +149,7 @@ impl Follows {
             let _held = self.core.locks.hold(&[pair(muter, muted)]).await;
             if self.core.store.get(&tables::pair(tables::MUTES, muter, muted)).await?.is_none() {
                 self.room(tables::MUTES, muter).await?;
-                self.core.sequencer.commit(Event::Muted { muter, muted }).await?;
+                self.core.log.commit(Event::Muted { muter, muted }).await?;
             }
         }
         self.core.store.relationship(muter, muted).await
@@ -164,7 +164,7 @@ impl Follows {
         {
             let _held = self.core.locks.hold(&[pair(muter, muted)]).await;
             if self.core.store.get(&tables::pair(tables::MUTES, muter, muted)).await?.is_some() {
-                self.core.sequencer.commit(Event::Unmuted { muter, muted }).await?;
+                self.core.log.commit(Event::Unmuted { muter, muted }).await?;
             }
         }
         self.core.store.relationship(muter, muted).await

@@ -1,6 +1,6 @@
 //! The days acted again, line by line, in order, at the file's own times.
 //!
-//! A line is drafted once everything about its two people is durable, and handed to the sequencer without waiting: so
+//! A line is drafted once everything about its two people is durable, and handed to the owner without waiting: so
 //! many lines share a commit, and records are committed in the order of the lines. The last record of a line carries
 //! its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post that its
 //! target needed) does not repeat because the target then has a post.
@@ -17,8 +17,8 @@ use crate::base::limits;
 use crate::data::tables;
 use crate::feed::{FeedSource as _, PageQuery};
 use crate::log::events::{Event, PostRecord};
+use crate::log::handle::{Pending, Proposal};
 use crate::log::imports::line_row;
-use crate::log::sequencer::{Pending, Proposal};
 
 /// Lines that may wait for their commit at once.
 const IN_FLIGHT_MAX: usize = 512;
@@ -167,7 +167,7 @@ impl Replay {
         let notify = self.app.posts.notices(&post).await?;
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
-        let pending = self.app.core.sequencer.submit(proposal).await?;
+        let pending = self.app.core.log.submit(proposal).await?;
         self.in_flight.push_back(InFlight { people, pending });
         while self.in_flight.len() > IN_FLIGHT_MAX {
             self.finish_oldest().await?;

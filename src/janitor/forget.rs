@@ -2,7 +2,7 @@
 //!
 //! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records
 //! are folded in the order of their ids, so once one is answered, no row with its version or a lower one is written
-//! from a record again: a start folds only what is newer than what was forgotten (`sequencer.rs`), which is stored
+//! from a record again: a start folds only what is newer than what was forgotten (`log/takeover.rs`), which is stored
 //! before storage is told. Rows without records are written with ids of their moment, at once, so they are covered by
 //! waiting for far longer than any call lasts. Deletes alone are written with lower versions (what expires), which
 //! undoes nothing.
@@ -26,7 +26,7 @@ use crate::posts::{old_reposts, public};
 pub async fn forget(core: &Core) -> Result<()> {
     let port = &core.store;
     let mut kept = port.forgotten().await?;
-    if let Some(then) = kept.then(core.sequencer.passed(), core.clock.now_ms()) {
+    if let Some(then) = kept.then(core.log.settled(), core.clock.now_ms()) {
         let mut batch = Batch::default();
         then.write(&mut batch);
         port.write(batch).await?;

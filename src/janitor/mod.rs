@@ -66,7 +66,7 @@ impl Janitor {
         self.forget_ended_suspensions().await;
         self.count();
         // Not minted: an import that has not begun looks for ids that are later than its own.
-        let now = self.core.sequencer.newest().max(first_id_at(self.core.clock.now_ms()));
+        let now = self.core.log.newest().max(first_id_at(self.core.clock.now_ms()));
         // What one of them stumbles over stops none of the others.
         let done = [
             self.purge_all().await,
@@ -92,7 +92,7 @@ impl Janitor {
     async fn trim_journal(&self) -> Result<()> {
         let journal = &self.core.store.engines.journal;
         for partition in 0..journal.partitions() {
-            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::sequencer::CONSUMER]).await?;
+            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::owner::CONSUMER]).await?;
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ impl Janitor {
             return Ok(());
         }
         let mut batch = Batch::default();
-        batch.delete_versioned(row, self.core.sequencer.mint().0);
+        batch.delete_versioned(row, self.core.log.mint().0);
         self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
@@ -149,7 +149,7 @@ impl Janitor {
     /// Keeps the place of a purge; `None` is the end of it.
     async fn remember(&self, user: Id, place: Option<&PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        let (mut batch, version) = (Batch::default(), self.core.sequencer.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
         match place {
             Some(place) => batch.put_versioned(row, place.to_bytes(), version),
             None => batch.delete_versioned(row, version),
@@ -213,7 +213,7 @@ impl Janitor {
         if rows.is_empty() {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), self.core.sequencer.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
             batch.delete_versioned(key, version);
@@ -229,7 +229,7 @@ impl Janitor {
     async fn commit_all(&self, events: Vec<Event>) -> Result<bool> {
         let mut pending = Vec::with_capacity(events.len());
         for event in events {
-            pending.push(self.core.sequencer.submit(event.into()).await?);
+            pending.push(self.core.log.submit(event.into()).await?);
         }
         let any = !pending.is_empty();
         let mut outcome = Ok(any);

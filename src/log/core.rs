@@ -1,4 +1,4 @@
-//! Foundation of every service: rows, the sequencer, locks, cursors, the clock.
+//! Foundation of every service: rows, the owner, locks, cursors, the clock.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::base::error::{Error, Result};
 pub use crate::data::locks::LockKey;
 use crate::data::locks::Locks;
 use crate::data::store::{Account, Store};
+use crate::log::handle::Log;
 use crate::log::living;
-use crate::log::sequencer::Sequencer;
 use crate::log::writers::{Writers, Writing};
 
 /// Shared by all services of a server; clones are cheap.
@@ -21,7 +21,7 @@ pub struct Core {
     /// Rows, through caches.
     pub store: Arc<Store>,
     /// Records.
-    pub sequencer: Sequencer,
+    pub log: Log,
     /// Decisions, one at a time per person or post.
     pub locks: Locks,
     /// Page cursors.
@@ -69,8 +69,8 @@ pub trait Attachments: Send + Sync + 'static {
 impl Core {
     /// For a server whose rows are in `store`.
     #[must_use]
-    pub fn new(store: Arc<Store>, sequencer: Sequencer, cursors: Cursors, clock: Clock) -> Self {
-        Self { store, sequencer, locks: Locks::default(), cursors, clock, writers: Writers::default() }
+    pub fn new(store: Arc<Store>, log: Log, cursors: Cursors, clock: Clock) -> Self {
+        Self { store, log, locks: Locks::default(), cursors, clock, writers: Writers::default() }
     }
 
     /// The account of `id`.

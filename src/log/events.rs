@@ -139,7 +139,7 @@ pub struct IdempotencyKey {
 /// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Minted by the sequencer: rises in commit order; consumers drop repeats by it.
+    /// Minted by the owner: rises in commit order; consumers drop repeats by it.
     pub id: Id,
     /// Fact.
     #[serde(flatten)]

@@ -129,7 +129,7 @@ impl Folds {
 pub struct Keys(Vec<(RowKey, bool)>);
 
 impl Keys {
-    /// Asks for a row that nobody but the sequencer writes: it may stay in memory from one commit to the next.
+    /// Asks for a row that nobody but the owner writes: it may stay in memory from one commit to the next.
     pub fn own(&mut self, key: RowKey) {
         self.0.push((key, true));
     }

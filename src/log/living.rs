@@ -1,7 +1,7 @@
 //! Refusal of records about deleted accounts: what somebody does whose account was deleted meanwhile does not happen.
 //!
 //! Services look whether an account is there before they decide; the deletion may be committed between that and the
-//! commit of what they decided. So the sequencer asks again, in the order of commits: what comes behind a deletion is
+//! commit of what they decided. So the owner asks again, in the order of commits: what comes behind a deletion is
 //! refused, and what comes before it is found by the purge. Rows without records are held apart by `writers.rs`.
 
 use std::sync::Arc;

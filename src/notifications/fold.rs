@@ -1,6 +1,6 @@
 //! Rows of people's lists of notifications, made of records: what each gives, and what it takes back. Pure.
 //!
-//! All rows of a person's list are in one partition and are folded by the sequencer alone: the state remembers the last
+//! All rows of a person's list are in one partition and are folded by the owner alone: the state remembers the last
 //! record applied, so that a record which comes again changes nothing. Only trimming removes rows beside it.
 
 use std::sync::Arc;

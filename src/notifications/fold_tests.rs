@@ -22,7 +22,7 @@ fn folds() -> Folds {
     products.into_iter().collect()
 }
 
-/// Rows of the list, which trimming removes beside the sequencer.
+/// Rows of the list, which trimming removes beside the owner.
 fn is_trimmed(key: &RowKey) -> bool {
     let list = [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED];
     key.table == tables::NOTIFICATIONS && key.clustering.first().is_some_and(|first| list.contains(first))

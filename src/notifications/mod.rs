@@ -1,4 +1,4 @@
-//! Notifications: what others did that concerns a person. Rows are folded with the sequencer's records, and read for
+//! Notifications: what others did that concerns a person. Rows are folded with the owner's records, and read for
 //! the list, the badge, and sessions.
 
 pub mod fold;

@@ -28,7 +28,7 @@ pub const TYPES: &[&str] = &["notification"];
 #[derive(Clone)]
 pub struct NotificationFeeder {
     publisher: Publisher,
-    /// Made when the services are there; before that nobody is connected. Weak, for the sequencer owns whoever hears of
+    /// Made when the services are there; before that nobody is connected. Weak, for the owner owns whoever hears of
     /// its records, and ends when no service holds it any more.
     stream: Arc<OnceLock<Weak<NotificationStream>>>,
 }

@@ -42,7 +42,7 @@ async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
         match core.store.post_or_gone(*post).await {
             Ok(post) => {
                 if let Some(post) = post.filter(|post| !post.deleted) {
-                    pending.push(core.sequencer.submit(deletion(&post, purged).into()).await?);
+                    pending.push(core.log.submit(deletion(&post, purged).into()).await?);
                 }
             }
             Err(error) if error.is_of_storage() => return Err(error),
@@ -105,7 +105,7 @@ async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<
     let limit = limits::JANITOR_STEP_ROWS;
     // Rows of a record are there before caches have heard of it: a post that it deletes would be taken for one that
     // stands, and nothing would be left to be done. It is settled when it is answered.
-    let passed = core.sequencer.passed();
+    let passed = core.log.settled();
     let mut rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
     rows.retain(|row| tables::in_unsettled(&row.clustering).is_none_or(|(record, _)| record <= passed));
     let full = rows.last().filter(|_| rows.len() == limit);
@@ -175,7 +175,7 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
         if !spend(steps) {
             return Ok(false);
         }
-        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.sequencer.mint().0);
+        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.log.mint().0);
         for row in &rows {
             let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
@@ -200,7 +200,7 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
     let is_answered = !core.store.oldest(tables::REPLIES, gone.id, None, 1).await?.is_empty();
     if is_answered != core.store.get(&row).await?.is_some() {
         let mut batch = Batch::default();
-        let version = core.sequencer.mint().0;
+        let version = core.log.mint().0;
         if is_answered {
             batch.put_versioned(row, tables::partition(gone.author), version);
         } else {

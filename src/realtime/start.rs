@@ -134,7 +134,7 @@ impl RealtimeSetup {
         Ok(Self { shared, shards, handles, signals, bulk_jobs, from_clients })
     }
 
-    /// For the sequencer's listeners, and for products.
+    /// For the owner's listeners, and for products.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         Publisher(Arc::clone(&self.shared))
@@ -154,7 +154,7 @@ impl RealtimeSetup {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // An id that no record has: everything before it is committed, and nobody is here yet. At no moment of its own,
         // for an import and the sample world mint ids of earlier days.
-        let start = core.sequencer.mint_at(0);
+        let start = core.log.mint_at(0);
         shared.committed.fetch_max(start.0, Ordering::AcqRel);
         (0..=RENDERERS).for_each(|part| shared.progress.reached(part, start));
         let settings = &shared.settings;

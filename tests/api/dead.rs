@@ -32,10 +32,10 @@ fn passed(world: &World) -> u64 {
 
 /// Commits all, in this order, and answers the records' ids.
 async fn commit_all(world: &World, events: impl Iterator<Item = Event>) -> Vec<Id> {
-    let sequencer = &world.app().core.sequencer;
+    let log = &world.app().core.log;
     let mut pending = Vec::new();
     for event in events {
-        pending.push(sequencer.submit(event.into()).await.unwrap());
+        pending.push(log.submit(event.into()).await.unwrap());
     }
     let mut ids = Vec::new();
     for one in pending {
@@ -70,7 +70,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     // Posts, answers, likes, follows, blocks and mutes come and go, of one person and towards one.
     come_and_go(&world, ann.id, None, DEAD).await;
     come_and_go(&world, ann.id, Some(said_by), DEAD).await;
-    let strangers: Vec<Id> = (0..DEAD).map(|_| world.app().core.sequencer.mint()).collect();
+    let strangers: Vec<Id> = (0..DEAD).map(|_| world.app().core.log.mint()).collect();
     let liked = commit_all(&world, strangers.iter().map(|user| Event::Liked { user: *user, post: said_by })).await;
     let unliked = strangers.iter().zip(liked).map(|(user, since)| Event::Unliked { user: *user, post: said_by, since });
     commit_all(&world, unliked).await;
@@ -139,7 +139,7 @@ async fn a_page_of_the_public_timeline_reads_no_replies_and_reposts() {
 /// A post as versions before listed it.
 async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
     let core = &world.app().core;
-    let id = core.sequencer.mint();
+    let id = core.log.mint();
     let value = rows::entry_value(kind, Id(0));
     let mut batch = Batch::default();
     let all = [&value[..], &post.author.to_bytes()].concat();
@@ -229,7 +229,7 @@ async fn a_purge_costs_what_it_removes() {
 async fn spoil(world: &World, post: Id) {
     let app = world.app();
     let mut batch = Batch::default();
-    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.sequencer.mint().0);
+    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().0);
     app.core.store.engines.tables.write(batch).await.unwrap();
 }
 
@@ -292,7 +292,7 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
     ann.delete_post(post).await.unwrap();
     // One more like was decided before the deletion, and is committed after it.
     let late = Event::Liked { user: carl.id, post: PostRef { id: post, author: ann.id } };
-    world.app().core.sequencer.commit(late).await.unwrap();
+    world.app().core.log.commit(late).await.unwrap();
     clean(&world).await;
     for table in [tables::LIKERS, tables::REPOSTERS, tables::REPLIES] {
         assert_eq!(rows_of(&world, table, post).await, 0, "{}", table.name);
@@ -342,7 +342,7 @@ async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
     ] {
         let author = if reply_to.is_some() { bob.id } else { ann.id };
         let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
-        let record = world.app().core.sequencer.commit(deletion(&gone, false)).await.unwrap().id;
+        let record = world.app().core.log.commit(deletion(&gone, false)).await.unwrap().id;
         let row = tables::unsettled_row(record, post);
         let left = world.app().core.store.get(&row).await.unwrap();
         assert_eq!(left.is_some(), follows, "{post}");
@@ -359,7 +359,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     ann.follow(bob.id).await.unwrap();
     ann.unfollow(bob.id).await.unwrap();
     ann.delete_post(gone.id).await.unwrap();
-    let deleted = world.app().core.sequencer.passed();
+    let deleted = world.app().core.log.settled();
     let mut forgotten = Id(0);
     for _ in 0..4 {
         let before = forgotten;
@@ -367,7 +367,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
         clean(&world).await;
         forgotten = Forgotten::read(&*world.app().core.store.engines.tables).await.unwrap().upto;
         assert!(before == Id(0) || forgotten > before, "it goes on");
-        assert!(forgotten < world.app().core.sequencer.passed(), "what was just done may still be under way");
+        assert!(forgotten < world.app().core.log.settled(), "what was just done may still be under way");
         now_ms += limits::FORGET_AFTER_S * 1_000;
         clock.set(now_ms);
     }

@@ -136,8 +136,8 @@ async fn a_reply_and_a_repost_that_came_too_late_to_know_are_put_right() {
             notify: vec![],
         };
         let app = world.app();
-        let reply = app.core.sequencer.commit(post(Some(gone), None, "yes")).await.unwrap().id;
-        let repost = app.core.sequencer.commit(post(None, Some(gone), "")).await.unwrap().id;
+        let reply = app.core.log.commit(post(Some(gone), None, "yes")).await.unwrap().id;
+        let repost = app.core.log.commit(post(None, Some(gone), "")).await.unwrap().id;
         clean(&world).await;
         assert_eq!(replies(&ann, chain[0]).await, [deleted(chain[1])], "restarted: {restarted}");
         assert_eq!(ids(&replies(&ann, chain[1]).await), [reply]);
@@ -187,7 +187,7 @@ async fn nothing_that_a_record_leaves_to_be_done_is_dropped_before_the_record_wa
     let world = World::new().await;
     let ann = world.person("ann").await;
     let post = ann.say("hello").await.unwrap().id;
-    let (core, later) = (&world.app().core, Id(world.app().core.sequencer.passed().0 + 1));
+    let (core, later) = (&world.app().core, Id(world.app().core.log.settled().0 + 1));
     let row = tables::unsettled_row(later, post);
     let mut batch = Batch::default();
     batch.put(row.clone(), "");
@@ -195,7 +195,7 @@ async fn nothing_that_a_record_leaves_to_be_done_is_dropped_before_the_record_wa
     settle_all(core).await.unwrap();
     assert!(core.store.get(&row).await.unwrap().is_some(), "the record may be the one that deletes the post");
     ann.say("later").await.unwrap();
-    assert!(core.sequencer.passed() >= later);
+    assert!(core.log.settled() >= later);
     settle_all(core).await.unwrap();
     assert!(core.store.get(&row).await.unwrap().is_none(), "the post stands: nothing is to be done");
 }

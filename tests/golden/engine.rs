@@ -14,8 +14,9 @@ use fanfare::data::uncounted::Of;
 use fanfare::log::counters;
 use fanfare::log::events::{Event, Policy, Record};
 use fanfare::log::fold::State;
+use fanfare::log::handle::{Log, Proposal};
+use fanfare::log::owner::OwnerThread;
 use fanfare::log::product::{Prepare, Product};
-use fanfare::log::sequencer::{Proposal, Sequencer, SequencerThread};
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -99,10 +100,10 @@ fn taped() -> (Engines, Arc<Tape>) {
     (Engines { journal: tape.clone(), ..engines }, tape)
 }
 
-async fn start(engines: &Engines) -> (Sequencer, SequencerThread) {
+async fn start(engines: &Engines) -> (Log, OwnerThread) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
-    Sequencer::start(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
+    Log::open(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
 }
 
 async fn give(engines: &Engines, pair: &Pair) {
@@ -117,19 +118,19 @@ fn text(payload: &Bytes) -> String {
 /// The story as a server commits it: each record proposed for the moment of its id.
 pub async fn committed(story: &Story) -> Vec<Pair> {
     let (engines, tape) = taped();
-    let (sequencer, thread) = start(&engines).await;
+    let (log, thread) = start(&engines).await;
     let mut found = Vec::new();
     for pair in &story.pairs {
         give(&engines, pair).await;
         tape.commits.lock().clear();
         let (id, proposal) = proposal(pair);
-        let committed = sequencer.commit(proposal).await;
+        let committed = log.commit(proposal).await;
         let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
         assert_eq!(committed.id, id, "{}", pair.name);
         let (records, rows) = tape.commits.lock().pop().unwrap();
         found.push(Pair { name: pair.name.clone(), record: text(&records[0]), rows: lines(rows), ..Pair::default() });
     }
-    drop(sequencer);
+    drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
     found
 }
@@ -144,18 +145,18 @@ fn proposal(pair: &Pair) -> (Id, Proposal) {
 /// last one written.
 pub async fn together(story: &Story) -> BTreeMap<String, String> {
     let (engines, tape) = taped();
-    let (sequencer, thread) = start(&engines).await;
+    let (log, thread) = start(&engines).await;
     tape.commits.lock().clear();
     let closed = tape.gate.lock().await;
     let mut waiting = Vec::new();
     for pair in &story.pairs {
-        waiting.push(sequencer.submit(proposal(pair).1).await.unwrap());
+        waiting.push(log.submit(proposal(pair).1).await.unwrap());
     }
     drop(closed);
     for (pair, pending) in story.pairs.iter().zip(waiting) {
         pending.durable().await.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
     }
-    drop(sequencer);
+    drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
     let commits = std::mem::take(&mut *tape.commits.lock());
     assert!(commits.len() <= 2 + story.pairs.len() / 256, "{} records in {} commits", story.pairs.len(), commits.len());
@@ -178,8 +179,8 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let record = Bytes::from(pair.record.clone().into_bytes());
         tape.journal.commit(Partition(0), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
-        let (sequencer, thread) = start(&engines).await;
-        drop(sequencer);
+        let (log, thread) = start(&engines).await;
+        drop(log);
         tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
         // The last record that was repaired is read once more at each start.
         let (_, rows) = tape.commits.lock().pop().unwrap();

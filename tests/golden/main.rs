@@ -6,7 +6,7 @@
 //! stays what it is.
 //!
 //! To add a pair: a name and a `record` line without rows at the end of a story, and then
-//! `cargo test --test golden -- --ignored`, which writes the record as the sequencer stamps it, and its rows. Pairs
+//! `cargo test --test golden -- --ignored`, which writes the record as the log stamps it, and its rows. Pairs
 //! that have rows are never written again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what is not as it was is a failed test")]

@@ -1,4 +1,4 @@
-//! A server in this process, without sockets, on a temporary folder: people, follows and posts go through its sequencer
+//! A server in this process, without sockets, on a temporary folder: people, follows and posts go through its log
 //! into real tables.
 
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl World {
         self.people += count;
         let made = (first..first + count).map(|number| {
             let handle = format!("p{number}");
-            let id = self.app.core.sequencer.mint();
+            let id = self.app.core.log.mint();
             Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } }
         });
         let records = self.commit_all(made).await?;
@@ -97,7 +97,7 @@ impl World {
 
     /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
-        Ok(self.app.core.sequencer.commit(post_of(author)).await?.id)
+        Ok(self.app.core.log.commit(post_of(author)).await?.id)
     }
 
     /// Holds the delivery of `authors`.
@@ -117,8 +117,8 @@ impl World {
 
     /// Makes all of `events` durable, in that order.
     pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
-        let sequencer = &self.app.core.sequencer;
-        let committed = stream::iter(events).map(|event| sequencer.commit(event)).buffered(AT_ONCE);
+        let log = &self.app.core.log;
+        let committed = stream::iter(events).map(|event| log.commit(event)).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;
         Ok(records.into_iter().collect::<Result<_, Error>>()?)
     }

@@ -185,7 +185,7 @@ impl Feed {
         Worker::start(self.clone())
     }
 
-    /// Chooses the policy of the author's next post. The sequencer stamps it on the record.
+    /// Chooses the policy of the author's next post. The owner stamps it on the record.
     #[must_use]
     pub fn stamp(&self, author: Id, followers: u64) -> Policy {
         self.core.stamp(author, followers)

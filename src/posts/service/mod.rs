@@ -17,8 +17,8 @@ use crate::data::audit::Act;
 use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
+use crate::log::handle::Proposal;
 use crate::log::idempotency::{self, Claim, Idempotency};
-use crate::log::sequencer::Proposal;
 use crate::users::service::Users;
 
 /// Answer to publishing.
@@ -118,7 +118,7 @@ impl Posts {
         let pointed_at = [post.reply_to, post.repost_of];
         let notify = self.notices(&post).await?;
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
-        let record = self.core.sequencer.commit(proposal).await?;
+        let record = self.core.log.commit(proposal).await?;
         for other in pointed_at.into_iter().flatten() {
             // Deleted while this was on its way: what follows was done without it.
             if self.core.store.post_or_gone(other.id).await?.is_some_and(|other| other.deleted) {
@@ -283,7 +283,7 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.sequencer.commit(deletion(&post, false)).await?;
+        let record = self.core.log.commit(deletion(&post, false)).await?;
         drop(held);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
@@ -299,7 +299,7 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.sequencer.commit(Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
+        let record = self.core.log.commit(Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
         drop(held);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
@@ -317,7 +317,7 @@ impl Posts {
             let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
                 let post = PostRef { id, author: post.author };
-                self.core.sequencer.commit(Event::Liked { user: caller, post }).await?;
+                self.core.log.commit(Event::Liked { user: caller, post }).await?;
             }
         }
         self.get(Some(caller), id).await
@@ -351,7 +351,7 @@ impl Posts {
             return Ok(false);
         };
         let post = PostRef { id, author: post.author };
-        self.core.sequencer.commit(Event::Unliked { user: caller, post, since }).await?;
+        self.core.log.commit(Event::Unliked { user: caller, post, since }).await?;
         Ok(true)
     }
 }

@@ -28,7 +28,7 @@ use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::core::{Attachments, Core};
 use crate::log::events::Event;
-use crate::log::sequencer::Proposal;
+use crate::log::handle::Proposal;
 use crate::users::attempts::Bounds;
 use crate::users::guard::Guard;
 use crate::users::jwt_ends::Leads;
@@ -149,7 +149,7 @@ impl Users {
         password: Option<String>,
         at_ms: u64,
     ) -> Result<Arc<Account>> {
-        let (id, handle) = (self.core.sequencer.mint_at(at_ms), handle.clone());
+        let (id, handle) = (self.core.log.mint_at(at_ms), handle.clone());
         // The record is of that moment too: ids of an import must not run ahead of its first line.
         self.make(NewAccount { id, handle, display_name, password, at_ms: Some(at_ms) }).await
     }
@@ -174,7 +174,7 @@ impl Users {
         let user =
             UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };
         let made = Proposal { at_ms, ..Event::UserCreated { user }.into() };
-        self.core.sequencer.commit(made).await?;
+        self.core.log.commit(made).await?;
         self.core.account(id).await
     }
 
@@ -200,7 +200,7 @@ impl Users {
                     }
                     if account.is_none() {
                         let mut left = Batch::default();
-                        let version = self.core.sequencer.mint_at(0).0;
+                        let version = self.core.log.mint_at(0).0;
                         left.delete_versioned(tables::by_id(tables::CREDENTIALS, holder), version);
                         tables.write(left).await?;
                     }
@@ -223,7 +223,7 @@ impl Users {
     pub async fn delete(&self, user: Id) -> Result<()> {
         let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
         let account = self.core.account(user).await?;
-        self.core.sequencer.commit(Event::UserDeleted { user: account.row.clone() }).await?;
+        self.core.log.commit(Event::UserDeleted { user: account.row.clone() }).await?;
         self.sessions.all_ended(user, None).await;
         if self.settings.handle_reserved_days == 0 {
             let key = tables::handle_row(&account.row.handle);
@@ -263,7 +263,7 @@ impl Users {
         }
         if row != account.row {
             let old_display_name = account.row.display_name.clone();
-            self.core.sequencer.commit(Event::ProfileChanged { user: row, old_display_name }).await?;
+            self.core.log.commit(Event::ProfileChanged { user: row, old_display_name }).await?;
         }
         self.render(&*self.core.account(user).await?, None).await
     }

@@ -18,7 +18,7 @@ use crate::data::tables;
 use crate::http::{Authenticate, Caller, Role};
 use crate::log::core::Owners as _;
 use crate::log::events::Event;
-use crate::log::sequencer::Proposal;
+use crate::log::handle::Proposal;
 use crate::users::password::{self, Verdict};
 
 /// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
@@ -102,7 +102,7 @@ impl Users {
     /// When the engine fails.
     pub async fn issue(&self, user: Id) -> Result<String> {
         let new = token::generate()?;
-        self.write_token(new.hash, user, self.core.sequencer.mint()).await?;
+        self.write_token(new.hash, user, self.core.log.mint()).await?;
         Ok(new.token)
     }
 
@@ -169,7 +169,7 @@ impl Users {
             ));
         };
         let mut batch = Batch::default();
-        let version = self.core.sequencer.mint().0;
+        let version = self.core.log.mint().0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
         batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
         self.core.store.write(batch).await?;
@@ -224,7 +224,7 @@ impl Users {
             return Err(wrong());
         }
         if let Some(hash) = caller.token_hash {
-            self.write_token(hash, caller.id, self.core.sequencer.mint()).await?;
+            self.write_token(hash, caller.id, self.core.log.mint()).await?;
         }
         self.sessions.all_ended(caller.id, caller.token_hash).await;
         Ok(())
@@ -264,14 +264,14 @@ impl Users {
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
         change(&mut row);
         let rows = self.credentials_batch(user, &row)?;
-        let done = self.core.sequencer.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
+        let done = self.core.log.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
         self.core.store.credentials_changed(user);
         done.map(drop)
     }
 
     /// Ends all tokens that are out.
     fn end_tokens(&self, row: &mut CredentialsRow) {
-        row.tokens_from = self.core.sequencer.mint();
+        row.tokens_from = self.core.log.mint();
         let seen_ms = self.leads.highest_ms(self.core.clock.now_ms());
         let lead_ms = seen_ms.unwrap_or(u64::MAX).min(self.jwt.ahead_ms());
         row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
@@ -287,7 +287,7 @@ impl Users {
 
     fn credentials_batch(&self, user: Id, row: &CredentialsRow) -> Result<Batch> {
         let mut batch = Batch::default();
-        let version = self.core.sequencer.mint().0;
+        let version = self.core.log.mint().0;
         batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
         Ok(batch)
     }

@@ -18,14 +18,14 @@ use crate::world::{Person, World, eventually};
 
 /// Posts of somebody, each deleted at once, without the way over HTTP.
 async fn pairs(world: &World, author: Id, many: usize) {
-    let sequencer = &world.app().core.sequencer;
+    let log = &world.app().core.log;
     let mut left = many;
     while left > 0 {
         let step = left.min(256);
         let mut posted = Vec::new();
         for _ in 0..step {
             let post = PostRecord { author, text: "soon gone".to_owned(), ..PostRecord::default() };
-            posted.push(sequencer.submit(Event::Posted { post, notify: vec![] }.into()).await.unwrap());
+            posted.push(log.submit(Event::Posted { post, notify: vec![] }.into()).await.unwrap());
         }
         let mut deleted = Vec::new();
         for one in posted {
@@ -40,7 +40,7 @@ async fn pairs(world: &World, author: Id, many: usize) {
                 mentioned: vec![],
                 told: Vec::new(),
             };
-            deleted.push(sequencer.submit(gone.into()).await.unwrap());
+            deleted.push(log.submit(gone.into()).await.unwrap());
         }
         for one in deleted {
             one.durable().await.unwrap();
@@ -456,7 +456,7 @@ impl Town {
                 self.world.restart(&mut people).await;
             }
         }
-        self.marks.push(self.world.app().core.sequencer.mint());
+        self.marks.push(self.world.app().core.log.mint());
     }
 }
 

@@ -1,0 +1,65 @@
+//! Folding of one owner: the folds of all products, and the state rows that they read, kept in memory from one commit
+//! to the next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, RowKey, Tables};
+use quick_cache::sync::Cache;
+
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::log::events::Record;
+use crate::log::fold::{Folds, Keys, State};
+use crate::log::outcome::Outcome;
+
+/// Folds, and state rows in memory.
+pub(super) struct Folding {
+    folds: Folds,
+    tables: Arc<dyn Tables>,
+    /// State rows that nobody but the owner writes.
+    own: Cache<RowKey, Option<Bytes>>,
+}
+
+impl Folding {
+    /// Nothing is in memory yet.
+    pub(super) fn new(folds: Folds, tables: Arc<dyn Tables>) -> Self {
+        Self { folds, tables, own: Cache::new(limits::FOLD_ROWS_MAX) }
+    }
+
+    /// The state rows that `records` need: from memory, or from the tables.
+    pub(super) async fn load(&self, records: impl Iterator<Item = &Record>) -> Result<State> {
+        let mut keys = Keys::default();
+        records.for_each(|record| self.folds.keys(record, &mut keys));
+        let mut state = State::default();
+        let mut missing = Vec::new();
+        for (key, own) in keys {
+            if state.has(&key) {
+                continue;
+            }
+            let known = if own { self.own.get(&key) } else { None };
+            if known.is_none() {
+                missing.push((key.clone(), own));
+            }
+            state.load(key, known.flatten(), own);
+        }
+        if !missing.is_empty() {
+            let keys: Vec<RowKey> = missing.iter().map(|(key, _)| key.clone()).collect();
+            let values = self.tables.get_many(&keys).await?;
+            for ((key, own), value) in missing.into_iter().zip(values) {
+                state.load(key, value, own);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.
+    pub(super) fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
+        self.folds.fold(record, state, batch)
+    }
+
+    /// Remembers state rows for the next commits.
+    pub(super) fn keep(&self, state: State) {
+        state.into_own().for_each(|(key, value)| self.own.insert(key, value));
+    }
+}

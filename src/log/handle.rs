@@ -1,0 +1,140 @@
+//! The write path as services see it: events go in, durable records come out.
+
+use std::sync::Arc;
+
+use fanfare_engines::{Batch, EngineError, Engines};
+use fanfare_protocol::Id;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::id::IdMint;
+use crate::base::limits;
+use crate::data::audit::Act;
+use crate::data::storage::Storage;
+use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::follower::Settled;
+use crate::log::owner::{Owner, OwnerThread};
+use crate::log::product::Product;
+
+/// An event on its way to the journal.
+#[derive(Debug)]
+pub struct Proposal {
+    /// Fact; products fill in what only the order of commits can tell.
+    pub event: Event,
+    /// Moment to mint the id for, in milliseconds; `None` is now. For imports.
+    pub at_ms: Option<u64>,
+    /// Stored with the effect.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Import watermark, stored with the effect.
+    pub import_line: Option<u64>,
+    /// The operator whose act this is, stored with the effect.
+    pub audit: Option<Act>,
+    /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
+    /// commit that tore and was never acknowledged can lose them.
+    pub rows: Batch,
+}
+
+impl From<Event> for Proposal {
+    fn from(event: Event) -> Self {
+        Self { event, at_ms: None, idempotency: None, import_line: None, audit: None, rows: Batch::default() }
+    }
+}
+
+/// Way back to who handed a proposal in.
+pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+
+/// A proposal that was handed in, not yet durable.
+pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
+
+impl Pending {
+    /// The record, once it is durable and visible.
+    ///
+    /// # Errors
+    /// When storage failed, or the server is stopping; the outcome is then unknown.
+    pub async fn durable(self) -> Result<Arc<Record>> {
+        self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
+    }
+}
+
+/// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
+#[derive(Clone)]
+pub struct Log {
+    proposals: mpsc::Sender<(Proposal, Answer)>,
+    mint: Arc<Mutex<IdMint>>,
+    clock: Clock,
+    storage: Storage,
+    settled: Settled,
+}
+
+impl Log {
+    /// Takes the partition over and starts its owner.
+    ///
+    /// # Errors
+    /// When the engines fail.
+    pub async fn open(
+        engines: &Engines,
+        products: Vec<Product>,
+        clock: Clock,
+        node: u16,
+        storage: Storage,
+    ) -> Result<(Self, OwnerThread)> {
+        let (owner, last) = Owner::take_over(engines, products).await?;
+        let settled = owner.settled();
+        let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
+        let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
+        let thread = owner.start(receiver, Arc::clone(&mint), clock.clone(), storage.clone())?;
+        Ok((Self { proposals, mint, clock, storage, settled }, thread))
+    }
+
+    /// Makes `proposal` durable and visible, and answers its record.
+    ///
+    /// # Errors
+    /// When storage failed; the outcome is then unknown.
+    pub async fn commit(&self, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
+        self.submit(proposal.into()).await?.durable().await
+    }
+
+    /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
+    ///
+    /// # Errors
+    /// When storage failed before.
+    pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+        let (answer, pending) = oneshot::channel();
+        let handed_in = self.proposals.send((proposal, answer)).await;
+        handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
+        Ok(Pending(pending))
+    }
+
+    /// An id for something that is no record, such as media or an account.
+    #[must_use]
+    pub fn mint(&self) -> Id {
+        self.mint_at(self.clock.now_ms())
+    }
+
+    /// An id that no record is above, now.
+    #[must_use]
+    pub fn newest(&self) -> Id {
+        self.mint.lock().highest()
+    }
+
+    /// An id of a given moment (milliseconds), as [`mint`](Self::mint) gives one of now; for imports.
+    #[must_use]
+    pub fn mint_at(&self, at_ms: u64) -> Id {
+        self.mint.lock().mint(at_ms)
+    }
+
+    /// The last record that was answered: no row is written from it or an earlier one again in the life of this
+    /// process.
+    #[must_use]
+    pub fn settled(&self) -> Id {
+        self.settled.get()
+    }
+
+    /// Storage failed, and every write is refused until a restart.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.storage.has_failed()
+    }
+}

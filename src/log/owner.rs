@@ -1,0 +1,241 @@
+//! Owner of a partition: the one place where its records get their ids and become durable.
+//!
+//! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold
+//! the records, and commits records and rows together. Then the follower tells the views, in the same order, and only
+//! then the callers are answered: id order is commit order is the order every view sees, and what was acknowledged is
+//! durable and visible.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
+use fanfare_protocol::Id;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::folding::Folding;
+use super::follower::{Follower, Settled};
+use super::handle::{Answer, Proposal};
+use super::takeover;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::id::IdMint;
+use crate::base::limits;
+use crate::data::rows::to_json;
+use crate::data::storage::Storage;
+use crate::log::events::Record;
+use crate::log::living::Living;
+use crate::log::product::{Committed, Prepare, Product};
+
+/// The journal partition that this node owns; a single node has one.
+pub(super) const PARTITION: Partition = Partition(0);
+/// Name of the journal's consumer that writes rows.
+pub const CONSUMER: &str = "projector";
+/// Tries of one commit before the owner gives up and refuses writes.
+const COMMIT_TRIES: u32 = 5;
+
+/// Thread of an owner; it ends when every [`Log`](super::handle::Log) is dropped and all that was handed in is
+/// committed.
+pub struct OwnerThread(JoinHandle<()>);
+
+impl OwnerThread {
+    /// Waits for the end of the thread.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the owner's thread panicked");
+        }
+    }
+}
+
+/// Number of the waiting proposals that fit one commit; at least one.
+fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+    let mut bytes = 0;
+    let fits = waiting.iter().take_while(|(proposal, _)| {
+        bytes += proposal.event.weight();
+        bytes <= limits::GROUP_BYTES_MAX
+    });
+    fits.count().max(1)
+}
+
+/// Writer of records and rows to the journal.
+pub(super) struct Appender(Arc<dyn Journal>);
+
+impl Appender {
+    /// Commits records with their rows; answers the offset after them. Repeats while the outcome is unknown: records
+    /// may then stand twice, which consumers see by their ids.
+    pub(super) async fn append(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
+        let count = payloads.len() as u64;
+        let (mut tries, mut unknown) = (0, None);
+        loop {
+            tries += 1;
+            match self.0.commit(PARTITION, payloads.clone(), batch.clone()).await {
+                Ok(first) => return Ok(Offset(first.0 + count)),
+                Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
+                    tracing::warn!(%error, tries, "a commit is tried again");
+                    if matches!(error, EngineError::Unknown(_)) {
+                        unknown = Some(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+                }
+                // What an earlier try may have done, a later refusal does not take back.
+                Err(error) => return Err(unknown.unwrap_or(error).into()),
+            }
+        }
+    }
+
+    /// Remembers that everything below `next` has its rows.
+    pub(super) async fn checkpoint(&self, next: Offset) -> Result<()> {
+        Ok(self.0.checkpoint(CONSUMER, PARTITION, next).await?)
+    }
+}
+
+/// Owner of a partition, on a thread of its own.
+pub(super) struct Owner {
+    appender: Appender,
+    prepares: Vec<Arc<dyn Prepare>>,
+    folding: Folding,
+    follower: Follower,
+    living: Living,
+    commits: u64,
+    /// Offset after the last commit.
+    next: Offset,
+}
+
+impl Owner {
+    /// Takes the partition over; answers the highest id in it too.
+    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>) -> Result<(Self, Id)> {
+        let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
+        let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
+        let listeners = products.into_iter().filter_map(|product| product.listener).collect();
+        let folding = Folding::new(folds, Arc::clone(&engines.tables));
+        let appender = Appender(Arc::clone(&engines.journal));
+        let taken = takeover::take_over(engines, &folding, &appender).await?;
+        let follower = Follower::new(listeners, taken.last);
+        let living = Living::new(Arc::clone(&engines.tables));
+        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+    }
+
+    /// Position up to which views have heard.
+    pub(super) fn settled(&self) -> Settled {
+        self.follower.settled()
+    }
+
+    /// Starts the thread, which takes `proposals`.
+    pub(super) fn start(
+        self,
+        proposals: mpsc::Receiver<(Proposal, Answer)>,
+        mint: Arc<Mutex<IdMint>>,
+        clock: Clock,
+        storage: Storage,
+    ) -> Result<OwnerThread> {
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("owner".to_owned())
+            .spawn(move || runtime.block_on(self.run(proposals, &mint, &clock, &storage)))
+            .map(OwnerThread)
+            .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
+    }
+
+    async fn run(
+        mut self,
+        mut proposals: mpsc::Receiver<(Proposal, Answer)>,
+        mint: &Mutex<IdMint>,
+        clock: &Clock,
+        storage: &Storage,
+    ) {
+        let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
+        while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            let (group, answers) = self.number(&mut waiting, mint, clock);
+            let outcome = if storage.has_failed() {
+                Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
+            } else {
+                self.commit_group(group).await
+            };
+            match outcome {
+                Ok(records) => {
+                    for (record, answer) in records.into_iter().zip(answers) {
+                        // A caller that went away needs no answer.
+                        let _ = answer.send(record);
+                    }
+                }
+                // Nothing was done, and nothing is wrong with the storage.
+                Err(Error::Engine(EngineError::Limit(cause))) => {
+                    for answer in answers {
+                        let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
+                    }
+                }
+                Err(error) => {
+                    storage.fail(&error);
+                    // Otherwise some of the group may stand.
+                    let closed = matches!(error, Error::Engine(EngineError::Closed(_) | EngineError::Unavailable(_)));
+                    for answer in answers {
+                        let cause = format!("a commit failed: {error}");
+                        let error = if closed { EngineError::Closed(cause) } else { EngineError::Unknown(cause) };
+                        let _ = answer.send(Err(error.into()));
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.appender.checkpoint(self.next).await {
+            tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
+        }
+    }
+
+    /// Ids in the order of arrival, which is the order of commit.
+    fn number(
+        &self,
+        waiting: &mut Vec<(Proposal, Answer)>,
+        mint: &Mutex<IdMint>,
+        clock: &Clock,
+    ) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+        let now_ms = clock.now_ms();
+        let mut mint = mint.lock();
+        waiting
+            .drain(..group_of(waiting))
+            .map(|(proposal, answer)| {
+                let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
+                let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
+                ((Record { id, event, idempotency, import_line, audit }, rows), answer)
+            })
+            .unzip()
+    }
+
+    /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+        let (admitted, refusals) = self.living.admit(group).await?;
+        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
+        let mut records = committed.into_iter().map(|committed| committed.record);
+        let missing = || Error::Internal("a record was not committed".to_owned());
+        let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
+        Ok(refusals.into_iter().map(answer).collect())
+    }
+
+    /// Commits records with their rows and tells the listeners.
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
+        let mut state = self.folding.load(group.iter().map(|(record, _)| record)).await?;
+        let mut batch = Batch::default();
+        let mut payloads = Vec::with_capacity(group.len());
+        let mut committed = Vec::with_capacity(group.len());
+        for (mut record, mut rows) in group {
+            for product in &self.prepares {
+                product.prepare(&mut record, &state)?;
+            }
+            payloads.push(to_json(&record)?);
+            let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
+            batch.rows.append(&mut rows.rows);
+            committed.push(Committed { record: Arc::new(record), outcome });
+        }
+        let next = self.appender.append(payloads, batch).await?;
+        self.folding.keep(state);
+        self.living.committed(&committed);
+        self.follower.hear(&committed);
+        self.commits += 1;
+        self.next = next;
+        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
+            self.appender.checkpoint(self.next).await?;
+        }
+        Ok(committed)
+    }
+}
