@@ -119,7 +119,8 @@ impl Changes {
     /// # Errors
     /// When they are not those of these changes.
     pub fn read(&self, id: Id, json: &str) -> Result<SmallVec<[Counted; 2]>> {
-        let wrong = |why: String| Error::Internal(format!("the counters of record {id} are not those of its event: {why}"));
+        let wrong =
+            |why: String| Error::Internal(format!("the counters of record {id} are not those of its event: {why}"));
         let stored: Vec<Stored> = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
         if stored.len() != self.0.len() {
             return Err(wrong(format!("{} of {}", stored.len(), self.0.len())));

@@ -111,16 +111,23 @@ impl Folds {
         Ok(())
     }
 
-    /// The part `name` of the outcome of `record`, from its JSON.
+    /// Adds the products' parts to the outcome of `record`; `part` gives the JSON of one by its name.
     ///
     /// # Errors
-    /// When no product knows it.
-    pub fn read(&self, record: &Record, name: &str, part: &str) -> Result<(&'static str, Arc<dyn Part>)> {
-        let known = self.0.iter().find_map(|product| Some((product, product.part().filter(|known| *known == name)?)));
-        let (product, name) = known.ok_or_else(|| {
-            Error::Internal(format!("record {} holds a part {name:?}, which this version does not know", record.id))
-        })?;
-        Ok((name, product.read(record, part)?))
+    /// When one does not decode.
+    pub fn read<'a>(
+        &self,
+        record: &Record,
+        outcome: &mut Outcome,
+        mut part: impl FnMut(&str) -> Option<&'a str>,
+    ) -> Result<()> {
+        for product in &self.0 {
+            let Some(name) = product.part() else { continue };
+            if let Some(json) = part(name) {
+                outcome.add(name, product.read(record, json)?);
+            }
+        }
+        Ok(())
     }
 }
 

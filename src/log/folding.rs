@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, Tables};
+use fanfare_protocol::Id;
 use quick_cache::sync::Cache;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::log::events::Record;
 use crate::log::fold::{Folds, Keys, State};
+use crate::log::line;
 use crate::log::outcome::Outcome;
 
 /// Folds, and state rows in memory.
@@ -56,6 +58,24 @@ impl Folding {
     /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.
     pub(super) fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         self.folds.fold(record, state, batch)
+    }
+
+    /// Line of a record in the journal, with its outcome.
+    pub(super) fn line(&self, record: &Record, outcome: &Outcome) -> Result<Bytes> {
+        line::encode(record, outcome, &self.folds)
+    }
+
+    /// Adds the rows of a line of the journal to `batch`, unless its record is at or below `forgotten`. Answers its id.
+    pub(super) fn rows_again(&self, line: &[u8], forgotten: Id, batch: &mut Batch) -> Result<Id> {
+        let (record, outcome) = line::decode(line, &self.folds)?;
+        let Some(outcome) = outcome else {
+            let id = record.id;
+            return Err(Error::Internal(format!("record {id} is of format 1 and stands among later ones")));
+        };
+        if record.id > forgotten {
+            self.folds.rows(&record, &outcome, batch)?;
+        }
+        Ok(record.id)
     }
 
     /// Remembers state rows for the next commits.

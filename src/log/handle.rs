@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::storage::Storage;
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight};
 use crate::log::follower::Settled;
 use crate::log::owner::{Owner, OwnerThread};
 use crate::log::product::Product;
@@ -34,6 +35,15 @@ pub struct Proposal {
     /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
     /// commit that tore and was never acknowledged can lose them.
     pub rows: Batch,
+}
+
+impl Proposal {
+    /// Bound of what it takes.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        let bytes = self.rows.rows.iter().filter_map(|row| row.value.as_ref()).map(Bytes::len).sum();
+        self.event.weight().and(Weight { bytes, rows: self.rows.rows.len() })
+    }
 }
 
 impl From<Event> for Proposal {
@@ -99,8 +109,13 @@ impl Log {
     /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
     ///
     /// # Errors
-    /// When storage failed before.
+    /// When storage failed before, or one record would make too many rows.
     pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+        let rows = proposal.weight().rows;
+        if rows > limits::RECORD_ROWS_MAX {
+            let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
+            return Err(Error::Internal(what));
+        }
         let (answer, pending) = oneshot::channel();
         let handed_in = self.proposals.send((proposal, answer)).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;

@@ -64,19 +64,20 @@ struct Rest<'a> {
 pub fn decode(line: &[u8], folds: &Folds) -> Result<(Record, Option<Outcome>)> {
     let record: Record = from_json(line)?;
     let Rest { out } = from_json_borrowed(line)?;
-    let Some(parts) = out else { return Ok((record, None)) };
+    let Some(mut parts) = out else { return Ok((record, None)) };
     let mut outcome = Outcome::default();
-    for (name, part) in &parts {
-        if name == COUNTERS {
-            outcome.counters = folds.counts(&record.event).read(record.id, part.get())?;
-        } else {
-            let (name, part) = folds.read(&record, name, part.get())?;
-            outcome.add(name, part);
-        }
+    if let Some(part) = parts.remove(COUNTERS) {
+        outcome.counters = folds.counts(&record.event).read(record.id, part.get())?;
+    }
+    folds.read(&record, &mut outcome, |name| parts.remove(name).map(RawValue::get))?;
+    if let Some(name) = parts.keys().next() {
+        let what = format!("record {} holds a part {name:?}, which this version does not know", record.id);
+        return Err(Error::Internal(what));
     }
     Ok((record, Some(outcome)))
 }
 
 fn from_json_borrowed<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(line).map_err(|error| Error::Internal(format!("a line of the journal does not decode: {error}")))
+    serde_json::from_slice(line)
+        .map_err(|error| Error::Internal(format!("a line of the journal does not decode: {error}")))
 }

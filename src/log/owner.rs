@@ -18,14 +18,14 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, Proposal};
+use super::head::Head;
 use super::takeover;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::id::IdMint;
 use crate::base::limits;
-use crate::data::rows::to_json;
 use crate::data::storage::Storage;
-use crate::log::events::Record;
+use crate::log::events::{Record, Weight};
 use crate::log::living::Living;
 use crate::log::product::{Committed, Prepare, Product};
 
@@ -51,10 +51,10 @@ impl OwnerThread {
 
 /// Number of the waiting proposals that fit one commit; at least one.
 fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
-    let mut bytes = 0;
+    let mut weight = Weight::default();
     let fits = waiting.iter().take_while(|(proposal, _)| {
-        bytes += proposal.event.weight();
-        bytes <= limits::GROUP_BYTES_MAX
+        weight = weight.and(proposal.weight());
+        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
     });
     fits.count().max(1)
 }
@@ -85,9 +85,17 @@ impl Appender {
         }
     }
 
-    /// Remembers that everything below `next` has its rows.
-    pub(super) async fn checkpoint(&self, next: Offset) -> Result<()> {
-        Ok(self.0.checkpoint(CONSUMER, PARTITION, next).await?)
+    /// Remembers that everything below `head`, which is stored, has its rows.
+    async fn checkpoint(&self, head: Head) -> Result<()> {
+        Ok(self.0.checkpoint(CONSUMER, PARTITION, head.next()).await?)
+    }
+
+    /// Stores `head`: everything below it has its rows, and they are durable.
+    pub(super) async fn settle(&self, head: Head) -> Result<()> {
+        let mut batch = Batch::default();
+        head.write(PARTITION, &mut batch)?;
+        self.append(Vec::new(), batch).await?;
+        self.checkpoint(head).await
     }
 }
 
@@ -115,6 +123,11 @@ impl Owner {
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
         Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+    }
+
+    /// Place up to which rows are written and views have heard.
+    fn head(&self) -> Head {
+        Head::new(self.next, self.follower.settled().get())
     }
 
     /// Position up to which views have heard.
@@ -178,8 +191,8 @@ impl Owner {
                 }
             }
         }
-        if let Err(error) = self.appender.checkpoint(self.next).await {
-            tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
+        if let Err(error) = self.appender.settle(self.head()).await {
+            tracing::warn!(%error, "the last head was not written; the next start writes a few rows again");
         }
     }
 
@@ -222,19 +235,22 @@ impl Owner {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
-            payloads.push(to_json(&record)?);
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
+            payloads.push(self.folding.line(&record, &outcome)?);
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
+        self.commits += 1;
+        // What was settled before, now and then; this commit may tear.
+        let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| self.head());
+        head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let next = self.appender.append(payloads, batch).await?;
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
-        self.commits += 1;
         self.next = next;
-        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
-            self.appender.checkpoint(self.next).await?;
+        if let Some(head) = head {
+            self.appender.checkpoint(head).await?;
         }
         Ok(committed)
     }

@@ -12,7 +12,9 @@ use super::public;
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::data::deletions::{self, Deletion};
-use crate::data::rows::{OfPost, OfUser, PostRecord, PostRef, entry_value, from_json, kind_of, timeline_value, to_json};
+use crate::data::rows::{
+    OfPost, OfUser, PostRecord, PostRef, entry_value, from_json, kind_of, timeline_value, to_json,
+};
 use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::counters::{self, Changes};
