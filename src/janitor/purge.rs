@@ -114,7 +114,7 @@ impl Janitor {
                 }
                 self.purge_credentials(user).await?;
                 self.remember(user, None).await?;
-                self.core.store.absent.cleared_away(user);
+                self.core.store.cleared_away(user);
                 return Ok(true);
             };
             let (removed, last) = self.purge_step(*list, user, &place).await?;
@@ -140,7 +140,7 @@ impl Janitor {
             return Ok(());
         }
         let mut batch = Batch::default();
-        batch.delete_versioned(row, self.core.log.mint().0);
+        batch.delete_versioned(row, self.core.log.mint().await?.0);
         self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
@@ -149,7 +149,7 @@ impl Janitor {
     /// Keeps the place of a purge; `None` is the end of it.
     async fn remember(&self, user: Id, place: Option<&PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
         match place {
             Some(place) => batch.put_versioned(row, place.to_bytes(), version),
             None => batch.delete_versioned(row, version),
@@ -186,7 +186,7 @@ impl Janitor {
             List::Own(table) => self.purge_own(table, user, &rows).await,
             list => {
                 let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
-                self.commit_all(rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
+                self.commit_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
             }
         };
         Ok((removed, last))
@@ -206,14 +206,14 @@ impl Janitor {
             };
             events.push(Event::Unliked { user, post: PostRef { id: post, author: liked.unwrap_or_default() }, since });
         }
-        self.commit_all(events).await
+        self.commit_all(user, events).await
     }
 
     async fn purge_own(&self, table: Table, user: Id, rows: &[Row]) -> Result<bool> {
         if rows.is_empty() {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
             batch.delete_versioned(key, version);
@@ -225,11 +225,12 @@ impl Janitor {
         Ok(true)
     }
 
-    /// Makes all durable; false when there are none. One that fails does not keep the others.
-    async fn commit_all(&self, events: Vec<Event>) -> Result<bool> {
+    /// Makes all durable, as records of `user`; false when there are none. One that fails does not keep the others.
+    async fn commit_all(&self, user: Id, events: Vec<Event>) -> Result<bool> {
+        let guard = self.core.log.decide(user, &[]).await?;
         let mut pending = Vec::with_capacity(events.len());
         for event in events {
-            pending.push(self.core.log.submit(event.into()).await?);
+            pending.push(self.core.log.submit(&guard, event).await?);
         }
         let any = !pending.is_empty();
         let mut outcome = Ok(any);

@@ -1,23 +1,25 @@
 //! The write path as services see it: events go in, durable records come out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, EngineError, Engines};
+use fanfare_engines::{Batch, EngineError, Engines, Partition};
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::audit::Act;
+use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record, Weight};
 use crate::log::follower::Settled;
-use crate::log::owner::{Owner, OwnerThread};
+use crate::log::mint::{Mint, Numbers};
+use crate::log::owner::{Owner, OwnerThread, PARTITION};
 use crate::log::product::Product;
+use crate::log::roster::{Assigned, Roster};
 
 /// An event on its way to the journal.
 #[derive(Debug)]
@@ -52,8 +54,36 @@ impl From<Event> for Proposal {
     }
 }
 
+/// A proposal at the owner's door.
+pub(super) struct Proposed {
+    pub(super) proposal: Proposal,
+    /// Term under which it was decided.
+    pub(super) term: u64,
+    /// Way back to who handed it in.
+    pub(super) answer: Answer,
+}
+
 /// Way back to who handed a proposal in.
 pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+
+/// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
+/// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
+#[must_use]
+pub struct Guard {
+    partition: Partition,
+    term: u64,
+    _held: Held,
+}
+
+/// Term of a partition's owner, as this node knows it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CurrentTerm(Arc<AtomicU64>);
+
+impl CurrentTerm {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
 
 /// A proposal that was handed in, not yet durable.
 pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
@@ -68,14 +98,28 @@ impl Pending {
     }
 }
 
+/// Surroundings of a log.
+pub struct LogSetup {
+    /// Time that ids follow.
+    pub clock: Clock,
+    /// Numbers in ids.
+    pub numbers: Numbers,
+    /// Whether storage works.
+    pub storage: Storage,
+    /// Assignment of partitions to nodes.
+    pub roster: Arc<dyn Roster>,
+}
+
 /// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    proposals: mpsc::Sender<(Proposal, Answer)>,
-    mint: Arc<Mutex<IdMint>>,
-    clock: Clock,
+    proposals: mpsc::Sender<Proposed>,
+    mint: Mint,
     storage: Storage,
     settled: Settled,
+    term: CurrentTerm,
+    locks: Locks,
+    roster: Arc<dyn Roster>,
 }
 
 impl Log {
@@ -83,61 +127,98 @@ impl Log {
     ///
     /// # Errors
     /// When the engines fail.
-    pub async fn open(
-        engines: &Engines,
-        products: Vec<Product>,
-        clock: Clock,
-        node: u16,
-        storage: Storage,
-    ) -> Result<(Self, OwnerThread)> {
+    pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let (owner, last) = Owner::take_over(engines, products).await?;
-        let settled = owner.settled();
-        let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
+        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
+        let LogSetup { clock, numbers, storage, roster } = setup;
+        let mint = Mint::new(clock, numbers, last);
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
-        let thread = owner.start(receiver, Arc::clone(&mint), clock.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, clock, storage, settled }, thread))
+        let thread = owner.start(receiver, mint.clone(), storage.clone())?;
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
     }
 
-    /// Makes `proposal` durable and visible, and answers its record.
+    /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
+    /// from before the first row is read until the record is durable.
     ///
     /// # Errors
-    /// When storage failed; the outcome is then unknown.
-    pub async fn commit(&self, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
-        self.submit(proposal.into()).await?.durable().await
+    /// 503 when another node decides for `actor`.
+    pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
+        let partition = partition_of(actor);
+        if let Assigned::There(node) = self.roster.owner_of(partition) {
+            return Err(Error::Elsewhere(node));
+        }
+        let held = self.locks.hold(keys).await;
+        Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
-    /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
+    /// Locks of decisions, for those that end in no record.
+    #[must_use]
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
+    ///
+    /// # Errors
+    /// When storage failed; the outcome is then unknown. 503 when the partition had another owner since the decision.
+    pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
+        self.submit(guard, proposal).await?.durable().await
+    }
+
+    /// Hands in a `proposal` that was decided under `guard`; those handed in earlier are committed earlier. Waits for a
+    /// place in the queue.
     ///
     /// # Errors
     /// When storage failed before, or one record would make too many rows.
-    pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+    pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
+        debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
+        let proposal = proposal.into();
         let rows = proposal.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));
         }
         let (answer, pending) = oneshot::channel();
-        let handed_in = self.proposals.send((proposal, answer)).await;
+        let proposed = Proposed { proposal, term: guard.term, answer };
+        let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
         Ok(Pending(pending))
     }
 
     /// An id for something that is no record, such as media or an account.
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint(&self) -> Result<Id> {
+        self.mint.mint().await
+    }
+
+    /// A version above `floor`, which was read, as [`Mint::mint_above`] gives it.
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint_above(&self, floor: Id) -> Result<Id> {
+        self.mint.mint_above(floor).await
+    }
+
+    /// The last id that was minted; the next is above it.
     #[must_use]
-    pub fn mint(&self) -> Id {
-        self.mint_at(self.clock.now_ms())
+    pub fn last_minted(&self) -> Id {
+        self.mint.last()
     }
 
     /// An id that no record is above, now.
     #[must_use]
     pub fn newest(&self) -> Id {
-        self.mint.lock().highest()
+        self.mint.newest()
     }
 
     /// An id of a given moment (milliseconds), as [`mint`](Self::mint) gives one of now; for imports.
-    #[must_use]
-    pub fn mint_at(&self, at_ms: u64) -> Id {
-        self.mint.lock().mint(at_ms)
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint_at(&self, at_ms: u64) -> Result<Id> {
+        self.mint.mint_at(at_ms).await
     }
 
     /// The last record that was answered: no row is written from it or an earlier one again in the life of this
@@ -152,4 +233,9 @@ impl Log {
     pub fn has_failed(&self) -> bool {
         self.storage.has_failed()
     }
+}
+
+/// Partition of a person: a node has one, and everybody is in it.
+const fn partition_of(_person: Id) -> Partition {
+    PARTITION
 }

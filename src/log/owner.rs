@@ -12,21 +12,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::{Answer, Proposal};
+use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::takeover;
-use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::storage::Storage;
 use crate::log::events::{Record, Weight};
 use crate::log::living::Living;
+use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
 
 /// The journal partition that this node owns; a single node has one.
@@ -50,10 +48,10 @@ impl OwnerThread {
 }
 
 /// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+fn group_of(waiting: &[Proposed]) -> usize {
     let mut weight = Weight::default();
-    let fits = waiting.iter().take_while(|(proposal, _)| {
-        weight = weight.and(proposal.weight());
+    let fits = waiting.iter().take_while(|proposed| {
+        weight = weight.and(proposed.proposal.weight());
         weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
     });
     fits.count().max(1)
@@ -109,6 +107,7 @@ pub(super) struct Owner {
     commits: u64,
     /// Offset after the last commit.
     next: Offset,
+    term: CurrentTerm,
 }
 
 impl Owner {
@@ -122,7 +121,24 @@ impl Owner {
         let taken = takeover::take_over(engines, &folding, &appender).await?;
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+        Ok((
+            Self {
+                appender,
+                prepares,
+                folding,
+                follower,
+                living,
+                commits: 0,
+                next: taken.next,
+                term: CurrentTerm::default(),
+            },
+            taken.last,
+        ))
+    }
+
+    /// Term of this owner.
+    pub(super) fn term(&self) -> CurrentTerm {
+        self.term.clone()
     }
 
     /// Place up to which rows are written and views have heard.
@@ -138,29 +154,23 @@ impl Owner {
     /// Starts the thread, which takes `proposals`.
     pub(super) fn start(
         self,
-        proposals: mpsc::Receiver<(Proposal, Answer)>,
-        mint: Arc<Mutex<IdMint>>,
-        clock: Clock,
+        proposals: mpsc::Receiver<Proposed>,
+        mint: Mint,
         storage: Storage,
     ) -> Result<OwnerThread> {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, &mint, &clock, &storage)))
+            .spawn(move || runtime.block_on(self.run(proposals, &mint, &storage)))
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(
-        mut self,
-        mut proposals: mpsc::Receiver<(Proposal, Answer)>,
-        mint: &Mutex<IdMint>,
-        clock: &Clock,
-        storage: &Storage,
-    ) {
+    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
-            let (group, answers) = self.number(&mut waiting, mint, clock);
+            self.refuse_earlier_terms(&mut waiting);
+            let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
@@ -196,19 +206,23 @@ impl Owner {
         }
     }
 
+    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
+    /// else changed since.
+    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
+        let term = self.term.get();
+        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
+            let cause = "the partition was taken over since this was decided".to_owned();
+            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+        }
+    }
+
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(
-        &self,
-        waiting: &mut Vec<(Proposal, Answer)>,
-        mint: &Mutex<IdMint>,
-        clock: &Clock,
-    ) -> (Vec<(Record, Batch)>, Vec<Answer>) {
-        let now_ms = clock.now_ms();
-        let mut mint = mint.lock();
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+        let mut numbering = mint.numbering();
         waiting
             .drain(..group_of(waiting))
-            .map(|(proposal, answer)| {
-                let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
+            .map(|Proposed { proposal, answer, .. }| {
+                let id = numbering.record(proposal.at_ms);
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)
             })

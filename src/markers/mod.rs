@@ -40,7 +40,7 @@ impl Markers {
     /// # Errors
     /// When the engine fails.
     pub async fn advance(&self, person: Id, which: Marker, last_read: Id) -> Result<()> {
-        let newest = self.core.log.mint();
+        let newest = self.core.log.mint().await?;
         let last_read = last_read.min(newest);
         if last_read != Id(0) {
             let _writing = self.core.writing(person).await?;

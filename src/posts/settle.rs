@@ -42,7 +42,8 @@ async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
         match core.store.post_or_gone(*post).await {
             Ok(post) => {
                 if let Some(post) = post.filter(|post| !post.deleted) {
-                    pending.push(core.log.submit(deletion(&post, purged).into()).await?);
+                    let guard = core.log.decide(post.author, &[]).await?;
+                    pending.push(core.log.submit(&guard, deletion(&post, purged)).await?);
                 }
             }
             Err(error) if error.is_of_storage() => return Err(error),
@@ -175,7 +176,7 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
         if !spend(steps) {
             return Ok(false);
         }
-        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.log.mint().0);
+        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.log.mint().await?.0);
         for row in &rows {
             let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
@@ -200,7 +201,7 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
     let is_answered = !core.store.oldest(tables::REPLIES, gone.id, None, 1).await?.is_empty();
     if is_answered != core.store.get(&row).await?.is_some() {
         let mut batch = Batch::default();
-        let version = core.log.mint().0;
+        let version = core.log.mint().await?.0;
         if is_answered {
             batch.put_versioned(row, tables::partition(gone.author), version);
         } else {

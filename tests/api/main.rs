@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod blocked;
 mod bounds;
 mod cases;
 mod closed;
@@ -15,6 +16,7 @@ mod described;
 mod edges;
 mod examples;
 mod feed;
+mod formats;
 mod graph;
 mod handles;
 mod hang_ups;

@@ -64,12 +64,12 @@ impl World {
     pub async fn people(&mut self, count: usize) -> Result<Vec<Id>> {
         let first = self.people;
         self.people += count;
-        let made = (first..first + count).map(|number| {
-            let handle = format!("p{number}");
-            let id = self.app.core.log.mint();
-            Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } }
-        });
-        let records = self.commit_all(made).await?;
+        let mut made = Vec::with_capacity(count);
+        for number in first..first + count {
+            let (id, handle) = (self.app.core().log.mint().await?, format!("p{number}"));
+            made.push(Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } });
+        }
+        let records = self.commit_all(made.into_iter()).await?;
         let id = |record: Arc<Record>| match &record.event {
             Event::UserCreated { user } => Some(user.id),
             _ => None,
@@ -97,13 +97,15 @@ impl World {
 
     /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
-        Ok(self.app.core.log.commit(post_of(author)).await?.id)
+        let log = &self.app.core().log;
+        let guard = log.decide(author, &[]).await?;
+        Ok(log.commit(&guard, post_of(author)).await?.id)
     }
 
     /// Holds the delivery of `authors`.
     pub fn pin(&self, authors: &[Id], policy: Policy) {
         for author in authors {
-            self.app.feed.pin(*author, Some(policy));
+            self.app.feed().pin(*author, Some(policy));
         }
     }
 
@@ -117,8 +119,9 @@ impl World {
 
     /// Makes all of `events` durable, in that order.
     pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
-        let log = &self.app.core.log;
-        let committed = stream::iter(events).map(|event| log.commit(event)).buffered(AT_ONCE);
+        let log = &self.app.core().log;
+        let guard = log.decide(Id(0), &[]).await?;
+        let committed = stream::iter(events).map(|event| log.commit(&guard, event)).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;
         Ok(records.into_iter().collect::<Result<_, Error>>()?)
     }

@@ -15,7 +15,7 @@ use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
-use crate::log::core::{Attachments, Core};
+use crate::log::core::{Attachments, Core, Owners as _};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::log::handle::Proposal;
 use crate::log::idempotency::{self, Claim, Idempotency};
@@ -23,7 +23,7 @@ use crate::users::service::Users;
 
 /// Answer to publishing.
 #[derive(Debug)]
-pub enum Published {
+pub enum Publication {
     /// The post was made.
     New(Post),
     /// Result of an earlier request with the same key, which made a post.
@@ -65,7 +65,7 @@ impl Posts {
     /// # Errors
     /// 404 or 410 for the post answered or passed on, 409 while the same key is at work, 422 for what is malformed or
     /// a key that was used with another body.
-    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
+    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Publication> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
         let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
             Claim::Fresh(claimed) => claimed,
@@ -76,7 +76,7 @@ impl Posts {
 
     /// Answer to the first request with a key, at `at_ms`: the post as it was when it was new, or a repost that was
     /// there.
-    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Published> {
+    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Publication> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
         if post.deleted {
             return Err(Error::gone("post"));
@@ -84,41 +84,29 @@ impl Posts {
         let rendered =
             self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
         if unix_ms_of(made) < at_ms {
-            return Ok(Published::SameReplayed(rendered));
+            return Ok(Publication::SameReplayed(rendered));
         }
         let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
-        Ok(Published::Replayed(first))
+        Ok(Publication::Replayed(first))
     }
 
-    async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Published> {
+    async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Publication> {
         let post = self.draft(author, new).await?;
-        let _held = match (post.is_bare_repost(), post.repost_of) {
+        let guard = match (post.is_bare_repost(), post.repost_of) {
             (true, Some(original)) => {
-                let held = self.core.locks.hold(&[("repost", author.0, original.id.0)]).await;
+                let guard = self.core.log.decide(author, &[("repost", author.0, original.id.0)]).await?;
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
-                    let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-                    let same = self
-                        .views
-                        .render_one(Some(author), Place::ById, &same)
-                        .await?
-                        .ok_or_else(|| Error::gone("post"))?;
-                    if let Some(key) = &idempotency {
-                        let mut batch = Batch::default();
-                        let now = first_id_at(self.core.clock.now_ms());
-                        idempotency::remember(key, made, now, &mut batch)?;
-                        self.core.store.write(batch).await?;
-                    }
-                    return Ok(Published::Same(same));
+                    return self.passed_on_already(author, made, idempotency.as_ref()).await;
                 }
-                Some(held)
+                guard
             }
-            _ => None,
+            _ => self.core.log.decide(author, &[]).await?,
         };
         let pointed_at = [post.reply_to, post.repost_of];
         let notify = self.notices(&post).await?;
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
-        let record = self.core.log.commit(proposal).await?;
+        let record = self.core.log.commit(&guard, proposal).await?;
         for other in pointed_at.into_iter().flatten() {
             // Deleted while this was on its way: what follows was done without it.
             if self.core.store.post_or_gone(other.id).await?.is_some_and(|other| other.deleted) {
@@ -128,7 +116,21 @@ impl Posts {
         let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
         let rendered =
             self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;
-        Ok(Published::New(rendered))
+        Ok(Publication::New(rendered))
+    }
+
+    /// Answer to who passes on a post again: the bare repost `made` that is there; remembered for the key.
+    async fn passed_on_already(&self, author: Id, made: Id, key: Option<&IdempotencyKey>) -> Result<Publication> {
+        let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
+        let same = self.views.render_one(Some(author), Place::ById, &same).await?.ok_or_else(|| Error::gone("post"))?;
+        if let Some(key) = key {
+            // No record says so: the row would else come behind the purge of an account that is deleted now.
+            let _writing = self.core.writing(author).await?;
+            let mut batch = Batch::default();
+            idempotency::remember(key, made, first_id_at(self.core.clock.now_ms()), &mut batch)?;
+            self.core.store.write(batch).await?;
+        }
+        Ok(Publication::Same(same))
     }
 
     /// Checks what a client wants to publish, and resolves what it names.
@@ -273,7 +275,7 @@ impl Posts {
     /// # Errors
     /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
     pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
-        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let guard = self.core.log.decide(caller, &[("post", id.0, 0)]).await?;
         let post = self.stored(id).await?;
         if post.author != caller {
             // Whoever may not see it learns no more than that.
@@ -283,8 +285,8 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.log.commit(deletion(&post, false)).await?;
-        drop(held);
+        let record = self.core.log.commit(&guard, deletion(&post, false)).await?;
+        drop(guard);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -294,13 +296,16 @@ impl Posts {
     /// # Errors
     /// 404 when there is none, 410 when it is gone already.
     pub async fn remove(&self, id: Id, act: Act) -> Result<()> {
-        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        // A deletion is its author's record.
+        let author = self.stored(id).await?.author;
+        let guard = self.core.log.decide(author, &[("post", id.0, 0)]).await?;
         let post = self.stored(id).await?;
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.log.commit(Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
-        drop(held);
+        let record =
+            self.core.log.commit(&guard, Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
+        drop(guard);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -314,10 +319,10 @@ impl Posts {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
         {
-            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+            let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
                 let post = PostRef { id, author: post.author };
-                self.core.log.commit(Event::Liked { user: caller, post }).await?;
+                self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
             }
         }
         self.get(Some(caller), id).await
@@ -343,7 +348,7 @@ impl Posts {
 
     /// Whether there was a like that could be taken back: those of a deleted post went with it.
     async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
-        let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+        let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
         let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
             return Ok(false);
         };
@@ -351,7 +356,7 @@ impl Posts {
             return Ok(false);
         };
         let post = PostRef { id, author: post.author };
-        self.core.log.commit(Event::Unliked { user: caller, post, since }).await?;
+        self.core.log.commit(&guard, Event::Unliked { user: caller, post, since }).await?;
         Ok(true)
     }
 }

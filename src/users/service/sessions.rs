@@ -19,7 +19,7 @@ use crate::http::{Authenticate, Caller, Role};
 use crate::log::core::Owners as _;
 use crate::log::events::Event;
 use crate::log::handle::Proposal;
-use crate::users::password::{self, Verdict};
+use crate::users::password::{self, PasswordCheck};
 
 /// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
 /// log-in that hashes it anew.
@@ -60,9 +60,9 @@ impl Users {
             let stored = self.core.store.credentials(user).await?.password.clone();
             let verdict = self.passwords.verify(new.password.clone(), stored.clone(), from.into()).await?;
             if let Some(attempt) = attempt.take() {
-                attempt.was(verdict != Verdict::Wrong);
+                attempt.was(verdict != PasswordCheck::Wrong);
             }
-            let Verdict::Right { rehash } = verdict else { break };
+            let PasswordCheck::Right { rehash } = verdict else { break };
             self.core.refuse_suspended(user)?;
             let rehashed = match rehash {
                 true => Some(self.passwords.hash(new.password.clone(), from.into()).await?),
@@ -102,7 +102,7 @@ impl Users {
     /// When the engine fails.
     pub async fn issue(&self, user: Id) -> Result<String> {
         let new = token::generate()?;
-        self.write_token(new.hash, user, self.core.log.mint()).await?;
+        self.write_token(new.hash, user, self.core.log.mint().await?).await?;
         Ok(new.token)
     }
 
@@ -169,7 +169,7 @@ impl Users {
             ));
         };
         let mut batch = Batch::default();
-        let version = self.core.log.mint().0;
+        let version = self.core.log.mint().await?.0;
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
         batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
         self.core.store.write(batch).await?;
@@ -183,7 +183,7 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        self.change_credentials(user, |row| self.end_tokens(row)).await?;
+        self.change_credentials(user, |row, from| self.end_tokens(row, from)).await?;
         self.sessions.all_ended(user, None).await;
         Ok(())
     }
@@ -205,18 +205,18 @@ impl Users {
         }
         let attempt = self.guard.attempt(&account.row.handle, from).await?;
         let verdict = self.passwords.verify(new.current_password, stored.clone(), from.into()).await?;
-        attempt.was(verdict != Verdict::Wrong);
+        attempt.was(verdict != PasswordCheck::Wrong);
         let wrong = || Error::refused(Code::Forbidden, "current_password is not the password of this account");
-        if verdict == Verdict::Wrong {
+        if verdict == PasswordCheck::Wrong {
             return Err(wrong());
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
         let mut still_right = false;
-        self.change_credentials(caller.id, |row| {
+        self.change_credentials(caller.id, |row, from| {
             still_right = row.password == stored;
             if still_right {
                 row.password = password;
-                self.end_tokens(row);
+                self.end_tokens(row, from);
             }
         })
         .await?;
@@ -224,7 +224,7 @@ impl Users {
             return Err(wrong());
         }
         if let Some(hash) = caller.token_hash {
-            self.write_token(hash, caller.id, self.core.log.mint()).await?;
+            self.write_token(hash, caller.id, self.core.log.mint().await?).await?;
         }
         self.sessions.all_ended(caller.id, caller.token_hash).await;
         Ok(())
@@ -239,10 +239,9 @@ impl Users {
             return Err(Error::field("password", message));
         }
         let password = Some(self.passwords.hash(password, from.into()).await?);
-        let change = |row: &mut CredentialsRow| {
+        let change = |row: &mut CredentialsRow, from| {
             row.password = password;
-            // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
-            self.end_tokens(row);
+            self.end_tokens(row, from);
         };
         self.change_credentials_as(user, act, change).await?;
         self.sessions.all_ended(user, None).await;
@@ -254,46 +253,56 @@ impl Users {
     /// # Errors
     /// When storage failed.
     pub async fn set_admin(&self, user: Id, admin: bool, act: Act) -> Result<()> {
-        self.change_credentials_as(user, act, |row| row.admin = admin).await
+        self.change_credentials_as(user, act, |row, _| row.admin = admin).await
     }
 
     /// Changes credentials in one commit with the operator's act: what lets people in stands in no record.
-    async fn change_credentials_as(&self, user: Id, act: Act, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+    async fn change_credentials_as(
+        &self,
+        user: Id,
+        act: Act,
+        change: impl FnOnce(&mut CredentialsRow, Id),
+    ) -> Result<()> {
+        let guard = self.core.log.decide(user, &[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
-        change(&mut row);
-        let rows = self.credentials_batch(user, &row)?;
-        let done = self.core.log.commit(Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
+        // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
+        change(&mut row, self.core.log.mint().await?);
+        let rows = self.credentials_batch(user, &row).await?;
+        let done = self.core.log.commit(&guard, Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
         self.core.store.credentials_changed(user);
         done.map(drop)
     }
 
     /// Ends all tokens that are out.
-    fn end_tokens(&self, row: &mut CredentialsRow) {
-        row.tokens_from = self.core.log.mint();
+    fn end_tokens(&self, row: &mut CredentialsRow, from: Id) {
+        row.tokens_from = from;
         let seen_ms = self.leads.highest_ms(self.core.clock.now_ms());
         let lead_ms = seen_ms.unwrap_or(u64::MAX).min(self.jwt.ahead_ms());
         row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
     }
 
-    pub(super) async fn change_credentials(&self, user: Id, change: impl FnOnce(&mut CredentialsRow)) -> Result<()> {
+    pub(super) async fn change_credentials(
+        &self,
+        user: Id,
+        change: impl FnOnce(&mut CredentialsRow, Id),
+    ) -> Result<()> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;
         let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
-        change(&mut row);
+        change(&mut row, self.core.log.mint().await?);
         self.write_credentials(user, &row).await
     }
 
-    fn credentials_batch(&self, user: Id, row: &CredentialsRow) -> Result<Batch> {
+    async fn credentials_batch(&self, user: Id, row: &CredentialsRow) -> Result<Batch> {
         let mut batch = Batch::default();
-        let version = self.core.log.mint().0;
+        let version = self.core.log.mint().await?.0;
         batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
         Ok(batch)
     }
 
     pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
-        let batch = self.credentials_batch(user, row)?;
+        let batch = self.credentials_batch(user, row).await?;
         self.core.store.write(batch).await?;
         self.core.store.credentials_changed(user);
         Ok(())
