@@ -6,27 +6,22 @@
 pub mod forget;
 pub mod names;
 mod purge;
+mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
+use fanfare_engines::Partition;
 
 use crate::base::error::Result;
-use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
-use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in};
-use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
 
 const HOUR_MS: u64 = 3_600_000;
-/// Key of the last hour that was swept, in the `meta` table.
-const META_SWEPT_HOUR: Bytes = Bytes::from_static(b"swept_hour");
 
 /// Cleans up.
 pub struct Janitor {
@@ -71,6 +66,7 @@ impl Janitor {
         let done = [
             self.purge_all().await,
             self.sweep().await,
+            self.core.log.beat().await,
             names::rekey(&self.core).await,
             old_reposts::list_all(&self.core).await,
             deletions::bring_over(&self.core.store, now).await,
@@ -99,108 +95,12 @@ impl Janitor {
 
     /// Lets go of what is in memory for suspensions that ended by the clock a while ago.
     async fn forget_ended_suspensions(&self) {
-        let (store, then_ms) = (&self.core.store, self.core.clock.now_ms().saturating_sub(HOUR_MS));
+        let (store, then_ms) = (&self.core.store, self.core.log.sweep_ms().saturating_sub(HOUR_MS));
         for person in store.absent.ended_before(then_ms) {
             let _held = self.core.locks.hold(&[("suspension", person.0, 0)]).await;
             if store.absent.forget_ended(person, then_ms) {
                 store.unwatch(person);
             }
         }
-    }
-
-    /// Removes what expired in the hours that have passed since the last sweep.
-    async fn sweep(&self) -> Result<()> {
-        let row = RowKey::new(tables::META, tables::ONE, META_SWEPT_HOUR);
-        let now = (self.core.clock.now_ms() / HOUR_MS) as u32;
-        let stored = self.core.store.get(&row).await?;
-        let swept = stored.as_deref().and_then(number_in);
-        let from = swept.map_or(now, |hour| hour + 1);
-        let upto = now.min(from.saturating_add(limits::JANITOR_HOURS_MAX));
-        for hour in from..upto {
-            let mut after = None;
-            while let Some(last) = self.sweep_some(hour, after).await? {
-                after = Some(last);
-            }
-        }
-        if swept.is_none() || upto > from {
-            let done = upto.saturating_sub(1);
-            let mut batch = Batch::default();
-            batch.put_versioned(row, done.to_be_bytes().to_vec(), u64::from(done).max(1));
-            self.core.store.write(batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be
-    /// more.
-    async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
-        let tables_port = &self.core.store;
-        let partition = hour.to_be_bytes();
-        let step = limits::JANITOR_STEP_ROWS;
-        let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
-        let rows = tables_port.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
-        let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
-        // Expiry rows are written for the hour after the last one in which the row is needed: what was renewed since
-        // has a higher version than this.
-        let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
-        let mut expired = Batch::default();
-        let mut done = Batch::default();
-        for row in &rows {
-            if let Some(key) = tables::expiring(&row.clustering) {
-                match self.ends(&key).await {
-                    Ok(true) if !tables::keeps_versions(key.table) => expired.delete(key),
-                    Ok(true) => expired.delete_versioned(key, version),
-                    Ok(false) => {}
-                    Err(error) if error.is_of_storage() => return Err(error),
-                    Err(error) => tracing::warn!(%error, table = key.table.name, "what should expire is left as it is"),
-                }
-            }
-            done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
-        }
-        tables_port.write(expired).await?;
-        tables_port.write(done).await?;
-        Ok((rows.len() == step).then_some(last))
-    }
-
-    /// Whether a row whose hour has come is to be deleted.
-    async fn ends(&self, key: &RowKey) -> Result<bool> {
-        if key.table == tables::HANDLES {
-            self.release_handle(key).await?;
-            return Ok(false);
-        }
-        Ok(!self.is_renewed(key).await?)
-    }
-
-    /// Gives a handle free whose account was deleted, once its days are over; until then it comes here again.
-    async fn release_handle(&self, key: &RowKey) -> Result<()> {
-        let Some(holder) = self.core.store.get_id(key).await? else { return Ok(()) };
-        // Somebody else may have it by now.
-        let Some(gone) = self.core.store.account_or_gone(holder).await?.filter(|account| account.row.deleted) else {
-            return Ok(());
-        };
-        let until_ms = reserved_until_ms(gone.row.deleted_by, self.handle_reserved_days);
-        if until_ms <= self.core.clock.now_ms() {
-            return Ok(self.core.store.release_unique(key, holder.0).await?);
-        }
-        let mut again = Batch::default();
-        again.put(tables::expiry_row((until_ms / HOUR_MS) as u32 + 1, key), Bytes::new());
-        Ok(self.core.store.write(again).await?)
-    }
-
-    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another
-    /// expiry row, or needs none.
-    async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
-        // A person's list of tokens holds what the tokens themselves hold.
-        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
-        let key = token.as_ref().unwrap_or(key);
-        if key.table != tables::TOKENS && key.table != tables::SUSPENSIONS {
-            return Ok(false);
-        }
-        let Some(bytes) = self.core.store.get(key).await? else { return Ok(false) };
-        let now_ms = self.core.clock.now_ms();
-        if key.table == tables::SUSPENSIONS {
-            return Ok(from_json::<SuspensionRow>(&bytes)?.holds(now_ms));
-        }
-        Ok(from_json::<TokenRow>(&bytes)?.expires_ms > now_ms)
     }
 }

@@ -4,7 +4,7 @@
 //! it tells of: a write may tear. It holds JSON, which later versions add to.
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, Offset, Partition, RowKey, Tables};
+use fanfare_engines::{Batch, Offset, Partition, Position, RowKey, Tables, Term};
 use fanfare_protocol::Id;
 use serde::{Deserialize, Serialize};
 
@@ -16,43 +16,39 @@ use crate::data::tables;
 /// Format of the records above a head: they hold their outcomes.
 pub const FORMAT: u32 = 2;
 
-/// Place in a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+/// Position in a log below which every row is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head(Position);
+
+/// A head as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
     /// Format of what stands above it.
     format: u32,
-    /// Offset of the first record whose rows may be missing.
-    next: u64,
-    /// Offset of the claim that holds there; 0 before the first.
-    #[serde(default)]
-    term: u64,
+    offset: u64,
+    /// Offset of the claim that holds there; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
     /// Highest id of a record below it.
     last: Id,
-}
-
-impl Default for Head {
-    fn default() -> Self {
-        Self::new(Offset(0), Id(0))
-    }
+    /// Number of the term's next record.
+    #[serde(default)]
+    number: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_import: bool,
 }
 
 impl Head {
-    /// Everything below `next` has its rows, and no id there is above `last`.
+    /// Everything below `position` has its rows.
     #[must_use]
-    pub fn new(next: Offset, last: Id) -> Self {
-        Self { format: FORMAT, next: next.0, term: 0, last }
+    pub const fn new(position: Position) -> Self {
+        Self(position)
     }
 
-    /// Offset of the first record whose rows may be missing.
+    /// Position of the first record whose rows may be missing.
     #[must_use]
-    pub fn next(self) -> Offset {
-        Offset(self.next)
-    }
-
-    /// Highest id of a record below it.
-    #[must_use]
-    pub fn last(self) -> Id {
-        self.last
+    pub const fn position(self) -> Position {
+        self.0
     }
 
     /// The head of `partition` as it is stored; that of an empty log when none is.
@@ -61,14 +57,13 @@ impl Head {
     /// When the engine fails, or a newer version wrote it.
     pub async fn read(tables: &dyn Tables, partition: Partition) -> Result<Self> {
         let Some(bytes) = tables.get(&row(partition)).await? else { return Ok(Self::default()) };
-        let head: Self = from_json(&bytes)?;
-        if head.format > FORMAT {
-            let Self { format, .. } = head;
+        let Stored { format, offset, term, last, number, is_import } = from_json(&bytes)?;
+        if format > FORMAT {
             return Err(Error::Internal(format!(
                 "the log has format {format}, and this version knows formats up to {FORMAT}: use the newer fanfare"
             )));
         }
-        Ok(head)
+        Ok(Self(Position { offset: Offset(offset), term: term.map(Term), last_id: last.0, number, is_import }))
     }
 
     /// Adds the row of `partition` to `batch`; a later head wins.
@@ -76,7 +71,10 @@ impl Head {
     /// # Errors
     /// When it does not encode.
     pub fn write(self, partition: Partition, batch: &mut Batch) -> Result<()> {
-        batch.put_versioned(row(partition), to_json(&self)?, self.next.max(1));
+        let Position { offset, term, last_id, number, is_import } = self.0;
+        let term = term.map(|term| term.0);
+        let stored = Stored { format: FORMAT, offset: offset.0, term, last: Id(last_id), number, is_import };
+        batch.put_versioned(row(partition), to_json(&stored)?, offset.0.max(1));
         Ok(())
     }
 }
@@ -96,15 +94,16 @@ mod tests {
         let engines = fanfare_engines::memory::open(1).unwrap();
         let partition = Partition(0);
         assert_eq!(Head::read(&*engines.tables, partition).await.unwrap(), Head::default());
-        let head = Head::new(Offset(7), Id(9));
+        let at = |offset, last_id| Position { offset: Offset(offset), term: Some(Term(5)), last_id, ..Position::START };
+        let head = Head::new(at(7, 9));
         let mut batch = Batch::default();
         head.write(partition, &mut batch).unwrap();
-        Head::new(Offset(6), Id(8)).write(partition, &mut batch).unwrap();
+        Head::new(at(6, 8)).write(partition, &mut batch).unwrap();
         engines.tables.write(batch).await.unwrap();
         assert_eq!(Head::read(&*engines.tables, partition).await.unwrap(), head, "the later one wins");
         for (json, good) in [
-            (r#"{"format":2,"next":8,"last":"9","consumed":[3]}"#, true),
-            (r#"{"format":3,"next":8,"last":"9"}"#, false),
+            (r#"{"format":2,"offset":8,"last":"9","consumed":[3]}"#, true),
+            (r#"{"format":3,"offset":8,"last":"9"}"#, false),
         ] {
             let mut batch = Batch::default();
             batch.put_versioned(row(partition), json, 8);

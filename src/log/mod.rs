@@ -14,6 +14,7 @@ pub mod legacy;
 pub mod line;
 pub mod living;
 pub mod mint;
+pub mod moments;
 pub mod outcome;
 pub mod owner;
 pub mod product;

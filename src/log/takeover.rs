@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Offset};
+use fanfare_engines::{Batch, Engines, Position};
 use fanfare_protocol::Id;
 
 use super::folding::Folding;
@@ -14,31 +14,36 @@ use crate::data::forgotten::Forgotten;
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
-    /// Offset after the last record.
-    pub(super) next: Offset,
+    /// Position behind the last record.
+    pub(super) next: Position,
     /// Highest id of a record.
     pub(super) last: Id,
 }
 
-/// Writes the rows of every record past the head again, from the records alone. Those of which storage may have
-/// forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
+/// Writes the rows of every record from the head to the claim again, from the records alone. Those of which storage may
+/// have forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
 /// deleted since.
-pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &Appender) -> Result<TakenOver> {
-    let head = Head::read(&*engines.tables, PARTITION).await?;
+pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
     let forgotten = Forgotten::read(&*engines.tables).await?.upto;
     let journal = Arc::clone(&engines.journal);
-    let (_, end) = journal.bounds(PARTITION).await?;
-    let (mut next, mut last) = (head.next(), head.last().max(forgotten));
-    while next < end {
+    let end = appender.position();
+    let mut next = Head::read(&*engines.tables, PARTITION).await?.position();
+    let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
+    while next.offset < end.offset {
         let found = journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
-        let Some(newest) = found.last() else { break };
-        next = Offset(newest.offset.0 + 1);
+        next = found.next;
+        if found.records.is_empty() {
+            break;
+        }
         let mut batch = Batch::default();
-        for one in &found {
+        for one in &found.records {
             last = last.max(folding.rows_again(&one.payload, forgotten, &mut batch)?);
         }
-        appender.append(Vec::new(), batch).await?;
+        appender.append(&[], &batch).await?;
     }
-    appender.settle(Head::new(end, last)).await?;
-    Ok(TakenOver { next: end, last })
+    let next = appender.position();
+    // Of records from before there were claims the log does not tell the last id: the head does.
+    let next = Position { last_id: last.0.max(next.last_id), ..next };
+    appender.settle(Head::new(next)).await?;
+    Ok(TakenOver { next, last })
 }

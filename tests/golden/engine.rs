@@ -20,7 +20,10 @@ use fanfare::log::owner::OwnerThread;
 use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::{head, legacy};
-use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
+use fanfare_engines::{
+    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, Offset, Page, Partition, Position, RowWrite,
+    Term, Turn,
+};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
@@ -48,21 +51,27 @@ impl Journal for Tape {
         self.journal.partitions()
     }
 
-    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+        self.journal.claim(partition, claimant).await
+    }
+
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
         let _open = self.gate.lock().await;
+        let payloads = records.iter().map(|record| record.payload.clone()).collect();
         let mut kept = rows.rows.clone();
         // Of where the head stands no record tells.
         kept.retain(|row| row.key != head::row(partition));
-        self.commits.lock().push((records.clone(), kept));
-        self.journal.commit(partition, records, rows).await
+        self.commits.lock().push((payloads, kept));
+        self.journal.commit(partition, turn, records, rows).await
     }
 
-    async fn read(
-        &self,
-        partition: Partition,
-        from: Offset,
-        _limit: usize,
-    ) -> Result<Vec<fanfare_engines::JournalRecord>, EngineError> {
+    async fn read(&self, partition: Partition, from: Position, _limit: usize) -> Result<Page, EngineError> {
         self.journal.read(partition, from, 1).await
     }
 
@@ -70,11 +79,11 @@ impl Journal for Tape {
         self.journal.bounds(partition).await
     }
 
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         self.journal.checkpoint(consumer, partition, next).await
     }
 
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         self.journal.checkpoint_of(consumer, partition).await
     }
 
@@ -109,7 +118,8 @@ fn taped() -> (Engines, Arc<Tape>) {
 async fn start(engines: &Engines) -> (Log, OwnerThread) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
-    let (clock, storage) = (Clock::system(), Storage::default());
+    // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.
+    let (clock, storage) = (Clock::by_hand(0), Storage::default());
     let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone) };
     Log::open(engines, products, setup).await.unwrap()
 }
@@ -183,26 +193,38 @@ pub fn last_written(lines: impl Iterator<Item = String>) -> BTreeMap<String, Str
 pub async fn repaired(story: &Story) -> Vec<Pair> {
     let mut found = Vec::new();
     let (engines, tape) = taped();
-    again(&engines, story).await;
+    let (log, thread) = start(&engines).await;
+    drop(log);
+    tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
     for pair in &story.pairs {
         give(&engines, pair).await;
-        let record = Bytes::from(pair.record.clone().into_bytes());
-        tape.journal.commit(Partition(0), vec![record], Batch::default()).await.unwrap();
+        let payload = Bytes::from(pair.record.clone().into_bytes());
+        let record = NewRecord { id: proposal(pair).0.0, payload };
+        let claimant = Claimant { node: "before".to_owned(), is_import: false };
+        let (term, _) = tape.journal.claim(Partition(0), &claimant).await.unwrap();
+        tape.journal.commit(Partition(0), Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
-        again(&engines, story).await;
+        let (log, thread) = start(&engines).await;
+        drop(log);
+        tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
         let rows = std::mem::take(&mut *tape.commits.lock()).into_iter().flat_map(|(_, rows)| rows).collect();
         found.push(Pair { name: pair.name.clone(), record: pair.record.clone(), rows: lines(rows), ..Pair::default() });
     }
     found
 }
 
-/// A start: records of format 1 are folded when a folder is brought up, and of later ones the owner writes the rows.
-async fn again(engines: &Engines, story: &Story) {
-    if story.format == 1 {
-        let (products, _) = app::products(GROUP_AFTER);
-        return legacy::bring_up(engines, &products).await.unwrap();
+/// The story as a folder of format 1 is brought up: each record is folded over what is there.
+pub async fn brought_up(story: &Story) -> Vec<Pair> {
+    let mut found = Vec::new();
+    let engines = fanfare_engines::memory::open(1).unwrap();
+    let folds = app::products(GROUP_AFTER).0.into_iter().filter_map(|product| product.fold).collect();
+    for pair in &story.pairs {
+        give(&engines, pair).await;
+        let record: Record = serde_json::from_str(&pair.record).unwrap();
+        let batch = legacy::rows_of(&engines, &folds, &[record]).await.unwrap();
+        engines.tables.write(batch.clone()).await.unwrap();
+        let (name, record, rows) = (pair.name.clone(), pair.record.clone(), lines(batch.rows));
+        found.push(Pair { name, record, rows, ..Pair::default() });
     }
-    let (log, thread) = start(engines).await;
-    drop(log);
-    tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
+    found
 }

@@ -191,7 +191,7 @@ impl Users {
                     let Some(holder) = Id::from_bytes(&holder) else { break };
                     let account = self.core.store.account_or_gone(holder).await?;
                     let free = match &account {
-                        Some(gone) if gone.row.deleted => self.reserved_until_ms(gone) <= self.core.clock.now_ms(),
+                        Some(gone) if gone.row.deleted => self.reserved_until_ms(gone) <= self.core.log.sweep_ms(),
                         // An account that went on with another handle.
                         Some(account) => !account.row.handle.eq_ignore_ascii_case(handle.as_str()),
                         None => true,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare::app;
+use fanfare::log::events::Record;
 use fanfare::log::head::Head;
 use fanfare::log::legacy;
-use fanfare_engines::{Batch, Engines, Partition, RowKey, memory};
+use fanfare_engines::{Batch, Claimant, Engines, NewRecord, Partition, RowKey, Turn, memory};
 use parking_lot::Mutex;
 
 use super::End;
@@ -37,7 +38,11 @@ fn lines() -> Vec<Bytes> {
 
 async fn stored() -> Engines {
     let engines = memory::open(1).unwrap();
-    engines.journal.commit(Partition(0), lines(), Batch::default()).await.unwrap();
+    let claimant = Claimant { node: "before".to_owned(), is_import: false };
+    let (term, _) = engines.journal.claim(Partition(0), &claimant).await.unwrap();
+    let id = |line: &Bytes| serde_json::from_slice::<Record>(line).unwrap().id.0;
+    let records = lines().into_iter().map(|payload| NewRecord { id: id(&payload), payload }).collect();
+    engines.journal.commit(Partition(0), Turn::first(term), records, Batch::default()).await.unwrap();
     engines
 }
 
@@ -57,7 +62,7 @@ async fn what_is_cut_off_while_it_is_brought_up_is_done_again() {
     let expected = rows(&engines, &written).await;
     assert!(expected.len() > 600, "{}", expected.len());
     let head = Head::read(&*engines.tables, Partition(0)).await.unwrap();
-    assert_eq!(head.next().0, 601);
+    assert_eq!(head.position().offset.0, 602, "600 likes, a post and a claim");
     for end in [End::KilledBefore, End::KilledAfter] {
         let mut steps = 0;
         loop {
