@@ -416,4 +416,4 @@ fn password_cost(settings: &Settings) -> PasswordCost {
 
 #[cfg(test)]
 #[path = "outcomes_tests.rs"]
-mod outcomes_tests;
+mod tests;

@@ -136,13 +136,13 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// This and another.
+    /// Sum of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(other.bytes), rows: self.rows.saturating_add(other.rows) }
     }
 
-    /// Several of this.
+    /// As much, so many times.
     #[must_use]
     pub const fn times(self, count: usize) -> Self {
         Self { bytes: self.bytes.saturating_mul(count), rows: self.rows.saturating_mul(count) }

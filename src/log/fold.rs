@@ -14,7 +14,7 @@ use fanfare_engines::{Batch, RowKey, RowWrite};
 use crate::base::error::{Error, Result};
 use crate::log::counters::{self, Changes};
 use crate::log::events::{Event, Record};
-use crate::log::outcome::{Outcome, Part};
+use crate::log::outcome::{Outcome, OutcomePart};
 
 /// The rows that a product makes of records.
 pub trait Fold: Send + Sync + 'static {
@@ -43,11 +43,11 @@ pub trait Fold: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The product's part of the outcome of `record`, from what its [`write`](Part::write) made of it.
+    /// The product's part of the outcome of `record`, from what its [`write`](OutcomePart::write) made of it.
     ///
     /// # Errors
     /// When that is no part of this product's.
-    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn Part>> {
+    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
         Err(Error::Internal(format!("record {} holds a part that nobody reads: {part}", record.id)))
     }
 

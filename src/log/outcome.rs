@@ -19,7 +19,7 @@ use crate::data::uncounted::Of;
 pub struct Outcome {
     /// Counters that the record changed, as they are after it.
     pub counters: SmallVec<[Counted; 2]>,
-    parts: SmallVec<[(&'static str, Arc<dyn Part>); 1]>,
+    parts: SmallVec<[(&'static str, Arc<dyn OutcomePart>); 1]>,
 }
 
 /// Counters of a person or a post after a record.
@@ -32,7 +32,7 @@ pub struct Counted {
 }
 
 /// Part of a product in an outcome. Bytes without behaviour, as those of records.
-pub trait Part: Any + Debug + Send + Sync {
+pub trait OutcomePart: Any + Debug + Send + Sync {
     /// Adds the JSON of the part, as short as it can be.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ pub trait Part: Any + Debug + Send + Sync {
     fn write(&self, json: &mut Vec<u8>) -> Result<()>;
 }
 
-impl<T: Serialize + Any + Debug + Send + Sync> Part for T {
+impl<T: Serialize + Any + Debug + Send + Sync> OutcomePart for T {
     fn write(&self, json: &mut Vec<u8>) -> Result<()> {
         let written = serde_json::to_writer(json, self);
         written.map_err(|error| Error::Internal(format!("a part of an outcome does not encode: {error}")))
@@ -49,13 +49,13 @@ impl<T: Serialize + Any + Debug + Send + Sync> Part for T {
 
 impl Outcome {
     /// Adds a product's part, of which there is one.
-    pub fn add(&mut self, name: &'static str, part: Arc<dyn Part>) {
+    pub fn add(&mut self, name: &'static str, part: Arc<dyn OutcomePart>) {
         self.parts.push((name, part));
     }
 
     /// The part of that type, if the record has one.
     #[must_use]
-    pub fn part<T: Part>(&self) -> Option<&T> {
+    pub fn part<T: OutcomePart>(&self) -> Option<&T> {
         self.parts.iter().find_map(|(_, part)| {
             let part: &dyn Any = &**part;
             part.downcast_ref()
@@ -63,7 +63,7 @@ impl Outcome {
     }
 
     /// The products' parts, each with its name.
-    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &dyn Part)> {
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &dyn OutcomePart)> {
         self.parts.iter().map(|(name, part)| (*name, &**part))
     }
 }

@@ -18,7 +18,7 @@ use crate::data::rows::{Doer, GroupItem, GroupMemory, NotificationRow, Notificat
 use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::fold::{Fold, Keys, State};
-use crate::log::outcome::{Outcome, Part};
+use crate::log::outcome::{Outcome, OutcomePart};
 
 /// Effect on a person's list of a record that gave a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Fold for NotificationFold {
         Ok(())
     }
 
-    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn Part>> {
+    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
         // An event either gives or takes back.
         let listings: Vec<Listing> = given(record).into_iter().chain(taken(record)).map(|deed| deed.listing).collect();
         Ok(Arc::new(Lists::read(part, record.id, &listings)?))

@@ -1,4 +1,4 @@
-//! What a record did to people's lists of notifications, and how its line says so. Pure.
+//! Outcome of a record for people's lists of notifications, and how the record's line says so. Pure.
 //!
 //! Who did what to whom follows from the event, and is not said again: a line has, for each list that changed, the
 //! numbers after the record, which rows are written and removed, and the group if there is one.
@@ -18,7 +18,7 @@ pub struct Lists(pub Vec<ListChange>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListChange {
     /// Place of the entry among those that the event gives or takes back.
-    pub place_in_event: usize,
+    place_in_event: usize,
     /// The entry.
     pub listing: Listing,
     /// The list's state after the record.
@@ -92,7 +92,7 @@ pub enum Written<T> {
     Removed,
 }
 
-/// What is true of a change and has no number, as bits.
+/// Bits for all that is true of a change and has no number.
 mod flag {
     pub const RINGS: u16 = 1;
     pub const GREW: u16 = 2;

@@ -20,7 +20,7 @@ use crate::data::uncounted::Of;
 use crate::log::counters::{self, Changes};
 use crate::log::events::{Event, Record};
 use crate::log::fold::{Fold, State};
-use crate::log::outcome::{Outcome, Part};
+use crate::log::outcome::{Outcome, OutcomePart};
 use crate::log::product::Prepare;
 
 /// Name of the part of outcomes.
@@ -77,7 +77,7 @@ impl Fold for PostFold {
         Ok(())
     }
 
-    fn read(&self, _record: &Record, part: &str) -> Result<Arc<dyn Part>> {
+    fn read(&self, _record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
         Ok(Arc::new(from_json::<Unsettled>(part.as_bytes())?))
     }
 
