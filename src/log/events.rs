@@ -100,6 +100,22 @@ impl Event {
         actor.into_iter().chain(other.map(|person| (person, Part::Other)))
     }
 
+    /// Whether it only ends something: taken also when the disk is as good as full.
+    #[must_use]
+    pub fn only_ends(&self) -> bool {
+        matches!(
+            self,
+            Self::UserDeleted { .. }
+                | Self::PostDeleted { .. }
+                | Self::Unfollowed(_)
+                | Self::Unblocked { .. }
+                | Self::Unmuted { .. }
+                | Self::Unliked { .. }
+                | Self::Suspended { .. }
+                | Self::Unsuspended { .. }
+        )
+    }
+
     /// Bound of what a record of the event takes: it is known before the record is folded.
     #[must_use]
     pub fn weight(&self) -> Weight {

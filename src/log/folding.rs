@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, RowKey, Tables};
-use fanfare_protocol::Id;
+use fanfare_engines::{Batch, JournalRecord, Partition, RowKey, Tables};
 use quick_cache::sync::Cache;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::limits;
 use crate::log::events::Record;
 use crate::log::fold::{Folds, Keys, State};
-use crate::log::line;
 use crate::log::outcome::Outcome;
+use crate::log::{line, records};
 
 /// Folds, and state rows in memory.
 pub(super) struct Folding {
@@ -65,17 +64,19 @@ impl Folding {
         line::encode(record, outcome, &self.folds)
     }
 
-    /// Adds the rows of a line of the journal to `batch`, unless its record is at or below `forgotten`. Answers its id.
-    pub(super) fn rows_again(&self, line: &[u8], forgotten: Id, batch: &mut Batch) -> Result<Id> {
-        let (record, outcome) = line::decode(line, &self.folds)?;
-        let Some(outcome) = outcome else {
-            let id = record.id;
-            return Err(Error::Internal(format!("record {id} is of format 1 and stands among later ones")));
-        };
-        if record.id > forgotten {
-            self.folds.rows(&record, &outcome, batch)?;
-        }
-        Ok(record.id)
+    /// A record of the journal, and its outcome.
+    pub(super) fn read(&self, partition: Partition, one: &JournalRecord) -> Result<(Record, Outcome)> {
+        records::read(partition, one, &self.folds)
+    }
+
+    /// Adds the rows of a record that was read to `batch`.
+    pub(super) fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        self.folds.rows(record, outcome, batch)
+    }
+
+    /// Lets go of what is in memory: it is read again.
+    pub(super) fn forget(&self) {
+        self.own.clear();
     }
 
     /// Remembers state rows for the next commits.

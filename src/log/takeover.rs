@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Position};
+use fanfare_engines::{Batch, EngineError, Engines, Offset, Position};
 use fanfare_protocol::Id;
 
 use super::folding::Folding;
 use super::head::Head;
-use super::owner::{Appender, PARTITION};
-use crate::base::error::Result;
+use super::owner::{Appender, CONSUMER, PARTITION};
+use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::forgotten::Forgotten;
+use crate::log::records;
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
@@ -18,6 +19,23 @@ pub(super) struct TakenOver {
     pub(super) next: Position,
     /// Highest id of a record.
     pub(super) last: Id,
+    /// Record that cannot be read, if there is one: rows are written up to it, and nothing is appended.
+    pub(super) unreadable: Option<Error>,
+}
+
+/// Refuses a head that is not within its log: rows and records are not of the same folder.
+fn check_head(head: Offset, first: Offset, end: Offset) -> Result<()> {
+    let place = match head {
+        head if head > end => "beyond the log's end",
+        head if head < first => "before the log's first record",
+        _ => return Ok(()),
+    };
+    let (partition, head, first, end) = (PARTITION.0, head.0, first.0, end.0);
+    let cause = format!(
+        "journal partition {partition}: its head, at {head}, is {place} (it has {first} to {end}): restore the folder \
+         from a backup"
+    );
+    Err(Error::Engine(EngineError::Corrupt(cause)))
 }
 
 /// Writes the rows of every record from the head to the claim again, from the records alone. Those of which storage may
@@ -28,6 +46,12 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
     let mut next = Head::read(&*engines.tables, PARTITION).await?.position();
+    let (first, _) = journal.bounds(PARTITION).await?;
+    // The checkpoint, which lets records go, is never beyond the head.
+    let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
+    check_head(next.offset.max(checkpoint.offset), first, end.offset)?;
+    check_head(next.offset, first, end.offset)?;
+    let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     while next.offset < end.offset {
         let found = journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
@@ -37,13 +61,25 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
         }
         let mut batch = Batch::default();
         for one in &found.records {
-            last = last.max(folding.rows_again(&one.payload, forgotten, &mut batch)?);
+            last = last.max(records::id(one).unwrap_or_default());
+            if unreadable.is_some() {
+                continue; // nothing is written past it
+            }
+            match folding.read(PARTITION, one) {
+                Ok((record, outcome)) if record.id > forgotten => folding.rows(&record, &outcome, &mut batch)?,
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
+            }
         }
-        appender.append(&[], &batch).await?;
+        if !batch.rows.is_empty() {
+            appender.append(&[], &batch).await?;
+        }
     }
     let next = appender.position();
     // Of records from before there were claims the log does not tell the last id: the head does.
     let next = Position { last_id: last.0.max(next.last_id), ..next };
-    appender.settle(Head::new(next)).await?;
-    Ok(TakenOver { next, last })
+    if unreadable.is_none() {
+        appender.settle(Head::new(next)).await?;
+    }
+    Ok(TakenOver { next, last, unreadable })
 }

@@ -17,6 +17,7 @@ mod edges;
 mod examples;
 mod feed;
 mod formats;
+mod full_disk;
 mod graph;
 mod handles;
 mod hang_ups;
