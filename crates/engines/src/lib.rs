@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicU64;
 
 pub use ports::{
     BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects,
-    Offset, Order, Partition, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
+    Offset, Order, Partition, Replaced, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
 };
 
 /// Engines that the server is built on, one behind each port.

@@ -10,7 +10,7 @@ use fjall::{OwnedWriteBatch, PersistMode, Slice};
 
 use super::layout::{self, Cell, Mark, StoredRow};
 use super::store::{Store, corrupt, fault};
-use crate::ports::{EngineError, Offset, Partition, Unique};
+use crate::ports::{EngineError, Offset, Partition, Replaced, Unique};
 
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
@@ -30,6 +30,12 @@ pub(super) enum Work {
         key: Slice,
         cell: Slice,
         token: u64,
+    },
+    ReplaceUnique {
+        key: Slice,
+        cell: Slice,
+        held: u64,
+        new: u64,
     },
     ReleaseUnique {
         key: Slice,
@@ -54,7 +60,10 @@ impl Work {
         match self {
             Self::Write { rows } => rows.len(),
             Self::Commit { records, rows, .. } => records.len() + rows.len(),
-            Self::InsertUnique { .. } | Self::ReleaseUnique { .. } | Self::Checkpoint { .. } => 1,
+            Self::InsertUnique { .. }
+            | Self::ReplaceUnique { .. }
+            | Self::ReleaseUnique { .. }
+            | Self::Checkpoint { .. } => 1,
             Self::Trim { from, to, .. } => usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX),
         }
     }
@@ -66,6 +75,7 @@ pub(super) enum Done {
     Written,
     Appended(Offset),
     Unique(Unique),
+    Replaced(Replaced),
     /// Whether the trim was done.
     Trimmed(bool),
 }
@@ -108,6 +118,9 @@ impl<'a> Group<'a> {
                 Ok(Done::Appended(first))
             }
             Work::InsertUnique { key, cell, token } => self.insert_unique(key, cell, token).map(Done::Unique),
+            Work::ReplaceUnique { key, cell, held, new } => {
+                self.replace_unique(key, cell, held, new).map(Done::Replaced)
+            }
             Work::ReleaseUnique { key, token } => {
                 let held = self.stored(&key)?;
                 if matches!(held.as_deref().map(parse).transpose()?, Some(Cell::Unique(holder, _)) if holder == token) {
@@ -154,6 +167,21 @@ impl<'a> Group<'a> {
         }
         self.rows.insert(key, cell);
         Ok(Unique::Mine)
+    }
+
+    fn replace_unique(&mut self, key: Slice, cell: Slice, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        let Some(stored) = self.stored(&key)? else { return Ok(Replaced::Free) };
+        match parse(&stored)? {
+            Cell::Unique(holder, _) if holder == new => Ok(Replaced::Mine),
+            Cell::Unique(holder, _) if holder == held => {
+                self.rows.insert(key, cell);
+                Ok(Replaced::Mine)
+            }
+            other => {
+                let value = other.value().map(Bytes::copy_from_slice);
+                Ok(value.map_or(Replaced::Free, Replaced::Taken))
+            }
+        }
     }
 
     fn checkpoint(&mut self, key: Vec<u8>, next: Offset) -> Result<Done, EngineError> {

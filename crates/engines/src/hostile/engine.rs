@@ -10,8 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::world::{Fate, Late, Part, World, unavailable, unknown};
 use crate::limits::{check_consumer, check_partition, check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{
-    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, RowWrite, Table,
-    Tables, Unique,
+    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, RowWrite,
+    Table, Tables, Unique,
 };
 
 /// The engine of one life of the process.
@@ -159,6 +159,25 @@ impl Tables for HostileEngine {
                 match world.part() {
                     Part::Now => drop(world.store.insert_unique(key, value, token)),
                     Part::Later => world.later(Late::Insert(key, value, token)),
+                    Part::Never => {}
+                }
+                Err(unknown())
+            }
+        }
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        self.interleave().await;
+        let mut world = self.enter()?;
+        match world.fate() {
+            Fate::Good => Ok(world.store.replace_unique(key, value, held, new)),
+            Fate::Unavailable => Err(unavailable()),
+            Fate::Unknown => {
+                match world.part() {
+                    Part::Now => drop(world.store.replace_unique(key, value, held, new)),
+                    Part::Later => world.later(Late::Replace(key, value, held, new)),
                     Part::Never => {}
                 }
                 Err(unknown())

@@ -20,6 +20,7 @@ pub(super) enum Late {
     /// Records, then rows.
     Commit(Partition, Vec<Bytes>, Vec<RowWrite>),
     Insert(RowKey, Bytes, u64),
+    Replace(RowKey, Bytes, u64, u64),
     Release(RowKey, u64),
 }
 
@@ -27,7 +28,7 @@ impl Late {
     fn rows(&self) -> &[RowWrite] {
         match self {
             Self::Commit(_, _, rows) => rows,
-            Self::Insert(..) | Self::Release(..) => &[],
+            Self::Insert(..) | Self::Replace(..) | Self::Release(..) => &[],
         }
     }
 }
@@ -157,6 +158,9 @@ impl World {
             }
             Late::Insert(key, value, token) => {
                 self.store.insert_unique(key, value, token);
+            }
+            Late::Replace(key, value, held, new) => {
+                self.store.replace_unique(key, value, held, new);
             }
             Late::Release(key, token) => self.store.release_unique(&key, token),
         }

@@ -15,7 +15,8 @@ use crate::limits::{check_consumer, check_partition, check_partition_key, check_
 use crate::limits::{check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
-    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, Table, Tables, Unique,
+    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, Table,
+    Tables, Unique,
 };
 use crate::{Engines, local};
 
@@ -74,6 +75,12 @@ impl Tables for Memory {
         check_row_key(&key)?;
         check_value(&value)?;
         Ok(self.store.write().insert_unique(key, value, token))
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        Ok(self.store.write().replace_unique(key, value, held, new))
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use crate::limits::READ_BYTES_MAX;
-use crate::ports::{JournalRecord, KeyRange, Offset, Order, Partition, Row, RowKey, RowWrite, Table, Unique};
+use crate::ports::{JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, RowWrite, Table, Unique};
 
 /// Content of a key.
 #[derive(Debug, Clone)]
@@ -118,6 +118,18 @@ impl Store {
         let partition = self.rows.entry((key.table.id, key.partition)).or_default();
         partition.insert(key.clustering, Cell::Unique(token, value));
         Unique::Mine
+    }
+
+    pub(crate) fn replace_unique(&mut self, key: RowKey, value: Bytes, held: u64, new: u64) -> Replaced {
+        match self.cell(&key) {
+            Some(Cell::Unique(holder, _)) if *holder == new => Replaced::Mine,
+            Some(Cell::Unique(holder, _)) if *holder == held => {
+                let partition = self.rows.entry((key.table.id, key.partition)).or_default();
+                partition.insert(key.clustering, Cell::Unique(new, value));
+                Replaced::Mine
+            }
+            other => other.and_then(Cell::value).map_or(Replaced::Free, |value| Replaced::Taken(value.clone())),
+        }
     }
 
     pub(crate) fn release_unique(&mut self, key: &RowKey, token: u64) {

@@ -12,4 +12,4 @@ pub use ephemeral::Ephemeral;
 pub use error::EngineError;
 pub use journal::{Journal, JournalRecord, Offset, Partition};
 pub use objects::{Object, ObjectMeta, Objects};
-pub use tables::{Batch, KeyRange, Order, Row, RowKey, RowWrite, Table, Tables, Unique};
+pub use tables::{Batch, KeyRange, Order, Replaced, Row, RowKey, RowWrite, Table, Tables, Unique};
