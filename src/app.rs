@@ -355,6 +355,7 @@ fn streams(
 async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.load_absent().await?;
     store.load_deletions(newest).await?;
+    janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
     posts::public::begin(store).await
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
     Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
-    Partition, Row, RowKey, Table, Tables, Unique,
+    Partition, Replaced, Row, RowKey, Table, Tables, Unique,
 };
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -119,6 +119,11 @@ impl Tables for Watched {
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
         self.storage.heard(self.inner.tables.forget(tables, upto).await)
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        let replace = || self.inner.tables.replace_unique(key.clone(), value.clone(), held, new);
+        self.storage.write(replace).await
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {

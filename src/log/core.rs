@@ -30,6 +30,8 @@ pub struct Core {
     pub clock: Clock,
     /// People whose rows are on the way.
     pub writers: Writers,
+    /// The last record when the server started.
+    pub opened: Id,
 }
 
 /// Guard of rows that follow from no record: they are written for people whose account is there.
@@ -70,7 +72,14 @@ impl Core {
     /// For a server whose rows are in `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, log: Log, cursors: Cursors, clock: Clock) -> Self {
-        Self { store, log, locks: Locks::default(), cursors, clock, writers: Writers::default() }
+        let opened = log.settled();
+        Self { store, log, locks: Locks::default(), cursors, clock, writers: Writers::default(), opened }
+    }
+
+    /// A fresh id above `floor`: a version for what replaces a row that was read with that one.
+    #[must_use]
+    pub fn above(&self, floor: Id) -> Id {
+        self.log.mint().max(Id(floor.0 + 1))
     }
 
     /// The account of `id`.

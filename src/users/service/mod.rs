@@ -169,7 +169,7 @@ impl Users {
         self.reserve(&handle, id).await?;
         if password.is_some() {
             let row = CredentialsRow { password, ..CredentialsRow::default() };
-            self.write_credentials(id, &row).await?;
+            self.core.store.make_credentials(id, row).await?;
         }
         let user =
             UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
     Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
-    Partition, Row, RowKey, Table, Tables, Unique,
+    Partition, Replaced, Row, RowKey, Table, Tables, Unique,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
@@ -179,6 +179,11 @@ impl Tables for Cut {
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         self.blade.written.lock().0.insert(key.clone());
         self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        self.blade.written.lock().0.insert(key.clone());
+        self.blade.write(self.inner.tables.replace_unique(key, value, held, new)).await
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
