@@ -3,6 +3,7 @@
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
+pub mod credentials;
 pub mod forget;
 pub mod names;
 mod purge;
@@ -12,14 +13,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey};
+use fanfare_engines::{Batch, KeyRange, Order, Partition, RowKey, RowWrite, Table};
 
 use crate::base::error::Result;
 use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
-use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in};
+use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in, version_above};
 use crate::data::tables;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
@@ -71,6 +72,7 @@ impl Janitor {
         let done = [
             self.purge_all().await,
             self.sweep().await,
+            credentials::move_all(&self.core).await,
             names::rekey(&self.core).await,
             old_reposts::list_all(&self.core).await,
             deletions::bring_over(&self.core.store, now).await,
@@ -140,17 +142,15 @@ impl Janitor {
         let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
         let rows = tables_port.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
         let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
-        // Expiry rows are written for the hour after the last one in which the row is needed: what was renewed since
-        // has a higher version than this.
+        // Expiry rows are written for the hour after the last one in which the row is needed.
         let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
         let mut expired = Batch::default();
         let mut done = Batch::default();
         for row in &rows {
             if let Some(key) = tables::expiring(&row.clustering) {
-                match self.ends(&key).await {
-                    Ok(true) if !tables::keeps_versions(key.table) => expired.delete(key),
-                    Ok(true) => expired.delete_versioned(key, version),
-                    Ok(false) => {}
+                match self.end_of(&key, version).await {
+                    Ok(Some(version)) => expired.rows.push(RowWrite { key, value: None, version }),
+                    Ok(None) => {}
                     Err(error) if error.is_of_storage() => return Err(error),
                     Err(error) => tracing::warn!(%error, table = key.table.name, "what should expire is left as it is"),
                 }
@@ -162,13 +162,27 @@ impl Janitor {
         Ok((rows.len() == step).then_some(last))
     }
 
-    /// Whether a row whose hour has come is to be deleted.
-    async fn ends(&self, key: &RowKey) -> Result<bool> {
+    /// The version with which a row whose hour has come is deleted, 0 for one without versions; `None` if it stays.
+    ///
+    /// Ids may run ahead of the clock, so `of_hour`, the moment up to which the row was needed, may be below the row's
+    /// version, and above that of what is written to its place. A row that tells its version goes by that.
+    async fn end_of(&self, key: &RowKey, of_hour: u64) -> Result<Option<u64>> {
         if key.table == tables::HANDLES {
             self.release_handle(key).await?;
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(!self.is_renewed(key).await?)
+        if !tables::keeps_versions(key.table) {
+            return Ok(Some(0));
+        }
+        // A person's list of tokens holds what the tokens themselves hold.
+        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
+        let Some(value) = self.core.store.get(token.as_ref().unwrap_or(key)).await? else {
+            return Ok(token.map_or(Some(of_hour), |_| Some(tables::NEVER_AGAIN)));
+        };
+        if self.is_renewed(key.table, &value)? {
+            return Ok(None);
+        }
+        Ok(version_above(key.table, &value)?.or(Some(of_hour)))
     }
 
     /// Gives a handle free whose account was deleted, once its days are over; until then it comes here again.
@@ -187,20 +201,14 @@ impl Janitor {
         Ok(self.core.store.write(again).await?)
     }
 
-    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another
-    /// expiry row, or needs none.
-    async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
-        // A person's list of tokens holds what the tokens themselves hold.
-        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
-        let key = token.as_ref().unwrap_or(key);
-        if key.table != tables::TOKENS && key.table != tables::SUSPENSIONS {
-            return Ok(false);
-        }
-        let Some(bytes) = self.core.store.get(key).await? else { return Ok(false) };
+    /// A token that a change of password gave a longer life (in an earlier version), or a suspension that was made
+    /// longer: it has another expiry row, or needs none.
+    fn is_renewed(&self, table: Table, value: &[u8]) -> Result<bool> {
         let now_ms = self.core.clock.now_ms();
-        if key.table == tables::SUSPENSIONS {
-            return Ok(from_json::<SuspensionRow>(&bytes)?.holds(now_ms));
-        }
-        Ok(from_json::<TokenRow>(&bytes)?.expires_ms > now_ms)
+        Ok(match table {
+            tables::SUSPENSIONS => from_json::<SuspensionRow>(value)?.holds(now_ms),
+            tables::TOKENS | tables::TOKENS_OF => from_json::<TokenRow>(value)?.expires_ms > now_ms,
+            _ => false,
+        })
     }
 }

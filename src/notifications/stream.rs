@@ -14,8 +14,9 @@ use super::view::News;
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
 use crate::base::limits::realtime::{GAP_COUNT_MAX, REPLAY_ITEMS_MAX};
-use crate::data::tables::{self, Marker};
+use crate::data::tables::Marker;
 use crate::log::core::Core;
+use crate::markers;
 use crate::posts::stream::shared_json;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Absence, Shown};
@@ -130,8 +131,7 @@ impl Source for NotificationStream {
             let gap = Gap { stream: Stream::Notifications, after, before: last.id, count };
             missed.frames.push(Frame::gap(&gap, self.core.clock.now_ms()));
         }
-        let marker = tables::marker_row(person, Marker::Notifications);
-        let marker = self.core.store.get_id(&marker).await?.unwrap_or_default();
+        let marker = markers::last_read(&self.core, person, Marker::Notifications).await?;
         for entry in newest.iter().rev() {
             missed.frames.extend(self.frame_of(person, entry, after, marker).await?);
         }
