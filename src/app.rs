@@ -37,6 +37,7 @@ use crate::log::counters::CounterListener;
 use crate::log::handle::Log;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
+use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
 use crate::markers::Markers;
@@ -207,9 +208,10 @@ impl Attachments for Media {
 /// Mints ids of uploads.
 struct Mint(Log);
 
+#[async_trait]
 impl crate::base::id::MintId for Mint {
-    fn mint(&self) -> Id {
-        self.0.mint()
+    async fn mint(&self) -> Result<Id> {
+        self.0.mint().await
     }
 }
 
@@ -286,7 +288,7 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let started = Log::open(&engines, products, clock.clone(), settings.server.node, storage.clone());
+    let started = Log::open(&engines, products, clock.clone(), Numbers::of_node(settings.server.node), storage.clone());
     let (log, owner) = started.await?;
     learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;

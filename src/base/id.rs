@@ -1,17 +1,24 @@
-//! Minting of Snowflake ids: 41 bits of milliseconds since 2010-01-01 UTC, 10 bits of node, 12 bits of sequence.
+//! Minting of Snowflake ids: 41 bits of milliseconds since 2010-01-01 UTC, 10 bits of number, 12 bits of sequence.
 //!
-//! One [`IdMint`] a node, inside a partition's owner: ids rise in commit order.
+//! The number is that of the journal's partition in ids of records, and above all partitions in others. Folders of
+//! earlier versions have the number of the node there in all: ids rise all the same, for whole ids are compared.
+//! Who mints is `log/mint.rs`: one mint a node, so that ids rise in commit order.
 
+use async_trait::async_trait;
 pub use fanfare_protocol::Id;
+
+use crate::base::error::Result;
 
 /// 2010-01-01T00:00:00Z in milliseconds since the Unix epoch.
 pub const EPOCH_MS: u64 = 1_262_304_000_000;
-/// Bits below the milliseconds: node and sequence.
+/// Bits below the milliseconds: number and sequence.
 pub const BELOW_MS_BITS: u32 = 22;
 const NODE_BITS: u32 = 10;
 const SEQUENCE_BITS: u32 = 12;
-/// Highest node number.
+/// Highest number of a node, or of a partition.
 pub const NODE_MAX: u16 = (1 << NODE_BITS) - 1;
+/// Lowest number in ids that are no records: there are fewer partitions.
+pub const OTHERS_FROM: u16 = 1_000;
 
 /// Highest moment of an id, in milliseconds since 2010: ids stay below 2^63. In September 2079 they end.
 const MS_MAX: u64 = (1 << 41) - 1;
@@ -28,62 +35,90 @@ pub const fn first_id_at(unix_ms: u64) -> Id {
     Id(unix_ms.saturating_sub(EPOCH_MS) << BELOW_MS_BITS)
 }
 
+/// Number in ids that are no records and are minted by `node`: nodes beyond the 24 that have one of their own share.
+#[must_use]
+pub const fn number_of_others(node: u16) -> u16 {
+    OTHERS_FROM + node % (NODE_MAX + 1 - OTHERS_FROM)
+}
+
 /// Hours since the Unix epoch at which `id` was minted.
 #[must_use]
 pub const fn hour_of(id: Id) -> u32 {
     (unix_ms_of(id) / 3_600_000) as u32
 }
 
-/// Mints ids for things that are no records, such as uploads. The owner does it, so that ids stay unique on a node.
+/// Mints ids for things that are no records, such as uploads. The write path does it, so that ids stay unique.
+#[async_trait]
 pub trait MintId: Send + Sync + 'static {
     /// A fresh id of this moment, higher than all before.
-    fn mint(&self) -> Id;
+    ///
+    /// # Errors
+    /// When storage takes no reservation of the time that the id is of.
+    async fn mint(&self) -> Result<Id>;
 }
 
+#[async_trait]
 impl<F: Fn() -> Id + Send + Sync + 'static> MintId for F {
-    fn mint(&self) -> Id {
-        self()
+    async fn mint(&self) -> Result<Id> {
+        Ok(self())
     }
 }
 
-/// Hands out ids that only rise.
-#[derive(Debug)]
+/// Hands out ids that only rise, whatever number is in them: whole ids are compared.
+#[derive(Debug, Clone, Copy)]
 pub struct IdMint {
-    node: u16,
-    last_ms: u64,
-    sequence: u16,
+    last: Id,
 }
 
 impl IdMint {
-    /// A mint for `node` (at most [`NODE_MAX`]) that continues after `last`, the highest id stored so far.
+    /// A mint that continues after `last`, the highest id so far, whoever minted it.
     #[must_use]
-    pub fn new(node: u16, last: Id) -> Self {
-        let sequence = (last.0 & ((1 << SEQUENCE_BITS) - 1)) as u16;
-        Self { node: node & NODE_MAX, last_ms: last.0 >> BELOW_MS_BITS, sequence }
+    pub const fn after(last: Id) -> Self {
+        Self { last }
+    }
+
+    /// The last id.
+    #[must_use]
+    pub const fn last(&self) -> Id {
+        self.last
     }
 
     /// The highest id of the moment of the last one: nothing that was handed out is above it, by whichever node.
     #[must_use]
     pub const fn highest(&self) -> Id {
-        Id(((self.last_ms + 1) << BELOW_MS_BITS) - 1)
+        Id(self.last.0 | ((1 << BELOW_MS_BITS) - 1))
     }
 
-    /// The next id. A clock that went back, or more than 4,096 ids in a millisecond, continues from the last id: ids
-    /// then run ahead of the clock until it has caught up.
-    pub fn mint(&mut self, unix_ms: u64) -> Id {
-        let now = unix_ms.saturating_sub(EPOCH_MS).min(MS_MAX);
-        if now > self.last_ms {
-            self.last_ms = now;
-            self.sequence = 0;
-        } else {
-            self.sequence += 1;
-            if self.sequence >= 1 << SEQUENCE_BITS {
-                self.sequence = 0;
-                self.last_ms += 1;
-            }
-        }
-        Id(self.last_ms << BELOW_MS_BITS | u64::from(self.node) << SEQUENCE_BITS | u64::from(self.sequence))
+    /// The next id with `number` in it. A clock that went back, or more than 4,096 ids in a millisecond, continues from
+    /// the last id: ids then run ahead of the clock until it has caught up.
+    pub fn mint(&mut self, unix_ms: u64, number: u16) -> Id {
+        self.last = following(self.last, unix_ms, number);
+        self.last
     }
+
+    /// Moves on to `upto`; does nothing where that is behind.
+    pub fn pass(&mut self, upto: Id) {
+        self.last = self.last.max(upto);
+    }
+}
+
+/// The id with `number` in it that follows `last`, at `unix_ms` or as soon after it as ids above `last` allow.
+#[must_use]
+pub fn following(last: Id, unix_ms: u64, number: u16) -> Id {
+    let number = u64::from(number & NODE_MAX);
+    let at = |ms: u64, sequence: u64| Id(ms << BELOW_MS_BITS | number << SEQUENCE_BITS | sequence);
+    let now = at(unix_ms.saturating_sub(EPOCH_MS).min(MS_MAX), 0);
+    if now > last {
+        return now;
+    }
+    let last_ms = last.0 >> BELOW_MS_BITS;
+    let first = at(last_ms, 0);
+    if first > last {
+        return first;
+    }
+    // Of the same number the next in line; after a higher number, or the last in line, the next millisecond.
+    let next = Id(last.0 + 1);
+    if next.0 >> SEQUENCE_BITS == first.0 >> SEQUENCE_BITS { next } else { at((last_ms + 1).min(MS_MAX), 0) }
 }
 
 #[cfg(test)]
@@ -92,26 +127,50 @@ mod tests {
 
     #[test]
     fn ids_rise_when_the_clock_goes_back_and_after_a_restart() {
-        let mut mint = IdMint::new(3, Id(0));
-        let first = mint.mint(EPOCH_MS + 5_000);
-        let second = mint.mint(EPOCH_MS + 1_000);
+        let mut mint = IdMint::after(Id(0));
+        let first = mint.mint(EPOCH_MS + 5_000, 3);
+        let second = mint.mint(EPOCH_MS + 1_000, 3);
         assert!(second > first);
-        let mut restarted = IdMint::new(3, second);
-        assert!(restarted.mint(EPOCH_MS + 1_000) > second);
+        let mut restarted = IdMint::after(second);
+        assert!(restarted.mint(EPOCH_MS + 1_000, 3) > second);
     }
 
     #[test]
     fn a_burst_beyond_4096_a_millisecond_borrows_from_the_future() {
-        let mut mint = IdMint::new(0, Id(0));
-        let ids: Vec<Id> = (0..10_000).map(|_| mint.mint(EPOCH_MS + 1)).collect();
+        let mut mint = IdMint::after(Id(0));
+        let ids: Vec<Id> = (0..10_000).map(|_| mint.mint(EPOCH_MS + 1, 0)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(unix_ms_of(ids[9_999]), EPOCH_MS + 3);
     }
 
     #[test]
     fn the_first_id_of_a_moment_is_below_every_id_of_it() {
-        let mut mint = IdMint::new(NODE_MAX, Id(0));
-        let id = mint.mint(EPOCH_MS + 77);
+        let mut mint = IdMint::after(Id(0));
+        let id = mint.mint(EPOCH_MS + 77, NODE_MAX);
         assert!(first_id_at(EPOCH_MS + 77) <= id && id < first_id_at(EPOCH_MS + 78));
+    }
+
+    /// A folder of node 1023 whose last id is ahead of the clock: the partition's number is lower than the node's was.
+    #[test]
+    fn a_lower_number_goes_on_after_a_higher_one_in_the_next_millisecond() {
+        let last = Id((5_000 << BELOW_MS_BITS) | (1_023 << SEQUENCE_BITS) | 7);
+        let mut mint = IdMint::after(last);
+        let record = mint.mint(EPOCH_MS + 1_000, 0);
+        assert!(record > last);
+        assert_eq!(unix_ms_of(record), EPOCH_MS + 5_001);
+        let other = mint.mint(EPOCH_MS + 1_000, OTHERS_FROM);
+        assert!(other > record && unix_ms_of(other) == EPOCH_MS + 5_001, "a higher number takes no new millisecond");
+        assert!(mint.mint(EPOCH_MS + 1_000, 0) > other);
+    }
+
+    #[test]
+    fn whole_ids_rise_whatever_numbers_and_clocks_do() {
+        let mut random = fanfare_engines::random::Random::new(7);
+        let mut mint = IdMint::after(Id(0));
+        for _ in 0..20_000 {
+            let (last, number) = (mint.last(), random.below(1_024) as u16);
+            let id = mint.mint(EPOCH_MS + 5_000 + random.below(40), number);
+            assert!(id > last && id.0 >> SEQUENCE_BITS & u64::from(NODE_MAX) == u64::from(number));
+        }
     }
 }

@@ -16,6 +16,8 @@ pub const UNCOUNTED_REPOSTS_MAX: usize = 100_000;
 pub const REASON_CHARS_MAX: usize = 500;
 /// Characters of what the audit says of a change of settings; the rest is cut off.
 pub const AUDIT_TARGET_CHARS_MAX: usize = 300;
+/// Milliseconds by which the clock may be set forward at once while the server runs: further ones are not followed.
+pub const STEP_MS_MAX: i64 = 10_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered with 503.

@@ -86,7 +86,7 @@ pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
         }
         return Ok(Found::World);
     }
-    if app.core.log.mint_at(0) >= crate::base::id::first_id_at(begin_ms(now_ms)) {
+    if app.core.log.newest() >= crate::base::id::first_id_at(begin_ms(now_ms)) {
         return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
     }
     Ok(Found::Nothing)

@@ -69,7 +69,7 @@ pub async fn live(app: App, mut sample: Sample) {
     sample.town.pictures = true;
     let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
     let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
-    let mut seen = app.core.log.mint();
+    let mut seen = app.core.log.last_minted();
     for number in 0_u64.. {
         let chance = sample.town.below(1_000) as f64 / 1_000.0;
         tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;

@@ -124,7 +124,7 @@ async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> 
         account => account?,
     };
     let has = |row: &crate::data::rows::UserRow| search_keys(&row.handle, row.display_name.as_deref()).contains(&key);
-    let version = core.log.mint().0;
+    let version = core.log.mint().await?.0;
     if account.is_some_and(|account| has(&account.row)) {
         let mut batch = Batch::default();
         batch.put_versioned(tables::name_row(&key, user), Bytes::new(), version);

@@ -137,7 +137,7 @@ impl Janitor {
     /// Keeps the place of a purge, in the row that held `old`; `None` is the end of it.
     async fn remember(&self, user: Id, old: &PurgeProgress, place: Option<PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        let (mut batch, version) = (Batch::default(), self.core.above(Id(old.version)).0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint_above(Id(old.version)).await?.0);
         match place {
             Some(place) => batch.put_versioned(row, PurgeProgress { version, ..place }.to_bytes(), version),
             None => batch.delete_versioned(row, version),
@@ -202,7 +202,7 @@ impl Janitor {
             return Ok(false);
         }
         // Above every record; what is no record's tells in its value.
-        let (mut batch, now) = (Batch::default(), self.core.log.mint().0);
+        let (mut batch, now) = (Batch::default(), self.core.log.mint().await?.0);
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
             let version = version_above(table, &row.value)?.map_or(now, |above| above.max(now));

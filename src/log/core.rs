@@ -76,12 +76,6 @@ impl Core {
         Self { store, log, locks: Locks::default(), cursors, clock, writers: Writers::default(), opened }
     }
 
-    /// A fresh id above `floor`: a version for what replaces a row that was read with that one.
-    #[must_use]
-    pub fn above(&self, floor: Id) -> Id {
-        self.log.mint().max(Id(floor.0 + 1))
-    }
-
     /// The account of `id`.
     ///
     /// # Errors

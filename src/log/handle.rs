@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use fanfare_engines::{Batch, EngineError, Engines};
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
+use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread};
 use crate::log::product::Product;
 
@@ -62,8 +61,7 @@ impl Pending {
 #[derive(Clone)]
 pub struct Log {
     proposals: mpsc::Sender<(Proposal, Answer)>,
-    mint: Arc<Mutex<IdMint>>,
-    clock: Clock,
+    mint: Mint,
     storage: Storage,
     settled: Settled,
 }
@@ -77,15 +75,15 @@ impl Log {
         engines: &Engines,
         products: Vec<Product>,
         clock: Clock,
-        node: u16,
+        numbers: Numbers,
         storage: Storage,
     ) -> Result<(Self, OwnerThread)> {
         let (owner, last) = Owner::take_over(engines, products).await?;
         let settled = owner.settled();
-        let mint = Arc::new(Mutex::new(IdMint::new(node, last)));
+        let mint = Mint::new(clock, numbers, last);
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
-        let thread = owner.start(receiver, Arc::clone(&mint), clock.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, clock, storage, settled }, thread))
+        let thread = owner.start(receiver, mint.clone(), storage.clone())?;
+        Ok((Self { proposals, mint, storage, settled }, thread))
     }
 
     /// Makes `proposal` durable and visible, and answers its record.
@@ -108,21 +106,39 @@ impl Log {
     }
 
     /// An id for something that is no record, such as media or an account.
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint(&self) -> Result<Id> {
+        self.mint.mint().await
+    }
+
+    /// A version above `floor`, which was read, as [`Mint::mint_above`] gives it.
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint_above(&self, floor: Id) -> Result<Id> {
+        self.mint.mint_above(floor).await
+    }
+
+    /// The last id that was minted; the next is above it.
     #[must_use]
-    pub fn mint(&self) -> Id {
-        self.mint_at(self.clock.now_ms())
+    pub fn last_minted(&self) -> Id {
+        self.mint.last()
     }
 
     /// An id that no record is above, now.
     #[must_use]
     pub fn newest(&self) -> Id {
-        self.mint.lock().highest()
+        self.mint.newest()
     }
 
     /// An id of a given moment (milliseconds), as [`mint`](Self::mint) gives one of now; for imports.
-    #[must_use]
-    pub fn mint_at(&self, at_ms: u64) -> Id {
-        self.mint.lock().mint(at_ms)
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub async fn mint_at(&self, at_ms: u64) -> Result<Id> {
+        self.mint.mint_at(at_ms).await
     }
 
     /// The last record that was answered: no row is written from it or an earlier one again in the life of this

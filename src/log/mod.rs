@@ -10,6 +10,7 @@ pub mod handle;
 pub mod idempotency;
 pub mod imports;
 pub mod living;
+pub mod mint;
 pub mod outcome;
 pub mod owner;
 pub mod product;

@@ -12,21 +12,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, Proposal};
 use super::takeover;
-use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::id::IdMint;
 use crate::base::limits;
 use crate::data::rows::to_json;
 use crate::data::storage::Storage;
 use crate::log::events::Record;
 use crate::log::living::Living;
+use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
 
 /// The journal partition that this node owns; a single node has one.
@@ -126,28 +124,21 @@ impl Owner {
     pub(super) fn start(
         self,
         proposals: mpsc::Receiver<(Proposal, Answer)>,
-        mint: Arc<Mutex<IdMint>>,
-        clock: Clock,
+        mint: Mint,
         storage: Storage,
     ) -> Result<OwnerThread> {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, &mint, &clock, &storage)))
+            .spawn(move || runtime.block_on(self.run(proposals, &mint, &storage)))
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(
-        mut self,
-        mut proposals: mpsc::Receiver<(Proposal, Answer)>,
-        mint: &Mutex<IdMint>,
-        clock: &Clock,
-        storage: &Storage,
-    ) {
+    async fn run(mut self, mut proposals: mpsc::Receiver<(Proposal, Answer)>, mint: &Mint, storage: &Storage) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
-            let (group, answers) = self.number(&mut waiting, mint, clock);
+            let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
@@ -184,18 +175,12 @@ impl Owner {
     }
 
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(
-        &self,
-        waiting: &mut Vec<(Proposal, Answer)>,
-        mint: &Mutex<IdMint>,
-        clock: &Clock,
-    ) -> (Vec<(Record, Batch)>, Vec<Answer>) {
-        let now_ms = clock.now_ms();
-        let mut mint = mint.lock();
+    fn number(&self, waiting: &mut Vec<(Proposal, Answer)>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+        let mut numbering = mint.numbering();
         waiting
             .drain(..group_of(waiting))
             .map(|(proposal, answer)| {
-                let id = mint.mint(proposal.at_ms.unwrap_or(now_ms));
+                let id = numbering.record(proposal.at_ms);
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)
             })

@@ -44,7 +44,7 @@ async fn move_to(core: &Core, person: Id, which: Marker, wanted: Id) -> Result<I
     let _held = core.locks.hold(&[("marker", person.0, which as u64)]).await;
     let row = stored(core, person, which).await?;
     let stands = if row.last_read > core.log.newest() { core.opened } else { row.last_read };
-    let wanted = if wanted > core.log.settled() { wanted.min(core.log.mint()) } else { wanted };
+    let wanted = if wanted > core.log.settled() { wanted.min(core.log.mint().await?) } else { wanted };
     let moved = row.moved_to(stands.max(wanted));
     if moved.last_read != row.last_read {
         let _writing = core.writing(person).await?;

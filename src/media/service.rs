@@ -252,7 +252,7 @@ impl Media {
     ) -> Result<(MediaView, bool)> {
         let Some((route, key)) = key else { return Ok((self.upload(owner, upload).await?, false)) };
         let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
-        let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint())).await? {
+        let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint().await?)).await? {
             Claim::Fresh(claimed) => claimed,
             Claim::Repeat { made, .. } => {
                 return self.get(made).await?.map(|media| (media, true)).ok_or_else(|| Error::gone("upload"));
@@ -266,7 +266,7 @@ impl Media {
         let limits = *self.limits();
         let processed =
             self.0.gate.run(owner, move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
-        let id = self.0.mint.mint();
+        let id = self.0.mint.mint().await?;
         let filename = filename.as_deref().and_then(clean_filename);
         let thumbnail = processed.thumbnail.as_ref();
         let row = MediaRow {
@@ -299,7 +299,7 @@ impl Media {
         let mut batch = Batch::default();
         batch.put_versioned(self.media_key(id), json, STORED);
         if let Some(key) = key {
-            idempotency::remember(key, id, self.0.mint.mint(), &mut batch)?;
+            idempotency::remember(key, id, self.0.mint.mint().await?, &mut batch)?;
         }
         Ok(store.write(batch).await?)
     }

@@ -175,7 +175,7 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
         if !spend(steps) {
             return Ok(false);
         }
-        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.log.mint().0);
+        let (mut theirs, mut likers, version) = (Batch::default(), Batch::default(), core.log.mint().await?.0);
         for row in &rows {
             let (Some(since), Some(user)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
@@ -200,7 +200,7 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
     let is_answered = !core.store.oldest(tables::REPLIES, gone.id, None, 1).await?.is_empty();
     if is_answered != core.store.get(&row).await?.is_some() {
         let mut batch = Batch::default();
-        let version = core.log.mint().0;
+        let version = core.log.mint().await?.0;
         if is_answered {
             batch.put_versioned(row.clone(), tables::partition(gone.author), version);
         } else {

@@ -152,9 +152,9 @@ impl RealtimeSetup {
     /// When the operating system gives no thread.
     pub fn start(self, core: &Core, streams: Streams) -> Result<(Realtime, RealtimeThreads)> {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
-        // An id that no record has: everything before it is committed, and nobody is here yet. At no moment of its own,
-        // for an import and the sample world mint ids of earlier days.
-        let start = core.log.mint_at(0);
+        // Everything up to it is committed, and nobody is here yet. None is minted: an import and the sample world mint
+        // ids of earlier days.
+        let start = core.log.last_minted();
         shared.committed.fetch_max(start.0, Ordering::AcqRel);
         (0..=RENDERERS).for_each(|part| shared.progress.reached(part, start));
         let settings = &shared.settings;

@@ -70,7 +70,10 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     // Posts, answers, likes, follows, blocks and mutes come and go, of one person and towards one.
     come_and_go(&world, ann.id, None, DEAD).await;
     come_and_go(&world, ann.id, Some(said_by), DEAD).await;
-    let strangers: Vec<Id> = (0..DEAD).map(|_| world.app().core.log.mint()).collect();
+    let mut strangers = Vec::with_capacity(DEAD);
+    for _ in 0..DEAD {
+        strangers.push(world.app().core.log.mint().await.unwrap());
+    }
     let liked = commit_all(&world, strangers.iter().map(|user| Event::Liked { user: *user, post: said_by })).await;
     let unliked = strangers.iter().zip(liked).map(|(user, since)| Event::Unliked { user: *user, post: said_by, since });
     commit_all(&world, unliked).await;
@@ -139,7 +142,7 @@ async fn a_page_of_the_public_timeline_reads_no_replies_and_reposts() {
 /// A post as versions before listed it.
 async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
     let core = &world.app().core;
-    let id = core.log.mint();
+    let id = core.log.mint().await.unwrap();
     let value = rows::entry_value(kind, Id(0));
     let mut batch = Batch::default();
     let all = [&value[..], &post.author.to_bytes()].concat();
@@ -229,7 +232,7 @@ async fn a_purge_costs_what_it_removes() {
 async fn spoil(world: &World, post: Id) {
     let app = world.app();
     let mut batch = Batch::default();
-    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().0);
+    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().await.unwrap().0);
     app.core.store.engines.tables.write(batch).await.unwrap();
 }
 

@@ -107,7 +107,7 @@ async fn without_days_a_handle_is_free_at_once() {
 async fn a_handle_left_by_a_deletion_of_an_earlier_version_is_free() {
     let world = world(90).await;
     let core = &world.app().core;
-    let gone = core.log.mint();
+    let gone = core.log.mint().await.unwrap();
     let row = UserRow { id: gone, deleted: true, ..UserRow::default() };
     let mut batch = Batch::default();
     batch.put_versioned(tables::by_id(tables::USERS, gone), to_json(&row).unwrap(), gone.0);

@@ -79,7 +79,7 @@ async fn people_are_found_in_every_spelling_of_their_name() {
 async fn as_an_earlier_version(world: &World, people: &[(&Person, &str)]) {
     let core = &world.app().core;
     let mut batch = Batch::default();
-    let version = core.log.mint().0;
+    let version = core.log.mint().await.unwrap().0;
     batch.delete_versioned(RowKey::new(tables::META, tables::ONE, &b"names_keyed_to"[..]), version);
     for (person, name) in people {
         for key in fanfare::users::names::search_keys("", Some(name)) {

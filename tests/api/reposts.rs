@@ -170,7 +170,7 @@ async fn a_key_that_found_a_repost_stays_with_it() {
 
 /// A bare repost as older versions stored it: not listed by what it passes on.
 async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
-    let id = app.core.log.mint();
+    let id = app.core.log.mint().await.unwrap();
     let of = PostRef { id: of.id, author: of.author.id };
     let post = PostRecord { id, author, repost_of: Some(of), ..PostRecord::default() };
     let value = rows::entry_value(EntryKind::Repost, of.author);

@@ -318,7 +318,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     let mut batch = Batch::default();
     let mut ids = Vec::new();
     for seq in 1..=30 {
-        let id = world.app().core.log.mint();
+        let id = world.app().core.log.mint().await.unwrap();
         let count = if seq == 30 { 7 } else { 1 };
         let (by, about) = (bob.id, post.id);
         let value = format!(r#"{{"kind":"like","actor":"{by}","post":"{about}","count":{count},"seq":{seq}}}"#);

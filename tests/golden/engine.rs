@@ -15,6 +15,7 @@ use fanfare::log::counters;
 use fanfare::log::events::{Event, Policy, Record};
 use fanfare::log::fold::State;
 use fanfare::log::handle::{Log, Proposal};
+use fanfare::log::mint::Numbers;
 use fanfare::log::owner::OwnerThread;
 use fanfare::log::product::{Prepare, Product};
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
@@ -25,8 +26,8 @@ use crate::story::{Pair, Story, lines, row};
 
 /// Events of one kind that are listed one by one before they are grouped.
 const GROUP_AFTER: u64 = 3;
-/// Number of the node whose ids stand in the stories.
-const NODE: u16 = 1;
+/// Numbers in the ids of the stories: those of node 1, as earlier versions gave them.
+const NUMBERS: Numbers = Numbers { records: 1, others: 1 };
 
 /// Records and rows of a commit.
 type Commit = (Vec<Bytes>, Vec<RowWrite>);
@@ -103,7 +104,7 @@ fn taped() -> (Engines, Arc<Tape>) {
 async fn start(engines: &Engines) -> (Log, OwnerThread) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
-    Log::open(engines, products, Clock::system(), NODE, Storage::default()).await.unwrap()
+    Log::open(engines, products, Clock::system(), NUMBERS, Storage::default()).await.unwrap()
 }
 
 async fn give(engines: &Engines, pair: &Pair) {

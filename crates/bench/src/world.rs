@@ -64,12 +64,12 @@ impl World {
     pub async fn people(&mut self, count: usize) -> Result<Vec<Id>> {
         let first = self.people;
         self.people += count;
-        let made = (first..first + count).map(|number| {
-            let handle = format!("p{number}");
-            let id = self.app.core.log.mint();
-            Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } }
-        });
-        let records = self.commit_all(made).await?;
+        let mut made = Vec::with_capacity(count);
+        for number in first..first + count {
+            let (id, handle) = (self.app.core.log.mint().await?, format!("p{number}"));
+            made.push(Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } });
+        }
+        let records = self.commit_all(made.into_iter()).await?;
         let id = |record: Arc<Record>| match &record.event {
             Event::UserCreated { user } => Some(user.id),
             _ => None,

@@ -86,7 +86,7 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
     let done = replayed(app).await?;
     let loaded = people.loaded().await?;
-    let newest = app.core.log.mint_at(0);
+    let newest = app.core.log.newest();
     if loaded == 0 && done == 0 && newest >= first_id_at(first_ms) {
         return Err(Failure::Failed(format!(
             "the data folder holds things of {}, newer than the file's first line: import into a fresh --data-dir",

@@ -81,7 +81,7 @@ impl Users {
         }
         let user = match self.found(claims, subject).await? {
             Some(user) => user,
-            None => self.core.log.mint(),
+            None => self.core.log.mint().await?,
         };
         let port = &self.core.store;
         match port.insert_unique(subject.key.clone(), tables::partition(user), user.0).await? {

@@ -110,7 +110,7 @@ impl Users {
         if let Some(shown) = self.core.store.get_id(&key).await? {
             return Ok(shown);
         }
-        let shown = self.core.log.mint();
+        let shown = self.core.log.mint().await?;
         let hour = u32::try_from((exp_s.saturating_add(LEEWAY_S as u64)) / HOUR_S).unwrap_or(u32::MAX - 2);
         let mut batch = Batch::default();
         batch.put(tables::expiry_row(hour.saturating_add(2), &key), Bytes::new());

@@ -149,7 +149,7 @@ impl Users {
         password: Option<String>,
         at_ms: u64,
     ) -> Result<Arc<Account>> {
-        let (id, handle) = (self.core.log.mint_at(at_ms), handle.clone());
+        let (id, handle) = (self.core.log.mint_at(at_ms).await?, handle.clone());
         // The record is of that moment too: ids of an import must not run ahead of its first line.
         self.make(NewAccount { id, handle, display_name, password, at_ms: Some(at_ms) }).await
     }
@@ -200,7 +200,7 @@ impl Users {
                     }
                     if account.is_none() {
                         let mut left = Batch::default();
-                        let version = self.core.log.mint_at(0).0;
+                        let version = self.core.log.mint_at(0).await?.0;
                         left.delete_versioned(tables::by_id(tables::CREDENTIALS, holder), version);
                         tables.write(left).await?;
                     }

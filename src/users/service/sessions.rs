@@ -127,7 +127,7 @@ impl Users {
         let _writing = self.core.writing(user).await?;
         let now_ms = self.core.clock.now_ms();
         let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
-        let issued = self.core.log.mint();
+        let issued = self.core.log.mint().await?;
         let row = TokenRow { user, issued, expires_ms, epoch: Some(epoch) };
         let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
         let mut batch = Batch::default();
@@ -200,7 +200,8 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        self.change_credentials(user, |row| self.end_tokens(row)).await?;
+        let from = self.core.log.mint().await?;
+        self.change_credentials(user, |row| self.end_tokens(row, from)).await?;
         self.sessions.all_ended(user, None).await;
         Ok(())
     }
@@ -228,13 +229,13 @@ impl Users {
             return Err(wrong());
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
-        let mut still_right = false;
+        let (mut still_right, from) = (false, self.core.log.mint().await?);
         self.change_credentials(caller.id, |row| {
             // The new one is there already where an earlier try happened unheard.
             still_right = row.password == stored || row.password == password;
             if still_right {
                 row.password.clone_from(&password);
-                self.end_tokens(row);
+                self.end_tokens(row, from);
                 row.spared = caller.token_hash.map(|hash| hash.text());
             }
         })
@@ -255,11 +256,11 @@ impl Users {
             return Err(Error::field("password", message));
         }
         let password = Some(self.passwords.hash(password, from.into()).await?);
-        let users = self.clone();
+        let (users, from) = (self.clone(), self.core.log.mint().await?);
         let change = move |row: &mut CredentialsRow| {
             row.password.clone_from(&password);
             // In the same change: the token of a log-in by the old password is of an epoch that has ended.
-            users.end_tokens(row);
+            users.end_tokens(row, from);
         };
         self.change_credentials_as(user, act, change).await?;
         self.sessions.all_ended(user, None).await;
@@ -290,11 +291,11 @@ impl Users {
         tokio::spawn(whole).await.map_err(cut_off)?
     }
 
-    /// Ends all tokens that are out.
-    fn end_tokens(&self, row: &mut CredentialsRow) {
+    /// Ends all tokens that are out; `from` is an id of now.
+    fn end_tokens(&self, row: &mut CredentialsRow, from: Id) {
         row.epoch += 1;
         row.spared = None;
-        row.tokens_from = self.core.above(row.tokens_from);
+        row.tokens_from = from.max(Id(row.tokens_from.0 + 1));
         row.ended_at_ms = self.core.clock.now_ms();
         let seen_ms = self.leads.highest_ms(row.ended_at_ms);
         let lead_ms = seen_ms.unwrap_or(u64::MAX).min(self.jwt.ahead_ms());

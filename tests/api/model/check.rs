@@ -62,7 +62,7 @@ async fn suspended(app: &App) -> BTreeSet<Id> {
 
 async fn acts(app: &App, story: &Story) -> Vec<String> {
     let mut found = Vec::new();
-    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core.log.mint()));
+    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core.log.newest()));
     for bucket in first..=last {
         let rows = scan(app, tables::AUDIT, &tables::timeline_partition(bucket), KeyRange::ALL).await;
         found.extend(rows.iter().map(|row| from_json::<Act>(&row.value).unwrap().reason.unwrap_or_default()));

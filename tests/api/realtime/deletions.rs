@@ -456,7 +456,7 @@ impl Town {
                 self.world.restart(&mut people).await;
             }
         }
-        self.marks.push(self.world.app().core.log.mint());
+        self.marks.push(self.world.app().core.log.mint().await.unwrap());
     }
 }
 
