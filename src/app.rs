@@ -34,12 +34,13 @@ use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
 use crate::log::counters::CounterListener;
-use crate::log::handle::Log;
+use crate::log::handle::{Log, LogSetup};
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
+use crate::log::roster::Alone;
 use crate::markers::Markers;
 use crate::media::{Media, MediaSettings, MediaTables};
 use crate::notifications::fold::{NotificationFold, Notified};
@@ -288,7 +289,13 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let started = Log::open(&engines, products, clock.clone(), Numbers::of_node(settings.server.node), storage.clone());
+    let setup = LogSetup {
+        clock: clock.clone(),
+        numbers: Numbers::of_node(settings.server.node),
+        storage: storage.clone(),
+        roster: Arc::new(Alone),
+    };
+    let started = Log::open(&engines, products, setup);
     let (log, owner) = started.await?;
     learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;

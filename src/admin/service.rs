@@ -74,7 +74,8 @@ impl Acts {
     /// # Errors
     /// When storage failed.
     pub async fn note(&self, act: Act) -> Result<()> {
-        self.core.log.commit(Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
+        let guard = self.core.log.decide(act.person(), &[]).await?;
+        self.core.log.commit(&guard, Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
         Ok(())
     }
 
@@ -103,7 +104,7 @@ impl Acts {
                 "must be in the future; without it the suspension stands until it is lifted",
             ));
         }
-        let _held = self.core.locks.hold(&[("suspension", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("suspension", user.0, 0)]).await?;
         self.core.account(user).await?;
         self.may_act_on(operator, user).await?;
         let absent = &self.core.store.absent;
@@ -116,7 +117,7 @@ impl Acts {
         let event = Event::Suspended { user, reason: reason.clone(), until_ms };
         // Before, so that nobody reads counts that hold what is hidden.
         self.core.store.watch(user).await?;
-        let made = self.core.log.commit(Proposal { audit: Some(act), ..event.into() }).await;
+        let made = self.core.log.commit(&guard, Proposal { audit: Some(act), ..event.into() }).await;
         if absent.suspension(user).is_none() {
             self.core.store.unwatch(user);
         }
@@ -130,13 +131,13 @@ impl Acts {
     /// # Errors
     /// 404 when there is no such person, 403 as [`may_act_on`](Self::may_act_on).
     pub async fn unsuspend(&self, operator: &Operator, user: Id, reason: Option<String>) -> Result<()> {
-        let _held = self.core.locks.hold(&[("suspension", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("suspension", user.0, 0)]).await?;
         self.core.account(user).await?;
         self.may_act_on(operator, user).await?;
         if self.core.store.absent.suspension(user).is_some() {
             let act = operator.act(Action::Unsuspend, person(user), reason);
             let lifted = Event::Unsuspended { user };
-            self.core.log.commit(Proposal { audit: Some(act), ..lifted.into() }).await?;
+            self.core.log.commit(&guard, Proposal { audit: Some(act), ..lifted.into() }).await?;
             self.core.store.unwatch(user);
         }
         Ok(())

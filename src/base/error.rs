@@ -28,6 +28,9 @@ pub enum Error {
         /// Seconds until another try.
         retry_after_s: u32,
     },
+    /// Decision that another node makes, by its name; come back.
+    #[error("node {0} decides about it")]
+    Elsewhere(std::sync::Arc<str>),
     /// An engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -120,6 +120,15 @@ impl Operator {
 }
 
 impl Act {
+    /// Person who did it; nobody, which is 0, for the admin token.
+    #[must_use]
+    pub fn person(&self) -> Id {
+        match self.actor {
+            Actor::Person(person) => person,
+            Actor::Token => Id(0),
+        }
+    }
+
     /// The line that operators read.
     #[must_use]
     pub fn entry(self, id: Id) -> AuditEntry {

@@ -294,7 +294,7 @@ impl<'a> Past<'a> {
                 let liked = self.durable(of).await?;
                 let post = self.app.posts.visible(Some(id), liked).await?;
                 let post = PostRef { id: post.id, author: post.author };
-                return self.hand_in(Event::Liked { user: id, post }, at_ms, None).await;
+                return self.hand_in(id, Event::Liked { user: id, post }, at_ms, None).await;
             }
             What::Follow { whom } => {
                 return self.app.follows.follow_as(id, self.sample.people[whom], Some(at_ms)).await;
@@ -304,12 +304,13 @@ impl<'a> Past<'a> {
         let notify = self.app.posts.notices(&post).await?;
         let number = self.sample.town.posted(actor);
         self.sample.posts.push(None);
-        self.hand_in(Event::Posted { post, notify }, at_ms, Some(number)).await
+        self.hand_in(id, Event::Posted { post, notify }, at_ms, Some(number)).await
     }
 
-    async fn hand_in(&mut self, event: Event, at_ms: u64, number: Option<usize>) -> Result<()> {
+    async fn hand_in(&mut self, actor: Id, event: Event, at_ms: u64, number: Option<usize>) -> Result<()> {
         let proposal = Proposal { at_ms: Some(at_ms), ..event.into() };
-        let pending = self.app.core.log.submit(proposal).await?;
+        let guard = self.app.core.log.decide(actor, &[]).await?;
+        let pending = self.app.core.log.submit(&guard, proposal).await?;
         self.in_flight.push_back((number, pending));
         if self.in_flight.len() >= AT_ONCE { self.settle().await } else { Ok(()) }
     }

@@ -57,7 +57,7 @@ impl Follows {
     /// As [`follow`](Self::follow).
     pub async fn follow_as(&self, follower: Id, followee: Id, imported_at_ms: Option<u64>) -> Result<()> {
         not_oneself(follower, followee, "follow")?;
-        let _held = self.core.locks.hold(&[pair(follower, followee), ("follower", follower.0, 0)]).await;
+        let guard = self.core.log.decide(follower, &[pair(follower, followee), ("follower", follower.0, 0)]).await?;
         self.core.account_for(Some(follower), followee).await?;
         if self.core.blocks(follower, followee).await? {
             return Err(Error::refused(Code::Forbidden, "you block this person; unblock them first"));
@@ -75,7 +75,7 @@ impl Follows {
         }
         let event =
             Event::Followed { follower, followee, notify: imported_at_ms.is_none(), silent: imported_at_ms.is_some() };
-        self.core.log.commit(Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
+        self.core.log.commit(&guard, Proposal { at_ms: imported_at_ms, ..event.into() }).await?;
         Ok(())
     }
 
@@ -86,9 +86,10 @@ impl Follows {
     pub async fn unfollow(&self, follower: Id, followee: Id) -> Result<Relationship> {
         self.core.account(followee).await?;
         {
-            let _held = self.core.locks.hold(&[pair(follower, followee), ("follower", follower.0, 0)]).await;
+            let guard =
+                self.core.log.decide(follower, &[pair(follower, followee), ("follower", follower.0, 0)]).await?;
             if let Some(edge) = self.edge(follower, followee).await? {
-                self.core.log.commit(Event::Unfollowed(edge)).await?;
+                self.core.log.commit(&guard, Event::Unfollowed(edge)).await?;
             }
         }
         self.core.store.relationship(follower, followee).await
@@ -111,13 +112,13 @@ impl Follows {
         self.core.account(blocked).await?;
         {
             let keys = [pair(blocker, blocked), ("follower", blocker.0, 0), ("follower", blocked.0, 0)];
-            let _held = self.core.locks.hold(&keys).await;
+            let guard = self.core.log.decide(blocker, &keys).await?;
             if self.core.store.get(&tables::pair(tables::BLOCKS, blocker, blocked)).await?.is_none() {
                 self.room(tables::BLOCKS, blocker).await?;
                 let mut ended = Vec::new();
                 ended.extend(self.edge(blocker, blocked).await?);
                 ended.extend(self.edge(blocked, blocker).await?);
-                self.core.log.commit(Event::Blocked { blocker, blocked, ended }).await?;
+                self.core.log.commit(&guard, Event::Blocked { blocker, blocked, ended }).await?;
             }
         }
         self.core.store.relationship(blocker, blocked).await
@@ -130,9 +131,9 @@ impl Follows {
     pub async fn unblock(&self, blocker: Id, blocked: Id) -> Result<Relationship> {
         self.core.account(blocked).await?;
         {
-            let _held = self.core.locks.hold(&[pair(blocker, blocked)]).await;
+            let guard = self.core.log.decide(blocker, &[pair(blocker, blocked)]).await?;
             if self.core.store.get(&tables::pair(tables::BLOCKS, blocker, blocked)).await?.is_some() {
-                self.core.log.commit(Event::Unblocked { blocker, blocked }).await?;
+                self.core.log.commit(&guard, Event::Unblocked { blocker, blocked }).await?;
             }
         }
         self.core.store.relationship(blocker, blocked).await
@@ -146,10 +147,10 @@ impl Follows {
         not_oneself(muter, muted, "mute")?;
         self.core.account_for(Some(muter), muted).await?;
         {
-            let _held = self.core.locks.hold(&[pair(muter, muted)]).await;
+            let guard = self.core.log.decide(muter, &[pair(muter, muted)]).await?;
             if self.core.store.get(&tables::pair(tables::MUTES, muter, muted)).await?.is_none() {
                 self.room(tables::MUTES, muter).await?;
-                self.core.log.commit(Event::Muted { muter, muted }).await?;
+                self.core.log.commit(&guard, Event::Muted { muter, muted }).await?;
             }
         }
         self.core.store.relationship(muter, muted).await
@@ -162,9 +163,9 @@ impl Follows {
     pub async fn unmute(&self, muter: Id, muted: Id) -> Result<Relationship> {
         self.core.account(muted).await?;
         {
-            let _held = self.core.locks.hold(&[pair(muter, muted)]).await;
+            let guard = self.core.log.decide(muter, &[pair(muter, muted)]).await?;
             if self.core.store.get(&tables::pair(tables::MUTES, muter, muted)).await?.is_some() {
-                self.core.log.commit(Event::Unmuted { muter, muted }).await?;
+                self.core.log.commit(&guard, Event::Unmuted { muter, muted }).await?;
             }
         }
         self.core.store.relationship(muter, muted).await

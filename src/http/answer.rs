@@ -30,6 +30,10 @@ impl IntoResponse for Error {
                 let detail = format!("{reason}; try again in {retry_after_s} s");
                 answer(&Problem::new(Code::RateLimited, detail), retry_after_s)
             }
+            Self::Elsewhere(node) => {
+                let problem = Problem::new(Code::Overloaded, "another node decides about this now; try again");
+                with_cause(answer(&problem, RETRY_AFTER_S), format!("node {node} decides about it"))
+            }
             Self::Engine(EngineError::Unavailable(cause)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
                 with_cause(answer(&problem, RETRY_AFTER_S), cause)

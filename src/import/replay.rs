@@ -167,7 +167,8 @@ impl Replay {
         let notify = self.app.posts.notices(&post).await?;
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
-        let pending = self.app.core.log.submit(proposal).await?;
+        let guard = self.app.core.log.decide(people[0], &[]).await?;
+        let pending = self.app.core.log.submit(&guard, proposal).await?;
         self.in_flight.push_back(InFlight { people, pending });
         while self.in_flight.len() > IN_FLIGHT_MAX {
             self.finish_oldest().await?;

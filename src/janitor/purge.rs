@@ -174,7 +174,7 @@ impl Janitor {
             List::Own(table) => self.purge_own(table, user, &rows).await,
             list => {
                 let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
-                self.commit_all(rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
+                self.commit_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
             }
         };
         Ok((removed, last))
@@ -194,7 +194,7 @@ impl Janitor {
             };
             events.push(Event::Unliked { user, post: PostRef { id: post, author: liked.unwrap_or_default() }, since });
         }
-        self.commit_all(events).await
+        self.commit_all(user, events).await
     }
 
     async fn purge_own(&self, table: Table, user: Id, rows: &[Row]) -> Result<bool> {
@@ -215,11 +215,12 @@ impl Janitor {
         Ok(true)
     }
 
-    /// Makes all durable; false when there are none. One that fails does not keep the others.
-    async fn commit_all(&self, events: Vec<Event>) -> Result<bool> {
+    /// Makes all durable, as records of `user`; false when there are none. One that fails does not keep the others.
+    async fn commit_all(&self, user: Id, events: Vec<Event>) -> Result<bool> {
+        let guard = self.core.log.decide(user, &[]).await?;
         let mut pending = Vec::with_capacity(events.len());
         for event in events {
-            pending.push(self.core.log.submit(event.into()).await?);
+            pending.push(self.core.log.submit(&guard, event).await?);
         }
         let any = !pending.is_empty();
         let mut outcome = Ok(any);

@@ -22,7 +22,7 @@ pub struct Core {
     pub store: Arc<Store>,
     /// Records.
     pub log: Log,
-    /// Decisions, one at a time per person or post.
+    /// Locks of decisions that end in no record; those that do begin with [`Log::decide`].
     pub locks: Locks,
     /// Page cursors.
     pub cursors: Cursors,
@@ -72,8 +72,8 @@ impl Core {
     /// For a server whose rows are in `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, log: Log, cursors: Cursors, clock: Clock) -> Self {
-        let opened = log.settled();
-        Self { store, log, locks: Locks::default(), cursors, clock, writers: Writers::default(), opened }
+        let (locks, opened) = (log.locks().clone(), log.settled());
+        Self { store, log, locks, cursors, clock, writers: Writers::default(), opened }
     }
 
     /// The account of `id`.

@@ -1,8 +1,9 @@
 //! The write path as services see it: events go in, durable records come out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{Batch, EngineError, Engines};
+use fanfare_engines::{Batch, EngineError, Engines, Partition};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,12 +11,14 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::audit::Act;
+use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::mint::{Mint, Numbers};
-use crate::log::owner::{Owner, OwnerThread};
+use crate::log::owner::{Owner, OwnerThread, PARTITION};
 use crate::log::product::Product;
+use crate::log::roster::{Assigned, Roster};
 
 /// An event on its way to the journal.
 #[derive(Debug)]
@@ -41,8 +44,36 @@ impl From<Event> for Proposal {
     }
 }
 
+/// A proposal at the owner's door.
+pub(super) struct Proposed {
+    pub(super) proposal: Proposal,
+    /// Term under which it was decided.
+    pub(super) term: u64,
+    /// Way back to who handed it in.
+    pub(super) answer: Answer,
+}
+
 /// Way back to who handed a proposal in.
 pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+
+/// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
+/// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
+#[must_use]
+pub struct Guard {
+    partition: Partition,
+    term: u64,
+    _held: Held,
+}
+
+/// Term of a partition's owner, as this node knows it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CurrentTerm(Arc<AtomicU64>);
+
+impl CurrentTerm {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
 
 /// A proposal that was handed in, not yet durable.
 pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
@@ -57,13 +88,28 @@ impl Pending {
     }
 }
 
+/// Surroundings of a log.
+pub struct LogSetup {
+    /// Time that ids follow.
+    pub clock: Clock,
+    /// Numbers in ids.
+    pub numbers: Numbers,
+    /// Whether storage works.
+    pub storage: Storage,
+    /// Assignment of partitions to nodes.
+    pub roster: Arc<dyn Roster>,
+}
+
 /// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    proposals: mpsc::Sender<(Proposal, Answer)>,
+    proposals: mpsc::Sender<Proposed>,
     mint: Mint,
     storage: Storage,
     settled: Settled,
+    term: CurrentTerm,
+    locks: Locks,
+    roster: Arc<dyn Roster>,
 }
 
 impl Log {
@@ -71,36 +117,54 @@ impl Log {
     ///
     /// # Errors
     /// When the engines fail.
-    pub async fn open(
-        engines: &Engines,
-        products: Vec<Product>,
-        clock: Clock,
-        numbers: Numbers,
-        storage: Storage,
-    ) -> Result<(Self, OwnerThread)> {
+    pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let (owner, last) = Owner::take_over(engines, products).await?;
-        let settled = owner.settled();
+        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
+        let LogSetup { clock, numbers, storage, roster } = setup;
         let mint = Mint::new(clock, numbers, last);
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled }, thread))
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
     }
 
-    /// Makes `proposal` durable and visible, and answers its record.
+    /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
+    /// from before the first row is read until the record is durable.
     ///
     /// # Errors
-    /// When storage failed; the outcome is then unknown.
-    pub async fn commit(&self, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
-        self.submit(proposal.into()).await?.durable().await
+    /// 503 when another node decides for `actor`.
+    pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
+        let partition = partition_of(actor);
+        if let Assigned::There(node) = self.roster.owner_of(partition) {
+            return Err(Error::Elsewhere(node));
+        }
+        let held = self.locks.hold(keys).await;
+        Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
-    /// Hands `proposal` in; those handed in earlier are committed earlier. Waits for a place in the queue.
+    /// Locks of decisions, for those that end in no record.
+    #[must_use]
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
+    ///
+    /// # Errors
+    /// When storage failed; the outcome is then unknown. 503 when the partition had another owner since the decision.
+    pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
+        self.submit(guard, proposal).await?.durable().await
+    }
+
+    /// Hands in a `proposal` that was decided under `guard`; those handed in earlier are committed earlier. Waits for a
+    /// place in the queue.
     ///
     /// # Errors
     /// When storage failed before.
-    pub async fn submit(&self, proposal: Proposal) -> Result<Pending> {
+    pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
+        debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let (answer, pending) = oneshot::channel();
-        let handed_in = self.proposals.send((proposal, answer)).await;
+        let proposed = Proposed { proposal: proposal.into(), term: guard.term, answer };
+        let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
         Ok(Pending(pending))
     }
@@ -153,4 +217,9 @@ impl Log {
     pub fn has_failed(&self) -> bool {
         self.storage.has_failed()
     }
+}
+
+/// Partition of a person: a node has one, and everybody is in it.
+const fn partition_of(_person: Id) -> Partition {
+    PARTITION
 }

@@ -14,5 +14,6 @@ pub mod mint;
 pub mod outcome;
 pub mod owner;
 pub mod product;
+pub mod roster;
 mod takeover;
 pub mod writers;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::{Answer, Proposal};
+use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -48,10 +48,10 @@ impl OwnerThread {
 }
 
 /// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[(Proposal, Answer)]) -> usize {
+fn group_of(waiting: &[Proposed]) -> usize {
     let mut bytes = 0;
-    let fits = waiting.iter().take_while(|(proposal, _)| {
-        bytes += proposal.event.weight();
+    let fits = waiting.iter().take_while(|proposed| {
+        bytes += proposed.proposal.event.weight();
         bytes <= limits::GROUP_BYTES_MAX
     });
     fits.count().max(1)
@@ -99,6 +99,7 @@ pub(super) struct Owner {
     commits: u64,
     /// Offset after the last commit.
     next: Offset,
+    term: CurrentTerm,
 }
 
 impl Owner {
@@ -112,7 +113,24 @@ impl Owner {
         let taken = takeover::take_over(engines, &folding, &appender).await?;
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next }, taken.last))
+        Ok((
+            Self {
+                appender,
+                prepares,
+                folding,
+                follower,
+                living,
+                commits: 0,
+                next: taken.next,
+                term: CurrentTerm::default(),
+            },
+            taken.last,
+        ))
+    }
+
+    /// Term of this owner.
+    pub(super) fn term(&self) -> CurrentTerm {
+        self.term.clone()
     }
 
     /// Position up to which views have heard.
@@ -123,7 +141,7 @@ impl Owner {
     /// Starts the thread, which takes `proposals`.
     pub(super) fn start(
         self,
-        proposals: mpsc::Receiver<(Proposal, Answer)>,
+        proposals: mpsc::Receiver<Proposed>,
         mint: Mint,
         storage: Storage,
     ) -> Result<OwnerThread> {
@@ -135,9 +153,10 @@ impl Owner {
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(mut self, mut proposals: mpsc::Receiver<(Proposal, Answer)>, mint: &Mint, storage: &Storage) {
+    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            self.refuse_earlier_terms(&mut waiting);
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -174,12 +193,22 @@ impl Owner {
         }
     }
 
+    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
+    /// else changed since.
+    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
+        let term = self.term.get();
+        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
+            let cause = "the partition was taken over since this was decided".to_owned();
+            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+        }
+    }
+
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<(Proposal, Answer)>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
         let mut numbering = mint.numbering();
         waiting
             .drain(..group_of(waiting))
-            .map(|(proposal, answer)| {
+            .map(|Proposed { proposal, answer, .. }| {
                 let id = numbering.record(proposal.at_ms);
                 let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
                 ((Record { id, event, idempotency, import_line, audit }, rows), answer)

@@ -42,7 +42,8 @@ async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
         match core.store.post_or_gone(*post).await {
             Ok(post) => {
                 if let Some(post) = post.filter(|post| !post.deleted) {
-                    pending.push(core.log.submit(deletion(&post, purged).into()).await?);
+                    let guard = core.log.decide(post.author, &[]).await?;
+                    pending.push(core.log.submit(&guard, deletion(&post, purged)).await?);
                 }
             }
             Err(error) if error.is_of_storage() => return Err(error),

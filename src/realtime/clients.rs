@@ -181,6 +181,7 @@ pub async fn answer(
         Error::Refused(problem) => *problem,
         Error::Overloaded { reason, .. } => Problem::new(Code::Overloaded, reason),
         Error::RateLimited { .. } => Problem::new(Code::RateLimited, "too many requests"),
+        Error::Elsewhere(_) => Problem::new(Code::Overloaded, "another node decides about this now; try again"),
         Error::Engine(EngineError::Unknown(cause)) => {
             tracing::warn!(%cause, "whether a client's frame was done is not known");
             Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again")

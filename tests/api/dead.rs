@@ -33,9 +33,10 @@ fn passed(world: &World) -> u64 {
 /// Commits all, in this order, and answers the records' ids.
 async fn commit_all(world: &World, events: impl Iterator<Item = Event>) -> Vec<Id> {
     let log = &world.app().core.log;
+    let guard = log.decide(Id(0), &[]).await.unwrap();
     let mut pending = Vec::new();
     for event in events {
-        pending.push(log.submit(event.into()).await.unwrap());
+        pending.push(log.submit(&guard, event).await.unwrap());
     }
     let mut ids = Vec::new();
     for one in pending {
@@ -295,7 +296,7 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
     ann.delete_post(post).await.unwrap();
     // One more like was decided before the deletion, and is committed after it.
     let late = Event::Liked { user: carl.id, post: PostRef { id: post, author: ann.id } };
-    world.app().core.log.commit(late).await.unwrap();
+    commit_all(&world, std::iter::once(late)).await;
     clean(&world).await;
     for table in [tables::LIKERS, tables::REPOSTERS, tables::REPLIES] {
         assert_eq!(rows_of(&world, table, post).await, 0, "{}", table.name);
@@ -345,7 +346,7 @@ async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
     ] {
         let author = if reply_to.is_some() { bob.id } else { ann.id };
         let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
-        let record = world.app().core.log.commit(deletion(&gone, false)).await.unwrap().id;
+        let record = commit_all(&world, std::iter::once(deletion(&gone, false))).await[0];
         let row = tables::unsettled_row(record, post);
         let left = world.app().core.store.get(&row).await.unwrap();
         assert_eq!(left.is_some(), follows, "{post}");

@@ -14,10 +14,11 @@ use fanfare::data::uncounted::Of;
 use fanfare::log::counters;
 use fanfare::log::events::{Event, Policy, Record};
 use fanfare::log::fold::State;
-use fanfare::log::handle::{Log, Proposal};
+use fanfare::log::handle::{Log, LogSetup, Proposal};
 use fanfare::log::mint::Numbers;
 use fanfare::log::owner::OwnerThread;
 use fanfare::log::product::{Prepare, Product};
+use fanfare::log::roster::Alone;
 use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition, RowWrite};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -104,7 +105,9 @@ fn taped() -> (Engines, Arc<Tape>) {
 async fn start(engines: &Engines) -> (Log, OwnerThread) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
-    Log::open(engines, products, Clock::system(), NUMBERS, Storage::default()).await.unwrap()
+    let (clock, storage) = (Clock::system(), Storage::default());
+    let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone) };
+    Log::open(engines, products, setup).await.unwrap()
 }
 
 async fn give(engines: &Engines, pair: &Pair) {
@@ -125,7 +128,7 @@ pub async fn committed(story: &Story) -> Vec<Pair> {
         give(&engines, pair).await;
         tape.commits.lock().clear();
         let (id, proposal) = proposal(pair);
-        let committed = log.commit(proposal).await;
+        let committed = log.commit(&log.decide(Id(0), &[]).await.unwrap(), proposal).await;
         let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
         assert_eq!(committed.id, id, "{}", pair.name);
         let (records, rows) = tape.commits.lock().pop().unwrap();
@@ -151,7 +154,7 @@ pub async fn together(story: &Story) -> BTreeMap<String, String> {
     let closed = tape.gate.lock().await;
     let mut waiting = Vec::new();
     for pair in &story.pairs {
-        waiting.push(log.submit(proposal(pair).1).await.unwrap());
+        waiting.push(log.submit(&log.decide(Id(0), &[]).await.unwrap(), proposal(pair).1).await.unwrap());
     }
     drop(closed);
     for (pair, pending) in story.pairs.iter().zip(waiting) {

@@ -97,7 +97,9 @@ impl World {
 
     /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
-        Ok(self.app.core.log.commit(post_of(author)).await?.id)
+        let log = &self.app.core.log;
+        let guard = log.decide(author, &[]).await?;
+        Ok(log.commit(&guard, post_of(author)).await?.id)
     }
 
     /// Holds the delivery of `authors`.
@@ -118,7 +120,8 @@ impl World {
     /// Makes all of `events` durable, in that order.
     pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
         let log = &self.app.core.log;
-        let committed = stream::iter(events).map(|event| log.commit(event)).buffered(AT_ONCE);
+        let guard = log.decide(Id(0), &[]).await?;
+        let committed = stream::iter(events).map(|event| log.commit(&guard, event)).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;
         Ok(records.into_iter().collect::<Result<_, Error>>()?)
     }

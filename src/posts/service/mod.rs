@@ -92,9 +92,9 @@ impl Posts {
 
     async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Published> {
         let post = self.draft(author, new).await?;
-        let _held = match (post.is_bare_repost(), post.repost_of) {
+        let guard = match (post.is_bare_repost(), post.repost_of) {
             (true, Some(original)) => {
-                let held = self.core.locks.hold(&[("repost", author.0, original.id.0)]).await;
+                let guard = self.core.log.decide(author, &[("repost", author.0, original.id.0)]).await?;
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
                     let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
@@ -111,14 +111,14 @@ impl Posts {
                     }
                     return Ok(Published::Same(same));
                 }
-                Some(held)
+                guard
             }
-            _ => None,
+            _ => self.core.log.decide(author, &[]).await?,
         };
         let pointed_at = [post.reply_to, post.repost_of];
         let notify = self.notices(&post).await?;
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
-        let record = self.core.log.commit(proposal).await?;
+        let record = self.core.log.commit(&guard, proposal).await?;
         for other in pointed_at.into_iter().flatten() {
             // Deleted while this was on its way: what follows was done without it.
             if self.core.store.post_or_gone(other.id).await?.is_some_and(|other| other.deleted) {
@@ -273,7 +273,7 @@ impl Posts {
     /// # Errors
     /// 403 for a post of somebody else, 404 and 410 as [`visible`](Self::visible).
     pub async fn delete(&self, caller: Id, id: Id) -> Result<()> {
-        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        let guard = self.core.log.decide(caller, &[("post", id.0, 0)]).await?;
         let post = self.stored(id).await?;
         if post.author != caller {
             // Whoever may not see it learns no more than that.
@@ -283,8 +283,8 @@ impl Posts {
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.log.commit(deletion(&post, false)).await?;
-        drop(held);
+        let record = self.core.log.commit(&guard, deletion(&post, false)).await?;
+        drop(guard);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -294,13 +294,16 @@ impl Posts {
     /// # Errors
     /// 404 when there is none, 410 when it is gone already.
     pub async fn remove(&self, id: Id, act: Act) -> Result<()> {
-        let held = self.core.locks.hold(&[("post", id.0, 0)]).await;
+        // A deletion is its author's record.
+        let author = self.stored(id).await?.author;
+        let guard = self.core.log.decide(author, &[("post", id.0, 0)]).await?;
         let post = self.stored(id).await?;
         if post.deleted {
             return Err(Error::gone("post"));
         }
-        let record = self.core.log.commit(Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
-        drop(held);
+        let record =
+            self.core.log.commit(&guard, Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
+        drop(guard);
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -314,10 +317,10 @@ impl Posts {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
         {
-            let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+            let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
                 let post = PostRef { id, author: post.author };
-                self.core.log.commit(Event::Liked { user: caller, post }).await?;
+                self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
             }
         }
         self.get(Some(caller), id).await
@@ -343,7 +346,7 @@ impl Posts {
 
     /// Whether there was a like that could be taken back: those of a deleted post went with it.
     async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
-        let _held = self.core.locks.hold(&[("like", caller.0, id.0)]).await;
+        let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
         let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
             return Ok(false);
         };
@@ -351,7 +354,7 @@ impl Posts {
             return Ok(false);
         };
         let post = PostRef { id, author: post.author };
-        self.core.log.commit(Event::Unliked { user: caller, post, since }).await?;
+        self.core.log.commit(&guard, Event::Unliked { user: caller, post, since }).await?;
         Ok(true)
     }
 }

@@ -166,6 +166,7 @@ impl Users {
     async fn make_whole(&self, new: NewAccount) -> Result<Arc<Account>> {
         let NewAccount { id, handle, display_name, password, at_ms } = new;
         let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await;
+        let guard = self.core.log.decide(id, &[]).await?;
         self.reserve(&handle, id).await?;
         if password.is_some() {
             let row = CredentialsRow { password, ..CredentialsRow::default() };
@@ -174,7 +175,7 @@ impl Users {
         let user =
             UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };
         let made = Proposal { at_ms, ..Event::UserCreated { user }.into() };
-        self.core.log.commit(made).await?;
+        self.core.log.commit(&guard, made).await?;
         self.core.account(id).await
     }
 
@@ -221,9 +222,9 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn delete(&self, user: Id) -> Result<()> {
-        let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("profile", user.0, 0)]).await?;
         let account = self.core.account(user).await?;
-        self.core.log.commit(Event::UserDeleted { user: account.row.clone() }).await?;
+        self.core.log.commit(&guard, Event::UserDeleted { user: account.row.clone() }).await?;
         self.sessions.all_ended(user, None).await;
         if self.settings.handle_reserved_days == 0 {
             let key = tables::handle_row(&account.row.handle);
@@ -238,7 +239,7 @@ impl Users {
     /// 422 for what is too long, or for an avatar that is no image of the caller.
     pub async fn patch(&self, user: Id, patch: PatchUser) -> Result<User> {
         let mut errors = Vec::new();
-        let _held = self.core.locks.hold(&[("profile", user.0, 0)]).await;
+        let guard = self.core.log.decide(user, &[("profile", user.0, 0)]).await?;
         let account = self.core.account(user).await?;
         let mut row = account.row.clone();
         if let Some(name) = patch.display_name {
@@ -263,7 +264,7 @@ impl Users {
         }
         if row != account.row {
             let old_display_name = account.row.display_name.clone();
-            self.core.log.commit(Event::ProfileChanged { user: row, old_display_name }).await?;
+            self.core.log.commit(&guard, Event::ProfileChanged { user: row, old_display_name }).await?;
         }
         self.render(&*self.core.account(user).await?, None).await
     }

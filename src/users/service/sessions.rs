@@ -283,9 +283,9 @@ impl Users {
     {
         let core = self.core.clone();
         let whole = async move {
-            let _held = core.locks.hold(&[("credentials", user.0, 0)]).await;
+            let guard = core.log.decide(user, &[("credentials", user.0, 0)]).await?;
             let _writing = core.writing(user).await?;
-            core.log.commit(Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
+            core.log.commit(&guard, Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
             core.store.change_credentials(user, change).await
         };
         tokio::spawn(whole).await.map_err(cut_off)?

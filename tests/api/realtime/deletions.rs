@@ -19,13 +19,14 @@ use crate::world::{Person, World, eventually};
 /// Posts of somebody, each deleted at once, without the way over HTTP.
 async fn pairs(world: &World, author: Id, many: usize) {
     let log = &world.app().core.log;
+    let guard = log.decide(author, &[]).await.unwrap();
     let mut left = many;
     while left > 0 {
         let step = left.min(256);
         let mut posted = Vec::new();
         for _ in 0..step {
             let post = PostRecord { author, text: "soon gone".to_owned(), ..PostRecord::default() };
-            posted.push(log.submit(Event::Posted { post, notify: vec![] }.into()).await.unwrap());
+            posted.push(log.submit(&guard, Event::Posted { post, notify: vec![] }).await.unwrap());
         }
         let mut deleted = Vec::new();
         for one in posted {
@@ -40,7 +41,7 @@ async fn pairs(world: &World, author: Id, many: usize) {
                 mentioned: vec![],
                 told: Vec::new(),
             };
-            deleted.push(log.submit(gone.into()).await.unwrap());
+            deleted.push(log.submit(&guard, gone).await.unwrap());
         }
         for one in deleted {
             one.durable().await.unwrap();
