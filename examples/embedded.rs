@@ -32,14 +32,14 @@ pub async fn run(
     let app = running.app.clone();
 
     // After a restart the account is there.
-    let author = match app.users.resolve(&format!("@{HANDLE}")).await {
+    let author = match app.users().resolve(&format!("@{HANDLE}")).await {
         Ok(author) => author,
-        Err(_) => app.users.create(&Handle::parse(HANDLE)?, None, None, Clock::system().now_ms()).await?.author.id,
+        Err(_) => app.users().create(&Handle::parse(HANDLE)?, None, None, Clock::system().now_ms()).await?.author.id,
     };
     let new = NewPost { text: "The program has started.".to_owned(), ..NewPost::default() };
-    app.posts.publish(author, new, None).await?;
+    app.posts().publish(author, new, None).await?;
 
-    let feed = app.feed.clone();
+    let feed = app.feed().clone();
     let own = Router::new().route("/program", get(async move || format!("{} timelines", feed.stats().timelines)));
     let router = http::routes::router(routes::api(), app).merge(own);
     serve::serve_router(running, listener, router, stop).await?;

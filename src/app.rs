@@ -1,12 +1,11 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{Id, Media as MediaView};
+use fanfare_protocol::{Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -42,7 +41,7 @@ use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
 use crate::log::roster::Alone;
 use crate::markers::Markers;
-use crate::media::{Media, MediaSettings, MediaTables};
+use crate::media::{MediaSettings, MediaTables, Uploads};
 use crate::notifications::fold::{NotificationFold, Notified};
 use crate::notifications::stream::NotificationFeeder;
 use crate::notifications::{self, Notifications};
@@ -67,45 +66,52 @@ use crate::users::session_ender::SessionEnder;
 #[derive(Clone)]
 pub struct App(Arc<Services>);
 
-impl Deref for App {
-    type Target = Services;
+/// Holds the services, and lends each by a method.
+macro_rules! services {
+    ($($(#[$doc:meta])+ $field:ident: $service:ty),* $(,)?) => {
+        struct Services {
+            $($field: $service,)*
+        }
 
-    fn deref(&self) -> &Services {
-        &self.0
-    }
+        impl App {$(
+            $(#[$doc])+
+            #[must_use]
+            pub fn $field(&self) -> &$service {
+                &self.0.$field
+            }
+        )*}
+    };
 }
-
-/// Everything behind [`App`].
-pub struct Services {
+services! {
     /// Parts of HTTP that every route needs.
-    pub http: HttpState,
+    http: HttpState,
     /// Rows, records, cursors.
-    pub core: Core,
+    core: Core,
     /// Accounts.
-    pub users: Arc<Users>,
+    users: Arc<Users>,
     /// Edges between people.
-    pub follows: Arc<Follows>,
+    follows: Arc<Follows>,
     /// Posts.
-    pub posts: Arc<Posts>,
+    posts: Arc<Posts>,
     /// Timelines.
-    pub feed: Feed,
+    feed: Feed,
     /// Home feeds as people read them.
-    pub home: Arc<HomeFeeds>,
+    home: Arc<HomeFeeds>,
     /// Read markers.
-    pub markers: Markers,
+    markers: Markers,
     /// Notifications.
-    pub notifications: Arc<Notifications>,
+    notifications: Arc<Notifications>,
     /// Sessions.
-    pub realtime: Realtime,
+    realtime: Realtime,
     /// Uploads.
-    pub media: Media,
+    media: Uploads,
     /// Acts of operators.
-    pub acts: Arc<Acts>,
+    acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    pub live: Arc<LiveServer>,
+    live: Arc<LiveServer>,
 }
 
-/// Lets handlers take each service by its own name.
+/// Lets handlers take a service by its own name.
 macro_rules! provide {
     ($($field:ident: $service:ty),* $(,)?) => {$(
         impl FromRef<App> for $service {
@@ -123,7 +129,7 @@ provide! {
     home: Arc<HomeFeeds>,
     notifications: Arc<Notifications>,
     realtime: Realtime,
-    media: Media,
+    media: Uploads,
     acts: Arc<Acts>,
     live: Arc<LiveServer>,
 }
@@ -196,9 +202,9 @@ fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 
 }
 
 #[async_trait]
-impl Attachments for Media {
-    async fn owned(&self, id: Id, owner: Id) -> Result<Option<MediaView>> {
-        Ok(Media::owned(self, &[id], owner).await?.pop())
+impl Attachments for Uploads {
+    async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>> {
+        Ok(Uploads::owned(self, &[id], owner).await?.pop())
     }
 
     async fn forget_owner(&self, owner: Id) -> Result<()> {
@@ -354,7 +360,7 @@ fn streams(
     Streams {
         types: frames::frames(markers, &deliveries),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
-        sources: vec![notices.open(core.clone(), views.clone())],
+        sources: vec![notices.open(core.clone(), views.clone(), markers.clone())],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }
@@ -378,10 +384,10 @@ fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Jan
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Media {
+fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
     let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
-    Media::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
+    Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }
 
 fn media_tables() -> MediaTables {

@@ -13,7 +13,7 @@ pub fn frames(markers: &Markers, deliveries: &[Delivery]) -> FrameTypes {
         .call("ping", realtime::ping)
         .call("feed.read", move |call| markers::stream::feed_read(feed_read.clone(), call))
         .call("presence.watch", realtime::watch)
-        .calls_to_come(&["message.send", "read", "delivered", "typing"])
+        .calls_to_come("conversation", &["message.send", "read", "delivered", "typing"])
         // What the server sends.
         .server(realtime::TYPES)
         .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)

@@ -1,8 +1,10 @@
-//! Fanfare: a self-hosted social backend in one binary. This page is the map; `ARCHITECTURE.md` tells the reasons.
+//! Fanfare: a self-hosted social backend in one binary. This page is the map; `ARCHITECTURE.md` tells the reasons, and
+//! walks through the life of a post, of a read and of a session.
 //!
 //! # The rooms
 //!
-//! A capability is a folder: `service` says what it does, `http` holds its routes, the rest of it is pure.
+//! A capability is a folder: `service` says what it does, `http` holds its routes, `fold` its part in the write path,
+//! `stream` its frames. Decisions are in files of their own, which say that they are pure.
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -44,23 +46,6 @@
 //! media go through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are
 //! `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`. Above the server stand the crates
 //! `fanfare_bench` and `fanfare_commands`, the command line.
-//!
-//! # The life of a post
-//!
-//! 1. [`http`] reads the request, finds the caller by the token, checks the body; [`posts`] looks at the text, the
-//!    uploads and the post that is answered, and decides whom it is news to.
-//! 2. The [`owner`](log::owner) takes it with whatever else came meanwhile, mints the ids, asks the [`feed`]
-//!    for each author's policy and stamps it, has every product [fold](log::fold) it into rows, and commits records and
-//!    rows with one fsync.
-//! 3. In that order, on that thread, the caches of the [`store`](data::store) and the [`feed`] hear of it; then the
-//!    caller is answered.
-//! 4. The [`feed`] keeps it among its author's recent posts, shows it in the author's own timeline, and queues a job; a
-//!    worker scatters it, slice by slice, over the timelines in memory that follow the author. A star's post is left
-//!    for readers to merge.
-//! 5. The dispatcher of [`realtime`] tells the shards whose sessions follow the author; a second later they write it,
-//!    with whatever else came meanwhile. Who was mentioned hears of it at once.
-//! 6. A reader's `GET /v1/feed` takes the ring, merges what was not pushed, drops what the reader may not see, and goes
-//!    on until the page is full.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 

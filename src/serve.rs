@@ -80,9 +80,9 @@ pub async fn serve_router(
     router: Router,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let http = running.app.http.clone();
-    http.readiness.advance(Phase::Ready);
-    let realtime = running.app.realtime.clone();
+    let http = running.app.http().clone();
+    http.readiness().advance(Phase::Ready);
+    let realtime = running.app.realtime().clone();
     let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;
     running.stop().await;
     Ok(served?)

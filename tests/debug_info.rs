@@ -41,16 +41,23 @@ fn debug_information_is_beside_the_binary_and_backtraces_find_it() {
     package.insert("profile".to_owned(), manifest["profile"].clone());
     let folder = tempfile::tempdir().unwrap();
     let inside = |path: &str| folder.path().join(path);
-    fs::create_dir(inside("src")).unwrap();
-    fs::create_dir(inside("scripts")).unwrap();
-    fs::write(inside("Cargo.toml"), package.to_string()).unwrap();
-    fs::write(inside("src/main.rs"), PROGRAM.trim_start()).unwrap();
+    fs::create_dir_all(inside("checkout/src")).unwrap();
+    fs::create_dir(inside("checkout/scripts")).unwrap();
+    fs::write(inside("checkout/Cargo.toml"), package.to_string()).unwrap();
+    fs::write(inside("checkout/src/main.rs"), PROGRAM.trim_start()).unwrap();
     for file in ["build.rs", "scripts/split-debug"] {
-        fs::copy(this.join(file), inside(file)).unwrap();
+        fs::copy(this.join(file), inside("checkout").join(file)).unwrap();
     }
-    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    cargo.args(["build", "--release", "--offline"]).current_dir(folder.path());
-    run(cargo.env("CARGO_TARGET_DIR", inside("target")).env_remove("RUSTC_WRAPPER"));
+    let build = |checkout: &str| {
+        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+        cargo.args(["build", "--release", "--offline"]).current_dir(inside(checkout));
+        run(cargo.env("CARGO_TARGET_DIR", inside("target")).env_remove("RUSTC_WRAPPER"));
+    };
+    build("checkout");
+    // The target folder stays, the checkout goes elsewhere and is changed.
+    fs::rename(inside("checkout"), inside("moved")).unwrap();
+    fs::write(inside("moved/src/main.rs"), format!("{}\n", PROGRAM.trim_start())).unwrap();
+    build("moved");
 
     let (small, debug) = (inside("target/release/small"), inside("target/release/small.debug"));
     let sections = run(Command::new("objdump").arg("--section-headers").arg(&small));

@@ -14,7 +14,7 @@ pub use sections::{
     Api, Auth, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage, Users,
 };
 use sections::{Given, Key, Section};
-pub use value::{BaseUrl, JwksUrl, ListenAddress, Network, Origin, Secret};
+pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Subnet};
 
 /// Prefix of the names of environment variables.
 const PREFIX: &str = "FANFARE__";

@@ -5,7 +5,7 @@ use crate::base::logging::{LogFormat, LogLevel};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::value::{BaseUrl, JwksUrl, ListenAddress, Network, Origin, Secret, Setting, allowed_within};
+use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Setting, Subnet, allowed_within};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -131,7 +131,7 @@ section! {
         /// Web origins whose scripts may call the API from a browser; "*" allows all.
         cors_origins: Vec<Origin> = Vec::new();
         /// Networks of proxies whose X-Forwarded-For is believed: the client is its rightmost hop outside of them.
-        trusted_proxies: Vec<Network> = Vec::new();
+        trusted_proxies: Vec<Subnet> = Vec::new();
         /// Largest request body in bytes of any call, uploads excepted; a larger one is answered 413. Most calls take
         /// 16 KiB.
         body_bytes_max: u64 = MIB => KIB..=64 * MIB;

@@ -90,7 +90,7 @@ texts! {
     String, "text in quotes", String::clone;
     PathBuf, "a path in quotes", |path| path.display().to_string();
     SocketAddr, "an address and a port, such as \"127.0.0.1:7070\" or \"[::]:7070\"", ToString::to_string;
-    Network, "an address or a network, such as \"10.0.0.0/8\"", |network| network.0.to_string();
+    Subnet, "an address or a network, such as \"10.0.0.0/8\"", |network| network.0.to_string();
     Origin, "\"*\" or an origin without a path, such as \"https://app.example\"", |origin| origin.0.clone();
     BaseUrl, "an http or https address without a query, such as \"https://social.example\"", |url| url.0.clone();
     JwksUrl, "an https address such as \"https://id.example/.well-known/jwks.json\", without a user; http on this machine only (127.0.0.1, [::1], localhost)", |url| url.0.to_string();
@@ -157,9 +157,9 @@ impl Setting for ListenAddress {
 
 /// An IP network; a plain address is the network of just itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(pub IpNet);
+pub struct Subnet(pub IpNet);
 
-impl FromStr for Network {
+impl FromStr for Subnet {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let address = || text.parse::<std::net::IpAddr>().map(IpNet::from).map_err(|_| ());

@@ -8,9 +8,9 @@ use crate::data::tables;
 
 /// Whether every post that belongs there is in the table.
 #[derive(Debug, Default)]
-pub struct Listed(AtomicBool);
+pub struct PublicTable(AtomicBool);
 
-impl Listed {
+impl PublicTable {
     /// Says whether all are listed.
     pub fn set(&self, all: bool) {
         self.0.store(all, Ordering::Release);

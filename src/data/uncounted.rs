@@ -73,7 +73,7 @@ pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribut
 }
 
 /// Contributor, contribution, and whether it is added or taken back.
-pub type Change = (Id, Contribution, bool);
+pub type CountChange = (Id, Contribution, bool);
 
 /// A person whose contributions are known.
 #[derive(Debug, Default)]
@@ -179,7 +179,7 @@ impl Uncounted {
 
     /// Takes in what a record adds (true) and takes back, each with whose contribution it is; called in commit order,
     /// and asks for `changes` only while anybody is watched.
-    pub fn apply<I: Iterator<Item = Change>>(&self, changes: impl FnOnce() -> I) {
+    pub fn apply<I: Iterator<Item = CountChange>>(&self, changes: impl FnOnce() -> I) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }

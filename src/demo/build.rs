@@ -12,7 +12,7 @@ use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NewPost, NewUser, PatchUser};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::town::{Act, Town, What};
+use super::town::{Deed, Doing, Town};
 use super::world::{Person, World};
 use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
 use crate::app::App;
@@ -80,13 +80,13 @@ pub enum Found {
 /// when storage fails.
 pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
     let refused = |detail| Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
-    if app.core.store.get(&mark()).await?.is_some() {
-        if app.core.store.by_handle(DEMO_HANDLE).await?.is_none() {
+    if app.core().store.get(&mark()).await?.is_some() {
+        if app.core().store.by_handle(DEMO_HANDLE).await?.is_none() {
             return refused("the demo person of this sample world has no account any more; choose an empty --data-dir");
         }
         return Ok(Found::World);
     }
-    if app.core.log.newest() >= crate::base::id::first_id_at(begin_ms(now_ms)) {
+    if app.core().log.newest() >= crate::base::id::first_id_at(begin_ms(now_ms)) {
         return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
     }
     Ok(Found::Nothing)
@@ -98,7 +98,7 @@ pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
 /// When storage fails.
 pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
     if found == Found::World {
-        app.core.clock.let_go();
+        app.core().clock.let_go();
         return remember(app).await;
     }
     let begin_ms = begin_ms(now_ms);
@@ -111,8 +111,8 @@ pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
     let sample = past.sample;
     let mut batch = Batch::default();
     batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
-    app.core.store.write(batch).await?;
-    app.core.clock.let_go();
+    app.core().store.write(batch).await?;
+    app.core().clock.let_go();
     Ok(sample)
 }
 
@@ -129,7 +129,7 @@ async fn join(app: &App, world: &World, begin_ms: u64) -> Result<Vec<Id>> {
                     make(app, person, at_ms).await?
                 };
                 let patch = PatchUser { bio: Some(Some(person.bio.clone())), ..PatchUser::default() };
-                app.users.patch(id, patch).await?;
+                app.users().patch(id, patch).await?;
                 Ok(id)
             }
         })
@@ -140,14 +140,14 @@ async fn join(app: &App, world: &World, begin_ms: u64) -> Result<Vec<Id>> {
 
 async fn make(app: &App, person: &Person, at_ms: u64) -> Result<Id> {
     let handle = Handle::parse(&person.handle).map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(app.users.create(&handle, Some(person.name.clone()), None, at_ms).await?.row.id)
+    Ok(app.users().create(&handle, Some(person.name.clone()), None, at_ms).await?.row.id)
 }
 
 /// Registers `person`. People whom a newcomer plays have a password; the others need none.
 async fn register(app: &App, person: &Person) -> Result<Id> {
     let (handle, password) = (person.handle.clone(), DEMO_PASSWORD.to_owned());
     let new = NewUser { handle, password, display_name: Some(person.name.clone()) };
-    let session = app.users.register(new, Ipv4Addr::LOCALHOST.into()).await?;
+    let session = app.users().register(new, Ipv4Addr::LOCALHOST.into()).await?;
     Ok(session.user.id)
 }
 
@@ -157,9 +157,9 @@ async fn connect(app: &App, world: &World, people: &[Id], at_ms: u64) -> Result<
         .iter()
         .zip(people)
         .flat_map(|(followees, follower)| followees.iter().map(move |followee| (*follower, people[*followee])));
-    app.core.clock.set(at_ms);
+    app.core().clock.set(at_ms);
     stream::iter(edges)
-        .map(|(follower, followee)| app.follows.follow_as(follower, followee, Some(at_ms)))
+        .map(|(follower, followee)| app.follows().follow_as(follower, followee, Some(at_ms)))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
@@ -183,7 +183,7 @@ pub struct Size {
 pub async fn size(app: &App, sample: &Sample) -> Result<Size> {
     let mut size = Size::default();
     for person in sample.people.iter().filter(|person| **person != Id(0)) {
-        let [_, follows, posts] = app.core.store.counters(Of::User(*person)).await?.values;
+        let [_, follows, posts] = app.core().store.counters(Of::User(*person)).await?.values;
         size = Size { people: size.people + 1, follows: size.follows + follows, posts: size.posts + posts };
     }
     Ok(size)
@@ -194,20 +194,20 @@ async fn remember(app: &App) -> Result<Sample> {
     let world = World::new(SEED);
     let mut people = Vec::with_capacity(world.people.len());
     for person in &world.people {
-        let account = app.core.store.by_handle(&person.handle.to_ascii_lowercase()).await?;
+        let account = app.core().store.by_handle(&person.handle.to_ascii_lowercase()).await?;
         people.push(account.map_or(Id(0), |account| account.row.id));
     }
     let (demo, friend) = (world.demo(), world.friend());
     if people[friend] == Id(0) {
         // The world was made when a newcomer played only one person.
         people[friend] = register(app, &world.people[friend]).await?;
-        app.follows.follow(people[demo], people[friend]).await?;
-        app.follows.follow(people[friend], people[demo]).await?;
+        app.follows().follow(people[demo], people[friend]).await?;
+        app.follows().follow(people[friend], people[demo]).await?;
     }
     let indexes: HashMap<Id, usize> = people.iter().enumerate().map(|(index, id)| (*id, index)).collect();
     // Another seed than the past's, or the same things would be said again.
-    let mut sample = Sample { town: Town::new(world, app.core.clock.now_ms()), people, posts: Vec::new() };
-    for post in app.posts.public(None, REMEMBERED_POSTS, None).await?.items.into_iter().rev() {
+    let mut sample = Sample { town: Town::new(world, app.core().clock.now_ms()), people, posts: Vec::new() };
+    for post in app.posts().public(None, REMEMBERED_POSTS, None).await?.items.into_iter().rev() {
         if let Some(author) = indexes.get(&post.author.id) {
             sample.town.posted(*author);
             sample.posts.push(Some(post.id));
@@ -223,9 +223,9 @@ async fn remember(app: &App) -> Result<Sample> {
 pub(super) async fn upload(app: &App, owner: Id, seed: u64) -> Result<Id> {
     let drawn = tokio::task::spawn_blocking(move || picture::evening(seed)).await;
     let bytes = drawn.map_err(|error| Error::Internal(format!("a demo picture: {error}")))??;
-    let room = app.media.room(owner, bytes.len() as u64)?;
+    let room = app.media().room(owner, bytes.len() as u64)?;
     let upload = Upload { filename: Some("evening.png".to_owned()), alt: Some(picture::ALT.to_owned()), bytes, room };
-    Ok(app.media.upload(owner, upload).await?.id)
+    Ok(app.media().upload(owner, upload).await?.id)
 }
 
 /// Liveliness of the world at a moment `ago_ms` before the start, between 0 and 1: days have nights, and the demo
@@ -263,45 +263,45 @@ impl<'a> Past<'a> {
                 true => {
                     said_hello = true;
                     let text = "Hello, everybody! This is my first post here.".to_owned();
-                    Act { actor: self.sample.town.world.demo(), what: What::Post { text, picture: None } }
+                    Doing { actor: self.sample.town.world.demo(), what: Deed::Post { text, picture: None } }
                 }
                 false => self.sample.town.act(),
             };
             self.act(act, now_ms - ago_ms).await?;
         }
         self.settle().await?;
-        let feed = self.app.feed.clone();
+        let feed = self.app.feed().clone();
         let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
         quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
     }
 
-    async fn act(&mut self, Act { actor, what }: Act, at_ms: u64) -> Result<()> {
-        self.app.core.clock.set(at_ms);
+    async fn act(&mut self, Doing { actor, what }: Doing, at_ms: u64) -> Result<()> {
+        self.app.core().clock.set(at_ms);
         let id = self.sample.people[actor];
         let new = match what {
-            What::Post { text, picture } => {
+            Deed::Post { text, picture } => {
                 let media_ids = match picture {
                     Some(seed) => vec![upload(self.app, id, seed).await?],
                     None => Vec::new(),
                 };
                 NewPost { text, media_ids, ..NewPost::default() }
             }
-            What::Reply { to, text } => NewPost { text, reply_to: Some(self.durable(to).await?), ..NewPost::default() },
-            What::Repost { of, text } => {
+            Deed::Reply { to, text } => NewPost { text, reply_to: Some(self.durable(to).await?), ..NewPost::default() },
+            Deed::Repost { of, text } => {
                 NewPost { text, repost_of: Some(self.durable(of).await?), ..NewPost::default() }
             }
-            What::Like { of } => {
+            Deed::Like { of } => {
                 let liked = self.durable(of).await?;
-                let post = self.app.posts.visible(Some(id), liked).await?;
+                let post = self.app.posts().visible(Some(id), liked).await?;
                 let post = PostRef { id: post.id, author: post.author };
                 return self.hand_in(id, Event::Liked { user: id, post }, at_ms, None).await;
             }
-            What::Follow { whom } => {
-                return self.app.follows.follow_as(id, self.sample.people[whom], Some(at_ms)).await;
+            Deed::Follow { whom } => {
+                return self.app.follows().follow_as(id, self.sample.people[whom], Some(at_ms)).await;
             }
         };
-        let post = self.app.posts.draft(id, new).await?;
-        let notify = self.app.posts.notices(&post).await?;
+        let post = self.app.posts().draft(id, new).await?;
+        let notify = self.app.posts().notices(&post).await?;
         let number = self.sample.town.posted(actor);
         self.sample.posts.push(None);
         self.hand_in(id, Event::Posted { post, notify }, at_ms, Some(number)).await
@@ -309,8 +309,8 @@ impl<'a> Past<'a> {
 
     async fn hand_in(&mut self, actor: Id, event: Event, at_ms: u64, number: Option<usize>) -> Result<()> {
         let proposal = Proposal { at_ms: Some(at_ms), ..event.into() };
-        let guard = self.app.core.log.decide(actor, &[]).await?;
-        let pending = self.app.core.log.submit(&guard, proposal).await?;
+        let guard = self.app.core().log.decide(actor, &[]).await?;
+        let pending = self.app.core().log.submit(&guard, proposal).await?;
         self.in_flight.push_back((number, pending));
         if self.in_flight.len() >= AT_ONCE { self.settle().await } else { Ok(()) }
     }

@@ -8,12 +8,12 @@ use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
-use super::town::{Act, What};
+use super::town::{Deed, Doing};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits::http::PAGE_ITEMS_DEFAULT;
 use crate::feed::PageQuery;
-use crate::posts::service::Published;
+use crate::posts::service::Publication;
 
 /// Acts a second, on average; a little less than half of them are posts.
 const ACTS_PER_S: f64 = 6.0;
@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub async fn wake(app: &App, sample: &Sample) -> Result<()> {
     let awake = sample.people.len() * AWAKE_PERCENT / 100;
     let mut reads = stream::iter(sample.people.iter().rev().take(awake))
-        .map(|reader| app.feed.page(*reader, first_page()))
+        .map(|reader| app.feed().page(*reader, first_page()))
         .buffer_unordered(READS_AT_ONCE);
     while let Some(read) = reads.next().await {
         read?;
@@ -69,7 +69,7 @@ pub async fn live(app: App, mut sample: Sample) {
     sample.town.pictures = true;
     let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
     let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
-    let mut seen = app.core.log.last_minted();
+    let mut seen = app.core().log.last_minted();
     for number in 0_u64.. {
         let chance = sample.town.below(1_000) as f64 / 1_000.0;
         tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;
@@ -82,7 +82,7 @@ pub async fn live(app: App, mut sample: Sample) {
         }
         if number % ACTS_PER_READ == 0 {
             let reader = sample.people[sample.town.reader()];
-            if let Err(error) = app.feed.page(reader, first_page()).await {
+            if let Err(error) = app.feed().page(reader, first_page()).await {
                 tracing::warn!(%error, "a feed of the demo cannot be read");
             }
         }
@@ -101,7 +101,7 @@ pub async fn live(app: App, mut sample: Sample) {
 
 /// Tells the town of what newcomers posted since `seen`, so that people answer it.
 async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut Id) -> Result<()> {
-    let posts = app.posts.public(None, LOOKED_AT, None).await?.items;
+    let posts = app.posts().public(None, LOOKED_AT, None).await?.items;
     for post in posts.iter().rev().filter(|post| post.id > *seen && !world.contains(&post.author.id)) {
         // To the town every newcomer is the demo person, or the friend.
         let (demo, friend) = (sample.town.world.demo(), sample.town.world.friend());
@@ -113,35 +113,35 @@ async fn notice(app: &App, sample: &mut Sample, world: &HashSet<Id>, seen: &mut 
 }
 
 async fn act(app: &App, sample: &mut Sample) -> Result<()> {
-    let Act { actor, what } = sample.town.act();
+    let Doing { actor, what } = sample.town.act();
     let id = sample.people[actor];
     let mut about = None;
     let outcome = match what {
-        What::Post { text, picture } => {
+        Deed::Post { text, picture } => {
             let media_ids = match picture {
                 Some(seed) => vec![upload(app, id, seed).await?],
                 None => Vec::new(),
             };
             publish(app, sample, actor, NewPost { text, media_ids, ..NewPost::default() }).await
         }
-        What::Reply { to, text } => {
+        Deed::Reply { to, text } => {
             about = Some(to);
             let reply_to = sample.posts[to];
             publish(app, sample, actor, NewPost { text, reply_to, ..NewPost::default() }).await
         }
-        What::Repost { of, text } => {
+        Deed::Repost { of, text } => {
             about = Some(of);
             let repost_of = sample.posts[of];
             publish(app, sample, actor, NewPost { text, repost_of, ..NewPost::default() }).await
         }
-        What::Like { of } => {
+        Deed::Like { of } => {
             about = Some(of);
             match sample.posts[of] {
-                Some(post) => app.posts.like(id, post).await.map(|_| ()),
+                Some(post) => app.posts().like(id, post).await.map(|_| ()),
                 None => Ok(()),
             }
         }
-        What::Follow { whom } => app.follows.follow(id, sample.people[whom]).await.map(|_| ()),
+        Deed::Follow { whom } => app.follows().follow(id, sample.people[whom]).await.map(|_| ()),
     };
     // Somebody deleted it (the newcomer, say): nobody needs to run into that again.
     if let (Err(Error::Refused(_)), Some(number)) = (&outcome, about) {
@@ -151,7 +151,7 @@ async fn act(app: &App, sample: &mut Sample) -> Result<()> {
 }
 
 async fn publish(app: &App, sample: &mut Sample, actor: usize, new: NewPost) -> Result<()> {
-    if let Published::New(post) = app.posts.publish(sample.people[actor], new, None).await? {
+    if let Publication::New(post) = app.posts().publish(sample.people[actor], new, None).await? {
         sample.town.posted(actor);
         sample.posts.push(Some(post.id));
     }

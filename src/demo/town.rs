@@ -22,7 +22,7 @@ const REACTIONS_MAX: usize = 200_000;
 
 /// Act of somebody. Posts are numbered from 0 in the order in which they were made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum Deed {
     /// Writes a post, sometimes with a picture that belongs to a seed.
     Post { text: String, picture: Option<u64> },
     /// Answers a post.
@@ -37,11 +37,11 @@ pub enum What {
 
 /// Somebody does something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
+pub struct Doing {
     /// Index of the person.
     pub actor: usize,
     /// Act itself.
-    pub what: What,
+    pub what: Deed,
 }
 
 /// A post that people may react to.
@@ -105,7 +105,7 @@ impl Town {
 
     /// A reader, for timelines that are read.
     pub fn reader(&mut self) -> usize {
-        self.random.below(self.world.people.len() as u64) as usize
+        self.random.index(self.world.people.len())
     }
 
     /// A number below `end`, from the same seed.
@@ -114,7 +114,7 @@ impl Town {
     }
 
     /// The next act. The caller tells of posts with [`posted`](Self::posted), once they are made.
-    pub fn act(&mut self) -> Act {
+    pub fn act(&mut self) -> Doing {
         let actor = self.actor();
         let what = match self.random.below(100) {
             0..24 => self.post(actor),
@@ -123,12 +123,12 @@ impl Town {
             45..46 => self.follow(actor),
             _ => self.like(actor),
         };
-        Act { actor, what: what.unwrap_or_else(|| self.plain(actor)) }
+        Doing { actor, what: what.unwrap_or_else(|| self.plain(actor)) }
     }
 
     /// An act of this person that is a post.
-    pub fn post_of(&mut self, actor: usize) -> Act {
-        Act { actor, what: self.plain(actor) }
+    pub fn post_of(&mut self, actor: usize) -> Doing {
+        Doing { actor, what: self.plain(actor) }
     }
 
     fn actor(&mut self) -> usize {
@@ -156,24 +156,24 @@ impl Town {
         }
     }
 
-    fn plain(&mut self, actor: usize) -> What {
+    fn plain(&mut self, actor: usize) -> Deed {
         let templates = self.world.people[actor].tongue().posts;
-        let mut chosen = self.random.below(templates.len() as u64) as usize;
+        let mut chosen = self.random.index(templates.len());
         if chosen == self.said[actor] {
             chosen = (chosen + 1) % templates.len();
         }
         self.said[actor] = chosen;
         let template = templates[chosen];
-        What::Post { text: self.fill(template, actor, None), picture: None }
+        Deed::Post { text: self.fill(template, actor, None), picture: None }
     }
 
-    fn post(&mut self, actor: usize) -> Option<What> {
+    fn post(&mut self, actor: usize) -> Option<Deed> {
         let tongue = self.world.people[actor].tongue();
         match self.random.below(100) {
             0..7 if self.pictures => {
                 let caption = *choose(&mut self.random, tongue.captions);
                 let picture = Some(self.random.next());
-                Some(What::Post { text: self.fill(caption, actor, None), picture })
+                Some(Deed::Post { text: self.fill(caption, actor, None), picture })
             }
             7..25 => {
                 let mention = *choose(&mut self.random, tongue.mentions);
@@ -181,7 +181,7 @@ impl Town {
                     true => self.world.demo(),
                     false => *choose(&mut self.random, self.world.follows.get(actor).filter(|all| !all.is_empty())?),
                 };
-                (who != actor).then(|| What::Post { text: self.fill(mention, actor, Some(who)), picture: None })
+                (who != actor).then(|| Deed::Post { text: self.fill(mention, actor, Some(who)), picture: None })
             }
             _ => None,
         }
@@ -199,7 +199,7 @@ impl Town {
         }
         let mut found = None;
         for _ in 0..LOOKS {
-            let post = *self.recent.get(self.random.below(self.recent.len().max(1) as u64) as usize)?;
+            let post = *self.recent.get(self.random.index(self.recent.len().max(1)))?;
             if post.author != actor {
                 found = Some(post);
                 let people = &self.world.people;
@@ -211,10 +211,10 @@ impl Town {
         found
     }
 
-    fn reply(&mut self, actor: usize) -> Option<What> {
+    fn reply(&mut self, actor: usize) -> Option<Deed> {
         let to = self.target(actor)?.number;
         let template = *choose(&mut self.random, self.world.people[actor].tongue().replies);
-        Some(What::Reply { to, text: self.fill(template, actor, None) })
+        Some(Deed::Reply { to, text: self.fill(template, actor, None) })
     }
 
     /// Whether `actor` reacts to this post in this way for the first time.
@@ -225,7 +225,7 @@ impl Town {
         self.reactions.insert((actor, number, is_like))
     }
 
-    fn repost(&mut self, actor: usize) -> Option<What> {
+    fn repost(&mut self, actor: usize) -> Option<Deed> {
         let of = self.target(actor)?.number;
         let text = match self.random.percent(25) {
             true => {
@@ -234,25 +234,25 @@ impl Town {
             }
             false => String::new(),
         };
-        self.is_first(actor, of, false).then_some(What::Repost { of, text })
+        self.is_first(actor, of, false).then_some(Deed::Repost { of, text })
     }
 
-    fn like(&mut self, actor: usize) -> Option<What> {
+    fn like(&mut self, actor: usize) -> Option<Deed> {
         for _ in 0..LOOKS {
             let of = self.target(actor)?.number;
             if self.is_first(actor, of, true) {
-                return Some(What::Like { of });
+                return Some(Deed::Like { of });
             }
         }
         None
     }
 
-    fn follow(&mut self, actor: usize) -> Option<What> {
+    fn follow(&mut self, actor: usize) -> Option<Deed> {
         let whom = match self.random.percent(25) {
             true => self.world.demo(),
             false => self.ranks.draw(&mut self.random),
         };
-        (whom != actor && self.follows[actor].insert(whom)).then_some(What::Follow { whom })
+        (whom != actor && self.follows[actor].insert(whom)).then_some(Deed::Follow { whom })
     }
 }
 
@@ -261,12 +261,12 @@ mod tests {
     use super::super::SEED;
     use super::*;
 
-    fn acts(count: usize) -> Vec<Act> {
+    fn acts(count: usize) -> Vec<Doing> {
         let mut town = Town::new(World::new(SEED), SEED);
         let mut acts = Vec::new();
         for _ in 0..count {
             let act = town.act();
-            if matches!(act.what, What::Post { .. } | What::Reply { .. } | What::Repost { .. }) {
+            if matches!(act.what, Deed::Post { .. } | Deed::Reply { .. } | Deed::Repost { .. }) {
                 town.posted(act.actor);
             }
             acts.push(act);
@@ -278,21 +278,21 @@ mod tests {
     fn everything_that_people_do_happens_and_the_same_again_for_the_same_seed() {
         let acts = acts(4_000);
         assert_eq!(acts, super::tests::acts(4_000));
-        let count = |is: fn(&What) -> bool| acts.iter().filter(|act| is(&act.what)).count();
-        assert!(count(|what| matches!(what, What::Post { picture: Some(_), .. })) > 20);
-        assert!(count(|what| matches!(what, What::Post { text, .. } if text.contains('@'))) > 50);
-        assert!(count(|what| matches!(what, What::Post { text, .. } if text.contains("https://"))) > 20);
-        assert!(count(|what| matches!(what, What::Reply { .. })) > 200);
-        assert!(count(|what| matches!(what, What::Repost { text, .. } if text.is_empty())) > 100);
-        assert!(count(|what| matches!(what, What::Like { .. })) > 1_000);
-        assert!(count(|what| matches!(what, What::Follow { .. })) > 10);
+        let count = |is: fn(&Deed) -> bool| acts.iter().filter(|act| is(&act.what)).count();
+        assert!(count(|what| matches!(what, Deed::Post { picture: Some(_), .. })) > 20);
+        assert!(count(|what| matches!(what, Deed::Post { text, .. } if text.contains('@'))) > 50);
+        assert!(count(|what| matches!(what, Deed::Post { text, .. } if text.contains("https://"))) > 20);
+        assert!(count(|what| matches!(what, Deed::Reply { .. })) > 200);
+        assert!(count(|what| matches!(what, Deed::Repost { text, .. } if text.is_empty())) > 100);
+        assert!(count(|what| matches!(what, Deed::Like { .. })) > 1_000);
+        assert!(count(|what| matches!(what, Deed::Follow { .. })) > 10);
         assert!(!acts.iter().any(|act| format!("{act:?}").contains(['{', '}']) && text_of(act).contains('{')));
     }
 
-    fn text_of(act: &Act) -> &str {
+    fn text_of(act: &Doing) -> &str {
         match &act.what {
-            What::Post { text, .. } | What::Reply { text, .. } | What::Repost { text, .. } => text,
-            What::Like { .. } | What::Follow { .. } => "",
+            Deed::Post { text, .. } | Deed::Reply { text, .. } | Deed::Repost { text, .. } => text,
+            Deed::Like { .. } | Deed::Follow { .. } => "",
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
         let lost = town.posted(0);
         town.lost(lost);
         for _ in 0..500 {
-            assert!(matches!(town.act().what, What::Post { .. } | What::Follow { .. }));
+            assert!(matches!(town.act().what, Deed::Post { .. } | Deed::Follow { .. }));
         }
     }
 }

@@ -144,11 +144,11 @@ async fn engine(
     for id in ids {
         authors.push(reach(&app, id).await?);
     }
-    let feed = app.feed.clone();
+    let feed = app.feed().clone();
     let stats = tokio::task::spawn_blocking(move || feed.stats())
         .await
         .map_err(|error| Error::Internal(format!("the statistics failed: {error}")))?;
-    let thresholds = app.feed.thresholds();
+    let thresholds = app.feed().thresholds();
     let tier = |posts, deliveries| Tier { posts, deliveries };
     Ok((
         fresh(),
@@ -168,8 +168,8 @@ async fn engine(
 }
 
 async fn reach(app: &App, user_id: Id) -> Result<Reach> {
-    let followers = app.users.profile(None, user_id).await?.followers_count;
-    let (policy, timelines) = app.feed.reach(user_id, followers);
+    let followers = app.users().profile(None, user_id).await?.followers_count;
+    let (policy, timelines) = app.feed().reach(user_id, followers);
     let delivery = match policy {
         Policy::Push => "pushed",
         Policy::PushLate => "late",

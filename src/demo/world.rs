@@ -79,7 +79,7 @@ impl Ranks {
 
 /// Chooses one of `choices`, which must not be empty.
 pub(super) fn choose<'a, T>(random: &mut Random, choices: &'a [T]) -> &'a T {
-    &choices[random.below(choices.len() as u64) as usize]
+    &choices[random.index(choices.len())]
 }
 
 fn shuffle<T>(random: &mut Random, items: &mut [T]) {

@@ -37,7 +37,7 @@ pub use bench_seam::TimelineUsage;
 pub use policy::Thresholds;
 pub use prepare::{FeedListener, PolicyStamp};
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};
-pub use service::{CatchUp, Feed, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, UnreadCount};
+pub use service::{CatchUp, Feed, FeedError, FeedPage, PageQuery, RankedNext, RankedPage, UNREAD_MAX, Unread};
 pub use settings::{AuthorCost, ByPolicy, FeedSettings, FeedStats, LagStats, ReadSizes};
 pub use snapshots::SnapshotId;
 pub use source::{FeedSource, Relations};

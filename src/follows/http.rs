@@ -27,7 +27,7 @@ macro_rules! edge {
             responses((status = 200, body = Relationship), $(($($refusal)*)),*, Problems))]
         pub async fn $make(
             State(users): State<Arc<Users>>,
-    State(follows): State<Arc<Follows>>,
+            State(follows): State<Arc<Follows>>,
             caller: Caller,
             Path(user): Path<String>,
         ) -> Result<Json<Relationship>> {
@@ -43,7 +43,7 @@ macro_rules! edge {
             responses((status = 200, body = Relationship), Problems))]
         pub async fn $end(
             State(users): State<Arc<Users>>,
-    State(follows): State<Arc<Follows>>,
+            State(follows): State<Arc<Follows>>,
             caller: Caller,
             Path(user): Path<String>,
         ) -> Result<Json<Relationship>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanfare_protocol::Id;
 
 use crate::data::store::Store;
-use crate::data::uncounted::{Change, of_follow};
+use crate::data::uncounted::{CountChange, of_follow};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::product::{Committed, Listener};
 
@@ -35,7 +35,7 @@ impl FollowListener {
 }
 
 /// Contributions to counts of people that an event adds and takes back.
-pub fn contributions(event: &Event) -> impl Iterator<Item = Change> {
+pub fn contributions(event: &Event) -> impl Iterator<Item = CountChange> {
     let (made, ended): (_, &[EndedFollow]) = match event {
         Event::Followed { follower, followee, .. } => (Some((*follower, *followee)), &[]),
         Event::Unfollowed(edge) => (None, std::slice::from_ref(edge)),

@@ -25,7 +25,7 @@ pub struct Addresses(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    trusted: Vec<config::Network>,
+    trusted: Vec<config::Subnet>,
     /// Connections of this machine are not counted.
     spares_loopback: bool,
     places_max: u32,
@@ -72,10 +72,10 @@ impl Addresses {
 
     /// A place for a connection from `peer`, or for a request of a client of a proxy; `None` when the address has as
     /// many as it may.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
+    pub(super) fn enter(&self, address: IpAddr) -> Option<AddressPlace> {
         let address = address.to_canonical();
         if self.spares(address) {
-            return Some(Place(None));
+            return Some(AddressPlace(None));
         }
         let network = Network::from(address);
         let mut places = self.0.places.lock();
@@ -86,7 +86,7 @@ impl Addresses {
             return None;
         }
         *held += 1;
-        Some(Place(Some((self.clone(), network))))
+        Some(AddressPlace(Some((self.clone(), network))))
     }
 
     /// Says that an address is at its bound, now and then: an operator may have forgotten to name a proxy.
@@ -128,9 +128,9 @@ fn places_max(settings: &Http) -> usize {
 
 /// A connection or request that counts for its address until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Option<(Addresses, Network)>);
+pub(super) struct AddressPlace(Option<(Addresses, Network)>);
 
-impl Drop for Place {
+impl Drop for AddressPlace {
     fn drop(&mut self) {
         let Some((addresses, network)) = self.0.take() else { return };
         let mut places = addresses.0.places.lock();

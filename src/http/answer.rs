@@ -42,7 +42,7 @@ impl IntoResponse for Error {
             Self::Engine(EngineError::Closed(_)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it");
                 let mut response = answer(&problem, RETRY_AFTER_S);
-                response.extensions_mut().insert(Told);
+                response.extensions_mut().insert(Logged);
                 response
             }
             Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),
@@ -54,7 +54,7 @@ impl IntoResponse for Error {
 
 /// The reason of a failure stands in the log already: a request that meets it adds no line.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told;
+pub(super) struct Logged;
 
 /// Marks [`outcome_unknown`].
 #[derive(Debug, Clone, Copy)]

@@ -58,7 +58,7 @@ where
         let http = HttpState::from_ref(state);
         require_json(&request)?;
         let body = Arrived::of(request, &http).await?;
-        parse(&body.bytes, &http.checks).map(Self)
+        parse(&body.bytes, http.checks()).map(Self)
     }
 }
 
@@ -136,7 +136,7 @@ where
         require_json(&request)?;
         let named = named_key(&request)?;
         let arrived = Arrived::of(request, &http).await?;
-        let body = parse(&arrived.bytes, &http.checks)?;
+        let body = parse(&arrived.bytes, http.checks())?;
         let hash = || hexadecimal(&Sha256::digest(&arrived.bytes));
         let key = named.map(|(route, key)| ClientKey { route, key, body_hash: hash() });
         Ok(Self { body, key })
@@ -186,7 +186,7 @@ impl Arrived {
     /// Most bodies come whole with their head, in the connection's buffer, and are taken as they are. One that is still
     /// on its way is gathered, and counts in the memory for bodies with what has been set aside for it.
     async fn of(request: Request, http: &HttpState) -> Result<Self, Error> {
-        let bytes_max = http.bodies.bytes_max(&request);
+        let bytes_max = http.bodies().bytes_max(&request);
         let (parts, body) = request.into_parts();
         let announced = body.size_hint().lower();
         if announced > bytes_max {
@@ -235,7 +235,7 @@ impl<'a> Coming<'a> {
                     return Err(cut_short());
                 }
                 let client = client_of(self.parts, self.http);
-                self.place = Some(self.http.addresses.arrive(client).ok_or_else(too_many)?);
+                self.place = Some(self.http.addresses().arrive(client).ok_or_else(too_many)?);
                 continue;
             };
             let Some(frame) = frame else { return Ok(None) };
@@ -253,7 +253,7 @@ fn too_many() -> Error {
 
 /// Puts a body together that arrives in pieces.
 async fn gather(first: Bytes, mut body: Coming<'_>, bytes_max: u64) -> Result<Arrived, Error> {
-    let mut memory = body.http.addresses.memory(client_of(body.parts, body.http));
+    let mut memory = body.http.addresses().memory(client_of(body.parts, body.http));
     let mut all = Vec::new();
     let mut piece = Some(first);
     while let Some(data) = piece {

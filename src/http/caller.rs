@@ -69,7 +69,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         match bearer(&parts.headers)? {
-            Some(token) => HttpState::from_ref(state).accounts.authenticate(token).await,
+            Some(token) => HttpState::from_ref(state).accounts().authenticate(token).await,
             None => Err(unauthenticated("send `Authorization: Bearer TOKEN`; POST /v1/sessions gives a token")),
         }
     }
@@ -84,7 +84,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let anonymous = !parts.headers.contains_key(header::AUTHORIZATION);
-        if anonymous && HttpState::from_ref(state).api.public_reads {
+        if anonymous && HttpState::from_ref(state).api().public_reads {
             return Ok(Self(None));
         }
         Caller::from_request_parts(parts, state).await.map(|caller| Self(Some(caller)))
@@ -104,10 +104,10 @@ where
         };
         let http = HttpState::from_ref(state);
         let address = client_of(parts, &http);
-        if http.admin.matches(token) {
+        if http.admin().matches(token) {
             return Ok(Self(Operator { actor: Actor::Token, address }));
         }
-        let caller = http.accounts.authenticate(token).await?;
+        let caller = http.accounts().authenticate(token).await?;
         match caller.role {
             Role::Admin => Ok(Self(Operator { actor: Actor::Person(caller.id), address })),
             Role::User => Err(Error::refused(Code::Forbidden, "only for operators")),

@@ -9,7 +9,7 @@ use axum::http::{Extensions, HeaderMap};
 
 use super::HttpState;
 use crate::base::limits::http::FORWARDED_HOPS_MAX;
-use crate::config::Network;
+use crate::config::Subnet;
 
 /// The client's address. Behind `http.trusted_proxies` it is the rightmost hop of `X-Forwarded-For` outside of them;
 /// from any other peer that header is not believed.
@@ -32,22 +32,22 @@ where
 /// The client's address of a request, see [`ClientAddr`].
 #[must_use]
 pub fn client_of(parts: &Parts, http: &HttpState) -> IpAddr {
-    client(peer(&parts.extensions), &parts.headers, &http.settings.trusted_proxies)
+    client(peer(&parts.extensions), &parts.headers, &http.settings().trusted_proxies)
 }
 
 /// Address of the client of a request that is whole yet.
 pub(super) fn client_of_request(request: &Request, http: &HttpState) -> IpAddr {
-    client(peer(request.extensions()), request.headers(), &http.settings.trusted_proxies)
+    client(peer(request.extensions()), request.headers(), &http.settings().trusted_proxies)
 }
 
 /// The client of a request that a trusted proxy passes on; `None` when it comes from the client itself.
 pub(super) fn client_of_proxy(request: &Request, http: &HttpState) -> Option<IpAddr> {
-    let trusted = &http.settings.trusted_proxies;
+    let trusted = &http.settings().trusted_proxies;
     if trusted.is_empty() {
         return None;
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-    http.addresses.trusts(peer).then(|| client(peer, request.headers(), trusted))
+    http.addresses().trusts(peer).then(|| client(peer, request.headers(), trusted))
 }
 
 /// The other end of the connection; the unspecified address when the request came without one (tests).
@@ -56,7 +56,7 @@ fn peer(extensions: &Extensions) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical())
 }
 
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Subnet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.0.contains(address));
     if !is_trusted(&peer) {
         return peer;

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
-use super::answer::{Cause, Doubt, Told, internal, outcome_unknown};
+use super::answer::{Cause, Doubt, Logged, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
@@ -115,7 +115,7 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
     }
     headers.insert(&X_REQUEST_ID, id.0.clone());
     let took = started.elapsed();
-    http.meter.record(route, &method, response.status(), took);
+    http.meter().record(route, &method, response.status(), took);
     log(&id, &method, &uri, &response, took);
     response
 }
@@ -125,24 +125,24 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
 /// A request that may change something runs in a task of its own: a client that hangs up would otherwise cut it off
 /// anywhere, with its commit on the way but its locks, caches and idempotency key let go.
 async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, remains: Option<&Remains>) -> Response {
-    let place = Arc::clone(&http.in_flight).try_acquire_owned();
+    let place = Arc::clone(http.in_flight()).try_acquire_owned();
     if place.is_err() && !UNBOUNDED.contains(&route) {
         shed("requests");
         return overloaded("too many requests are under way");
     }
     let client = client_of_proxy(&request, http).filter(|_| !UNBOUNDED.contains(&route));
-    let Some(own_place) = client.map_or(Some(None), |client| http.addresses.enter(client).map(Some)) else {
+    let Some(own_place) = client.map_or(Some(None), |client| http.addresses().enter(client).map(Some)) else {
         shed("requests_of_address");
         let reason = "too many requests of this address are under way";
         return Error::RateLimited { reason, retry_after_s: RETRY_AFTER_S }.into_response();
     };
     let upload = UPLOAD_ROUTES.contains(&route);
-    let arriving = upload.then(|| http.addresses.arrive(client_of_request(&request, http)));
+    let arriving = upload.then(|| http.addresses().arrive(client_of_request(&request, http)));
     if matches!(arriving, Some(None)) {
         shed("bodies");
         return overloaded("too many uploads of this address are under way");
     }
-    let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings.request_timeout_s };
+    let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings().request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -158,7 +158,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             answered => answered,
         }
     } else {
-        let mut task = http.writes.spawn(answer);
+        let mut task = http.writes().spawn(answer);
         let answered = tokio::time::timeout(bound, &mut task).await.ok();
         if answered.is_none() {
             if !remains.is_some_and(Remains::is_awaited) {
@@ -247,7 +247,7 @@ impl Sampled {
 fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Duration) {
     let (status, took_us) = (response.status().as_u16(), took.as_micros());
     let (request_id, path) = (id.as_str(), uri.path());
-    if response.extensions().get::<Told>().is_some() {
+    if response.extensions().get::<Logged>().is_some() {
         tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us, "storage has failed");
     } else if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
         tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);

@@ -81,8 +81,8 @@ where
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
-        .layer(DefaultBodyLimit::max(usize::try_from(http.settings.body_bytes_max).unwrap_or(usize::MAX)));
-    if let Some(cors) = cors(&http.settings, doors.as_ref()) {
+        .layer(DefaultBodyLimit::max(usize::try_from(http.settings().body_bytes_max).unwrap_or(usize::MAX)));
+    if let Some(cors) = cors(http.settings(), doors.as_ref()) {
         router = router.layer(cors);
     }
     if let Some(doors) = doors {
@@ -119,10 +119,10 @@ async fn healthz() -> Json<Health> {
     responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     let overloaded = |reason| Err(Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S });
-    if http.storage.has_failed() {
+    if http.storage().has_failed() {
         return overloaded("the storage has failed; see the log, and restart the server");
     }
-    match http.readiness.phase() {
+    match http.readiness().phase() {
         Phase::Starting => overloaded("the server is starting"),
         Phase::Ready => Ok(Health::OK),
         Phase::Draining => overloaded("the server is stopping"),
@@ -139,7 +139,7 @@ async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
         (status = 403, description = "the token is no operator's"), Problems))]
 async fn metrics(State(http): State<HttpState>, mut parts: Parts) -> Result<Response, Error> {
     match bearer(&parts.headers)? {
-        Some(token) if http.metrics_token.matches(token) => {}
+        Some(token) if http.metrics_token().matches(token) => {}
         Some(_) => _ = Admin::from_request_parts(&mut parts, &http).await?,
         None => {
             let detail = "send the token that is in metrics.token in the data folder, or open metrics.listen";

@@ -21,10 +21,10 @@ use crate::base::limits::http::{SCRAPE_GRACE_MS, SCRAPES_MAX};
 
 /// The numbers as Prometheus text.
 pub(super) fn rendered(http: &HttpState) -> Response {
-    let in_flight = http.settings.requests_in_flight_max.saturating_sub(http.in_flight.available_permits());
+    let in_flight = http.settings().requests_in_flight_max.saturating_sub(http.in_flight().available_permits());
     metrics::gauge!("fanfare_http_requests_in_flight").set(u32::try_from(in_flight).unwrap_or(u32::MAX));
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))];
-    (content_type, http.metrics.render()).into_response()
+    (content_type, http.metrics().render()).into_response()
 }
 
 /// Answers `/metrics` on `listener` to everybody who reaches it, until `over`.
@@ -39,7 +39,7 @@ pub(super) async fn serve(listener: TcpListener, http: HttpState, over: Cancella
     let router = router.layer(middleware::from_fn_with_state(http.clone(), layer::pass));
     let connections = Connections::default();
     tokio::select! {
-        () = connections.accept(&listener, &router, &http.settings, SCRAPES_MAX, &http.addresses) => {}
+        () = connections.accept(&listener, &router, http.settings(), SCRAPES_MAX, http.addresses()) => {}
         () = over.cancelled() => {}
     }
     connections.end(Duration::from_millis(SCRAPE_GRACE_MS)).await;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use super::addresses::{Addresses, Place};
+use super::addresses::{AddressPlace, Addresses};
 use super::layer::{new_id, shed};
 use super::takeover::{self, LetGo, TakeOver, Word};
 use super::wire::Watched;
@@ -67,21 +67,21 @@ pub async fn run(
     let scrapes = metrics.map(|listener| tokio::spawn(scrapes::serve(listener, http.clone(), over.clone())));
 
     tokio::select! {
-        () = connections.accept(&listener, &router, &http.settings, http.settings.connections_max, &http.addresses) => {}
+        () = connections.accept(&listener, &router, http.settings(), http.settings().connections_max, http.addresses()) => {}
         () = shutdown => {}
     }
 
-    http.readiness.advance(Phase::Draining);
+    http.readiness().advance(Phase::Draining);
     drop(listener);
-    let grace = Duration::from_secs(http.settings.shutdown_grace_s);
+    let grace = Duration::from_secs(http.settings().shutdown_grace_s);
     let (cut_off, ()) = tokio::join!(connections.end(grace), leave);
     if cut_off > 0 {
         tracing::warn!(connections = cut_off, "requests were cut off: they took longer than http.shutdown_grace_s");
     }
     // What was begun for clients that have gone meanwhile.
-    http.writes.close();
-    if tokio::time::timeout(grace, http.writes.wait()).await.is_err() {
-        tracing::warn!(requests = http.writes.len(), "requests did not end within http.shutdown_grace_s");
+    http.writes().close();
+    if tokio::time::timeout(grace, http.writes().wait()).await.is_err() {
+        tracing::warn!(requests = http.writes().len(), "requests did not end within http.shutdown_grace_s");
     }
     upkeep.abort();
     over.cancel();
@@ -179,7 +179,7 @@ async fn serve(
     peer: SocketAddr,
     router: Router,
     stop: Connections,
-    places: (OwnedSemaphorePermit, Place),
+    places: (OwnedSemaphorePermit, AddressPlace),
 ) {
     let word = Arc::new(Word::default());
     let left = Arc::clone(&word);
@@ -242,6 +242,6 @@ async fn fold_metrics(http: HttpState) {
     let mut tick = tokio::time::interval(Duration::from_secs(METRICS_UPKEEP_S));
     loop {
         tick.tick().await;
-        http.metrics.run_upkeep();
+        http.metrics().run_upkeep();
     }
 }

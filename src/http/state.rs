@@ -1,7 +1,6 @@
 //! State of the HTTP layer: given once at the start, shared by all requests.
 
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -22,33 +21,21 @@ use crate::data::storage::Storage;
 pub struct HttpState(Arc<Shared>);
 
 /// State behind [`HttpState`].
-pub struct Shared {
-    /// Turns tokens into callers.
-    pub accounts: Arc<dyn Authenticate>,
-    /// The operator's token.
-    pub admin: FileToken,
-    /// The token of who reads `/metrics`.
-    pub metrics_token: FileToken,
-    /// `[http]`.
-    pub settings: Http,
-    /// `[api]`.
-    pub api: Api,
-    /// Limits that requests are checked against.
-    pub checks: Checks,
-    /// Whether the server wants requests.
-    pub readiness: Readiness,
-    /// Whether anything can be kept.
-    pub storage: Storage,
-    /// Renders `/metrics`.
-    pub metrics: PrometheusHandle,
-    /// Shares of each address in what all share.
-    pub(super) addresses: Addresses,
-    /// Bounds of bodies.
-    pub(super) bodies: BodyBounds,
-    pub(super) meter: Meter,
-    pub(super) in_flight: Arc<Semaphore>,
-    /// Requests that may change something; they go on when their connection ends.
-    pub(super) writes: TaskTracker,
+struct Shared {
+    accounts: Arc<dyn Authenticate>,
+    admin: FileToken,
+    metrics_token: FileToken,
+    settings: Http,
+    api: Api,
+    checks: Checks,
+    readiness: Readiness,
+    storage: Storage,
+    metrics: PrometheusHandle,
+    addresses: Addresses,
+    bodies: BodyBounds,
+    meter: Meter,
+    in_flight: Arc<Semaphore>,
+    writes: TaskTracker,
 }
 
 impl HttpState {
@@ -90,14 +77,80 @@ impl HttpState {
     /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {
-        (!self.addresses.spares(address)).then(|| address.into())
+        (!self.addresses().spares(address)).then(|| address.into())
     }
-}
 
-impl Deref for HttpState {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
-        &self.0
+    /// Port that turns tokens into callers.
+    #[must_use]
+    pub fn accounts(&self) -> &dyn Authenticate {
+        &*self.0.accounts
+    }
+
+    /// Readiness of the server.
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// Whether anything can be kept.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// Token of the operator.
+    pub(super) fn admin(&self) -> &FileToken {
+        &self.0.admin
+    }
+
+    /// Token of who reads `/metrics`.
+    pub(super) fn metrics_token(&self) -> &FileToken {
+        &self.0.metrics_token
+    }
+
+    /// `[http]`.
+    pub(super) fn settings(&self) -> &Http {
+        &self.0.settings
+    }
+
+    /// `[api]`.
+    pub(super) fn api(&self) -> &Api {
+        &self.0.api
+    }
+
+    /// Limits that requests are checked against.
+    pub(super) fn checks(&self) -> &Checks {
+        &self.0.checks
+    }
+
+    /// Renderer of `/metrics`.
+    pub(super) fn metrics(&self) -> &PrometheusHandle {
+        &self.0.metrics
+    }
+
+    /// Shares of each address in what all share.
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.0.addresses
+    }
+
+    /// Bounds of bodies.
+    pub(super) fn bodies(&self) -> &BodyBounds {
+        &self.0.bodies
+    }
+
+    /// Counts and times of answers.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.0.meter
+    }
+
+    /// Places of requests that are under way.
+    pub(super) fn in_flight(&self) -> &Arc<Semaphore> {
+        &self.0.in_flight
+    }
+
+    /// Requests that may change something; they go on when their connection ends.
+    pub(super) fn writes(&self) -> &TaskTracker {
+        &self.0.writes
     }
 }
 

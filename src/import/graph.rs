@@ -109,7 +109,7 @@ impl People {
                 let edge = (self.get(follow.follower), self.get(follow.followee));
                 async move {
                     let (Some(follower), Some(followee)) = edge else { return (line, Err(Error::not_found("user"))) };
-                    (line, app.follows.follow_as(follower, followee, Some(at_ms)).await)
+                    (line, app.follows().follow_as(follower, followee, Some(at_ms)).await)
                 }
             })
             .buffer_unordered(AT_ONCE);
@@ -125,7 +125,7 @@ impl People {
         refused.sort_unstable();
         let mut batch = Batch::default();
         batch.put_versioned(graph_row(), last.to_be_bytes().to_vec(), last.max(1));
-        self.app.core.store.write(batch).await?;
+        self.app.core().store.write(batch).await?;
         Ok(refused)
     }
 
@@ -134,7 +134,7 @@ impl People {
     /// # Errors
     /// When storage fails.
     pub async fn loaded(&self) -> Result<u64> {
-        Ok(self.app.core.store.get_id(&graph_row()).await?.map_or(0, |line| line.0))
+        Ok(self.app.core().store.get_id(&graph_row()).await?.map_or(0, |line| line.0))
     }
 }
 
@@ -144,9 +144,9 @@ fn graph_row() -> RowKey {
 
 async fn make(app: &App, external: u64, at_ms: u64) -> Result<Id> {
     let name = format!("u{external}");
-    if let Some(account) = app.core.store.by_handle(&name).await? {
+    if let Some(account) = app.core().store.by_handle(&name).await? {
         return Ok(account.row.id);
     }
     let handle = Handle::parse(&name).map_err(|error| Error::Internal(error.to_string()))?;
-    app.users.create(&handle, None, None, at_ms).await.map(|account| account.row.id)
+    app.users().create(&handle, None, None, at_ms).await.map(|account| account.row.id)
 }

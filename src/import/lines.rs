@@ -37,7 +37,7 @@ pub struct Follow {
 
 /// A line of the activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Act {
+pub struct Activity {
     /// External id of who acts.
     pub actor: u64,
     /// External id of whom it concerns.
@@ -74,7 +74,7 @@ pub fn follow(line: &str) -> Result<Follow, String> {
 ///
 /// # Errors
 /// What is wrong with it, for people.
-pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
+pub fn act(line: &str, latest_ms: u64) -> Result<Activity, String> {
     let [actor, target, at, kind] = fields(line)?;
     let kind = match kind {
         "RT" => Kind::Repost,
@@ -86,7 +86,7 @@ pub fn act(line: &str, latest_ms: u64) -> Result<Act, String> {
         at.parse::<u64>().ok().filter(|at| (crate::base::id::EPOCH_MS / 1_000..=latest_ms / 1_000).contains(at));
     let seconds =
         seconds.ok_or_else(|| format!("unixtime must be seconds since 1970, from 2010 until now, not {at:?}"))?;
-    Ok(Act { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })
+    Ok(Activity { actor: id(actor, "actor")?, target: id(target, "target")?, at_ms: seconds * 1_000, kind })
 }
 
 /// The contents of a gzip file: of all its members (RFC 1952, 2.2), and without the zeros that tapes and block devices

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use fanfare_protocol::{Id, NewPost};
 
 use super::graph::People;
-use super::lines::{Act, Kind};
+use super::lines::{Activity, Kind};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -47,7 +47,7 @@ struct InFlight {
 }
 
 /// Replays activity.
-pub struct Replay {
+pub struct Replayer {
     app: App,
     newest: HashMap<Id, Id>,
     in_flight: VecDeque<InFlight>,
@@ -65,10 +65,10 @@ pub struct Replay {
 /// # Errors
 /// When storage fails.
 pub async fn replayed(app: &App) -> Result<u64> {
-    Ok(app.core.store.get_id(&line_row()).await?.map_or(0, |line| line.0))
+    Ok(app.core().store.get_id(&line_row()).await?.map_or(0, |line| line.0))
 }
 
-impl Replay {
+impl Replayer {
     /// A replay in which `percent` of the people read a page a day, beyond those who act.
     #[must_use]
     pub fn new(app: App, people: &People, percent: u8, first_ms: u64) -> Self {
@@ -102,8 +102,8 @@ impl Replay {
     ///
     /// # Errors
     /// What the server refused (the next line can go on), or a failure of storage.
-    pub async fn act(&mut self, people: &mut People, line: u64, act: Act) -> Result<()> {
-        self.app.core.clock.set(act.at_ms);
+    pub async fn act(&mut self, people: &mut People, line: u64, act: Activity) -> Result<()> {
+        self.app.core().clock.set(act.at_ms);
         self.others_read(act.at_ms).await?;
         if people.get(act.actor).is_none() || people.get(act.target).is_none() {
             // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
@@ -128,7 +128,7 @@ impl Replay {
                 Kind::Repost => NewPost { repost_of: Some(self.newest_of(target, act).await?), ..NewPost::default() },
             }
         };
-        let post = self.app.posts.draft(actor, new).await?;
+        let post = self.app.posts().draft(actor, new).await?;
         if self.has_reposted(&post).await? {
             self.tally.repeated += 1;
             return Ok(());
@@ -140,21 +140,21 @@ impl Replay {
         match (post.is_bare_repost(), post.repost_of) {
             (true, Some(original)) => {
                 let row = tables::pair(tables::REPOSTED, post.author, original.id);
-                Ok(self.app.core.store.get(&row).await?.is_some())
+                Ok(self.app.core().store.get(&row).await?.is_some())
             }
             _ => Ok(false),
         }
     }
 
     /// The newest post of `target`, made now if there is none.
-    async fn newest_of(&mut self, target: Id, act: Act) -> Result<Id> {
+    async fn newest_of(&mut self, target: Id, act: Activity) -> Result<Id> {
         if let Some(id) = self.newest.get(&target) {
             return Ok(*id);
         }
-        let found = self.app.core.store.author_entries(target, Id(i64::MAX as u64), 1).await?;
+        let found = self.app.core().store.author_entries(target, Id(i64::MAX as u64), 1).await?;
         if found.is_empty() {
             let new = NewPost { text: "Hello, here I am.".to_owned(), ..NewPost::default() };
-            let post = self.app.posts.draft(target, new).await?;
+            let post = self.app.posts().draft(target, new).await?;
             self.hand_in([target, target], post, act.at_ms, None).await?;
             self.settle([target, target]).await?;
         } else if let Some(entry) = found.first() {
@@ -164,11 +164,11 @@ impl Replay {
     }
 
     async fn hand_in(&mut self, people: [Id; 2], post: PostRecord, at_ms: u64, line: Option<u64>) -> Result<()> {
-        let notify = self.app.posts.notices(&post).await?;
+        let notify = self.app.posts().notices(&post).await?;
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
-        let guard = self.app.core.log.decide(people[0], &[]).await?;
-        let pending = self.app.core.log.submit(&guard, proposal).await?;
+        let guard = self.app.core().log.decide(people[0], &[]).await?;
+        let pending = self.app.core().log.submit(&guard, proposal).await?;
         self.in_flight.push_back(InFlight { people, pending });
         while self.in_flight.len() > IN_FLIGHT_MAX {
             self.finish_oldest().await?;
@@ -208,14 +208,14 @@ impl Replay {
     /// When storage fails.
     pub async fn finish(&mut self) -> Result<()> {
         self.drain().await?;
-        let feed = self.app.feed.clone();
+        let feed = self.app.feed().clone();
         let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
         quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
     }
 
     async fn read(&mut self, reader: Id) -> Result<()> {
         let limit = usize::from(limits::http::PAGE_ITEMS_DEFAULT);
-        self.app.feed.page(reader, PageQuery { limit, ..PageQuery::default() }).await?;
+        self.app.feed().page(reader, PageQuery { limit, ..PageQuery::default() }).await?;
         self.tally.reads += 1;
         Ok(())
     }

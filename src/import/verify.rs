@@ -37,7 +37,7 @@ pub async fn compare(app: &App, reader: Id, page: usize) -> Result<(usize, Optio
     let mut found = Vec::new();
     let mut before = None;
     loop {
-        let page = app.feed.page(reader, PageQuery { before, since: None, limit: page }).await?;
+        let page = app.feed().page(reader, PageQuery { before, since: None, limit: page }).await?;
         found.extend(page.entries.iter().map(|entry| entry.id));
         before = page.next;
         if before.is_none() {
@@ -65,7 +65,7 @@ struct Brute<'a> {
 
 impl Brute<'_> {
     async fn ids(&self, table: Table, partition: &[u8]) -> Result<Vec<Id>> {
-        let port = &self.app.core.store;
+        let port = &self.app.core().store;
         let mut ids: Vec<Id> = Vec::new();
         let mut from = None;
         loop {
@@ -84,13 +84,13 @@ impl Brute<'_> {
     }
 
     async fn post(&self, id: Id) -> Result<Option<PostRecord>> {
-        let row = self.app.core.store.get(&RowKey::single(tables::POSTS, tables::partition(id))).await?;
+        let row = self.app.core().store.get(&RowKey::single(tables::POSTS, tables::partition(id))).await?;
         let post: Option<PostRecord> = row.map(|bytes| from_json(&bytes)).transpose()?;
         Ok(post.filter(|post| !post.deleted))
     }
 
     async fn exists(&self, person: Id) -> Result<bool> {
-        let row = self.app.core.store.get(&RowKey::single(tables::USERS, tables::partition(person))).await?;
+        let row = self.app.core().store.get(&RowKey::single(tables::USERS, tables::partition(person))).await?;
         let user: Option<UserRow> = row.map(|bytes| from_json(&bytes)).transpose()?;
         Ok(user.is_some_and(|user| !user.deleted))
     }

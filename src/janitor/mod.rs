@@ -86,13 +86,13 @@ impl Janitor {
 
     /// Tells operators what scans cost.
     fn count(&self) {
-        let scans = &self.core.store.engines.scans;
+        let scans = self.core.store.scans();
         metrics::counter!("fanfare_storage_dead_rows_passed_total").absolute(scans.dead_rows_passed.load(Relaxed));
         metrics::counter!("fanfare_storage_long_scans_total").absolute(scans.long.load(Relaxed));
     }
 
     async fn trim_journal(&self) -> Result<()> {
-        let journal = &self.core.store.engines.journal;
+        let journal = self.core.store.journal();
         for partition in 0..journal.partitions() {
             journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::owner::CONSUMER]).await?;
         }

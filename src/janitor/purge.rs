@@ -115,7 +115,7 @@ impl Janitor {
                 // They let nobody in since the deletion; what is here may be of a change that came after it.
                 self.core.store.release_credentials(user).await?;
                 self.remember(user, &place, None).await?;
-                self.core.store.absent.cleared_away(user);
+                self.core.store.cleared_away(user);
                 return Ok(true);
             };
             let (removed, last) = self.purge_step(*list, user, &place).await?;

@@ -19,21 +19,6 @@ pub struct Markers {
     publisher: Publisher,
 }
 
-/// The id at which a marker of `person` stands; 0 before the first move.
-///
-/// One above every id that the server has given out was written before it started, by a clock that was ahead: it stands
-/// where the records ended at the start, or what came since would count as read.
-///
-/// # Errors
-/// When the engine fails.
-pub async fn last_read(core: &Core, person: Id, which: Marker) -> Result<Id> {
-    let row = stored(core, person, which).await?;
-    if row.last_read <= core.log.newest() {
-        return Ok(row.last_read);
-    }
-    move_to(core, person, which, Id(0)).await
-}
-
 async fn stored(core: &Core, person: Id, which: Marker) -> Result<MarkerRow> {
     let row = core.store.get(&tables::marker_row(person, which)).await?;
     Ok(row.as_deref().and_then(MarkerRow::from_bytes).unwrap_or_default())
@@ -62,12 +47,19 @@ impl Markers {
         Self { core, publisher }
     }
 
-    /// As [`last_read`].
+    /// The id at which a marker of `person` stands; 0 before the first move.
+    ///
+    /// One above every id that the server has given out was written before it started, by a clock that was ahead: it
+    /// stands where the records ended at the start, or what came since would count as read.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn last_read(&self, person: Id, which: Marker) -> Result<Id> {
-        last_read(&self.core, person, which).await
+        let row = stored(&self.core, person, which).await?;
+        if row.last_read <= self.core.log.newest() {
+            return Ok(row.last_read);
+        }
+        move_to(&self.core, person, which, Id(0)).await
     }
 
     /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing. An id

@@ -8,7 +8,7 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use fanfare_protocol::{Code, Id, Media as MediaView};
+use fanfare_protocol::{Code, Id, Media};
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::room::is_too_slow;
-use super::service::{Media, Room, Servable, Upload, Variant, file_refused};
+use super::service::{Room, Servable, Upload, Uploads, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
 use crate::base::error::{Error, Result};
 use crate::base::limits::http::{BODY_IDLE_S, FIELD_MESSAGE_CHARS_MAX};
@@ -30,7 +30,7 @@ use crate::http::{Caller, Created, HttpState, Path, Problems, named_key, shed};
 pub fn routes<S>() -> OpenApiRouter<S>
 where
     HttpState: FromRef<S>,
-    Media: FromRef<S>,
+    Uploads: FromRef<S>,
     S: Clone + Send + Sync + 'static,
 {
     // `Intake` bounds the body, by a setting that is not known here.
@@ -65,12 +65,12 @@ struct Served(Vec<u8>);
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     request_body(content = NewMedia, content_type = "multipart/form-data"),
-    responses((status = 201, body = MediaView), (status = 400, description = "the body is not multipart"),
+    responses((status = 201, body = Media), (status = 400, description = "the body is not multipart"),
         (status = 410, description = "what the first request with this key made is gone"),
         (status = 413, description = "the file is larger than `media.file_bytes_max`"),
         (status = 415, description = "the body is not multipart, or the picture of a kind that cannot be read"),
         Problems))]
-async fn upload(State(media): State<Media>, caller: Caller, request: Request) -> Result<Response> {
+async fn upload(State(media): State<Uploads>, caller: Caller, request: Request) -> Result<Response> {
     let key = named_key(&request)?;
     let upload = receive(&media, caller.id, request).await?;
     let (made, repeat) = media.upload_keyed(caller.id, upload, key).await?;
@@ -82,7 +82,7 @@ async fn upload(State(media): State<Media>, caller: Caller, request: Request) ->
 }
 
 /// Reads the parts, refusing as early as it can be known.
-async fn receive(media: &Media, owner: Id, request: Request) -> Result<Upload> {
+async fn receive(media: &Uploads, owner: Id, request: Request) -> Result<Upload> {
     let announced = announced_bytes(request.headers());
     if announced.is_some_and(|bytes| bytes > body_bytes_max(media)) {
         return Err(too_large(media));
@@ -150,7 +150,7 @@ async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {
 /// Stands between the socket and the multipart parser, which buffers whatever it is given: each piece of the body first
 /// finds room in memory, and the whole is bounded in bytes and in silence between pieces.
 struct Intake {
-    media: Media,
+    media: Uploads,
     room: Room,
     pace: Mutex<Pace>,
     /// Why the body was cut; the parser only knows that it was.
@@ -218,11 +218,11 @@ impl Intake {
     }
 }
 
-fn body_bytes_max(media: &Media) -> u64 {
+fn body_bytes_max(media: &Uploads) -> u64 {
     media.limits().file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX)
 }
 
-fn too_large(media: &Media) -> Error {
+fn too_large(media: &Uploads) -> Error {
     let message = format!("is larger than the {} bytes allowed for an upload", media.limits().file_bytes_max);
     file_refused(Code::PayloadTooLarge, &message)
 }
@@ -246,7 +246,7 @@ fn is_multipart(headers: &HeaderMap) -> bool {
         (status = 304, description = "The client has it"), (status = 416, description = "There is no such range"),
         Problems))]
 async fn serve(
-    State(media): State<Media>,
+    State(media): State<Uploads>,
     Path((id, variant)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
@@ -281,7 +281,7 @@ fn representation(found: &Servable) -> Representation<'_> {
 
 /// Bytes `from` up to `to` as a stream of small reads, so that memory does not grow with the file. The first is read
 /// before the answer begins: an object that is gone is a 404, not a broken answer.
-async fn body(media: Media, key: String, from: u64, to: u64) -> Result<Body> {
+async fn body(media: Uploads, key: String, from: u64, to: u64) -> Result<Body> {
     let middle = to.min(from.saturating_add(SERVED_AT_ONCE_BYTES));
     let first = media.read(&key, from, middle).await?.ok_or_else(|| Error::not_found("media"))?;
     if middle == to {

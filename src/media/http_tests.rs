@@ -46,7 +46,7 @@ impl crate::log::core::Owners for Everybody {
 #[derive(Clone)]
 struct App {
     http: HttpState,
-    media: Media,
+    media: Uploads,
 }
 
 impl FromRef<App> for HttpState {
@@ -55,7 +55,7 @@ impl FromRef<App> for HttpState {
     }
 }
 
-impl FromRef<App> for Media {
+impl FromRef<App> for Uploads {
     fn from_ref(app: &App) -> Self {
         app.media.clone()
     }
@@ -63,7 +63,7 @@ impl FromRef<App> for Media {
 
 struct World {
     router: Router,
-    media: Media,
+    media: Uploads,
     engines: Engines,
 }
 
@@ -76,7 +76,7 @@ fn world() -> World {
     let settings = MediaSettings { limits, public_url: String::new() };
     let store = Arc::new(Store::new(engines.clone(), Clock::system()));
     let names = MediaTables { media: MEDIA, owners: OWNERS };
-    let media = Media::new(store, &engines.objects, mint, Arc::new(Everybody), names, settings);
+    let media = Uploads::new(store, &engines.objects, mint, Arc::new(Everybody), names, settings);
     let tokens = OperatorTokens::open(folder.path()).unwrap();
     let http =
         HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::data::storage::Storage::default());
@@ -101,10 +101,10 @@ impl World {
         self.send(request.body(Body::from(body)).unwrap()).await
     }
 
-    async fn uploaded(&self, owner: &str, parts: &[Vec<u8>]) -> MediaView {
+    async fn uploaded(&self, owner: &str, parts: &[Vec<u8>]) -> Media {
         let (status, headers, body) = self.post(owner, form(parts)).await;
         assert_eq!(status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&body));
-        let media: MediaView = serde_json::from_slice(&body).unwrap();
+        let media: Media = serde_json::from_slice(&body).unwrap();
         assert_eq!(headers["location"], media.url);
         media
     }
@@ -242,7 +242,7 @@ async fn only_the_owner_can_attach_an_upload() {
     let ids = [theirs.id, mine.id, Id(999)];
     assert!(mine.notice.is_some());
     // Who sees a post is not told what its author was.
-    assert_eq!(world.media.owned(&ids, Id(7)).await.unwrap(), [MediaView { notice: None, ..mine }]);
+    assert_eq!(world.media.owned(&ids, Id(7)).await.unwrap(), [Media { notice: None, ..mine }]);
 }
 
 #[tokio::test]

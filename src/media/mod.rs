@@ -14,7 +14,7 @@ pub mod strip;
 mod tiff;
 
 pub use process::MediaLimits;
-pub use service::{Media, MediaRow, MediaSettings, MediaTables, Upload, Variant};
+pub use service::{MediaRow, MediaSettings, MediaTables, Upload, Uploads, Variant};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Objects, Order, RowKey, Table};
-use fanfare_protocol::{Code, FieldError, Id, Media as MediaView, MediaKind, Problem};
+use fanfare_protocol::{Code, FieldError, Id, Media, MediaKind, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -176,7 +176,7 @@ impl Upload {
 
 /// Uploads. Cheap to clone.
 #[derive(Clone)]
-pub struct Media(Arc<Inner>);
+pub struct Uploads(Arc<Inner>);
 
 struct Inner {
     store: Arc<Store>,
@@ -190,7 +190,7 @@ struct Inner {
     rooms: Rooms,
 }
 
-impl Media {
+impl Uploads {
     /// The service over rows and files.
     #[must_use]
     pub fn new(
@@ -235,7 +235,7 @@ impl Media {
     ///
     /// # Errors
     /// 413, 415 or 422 on field `file` for what [`process`] refuses; [`Error::Overloaded`] when too many wait.
-    pub async fn upload(&self, owner: Id, upload: Upload) -> Result<MediaView> {
+    pub async fn upload(&self, owner: Id, upload: Upload) -> Result<Media> {
         self.upload_once(owner, upload, None).await
     }
 
@@ -249,7 +249,7 @@ impl Media {
         owner: Id,
         upload: Upload,
         key: Option<(String, String)>,
-    ) -> Result<(MediaView, bool)> {
+    ) -> Result<(Media, bool)> {
         let Some((route, key)) = key else { return Ok((self.upload(owner, upload).await?, false)) };
         let key = IdempotencyKey { caller: owner, route, key, body_hash: upload.hash() };
         let _claimed = match self.0.idempotency.claim(&key, unix_ms_of(self.0.mint.mint().await?)).await? {
@@ -261,7 +261,7 @@ impl Media {
         Ok((self.upload_once(owner, upload, Some(key)).await?, false))
     }
 
-    async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<MediaView> {
+    async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<Media> {
         let Upload { filename, alt, bytes, room } = upload;
         let limits = *self.limits();
         let processed =
@@ -308,7 +308,7 @@ impl Media {
     ///
     /// # Errors
     /// Only when the engine fails or the row cannot be read.
-    pub async fn get(&self, id: Id) -> Result<Option<MediaView>> {
+    pub async fn get(&self, id: Id) -> Result<Option<Media>> {
         Ok(self.row(id).await?.map(|row| self.view(id, &row)))
     }
 
@@ -317,7 +317,7 @@ impl Media {
     ///
     /// # Errors
     /// Only when the engine fails or a row cannot be read.
-    pub async fn owned(&self, ids: &[Id], owner: Id) -> Result<Vec<MediaView>> {
+    pub async fn owned(&self, ids: &[Id], owner: Id) -> Result<Vec<Media>> {
         let keys: Vec<RowKey> = ids.iter().map(|id| self.media_key(*id)).collect();
         let values = self.0.store.get_many(&keys).await?;
         let mut owned = Vec::with_capacity(ids.len());
@@ -326,7 +326,7 @@ impl Media {
             let row = parse(&value)?;
             if row.owner == owner {
                 // The notice is for the uploader, not for who sees the post.
-                owned.push(MediaView { notice: None, ..self.view(*id, &row) });
+                owned.push(Media { notice: None, ..self.view(*id, &row) });
             }
         }
         Ok(owned)
@@ -391,9 +391,9 @@ impl Media {
         self.0.store.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
     }
 
-    fn view(&self, id: Id, row: &MediaRow) -> MediaView {
+    fn view(&self, id: Id, row: &MediaRow) -> Media {
         let url = |variant: Variant| format!("{}/media/{id}/{}", self.0.settings.public_url, variant.name());
-        MediaView {
+        Media {
             id,
             url: url(Variant::Original),
             kind: row.kind,

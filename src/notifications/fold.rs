@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
-use super::list::{Entry, What};
+use super::list::{Happened, ListEntry};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
@@ -23,7 +23,7 @@ pub struct Notified {
     /// Person whom it notifies.
     pub user: Id,
     /// The notification, as it was then; its id is the record's.
-    pub entry: Entry,
+    pub entry: ListEntry,
     /// Items ever made for the person.
     pub seq: u64,
     /// The list is longer than before: the caller trims the oldest.
@@ -155,10 +155,10 @@ pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
     outcome.lists.iter().filter(|change| change.rings).map(|change| {
         let Listing { user, kind, actor, post, subject, record } = change.listing;
         let what = match &change.group {
-            Some(Written::Put(item)) => What::Group { item: item.clone(), subject },
-            _ => What::One { actor, post, count: 1 },
+            Some(Written::Put(item)) => Happened::Group { item: item.clone(), subject },
+            _ => Happened::One { actor, post, count: 1 },
         };
-        Notified { user, entry: Entry { id: record, kind, what }, seq: change.state.seq, grew: change.grew }
+        Notified { user, entry: ListEntry { id: record, kind, what }, seq: change.state.seq, grew: change.grew }
     })
 }
 

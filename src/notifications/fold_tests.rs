@@ -10,7 +10,7 @@ use crate::base::id::first_id_at;
 use crate::follows::fold::FollowFold;
 use crate::log::events::PostRef;
 use crate::log::fold::Folds;
-use crate::notifications::list::{Entry, What};
+use crate::notifications::list::{Happened, ListEntry};
 use crate::posts::fold::PostFold;
 
 const ANN: Id = Id(1);
@@ -58,10 +58,10 @@ impl Rows {
         notified
     }
 
-    fn list(&self) -> Vec<Entry> {
+    fn list(&self) -> Vec<ListEntry> {
         let mine = |key: &RowKey| key.table == tables::NOTIFICATIONS && key.partition == tables::partition(ANN);
         let rows = self.0.iter().filter(|(key, _)| mine(key));
-        rows.filter_map(|(key, (_, value))| Entry::of(&key.clustering, value.as_ref()?).unwrap()).collect()
+        rows.filter_map(|(key, (_, value))| ListEntry::of(&key.clustering, value.as_ref()?).unwrap()).collect()
     }
 }
 
@@ -193,7 +193,7 @@ fn check(rows: &Rows, truth: &Truth) {
     for entry in rows.list() {
         assert!(ids.insert(entry.id), "two of one id: {entry:?}");
         match &entry.what {
-            What::One { actor, post, count } => {
+            Happened::One { actor, post, count } => {
                 assert_eq!(*count, 1);
                 let subject = match entry.kind {
                     NotificationKind::Follow => Id(0),
@@ -203,7 +203,7 @@ fn check(rows: &Rows, truth: &Truth) {
                 let of = (entry.kind as u8, subject, hour_of(entry.id));
                 assert!(expected.get_mut(&of).is_some_and(|who| who.remove(&(entry.id, *actor))), "{entry:?}");
             }
-            What::Group { item, subject } => groups.push((item.clone(), *subject)),
+            Happened::Group { item, subject } => groups.push((item.clone(), *subject)),
         }
     }
     for (item, subject) in groups {
@@ -375,9 +375,9 @@ fn rows_of_the_version_before_are_read_and_taken_back_from() {
     batch.put_versioned(row(notification_key::item(id)), many, version);
     rows.write(batch);
     let counts = |rows: &Rows| {
-        let count = |entry: Entry| match entry.what {
-            What::One { count, .. } => count,
-            What::Group { item, .. } => item.count(|_| false),
+        let count = |entry: ListEntry| match entry.what {
+            Happened::One { count, .. } => count,
+            Happened::Group { item, .. } => item.count(|_| false),
         };
         rows.list().into_iter().map(count).collect::<Vec<_>>()
     };

@@ -17,18 +17,18 @@ use crate::data::tables::{self, notification_key};
 
 /// Something in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListEntry {
     /// Id: the newest event that was news.
     pub id: Id,
     /// Kind of event.
     pub kind: NotificationKind,
     /// Recipient and doers.
-    pub what: What,
+    pub what: Happened,
 }
 
 /// Events that an entry stands for: one, or many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum Happened {
     /// Single event; in rows of earlier versions, the newest of `count`.
     One {
         /// Person who did it.
@@ -47,7 +47,7 @@ pub enum What {
     },
 }
 
-impl Entry {
+impl ListEntry {
     /// Entry of a row of the list; `None` for what is no such row.
     ///
     /// # Errors
@@ -57,13 +57,13 @@ impl Entry {
             Some(&notification_key::ITEM) => {
                 let Some(id) = notification_key::of_item(clustering) else { return Ok(None) };
                 let NotificationRow { kind, actor, post, count, .. } = from_json(value)?;
-                Ok(Some(Self { id, kind, what: What::One { actor, post, count } }))
+                Ok(Some(Self { id, kind, what: Happened::One { actor, post, count } }))
             }
             Some(&notification_key::GROUPED) => {
                 let Some((_, subject)) = notification_key::of_listed(clustering) else { return Ok(None) };
                 let item: GroupItem = from_json(value)?;
                 let (id, kind) = (item.last(), item.kind);
-                Ok(Some(Self { id, kind, what: What::Group { item, subject } }))
+                Ok(Some(Self { id, kind, what: Happened::Group { item, subject } }))
             }
             _ => Ok(None),
         }
@@ -84,7 +84,7 @@ impl Entry {
 ///
 /// # Errors
 /// When the engine fails.
-pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limit: usize) -> Result<Vec<Entry>> {
+pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limit: usize) -> Result<Vec<ListEntry>> {
     let mut entries = Vec::new();
     let to = before.map_or(Id(i64::MAX as u64), |before| Id(before.0.min(i64::MAX as u64)));
     let range = KeyRange {
@@ -93,7 +93,7 @@ pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limi
     };
     let rows = scan(store, user, range, Order::Descending, limit).await?;
     for row in &rows {
-        entries.extend(Entry::of(&row.clustering, &row.value)?);
+        entries.extend(ListEntry::of(&row.clustering, &row.value)?);
     }
     // No group of an hour before the last item's is among the newest.
     let last = entries.last().filter(|_| rows.len() == limit).map_or(after, |last| last.id);
@@ -104,8 +104,8 @@ pub async fn newest(store: &Store, user: Id, after: Id, before: Option<Id>, limi
 }
 
 /// The newest groups with ids above `after` and below `before`, at least `limit` if there are so many.
-async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) -> Result<Vec<Entry>> {
-    let mut found: Vec<Entry> = Vec::new();
+async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) -> Result<Vec<ListEntry>> {
+    let mut found: Vec<ListEntry> = Vec::new();
     let mut to = notification_key::listed_from(hour_of(before).saturating_add(1));
     // The hour that was read last, and how much of it.
     let (mut latest, mut of_latest) = (0, 0);
@@ -113,7 +113,7 @@ async fn groups(store: &Store, user: Id, after: Id, before: Id, limit: usize) ->
         let range = KeyRange { from: Some(notification_key::listed_from(hour_of(after))), to: Some(to) };
         let rows = scan(store, user, range, Order::Descending, limits::GROUPS_STEP_ROWS).await?;
         for (place, value) in contents(store, user, &rows).await? {
-            let entry = Entry::of(&notification_key::grouped(&place), &value)?;
+            let entry = ListEntry::of(&notification_key::grouped(&place), &value)?;
             found.extend(entry.filter(|entry| entry.id > after && entry.id < before));
         }
         let Some(lowest) = rows.last().filter(|_| rows.len() == limits::GROUPS_STEP_ROWS) else { return Ok(found) };

@@ -98,7 +98,7 @@ async fn of_very_many_groups_in_an_hour_some_are_read_and_those_of_other_hours_a
         .collect();
     let (batch, ids) = rows(&placed);
     for some in batch.rows.chunks(512) {
-        store.engines.tables.write(Batch { rows: some.to_vec() }).await.unwrap();
+        store.write(Batch { rows: some.to_vec() }).await.unwrap();
     }
     let (mut read, mut before) = (Vec::new(), None);
     loop {

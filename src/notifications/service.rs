@@ -4,7 +4,7 @@ use fanfare_protocol::{Id, Notification, NotificationPage, Timestamp};
 use tokio::sync::mpsc;
 
 use super::fold::Notified;
-use super::list::{self, Entry};
+use super::list::{self, ListEntry};
 use super::view::News;
 use crate::base::cursor::Scope;
 use crate::base::error::Result;
@@ -66,7 +66,7 @@ impl Notifications {
         }
     }
 
-    async fn render(&self, caller: Id, entry: &Entry, marker: Id) -> Result<Option<Notification>> {
+    async fn render(&self, caller: Id, entry: &ListEntry, marker: Id) -> Result<Option<Notification>> {
         let Some(seen) = self.news.seen(caller, entry).await? else { return Ok(None) };
         let post = match &seen.post {
             None => None,

@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 
 use super::fold::Notified;
 use super::group::Doer;
-use super::list::{self, Entry, What};
+use super::list::{self, Happened, ListEntry};
 use super::view::News;
 use crate::base::error::Result;
 use crate::base::id::unix_ms_of;
 use crate::base::limits::realtime::{GAP_COUNT_MAX, REPLAY_ITEMS_MAX};
 use crate::data::tables::Marker;
 use crate::log::core::Core;
-use crate::markers;
+use crate::markers::Markers;
 use crate::posts::stream::shared_json;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Absence, Shown};
@@ -39,6 +39,7 @@ pub struct NotificationStream {
     core: Core,
     views: Views,
     news: News,
+    markers: Markers,
 }
 
 /// A notification on its way to its person.
@@ -69,9 +70,9 @@ impl NotificationFeeder {
     }
 
     /// The source, with which notifications are rendered from now on.
-    pub fn open(&self, core: Core, views: Views) -> Arc<NotificationStream> {
+    pub fn open(&self, core: Core, views: Views, markers: Markers) -> Arc<NotificationStream> {
         let news = News::new(core.clone(), views.clone());
-        let stream = Arc::new(NotificationStream { core, views, news });
+        let stream = Arc::new(NotificationStream { core, views, news, markers });
         // Once; a second call would leave the first source in its place.
         let _ = self.stream.set(Arc::downgrade(&stream));
         stream
@@ -103,7 +104,7 @@ impl PersonalItem for Notice {
     async fn frame(&self, person: Id) -> Result<Option<Frame>> {
         let entry = &self.notified.entry;
         // Whom the person does not want to hear of rings for nobody else.
-        if let What::Group { item, .. } = &entry.what
+        if let Happened::Group { item, .. } = &entry.what
             && let Some(doer) = item.newest.first()
             && self.stream.views.person(person, doer.actor).await?.is_none()
         {
@@ -131,14 +132,14 @@ impl Source for NotificationStream {
             let gap = Gap { stream: Stream::Notifications, after, before: last.id, count };
             missed.frames.push(Frame::gap(&gap, self.core.clock.now_ms()));
         }
-        let marker = markers::last_read(&self.core, person, Marker::Notifications).await?;
+        let marker = self.markers.last_read(person, Marker::Notifications).await?;
         for entry in newest.iter().rev() {
             missed.frames.extend(self.frame_of(person, entry, after, marker).await?);
         }
         for entry in &entries {
             missed.keys.push(entry.id);
             // A group stands for each event in it, which a session was told of one by one.
-            if let What::Group { item, .. } = &entry.what {
+            if let Happened::Group { item, .. } = &entry.what {
                 missed.keys.extend(item.newest.iter().map(Doer::as_of));
             }
         }
@@ -148,7 +149,7 @@ impl Source for NotificationStream {
 
 impl NotificationStream {
     /// The frame of an entry, if `user` may see it and it is news above `after`; read at and below `marker`.
-    async fn frame_of(&self, user: Id, entry: &Entry, after: Id, marker: Id) -> Result<Option<Frame>> {
+    async fn frame_of(&self, user: Id, entry: &ListEntry, after: Id, marker: Id) -> Result<Option<Frame>> {
         let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
         let mut post = None;
         if let Some((about, shown)) = &seen.post {

@@ -76,7 +76,7 @@ impl World {
         let outcome = folds.fold(&record, &mut state, &mut batch).unwrap();
         let notified: Vec<_> = notified(&outcome).collect();
         self.seq = notified.iter().map(|one| one.seq).max().unwrap_or(self.seq).max(self.seq);
-        self.store.engines.tables.write(batch).await.unwrap();
+        self.store.write(batch).await.unwrap();
         id
     }
 
@@ -99,7 +99,7 @@ impl World {
             Step::Write if self.trims.is_empty() => {}
             Step::Write => {
                 let batch = self.trims.remove(0);
-                self.store.engines.tables.write(batch).await.unwrap();
+                self.store.write(batch).await.unwrap();
             }
             Step::Hour => self.now_ms += 3_600_000,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fanfare_protocol::Id;
 
-use super::list::{self, Entry, What};
+use super::list::{self, Happened, ListEntry};
 use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::store::Account;
@@ -46,11 +46,11 @@ impl News {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn seen(&self, viewer: Id, entry: &Entry) -> Result<Option<Seen>> {
+    pub async fn seen(&self, viewer: Id, entry: &ListEntry) -> Result<Option<Seen>> {
         let hidden = self.core.store.hidden(viewer).await?;
         let is_hidden = |person: Id| hidden.hides(person) || self.core.store.absent.holds(person);
         let (item, subject) = match &entry.what {
-            What::One { actor, post, count } if *count > 1 => {
+            Happened::One { actor, post, count } if *count > 1 => {
                 let still = list::still(&self.core.store, viewer, (entry.id, entry.kind), (*actor, *post)).await?;
                 let Some(still) = still else {
                     return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
@@ -66,10 +66,10 @@ impl News {
                 }
                 return Ok(None);
             }
-            What::One { actor, post, count } => {
+            Happened::One { actor, post, count } => {
                 return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
             }
-            What::Group { item, subject } => (item, *subject),
+            Happened::Group { item, subject } => (item, *subject),
         };
         let told = (item.count(is_hidden), item.last_but(is_hidden));
         for doer in item.newest.iter().filter(|doer| !is_hidden(doer.actor)) {

@@ -10,14 +10,14 @@ use fanfare_protocol::{Id, NewPost, Page, Post, PostOrGone, PostThread, User};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::service::{Posts, Published};
+use super::service::{Posts, Publication};
 use crate::base::error::Result;
 use crate::http::{Caller, Check, Created, Keyed, MaybeCaller, NoContent, Paging, Params, Path, Problems};
 use crate::users::service::Users;
 
 impl Check for NewPost {}
 
-impl IntoResponse for Published {
+impl IntoResponse for Publication {
     fn into_response(self) -> Response {
         let replayed = [(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"))];
         match self {
@@ -40,7 +40,7 @@ impl IntoResponse for Published {
         (status = 200, description = "The caller passed this post on before: the same repost", body = Post),
         (status = 404, description = "`reply_to` or `repost_of` names no post"),
         (status = 410, description = "`reply_to` or `repost_of` names a post that was deleted"), Problems))]
-pub async fn publish(State(posts): State<Arc<Posts>>, author: Caller, new: Keyed<NewPost>) -> Result<Published> {
+pub async fn publish(State(posts): State<Arc<Posts>>, author: Caller, new: Keyed<NewPost>) -> Result<Publication> {
     let key = new.key.map(|key| key.of_caller(author.id));
     posts.publish(author.id, new.body, key).await
 }
@@ -158,7 +158,7 @@ pub enum ListScope {
 /// Scope of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Listed {
+pub struct ListParams {
     /// `public`.
     #[param(inline)]
     pub scope: ListScope,
@@ -168,12 +168,12 @@ pub struct Listed {
 ///
 /// For a first page without a log-in, where the server allows public reads.
 #[utoipa::path(get, path = "/v1/posts", tag = "posts", operation_id = "list_public",
-    params(Listed, Paging), security((), ("bearer" = [])),
+    params(ListParams, Paging), security((), ("bearer" = [])),
     responses((status = 200, body = Page<Post>), Problems))]
 pub async fn public(
     State(posts): State<Arc<Posts>>,
     viewer: MaybeCaller,
-    Params(listed): Params<Listed>,
+    Params(listed): Params<ListParams>,
     paging: Paging,
 ) -> Result<Json<Page<Post>>> {
     let ListScope::Public = listed.scope;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::rows::PostRecord;
 use crate::data::store::Store;
-use crate::data::uncounted::{Change, of_like, of_post, of_repost};
+use crate::data::uncounted::{CountChange, of_like, of_post, of_repost};
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
 
@@ -46,7 +46,7 @@ impl PostListener {
 
 /// Contributions to counts that a record about a post adds and takes back: of who likes, answers or passes on, and of
 /// whom a bare repost passes on.
-pub fn contributions(record: &Record) -> impl Iterator<Item = Change> {
+pub fn contributions(record: &Record) -> impl Iterator<Item = CountChange> {
     let liked = match &record.event {
         Event::Liked { user, post } => Some((*user, of_like(post.id), true)),
         Event::Unliked { user, post, .. } => Some((*user, of_like(post.id), false)),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use fanfare_protocol::{Id, ResetReason, Transport};
 use parking_lot::Mutex;
 
+use super::announced::AnnouncedDeletions;
 use super::cursor::Watermarks;
-use super::told::Told;
 use crate::base::id_map::IdMap;
 use crate::base::network::Network;
 
@@ -33,13 +33,26 @@ impl Knows {
     /// With the type in whose place a reset would say `reason`.
     #[must_use]
     pub fn with(self, reason: ResetReason) -> Self {
-        Self(self.0 | 1 << reason as u8)
+        Self(self.0 | Self::bit(reason))
     }
 
     /// Whether it is among them.
     #[must_use]
     pub fn has(self, reason: ResetReason) -> bool {
-        self.0 & 1 << reason as u8 != 0
+        self.0 & Self::bit(reason) != 0
+    }
+
+    /// Bit of a reason. A reason more is an error here until it has one, and so is one that does not fit.
+    const fn bit(reason: ResetReason) -> u8 {
+        match reason {
+            ResetReason::Foreign => 0b1,
+            ResetReason::Malformed => 0b10,
+            ResetReason::Expired => 0b100,
+            ResetReason::Slow => 0b1000,
+            ResetReason::Overflow => 0b1_0000,
+            ResetReason::AuthorDeleted => 0b10_0000,
+            ResetReason::Unknown => 0b100_0000,
+        }
     }
 }
 
@@ -74,7 +87,7 @@ pub struct Opening {
     /// Everything up to here the client has, or is told of by `reset`.
     pub from: Watermarks,
     /// Deletions of accounts above that of which a reset told.
-    pub told: Told,
+    pub told: AnnouncedDeletions,
     /// Counts it among the person's sessions.
     pub permit: SessionPermit,
     /// Of a waiting poll.

@@ -40,10 +40,17 @@ type Answerer = Box<dyn Fn(ClientCall) -> Answering + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct FrameTypes(Arc<Lists>);
 
+/// Answer to a type of clients.
+enum Call {
+    Answered(Answerer),
+    /// Nobody answers it yet: there is nothing of the name that it would be about.
+    ToCome(&'static str),
+}
+
 #[derive(Default)]
 struct Lists {
-    /// Types of clients, in the order of the list; without anybody who answers, what they are about does not exist yet.
-    calls: Vec<(&'static str, Option<Answerer>)>,
+    /// Types of clients, in the order of the list.
+    calls: Vec<(&'static str, Call)>,
     server: Vec<&'static str>,
     /// Types that not every client knows, and the reason of the reset that others get in their place.
     novel: Vec<(&'static str, ResetReason)>,
@@ -73,14 +80,15 @@ impl FrameList {
         F: Fn(ClientCall) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Value>> + Send + 'static,
     {
-        self.0.calls.push((kind, Some(Box::new(move |call| Box::pin(answer(call))))));
+        self.0.calls.push((kind, Call::Answered(Box::new(move |call| Box::pin(answer(call))))));
         self
     }
 
-    /// Types that clients may send one day: what they are about is not found until then.
+    /// Types that clients may send one day: until then there is no `subject`, such as a conversation, that they could
+    /// mean, and none is found.
     #[must_use]
-    pub fn calls_to_come(mut self, kinds: &[&'static str]) -> Self {
-        self.0.calls.extend(kinds.iter().map(|kind| (*kind, None)));
+    pub fn calls_to_come(mut self, subject: &'static str, kinds: &[&'static str]) -> Self {
+        self.0.calls.extend(kinds.iter().map(|kind| (*kind, Call::ToCome(subject))));
         self
     }
 
@@ -134,9 +142,10 @@ impl FrameTypes {
         turn: Turn,
     ) -> Result<Value> {
         match self.0.calls.iter().find(|(kind, _)| *kind == frame.kind) {
-            Some((_, Some(answer))) => answer(ClientCall { realtime, person, session, data: frame.data, turn }).await,
-            // Conversations come with chat; until then there are none that a client could mean.
-            Some((_, None)) => Err(Error::not_found("conversation")),
+            Some((_, Call::Answered(answer))) => {
+                answer(ClientCall { realtime, person, session, data: frame.data, turn }).await
+            }
+            Some((_, Call::ToCome(subject))) => Err(Error::not_found(subject)),
             None => {
                 let shown: String = frame.kind.chars().take(SHOWN_CHARS_MAX).collect();
                 Err(Error::field("type", format!("\"{shown}\" is unknown; it must be {}", self.known())))
@@ -203,8 +212,9 @@ mod tests {
 
     #[test]
     fn the_known_types_are_told_as_they_are_listed() {
-        let types = FrameList::new().call("ping", async |_| Ok(Value::Null)).calls_to_come(&["read", "typing"]).build();
+        let types =
+            FrameList::new().call("ping", async |_| Ok(Value::Null)).calls_to_come("chat", &["read", "typing"]).build();
         assert_eq!(types.known(), "ping, read or typing");
-        assert_eq!(FrameList::new().calls_to_come(&["read"]).build().known(), "read");
+        assert_eq!(FrameList::new().calls_to_come("chat", &["read"]).build().known(), "read");
     }
 }

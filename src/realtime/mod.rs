@@ -7,9 +7,10 @@
 //! and tells the shards whom an item concerns; a `frame` is made once for everybody who gets the same. A client comes
 //! back with its `cursor`. `presence` knows who is online. `clients` answers what clients send.
 //!
-//! Pure: `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`,
+//! Pure: `announced`, `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`,
 //! `dispatch::outbox`, `dispatch::readers`, `dispatch::watchers`.
 
+mod announced;
 mod attach;
 mod bulk;
 mod client_frames;
@@ -35,7 +36,6 @@ mod source;
 mod start;
 #[cfg(test)]
 mod tests;
-mod told;
 mod wheel;
 mod wire;
 

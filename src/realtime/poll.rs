@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use fanfare_protocol::{Hello, Id, Reset, Stream, Transport};
 
+use super::announced::AnnouncedDeletions;
 use super::attach::{Knows, Resume};
 use super::cursor::{StreamCursor, Watermarks, digest, stream_index};
 use super::frame::Frame;
 use super::service::Realtime;
 use super::source::Replay;
-use super::told::Told;
 use super::wire;
 use crate::base::error::Result;
 use crate::base::limits::realtime::POLL_FRAMES_MAX;
@@ -42,7 +42,7 @@ pub enum Polled {
         /// Items above the cursor that the client has, by index of their stream.
         overlap: Vec<(usize, Id)>,
         /// Deletions of accounts of which a reset told.
-        told: Told,
+        told: AnnouncedDeletions,
     },
 }
 
@@ -60,7 +60,7 @@ impl Realtime {
         };
         let missed = self.missed(poll.user, cursor.marks, upto).await?;
         let overlap: Vec<(usize, Id)> = missed.items().collect();
-        let told = Told::of(unknown_items(&missed, poll.knows));
+        let told = AnnouncedDeletions::of(unknown_items(&missed, poll.knows));
         if poll.waits && (missed.frames.is_empty() || !is_news(cursor, &missed)) {
             return Ok(Polled::Wait { from: [upto; 4], overlap, told });
         }
@@ -71,7 +71,7 @@ impl Realtime {
     /// The answer to a poll that brings no cursor, or none that can be used.
     fn first_answer(&self, poll: &Poll<'_>, upto: Id) -> Bytes {
         let now_ms = self.clock().now_ms();
-        let cursor = self.sealed(poll.user, [upto; 4], (&[], &Told::default()), upto);
+        let cursor = self.sealed(poll.user, [upto; 4], (&[], &AnnouncedDeletions::default()), upto);
         let hello = Hello {
             session_id: Id(0),
             heartbeat_s: self.settings().heartbeat_s,
@@ -90,7 +90,7 @@ impl Realtime {
         &self,
         user: Id,
         frames: &[Frame],
-        (overlap, told): (&[(usize, Id)], &Told),
+        (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
         marks: Watermarks,
         upto: Id,
     ) -> Bytes {
@@ -106,7 +106,7 @@ impl Realtime {
         &self,
         user: Id,
         upto: Watermarks,
-        (overlap, told): (&[(usize, Id)], &Told),
+        (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
         newest: Id,
     ) -> wire::CursorText {
         let trailing = self.trailing();

@@ -197,7 +197,7 @@ impl Realtime {
         let now_ms = self.0.core.clock.now_ms();
         let value = TicketValue { user, token: opener.token, since_ms: opener.since_ms, expires_ms: opener.expires_ms };
         let key = ticket_key(&new.token).ok_or_else(|| Error::Internal("a ticket has no hash".to_owned()))?;
-        let ephemeral = &self.0.core.store.engines.ephemeral;
+        let ephemeral = self.0.core.store.ephemeral();
         ephemeral.put(&key, to_json(&value)?, Duration::from_secs(TICKET_S)).await?;
         Ok(Ticket { ticket: new.token, expires_at: Timestamp(now_ms + TICKET_S * 1_000) })
     }
@@ -210,7 +210,7 @@ impl Realtime {
         let refused =
             || Error::refused(Code::Unauthenticated, "the ticket is unknown, was used, or is older than a minute");
         let key = ticket_key(text).ok_or_else(refused)?;
-        let bytes = self.0.core.store.engines.ephemeral.take(&key).await?.ok_or_else(refused)?;
+        let bytes = self.0.core.store.ephemeral().take(&key).await?.ok_or_else(refused)?;
         let value: TicketValue = from_json(&bytes)?;
         let opener = Opener { token: value.token, since_ms: value.since_ms, expires_ms: value.expires_ms };
         let expired = opener.expires_ms.is_some_and(|at| at <= self.0.core.clock.now_ms());

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use fanfare_protocol::{Hello, Id, Lane, Stream, Transport};
 
+use super::announced::AnnouncedDeletions;
 use super::attach::{Knows, Opener, PollWait, Resume, SessionPermit};
 use super::bulk::Bulk;
 use super::cursor::{CursorSeal, StreamCursor, Watermarks, digest, stream_index};
 use super::frame::{BULK_STREAM, Frame};
 use super::lanes::Lanes;
-use super::told::Told;
 use super::wheel::Tick;
 use super::wire;
 use crate::base::limits::realtime::{POLL_FRAMES_MAX, WRITE_SLICE_BYTES};
@@ -92,7 +92,7 @@ pub struct Session {
     /// Newer types that its client understands.
     pub knows: Knows,
     /// Deletions of accounts of which its client was told by a reset, since it does not know the type.
-    pub told: Option<Box<Told>>,
+    pub told: Option<Box<AnnouncedDeletions>>,
     /// Phase of its life.
     pub phase: Phase,
     /// Whether it stands in the line of sessions with something urgent to write.
@@ -139,7 +139,7 @@ pub struct Session {
 
 impl Session {
     /// Deletions that its client was told of by a reset, made when there is one.
-    pub fn told(&mut self) -> &mut Told {
+    pub fn told(&mut self) -> &mut AnnouncedDeletions {
         self.told.get_or_insert_default()
     }
 

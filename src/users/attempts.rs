@@ -23,11 +23,11 @@ pub struct Bounds {
 
 /// An account by a hash of its handle, whether or not there is such an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Account(pub u64);
+pub struct HandleHash(pub u64);
 
 /// Verdict on an attempt that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub enum Admission {
     /// Look at the password, then [`Attempts::settle`].
     Go,
     /// Ask again once another attempt is settled: those under way may use up what is left.
@@ -41,7 +41,7 @@ pub enum Entry {
 
 /// Outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Tried {
     /// The password; wrong ones for this account from this network are forgotten.
     Right,
     /// Not the password.
@@ -74,10 +74,10 @@ impl Side {
 #[derive(Debug)]
 pub struct Attempts {
     bounds: Bounds,
-    pairs: HashMap<(Account, Network), Side>,
+    pairs: HashMap<(HandleHash, Network), Side>,
     networks: HashMap<Network, Side>,
     /// Every wrong one, oldest first: what expires next.
-    log: VecDeque<(u64, Account, Network)>,
+    log: VecDeque<(u64, HandleHash, Network)>,
     log_max: usize,
 }
 
@@ -93,7 +93,7 @@ impl Attempts {
     }
 
     /// Whether a password for `account` from `network` is looked at.
-    pub fn begin(&mut self, now_ms: u64, account: Account, network: Network) -> Entry {
+    pub fn begin(&mut self, now_ms: u64, account: HandleHash, network: Network) -> Admission {
         let Bounds { per_account, per_network, window_ms } = self.bounds;
         while self.log.front().is_some_and(|(at_ms, ..)| at_ms + window_ms <= now_ms) {
             self.forget_oldest();
@@ -104,23 +104,23 @@ impl Attempts {
             self.networks.get(&network).and_then(|side| side.full_for(per_network, now_ms, window_ms)),
         ];
         if let Some(retry_after_ms) = full.into_iter().flatten().max() {
-            return Entry::Refused { retry_after_ms };
+            return Admission::Refused { retry_after_ms };
         }
         // Looked at without being made: nobody gives an entry back for an attempt that was not let go on.
         let has_room = |side: Option<&Side>, bound| side.map_or(0, |side| side.wrong.len() + side.pending) < bound;
         if !(has_room(self.pairs.get(&key), per_account) && has_room(self.networks.get(&network), per_network)) {
-            return Entry::Wait;
+            return Admission::Wait;
         }
         self.pairs.entry(key).or_default().pending += 1;
         self.networks.entry(network).or_default().pending += 1;
-        Entry::Go
+        Admission::Go
     }
 
     /// Settles an attempt that was let [`Go`](Entry::Go).
-    pub fn settle(&mut self, now_ms: u64, account: Account, network: Network, outcome: Outcome) {
+    pub fn settle(&mut self, now_ms: u64, account: HandleHash, network: Network, outcome: Tried) {
         // In order of moments, also where the clock went back.
         let now_ms = self.log.back().map_or(now_ms, |(last_ms, ..)| now_ms.max(*last_ms));
-        if outcome == Outcome::Wrong {
+        if outcome == Tried::Wrong {
             while self.log.len() >= self.log_max {
                 self.forget_oldest();
             }
@@ -128,13 +128,13 @@ impl Attempts {
         }
         let settle = |side: &mut Side| {
             side.pending = side.pending.saturating_sub(1);
-            if outcome == Outcome::Wrong {
+            if outcome == Tried::Wrong {
                 side.wrong.push_back(now_ms);
             }
         };
         let pair = self.pairs.entry((account, network)).or_default();
         settle(pair);
-        if outcome == Outcome::Right {
+        if outcome == Tried::Right {
             pair.wrong.clear();
         }
         settle(self.networks.entry(network).or_default());
@@ -142,8 +142,8 @@ impl Attempts {
         drop_empty(&mut self.networks, &network);
     }
 
-    /// Counts one more request of `network` that waits, as [`Entry::Wait`] tells it to; false when too many of it do
-    /// already.
+    /// Counts one more request of `network` that waits, as [`Admission::Wait`] tells it to; false when too many of it
+    /// do already.
     pub fn wait(&mut self, network: Network) -> bool {
         let whole = self.networks.entry(network).or_default();
         let room = whole.waiting < ATTEMPTS_WAITING_MAX;

@@ -20,14 +20,14 @@ enum Step {
     /// An attempt begins.
     Begin(u64, u8),
     /// The oldest attempt under way ends.
-    Settle(Outcome),
+    Settle(Tried),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let outcome = prop_oneof![
-        6 => Just(Outcome::Wrong),
-        2 => Just(Outcome::Right),
-        1 => Just(Outcome::Unknown),
+        6 => Just(Tried::Wrong),
+        2 => Just(Tried::Right),
+        1 => Just(Tried::Unknown),
     ];
     prop_oneof![
         1 => (0..60_u64).prop_map(Step::Pass),
@@ -54,18 +54,18 @@ impl Oracle {
         (of_pair.map(|(one, _)| one.0).collect(), of_network)
     }
 
-    fn expects(&self, now_ms: u64, account: u64, network: u8) -> Entry {
+    fn expects(&self, now_ms: u64, account: u64, network: u8) -> Admission {
         let (of_pair, of_network) = self.counts(now_ms, account, network);
         let until = |list: &[u64], bound: usize| (list.len() >= bound).then(|| list[0] + BOUNDS.window_ms - now_ms);
         let full = [until(&of_pair, BOUNDS.per_account), until(&of_network, BOUNDS.per_network)];
         if let Some(retry_after_ms) = full.into_iter().flatten().max() {
-            return Entry::Refused { retry_after_ms };
+            return Admission::Refused { retry_after_ms };
         }
         let pending_pair = self.under_way.iter().filter(|one| **one == (account, network)).count();
         let pending_network = self.under_way.iter().filter(|one| one.1 == network).count();
         let room = of_pair.len() + pending_pair < BOUNDS.per_account
             && of_network.len() + pending_network < BOUNDS.per_network;
-        if room { Entry::Go } else { Entry::Wait }
+        if room { Admission::Go } else { Admission::Wait }
     }
 }
 
@@ -77,26 +77,26 @@ proptest! {
             match step {
                 Step::Pass(ms) => now_ms += ms,
                 Step::Begin(account, from) => {
-                    let entry = attempts.begin(now_ms, Account(account), network(from));
+                    let entry = attempts.begin(now_ms, HandleHash(account), network(from));
                     prop_assert_eq!(entry, oracle.expects(now_ms, account, from));
-                    if entry == Entry::Go {
+                    if entry == Admission::Go {
                         oracle.under_way.push_back((account, from));
                     }
                 }
                 Step::Settle(outcome) => {
                     let Some((account, from)) = oracle.under_way.pop_front() else { continue };
-                    attempts.settle(now_ms, Account(account), network(from), outcome);
+                    attempts.settle(now_ms, HandleHash(account), network(from), outcome);
                     match outcome {
-                        Outcome::Wrong => {
+                        Tried::Wrong => {
                             oracle.wrong.push((now_ms, account, from));
                             oracle.forgiven.push(false);
                         }
-                        Outcome::Right => {
+                        Tried::Right => {
                             for (one, forgiven) in oracle.wrong.iter().zip(&mut oracle.forgiven) {
                                 *forgiven |= (one.1, one.2) == (account, from);
                             }
                         }
-                        Outcome::Unknown => {}
+                        Tried::Unknown => {}
                     }
                 }
             }
@@ -113,11 +113,11 @@ proptest! {
 fn what_has_expired_leaves_nothing_behind() {
     let mut attempts = Attempts::new(BOUNDS);
     for account in 0..3 {
-        assert_eq!(attempts.begin(0, Account(account), network(1)), Entry::Go);
-        attempts.settle(0, Account(account), network(1), Outcome::Wrong);
+        assert_eq!(attempts.begin(0, HandleHash(account), network(1)), Admission::Go);
+        attempts.settle(0, HandleHash(account), network(1), Tried::Wrong);
     }
-    assert_eq!(attempts.begin(100, Account(9), network(2)), Entry::Go);
-    attempts.settle(100, Account(9), network(2), Outcome::Unknown);
+    assert_eq!(attempts.begin(100, HandleHash(9), network(2)), Admission::Go);
+    attempts.settle(100, HandleHash(9), network(2), Tried::Unknown);
     assert!(attempts.log.is_empty() && attempts.pairs.is_empty() && attempts.networks.is_empty());
 }
 
@@ -125,8 +125,8 @@ fn what_has_expired_leaves_nothing_behind() {
 fn when_too_many_are_remembered_the_oldest_is_forgotten() {
     let mut attempts = Attempts::remembering(BOUNDS, 4);
     for number in 0..10 {
-        assert_eq!(attempts.begin(number, Account(number), network(number as u8)), Entry::Go);
-        attempts.settle(number, Account(number), network(number as u8), Outcome::Wrong);
+        assert_eq!(attempts.begin(number, HandleHash(number), network(number as u8)), Admission::Go);
+        attempts.settle(number, HandleHash(number), network(number as u8), Tried::Wrong);
     }
     assert_eq!((attempts.log.len(), attempts.pairs.len(), attempts.networks.len()), (4, 4, 4));
 }
@@ -146,12 +146,12 @@ fn so_many_of_a_network_wait_and_who_waits_is_forgotten_when_it_leaves() {
 #[test]
 fn an_attempt_that_is_told_to_wait_leaves_nothing_behind() {
     let mut attempts = Attempts::new(BOUNDS);
-    let accounts = (0..BOUNDS.per_network as u64).map(Account);
-    accounts.clone().for_each(|account| assert_eq!(attempts.begin(0, account, network(1)), Entry::Go));
+    let accounts = (0..BOUNDS.per_network as u64).map(HandleHash);
+    accounts.clone().for_each(|account| assert_eq!(attempts.begin(0, account, network(1)), Admission::Go));
     for other in 1_000..1_100 {
-        assert_eq!(attempts.begin(0, Account(other), network(1)), Entry::Wait);
+        assert_eq!(attempts.begin(0, HandleHash(other), network(1)), Admission::Wait);
     }
     assert_eq!(attempts.pairs.len(), BOUNDS.per_network, "those under way");
-    accounts.for_each(|account| attempts.settle(0, account, network(1), Outcome::Unknown));
+    accounts.for_each(|account| attempts.settle(0, account, network(1), Tried::Unknown));
     assert!(attempts.pairs.is_empty() && attempts.networks.is_empty());
 }

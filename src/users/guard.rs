@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::attempts::{Account, Attempts, Bounds, Entry, Outcome};
+use super::attempts::{Admission, Attempts, Bounds, HandleHash, Tried};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::network::Network;
@@ -29,15 +29,15 @@ struct Inner {
 /// An attempt under way. Dropping it unsettled counts as nothing.
 pub struct Attempt {
     guard: Guard,
-    account: Account,
+    account: HandleHash,
     network: Network,
-    outcome: Outcome,
+    outcome: Tried,
 }
 
 impl Attempt {
     /// Ends the attempt.
     pub fn was(mut self, right: bool) {
-        self.outcome = if right { Outcome::Right } else { Outcome::Wrong };
+        self.outcome = if right { Tried::Right } else { Tried::Wrong };
     }
 }
 
@@ -75,7 +75,7 @@ impl Guard {
     /// 429 after too many wrong ones, and when too many requests wait for attempts of the same network.
     pub async fn attempt(&self, handle: &str, from: IpAddr) -> Result<Attempt> {
         let inner = &*self.0;
-        let (account, network) = (Account(inner.hasher.hash_one(handle.to_lowercase())), Network::from(from));
+        let (account, network) = (HandleHash(inner.hasher.hash_one(handle.to_lowercase())), Network::from(from));
         let mut waiting = None;
         loop {
             let settled = inner.settled.notified();
@@ -84,10 +84,10 @@ impl Guard {
             settled.as_mut().enable();
             let entry = inner.attempts.lock().begin(inner.clock.now_ms(), account, network);
             match entry {
-                Entry::Go => {
-                    return Ok(Attempt { guard: self.clone(), account, network, outcome: Outcome::Unknown });
+                Admission::Go => {
+                    return Ok(Attempt { guard: self.clone(), account, network, outcome: Tried::Unknown });
                 }
-                Entry::Wait => {
+                Admission::Wait => {
                     if waiting.is_none() {
                         if !inner.attempts.lock().wait(network) {
                             metrics::counter!("fanfare_shed_total", "what" => "log_ins_of_address").increment(1);
@@ -97,7 +97,7 @@ impl Guard {
                     }
                     settled.await;
                 }
-                Entry::Refused { retry_after_ms } => {
+                Admission::Refused { retry_after_ms } => {
                     let retry_after_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
                     return Err(Error::RateLimited { reason: "too many wrong passwords", retry_after_s });
                 }

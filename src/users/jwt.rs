@@ -86,13 +86,13 @@ pub enum KeyError {
 
 /// Key; it verifies one algorithm only.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub struct VerifyingKey {
     kid: Option<String>,
     algorithm: Algorithm,
     decoding: DecodingKey,
 }
 
-impl Key {
+impl VerifyingKey {
     /// An HS256 secret, at least [`SECRET_BYTES_MIN`] bytes.
     pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
         Self::checked(None, Algorithm::HS256, DecodingKey::from_secret(secret), secret.len())
@@ -166,7 +166,7 @@ impl Key {
 
 /// Readers of a JWKS document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readers {
+pub enum JwksReaders {
     /// The server only: secrets may be in it.
     Server,
     /// Everybody: a secret in it is none, so HMAC keys and private keys are left out.
@@ -177,7 +177,7 @@ pub enum Readers {
 #[derive(Debug, Default)]
 pub struct Jwks {
     /// The keys that can verify, in their order, at most [`KEYS_MAX`].
-    pub keys: Vec<Key>,
+    pub keys: Vec<VerifyingKey>,
     /// The keys as they stand in the document.
     pub sources: Vec<Value>,
     /// Number of keys left out: of another kind or use, broken, weak, secret, or too many.
@@ -185,7 +185,7 @@ pub struct Jwks {
 }
 
 /// The usable keys of a JWKS document; `Err` when it is no JWKS. What is unknown in it is passed over.
-pub fn parse_jwks(json: &str, readers: Readers) -> Result<Jwks, KeyError> {
+pub fn parse_jwks(json: &str, readers: JwksReaders) -> Result<Jwks, KeyError> {
     #[derive(Deserialize)]
     struct Document {
         keys: Vec<Value>,
@@ -204,12 +204,13 @@ pub fn parse_jwks(json: &str, readers: Readers) -> Result<Jwks, KeyError> {
     Ok(found)
 }
 
-fn parse_jwk(source: &Value, readers: Readers) -> Result<Key, KeyError> {
+fn parse_jwk(source: &Value, readers: JwksReaders) -> Result<VerifyingKey, KeyError> {
     // `k` is the secret of HMAC, `d` the private part of all others.
-    if readers == Readers::Everybody && (source["kty"] == "oct" || !source["k"].is_null() || !source["d"].is_null()) {
+    if readers == JwksReaders::Everybody && (source["kty"] == "oct" || !source["k"].is_null() || !source["d"].is_null())
+    {
         return Err(KeyError::Secret);
     }
-    Key::jwk(&Jwk::deserialize(source).map_err(|cause| KeyError::Unusable(cause.to_string()))?)
+    VerifyingKey::jwk(&Jwk::deserialize(source).map_err(|cause| KeyError::Unusable(cause.to_string()))?)
 }
 
 /// Claims of tokens that are taken.
@@ -237,13 +238,13 @@ impl Default for Expected {
 /// keys of that name, or else by keys without a name (those of the settings); one that names none by all.
 pub fn verify<'a>(
     token: &str,
-    keys: impl IntoIterator<Item = &'a Key> + Clone,
+    keys: impl IntoIterator<Item = &'a VerifyingKey> + Clone,
     expected: &Expected,
     now_s: f64,
 ) -> Result<Claims, JwtError> {
     let header = header(token)?;
     let named = header.kid.is_some() && keys.clone().into_iter().any(|key| key.kid == header.kid);
-    let of_name = |key: &&Key| match (&header.kid, named) {
+    let of_name = |key: &&VerifyingKey| match (&header.kid, named) {
         (None, _) => true,
         (Some(_), true) => key.kid == header.kid,
         (Some(_), false) => key.kid.is_none(),
@@ -265,7 +266,7 @@ pub fn verify<'a>(
 ///
 /// A token that would be refused all the same, whatever key signed it, needs no newer keys. Nothing is believed here:
 /// the signature is not looked at.
-pub fn may_fit_newer_keys(token: &str, published: &[Key], expected: &Expected, now_s: f64) -> bool {
+pub fn may_fit_newer_keys(token: &str, published: &[VerifyingKey], expected: &Expected, now_s: f64) -> bool {
     let Ok(header) = header(token) else { return false };
     let unknown = match &header.kid {
         Some(_) => published.iter().all(|key| key.kid != header.kid),

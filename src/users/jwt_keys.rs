@@ -11,8 +11,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::jwks::fetch::Fetcher;
 use super::jwks::kept::Kept;
-use super::jwks::published::{Newer, Pace, Published};
-use super::jwt::{self, Claims, Expected, JwtError, Key, Readers};
+use super::jwks::published::{Newer, Pace, PublishedKeys};
+use super::jwt::{self, Claims, Expected, JwksReaders, JwtError, VerifyingKey};
 use crate::base::error::{Error, Result};
 use crate::base::limits::auth::{JWKS_RELOAD_INTERVAL, KEY_FILE_BYTES_MAX, KEYS_MAX};
 use crate::config::{JwksUrl, Settings};
@@ -75,11 +75,11 @@ impl JwtSettings {
 #[derive(Debug)]
 pub struct JwtVerifier {
     expected: Expected,
-    fixed: Vec<Key>,
+    fixed: Vec<VerifyingKey>,
     jwks_file: Option<PathBuf>,
     /// `fixed` and those of the JWKS file.
-    keys: RwLock<Arc<[Key]>>,
-    published: Option<Arc<Published>>,
+    keys: RwLock<Arc<[VerifyingKey]>>,
+    published: Option<Arc<PublishedKeys>>,
     looked: Mutex<Looked>,
 }
 
@@ -101,12 +101,13 @@ impl JwtVerifier {
     pub async fn open(settings: JwtSettings) -> Result<Self> {
         let mut fixed = Vec::new();
         if let Some(secret) = &settings.hs256_secret {
-            fixed.push(Key::hs256(secret.as_bytes()).map_err(|cause| invalid("auth.jwt_hs256_secret", cause))?);
+            fixed
+                .push(VerifyingKey::hs256(secret.as_bytes()).map_err(|cause| invalid("auth.jwt_hs256_secret", cause))?);
         }
         for file in &settings.public_keys_files {
             let named = format!("auth.jwt_public_key_files: {}", file.display());
             let (pem, _) = read(file).map_err(|cause| invalid(&named, cause))?;
-            fixed.push(Key::pem(pem.as_bytes()).map_err(|cause| invalid(&named, cause))?);
+            fixed.push(VerifyingKey::pem(pem.as_bytes()).map_err(|cause| invalid(&named, cause))?);
         }
         if fixed.len() > KEYS_MAX {
             let many = format!("{} keys; at most {KEYS_MAX} are taken", fixed.len());
@@ -163,7 +164,7 @@ impl JwtVerifier {
 
     /// The work of keeping published keys fresh, if there are any: runs until it is dropped.
     pub fn refreshing(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        self.published.clone().map(Published::run)
+        self.published.clone().map(PublishedKeys::run)
     }
 
     /// Verifies `token` at `now_s`, seconds since 1970; see [`jwt::verify`].
@@ -198,7 +199,7 @@ impl JwtVerifier {
         verdict
     }
 
-    fn verify_with(&self, published: &[Key], token: &str, now_s: f64) -> Result<Claims, JwtError> {
+    fn verify_with(&self, published: &[VerifyingKey], token: &str, now_s: f64) -> Result<Claims, JwtError> {
         let keys = Arc::clone(&self.keys.read());
         jwt::verify(token, keys.iter().chain(published), &self.expected, now_s)
     }
@@ -219,7 +220,7 @@ impl JwtVerifier {
         match load_jwks(file) {
             Ok((keys, version)) => {
                 looked.version = Some(version);
-                let all: Vec<Key> = self.fixed.iter().cloned().chain(keys).collect();
+                let all: Vec<VerifyingKey> = self.fixed.iter().cloned().chain(keys).collect();
                 tracing::info!(file = %file.display(), keys = all.len(), "JWKS file read again");
                 *self.keys.write() = all.into();
             }
@@ -230,13 +231,13 @@ impl JwtVerifier {
     }
 }
 
-async fn open_published(settings: PublishedSettings) -> Result<Published> {
+async fn open_published(settings: PublishedSettings) -> Result<PublishedKeys> {
     let PublishedSettings { url, ca_file, data_dir, pace } = settings;
     let kept = Kept::new(&data_dir, &url);
     let address = url.0.to_string();
     let fetcher =
         Fetcher::new(url, ca_file.as_deref(), pace.fetch).map_err(|cause| invalid("auth.jwt_jwks_ca_file", cause))?;
-    Published::open(fetcher, kept, pace).await.map_err(|trouble| {
+    PublishedKeys::open(fetcher, kept, pace).await.map_err(|trouble| {
         let advice = format!(
             "{address}: {trouble}; no keys were kept in {} before, so nobody could be let in",
             data_dir.display()
@@ -245,9 +246,9 @@ async fn open_published(settings: PublishedSettings) -> Result<Published> {
     })
 }
 
-fn load_jwks(file: &Path) -> Result<(Vec<Key>, FileVersion), String> {
+fn load_jwks(file: &Path) -> Result<(Vec<VerifyingKey>, FileVersion), String> {
     let (json, version) = read(file)?;
-    let set = jwt::parse_jwks(&json, Readers::Server).map_err(|cause| cause.to_string())?;
+    let set = jwt::parse_jwks(&json, JwksReaders::Server).map_err(|cause| cause.to_string())?;
     if set.skipped > 0 {
         tracing::warn!(file = %file.display(), set.skipped, "JWKS keys that are not for HS256, RS256, ES256 or EdDSA are left out");
     }

@@ -19,12 +19,12 @@ const P384_PRIVATE: &[u8] = include_bytes!("testdata/jwt_ec_p384_private.pem");
 const P384_PUBLIC: &[u8] = include_bytes!("testdata/jwt_ec_p384_public.pem");
 
 /// An algorithm with the key that signs and the key that verifies.
-fn pairs() -> Vec<(Algorithm, EncodingKey, Key)> {
+fn pairs() -> Vec<(Algorithm, EncodingKey, VerifyingKey)> {
     vec![
-        (Algorithm::HS256, EncodingKey::from_secret(SECRET), Key::hs256(SECRET).unwrap()),
-        (Algorithm::RS256, EncodingKey::from_rsa_pem(RSA_PRIVATE).unwrap(), Key::pem(RSA_PUBLIC).unwrap()),
-        (Algorithm::ES256, EncodingKey::from_ec_pem(EC_PRIVATE).unwrap(), Key::pem(EC_PUBLIC).unwrap()),
-        (Algorithm::EdDSA, EncodingKey::from_ed_pem(ED_PRIVATE).unwrap(), Key::pem(ED_PUBLIC).unwrap()),
+        (Algorithm::HS256, EncodingKey::from_secret(SECRET), VerifyingKey::hs256(SECRET).unwrap()),
+        (Algorithm::RS256, EncodingKey::from_rsa_pem(RSA_PRIVATE).unwrap(), VerifyingKey::pem(RSA_PUBLIC).unwrap()),
+        (Algorithm::ES256, EncodingKey::from_ec_pem(EC_PRIVATE).unwrap(), VerifyingKey::pem(EC_PUBLIC).unwrap()),
+        (Algorithm::EdDSA, EncodingKey::from_ed_pem(ED_PRIVATE).unwrap(), VerifyingKey::pem(ED_PUBLIC).unwrap()),
     ]
 }
 
@@ -43,7 +43,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 fn verify_one(claims: &Value, expected: &Expected) -> Result<Claims, JwtError> {
-    verify(&signed(claims), &[Key::hs256(SECRET).unwrap()], expected, NOW_S)
+    verify(&signed(claims), &[VerifyingKey::hs256(SECRET).unwrap()], expected, NOW_S)
 }
 
 fn refusal(claims: &Value) -> JwtError {
@@ -52,7 +52,7 @@ fn refusal(claims: &Value) -> JwtError {
 
 #[test]
 fn a_token_of_each_algorithm_names_its_user() {
-    let keys: Vec<Key> = pairs().into_iter().map(|(_, _, key)| key).collect();
+    let keys: Vec<VerifyingKey> = pairs().into_iter().map(|(_, _, key)| key).collect();
     for (algorithm, signing, _) in pairs() {
         let token = encode(&Header::new(algorithm), &good(), &signing).unwrap();
         let claims = verify(&token, &keys, &Expected::default(), NOW_S).unwrap();
@@ -71,12 +71,15 @@ fn a_token_that_was_changed_or_signed_by_another_is_refused() {
         assert_eq!(verify(&forged, &[key], &Expected::default(), NOW_S), Err(JwtError::Signature), "{algorithm:?}");
     }
     let other = encode(&Header::new(Algorithm::HS256), &good(), &EncodingKey::from_secret(b"another")).unwrap();
-    assert_eq!(verify(&other, &[Key::hs256(SECRET).unwrap()], &Expected::default(), NOW_S), Err(JwtError::Signature));
+    assert_eq!(
+        verify(&other, &[VerifyingKey::hs256(SECRET).unwrap()], &Expected::default(), NOW_S),
+        Err(JwtError::Signature)
+    );
 }
 
 #[test]
 fn a_token_cannot_choose_its_algorithm() {
-    let rsa = [Key::pem(RSA_PUBLIC).unwrap()];
+    let rsa = [VerifyingKey::pem(RSA_PUBLIC).unwrap()];
     // The classic: the public key as an HMAC secret.
     for secret in [RSA_PUBLIC, &RSA_PUBLIC[..RSA_PUBLIC.len() - 1]] {
         let confused = encode(&Header::new(Algorithm::HS256), &good(), &EncodingKey::from_secret(secret)).unwrap();
@@ -150,18 +153,18 @@ fn what_is_no_jwt_is_malformed() {
     let crit = Header { crit: Some(vec!["exp".into()]), ..Header::new(Algorithm::HS256) };
     let crit = encode(&crit, &good(), &EncodingKey::from_secret(SECRET)).unwrap();
     for wrong in ["", ".", "..", "a.b.c", "ff_abc", &token[1..], &format!("{token}.x"), &long, &crit] {
-        let answer = verify(wrong, &[Key::hs256(SECRET).unwrap()], &Expected::default(), NOW_S);
+        let answer = verify(wrong, &[VerifyingKey::hs256(SECRET).unwrap()], &Expected::default(), NOW_S);
         assert_eq!(answer, Err(JwtError::Malformed), "{wrong}");
     }
 }
 
 #[test]
 fn keys_that_are_weak_or_of_another_kind_are_not_loaded() {
-    assert!(matches!(Key::hs256(b"fifteen bytes.."), Err(KeyError::Weak(_))));
-    assert!(matches!(Key::pem(include_bytes!("testdata/jwt_rsa_1024_public.pem")), Err(KeyError::Weak(_))));
-    assert!(matches!(Key::hs256(&SECRET[1..]), Err(KeyError::Weak(_))));
+    assert!(matches!(VerifyingKey::hs256(b"fifteen bytes.."), Err(KeyError::Weak(_))));
+    assert!(matches!(VerifyingKey::pem(include_bytes!("testdata/jwt_rsa_1024_public.pem")), Err(KeyError::Weak(_))));
+    assert!(matches!(VerifyingKey::hs256(&SECRET[1..]), Err(KeyError::Weak(_))));
     for wrong in [&b""[..], b"no pem", RSA_PRIVATE, ED_PRIVATE, EC_PRIVATE, P384_PUBLIC] {
-        assert!(matches!(Key::pem(wrong), Err(KeyError::Unusable(_))));
+        assert!(matches!(VerifyingKey::pem(wrong), Err(KeyError::Unusable(_))));
     }
 }
 
@@ -194,7 +197,7 @@ fn a_jwks_gives_the_keys_that_can_verify_and_kid_chooses_among_them() {
     let junk = json!({ "kty": "martian" });
     let keys =
         [jwk(&rsa, Algorithm::RS256, "r1"), jwk(&ed, Algorithm::EdDSA, "e1"), for_encryption, other_algorithm, junk];
-    let Jwks { keys, skipped, .. } = parse_jwks(&json!({ "keys": keys }).to_string(), Readers::Server).unwrap();
+    let Jwks { keys, skipped, .. } = parse_jwks(&json!({ "keys": keys }).to_string(), JwksReaders::Server).unwrap();
     assert_eq!((keys.len(), skipped), (2, 3));
 
     let token = |kid: Option<&str>, algorithm: Algorithm, key: &EncodingKey| {
@@ -207,7 +210,7 @@ fn a_jwks_gives_the_keys_that_can_verify_and_kid_chooses_among_them() {
     assert_eq!(token(Some("e1"), Algorithm::RS256, &rsa), Err(JwtError::UnknownKey));
     assert_eq!(token(Some("gone"), Algorithm::RS256, &rsa), Err(JwtError::UnknownKey));
     for no_jwks in ["[]", "{}", "", "{\"keys\": 1}", "{\"a kid\": \"-----BEGIN CERTIFICATE-----\"}"] {
-        assert!(matches!(parse_jwks(no_jwks, Readers::Server), Err(KeyError::NoJwks(_))), "{no_jwks}");
+        assert!(matches!(parse_jwks(no_jwks, JwksReaders::Server), Err(KeyError::NoJwks(_))), "{no_jwks}");
     }
 }
 
@@ -233,11 +236,11 @@ fn only_keys_that_fit_their_kty_crv_alg_use_and_key_ops_are_taken() {
             ("ext", json!(true)),
             ("exp", json!({ "of": ["the future"] })),
         ] {
-            assert!(is_taken(&changed(&good, name, value.clone()), Readers::Everybody), "{name} {value}");
+            assert!(is_taken(&changed(&good, name, value.clone()), JwksReaders::Everybody), "{name} {value}");
         }
         let mut without_alg = good.clone();
         without_alg.as_object_mut().unwrap().remove("alg");
-        assert!(is_taken(&without_alg, Readers::Everybody), "kty and crv are enough");
+        assert!(is_taken(&without_alg, JwksReaders::Everybody), "kty and crv are enough");
         for (name, value) in [
             ("use", json!("enc")),
             ("key_ops", json!(["encrypt"])),
@@ -251,20 +254,23 @@ fn only_keys_that_fit_their_kty_crv_alg_use_and_key_ops_are_taken() {
             ("d", json!("AAAA")),
             ("k", json!("AAAA")),
         ] {
-            assert!(!is_taken(&changed(&good, name, value.clone()), Readers::Everybody), "{name} {value}");
+            assert!(!is_taken(&changed(&good, name, value.clone()), JwksReaders::Everybody), "{name} {value}");
         }
     }
     let elliptic = jwk(&EncodingKey::from_ec_pem(EC_PRIVATE).unwrap(), Algorithm::ES256, "e");
     for curve in ["P-384", "P-521", "secp256k1", "Ed25519"] {
-        assert!(!is_taken(&changed(&elliptic, "crv", json!(curve)), Readers::Everybody), "{curve}");
+        assert!(!is_taken(&changed(&elliptic, "crv", json!(curve)), JwksReaders::Everybody), "{curve}");
     }
-    assert!(!is_taken(&changed(&elliptic, "x", elliptic["y"].clone()), Readers::Everybody), "no point of the curve");
+    assert!(
+        !is_taken(&changed(&elliptic, "x", elliptic["y"].clone()), JwksReaders::Everybody),
+        "no point of the curve"
+    );
     let long = jwk(&EncodingKey::from_ec_pem(P384_PRIVATE).unwrap(), Algorithm::ES384, "l");
     for (name, value) in [("alg", json!("ES256")), ("crv", json!("P-256"))] {
-        assert!(!is_taken(&changed(&long, name, value), Readers::Everybody));
+        assert!(!is_taken(&changed(&long, name, value), JwksReaders::Everybody));
     }
     let secret = jwk(&EncodingKey::from_secret(SECRET), Algorithm::HS256, "s");
-    assert!(is_taken(&secret, Readers::Server) && !is_taken(&secret, Readers::Everybody));
+    assert!(is_taken(&secret, JwksReaders::Server) && !is_taken(&secret, JwksReaders::Everybody));
 }
 
 #[test]
@@ -272,7 +278,7 @@ fn only_a_token_that_a_new_key_could_save_is_worth_a_look_for_one() {
     let keys = |kid: Option<&str>| {
         let mut jwk = published()[1].2.clone();
         jwk["kid"] = json!(kid);
-        parse_jwks(&json!({ "keys": [jwk] }).to_string(), Readers::Everybody).unwrap().keys
+        parse_jwks(&json!({ "keys": [jwk] }).to_string(), JwksReaders::Everybody).unwrap().keys
     };
     let token = |kid: Option<&str>, algorithm: Algorithm, claims: &Value| {
         let signing = pairs().into_iter().find(|pair| pair.0 == algorithm).unwrap().1;
@@ -280,7 +286,7 @@ fn only_a_token_that_a_new_key_could_save_is_worth_a_look_for_one() {
     };
     let expected = Expected { issuer: Some("https://id.example".into()), ..Expected::default() };
     let good = with("iss", json!("https://id.example"));
-    let fits = |token: &str, keys: &[Key]| may_fit_newer_keys(token, keys, &expected, NOW_S);
+    let fits = |token: &str, keys: &[VerifyingKey]| may_fit_newer_keys(token, keys, &expected, NOW_S);
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         assert!(fits(&token(Some("new"), algorithm, &good), &keys(Some("old"))));
         assert!(fits(&token(None, algorithm, &good), &keys(None)));
@@ -343,7 +349,7 @@ mod any_document {
             text in ".{0,64}",
             other in json_value(),
         ) {
-            for readers in [Readers::Server, Readers::Everybody] {
+            for readers in [JwksReaders::Server, JwksReaders::Everybody] {
                 let set = parse_jwks(&json!({ "keys": keys, "else": other }).to_string(), readers).unwrap();
                 prop_assert_eq!(set.keys.len() + set.skipped, keys.len());
                 prop_assert_eq!(set.keys.len(), set.sources.len());
@@ -360,7 +366,7 @@ mod any_document {
             let mut good = published().map(|(_, _, jwk)| jwk);
             good.iter_mut().for_each(|jwk| jwk[&name] = value.clone());
             let keys: Vec<&Value> = before.iter().chain(&good).collect();
-            let set = parse_jwks(&json!({ "keys": keys, &name: value }).to_string(), Readers::Everybody).unwrap();
+            let set = parse_jwks(&json!({ "keys": keys, &name: value }).to_string(), JwksReaders::Everybody).unwrap();
             // By their names: a large number does not always come back from text as it was.
             let taken = |jwk: &Value| set.sources.iter().any(|source| source["kid"] == jwk["kid"]);
             prop_assert!(good.iter().all(taken));

@@ -48,7 +48,7 @@ impl Default for PasswordCost {
 
 /// Answer of [`Passwords::verify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// Not this password, or no such account.
     Wrong,
     /// The password; `rehash` when it is stored with another cost than today's, or in another form, and should be
@@ -119,36 +119,36 @@ impl Passwords {
     }
 
     /// Whether `password` is that of `stored`, a PHC string of [`hash`](Self::hash), or `None` when there is no account
-    /// or it has no password: that is [`Verdict::Wrong`] at the same cost. [`Error::Overloaded`] when too many wait,
-    /// [`Error::Internal`] when `stored` does not parse.
+    /// or it has no password: that is [`PasswordCheck::Wrong`] at the same cost. [`Error::Overloaded`] when too many
+    /// wait, [`Error::Internal`] when `stored` does not parse.
     ///
     /// One hash, and a second one only if the password is wrong in its prepared form and that is not what was typed:
     /// the number depends on what was typed, never on the account.
-    pub async fn verify(&self, password: String, stored: Option<String>, from: Network) -> Result<Verdict> {
+    pub async fn verify(&self, password: String, stored: Option<String>, from: Network) -> Result<PasswordCheck> {
         let prepared = prepared(&password).map(Cow::into_owned);
         let typed = (prepared.as_ref() != Some(&password)).then_some(password);
         // Refused for its length alone: it is the same for every account, so it tells nothing.
         let fits = |form: &String| form.chars().nth(PASSWORD_CHARS_MAX).is_none();
         let (prepared, typed) = (prepared.filter(fits), typed.filter(fits));
         if prepared.is_none() && typed.is_none() {
-            return Ok(Verdict::Wrong);
+            return Ok(PasswordCheck::Wrong);
         }
         let (argon2, dummy) = (self.argon2.clone(), Arc::clone(&self.dummy));
         let verify = move || {
             let against = stored.as_deref().unwrap_or(&dummy);
             let verdict = |form: Option<&String>| match form {
                 Some(form) => verify_now(&argon2, form.as_bytes(), against),
-                None => Ok(Verdict::Wrong),
+                None => Ok(PasswordCheck::Wrong),
             };
             let mut found = verdict(prepared.as_ref())?;
-            if found == Verdict::Wrong {
+            if found == PasswordCheck::Wrong {
                 found = verdict(typed.as_ref())?;
                 // Stored by an earlier version, as it was typed: from now on in the form that all have.
-                if let Verdict::Right { rehash } = &mut found {
+                if let PasswordCheck::Right { rehash } = &mut found {
                     *rehash |= prepared.is_some();
                 }
             }
-            Ok(if stored.is_some() { found } else { Verdict::Wrong })
+            Ok(if stored.is_some() { found } else { PasswordCheck::Wrong })
         };
         self.gate.run(from, verify).await?
     }
@@ -161,11 +161,11 @@ fn hash_now(argon2: &Argon2<'_>, password: &[u8]) -> Result<String> {
     Ok(hash.to_string())
 }
 
-fn verify_now(argon2: &Argon2<'_>, password: &[u8], stored: &str) -> Result<Verdict> {
+fn verify_now(argon2: &Argon2<'_>, password: &[u8], stored: &str) -> Result<PasswordCheck> {
     let hash = PasswordHash::new(stored).map_err(failed)?;
     match argon2.verify_password(password, &hash) {
-        Ok(()) => Ok(Verdict::Right { rehash: needs_rehash(argon2.params(), &hash) }),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+        Ok(()) => Ok(PasswordCheck::Right { rehash: needs_rehash(argon2.params(), &hash) }),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(PasswordCheck::Wrong),
         Err(cause) => Err(failed(cause)),
     }
 }
@@ -198,11 +198,11 @@ mod tests {
         let stored = passwords.hash("correct horse ⭐".into(), HERE).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
         let right = passwords.verify("correct horse ⭐".into(), Some(stored.clone()), HERE).await.unwrap();
-        assert_eq!(right, Verdict::Right { rehash: false });
+        assert_eq!(right, PasswordCheck::Right { rehash: false });
         for wrong in ["", "correct horse", "correct horse ⭐ ", &"x".repeat(4_000)] {
             assert_eq!(
                 passwords.verify(wrong.into(), Some(stored.clone()), HERE).await.unwrap(),
-                Verdict::Wrong,
+                PasswordCheck::Wrong,
                 "{wrong}"
             );
         }
@@ -219,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn an_account_that_does_not_exist_is_a_wrong_password() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        assert_eq!(passwords.verify("password1".into(), None, HERE).await.unwrap(), Verdict::Wrong);
+        assert_eq!(passwords.verify("password1".into(), None, HERE).await.unwrap(), PasswordCheck::Wrong);
     }
 
     #[tokio::test]
@@ -227,7 +227,7 @@ mod tests {
         let stored = Passwords::new(CHEAP).unwrap().hash("password1".into(), HERE).await.unwrap();
         let dearer = Passwords::new(PasswordCost { iterations: 2, ..CHEAP }).unwrap();
         let verdict = dearer.verify("password1".into(), Some(stored), HERE).await.unwrap();
-        assert_eq!(verdict, Verdict::Right { rehash: true });
+        assert_eq!(verdict, PasswordCheck::Right { rehash: true });
     }
 
     #[tokio::test]
@@ -235,7 +235,7 @@ mod tests {
         let passwords = Passwords::new(CHEAP).unwrap();
         for broken in ["", "plain", "$argon2id$v=19$m=8,t=1,p=1$"] {
             let answer = passwords.verify("password1".into(), Some(broken.into()), HERE).await;
-            assert!(!matches!(answer, Ok(Verdict::Right { .. })), "{broken} verified");
+            assert!(!matches!(answer, Ok(PasswordCheck::Right { .. })), "{broken} verified");
         }
     }
 
@@ -250,11 +250,11 @@ mod tests {
         ] {
             let stored = passwords.hash(registered.into(), HERE).await.unwrap();
             let verdict = passwords.verify(typed.into(), Some(stored.clone()), HERE).await.unwrap();
-            assert_eq!(verdict, Verdict::Right { rehash: false }, "{registered:?} typed as {typed:?}");
+            assert_eq!(verdict, PasswordCheck::Right { rehash: false }, "{registered:?} typed as {typed:?}");
             // Case and width make another password.
             for other in [typed.to_uppercase(), typed.replace('a', "ａ")] {
                 let verdict = passwords.verify(other.clone(), Some(stored.clone()), HERE).await.unwrap();
-                assert_eq!(verdict == Verdict::Wrong, other != typed, "{other:?}");
+                assert_eq!(verdict == PasswordCheck::Wrong, other != typed, "{other:?}");
             }
         }
     }
@@ -268,12 +268,12 @@ mod tests {
         {
             let stored = hash_now(&passwords.argon2, typed.as_bytes()).unwrap();
             let verdict = passwords.verify(typed.into(), Some(stored.clone()), HERE).await.unwrap();
-            assert_eq!(verdict, Verdict::Right { rehash: prepared }, "{typed:?}");
-            assert_eq!(passwords.verify("another one".into(), Some(stored), HERE).await.unwrap(), Verdict::Wrong);
-            assert_eq!(passwords.verify(typed.into(), None, HERE).await.unwrap(), Verdict::Wrong);
+            assert_eq!(verdict, PasswordCheck::Right { rehash: prepared }, "{typed:?}");
+            assert_eq!(passwords.verify("another one".into(), Some(stored), HERE).await.unwrap(), PasswordCheck::Wrong);
+            assert_eq!(passwords.verify(typed.into(), None, HERE).await.unwrap(), PasswordCheck::Wrong);
             let renewed = passwords.hash(typed.into(), HERE).await.unwrap();
             let verdict = passwords.verify(typed.into(), Some(renewed), HERE).await.unwrap();
-            assert_eq!(verdict, Verdict::Right { rehash: false }, "{typed:?}");
+            assert_eq!(verdict, PasswordCheck::Right { rehash: false }, "{typed:?}");
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use fanfare::base::clock::Clock;
 use fanfare::base::limits;
-use fanfare::data::forgotten::Forgotten;
 use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::log::events::{Event, PostRecord, PostRef, Record};
@@ -27,12 +26,12 @@ const PASSED_MAX: u64 = 16;
 
 /// Dead rows that scans have stepped over so far.
 fn passed(world: &World) -> u64 {
-    world.app().core.store.engines.scans.dead_rows_passed.load(Ordering::Relaxed)
+    world.app().core().store.scans().dead_rows_passed.load(Ordering::Relaxed)
 }
 
 /// Commits all, in this order, and answers the records' ids.
 async fn commit_all(world: &World, events: impl Iterator<Item = Event>) -> Vec<Id> {
-    let log = &world.app().core.log;
+    let log = &world.app().core().log;
     let guard = log.decide(Id(0), &[]).await.unwrap();
     let mut pending = Vec::new();
     for event in events {
@@ -73,7 +72,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
     come_and_go(&world, ann.id, Some(said_by), DEAD).await;
     let mut strangers = Vec::with_capacity(DEAD);
     for _ in 0..DEAD {
-        strangers.push(world.app().core.log.mint().await.unwrap());
+        strangers.push(world.app().core().log.mint().await.unwrap());
     }
     let liked = commit_all(&world, strangers.iter().map(|user| Event::Liked { user: *user, post: said_by })).await;
     let unliked = strangers.iter().zip(liked).map(|(user, since)| Event::Unliked { user: *user, post: said_by, since });
@@ -121,7 +120,7 @@ async fn a_read_costs_what_it_answers_whatever_was_deleted() {
 
 /// Rows that scans have answered so far.
 fn answered(world: &World) -> u64 {
-    world.app().core.store.engines.scans.rows_answered.load(Ordering::Relaxed)
+    world.app().core().store.scans().rows_answered.load(Ordering::Relaxed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,7 +141,7 @@ async fn a_page_of_the_public_timeline_reads_no_replies_and_reposts() {
 
 /// A post as versions before listed it.
 async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
-    let core = &world.app().core;
+    let core = world.app().core();
     let id = core.log.mint().await.unwrap();
     let value = rows::entry_value(kind, Id(0));
     let mut batch = Batch::default();
@@ -151,7 +150,7 @@ async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
     batch.put_versioned(tables::timeline_row(id), all, id.0);
     let stored = rows::to_json(&PostRecord { id, ..post }).unwrap();
     batch.put_versioned(tables::by_id(tables::POSTS, id), stored, id.0);
-    core.store.engines.tables.write(batch).await.unwrap();
+    core.store.write(batch).await.unwrap();
     id
 }
 
@@ -181,7 +180,7 @@ async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
     for _ in 0..2 {
         // The listing ended at the first start of this version; an older folder would begin it now. Twice changes
         // nothing.
-        public::list_from(&world.app().core, Id(0)).await.unwrap();
+        public::list_from(world.app().core(), Id(0)).await.unwrap();
         world.restart(&mut [&mut ann, &mut bob]).await;
         let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
         assert_eq!(shown, [new, quotes[1], quotes[0], first]);
@@ -205,7 +204,7 @@ async fn a_folder_of_the_version_before_shows_the_same_public_timeline() {
         let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
         assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), [story["stays"].as_str().unwrap()]);
         clean(&world).await;
-        assert!(public::is_done(&world.app().core).await.unwrap());
+        assert!(public::is_done(world.app().core()).await.unwrap());
         world.restart(&mut []).await;
     }
 }
@@ -220,7 +219,7 @@ async fn a_purge_costs_what_it_removes() {
     let before = passed(&world);
     ann.delete_account().await.unwrap();
     clean(&world).await;
-    let port = &world.app().core.store.engines.tables;
+    let port = &world.app().core().store;
     let partition = tables::bucketed(ann.id, tables::bucket_of(ann.id));
     let left = port.scan(tables::AUTHOR_POSTS, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
@@ -233,8 +232,8 @@ async fn a_purge_costs_what_it_removes() {
 async fn spoil(world: &World, post: Id) {
     let app = world.app();
     let mut batch = Batch::default();
-    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core.log.mint().await.unwrap().0);
-    app.core.store.engines.tables.write(batch).await.unwrap();
+    batch.put_versioned(tables::by_id(tables::POSTS, post), "{", app.core().log.mint().await.unwrap().0);
+    app.core().store.write(batch).await.unwrap();
 }
 
 async fn round(world: &World) -> fanfare::base::error::Result<()> {
@@ -263,7 +262,7 @@ async fn what_does_not_decode_stops_neither_the_rest_of_its_account_nor_another(
             assert_eq!(refused(carl.post(gone).await), Code::Gone);
         }
         assert_eq!(carl.post(answered).await.unwrap().like_count, 0);
-        let port = &world.app().core.store.engines.tables;
+        let port = &world.app().core().store;
         let left = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
         let left: Vec<_> = left.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         assert_eq!(left, [ann.id], "the one that cannot be finished is tried again");
@@ -275,7 +274,7 @@ async fn what_does_not_decode_stops_neither_the_rest_of_its_account_nor_another(
 
 /// Rows of a post's or person's partition.
 async fn rows_of(world: &World, table: fanfare_engines::Table, of: Id) -> usize {
-    let port = &world.app().core.store.engines.tables;
+    let port = &world.app().core().store;
     port.scan(table, &tables::partition(of), KeyRange::ALL, Order::Ascending, 100).await.unwrap().len()
 }
 
@@ -310,7 +309,7 @@ async fn a_deleted_post_leaves_one_cell_with_what_it_answered_and_no_words() {
     clock.set(now_ms);
     clean(&world).await;
     assert_eq!(rows_of(&world, tables::POST_COUNTERS, post).await, 0);
-    let stored = world.app().core.store.get(&tables::by_id(tables::POSTS, post)).await.unwrap().unwrap();
+    let stored = world.app().core().store.get(&tables::by_id(tables::POSTS, post)).await.unwrap().unwrap();
     assert!(!String::from_utf8_lossy(&stored).contains("words"), "{stored:?}");
     for _ in 0..2 {
         assert_eq!(refused(carl.post(post).await), Code::Gone);
@@ -348,7 +347,7 @@ async fn only_a_deletion_from_which_something_follows_leaves_something_to_do() {
         let gone = PostRecord { id: post, author, text: "x".into(), reply_to, ..PostRecord::default() };
         let record = commit_all(&world, std::iter::once(deletion(&gone, false))).await[0];
         let row = tables::unsettled_row(record, post);
-        let left = world.app().core.store.get(&row).await.unwrap();
+        let left = world.app().core().store.get(&row).await.unwrap();
         assert_eq!(left.is_some(), follows, "{post}");
     }
 }
@@ -363,15 +362,15 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     ann.follow(bob.id).await.unwrap();
     ann.unfollow(bob.id).await.unwrap();
     ann.delete_post(gone.id).await.unwrap();
-    let deleted = world.app().core.log.settled();
+    let deleted = world.app().core().log.settled();
     let mut forgotten = Id(0);
     for _ in 0..4 {
         let before = forgotten;
         bob.say("still here").await.unwrap();
         clean(&world).await;
-        forgotten = Forgotten::read(&*world.app().core.store.engines.tables).await.unwrap().upto;
+        forgotten = world.app().core().store.forgotten().await.unwrap().upto;
         assert!(before == Id(0) || forgotten > before, "it goes on");
-        assert!(forgotten < world.app().core.log.settled(), "what was just done may still be under way");
+        assert!(forgotten < world.app().core().log.settled(), "what was just done may still be under way");
         now_ms += limits::FORGET_AFTER_S * 1_000;
         clock.set(now_ms);
     }
@@ -380,7 +379,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     let post = PostRecord { id: gone.id, author: ann.id, text: "hello".into(), ..PostRecord::default() };
     let event = Event::Posted { post, notify: vec![] };
     let twice = Record { id: gone.id, event, idempotency: None, import_line: None, audit: None };
-    let journal = world.app().core.store.engines.journal.clone();
+    let journal = world.app().core().store.journal().clone();
     journal.commit(Partition(0), vec![rows::to_json(&twice).unwrap()], Batch::default()).await.unwrap();
     drop(journal);
     world.restart(&mut [&mut ann, &mut bob]).await;

@@ -21,13 +21,13 @@ pub async fn clean(world: &World) {
 /// The janitor of a world that reserves handles for so many days.
 pub fn janitor(world: &World, handle_reserved_days: u32) -> Janitor {
     let app = world.app();
-    let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-    Janitor { core: app.core.clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days }
+    let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
+    Janitor { core: app.core().clone(), media, journal_bytes_max: 1 << 30, handle_reserved_days }
 }
 
 /// Keeps what deleted accounts left behind from being cleared away, for as long as this is held.
 pub async fn uncleared(world: &World) -> OwnedMutexGuard<()> {
-    world.app().core.store.absent.clearing.clone().lock_owned().await
+    world.app().core().store.absent.clearing.clone().lock_owned().await
 }
 
 /// A person with some of everything: posts, likes, edges both ways, news, media.
@@ -85,7 +85,7 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
 
     drop(kept);
     clean(&world).await;
-    let port = world.app().core.store.engines.tables.clone();
+    let port = Arc::clone(&world.app().core().store);
     for table in tables::ALL {
         for partition in [tables::partition(ann.id), tables::bucketed(ann.id, tables::bucket_of(ann.id))] {
             let rows = port.scan(*table, &partition, KeyRange::ALL, Order::Ascending, 100).await.unwrap();

@@ -33,7 +33,7 @@ async fn clean(world: &World, handle_reserved_days: u32) {
 }
 
 async fn holder(world: &World, handle: &str) -> Option<Id> {
-    world.app().core.store.get_id(&tables::handle_row(handle)).await.unwrap()
+    world.app().core().store.get_id(&tables::handle_row(handle)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,13 +106,13 @@ async fn without_days_a_handle_is_free_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handle_left_by_a_deletion_of_an_earlier_version_is_free() {
     let world = world(90).await;
-    let core = &world.app().core;
+    let core = world.app().core();
     let gone = core.log.mint().await.unwrap();
     let row = UserRow { id: gone, deleted: true, ..UserRow::default() };
     let mut batch = Batch::default();
     batch.put_versioned(tables::by_id(tables::USERS, gone), to_json(&row).unwrap(), gone.0);
-    core.store.engines.tables.write(batch).await.unwrap();
-    let reserved = core.store.engines.tables.insert_unique(tables::handle_row("ann"), tables::partition(gone), gone.0);
+    core.store.write(batch).await.unwrap();
+    let reserved = core.store.insert_unique(tables::handle_row("ann"), tables::partition(gone), gone.0);
     assert_eq!(reserved.await.unwrap(), Unique::Mine);
     let ann = world.anyone.register(&new("ann")).await.unwrap().user;
     assert_eq!(holder(&world, "ann").await, Some(ann.id));

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what cannot be set up is a failed test")]
 
 mod accounts;
+mod blocked;
 mod bounds;
 mod cases;
 mod closed;

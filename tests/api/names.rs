@@ -77,7 +77,7 @@ async fn people_are_found_in_every_spelling_of_their_name() {
 
 /// The note of how far the janitor is, and rows as a version wrote them that only put names into lower case.
 async fn as_an_earlier_version(world: &World, people: &[(&Person, &str)]) {
-    let core = &world.app().core;
+    let core = world.app().core();
     let mut batch = Batch::default();
     let version = core.log.mint().await.unwrap().0;
     batch.delete_versioned(RowKey::new(tables::META, tables::ONE, &b"names_keyed_to"[..]), version);
@@ -87,9 +87,9 @@ async fn as_an_earlier_version(world: &World, people: &[(&Person, &str)]) {
         }
         batch.put_versioned(tables::name_row(&name.to_lowercase(), person.id), Bytes::new(), version);
     }
-    core.store.engines.tables.write(batch).await.unwrap();
+    core.store.write(batch).await.unwrap();
     let next =
-        world.app().core.store.get(&RowKey::new(tables::META, tables::ONE, &b"names_keyed_to"[..])).await.unwrap();
+        world.app().core().store.get(&RowKey::new(tables::META, tables::ONE, &b"names_keyed_to"[..])).await.unwrap();
     assert_eq!(next, None);
 }
 
@@ -104,7 +104,7 @@ async fn people_in_a_folder_of_an_earlier_version_are_found_again() {
     assert_eq!(found(&ann, "jür").await, Vec::<String>::new());
 
     let app = world.app();
-    names::begin(&app.core.store).await.unwrap();
+    names::begin(&app.core().store).await.unwrap();
     for _ in 0..2 {
         clean(&world).await;
         for (query, handle) in [("jür", "bob"), ("JU\u{308}RGEN", "bob"), ("STRASS", "carl")] {
@@ -114,7 +114,7 @@ async fn people_in_a_folder_of_an_earlier_version_are_found_again() {
     // A name that was left behind is gone, and so are the rows under old keys.
     for name in ["ju\u{308}rgen", "straße", "ελένης"] {
         let partition = tables::name_partition(name);
-        let rows = app.core.store.engines.tables.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 100);
+        let rows = app.core().store.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 100);
         let rows = rows.await.unwrap();
         assert!(rows.iter().all(|row| tables::name_of(&row.clustering).unwrap().0 != name), "{name}: {rows:?}");
     }

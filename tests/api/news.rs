@@ -1,6 +1,10 @@
 //! Notifications: every kind, grouping of floods, the marker, the bound.
 
+use fanfare::base::clock::Clock;
+use fanfare::base::limits;
+use fanfare::data::tables;
 use fanfare_client::Paging;
+use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Notification, NotificationKind};
 
 use crate::world::{Person, World, eventually};
@@ -11,6 +15,12 @@ async fn news(person: &Person) -> Vec<Notification> {
 
 async fn unread(person: &Person) -> u64 {
     person.notifications(Paging::first(1)).await.unwrap().unread_count
+}
+
+/// A server on which the hour does not end, and that lists so many of a kind one by one.
+async fn an_hour(group_after: usize) -> World {
+    World::at(Clock::by_hand(Clock::system().now_ms()), |settings| settings.notifications.group_after = group_after)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,6 +62,73 @@ async fn what_one_does_to_oneself_is_no_news() {
     ann.reply(post.id, "@ann").await.unwrap();
     ann.repost(post.id, "").await.unwrap();
     assert!(news(&ann).await.is_empty());
+}
+
+/// Also when those are gone who came with one's own, and the rest is looked for in the list of replies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_named_or_counted_in_their_own_notification() {
+    let world = an_hour(1).await;
+    let ann = world.person("ann").await;
+    let fans: [Person; 4] = world.people(["a", "b", "c", "d"]).await;
+    let post = ann.say("hello").await.unwrap();
+    fans[0].reply(post.id, "first").await.unwrap();
+    fans[1].reply(post.id, "second").await.unwrap();
+    ann.reply(post.id, "thanks").await.unwrap();
+    fans[2].reply(post.id, "third").await.unwrap();
+    // As many as push the others out of those that are known one by one.
+    let mut many = Vec::new();
+    for _ in 0..limits::GROUP_NAMED_MAX {
+        many.push(fans[3].reply(post.id, "again").await.unwrap().id);
+        many.push(ann.reply(post.id, "@ann thanks again").await.unwrap().id);
+    }
+    let named = async || news(&ann).await.into_iter().map(|one| (one.actor.handle, one.count)).collect::<Vec<_>>();
+    let expected = |group: (&str, u64)| [group, ("a", 1)].map(|(handle, count)| (handle.to_owned(), count));
+    assert_eq!(named().await, expected(("d", 3)));
+    for of_fan in many.iter().step_by(2) {
+        fans[3].delete_post(*of_fan).await.unwrap();
+    }
+    assert_eq!(named().await, expected(("c", 2)));
+    ann.block(fans[2].id).await.unwrap();
+    assert_eq!(named().await, expected(("b", 1)));
+    assert_eq!(unread(&ann).await, 2);
+}
+
+/// More people than a group remembers to have left it: all count when they are back, and nothing else grows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_many_follows_that_are_taken_back_and_made_again_in_an_hour_are_counted_by_people() {
+    const PEOPLE: usize = limits::GROUP_LEFT_MAX + 2;
+    let mut world = an_hour(1).await;
+    let mut ann = world.person("ann").await;
+    let mut fans = Vec::new();
+    for number in 0..PEOPLE {
+        fans.push(world.person(&format!("fan{number}")).await);
+    }
+    for round in 0..3 {
+        for fan in &fans {
+            fan.follow(ann.id).await.unwrap();
+        }
+        let seen = news(&ann).await;
+        assert!(seen.iter().all(|one| one.kind == NotificationKind::Follow));
+        assert!(seen.len() <= 2, "round {round}: {seen:?}");
+        assert_eq!(seen.iter().map(|one| one.count).sum::<u64>(), PEOPLE as u64, "round {round}: {seen:?}");
+        assert!(unread(&ann).await <= seen.len() as u64);
+        ann.mark_notifications_read(seen[0].id).await.unwrap();
+        if round == 2 {
+            break;
+        }
+        for fan in &fans {
+            fan.unfollow(ann.id).await.unwrap();
+        }
+        assert!(news(&ann).await.is_empty(), "round {round}");
+    }
+    // What is remembered of it has a bound.
+    let (store, of_ann) = (&world.app().core().store, tables::partition(ann.id));
+    let rows = store.scan(tables::NOTIFICATIONS, &of_ann, KeyRange::ALL, Order::Ascending, 1_000).await.unwrap();
+    let longest = rows.iter().map(|row| row.value.len()).max().unwrap_or_default();
+    assert!(rows.len() <= 8 && longest <= 64 * limits::GROUP_LEFT_MAX + 64, "{} rows, {longest} bytes", rows.len());
+    let before = news(&ann).await;
+    world.restart(&mut [&mut ann]).await;
+    assert_eq!(news(&ann).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use fanfare::data::{rows, tables};
 use fanfare::feed::EntryKind;
 use fanfare::import::verify;
 use fanfare::log::events::{PostRecord, PostRef};
-use fanfare::posts::service::Published;
+use fanfare::posts::service::Publication;
 use fanfare_client::Paging;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, KeyRange, Order};
@@ -101,9 +101,9 @@ async fn more_reposts_than_one_answer_waits_for_go_soon_after() {
     let mut people = Vec::new();
     for number in 0..400 {
         let handle = Handle::parse(&format!("fan{number}")).unwrap();
-        people.push(app.users.create(&handle, None, None, app.core.clock.now_ms()).await.unwrap().row.id);
+        people.push(app.users().create(&handle, None, None, app.core().clock.now_ms()).await.unwrap().row.id);
     }
-    let repost = |fan: Id| app.posts.publish(fan, NewPost { repost_of: Some(post.id), ..NewPost::default() }, None);
+    let repost = |fan: Id| app.posts().publish(fan, NewPost { repost_of: Some(post.id), ..NewPost::default() }, None);
     futures_util::future::try_join_all(people.iter().map(|fan| repost(*fan))).await.unwrap();
     ann.delete_post(post.id).await.unwrap();
     eventually("every count to fall", async || {
@@ -144,7 +144,7 @@ async fn a_repost_taken_back_while_its_original_goes_is_counted_once() {
 }
 
 async fn counted(app: &App, person: Id) -> u64 {
-    app.users.profile(None, person).await.unwrap().posts_count
+    app.users().profile(None, person).await.unwrap().posts_count
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,13 +170,13 @@ async fn a_key_that_found_a_repost_stays_with_it() {
 
 /// A bare repost as older versions stored it: not listed by what it passes on.
 async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
-    let id = app.core.log.mint().await.unwrap();
+    let id = app.core().log.mint().await.unwrap();
     let of = PostRef { id: of.id, author: of.author.id };
     let post = PostRecord { id, author, repost_of: Some(of), ..PostRecord::default() };
     let value = rows::entry_value(EntryKind::Repost, of.author);
     let public = [&value[..], &author.to_bytes()].concat();
     let key = tables::by_id(tables::USER_COUNTERS, author);
-    let mut counters = app.core.store.counters(Of::User(author)).await.unwrap();
+    let mut counters = app.core().store.counters(Of::User(author)).await.unwrap();
     counters = rows::Counters { applied: id, ..counters };
     counters.values[2] += 1;
     let mut batch = Batch::default();
@@ -187,12 +187,12 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
     batch.put_versioned(key, counters.to_bytes(), id.0);
     // They were counted all the same.
     let key_of = tables::by_id(tables::POST_COUNTERS, of.id);
-    let mut counters_of = app.core.store.stored_counters(Of::Post(of.id)).await.unwrap();
+    let mut counters_of = app.core().store.stored_counters(Of::Post(of.id)).await.unwrap();
     counters_of = rows::Counters { applied: id, ..counters_of };
     counters_of.values[2] += 1;
     batch.put_versioned(key_of, counters_of.to_bytes(), id.0);
-    app.core.store.engines.tables.write(batch).await.unwrap();
-    app.core.store.counted(Of::User(author), counters);
+    app.core().store.write(batch).await.unwrap();
+    app.core().store.counted(Of::User(author), counters);
     id
 }
 
@@ -206,7 +206,7 @@ async fn a_folder_in_which_reposts_outlived_their_original_is_put_right() {
     ann.delete_post(gone.id).await.unwrap();
     let (of_gone, of_kept) = {
         let app = world.app();
-        let port = &app.core.store.engines.tables;
+        let port = &app.core().store;
         let mut row = port.get(&tables::timeline_row(quote.id)).await.unwrap().unwrap().to_vec();
         assert_eq!(std::mem::replace(&mut row[0], 2), 3, "older versions called a quote a repost");
         let mut batch = Batch::default();
@@ -221,7 +221,7 @@ async fn a_folder_in_which_reposts_outlived_their_original_is_put_right() {
     // As in a folder, the repost is older than the last record.
     ann.follow(bob.id).await.unwrap();
     // The search has ended at the first start of this version; an older folder would begin it now.
-    fanfare::posts::old_reposts::list_from(&world.app().core, Id(0)).await.unwrap();
+    fanfare::posts::old_reposts::list_from(world.app().core(), Id(0)).await.unwrap();
     clean(&world).await;
     assert_eq!(bob.me().await.unwrap().posts_count, 2);
     assert_eq!(refused(bob.post(of_gone).await), Code::Gone);
@@ -251,7 +251,7 @@ impl Known {
 async fn all_of(app: &App, viewer: Option<Id>, author: Id) -> Vec<Id> {
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
-        let page = app.posts.of_author(viewer, author, 3, cursor.as_deref()).await.unwrap();
+        let page = app.posts().of_author(viewer, author, 3, cursor.as_deref()).await.unwrap();
         found.extend(ids(&page.items));
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -271,7 +271,7 @@ async fn step(app: &App, people: &mut Vec<Id>, made: &mut Known, dice: &mut Rand
         11..15 if some.is_some() => NewPost { repost_of: some, ..NewPost::default() },
         15 if some.is_some() => NewPost { repost_of: some, reply_to: some, ..NewPost::default() },
         16 if people.len() > 2 && dice.percent(30) => {
-            app.users.delete(me).await.unwrap();
+            app.users().delete(me).await.unwrap();
             people.retain(|person| *person != me);
             for post in made.of(me) {
                 made.delete(post);
@@ -281,12 +281,12 @@ async fn step(app: &App, people: &mut Vec<Id>, made: &mut Known, dice: &mut Rand
         _ => {
             let Some((post, (author, _, _))) = some.and_then(|post| made.posts.get_key_value(&post)) else { return };
             let (post, author) = (*post, *author);
-            app.posts.delete(author, post).await.unwrap();
+            app.posts().delete(author, post).await.unwrap();
             return made.delete(post);
         }
     };
     let adds = !new.text.is_empty() || new.reply_to.is_some();
-    if let Published::New(post) = app.posts.publish(me, new, None).await.unwrap() {
+    if let Publication::New(post) = app.posts().publish(me, new, None).await.unwrap() {
         made.posts.insert(post.id, (me, post.repost_of.map(|of| of.id), adds));
     }
 }
@@ -317,7 +317,7 @@ async fn whatever_happens_posts_count_is_the_length_of_the_list() {
                 assert_eq!(all_of(app, None, *person).await, expected, "{when}, seen by anyone");
                 assert_eq!(counted(app, *person).await, expected.len() as u64, "{when}");
             }
-            let port = &app.core.store.engines.tables;
+            let port = &app.core().store;
             let left = port.scan(tables::UNSETTLED, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             assert!(left.is_empty(), "seed {seed}, round {round}: something is left to do");
         }

@@ -9,16 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use self::frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
 use crate::world::{Person, World};
 
-const FIN: u8 = 0x80;
+#[path = "../../crates/websocket/src/tests/frames.rs"]
+mod frames;
+
 const RSV1: u8 = 0x40;
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
 
 /// Bytes of a message, at most, on the servers of these tests.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
@@ -43,26 +40,6 @@ async fn world_with(compression: bool) -> (World, Person) {
     .await;
     let ann = world.person("ann").await;
     (world, ann)
-}
-
-/// A frame as clients send it, masked.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut out = vec![first];
-    match payload.len() {
-        len @ 0..126 => out.push(0x80 | len as u8),
-        len @ 126..65_536 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        len => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
-    out
 }
 
 /// A client's frame of the protocol whose reply says `word`.

@@ -141,7 +141,7 @@ async fn what_is_taken_back_before_it_was_seen_leaves_list_and_badge() {
 
 async fn rows_are_none(world: &World, ann: &Person) {
     let partition = tables::partition(ann.id);
-    let port = &world.app().core.store.engines.tables;
+    let port = &world.app().core().store;
     for prefix in [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED] {
         let range = KeyRange::prefix(&[prefix]);
         let rows = port.scan(tables::NOTIFICATIONS, &partition, range, Order::Ascending, 100).await.unwrap();
@@ -318,7 +318,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     let mut batch = Batch::default();
     let mut ids = Vec::new();
     for seq in 1..=30 {
-        let id = world.app().core.log.mint().await.unwrap();
+        let id = world.app().core().log.mint().await.unwrap();
         let count = if seq == 30 { 7 } else { 1 };
         let (by, about) = (bob.id, post.id);
         let value = format!(r#"{{"kind":"like","actor":"{by}","post":"{about}","count":{count},"seq":{seq}}}"#);
@@ -338,7 +338,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     let memory = format!(r#"{{"events":33,"grouped":"{last}","last_actor":"{}"}}"#, bob.id);
     batch.put_versioned(row(notification_key::group(NotificationKind::Like, post.id, hour)), memory, last.0);
     let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
-    world.app().core.store.engines.tables.write(batch).await.unwrap();
+    world.app().core().store.write(batch).await.unwrap();
     world.restart(&mut [&mut ann]).await;
     let listed = page(&ann).await;
     assert_eq!((listed.items.len(), listed.unread_count), (30, 10), "a badge counts what is kept");
@@ -346,7 +346,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     assert_eq!(listed.items[0].count, likes.len() as u64);
     let mut batch = Batch::default();
     likes.iter().for_each(|id| batch.delete_versioned(liked(*id), last.0 + 1));
-    world.app().core.store.engines.tables.write(batch).await.unwrap();
+    world.app().core().store.write(batch).await.unwrap();
     assert_eq!(page(&ann).await.items[0].id, ids[28], "whoever took it back is in no group");
     // What is newer than any record comes by itself.
     ann.say("later").await.unwrap();
@@ -363,7 +363,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
         (!page(&ann).await.items.iter().any(|one| ids.contains(&one.id))).then_some(())
     })
     .await;
-    let state = world.app().core.store.get(&row(notification_key::STATE)).await.unwrap().unwrap();
+    let state = world.app().core().store.get(&row(notification_key::STATE)).await.unwrap().unwrap();
     let state: NotificationState = fanfare::data::rows::from_json(&state).unwrap();
     assert_eq!(state.seq, 100);
 }

@@ -89,7 +89,7 @@ async fn a_thread_goes_on_across_a_deleted_account_of_which_only_the_places_stay
             clean(&world).await;
         }
     }
-    let stored = world.app().core.store.get(&tables::by_id(tables::POSTS, chain[1])).await.unwrap().unwrap();
+    let stored = world.app().core().store.get(&tables::by_id(tables::POSTS, chain[1])).await.unwrap().unwrap();
     let text = String::from_utf8(stored.to_vec()).unwrap();
     let left: PostRecord = rows::from_json(&stored).unwrap();
     assert_eq!((left.id, left.reply_to.map(|parent| parent.id)), (chain[1], Some(chain[0])));
@@ -112,7 +112,7 @@ async fn a_deleted_reply_keeps_its_place_only_while_it_is_answered() {
     assert_eq!(ids(&replies(&ann, chain[3]).await), [chain[4]]);
     ann.delete_post(chain[4]).await.unwrap();
     assert!(replies(&ann, chain[0]).await.is_empty(), "the last answer took the others with it");
-    let port = &world.app().core.store.engines.tables;
+    let port = &world.app().core().store;
     for table in [tables::UNSETTLED, tables::REPLIES] {
         for partition in chain.iter().map(|post| tables::partition(*post)).chain([tables::ONE]) {
             let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
@@ -136,9 +136,9 @@ async fn a_reply_and_a_repost_that_came_too_late_to_know_are_put_right() {
             notify: vec![],
         };
         let app = world.app();
-        let guard = app.core.log.decide(ann.id, &[]).await.unwrap();
-        let reply = app.core.log.commit(&guard, post(Some(gone), None, "yes")).await.unwrap().id;
-        let repost = app.core.log.commit(&guard, post(None, Some(gone), "")).await.unwrap().id;
+        let guard = app.core().log.decide(ann.id, &[]).await.unwrap();
+        let reply = app.core().log.commit(&guard, post(Some(gone), None, "yes")).await.unwrap().id;
+        let repost = app.core().log.commit(&guard, post(None, Some(gone), "")).await.unwrap().id;
         clean(&world).await;
         assert_eq!(replies(&ann, chain[0]).await, [deleted(chain[1])], "restarted: {restarted}");
         assert_eq!(ids(&replies(&ann, chain[1]).await), [reply]);
@@ -188,7 +188,7 @@ async fn nothing_that_a_record_leaves_to_be_done_is_dropped_before_the_record_wa
     let world = World::new().await;
     let ann = world.person("ann").await;
     let post = ann.say("hello").await.unwrap().id;
-    let (core, later) = (&world.app().core, Id(world.app().core.log.settled().0 + 1));
+    let (core, later) = (world.app().core(), Id(world.app().core().log.settled().0 + 1));
     let row = tables::unsettled_row(later, post);
     let mut batch = Batch::default();
     batch.put(row.clone(), "");

@@ -134,7 +134,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.base = format!("http://{}", listener.local_addr().unwrap());
         self.app = Some(running.app.clone());
-        *self.feed.lock() = Some(running.app.feed.clone());
+        *self.feed.lock() = Some(running.app.feed().clone());
         let (stop, stopped) = oneshot::channel();
         let served = async {
             serve::serve_until(running, listener, fanfare::routes::api(), async { drop(stopped.await) }).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::lexer::is_word;
-use super::source::{Source, block_end, line_of, sources};
+use super::source::{Source, block_end, line_of, sources, test_items, without_tests};
 use super::{assert_none, shown};
 
 /// Folders whose public items are for this project alone. Client and protocol are what programs of others name.
@@ -181,6 +181,96 @@ fn what_is_public_is_named_outside_of_its_file() {
     assert_none(&needless.chain(stale).collect::<Vec<_>>());
 }
 
+/// Names of the structs of `code` that have fields for others.
+fn open_structs(code: &str) -> Vec<String> {
+    let all = publics(code);
+    let heads = words(code).zip(words(code).skip(1)).filter(|((_, word), _)| *word == "struct");
+    heads
+        .filter(|(_, (at, name))| {
+            let head = stop(code.as_bytes(), at + name.len(), b"{;");
+            let end = if code.as_bytes()[head - 1] == b'{' { block_end(code.as_bytes(), head - 1) } else { head };
+            all.iter().any(|public| (*at..end).contains(&public.at))
+        })
+        .map(|(_, (_, name))| name.to_owned())
+        .collect()
+}
+
+/// Types that `code` lends by `Deref`, by the last word of each, with their lines.
+fn lent(code: &str) -> Vec<(String, usize)> {
+    let targets = code.match_indices("type Target").filter(|(at, _)| {
+        let before = code[..*at].rfind("impl").map_or("", |implementing| &code[implementing..*at]);
+        words(before).any(|(_, word)| matches!(word, "Deref" | "DerefMut"))
+    });
+    let name = |(at, _): (usize, &str)| {
+        let whole = &code[at..stop(code.as_bytes(), at, b";")];
+        words(whole).last().map(|(_, word)| (word.to_owned(), line_of(code, at)))
+    };
+    targets.filter_map(name).collect()
+}
+
+/// A reader of `app.users` looks for a field of `App`: what a type holds it lends by methods.
+#[test]
+fn nothing_lends_the_fields_of_a_struct_by_deref() {
+    let code: Vec<_> = ["src", "crates"].into_iter().flat_map(without_tests).collect();
+    let open: HashSet<String> = code.iter().flat_map(|(_, code)| open_structs(code)).collect();
+    assert!(open.len() > 50, "only {} structs were found", open.len());
+    let of_file = |(path, code): &(std::path::PathBuf, String)| {
+        let lent = lent(code).into_iter().filter(|(name, _)| open.contains(name));
+        let told = |(name, line)| format!("{}:{line} lends the fields of `{name}`: name methods for them", shown(path));
+        lent.map(told).collect::<Vec<_>>()
+    };
+    assert_none(&code.iter().flat_map(of_file).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_lent_by_deref_is_found() {
+    let code = "struct A { pub b: u8 }\nstruct B { b: u8 }\npub struct C(pub(super) u8);\npub struct D;\n\
+                impl Deref for X {\n type Target = A;\n}\nimpl std::ops::Deref for Y { type Target = x::C; }\n\
+                impl Iterator for Z { type Target = B; }";
+    assert_eq!(open_structs(code), ["A", "C"]);
+    assert_eq!(lent(code), [("A".to_owned(), 6), ("C".to_owned(), 8)]);
+}
+
+/// Public types of one name in two places, as `name`, and why both keep it; one that is single now fails.
+const DOUBLED: &[(&str, &str)] = &[
+    ("Change", "of counters in the log, of a timeline's relations in the feed: neither knows the other"),
+    ("Entry", "of a ring in the feed, of a handshake in realtime: neither knows the other"),
+    ("Phase", "of the server, which load balancers ask for, and of a session, which its shard knows"),
+    ("Published", "by an operator, as the API says it, and by a client of posts"),
+    ("Settings", "of the server, from its file, and of the embedded engine, which is always said beside it"),
+    ("Session", "the API's word for a log-in, and for a connection of realtime delivery"),
+];
+/// Crates whose types the server names side by side with its own.
+const SIDE_BY_SIDE: [&str; 3] = ["src/", "crates/engines/src/", "crates/protocol/src/"];
+
+/// Names of public types that several files of `sources` have, each with the files.
+fn doubled(sources: &[Source]) -> Vec<(String, Vec<String>)> {
+    let mut places: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for source in sources.iter().filter(|source| !source.for_tests) {
+        let path = shown(&source.path);
+        let tests = test_items(&source.code);
+        let is_for_tests = |at: usize| tests.iter().any(|(start, end)| (*start..*end).contains(&at));
+        for public in publics(&source.code).into_iter().filter(|public| public.is_type && !public.name.is_empty()) {
+            if SIDE_BY_SIDE.iter().any(|folder| path.starts_with(folder)) && !is_for_tests(public.at) {
+                places.entry(public.name).or_default().push(path.clone());
+            }
+        }
+    }
+    places.into_iter().filter(|(_, places)| places.len() > 1).collect()
+}
+
+/// Whoever reads `Entry` does not ask of what.
+#[test]
+fn public_types_have_names_of_their_own() {
+    let found = doubled(sources());
+    let excused = |name: &str| DOUBLED.iter().any(|(excused, _)| *excused == name);
+    let told = found.iter().filter(|(name, _)| !excused(name));
+    let told = told.map(|(name, places)| format!("`{name}` is two types: {}", places.join(", ")));
+    let stale = DOUBLED.iter().filter(|(name, _)| !found.iter().any(|(doubled, _)| doubled == name));
+    let stale = stale.map(|(name, _)| format!("`{name}` may be doubled and is not"));
+    assert_none(&told.chain(stale).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_scanner_knows_what_is_public() {
     let code = "pub struct A { pub b: Vec<u8>, c: u8 }\npub(super) fn d(a: &A) -> u8 { 1 }\npub const fn e() {}\n\
@@ -213,4 +303,14 @@ fn a_name_that_only_its_file_says_is_found() {
     ];
     let names: Vec<String> = unsaid(&sources).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["src/x/a.rs::unused", "src/x/a.rs::Handed", "src/lib.rs::NOBODYS"]);
+    let sources = [
+        source(
+            "src/x/a.rs",
+            "pub struct One;\npub enum Two {}\npub(super) struct Three;\n#[cfg(test)]\nmod tests { pub struct Four; }",
+        ),
+        source("crates/protocol/src/b.rs", "pub trait Two {}\npub struct Three;\npub struct Four;"),
+        source("crates/bench/src/c.rs", "pub struct One;"),
+    ];
+    let names: Vec<String> = doubled(&sources).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Two"]);
 }

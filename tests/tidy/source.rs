@@ -206,6 +206,45 @@ fn nothing_unwraps_outside_of_tests() {
     assert_none(&broken);
 }
 
+/// Names of what has no place in a pure file.
+const IMPURE: [&str; 9] =
+    ["async fn", "async move", ".await", "Clock", "SystemTime", "Instant::now", "getrandom", "std::fs", "tokio::"];
+
+/// Whether the head of a file says that it is pure, with no but.
+fn says_it_is_pure(text: &str) -> bool {
+    let head: String = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    let whole = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric());
+    head.match_indices("Pure").any(|(at, _)| {
+        let after = &head[at + "Pure".len()..];
+        whole(&head[..at]) && !after.starts_with(char::is_alphanumeric) && !after.starts_with(" but")
+    })
+}
+
+#[test]
+fn what_says_it_is_pure_is_without_async_clock_randomness_and_io() {
+    let pure: Vec<&Source> = sources().iter().filter(|source| says_it_is_pure(&source.text)).collect();
+    assert!(pure.len() > 40, "only {} pure files were found", pure.len());
+    let mut broken = Vec::new();
+    for source in pure {
+        let tests = test_items(&source.code);
+        for name in IMPURE {
+            for (at, _) in source.code.match_indices(name) {
+                if !tests.iter().any(|(start, end)| (*start..*end).contains(&at)) {
+                    let line = line_of(&source.code, at);
+                    broken.push(format!("{}:{line} says it is pure, and names {name}", shown(&source.path)));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+    for head in ["//! Decides. Pure.", "//! Decides.\n//! Pure; the shell asks.", "//! Pure: no clock."] {
+        assert!(says_it_is_pure(head), "{head}");
+    }
+    for head in ["//! Decides.", "//! Pure but for the memory.", "//! A Purelist.", "//! Acts.\n\n/// Pure."] {
+        assert!(!says_it_is_pure(head), "{head}");
+    }
+}
+
 /// Printing macros panic when the reader has gone, as `head` goes.
 #[test]
 fn nothing_prints_past_the_place_that_stands_a_reader_who_goes() {

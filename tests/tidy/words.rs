@@ -3,7 +3,7 @@
 //! It names its subject as a catalogue does: "Longest wait for a reply.", not "How long a reply may take."; "Client
 //! over the same connections without a token.", not "The same connections without a token.".
 
-use super::{assert_none, files_under, shown};
+use super::{assert_none, files_under, root, shown};
 
 /// Words that stand for something said elsewhere, or that open a clause about it.
 const POINTERS: &[&str] = &[
@@ -91,6 +91,7 @@ fn comments_are_understood_without_the_code() {
         .into_iter()
         .flat_map(|folder| [".ts", ".tsx", ".mjs"].map(|suffix| (folder, suffix)));
     let paths = rust.into_iter().chain(scripts).flat_map(|(folder, suffix)| files_under(folder, suffix));
+    let paths = paths.chain(["build.rs", "main.rs"].map(|file| root().join(file)));
     let read = |path: std::path::PathBuf| openings(&shown(&path), &std::fs::read_to_string(&path).unwrap());
     let found: Vec<Opening> = paths.flat_map(read).collect();
     assert!(found.len() > 1_000, "only {} comments were found", found.len());

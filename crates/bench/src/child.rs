@@ -42,9 +42,9 @@ impl Process {
 }
 
 /// A running process, ended when dropped.
-pub struct Running(Arc<Mutex<Process>>);
+pub struct ChildProcess(Arc<Mutex<Process>>);
 
-impl Running {
+impl ChildProcess {
     /// Starts `command` without standard input. `stop` ends it in place of a kill.
     pub fn start(command: &mut Command, stop: Option<Command>) -> io::Result<Self> {
         Ok(Self::keep(command.stdin(Stdio::null()).spawn()?, stop))
@@ -104,7 +104,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.0.lock().end();
         RUNNING.lock().retain(|process| !Arc::ptr_eq(process, &self.0));

@@ -10,7 +10,6 @@ mod child;
 mod feed;
 mod load;
 mod machine;
-mod random;
 pub mod realtime;
 mod report;
 mod serve;

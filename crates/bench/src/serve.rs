@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::child::Running;
+use super::child::ChildProcess;
 use super::{BenchError, Result};
 
 /// A server on a folder of its own.
@@ -13,7 +13,7 @@ pub struct Server {
     /// Address that it listens on.
     pub address: SocketAddr,
     /// Process of the server.
-    pub process: Running,
+    pub process: ChildProcess,
 }
 
 impl Server {
@@ -30,7 +30,7 @@ impl Server {
         command.args(["serve", "--listen", &listen, "--data-dir"]).arg(folder);
         command.env("FANFARE__LOG__LEVEL", "error").stdout(Stdio::piped());
         command.envs(settings.iter().map(|(name, value)| (*name, value)));
-        let process = Running::start(&mut command, None)?;
+        let process = ChildProcess::start(&mut command, None)?;
         let silent = || BenchError::Wrong("the server did not say where it listens".to_owned());
         let mut lines = BufReader::new(process.stdout().ok_or_else(silent)?).lines();
         let line = lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).ok_or_else(silent)?;

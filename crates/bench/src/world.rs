@@ -66,7 +66,7 @@ impl World {
         self.people += count;
         let mut made = Vec::with_capacity(count);
         for number in first..first + count {
-            let (id, handle) = (self.app.core.log.mint().await?, format!("p{number}"));
+            let (id, handle) = (self.app.core().log.mint().await?, format!("p{number}"));
             made.push(Event::UserCreated { user: UserRow { id, handle, ..UserRow::default() } });
         }
         let records = self.commit_all(made.into_iter()).await?;
@@ -97,7 +97,7 @@ impl World {
 
     /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
-        let log = &self.app.core.log;
+        let log = &self.app.core().log;
         let guard = log.decide(author, &[]).await?;
         Ok(log.commit(&guard, post_of(author)).await?.id)
     }
@@ -105,7 +105,7 @@ impl World {
     /// Holds the delivery of `authors`.
     pub fn pin(&self, authors: &[Id], policy: Policy) {
         for author in authors {
-            self.app.feed.pin(*author, Some(policy));
+            self.app.feed().pin(*author, Some(policy));
         }
     }
 
@@ -119,7 +119,7 @@ impl World {
 
     /// Makes all of `events` durable, in that order.
     pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
-        let log = &self.app.core.log;
+        let log = &self.app.core().log;
         let guard = log.decide(Id(0), &[]).await?;
         let committed = stream::iter(events).map(|event| log.commit(&guard, event)).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;

@@ -83,8 +83,8 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time,
         // for a world that is opened again may have been reached otherwise before.
         let here = Operator { actor: Actor::Token, address: Ipv4Addr::LOCALHOST.into() };
-        app.acts.set_admin(&here, demo, operates).await?;
-        let way_in = WayIn { token: app.users.issue(demo).await?, log_in: log_in(&app).await? };
+        app.acts().set_admin(&here, demo, operates).await?;
+        let way_in = WayIn { token: app.users().issue(demo).await?, log_in: log_in(&app).await? };
         Ok::<_, Failure>(Some((sample, size, way_in)))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
@@ -132,7 +132,7 @@ async fn log_in(app: &App) -> Result<String, Error> {
     let mut open = Vec::new();
     for handle in [DEMO_HANDLE, FRIEND_HANDLE] {
         let (name, password) = (handle.to_owned(), DEMO_PASSWORD.to_owned());
-        match app.users.log_in(NewSession { handle: name, password }, Ipv4Addr::LOCALHOST.into()).await {
+        match app.users().log_in(NewSession { handle: name, password }, Ipv4Addr::LOCALHOST.into()).await {
             Ok(_) => open.push(handle),
             Err(Error::Refused(_)) => {}
             Err(error) => return Err(error),

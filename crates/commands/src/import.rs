@@ -12,8 +12,8 @@ use fanfare::base::logging;
 use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::import::graph::People;
-use fanfare::import::lines::{self, Act, Lines};
-use fanfare::import::replay::{Replay, Tally, replayed};
+use fanfare::import::lines::{self, Activity, Lines};
+use fanfare::import::replay::{Replayer, Tally, replayed};
 use fanfare::import::{report, verify};
 use fanfare::serve;
 use fanfare_protocol::Id;
@@ -86,7 +86,7 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
     let done = replayed(app).await?;
     let loaded = people.loaded().await?;
-    let newest = app.core.log.newest();
+    let newest = app.core().log.newest();
     if loaded == 0 && done == 0 && newest >= first_id_at(first_ms) {
         return Err(Failure::Failed(format!(
             "the data folder holds things of {}, newer than the file's first line: import into a fresh --data-dir",
@@ -95,10 +95,10 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     }
     load_graph(&mut people, args, loaded).await?;
     let (tally, took, skipped) = act_again(app, &mut people, args, done, first_ms).await?;
-    let feed = app.feed.clone();
+    let feed = app.feed().clone();
     let stats = tokio::task::spawn_blocking(move || feed.stats()).await;
     let stats = stats.map_err(|error| Failure::Failed(error.to_string()))?;
-    let thresholds = app.feed.thresholds();
+    let thresholds = app.feed().thresholds();
     say(format_args!(
         "people: {}; thresholds: push below {}, pull above {}",
         people.len(),
@@ -169,7 +169,7 @@ async fn act_again(
     }
     let mut skipped = Skipped { path, count: 0 };
     let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
-    let mut replay = Replay::new(app.clone(), people, args.readers, first_ms);
+    let mut replay = Replayer::new(app.clone(), people, args.readers, first_ms);
     let started = Instant::now();
     let mut paced_from = None;
     let mut number = 1;
@@ -179,7 +179,7 @@ async fn act_again(
         number = at;
         match text.and_then(|text| lines::act(&text, latest_ms())) {
             Ok(act) if at <= done => {
-                app.core.clock.set(act.at_ms);
+                app.core().clock.set(act.at_ms);
                 replay.pass(act.at_ms);
                 met.extend([act.actor, act.target]);
             }
@@ -210,7 +210,7 @@ async fn act_again(
 }
 
 /// Waits until a line's time has come, at `--speed`.
-async fn pace(speed: Speed, from: &mut Option<(Instant, u64)>, act: Act) {
+async fn pace(speed: Speed, from: &mut Option<(Instant, u64)>, act: Activity) {
     let Speed::Times(times) = speed else { return };
     let (started, first_ms) = *from.get_or_insert((Instant::now(), act.at_ms));
     let due = Duration::from_secs_f64(act.at_ms.saturating_sub(first_ms) as f64 / 1e3 / times);

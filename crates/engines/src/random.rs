@@ -1,5 +1,5 @@
-//! Numbers that look random and are the same for the same seed: for the hostile engine, the conformance suite
-//! and sample data. Not for secrets.
+//! Numbers that look random and are the same for the same seed: for the hostile engine, the conformance suite,
+//! benchmarks and sample data. Not for secrets.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
@@ -26,8 +26,18 @@ impl Random {
         self.next() % end
     }
 
+    /// A place in a list of `len`, which is not empty.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
     /// True `percent` times in a hundred.
     pub fn percent(&mut self, percent: u8) -> bool {
         self.below(100) < u64::from(percent)
+    }
+
+    /// A number in 0.0..1.0.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

@@ -73,6 +73,13 @@ impl Store {
         self.uncounted.forget(person);
     }
 
+    /// Everything that the deleted account of `person` left behind is gone. They may have been suspended: what they
+    /// added to counts was taken back by the purge, and is remembered no longer.
+    pub fn cleared_away(&self, person: Id) {
+        self.absent.cleared_away(person);
+        self.unwatch(person);
+    }
+
     /// Everything that `person` adds to the counts of others, as far as there is room for it; and what bare reposts of
     /// their posts add.
     async fn contributions(&self, person: Id) -> Result<(Vec<Contribution>, Vec<Contribution>)> {

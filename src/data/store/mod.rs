@@ -8,7 +8,9 @@ mod posts;
 mod relations;
 mod table;
 
-use fanfare_engines::Engines;
+use std::sync::Arc;
+
+use fanfare_engines::{Engines, Ephemeral, Journal, Scans};
 use tokio::sync::Notify;
 
 pub use self::people::Account;
@@ -17,17 +19,17 @@ pub use self::relations::Hidden;
 use crate::base::clock::Clock;
 use crate::data::absent::Absent;
 use crate::data::deletions::Deletions;
-use crate::data::public::Listed;
+use crate::data::public::PublicTable;
 use crate::data::uncounted::Uncounted;
 
 /// Rows and caches.
 pub struct Store {
-    /// Engines of the rows and records.
-    pub engines: Engines,
+    /// Engines below the caches: rooms above read and write rows by the methods of the store.
+    pub(in crate::data) engines: Engines,
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
     /// Table that the public timeline is read from.
-    pub public: Listed,
+    pub public: PublicTable,
     /// People who are not seen by anybody.
     pub absent: Absent,
     /// People who deleted posts lately.
@@ -47,7 +49,7 @@ impl Store {
         Self {
             engines,
             unsettled: Notify::new(),
-            public: Listed::default(),
+            public: PublicTable::default(),
             absent: Absent::new(clock.clone()),
             deletions: Deletions::default(),
             uncounted: Uncounted::default(),
@@ -56,5 +58,23 @@ impl Store {
             posts: posts::Posts::default(),
             clock,
         }
+    }
+
+    /// Records; `log` writes them.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.engines.journal
+    }
+
+    /// State with a time to live.
+    #[must_use]
+    pub fn ephemeral(&self) -> &Arc<dyn Ephemeral> {
+        &self.engines.ephemeral
+    }
+
+    /// Cost of scans, where the engine counts it.
+    #[must_use]
+    pub fn scans(&self) -> &Scans {
+        &self.engines.scans
     }
 }

@@ -72,7 +72,7 @@ pub struct FeedPage {
 
 /// Entries that a reader has not read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UnreadCount {
+pub struct Unread {
     /// Number of others' visible entries newer than the marker, at most [`UNREAD_MAX`].
     pub count: usize,
     /// The newest visible entry of all, read or not.
@@ -289,7 +289,7 @@ impl Feed {
     ///
     /// # Errors
     /// What the tables answered.
-    pub async fn unread(&self, reader: Id, marker: Id) -> Result<UnreadCount, EngineError> {
+    pub async fn unread(&self, reader: Id, marker: Id) -> Result<Unread, EngineError> {
         self.core.unread(reader, marker).await
     }
 

@@ -7,7 +7,7 @@ use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{FeedCore, FeedPage, PageQuery, UnreadCount};
+use super::{FeedCore, FeedPage, PageQuery, Unread};
 use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
 use crate::feed::filter::shows;
@@ -82,7 +82,7 @@ impl FeedCore {
         Ok(FeedPage { entries, next })
     }
 
-    pub(super) async fn unread(&self, reader: Id, marker: Id) -> Result<UnreadCount, EngineError> {
+    pub(super) async fn unread(&self, reader: Id, marker: Id) -> Result<Unread, EngineError> {
         let view = self.fresh_view(reader).await?;
         let mut newest_id = None;
         let others = |entry: &FeedEntry| {
@@ -95,7 +95,7 @@ impl FeedCore {
             let newest = self.page(reader, PageQuery { before: None, since: None, limit: 1 }).await?;
             newest_id = newest.entries.first().map(|entry| entry.id);
         }
-        Ok(UnreadCount { count, newest_id })
+        Ok(Unread { count, newest_id })
     }
 
     /// The newest `max` visible entries in `since + 1 .. before` that are `wanted`.

@@ -13,8 +13,7 @@ use fanfare_protocol::Id;
 use super::model::{ModelInputs, ModelSource, entry_of};
 use crate::base::id::{EPOCH_MS, first_id_at};
 use crate::feed::{
-    Feed, FeedEntry, FeedError, FeedPage, FeedSettings, Original, PageQuery, RankedNext, ReadSizes, Thresholds,
-    UnreadCount,
+    Feed, FeedEntry, FeedError, FeedPage, FeedSettings, Original, PageQuery, RankedNext, ReadSizes, Thresholds, Unread,
 };
 use crate::log::events::{EndedFollow, Event, Policy, PostRecord, PostRef, Record};
 
@@ -299,8 +298,7 @@ impl Harness {
 
     pub fn unread(&mut self, reader: u64, marker: u64) -> (usize, Option<u64>) {
         let feed = self.feed.clone();
-        let UnreadCount { count, newest_id } =
-            self.run(feed.unread(Id(reader), Id(marker))).expect("no table fails here");
+        let Unread { count, newest_id } = self.run(feed.unread(Id(reader), Id(marker))).expect("no table fails here");
         (count, newest_id.map(|id| id.0))
     }
 

@@ -201,7 +201,7 @@ async fn bodies_on_their_way_share_one_memory_and_no_address_takes_all_of_it() {
         body
     };
     // The pool is five times the largest body, and one address gets a fifth.
-    let most = app.http.bodies.largest() as usize;
+    let most = app.http.bodies().largest() as usize;
     let (request, mut taken, send) = body_on_its_way("192.0.2.1");
     let first = tokio::spawn(app.router.clone().oneshot(request));
     send.send(note(most)).await.unwrap();
@@ -223,7 +223,7 @@ async fn bodies_on_their_way_share_one_memory_and_no_address_takes_all_of_it() {
     assert_eq!(Answer::of(second.await.unwrap().unwrap()).await.status, 200);
     drop(send);
     assert_eq!(Answer::of(first.await.unwrap().unwrap()).await.status, 200);
-    assert_eq!(app.http.addresses.memory_used(), 0, "all of it was given back");
+    assert_eq!(app.http.addresses().memory_used(), 0, "all of it was given back");
 }
 
 #[tokio::test]
@@ -242,18 +242,18 @@ async fn bodies_that_drip_hold_a_part_of_the_places_and_others_are_served() {
         }
     }
     let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
-    while app.http.in_flight.available_permits() > 0 {
+    while app.http.in_flight().available_permits() > 0 {
         looks.tick().await;
     }
     // Four and three are held. Long before the bodies are given up.
     let other = [("x-forwarded-for", "192.0.2.3")];
     let served = async {
-        while app.http.in_flight.available_permits() < 12 {
+        while app.http.in_flight().available_permits() < 12 {
             looks.tick().await;
         }
         assert_eq!(app.get_from("10.0.0.1:1", "/items/1", &other).await.status, 200);
     };
     tokio::time::timeout(std::time::Duration::from_secs(BODY_IDLE_S / 2), served).await.expect("places are left");
     let third = "192.0.2.3".parse().unwrap();
-    assert!(app.http.addresses.arrive(third).is_some(), "also when its own is slow");
+    assert!(app.http.addresses().arrive(third).is_some(), "also when its own is slow");
 }

@@ -157,7 +157,7 @@ async fn a_shutdown_finishes_what_was_accepted_and_closes_what_is_idle() {
     server.app.arrived.acquire().await.unwrap().forget();
     server.stop();
     assert!(is_closed(&mut idle).await);
-    assert_eq!(server.app.http.readiness.phase(), Phase::Draining);
+    assert_eq!(server.app.http.readiness().phase(), Phase::Draining);
     assert!(TcpStream::connect(server.address).await.is_err(), "no connection is taken any more");
     server.app.gate.add_permits(1);
     assert!(answer(&mut busy).await.ends_with("through"));

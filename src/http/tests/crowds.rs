@@ -23,7 +23,7 @@ async fn ask(stream: &mut TcpStream, path: &str) {
 
 fn shed(app: &App, what: &str) -> u64 {
     let name = format!("fanfare_shed_total{{what=\"{what}\"}} ");
-    let rendered = app.http.metrics.render();
+    let rendered = app.http.metrics().render();
     rendered.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 

@@ -142,10 +142,10 @@ async fn answers_carry_security_headers_and_retry_times() {
 async fn readiness_rises_after_the_start_and_falls_for_good_when_draining() {
     let app = app();
     assert_eq!(app.get("/readyz", &[]).await.problem().code, Code::Overloaded);
-    app.http.readiness.advance(Phase::Ready);
+    app.http.readiness().advance(Phase::Ready);
     assert_eq!(app.get("/readyz", &[]).await.status, 200);
-    app.http.readiness.advance(Phase::Draining);
-    app.http.readiness.advance(Phase::Ready);
+    app.http.readiness().advance(Phase::Draining);
+    app.http.readiness().advance(Phase::Ready);
     assert_eq!(app.get("/readyz", &[]).await.status, 503);
     assert_eq!(app.get("/healthz", &[]).await.status, 200);
 }
@@ -164,10 +164,10 @@ async fn of_a_change_that_takes_too_long_nobody_knows_whether_it_was_done() {
     let answer = Answer::of(router.oneshot(request).await.unwrap()).await;
     assert_eq!((answer.problem().code, answer.header("retry-after")), (Code::OutcomeUnknown, "1"));
     // It was not cut off.
-    assert_eq!(app.http.writes.len(), 1);
+    assert_eq!(app.http.writes().len(), 1);
     app.gate.add_permits(1);
-    app.http.writes.close();
-    app.http.writes.wait().await;
+    app.http.writes().close();
+    app.http.writes().wait().await;
 }
 
 #[tokio::test]

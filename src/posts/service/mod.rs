@@ -15,7 +15,7 @@ use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
-use crate::log::core::{Attachments, Core};
+use crate::log::core::{Attachments, Core, Owners as _};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::log::handle::Proposal;
 use crate::log::idempotency::{self, Claim, Idempotency};
@@ -23,7 +23,7 @@ use crate::users::service::Users;
 
 /// Answer to publishing.
 #[derive(Debug)]
-pub enum Published {
+pub enum Publication {
     /// The post was made.
     New(Post),
     /// Result of an earlier request with the same key, which made a post.
@@ -65,7 +65,7 @@ impl Posts {
     /// # Errors
     /// 404 or 410 for the post answered or passed on, 409 while the same key is at work, 422 for what is malformed or
     /// a key that was used with another body.
-    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Published> {
+    pub async fn publish(&self, author: Id, new: NewPost, key: Option<IdempotencyKey>) -> Result<Publication> {
         let Some(key) = key else { return self.publish_once(author, new, None).await };
         let _claimed = match self.idempotency.claim(&key, self.core.clock.now_ms()).await? {
             Claim::Fresh(claimed) => claimed,
@@ -76,7 +76,7 @@ impl Posts {
 
     /// Answer to the first request with a key, at `at_ms`: the post as it was when it was new, or a repost that was
     /// there.
-    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Published> {
+    async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Publication> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
         if post.deleted {
             return Err(Error::gone("post"));
@@ -84,32 +84,20 @@ impl Posts {
         let rendered =
             self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
         if unix_ms_of(made) < at_ms {
-            return Ok(Published::SameReplayed(rendered));
+            return Ok(Publication::SameReplayed(rendered));
         }
         let first = Post { like_count: 0, reply_count: 0, repost_count: 0, liked: false, reposted: false, ..rendered };
-        Ok(Published::Replayed(first))
+        Ok(Publication::Replayed(first))
     }
 
-    async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Published> {
+    async fn publish_once(&self, author: Id, new: NewPost, idempotency: Option<IdempotencyKey>) -> Result<Publication> {
         let post = self.draft(author, new).await?;
         let guard = match (post.is_bare_repost(), post.repost_of) {
             (true, Some(original)) => {
                 let guard = self.core.log.decide(author, &[("repost", author.0, original.id.0)]).await?;
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
-                    let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-                    let same = self
-                        .views
-                        .render_one(Some(author), Place::ById, &same)
-                        .await?
-                        .ok_or_else(|| Error::gone("post"))?;
-                    if let Some(key) = &idempotency {
-                        let mut batch = Batch::default();
-                        let now = first_id_at(self.core.clock.now_ms());
-                        idempotency::remember(key, made, now, &mut batch)?;
-                        self.core.store.write(batch).await?;
-                    }
-                    return Ok(Published::Same(same));
+                    return self.passed_on_already(author, made, idempotency.as_ref()).await;
                 }
                 guard
             }
@@ -128,7 +116,21 @@ impl Posts {
         let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
         let rendered =
             self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;
-        Ok(Published::New(rendered))
+        Ok(Publication::New(rendered))
+    }
+
+    /// Answer to who passes on a post again: the bare repost `made` that is there; remembered for the key.
+    async fn passed_on_already(&self, author: Id, made: Id, key: Option<&IdempotencyKey>) -> Result<Publication> {
+        let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
+        let same = self.views.render_one(Some(author), Place::ById, &same).await?.ok_or_else(|| Error::gone("post"))?;
+        if let Some(key) = key {
+            // No record says so: the row would else come behind the purge of an account that is deleted now.
+            let _writing = self.core.writing(author).await?;
+            let mut batch = Batch::default();
+            idempotency::remember(key, made, first_id_at(self.core.clock.now_ms()), &mut batch)?;
+            self.core.store.write(batch).await?;
+        }
+        Ok(Publication::Same(same))
     }
 
     /// Checks what a client wants to publish, and resolves what it names.

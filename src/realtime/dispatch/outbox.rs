@@ -18,10 +18,59 @@ use crate::realtime::signals::{BulkItem, BulkPost, Command};
 /// Frames for a full shard.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Oldest first; `None`: for every session of the shard.
-    waiting: VecDeque<(Option<Vec<SessionId>>, Frame)>,
+    waiting: Waiting,
     /// By stream, and by whether a gap tells of it: a reset is for those alone who lack what no list has.
     lost: [[Option<LostOf>; 2]; Stream::ALL.len()],
+}
+
+/// A frame and whom it is for; `None`: every session of the shard.
+type Addressed = (Option<Vec<SessionId>>, Frame);
+
+/// Frames, oldest first, with the lowest key in them at hand: it is asked for whenever a shard gets something.
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: VecDeque<Addressed>,
+    /// Number of the first frame; they are numbered as they came, and what is put back goes before.
+    first: i64,
+    /// Frames that hold a lower key than all that wait behind them, as (number, key): the first holds the lowest.
+    lows: VecDeque<(i64, Id)>,
+}
+
+impl Waiting {
+    fn push_back(&mut self, frame: Addressed) {
+        if let Some(low) = low_of(&frame.1) {
+            while self.lows.back().is_some_and(|(_, before)| *before >= low) {
+                self.lows.pop_back();
+            }
+            self.lows.push_back((self.first + self.frames.len() as i64, low));
+        }
+        self.frames.push_back(frame);
+    }
+
+    fn push_front(&mut self, frame: Addressed) {
+        self.first -= 1;
+        if let Some(low) = low_of(&frame.1).filter(|low| self.low().is_none_or(|lowest| *low < lowest)) {
+            self.lows.push_front((self.first, low));
+        }
+        self.frames.push_front(frame);
+    }
+
+    fn pop_front(&mut self) -> Option<Addressed> {
+        let frame = self.frames.pop_front()?;
+        if self.lows.front().is_some_and(|(number, _)| *number == self.first) {
+            self.lows.pop_front();
+        }
+        self.first += 1;
+        Some(frame)
+    }
+
+    fn low(&self) -> Option<Id> {
+        self.lows.front().map(|(_, low)| *low)
+    }
+}
+
+fn low_of(frame: &Frame) -> Option<Id> {
+    frame.items()?.low()
 }
 
 /// Loss of sessions of a shard in one stream.
@@ -37,7 +86,7 @@ impl Outbox {
     #[must_use]
     pub fn has_commands(&self) -> bool {
         let bulk = self.lost[stream_index(BULK_STREAM)].iter().flatten().filter(|lost| lost.sessions.is_some());
-        !self.waiting.is_empty() || self.lost.iter().flatten().flatten().count() > bulk.count()
+        !self.waiting.frames.is_empty() || self.lost.iter().flatten().flatten().count() > bulk.count()
     }
 
     /// Whether word of the bulk stream waits.
@@ -60,7 +109,7 @@ impl Outbox {
     pub fn push(&mut self, sessions: Option<Vec<SessionId>>, frame: Frame) -> usize {
         self.waiting.push_back((sessions, frame));
         let mut shed = 0;
-        while self.waiting.len() > OUTBOX_MAX
+        while self.waiting.frames.len() > OUTBOX_MAX
             && let Some((sessions, frame)) = self.waiting.pop_front()
         {
             self.shed(sessions.as_deref(), &frame);
@@ -140,8 +189,7 @@ impl Outbox {
     #[must_use]
     pub fn low(&self) -> Option<Id> {
         let lost = self.lost.iter().flatten().flatten().map(|lost| lost.loss.low());
-        let waiting = self.waiting.iter().filter_map(|(_, frame)| frame.items()?.low());
-        lost.chain(waiting).min()
+        lost.chain(self.waiting.low()).min()
     }
 }
 
@@ -157,6 +205,8 @@ pub fn command(sessions: Option<Vec<SessionId>>, frame: Frame) -> Command {
 #[cfg(test)]
 mod tests {
     use fanfare_protocol::{Lane, ReadMarker};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::realtime::frame::Durable;
@@ -186,13 +236,40 @@ mod tests {
         assert_eq!(outbox.low(), Some(Id(4)));
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Frames with and without keys come behind or before the others, and go: the lowest key is that of all that
+        /// wait.
+        #[test]
+        fn the_lowest_key_that_waits_is_known(acts in vec((any::<bool>(), 0_u64..40, any::<bool>()), 0..200)) {
+            let mut waiting = Waiting::default();
+            for (pushes, key, other) in acts {
+                let frame = match key {
+                    0..10 => Frame::passing("feed.read", Lane::Normal, 0, &ReadMarker { last_read_id: Id(key) }),
+                    key => group(key),
+                };
+                match (pushes, other) {
+                    (true, _) => waiting.push_back((None, frame)),
+                    (false, true) => waiting.push_front((None, frame)),
+                    (false, false) => {
+                        waiting.pop_front();
+                    }
+                }
+                let lowest = waiting.frames.iter().filter_map(|(_, frame)| low_of(frame)).min();
+                prop_assert_eq!(waiting.low(), lowest);
+                prop_assert!(waiting.lows.len() <= waiting.frames.len());
+            }
+        }
+    }
+
     #[test]
     fn a_current_value_that_is_shed_is_gone_and_holds_nothing_up() {
         let mut outbox = Outbox::default();
         for id in 0..=OUTBOX_MAX as u64 {
             outbox.push(None, Frame::passing("feed.read", Lane::Normal, 0, &ReadMarker { last_read_id: Id(id) }));
         }
-        assert_eq!((outbox.low(), outbox.waiting.len()), (None, OUTBOX_MAX));
+        assert_eq!((outbox.low(), outbox.waiting.frames.len()), (None, OUTBOX_MAX));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Entry {
         let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
             (Some(token), _) => {
                 let since_ms = realtime.clock().now_ms();
-                let caller = http.accounts.authenticate(token).await?;
+                let caller = http.accounts().authenticate(token).await?;
                 (caller.id, Opener { since_ms, ..opener(realtime, &caller) })
             }
             (None, Some(ticket)) => realtime.redeem(ticket).await?,

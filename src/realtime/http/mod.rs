@@ -14,12 +14,12 @@ pub use self::presence::{__path_heartbeat, __path_presence_of, heartbeat, presen
 pub use self::send::{__path_send, send};
 
 use self::entry::{Entry, Query};
+use super::announced::AnnouncedDeletions;
 use super::attach::{Attach, Opening, PollWait, Resume, Taken};
 use super::codes;
 use super::cursor::StreamCursor;
 use super::poll::{Poll, Polled};
 use super::service::Realtime;
-use super::told::Told;
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::POLL_WAIT_S_MAX;
 use crate::http::takeover::{LetGo, TakeOver};
@@ -221,7 +221,7 @@ impl Entry {
             address: self.address,
             resume: self.resume,
             from,
-            told: self.cursor.map(|cursor| Told::of_cursor(cursor.told)).unwrap_or_default(),
+            told: self.cursor.map(|cursor| AnnouncedDeletions::of_cursor(cursor.told)).unwrap_or_default(),
             permit: self.permit,
             poll,
         }

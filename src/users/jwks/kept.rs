@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::base::data_dir;
 use crate::base::limits::auth::JWKS_BYTES_MAX;
 use crate::config::JwksUrl;
-use crate::users::jwt::{Jwks, Readers, parse_jwks};
+use crate::users::jwt::{Jwks, JwksReaders, parse_jwks};
 
 /// Name of the file in the data folder.
 const FILE_NAME: &str = "jwks.json";
@@ -65,7 +65,7 @@ impl Kept {
         if document.url != self.url {
             return Ok(None);
         }
-        let set = parse_jwks(&text, Readers::Everybody).map_err(|error| error.to_string())?;
+        let set = parse_jwks(&text, JwksReaders::Everybody).map_err(|error| error.to_string())?;
         Ok(Some(set).filter(|set| !set.keys.is_empty()))
     }
 

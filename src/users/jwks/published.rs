@@ -1,8 +1,8 @@
 //! Published keys over time: fetched at the start, from time to time, and when a token names a key that is not known.
 //!
-//! One task ([`Published::run`]) makes all requests but the first, so that at most one is under way and no caller who
-//! hangs up ends it. Callers read the keys there are; those with a token of an unknown key wait for it in
-//! [`Published::newer`].
+//! One task ([`PublishedKeys::run`]) makes all requests but the first, so that at most one is under way and no caller
+//! who hangs up ends it. Callers read the keys there are; those with a token of an unknown key wait for it in
+//! [`PublishedKeys::newer`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +16,7 @@ use super::kept::Kept;
 use crate::base::limits::auth::{
     JWKS_FETCH_TIME, JWKS_LIFE, JWKS_REFRESH_INTERVAL, JWKS_RETRY_INTERVAL, JWKS_UNKNOWN_KEY_INTERVAL, JWKS_WAITING_MAX,
 };
-use crate::users::jwt::{Jwks, Key, KeyError, Readers, parse_jwks};
+use crate::users::jwt::{Jwks, JwksReaders, KeyError, VerifyingKey, parse_jwks};
 
 /// Pace of fetching keys.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ pub enum Trouble {
     NoKey(usize),
 }
 
-/// Finding of [`Published::newer`].
+/// Finding of [`PublishedKeys::newer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newer {
     /// A fetch has ended: look again.
@@ -85,11 +85,11 @@ pub enum Newer {
 
 /// The keys of one address.
 #[derive(Debug)]
-pub struct Published {
+pub struct PublishedKeys {
     fetcher: Fetcher,
     pace: Pace,
     kept: Kept,
-    keys: RwLock<Arc<[Key]>>,
+    keys: RwLock<Arc<[VerifyingKey]>>,
     state: Mutex<State>,
     /// Wakes the task.
     asked: Notify,
@@ -114,7 +114,7 @@ struct State {
     first_wait: Duration,
 }
 
-impl Published {
+impl PublishedKeys {
     /// Fetches the keys, or takes the kept ones when that fails. Writes nothing.
     ///
     /// # Errors
@@ -148,11 +148,11 @@ impl Published {
 
     /// The keys there are.
     #[must_use]
-    pub fn keys(&self) -> Arc<[Key]> {
+    pub fn keys(&self) -> Arc<[VerifyingKey]> {
         Arc::clone(&self.keys.read())
     }
 
-    /// Number of fetches that have ended since the start; for [`Published::newer`].
+    /// Number of fetches that have ended since the start; for [`PublishedKeys::newer`].
     #[must_use]
     pub fn ended(&self) -> u64 {
         *self.ended.borrow()
@@ -278,7 +278,7 @@ impl Published {
 
 async fn fetch(fetcher: &Fetcher) -> Result<(Jwks, Option<Duration>), Trouble> {
     let fetched = fetcher.fetch().await?;
-    let set = parse_jwks(&fetched.text, Readers::Everybody)?;
+    let set = parse_jwks(&fetched.text, JwksReaders::Everybody)?;
     if set.keys.is_empty() { Err(Trouble::NoKey(set.skipped)) } else { Ok((set, fetched.max_age)) }
 }
 

@@ -18,7 +18,7 @@ use crate::http::{Authenticate, Caller, Role};
 use crate::log::core::Owners as _;
 use crate::log::events::Event;
 use crate::log::handle::Proposal;
-use crate::users::password::{self, Verdict};
+use crate::users::password::{self, PasswordCheck};
 
 /// Times that a log-in looks at the password: again when it was replaced between the look and the token, as by a second
 /// log-in that hashes it anew.
@@ -59,9 +59,9 @@ impl Users {
             let stored = self.core.store.credentials(user).await?.password.clone();
             let verdict = self.passwords.verify(new.password.clone(), stored.clone(), from.into()).await?;
             if let Some(attempt) = attempt.take() {
-                attempt.was(verdict != Verdict::Wrong);
+                attempt.was(verdict != PasswordCheck::Wrong);
             }
-            let Verdict::Right { rehash } = verdict else { break };
+            let PasswordCheck::Right { rehash } = verdict else { break };
             self.core.refuse_suspended(user)?;
             let rehashed = match rehash {
                 true => Some(self.passwords.hash(new.password.clone(), from.into()).await?),
@@ -223,9 +223,9 @@ impl Users {
         }
         let attempt = self.guard.attempt(&account.row.handle, from).await?;
         let verdict = self.passwords.verify(new.current_password, stored.clone(), from.into()).await?;
-        attempt.was(verdict != Verdict::Wrong);
+        attempt.was(verdict != PasswordCheck::Wrong);
         let wrong = || Error::refused(Code::Forbidden, "current_password is not the password of this account");
-        if verdict == Verdict::Wrong {
+        if verdict == PasswordCheck::Wrong {
             return Err(wrong());
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);

@@ -8,7 +8,7 @@ use fanfare::app::App;
 use fanfare::base::clock::Clock;
 use fanfare::base::error::{Error, Result};
 use fanfare::data::tables::{self, Marker};
-use fanfare::log::events::PostRecord;
+use fanfare::log::events::{IdempotencyKey, PostRecord};
 use fanfare::media::Upload;
 use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::{Id, NewPost, NewSession, NewUser, PatchUser};
@@ -38,15 +38,16 @@ fn said(text: &str, reply_to: Option<Id>) -> NewPost {
 
 async fn person(app: &App, handle: &str) -> Id {
     let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };
-    app.users.register(new, LOCALHOST).await.unwrap().user.id
+    app.users().register(new, LOCALHOST).await.unwrap().user.id
 }
 
 async fn publish(app: &App, author: Id, new: NewPost) -> Result<Id> {
-    use fanfare::posts::service::Published;
-    Ok(match app.posts.publish(author, new, None).await? {
-        Published::New(post) | Published::Same(post) | Published::Replayed(post) | Published::SameReplayed(post) => {
-            post.id
-        }
+    use fanfare::posts::service::Publication;
+    Ok(match app.posts().publish(author, new, None).await? {
+        Publication::New(post)
+        | Publication::Same(post)
+        | Publication::Replayed(post)
+        | Publication::SameReplayed(post) => post.id,
     })
 }
 
@@ -62,28 +63,28 @@ async fn upload(app: &App, owner: Id) -> Result<()> {
         filename: None,
         alt: None,
         bytes: Bytes::from_static(b"text"),
-        room: app.media.room(owner, 4).unwrap(),
+        room: app.media().room(owner, 4).unwrap(),
     };
-    app.media.upload_keyed(owner, upload, Some(("POST /v1/media".to_owned(), "k".to_owned()))).await.map(drop)
+    app.media().upload_keyed(owner, upload, Some(("POST /v1/media".to_owned(), "k".to_owned()))).await.map(drop)
 }
 
 async fn log_in(app: &App) -> Result<()> {
     let who = NewSession { handle: "ann".to_owned(), password: PASSWORD.to_owned() };
-    app.users.log_in(who, LOCALHOST).await.map(drop)
+    app.users().log_in(who, LOCALHOST).await.map(drop)
 }
 
 type Act = fn(App, People) -> BoxFuture<'static, Result<()>>;
 
 /// Everything that writes something of Ann, or about her.
-const ACTS: [(&str, Act); 16] = [
+const ACTS: [(&str, Act); 17] = [
     ("an upload", |app, who| Box::pin(async move { upload(&app, who.ann).await })),
     ("a log-in", |app, _| Box::pin(async move { log_in(&app).await })),
-    ("a log-out everywhere", |app, who| Box::pin(async move { app.users.log_out_everywhere(who.ann).await })),
-    ("a marker", |app, who| Box::pin(async move { app.markers.advance(who.ann, Marker::Feed, who.of_ben).await })),
+    ("a log-out everywhere", |app, who| Box::pin(async move { app.users().log_out_everywhere(who.ann).await })),
+    ("a marker", |app, who| Box::pin(async move { app.markers().advance(who.ann, Marker::Feed, who.of_ben).await })),
     ("a profile", |app, who| {
         Box::pin(async move {
             let patch = PatchUser { bio: Some(Some("new".to_owned())), ..PatchUser::default() };
-            app.users.patch(who.ann, patch).await.map(drop)
+            app.users().patch(who.ann, patch).await.map(drop)
         })
     }),
     ("a post", |app, who| Box::pin(async move { publish(&app, who.ann, said("late", None)).await.map(drop) })),
@@ -94,16 +95,29 @@ const ACTS: [(&str, Act); 16] = [
         let new = NewPost { repost_of: Some(who.of_ben), ..NewPost::default() };
         Box::pin(async move { publish(&app, who.ann, new).await.map(drop) })
     }),
-    ("a like", |app, who| Box::pin(async move { app.posts.like(who.ann, who.of_ben).await.map(drop) })),
-    ("a follow", |app, who| Box::pin(async move { app.follows.follow(who.ann, who.ben).await.map(drop) })),
-    ("a block", |app, who| Box::pin(async move { app.follows.block(who.ann, who.ben).await.map(drop) })),
-    ("a mute", |app, who| Box::pin(async move { app.follows.mute(who.ann, who.ben).await.map(drop) })),
-    ("a like of hers", |app, who| Box::pin(async move { app.posts.like(who.ben, who.of_ann).await.map(drop) })),
-    ("a follow of her", |app, who| Box::pin(async move { app.follows.follow(who.ben, who.ann).await.map(drop) })),
+    ("the same repost again, by a key", |app, who| {
+        let new = NewPost { repost_of: Some(who.of_ben), ..NewPost::default() };
+        Box::pin(async move {
+            publish(&app, who.ann, new.clone()).await?;
+            let key = IdempotencyKey {
+                caller: who.ann,
+                route: "POST /v1/posts".to_owned(),
+                key: "k".to_owned(),
+                body_hash: "h".to_owned(),
+            };
+            app.posts().publish(who.ann, new, Some(key)).await.map(drop)
+        })
+    }),
+    ("a like", |app, who| Box::pin(async move { app.posts().like(who.ann, who.of_ben).await.map(drop) })),
+    ("a follow", |app, who| Box::pin(async move { app.follows().follow(who.ann, who.ben).await.map(drop) })),
+    ("a block", |app, who| Box::pin(async move { app.follows().block(who.ann, who.ben).await.map(drop) })),
+    ("a mute", |app, who| Box::pin(async move { app.follows().mute(who.ann, who.ben).await.map(drop) })),
+    ("a like of hers", |app, who| Box::pin(async move { app.posts().like(who.ben, who.of_ann).await.map(drop) })),
+    ("a follow of her", |app, who| Box::pin(async move { app.follows().follow(who.ben, who.ann).await.map(drop) })),
     ("a reply to her", |app, who| {
         Box::pin(async move { publish(&app, who.ben, said("to @ann", Some(who.of_ann))).await.map(drop) })
     }),
-    ("a block of her", |app, who| Box::pin(async move { app.follows.block(who.ben, who.ann).await.map(drop) })),
+    ("a block of her", |app, who| Box::pin(async move { app.follows().block(who.ben, who.ann).await.map(drop) })),
 ];
 
 /// Whether a row may name somebody who is gone: that there was such an account and which posts were theirs, the handle
@@ -156,7 +170,7 @@ async fn delete_while(life: &Life, who: People, act: Act, step: usize) -> (bool,
     };
     let app = life.app.clone();
     let deleting = tokio::spawn(async move {
-        app.users.delete(who.ann).await.unwrap();
+        app.users().delete(who.ann).await.unwrap();
         app
     });
     for _ in 0..TURNS {
@@ -225,8 +239,8 @@ async fn lively(app: &App) -> People {
         }
     }
     let enemy = person(app, "enemy").await;
-    app.follows.block(who.ann, enemy).await.unwrap();
-    app.follows.block(enemy, who.ann).await.unwrap();
+    app.follows().block(who.ann, enemy).await.unwrap();
+    app.follows().block(enemy, who.ann).await.unwrap();
     who
 }
 
@@ -238,7 +252,7 @@ async fn a_deletion_that_is_cut_off_at_any_step_goes_on_and_leaves_nothing() {
             let life = ground.start(Clock::system()).await;
             let who = lively(&life.app).await;
             let all = async {
-                let deleted = life.app.users.delete(who.ann).await;
+                let deleted = life.app.users().delete(who.ann).await;
                 if deleted.is_ok() {
                     let _ = life.round().await;
                 }
@@ -248,11 +262,11 @@ async fn a_deletion_that_is_cut_off_at_any_step_goes_on_and_leaves_nothing() {
             life.stop().await;
             let life = ground.start(Clock::system()).await;
             let story = format!("{end:?} at step {step}");
-            if let Some(account) = life.app.core.store.account(who.ann).await.unwrap() {
+            if let Some(account) = life.app.core().store.account(who.ann).await.unwrap() {
                 // Nothing was begun: she is as she was.
                 assert_eq!(account.row.handle, "ann", "{story}");
                 log_in(&life.app).await.unwrap();
-                life.app.users.delete(who.ann).await.unwrap();
+                life.app.users().delete(who.ann).await.unwrap();
             }
             life.clean().await;
             life.stop().await;
@@ -280,7 +294,7 @@ async fn an_upload_that_is_cut_off_at_any_step_can_be_made_again_and_goes_with_i
                 life = ground.start(Clock::system()).await;
             }
             upload(&life.app, who.ann).await.unwrap();
-            life.app.users.delete(who.ann).await.unwrap();
+            life.app.users().delete(who.ann).await.unwrap();
             life.clean().await;
             life.stop().await;
             nothing_is_left(&ground, who.ann, &format!("{end:?} at step {step}")).await;

@@ -39,8 +39,8 @@ fn signed(claims: &Value) -> String {
 
 /// Person whom the token lets in.
 async fn came(life: &Life, token: &str) -> UserRow {
-    let who = life.app.users.authenticate(token).await.unwrap();
-    life.app.core.account(who.id).await.unwrap().row.clone()
+    let who = life.app.users().authenticate(token).await.unwrap();
+    life.app.core().account(who.id).await.unwrap().row.clone()
 }
 
 /// Cuts off the first request of `token` at every step; `then` tells what comes after, in the same folder.
@@ -51,7 +51,7 @@ async fn cut_everywhere(token: &str, then: impl AsyncFn(&Ground, Life)) {
             let ground = ground();
             let mut life = start(&ground).await;
             let app = life.app.clone();
-            let (_, reached) = life.cut(end, steps, async { app.users.authenticate(token).await.is_ok() }).await;
+            let (_, reached) = life.cut(end, steps, async { app.users().authenticate(token).await.is_ok() }).await;
             drop(app);
             if end != End::HungUp {
                 life.stop().await;
@@ -92,7 +92,7 @@ async fn a_handle_that_was_reserved_and_not_used_is_anybodys() {
         assert_ne!(bert.id, other.id);
         if bert.handle == "bert" {
             assert_eq!(other.handle, "ann");
-            assert_eq!(life.app.core.store.by_handle("ann").await.unwrap().unwrap().row.id, other.id);
+            assert_eq!(life.app.core().store.by_handle("ann").await.unwrap().unwrap().row.id, other.id);
         } else {
             assert_eq!(bert.handle, "ann", "made before the client hung up");
         }
@@ -106,7 +106,7 @@ async fn a_handle_that_was_reserved_and_not_used_is_anybodys() {
 async fn who_registers_after_a_cut_gets_the_handle_at_once() {
     cut_everywhere(&jwt("auth0|42", "ann"), async |_, life| {
         let new = NewUser { handle: "Ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
-        match life.app.users.register(new, HERE).await {
+        match life.app.users().register(new, HERE).await {
             Ok(session) => assert_eq!(session.user.handle, "Ann"),
             // The account was made before its person hung up, or is being made.
             Err(fanfare::base::error::Error::Refused(problem)) => {
@@ -130,15 +130,15 @@ async fn a_registration_that_was_cut_off_leaves_handle_and_password_behind_for_n
             let ground = ground();
             let life = start(&ground).await;
             let app = life.app.clone();
-            let (_, reached) = life.cut(end, step, async { app.users.register(new(), HERE).await.is_ok() }).await;
+            let (_, reached) = life.cut(end, step, async { app.users().register(new(), HERE).await.is_ok() }).await;
             drop(app);
             life.stop().await;
             let life = start(&ground).await;
             if ground.accounts().await == 0 {
-                life.app.users.register(new(), HERE).await.unwrap();
+                life.app.users().register(new(), HERE).await.unwrap();
             }
             let handle = fanfare_protocol::NewSession { handle: "ann".to_owned(), password: PASSWORD.to_owned() };
-            life.app.users.log_in(handle, [127, 0, 0, 1].into()).await.unwrap();
+            life.app.users().log_in(handle, [127, 0, 0, 1].into()).await.unwrap();
             life.stop().await;
             assert_eq!(ground.accounts().await, 1);
             if !reached {
@@ -156,11 +156,12 @@ async fn a_ghost_of_an_earlier_version_is_entered_by_whom_it_was_made_for() {
     use sha2::Digest;
     let ground = ground();
     let life = start(&ground).await;
-    let ghost = life.app.users.create(&Handle::parse("ann").unwrap(), None, None, NOW_S * 1_000).await.unwrap().row.id;
+    let ghost =
+        life.app.users().create(&Handle::parse("ann").unwrap(), None, None, NOW_S * 1_000).await.unwrap().row.id;
     let hash = sha2::Sha256::digest(b"auth0|42");
     let whose = fanfare_protocol::Id::from_bytes(&hash).unwrap();
     let row = fanfare_engines::RowKey::single(tables::SUBJECTS, [&b"account"[..], &ghost.to_bytes()].concat());
-    let port = life.app.core.store.engines.tables.clone();
+    let port = life.app.core().store.clone();
     port.insert_unique(row, tables::partition(whose), whose.0).await.unwrap();
     drop(port);
     assert_ne!(came(&life, &jwt("auth0|43", "ann")).await.id, ghost, "it is not another one's");

@@ -148,8 +148,8 @@ impl Life {
 
     /// Does a round of the janitor, which may fail.
     pub async fn round(&self) -> fanfare::base::error::Result<()> {
-        let media: Arc<dyn Attachments> = Arc::new(self.app.media.clone());
-        let core = self.app.core.clone();
+        let media: Arc<dyn Attachments> = Arc::new(self.app.media().clone());
+        let core = self.app.core().clone();
         let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
         janitor.round().await
     }

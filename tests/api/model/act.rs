@@ -10,7 +10,7 @@ use fanfare::base::error::{Error, Result};
 use fanfare::base::handle::Handle;
 use fanfare::data::audit::{Actor, Operator};
 use fanfare::feed::{PageQuery, Thresholds};
-use fanfare::posts::service::Published;
+use fanfare::posts::service::Publication;
 use fanfare_engines::random::Random;
 use fanfare_protocol::{Id, NewPost, NewSuspension};
 use parking_lot::Mutex;
@@ -83,10 +83,10 @@ fn heard<T>(result: &Result<T>, wanted: Known) -> Option<Known> {
 impl Story {
     /// Makes the people, the first time.
     pub async fn meet(&mut self, life: &Life) {
-        let users = &life.running.app.users;
+        let users = life.running.app.users();
         for number in self.people.len()..PEOPLE {
             let handle = Handle::parse(&format!("p{number}")).unwrap();
-            let now_ms = life.running.app.core.clock.now_ms();
+            let now_ms = life.running.app.core().clock.now_ms();
             self.people.push(users.create(&handle, None, None, now_ms).await.unwrap().row.id);
         }
     }
@@ -125,17 +125,17 @@ impl Story {
             56..62 => self.block(app, dice, me, at_once).await,
             62..68 => self.mute(app, dice, me).await,
             68..80 => self.like(app, dice, me).await,
-            80..82 => drop(app.feed.evict(self.people[dice.below(PEOPLE as u64) as usize])),
+            80..82 => drop(app.feed().evict(self.people[dice.below(PEOPLE as u64) as usize])),
             82..84 => self.suspend(app, dice).await,
             84 => self.remove(app, dice).await,
             85..87 => {
                 let push_below = dice.below(3);
-                app.feed.set_thresholds(Thresholds { push_below, pull_above: push_below + dice.below(3) });
+                app.feed().set_thresholds(Thresholds { push_below, pull_above: push_below + dice.below(3) });
             }
             _ => {
                 let before = self.some_post(dice).filter(|_| dice.percent(30));
                 let query = PageQuery { before, since: None, limit: 1 + dice.below(4) as usize };
-                drop(app.feed.page(self.people[me], query).await);
+                drop(app.feed().page(self.people[me], query).await);
             }
         }
     }
@@ -160,8 +160,8 @@ impl Story {
             4 => NewPost { text: format!("{text} @p{}", Self::other(dice, me)), ..NewPost::default() },
             _ => NewPost { text, ..NewPost::default() },
         };
-        if let Ok(Published::New(post) | Published::Same(post) | Published::Replayed(post)) =
-            app.posts.publish(self.people[me], new, None).await
+        if let Ok(Publication::New(post) | Publication::Same(post) | Publication::Replayed(post)) =
+            app.posts().publish(self.people[me], new, None).await
         {
             let mut told = self.told.lock();
             if let (Some(original), true) = (post.repost_of, post.text.is_empty()) {
@@ -180,7 +180,7 @@ impl Story {
             return;
         }
         let post = own[dice.below(own.len() as u64) as usize];
-        if let Some(known) = heard(&app.posts.delete(self.people[me], post).await, Known::Gone) {
+        if let Some(known) = heard(&app.posts().delete(self.people[me], post).await, Known::Gone) {
             self.told.lock().posts.insert(post, (me, known));
         }
     }
@@ -189,8 +189,8 @@ impl Story {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
         let heard = match dice.percent(75) {
-            true => heard(&app.follows.follow(one, two).await, Known::There),
-            false => heard(&app.follows.unfollow(one, two).await, Known::Gone),
+            true => heard(&app.follows().follow(one, two).await, Known::There),
+            false => heard(&app.follows().unfollow(one, two).await, Known::Gone),
         };
         // Where others act at the same time, a block may have come after.
         let known = if at_once && heard == Some(Known::There) { Some(Known::Either) } else { heard };
@@ -204,7 +204,7 @@ impl Story {
         let (one, two) = (self.people[me], self.people[other]);
         // Few blocks at a time: who blocks everybody sees nothing.
         if dice.percent(12) {
-            if let Some(known) = heard(&app.follows.block(one, two).await, Known::There) {
+            if let Some(known) = heard(&app.follows().block(one, two).await, Known::There) {
                 let ended = if known == Known::There && !at_once { Known::Gone } else { Known::Either };
                 let mut told = self.told.lock();
                 told.blocks.insert((me, other), known);
@@ -213,7 +213,7 @@ impl Story {
                     told.follows.insert(edge, ended);
                 }
             }
-        } else if let Some(known) = heard(&app.follows.unblock(one, two).await, Known::Gone) {
+        } else if let Some(known) = heard(&app.follows().unblock(one, two).await, Known::Gone) {
             self.told.lock().blocks.insert((me, other), known);
         }
     }
@@ -232,11 +232,11 @@ impl Story {
         let reason = self.reason();
         let heard = if dice.percent(30) {
             let new = NewSuspension { reason: reason.clone(), until: None };
-            let done = app.acts.suspend(&OPERATOR, self.people[one], new).await;
+            let done = app.acts().suspend(&OPERATOR, self.people[one], new).await;
             self.acted(reason, &done);
             heard(&done, Known::There)
         } else {
-            let done = app.acts.unsuspend(&OPERATOR, self.people[one], Some(reason.clone())).await;
+            let done = app.acts().unsuspend(&OPERATOR, self.people[one], Some(reason.clone())).await;
             // Where nothing was to be lifted there is no line.
             self.told.lock().acts.insert(reason, Known::Either);
             heard(&done, Known::Gone)
@@ -249,7 +249,7 @@ impl Story {
     async fn remove(&self, app: &App, dice: &mut Random) {
         let Some(post) = self.some_post(dice) else { return };
         let reason = self.reason();
-        let done = app.acts.delete_post(&OPERATOR, post, Some(reason.clone())).await;
+        let done = app.acts().delete_post(&OPERATOR, post, Some(reason.clone())).await;
         self.acted(reason, &done);
         if let (Some(known), Some(told)) = (heard(&done, Known::Gone), self.told.lock().posts.get_mut(&post)) {
             told.1 = known;
@@ -260,8 +260,8 @@ impl Story {
         let other = Self::other(dice, me);
         let (one, two) = (self.people[me], self.people[other]);
         let known = match dice.percent(30) {
-            true => heard(&app.follows.mute(one, two).await, Known::There),
-            false => heard(&app.follows.unmute(one, two).await, Known::Gone),
+            true => heard(&app.follows().mute(one, two).await, Known::There),
+            false => heard(&app.follows().unmute(one, two).await, Known::Gone),
         };
         if let Some(known) = known {
             self.told.lock().mutes.insert((me, other), known);
@@ -272,8 +272,8 @@ impl Story {
         let Some(post) = self.some_post(dice) else { return };
         let liked = self.told.lock().bare.get(&post).copied().unwrap_or(post);
         let known = match dice.percent(70) {
-            true => heard(&app.posts.like(self.people[me], post).await, Known::There),
-            false => heard(&app.posts.unlike(self.people[me], post).await, Known::Gone),
+            true => heard(&app.posts().like(self.people[me], post).await, Known::There),
+            false => heard(&app.posts().unlike(self.people[me], post).await, Known::Gone),
         };
         // A like whose post was deleted meanwhile is refused after it was made.
         let known = known.unwrap_or(Known::Either);

@@ -9,7 +9,7 @@ use fanfare::data::tables::{self, notification_key};
 use fanfare::data::uncounted::Of;
 use fanfare::feed::PageQuery;
 use fanfare::log::events::PostRecord;
-use fanfare::notifications::list::{Entry, What};
+use fanfare::notifications::list::{Happened, ListEntry};
 use fanfare_engines::{KeyRange, Order, Row, RowKey, Table};
 use fanfare_protocol::{Id, NotificationKind};
 
@@ -34,7 +34,7 @@ struct Truth {
 }
 
 async fn scan(app: &App, table: Table, partition: &[u8], range: KeyRange) -> Vec<Row> {
-    app.core.store.engines.tables.scan(table, partition, range, Order::Ascending, 100_000).await.unwrap()
+    app.core().store.scan(table, partition, range, Order::Ascending, 100_000).await.unwrap()
 }
 
 async fn clusterings(app: &App, table: Table, of: Id) -> Vec<Id> {
@@ -62,7 +62,7 @@ async fn suspended(app: &App) -> BTreeSet<Id> {
 
 async fn acts(app: &App, story: &Story) -> Vec<String> {
     let mut found = Vec::new();
-    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core.log.newest()));
+    let (first, last) = (tables::bucket_of(story.people[0]), tables::bucket_of(app.core().log.newest()));
     for bucket in first..=last {
         let rows = scan(app, tables::AUDIT, &tables::timeline_partition(bucket), KeyRange::ALL).await;
         found.extend(rows.iter().map(|row| from_json::<Act>(&row.value).unwrap().reason.unwrap_or_default()));
@@ -77,7 +77,7 @@ impl Truth {
             let bucket = tables::bucketed(*author, tables::bucket_of(*author));
             for row in scan(app, tables::AUTHOR_POSTS, &bucket, KeyRange::ALL).await {
                 let id = Id::from_bytes(&row.clustering).unwrap();
-                let stored = app.core.store.get(&tables::by_id(tables::POSTS, id)).await.unwrap();
+                let stored = app.core().store.get(&tables::by_id(tables::POSTS, id)).await.unwrap();
                 let post: PostRecord = from_json(&stored.expect("a listed post has its row")).unwrap();
                 assert!(!post.deleted && post.id == id && post.author == *author, "{when}: {post:?}");
                 posts.insert(id, post);
@@ -165,7 +165,7 @@ impl Truth {
                 self.follows.iter().filter(|(from, _)| from == one).count() as u64,
                 count(&|post| post.author == *one),
             ];
-            let counters = app.core.store.stored_counters(Of::User(*one)).await.unwrap();
+            let counters = app.core().store.stored_counters(Of::User(*one)).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {one}", self.when);
             let seen = [
                 self.follows.iter().filter(|(from, to)| to == one && !self.suspended.contains(from)).count() as u64,
@@ -176,7 +176,7 @@ impl Truth {
                     post.author == *one && !through.is_some_and(|of| self.suspended.contains(&of.author))
                 }),
             ];
-            let counters = app.core.store.counters(Of::User(*one)).await.unwrap();
+            let counters = app.core().store.counters(Of::User(*one)).await.unwrap();
             assert_eq!(counters.values, seen, "{}: counts of {one} without the suspended", self.when);
         }
         for post in self.posts.keys() {
@@ -185,7 +185,7 @@ impl Truth {
                 count(&|other| other.reply_to.is_some_and(|parent| parent.id == *post)),
                 count(&|other| other.repost_of.is_some_and(|original| original.id == *post)),
             ];
-            let counters = app.core.store.stored_counters(Of::Post(*post)).await.unwrap();
+            let counters = app.core().store.stored_counters(Of::Post(*post)).await.unwrap();
             assert_eq!(counters.values, expected, "{}: counts of {post}", self.when);
             let by = |other: &&PostRecord| !self.suspended.contains(&other.author);
             let seen = [
@@ -193,7 +193,7 @@ impl Truth {
                 count(&|other| by(other) && other.reply_to.is_some_and(|parent| parent.id == *post)),
                 count(&|other| by(other) && other.repost_of.is_some_and(|original| original.id == *post)),
             ];
-            let counters = app.core.store.counters(Of::Post(*post)).await.unwrap();
+            let counters = app.core().store.counters(Of::Post(*post)).await.unwrap();
             assert_eq!(counters.values, seen, "{}: counts of {post} without the suspended", self.when);
             let mut replies = clusterings(app, tables::REPLIES, *post).await;
             replies.retain(|reply| self.posts.contains_key(reply));
@@ -208,7 +208,7 @@ impl Truth {
             while let Some(above) = parent {
                 let replies = clusterings(app, tables::REPLIES, above.id).await;
                 assert!(replies.contains(&child), "{}: {child} is not below {}", self.when, above.id);
-                let stored = app.core.store.get(&tables::by_id(tables::POSTS, above.id)).await.unwrap();
+                let stored = app.core().store.get(&tables::by_id(tables::POSTS, above.id)).await.unwrap();
                 let stored: PostRecord = from_json(&stored.expect("what is answered was there")).unwrap();
                 (child, parent) = (stored.id, stored.reply_to);
             }
@@ -240,7 +240,7 @@ impl Truth {
         for me in &story.people {
             let (mut found, mut before) = (Vec::new(), None);
             loop {
-                let page = app.feed.page(*me, PageQuery { before, since: None, limit: 4 }).await.unwrap();
+                let page = app.feed().page(*me, PageQuery { before, since: None, limit: 4 }).await.unwrap();
                 found.extend(page.entries.iter().map(|entry| entry.id));
                 before = page.next;
                 if before.is_none() {
@@ -256,19 +256,19 @@ impl Truth {
         for me in &story.people {
             let partition = tables::partition(*me);
             let state = RowKey::new(tables::NOTIFICATIONS, partition.clone(), notification_key::STATE);
-            let state = app.core.store.get(&state).await.unwrap();
+            let state = app.core().store.get(&state).await.unwrap();
             let state: NotificationState = state.map(|bytes| from_json(&bytes).unwrap()).unwrap_or_default();
             let mut listed: BTreeMap<Option<Id>, u64> = BTreeMap::new();
             for row in scan(app, tables::NOTIFICATIONS, &partition, KeyRange::ALL).await {
-                let Some(entry) = Entry::of(&row.clustering, &row.value).unwrap() else { continue };
+                let Some(entry) = ListEntry::of(&row.clustering, &row.value).unwrap() else { continue };
                 let seq = match &entry.what {
-                    What::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
-                    What::Group { item, .. } => item.seq,
+                    Happened::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
+                    Happened::Group { item, .. } => item.seq,
                 };
                 assert!((1..=state.seq).contains(&seq), "{}: {me}: {entry:?}", self.when);
                 let (about, count) = match entry.what {
-                    What::One { post, count, .. } => (post, count),
-                    What::Group { item, subject } => (Some(subject), item.count(|_| false)),
+                    Happened::One { post, count, .. } => (post, count),
+                    Happened::Group { item, subject } => (Some(subject), item.count(|_| false)),
                 };
                 match entry.kind {
                     NotificationKind::Like => *listed.entry(about).or_default() += count,
@@ -297,9 +297,9 @@ impl Truth {
 /// Compares everything. What was unsure is known afterwards.
 pub async fn all(life: &Life, story: &mut Story, when: &str) {
     let app = life.running.app.clone();
-    let feed = app.feed.clone();
+    let feed = app.feed().clone();
     tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
-    fanfare::posts::settle::settle_all(&app.core).await.unwrap();
+    fanfare::posts::settle::settle_all(app.core()).await.unwrap();
     let truth = Truth::read(&app, story, when).await;
     truth.is_what_was_told(story);
     truth.lists_agree(&app, story).await;

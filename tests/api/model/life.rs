@@ -47,7 +47,7 @@ impl Life {
 
     /// The life, or the next one if its storage failed so often that it refuses writes.
     pub async fn unless_failed(self, world: &Hostile) -> Self {
-        if !self.running.app.core.log.has_failed() {
+        if !self.running.app.core().log.has_failed() {
             return self;
         }
         super::crash(world, self).await;

@@ -153,7 +153,7 @@ async fn the_audit_pages_newest_first_is_for_operators_and_ends_after_400_days()
     assert_eq!(refused(world.operator.audit(Paging::at(3, Some("x"))).await), Code::BadRequest);
     assert_eq!(refused_field(world.operator.audit(Paging::first(101)).await), "limit");
     let stored = async |world: &World| {
-        let (tables, bucket) = (&world.app().core.store.engines.tables, fanfare::data::tables::bucket_of);
+        let (tables, bucket) = (&world.app().core().store, fanfare::data::tables::bucket_of);
         let mut found = 0;
         for bucket in bucket(ids[4])..=bucket(ids[0]) {
             let partition = fanfare::data::tables::timeline_partition(bucket);

@@ -173,7 +173,7 @@ async fn a_suspension_and_its_end_survive_a_restart_and_the_janitor() {
     world.set_clock(now_ms + 9 * HOUR_MS);
     crate::deletion::clean(&world).await;
     world.restart(&mut [&mut ann, &mut bob, &mut eve]).await;
-    let (tables, one) = (&world.app().core.store.engines.tables, fanfare::data::tables::ONE);
+    let (tables, one) = (&world.app().core().store, fanfare::data::tables::ONE);
     let range = fanfare_engines::KeyRange::ALL;
     let order = fanfare_engines::Order::Ascending;
     let rows = tables.scan(fanfare::data::tables::SUSPENSIONS, &one, range, order, 10).await.unwrap();
@@ -184,6 +184,24 @@ async fn a_suspension_and_its_end_survive_a_restart_and_the_janitor() {
     assert_eq!(whole_feed(&eve).await, [his, hers]);
     world.restart(&mut [&mut ann, &mut bob, &mut eve]).await;
     assert_eq!(whole_feed(&eve).await, [his, hers]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_suspended_person_is_remembered_once_their_account_is_cleared_away() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let post = bob.say("hello").await.unwrap();
+    ann.like(post.id).await.unwrap();
+    ann.follow(bob.id).await.unwrap();
+    world.operator.suspend("@ann", &because("spam", None)).await.unwrap();
+    let uncounted = &world.app().core().store.uncounted;
+    assert!(!uncounted.watch(ann.id), "what she adds to counts is known");
+    world.app().users().delete(ann.id).await.unwrap();
+    crate::deletion::clean(&world).await;
+    assert!(uncounted.watch(ann.id), "it would be asked for anew");
+    uncounted.forget(ann.id);
+    assert_eq!(bob.post(post.id).await.unwrap().like_count, 0);
+    assert_eq!(bob.me().await.unwrap().followers_count, 0);
 }
 
 /// Feeds that were built while somebody was hidden show them afterwards, and the other way round, however posts reach

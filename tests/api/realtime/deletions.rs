@@ -18,7 +18,7 @@ use crate::world::{Person, World, eventually};
 
 /// Posts of somebody, each deleted at once, without the way over HTTP.
 async fn pairs(world: &World, author: Id, many: usize) {
-    let log = &world.app().core.log;
+    let log = &world.app().core().log;
     let guard = log.decide(author, &[]).await.unwrap();
     let mut left = many;
     while left > 0 {
@@ -266,7 +266,7 @@ async fn what_no_cursor_asks_for_any_more_is_swept() {
             (tables::DELETERS, tables::hour_partition(hour)),
             (tables::DEPARTURES, tables::partition(ann.id)),
         ] {
-            let port = &world.app().core.store.engines.tables;
+            let port = &world.app().core().store;
             let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             kept.extend(rows.iter().map(|_| table.name));
         }
@@ -315,7 +315,7 @@ async fn a_folder_of_the_version_before_opens_and_tells_what_was_deleted() {
                 }
             }
         }
-        let port = world.app().core.store.engines.tables.clone();
+        let port = world.app().core().store.clone();
         eventually("what was one list is by author", async || {
             let bucket = tables::bucket_of(text("gone").parse().unwrap());
             let partition = tables::timeline_partition(bucket);
@@ -346,7 +346,7 @@ type Told = BTreeSet<(Id, Id)>;
 
 impl Model {
     async fn of(world: &World) -> Self {
-        let journal = world.app().core.store.engines.journal.clone();
+        let journal = world.app().core().store.journal().clone();
         let (mut model, mut next) = (Self::default(), Offset(0));
         loop {
             let found = journal.read(Partition(0), next, 1_000).await.unwrap();
@@ -389,7 +389,7 @@ impl Model {
 }
 
 async fn replayed(world: &World, reader: Id, after: Id, upto: Id) -> Told {
-    let missed = world.app().realtime.missed(reader, [after; 4], upto).await.unwrap();
+    let missed = world.app().realtime().missed(reader, [after; 4], upto).await.unwrap();
     let mut told = Told::new();
     for frame in &missed.frames {
         let frame: ServerFrame = serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap();
@@ -457,7 +457,7 @@ impl Town {
                 self.world.restart(&mut people).await;
             }
         }
-        self.marks.push(self.world.app().core.log.mint().await.unwrap());
+        self.marks.push(self.world.app().core().log.mint().await.unwrap());
     }
 }
 
@@ -481,6 +481,8 @@ async fn history(seed: u64) {
             // A server that was just started may be clearing up: what is told is that of one moment.
             let (model, told) = loop {
                 let model = Model::of(&town.world).await;
+                let log = &town.world.app().core().log;
+                eventually("those in memory heard of it", async || (log.settled() >= model.newest).then_some(())).await;
                 let told = replayed(&town.world, reader, after, model.newest).await;
                 if Model::of(&town.world).await.newest == model.newest {
                     break (model, told);

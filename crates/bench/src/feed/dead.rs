@@ -138,11 +138,11 @@ impl Scene {
 
     /// Dead rows that scans have stepped over.
     fn passed(&self) -> u64 {
-        self.world.app.core.store.engines.scans.dead_rows_passed.load(Ordering::Relaxed)
+        self.world.app.core().store.scans().dead_rows_passed.load(Ordering::Relaxed)
     }
 
     async fn public(&self) -> Result<usize> {
-        Ok(self.world.app.posts.public(None, PAGE, None).await?.items.len())
+        Ok(self.world.app.posts().public(None, PAGE, None).await?.items.len())
     }
 
     /// Times of everything; at the end `purged` is.
@@ -154,10 +154,10 @@ impl Scene {
             full(self.public().await?)?;
             public.push(started.elapsed().as_secs_f64() * 1e6);
             let started = Instant::now();
-            full(app.posts.of_author(None, self.fickle, PAGE, None).await?.items.len())?;
+            full(app.posts().of_author(None, self.fickle, PAGE, None).await?.items.len())?;
             author.push(started.elapsed().as_secs_f64() * 1e6);
             let started = Instant::now();
-            full(app.notifications.page(self.liked.author, PAGE, None).await?.items.len())?;
+            full(app.notifications().page(self.liked.author, PAGE, None).await?.items.len())?;
             news.push(started.elapsed().as_secs_f64() * 1e6);
         }
         let started = Instant::now();
@@ -172,11 +172,11 @@ impl Scene {
         self.world
             .commit_all(std::iter::once(Event::UserDeleted { user: UserRow { id: self.purged, ..UserRow::default() } }))
             .await?;
-        let media: Arc<dyn Attachments> = Arc::new(app.media.clone());
-        let janitor = Janitor { core: app.core.clone(), media, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
+        let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
+        let janitor = Janitor { core: app.core().clone(), media, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
         janitor.round().await?;
         let left = app
-            .core
+            .core()
             .store
             .newest_bucketed(fanfare::data::tables::AUTHOR_POSTS, self.purged, Id(i64::MAX as u64), 1)
             .await?;
@@ -189,13 +189,13 @@ impl Scene {
         while left > 0 {
             let some = left.min(STEP);
             let made = self.world.posts(std::iter::repeat_n(self.fickle, some)).await?;
-            let store = &self.world.app.core.store;
+            let store = &self.world.app.core().store;
             let mut gone = Vec::with_capacity(made.len());
             for id in made {
                 gone.extend(store.post_or_gone(id).await?.map(|post| deletion(&post, false)));
             }
             self.world.commit_all(gone.into_iter()).await?;
-            settle::settle_all(&self.world.app.core).await?;
+            settle::settle_all(self.world.app.core()).await?;
             left -= some;
         }
         (self.purged, self.deletions) = (self.fickle, self.sizes.dead);

@@ -8,9 +8,9 @@ use fanfare::base::slot_list::Slot;
 use fanfare::feed::{AuthorEntry, Engagement, Feed, FeedSettings, FeedSource, RankInputs, Relations};
 use fanfare::log::events::PostRecord;
 use fanfare_engines::EngineError;
+use fanfare_engines::random::Random;
 use fanfare_protocol::Id;
 
-use super::random::Random;
 use super::{BenchError, Result, machine};
 
 /// Followees of a reader, on average.
@@ -183,7 +183,7 @@ impl Posts {
             Self { authors: Vec::new(), lists: vec![Vec::new(); users], deliveries: 0, next_id: FIRST_POST };
         let mut found = Vec::new();
         while posts.deliveries < deliveries {
-            let author = random.below(users);
+            let author = random.index(users);
             let list = &mut posts.lists[author];
             if list.is_empty() {
                 found.clear();

@@ -68,8 +68,8 @@ async fn measure(bench: &mut Bench) -> Result<()> {
     bench.report.add(row.goal(Goal::at_most(P99_MS_MAX)));
     let name = "of it until the post is durable: p99";
     bench.report.add(Row::new(name, percentile(&mut committed, 99.0), "ms"));
-    world.app.feed.quiesce();
-    let late = world.app.feed.stats().late_lag;
+    world.app.feed().quiesce();
+    let late = world.app.feed().stats().late_lag;
     bench.report.add(Row::new(
         "the star's own post, from commit to the last timeline: p99",
         late.p99_us as f64 / 1e3,
@@ -86,14 +86,14 @@ fn seed(world: &World, star: Id, ordinary: &[Id], timelines: usize) {
     let reader = |number: usize| Id((number as u64 + 1) << BELOW_MS_BITS);
     let entries: Vec<(Id, Id)> = (1..=ENTRIES as u64).map(|id| (Id(id), star)).collect();
     for number in 0..timelines {
-        world.app.feed.pin(reader(number), None);
+        world.app.feed().pin(reader(number), None);
     }
     for number in seeding_order(timelines) {
         let mut followees = vec![star];
         if number < ORDINARY * ORDINARY_FOLLOWERS {
             followees.push(ordinary[number % ORDINARY]);
         }
-        world.app.feed.bench_seed(reader(number), &followees, &entries);
+        world.app.feed().bench_seed(reader(number), &followees, &entries);
     }
 }
 
@@ -146,7 +146,7 @@ async fn watch(world: Arc<World>, star: Id, follower: Id, mut since: Id, count: 
     let mut pages = VecDeque::new();
     while seen.len() < count {
         let page =
-            world.app.feed.page(follower, PageQuery { before: None, since: Some(since), limit: WATCHED }).await?;
+            world.app.feed().page(follower, PageQuery { before: None, since: Some(since), limit: WATCHED }).await?;
         let now = Instant::now();
         for entry in page.entries.iter().filter(|entry| entry.post.author != star) {
             seen.entry(entry.id).or_insert_with(|| {

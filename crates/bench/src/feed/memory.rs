@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use fanfare_engines::random::Random;
 use fanfare_protocol::Id;
 
 use super::graph::{Graph, MEAN_FOLLOWEES, empty_feed, seeding_order, user};
-use super::random::Random;
 use super::report::{Goal, Row};
 use super::{Bench, Result, machine};
 
@@ -36,7 +36,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     for stage in STAGES {
         while delivered < stage * timelines {
             id += 1;
-            delivered += feed.bench_fan_out(user(random.below(timelines)), Id(id), &mut scratch);
+            delivered += feed.bench_fan_out(user(random.index(timelines)), Id(id), &mut scratch);
         }
         settle();
         let resident = machine::resident_bytes().saturating_sub(before) as f64 / timelines as f64;

@@ -16,7 +16,7 @@ mod redis;
 mod unfinished;
 
 pub(super) use self::fan_out::MEMORY_MAX;
-use super::{Bench, BenchError, Part, Result, child, load, machine, median, percentile, random, report, serve, world};
+use super::{Bench, BenchError, Part, Result, child, load, machine, median, percentile, report, serve, world};
 
 /// Measures `parts`, and adds the curves as rows.
 pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Result<()> {

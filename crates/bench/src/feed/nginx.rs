@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::child::Running;
+use super::child::ChildProcess;
 use super::{BenchError, Result};
 
 /// Name of the file that is served.
@@ -20,7 +20,7 @@ pub struct Nginx {
     pub address: SocketAddr,
     /// Version, as it calls itself.
     pub version: String,
-    process: Running,
+    process: ChildProcess,
     _folder: TempDir,
 }
 
@@ -38,7 +38,7 @@ impl Nginx {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
-        let process = Running::start(&mut command(&[]), Some(command(&["-s", "stop"])))?;
+        let process = ChildProcess::start(&mut command(&[]), Some(command(&["-s", "stop"])))?;
         process.wait_until("nginx", || TcpStream::connect(address).is_ok())?;
         let said = Command::new(program).arg("-v").output()?;
         let said = String::from_utf8_lossy(&said.stderr).into_owned();

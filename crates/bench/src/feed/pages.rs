@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use fanfare::feed::PageQuery;
 use fanfare::log::events::Policy;
+use fanfare_engines::random::Random;
 use fanfare_protocol::Id;
 
-use super::random::Random;
 use super::report::{Goal, Row};
 use super::world::World;
 use super::{Bench, BenchError, Result, percentile};
@@ -86,7 +86,7 @@ impl Scene {
         let mut random = Random::new(11);
         let everybody: Vec<Id> = pushed.iter().chain(&pulled).copied().collect();
         let authors: Vec<Id> =
-            (0..everybody.len() * POSTS_EACH).map(|_| everybody[random.below(everybody.len())]).collect();
+            (0..everybody.len() * POSTS_EACH).map(|_| everybody[random.index(everybody.len())]).collect();
         world.posts(authors.into_iter()).await?;
         Ok(Self { pushed, pulled, random })
     }
@@ -111,9 +111,9 @@ impl Scene {
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
             if news {
-                world.post(self.pulled[self.random.below(self.pulled.len())]).await?;
+                world.post(self.pulled[self.random.index(self.pulled.len())]).await?;
             }
-            let reader = readers[self.random.below(readers.len())];
+            let reader = readers[self.random.index(readers.len())];
             times.push(page(world, reader).await?.as_secs_f64() * 1e6);
         }
         Ok(times)
@@ -123,8 +123,8 @@ impl Scene {
     async fn rebuilds(&mut self, world: &World, readers: &[Id], count: usize) -> Result<Vec<f64>> {
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
-            let reader = readers[self.random.below(readers.len())];
-            if !world.app.feed.evict(reader) {
+            let reader = readers[self.random.index(readers.len())];
+            if !world.app.feed().evict(reader) {
                 return Err(BenchError::Wrong("there was no timeline to drop".to_owned()));
             }
             times.push(page(world, reader).await?.as_secs_f64() * 1e6);
@@ -135,7 +135,7 @@ impl Scene {
 
 async fn page(world: &World, reader: Id) -> Result<Duration> {
     let started = Instant::now();
-    let page = world.app.feed.page(reader, PageQuery { before: None, since: None, limit: PAGE }).await?;
+    let page = world.app.feed().page(reader, PageQuery { before: None, since: None, limit: PAGE }).await?;
     let took = started.elapsed();
     if page.entries.len() != PAGE {
         return Err(BenchError::Wrong(format!("a page of {PAGE} has {} entries", page.entries.len())));

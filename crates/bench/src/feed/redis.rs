@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::child::{Running, installed};
+use super::child::{ChildProcess, installed};
 use super::fan_out::{ROUNDS, scatter, thousands};
 use super::graph::{MEAN_FOLLOWEES, Posts, seeded_feed};
 use super::report::{Goal, Row};
@@ -81,7 +81,7 @@ struct Redis {
     version: String,
     stream: UnixStream,
     out: Vec<u8>,
-    process: Running,
+    process: ChildProcess,
     _folder: TempDir,
 }
 
@@ -91,7 +91,7 @@ impl Redis {
         let mut command = Command::new(program);
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no", "--unixsocket"]);
         command.arg(&socket).arg("--dir").arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Running::start(&mut command, None)?;
+        let process = ChildProcess::start(&mut command, None)?;
         let mut stream = None;
         process.wait_until("redis-server", || {
             stream = UnixStream::connect(&socket).ok();

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-use super::super::child::{Running, installed};
+use super::super::child::{ChildProcess, installed};
 use super::client::CHANNEL;
 use super::http::{ManyCalls, request};
 use super::scene::SECRET;
@@ -21,7 +21,7 @@ pub struct Centrifugo {
     /// Version, as it calls itself.
     pub version: String,
     /// Process of the server.
-    pub process: Running,
+    pub process: ChildProcess,
 }
 
 impl Centrifugo {
@@ -37,7 +37,7 @@ impl Centrifugo {
         command.current_dir(bench.folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         command.args(["--address", "127.0.0.1", "--port", &address.port().to_string()]);
         command.env("CENTRIFUGO_TOKEN_HMAC_SECRET_KEY", SECRET).env("CENTRIFUGO_API_KEY", API_KEY);
-        let process = Running::start(&mut command, None)?;
+        let process = ChildProcess::start(&mut command, None)?;
         process.wait_until("Centrifugo", || TcpStream::connect(address).is_ok())?;
         Ok(Some(Self { address, version: format!("Centrifugo {version}"), process }))
     }

@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ChildStdout, Command as Program};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::super::child::Running;
+use super::super::child::ChildProcess;
 use super::client::protocol::{Command, Connect, Kind, Report, Until};
 use super::scene::SECRET;
 use super::{BenchError, Result};
@@ -18,7 +18,7 @@ const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 16);
 
 /// Process that holds connections.
 pub struct Fleet {
-    process: Running,
+    process: ChildProcess,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
@@ -52,7 +52,7 @@ impl Fleet {
     pub fn start() -> Result<Self> {
         let mut program = Program::new(std::env::current_exe()?);
         program.arg("bench-client");
-        let process = Running::start_talking(&mut program)?;
+        let process = ChildProcess::start_talking(&mut program)?;
         let silent = || BenchError::Wrong("a process of connections has no pipes".to_owned());
         let input = process.stdin().ok_or_else(silent)?;
         let output = BufReader::new(process.stdout().ok_or_else(silent)?);

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::random::Random;
+use fanfare_engines::random::Random;
+
 use super::super::report::{Goal, Row};
 use super::client::protocol::{Kind, Report};
 use super::fleet::{Fleet, Wanted};
@@ -109,7 +110,7 @@ fn urgent(
     let mut operator = Operator::new(scene, server.address, 1)?;
     let mut random = Random::new(7);
     repeated(bench, timed, |_| {
-        let user = first + random.below(scene.readers - first);
+        let user = first + random.index(scene.readers - first);
         operator.urgent(scene.ids[user], &data(EVENT_BYTES))
     })
 }
@@ -125,7 +126,7 @@ fn mentions(
     let mut stranger = Author::new(scene, server.address, scene.stranger())?;
     let mut random = Random::new(8);
     repeated(bench, timed, |sent| {
-        let user = first + random.below(scene.readers - first);
+        let user = first + random.index(scene.readers - first);
         stranger.post(&format!("@person{user} {sent}"))
     })
 }

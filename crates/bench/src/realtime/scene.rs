@@ -123,7 +123,7 @@ async fn people(folder: TempDir, tokens: &[String], readers: usize) -> Result<(T
     let mut settings = Settings::default();
     settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
     let world = World::start_with(folder, settings).await?;
-    let users = &world.app.users;
+    let users = world.app.users();
     let identities = stream::iter(tokens).map(|token| users.authenticate(token)).buffered(AT_ONCE);
     let ids: Vec<Id> = identities.map_ok(|caller| caller.id).try_collect().await?;
     let edges = (0..readers).map(|reader| {

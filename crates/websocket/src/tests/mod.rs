@@ -4,6 +4,7 @@
 mod closing;
 mod compression;
 mod fragments;
+mod frames;
 mod framing;
 mod opening;
 mod peer;
@@ -14,17 +15,11 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::ProptestConfig;
 
+use self::frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame};
 use super::{Inflater, Message, Reader, Violation};
 
 /// Bytes of a message that the reader of these tests takes.
 const BYTES_MAX: usize = 64 << 10;
-const FIN: u8 = 0x80;
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
 
 /// `cases` of a property; one that fails prints its input, smallest form, and leaves no file.
 fn config(cases: u32) -> ProptestConfig {
@@ -55,26 +50,6 @@ impl From<Message<'_>> for Got {
 
 fn text(text: &str) -> Got {
     Got::Text(text.to_owned())
-}
-
-/// A masked frame; `first` is the first byte.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut out = vec![first];
-    match payload.len() {
-        len @ 0..126 => out.push(0x80 | len as u8),
-        len @ 126..65_536 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        len => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
-    out
 }
 
 /// Result of a reader of `bytes` that come in pieces of `sizes`, then all the rest; and what it held on to at the end.

@@ -65,7 +65,7 @@ pub fn run() -> io::Result<()> {
                 if input.read_line(&mut line)? == 0 {
                     return Ok(());
                 }
-                client.obey(serde_json::from_str(&line)?);
+                client.take(serde_json::from_str(&line)?);
             } else {
                 client.ready(event.token().0 - 1, event.is_writable(), event.is_read_closed());
             }
@@ -125,7 +125,7 @@ impl Client {
         next.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
     }
 
-    fn obey(&mut self, command: Command) {
+    fn take(&mut self, command: Command) {
         let now = Instant::now();
         let awaited = match command {
             Command::Connect(connect) => {

@@ -12,7 +12,7 @@ const TOLD_MAX: usize = 32;
 
 /// Deletions that a client was told of, as far as they are above its watermark.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct AnnouncedDeletions {
     /// Digest of the client's cursor, until a replay says which they are; 0: none.
     before: u16,
     /// The records of the deletions, in the order in which they were told.
@@ -23,7 +23,7 @@ pub struct Told {
     of_meanwhile: Option<(Stream, ResetReason)>,
 }
 
-impl Told {
+impl AnnouncedDeletions {
     /// Deletions by the digest in a cursor.
     #[must_use]
     pub fn of_cursor(digest: u16) -> Self {
@@ -95,29 +95,30 @@ mod tests {
 
     #[test]
     fn each_is_told_once_live_and_replayed_and_from_cursor_to_cursor() {
-        let mut told = Told::default();
+        let mut told = AnnouncedDeletions::default();
         assert!(told.is_empty() && told.is_news(Id(10)) && !told.is_news(Id(10)) && told.is_news(Id(20)));
-        let mut again = Told::of_cursor(told.digest(Id(5)));
+        let mut again = AnnouncedDeletions::of_cursor(told.digest(Id(5)));
         assert_eq!(again.digest(Id(5)), told.digest(Id(5)), "until the replay is read");
         assert!(again.replayed(&[Id(10), Id(20)], OF).is_none());
         assert_eq!(again.digest(Id(15)), told.digest(Id(15)));
-        let mut more = Told::of_cursor(told.digest(Id(5)));
+        let mut more = AnnouncedDeletions::of_cursor(told.digest(Id(5)));
         assert!(more.replayed(&[Id(10), Id(20), Id(30)], OF).is_some(), "there is a new one");
         assert!(more.replayed(&[Id(10)], OF).is_none() && !more.is_news(Id(30)));
-        let mut racing = Told::of_cursor(told.digest(Id(5)));
+        let mut racing = AnnouncedDeletions::of_cursor(told.digest(Id(5)));
         racing.came_meanwhile(&[Id(20)], (Stream::Posts, ResetReason::AuthorDeleted));
         assert!(racing.replayed(&[Id(10), Id(20)], OF).is_none(), "in both");
-        let mut later = Told::of_cursor(told.digest(Id(5)));
+        let mut later = AnnouncedDeletions::of_cursor(told.digest(Id(5)));
         later.came_meanwhile(&[Id(30)], (Stream::Posts, ResetReason::AuthorDeleted));
         assert_eq!(later.replayed(&[], None), OF, "behind the replay");
         assert!(
-            Told::of_cursor(0).replayed(&[], None).is_none() && Told::of_cursor(0).replayed(&[Id(10)], OF).is_some()
+            AnnouncedDeletions::of_cursor(0).replayed(&[], None).is_none()
+                && AnnouncedDeletions::of_cursor(0).replayed(&[Id(10)], OF).is_some()
         );
     }
 
     #[test]
     fn what_is_below_the_watermark_is_in_no_cursor_and_very_many_are_forgotten() {
-        let mut told = Told::of(vec![Id(10)]);
+        let mut told = AnnouncedDeletions::of(vec![Id(10)]);
         assert_eq!((told.digest(Id(10)), told.digest(Id(9))), (0, digest([Id(10)])));
         assert!((11..100).all(|id| told.is_news(Id(id))));
         assert_eq!(told.ids.len(), TOLD_MAX);
