@@ -66,6 +66,8 @@ pub enum Event {
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
+    /// No account of this id was made, and none ever will be: whoever wanted the handle that it was reserved for says so.
+    IdBurnt { user: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
 }

@@ -27,6 +27,11 @@ impl Fold for AccountFold {
                 profile(user, version, batch)
             }
             Event::UserDeleted { user } => deleted(user, record.id, batch),
+            Event::IdBurnt { user } => {
+                let row = to_json(&UserRow::burnt(*user))?;
+                batch.put_versioned(tables::by_id(tables::USERS, *user), row, version);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

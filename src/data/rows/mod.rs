@@ -47,6 +47,17 @@ pub struct UserRow {
     /// Record that deleted the account: from its time on the handle stays reserved. Rows of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_by: Option<Id>,
+    /// There never was an account, and there never will be: the handle that was reserved for it went to somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub burnt: bool,
+}
+
+impl UserRow {
+    /// The row of an id of which no account will be made.
+    #[must_use]
+    pub fn burnt(id: Id) -> Self {
+        Self { id, deleted: true, burnt: true, ..Self::default() }
+    }
 }
 
 /// Credentials that let a person in.

@@ -19,6 +19,25 @@ use super::End;
 /// Rows and objects.
 pub type Written = (BTreeSet<RowKey>, BTreeSet<String>);
 
+/// Sleep of somebody who was about to take a unique row.
+#[derive(Clone)]
+pub struct Sleeper {
+    fell_asleep: Arc<Semaphore>,
+    woken: Arc<Semaphore>,
+}
+
+impl Sleeper {
+    /// Completes when somebody sleeps.
+    pub async fn sleeps(&self) {
+        drop(self.fell_asleep.acquire().await);
+    }
+
+    /// Whoever sleeps goes on.
+    pub fn wake(&self) {
+        self.woken.close();
+    }
+}
+
 /// Blade that cuts the process off at a step.
 #[derive(Default)]
 pub struct Blade {
@@ -31,6 +50,8 @@ pub struct Blade {
     slow: AsyncMutex<()>,
     /// Every row and object that was ever put.
     pub written: Arc<Mutex<Written>>,
+    /// Table at whose next unique row somebody falls asleep.
+    asleep: Mutex<Option<(Table, Sleeper)>>,
     /// Open when the client is to hang up, and when it has.
     signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
 }
@@ -77,6 +98,21 @@ impl Blade {
         match come {
             Some(come) => drop(come.acquire().await),
             None => pending().await,
+        }
+    }
+
+    /// Whoever is the next to take a unique row of `table` sleeps first.
+    pub fn sleep_at(&self, table: Table) -> Sleeper {
+        let sleeper = Sleeper { fell_asleep: Arc::new(Semaphore::new(0)), woken: Arc::new(Semaphore::new(0)) };
+        *self.asleep.lock() = Some((table, sleeper.clone()));
+        sleeper
+    }
+
+    async fn sleep(&self, table: Table) {
+        let sleeper = self.asleep.lock().take_if(|(at, _)| *at == table);
+        if let Some((_, sleeper)) = sleeper {
+            sleeper.fell_asleep.close();
+            drop(sleeper.woken.acquire().await);
         }
     }
 
@@ -178,6 +214,7 @@ impl Tables for Cut {
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         self.blade.written.lock().0.insert(key.clone());
+        self.blade.sleep(key.table).await;
         self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
     }
 
