@@ -368,6 +368,7 @@ fn streams(
 
 /// Reads from rows the state that memory must hold before anybody asks.
 async fn learn(store: &Store, newest: Id) -> Result<()> {
+    store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
     janitor::credentials::begin(store).await?;

@@ -27,6 +27,7 @@
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
+//! | [`mint`](log::mint), [`moments`](log::moments) | ids, which only rise; what a folder remembers of the time |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |

@@ -139,6 +139,13 @@ impl Clock {
         self.0.read().1
     }
 
+    /// The latest that this clock showed at any moment and would show now, had it never gone back.
+    #[must_use]
+    pub fn highest_ms(&self) -> u64 {
+        let now_ms = self.now_ms();
+        now_ms.max(self.run_ms().saturating_add_signed(self.0.pace.lead_ms.load(Ordering::Relaxed)))
+    }
+
     /// Whether somebody turns this clock, and it is right by definition.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {

@@ -10,9 +10,9 @@ pub use fanfare_protocol::Id;
 use crate::base::error::Result;
 
 /// 2010-01-01T00:00:00Z in milliseconds since the Unix epoch.
-pub const EPOCH_MS: u64 = 1_262_304_000_000;
+pub const EPOCH_MS: u64 = fanfare_engines::admission::ID_EPOCH_MS;
 /// Bits below the milliseconds: number and sequence.
-pub const BELOW_MS_BITS: u32 = 22;
+pub const BELOW_MS_BITS: u32 = fanfare_engines::admission::ID_BELOW_MS_BITS;
 const NODE_BITS: u32 = 10;
 const SEQUENCE_BITS: u32 = 12;
 /// Highest number of a node, or of a partition.

@@ -18,6 +18,16 @@ pub const REASON_CHARS_MAX: usize = 500;
 pub const AUDIT_TARGET_CHARS_MAX: usize = 300;
 /// Milliseconds by which the clock may be set forward at once while the server runs: further ones are not followed.
 pub const STEP_MS_MAX: i64 = 10_000;
+/// Milliseconds by which what is stored may be newer than the clock at a start; beyond, the start is refused.
+pub const CLOCK_BEHIND_MS_MAX: u64 = 86_400_000;
+/// Milliseconds of time that ids are reserved for in advance; half of it later more is reserved.
+pub const RESERVE_MS: u64 = 2_000;
+/// Milliseconds between two notes that the server runs.
+pub const HEARTBEAT_MS: u64 = 3_600_000;
+/// Milliseconds by which sweeping may be ahead of the newest stored moment and the time run since.
+pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
+/// Milliseconds after which a server that runs believes its clock, and sweeps by it alone.
+pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered with 503.
@@ -113,6 +123,10 @@ pub const WARM_STEP_ROWS: usize = 4_096;
 pub const NAME_PARTITIONS_STEP: u32 = 4_096;
 /// Seconds between two rounds of the janitor.
 pub const JANITOR_PERIOD_S: u64 = 30;
+/// Hours by which the last hour that was swept may be in the future: a clock may have gone back a little.
+pub const SWEPT_AHEAD_HOURS_MAX: u32 = 24;
+/// Hours that are swept again when it is further in the future.
+pub const SWEEP_AGAIN_HOURS: u32 = 90 * 24;
 /// Hours that one round of the janitor sweeps; the next round goes on.
 pub const JANITOR_HOURS_MAX: u32 = 20_000;
 /// Characters of a display name; a longer one is refused with 422.

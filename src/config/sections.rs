@@ -114,7 +114,8 @@ section! {
     Server {
         /// Folder of everything that must survive: tables, journal, uploads, the admin token.
         data_dir: PathBuf = PathBuf::from("./data");
-        /// Number of this node, different on every node of a cluster; it is part of every id.
+        /// Number of this node, different on every node of a cluster: it is part of the ids of accounts, uploads and
+        /// whatever else is no record. Counted modulo 24; ids rise when it is changed.
         node: u16 = 0 => 0..=crate::base::id::NODE_MAX;
         /// Threads that serve requests; 0 is one a core.
         workers: u16 = 0 => 0..=1024;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Batch, EngineError, Engines, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects, Offset, Order,
-    Partition, Replaced, Row, RowKey, Table, Tables, Unique,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
+    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -138,11 +138,21 @@ impl Journal for Watched {
         self.inner.journal.partitions()
     }
 
-    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
-        self.storage.heard(self.inner.journal.commit(partition, records, rows).await)
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+        self.storage.heard(self.inner.journal.claim(partition, claimant).await)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
+        self.storage.heard(self.inner.journal.commit(partition, turn, records, rows).await)
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
         self.storage.heard(self.inner.journal.read(partition, from, limit).await)
     }
 
@@ -150,11 +160,11 @@ impl Journal for Watched {
         self.storage.heard(self.inner.journal.bounds(partition).await)
     }
 
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         self.storage.heard(self.inner.journal.checkpoint(consumer, partition, next).await)
     }
 
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         self.storage.heard(self.inner.journal.checkpoint_of(consumer, partition).await)
     }
 

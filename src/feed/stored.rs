@@ -9,7 +9,6 @@ use fanfare_protocol::Id;
 
 use super::rank::{Engagement, RankInputs};
 use super::source::{FeedSource, Relations};
-use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::id::first_id_at;
 use crate::base::limits;
@@ -31,7 +30,7 @@ impl RankInputs for Store {
     }
 
     async fn interactions(&self, reader: Id, authors: &[Id]) -> Result<Vec<u64>, EngineError> {
-        let now_ms = Clock::system().now_ms();
+        let now_ms = self.clock().now_ms();
         let since = first_id_at(now_ms.saturating_sub(limits::AFFINITY_DAYS * 86_400_000));
         let range = KeyRange { from: Some(tables::partition(since)), to: None };
         let partition = tables::partition(reader);

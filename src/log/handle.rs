@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{Batch, EngineError, Engines, Partition};
+use fanfare_engines::{Batch, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -66,10 +66,16 @@ pub struct Guard {
 }
 
 /// Term of a partition's owner, as this node knows it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct CurrentTerm(Arc<AtomicU64>);
 
 impl CurrentTerm {
+    /// Term of the claim with which the partition was taken over. A claim of the same owner after an outcome that was
+    /// not known changes nothing: nobody else wrote between.
+    pub(super) fn new(term: Term) -> Self {
+        Self(Arc::new(AtomicU64::new(term.0)))
+    }
+
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -118,10 +124,10 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
-        let (owner, last) = Owner::take_over(engines, products).await?;
+        let (owner, last) = Owner::take_over(engines, products, &setup.numbers.node_name()).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let LogSetup { clock, numbers, storage, roster } = setup;
-        let mint = Mint::new(clock, numbers, last);
+        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
         Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
@@ -203,6 +209,21 @@ impl Log {
     /// As [`Mint::mint`].
     pub async fn mint_at(&self, at_ms: u64) -> Result<Id> {
         self.mint.mint_at(at_ms).await
+    }
+
+    /// Moment by which what has expired may be removed, in milliseconds since the Unix epoch: no clock that was set
+    /// forward makes it run away.
+    #[must_use]
+    pub fn sweep_ms(&self) -> u64 {
+        self.mint.sweep_ms()
+    }
+
+    /// Remembers now and then that somebody runs on this folder.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn beat(&self) -> Result<()> {
+        self.mint.beat().await
     }
 
     /// The last record that was answered: no row is written from it or an earlier one again in the life of this

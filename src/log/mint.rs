@@ -1,17 +1,24 @@
 //! The mint: where records, and all else that needs one, get their ids.
 //!
-//! One lock and one last id a node: the writer numbers a commit's records under it, services mint ids of accounts,
+//! One lock and one last id a node: the owner numbers a commit's records under it, services mint ids of accounts,
 //! uploads and tokens, and versions of rows that follow from no record. So what is minted later is higher, whatever it
 //! is for.
+//!
+//! Ids that stand in no record are given out only up to an end that is stored (`moments.rs`), and a start begins above
+//! that end: no clock that went back between makes one twice, or a version that is lower than one before. The end is
+//! moved on inside of commits, or by a write of its own when somebody needs an id and nothing is committed.
 
 use std::sync::Arc;
 
+use fanfare_engines::{Batch, EngineError, Tables};
 use fanfare_protocol::Id;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::base::id::{IdMint, following, number_of_others};
+use crate::base::id::{IdMint, first_id_at, following, number_of_others, unix_ms_of};
+use crate::base::limits::{HEARTBEAT_MS, RESERVE_MS};
+use crate::log::moments::{Moments, SweepTime};
 
 /// Numbers in the ids that a node mints.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +35,12 @@ impl Numbers {
     pub const fn of_node(node: u16) -> Self {
         Self { records: 0, others: number_of_others(node) }
     }
+
+    /// Name of the node in the log.
+    #[must_use]
+    pub fn node_name(&self) -> String {
+        format!("node-{}", self.others)
+    }
 }
 
 /// Handle of the mint; clones share it.
@@ -37,14 +50,96 @@ pub struct Mint(Arc<Shared>);
 struct Shared {
     clock: Clock,
     numbers: Numbers,
-    ids: Mutex<IdMint>,
+    tables: Arc<dyn Tables>,
+    sweep: SweepTime,
+    state: Mutex<State>,
+    /// Held while the row is written by a write of its own: one at a time.
+    writing: tokio::sync::Mutex<()>,
 }
 
+struct State {
+    ids: IdMint,
+    /// The newest row that was made, which may be on its way. Each reserves as much as those before it.
+    made: Moments,
+    /// End of what is reserved in rows that are stored.
+    reserved: Id,
+    /// When the next heartbeat is due, by the running clock.
+    beats_at_ms: u64,
+    is_closed: bool,
+}
+
+impl State {
+    /// The next row, changed.
+    fn row(&mut self, change: impl FnOnce(&mut Moments)) -> Moments {
+        change(&mut self.made);
+        self.made.writes += 1;
+        self.made
+    }
+
+    /// The next row, with ids reserved for a while from `now_ms` on.
+    fn reserve(&mut self, now_ms: u64) -> Moments {
+        let end = end_of(self.ids.last(), now_ms);
+        self.row(|row| row.reserved = row.reserved.max(end))
+    }
+}
+
+/// Row on its way, in a commit.
+#[derive(Debug)]
+pub struct Reserving(Moments);
+
 impl Mint {
-    /// A mint that continues after `last`, the highest id that is stored.
-    #[must_use]
-    pub fn new(clock: Clock, numbers: Numbers, last: Id) -> Self {
-        Self(Arc::new(Shared { clock, numbers, ids: Mutex::new(IdMint::after(last)) }))
+    /// A mint that continues after `last`, the highest id of a record, and above all that was reserved.
+    ///
+    /// # Errors
+    /// [`Setting`](crate::base::error::Error::Setting) when the clock is far behind what is stored; when the engine
+    /// fails.
+    pub async fn open(tables: Arc<dyn Tables>, clock: Clock, numbers: Numbers, last: Id) -> Result<Self> {
+        let stored = Moments::read(&*tables).await?;
+        let last = last.max(stored.reserved);
+        stored.believe(&clock, last)?;
+        let state = State {
+            ids: IdMint::after(last),
+            made: stored,
+            reserved: stored.reserved,
+            beats_at_ms: clock.run_ms().saturating_add(HEARTBEAT_MS),
+            is_closed: false,
+        };
+        let sweep = SweepTime::begin(&clock, stored.newest_ms(last));
+        let (state, writing) = (Mutex::new(state), tokio::sync::Mutex::default());
+        let mint = Self(Arc::new(Shared { clock, numbers, tables, sweep, state, writing }));
+        if mint.0.clock.is_accepted() && !mint.0.clock.is_by_hand() {
+            mint.accept(last).await?;
+        }
+        Ok(mint)
+    }
+
+    /// Remembers that the clock is right, whatever was stored before.
+    async fn accept(&self, last: Id) -> Result<()> {
+        let (now_ms, ids_ms) = (self.0.clock.now_ms(), unix_ms_of(last));
+        let row = self.0.state.lock().row(|row| {
+            row.heartbeat_ms = now_ms;
+            row.accepted_ms = if ids_ms > now_ms { ids_ms } else { 0 };
+        });
+        self.store(row).await
+    }
+
+    async fn store(&self, row: Moments) -> Result<()> {
+        let mut batch = Batch::default();
+        row.write(&mut batch);
+        self.0.tables.write(batch).await?;
+        self.stored(row);
+        Ok(())
+    }
+
+    fn stored(&self, row: Moments) {
+        let mut state = self.0.state.lock();
+        state.reserved = state.reserved.max(row.reserved);
+    }
+
+    /// The end of what may be given out now. A clock by hand is an import's, which never goes back and would have to
+    /// reserve at every line.
+    fn end(&self, state: &State) -> Id {
+        if self.0.clock.is_by_hand() { Id(i64::MAX as u64) } else { state.reserved }
     }
 
     /// An id for something that is no record, such as media or an account.
@@ -59,9 +154,38 @@ impl Mint {
     ///
     /// # Errors
     /// As [`mint`](Self::mint).
-    #[allow(clippy::unused_async, reason = "the time is reserved in storage")]
     pub async fn mint_at(&self, at_ms: u64) -> Result<Id> {
-        Ok(self.0.ids.lock().mint(at_ms, self.0.numbers.others))
+        if let Some(id) = self.within(at_ms)? {
+            return Ok(id);
+        }
+        let _one = self.0.writing.lock().await;
+        loop {
+            // Somebody may have reserved meanwhile.
+            if let Some(id) = self.within(at_ms)? {
+                return Ok(id);
+            }
+            self.reserve(at_ms).await?;
+        }
+    }
+
+    /// The next id, if it is within what is reserved.
+    fn within(&self, at_ms: u64) -> Result<Option<Id>> {
+        let mut state = self.0.state.lock();
+        if state.is_closed {
+            return Err(EngineError::Closed("the server is stopping".to_owned()).into());
+        }
+        let next = following(state.ids.last(), at_ms, self.0.numbers.others);
+        if next > self.end(&state) {
+            return Ok(None);
+        }
+        state.ids.pass(next);
+        Ok(Some(next))
+    }
+
+    /// Reserves by a write of its own; `writing` is held.
+    async fn reserve(&self, at_ms: u64) -> Result<()> {
+        let row = self.0.state.lock().reserve(at_ms);
+        self.store(row).await
     }
 
     /// A version for a write that takes the place of what was read: above `floor`, the version or the id in the row that
@@ -80,50 +204,126 @@ impl Mint {
     /// The last id that was minted; the next is above it.
     #[must_use]
     pub fn last(&self) -> Id {
-        self.0.ids.lock().last()
+        self.0.state.lock().ids.last()
     }
 
     /// The highest id of the moment of the last one: nothing that was minted so far is above it.
     #[must_use]
     pub fn newest(&self) -> Id {
-        self.0.ids.lock().highest()
+        self.0.state.lock().ids.highest()
     }
 
-    /// Numbers records while it is held: the ids of one commit have no others between them.
+    /// Moves the last id up to now, but not beyond what is reserved, and answers it: every id that comes is above it,
+    /// whatever the clock does.
     #[must_use]
-    pub fn numbering(&self) -> Numbering<'_> {
-        Numbering { now_ms: self.0.clock.now_ms(), number: self.0.numbers.records, ids: self.0.ids.lock() }
+    pub fn burn_to_now(&self) -> Id {
+        let now = Id(first_id_at(self.0.clock.now_ms()).0.saturating_sub(1));
+        let mut state = self.0.state.lock();
+        let end = self.end(&state);
+        state.ids.pass(now.min(end));
+        // Records whose commit is under way, or failed, may have ids beyond the end.
+        state.ids.last().min(end)
+    }
+
+    /// Reserves more by a write of its own where less than half is left: for whoever needs ids of now
+    /// ([`burn_to_now`](Self::burn_to_now)) while nothing is committed.
+    ///
+    /// # Errors
+    /// When storage takes no reservation.
+    pub async fn keep_reserved(&self) -> Result<()> {
+        let now_ms = self.0.clock.now_ms();
+        if self.has_reserved(now_ms) {
+            return Ok(());
+        }
+        let _one = self.0.writing.lock().await;
+        if self.has_reserved(now_ms) { Ok(()) } else { self.reserve(now_ms).await }
+    }
+
+    fn has_reserved(&self, now_ms: u64) -> bool {
+        let state = self.0.state.lock();
+        state.is_closed || has_half(state.ids.last(), now_ms, self.end(&state))
+    }
+
+    /// Numbers the records of one commit: their ids have no others between them. `number` is told each record's moment,
+    /// or none for now.
+    pub fn number<T>(&self, number: impl FnOnce(&mut dyn FnMut(Option<u64>) -> Id) -> T) -> T {
+        let (now_ms, records) = (self.0.clock.now_ms(), self.0.numbers.records);
+        let mut state = self.0.state.lock();
+        number(&mut |at_ms| state.ids.mint(at_ms.unwrap_or(now_ms), records))
+    }
+
+    /// Reserves more inside of a commit, where less than half is left. Records need no reservation: they are stored.
+    pub fn reserve_in(&self, batch: &mut Batch) -> Option<Reserving> {
+        let now_ms = self.0.clock.now_ms();
+        let mut state = self.0.state.lock();
+        if has_half(state.ids.last(), now_ms, self.end(&state)) {
+            return None;
+        }
+        let row = state.reserve(now_ms);
+        row.write(batch);
+        Some(Reserving(row))
+    }
+
+    /// The commit is durable.
+    pub fn reserved(&self, reserving: Option<Reserving>) {
+        if let Some(Reserving(row)) = reserving {
+            self.stored(row);
+        }
+    }
+
+    /// Remembers every hour, by the running clock, that somebody runs here. An import's time is none of ours.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn beat(&self) -> Result<()> {
+        let (now_ms, run_ms) = (self.0.clock.now_ms(), self.0.clock.run_ms());
+        let _one = self.0.writing.lock().await;
+        let row = {
+            let mut state = self.0.state.lock();
+            if self.0.clock.is_by_hand() || run_ms < state.beats_at_ms || state.is_closed {
+                return Ok(());
+            }
+            state.beats_at_ms = run_ms.saturating_add(HEARTBEAT_MS);
+            state.row(|row| row.heartbeat_ms = row.heartbeat_ms.max(now_ms))
+        };
+        self.store(row).await
+    }
+
+    /// Moment by which what has expired may be removed.
+    #[must_use]
+    pub fn sweep_ms(&self) -> u64 {
+        self.0.sweep.now_ms(&self.0.clock)
+    }
+
+    /// Ends the mint, and stores where exactly: the next start need not run ahead of its clock.
+    ///
+    /// # Errors
+    /// When the engine fails; the next start then begins above what is reserved.
+    pub async fn close(&self) -> Result<()> {
+        let _one = self.0.writing.lock().await;
+        let row = {
+            let mut state = self.0.state.lock();
+            state.is_closed = true;
+            let last = state.ids.last();
+            if self.0.clock.is_by_hand() || last == state.made.reserved {
+                return Ok(());
+            }
+            state.row(|row| row.reserved = last)
+        };
+        self.store(row).await
     }
 }
 
-/// The mint, held for the records of one commit.
-pub struct Numbering<'a> {
-    now_ms: u64,
-    number: u16,
-    ids: MutexGuard<'a, IdMint>,
+/// The end of what is reserved at `now_ms`, after `last`.
+fn end_of(last: Id, now_ms: u64) -> Id {
+    first_id_at(now_ms.max(unix_ms_of(last)).saturating_add(RESERVE_MS))
 }
 
-impl Numbering<'_> {
-    /// The id of the next record, of the moment `at_ms` or of now.
-    pub fn record(&mut self, at_ms: Option<u64>) -> Id {
-        self.ids.mint(at_ms.unwrap_or(self.now_ms), self.number)
-    }
+/// Whether half of the time is left until `end`.
+fn has_half(last: Id, now_ms: u64, end: Id) -> bool {
+    first_id_at(now_ms.max(unix_ms_of(last)).saturating_add(RESERVE_MS / 2)) <= end
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::id::{EPOCH_MS, unix_ms_of};
-
-    #[tokio::test]
-    async fn a_version_is_above_what_was_read_and_a_fast_one_does_not_take_the_mint_along() {
-        let now_ms = EPOCH_MS + 1_000_000;
-        let mint = Mint::new(Clock::by_hand(now_ms), Numbers::of_node(0), Id(0));
-        let fast = crate::base::id::first_id_at(now_ms + 3_600_000);
-        let above = mint.mint_above(fast).await.unwrap();
-        assert!(above > fast && mint.mint_above(above).await.unwrap() > above);
-        assert_eq!(unix_ms_of(mint.mint().await.unwrap()), now_ms, "posts keep the time");
-        let read = mint.mint().await.unwrap();
-        assert!(mint.mint_above(read).await.unwrap() > read);
-    }
-}
+#[path = "mint_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod imports;
 pub mod living;
 pub mod mint;
+pub mod moments;
 pub mod outcome;
 pub mod owner;
 pub mod product;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Partition};
+use fanfare_engines::claim::Claim;
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
 use fanfare_protocol::Id;
 use tokio::sync::mpsc;
 
@@ -57,19 +57,38 @@ fn group_of(waiting: &[Proposed]) -> usize {
     fits.count().max(1)
 }
 
-/// Writer of records and rows to the journal.
-pub(super) struct Appender(Arc<dyn Journal>);
+/// Writer of records and rows to the journal, under the owner's claim.
+pub(super) struct Appender {
+    journal: Arc<dyn Journal>,
+    claim: Claim,
+}
 
 impl Appender {
-    /// Commits records with their rows; answers the offset after them. Repeats while the outcome is unknown: records
-    /// may then stand twice, which consumers see by their ids.
-    pub(super) async fn append(&self, payloads: Vec<Bytes>, batch: Batch) -> Result<Offset> {
-        let count = payloads.len() as u64;
+    /// Claims the partition for the node called `node`.
+    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str) -> Result<Self> {
+        let claimant = Claimant { node: node.to_owned(), is_import: false };
+        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
+        Ok(Self { journal: Arc::clone(journal), claim })
+    }
+
+    /// Term under which it was claimed.
+    pub(super) const fn term(&self) -> Term {
+        self.claim.term()
+    }
+
+    /// Position behind everything that is known to be decided.
+    pub(super) const fn position(&self) -> Position {
+        self.claim.position()
+    }
+
+    /// Commits records with their rows; answers the position behind them. While the outcome is unknown it is tried
+    /// again: the claim then reads which of the records stand, so that none stands twice.
+    pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Position> {
         let (mut tries, mut unknown) = (0, None);
         loop {
             tries += 1;
-            match self.0.commit(PARTITION, payloads.clone(), batch.clone()).await {
-                Ok(first) => return Ok(Offset(first.0 + count)),
+            match self.claim.append(records, batch).await {
+                Ok(next) => return Ok(next),
                 Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
                     tracing::warn!(%error, tries, "a commit is tried again");
                     if matches!(error, EngineError::Unknown(_)) {
@@ -84,8 +103,8 @@ impl Appender {
     }
 
     /// Remembers that everything below `next` has its rows.
-    pub(super) async fn checkpoint(&self, next: Offset) -> Result<()> {
-        Ok(self.0.checkpoint(CONSUMER, PARTITION, next).await?)
+    pub(super) async fn checkpoint(&self, next: Position) -> Result<()> {
+        Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
     }
 }
 
@@ -97,35 +116,24 @@ pub(super) struct Owner {
     follower: Follower,
     living: Living,
     commits: u64,
-    /// Offset after the last commit.
-    next: Offset,
+    /// Position behind the last commit.
+    next: Position,
     term: CurrentTerm,
 }
 
 impl Owner {
-    /// Takes the partition over; answers the highest id in it too.
-    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>) -> Result<(Self, Id)> {
+    /// Takes the partition over for the node called `node`; answers the highest id in it too.
+    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>, node: &str) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let appender = Appender(Arc::clone(&engines.journal));
-        let taken = takeover::take_over(engines, &folding, &appender).await?;
+        let mut appender = Appender::claim(&engines.journal, node).await?;
+        let taken = takeover::take_over(engines, &folding, &mut appender).await?;
+        let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((
-            Self {
-                appender,
-                prepares,
-                folding,
-                follower,
-                living,
-                commits: 0,
-                next: taken.next,
-                term: CurrentTerm::default(),
-            },
-            taken.last,
-        ))
+        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next, term }, taken.last))
     }
 
     /// Term of this owner.
@@ -161,7 +169,7 @@ impl Owner {
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
             } else {
-                self.commit_group(group).await
+                self.commit_group(group, mint).await
             };
             match outcome {
                 Ok(records) => {
@@ -188,6 +196,9 @@ impl Owner {
                 }
             }
         }
+        if let Err(error) = mint.close().await {
+            tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
+        }
         if let Err(error) = self.appender.checkpoint(self.next).await {
             tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
         }
@@ -205,21 +216,22 @@ impl Owner {
 
     /// Ids in the order of arrival, which is the order of commit.
     fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
-        let mut numbering = mint.numbering();
-        waiting
-            .drain(..group_of(waiting))
-            .map(|Proposed { proposal, answer, .. }| {
-                let id = numbering.record(proposal.at_ms);
-                let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
-                ((Record { id, event, idempotency, import_line, audit }, rows), answer)
-            })
-            .unzip()
+        mint.number(|next| {
+            waiting
+                .drain(..group_of(waiting))
+                .map(|Proposed { proposal, answer, .. }| {
+                    let id = next(proposal.at_ms);
+                    let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
+                    ((Record { id, event, idempotency, import_line, audit }, rows), answer)
+                })
+                .unzip()
+        })
     }
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Result<Arc<Record>>>> {
+    async fn commit_group(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
         let (admitted, refusals) = self.living.admit(group).await?;
-        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted).await? };
+        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
         let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
@@ -227,21 +239,23 @@ impl Owner {
     }
 
     /// Commits records with their rows and tells the listeners.
-    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>) -> Result<Vec<Committed>> {
+    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Committed>> {
         let mut state = self.folding.load(group.iter().map(|(record, _)| record)).await?;
         let mut batch = Batch::default();
-        let mut payloads = Vec::with_capacity(group.len());
+        let mut records = Vec::with_capacity(group.len());
         let mut committed = Vec::with_capacity(group.len());
         for (mut record, mut rows) in group {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
-            payloads.push(to_json(&record)?);
+            records.push(NewRecord { id: record.id.0, payload: to_json(&record)? });
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
-        let next = self.appender.append(payloads, batch).await?;
+        let reserving = mint.reserve_in(&mut batch);
+        let next = self.appender.append(&records, &batch).await?;
+        mint.reserved(reserving);
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Offset};
+use fanfare_engines::{Batch, Engines, Journal, Offset, Position};
 use fanfare_protocol::Id;
 
 use super::folding::Folding;
@@ -15,41 +15,63 @@ use crate::log::events::Record;
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
-    /// Offset after the last record.
-    pub(super) next: Offset,
+    /// Position behind the last record.
+    pub(super) next: Position,
     /// Highest id of a record.
     pub(super) last: Id,
 }
 
-/// Writes the rows of every record past the checkpoint again. Those of which storage may have forgotten what followed
-/// are left out: they were answered, and a copy that came late would bring back what was deleted since.
-pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &Appender) -> Result<TakenOver> {
+/// Writes the rows of every record from the checkpoint to the claim again. Those of which storage may have forgotten
+/// what followed are left out: they were answered, and a copy that came late would bring back what was deleted since.
+pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
     let forgotten = Forgotten::read(&*engines.tables).await?.upto;
     let journal = Arc::clone(&engines.journal);
-    let (first, end) = journal.bounds(PARTITION).await?;
-    let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
-    let mut last = forgotten;
-    let mut next = checkpoint.max(first).min(Offset(end.0.saturating_sub(1)));
-    while next < end {
+    let end = appender.position();
+    let mut next = journal.checkpoint_of(CONSUMER, PARTITION).await?;
+    let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
+    if end.last_id == 0 && next.last_id == 0 {
+        next = before_last(&*journal, next, end).await?;
+    }
+    while next.offset < end.offset {
         let found = journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
-        let Some(newest) = found.last() else { break };
-        next = Offset(newest.offset.0 + 1);
-        let mut records = Vec::with_capacity(found.len());
-        for one in &found {
+        next = found.next;
+        let mut records = Vec::with_capacity(found.records.len());
+        for one in &found.records {
             let record: Record = from_json(&one.payload)?;
             last = last.max(record.id);
             if record.id > forgotten {
                 records.push(record);
             }
         }
+        if found.records.is_empty() {
+            break;
+        }
         let mut state = folding.load(records.iter()).await?;
         let mut batch = Batch::default();
         for record in &records {
             folding.fold(record, &mut state, &mut batch)?;
         }
-        appender.append(Vec::new(), batch).await?;
+        appender.append(&[], &batch).await?;
         folding.keep(state);
     }
-    appender.checkpoint(end).await?;
-    Ok(TakenOver { next: end, last })
+    let next = appender.position();
+    // Of records from before there were claims the log does not tell the last id: the checkpoint does from now on.
+    appender.checkpoint(Position { last_id: last.0.max(next.last_id), ..next }).await?;
+    Ok(TakenOver { next, last })
+}
+
+/// The checkpoint, or an earlier position with a record behind it: of records from before there were claims their
+/// payload alone tells the id, and the mint begins above the last.
+async fn before_last(journal: &dyn Journal, checkpoint: Position, end: Position) -> Result<Position> {
+    let (first, _) = journal.bounds(PARTITION).await?;
+    let mut back = 1;
+    loop {
+        let offset = Offset(end.offset.0.saturating_sub(back)).min(checkpoint.offset).max(first);
+        let position = Position::at(offset);
+        let is_found = !journal.read(PARTITION, position, 1).await?.records.is_empty();
+        if is_found || offset == first {
+            return Ok(position);
+        }
+        back *= 2;
+    }
 }

@@ -61,7 +61,7 @@ impl Knows {
 pub struct Opener {
     /// The first eight bytes of the token's hash; 0 for a JWT.
     pub token: u64,
-    /// Moment at which it was issued or first seen, in milliseconds.
+    /// Moment at which it was shown, in milliseconds by the running clock (`Clock::run_ms`).
     pub since_ms: u64,
     /// End of the token, in milliseconds since the Unix epoch.
     pub expires_ms: Option<u64>,

@@ -20,6 +20,7 @@ const ENDED: u16 = codes::UNAUTHENTICATED;
 /// An end: of one token of a person, or of all but one.
 #[derive(Debug, Clone, Copy)]
 struct TokenEnd {
+    /// By the running clock, which nobody sets back.
     at_ms: u64,
     which: SessionFilter,
 }
@@ -90,7 +91,7 @@ impl SessionCloser {
 
     async fn ended(&self, which: SessionFilter, code: u16, reason: &'static str) {
         // Remembered first: a session that is opened after this is refused, one from before is closed.
-        self.shared.ended.add(TokenEnd { at_ms: self.shared.clock.now_ms(), which });
+        self.shared.ended.add(TokenEnd { at_ms: self.shared.clock.run_ms(), which });
         for shard in &self.shards {
             shard.send(Command::Close { which, code, reason }).await;
         }

@@ -320,6 +320,34 @@ fn tests_do_not_sleep_to_wait() {
     assert_none(&broken);
 }
 
+/// Places that ask the system for the time, and why they may.
+const ASKS_THE_SYSTEM: [(&str, &str); 2] = [
+    ("src/base/clock.rs", "the clock itself"),
+    ("src/users/jwks/published.rs", "a metric of the moment as the world counts it"),
+];
+
+/// The server has one clock, which is handed in: it follows no jump, and an import turns it.
+#[test]
+fn the_time_comes_from_the_one_clock() {
+    let mut broken = Vec::new();
+    let mut needed = HashSet::new();
+    for (path, code) in without_tests("src") {
+        for word in ["SystemTime::now", "Clock::system", "Clock::accepted", "Utc::now", "UNIX_EPOCH.elapsed"] {
+            for (at, _) in code.match_indices(word) {
+                let (file, line) = (shown(&path), code[..at].matches('\n').count() + 1);
+                match ASKS_THE_SYSTEM.iter().find(|(excused, _)| *excused == file) {
+                    Some((excused, _)) => drop(needed.insert(*excused)),
+                    None => {
+                        broken.push(format!("{file}:{line}: {word}: take the time from the clock that is handed in"))
+                    }
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+    assert_eq!(needed.len(), ASKS_THE_SYSTEM.len(), "an excuse that nothing needs");
+}
+
 #[test]
 fn the_scanner_knows_functions_and_tests() {
     let code = "fn a() -> [u8; 2] {\n\n}\ntrait T { fn b(&self); fn c(f: fn (u8) -> u8) { x } }\n#[cfg(test)]\nmod tests {\n fn d() {}\n}\n#[cfg(test)]\nmod more;\nfn e() {}";

@@ -73,6 +73,9 @@ pub struct ServeArgs {
     /// Address and port [default: 127.0.0.1:7070, or http.listen]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Take the clock for right, although the data folder was in use at a later moment than it shows; for one start
+    #[arg(long)]
+    pub accept_clock: bool,
 }
 
 /// `fanfare demo`.

@@ -85,7 +85,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         data_dir::close_what_is_made();
     }
     match command {
-        Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?),
+        Command::Serve(args) => serve::run(&settings(&args.common, args.listen)?, args.accept_clock),
         Command::Demo(args) => demo::run(&settings(&args.common(), args.listen)?, &args),
         Command::Import(args) => import::run(&settings(&args.common, None)?, &args),
         Command::Admin(args) => admin::run(&settings(&args.common, None)?, args),

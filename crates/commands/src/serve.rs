@@ -11,13 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, block_on};
 
-pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn run(settings: &Settings, accept_clock: bool) -> Result<(), Failure> {
     let log = logging::start(&settings.log.level, settings.log.format);
     raise_open_files();
-    block_on(settings, serve(settings, log))
+    let clock = if accept_clock { Clock::accepted() } else { Clock::system() };
+    block_on(settings, serve(settings, clock, log))
 }
 
-async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
+async fn serve(settings: &Settings, clock: Clock, log: LogControl) -> Result<(), Failure> {
     if settings.http.public_url.is_some() && settings.http.trusted_proxies.is_empty() {
         tracing::warn!(
             "http.public_url is set and http.trusted_proxies is not: if a proxy is in front of this server, name it there, \
@@ -26,7 +27,7 @@ async fn serve(settings: &Settings, log: LogControl) -> Result<(), Failure> {
     }
     // The addresses first: who cannot be reached has no business in the data folder.
     let Sockets { api, metrics } = bind(settings).await?;
-    let opening = open(settings, Clock::system(), log);
+    let opening = open(settings, clock, log);
     let (api, running) = http::answer_while(api, &settings.http, opening).await?;
     let running = running?;
     let address = api.local_addr()?;

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use fanfare_engines::claim::Claim;
 use fanfare_engines::embedded::{self, Settings};
-use fanfare_engines::{Batch, EngineError, Engines, KeyRange, Order, Partition, RowKey, Table};
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, Order, Partition, RowKey, Table};
 
 const TABLE: Table = Table { id: 1, name: "bench" };
 const VALUE_BYTES: usize = 300;
 const PARTITIONS: u64 = 100_003;
+/// Journal partitions, of which each writer has one.
+const WRITERS_MAX: u16 = 64;
 
 /// Load of one measurement.
 #[derive(Clone, Copy)]
@@ -44,6 +47,9 @@ async fn run(engines: &Engines, next: &Arc<AtomicU64>, load: Load) -> Result<(),
         let (engines, next) = (engines.clone(), next.clone());
         tasks.spawn(async move {
             let mut slowest = 0;
+            // Each writer owns a partition.
+            let claimant = Claimant { node: format!("writer-{writer}"), is_import: false };
+            let mut claim = Claim::take(engines.journal.clone(), Partition(writer as u16), claimant).await?;
             loop {
                 let from = next.fetch_add(load.batch, Ordering::Relaxed);
                 if from >= end {
@@ -51,8 +57,10 @@ async fn run(engines: &Engines, next: &Arc<AtomicU64>, load: Load) -> Result<(),
                 }
                 let (batch, began) = (rows(load, from..from + load.batch), Instant::now());
                 if load.journal {
-                    let partition = Partition((writer % 8) as u16);
-                    engines.journal.commit(partition, vec![vec![7; 100].into(); load.batch as usize], batch).await?;
+                    let first = claim.position().last_id + 1;
+                    let record = |id| NewRecord { id, payload: vec![7; 100].into() };
+                    let records: Vec<_> = (first..first + load.batch).map(record).collect();
+                    claim.append(&records, &batch).await?;
                 } else {
                     engines.tables.write(batch).await?;
                 }
@@ -103,7 +111,8 @@ async fn main() -> Result<(), EngineError> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "embedded-rows".into());
     let million: u64 = arguments.next().and_then(|rows| rows.parse().ok()).unwrap_or(4);
-    let engines = embedded::open(Path::new(&folder), &Settings::default())?;
+    let settings = Settings { journal_partitions: WRITERS_MAX, ..Settings::default() };
+    let engines = embedded::open(Path::new(&folder), &settings)?;
     let next = Arc::new(AtomicU64::new(0));
     let load = Load { batch: 512, writers: 4, rows: million * 1_000_000 / 4, versioned: false, journal: false };
     for _ in 0..4 {
@@ -118,7 +127,7 @@ async fn main() -> Result<(), EngineError> {
     reads(&engines).await?;
     drop(engines);
     let began = Instant::now();
-    drop(embedded::open(Path::new(&folder), &Settings::default())?);
+    drop(embedded::open(Path::new(&folder), &settings)?);
     println!("opened again and closed in {} ms", began.elapsed().as_millis());
     Ok(())
 }

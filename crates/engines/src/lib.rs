@@ -9,6 +9,8 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
+pub mod admission;
+pub mod claim;
 pub mod conformance;
 pub mod embedded;
 pub mod hostile;
@@ -23,8 +25,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use ports::{
-    BACKLOG_MAX, Batch, Bus, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, Object, ObjectMeta, Objects,
-    Offset, Order, Partition, Replaced, Row, RowKey, RowWrite, Subscription, Table, Tables, Unique,
+    Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
+    Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
+    Subscription, Table, Tables, Term, Turn, Unique,
 };
 
 /// Engines that the server is built on, one behind each port.

@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::ports::{Batch, EngineError, Partition, RowKey};
+use crate::ports::{Batch, Claimant, EngineError, NewRecord, Partition, RowKey};
 
 /// Longest partition key in bytes; the shortest is 1.
 pub const PARTITION_KEY_BYTES_MAX: usize = 255;
@@ -18,7 +16,7 @@ pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 pub const WRITE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most payload bytes of one [`Journal::read`](crate::Journal::read), unless its first record is larger.
 pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Longest consumer name in bytes.
+/// Longest name of a consumer or a claimant in bytes.
 pub const CONSUMER_BYTES_MAX: usize = 64;
 /// Longest object key in bytes.
 pub const OBJECT_KEY_BYTES_MAX: usize = 200;
@@ -62,7 +60,7 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), EngineError> {
 }
 
 /// Checks records and rows that are to be written together; answers their size in bytes.
-pub(crate) fn check_write(records: &[Bytes], batch: &Batch) -> Result<usize, EngineError> {
+pub(crate) fn check_write(records: &[NewRecord], batch: &Batch) -> Result<usize, EngineError> {
     let rows_max = Batch::ROWS_MAX;
     limit(batch.rows.len() > rows_max, || {
         format!("a batch has at most {rows_max} rows, this one {}", batch.rows.len())
@@ -70,8 +68,8 @@ pub(crate) fn check_write(records: &[Bytes], batch: &Batch) -> Result<usize, Eng
     limit(records.len() > rows_max, || format!("a commit has at most {rows_max} records, this one {}", records.len()))?;
     let mut bytes = 0;
     for record in records {
-        check_value(record)?;
-        bytes += record.len();
+        check_value(&record.payload)?;
+        bytes += record.payload.len();
     }
     for row in &batch.rows {
         check_row_key(&row.key)?;
@@ -95,11 +93,16 @@ pub(crate) fn check_partitions(partitions: u16) -> Result<(), EngineError> {
     limit(partitions == 0, || "a journal has at least one partition".into())
 }
 
+/// Checks who claims.
+pub(crate) fn check_claimant(claimant: &Claimant) -> Result<(), EngineError> {
+    check_consumer(&claimant.node)
+}
+
 /// Checks the name of a consumer.
 pub(crate) fn check_consumer(consumer: &str) -> Result<(), EngineError> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     let good = (1..=CONSUMER_BYTES_MAX).contains(&consumer.len()) && consumer.bytes().all(fits);
-    limit(!good, || format!("a consumer has 1 to {CONSUMER_BYTES_MAX} bytes of a-z 0-9 - _, not {consumer:?}"))
+    limit(!good, || format!("a name has 1 to {CONSUMER_BYTES_MAX} bytes of a-z 0-9 - _, not {consumer:?}"))
 }
 
 /// Checks an object's key: it can never name anything outside its folder.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_engines::embedded::{self, Settings};
-use fanfare_engines::hostile::{self, Faults};
+use fanfare_engines::hostile::{self, Faults, Hostile};
 use fanfare_engines::{Engines, conformance, memory};
 
 const SEED: u64 = 0xfa0f_a4e0;
@@ -55,6 +55,16 @@ async fn embedded_journal_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_partitions_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |journal_partitions| {
+        let settings = Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions, ..Settings::default() };
+        embedded::open(folder.path(), &settings).unwrap()
+    };
+    conformance::growth(&open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_objects_pass() {
     let folders = Folders::default();
     conformance::objects(&|| folders.open()).await;
@@ -84,6 +94,13 @@ async fn the_hostile_engine_passes_with_all_its_faults() {
         conformance::journal(&|| worlds.open()).await;
         conformance::objects(&|| worlds.open()).await;
         conformance::bus(&|| worlds.open()).await;
+        let world = Hostile::new(SEED + round, 2, Faults::SOME).unwrap();
+        let open = |partitions| {
+            world.crash();
+            world.grow(partitions);
+            world.engines()
+        };
+        conformance::growth(&open).await;
     }
 }
 

@@ -4,7 +4,10 @@
 
 use bytes::Bytes;
 use fanfare_engines::embedded::{self, Settings};
-use fanfare_engines::{Batch, EngineError, Engines, KeyRange, Offset, Order, Partition, RowKey, Table, Unique};
+use fanfare_engines::{
+    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, Offset, Order, Partition, Position, RowKey, Table,
+    Turn, Unique,
+};
 
 const TABLE: Table = Table { id: 1, name: "test" };
 const P: Partition = Partition(0);
@@ -12,6 +15,19 @@ const P: Partition = Partition(0);
 fn open(folder: &tempfile::TempDir) -> Engines {
     let settings = Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions: 2, ..Settings::default() };
     embedded::open(folder.path(), &settings).unwrap()
+}
+
+fn owner() -> Claimant {
+    Claimant { node: "owner".to_owned(), is_import: false }
+}
+
+async fn claim(engines: &Engines) -> Turn {
+    Turn::first(engines.journal.claim(P, &owner()).await.unwrap().0)
+}
+
+/// Records of ten bytes each.
+fn records(ids: std::ops::RangeInclusive<u64>) -> Vec<NewRecord> {
+    ids.map(|id| NewRecord { id, payload: Bytes::from_static(&[7; 10]) }).collect()
 }
 
 /// A process that is killed while it makes its store leaves part of one, here or, by earlier versions, in its place.
@@ -41,20 +57,22 @@ async fn everything_acknowledged_is_there_after_a_restart() {
     for row in 0..100_u8 {
         rows.put_versioned(RowKey::new(TABLE, "p", vec![row]), vec![row], u64::from(row) + 1);
     }
-    let first = engines.journal.commit(P, vec![Bytes::from_static(b"a"), Bytes::new()], rows).await.unwrap();
-    assert_eq!(first, Offset(0));
+    let turn = claim(&engines).await;
+    let next = engines.journal.commit(P, turn, records(1..=2), rows).await.unwrap().next;
+    assert_eq!(next.offset, Offset(3));
     let key = RowKey::single(TABLE, "unique");
     assert_eq!(engines.tables.insert_unique(key.clone(), Bytes::from_static(b"v"), 7).await.unwrap(), Unique::Mine);
-    engines.journal.checkpoint("consumer", P, Offset(2)).await.unwrap();
+    engines.journal.checkpoint("consumer", P, next).await.unwrap();
     drop(engines);
 
     let engines = open(&folder);
     let rows = engines.tables.scan(TABLE, b"p", KeyRange::ALL, Order::Descending, 1_000).await.unwrap();
     assert_eq!(rows.len(), 100);
     assert_eq!(rows[0].value, Bytes::from_static(&[99]));
-    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(0), Offset(2)));
-    assert_eq!(engines.journal.read(P, Offset(0), 10).await.unwrap().len(), 2);
-    assert_eq!(engines.journal.checkpoint_of("consumer", P).await.unwrap(), Offset(2));
+    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(0), Offset(3)));
+    let page = engines.journal.read(P, Position::START, 10).await.unwrap();
+    assert_eq!((page.records.len(), page.next), (2, next));
+    assert_eq!(engines.journal.checkpoint_of("consumer", P).await.unwrap(), next);
     let taken = engines.tables.insert_unique(key, Bytes::new(), 8).await.unwrap();
     assert_eq!(taken, Unique::Taken(Bytes::from_static(b"v")));
 }
@@ -63,21 +81,63 @@ async fn everything_acknowledged_is_there_after_a_restart() {
 async fn a_trimmed_journal_stays_trimmed_and_counts_on() {
     let folder = tempfile::tempdir().unwrap();
     let engines = open(&folder);
-    for _ in 0..10 {
-        engines.journal.commit(P, vec![Bytes::from(vec![0; 10]); 1_000], Batch::default()).await.unwrap();
+    let mut turn = claim(&engines).await;
+    for batch in 0..10 {
+        let next =
+            engines.journal.commit(P, turn, records(batch * 1_000 + 1..=batch * 1_000 + 1_000), Batch::default());
+        turn.number = next.await.unwrap().next.number;
     }
     assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap(), 5_000);
     drop(engines);
+    // The claim stands before the first record.
     let engines = open(&folder);
-    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(5_000), Offset(10_000)));
+    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(5_001), Offset(10_001)));
+    let from_before = engines.journal.read(P, Position::START, 1).await.unwrap();
+    let next = from_before.next;
+    assert_eq!((next.term, next.last_id, next.number), (Some(turn.term), 5_001, 5_001), "where it begins is known");
     assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap(), 0);
     assert_eq!(engines.journal.trim(P, 49_991, &[]).await.unwrap(), 1);
     assert_eq!(engines.journal.trim(P, 0, &[]).await.unwrap(), 4_999);
     drop(engines);
     let engines = open(&folder);
-    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(10_000), Offset(10_000)));
-    let next = engines.journal.commit(P, vec![Bytes::new()], Batch::default()).await.unwrap();
-    assert_eq!(next, Offset(10_000));
+    assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(10_001), Offset(10_001)));
+    let next = engines.journal.commit(P, turn, records(10_001..=10_001), Batch::default()).await.unwrap().next;
+    assert_eq!((next.offset, next.number), (Offset(10_002), 10_001));
+}
+
+#[tokio::test]
+async fn term_last_id_and_number_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let engines = open(&folder);
+    let old = claim(&engines).await;
+    engines.journal.commit(P, old, records(1..=3), Batch::default()).await.unwrap();
+    let turn = claim(&engines).await;
+    engines.journal.commit(P, turn, records(4..=5), Batch::default()).await.unwrap();
+    drop(engines);
+
+    let fenced = async |engines: &Engines, turn: Turn, ids: std::ops::RangeInclusive<u64>| {
+        let mut rows = Batch::default();
+        rows.put(RowKey::single(TABLE, "fenced"), "row");
+        let answer = engines.journal.commit(P, turn, records(ids), rows).await;
+        assert!(matches!(answer, Err(EngineError::Fenced)), "{answer:?}");
+        assert_eq!(engines.tables.get(&RowKey::single(TABLE, "fenced")).await.unwrap(), None);
+    };
+    let engines = open(&folder);
+    fenced(&engines, Turn { number: 3, ..old }, 6..=6).await;
+    fenced(&engines, turn, 6..=6).await;
+    fenced(&engines, Turn { number: 2, ..turn }, 5..=6).await;
+    engines.journal.commit(P, Turn { number: 2, ..turn }, records(6..=6), Batch::default()).await.unwrap();
+    fenced(&engines, Turn { number: 4, ..turn }, 8..=8).await;
+    drop(engines);
+
+    let engines = open(&folder);
+    fenced(&engines, Turn { number: 3, ..turn }, 7..=7).await;
+    let (term, position) = engines.journal.claim(P, &owner()).await.unwrap();
+    assert!(term > turn.term);
+    assert_eq!((position.last_id, position.number), (6, 0));
+    engines.journal.commit(P, Turn::first(term), records(7..=7), Batch::default()).await.unwrap();
+    let page = engines.journal.read(P, Position::START, 100).await.unwrap();
+    assert_eq!(page.records.iter().filter_map(|record| record.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }
 
 #[tokio::test]

@@ -9,8 +9,10 @@ mod relations;
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_engines::{Engines, Ephemeral, Journal, Scans};
+use fanfare_protocol::Id;
 use tokio::sync::Notify;
 
 pub use self::people::Account;
@@ -40,6 +42,8 @@ pub struct Store {
     relations: relations::Relations,
     posts: posts::Posts,
     clock: Clock,
+    /// Highest id of the folder when it was opened.
+    newest_at_start: AtomicU64,
 }
 
 impl Store {
@@ -57,7 +61,18 @@ impl Store {
             relations: relations::Relations::default(),
             posts: posts::Posts::default(),
             clock,
+            newest_at_start: AtomicU64::new(0),
         }
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Learns at the start that ids up to `newest` are in the folder.
+    pub fn opened_at(&self, newest: Id) {
+        self.newest_at_start.fetch_max(newest.0, Ordering::Relaxed);
     }
 
     /// Records; `log` writes them.

@@ -1,12 +1,13 @@
 //! Rows as rooms above read and write them: the port `Tables` behind names of its own, so that nobody else holds an
 //! engine.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, KeyRange, Order, Replaced, Row, RowKey, Table, Unique};
 use fanfare_protocol::Id;
 
 use super::Store;
-use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::data::forgotten::Forgotten;
 use crate::data::tables;
@@ -96,11 +97,12 @@ impl Store {
         Ok(found)
     }
 
-    /// No id is in a later bucket than the one that follows the later of the system's clock and the server's own, which
-    /// an import turns by hand.
+    /// No id is in a later bucket than the one that follows the latest that the clock ever showed here, or the newest
+    /// id of the folder when it was opened: ids go on from there, however far ahead of the clock that is.
     fn newest_bucket(&self) -> u16 {
-        let now_ms = Clock::system().now_ms().max(self.clock.now_ms());
-        tables::bucket_of(crate::base::id::first_id_at(now_ms)).saturating_add(1)
+        let shown = crate::base::id::first_id_at(self.clock.highest_ms());
+        let opened = Id(self.newest_at_start.load(Ordering::Relaxed));
+        tables::bucket_of(shown.max(opened)).saturating_add(1)
     }
 
     /// Buckets of the timeline that hold posts, ascending.

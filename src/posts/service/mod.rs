@@ -11,7 +11,7 @@ use super::view::Views;
 use super::visibility::{Absence, Place, Shown};
 use super::{settle, text};
 use crate::base::error::{Error, Result};
-use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
@@ -127,7 +127,7 @@ impl Posts {
             // No record says so: the row would else come behind the purge of an account that is deleted now.
             let _writing = self.core.writing(author).await?;
             let mut batch = Batch::default();
-            idempotency::remember(key, made, first_id_at(self.core.clock.now_ms()), &mut batch)?;
+            idempotency::remember(key, made, self.core.log.mint().await?, &mut batch)?;
             self.core.store.write(batch).await?;
         }
         Ok(Publication::Same(same))

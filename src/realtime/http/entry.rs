@@ -88,7 +88,7 @@ impl Entry {
         check_origin(&realtime.settings().allowed_origins, parts)?;
         let (user, opener) = match (bearer(&parts.headers)?, &query.ticket) {
             (Some(token), _) => {
-                let since_ms = realtime.clock().now_ms();
+                let since_ms = realtime.clock().run_ms();
                 let caller = http.accounts().authenticate(token).await?;
                 (caller.id, Opener { since_ms, ..opener(realtime, &caller) })
             }
@@ -109,7 +109,7 @@ impl Entry {
 /// Token by which a caller opens sessions.
 pub fn opener(realtime: &Realtime, caller: &Caller) -> Opener {
     let token = caller.token_hash.as_ref().map_or(0, |hash| short(&hash.0));
-    Opener { token, since_ms: realtime.clock().now_ms(), expires_ms: caller.expires_ms }
+    Opener { token, since_ms: realtime.clock().run_ms(), expires_ms: caller.expires_ms }
 }
 
 /// Requests without an origin are no browser's.

@@ -203,7 +203,7 @@ impl Users {
                     let free = match store.account_or_gone(holder).await? {
                         None => self.burn(holder, at_ms).await?,
                         Some(gone) if gone.row.burnt => true,
-                        Some(gone) if gone.row.deleted => self.reserved_until_ms(&gone) <= self.core.clock.now_ms(),
+                        Some(gone) if gone.row.deleted => self.reserved_until_ms(&gone) <= self.core.log.sweep_ms(),
                         // An account that went on with another handle.
                         Some(account) if !account.row.handle.eq_ignore_ascii_case(handle.as_str()) => true,
                         Some(_) => break,

@@ -1,6 +1,7 @@
 //! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
+mod asleep;
 mod deletion;
 mod engines;
 mod first_sight;
@@ -19,7 +20,7 @@ use fanfare::log::events::{Event, Record};
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{Engines, Offset, Partition, memory};
+use fanfare_engines::{Engines, Partition, Position, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -101,12 +102,14 @@ impl Ground {
 
     /// Everything that ever happened.
     pub async fn records(&self) -> Vec<Record> {
-        let (mut from, mut records) = (Offset(0), Vec::new());
+        let (mut from, mut records) = (Position::START, Vec::new());
         loop {
             let found = self.stored.journal.read(Partition(0), from, 100).await.unwrap();
-            let Some(last) = found.last() else { return records };
-            from = Offset(last.offset.0 + 1);
-            records.extend(found.iter().map(|one| serde_json::from_slice::<Record>(&one.payload).unwrap()));
+            from = found.next;
+            if found.records.is_empty() {
+                return records;
+            }
+            records.extend(found.records.iter().map(|one| serde_json::from_slice::<Record>(&one.payload).unwrap()));
         }
     }
 

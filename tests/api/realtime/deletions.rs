@@ -8,7 +8,7 @@ use fanfare::base::clock::Clock;
 use fanfare::data::tables;
 use fanfare::log::events::{Event, PostRecord, Record};
 use fanfare_engines::random::Random;
-use fanfare_engines::{KeyRange, Offset, Order, Partition};
+use fanfare_engines::{KeyRange, Order, Partition, Position};
 use fanfare_protocol::{Id, NewSuspension, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Transport};
 
 use super::device::{ALL, Device, OLD};
@@ -347,12 +347,14 @@ type Told = BTreeSet<(Id, Id)>;
 impl Model {
     async fn of(world: &World) -> Self {
         let journal = world.app().core().store.journal().clone();
-        let (mut model, mut next) = (Self::default(), Offset(0));
+        let (mut model, mut next) = (Self::default(), Position::START);
         loop {
             let found = journal.read(Partition(0), next, 1_000).await.unwrap();
-            let Some(last) = found.last() else { return model };
-            next = Offset(last.offset.0 + 1);
-            for one in &found {
+            next = found.next;
+            if found.records.is_empty() {
+                return model;
+            }
+            for one in &found.records {
                 model.apply(&serde_json::from_slice(&one.payload).unwrap());
             }
         }

@@ -1,9 +1,10 @@
 //! Conformance: what every engine must do, as one suite of checks a port. A check that fails panics with what it saw.
 //!
 //! Checks lean on the ports' words alone. So they repeat a write until it is acknowledged, as callers must; they write
-//! an unversioned row with one value only; and they drop repeated records by their own id. That is why the hostile
-//! engine passes the same suite with its faults turned on.
+//! an unversioned row with one value only; and they claim again where they do not know. That is why the hostile engine
+//! passes the same suite with its faults turned on.
 
+mod claims;
 mod ephemeral;
 mod journal;
 mod model;
@@ -12,11 +13,13 @@ mod scans;
 mod signals;
 mod tables;
 mod unique;
+mod writer;
 
 use std::future::Future;
 
 use bytes::Bytes;
 
+pub use self::claims::OpenAgain;
 pub use self::ephemeral::ephemeral;
 use crate::Engines;
 use crate::ports::{Batch, EngineError, RowKey, Table};
@@ -61,10 +64,21 @@ pub async fn journal(open: Open<'_>) {
     journal::reads_are_bounded(open()).await;
     journal::a_commit_shows_records_before_rows(open()).await;
     journal::a_commit_may_lack_either_half(open()).await;
-    journal::concurrent_commits_lose_nothing(open()).await;
+    journal::many_tasks_of_one_owner_lose_nothing(open()).await;
     journal::checkpoints_never_move_back(open()).await;
     journal::trimming_keeps_what_is_needed(open()).await;
     journal::limits_are_refused(open()).await;
+    claims::a_newer_claim_fences_the_older_term(open()).await;
+    claims::a_record_counts_once(open()).await;
+    claims::a_missing_call_ends_the_term(open()).await;
+    claims::calls_under_way_stand_from_the_first_on(open()).await;
+    claims::a_position_is_gone_on_from(open()).await;
+    claims::whoever_claims_again_knows(open()).await;
+}
+
+/// Checks that data can be opened with more partitions than before, and keeps them.
+pub async fn growth(open: OpenAgain<'_>) {
+    claims::partitions_grow(open).await;
 }
 
 /// Checks the [`Objects`](crate::Objects) of an engine.

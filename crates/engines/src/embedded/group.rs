@@ -10,7 +10,8 @@ use fjall::{OwnedWriteBatch, PersistMode, Slice};
 
 use super::layout::{self, Cell, Mark, StoredRow};
 use super::store::{Store, corrupt, fault};
-use crate::ports::{EngineError, Offset, Partition, Replaced, Unique};
+use crate::admission::Header;
+use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Replaced, Term, Turn, Unique};
 
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
@@ -21,9 +22,15 @@ pub(super) enum Work {
     Write {
         rows: Vec<StoredRow>,
     },
+    Claim {
+        partition: Partition,
+        claimant: Claimant,
+    },
+    /// Ids and payloads of the records.
     Commit {
         partition: Partition,
-        records: Vec<Slice>,
+        turn: Turn,
+        records: Vec<(u64, Slice)>,
         rows: Vec<StoredRow>,
     },
     InsertUnique {
@@ -43,15 +50,22 @@ pub(super) enum Work {
     },
     Checkpoint {
         key: Vec<u8>,
-        next: Offset,
+        next: Position,
     },
-    /// Lets go of the records from `from` up to `to`, which hold `bytes`; nothing when `from` is not the oldest.
     Trim {
         partition: Partition,
-        from: Offset,
-        to: Offset,
-        bytes: u64,
+        trim: Trimmable,
     },
+}
+
+/// Oldest entries that can go: those from `from` up to `to`, with their keys; none when `from` is not the oldest.
+#[derive(Debug)]
+pub(super) struct Trimmable {
+    pub(super) from: Position,
+    pub(super) to: Position,
+    pub(super) keys: Vec<Slice>,
+    /// Bytes of their payloads.
+    pub(super) bytes: u64,
 }
 
 impl Work {
@@ -60,11 +74,12 @@ impl Work {
         match self {
             Self::Write { rows } => rows.len(),
             Self::Commit { records, rows, .. } => records.len() + rows.len(),
-            Self::InsertUnique { .. }
+            Self::Claim { .. }
+            | Self::InsertUnique { .. }
             | Self::ReplaceUnique { .. }
             | Self::ReleaseUnique { .. }
             | Self::Checkpoint { .. } => 1,
-            Self::Trim { from, to, .. } => usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX),
+            Self::Trim { trim, .. } => trim.keys.len(),
         }
     }
 }
@@ -73,7 +88,11 @@ impl Work {
 #[derive(Debug)]
 pub(super) enum Done {
     Written,
-    Appended(Offset),
+    Claimed(Term, Position),
+    /// Position behind what was appended.
+    Appended(Position),
+    /// Nothing was: it is not the caller's turn.
+    Fenced,
     Unique(Unique),
     Replaced(Replaced),
     /// Whether the trim was done.
@@ -84,7 +103,7 @@ pub(super) enum Done {
 pub(super) struct Group<'a> {
     store: &'a Store,
     rows: HashMap<Slice, Slice>,
-    journal: Vec<([u8; 10], Option<Slice>)>,
+    journal: Vec<(Slice, Option<Slice>)>,
     meta: HashMap<Vec<u8>, Slice>,
     /// The partitions' ends as they will be after the group.
     tails: HashMap<Partition, Mark>,
@@ -112,11 +131,17 @@ impl<'a> Group<'a> {
                 self.write(rows)?;
                 Ok(Done::Written)
             }
-            Work::Commit { partition, records, rows } => {
-                let first = self.append(partition, records);
-                self.write(rows)?;
-                Ok(Done::Appended(first))
+            Work::Claim { partition, claimant } => {
+                let (term, next) = self.claim(partition, &claimant);
+                Ok(Done::Claimed(term, next))
             }
+            Work::Commit { partition, turn, records, rows } => match self.append(partition, turn, records) {
+                Some(next) => {
+                    self.write(rows)?;
+                    Ok(Done::Appended(next))
+                }
+                None => Ok(Done::Fenced),
+            },
             Work::InsertUnique { key, cell, token } => self.insert_unique(key, cell, token).map(Done::Unique),
             Work::ReplaceUnique { key, cell, held, new } => {
                 self.replace_unique(key, cell, held, new).map(Done::Replaced)
@@ -129,7 +154,7 @@ impl<'a> Group<'a> {
                 Ok(Done::Written)
             }
             Work::Checkpoint { key, next } => self.checkpoint(key, next),
-            Work::Trim { partition, from, to, bytes } => Ok(Done::Trimmed(self.trim(partition, from, to, bytes))),
+            Work::Trim { partition, trim } => Ok(Done::Trimmed(self.trim(partition, trim))),
         }
     }
 
@@ -184,44 +209,70 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn checkpoint(&mut self, key: Vec<u8>, next: Offset) -> Result<Done, EngineError> {
+    fn checkpoint(&mut self, key: Vec<u8>, next: Position) -> Result<Done, EngineError> {
         let stored = match self.meta.get(&key) {
             Some(written) => Some(written.clone()),
             None => self.store.meta.get(&key).map_err(fault)?,
         };
         let kept = match &stored {
-            Some(bytes) => layout::number(bytes).ok_or_else(|| corrupt("a checkpoint"))?,
-            None => 0,
+            Some(bytes) => layout::parse_position(bytes).ok_or_else(|| corrupt("a checkpoint"))?,
+            None => Position::START,
         };
-        if next.0 > kept {
-            self.meta.insert(key, Slice::from(next.0.to_be_bytes()));
+        if next.offset > kept.offset {
+            self.meta.insert(key, layout::store_position(&next));
         }
         Ok(Done::Written)
     }
 
-    fn append(&mut self, partition: Partition, records: Vec<Slice>) -> Offset {
-        let tail = self.tails.entry(partition).or_insert_with(|| self.store.tail(partition).load());
-        let first = Offset(tail.next);
-        for payload in records {
-            tail.appended_bytes += payload.len() as u64;
-            self.journal.push((layout::record_key(partition, Offset(tail.next)), Some(payload)));
-            tail.next += 1;
-        }
-        // Crossing a multiple, not counting from the last mark: no state to keep between groups.
-        if first.0 / MARK_RECORDS != tail.next / MARK_RECORDS {
-            self.mark(partition);
-        }
-        first
+    fn tail(&mut self, partition: Partition) -> &mut Mark {
+        self.tails.entry(partition).or_insert_with(|| self.store.tail(partition).load())
     }
 
-    fn trim(&mut self, partition: Partition, from: Offset, to: Offset, bytes: u64) -> bool {
-        let tail = self.tails.entry(partition).or_insert_with(|| self.store.tail(partition).load());
-        if tail.first != from.0 || to.0 > tail.next {
+    fn claim(&mut self, partition: Partition, claimant: &Claimant) -> (Term, Position) {
+        let tail = self.tail(partition);
+        let offset = tail.next.offset;
+        tail.next.admit(offset, &Header::Claim { is_import: claimant.is_import }, 0);
+        let next = tail.next;
+        self.journal.push((layout::claim_key(partition, offset), Some(layout::claim_value(claimant))));
+        self.mark(partition);
+        (Term(offset.0), next)
+    }
+
+    /// Appends the records of a call; `None` when it is not its turn.
+    fn append(&mut self, partition: Partition, turn: Turn, records: Vec<(u64, Slice)>) -> Option<Position> {
+        let tail = self.tail(partition);
+        let first = tail.next.offset;
+        match tail.next.admit_call(turn, records.iter().map(|(id, _)| *id)) {
+            Ok(next) => {
+                tail.next = next;
+                tail.appended_bytes += records.iter().map(|(_, payload)| payload.len() as u64).sum::<u64>();
+                let keyed = (first.0..)
+                    .zip(records)
+                    .map(|(offset, (id, payload))| (layout::record_key(partition, Offset(offset), id), Some(payload)));
+                self.journal.extend(keyed);
+                // Crossing a multiple, not counting from the last mark: no state to keep between groups.
+                if first.0 / MARK_RECORDS != next.offset.0 / MARK_RECORDS {
+                    self.mark(partition);
+                }
+                Some(next)
+            }
+            Err(unchanged) if unchanged == tail.next => None,
+            Err(ended) => {
+                tail.next = ended;
+                self.mark(partition);
+                None
+            }
+        }
+    }
+
+    fn trim(&mut self, partition: Partition, trim: Trimmable) -> bool {
+        let tail = self.tail(partition);
+        if tail.first.offset != trim.from.offset || trim.to.offset > tail.next.offset {
             return false; // another trim was faster
         }
-        tail.first = to.0;
-        tail.trimmed_bytes += bytes;
-        self.journal.extend((from.0..to.0).map(|offset| (layout::record_key(partition, Offset(offset)), None)));
+        tail.first = trim.to;
+        tail.trimmed_bytes += trim.bytes;
+        self.journal.extend(trim.keys.into_iter().map(|key| (key, None)));
         self.mark(partition);
         true
     }

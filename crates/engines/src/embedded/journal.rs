@@ -5,51 +5,62 @@ use bytes::Bytes;
 use fjall::{Readable, Slice};
 
 use super::Embedded;
-use super::group::{Done, Work};
-use super::store::{corrupt, fault};
+use super::group::{Done, Trimmable, Work};
+use super::store::{Stored, corrupt, fault};
 use super::{layout, tables};
-use crate::limits::{READ_BYTES_MAX, check_consumer, check_partition, check_write};
-use crate::ports::{Batch, EngineError, Journal, JournalRecord, Offset, Partition};
+use crate::admission::unix_ms_of;
+use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
+use crate::ports::{
+    Appended, Batch, Claimant, EngineError, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term,
+    Turn,
+};
 
-/// Records that one commit lets go of at most.
-const TRIM_RECORDS_MAX: usize = 1_024;
-
-/// Records that a trim can let go of in one commit.
-struct Trimmable {
-    from: Offset,
-    to: Offset,
-    bytes: u64,
-}
+/// Entries that one commit lets go of at most.
+const TRIM_ENTRIES_MAX: usize = 1_024;
 
 impl Embedded {
-    fn next_trim(&self, partition: Partition, bytes_max: u64, needed: Option<u64>) -> Result<Trimmable, EngineError> {
+    /// Entries that a trim can let go of in one commit, and how many of them are records; `None` when there are none.
+    fn next_trim(
+        &self,
+        partition: Partition,
+        bytes_max: u64,
+        needed: Option<Offset>,
+    ) -> Result<Option<(Trimmable, u64)>, EngineError> {
         let ends = self.store.tail(partition).load();
         let kept = ends.appended_bytes.saturating_sub(ends.trimmed_bytes);
-        let end = needed.map_or(ends.next, |needed| needed.min(ends.next));
-        let mut trim = Trimmable { from: Offset(ends.first), to: Offset(ends.first), bytes: 0 };
-        if kept <= bytes_max || ends.first >= end {
-            return Ok(trim);
+        let end = needed.map_or(ends.next.offset, |needed| needed.min(ends.next.offset));
+        if kept <= bytes_max || ends.first.offset >= end {
+            return Ok(None);
         }
-        let from = layout::record_key(partition, Offset(ends.first));
-        let to = layout::record_key(partition, Offset(end));
-        for record in self.store.journal.range(from..to).take(TRIM_RECORDS_MAX) {
+        let from = layout::entry_key(partition, ends.first.offset);
+        let to = layout::entry_key(partition, end);
+        let mut trim = Trimmable { from: ends.first, to: ends.first, keys: Vec::new(), bytes: 0 };
+        let mut records = 0;
+        for entry in self.store.journal.range(from..to).take(TRIM_ENTRIES_MAX) {
             if kept - trim.bytes <= bytes_max {
                 break;
             }
-            let (key, payload) = record.into_inner().map_err(fault)?;
-            let offset = layout::record_offset(&key).ok_or_else(|| corrupt("a journal key"))?;
-            trim.to = Offset(offset.0 + 1);
-            trim.bytes += payload.len() as u64;
+            let (key, payload) = entry.into_inner().map_err(fault)?;
+            if trim.to.pass_stored(&key, &payload)?.is_some() {
+                trim.bytes += payload.len() as u64;
+                records += 1;
+            }
+            trim.keys.push(key);
         }
-        Ok(trim)
+        Ok((!trim.keys.is_empty()).then_some((trim, records)))
     }
 
-    fn checkpointed(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    fn checkpointed(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         match self.store.meta.get(layout::checkpoint_key(consumer, partition)).map_err(fault)? {
-            Some(stored) => layout::number(&stored).map(Offset).ok_or_else(|| corrupt("a checkpoint")),
-            None => Ok(Offset(0)),
+            Some(stored) => layout::parse_position(&stored).ok_or_else(|| corrupt("a checkpoint")),
+            None => Ok(Position::START),
         }
     }
+}
+
+/// Error of a committer that answered another question.
+fn strange(done: &Done) -> EngineError {
+    EngineError::Unknown(format!("the committer answered {done:?}"))
 }
 
 #[async_trait]
@@ -58,53 +69,77 @@ impl Journal for Embedded {
         self.store.partitions()
     }
 
-    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
         check_partition(partition, self.partitions())?;
-        let bytes = check_write(&records, &rows)?;
-        let stored = records.iter().map(|record| Slice::from(record.as_ref())).collect();
-        let work = Work::Commit { partition, records: stored, rows: tables::stored_rows(&rows) };
-        drop((records, rows));
-        match self.committer.submit(work, bytes).await? {
-            Done::Appended(first) => Ok(first),
-            other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
+        check_claimant(claimant)?;
+        match self.committer.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
+            Done::Claimed(term, next) => Ok((term, next)),
+            other => Err(strange(&other)),
         }
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions())?;
-        // From the first kept record on, so as not to wade through those that were deleted. A snapshot, because a
+        let bytes = check_write(&records, &rows)?;
+        let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
+        let stored = records.iter().map(|record| (record.id, Slice::from(record.payload.as_ref()))).collect();
+        let work = Work::Commit { partition, turn, records: stored, rows: tables::stored_rows(&rows) };
+        drop((records, rows));
+        match self.committer.submit(work, bytes).await? {
+            Done::Appended(next) => Ok(Appended { next, appended_ms }),
+            Done::Fenced => Err(EngineError::Fenced),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
+        check_partition(partition, self.partitions())?;
+        // From the first kept entry on, so as not to wade through those that were deleted. A snapshot, because a
         // group that is being applied shows its records in any order.
-        let from = from.0.max(self.store.tail(partition).load().first);
-        let from = layout::record_key(partition, Offset(from));
-        let to = layout::record_key(partition, Offset(u64::MAX));
-        let mut found = Vec::new();
+        let first = self.store.tail(partition).load().first;
+        let mut next = if first.offset > from.offset { first } else { from };
+        let low = layout::entry_key(partition, next.offset);
+        let high = layout::entry_key(partition, Offset(u64::MAX));
+        let mut records = Vec::new();
         let mut bytes = 0;
-        for record in self.store.db.snapshot().range(&self.store.journal, from..to).take(limit) {
-            let (key, payload) = record.into_inner().map_err(fault)?;
+        for entry in self.store.db.snapshot().range(&self.store.journal, low..high) {
+            let (key, payload) = entry.into_inner().map_err(fault)?;
+            let mut after = next;
+            let Some(Stored { offset, id }) = after.pass_stored(&key, &payload)? else {
+                next = after;
+                continue;
+            };
             bytes += payload.len();
-            if bytes > READ_BYTES_MAX && !found.is_empty() {
+            if records.len() >= limit || (bytes > READ_BYTES_MAX && !records.is_empty()) {
                 break;
             }
-            let offset = layout::record_offset(&key).ok_or_else(|| corrupt("a journal key"))?;
-            found.push(JournalRecord { offset, payload: Bytes::copy_from_slice(&payload) });
+            next = after;
+            let payload = Bytes::copy_from_slice(&payload);
+            records.push(JournalRecord { offset, id, payload, appended_ms: id.map_or(0, unix_ms_of) });
         }
-        Ok(found)
+        Ok(Page { records, next })
     }
 
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
         check_partition(partition, self.partitions())?;
         let ends = self.store.tail(partition).load();
-        Ok((Offset(ends.first), Offset(ends.next)))
+        Ok((ends.first.offset, ends.next.offset))
     }
 
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions())?;
         let work = Work::Checkpoint { key: layout::checkpoint_key(consumer, partition), next };
         self.committer.submit(work, 0).await.map(|_| ())
     }
 
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions())?;
         self.checkpointed(consumer, partition)
@@ -115,19 +150,20 @@ impl Journal for Embedded {
         let mut needed = None;
         for consumer in consumers {
             check_consumer(consumer)?;
-            let next = self.checkpointed(consumer, partition)?.0;
-            needed = Some(needed.map_or(next, |lowest: u64| lowest.min(next)));
+            let next = self.checkpointed(consumer, partition)?.offset;
+            needed = Some(needed.map_or(next, |lowest: Offset| lowest.min(next)));
         }
         let mut trimmed = 0;
         loop {
-            let Trimmable { from, to, bytes } = self.next_trim(partition, bytes_max, needed)?;
-            if from == to {
-                return Ok(trimmed);
-            }
-            match self.committer.submit(Work::Trim { partition, from, to, bytes }, 0).await? {
-                Done::Trimmed(true) => trimmed += to.0 - from.0,
+            let Some((trim, records)) = self.next_trim(partition, bytes_max, needed)? else { return Ok(trimmed) };
+            match self.committer.submit(Work::Trim { partition, trim }, 0).await? {
+                Done::Trimmed(true) => trimmed += records,
                 _ => return Ok(trimmed), // another trim is under way and does the rest
             }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -2,11 +2,18 @@
 //!
 //! ```text
 //! rows     table u8 | partition length u8 | partition | clustering   → tag u8 | [version or token u64] | value
-//! journal  partition u16 | offset u64                                → payload
+//! journal  partition u16 | offset u64 | id u64                       → payload
+//!          partition u16 | offset u64 | 'c'                          → claim: import u8 | node
+//!          partition u16 | offset u64                                → payload of before there were claims
 //! meta     'p'                                                       → partitions u16
 //!          'l' | partition u16                                       → mark: first, trimmed, next, appended u64
-//!          'c' | partition u16 | consumer                            → next offset u64
+//!                                                                      | state at first | state at next
+//!          'c' | partition u16 | consumer                            → next offset u64 | state there
+//! state    flags u8 (1: term, 2: import) | term, last id, number u64
 //! ```
+//! A mark or checkpoint without states is from before there were claims. The id stands in the key, so that a payload is
+//! stored as it is.
+//!
 //! Numbers are big endian, so that bytes order as numbers do. The partition's length stands before it, so that no
 //! partition is a prefix of another.
 
@@ -15,7 +22,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use fjall::Slice;
 
-use crate::ports::{KeyRange, Offset, Partition, RowKey, RowWrite, Table};
+use crate::ports::{Claimant, KeyRange, Offset, Partition, Position, RowKey, RowWrite, Table, Term};
 
 const TAG_PLAIN: u8 = 0;
 const TAG_VERSIONED: u8 = 1;
@@ -23,6 +30,15 @@ const TAG_DELETED: u8 = 2;
 const TAG_UNIQUE: u8 = 3;
 
 const NUMBER_BYTES: usize = size_of::<u64>();
+/// Bytes of a partition and an offset.
+const ENTRY_KEY_BYTES: usize = size_of::<u16>() + NUMBER_BYTES;
+/// Stands behind them in the key of a claim.
+const CLAIM: u8 = b'c';
+
+/// Flags of a state.
+const HAS_TERM: u8 = 1;
+const IS_IMPORT: u8 = 2;
+const STATE_BYTES: usize = 1 + 3 * NUMBER_BYTES;
 
 /// A stored row's meaning.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,17 +170,54 @@ pub(super) fn row_range(prefix: &[u8], range: &KeyRange) -> Option<StoredRange> 
     (!is_empty(&range)).then_some(range)
 }
 
-pub(super) fn record_key(partition: Partition, offset: Offset) -> [u8; 10] {
-    let mut key = [0; 10];
+/// Where the keys of an entry begin; no other entry's do.
+pub(super) fn entry_key(partition: Partition, offset: Offset) -> [u8; ENTRY_KEY_BYTES] {
+    let mut key = [0; ENTRY_KEY_BYTES];
     key[..2].copy_from_slice(&partition.0.to_be_bytes());
     key[2..].copy_from_slice(&offset.0.to_be_bytes());
     key
 }
 
-/// The offset in a record's key.
-pub(super) fn record_offset(key: &[u8]) -> Option<Offset> {
-    let offset = key.get(2..)?.try_into().ok()?;
-    Some(Offset(u64::from_be_bytes(offset)))
+/// Entry of the journal, by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Record, with the id it has if it was written under a claim.
+    Record(Option<u64>),
+    /// Claim.
+    Claim,
+}
+
+/// What a stored key is of, and where.
+pub(super) fn parse_entry(key: &[u8]) -> Option<(Offset, Entry)> {
+    let offset = Offset(number(key.get(2..ENTRY_KEY_BYTES)?)?);
+    match &key[ENTRY_KEY_BYTES..] {
+        [] => Some((offset, Entry::Record(None))),
+        [CLAIM] => Some((offset, Entry::Claim)),
+        id => Some((offset, Entry::Record(Some(number(id)?)))),
+    }
+}
+
+/// Key of a record with an id. Small enough to lie within its handle, so it costs no allocation.
+pub(super) fn record_key(partition: Partition, offset: Offset, id: u64) -> Slice {
+    let mut key = [0; ENTRY_KEY_BYTES + NUMBER_BYTES];
+    key[..ENTRY_KEY_BYTES].copy_from_slice(&entry_key(partition, offset));
+    key[ENTRY_KEY_BYTES..].copy_from_slice(&id.to_be_bytes());
+    Slice::from(key)
+}
+
+pub(super) fn claim_key(partition: Partition, offset: Offset) -> Slice {
+    let mut key = [CLAIM; ENTRY_KEY_BYTES + 1];
+    key[..ENTRY_KEY_BYTES].copy_from_slice(&entry_key(partition, offset));
+    Slice::from(key)
+}
+
+pub(super) fn claim_value(claimant: &Claimant) -> Slice {
+    Slice::from([&[u8::from(claimant.is_import)], claimant.node.as_bytes()].concat())
+}
+
+/// Whether a stored claim is an import's.
+pub(super) fn is_import(claim: &[u8]) -> bool {
+    claim.first() == Some(&1)
 }
 
 pub(super) const PARTITIONS_KEY: &[u8] = b"p";
@@ -177,29 +230,72 @@ pub(super) fn checkpoint_key(consumer: &str, partition: Partition) -> Vec<u8> {
     [b"c".as_slice(), &partition.0.to_be_bytes(), consumer.as_bytes()].concat()
 }
 
-/// End of a journal partition when the mark was written. Records after `next` are counted when it is opened.
+/// State of a position, without its offset.
+fn state(position: &Position) -> [u8; STATE_BYTES] {
+    let flags = if position.term.is_some() { HAS_TERM } else { 0 } | if position.is_import { IS_IMPORT } else { 0 };
+    let term = position.term.map_or(0, |term| term.0);
+    let mut bytes = [flags; STATE_BYTES];
+    for (place, value) in bytes[1..].chunks_exact_mut(NUMBER_BYTES).zip([term, position.last_id, position.number]) {
+        place.copy_from_slice(&value.to_be_bytes());
+    }
+    bytes
+}
+
+/// The position at `offset` with a stored state, or with that of before there were claims.
+fn position(offset: u64, state: Option<&[u8; STATE_BYTES]>) -> Option<Position> {
+    let offset = Offset(offset);
+    let Some([flags, numbers @ ..]) = state else { return Some(Position::at(offset)) };
+    let mut numbers = numbers.chunks_exact(NUMBER_BYTES).filter_map(number);
+    let mut next = || numbers.next();
+    let (term, last_id, number) = (next()?, next()?, next()?);
+    let term = (flags & HAS_TERM != 0).then_some(Term(term));
+    Some(Position { offset, term, last_id, number, is_import: flags & IS_IMPORT != 0 })
+}
+
+/// A checkpoint's bytes.
+pub(super) fn store_position(position: &Position) -> Slice {
+    Slice::from([position.offset.0.to_be_bytes().as_slice(), &state(position)].concat())
+}
+
+/// A stored checkpoint.
+pub(super) fn parse_position(bytes: &[u8]) -> Option<Position> {
+    let (offset, rest) = bytes.split_first_chunk::<NUMBER_BYTES>()?;
+    let offset = u64::from_be_bytes(*offset);
+    if rest.is_empty() { position(offset, None) } else { position(offset, Some(rest.try_into().ok()?)) }
+}
+
+/// Ends of a journal partition when the mark was written. Entries after `next` are counted when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mark {
-    /// Oldest kept offset.
-    pub(super) first: u64,
+    /// Position before the oldest kept entry.
+    pub(super) first: Position,
     /// Payload bytes that were ever trimmed away.
     pub(super) trimmed_bytes: u64,
-    /// Offset of the next record.
-    pub(super) next: u64,
+    /// Position before the next entry.
+    pub(super) next: Position,
     /// Payload bytes that were ever appended below `next`.
     pub(super) appended_bytes: u64,
 }
 
 impl Mark {
-    pub(super) fn store(self) -> Slice {
-        let numbers = [self.first, self.trimmed_bytes, self.next, self.appended_bytes];
-        Slice::from(numbers.map(u64::to_be_bytes).concat())
+    pub(super) fn store(&self) -> Slice {
+        let numbers = [self.first.offset.0, self.trimmed_bytes, self.next.offset.0, self.appended_bytes];
+        let numbers = numbers.map(u64::to_be_bytes).concat();
+        Slice::from([numbers.as_slice(), &state(&self.first), &state(&self.next)].concat())
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes.chunks_exact(NUMBER_BYTES).filter_map(number);
+        let (numbers, states) = bytes.split_at_checked(4 * NUMBER_BYTES)?;
+        let mut numbers = numbers.chunks_exact(NUMBER_BYTES).filter_map(number);
         let mut next = || numbers.next();
-        Some(Self { first: next()?, trimmed_bytes: next()?, next: next()?, appended_bytes: next()? })
+        let (first, trimmed_bytes, next, appended_bytes) = (next()?, next()?, next()?, next()?);
+        let (at_first, at_next) = match states.split_first_chunk::<STATE_BYTES>() {
+            None if states.is_empty() => (None, None),
+            None => return None,
+            Some((first, rest)) => (Some(first), Some(rest.try_into().ok()?)),
+        };
+        let (first, next) = (position(first, at_first)?, position(next, at_next)?);
+        Some(Self { first, trimmed_bytes, next, appended_bytes })
     }
 }
 
@@ -241,9 +337,34 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_survives_its_bytes() {
-        let mark = Mark { first: 1, trimmed_bytes: 2, next: 3, appended_bytes: u64::MAX };
+    fn marks_and_checkpoints_survive_their_bytes_and_those_of_before_claims_are_read() {
+        let first = Position { offset: Offset(1), term: Some(Term(0)), last_id: 9, number: 3, is_import: true };
+        let next = Position { offset: Offset(u64::MAX), number: Position::ENDED, is_import: false, ..first };
+        let mark = Mark { first, trimmed_bytes: 2, next, appended_bytes: u64::MAX };
         assert_eq!(Mark::parse(&mark.store()), Some(mark));
-        assert_eq!(Mark::parse(b"short"), None);
+        assert_eq!(parse_position(&store_position(&next)), Some(next));
+        assert_eq!(parse_position(&store_position(&Position::START)), Some(Position::START));
+
+        let before = [1_u64, 2, 3, 4].map(u64::to_be_bytes).concat();
+        let (first, next) = (Position::at(Offset(1)), Position::at(Offset(3)));
+        assert_eq!(Mark::parse(&before), Some(Mark { first, trimmed_bytes: 2, next, appended_bytes: 4 }));
+        assert_eq!(parse_position(&before[..8]), Some(first));
+        for torn in [&b"short"[..], &mark.store()[..40], &mark.store()[..60]] {
+            assert_eq!(Mark::parse(torn), None);
+            assert_eq!(parse_position(&torn[..5]), None);
+        }
+        assert_eq!(parse_position(&before[..20]), None);
+    }
+
+    #[test]
+    fn entries_are_told_apart_by_their_keys() {
+        let (partition, offset) = (Partition(2), Offset(7));
+        assert_eq!(parse_entry(&record_key(partition, offset, 5)), Some((offset, Entry::Record(Some(5)))));
+        assert_eq!(parse_entry(&claim_key(partition, offset)), Some((offset, Entry::Claim)));
+        assert_eq!(parse_entry(&entry_key(partition, offset)), Some((offset, Entry::Record(None))));
+        assert_eq!(parse_entry(&record_key(partition, offset, 5)[..12]), None);
+        let later = entry_key(partition, Offset(8));
+        let (record, claim) = (record_key(partition, offset, u64::MAX), claim_key(partition, offset));
+        assert!([&record, &claim].iter().all(|key| key[..] < later[..]), "an entry lies behind the next one");
     }
 }

@@ -4,18 +4,19 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::compaction::filter::Factory;
 use fjall::config::PinningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use parking_lot::RwLock;
 
 use super::forget::{Forgetting, Forgotten};
 use super::gaps::GapIndex;
-use super::layout::{self, Mark, PARTITIONS_KEY};
+use super::layout::{self, Entry, Mark, PARTITIONS_KEY};
 use super::{Settings, torn};
 use crate::Scans;
-use crate::ports::{EngineError, Offset, Partition};
+use crate::admission::Header;
+use crate::ports::{EngineError, Offset, Partition, Position};
 
 /// Write buffer of the counters, which are few.
 const META_WRITE_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
@@ -34,29 +35,15 @@ const ROWS: &str = "rows";
 
 /// A journal partition's ends. Written by the committer alone, after each commit.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
-    first: AtomicU64,
-    trimmed_bytes: AtomicU64,
-    next: AtomicU64,
-    appended_bytes: AtomicU64,
-}
+pub(super) struct Tail(RwLock<Mark>);
 
 impl Tail {
     pub(super) fn load(&self) -> Mark {
-        // `first` before `next`: both only grow, so that readers never see `first` above `next`.
-        Mark {
-            first: self.first.load(Ordering::Acquire),
-            trimmed_bytes: self.trimmed_bytes.load(Ordering::Acquire),
-            next: self.next.load(Ordering::Acquire),
-            appended_bytes: self.appended_bytes.load(Ordering::Acquire),
-        }
+        *self.0.read()
     }
 
     pub(super) fn publish(&self, mark: Mark) {
-        self.appended_bytes.store(mark.appended_bytes, Ordering::Release);
-        self.next.store(mark.next, Ordering::Release);
-        self.trimmed_bytes.store(mark.trimmed_bytes, Ordering::Release);
-        self.first.store(mark.first, Ordering::Release);
+        *self.0.write() = mark;
     }
 }
 
@@ -70,6 +57,29 @@ pub(super) struct Store {
     pub(super) gaps: GapIndex,
     pub(super) forgotten: Arc<Forgotten>,
     pub(super) scans: Arc<Scans>,
+}
+
+impl Position {
+    /// Moves on behind a stored entry; answers what it is if it is a record.
+    pub(super) fn pass_stored(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Stored>, EngineError> {
+        let (offset, entry) = layout::parse_entry(key).ok_or_else(|| corrupt("a journal key"))?;
+        match entry {
+            Entry::Record(id) => {
+                self.pass(offset, id);
+                Ok(Some(Stored { offset, id }))
+            }
+            Entry::Claim => {
+                self.admit(offset, &Header::Claim { is_import: layout::is_import(value) }, 0);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Record of the journal, as its key tells.
+pub(super) struct Stored {
+    pub(super) offset: Offset,
+    pub(super) id: Option<u64>,
 }
 
 impl Store {
@@ -118,13 +128,13 @@ impl Store {
             Some(bytes) => Mark::parse(bytes).ok_or_else(|| corrupt("a journal mark"))?,
             None => Mark::default(),
         };
-        let from = layout::record_key(partition, Offset(mark.next));
-        let to = layout::record_key(partition, Offset(u64::MAX));
-        for record in self.journal.range(from..to) {
-            let (key, payload) = record.into_inner().map_err(fault)?;
-            let offset = layout::record_offset(&key).ok_or_else(|| corrupt("a journal key"))?;
-            mark.next = offset.0 + 1;
-            mark.appended_bytes += payload.len() as u64;
+        let from = layout::entry_key(partition, mark.next.offset);
+        let to = layout::entry_key(partition, Offset(u64::MAX));
+        for entry in self.journal.range(from..to) {
+            let (key, payload) = entry.into_inner().map_err(fault)?;
+            if mark.next.pass_stored(&key, &payload)?.is_some() {
+                mark.appended_bytes += payload.len() as u64;
+            }
         }
         Ok(mark)
     }
@@ -138,15 +148,18 @@ impl Store {
     }
 }
 
-/// The stored number of partitions; `wanted` is stored when the data is new.
+/// The number of partitions: the stored one, or `wanted` if that is more. It never shrinks: what lies in a partition
+/// stays there.
 fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, EngineError> {
     if let Some(stored) = meta.get(PARTITIONS_KEY).map_err(fault)? {
         let stored = stored.as_ref().try_into().map_err(|_| corrupt("the number of partitions"))?;
         let stored = u16::from_be_bytes(stored);
-        if stored != wanted {
-            tracing::warn!(stored, wanted, "the journal keeps the number of partitions it was made with");
+        if stored > wanted {
+            tracing::warn!(stored, wanted, "the journal keeps the number of partitions it had");
         }
-        return Ok(stored);
+        if stored >= wanted {
+            return Ok(stored);
+        }
     }
     let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
     batch.insert(meta, PARTITIONS_KEY, wanted.to_be_bytes());

@@ -7,12 +7,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::world::{Fate, Late, Part, World, unavailable, unknown};
-use crate::limits::{check_consumer, check_partition, check_partition_key, check_row_key, check_value, check_write};
+use super::world::{Call, Fate, Late, Part, World, unavailable, unknown};
+use crate::admission::unix_ms_of;
+use crate::limits::{check_claimant, check_consumer, check_partition, check_partition_key, check_row_key};
+use crate::limits::{check_value, check_write};
+use crate::memory::store::Entry;
 use crate::ports::{
-    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, RowWrite,
-    Table, Tables, Unique,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
+    Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Turn, Unique,
 };
+
+/// Calls of others that an owner sleeps through, at most.
+const SLEEP_CALLS_MAX: u64 = 60;
+/// Turns of other tasks that it waits for them, at most: there may be none.
+const SLEEP_TURNS_MAX: usize = 400;
 
 /// The engine of one life of the process.
 pub(super) struct HostileEngine {
@@ -42,6 +50,25 @@ impl HostileEngine {
         Ok(world)
     }
 
+    /// A point at which an owner may fall asleep, while others go on.
+    async fn pause(&self) {
+        self.interleave().await;
+        let until = {
+            let mut world = self.world.lock();
+            let percent = world.faults.sleeps;
+            if !world.random.percent(percent) {
+                return;
+            }
+            world.calls + 1 + world.random.below(SLEEP_CALLS_MAX)
+        };
+        for _ in 0..SLEEP_TURNS_MAX {
+            tokio::task::yield_now().await;
+            if self.world.lock().calls >= until {
+                break;
+            }
+        }
+    }
+
     /// A point at which other calls may come between.
     async fn interleave(&self) {
         let others_first = {
@@ -52,6 +79,14 @@ impl HostileEngine {
         if others_first {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The answer on its way to the caller, which may lose it, or be dead.
+    fn reply(&self) -> Result<(), EngineError> {
+        let mut world = self.world.lock();
+        let percent = world.faults.lost_replies;
+        let is_lost = world.random.percent(percent) || world.life != self.life;
+        if is_lost { Err(unknown()) } else { Ok(()) }
     }
 
     /// Writes rows partition by partition, in any order; all of them unless the process crashes on the way.
@@ -65,7 +100,7 @@ impl HostileEngine {
             }
             match world.part() {
                 Part::Now => world.apply(rows),
-                Part::Later => world.later(Late::Commit(Partition(0), Vec::new(), rows)),
+                Part::Later => world.later(Late::Rows(rows)),
                 Part::Never => {}
             }
         }
@@ -92,7 +127,7 @@ fn scatter(world: &mut World, parts: Vec<Vec<RowWrite>>) {
     for rows in parts {
         match world.part() {
             Part::Now => world.apply(rows),
-            Part::Later => world.later(Late::Commit(Partition(0), Vec::new(), rows)),
+            Part::Later => world.later(Late::Rows(rows)),
             Part::Never => {}
         }
     }
@@ -219,22 +254,49 @@ impl Tables for HostileEngine {
 }
 
 /// A commit of which nobody knows what happens: some records, maybe twice; rows only after all records.
-fn scatter_commit(world: &mut World, partition: Partition, records: Vec<Bytes>, parts: Vec<Vec<RowWrite>>) {
+fn scatter_commit(world: &mut World, call: Call, turn: Turn, entries: Vec<Entry>, parts: Vec<Vec<RowWrite>>) {
+    if entries.is_empty() && !world.holds(call.partition, turn.term) {
+        return;
+    }
     match world.part() {
         Part::Now => {
-            world.append(partition, records.clone());
-            scatter(world, parts);
+            world.append(call, entries.clone());
+            if world.stand(call, &entries) {
+                scatter(world, parts);
+            }
             if world.random.percent(50) {
-                world.later(Late::Commit(partition, records, Vec::new()));
+                world.later(Late::Append(call, entries, Vec::new()));
             }
         }
         Part::Later => {
-            let torn = world.random.below(records.len() as u64 + 1) as usize;
-            world.append(partition, records[..torn].to_vec());
-            world.later(Late::Commit(partition, records, parts.concat()));
+            let torn = world.random.below(entries.len() as u64 + 1) as usize;
+            world.append(call, entries[..torn].to_vec());
+            world.later(Late::Append(call, entries, parts.concat()));
         }
         Part::Never => {}
     }
+}
+
+/// Appends the records of a call, now and then twice.
+///
+/// # Errors
+/// [`EngineError::Fenced`] when they do not count: they lie in the log all the same.
+fn append_call(world: &mut World, call: Call, turn: Turn, entries: Vec<Entry>) -> Result<(), EngineError> {
+    if entries.is_empty() {
+        return if world.holds(call.partition, turn.term) { Ok(()) } else { Err(EngineError::Fenced) };
+    }
+    world.append(call, entries.clone());
+    let stands = world.stand(call, &entries);
+    let percent = world.faults.doubled;
+    if world.random.percent(percent) {
+        if world.random.percent(50) {
+            world.append(call, entries);
+        } else {
+            world.later(Late::Append(call, entries, Vec::new()));
+        }
+    }
+    world.persist_checkpoints();
+    if stands { Ok(()) } else { Err(EngineError::Fenced) }
 }
 
 #[async_trait]
@@ -243,31 +305,68 @@ impl Journal for HostileEngine {
         self.partitions
     }
 
-    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
         check_partition(partition, self.partitions)?;
-        check_write(&records, &rows)?;
-        self.interleave().await;
-        let (first, parts) = {
+        check_claimant(claimant)?;
+        self.pause().await;
+        let claimed = {
             let mut world = self.enter()?;
-            let parts = torn(&mut world, rows);
+            let (entry, call) = (Entry::claim(claimant, 0), world.call(partition));
             match world.fate() {
                 Fate::Good => {
-                    let first = world.append(partition, records);
-                    world.persist_checkpoints();
-                    (first, parts)
+                    let term = Term(world.store.end(partition).offset.0);
+                    world.append(call, vec![entry]);
+                    (term, world.store.end(partition))
                 }
                 Fate::Unavailable => return Err(unavailable()),
                 Fate::Unknown => {
-                    scatter_commit(&mut world, partition, records, parts);
+                    match world.part() {
+                        Part::Now => world.append(call, vec![entry]),
+                        Part::Later => world.later(Late::Append(call, vec![entry], Vec::new())),
+                        Part::Never => {}
+                    }
                     return Err(unknown());
                 }
             }
         };
-        self.apply_all(parts).await?;
-        Ok(first)
+        self.pause().await;
+        self.reply()?;
+        Ok(claimed)
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
+        check_partition(partition, self.partitions)?;
+        check_write(&records, &rows)?;
+        self.pause().await;
+        let (appended, parts) = {
+            let mut world = self.enter()?;
+            let parts = torn(&mut world, rows);
+            let appended_ms = records.last().map_or(0, |last| world.clock_ms.unwrap_or_else(|| unix_ms_of(last.id)));
+            let (entries, call) = (Entry::of_call(turn, records), world.call(partition));
+            match world.fate() {
+                Fate::Good => append_call(&mut world, call, turn, entries)?,
+                Fate::Unavailable => return Err(unavailable()),
+                Fate::Unknown => {
+                    scatter_commit(&mut world, call, turn, entries, parts);
+                    return Err(unknown());
+                }
+            }
+            (Appended { next: world.store.end(partition), appended_ms }, parts)
+        };
+        self.pause().await;
+        self.apply_all(parts).await?;
+        self.pause().await;
+        self.reply()?;
+        Ok(appended)
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
         check_partition(partition, self.partitions)?;
         self.interleave().await;
         Ok(self.read_world()?.store.read(partition, from, limit))
@@ -278,7 +377,7 @@ impl Journal for HostileEngine {
         Ok(self.read_world()?.store.bounds(partition))
     }
 
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions)?;
         let mut world = self.enter()?;
@@ -288,17 +387,19 @@ impl Journal for HostileEngine {
             Fate::Good | Fate::Unknown => {}
         }
         let kept = world.checkpoints.entry((consumer.to_owned(), partition)).or_default();
-        *kept = next.max(*kept);
+        if next.offset > kept.offset {
+            *kept = next;
+        }
         Ok(())
     }
 
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions)?;
         let world = self.read_world()?;
         let durable = world.store.checkpoint_of(consumer, partition);
         let pending = world.checkpoints.get(&(consumer.to_owned(), partition)).copied();
-        Ok(pending.map_or(durable, |pending| pending.max(durable)))
+        Ok(pending.filter(|pending| pending.offset > durable.offset).unwrap_or(durable))
     }
 
     async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {

@@ -1,9 +1,10 @@
 //! An engine in memory that keeps the ports' promises and nothing else, for tests of the code above.
 //!
 //! What a good engine happens to do better is taken away: a batch is torn between its partitions, an error hides a
-//! write that happened in full, in part or will happen later (after newer writes: only versions protect), records
-//! stand twice after an error, offsets have gaps, checkpoints are lost in a crash. What was acknowledged is always
-//! there. All of it follows from a seed, as long as the calls come in the same order.
+//! write that happened in full, in part or will happen later (after newer writes: only versions protect), the journal
+//! takes whatever comes from whomever, twice or late, so that only admission tells what counts, offsets have gaps,
+//! checkpoints are lost in a crash. What was acknowledged is always there. All of it follows from a seed, as long as
+//! the calls come in the same order.
 
 mod engine;
 mod lossy;
@@ -31,6 +32,12 @@ pub struct Faults {
     pub interleaved: u8,
     /// Appends after which the journal leaves out offsets.
     pub offset_gaps: u8,
+    /// Appends that come twice: at once, or again later.
+    pub doubled: u8,
+    /// Journal calls that happen in full and are answered with [`EngineError::Unknown`].
+    pub lost_replies: u8,
+    /// Points before an append, before its rows and before the answer at which the caller sleeps while others go on.
+    pub sleeps: u8,
     /// Messages of the bus that are lost.
     pub lost_messages: u8,
     /// Calls of the ephemeral store before which its value is lost.
@@ -39,11 +46,29 @@ pub struct Faults {
 
 impl Faults {
     /// Nothing goes wrong, but nothing is stronger than promised either.
-    pub const NONE: Self =
-        Self { unavailable: 0, unknown: 0, interleaved: 50, offset_gaps: 0, lost_messages: 0, lost_values: 0 };
+    pub const NONE: Self = Self {
+        unavailable: 0,
+        unknown: 0,
+        interleaved: 50,
+        offset_gaps: 0,
+        doubled: 0,
+        lost_replies: 0,
+        sleeps: 0,
+        lost_messages: 0,
+        lost_values: 0,
+    };
     /// Everything goes wrong now and then.
-    pub const SOME: Self =
-        Self { unavailable: 5, unknown: 10, interleaved: 50, offset_gaps: 10, lost_messages: 5, lost_values: 5 };
+    pub const SOME: Self = Self {
+        unavailable: 5,
+        unknown: 10,
+        interleaved: 50,
+        offset_gaps: 10,
+        doubled: 10,
+        lost_replies: 5,
+        sleeps: 5,
+        lost_messages: 5,
+        lost_values: 5,
+    };
 }
 
 /// Handle of a hostile world, which outlives crashes.
@@ -85,6 +110,17 @@ impl Hostile {
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.lock().faults = faults;
+    }
+
+    /// Sets the clock by which the journal stamps what is appended, in Unix milliseconds; until then it reads the moment
+    /// off each id.
+    pub fn set_clock(&self, unix_ms: u64) {
+        self.world.lock().clock_ms = Some(unix_ms);
+    }
+
+    /// Makes room for more journal partitions, as a new start with another number does.
+    pub fn grow(&self, partitions: u16) {
+        self.world.lock().store.grow(partitions);
     }
 
     /// Lets everything arrive that is still to arrive: the quiet after which views must agree with rows.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Faults;
+use crate::admission::{Header, Verdict};
 use crate::memory::objects::MemoryObjects;
-use crate::memory::store::Store;
-use crate::ports::{EngineError, Offset, Partition, RowKey, RowWrite, Table};
+use crate::memory::store::{Entry, Store};
+use crate::ports::{EngineError, Partition, Position, RowKey, RowWrite, Table, Term, Turn};
 use crate::random::Random;
 
 /// Calls within which a late write arrives.
@@ -17,8 +18,10 @@ const LATE_CALLS_MAX: u64 = 100;
 /// A write that arrives after its caller was told of an error.
 #[derive(Debug, Clone)]
 pub(super) enum Late {
-    /// Records, then rows.
-    Commit(Partition, Vec<Bytes>, Vec<RowWrite>),
+    /// Rows of one partition.
+    Rows(Vec<RowWrite>),
+    /// Entries of a call; then rows, if all of these entries count.
+    Append(Call, Vec<Entry>, Vec<RowWrite>),
     Insert(RowKey, Bytes, u64),
     Replace(RowKey, Bytes, u64, u64),
     Release(RowKey, u64),
@@ -27,10 +30,17 @@ pub(super) enum Late {
 impl Late {
     fn rows(&self) -> &[RowWrite] {
         match self {
-            Self::Commit(_, _, rows) => rows,
+            Self::Rows(rows) | Self::Append(_, _, rows) => rows,
             Self::Insert(..) | Self::Replace(..) | Self::Release(..) => &[],
         }
     }
+}
+
+/// Call of the journal that appends, however often its entries come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) partition: Partition,
+    number: u64,
 }
 
 /// Fate of a write: what it does and what its caller hears.
@@ -58,11 +68,16 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) random: Random,
     /// Checkpoints that the next commit makes durable.
-    pub(super) checkpoints: HashMap<(String, Partition), Offset>,
+    pub(super) checkpoints: HashMap<(String, Partition), Position>,
+    /// The log's clock, in Unix milliseconds; `None` reads the moment off each id.
+    pub(super) clock_ms: Option<u64>,
+    /// Records that count, by their place in a term, and the call that brought them.
+    standing: HashMap<(Partition, Term, u64), Call>,
     /// Crashes so far.
     pub(super) life: u64,
     late: Vec<(u64, Late)>,
-    calls: u64,
+    /// Calls so far: the world's time.
+    pub(super) calls: u64,
 }
 
 impl World {
@@ -73,6 +88,8 @@ impl World {
             faults,
             random: Random::new(seed),
             checkpoints: HashMap::new(),
+            clock_ms: None,
+            standing: HashMap::new(),
             life: 0,
             late: Vec::new(),
             calls: 0,
@@ -140,21 +157,54 @@ impl World {
         self.store.forget(tables, upto, |key| late.contains(key));
     }
 
-    pub(super) fn append(&mut self, partition: Partition, records: Vec<Bytes>) -> Offset {
-        let any = !records.is_empty();
-        let first = self.store.append(partition, records);
+    /// Appends entries, of whatever term: this log refuses nothing.
+    pub(super) fn append(&mut self, call: Call, entries: Vec<Entry>) {
+        let (any, partition) = (!entries.is_empty(), call.partition);
+        for mut entry in entries {
+            entry.appended_ms = self.clock_ms.unwrap_or(entry.appended_ms);
+            let header = entry.header;
+            let verdict = self.store.append(partition, entry);
+            if let Header::Record { turn: Turn { term, number }, .. } = header
+                && verdict == Verdict::Counts
+            {
+                self.standing.insert((partition, term, number), call);
+            }
+        }
         if any && self.random.percent(self.faults.offset_gaps) {
             let gap = 1 + self.random.below(3);
             self.store.skip_offsets(partition, gap);
         }
-        first
+    }
+
+    /// Whether all records of `call` count, in this or in an earlier copy.
+    pub(super) fn stand(&self, call: Call, entries: &[Entry]) -> bool {
+        entries.iter().all(|entry| match entry.header {
+            Header::Record { turn: Turn { term, number }, .. } => {
+                self.standing.get(&(call.partition, term, number)) == Some(&call)
+            }
+            _ => true,
+        })
+    }
+
+    /// Whether rows alone may be written in `term`.
+    pub(super) fn holds(&self, partition: Partition, term: Term) -> bool {
+        let end = self.store.end(partition);
+        end.term == Some(term) && end.number != Position::ENDED
+    }
+
+    /// The call that has just begun.
+    pub(super) fn call(&self, partition: Partition) -> Call {
+        Call { partition, number: self.calls }
     }
 
     fn arrive(&mut self, late: Late) {
         match late {
-            Late::Commit(partition, records, rows) => {
-                self.append(partition, records);
-                self.apply(rows);
+            Late::Rows(rows) => self.apply(rows),
+            Late::Append(call, entries, rows) => {
+                self.append(call, entries.clone());
+                if self.stand(call, &entries) {
+                    self.apply(rows);
+                }
             }
             Late::Insert(key, value, token) => {
                 self.store.insert_unique(key, value, token);

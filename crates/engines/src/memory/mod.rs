@@ -10,13 +10,14 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use self::objects::MemoryObjects;
-use self::store::Store;
-use crate::limits::{check_consumer, check_partition, check_partition_key, check_partitions, check_row_key};
-use crate::limits::{check_value, check_write};
+use self::store::{Entry, Store};
+use crate::admission::unix_ms_of;
+use crate::limits::{check_claimant, check_consumer, check_partition, check_partition_key, check_partitions};
+use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
-    Batch, EngineError, Journal, JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, Table,
-    Tables, Unique,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
+    Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 use crate::{Engines, local};
 
@@ -101,16 +102,32 @@ impl Journal for Memory {
         self.partitions
     }
 
-    async fn commit(&self, partition: Partition, records: Vec<Bytes>, rows: Batch) -> Result<Offset, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
         check_partition(partition, self.partitions)?;
-        check_write(&records, &rows)?;
+        check_claimant(claimant)?;
         let mut store = self.store.write();
-        let first = store.append(partition, records);
-        store.apply(rows.rows);
-        Ok(first)
+        let term = Term(store.end(partition).offset.0);
+        store.append(partition, Entry::claim(claimant, 0));
+        Ok((term, store.end(partition)))
     }
 
-    async fn read(&self, partition: Partition, from: Offset, limit: usize) -> Result<Vec<JournalRecord>, EngineError> {
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
+        check_partition(partition, self.partitions)?;
+        check_write(&records, &rows)?;
+        let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
+        let mut store = self.store.write();
+        let next = store.append_call(partition, turn, records)?;
+        store.apply(rows.rows);
+        Ok(Appended { next, appended_ms })
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
         check_partition(partition, self.partitions)?;
         Ok(self.store.read().read(partition, from, limit))
     }
@@ -120,14 +137,14 @@ impl Journal for Memory {
         Ok(self.store.read().bounds(partition))
     }
 
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Offset) -> Result<(), EngineError> {
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions)?;
         self.store.write().checkpoint(consumer, partition, next);
         Ok(())
     }
 
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Offset, EngineError> {
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions)?;
         Ok(self.store.read().checkpoint_of(consumer, partition))

@@ -5,8 +5,12 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use crate::admission::{Header, Verdict, unix_ms_of};
 use crate::limits::READ_BYTES_MAX;
-use crate::ports::{JournalRecord, KeyRange, Offset, Order, Partition, Replaced, Row, RowKey, RowWrite, Table, Unique};
+use crate::ports::{
+    Claimant, EngineError, JournalRecord, KeyRange, NewRecord, Offset, Order, Page, Partition, Position, Replaced, Row,
+    RowKey, RowWrite, Table, Turn, Unique,
+};
 
 /// Content of a key.
 #[derive(Debug, Clone)]
@@ -26,11 +30,38 @@ impl Cell {
     }
 }
 
+/// Entry of the journal: a claim, or a record with its payload.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) header: Header,
+    pub(crate) payload: Bytes,
+    pub(crate) appended_ms: u64,
+}
+
+impl Entry {
+    /// The records of a call, appended at the moments of their ids.
+    pub(crate) fn of_call(turn: Turn, records: Vec<NewRecord>) -> Vec<Self> {
+        let record = |(number, NewRecord { id, payload }): (u64, NewRecord)| {
+            let header = Header::Record { turn: Turn { number, ..turn }, id };
+            Self { header, payload, appended_ms: unix_ms_of(id) }
+        };
+        (turn.number..).zip(records).map(record).collect()
+    }
+
+    pub(crate) fn claim(claimant: &Claimant, appended_ms: u64) -> Self {
+        let header = Header::Claim { is_import: claimant.is_import };
+        Self { header, payload: Bytes::new(), appended_ms }
+    }
+}
+
 /// Partition of the journal.
 #[derive(Debug, Default)]
 struct Log {
-    records: BTreeMap<u64, Bytes>,
-    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    /// Before the oldest kept entry.
+    first: Position,
+    /// Behind the newest entry.
+    end: Position,
     bytes: u64,
 }
 
@@ -39,7 +70,7 @@ struct Log {
 pub(crate) struct Store {
     rows: HashMap<(u8, Bytes), BTreeMap<Bytes, Cell>>,
     logs: Vec<Log>,
-    checkpoints: HashMap<(String, Partition), u64>,
+    checkpoints: HashMap<(String, Partition), Position>,
 }
 
 impl Store {
@@ -152,62 +183,119 @@ impl Store {
         self.rows.retain(|_, rows| !rows.is_empty());
     }
 
-    /// Appends records; answers the first one's offset, or the next offset when there are none.
-    pub(crate) fn append(&mut self, partition: Partition, records: impl IntoIterator<Item = Bytes>) -> Offset {
-        let log = &mut self.logs[usize::from(partition.0)];
-        let first = log.next;
-        for record in records {
-            log.bytes += record.len() as u64;
-            log.records.insert(log.next, record);
-            log.next += 1;
+    fn log(&mut self, partition: Partition) -> &mut Log {
+        &mut self.logs[usize::from(partition.0)]
+    }
+
+    /// Position behind the newest entry.
+    pub(crate) fn end(&self, partition: Partition) -> Position {
+        self.logs[usize::from(partition.0)].end
+    }
+
+    /// Appends an entry, whether it counts or not.
+    pub(crate) fn append(&mut self, partition: Partition, entry: Entry) -> Verdict {
+        let log = self.log(partition);
+        let offset = log.end.offset;
+        log.bytes += entry.payload.len() as u64;
+        let verdict = log.end.admit(offset, &entry.header, entry.appended_ms);
+        log.entries.insert(offset.0, entry);
+        verdict
+    }
+
+    /// Appends the records of a call if all of them count.
+    pub(crate) fn append_call(
+        &mut self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+    ) -> Result<Position, EngineError> {
+        let log = self.log(partition);
+        match log.end.admit_call(turn, records.iter().map(|record| record.id)) {
+            Ok(next) => {
+                for entry in Entry::of_call(turn, records) {
+                    self.append(partition, entry);
+                }
+                Ok(next)
+            }
+            Err(end) => {
+                log.end = end;
+                Err(EngineError::Fenced)
+            }
         }
-        Offset(first)
     }
 
     /// Leaves out `count` offsets, as a journal may.
     pub(crate) fn skip_offsets(&mut self, partition: Partition, count: u64) {
-        self.logs[usize::from(partition.0)].next += count;
+        self.log(partition).end.offset.0 += count;
     }
 
-    pub(crate) fn read(&self, partition: Partition, from: Offset, limit: usize) -> Vec<JournalRecord> {
-        let mut found: Vec<JournalRecord> = Vec::new();
+    /// Reads as a reader must of a log that holds more than what counts.
+    pub(crate) fn read(&self, partition: Partition, from: Position, limit: usize) -> Page {
+        let log = &self.logs[usize::from(partition.0)];
+        let mut next = if log.first.offset > from.offset { log.first } else { from };
+        let mut records: Vec<JournalRecord> = Vec::new();
         let mut bytes = 0;
-        for (&offset, payload) in self.logs[usize::from(partition.0)].records.range(from.0..).take(limit) {
-            bytes += payload.len();
-            if bytes > READ_BYTES_MAX && !found.is_empty() {
+        for (&offset, entry) in log.entries.range(next.offset.0..) {
+            let (offset, mut after) = (Offset(offset), next);
+            let counts = after.admit(offset, &entry.header, entry.appended_ms) == Verdict::Counts;
+            let id = match entry.header {
+                Header::Record { id, .. } if counts => Some(id),
+                Header::Unclaimed if counts => None,
+                _ => {
+                    next = after;
+                    continue;
+                }
+            };
+            bytes += entry.payload.len();
+            if records.len() >= limit || (bytes > READ_BYTES_MAX && !records.is_empty()) {
                 break;
             }
-            found.push(JournalRecord { offset: Offset(offset), payload: payload.clone() });
+            next = after;
+            let (payload, appended_ms) = (entry.payload.clone(), entry.appended_ms);
+            records.push(JournalRecord { offset, id, payload, appended_ms });
         }
-        found
+        Page { records, next }
     }
 
     pub(crate) fn bounds(&self, partition: Partition) -> (Offset, Offset) {
         let log = &self.logs[usize::from(partition.0)];
-        let first = log.records.first_key_value().map_or(log.next, |(&offset, _)| offset);
-        (Offset(first), Offset(log.next))
+        let next = log.end.offset;
+        let first = log.entries.first_key_value().map_or(next, |(&offset, _)| Offset(offset));
+        (first, next)
     }
 
-    pub(crate) fn checkpoint(&mut self, consumer: &str, partition: Partition, next: Offset) {
+    /// Makes room for more partitions.
+    pub(crate) fn grow(&mut self, partitions: u16) {
+        let partitions = usize::from(partitions).max(self.logs.len());
+        self.logs.resize_with(partitions, Log::default);
+    }
+
+    pub(crate) fn checkpoint(&mut self, consumer: &str, partition: Partition, next: Position) {
         let kept = self.checkpoints.entry((consumer.to_owned(), partition)).or_default();
-        *kept = next.0.max(*kept);
+        if next.offset > kept.offset {
+            *kept = next;
+        }
     }
 
-    pub(crate) fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Offset {
-        Offset(self.checkpoints.get(&(consumer.to_owned(), partition)).copied().unwrap_or_default())
+    pub(crate) fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Position {
+        self.checkpoints.get(&(consumer.to_owned(), partition)).copied().unwrap_or_default()
     }
 
+    /// Lets go of the oldest entries; answers how many of them counted.
     pub(crate) fn trim(&mut self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> u64 {
-        let needed = consumers.iter().map(|consumer| self.checkpoint_of(consumer, partition).0).min();
-        let log = &mut self.logs[usize::from(partition.0)];
+        let needed = consumers.iter().map(|consumer| self.checkpoint_of(consumer, partition).offset).min();
+        let log = self.log(partition);
         let mut trimmed = 0;
         while log.bytes > bytes_max {
-            let Some(oldest) = log.records.first_entry() else { break };
-            if needed.is_some_and(|needed| *oldest.key() >= needed) {
+            let Some(oldest) = log.entries.first_entry() else { break };
+            let offset = Offset(*oldest.key());
+            if needed.is_some_and(|needed| offset >= needed) {
                 break;
             }
-            log.bytes -= oldest.remove().len() as u64;
-            trimmed += 1;
+            let Entry { header, payload, appended_ms } = oldest.remove();
+            log.bytes -= payload.len() as u64;
+            let counts = log.first.admit(offset, &header, appended_ms) == Verdict::Counts;
+            trimmed += u64::from(counts && !matches!(header, Header::Claim { .. }));
         }
         trimmed
     }

@@ -13,6 +13,10 @@ pub enum EngineError {
     /// The outcome is not known; repeat the same call.
     #[error("the outcome of a write is unknown: {0}")]
     Unknown(String),
+    /// The caller does not own the partition, or not any more in this term: nothing was done, and no reader ever sees
+    /// any of it. Whoever repeats it claims first, and reads what happened meanwhile.
+    #[error("the partition is not the caller's in this term")]
+    Fenced,
     /// The call breaks a limit of the port; repeating it cannot help.
     #[error("the call breaks a limit of the port: {0}")]
     Limit(String),

@@ -10,6 +10,8 @@ mod tables;
 pub use bus::{BACKLOG_MAX, Bus, Subscription};
 pub use ephemeral::Ephemeral;
 pub use error::EngineError;
-pub use journal::{Journal, JournalRecord, Offset, Partition};
+pub use journal::{
+    Appended, Claimant, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term, Turn,
+};
 pub use objects::{Object, ObjectMeta, Objects};
 pub use tables::{Batch, KeyRange, Order, Replaced, Row, RowKey, RowWrite, Table, Tables, Unique};

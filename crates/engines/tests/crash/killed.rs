@@ -7,6 +7,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
@@ -19,11 +20,11 @@ const KILLS: usize = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_writes_until_killed() {
     let Some(folder) = env::var_os(FOLDER_VARIABLE).map(PathBuf::from) else { return };
-    let engines = workload::open(&folder).unwrap();
+    let engines = Arc::new(workload::open(&folder).unwrap());
     let kept = workload::check_whole(&engines).await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        let engines = engines.clone();
+        let engines = Arc::clone(&engines);
         let first = kept.iter().filter(|commit| commit.0 == writer).count() as u64;
         writers.spawn(async move {
             for number in first.. {

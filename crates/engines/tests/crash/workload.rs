@@ -7,8 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::Bytes;
+use fanfare_engines::claim::Claim;
 use fanfare_engines::embedded::{self, Settings};
-use fanfare_engines::{Batch, EngineError, Engines, KeyRange, Offset, Order, Partition, Row, RowKey, Table, Unique};
+use fanfare_engines::{
+    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, Order, Partition, Position, Row, RowKey, Table, Term,
+    Turn, Unique,
+};
+use tokio::sync::Mutex;
 
 const LEFT: Table = Table { id: 1, name: "left" };
 const RIGHT: Table = Table { id: 2, name: "right" };
@@ -21,7 +26,13 @@ const PARTITIONS: u16 = 2;
 /// Commit: writer, and number of the commit.
 pub type Commit = (u64, u64);
 
-pub fn open(folder: &Path) -> Result<Engines, EngineError> {
+/// Opened store, whose partitions are claimed by whoever writes to them first.
+pub struct Opened {
+    pub engines: Engines,
+    claims: [Mutex<Option<Claim>>; PARTITIONS as usize],
+}
+
+pub fn open(folder: &Path) -> Result<Opened, EngineError> {
     // Tiny write buffers, so that flushes and compactions happen all the time.
     let settings = Settings {
         cache_bytes: 8 * 1024 * 1024,
@@ -29,7 +40,7 @@ pub fn open(folder: &Path) -> Result<Engines, EngineError> {
         journal_partitions: PARTITIONS,
         ..Settings::default()
     };
-    embedded::open(folder, &settings)
+    Ok(Opened { engines: embedded::open(folder, &settings)?, claims: Default::default() })
 }
 
 fn partition(writer: u64) -> Partition {
@@ -50,24 +61,37 @@ fn payload(commit: Commit, part: usize) -> Bytes {
 }
 
 /// Writes one commit; returns when it is acknowledged.
-pub async fn write(engines: &Engines, commit: Commit) -> Result<(), EngineError> {
+pub async fn write(opened: &Opened, commit: Commit) -> Result<(), EngineError> {
+    let engines = &opened.engines;
     let (writer, number) = commit;
     let mut rows = Batch::default();
     for (part, table) in [(100, LEFT), (101, RIGHT)] {
         let key = RowKey::new(table, writer.to_be_bytes().to_vec(), number.to_be_bytes().to_vec());
         rows.put_versioned(key, payload(commit, part), number + 1);
     }
-    let records = (0..RECORDS).map(|part| payload(commit, part)).collect();
     if number.is_multiple_of(UNIQUE_EVERY) {
         let key = RowKey::single(UNIQUE, id(commit));
         engines.tables.insert_unique(key, payload(commit, 102), writer + 1).await?;
     }
-    engines.journal.commit(partition(writer), records, rows).await?;
+    let partition = partition(writer);
+    let mut held = opened.claims[usize::from(partition.0)].lock().await;
+    let claim = match &mut *held {
+        Some(claim) => claim,
+        none => {
+            let claimant = Claimant { node: "workload".to_owned(), is_import: false };
+            none.insert(Claim::take(engines.journal.clone(), partition, claimant).await?)
+        }
+    };
+    let first = claim.position().last_id + 1;
+    let payloads = (0..RECORDS).map(|part| payload(commit, part));
+    let records: Vec<_> = (first..).zip(payloads).map(|(id, payload)| NewRecord { id, payload }).collect();
+    claim.append(&records, &rows).await?;
     Ok(())
 }
 
 /// Checks that every commit is whole or not there at all; answers those that stand.
-pub async fn check_whole(engines: &Engines) -> BTreeSet<Commit> {
+pub async fn check_whole(opened: &Opened) -> BTreeSet<Commit> {
+    let engines = &opened.engines;
     let mut commits = BTreeSet::new();
     for writer in 0..WRITERS {
         let scan = async |table: Table| -> Vec<Row> {
@@ -87,15 +111,20 @@ pub async fn check_whole(engines: &Engines) -> BTreeSet<Commit> {
     commits
 }
 
-/// Records have no gaps, are whole, and stand exactly where rows do.
+/// Records have no gaps, are whole, stand exactly where rows do, and term, last id and number are those of the last.
 async fn check_records(engines: &Engines, commits: &BTreeSet<Commit>) {
     let mut counted: BTreeMap<Commit, usize> = BTreeMap::new();
     for partition in (0..PARTITIONS).map(Partition) {
-        let (mut offset, next) = engines.journal.bounds(partition).await.unwrap();
-        while offset < next {
-            for record in engines.journal.read(partition, offset, 1_000).await.unwrap() {
-                assert_eq!(record.offset, offset, "a gap");
-                offset = Offset(offset.0 + 1);
+        let (mut ids, mut next) = (0, Position::START);
+        loop {
+            let page = engines.journal.read(partition, next, 1_000).await.unwrap();
+            if page.records.is_empty() {
+                break;
+            }
+            next = page.next;
+            for record in page.records {
+                ids += 1;
+                assert_eq!(record.id, Some(ids), "a gap");
                 let number = |at: usize| u64::from_be_bytes(record.payload[at..at + 8].try_into().unwrap());
                 let commit = (number(0), number(8));
                 let part = counted.entry(commit).or_default();
@@ -103,14 +132,34 @@ async fn check_records(engines: &Engines, commits: &BTreeSet<Commit>) {
                 *part += 1;
             }
         }
+        check_end(engines, partition, next).await;
     }
     assert!(counted.values().all(|&parts| parts == RECORDS), "a commit lacks records");
     assert!(counted.keys().eq(commits), "records and rows differ");
 }
 
+/// The engine knows the end as a reader of the whole log does: it takes the next turn of the term, and no other.
+async fn check_end(engines: &Engines, partition: Partition, end: Position) {
+    let Some(term) = end.term else { return };
+    // A number that was given before, where there is one; one that is too high would end the term.
+    for (other, number) in [(1, end.number), (0, end.number.saturating_sub(1))] {
+        if other == 0 && number == end.number {
+            continue;
+        }
+        let record = NewRecord { id: u64::MAX, payload: Bytes::new() };
+        let turn = Turn { term: Term(term.0 + other), number };
+        let answer = engines.journal.commit(partition, turn, vec![record], Batch::default()).await;
+        assert!(matches!(answer, Err(EngineError::Fenced)), "{answer:?}");
+    }
+    let turn = Turn { term, number: end.number };
+    let next = engines.journal.commit(partition, turn, Vec::new(), Batch::default()).await.unwrap().next;
+    assert_eq!(next.last_id, end.last_id);
+    assert_eq!((next.term, next.number), (end.term, end.number));
+}
+
 /// Checks that everything acknowledged is there.
-pub async fn check_kept(engines: &Engines, acknowledged: &BTreeSet<Commit>) {
-    let kept = check_whole(engines).await;
+pub async fn check_kept(opened: &Opened, acknowledged: &BTreeSet<Commit>) {
+    let (engines, kept) = (&opened.engines, check_whole(opened).await);
     let lost: Vec<_> = acknowledged.difference(&kept).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     for &commit in acknowledged.iter().filter(|commit| commit.1.is_multiple_of(UNIQUE_EVERY)) {
