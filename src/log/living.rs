@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::log::events::{Notice, PostRecord, PostRef};
+    use crate::log::outcome::Outcome;
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
         let standing = |person| if person == Id(gone) { Standing::Gone } else { Standing::There };
@@ -224,9 +225,8 @@ mod tests {
             for (event, expected) in events.into_iter().zip(expected) {
                 let (admitted, refusals) = living.admit(vec![numbered(9, event)]).await.unwrap();
                 assert_eq!(codes(refusals), [expected]);
-                let outcome = crate::log::outcome::Outcome::default();
-                let committed = admitted.into_iter().map(|(record, _)| Committed { record: Arc::new(record), outcome });
-                living.committed(&committed.collect::<Vec<_>>());
+                let durable = |(record, _)| Committed { record: Arc::new(record), outcome: Outcome::default() };
+                living.committed(&admitted.into_iter().map(durable).collect::<Vec<_>>());
             }
         }
     }
