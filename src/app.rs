@@ -295,14 +295,7 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let setup = LogSetup {
-        clock: clock.clone(),
-        numbers: Numbers::of_node(settings.server.node),
-        storage: storage.clone(),
-        roster: Arc::new(Alone),
-    };
-    let started = Log::open(&engines, products, setup);
-    let (log, owner) = started.await?;
+    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage)).await?;
     learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
@@ -346,6 +339,15 @@ pub async fn start(
         live: Arc::new(live),
     };
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
+}
+
+fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage) -> LogSetup {
+    LogSetup {
+        clock: clock.clone(),
+        numbers: Numbers::of_node(settings.server.node),
+        storage: storage.clone(),
+        roster: Arc::new(Alone),
+    }
 }
 
 /// Parts of the products in realtime delivery.
