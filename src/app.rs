@@ -19,9 +19,10 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
-use crate::data::storage::{Storage, watched};
+use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
@@ -235,6 +236,8 @@ pub struct Running {
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
+        // What waits for storage that is away would be waited for.
+        self.app.http().storage().leave();
         let Self { app, worker, owner, realtime, mut tasks } = self;
         tasks.shutdown().await;
         realtime.stop().await;

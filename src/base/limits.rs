@@ -30,7 +30,7 @@ pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
-/// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered with 503.
+/// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
 pub const CREDENTIALS_TRIES_MAX: u32 = 16;
 /// People of whom nobody knows whether a change of their credentials will come; beyond, everybody's are read from rows
 /// until a restart.

@@ -66,7 +66,8 @@ pub enum Event {
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
-    /// No account of this id was made, and none ever will be: whoever wanted the handle that it was reserved for says so.
+    /// No account of this id was made, and none ever will be: whoever wants the handle that was reserved for it says
+    /// so.
     IdBurnt { user: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
@@ -99,6 +100,22 @@ impl Event {
         };
         let actor = actor.map(|person| (person, Part::Actor));
         actor.into_iter().chain(other.map(|person| (person, Part::Other)))
+    }
+
+    /// Whether it only ends something: taken also when the disk is as good as full.
+    #[must_use]
+    pub fn only_ends(&self) -> bool {
+        matches!(
+            self,
+            Self::UserDeleted { .. }
+                | Self::PostDeleted { .. }
+                | Self::Unfollowed(_)
+                | Self::Unblocked { .. }
+                | Self::Unmuted { .. }
+                | Self::Unliked { .. }
+                | Self::Suspended { .. }
+                | Self::Unsuspended { .. }
+        )
     }
 
     /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.

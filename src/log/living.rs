@@ -86,12 +86,8 @@ impl Living {
     }
 
     /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
-    /// a deletion is refused.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn admit(&self, group: Vec<Numbered>) -> Result<(Vec<Numbered>, Vec<Option<Error>>)> {
-        self.load(&group).await?;
+    /// a deletion is refused. [`load`](Self::load) was done for the group.
+    pub fn admit(&self, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
         let mut changed: Vec<(Id, Standing)> = Vec::new();
         let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for (mut record, rows) in group {
@@ -106,7 +102,7 @@ impl Living {
             }
             refusals.push(refusal);
         }
-        Ok((admitted, refusals))
+        (admitted, refusals)
     }
 
     /// Learns who was made and deleted by records that are durable.
@@ -117,7 +113,10 @@ impl Living {
     }
 
     /// Learns how those stand whom a group concerns.
-    async fn load(&self, group: &[Numbered]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn load(&self, group: &[Numbered]) -> Result<()> {
         let concerned = group.iter().flat_map(|(record, _)| concerned(&record.event));
         let mut unknown: Vec<Id> = concerned.filter(|person| self.known.get(person).is_none()).collect();
         unknown.sort_unstable();
@@ -201,6 +200,11 @@ mod tests {
         (record, Batch::default())
     }
 
+    async fn admit(living: &Living, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
+        living.load(&group).await.unwrap();
+        living.admit(group)
+    }
+
     #[tokio::test]
     async fn an_account_is_made_once_or_never_whoever_comes_first() {
         let made = || Event::UserCreated { user: UserRow { id: Id(1), ..UserRow::default() } };
@@ -221,9 +225,9 @@ mod tests {
             let living = Living::new(engines.tables.clone());
             // In one commit, and in commits of their own.
             let group = events.iter().cloned().zip(5..).map(|(event, id)| numbered(id, event)).collect();
-            assert_eq!(codes(living.admit(group).await.unwrap().1), expected);
+            assert_eq!(codes(admit(&living, group).await.1), expected);
             for (event, expected) in events.into_iter().zip(expected) {
-                let (admitted, refusals) = living.admit(vec![numbered(9, event)]).await.unwrap();
+                let (admitted, refusals) = admit(&living, vec![numbered(9, event)]).await;
                 assert_eq!(codes(refusals), [expected]);
                 let durable = |(record, _)| Committed { record: Arc::new(record), outcome: Outcome::default() };
                 living.committed(&admitted.into_iter().map(durable).collect::<Vec<_>>());

@@ -47,7 +47,8 @@ pub struct UserRow {
     /// Record that deleted the account: from its time on the handle stays reserved. Rows of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_by: Option<Id>,
-    /// There never was an account, and there never will be: the handle that was reserved for it went to somebody else.
+    /// Mark of an id of which no account was made, and none ever will be: the handle that was reserved for it went to
+    /// somebody else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub burnt: bool,
 }
@@ -66,16 +67,16 @@ pub struct CredentialsRow {
     /// PHC string of argon2id; `None` for people who come by JWT or from an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Minted at the last log-out everywhere: JWTs that do not say when they were issued and were first shown before have
-    /// ended, and so have tokens of earlier versions with a lower `issued`.
+    /// Minted at the last log-out everywhere: JWTs that do not say when they were issued and were first shown before
+    /// have ended, and so have tokens of earlier versions with a lower `issued`.
     #[serde(default)]
     pub tokens_from: Id,
     /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too,
     /// beyond that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
     #[serde(default, skip_serializing_if = "is_none")]
     pub jwts_upto_ms: u64,
-    /// Moment of the last log-out everywhere by the clock, in milliseconds since the Unix epoch; rows of earlier versions
-    /// have that of `tokens_from`, which may run ahead of it.
+    /// Moment of the last log-out everywhere by the clock, in milliseconds since the Unix epoch; rows of earlier
+    /// versions have that of `tokens_from`, which may run ahead of it.
     #[serde(default, skip_serializing_if = "is_none")]
     pub ended_at_ms: u64,
     /// Member of the operators.

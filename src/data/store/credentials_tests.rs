@@ -16,9 +16,9 @@ const CHANGES: u64 = 6;
 /// Way in which a change is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// As the server does.
+    /// Compare-and-set, as the server writes.
     Compared,
-    /// Broken on purpose: what was read is written again under a version of now, whatever stands there.
+    /// A variant that is broken on purpose: what was read is written again under a version of now, whatever stands there.
     Blindly,
 }
 

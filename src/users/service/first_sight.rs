@@ -86,7 +86,7 @@ impl Users {
         Err(Error::Overloaded { reason: "others take the handles of the subject", retry_after_s: 1 })
     }
 
-    /// Another id for a subject whose claimed one was burnt: this took so long that somebody else has the handle.
+    /// Claim of another id for a subject whose first one was burnt: this took so long that others have the handle.
     async fn claim_anew(&self, burnt: Id, subject: &Subject) -> Result<Id> {
         let user = self.core.log.mint().await?;
         let value = tables::partition(user);

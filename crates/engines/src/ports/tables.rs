@@ -192,8 +192,8 @@ pub trait Tables: Send + Sync + 'static {
     /// key later, even after a retry and a release: a token is used for one attempt and its retries, never again.
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError>;
 
-    /// Replaces a row of [`insert_unique`](Self::insert_unique) if the token `held` has it: compare and set. From then on
-    /// the token `new` has it. Durable when it answers; linearizable per key.
+    /// Replaces a row of [`insert_unique`](Self::insert_unique) if the token `held` has it: compare and set. From then
+    /// on the token `new` has it. Durable when it answers; linearizable per key.
     ///
     /// Tokens name attempts: `new` is for this one and its retries, and a retry after a lost answer finds
     /// [`Replaced::Mine`] unless somebody has replaced the row since. A call that was answered with
