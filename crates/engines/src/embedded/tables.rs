@@ -131,7 +131,7 @@ impl Tables for Embedded {
         check_value(&value)?;
         let (key, cell) = (layout::row_key(&key), layout::unique_cell(new, &value));
         let work = Work::ReplaceUnique { key, cell, held, new };
-        match self.committer.submit(work, value.len()).await? {
+        match self.door()?.submit(work, value.len()).await? {
             Done::Replaced(replaced) => Ok(replaced),
             other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
         }

@@ -188,8 +188,9 @@ pub trait Tables: Send + Sync + 'static {
     ///
     /// `token` names the caller's attempt: a retry after a lost answer finds [`Unique::Mine`]. Rows made here are
     /// read with [`get`](Self::get) (which answers `value`), and are changed by no other calls but
-    /// [`replace_unique`](Self::replace_unique) and [`release_unique`](Self::release_unique). A call that was answered with [`EngineError::Unknown`] may take the
-    /// key later, even after a retry and a release: a token is used for one attempt and its retries, never again.
+    /// [`replace_unique`](Self::replace_unique) and [`release_unique`](Self::release_unique). A call that was answered
+    /// with [`EngineError::Unknown`] may take the key later, even after a retry and a release: a token is used for one
+    /// attempt and its retries, never again.
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError>;
 
     /// Replaces a row of [`insert_unique`](Self::insert_unique) if the token `held` has it: compare and set. From then
