@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
-use crate::data::storage::{Part, Storage};
+use crate::data::storage::{Storage, StoragePart};
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::mint::{Mint, Numbers};
@@ -173,7 +173,7 @@ impl Log {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
         let adds = (!proposal.event.only_ends()).then_some(0);
-        self.storage.admit(&[Part::Rows, Part::Log], adds)?;
+        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;
