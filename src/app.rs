@@ -376,6 +376,7 @@ async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
+    janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
     posts::public::begin(store).await
 }

@@ -30,6 +30,13 @@ pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
+/// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
+pub const CREDENTIALS_TRIES_MAX: u32 = 16;
+/// People of whom nobody knows whether a change of their credentials will come; beyond, everybody's are read from rows
+/// until a restart.
+pub const CREDENTIALS_IN_DOUBT_MAX: usize = 10_000;
+/// Rows of credentials of an earlier version that are moved at once.
+pub const CREDENTIALS_MOVED_AT_ONCE: usize = 64;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.
 pub const NAME_WORDS_MAX: usize = 4;
 /// Bytes of a key in the people search; of a longer name the rest is not searched.

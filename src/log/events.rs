@@ -19,6 +19,9 @@ pub enum Event {
     ProfileChanged { user: UserRow, old_display_name: Option<String> },
     /// The account is gone; what it left behind is removed by the janitor.
     UserDeleted { user: UserRow },
+    /// No account of this id was made, and none ever will be: whoever wants the handle that was reserved for it says
+    /// so.
+    IdBurnt { user: Id },
     /// An edge was made; the followee hears of it if `notify` (a graph that is imported is no news).
     ///
     /// Of one that is `silent` the rows say so: until it did, imports had only `notify: false`.

@@ -39,5 +39,6 @@ mod rfc6455;
 mod taken_back;
 mod threads;
 mod uploads;
+mod versions;
 mod who_sees;
 mod world;
