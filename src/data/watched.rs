@@ -174,9 +174,9 @@ impl Tables for Watched {
 
     async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
         // It takes the place of what is there: a full disk keeps nobody from logging out everywhere.
-        self.storage.admit(&[Part::Rows], None)?;
+        self.storage.admit(&[StoragePart::Rows], None)?;
         let replace = || self.inner.tables.replace_unique(key.clone(), value.clone(), held, new);
-        self.write(Part::Rows, replace).await
+        self.write(StoragePart::Rows, replace).await
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
