@@ -419,3 +419,7 @@ fn password_cost(settings: &Settings) -> PasswordCost {
     let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
     PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
 }
+
+#[cfg(test)]
+#[path = "outcomes_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ mod described;
 mod edges;
 mod examples;
 mod feed;
+mod formats;
 mod full_disk;
 mod graph;
 mod handles;

@@ -5,6 +5,7 @@ mod asleep;
 mod deletion;
 mod engines;
 mod first_sight;
+mod formats;
 mod log;
 mod storage;
 
