@@ -13,7 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
-use crate::data::storage::{Part, Storage};
+use crate::data::storage::{Storage, StoragePart};
 use crate::log::events::{Event, IdempotencyKey, Record, Weight};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
@@ -195,7 +195,7 @@ impl Log {
             return Err(Error::Internal(what));
         }
         let adds = (!proposal.event.only_ends()).then_some(0);
-        self.storage.admit(&[Part::Rows, Part::Log], adds)?;
+        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;

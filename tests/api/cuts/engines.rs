@@ -48,7 +48,7 @@ pub struct Blade {
     lost: AtomicUsize,
     /// Writes that are done, and answer that nobody knows.
     hidden: AtomicUsize,
-    /// It does no writes, and answers so.
+    /// Storage does no writes, and answers so.
     deaf: AtomicBool,
     /// Reads of several rows that fail, and checkpoints.
     reads_failing: AtomicUsize,

@@ -24,7 +24,7 @@ use fanfare::log::events::{Event, Record};
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{Engines, Partition, Position, Room, memory};
+use fanfare_engines::{DiskRoom, Engines, Partition, Position, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -108,7 +108,7 @@ impl Ground {
         let tokens = OperatorTokens::open(self.folder.path()).unwrap();
         let log = logging::start(&self.settings.log.level, self.settings.log.format);
         let free_bytes = Arc::clone(&self.free_bytes);
-        let room = Arc::new(Room::told_by(move || Some(free_bytes.load(Ordering::SeqCst)), 100));
+        let room = Arc::new(DiskRoom::told_by(move || Some(free_bytes.load(Ordering::SeqCst)), 100));
         let engines = cut(Engines { room, ..self.stored.clone() }, &blade);
         let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await?;
         Ok(Life { app: running.app.clone(), running, blade })
