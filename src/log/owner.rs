@@ -228,6 +228,9 @@ impl Owner {
             if waiting.is_empty() {
                 continue;
             }
+            if waiting.is_empty() {
+                continue;
+            }
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
