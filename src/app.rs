@@ -35,6 +35,7 @@ use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
 use crate::log::counters::CounterListener;
 use crate::log::handle::{Log, LogSetup};
+use crate::log::horizon::Horizon;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::mint::Numbers;
@@ -158,7 +159,7 @@ struct Listeners {
 }
 
 impl Listener for Listeners {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         for Committed { record, .. } in committed {
             self.realtime.committed(record);
         }
@@ -293,13 +294,16 @@ pub async fn start(
     let feed_clock = clock.clone();
     let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone())?;
+    let horizon = Horizon::default();
+    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage)).await?;
+    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, log.newest()).await?;
+    // Every row is of an id below.
+    feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
@@ -325,6 +329,7 @@ pub async fn start(
     tasks.spawn(notifications.clone().trim_as_told(trims));
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
+    tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor(settings, &core, attachments).run());
     let services = Services {
         http,
@@ -344,12 +349,13 @@ pub async fn start(
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
 }
 
-fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage) -> LogSetup {
+fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
     LogSetup {
         clock: clock.clone(),
         numbers: Numbers::of_node(settings.server.node),
         storage: storage.clone(),
         roster: Arc::new(Alone),
+        horizon,
     }
 }
 
@@ -376,6 +382,7 @@ async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
+    janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
     posts::public::begin(store).await
 }
@@ -418,3 +425,7 @@ fn password_cost(settings: &Settings) -> PasswordCost {
     let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
     PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
 }
+
+#[cfg(test)]
+#[path = "outcomes_tests.rs"]
+mod tests;

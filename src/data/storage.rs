@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use fanfare_engines::{EngineError, Room};
+use fanfare_engines::{DiskRoom, EngineError};
 use parking_lot::Mutex;
 
 /// Part of storage that can be away by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum StoragePart {
     /// Rows that follow from no record.
     Rows = 1,
     /// Uploads.
@@ -30,14 +30,14 @@ pub struct Storage(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// Bits of the [`Part`]s that are away.
+    /// Bits of the [`StoragePart`]s that are away.
     away: AtomicU8,
     /// Moment when the first of them went.
     since: Mutex<Option<Instant>>,
     ended: AtomicBool,
     /// The server is stopping.
     left: AtomicBool,
-    room: OnceLock<Arc<Room>>,
+    room: OnceLock<Arc<DiskRoom>>,
     /// Said, and not yet taken back, that the disk is as good as full.
     full: AtomicBool,
 }
@@ -74,7 +74,7 @@ impl Storage {
     }
 
     /// `part` is away; answers whether that is news. Said once for all parts.
-    pub fn goes(&self, part: Part, cause: &dyn Display) -> bool {
+    pub fn goes(&self, part: StoragePart, cause: &dyn Display) -> bool {
         // Under the lock, so that what is said stands in the order of what happened.
         let mut since = self.0.since.lock();
         let before = self.0.away.fetch_or(part as u8, Ordering::AcqRel);
@@ -86,7 +86,7 @@ impl Storage {
     }
 
     /// `part` works. Costs nothing while everything does.
-    pub fn works(&self, part: Part) {
+    pub fn works(&self, part: StoragePart) {
         if self.0.away.load(Ordering::Acquire) & part as u8 == 0 {
             return;
         }
@@ -100,7 +100,7 @@ impl Storage {
 
     /// Whether one of `parts` is away.
     #[must_use]
-    pub fn is_away(&self, parts: &[Part]) -> bool {
+    pub fn is_away(&self, parts: &[StoragePart]) -> bool {
         let bits = parts.iter().fold(0, |bits, part| bits | *part as u8);
         self.0.away.load(Ordering::Acquire) & bits != 0
     }
@@ -121,7 +121,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`EngineError::Closed`], [`EngineError::Unavailable`] or [`EngineError::Full`]: nothing was done.
-    pub fn admit(&self, parts: &[Part], adds: Option<u64>) -> Result<(), EngineError> {
+    pub fn admit(&self, parts: &[StoragePart], adds: Option<u64>) -> Result<(), EngineError> {
         let (why, error) = if self.has_failed() {
             ("failed", EngineError::Closed("storage failed before; restart the server".to_owned()))
         } else if self.is_away(parts) {
@@ -135,8 +135,8 @@ impl Storage {
         Err(error)
     }
 
-    /// Where room is asked for from now on.
-    pub(super) fn watch_room(&self, room: &Arc<Room>) {
+    /// Asks `room` from now on.
+    pub(super) fn watch_room(&self, room: &Arc<DiskRoom>) {
         let _ = self.0.room.set(Arc::clone(room)); // the first stays: a state belongs to one engine
     }
 

@@ -36,7 +36,7 @@ fn the_end_of_storage_is_logged_once_and_stays() {
         }
     });
     assert_eq!(text.matches("storage failed").count(), 1, "{text}");
-    storage.works(Part::Rows);
+    storage.works(StoragePart::Rows);
     assert!(!storage.serves() && storage.refuses());
     assert!(matches!(storage.admit(&[], None), Err(EngineError::Closed(_))));
 }
@@ -45,19 +45,19 @@ fn the_end_of_storage_is_logged_once_and_stays() {
 fn that_it_is_away_and_that_it_is_back_is_said_once_each_whoever_notices() {
     let storage = Storage::default();
     let text = logged(|| {
-        assert!(storage.goes(Part::Log, &"gone"));
-        assert!(!storage.goes(Part::Log, &"gone"));
-        assert!(storage.goes(Part::Rows, &"gone"));
+        assert!(storage.goes(StoragePart::Log, &"gone"));
+        assert!(!storage.goes(StoragePart::Log, &"gone"));
+        assert!(storage.goes(StoragePart::Rows, &"gone"));
         assert!(!storage.serves());
-        assert!(storage.admit(&[Part::Objects], Some(0)).is_ok(), "uploads are elsewhere");
-        assert!(matches!(storage.admit(&[Part::Rows], None), Err(EngineError::Unavailable(_))));
-        storage.works(Part::Log);
+        assert!(storage.admit(&[StoragePart::Objects], Some(0)).is_ok(), "uploads are elsewhere");
+        assert!(matches!(storage.admit(&[StoragePart::Rows], None), Err(EngineError::Unavailable(_))));
+        storage.works(StoragePart::Log);
         assert!(!storage.serves(), "rows are away still");
         for _ in 0..3 {
-            storage.works(Part::Rows);
+            storage.works(StoragePart::Rows);
         }
     });
-    assert!(storage.serves() && storage.admit(&[Part::Rows, Part::Log], Some(1)).is_ok());
+    assert!(storage.serves() && storage.admit(&[StoragePart::Rows, StoragePart::Log], Some(1)).is_ok());
     assert_eq!((text.matches("storage is away").count(), text.matches("storage is back").count()), (1, 1), "{text}");
 }
 
@@ -65,7 +65,7 @@ fn that_it_is_away_and_that_it_is_back_is_said_once_each_whoever_notices() {
 fn a_full_disk_refuses_what_adds_and_nothing_else() {
     let (storage, free) = (Storage::default(), Arc::new(AtomicU64::new(100)));
     let told = Arc::clone(&free);
-    storage.watch_room(&Arc::new(Room::told_by(move || Some(told.load(Ordering::Relaxed)), 100)));
+    storage.watch_room(&Arc::new(DiskRoom::told_by(move || Some(told.load(Ordering::Relaxed)), 100)));
     // A look holds for a moment.
     let set = |bytes| {
         free.store(bytes, Ordering::Relaxed);

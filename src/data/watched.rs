@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 
-use super::storage::{Part, Storage};
+use super::storage::{Storage, StoragePart};
 use super::tables;
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -61,7 +61,7 @@ impl Watched {
     /// Repeats a write to `part` while its outcome is unknown, or nothing was done.
     async fn write<T, F: Future<Output = Result<T, EngineError>>>(
         &self,
-        part: Part,
+        part: StoragePart,
         work: impl Fn() -> F,
     ) -> Result<T, EngineError> {
         let mut unknown: Option<EngineError> = None;
@@ -95,7 +95,7 @@ impl Watched {
     }
 
     /// `part` is away: it is asked until it works.
-    fn is_away(&self, part: Part, cause: &EngineError) {
+    fn is_away(&self, part: StoragePart, cause: &EngineError) {
         if self.storage.goes(part, cause)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -104,15 +104,15 @@ impl Watched {
     }
 
     /// Writes something that changes nothing.
-    async fn try_out(&self, part: Part) -> Result<(), EngineError> {
+    async fn try_out(&self, part: StoragePart) -> Result<(), EngineError> {
         match part {
-            Part::Objects => {
+            StoragePart::Objects => {
                 self.inner.objects.put(OBJECT_ASKED, Bytes::from_static(b"?")).await?;
                 // One that stays is the same the next time.
                 let _ = self.inner.objects.delete(OBJECT_ASKED).await;
                 Ok(())
             }
-            Part::Rows | Part::Log => {
+            StoragePart::Rows | StoragePart::Log => {
                 let mut batch = Batch::default();
                 batch.put(RowKey::new(tables::META, tables::ONE, META_ASKED), Bytes::from_static(b"?"));
                 self.inner.tables.write(batch).await
@@ -122,7 +122,7 @@ impl Watched {
 }
 
 /// Asks whether `part` works until it does, or the server ends.
-async fn ask(watched: Weak<Watched>, part: Part) {
+async fn ask(watched: Weak<Watched>, part: StoragePart) {
     let mut wait_ms = ASK_MS;
     loop {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
@@ -143,8 +143,8 @@ async fn ask(watched: Weak<Watched>, part: Part) {
 #[async_trait]
 impl Tables for Watched {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
-        self.storage.admit(&[Part::Rows], (!frees(&batch)).then_some(0))?;
-        self.write(Part::Rows, || self.inner.tables.write(batch.clone())).await
+        self.storage.admit(&[StoragePart::Rows], (!frees(&batch)).then_some(0))?;
+        self.write(StoragePart::Rows, || self.inner.tables.write(batch.clone())).await
     }
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
@@ -167,9 +167,16 @@ impl Tables for Watched {
     }
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
-        self.storage.admit(&[Part::Rows], Some(0))?;
+        self.storage.admit(&[StoragePart::Rows], Some(0))?;
         let insert = || self.inner.tables.insert_unique(key.clone(), value.clone(), token);
-        self.write(Part::Rows, insert).await
+        self.write(StoragePart::Rows, insert).await
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        // It takes the place of what is there: a full disk keeps nobody from logging out everywhere.
+        self.storage.admit(&[StoragePart::Rows], None)?;
+        let replace = || self.inner.tables.replace_unique(key.clone(), value.clone(), held, new);
+        self.write(StoragePart::Rows, replace).await
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
@@ -177,8 +184,8 @@ impl Tables for Watched {
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
-        self.storage.admit(&[Part::Rows], None)?;
-        self.write(Part::Rows, || self.inner.tables.release_unique(key, token)).await
+        self.storage.admit(&[StoragePart::Rows], None)?;
+        self.write(StoragePart::Rows, || self.inner.tables.release_unique(key, token)).await
     }
 }
 
@@ -226,8 +233,8 @@ impl Journal for Watched {
 #[async_trait]
 impl Objects for Watched {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
-        self.storage.admit(&[Part::Objects], Some(data.len() as u64))?;
-        self.write(Part::Objects, || self.inner.objects.put(key, data.clone())).await
+        self.storage.admit(&[StoragePart::Objects], Some(data.len() as u64))?;
+        self.write(StoragePart::Objects, || self.inner.objects.put(key, data.clone())).await
     }
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {

@@ -96,7 +96,7 @@ async fn what_is_away_is_refused_at_once_and_comes_back_by_itself() {
     engines.tables.write(row).await.unwrap();
     // The clock runs by itself: nobody writes, and it is back.
     while !storage.serves() {
-        tokio::time::sleep(Duration::from_millis(ASK_MS)).await;
+        tokio::time::sleep(Duration::from_millis(ASK_MS)).await; // poll
         assert!(begun.elapsed() < Duration::from_secs(60));
     }
     put().await.unwrap();

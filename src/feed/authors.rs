@@ -31,7 +31,7 @@ struct PullInterval {
     to: u64,
     /// Number of the last change.
     changed: u64,
-    /// Number of the last change by an id that was not above all applied ones.
+    /// Number of the last change by an id that was not above the horizon.
     irregular: u64,
 }
 
@@ -41,7 +41,7 @@ struct PullInterval {
 pub struct Absorbed {
     /// Number of the last change seen.
     pub changes: u64,
-    /// Highest id applied then.
+    /// Horizon then.
     pub id: u64,
 }
 
@@ -232,8 +232,8 @@ impl Authors {
         self.with(author, |state| state.policy.pin(policy));
     }
 
-    /// Readers must pull this post: it is not pushed. `applied` is the highest id applied before.
-    pub fn must_pull(&self, author: UserIndex, id: u64, applied: u64) {
+    /// Readers must pull this post: it is not pushed. Every record up to `horizon` was applied before.
+    pub fn must_pull(&self, author: UserIndex, id: u64, horizon: u64) {
         self.with(author, |state| {
             // Inside the lock: a reader that loads the number first and looks at the author then misses nothing.
             let change = self.pull_changes.fetch_add(1, Ordering::SeqCst) + 1;
@@ -242,7 +242,7 @@ impl Authors {
             pull.from = pull.from.min(id);
             pull.to = pull.to.max(id);
             pull.changed = change;
-            if id <= applied {
+            if id <= horizon {
                 pull.irregular = change;
             }
             self.set_pulled(author);

@@ -2,6 +2,8 @@
 //! moment; and the records that the feed applies.
 
 use super::Feed;
+use fanfare_protocol::Id;
+
 use crate::base::error::Result;
 use crate::data::uncounted::Of;
 use crate::log::counters;
@@ -26,7 +28,8 @@ impl Prepare for PolicyStamp {
 pub struct FeedListener(pub Feed);
 
 impl Listener for FeedListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], horizon: Id) {
         committed.iter().for_each(|one| self.0.apply(&one.record));
+        self.0.settle(horizon);
     }
 }

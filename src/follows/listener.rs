@@ -14,7 +14,7 @@ use crate::log::product::{Committed, Listener};
 pub struct FollowListener(pub Arc<Store>);
 
 impl Listener for FollowListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         committed.iter().for_each(|one| self.heard(&one.record));
     }
 }

@@ -39,11 +39,11 @@ impl Follower {
 
     /// Tells of records whose rows are written, in their order.
     pub(super) fn hear(&self, committed: &[Committed]) {
+        let Some(last) = committed.last().map(|one| one.record.id) else { return };
         for listener in &self.listeners {
-            listener.committed(committed);
+            // Of one partition, the last record is the horizon.
+            listener.committed(committed, last);
         }
-        if let Some(last) = committed.last() {
-            self.settled.0.store(last.record.id.0, Ordering::Release);
-        }
+        self.settled.0.store(last.0, Ordering::Release);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
@@ -12,9 +13,10 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
-use crate::data::storage::{Part, Storage};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::data::storage::{Storage, StoragePart};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight};
 use crate::log::follower::Settled;
+use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread, PARTITION};
 use crate::log::patience::Patience;
@@ -37,6 +39,15 @@ pub struct Proposal {
     /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
     /// commit that tore and was never acknowledged can lose them.
     pub rows: Batch,
+}
+
+impl Proposal {
+    /// Bound of what it takes.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        let bytes = self.rows.rows.iter().filter_map(|row| row.value.as_ref()).map(Bytes::len).sum();
+        self.event.weight().and(Weight { bytes, rows: self.rows.rows.len() })
+    }
 }
 
 impl From<Event> for Proposal {
@@ -105,6 +116,8 @@ pub struct LogSetup {
     pub storage: Storage,
     /// Assignment of partitions to nodes.
     pub roster: Arc<dyn Roster>,
+    /// Horizon, which views may have from before the log is open.
+    pub horizon: Horizon,
 }
 
 /// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
@@ -117,6 +130,7 @@ pub struct Log {
     term: CurrentTerm,
     locks: Locks,
     roster: Arc<dyn Roster>,
+    horizon: Horizon,
 }
 
 impl Log {
@@ -125,15 +139,17 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
-        let LogSetup { clock, numbers, storage, roster } = setup;
+        let LogSetup { clock, numbers, storage, roster, horizon } = setup;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
-        let (owner, last) = Owner::take_over(engines, products, &numbers.node_name(), patience, &storage).await?;
+        let views = (products, horizon.clone());
+        let (owner, last) = Owner::take_over(engines, views, &numbers.node_name(), patience, &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
+        horizon.open(mint.clone(), last);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -168,12 +184,18 @@ impl Log {
     /// place in the queue.
     ///
     /// # Errors
-    /// When storage is away, has no room for it, or failed before: nothing was done.
+    /// When storage is away, has no room for it, or failed before: nothing was done; or when one record would make too
+    /// many rows.
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
+        let rows = proposal.weight().rows;
+        if rows > limits::RECORD_ROWS_MAX {
+            let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
+            return Err(Error::Internal(what));
+        }
         let adds = (!proposal.event.only_ends()).then_some(0);
-        self.storage.admit(&[Part::Rows, Part::Log], adds)?;
+        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;
@@ -237,6 +259,12 @@ impl Log {
     #[must_use]
     pub fn settled(&self) -> Id {
         self.settled.get()
+    }
+
+    /// The id at or below which nothing can settle any more.
+    #[must_use]
+    pub fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
     /// Whether writes are taken: storage is neither away nor has it failed.

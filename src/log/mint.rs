@@ -213,16 +213,23 @@ impl Mint {
         self.0.state.lock().ids.highest()
     }
 
-    /// Moves the last id up to now, but not beyond what is reserved, and answers it: every id that comes is above it,
-    /// whatever the clock does.
+    /// Burns ids up to now, but not beyond what is reserved, and answers the last: every id that comes is above it,
+    /// whatever the clock does. Nothing where that is not above `known`, nor unless it is `quiet`, which is asked under
+    /// the lock under which records are numbered.
     #[must_use]
-    pub fn burn_to_now(&self) -> Id {
+    pub fn burn_to_now(&self, known: Id, quiet: impl FnOnce() -> bool) -> Option<Id> {
         let now = Id(first_id_at(self.0.clock.now_ms()).0.saturating_sub(1));
+        if now <= known {
+            return None;
+        }
         let mut state = self.0.state.lock();
+        if !quiet() {
+            return None;
+        }
         let end = self.end(&state);
         state.ids.pass(now.min(end));
         // Records whose commit is under way, or failed, may have ids beyond the end.
-        state.ids.last().min(end)
+        Some(state.ids.last().min(end))
     }
 
     /// Reserves more by a write of its own where less than half is left: for whoever needs ids of now
@@ -237,6 +244,12 @@ impl Mint {
         }
         let _one = self.0.writing.lock().await;
         if self.has_reserved(now_ms) { Ok(()) } else { self.reserve(now_ms).await }
+    }
+
+    /// Whether [`keep_reserved`](Self::keep_reserved) has nothing to do.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.has_reserved(self.0.clock.now_ms())
     }
 
     fn has_reserved(&self, now_ms: u64) -> bool {

@@ -16,13 +16,14 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
+use super::head::Head;
+use super::horizon::Horizon;
 use super::patience::{Patience, Tries};
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
-use crate::data::rows::to_json;
 use crate::data::storage::Storage;
-use crate::log::events::Record;
+use crate::log::events::{Record, Weight};
 use crate::log::living::Living;
 use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
@@ -47,10 +48,10 @@ impl OwnerThread {
 
 /// Number of the waiting proposals that fit one commit; at least one.
 fn group_of(waiting: &[Proposed]) -> usize {
-    let mut bytes = 0;
+    let mut weight = Weight::default();
     let fits = waiting.iter().take_while(|proposed| {
-        bytes += proposed.proposal.event.weight();
-        bytes <= limits::GROUP_BYTES_MAX
+        weight = weight.and(proposed.proposal.weight());
+        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
     });
     fits.count().max(1)
 }
@@ -104,9 +105,17 @@ impl Appender {
         }
     }
 
-    /// Remembers that everything below `next` has its rows.
-    pub(super) async fn checkpoint(&self, next: Position) -> Result<()> {
-        Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
+    /// Remembers that everything below `head`, which is stored, has its rows.
+    async fn checkpoint(&self, head: Head) -> Result<()> {
+        Ok(self.journal.checkpoint(CONSUMER, PARTITION, head.position()).await?)
+    }
+
+    /// Stores `head`: everything below it has its rows, and they are durable.
+    pub(super) async fn settle(&mut self, head: Head) -> Result<()> {
+        let mut batch = Batch::default();
+        head.write(PARTITION, &mut batch)?;
+        self.append(&[], &batch).await?;
+        self.checkpoint(head).await
     }
 }
 
@@ -158,6 +167,7 @@ pub(super) struct Owner {
     /// Position behind the last commit.
     next: Position,
     term: CurrentTerm,
+    horizon: Horizon,
 }
 
 impl Owner {
@@ -165,7 +175,7 @@ impl Owner {
     /// Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
-        products: Vec<Product>,
+        (products, horizon): (Vec<Product>, Horizon),
         node: &str,
         patience: Patience,
         storage: &Storage,
@@ -182,7 +192,8 @@ impl Owner {
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        Ok((Self { appender, prepares, folding, follower, living, commits: 0, next: taken.next, term }, taken.last))
+        let (commits, next, last) = (0, taken.next, taken.last);
+        Ok((Self { appender, prepares, folding, follower, living, commits, next, term, horizon }, last))
     }
 
     /// Term of this owner.
@@ -214,6 +225,12 @@ impl Owner {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
             self.refuse_earlier_terms(&mut waiting);
+            if waiting.is_empty() {
+                continue;
+            }
+            if waiting.is_empty() {
+                continue;
+            }
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -222,12 +239,19 @@ impl Owner {
             };
             match outcome {
                 Ok(records) => {
+                    self.horizon.through();
                     for (record, answer) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
                         let _ = answer.send(record);
                     }
                 }
-                Err(error) => refuse(&error, answers, storage),
+                Err(error) => {
+                    // Of what is unknown some may settle yet.
+                    if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
+                        self.horizon.through();
+                    }
+                    refuse(&error, answers, storage);
+                }
             }
         }
         if storage.has_failed() {
@@ -236,8 +260,8 @@ impl Owner {
         if let Err(error) = mint.close().await {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
-        if let Err(error) = self.appender.checkpoint(self.next).await {
-            tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
+        if let Err(error) = self.appender.settle(Head::new(self.next)).await {
+            tracing::warn!(%error, "the last head was not written; the next start writes a few rows again");
         }
     }
 
@@ -254,6 +278,7 @@ impl Owner {
     /// Ids in the order of arrival, which is the order of commit.
     fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
         mint.number(|next| {
+            self.horizon.numbered();
             waiting
                 .drain(..group_of(waiting))
                 .map(|Proposed { proposal, answer, .. }| {
@@ -287,11 +312,15 @@ impl Owner {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
-            records.push(NewRecord { id: record.id.0, payload: to_json(&record)? });
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
+            records.push(NewRecord { id: record.id.0, payload: self.folding.line(&record, &outcome)? });
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
+        self.commits += 1;
+        // What was settled before, now and then; this commit may tear.
+        let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
+        head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let reserving = mint.reserve_in(&mut batch);
         let appended = self.appender.append(&records, &batch).await?;
         mint.reserved(reserving);
@@ -302,10 +331,12 @@ impl Owner {
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
-        self.commits += 1;
+        if let Some(last) = committed.last() {
+            self.horizon.reach(last.record.id);
+        }
         self.next = appended.next;
-        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY)
-            && let Err(error) = self.appender.checkpoint(self.next).await
+        if let Some(head) = head
+            && let Err(error) = self.appender.checkpoint(head).await
         {
             // The records are durable and told of; a later checkpoint covers them.
             tracing::debug!(%error, "a checkpoint was not written");

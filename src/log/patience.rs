@@ -8,7 +8,7 @@ use std::time::Duration;
 use fanfare_engines::EngineError;
 
 use crate::base::error::{Error, Result};
-use crate::data::storage::{Part, Storage};
+use crate::data::storage::{Storage, StoragePart};
 
 /// Milliseconds before the first repetition, doubled each time, and the most.
 const AGAIN_MS: u64 = 20;
@@ -44,7 +44,7 @@ impl Patience {
         tries.0 += 1;
         tracing::debug!(%error, tries = tries.0, "the log's owner tries again");
         if tries.0 >= TRIES_SILENT {
-            self.storage.goes(Part::Log, error);
+            self.storage.goes(StoragePart::Log, error);
         }
         let wait_ms = (AGAIN_MS << (tries.0 - 1).min(16)).min(AGAIN_MS_MAX);
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
@@ -53,7 +53,7 @@ impl Patience {
 
     /// Something was done.
     pub(super) fn done(&self) {
-        self.storage.works(Part::Log);
+        self.storage.works(StoragePart::Log);
     }
 
     /// Does `work` until storage does it; other errors are answered.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use fanfare_protocol::Id;
+
 use crate::base::error::Result;
 use crate::log::events::Record;
 use crate::log::fold::{Fold, State};
@@ -28,9 +30,10 @@ pub struct Committed {
 
 /// Listener to commits.
 pub trait Listener: Send + Sync + 'static {
-    /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids, on one
-    /// thread, before its callers are answered. Must be quick and must not block.
-    fn committed(&self, committed: &[Committed]);
+    /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids within a
+    /// partition, on one thread, before its callers are answered. With them, all at or below `horizon` has been told.
+    /// Must be quick and must not block.
+    fn committed(&self, committed: &[Committed], horizon: Id);
 }
 
 /// Part of a product in the write path. Products are asked and told in the order of their list.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use fanfare_protocol::Id;
+
 use crate::data::rows::PostRecord;
 use crate::data::store::Store;
 use crate::data::uncounted::{CountChange, of_like, of_post, of_repost};
@@ -13,7 +15,7 @@ use crate::log::product::{Committed, Listener};
 pub struct PostListener(pub Arc<Store>);
 
 impl Listener for PostListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         committed.iter().for_each(|one| self.heard(&one.record));
     }
 }

@@ -53,10 +53,12 @@ impl Realtime {
     /// When the engine fails.
     pub async fn poll(&self, poll: Poll<'_>) -> Result<Polled> {
         self.heartbeat(poll.user).await;
-        // Before anything is read: what is committed later is found by the next poll, or by the session that waits.
-        let upto = self.committed();
+        // Before anything is read: what is committed later is found by the next poll, or by the session that waits. The
+        // horizon first, so that what is at or below it is read.
+        let horizon = self.horizon();
+        let upto = self.committed().max(horizon);
         let (Some(cursor), Resume::From) = (poll.cursor, poll.resume) else {
-            return Ok(Polled::Answer(self.first_answer(&poll, upto)));
+            return Ok(Polled::Answer(self.first_answer(&poll, horizon)));
         };
         let missed = self.missed(poll.user, cursor.marks, upto).await?;
         let overlap: Vec<(usize, Id)> = missed.items().collect();
@@ -65,11 +67,12 @@ impl Realtime {
             return Ok(Polled::Wait { from: [upto; 4], overlap, told });
         }
         let frames = known(missed, cursor, poll.knows, self.clock().now_ms());
-        Ok(Polled::Answer(self.answer(poll.user, &frames, (&overlap, &told), cursor.marks, upto)))
+        Ok(Polled::Answer(self.answer(poll.user, &frames, (&overlap, &told), cursor.marks, (upto, horizon))))
     }
 
     /// The answer to a poll that brings no cursor, or none that can be used.
-    fn first_answer(&self, poll: &Poll<'_>, upto: Id) -> Bytes {
+    fn first_answer(&self, poll: &Poll<'_>, horizon: Id) -> Bytes {
+        let upto = if matches!(poll.resume, Resume::Broken(_)) { self.lately() } else { horizon };
         let now_ms = self.clock().now_ms();
         let cursor = self.sealed(poll.user, [upto; 4], (&[], &AnnouncedDeletions::default()), upto);
         let hello = Hello {
@@ -92,26 +95,24 @@ impl Realtime {
         frames: &[Frame],
         (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
         marks: Watermarks,
-        upto: Id,
+        (upto, horizon): (Id, Id),
     ) -> Bytes {
         let (frames, upto_each) = fitting(frames, marks, upto);
         let overlap: Vec<(usize, Id)> =
             overlap.iter().copied().filter(|(stream, id)| *id <= upto_each[*stream]).collect();
-        body(frames, &self.sealed(user, upto_each, (&overlap, told), upto))
+        body(frames, &self.sealed(user, upto_each, (&overlap, told), horizon))
     }
 
-    /// The cursor after everything up to `upto`, trailing the clock; `overlap` is what the client has above it, and
-    /// `told` what it was told of.
+    /// The cursor after everything up to `upto`, no further than the horizon; `overlap` is what the client has above it,
+    /// and `told` what it was told of.
     fn sealed(
         &self,
         user: Id,
         upto: Watermarks,
         (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
-        newest: Id,
+        horizon: Id,
     ) -> wire::CursorText {
-        let trailing = self.trailing();
-        // Above the newest record there is nothing yet, however old it is.
-        let marks = upto.map(|mark| if mark >= newest { trailing } else { mark.min(trailing) });
+        let marks = upto.map(|mark| mark.min(horizon));
         let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
         let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
         let told = told.digest(marks[stream_index(Stream::Posts)]);

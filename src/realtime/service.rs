@@ -28,9 +28,9 @@ use crate::base::clock::Clock;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
-use crate::base::id::first_id_at;
+use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits::realtime::{
-    CLOSING_S, DRAIN_PER_S, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, TRAIL_MS, WATCHED_MAX,
+    CLOSING_S, DRAIN_PER_S, LATELY_MS, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX,
 };
 use crate::base::network::Network;
 use crate::base::token;
@@ -147,7 +147,7 @@ impl Realtime {
         let mut cursor = self.0.shared.seal.open(user, text)?;
         // Nothing from before they existed was missed by anybody. In a young data folder watermarks stand there.
         cursor.marks = cursor.marks.map(|mark| mark.max(user));
-        if is_too_old(&cursor, self.0.shared.committed()) { Err(ResetReason::Expired) } else { Ok(cursor) }
+        if is_too_old(&cursor, self.horizon()) { Err(ResetReason::Expired) } else { Ok(cursor) }
     }
 
     /// Items that `user` missed, up to a record that was the newest before.
@@ -164,10 +164,17 @@ impl Realtime {
         self.0.shared.committed()
     }
 
-    /// Id that watermarks do not pass.
+    /// Id that watermarks do not pass: all records up to it are committed. To be asked before what is missed is read.
     #[must_use]
-    pub fn trailing(&self) -> Id {
-        first_id_at(self.clock().now_ms().saturating_sub(TRAIL_MS))
+    pub fn horizon(&self) -> Id {
+        self.0.shared.horizon.now()
+    }
+
+    /// Id from which a client that reads everything anew gets posts again: some may be on their way into timelines.
+    #[must_use]
+    pub fn lately(&self) -> Id {
+        let horizon = self.horizon();
+        horizon.min(first_id_at(unix_ms_of(horizon).saturating_sub(LATELY_MS)))
     }
 
     /// The text of a cursor.

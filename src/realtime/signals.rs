@@ -20,6 +20,7 @@ use super::source::Replay;
 use crate::base::clock::Clock;
 use crate::base::limits::realtime::COMMANDS_RESERVED;
 use crate::log::events::Record;
+use crate::log::horizon::Horizon;
 
 /// Signals to the dispatcher.
 #[derive(Debug)]
@@ -234,6 +235,8 @@ pub struct SharedState {
     pub boot: u16,
     /// See [`Progress`].
     pub progress: Progress,
+    /// Horizon of the log: cursors never pass it.
+    pub horizon: Horizon,
     /// The newest record that is durable.
     pub committed: AtomicU64,
     /// A commit found no room on its way to the dispatcher.

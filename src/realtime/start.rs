@@ -34,6 +34,7 @@ use crate::base::limits::realtime::{
 };
 use crate::log::core::Core;
 use crate::log::events::Record;
+use crate::log::horizon::Horizon;
 
 /// Milliseconds between two ticks of the dispatcher.
 const TICK: Duration = Duration::from_millis(100);
@@ -103,7 +104,7 @@ impl RealtimeSetup {
     ///
     /// # Errors
     /// When the operating system gives no epoll.
-    pub fn new(settings: RealtimeSettings, secret: &[u8], clock: Clock) -> Result<Self> {
+    pub fn new(settings: RealtimeSettings, secret: &[u8], clock: Clock, horizon: Horizon) -> Result<Self> {
         let (signal_sender, signals) = mpsc::channel(SIGNALS_MAX);
         let (bulk_sender, bulk_jobs) = mpsc::channel(BULK_RENDERING_MAX * settings.shards.max(1));
         let (client_sender, from_clients) = mpsc::channel(CLIENT_FRAMES_MAX);
@@ -112,6 +113,7 @@ impl RealtimeSetup {
             settings,
             seal: CursorSeal::new(secret)?,
             clock,
+            horizon,
             boot: getrandom::u32().unwrap_or_default() as u16,
             progress: Progress::new(RENDERERS, Id(0)),
             committed: AtomicU64::new(0),

@@ -40,7 +40,7 @@ struct World {
 impl World {
     async fn new(readers: usize) -> Self {
         let settings = RealtimeSettings { shards: 1, ..RealtimeSettings::of(&Settings::default()) };
-        let setup = RealtimeSetup::new(settings, b"secret", Clock::system()).unwrap();
+        let setup = RealtimeSetup::new(settings, b"secret", Clock::system(), Horizon::default()).unwrap();
         let RealtimeSetup { shared, mut shards, handles, signals, .. } = setup;
         let dispatcher = Dispatcher::new(Parts {
             shared: Arc::clone(&shared),

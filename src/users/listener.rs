@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use fanfare_protocol::Id;
+
+use crate::data::rows::UserRow;
 use crate::data::store::Store;
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
@@ -10,7 +13,7 @@ use crate::log::product::{Committed, Listener};
 pub struct AccountListener(pub Arc<Store>);
 
 impl Listener for AccountListener {
-    fn committed(&self, committed: &[Committed]) {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
         committed.iter().for_each(|one| self.heard(&one.record));
     }
 }
@@ -20,6 +23,7 @@ impl AccountListener {
         match &record.event {
             Event::UserCreated { user } | Event::ProfileChanged { user, .. } => self.0.account_changed(user),
             Event::UserDeleted { user } => self.0.account_deleted(user.id),
+            Event::IdBurnt { user } => self.0.account_changed(&UserRow::burnt(*user)),
             Event::Suspended { user, until_ms, .. } => self.0.absent.suspend(*user, *until_ms),
             Event::Unsuspended { user } => self.0.absent.unsuspend(*user),
             _ => {}

@@ -22,6 +22,8 @@ pub struct Claim {
     known: Position,
     /// Of the records of the call under way, so many stand.
     standing: usize,
+    /// Id of the first of them.
+    first_id: Option<u64>,
     state: State,
 }
 
@@ -48,7 +50,7 @@ impl Claim {
     ) -> Result<Self, EngineError> {
         let (term, known) = journal.claim(partition, &claimant).await?;
         let turn = Turn::first(term);
-        Ok(Self { journal, partition, claimant, turn, known, standing: 0, state: State::Held })
+        Ok(Self { journal, partition, claimant, turn, known, standing: 0, first_id: None, state: State::Held })
     }
 
     /// The term under which the next call is made.
@@ -72,6 +74,12 @@ impl Claim {
     /// [`Fenced`](EngineError::Fenced) when another owner wrote, now and from then on: nothing more is done, and the
     /// caller takes over anew. What the caller called again without an answer may stand; the log tells.
     pub async fn append(&mut self, records: &[NewRecord], rows: &Batch) -> Result<Position, EngineError> {
+        let first_id = records.first().map(|record| record.id);
+        if self.standing > 0 && self.first_id != first_id {
+            // A call was given up of which a part stands: the caller does not know of it.
+            self.state = State::Lost;
+        }
+        self.first_id = first_id;
         for _ in 0..CLAIMS_MAX {
             match self.state {
                 State::Held => {}
@@ -110,8 +118,9 @@ impl Claim {
                 break;
             }
             for found in page.records.iter().filter(|found| found.offset < end.offset) {
-                let expected = records.get(self.standing).map(|record| record.id);
-                if found.id != expected {
+                // Another owner may have minted the same id, above the same last one.
+                let is_ours = |record: &NewRecord| found.id == Some(record.id) && found.payload == record.payload;
+                if !records.get(self.standing).is_some_and(is_ours) {
                     self.state = State::Lost;
                     return Err(EngineError::Fenced);
                 }

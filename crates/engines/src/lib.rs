@@ -27,10 +27,10 @@ use std::sync::atomic::AtomicU64;
 
 pub use ports::{
     Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
-    Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Row, RowKey, RowWrite, Subscription, Table,
-    Tables, Term, Turn, Unique,
+    Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
+    Subscription, Table, Tables, Term, Turn, Unique,
 };
-pub use room::Room;
+pub use room::DiskRoom;
 
 /// Engines that the server is built on, one behind each port.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct Engines {
     /// Cost of scans, where the engine counts it.
     pub scans: Arc<Scans>,
     /// Room on the disk that the engine writes to.
-    pub room: Arc<Room>,
+    pub room: Arc<DiskRoom>,
 }
 
 /// Cost of scans since the engine was opened: for operators, and for tests that hold a read to what it answers.

@@ -15,7 +15,7 @@ const LOOK_HOLDS: Duration = Duration::from_millis(100);
 type Ask = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 
 /// Free bytes of a disk, and the margin that is kept free.
-pub struct Room {
+pub struct DiskRoom {
     /// Free bytes now; `None` when nobody can say.
     ask: Ask,
     margin_bytes: u64,
@@ -25,7 +25,7 @@ pub struct Room {
     free_bytes: AtomicU64,
 }
 
-impl Room {
+impl DiskRoom {
     /// Room that never ends: for engines that do not write to a disk.
     #[must_use]
     pub fn endless() -> Self {
@@ -97,7 +97,7 @@ mod tests {
     fn what_adds_ends_at_the_margin_and_the_engine_at_half_of_it() {
         let free = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&free);
-        let room = Room::told_by(move || Some(told.load(Ordering::Relaxed)), 100);
+        let room = DiskRoom::told_by(move || Some(told.load(Ordering::Relaxed)), 100);
         for (bytes, adds, adds_much, takes) in
             [(200, true, true, true), (100, true, false, true), (99, false, false, true), (49, false, false, false)]
         {
@@ -105,15 +105,15 @@ mod tests {
             assert_eq!(room.lacks().is_none(), takes, "{bytes}");
             assert_eq!((room.has(0), room.has(100)), (adds, adds_much), "{bytes}");
         }
-        assert!(Room::endless().has(u64::MAX) && Room::endless().lacks().is_none());
+        assert!(DiskRoom::endless().has(u64::MAX) && DiskRoom::endless().lacks().is_none());
     }
 
     #[test]
     fn a_disk_says_how_much_is_free() {
         let folder = tempfile::tempdir().unwrap();
-        let room = Room::of_disk(folder.path(), 1);
+        let room = DiskRoom::of_disk(folder.path(), 1);
         assert!(room.free_bytes() < u64::MAX);
-        let gone = Room::of_disk(&folder.path().join("gone"), 1);
+        let gone = DiskRoom::of_disk(&folder.path().join("gone"), 1);
         assert_eq!(gone.free_bytes(), u64::MAX);
     }
 }

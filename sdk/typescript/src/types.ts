@@ -636,7 +636,10 @@ export interface Status {
   uptime_s: number;
   /** Version of the binary. */
   version: string;
-  /** Storage failed; every write is refused until a restart. */
+  /**
+   * Writes are refused: storage is away, or the disk is as good as full (both come back by themselves), or storage
+   * has failed and wants a restart. The log says which.
+   */
   writes_refused: boolean;
 }
 

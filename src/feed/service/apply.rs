@@ -49,7 +49,6 @@ impl FeedCore {
             // Suspensions are looked at by every read, and the rest is about no timeline.
             _ => {}
         }
-        self.applied.fetch_max(record.id.0, Ordering::SeqCst);
     }
 
     /// Keeps a post among its author's recents; answers the author, the author's own timeline and the listeners.
@@ -74,13 +73,13 @@ impl FeedCore {
         self.counters.posts[number].fetch_add(1, Ordering::Relaxed);
         metrics::counter!("fanfare_feed_posts_total", "policy" => policy_name(post.policy)).increment(1);
         self.costs.lock().record(author, listeners, self.started.elapsed().as_secs_f64());
-        let applied = self.applied.load(Ordering::SeqCst);
+        let horizon = self.horizon.load(Ordering::SeqCst);
         if post.policy == Policy::Pull {
-            self.authors.must_pull(author, id, applied);
+            self.authors.must_pull(author, id, horizon);
         } else if !self.enqueue(job) {
             self.counters.overflowed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("fanfare_feed_overflowed_total", "policy" => policy_name(post.policy)).increment(1);
-            self.authors.must_pull(author, id, applied);
+            self.authors.must_pull(author, id, horizon);
         }
     }
 

@@ -93,7 +93,7 @@ impl FeedCore {
         let loaded = ReaderRelations::new(reader, indexes(&loaded.followees), blocked, indexes(&loaded.muted));
         let Some(followees) = self.subscribe(&building, loaded) else { return Ok(None) };
         // Both before the query: what changes later is not covered by it. The id first, see `Authors::unabsorbed`.
-        let id = self.applied.load(Ordering::SeqCst);
+        let id = self.horizon.load(Ordering::SeqCst);
         let absorbed = Absorbed { changes: self.authors.pull_changes(), id };
         let targets: Vec<UserIndex> = followees.iter().copied().chain([reader]).collect();
         let targets = targets.into_iter().map(|author| Target { author, before: u64::MAX, lower: 1 });

@@ -110,8 +110,8 @@ struct FeedCore {
     work: Condvar,
     /// A turn ended.
     turned: Condvar,
-    /// Highest record id applied.
-    applied: AtomicU64,
+    /// Id at or below which every record was applied, and none comes any more.
+    horizon: AtomicU64,
     /// Highest post seen, by records or warming: the age of recents counts from it, so that an import of old posts
     /// keeps its recents.
     newest: AtomicU64,
@@ -157,7 +157,7 @@ impl Feed {
             queue: Mutex::new(JobQueue::new(settings.push_queue_max, settings.late_queue_max)),
             work: Condvar::new(),
             turned: Condvar::new(),
-            applied: AtomicU64::new(0),
+            horizon: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             push_below: AtomicU64::new(settings.push_below),
             pull_above: AtomicU64::new(settings.pull_above),
@@ -195,6 +195,11 @@ impl Feed {
     /// and never waits for I/O or for room in a queue.
     pub fn apply(&self, record: &Record) {
         self.core.apply(record);
+    }
+
+    /// Every record up to `horizon` was applied, and none comes at or below it any more: pages show what is up to it.
+    pub fn settle(&self, horizon: Id) {
+        self.core.horizon.fetch_max(horizon.0, Ordering::SeqCst);
     }
 
     /// Restart: one entry of the scan over authors' rows, ascending by id within an author. Records may be applied

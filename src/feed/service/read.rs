@@ -68,8 +68,13 @@ impl<'a> Candidates<'a> {
 }
 
 impl FeedCore {
+    /// Where a read from the top begins: what is above the horizon may still get neighbours below it.
+    fn after_horizon(&self) -> u64 {
+        self.horizon.load(Ordering::SeqCst).saturating_add(1)
+    }
+
     pub(super) async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage, EngineError> {
-        let before = query.before.map_or(u64::MAX, |before| before.0);
+        let before = query.before.map_or_else(|| self.after_horizon(), |before| before.0);
         let since = query.since.map_or(0, |since| since.0);
         let view = self.fresh_view(reader).await?;
         // One more than asked tells whether there is a next page.
@@ -83,13 +88,14 @@ impl FeedCore {
     }
 
     pub(super) async fn unread(&self, reader: Id, marker: Id) -> Result<Unread, EngineError> {
+        let before = self.after_horizon();
         let view = self.fresh_view(reader).await?;
         let mut newest_id = None;
         let others = |entry: &FeedEntry| {
             newest_id.get_or_insert(entry.id);
             entry.post.author != reader
         };
-        let count = self.visible(view, u64::MAX, marker.0, UNREAD_MAX, others).await?.len();
+        let count = self.visible(view, before, marker.0, UNREAD_MAX, others).await?.len();
         if newest_id.is_none() {
             // Nothing is above the marker: the newest entry was read.
             let newest = self.page(reader, PageQuery { before: None, since: None, limit: 1 }).await?;
@@ -159,8 +165,8 @@ impl FeedCore {
             Some(view) => view,
             None => self.materialise(id, reader).await?,
         };
-        let applied = self.applied.load(Ordering::SeqCst);
-        let absorbed = Absorbed { changes: self.authors.pull_changes(), id: applied };
+        let horizon = self.horizon.load(Ordering::SeqCst);
+        let absorbed = Absorbed { changes: self.authors.pull_changes(), id: horizon };
         let targets = self.unmerged(&view, absorbed);
         if targets.is_empty() {
             if absorbed.changes > view.absorbed.changes {

@@ -152,6 +152,7 @@ fn reads(followees: u64, pulled: u64) {
             import_line: None,
             audit: None,
         });
+        feed.settle(id);
     };
     let mut random = Random(3);
     (0..followees * 40).for_each(|_| post(2 + random.below(followees)));

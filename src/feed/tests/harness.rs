@@ -56,6 +56,7 @@ pub struct Harness {
     clock: Arc<AtomicU64>,
     commits: u64,
     unapplied: VecDeque<Record>,
+    last: Id,
     reads: Vec<PendingRead>,
 }
 
@@ -65,7 +66,7 @@ impl Harness {
         let clock = Arc::new(AtomicU64::new(EPOCH_MS + 1_000));
         let feed = feed_over(&settings, &source, &clock);
         feed.warmed();
-        Self { source, feed, settings, clock, commits: 0, unapplied: VecDeque::new(), reads: Vec::new() }
+        Self { source, feed, settings, clock, commits: 0, unapplied: VecDeque::new(), last: Id(0), reads: Vec::new() }
     }
 
     /// Commits a record: the tables have it, the feed does not yet.
@@ -79,6 +80,7 @@ impl Harness {
         let record = Record { id, event: event(id), idempotency: None, import_line: None, audit: None };
         self.source.world.lock().commit(&record);
         self.unapplied.push_back(record);
+        self.last = id;
         id
     }
 
@@ -180,6 +182,7 @@ impl Harness {
     fn apply(&mut self, count: usize) {
         for record in self.unapplied.drain(..count.min(self.unapplied.len())) {
             self.feed.apply(&record);
+            self.feed.settle(record.id);
         }
     }
 
@@ -206,6 +209,7 @@ impl Harness {
         self.reads.clear();
         self.unapplied.clear();
         self.feed = feed_over(&self.settings, &self.source, &self.clock);
+        self.feed.settle(self.last);
     }
 
     /// The scan that follows a restart; with `cut` it gives only so many posts of each author.

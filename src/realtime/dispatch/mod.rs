@@ -302,8 +302,8 @@ impl Dispatcher {
         self.send(Some(&sessions), frame, Lane::Normal).await;
     }
 
-    /// Commits were not heard of. Everybody is asked to come back: what they missed is then read from rows, for
-    /// watermarks trail by far more than it takes to notice.
+    /// Commits were not heard of. Everybody is asked to come back: what they missed is then read from rows, for no
+    /// watermark passes what was not heard of.
     async fn start_anew(&mut self) {
         let sessions = self.shared.sessions.load(Ordering::Relaxed) as u64;
         tracing::warn!(sessions, "the dispatcher did not keep up: sessions are asked to come back");

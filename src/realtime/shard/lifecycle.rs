@@ -7,8 +7,7 @@ use fanfare_protocol::Transport;
 use mio::{Interest, Token};
 
 use super::{Shard, is_stream};
-use crate::base::id::first_id_at;
-use crate::base::limits::realtime::{CLOSING_S, TICK_MS, TRAIL_MS, UNSENT_BYTES_MAX};
+use crate::base::limits::realtime::{CLOSING_S, TICK_MS, UNSENT_BYTES_MAX};
 use crate::realtime::attach::{Attach, Opening, Resume, Taken};
 use crate::realtime::codes;
 use crate::realtime::cursor::Watermarks;
@@ -93,11 +92,10 @@ impl Shard {
         }
         let mut out = head;
         let now = crate::realtime::session::Now { ms: self.now_ms, horizon: self.horizon, seal: &self.shared.seal };
-        // Whoever comes fresh wants nothing from before, even where the horizon is behind, as on a server just started.
-        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
         let marks = match resume {
             Resume::From => session.marks(self.horizon),
-            Resume::Fresh | Resume::Broken(_) => from.map(|mark| mark.min(trailing.max(self.horizon))),
+            // From where they wish, even where this shard is behind.
+            Resume::Fresh | Resume::Broken(_) => *from,
         };
         session.hello(resume, heartbeat_s, marks, &now, &mut out);
         session.out = out;

@@ -30,8 +30,7 @@ use super::session::{Session, SessionId};
 use super::signals::{BulkPost, Command, ShardHandle, SharedState, Signal};
 use super::wheel::{Tick, Wheel};
 use crate::base::error::{Error, Result};
-use crate::base::id::first_id_at;
-use crate::base::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, TRAIL_MS, WHEEL_TICKS};
+use crate::base::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, WHEEL_TICKS};
 use fanfare_websocket::{Deflater, Inflater};
 
 /// Events of one call of epoll.
@@ -231,13 +230,15 @@ impl Shard {
         true
     }
 
-    /// Id up to which everything is in the inbox, or came by it. Where nothing is on its way that is the time itself,
-    /// less what watermarks trail by: on a quiet node the newest record may be older than a cursor may be.
+    /// Id up to which everything is in the inbox, or came by it. Where nothing is on its way that is the horizon, which
+    /// moves on with time: on a quiet node the newest record may be older than a cursor may be.
     fn reached(&self) -> Id {
-        let trailing = first_id_at(self.now_ms.saturating_sub(TRAIL_MS));
+        // First: what it covers is committed by now. Time is not asked for nobody.
+        let horizon = &self.shared.horizon;
+        let horizon = if self.sessions.is_empty() { horizon.reached() } else { horizon.now() };
         let committed = self.shared.committed();
         let progress = self.shared.progress.slowest();
-        if progress >= committed { trailing } else { progress.min(trailing) }
+        if progress >= committed { horizon } else { progress.min(horizon) }
     }
 
     /// The session, if it is still the same one.

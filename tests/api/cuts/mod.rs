@@ -1,9 +1,12 @@
 //! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
+mod asleep;
+mod cursors;
 mod deletion;
 mod engines;
 mod first_sight;
+mod formats;
 mod log;
 mod storage;
 
@@ -21,7 +24,7 @@ use fanfare::log::events::{Event, Record};
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{Engines, Partition, Position, Room, memory};
+use fanfare_engines::{DiskRoom, Engines, Partition, Position, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -105,7 +108,7 @@ impl Ground {
         let tokens = OperatorTokens::open(self.folder.path()).unwrap();
         let log = logging::start(&self.settings.log.level, self.settings.log.format);
         let free_bytes = Arc::clone(&self.free_bytes);
-        let room = Arc::new(Room::told_by(move || Some(free_bytes.load(Ordering::SeqCst)), 100));
+        let room = Arc::new(DiskRoom::told_by(move || Some(free_bytes.load(Ordering::SeqCst)), 100));
         let engines = cut(Engines { room, ..self.stored.clone() }, &blade);
         let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await?;
         Ok(Life { app: running.app.clone(), running, blade })

@@ -126,6 +126,7 @@ fn apply(feed: &Feed, posts: &mut Posts) -> Duration {
     for number in 0..posts.len() {
         let record = posted(posts.mint(), posts.author(number));
         feed.apply(&record);
+        feed.settle(record.id);
         if number % APPLIED_AT_ONCE == 0 {
             feed.quiesce();
         }

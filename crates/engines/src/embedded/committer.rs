@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::group::{Done, Group, Work};
 use super::store::{LOG_BYTES_MAX, Store};
-use crate::Room;
+use crate::DiskRoom;
 use crate::limits::WRITE_BYTES_MAX;
 use crate::ports::EngineError;
 
@@ -55,7 +55,7 @@ impl Committer {
     /// Starts the thread; `failed` is called when it has ended because a write failed, and let go of the store.
     pub(super) fn start(
         store: Arc<Store>,
-        disk: Arc<Room>,
+        disk: Arc<DiskRoom>,
         failed: impl FnOnce(String) + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (queue, requests) = mpsc::channel(QUEUE_CALLS_MAX);
@@ -101,7 +101,7 @@ impl Drop for Committer {
     }
 }
 
-fn run(store: Arc<Store>, disk: &Room, mut requests: mpsc::Receiver<Request>, failed: impl FnOnce(String)) {
+fn run(store: Arc<Store>, disk: &DiskRoom, mut requests: mpsc::Receiver<Request>, failed: impl FnOnce(String)) {
     let served = catch_unwind(AssertUnwindSafe(|| serve(&store, disk, &mut requests)));
     let cause = match served {
         Ok(Ok(())) => return,
@@ -123,7 +123,7 @@ fn over() -> EngineError {
 }
 
 /// Commits what comes until nothing comes any more, or a commit fails.
-fn serve(store: &Store, disk: &Room, requests: &mut mpsc::Receiver<Request>) -> Result<(), fjall::Error> {
+fn serve(store: &Store, disk: &DiskRoom, requests: &mut mpsc::Receiver<Request>) -> Result<(), fjall::Error> {
     let mut groups: u64 = 0;
     while let Some(first) = requests.blocking_recv() {
         let mut group = gather(first, requests);

@@ -21,7 +21,7 @@ use super::renew::renew_logs;
 use super::store::Store;
 use super::{LONG_SCANS_MAX, Settings};
 use crate::ports::EngineError;
-use crate::{Room, Scans};
+use crate::{DiskRoom, Scans};
 
 /// Doublings of the wait before the store is opened again add up to this many times the first one.
 const AGAIN_MAX: u32 = 30;
@@ -35,18 +35,18 @@ const LOCK_AGAIN: Duration = Duration::from_millis(100);
 /// The file in the folder that is locked while it is in use.
 const LOCK_FILE: &str = "in-use";
 
-/// Where a store lies, and what outlives each opening of it.
+/// Place of a store, and what outlives each opening of it.
 pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) settings: Settings,
     pub(super) forgotten: Arc<Forgotten>,
     pub(super) scans: Arc<Scans>,
-    pub(super) room: Arc<Room>,
+    pub(super) room: Arc<DiskRoom>,
 }
 
 impl Place {
     pub(super) fn new(path: PathBuf, settings: Settings) -> Self {
-        let room = Arc::new(Room::of_disk(&path, settings.free_bytes_min));
+        let room = Arc::new(DiskRoom::of_disk(&path, settings.free_bytes_min));
         Self { path, settings, forgotten: Arc::default(), scans: Arc::default(), room }
     }
 }
@@ -152,7 +152,7 @@ fn lock(place: &Place) -> Result<File, EngineError> {
     Ok(file)
 }
 
-/// Another process has the folder.
+/// Error of a folder that another process has.
 pub(super) fn in_use(path: &std::path::Path) -> EngineError {
     EngineError::Unavailable(format!(
         "{} is in use by another process; stop that one first, or choose another data folder",

@@ -52,7 +52,7 @@ pub struct Settings {
     pub journal_partitions: u16,
     /// Bytes that the ephemeral store holds.
     pub ephemeral_bytes: usize,
-    /// Bytes of the disk that stay free: the margin of [`Room`](crate::Room). 0 writes until the disk refuses.
+    /// Bytes of the disk that stay free: the margin of [`DiskRoom`](crate::DiskRoom). 0 writes until the disk refuses.
     pub free_bytes_min: u64,
     /// Wait before a store is opened again whose write to disk failed; doubled up to thirty times as much.
     pub reopen_after: Duration,

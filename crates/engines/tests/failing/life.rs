@@ -107,12 +107,12 @@ async fn write(opened: Arc<Opened>, told: Arc<Told>, (writer, first): Commit, he
             } else {
                 assert!(matches!(error, EngineError::Unavailable(_) | EngineError::Full(_)), "{error}");
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await; // poll
         }
         told.acknowledged.lock().insert(commit);
         heard(commit);
         // Disks here are small, and in memory: they would be full before anything was tried.
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(PACE).await; // poll
     }
 }
 
@@ -132,12 +132,12 @@ async fn stands(opened: &Opened, commit: Commit) -> bool {
         if engines.tables.release_unique(&asked, 1).await.is_ok() {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // poll
     }
     loop {
         match engines.tables.get(&row(commit)).await {
             Ok(found) => return found.is_some(),
-            Err(EngineError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(EngineError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(1)).await, // poll
             Err(error) => panic!("{error}"),
         }
     }
