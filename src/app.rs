@@ -19,9 +19,10 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
-use crate::data::storage::{Storage, watched};
+use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
 use crate::follows::Follows;
@@ -235,6 +236,8 @@ pub struct Running {
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
+        // What waits for storage that is away would be waited for.
+        self.app.http().storage().leave();
         let Self { app, worker, owner, realtime, mut tasks } = self;
         tasks.shutdown().await;
         realtime.stop().await;
@@ -295,14 +298,7 @@ pub async fn start(
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     products.extend(listeners(&store, &feed, told));
-    let setup = LogSetup {
-        clock: clock.clone(),
-        numbers: Numbers::of_node(settings.server.node),
-        storage: storage.clone(),
-        roster: Arc::new(Alone),
-    };
-    let started = Log::open(&engines, products, setup);
-    let (log, owner) = started.await?;
+    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage)).await?;
     learn(&store, log.newest()).await?;
     feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
@@ -346,6 +342,15 @@ pub async fn start(
         live: Arc::new(live),
     };
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
+}
+
+fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage) -> LogSetup {
+    LogSetup {
+        clock: clock.clone(),
+        numbers: Numbers::of_node(settings.server.node),
+        storage: storage.clone(),
+        roster: Arc::new(Alone),
+    }
 }
 
 /// Parts of the products in realtime delivery.

@@ -31,7 +31,7 @@
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
-//! | [`storage`](data::storage) | whether engines still keep what they are given: one latch that everything reports to |
+//! | [`storage`](data::storage), [`watched`](data::watched) | whether engines keep what they are given: one state that everything reports to, and the engines that do |
 //! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |
 //! | [`absent`](data::absent), [`uncounted`](data::uncounted) | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
 //! | [`deletions`](data::deletions) | who deleted posts lately, and which: what sessions that come back must hear of |

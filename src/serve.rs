@@ -50,6 +50,7 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
     let storage = embedded::Settings {
         cache_bytes: settings.storage.cache_bytes,
         journal_partitions: 1,
+        free_bytes_min: settings.storage.free_bytes_min,
         ..embedded::Settings::default()
     };
     let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;

@@ -32,7 +32,8 @@ pub struct Status {
     pub version: &'static str,
     /// Seconds since the start.
     uptime_s: u64,
-    /// Storage failed; every write is refused until a restart.
+    /// Writes are refused: storage is away, or the disk is as good as full (both come back by themselves), or storage
+    /// has failed and wants a restart. The log says which.
     pub writes_refused: bool,
     /// Materialised timelines.
     pub timelines: usize,
@@ -143,7 +144,7 @@ impl LiveServer {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: self.started.elapsed().as_secs(),
-            writes_refused: self.storage.has_failed(),
+            writes_refused: self.storage.refuses(),
             timelines: stats.timelines,
             timeline_entries: stats.timeline_entries,
             timeline_bytes: stats.timeline_bytes,

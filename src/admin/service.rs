@@ -155,8 +155,7 @@ impl Acts {
         'rows: loop {
             let range = KeyRange { from: None, to: Some(tables::partition(before)) };
             let wanted = limits::LIST_STEP_ROWS.max(limit + 1);
-            let port = &store;
-            let rows = port.scan(tables::SUSPENSIONS, &tables::ONE, range, Order::Descending, wanted).await?;
+            let rows = store.scan(tables::SUSPENSIONS, &tables::ONE, range, Order::Descending, wanted).await?;
             for row in &rows {
                 let Some(user) = Id::from_bytes(&row.clustering) else { continue };
                 before = user;
@@ -221,9 +220,9 @@ impl Acts {
         let mut items = Vec::new();
         for bucket in (tables::bucket_of(oldest)..=tables::bucket_of(before)).rev() {
             let partition = tables::timeline_partition(bucket);
-            let port = &self.core.store;
+            let store = &self.core.store;
             let wanted = limit + 1 - items.len();
-            let rows = port.scan(tables::AUDIT, &partition, range.clone(), Order::Descending, wanted).await?;
+            let rows = store.scan(tables::AUDIT, &partition, range.clone(), Order::Descending, wanted).await?;
             for row in &rows {
                 let Some(id) = Id::from_bytes(&row.clustering) else { continue };
                 items.push(from_json::<Act>(&row.value)?.entry(id));

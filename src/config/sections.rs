@@ -298,6 +298,9 @@ section! {
         cache_bytes: u64 = 128 * MIB => MIB..=LARGEST;
         /// Bytes of journal kept on disk; beyond it the oldest records that every consumer has passed are removed.
         journal_bytes_max: u64 = GIB => MIB..=LARGEST;
+        /// Bytes of the disk that stay free: below it what adds something is refused until there is room again, and
+        /// below half of it all but deletes. 0 writes until the disk refuses.
+        free_bytes_min: u64 = 128 * MIB => 0..=LARGEST;
     }
 }
 

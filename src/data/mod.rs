@@ -12,3 +12,4 @@ pub mod storage;
 pub mod store;
 pub mod tables;
 pub mod uncounted;
+pub mod watched;

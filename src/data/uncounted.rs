@@ -39,7 +39,7 @@ pub struct Contribution {
     /// Owner of the counters.
     pub of: Of,
     /// Place of the counter among the three.
-    pub which: usize,
+    pub counter: usize,
     /// The post that counts; `Id(0)` where there is at most one.
     pub source: Id,
 }
@@ -47,19 +47,19 @@ pub struct Contribution {
 /// Contributions of an edge, each with whose it is: to the followers of one, and to whom the other follows.
 #[must_use]
 pub fn of_follow(follower: Id, followee: Id) -> [(Id, Contribution); 2] {
-    let one = |of, which| Contribution { of: Of::User(of), which, source: Id(0) };
+    let one = |of, counter| Contribution { of: Of::User(of), counter, source: Id(0) };
     [(follower, one(followee, OfUser::Followers as usize)), (followee, one(follower, OfUser::Following as usize))]
 }
 
 /// Contribution of a like.
 #[must_use]
 pub fn of_like(post: Id) -> Contribution {
-    Contribution { of: Of::Post(post), which: OfPost::Likes as usize, source: Id(0) }
+    Contribution { of: Of::Post(post), counter: OfPost::Likes as usize, source: Id(0) }
 }
 
 /// Contributions of a post to those that it answers and passes on.
 pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl Iterator<Item = Contribution> {
-    let one = move |of, which| Contribution { of: Of::Post(of), which, source: post };
+    let one = move |of, counter| Contribution { of: Of::Post(of), counter, source: post };
     let reply = reply_to.map(|parent| one(parent, OfPost::Replies as usize));
     reply.into_iter().chain(repost_of.map(|original| one(original, OfPost::Reposts as usize)))
 }
@@ -68,7 +68,7 @@ pub fn of_post(post: Id, reply_to: Option<Id>, repost_of: Option<Id>) -> impl It
 /// person is absent.
 #[must_use]
 pub fn of_repost(repost: Id, by: Id, original: PostRef) -> Option<(Id, Contribution)> {
-    let one = Contribution { of: Of::User(by), which: OfUser::Posts as usize, source: repost };
+    let one = Contribution { of: Of::User(by), counter: OfUser::Posts as usize, source: repost };
     (by != original.author).then_some((original.author, one))
 }
 
@@ -95,7 +95,7 @@ impl State {
         let Some(watched) = self.people.get_mut(&person) else { return };
         if watched.contributions.insert(one) {
             self.total += 1;
-            self.sums.entry(one.of).or_default().entry(person).or_default()[one.which] += 1;
+            self.sums.entry(one.of).or_default().entry(person).or_default()[one.counter] += 1;
         }
     }
 
@@ -110,7 +110,7 @@ impl State {
         self.total -= 1;
         let Some(people) = self.sums.get_mut(&one.of) else { return };
         if let Some(sums) = people.get_mut(&person) {
-            sums[one.which] = sums[one.which].saturating_sub(1);
+            sums[one.counter] = sums[one.counter].saturating_sub(1);
             if *sums == [0; 3] {
                 people.remove(&person);
             }

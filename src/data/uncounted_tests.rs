@@ -143,9 +143,9 @@ fn counts(world: &World, absent: &dyn Fn(Id) -> bool) -> BTreeMap<Of, [u64; 3]> 
         let through = post.repost_of.filter(|original| post.is_bare_repost() && original.author != post.author);
         let shows = !through.is_some_and(|original| absent(original.author));
         found.entry(Of::User(post.author)).or_default()[2] += u64::from(shows);
-        for (of, which) in [(post.reply_to, 1), (post.repost_of, 2)] {
+        for (of, counter) in [(post.reply_to, 1), (post.repost_of, 2)] {
             if let Some(of) = of {
-                found.entry(Of::Post(of.id)).or_default()[which] += u64::from(!absent(post.author));
+                found.entry(Of::Post(of.id)).or_default()[counter] += u64::from(!absent(post.author));
             }
         }
     }

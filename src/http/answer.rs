@@ -45,6 +45,14 @@ impl IntoResponse for Error {
                 response.extensions_mut().insert(Logged);
                 response
             }
+            // Said when it began, once.
+            Self::Engine(EngineError::Full(_)) => {
+                let detail =
+                    "the disk of the server is as good as full; deletes are taken, and this once there is room";
+                let mut response = answer(&Problem::new(Code::Overloaded, detail), RETRY_AFTER_S);
+                response.extensions_mut().insert(Logged);
+                response
+            }
             Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),
             Self::Engine(error) => internal(error.to_string()),
             Self::Internal(cause) | Self::Setting(cause) => internal(cause),

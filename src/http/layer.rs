@@ -249,11 +249,13 @@ fn log(id: &RequestId, method: &Method, uri: &Uri, response: &Response, took: Du
     let (request_id, path) = (id.as_str(), uri.path());
     if response.extensions().get::<Logged>().is_some() {
         tracing::debug!(target: "fanfare::access", request_id, %method, path, status, took_us, "storage has failed");
-    } else if let Some(Cause(cause)) = response.extensions().get::<Cause>() {
+    } else if let Some(Cause(cause)) = response.extensions().get::<Cause>().filter(|_| status != 503) {
         tracing::error!(target: "fanfare::access", request_id, %method, path, status, took_us, cause);
     } else if let Some(count) = (status == 503).then(|| SHED.due(BEGAN.elapsed().as_secs())).flatten() {
         let reason = "requests are refused for now; this line stands for as many as the count says";
-        tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us, count, reason);
+        // One of the causes: while storage is away every request has the same.
+        let cause = response.extensions().get::<Cause>().map(|Cause(cause)| cause.as_str());
+        tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us, count, cause, reason);
     } else if status >= 500 && status != 503 {
         tracing::warn!(target: "fanfare::access", request_id, %method, path, status, took_us);
     } else {

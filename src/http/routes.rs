@@ -114,7 +114,7 @@ async fn healthz() -> Json<Health> {
 
 /// The server wants requests.
 ///
-/// For load balancers: 503 while it starts, drains, or when its storage has failed.
+/// For load balancers: 503 while it starts, drains, or its storage is away or has failed.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "check_readiness", security(()),
     responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
@@ -123,6 +123,7 @@ async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
         return overloaded("the storage has failed; see the log, and restart the server");
     }
     match http.readiness().phase() {
+        Phase::Ready if !http.storage().serves() => overloaded("the storage is away; it is tried again by itself"),
         Phase::Starting => overloaded("the server is starting"),
         Phase::Ready => Ok(Health::OK),
         Phase::Draining => overloaded("the server is stopping"),

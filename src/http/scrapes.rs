@@ -23,6 +23,7 @@ use crate::base::limits::http::{SCRAPE_GRACE_MS, SCRAPES_MAX};
 pub(super) fn rendered(http: &HttpState) -> Response {
     let in_flight = http.settings().requests_in_flight_max.saturating_sub(http.in_flight().available_permits());
     metrics::gauge!("fanfare_http_requests_in_flight").set(u32::try_from(in_flight).unwrap_or(u32::MAX));
+    http.storage().gauge();
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))];
     (content_type, http.metrics().render()).into_response()
 }

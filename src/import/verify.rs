@@ -65,12 +65,12 @@ struct Brute<'a> {
 
 impl Brute<'_> {
     async fn ids(&self, table: Table, partition: &[u8]) -> Result<Vec<Id>> {
-        let port = &self.app.core().store;
+        let store = &self.app.core().store;
         let mut ids: Vec<Id> = Vec::new();
         let mut from = None;
         loop {
             let range = KeyRange { from, to: None };
-            let rows = port.scan(table, partition, range, Order::Ascending, STEP).await?;
+            let rows = store.scan(table, partition, range, Order::Ascending, STEP).await?;
             ids.extend(rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)));
             match ids.last() {
                 Some(last) if rows.len() == STEP => from = Some(tables::partition(Id(last.0 + 1))),

@@ -99,6 +99,22 @@ impl Event {
         actor.into_iter().chain(other.map(|person| (person, Part::Other)))
     }
 
+    /// Whether it only ends something: taken also when the disk is as good as full.
+    #[must_use]
+    pub fn only_ends(&self) -> bool {
+        matches!(
+            self,
+            Self::UserDeleted { .. }
+                | Self::PostDeleted { .. }
+                | Self::Unfollowed(_)
+                | Self::Unblocked { .. }
+                | Self::Unmuted { .. }
+                | Self::Unliked { .. }
+                | Self::Suspended { .. }
+                | Self::Unsuspended { .. }
+        )
+    }
+
     /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.
     #[must_use]
     pub fn weight(&self) -> usize {

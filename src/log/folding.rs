@@ -58,6 +58,11 @@ impl Folding {
         self.folds.fold(record, state, batch)
     }
 
+    /// Lets go of what is in memory: it is read again.
+    pub(super) fn forget(&self) {
+        self.own.clear();
+    }
+
     /// Remembers state rows for the next commits.
     pub(super) fn keep(&self, state: State) {
         state.into_own().for_each(|(key, value)| self.own.insert(key, value));

@@ -12,11 +12,12 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
-use crate::data::storage::Storage;
+use crate::data::storage::{Part, Storage};
 use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread, PARTITION};
+use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
 
@@ -85,7 +86,7 @@ impl CurrentTerm {
 pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
 
 impl Pending {
-    /// The record, once it is durable and visible.
+    /// The record, once it is durable and visible. Waits while storage is away.
     ///
     /// # Errors
     /// When storage failed, or the server is stopping; the outcome is then unknown.
@@ -124,11 +125,13 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
-        let (owner, last) = Owner::take_over(engines, products, &setup.numbers.node_name()).await?;
-        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let LogSetup { clock, numbers, storage, roster } = setup;
-        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
+        let handles = proposals.downgrade();
+        let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
+        let (owner, last) = Owner::take_over(engines, products, &numbers.node_name(), patience, &storage).await?;
+        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
+        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
         Ok((Self { proposals, mint, storage, settled, term, locks, roster }, thread))
     }
@@ -165,11 +168,14 @@ impl Log {
     /// place in the queue.
     ///
     /// # Errors
-    /// When storage failed before.
+    /// When storage is away, has no room for it, or failed before: nothing was done.
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
+        let proposal = proposal.into();
+        let adds = (!proposal.event.only_ends()).then_some(0);
+        self.storage.admit(&[Part::Rows, Part::Log], adds)?;
         let (answer, pending) = oneshot::channel();
-        let proposed = Proposed { proposal: proposal.into(), term: guard.term, answer };
+        let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
         Ok(Pending(pending))
@@ -231,6 +237,12 @@ impl Log {
     #[must_use]
     pub fn settled(&self) -> Id {
         self.settled.get()
+    }
+
+    /// Whether writes are taken: storage is neither away nor has it failed.
+    #[must_use]
+    pub fn takes(&self) -> bool {
+        self.storage.serves()
     }
 
     /// Storage failed, and every write is refused until a restart.

@@ -61,12 +61,8 @@ impl Living {
     }
 
     /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
-    /// a deletion is refused.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn admit(&self, group: Vec<Numbered>) -> Result<(Vec<Numbered>, Vec<Option<Error>>)> {
-        self.load(&group).await?;
+    /// a deletion is refused. [`load`](Self::load) was done for the group.
+    pub fn admit(&self, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
         let mut gone_now: Vec<Id> = Vec::new();
         let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for (mut record, rows) in group {
@@ -78,7 +74,7 @@ impl Living {
             }
             refusals.push(refusal);
         }
-        Ok((admitted, refusals))
+        (admitted, refusals)
     }
 
     /// Learns who was deleted by records that are durable.
@@ -89,7 +85,10 @@ impl Living {
     }
 
     /// Learns who of those whom a group concerns was deleted.
-    async fn load(&self, group: &[Numbered]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn load(&self, group: &[Numbered]) -> Result<()> {
         let concerned = group.iter().flat_map(|(record, _)| concerned(&record.event));
         let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
         unknown.sort_unstable();

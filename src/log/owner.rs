@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use fanfare_engines::claim::Claim;
 use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
@@ -17,6 +16,7 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
+use super::patience::{Patience, Tries};
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -31,8 +31,6 @@ use crate::log::product::{Committed, Prepare, Product};
 pub(super) const PARTITION: Partition = Partition(0);
 /// Name of the journal's consumer that writes rows.
 pub const CONSUMER: &str = "projector";
-/// Tries of one commit before the owner gives up and refuses writes.
-const COMMIT_TRIES: u32 = 5;
 
 /// Thread of an owner; it ends when every [`Log`](super::handle::Log) is dropped and all that was handed in is
 /// committed.
@@ -61,14 +59,15 @@ fn group_of(waiting: &[Proposed]) -> usize {
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
     claim: Claim,
+    patience: Patience,
 }
 
 impl Appender {
     /// Claims the partition for the node called `node`.
-    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str) -> Result<Self> {
+    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
         let claimant = Claimant { node: node.to_owned(), is_import: false };
         let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
-        Ok(Self { journal: Arc::clone(journal), claim })
+        Ok(Self { journal: Arc::clone(journal), claim, patience })
     }
 
     /// Term under which it was claimed.
@@ -81,23 +80,26 @@ impl Appender {
         self.claim.position()
     }
 
-    /// Commits records with their rows; answers the position behind them. While the outcome is unknown it is tried
+    /// Commits records with their rows. Storage that is away is waited for. While the outcome is unknown it is tried
     /// again: the claim then reads which of the records stand, so that none stands twice.
-    pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Position> {
-        let (mut tries, mut unknown) = (0, None);
+    pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
+        let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            tries += 1;
-            match self.claim.append(records, batch).await {
-                Ok(next) => return Ok(next),
-                Err(error @ (EngineError::Unavailable(_) | EngineError::Unknown(_))) if tries < COMMIT_TRIES => {
-                    tracing::warn!(%error, tries, "a commit is tried again");
-                    if matches!(error, EngineError::Unknown(_)) {
-                        unknown = Some(error);
-                    }
-                    tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+            let error = match self.claim.append(records, batch).await {
+                Ok(next) => {
+                    self.patience.done();
+                    return Ok(Appended { next, doubted: unknown.is_some() });
                 }
+                // Whether an earlier try was done is to be found out, also when there is no room for more.
+                Err(EngineError::Full(cause)) if unknown.is_some() => EngineError::Unavailable(cause),
+                Err(error) => error,
+            };
+            if matches!(error, EngineError::Unknown(_)) {
+                unknown = Some(error.clone());
+            }
+            if !self.patience.again(&mut tries, &error).await {
                 // What an earlier try may have done, a later refusal does not take back.
-                Err(error) => return Err(unknown.unwrap_or(error).into()),
+                return Err(unknown.unwrap_or(error).into());
             }
         }
     }
@@ -105,6 +107,43 @@ impl Appender {
     /// Remembers that everything below `next` has its rows.
     pub(super) async fn checkpoint(&self, next: Position) -> Result<()> {
         Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
+    }
+}
+
+/// Place of records that were committed.
+pub(super) struct Appended {
+    /// Position behind them.
+    next: Position,
+    /// A try failed without saying whether it was done, and the log was asked.
+    doubted: bool,
+}
+
+/// Answers a group that was not committed.
+fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
+    let engine = match error {
+        // Nothing was done, and nothing is wrong with the storage.
+        Error::Engine(EngineError::Limit(cause)) => {
+            for answer in answers {
+                let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
+            }
+            return;
+        }
+        // Nothing was done, or nobody knows, and the server is stopping.
+        Error::Engine(error @ (EngineError::Full(_) | EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
+            error.clone()
+        }
+        Error::Engine(error @ EngineError::Closed(_)) => {
+            storage.fail(error);
+            error.clone()
+        }
+        // Something stored is not what it should be, found before anything was written.
+        error => {
+            storage.fail(error);
+            EngineError::Closed(format!("a commit failed: {error}"))
+        }
+    };
+    for answer in answers {
+        let _ = answer.send(Err(Error::Engine(engine.clone())));
     }
 }
 
@@ -123,13 +162,23 @@ pub(super) struct Owner {
 
 impl Owner {
     /// Takes the partition over for the node called `node`; answers the highest id in it too.
-    pub(super) async fn take_over(engines: &Engines, products: Vec<Product>, node: &str) -> Result<(Self, Id)> {
+    /// Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        products: Vec<Product>,
+        node: &str,
+        patience: Patience,
+        storage: &Storage,
+    ) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, node).await?;
+        let mut appender = Appender::claim(&engines.journal, node, patience).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
+        if let Some(unreadable) = taken.unreadable {
+            storage.fail(&unreadable);
+        }
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
@@ -178,23 +227,11 @@ impl Owner {
                         let _ = answer.send(record);
                     }
                 }
-                // Nothing was done, and nothing is wrong with the storage.
-                Err(Error::Engine(EngineError::Limit(cause))) => {
-                    for answer in answers {
-                        let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
-                    }
-                }
-                Err(error) => {
-                    storage.fail(&error);
-                    // Otherwise some of the group may stand.
-                    let closed = matches!(error, Error::Engine(EngineError::Closed(_) | EngineError::Unavailable(_)));
-                    for answer in answers {
-                        let cause = format!("a commit failed: {error}");
-                        let error = if closed { EngineError::Closed(cause) } else { EngineError::Unknown(cause) };
-                        let _ = answer.send(Err(error.into()));
-                    }
-                }
+                Err(error) => refuse(&error, answers, storage),
             }
+        }
+        if storage.has_failed() {
+            return;
         }
         if let Err(error) = mint.close().await {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
@@ -230,7 +267,8 @@ impl Owner {
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
     async fn commit_group(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
-        let (admitted, refusals) = self.living.admit(group).await?;
+        self.appender.patience.until_done(async || self.living.load(&group).await).await?;
+        let (admitted, refusals) = self.living.admit(group);
         let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
@@ -240,7 +278,8 @@ impl Owner {
 
     /// Commits records with their rows and tells the listeners.
     async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Committed>> {
-        let mut state = self.folding.load(group.iter().map(|(record, _)| record)).await?;
+        let load = async || self.folding.load(group.iter().map(|(record, _)| record)).await;
+        let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
         let mut records = Vec::with_capacity(group.len());
         let mut committed = Vec::with_capacity(group.len());
@@ -254,15 +293,22 @@ impl Owner {
             committed.push(Committed { record: Arc::new(record), outcome });
         }
         let reserving = mint.reserve_in(&mut batch);
-        let next = self.appender.append(&records, &batch).await?;
+        let appended = self.appender.append(&records, &batch).await?;
         mint.reserved(reserving);
+        if appended.doubted {
+            // What is in memory was read before the engine lost its way.
+            self.folding.forget();
+        }
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
         self.commits += 1;
-        self.next = next;
-        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY) {
-            self.appender.checkpoint(self.next).await?;
+        self.next = appended.next;
+        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY)
+            && let Err(error) = self.appender.checkpoint(self.next).await
+        {
+            // The records are durable and told of; a later checkpoint covers them.
+            tracing::debug!(%error, "a checkpoint was not written");
         }
         Ok(committed)
     }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Journal, Offset, Position};
+use fanfare_engines::{Batch, EngineError, Engines, Journal, Offset, Position};
 use fanfare_protocol::Id;
 
 use super::folding::Folding;
 use super::owner::{Appender, CONSUMER, PARTITION};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::forgotten::Forgotten;
-use crate::data::rows::from_json;
-use crate::log::events::Record;
+use crate::log::records;
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
@@ -19,6 +18,23 @@ pub(super) struct TakenOver {
     pub(super) next: Position,
     /// Highest id of a record.
     pub(super) last: Id,
+    /// Record that cannot be read, if there is one: rows are written up to it, and nothing is appended.
+    pub(super) unreadable: Option<Error>,
+}
+
+/// Refuses a head that is not within its log: rows and records are not of the same folder.
+fn check_head(head: Offset, first: Offset, end: Offset) -> Result<()> {
+    let place = match head {
+        head if head > end => "beyond the log's end",
+        head if head < first => "before the log's first record",
+        _ => return Ok(()),
+    };
+    let (partition, head, first, end) = (PARTITION.0, head.0, first.0, end.0);
+    let cause = format!(
+        "journal partition {partition}: its head, at {head}, is {place} (it has {first} to {end}): restore the folder \
+         from a backup"
+    );
+    Err(Error::Engine(EngineError::Corrupt(cause)))
 }
 
 /// Writes the rows of every record from the checkpoint to the claim again. Those of which storage may have forgotten
@@ -28,6 +44,9 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
     let mut next = journal.checkpoint_of(CONSUMER, PARTITION).await?;
+    let (first, _) = journal.bounds(PARTITION).await?;
+    check_head(next.offset, first, end.offset)?;
+    let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     if end.last_id == 0 && next.last_id == 0 {
         next = before_last(&*journal, next, end).await?;
@@ -37,10 +56,14 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
         next = found.next;
         let mut records = Vec::with_capacity(found.records.len());
         for one in &found.records {
-            let record: Record = from_json(&one.payload)?;
-            last = last.max(record.id);
-            if record.id > forgotten {
-                records.push(record);
+            last = last.max(records::id(one).unwrap_or_default());
+            if unreadable.is_some() {
+                continue; // nothing is written past it
+            }
+            match records::read(PARTITION, one) {
+                Ok(record) if record.id > forgotten => records.push(record),
+                Ok(_) => {}
+                Err(error) => unreadable = Some(error),
             }
         }
         if found.records.is_empty() {
@@ -51,13 +74,17 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
         for record in &records {
             folding.fold(record, &mut state, &mut batch)?;
         }
-        appender.append(&[], &batch).await?;
+        if !batch.rows.is_empty() {
+            appender.append(&[], &batch).await?;
+        }
         folding.keep(state);
     }
     let next = appender.position();
     // Of records from before there were claims the log does not tell the last id: the checkpoint does from now on.
-    appender.checkpoint(Position { last_id: last.0.max(next.last_id), ..next }).await?;
-    Ok(TakenOver { next, last })
+    if unreadable.is_none() {
+        appender.checkpoint(Position { last_id: last.0.max(next.last_id), ..next }).await?;
+    }
+    Ok(TakenOver { next, last, unreadable })
 }
 
 /// The checkpoint, or an earlier position with a record behind it: of records from before there were claims their

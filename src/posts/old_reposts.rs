@@ -41,20 +41,20 @@ pub async fn is_done(core: &Core) -> Result<bool> {
 /// When storage fails.
 pub async fn list_from(core: &Core, mut done: Id) -> Result<()> {
     let row = RowKey::new(tables::META, tables::ONE, META_OLD_REPOSTS);
-    let port = &core.store;
-    for bucket in port.buckets().await? {
+    let store = &core.store;
+    for bucket in store.buckets().await? {
         let partition = tables::timeline_partition(bucket);
         loop {
             let range = KeyRange { from: Some(tables::partition(Id(done.0 + 1))), to: None };
             let step = limits::OLD_REPOSTS_STEP_ROWS;
-            let rows = port.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
+            let rows = store.scan(tables::TIMELINE, &partition, range, Order::Ascending, step).await?;
             let id = |row: &fanfare_engines::Row| Id::from_bytes(&row.clustering);
             let reposts = rows.iter().filter(|row| kind_in(&row.value) == Some(EntryKind::Repost));
             let mut found = Batch::default();
             for repost in reposts.filter_map(id) {
                 list(core, repost, &mut found).await?;
             }
-            port.write(found).await?;
+            store.write(found).await?;
             let Some(last) = rows.last().and_then(id) else { break };
             done = last;
             remember(core, &row, done).await?;

@@ -102,12 +102,12 @@ impl Settled {
 
 /// Settles the first rows of `range`, while there are steps left.
 async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<Settled> {
-    let port = &core.store;
+    let store = &core.store;
     let limit = limits::JANITOR_STEP_ROWS;
     // Rows of a record are there before caches have heard of it: a post that it deletes would be taken for one that
     // stands, and nothing would be left to be done. It is settled when it is answered.
     let passed = core.log.settled();
-    let mut rows = port.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
+    let mut rows = store.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
     rows.retain(|row| tables::in_unsettled(&row.clustering).is_none_or(|(record, _)| record <= passed));
     let full = rows.last().filter(|_| rows.len() == limit);
     let mut settled = Settled { next: full.map(|row| [&row.clustering[..], &[0]].concat().into()), failed: None };
@@ -124,7 +124,7 @@ async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<
         }
     }
     if !done.rows.is_empty() {
-        port.write(done).await?;
+        store.write(done).await?;
     }
     Ok(settled)
 }

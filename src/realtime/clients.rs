@@ -186,7 +186,7 @@ pub async fn answer(
             tracing::warn!(%cause, "whether a client's frame was done is not known");
             Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again")
         }
-        Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_)) => {
+        Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_) | EngineError::Full(_)) => {
             Problem::new(Code::Overloaded, "the storage is not available; try again later")
         }
         error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {

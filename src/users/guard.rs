@@ -16,7 +16,7 @@ use crate::base::network::Network;
 
 /// Shared by all log-ins; clones share it. It is in memory: a restart forgets.
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct PasswordGuard(Arc<Inner>);
 
 struct Inner {
     attempts: Mutex<Attempts>,
@@ -28,7 +28,7 @@ struct Inner {
 
 /// An attempt under way. Dropping it unsettled counts as nothing.
 pub struct Attempt {
-    guard: Guard,
+    guard: PasswordGuard,
     account: HandleHash,
     network: Network,
     outcome: Tried,
@@ -61,7 +61,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Guard {
+impl PasswordGuard {
     /// Nobody has tried yet.
     #[must_use]
     pub fn new(bounds: Bounds, clock: Clock) -> Self {

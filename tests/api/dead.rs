@@ -219,9 +219,9 @@ async fn a_purge_costs_what_it_removes() {
     let before = passed(&world);
     ann.delete_account().await.unwrap();
     clean(&world).await;
-    let port = &world.app().core().store;
+    let store = &world.app().core().store;
     let partition = tables::bucketed(ann.id, tables::bucket_of(ann.id));
-    let left = port.scan(tables::AUTHOR_POSTS, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+    let left = store.scan(tables::AUTHOR_POSTS, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
     // Each row that it removes is stepped over by the next look at the lists, and not by each that follows.
     let cost = passed(&world) - before;
@@ -262,20 +262,20 @@ async fn what_does_not_decode_stops_neither_the_rest_of_its_account_nor_another(
             assert_eq!(refused(carl.post(gone).await), Code::Gone);
         }
         assert_eq!(carl.post(answered).await.unwrap().like_count, 0);
-        let port = &world.app().core().store;
-        let left = port.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+        let store = &world.app().core().store;
+        let left = store.scan(tables::PURGES, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
         let left: Vec<_> = left.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
         assert_eq!(left, [ann.id], "the one that cannot be finished is tried again");
         let partition = tables::bucketed(ann.id, tables::bucket_of(ann.id));
-        let rows = port.scan(tables::AUTHOR_POSTS, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+        let rows = store.scan(tables::AUTHOR_POSTS, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
     }
 }
 
 /// Rows of a post's or person's partition.
 async fn rows_of(world: &World, table: fanfare_engines::Table, of: Id) -> usize {
-    let port = &world.app().core().store;
-    port.scan(table, &tables::partition(of), KeyRange::ALL, Order::Ascending, 100).await.unwrap().len()
+    let store = &world.app().core().store;
+    store.scan(table, &tables::partition(of), KeyRange::ALL, Order::Ascending, 100).await.unwrap().len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

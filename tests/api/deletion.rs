@@ -85,17 +85,17 @@ async fn a_deleted_person_is_gone_at_once_and_leaves_nothing() {
 
     drop(kept);
     clean(&world).await;
-    let port = Arc::clone(&world.app().core().store);
+    let store = Arc::clone(&world.app().core().store);
     for table in tables::ALL {
         for partition in [tables::partition(ann.id), tables::bucketed(ann.id, tables::bucket_of(ann.id))] {
-            let rows = port.scan(*table, &partition, KeyRange::ALL, Order::Ascending, 100).await.unwrap();
+            let rows = store.scan(*table, &partition, KeyRange::ALL, Order::Ascending, 100).await.unwrap();
             // What stays: that there was such an account, and its counters, which are all zero.
             let zero =
                 tables::holds_counters(*table) && rows.iter().all(|row| row.value[..24].iter().all(|byte| *byte == 0));
             assert!(rows.is_empty() || zero || *table == tables::USERS, "{} keeps {rows:?}", table.name);
         }
     }
-    drop(port);
+    drop(store);
     assert_eq!(refused(world.anyone.download(&media.url).await), Code::NotFound);
     for _ in 0..2 {
         for other in &others {

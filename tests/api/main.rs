@@ -17,6 +17,7 @@ mod described;
 mod edges;
 mod examples;
 mod feed;
+mod full_disk;
 mod graph;
 mod handles;
 mod hang_ups;

@@ -206,12 +206,12 @@ async fn a_folder_in_which_reposts_outlived_their_original_is_put_right() {
     ann.delete_post(gone.id).await.unwrap();
     let (of_gone, of_kept) = {
         let app = world.app();
-        let port = &app.core().store;
-        let mut row = port.get(&tables::timeline_row(quote.id)).await.unwrap().unwrap().to_vec();
+        let store = &app.core().store;
+        let mut row = store.get(&tables::timeline_row(quote.id)).await.unwrap().unwrap().to_vec();
         assert_eq!(std::mem::replace(&mut row[0], 2), 3, "older versions called a quote a repost");
         let mut batch = Batch::default();
         batch.put_versioned(tables::timeline_row(quote.id), row, quote.id.0 + 1);
-        port.write(batch).await.unwrap();
+        store.write(batch).await.unwrap();
         (old_repost(app, bob.id, &gone).await, old_repost(app, bob.id, &kept).await)
     };
     world.restart(&mut [&mut ann, &mut bob]).await;
@@ -317,8 +317,8 @@ async fn whatever_happens_posts_count_is_the_length_of_the_list() {
                 assert_eq!(all_of(app, None, *person).await, expected, "{when}, seen by anyone");
                 assert_eq!(counted(app, *person).await, expected.len() as u64, "{when}");
             }
-            let port = &app.core().store;
-            let left = port.scan(tables::UNSETTLED, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+            let store = &app.core().store;
+            let left = store.scan(tables::UNSETTLED, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             assert!(left.is_empty(), "seed {seed}, round {round}: something is left to do");
         }
     }

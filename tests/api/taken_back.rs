@@ -141,10 +141,10 @@ async fn what_is_taken_back_before_it_was_seen_leaves_list_and_badge() {
 
 async fn rows_are_none(world: &World, ann: &Person) {
     let partition = tables::partition(ann.id);
-    let port = &world.app().core().store;
+    let store = &world.app().core().store;
     for prefix in [notification_key::ITEM, notification_key::LISTED, notification_key::GROUPED] {
         let range = KeyRange::prefix(&[prefix]);
-        let rows = port.scan(tables::NOTIFICATIONS, &partition, range, Order::Ascending, 100).await.unwrap();
+        let rows = store.scan(tables::NOTIFICATIONS, &partition, range, Order::Ascending, 100).await.unwrap();
         assert!(rows.is_empty(), "{rows:?}");
     }
 }

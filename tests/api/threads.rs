@@ -112,10 +112,10 @@ async fn a_deleted_reply_keeps_its_place_only_while_it_is_answered() {
     assert_eq!(ids(&replies(&ann, chain[3]).await), [chain[4]]);
     ann.delete_post(chain[4]).await.unwrap();
     assert!(replies(&ann, chain[0]).await.is_empty(), "the last answer took the others with it");
-    let port = &world.app().core().store;
+    let store = &world.app().core().store;
     for table in [tables::UNSETTLED, tables::REPLIES] {
         for partition in chain.iter().map(|post| tables::partition(*post)).chain([tables::ONE]) {
-            let rows = port.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+            let rows = store.scan(table, &partition, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
             assert!(rows.is_empty(), "{} keeps {rows:?}", table.name);
         }
     }

@@ -236,7 +236,6 @@ const DOUBLED: &[(&str, &str)] = &[
     ("Change", "of counters in the log, of a timeline's relations in the feed: neither knows the other"),
     ("Entry", "of a ring in the feed, of a handshake in realtime: neither knows the other"),
     ("Phase", "of the server, which load balancers ask for, and of a session, which its shard knows"),
-    ("Published", "by an operator, as the API says it, and by a client of posts"),
     ("Settings", "of the server, from its file, and of the embedded engine, which is always said beside it"),
     ("Session", "the API's word for a log-in, and for a connection of realtime delivery"),
 ];

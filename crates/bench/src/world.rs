@@ -53,6 +53,7 @@ impl World {
         let storage = embedded::Settings {
             cache_bytes: settings.storage.cache_bytes,
             journal_partitions: 1,
+            free_bytes_min: settings.storage.free_bytes_min,
             ..embedded::Settings::default()
         };
         let engines = embedded::open(&data.store(), &storage)?;

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod objects;
 pub mod ports;
 pub mod random;
+mod room;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,6 +30,7 @@ pub use ports::{
     Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Row, RowKey, RowWrite, Subscription, Table,
     Tables, Term, Turn, Unique,
 };
+pub use room::Room;
 
 /// Engines that the server is built on, one behind each port.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub struct Engines {
     pub ephemeral: Arc<dyn Ephemeral>,
     /// Cost of scans, where the engine counts it.
     pub scans: Arc<Scans>,
+    /// Room on the disk that the engine writes to.
+    pub room: Arc<Room>,
 }
 
 /// Cost of scans since the engine was opened: for operators, and for tests that hold a read to what it answers.

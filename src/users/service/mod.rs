@@ -30,7 +30,7 @@ use crate::log::core::{Attachments, Core};
 use crate::log::events::Event;
 use crate::log::handle::Proposal;
 use crate::users::attempts::Bounds;
-use crate::users::guard::Guard;
+use crate::users::guard::PasswordGuard;
 use crate::users::jwt_ends::Leads;
 use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
@@ -60,7 +60,7 @@ pub struct Users {
     media: Arc<dyn Attachments>,
     tokens: Arc<Coherent<TokenHash, TokenRow>>,
     /// Counts wrong passwords.
-    guard: Guard,
+    guard: PasswordGuard,
     /// Told when tokens end.
     sessions: Arc<dyn SessionEnder>,
     /// Whoever makes an account holds its handle. Apart from the locks of decisions, which may be held already.
@@ -99,7 +99,7 @@ impl Users {
         sessions: Arc<dyn SessionEnder>,
     ) -> Self {
         let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
-        let guard = Guard::new(settings.wrong_passwords, core.clock.clone());
+        let guard = PasswordGuard::new(settings.wrong_passwords, core.clock.clone());
         let newcomers = Arc::new(Semaphore::new(limits::auth::NEWCOMERS_MAX));
         Self {
             core,

@@ -27,6 +27,13 @@ pub struct Blade {
     reached: AtomicBool,
     /// Writes that answer that nobody knows whether they were done, and are not.
     lost: AtomicUsize,
+    /// Writes that are done, and answer that nobody knows.
+    hidden: AtomicUsize,
+    /// It does no writes, and answers so.
+    deaf: AtomicBool,
+    /// Reads of several rows that fail, and checkpoints.
+    reads_failing: AtomicUsize,
+    checkpoints_failing: AtomicUsize,
     /// Writes wait while this is held.
     slow: AsyncMutex<()>,
     /// Every row and object that was ever put.
@@ -59,6 +66,32 @@ impl Blade {
     /// Nobody knows what became of the next `writes`.
     pub fn lose(&self, writes: usize) {
         self.lost.store(writes, Ordering::SeqCst);
+    }
+
+    /// The next `writes` are done, and nobody hears of it.
+    pub fn hide(&self, writes: usize) {
+        self.hidden.store(writes, Ordering::SeqCst);
+    }
+
+    /// Nothing is written from now on, and what is stored can be read; or all is as it was.
+    pub fn be_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// The next `reads` of several rows fail.
+    pub fn fail_reads(&self, reads: usize) {
+        self.reads_failing.store(reads, Ordering::SeqCst);
+    }
+
+    /// The next `checkpoints` fail.
+    pub fn fail_checkpoints(&self, checkpoints: usize) {
+        self.checkpoints_failing.store(checkpoints, Ordering::SeqCst);
+    }
+
+    /// Whether all failures happened that were asked for.
+    pub fn has_failed(&self) -> bool {
+        let left = [&self.lost, &self.hidden, &self.reads_failing, &self.checkpoints_failing];
+        left.iter().all(|left| left.load(Ordering::SeqCst) == 0)
     }
 
     /// Storage ends.
@@ -106,8 +139,15 @@ impl Blade {
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.alive()?;
         drop(self.slow.lock().await);
-        if self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        if self.deaf.load(Ordering::SeqCst) {
+            return Err(unavailable());
+        }
+        if takes(&self.lost) {
             return Err(EngineError::Unknown("lost".to_owned()));
+        }
+        if takes(&self.hidden) {
+            work.await?;
+            return Err(EngineError::Unknown("hidden".to_owned()));
         }
         match self.next() {
             None => work.await,
@@ -130,6 +170,15 @@ impl Blade {
             }
         }
     }
+}
+
+/// Takes one from a count, if there is one.
+fn takes(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn unavailable() -> EngineError {
+    EngineError::Unavailable("away, by the test".to_owned())
 }
 
 fn killed() -> EngineError {
@@ -161,6 +210,9 @@ impl Tables for Cut {
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
         self.blade.alive()?;
+        if takes(&self.blade.reads_failing) {
+            return Err(unavailable());
+        }
         self.inner.tables.get_many(keys).await
     }
 
@@ -224,6 +276,9 @@ impl Journal for Cut {
 
     async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         self.blade.alive()?;
+        if takes(&self.blade.checkpoints_failing) {
+            return Err(unavailable());
+        }
         self.inner.journal.checkpoint(consumer, partition, next).await
     }
 

@@ -4,9 +4,11 @@
 mod deletion;
 mod engines;
 mod first_sight;
+mod log;
 mod storage;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare::app::{self, App, Running};
 use fanfare::base::clock::Clock;
@@ -19,7 +21,7 @@ use fanfare::log::events::{Event, Record};
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{Engines, Partition, Position, memory};
+use fanfare_engines::{Engines, Partition, Position, Room, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -66,6 +68,8 @@ pub struct Ground {
     settings: Settings,
     folder: tempfile::TempDir,
     written: Arc<Mutex<Written>>,
+    /// Free bytes of the disk, of which 100 are to stay free.
+    free_bytes: Arc<AtomicU64>,
 }
 
 /// A server that can be cut off.
@@ -83,20 +87,28 @@ impl Ground {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
-        Self { stored: memory::open(1).unwrap(), settings, folder, written: Arc::default() }
+        let (stored, free_bytes) = (memory::open(1).unwrap(), Arc::new(AtomicU64::new(u64::MAX)));
+        Self { stored, settings, folder, written: Arc::default(), free_bytes }
     }
 
     /// A server over what is stored.
     pub async fn start(&self, clock: Clock) -> Life {
-        let blade = Arc::new(Blade::noting(&self.written));
-        let tokens = OperatorTokens::open(self.folder.path()).unwrap();
-        let log = logging::start(&self.settings.log.level, self.settings.log.format);
-        let engines = cut(self.stored.clone(), &blade);
-        let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await.unwrap();
-        let life = Life { app: running.app.clone(), running, blade };
+        let life = self.begin(clock).await.unwrap();
         // What every start writes is written before anything is counted.
         life.clean().await;
         life
+    }
+
+    /// A server over what is stored, if it starts.
+    pub async fn begin(&self, clock: Clock) -> fanfare::base::error::Result<Life> {
+        let blade = Arc::new(Blade::noting(&self.written));
+        let tokens = OperatorTokens::open(self.folder.path()).unwrap();
+        let log = logging::start(&self.settings.log.level, self.settings.log.format);
+        let free_bytes = Arc::clone(&self.free_bytes);
+        let room = Arc::new(Room::told_by(move || Some(free_bytes.load(Ordering::SeqCst)), 100));
+        let engines = cut(Engines { room, ..self.stored.clone() }, &blade);
+        let running = app::start(&self.settings, engines, &[7; 32], tokens, clock, log).await?;
+        Ok(Life { app: running.app.clone(), running, blade })
     }
 
     /// Everything that ever happened.

@@ -1,5 +1,7 @@
 //! Storage that loses answers, is slow, or ends: what clients and operators hear of it.
 
+use std::sync::atomic::Ordering;
+
 use fanfare::base::clock::Clock;
 use fanfare_client::{ClientError, Upload};
 use fanfare_protocol::{Code, NewPost, NewUser, Problem};
@@ -15,13 +17,13 @@ async fn served() -> (Ground, Served) {
     (ground, served)
 }
 
-async fn ann(server: &Served) -> fanfare_client::Client {
+pub async fn ann(server: &Served) -> fanfare_client::Client {
     let new = NewUser { handle: "ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
     server.anyone.with_token(&server.anyone.register(&new).await.unwrap().token)
 }
 
 /// Whether the operator's status says that writes are refused.
-async fn writes_refused(ground: &Ground, server: &Served) -> bool {
+pub async fn writes_refused(ground: &Ground, server: &Served) -> bool {
     let token = std::fs::read_to_string(ground.folder.path().join("admin.token")).unwrap();
     let operator = server.anyone.with_token(token.trim());
     let status: Value = raw(&operator, "GET", "/v1/admin/status", &[], "").await.json().unwrap();
@@ -74,13 +76,145 @@ async fn what_stays_unknown_is_said_to_be() {
     let ann = ann(&server).await;
     server.blade.lose(4);
     assert_eq!(problem(server.anyone.log_in("ann", PASSWORD).await).code, Code::OutcomeUnknown);
+    back(&ground, &server).await;
     server.anyone.log_in("ann", PASSWORD).await.unwrap();
-    server.blade.lose(5);
+    server.blade.be_deaf(true);
     let lost = json(&ann, "POST", "/v1/posts", r#"{"text":"x"}"#).await;
     assert_eq!((problem_of(&lost).code, lost.header("retry-after")), (Code::OutcomeUnknown, "1"));
-    // In which order commits stand is not known any more.
+    server.blade.be_deaf(false);
+    server.stop().await;
+}
+
+/// Waits until storage is back, by itself.
+async fn back(ground: &Ground, server: &Served) {
+    eventually("storage is back", async || server.anyone.readyz().await.ok()).await;
+    assert!(!writes_refused(ground, server).await);
+}
+
+/// A log-in, an upload or a marker that was not done ended storage until a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_that_is_away_is_refused_at_the_door_and_comes_back_by_itself() {
+    for first in ["a log-in", "an upload", "a post", "a marker"] {
+        let (ground, server) = served().await;
+        let ann = ann(&server).await;
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+        let publish = async |text: &str| {
+            let body = format!(r#"{{"text":"{text}"}}"#);
+            raw(&ann, "POST", "/v1/posts", &headers, &body).await
+        };
+        ann.say("before").await.unwrap();
+        server.blade.be_deaf(true);
+        let met = match first {
+            "a log-in" => refused(server.anyone.log_in("ann", PASSWORD).await),
+            "an upload" => refused(ann.upload(&Upload { filename: "a.txt", alt: None, bytes: b"text" }).await),
+            "a post" => problem_of(&publish("once").await).code,
+            _ => refused(ann.mark_notifications_read(fanfare_protocol::Id(7)).await),
+        };
+        assert!(matches!(met, Code::Overloaded | Code::OutcomeUnknown), "{first}: {met:?}");
+        assert_eq!(refused(server.anyone.readyz().await), Code::Overloaded, "{first}");
+        let at_once = json(&ann, "POST", "/v1/posts", r#"{"text":"y"}"#).await;
+        assert_eq!((problem_of(&at_once).code, at_once.header("retry-after")), (Code::Overloaded, "1"), "{first}");
+        assert_eq!(ann.me().await.unwrap().posts_count, 1, "it is read");
+        server.blade.be_deaf(false);
+        back(&ground, &server).await;
+        let done = eventually("it is done", async || {
+            let answer = publish("once").await;
+            answer.status.is_success().then_some(answer)
+        });
+        done.await;
+        assert_eq!(ann.me().await.unwrap().posts_count, 2, "{first}: the first, and one for the key");
+        assert!(server.blade.has_failed());
+        server.stop().await;
+    }
+}
+
+/// Whoever waits for storage does not hold up the end of the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_storage_is_away_can_be_stopped() {
+    let ground = Ground::new(|settings| {
+        settings.http.request_timeout_s = 1;
+        settings.http.shutdown_grace_s = 1;
+    });
+    let server = ground.start(Clock::system()).await.serve().await;
+    let ann = ann(&server).await;
+    server.blade.be_deaf(true);
+    assert_eq!(refused(ann.say("hello").await), Code::OutcomeUnknown);
+    server.stop().await;
+    let server = ground.start(Clock::system()).await.serve().await;
+    assert_eq!(server.anyone.user("@ann").await.unwrap().posts_count, 0);
+    server.stop().await;
+}
+
+/// One failed read of what a record counts on ended storage until a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_fails_on_the_way_to_a_commit_is_made_again() {
+    let (ground, server) = served().await;
+    let ann = ann(&server).await;
+    for reads in 1..=6 {
+        // Somebody of whom nothing is in memory yet.
+        let new = NewUser { handle: format!("new{reads}"), password: PASSWORD.to_owned(), display_name: None };
+        server.blade.fail_reads(reads);
+        let new = eventually("they come", async || server.anyone.register(&new).await.ok()).await;
+        eventually("they are followed", async || ann.follow(new.user.id).await.ok()).await;
+        assert_eq!(ann.user(&new.user.id.to_string()).await.unwrap().followers_count, 1);
+        assert!(server.blade.has_failed(), "{reads}");
+    }
+    back(&ground, &server).await;
+    server.stop().await;
+}
+
+/// A failed checkpoint was answered as an error of what was durable, and ended storage until a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_fails_is_nobodys_trouble() {
+    let (ground, server) = served().await;
+    let ann = ann(&server).await;
+    server.blade.fail_checkpoints(1);
+    for number in 0..70 {
+        ann.say(&format!("hello {number}")).await.unwrap();
+    }
+    assert!(server.blade.has_failed(), "one was written, or not");
+    assert!(!writes_refused(&ground, &server).await);
+    server.stop().await;
+}
+
+/// A commit whose answer was lost was made again, and its records stood twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_and_not_answered_is_found_in_the_log() {
+    let (ground, server) = served().await;
+    let ann = ann(&server).await;
+    server.blade.hide(1);
+    let post = ann.say("once").await.unwrap();
+    server.blade.lose(3);
+    ann.say("another").await.unwrap();
+    assert!(server.blade.has_failed());
+    let records = ground.records().await;
+    assert_eq!(records.iter().filter(|record| record.id == post.id).count(), 1);
+    assert!(records.is_sorted_by(|one, next| one.id < next.id), "each once, in order");
+    assert_eq!(ann.me().await.unwrap().posts_count, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_as_good_as_full_takes_deletes_and_is_read() {
+    let (ground, server) = served().await;
+    let ann = ann(&server).await;
+    let post = ann.say("hello").await.unwrap();
+    ground.free_bytes.store(99, Ordering::SeqCst);
+    let full = eventually("it is seen", async || ann.say("more").await.err()).await;
+    let posts = ann.me().await.unwrap().posts_count;
+    let problem = full.problem().unwrap();
+    assert!(problem.code == Code::Overloaded && problem.detail.contains("as good as full"), "{problem:?}");
+    let upload = Upload { filename: "a.txt", alt: None, bytes: b"text" };
+    assert_eq!(refused(ann.upload(&upload).await), Code::Overloaded);
+    assert_eq!(refused(server.anyone.log_in("ann", PASSWORD).await), Code::Overloaded);
     assert!(writes_refused(&ground, &server).await);
-    assert_eq!(refused(ann.say("y").await), Code::Overloaded);
+    server.anyone.readyz().await.unwrap();
+    ann.post(post.id).await.unwrap();
+    ann.delete_post(post.id).await.unwrap();
+    assert_eq!(ann.me().await.unwrap().posts_count, posts - 1);
+    ground.free_bytes.store(u64::MAX, Ordering::SeqCst);
+    eventually("there is room", async || ann.say("more").await.ok()).await;
+    assert!(!writes_refused(&ground, &server).await);
     server.stop().await;
 }
 

@@ -7,7 +7,7 @@ use fanfare::http::OperatorTokens;
 use fanfare_engines::Engines;
 use fanfare_engines::hostile::Hostile;
 
-use crate::world::quick;
+use crate::world::{eventually, quick};
 
 /// Timelines for everybody.
 pub const MANY: usize = 100;
@@ -45,9 +45,11 @@ impl Life {
         self.running.stop().await;
     }
 
-    /// The life, or the next one if its storage failed so often that it refuses writes.
+    /// The life once its storage is back, or the next one if it ended.
     pub async fn unless_failed(self, world: &Hostile) -> Self {
-        if !self.running.app.core().log.has_failed() {
+        let app = self.running.app.clone();
+        if !app.core().log.has_failed() {
+            eventually("storage is back", async || app.core().log.takes().then_some(())).await;
             return self;
         }
         super::crash(world, self).await;

@@ -153,12 +153,11 @@ async fn the_audit_pages_newest_first_is_for_operators_and_ends_after_400_days()
     assert_eq!(refused(world.operator.audit(Paging::at(3, Some("x"))).await), Code::BadRequest);
     assert_eq!(refused_field(world.operator.audit(Paging::first(101)).await), "limit");
     let stored = async |world: &World| {
-        let (tables, bucket) = (&world.app().core().store, fanfare::data::tables::bucket_of);
+        let (store, bucket) = (&world.app().core().store, fanfare::data::tables::bucket_of);
         let mut found = 0;
         for bucket in bucket(ids[4])..=bucket(ids[0]) {
             let partition = fanfare::data::tables::timeline_partition(bucket);
-            let rows =
-                tables.scan(fanfare::data::tables::AUDIT, &partition, KeyRange::ALL, Order::Ascending, 100).await;
+            let rows = store.scan(fanfare::data::tables::AUDIT, &partition, KeyRange::ALL, Order::Ascending, 100).await;
             found += rows.unwrap().len();
         }
         found

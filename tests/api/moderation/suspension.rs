@@ -173,10 +173,10 @@ async fn a_suspension_and_its_end_survive_a_restart_and_the_janitor() {
     world.set_clock(now_ms + 9 * HOUR_MS);
     crate::deletion::clean(&world).await;
     world.restart(&mut [&mut ann, &mut bob, &mut eve]).await;
-    let (tables, one) = (&world.app().core().store, fanfare::data::tables::ONE);
+    let (store, one) = (&world.app().core().store, fanfare::data::tables::ONE);
     let range = fanfare_engines::KeyRange::ALL;
     let order = fanfare_engines::Order::Ascending;
-    let rows = tables.scan(fanfare::data::tables::SUSPENSIONS, &one, range, order, 10).await.unwrap();
+    let rows = store.scan(fanfare::data::tables::SUSPENSIONS, &one, range, order, 10).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(whole_feed(&eve).await, [hers]);
     assert_eq!(refused(bob.me().await), Code::AccountSuspended);

@@ -9,6 +9,7 @@ pub mod device;
 mod edges;
 mod ends;
 mod greeting;
+mod missed;
 mod operators;
 mod presence;
 mod resume;

@@ -1,7 +1,10 @@
 //! The committer: the only thread that writes to the store. What waits is committed as one group, with one fsync.
 //!
-//! While a group is synced the next one gathers, so the group grows with the load and nobody waits for a timer.
+//! While a group is synced the next one gathers, so the group grows with the load and nobody waits for a timer. It ends
+//! with the first write that fails, for the files that were open then are not to be trusted; the keeper opens the store
+//! again, with a committer of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::group::{Done, Group, Work};
 use super::store::{LOG_BYTES_MAX, Store};
+use crate::Room;
 use crate::limits::WRITE_BYTES_MAX;
 use crate::ports::EngineError;
 
@@ -33,42 +37,62 @@ struct Request {
     _room: OwnedSemaphorePermit,
 }
 
-/// Handle of the committer thread; dropping it waits until what was accepted is committed.
+/// The committer thread; dropping it waits until what was accepted is committed.
 pub(super) struct Committer {
     /// `None` only while it is dropped.
-    queue: Option<mpsc::Sender<Request>>,
-    room: Arc<Semaphore>,
+    door: Option<Door>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Way in to a committer. Whoever waits holds this and nothing of the store.
+#[derive(Clone)]
+pub(super) struct Door {
+    queue: mpsc::Sender<Request>,
+    room: Arc<Semaphore>,
+}
+
 impl Committer {
-    pub(super) fn start(store: Arc<Store>) -> Result<Self, EngineError> {
+    /// Starts the thread; `failed` is called when it has ended because a write failed, and let go of the store.
+    pub(super) fn start(
+        store: Arc<Store>,
+        disk: Arc<Room>,
+        failed: impl FnOnce(String) + Send + 'static,
+    ) -> Result<Self, EngineError> {
         let (queue, requests) = mpsc::channel(QUEUE_CALLS_MAX);
         let thread = std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run(&store, requests))
+            .spawn(move || run(store, &disk, requests, failed))
             .map_err(|error| EngineError::Unavailable(format!("cannot start a thread: {error}")))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));
-        Ok(Self { queue: Some(queue), room, thread: Some(thread) })
+        Ok(Self { door: Some(Door { queue, room }), thread: Some(thread) })
     }
 
+    pub(super) fn door(&self) -> Result<Door, EngineError> {
+        self.door.clone().ok_or_else(closed)
+    }
+}
+
+fn closed() -> EngineError {
+    EngineError::Closed("the engine was shut down".into())
+}
+
+impl Door {
     /// Hands work of `bytes` to the committer and waits until it is durable. A caller that stops waiting does not
     /// stop the work.
-    pub(super) async fn submit(&self, work: Work, bytes: usize) -> Result<Done, EngineError> {
-        let closed = || EngineError::Closed("the engine was shut down".into());
+    pub(super) async fn submit(self, work: Work, bytes: usize) -> Result<Done, EngineError> {
         let bytes = bytes + work.len() * WRITE_OVERHEAD_BYTES;
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
-        let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| closed())?;
+        let room = self.room.acquire_many_owned(kib).await.map_err(|_| closed())?;
         let (answer, done) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(closed)?;
-        queue.send(Request { work, bytes, answer, _room: room }).await.map_err(|_| closed())?;
+        self.queue.send(Request { work, bytes, answer, _room: room }).await.map_err(|_| over())?;
+        drop(self.queue);
         done.await.map_err(|_| EngineError::Unknown("the committer stopped".into()))?
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.queue = None;
+        self.door = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -77,20 +101,52 @@ impl Drop for Committer {
     }
 }
 
-fn run(store: &Store, mut requests: mpsc::Receiver<Request>) {
+fn run(store: Arc<Store>, disk: &Room, mut requests: mpsc::Receiver<Request>, failed: impl FnOnce(String)) {
+    let served = catch_unwind(AssertUnwindSafe(|| serve(&store, disk, &mut requests)));
+    let cause = match served {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the committer panicked".to_owned(),
+    };
+    // After a failed fsync the kernel may have dropped what it could not write, and a second fsync would say that all
+    // is well; so nothing is acknowledged over these files again.
+    requests.close();
+    while let Some(request) = requests.blocking_recv() {
+        let _ = request.answer.send(Err(over()));
+    }
+    drop(store);
+    failed(cause);
+}
+
+fn over() -> EngineError {
+    EngineError::Unavailable("a write to disk failed, and the store is being opened again".into())
+}
+
+/// Commits what comes until nothing comes any more, or a commit fails.
+fn serve(store: &Store, disk: &Room, requests: &mut mpsc::Receiver<Request>) -> Result<(), fjall::Error> {
     let mut groups: u64 = 0;
     while let Some(first) = requests.blocking_recv() {
-        let group = gather(first, &mut requests);
-        if let Err(error) = commit(store, group) {
-            tracing::error!(%error, "a commit failed: the engine takes no more writes until it is opened again");
-            refuse(&error, &mut requests);
-            return;
+        let mut group = gather(first, requests);
+        if let Some(free_bytes) = disk.lacks() {
+            group = without_room(group, free_bytes);
         }
+        commit(store, group)?;
         groups += 1;
         if groups.is_multiple_of(LOG_CHECK_GROUPS) {
             watch_log(store);
         }
     }
+    Ok(())
+}
+
+/// Refuses what adds something; answers the rest.
+fn without_room(group: Vec<Request>, free_bytes: u64) -> Vec<Request> {
+    let (rest, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|request| request.work.only_frees());
+    for request in refused {
+        let left = format!("{} MiB of the disk are free", free_bytes / (1024 * 1024));
+        let _ = request.answer.send(Err(EngineError::Full(left)));
+    }
+    rest
 }
 
 fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
@@ -118,13 +174,14 @@ fn commit(store: &Store, requests: Vec<Request>) -> Result<(), fjall::Error> {
         answers.push((answer, done, room));
     }
     if let Some(error) = failed {
-        // A read failed before anything was written, so nothing happened to any of them.
-        let error = match error {
-            EngineError::Corrupt(_) | EngineError::Closed(_) => error,
-            other => EngineError::Unavailable(other.to_string()),
-        };
-        for (answer, ..) in answers {
-            let _ = answer.send(Err(error.clone()));
+        // A read failed before anything was written, so nothing happened to any of them. Only the one that met it
+        // hears what it was: a row that is damaged is the trouble of whoever writes it, and the others come again.
+        for (answer, done, _room) in answers {
+            let cause = match done {
+                Err(error @ EngineError::Corrupt(_)) => error,
+                _ => EngineError::Unavailable(error.to_string()),
+            };
+            let _ = answer.send(Err(cause));
         }
         return Ok(());
     }
@@ -132,20 +189,13 @@ fn commit(store: &Store, requests: Vec<Request>) -> Result<(), fjall::Error> {
     for (answer, done, _room) in answers {
         let done = match &committed {
             Ok(()) => done,
-            Err(fjall::Error::Poisoned) => Err(EngineError::Closed("an earlier write to disk failed".into())),
+            // Found before anything was written: a flush or compaction had failed.
+            Err(fjall::Error::Poisoned) => Err(over()),
             Err(error) => Err(EngineError::Unknown(error.to_string())),
         };
         let _ = answer.send(done); // a caller that went away needs no answer
     }
     committed
-}
-
-/// After a failed fsync the kernel may have dropped what it could not write, and a second fsync would say that all is
-/// well; so nothing is ever acknowledged again.
-fn refuse(error: &fjall::Error, requests: &mut mpsc::Receiver<Request>) {
-    while let Some(request) = requests.blocking_recv() {
-        let _ = request.answer.send(Err(EngineError::Closed(format!("an earlier commit failed: {error}"))));
-    }
 }
 
 fn watch_log(store: &Store) {

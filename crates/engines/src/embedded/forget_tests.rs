@@ -1,32 +1,27 @@
 //! Deletes leave the store, and only those that may.
 
-use bytes::Bytes;
-use tokio::sync::Semaphore;
-
-use super::super::committer::Committer;
-use super::super::store::Store;
+use super::super::keeper::Place;
 use super::super::{Embedded, Settings};
 use super::*;
 use crate::ports::{Batch, KeyRange, Order, RowKey, Tables};
+use bytes::Bytes;
 
 const FORGETFUL: Table = Table { id: 1, name: "forgetful" };
 const OTHER: Table = Table { id: 2, name: "other" };
 
 fn open(folder: &tempfile::TempDir) -> Embedded {
-    let store = Arc::new(Store::open(folder.path(), &Settings::default()).unwrap());
-    let committer = Committer::start(store.clone()).unwrap();
-    Embedded { committer, store, turns: Arc::new(Semaphore::new(1)), waiting: Semaphore::new(1) }
+    Embedded::open(Place::new(folder.path().to_owned(), Settings::default()), 1).unwrap()
 }
 
 /// Has the store rewrite everything that it has.
 fn compact(engine: &Embedded) {
-    engine.store.rows.rotate_memtable_and_wait().unwrap();
-    engine.store.rows.major_compact().unwrap();
+    engine.life().unwrap().store.rows.rotate_memtable_and_wait().unwrap();
+    engine.life().unwrap().store.rows.major_compact().unwrap();
 }
 
 /// Cells that the store holds, dead ones too.
 fn cells(engine: &Embedded) -> usize {
-    engine.store.rows.iter().count()
+    engine.life().unwrap().store.rows.iter().count()
 }
 
 fn key(table: Table, number: u16) -> RowKey {
@@ -91,7 +86,7 @@ async fn a_view_that_is_open_keeps_what_it_saw_while_deletes_leave() {
         rows.put_versioned(key(FORGETFUL, number), "v", 5);
     }
     engine.write(rows).await.unwrap();
-    let view = engine.store.db.snapshot();
+    let view = engine.life().unwrap().store.db.snapshot();
     let mut deletes = Batch::default();
     for number in 0..100 {
         deletes.delete_versioned(key(FORGETFUL, number), 10);
@@ -99,7 +94,7 @@ async fn a_view_that_is_open_keeps_what_it_saw_while_deletes_leave() {
     engine.write(deletes).await.unwrap();
     engine.forget(&[FORGETFUL], 10).await.unwrap();
     compact(&engine);
-    let seen = fjall::Readable::iter(&view, &engine.store.rows);
+    let seen = fjall::Readable::iter(&view, &engine.life().unwrap().store.rows);
     let seen = seen.filter_map(|row| row.into_inner().ok()).filter(|(_, cell)| layout::is_live(cell)).count();
     assert_eq!(seen, 100);
     drop(view);

@@ -74,6 +74,21 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Whether it adds nothing but marks of what is gone: taken also when the disk is as good as full.
+    pub(super) fn only_frees(&self) -> bool {
+        match self {
+            Self::Write { rows } => rows.iter().all(|row| !layout::is_live(&row.cell)),
+            Self::Commit { records, rows, .. } => {
+                records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell))
+            }
+            Self::InsertUnique { .. } => false,
+            // A claim finds out what stands, which is to be known whatever the disk is like.
+            Self::Claim { .. } | Self::ReleaseUnique { .. } | Self::Checkpoint { .. } | Self::Trim { .. } => true,
+        }
+    }
+}
+
 /// Answer of a call when its group is durable.
 #[derive(Debug)]
 pub(super) enum Done {

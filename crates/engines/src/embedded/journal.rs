@@ -6,7 +6,7 @@ use fjall::{Readable, Slice};
 
 use super::Embedded;
 use super::group::{Done, Trimmable, Work};
-use super::store::{Stored, corrupt, fault};
+use super::store::{Store, Stored, corrupt, fault};
 use super::{layout, tables};
 use crate::admission::unix_ms_of;
 use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
@@ -21,12 +21,12 @@ const TRIM_ENTRIES_MAX: usize = 1_024;
 impl Embedded {
     /// Entries that a trim can let go of in one commit, and how many of them are records; `None` when there are none.
     fn next_trim(
-        &self,
+        store: &Store,
         partition: Partition,
         bytes_max: u64,
         needed: Option<Offset>,
     ) -> Result<Option<(Trimmable, u64)>, EngineError> {
-        let ends = self.store.tail(partition).load();
+        let ends = store.tail(partition).load();
         let kept = ends.appended_bytes.saturating_sub(ends.trimmed_bytes);
         let end = needed.map_or(ends.next.offset, |needed| needed.min(ends.next.offset));
         if kept <= bytes_max || ends.first.offset >= end {
@@ -36,7 +36,7 @@ impl Embedded {
         let to = layout::entry_key(partition, end);
         let mut trim = Trimmable { from: ends.first, to: ends.first, keys: Vec::new(), bytes: 0 };
         let mut records = 0;
-        for entry in self.store.journal.range(from..to).take(TRIM_ENTRIES_MAX) {
+        for entry in store.journal.range(from..to).take(TRIM_ENTRIES_MAX) {
             if kept - trim.bytes <= bytes_max {
                 break;
             }
@@ -50,8 +50,8 @@ impl Embedded {
         Ok((!trim.keys.is_empty()).then_some((trim, records)))
     }
 
-    fn checkpointed(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        match self.store.meta.get(layout::checkpoint_key(consumer, partition)).map_err(fault)? {
+    fn checkpointed(store: &Store, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
+        match store.meta.get(layout::checkpoint_key(consumer, partition)).map_err(fault)? {
             Some(stored) => layout::parse_position(&stored).ok_or_else(|| corrupt("a checkpoint")),
             None => Ok(Position::START),
         }
@@ -66,13 +66,13 @@ fn strange(done: &Done) -> EngineError {
 #[async_trait]
 impl Journal for Embedded {
     fn partitions(&self) -> u16 {
-        self.store.partitions()
+        self.keeper.partitions()
     }
 
     async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
         check_partition(partition, self.partitions())?;
         check_claimant(claimant)?;
-        match self.committer.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
+        match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
             Done::Claimed(term, next) => Ok((term, next)),
             other => Err(strange(&other)),
         }
@@ -91,7 +91,7 @@ impl Journal for Embedded {
         let stored = records.iter().map(|record| (record.id, Slice::from(record.payload.as_ref()))).collect();
         let work = Work::Commit { partition, turn, records: stored, rows: tables::stored_rows(&rows) };
         drop((records, rows));
-        match self.committer.submit(work, bytes).await? {
+        match self.door()?.submit(work, bytes).await? {
             Done::Appended(next) => Ok(Appended { next, appended_ms }),
             Done::Fenced => Err(EngineError::Fenced),
             other => Err(strange(&other)),
@@ -102,13 +102,15 @@ impl Journal for Embedded {
         check_partition(partition, self.partitions())?;
         // From the first kept entry on, so as not to wade through those that were deleted. A snapshot, because a
         // group that is being applied shows its records in any order.
-        let first = self.store.tail(partition).load().first;
+        let life = self.life()?;
+        let store = &life.store;
+        let first = store.tail(partition).load().first;
         let mut next = if first.offset > from.offset { first } else { from };
         let low = layout::entry_key(partition, next.offset);
         let high = layout::entry_key(partition, Offset(u64::MAX));
         let mut records = Vec::new();
         let mut bytes = 0;
-        for entry in self.store.db.snapshot().range(&self.store.journal, low..high) {
+        for entry in store.db.snapshot().range(&store.journal, low..high) {
             let (key, payload) = entry.into_inner().map_err(fault)?;
             let mut after = next;
             let Some(Stored { offset, id }) = after.pass_stored(&key, &payload)? else {
@@ -128,7 +130,7 @@ impl Journal for Embedded {
 
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
         check_partition(partition, self.partitions())?;
-        let ends = self.store.tail(partition).load();
+        let ends = self.life()?.store.tail(partition).load();
         Ok((ends.first.offset, ends.next.offset))
     }
 
@@ -136,13 +138,13 @@ impl Journal for Embedded {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions())?;
         let work = Work::Checkpoint { key: layout::checkpoint_key(consumer, partition), next };
-        self.committer.submit(work, 0).await.map(|_| ())
+        self.door()?.submit(work, 0).await.map(|_| ())
     }
 
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         check_consumer(consumer)?;
         check_partition(partition, self.partitions())?;
-        self.checkpointed(consumer, partition)
+        Self::checkpointed(&self.life()?.store, consumer, partition)
     }
 
     async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
@@ -150,13 +152,15 @@ impl Journal for Embedded {
         let mut needed = None;
         for consumer in consumers {
             check_consumer(consumer)?;
-            let next = self.checkpointed(consumer, partition)?.offset;
+            let next = Self::checkpointed(&self.life()?.store, consumer, partition)?.offset;
             needed = Some(needed.map_or(next, |lowest: Offset| lowest.min(next)));
         }
         let mut trimmed = 0;
         loop {
-            let Some((trim, records)) = self.next_trim(partition, bytes_max, needed)? else { return Ok(trimmed) };
-            match self.committer.submit(Work::Trim { partition, trim }, 0).await? {
+            let Some((trim, records)) = Self::next_trim(&self.life()?.store, partition, bytes_max, needed)? else {
+                return Ok(trimmed);
+            };
+            match self.door()?.submit(Work::Trim { partition, trim }, 0).await? {
                 Done::Trimmed(true) => trimmed += records,
                 _ => return Ok(trimmed), // another trim is under way and does the rest
             }

@@ -4,6 +4,7 @@ use fjall::PersistMode;
 
 use super::*;
 use crate::Engines;
+use crate::embedded::keeper::Place;
 use crate::embedded::store::Store;
 use crate::embedded::{Settings, open};
 
@@ -13,7 +14,7 @@ const P: Partition = Partition(0);
 /// of one.
 fn folder_of_before(records: u64, marked: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), &settings()).unwrap();
+    let store = Store::open(&Place::new(folder.path().to_owned(), settings())).unwrap();
     let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
     for offset in 0..records {
         batch.insert(&store.journal, layout::entry_key(P, Offset(offset)), payload(offset));

@@ -2,7 +2,8 @@
 //!
 //! Every write goes through one committer thread (`committer.rs`), which merges what is waiting into a group
 //! (`group.rs`), commits it with one fsync and then answers all. Reads go straight to the store on the caller's thread:
-//! they cost microseconds, a block that is not cached some tens more. Stronger than the ports ask: a write is atomic
+//! they cost microseconds, a block that is not cached some tens more. A write that fails ends the opened store, and the
+//! keeper (`keeper.rs`) opens it again. Stronger than the ports ask: a write is atomic
 //! over all its partitions and its records, and journal offsets have no gaps. Nothing above may lean on that.
 
 mod committer;
@@ -10,7 +11,9 @@ mod forget;
 mod gaps;
 mod group;
 mod journal;
+mod keeper;
 mod layout;
+mod renew;
 mod scan;
 pub(crate) mod store;
 mod tables;
@@ -18,11 +21,12 @@ mod torn;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use self::committer::Committer;
-use self::store::Store;
+use self::committer::Door;
+use self::keeper::{Keeper, Life, Place};
 use crate::Engines;
 use crate::limits::check_partitions;
 use crate::local::{self, LocalBus, LocalEphemeral};
@@ -48,6 +52,10 @@ pub struct Settings {
     pub journal_partitions: u16,
     /// Bytes that the ephemeral store holds.
     pub ephemeral_bytes: usize,
+    /// Bytes of the disk that stay free: the margin of [`Room`](crate::Room). 0 writes until the disk refuses.
+    pub free_bytes_min: u64,
+    /// Wait before a store is opened again whose write to disk failed; doubled up to thirty times as much.
+    pub reopen_after: Duration,
 }
 
 impl Default for Settings {
@@ -57,6 +65,8 @@ impl Default for Settings {
             write_buffer_bytes: 32 * 1024 * 1024,
             journal_partitions: 8,
             ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT,
+            free_bytes_min: 128 * 1024 * 1024,
+            reopen_after: Duration::from_secs(1),
         }
     }
 }
@@ -66,19 +76,17 @@ impl Default for Settings {
 /// Blocks while the store replays its write-ahead log (at most a few seconds). Dropping the last handle of the answer's
 /// tables and journal waits for accepted writes, syncs and unlocks the folder.
 ///
+/// After a write to disk failed, its callers hear [`EngineError::Unknown`] and everybody else
+/// [`EngineError::Unavailable`] until the store is open again, by itself and with what was acknowledged.
+///
 /// # Errors
 /// [`EngineError::Unavailable`] when the folder is in use or cannot be written, [`EngineError::Corrupt`] when
 /// acknowledged data was damaged. A write that a power loss tore is no error: it was never acknowledged.
 pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
     check_partitions(settings.journal_partitions)?;
-    let store = Arc::new(Store::open(path, settings)?);
-    let scans = store.scans.clone();
-    let embedded = Arc::new(Embedded {
-        committer: Committer::start(store.clone())?,
-        turns: Arc::new(Semaphore::new(LONG_SCANS_MAX)),
-        waiting: Semaphore::new(LONG_SCANS_MAX + LONG_SCANS_WAITING_MAX),
-        store,
-    });
+    let place = Place::new(path.to_owned(), settings.clone());
+    let (scans, room) = (Arc::clone(&place.scans), Arc::clone(&place.room));
+    let embedded = Arc::new(Embedded::open(place, LONG_SCANS_MAX + LONG_SCANS_WAITING_MAX)?);
     Ok(Engines {
         tables: embedded.clone(),
         journal: embedded,
@@ -86,15 +94,30 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(settings.ephemeral_bytes)),
         scans,
+        room,
     })
 }
 
-/// Tables and journal over one store. The committer is declared first: it must end before the store is let go.
+/// Tables and journal over one store.
 struct Embedded {
-    committer: Committer,
-    store: Arc<Store>,
-    /// Long scans that run at once, each in a thread of its own.
-    turns: Arc<Semaphore>,
+    keeper: Keeper,
     /// Long scans that run or wait for their turn; beyond, they are turned away.
     waiting: Semaphore,
+}
+
+impl Embedded {
+    /// Opens the store at `place`; `waiting` long scans run or wait at once.
+    fn open(place: Place, waiting: usize) -> Result<Self, EngineError> {
+        Ok(Self { keeper: Keeper::open(place)?, waiting: Semaphore::new(waiting) })
+    }
+
+    /// Way in for writes.
+    fn door(&self) -> Result<Door, EngineError> {
+        self.life()?.committer.door()
+    }
+
+    /// The store now, or why there is none.
+    fn life(&self) -> Result<Arc<Life>, EngineError> {
+        self.keeper.life()
+    }
 }

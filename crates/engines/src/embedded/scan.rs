@@ -49,8 +49,9 @@ struct Run {
 }
 
 /// A scan.
+///
+/// Its store is declared last: whoever waits until the store is let go of finds no view of it open then.
 pub(super) struct Scan {
-    store: Arc<Store>,
     snapshot: Snapshot,
     moment: Moment,
     prefix_bytes: usize,
@@ -61,6 +62,7 @@ pub(super) struct Scan {
     rows: fjall::Iter,
     run: Option<Run>,
     found: Vec<Row>,
+    store: Arc<Store>,
 }
 
 impl Scan {
@@ -77,13 +79,18 @@ impl Scan {
         let (moment, snapshot) = store.gaps.view(|| store.db.snapshot());
         let rows = snapshot.range(&store.rows, range.clone());
         let (store, prefix_bytes) = (Arc::clone(store), prefix.len());
-        Some(Self { store, snapshot, moment, prefix_bytes, range, order, limit, rows, run: None, found: Vec::new() })
+        Some(Self { snapshot, moment, prefix_bytes, range, order, limit, rows, run: None, found: Vec::new(), store })
     }
 
     /// The rows that were found.
-    pub(super) fn into_found(self) -> Vec<Row> {
+    pub(super) fn into_found(mut self) -> Vec<Row> {
         self.store.scans.rows_answered.fetch_add(self.found.len() as u64, Relaxed);
-        self.found
+        std::mem::take(&mut self.found)
+    }
+
+    /// Counts it as one that is long.
+    pub(super) fn is_long(&self) {
+        self.store.scans.long.fetch_add(1, Relaxed);
     }
 
     /// Goes on until it is done, or has passed `most`.

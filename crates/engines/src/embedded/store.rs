@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::compaction::filter::Factory;
@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use super::forget::{Forgetting, Forgotten};
 use super::gaps::GapIndex;
+use super::keeper::{Place, in_use};
 use super::layout::{self, Entry, Mark, PARTITIONS_KEY};
 use super::{Settings, torn};
 use crate::Scans;
@@ -55,7 +56,6 @@ pub(super) struct Store {
     pub(super) meta: Keyspace,
     pub(super) tails: Vec<Tail>,
     pub(super) gaps: GapIndex,
-    pub(super) forgotten: Arc<Forgotten>,
     pub(super) scans: Arc<Scans>,
 }
 
@@ -85,11 +85,12 @@ pub(super) struct Stored {
 impl Store {
     /// Opens the store in the folder `path`, or makes it there: beside its place, and moved into it when it is whole. A
     /// store that was cut off while it was made opens no more, and holds nothing yet.
-    pub(super) fn open(path: &Path, settings: &Settings) -> Result<Self, EngineError> {
-        let folder = path.join(STORE_FOLDER);
+    pub(super) fn open(place: &Place) -> Result<Self, EngineError> {
+        let Place { path, settings, .. } = place;
+        let folder = Self::folder(path);
         let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(unavailable)?;
-        let forgotten = Arc::new(Forgotten::default());
+        let (forgotten, scans) = (Arc::clone(&place.forgotten), Arc::clone(&place.scans));
         if !folder.join(STORE_MARKER).try_exists().map_err(unavailable)? {
             let unfinished = path.join(UNFINISHED_FOLDER);
             for left in [&folder, &unfinished] {
@@ -111,14 +112,18 @@ impl Store {
         let journal = keyspace("journal", settings.write_buffer_bytes)?;
         let meta = keyspace("meta", settings.write_buffer_bytes.min(META_WRITE_BUFFER_BYTES))?;
         let partitions = partitions(&db, &meta, settings.journal_partitions)?;
-        let (gaps, scans) = (GapIndex::default(), Arc::default());
-        let mut store = Self { db, rows, journal, meta, tails: Vec::new(), gaps, forgotten, scans };
+        let mut store = Self { db, rows, journal, meta, tails: Vec::new(), gaps: GapIndex::default(), scans };
         for partition in 0..partitions {
             let tail = Tail::default();
             tail.publish(store.find_tail(Partition(partition))?);
             store.tails.push(tail);
         }
         Ok(store)
+    }
+
+    /// Folder of the store within the engine's folder `path`.
+    pub(super) fn folder(path: &Path) -> PathBuf {
+        path.join(STORE_FOLDER)
     }
 
     /// End of a partition: its last mark, and what was appended since.
@@ -183,10 +188,7 @@ fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>)
         Ok(Err(fjall::Error::JournalRecovery(cause))) => torn::cut_off(folder, &cause, reopen),
         // The store asserts some of what it reads, in debug builds more of it: that is damage too.
         Err(_) => torn::cut_off(folder, &"an entry that cannot be read", reopen),
-        Ok(Err(fjall::Error::Locked)) => Err(EngineError::Unavailable(format!(
-            "{} is in use by another process; stop that one first, or choose another data folder",
-            folder.display()
-        ))),
+        Ok(Err(fjall::Error::Locked)) => Err(in_use(folder)),
         Ok(opened) => opened.map_err(fault),
     }
 }
@@ -207,7 +209,7 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
 #[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fault(error: fjall::Error) -> EngineError {
     match error {
-        fjall::Error::Poisoned => EngineError::Closed("an earlier write to disk failed".into()),
+        fjall::Error::Poisoned => EngineError::Unavailable("an earlier write to disk failed".into()),
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             EngineError::Unavailable(error.to_string())
         }

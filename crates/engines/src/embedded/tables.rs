@@ -1,13 +1,15 @@
 //! Tables over the store: writes go to the committer, reads to the store.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
+use tokio::sync::Semaphore;
 
 use super::Embedded;
 use super::group::{Done, Work};
+use super::keeper::Life;
 use super::layout::{self, Cell, StoredRow};
 use super::scan::{Most, Progress, Scan};
 use super::store::{corrupt, fault};
@@ -25,8 +27,8 @@ const TURN: Most = Most { dead: 262_144, live: 262_144 };
 
 impl Embedded {
     /// The value of one row. Copied: what the store hands out keeps a whole block in memory.
-    fn value(&self, snapshot: &Snapshot, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
-        let stored = snapshot.get(&self.store.rows, layout::row_key(key)).map_err(fault)?;
+    fn value(life: &Life, snapshot: &Snapshot, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        let stored = snapshot.get(&life.store.rows, layout::row_key(key)).map_err(fault)?;
         let Some(stored) = stored else { return Ok(None) };
         let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
         Ok(cell.value().map(Bytes::copy_from_slice))
@@ -41,15 +43,14 @@ pub(super) fn stored_rows(batch: &Batch) -> Vec<StoredRow> {
 /// Long scans, which have passed [`INLINE`] rows: they go on in a blocking thread, a few at
 /// once, in turns. Each turn leaves what it learned behind, so that a caller who gives up has not waited in vain.
 impl Embedded {
-    async fn long_scan(&self, mut scan: Scan) -> Result<Vec<Row>, EngineError> {
-        let scans = &self.store.scans;
-        scans.long.fetch_add(1, Relaxed);
+    async fn long_scan(&self, turns: Arc<Semaphore>, mut scan: Scan) -> Result<Vec<Row>, EngineError> {
+        scan.is_long();
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(EngineError::Unavailable("too many long scans are under way".into()));
         };
         loop {
-            let closed = |_| EngineError::Closed("the engine was shut down".into());
-            let turn = self.turns.clone().acquire_owned().await.map_err(closed)?;
+            let closed = |_| EngineError::Unavailable("the store is being opened again".into());
+            let turn = turns.clone().acquire_owned().await.map_err(closed)?;
             let step = move || {
                 let _turn = turn;
                 let progress = scan.go(TURN);
@@ -75,18 +76,21 @@ impl Tables for Embedded {
         }
         let rows = stored_rows(&batch);
         drop(batch);
-        self.committer.submit(Work::Write { rows }, bytes).await.map(|_| ())
+        self.door()?.submit(Work::Write { rows }, bytes).await.map(|_| ())
     }
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         check_row_key(key)?;
-        self.value(&self.store.db.snapshot(), key)
+        let life = self.life()?;
+        let snapshot = life.store.db.snapshot();
+        Self::value(&life, &snapshot, key)
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
         keys.iter().try_for_each(check_row_key)?;
-        let snapshot = self.store.db.snapshot();
-        keys.iter().map(|key| self.value(&snapshot, key)).collect()
+        let life = self.life()?;
+        let snapshot = life.store.db.snapshot();
+        keys.iter().map(|key| Self::value(&life, &snapshot, key)).collect()
     }
 
     async fn scan(
@@ -98,12 +102,17 @@ impl Tables for Embedded {
         limit: usize,
     ) -> Result<Vec<Row>, EngineError> {
         check_partition_key(partition)?;
-        let Some(mut scan) = Scan::new(&self.store, (table, partition), &range, order, limit) else {
+        let life = self.life()?;
+        let Some(mut scan) = Scan::new(&life.store, (table, partition), &range, order, limit) else {
             return Ok(Vec::new());
         };
         match scan.go(INLINE)? {
             Progress::Done => Ok(scan.into_found()),
-            Progress::Long => self.long_scan(scan).await,
+            Progress::Long => {
+                let turns = Arc::clone(&life.turns);
+                drop(life);
+                self.long_scan(turns, scan).await
+            }
         }
     }
 
@@ -111,7 +120,7 @@ impl Tables for Embedded {
         check_row_key(&key)?;
         check_value(&value)?;
         let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
-        match self.committer.submit(work, value.len()).await? {
+        match self.door()?.submit(work, value.len()).await? {
             Done::Unique(unique) => Ok(unique),
             other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
         }
@@ -120,11 +129,11 @@ impl Tables for Embedded {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         check_row_key(key)?;
         let work = Work::ReleaseUnique { key: layout::row_key(key), token };
-        self.committer.submit(work, 0).await.map(|_| ())
+        self.door()?.submit(work, 0).await.map(|_| ())
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
-        self.store.forgotten.forget(tables, upto);
+        self.keeper.forgotten().forget(tables, upto);
         Ok(())
     }
 }

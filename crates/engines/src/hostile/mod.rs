@@ -98,6 +98,7 @@ impl Hostile {
             bus: Arc::new(LossyBus::new(self.world.clone())),
             ephemeral: Arc::new(LossyEphemeral::new(self.world.clone())),
             scans: Arc::default(),
+            room: Arc::new(crate::Room::endless()),
         }
     }
 

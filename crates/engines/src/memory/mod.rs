@@ -19,7 +19,7 @@ use crate::ports::{
     Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
     Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
-use crate::{Engines, local};
+use crate::{Engines, Room, local};
 
 /// Opens an empty world with `partitions` journal partitions (at least 1).
 pub fn open(partitions: u16) -> Result<Engines, EngineError> {
@@ -32,6 +32,7 @@ pub fn open(partitions: u16) -> Result<Engines, EngineError> {
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(local::EPHEMERAL_BYTES_DEFAULT)),
         scans: Arc::default(),
+        room: Arc::new(Room::endless()),
     })
 }
 

@@ -13,6 +13,9 @@ pub enum EngineError {
     /// The outcome is not known; repeat the same call.
     #[error("the outcome of a write is unknown: {0}")]
     Unknown(String),
+    /// Nothing was done, for the disk is as good as full; the same call may succeed once somebody made room.
+    #[error("there is no room: {0}")]
+    Full(String),
     /// The caller does not own the partition, or not any more in this term: nothing was done, and no reader ever sees
     /// any of it. Whoever repeats it claims first, and reads what happened meanwhile.
     #[error("the partition is not the caller's in this term")]

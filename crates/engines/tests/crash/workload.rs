@@ -33,13 +33,18 @@ pub struct Opened {
 }
 
 pub fn open(folder: &Path) -> Result<Opened, EngineError> {
+    open_with(folder, |_| ())
+}
+
+pub fn open_with(folder: &Path, change: impl FnOnce(&mut Settings)) -> Result<Opened, EngineError> {
     // Tiny write buffers, so that flushes and compactions happen all the time.
-    let settings = Settings {
+    let mut settings = Settings {
         cache_bytes: 8 * 1024 * 1024,
         write_buffer_bytes: 64 * 1024,
         journal_partitions: PARTITIONS,
         ..Settings::default()
     };
+    change(&mut settings);
     Ok(Opened { engines: embedded::open(folder, &settings)?, claims: Default::default() })
 }
 
@@ -85,8 +90,12 @@ pub async fn write(opened: &Opened, commit: Commit) -> Result<(), EngineError> {
     let first = claim.position().last_id + 1;
     let payloads = (0..RECORDS).map(|part| payload(commit, part));
     let records: Vec<_> = (first..).zip(payloads).map(|(id, payload)| NewRecord { id, payload }).collect();
-    claim.append(&records, &rows).await?;
-    Ok(())
+    let done = claim.append(&records, &rows).await;
+    if done.is_err() {
+        // What stands of it the next claim knows; its writer asks for the rows.
+        *held = None;
+    }
+    done.map(drop)
 }
 
 /// Checks that every commit is whole or not there at all; answers those that stand.

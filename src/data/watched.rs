@@ -1,0 +1,256 @@
+//! Engines as the server holds them: what may be repeated is repeated, what cannot be done now is refused before it is
+//! begun, and what they answer tells everybody how storage stands ([`Storage`]).
+//!
+//! Whoever writes beside the log (a log-in, an upload, a marker) goes through here. A write whose outcome is not known
+//! is repeated a few times, since writes are idempotent; after that storage is away, and is asked in the background
+//! until it works. Commits are repeated by the log's owner, which knows what the records are.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfare_engines::{
+    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
+    Order, Page, Partition, Position, Row, RowKey, Table, Tables, Term, Turn, Unique,
+};
+
+use super::storage::{Part, Storage};
+use super::tables;
+
+/// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
+const WRITE_TRIES: u32 = 4;
+/// Milliseconds before the first repetition; doubled each time.
+const AGAIN_MS: u64 = 20;
+/// Milliseconds between two questions whether storage works again: the first, and the most, doubled in between.
+const ASK_MS: u64 = 50;
+const ASK_MS_MAX: u64 = 2_000;
+/// The row and the object that are written to ask; always the same.
+const META_ASKED: Bytes = Bytes::from_static(b"storage_asked");
+const OBJECT_ASKED: &str = "storage-asked";
+
+/// `engines`, whose writes are repeated and told of to `storage`.
+#[must_use]
+pub fn watched(engines: Engines, storage: &Storage) -> Engines {
+    storage.watch_room(&engines.room);
+    let watched =
+        Arc::new_cyclic(|me| Watched { inner: engines.clone(), storage: storage.clone(), me: Weak::clone(me) });
+    Engines { tables: watched.clone(), journal: watched.clone(), objects: watched, ..engines }
+}
+
+struct Watched {
+    inner: Engines,
+    storage: Storage,
+    me: Weak<Watched>,
+}
+
+/// Whether a batch takes away only, but for the few rows that the server keeps for itself.
+fn frees(batch: &Batch) -> bool {
+    batch.rows.iter().all(|row| row.value.is_none() || row.key.table == tables::META)
+}
+
+impl Watched {
+    /// Looks at what an engine answered.
+    fn heard<T>(&self, answer: Result<T, EngineError>) -> Result<T, EngineError> {
+        if let Err(EngineError::Closed(cause)) = &answer {
+            self.storage.fail(cause);
+        }
+        answer
+    }
+
+    /// Repeats a write to `part` while its outcome is unknown, or nothing was done.
+    async fn write<T, F: Future<Output = Result<T, EngineError>>>(
+        &self,
+        part: Part,
+        work: impl Fn() -> F,
+    ) -> Result<T, EngineError> {
+        let mut unknown: Option<EngineError> = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = self.heard(work().await);
+            let error = match answer {
+                Err(error @ (EngineError::Unknown(_) | EngineError::Unavailable(_))) => error,
+                // An earlier try may have done it all the same.
+                Err(EngineError::Closed(_) | EngineError::Full(_)) if unknown.is_some() => {
+                    return unknown.map_or_else(|| Err(EngineError::Unknown(String::new())), Err);
+                }
+                answer => {
+                    if answer.is_ok() {
+                        self.storage.works(part);
+                    }
+                    return answer;
+                }
+            };
+            tracing::debug!(%error, tries, "a write is tried again");
+            if tries == WRITE_TRIES {
+                self.is_away(part, &error);
+                return Err(unknown.unwrap_or(error));
+            }
+            if matches!(error, EngineError::Unknown(_)) {
+                unknown.get_or_insert(error);
+            }
+            tokio::time::sleep(Duration::from_millis(AGAIN_MS << tries)).await;
+        }
+    }
+
+    /// `part` is away: it is asked until it works.
+    fn is_away(&self, part: Part, cause: &EngineError) {
+        if self.storage.goes(part, cause)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(ask(Weak::clone(&self.me), part));
+        }
+    }
+
+    /// Writes something that changes nothing.
+    async fn try_out(&self, part: Part) -> Result<(), EngineError> {
+        match part {
+            Part::Objects => {
+                self.inner.objects.put(OBJECT_ASKED, Bytes::from_static(b"?")).await?;
+                // One that stays is the same the next time.
+                let _ = self.inner.objects.delete(OBJECT_ASKED).await;
+                Ok(())
+            }
+            Part::Rows | Part::Log => {
+                let mut batch = Batch::default();
+                batch.put(RowKey::new(tables::META, tables::ONE, META_ASKED), Bytes::from_static(b"?"));
+                self.inner.tables.write(batch).await
+            }
+        }
+    }
+}
+
+/// Asks whether `part` works until it does, or the server ends.
+async fn ask(watched: Weak<Watched>, part: Part) {
+    let mut wait_ms = ASK_MS;
+    loop {
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        wait_ms = (wait_ms * 2).min(ASK_MS_MAX);
+        let Some(watched) = watched.upgrade() else { return };
+        if !watched.storage.is_away(&[part]) {
+            return;
+        }
+        match watched.heard(watched.try_out(part).await) {
+            // A full disk is another matter: it answers.
+            Ok(()) | Err(EngineError::Full(_)) => return watched.storage.works(part),
+            Err(error @ (EngineError::Corrupt(_) | EngineError::Closed(_))) => return watched.storage.fail(&error),
+            Err(error) => tracing::debug!(%error, ?part, "storage does not work yet"),
+        }
+    }
+}
+
+#[async_trait]
+impl Tables for Watched {
+    async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.storage.admit(&[Part::Rows], (!frees(&batch)).then_some(0))?;
+        self.write(Part::Rows, || self.inner.tables.write(batch.clone())).await
+    }
+
+    async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        self.heard(self.inner.tables.get(key).await)
+    }
+
+    async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
+        self.heard(self.inner.tables.get_many(keys).await)
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        partition: &[u8],
+        range: KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.heard(self.inner.tables.scan(table, partition, range, order, limit).await)
+    }
+
+    async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
+        self.storage.admit(&[Part::Rows], Some(0))?;
+        let insert = || self.inner.tables.insert_unique(key.clone(), value.clone(), token);
+        self.write(Part::Rows, insert).await
+    }
+
+    async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
+        self.heard(self.inner.tables.forget(tables, upto).await)
+    }
+
+    async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
+        self.storage.admit(&[Part::Rows], None)?;
+        self.write(Part::Rows, || self.inner.tables.release_unique(key, token)).await
+    }
+}
+
+#[async_trait]
+impl Journal for Watched {
+    fn partitions(&self) -> u16 {
+        self.inner.journal.partitions()
+    }
+
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+        self.heard(self.inner.journal.claim(partition, claimant).await)
+    }
+
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
+        self.heard(self.inner.journal.commit(partition, turn, records, rows).await)
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
+        self.heard(self.inner.journal.read(partition, from, limit).await)
+    }
+
+    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
+        self.heard(self.inner.journal.bounds(partition).await)
+    }
+
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
+        self.heard(self.inner.journal.checkpoint(consumer, partition, next).await)
+    }
+
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
+        self.heard(self.inner.journal.checkpoint_of(consumer, partition).await)
+    }
+
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+        self.heard(self.inner.journal.trim(partition, bytes_max, consumers).await)
+    }
+}
+
+#[async_trait]
+impl Objects for Watched {
+    async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+        self.storage.admit(&[Part::Objects], Some(data.len() as u64))?;
+        self.write(Part::Objects, || self.inner.objects.put(key, data.clone())).await
+    }
+
+    async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
+        self.heard(self.inner.objects.get(key, range).await)
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
+        self.heard(self.inner.objects.head(key).await)
+    }
+
+    /// A file that cannot be removed is its own trouble: nothing is away for it.
+    async fn delete(&self, key: &str) -> Result<(), EngineError> {
+        let mut tries = 1;
+        loop {
+            match self.heard(self.inner.objects.delete(key).await) {
+                Err(EngineError::Unknown(_) | EngineError::Unavailable(_)) if tries < WRITE_TRIES => tries += 1,
+                answer => return answer,
+            }
+            tokio::time::sleep(Duration::from_millis(AGAIN_MS << tries)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watched_tests.rs"]
+mod tests;

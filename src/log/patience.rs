@@ -1,0 +1,73 @@
+//! Patience of an owner: what storage does not do now is tried again, for as long as it takes and the server runs.
+//!
+//! The owner never gives a group up because storage is away: whether its records stand would be known to nobody. Its
+//! callers wait, or leave with `outcome_unknown`; new ones are refused at the door (`Storage::admit`).
+
+use std::time::Duration;
+
+use fanfare_engines::EngineError;
+
+use crate::base::error::{Error, Result};
+use crate::data::storage::{Part, Storage};
+
+/// Milliseconds before the first repetition, doubled each time, and the most.
+const AGAIN_MS: u64 = 20;
+const AGAIN_MS_MAX: u64 = 1_000;
+/// Tries after which everybody hears that storage is away.
+const TRIES_SILENT: u32 = 4;
+
+/// Patience of one owner.
+pub(super) struct Patience {
+    storage: Storage,
+    /// Whether nobody waits for this owner any more: the server is stopping.
+    is_over: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Tries of one thing.
+#[derive(Debug, Default)]
+pub(super) struct Tries(u32);
+
+impl Patience {
+    /// Patience until `is_over`; `storage` hears when it is needed.
+    pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { storage, is_over: Box::new(is_over) }
+    }
+
+    /// Waits after a try that failed with `error`; false when there is no use in another.
+    pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
+        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_))
+            || self.storage.is_left()
+            || (self.is_over)()
+        {
+            return false;
+        }
+        tries.0 += 1;
+        tracing::debug!(%error, tries = tries.0, "the log's owner tries again");
+        if tries.0 >= TRIES_SILENT {
+            self.storage.goes(Part::Log, error);
+        }
+        let wait_ms = (AGAIN_MS << (tries.0 - 1).min(16)).min(AGAIN_MS_MAX);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        true
+    }
+
+    /// Something was done.
+    pub(super) fn done(&self) {
+        self.storage.works(Part::Log);
+    }
+
+    /// Does `work` until storage does it; other errors are answered.
+    pub(super) async fn until_done<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let mut tries = Tries::default();
+        loop {
+            match work().await {
+                Err(Error::Engine(error)) if self.again(&mut tries, &error).await => {}
+                Err(error) => return Err(error),
+                Ok(done) => {
+                    self.done();
+                    return Ok(done);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Logs that cannot be read: what this version does not know is not skipped, what is damaged is named, and a head that
+//! is elsewhere is of another folder.
+
+use bytes::Bytes;
+use fanfare::base::clock::Clock;
+use fanfare::log::owner::CONSUMER;
+use fanfare_engines::claim::Claim;
+use fanfare_engines::{Batch, Claimant, NewRecord, Offset, Partition, Position};
+use fanfare_protocol::Code;
+
+use super::storage::{ann, writes_refused};
+use super::{Ground, Life};
+use crate::world::{PASSWORD, refused};
+
+const P: Partition = Partition(0);
+
+/// A log with an account in it, and its end.
+async fn ground() -> (Ground, Offset) {
+    let ground = Ground::new(|settings| settings.http.request_timeout_s = 1);
+    let server = ground.start(Clock::system()).await.serve().await;
+    ann(&server).await.say("hello").await.unwrap();
+    server.stop().await;
+    let (_, end) = ground.stored.journal.bounds(P).await.unwrap();
+    (ground, end)
+}
+
+/// Appends what is no record of this version, as another one would.
+async fn append(ground: &Ground, payloads: &[&str]) {
+    let claimant = Claimant { node: "another".to_owned(), is_import: false };
+    let mut log = Claim::take(ground.stored.journal.clone(), P, claimant).await.unwrap();
+    let first = log.position().last_id + 1;
+    let payloads = payloads.iter().map(|payload| Bytes::from((*payload).to_owned()));
+    let records: Vec<_> = (first..).zip(payloads).map(|(id, payload)| NewRecord { id, payload }).collect();
+    log.append(&records, &Batch::default()).await.unwrap();
+}
+
+/// An unknown kind ended the process at the start, without its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_read_stops_what_would_follow_it_and_nothing_else() {
+    for bad in [r#"{"id":"9007199254740993","type":"teleported"}"#, r#"{"id":"1","#, "\u{0}\u{7f}"] {
+        let (ground, end) = ground().await;
+        let after = r#"{"id":"9007199254740994","type":"unblocked","blocker":"1","blocked":"2"}"#;
+        append(&ground, &[bad, after]).await;
+        for _ in 0..2 {
+            let server = ground.begin(Clock::system()).await.unwrap().serve().await;
+            assert_eq!(refused(server.anyone.readyz().await), Code::Overloaded);
+            assert!(writes_refused(&ground, &server).await);
+            assert_eq!(refused(server.anyone.log_in("ann", PASSWORD).await), Code::Overloaded);
+            let ann = server.anyone.user("@ann").await.unwrap();
+            assert_eq!(ann.posts_count, 1, "what was read before is served");
+            server.stop().await;
+            let head = ground.stored.journal.checkpoint_of(CONSUMER, P).await.unwrap();
+            assert!(head.offset <= end, "it is not skipped");
+        }
+    }
+}
+
+async fn why_it_does_not_start(ground: &Ground) -> String {
+    match ground.begin(Clock::system()).await {
+        Ok(Life { .. }) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_not_within_its_log_is_named_and_refused() {
+    let (ground, end) = ground().await;
+    ground.stored.journal.checkpoint(CONSUMER, P, Position::at(Offset(end.0 + 30))).await.unwrap();
+    let why = why_it_does_not_start(&ground).await;
+    let place = format!("at {}, is beyond the log's end", end.0 + 30);
+    assert!(why.contains("journal partition 0") && why.contains(&place), "{why}");
+
+    let ground = Ground::new(|_| ());
+    append(&ground, &["{}"; 4]).await;
+    ground.stored.journal.trim(P, 2, &[]).await.unwrap();
+    let why = why_it_does_not_start(&ground).await;
+    assert!(why.contains("at 0, is before the log's first record"), "{why}");
+}
