@@ -45,7 +45,8 @@ async fn a_cursor_that_was_taken_while_the_clock_was_ahead_skips_nothing() {
         }
         // A poller that goes on from what it was told is told once, and then nothing.
         let first = poll(&world.base, &ann.token, None, 0).await;
-        let again = poll(&world.base, &ann.token, Some(&first.cursor), 0).await;
+        let told = poll(&world.base, &ann.token, Some(&first.cursor), 0).await;
+        let again = poll(&world.base, &ann.token, Some(&told.cursor), 0).await;
         assert!(again.events.is_empty(), "{again:?}");
     }
 }
@@ -60,7 +61,7 @@ async fn a_cursor_of_last_week_is_expired_on_a_quiet_server_too() {
     clock.pass(8 * DAY_MS);
     for transport in ALL {
         let mut device = Device::new(transport, &world, &ann.token, Some(&cursor)).await;
-        let frame = device.frame().await;
+        let frame = device.until("reset").await;
         let expired =
             matches!(frame.event().unwrap(), ServerEvent::Reset(reset) if reset.reason == ResetReason::Expired);
         assert!(expired && !device.hello.resumed, "{transport:?}: {frame:?}");
@@ -132,8 +133,8 @@ async fn what_comes_after_a_post_of_the_future_is_in_every_list() {
     carl.follow(ann.id).await.unwrap();
     said.push(ann.say("the clock is right").await.unwrap().id);
     let because = NewSuspension { reason: "a test".to_owned(), until: None };
-    world.operator.suspend("carl", &because).await.unwrap();
-    world.operator.unsuspend("carl", None).await.unwrap();
+    world.operator.suspend(&carl.id.to_string(), &because).await.unwrap();
+    world.operator.unsuspend(&carl.id.to_string(), None).await.unwrap();
     look(&world, &ann, &bob, &said).await;
 
     // A start with the right clock asks first, and once.
