@@ -376,6 +376,7 @@ async fn learn(store: &Store, newest: Id) -> Result<()> {
     store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
+    janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
     posts::public::begin(store).await
 }
@@ -418,3 +419,7 @@ fn password_cost(settings: &Settings) -> PasswordCost {
     let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
     PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
 }
+
+#[cfg(test)]
+#[path = "outcomes_tests.rs"]
+mod tests;

@@ -11,11 +11,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{self, App, Running};
 use crate::base::clock::Clock;
-use crate::base::data_dir::DataDir;
+use crate::base::data_dir::{DataDir, DataDirError};
 use crate::base::error::Error;
 use crate::base::logging::LogControl;
 use crate::config::Settings;
 use crate::http::{self, OperatorTokens, Phase, Sockets};
+use crate::log::legacy;
 
 /// Reason why a server did not start, or ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,8 @@ pub enum ServeError {
 /// When the folder cannot be used, or is in use.
 pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, ServeError> {
     let data_dir = &settings.server.data_dir;
-    let folder = DataDir::open(data_dir).map_err(|error| ServeError::Unusable(error.to_string()))?;
+    let unusable = |error: DataDirError| ServeError::Unusable(error.to_string());
+    let mut folder = DataDir::open(data_dir).map_err(unusable)?;
     if folder.is_open_to_others() {
         let shown = data_dir.display();
         tracing::warn!(
@@ -54,6 +56,13 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
         ..embedded::Settings::default()
     };
     let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
+    if folder.is_earlier() {
+        tracing::info!(
+            "an earlier version wrote the data folder; it is brought up, and that version cannot open it again"
+        );
+        legacy::bring_up(&engines, &app::products(settings.notifications.group_after as u64).0).await?;
+        folder.brought_up().map_err(unusable)?;
+    }
     Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 /// Version of what the folder holds. A binary opens this one, and older ones that it knows how to bring up to date.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const FORMAT_FILE: &str = "format";
 const SECRET_FILE: &str = "secret.key";
@@ -54,6 +54,7 @@ pub struct DataDir {
     path: PathBuf,
     secret: Vec<u8>,
     is_open_to_others: bool,
+    format: u32,
 }
 
 impl DataDir {
@@ -74,7 +75,7 @@ impl DataDir {
             close(&path.join(name), bits).map_err(failed(path))?;
         }
         let format_path = path.join(FORMAT_FILE);
-        match fs::read_to_string(&format_path) {
+        let format = match fs::read_to_string(&format_path) {
             Ok(text) => {
                 let damaged =
                     || DataDirError::Damaged { path: format_path.clone(), what: "it holds no version number" };
@@ -85,12 +86,14 @@ impl DataDir {
                 if found == 0 {
                     return Err(damaged());
                 }
+                found
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 write_new(&format_path, format!("{FORMAT}\n").as_bytes(), 0o644).map_err(failed(&format_path))?;
+                FORMAT
             }
             Err(error) => return Err(failed(&format_path)(error)),
-        }
+        };
         let secret_path = path.join(SECRET_FILE);
         let secret = match fs::read(&secret_path) {
             Ok(secret) if secret.len() == SECRET_BYTES => secret,
@@ -103,13 +106,31 @@ impl DataDir {
             }
             Err(error) => return Err(failed(&secret_path)(error)),
         };
-        Ok(Self { path: path.to_owned(), secret, is_open_to_others })
+        Ok(Self { path: path.to_owned(), secret, is_open_to_others, format })
     }
 
     /// Folder of the engine's files.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join(STORE)
+    }
+
+    /// An earlier version wrote what is in the folder: it is to be brought up before anything is added to it.
+    #[must_use]
+    pub fn is_earlier(&self) -> bool {
+        self.format < FORMAT
+    }
+
+    /// Says that what is in the folder was brought up: from now on earlier versions refuse it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written; it is then of the earlier format still.
+    pub fn brought_up(&mut self) -> Result<(), DataDirError> {
+        let path = self.path.join(FORMAT_FILE);
+        let written = write_new(&path, format!("{FORMAT}\n").as_bytes(), 0o644);
+        written.map_err(|source| DataDirError::Io { path, source })?;
+        self.format = FORMAT;
+        Ok(())
     }
 
     /// Whether everybody on this machine may look into the folder.
@@ -190,8 +211,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = DataDir::open(folder.path()).unwrap();
         assert_eq!(DataDir::open(folder.path()).unwrap().secret(), first.secret());
-        fs::write(folder.path().join(FORMAT_FILE), "2\n").unwrap();
+        fs::write(folder.path().join(FORMAT_FILE), "3\n").unwrap();
         let refused = DataDir::open(folder.path()).unwrap_err();
-        assert!(refused.to_string().contains("format 2"), "{refused}");
+        assert!(refused.to_string().contains("format 3"), "{refused}");
     }
 }

@@ -30,16 +30,25 @@ pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
+/// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
+pub const CREDENTIALS_TRIES_MAX: u32 = 16;
+/// People of whom nobody knows whether a change of their credentials will come; beyond, everybody's are read from rows
+/// until a restart.
+pub const CREDENTIALS_IN_DOUBT_MAX: usize = 10_000;
+/// Rows of credentials of an earlier version that are moved at once.
+pub const CREDENTIALS_MOVED_AT_ONCE: usize = 64;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.
 pub const NAME_WORDS_MAX: usize = 4;
 /// Bytes of a key in the people search; of a longer name the rest is not searched.
 pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
+/// Beginning of the key of a partition's head in the `meta` table.
+pub const META_HEAD: &[u8] = b"head";
 
 /// Proposals that wait for the owner; further callers wait for a place (requests are bounded before that).
 pub const PROPOSALS_MAX: usize = 4_096;
-/// Records in one commit; the rest waits for the next. With 50 notices each they stay below a batch's rows.
+/// Records in one commit; the rest waits for the next.
 pub const GROUP_RECORDS_MAX: usize = 256;
 /// Fold rows kept in memory by the owner; others are read from the tables when needed.
 pub const FOLD_ROWS_MAX: usize = 262_144;
@@ -65,6 +74,10 @@ pub const TOKEN_CACHE_MAX: usize = 200_000;
 pub const LIST_STEP_ROWS: usize = 64;
 /// Estimated bytes of one commit, records and rows; the rest waits for the next. The port takes 64 MiB.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Rows of one commit, as its events say before they are folded; the rest waits for the next.
+pub const GROUP_ROWS_MAX: usize = 16_384;
+/// Rows of one record; an event that would make more is refused, and whoever has so much to do makes several records.
+pub const RECORD_ROWS_MAX: usize = 4_096;
 /// Media of one post; more is refused with 422.
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.

@@ -19,6 +19,21 @@ const SECRET_CHARS: usize = 43;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
+impl TokenHash {
+    /// The hash as text, in base64url.
+    #[must_use]
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+/// A number that names one attempt at a unique row and its retries, and no other attempt ever: 63 random bits, so that
+/// no clock, restart or node repeats it. Never 0.
+pub fn attempt() -> Result<u64> {
+    let number = getrandom::u64().map_err(|cause| Error::Internal(format!("no randomness: {cause}")))?;
+    Ok((number >> 1).max(1))
+}
+
 /// A token and its hash; the token is shown to the client once and kept nowhere.
 #[derive(Clone)]
 pub struct NewToken {

@@ -23,8 +23,11 @@ macro_rules! tables {
 tables! {
     /// user → `UserRow`, versioned by record.
     USERS = 1, "users";
-    /// user → `CredentialsRow`, versioned by time of change.
-    CREDENTIALS = 2, "credentials";
+    /// user → `CredentialsRow`, versioned, as earlier versions kept them. Nothing is written here any more, and what is
+    /// here is moved to [`CREDENTIALS`].
+    OLD_CREDENTIALS = 2, "credentials";
+    /// user → `CredentialsRow`; inserted uniquely, and changed by compare-and-set under a number of its own each time.
+    CREDENTIALS = 57, "held_credentials";
     /// lower-case handle → user id; inserted uniquely with the reservation's token. Stays for a while after a deletion.
     HANDLES = 3, "handles";
     /// first character of a name, (name, user) → nothing: people search by prefix.
@@ -113,6 +116,9 @@ tables! {
 pub fn holds_counters(table: Table) -> bool {
     table == USER_COUNTERS || table == POST_COUNTERS
 }
+
+/// Version of the delete of what never comes back: no write is above it.
+pub const NEVER_AGAIN: u64 = i64::MAX as u64;
 
 /// Bits of an id below its bucket: 22 below the milliseconds, and 33 of milliseconds (about 99 days).
 const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;

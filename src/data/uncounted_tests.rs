@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::follows::fold::FollowFold;
+use crate::log::counters::Changes;
 use crate::log::events::{EndedFollow, Event, PostRecord, PostRef, Record};
+use crate::log::fold::Fold as _;
+use crate::posts::fold::PostFold;
 use crate::{follows, posts};
 
 const PEOPLE: u64 = 4;
@@ -166,8 +170,10 @@ proptest! {
         let mut commit = |world: &mut World, acts: &[Act]| {
             for act in acts {
                 let Some(record) = world.record(*act) else { continue };
-                let (follows, posts) = (follows::fold::counts(&record.event), posts::fold::counts(&record.event));
-                for change in follows.iter().chain(posts.iter()) {
+                let mut changes = Changes::default();
+                FollowFold.counts(&record.event, &mut changes);
+                PostFold.counts(&record.event, &mut changes);
+                for change in changes.iter() {
                     let values = stored.entry(change.of).or_default().iter_mut();
                     values.zip(change.by).for_each(|(value, by)| *value += by);
                 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 
 use super::storage::{Part, Storage};
@@ -170,6 +170,13 @@ impl Tables for Watched {
         self.storage.admit(&[Part::Rows], Some(0))?;
         let insert = || self.inner.tables.insert_unique(key.clone(), value.clone(), token);
         self.write(Part::Rows, insert).await
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        // It takes the place of what is there: a full disk keeps nobody from logging out everywhere.
+        self.storage.admit(&[Part::Rows], None)?;
+        let replace = || self.inner.tables.replace_unique(key.clone(), value.clone(), held, new);
+        self.write(Part::Rows, replace).await
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {

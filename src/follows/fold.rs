@@ -7,24 +7,29 @@ use crate::base::error::Result;
 use crate::data::deletions;
 use crate::data::rows::{OfUser, follow_value};
 use crate::data::tables;
-use crate::log::counters::{self, Changes};
+use crate::log::counters::Changes;
 use crate::log::events::{EndedFollow, Event, Record};
-use crate::log::fold::{Fold, Keys, State};
+use crate::log::fold::Fold;
 use crate::log::outcome::Outcome;
 
 /// Follows, blocks and mutes.
 pub struct FollowFold;
 
 impl Fold for FollowFold {
-    fn keys(&self, record: &Record, keys: &mut Keys) {
-        counts(&record.event).keys(keys);
+    fn counts(&self, event: &Event, changes: &mut Changes) {
+        let mut edge = |follower: Id, followee: Id, by: i64| {
+            changes.user(follower, OfUser::Following, by);
+            changes.user(followee, OfUser::Followers, by);
+        };
+        match event {
+            Event::Followed { follower, followee, .. } => edge(*follower, *followee, 1),
+            Event::Unfollowed(ended) => edge(ended.follower, ended.followee, -1),
+            Event::Blocked { ended, .. } => ended.iter().for_each(|ended| edge(ended.follower, ended.followee, -1)),
+            _ => {}
+        }
     }
 
-    fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
-        counts(&record.event).fold(record.id, state, outcome)
-    }
-
-    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+    fn rows(&self, record: &Record, _outcome: &Outcome, batch: &mut Batch) -> Result<()> {
         let (id, version) = (record.id, record.id.0);
         match &record.event {
             Event::Followed { follower, followee, silent, .. } => {
@@ -51,28 +56,10 @@ impl Fold for FollowFold {
             Event::Unmuted { muter, muted } => {
                 batch.delete_versioned(tables::pair(tables::MUTES, *muter, *muted), version);
             }
-            _ => return Ok(()),
+            _ => {}
         }
-        counters::rows(id, outcome, batch);
         Ok(())
     }
-}
-
-/// Changes of counters by an event.
-#[must_use]
-pub fn counts(event: &Event) -> Changes {
-    let mut changes = Changes::default();
-    let mut edge = |follower: Id, followee: Id, by: i64| {
-        changes.user(follower, OfUser::Following, by);
-        changes.user(followee, OfUser::Followers, by);
-    };
-    match event {
-        Event::Followed { follower, followee, .. } => edge(*follower, *followee, 1),
-        Event::Unfollowed(ended) => edge(ended.follower, ended.followee, -1),
-        Event::Blocked { ended, .. } => ended.iter().for_each(|ended| edge(ended.follower, ended.followee, -1)),
-        _ => {}
-    }
-    changes
 }
 
 fn end_follow(edge: EndedFollow, version: u64, batch: &mut Batch) {

@@ -3,6 +3,7 @@
 //!
 //! Every step is bounded, can be cut off anywhere, and is begun again by the next round.
 
+pub mod credentials;
 pub mod forget;
 pub mod names;
 mod purge;
@@ -66,6 +67,7 @@ impl Janitor {
         let done = [
             self.purge_all().await,
             self.sweep().await,
+            credentials::move_all(&self.core).await,
             self.core.log.beat().await,
             names::rekey(&self.core).await,
             old_reposts::list_all(&self.core).await,

@@ -24,7 +24,7 @@ const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
 /// Mark that all characters were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
 /// First characters of handles: everybody who ever had an account here was found by one.
-const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
+pub(super) const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
 
 fn progress_row() -> RowKey {
     RowKey::new(tables::META, tables::ONE, META_KEYED_TO)
@@ -51,14 +51,19 @@ pub async fn begin(store: &Store) -> Result<()> {
     if progress(store).await?.is_some() {
         return Ok(());
     }
+    if has_people(store).await? { Ok(()) } else { remember(store, DONE).await }
+}
+
+/// Whether there is any account.
+pub(super) async fn has_people(store: &Store) -> Result<bool> {
     for first in FIRST_OF_HANDLES.chars() {
         let partition = tables::name_partition(&first.to_string());
         let rows = store.scan(tables::NAMES, &partition, KeyRange::ALL, Order::Ascending, 1).await?;
         if !rows.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
     }
-    remember(store, DONE).await
+    Ok(false)
 }
 
 /// Looks at all that was not looked at yet.

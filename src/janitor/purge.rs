@@ -16,7 +16,7 @@ use super::Janitor;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::deletions;
-use crate::data::rows::{PurgeProgress, is_silent};
+use crate::data::rows::{PurgeProgress, is_silent, version_above};
 use crate::data::tables;
 use crate::log::events::{EndedFollow, Event, PostRef};
 use crate::posts::settle;
@@ -99,21 +99,22 @@ impl Janitor {
         for _ in 0..limits::PURGE_STEPS_MAX {
             let Some(list) = LISTS.get(usize::from(place.list)) else {
                 if place.found {
-                    place = PurgeProgress::default();
+                    place = place.begun_again();
                     continue;
                 }
                 if place.failed {
-                    self.remember(user, Some(&PurgeProgress::default())).await?;
+                    self.remember(user, &place, Some(place.begun_again())).await?;
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
                 deletions::forget(&self.core.store, user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
-                    self.remember(user, Some(&PurgeProgress::default())).await?;
+                    self.remember(user, &place, Some(place.begun_again())).await?;
                     return Err(Error::Internal(format!("its uploads stay: {error}")));
                 }
-                self.purge_credentials(user).await?;
-                self.remember(user, None).await?;
+                // They let nobody in since the deletion; what is here may be of a change that came after it.
+                self.core.store.release_credentials(user).await?;
+                self.remember(user, &place, None).await?;
                 self.core.store.cleared_away(user);
                 return Ok(true);
             };
@@ -129,29 +130,16 @@ impl Janitor {
             place.list += u8::from(last.is_none());
             place.last = last;
         }
-        self.remember(user, Some(&place)).await?;
+        self.remember(user, &place, Some(place.clone())).await?;
         Ok(false)
     }
 
-    /// Removes credentials that a change under way may have written after the deletion: they would let the person in.
-    async fn purge_credentials(&self, user: Id) -> Result<()> {
-        let row = tables::by_id(tables::CREDENTIALS, user);
-        if self.core.store.get(&row).await?.is_none() {
-            return Ok(());
-        }
-        let mut batch = Batch::default();
-        batch.delete_versioned(row, self.core.log.mint().await?.0);
-        self.core.store.write(batch).await?;
-        self.core.store.credentials_changed(user);
-        Ok(())
-    }
-
-    /// Keeps the place of a purge; `None` is the end of it.
-    async fn remember(&self, user: Id, place: Option<&PurgeProgress>) -> Result<()> {
+    /// Keeps the place of a purge, in the row that held `old`; `None` is the end of it.
+    async fn remember(&self, user: Id, old: &PurgeProgress, place: Option<PurgeProgress>) -> Result<()> {
         let row = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user));
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
+        let (mut batch, version) = (Batch::default(), self.core.log.mint_above(Id(old.version)).await?.0);
         match place {
-            Some(place) => batch.put_versioned(row, place.to_bytes(), version),
+            Some(place) => batch.put_versioned(row, PurgeProgress { version, ..place }.to_bytes(), version),
             None => batch.delete_versioned(row, version),
         }
         Ok(self.core.store.write(batch).await?)
@@ -213,9 +201,11 @@ impl Janitor {
         if rows.is_empty() {
             return Ok(false);
         }
-        let (mut batch, version) = (Batch::default(), self.core.log.mint().await?.0);
+        // Above every record; what is no record's tells in its value.
+        let (mut batch, now) = (Batch::default(), self.core.log.mint().await?.0);
         for row in rows {
             let key = RowKey::new(table, tables::partition(user), row.clustering.clone());
+            let version = version_above(table, &row.value)?.map_or(now, |above| above.max(now));
             batch.delete_versioned(key, version);
             if table == tables::TOKENS_OF {
                 batch.delete_versioned(RowKey::single(tables::TOKENS, row.clustering.clone()), version);

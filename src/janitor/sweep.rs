@@ -2,14 +2,14 @@
 //! (`log/moments.rs`): what is removed does not come back with the right time.
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, RowKey, Table};
+use fanfare_engines::{Batch, KeyRange, Order, RowKey, RowWrite, Table};
 
 use super::Janitor;
 use crate::base::error::Result;
 use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
-use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in};
+use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in, version_above};
 use crate::data::tables;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -40,10 +40,6 @@ impl Swept {
         }
     }
 }
-
-/// Tables of which a row's end is looked up: what expires of them is deleted with a version of now, for the clock that
-/// wrote it may have been fast. Rows of others expire by the ids that are their versions.
-const LOOKED_UP: [Table; 4] = [tables::TOKENS, tables::TOKENS_OF, tables::SUSPENSIONS, tables::FIRST_SHOWN];
 
 impl Janitor {
     /// Removes what expired in the hours that have passed since the last sweep.
@@ -81,21 +77,15 @@ impl Janitor {
         let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
         let rows = tables_port.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
         let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
-        // Expiry rows are written for the hour after the last one in which the row is needed: what was renewed since
-        // has a higher version than this. So has what is renewed after it was looked up.
-        let old = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
-        let now = self.core.log.mint().await?.0;
+        // Expiry rows are written for the hour after the last one in which the row is needed.
+        let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
         let mut expired = Batch::default();
         let mut done = Batch::default();
         for row in &rows {
             if let Some(key) = tables::expiring(&row.clustering) {
-                match self.ends(&key).await {
-                    Ok(true) if !tables::keeps_versions(key.table) => expired.delete(key),
-                    Ok(true) => {
-                        let version = if LOOKED_UP.contains(&key.table) { now } else { old };
-                        expired.delete_versioned(key, version);
-                    }
-                    Ok(false) => {}
+                match self.end_of(&key, version).await {
+                    Ok(Some(version)) => expired.rows.push(RowWrite { key, value: None, version }),
+                    Ok(None) => {}
                     Err(error) if error.is_of_storage() => return Err(error),
                     Err(error) => tracing::warn!(%error, table = key.table.name, "what should expire is left as it is"),
                 }
@@ -107,13 +97,27 @@ impl Janitor {
         Ok((rows.len() == step).then_some(last))
     }
 
-    /// Whether a row whose hour has come is to be deleted.
-    async fn ends(&self, key: &RowKey) -> Result<bool> {
+    /// The version with which a row whose hour has come is deleted, 0 for one without versions; `None` if it stays.
+    ///
+    /// Ids may run ahead of the clock, so `of_hour`, the moment up to which the row was needed, may be below the row's
+    /// version, and above that of what is written to its place. A row that tells its version goes by that.
+    async fn end_of(&self, key: &RowKey, of_hour: u64) -> Result<Option<u64>> {
         if key.table == tables::HANDLES {
             self.release_handle(key).await?;
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(!self.is_renewed(key).await?)
+        if !tables::keeps_versions(key.table) {
+            return Ok(Some(0));
+        }
+        // A person's list of tokens holds what the tokens themselves hold.
+        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
+        let Some(value) = self.core.store.get(token.as_ref().unwrap_or(key)).await? else {
+            return Ok(token.map_or(Some(of_hour), |_| Some(tables::NEVER_AGAIN)));
+        };
+        if self.is_renewed(key.table, &value)? {
+            return Ok(None);
+        }
+        Ok(version_above(key.table, &value)?.or(Some(of_hour)))
     }
 
     /// Gives a handle free whose account was deleted, once its days are over; until then it comes here again.
@@ -132,21 +136,15 @@ impl Janitor {
         Ok(self.core.store.write(again).await?)
     }
 
-    /// A token that a change of password gave a longer life, or a suspension that was made longer: it has another
-    /// expiry row, or needs none.
-    async fn is_renewed(&self, key: &RowKey) -> Result<bool> {
-        // A person's list of tokens holds what the tokens themselves hold.
-        let token = (key.table == tables::TOKENS_OF).then(|| RowKey::single(tables::TOKENS, key.clustering.clone()));
-        let key = token.as_ref().unwrap_or(key);
-        if key.table != tables::TOKENS && key.table != tables::SUSPENSIONS {
-            return Ok(false);
-        }
-        let Some(bytes) = self.core.store.get(key).await? else { return Ok(false) };
+    /// A token that a change of password gave a longer life (in an earlier version), or a suspension that was made
+    /// longer: it has another expiry row, or needs none.
+    fn is_renewed(&self, table: Table, value: &[u8]) -> Result<bool> {
         let now_ms = self.core.log.sweep_ms();
-        if key.table == tables::SUSPENSIONS {
-            return Ok(from_json::<SuspensionRow>(&bytes)?.holds(now_ms));
-        }
-        Ok(from_json::<TokenRow>(&bytes)?.expires_ms > now_ms)
+        Ok(match table {
+            tables::SUSPENSIONS => from_json::<SuspensionRow>(value)?.holds(now_ms),
+            tables::TOKENS | tables::TOKENS_OF => from_json::<TokenRow>(value)?.expires_ms > now_ms,
+            _ => false,
+        })
     }
 }
 

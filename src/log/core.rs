@@ -30,6 +30,8 @@ pub struct Core {
     pub clock: Clock,
     /// People whose rows are on the way.
     pub writers: Writers,
+    /// The last record when the server started.
+    pub opened: Id,
 }
 
 /// Guard of rows that follow from no record: they are written for people whose account is there.
@@ -70,8 +72,8 @@ impl Core {
     /// For a server whose rows are in `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, log: Log, cursors: Cursors, clock: Clock) -> Self {
-        let locks = log.locks().clone();
-        Self { store, log, locks, cursors, clock, writers: Writers::default() }
+        let (locks, opened) = (log.locks().clone(), log.settled());
+        Self { store, log, locks, cursors, clock, writers: Writers::default(), opened }
     }
 
     /// The account of `id`.

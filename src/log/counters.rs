@@ -2,13 +2,14 @@
 //!
 //! A row remembers the last record applied; one of a post that is gone counts no more, and tells whoever comes late.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use fanfare_engines::Batch;
 use fanfare_protocol::Id;
 use smallvec::SmallVec;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::data::rows::{Counters, OfPost, OfUser};
 use crate::data::store::Store;
 use crate::data::uncounted::Of;
@@ -45,6 +46,12 @@ impl Changes {
     /// Nothing is counted about `post` any more.
     pub fn gone(&mut self, post: Id) {
         self.of(Of::Post(post)).gone = true;
+    }
+
+    /// Nothing is counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn of(&mut self, of: Of) -> &mut Change {
@@ -90,6 +97,65 @@ impl Changes {
         }
         Ok(())
     }
+
+    /// Adds the counters of `outcome` as JSON: in the order of the changes, which follow from the event, the values up
+    /// to the last that is not 0; `0` for those that did not change.
+    pub fn write(&self, outcome: &Outcome, json: &mut Vec<u8>) {
+        json.push(b'[');
+        for (index, change) in self.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            match outcome.counters.iter().find(|counted| counted.of == change.of) {
+                Some(counted) => write_values(counted.counters.values, json),
+                None => json.push(b'0'),
+            }
+        }
+        json.push(b']');
+    }
+
+    /// Counters after the record `id` from what [`write`](Self::write) made of them.
+    ///
+    /// # Errors
+    /// When they are not those of these changes.
+    pub fn read(&self, id: Id, json: &str) -> Result<SmallVec<[Counted; 2]>> {
+        let wrong =
+            |why: String| Error::Internal(format!("the counters of record {id} are not those of its event: {why}"));
+        let stored: Vec<Stored> = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
+        if stored.len() != self.0.len() {
+            return Err(wrong(format!("{} of {}", stored.len(), self.0.len())));
+        }
+        let mut found = SmallVec::new();
+        for (change, stored) in self.iter().zip(stored) {
+            let Stored::Values(given) = stored else { continue };
+            let mut values = [0; 3];
+            let Some(place) = values.get_mut(..given.len()) else { return Err(wrong(format!("{given:?}"))) };
+            place.copy_from_slice(&given);
+            found.push(Counted { of: change.of, counters: Counters { values, applied: id, gone: change.gone } });
+        }
+        Ok(found)
+    }
+}
+
+/// Counters in a record's line.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Values(SmallVec<[u64; 3]>),
+    Unchanged(#[allow(dead_code, reason = "its type alone tells it apart")] u8),
+}
+
+fn write_values(values: [u64; 3], json: &mut Vec<u8>) {
+    let kept = values.iter().rposition(|value| *value != 0).map_or(0, |last| last + 1);
+    json.push(b'[');
+    for (index, value) in values[..kept].iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        // A buffer in memory takes everything.
+        let _ = write!(json, "{value}");
+    }
+    json.push(b']');
 }
 
 /// Counters of `of` in `state`; zeros when there are none.

@@ -5,6 +5,7 @@
 use fanfare_protocol::{Id, NotificationKind};
 use serde::{Deserialize, Serialize};
 
+use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::rows::UserRow;
 pub use crate::data::rows::{EndedFollow, Policy, PostRecord, PostRef};
@@ -19,6 +20,9 @@ pub enum Event {
     ProfileChanged { user: UserRow, old_display_name: Option<String> },
     /// The account is gone; what it left behind is removed by the janitor.
     UserDeleted { user: UserRow },
+    /// No account of this id was made, and none ever will be: whoever wants the handle that was reserved for it says
+    /// so.
+    IdBurnt { user: Id },
     /// An edge was made; the followee hears of it if `notify` (a graph that is imported is no news).
     ///
     /// Of one that is `silent` the rows say so: until it did, imports had only `notify: false`.
@@ -115,18 +119,52 @@ impl Event {
         )
     }
 
-    /// Bytes of a record of the event and of its rows, not too few: the text stands in both, and JSON may double it.
+    /// Bound of what a record of the event takes: it is known before the record is folded.
     #[must_use]
-    pub fn weight(&self) -> usize {
-        const RECORD: usize = 4_096;
-        const NOTICE: usize = 1_024;
+    pub fn weight(&self) -> Weight {
+        const RECORD: Weight = Weight { bytes: 4_096, rows: 32 };
+        /// The group, if there is one, stands in the record and in a row.
+        const NOTICE: Weight = Weight { bytes: 8_192, rows: 8 };
+        const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
         match self {
             Self::Posted { post, notify } => {
                 let links: usize = post.links.iter().map(String::len).sum();
-                RECORD * (1 + post.media.len()) + 4 * (post.text.len() + links) + NOTICE * notify.len()
+                // The text stands in both, and JSON may double it.
+                let text = RECORD.bytes * post.media.len() + 4 * (post.text.len() + links);
+                RECORD.and(NOTICE.times(notify.len())).and(Weight { bytes: text, rows: 0 })
             }
+            Self::PostDeleted { mentioned, .. } => {
+                // Besides these, the authors of what it answered and passed on.
+                RECORD.and(NOTICE.times((mentioned.len() + 2).min(limits::POST_NOTICES_MAX)))
+            }
+            Self::Liked { .. } | Self::Unliked { .. } | Self::Followed { .. } => RECORD.and(NOTICE),
+            Self::Unfollowed(_) => RECORD.and(NOTICE).and(ENDED),
+            Self::Blocked { ended, .. } => RECORD.and(NOTICE.and(ENDED).times(ended.len())),
             _ => RECORD,
         }
+    }
+}
+
+/// Size of a record, with its outcome and its rows: what it takes, at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Bytes of the record and of the rows.
+    pub bytes: usize,
+    /// Rows.
+    pub rows: usize,
+}
+
+impl Weight {
+    /// Sum of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), rows: self.rows.saturating_add(other.rows) }
+    }
+
+    /// As much, so many times.
+    #[must_use]
+    pub const fn times(self, count: usize) -> Self {
+        Self { bytes: self.bytes.saturating_mul(count), rows: self.rows.saturating_mul(count) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! From records to rows: the part that each product has in it, in `fold.rs` of its folder. Pure.
 //!
 //! A record changes *state*, rows whose new value follows from the one before: counters, lists of notifications. `keys`
-//! names the state rows that a record needs, `fold` reads them and decides what the record gives, its [`Outcome`], and
-//! `rows` makes the rows of record and outcome. State remembers the last record applied, so a record that comes again
-//! (a retry, or repair after a torn write) changes nothing.
+//! names the state rows that a record needs, and `fold` reads them and decides what the record gives, its [`Outcome`]:
+//! once, where the record is made. The outcome stands in the record's line (`line.rs`), and `rows` makes the rows of
+//! record and outcome and reads nothing: so they can be written again from the journal alone, however often.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +11,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, RowWrite};
 
-use crate::base::error::Result;
-use crate::log::events::Record;
-use crate::log::outcome::Outcome;
+use crate::base::error::{Error, Result};
+use crate::log::counters::{self, Changes};
+use crate::log::events::{Event, Record};
+use crate::log::outcome::{Outcome, OutcomePart};
 
 /// The rows that a product makes of records.
 pub trait Fold: Send + Sync + 'static {
+    /// Name of the product's part of outcomes: short, for records hold it, and never changed.
+    fn part(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Adds to `changes` what `event` counts: of that the log makes state, outcome and rows. What records of an event
+    /// once changed stays what it is, in its order: their lines hold the values alone.
+    fn counts(&self, event: &Event, changes: &mut Changes) {
+        let _ = (event, changes);
+    }
+
     /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
     fn keys(&self, record: &Record, keys: &mut Keys) {
         let _ = (record, keys);
@@ -29,6 +41,14 @@ pub trait Fold: Send + Sync + 'static {
     fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
         let _ = (record, state, outcome);
         Ok(())
+    }
+
+    /// The product's part of the outcome of `record`, from what its [`write`](OutcomePart::write) made of it.
+    ///
+    /// # Errors
+    /// When that is no part of this product's.
+    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
+        Err(Error::Internal(format!("record {} holds a part that nobody reads: {part}", record.id)))
     }
 
     /// Adds to `batch` the rows of `record`, which follow from it and its outcome alone: the same however often.
@@ -51,7 +71,16 @@ impl FromIterator<Arc<dyn Fold>> for Folds {
 impl Folds {
     /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
     pub fn keys(&self, record: &Record, keys: &mut Keys) {
+        self.counts(&record.event).keys(keys);
         self.0.iter().for_each(|product| product.keys(record, keys));
+    }
+
+    /// Changes of counters by an event.
+    #[must_use]
+    pub fn counts(&self, event: &Event) -> Changes {
+        let mut changes = Changes::default();
+        self.0.iter().for_each(|product| product.counts(event, &mut changes));
+        changes
     }
 
     /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.
@@ -60,15 +89,45 @@ impl Folds {
     /// When a row of the state does not decode, or one of the record does not encode.
     pub fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        self.counts(&record.event).fold(record.id, state, &mut outcome)?;
         for product in &self.0 {
             product.fold(record, state, &mut outcome)?;
         }
         let first = batch.rows.len();
-        for product in &self.0 {
-            product.rows(record, &outcome, batch)?;
-        }
+        self.rows(record, &outcome, batch)?;
         state.apply(&batch.rows[first..]);
         Ok(outcome)
+    }
+
+    /// Adds the rows of `record` to `batch`: the same however often, and whatever the tables hold.
+    ///
+    /// # Errors
+    /// When a row does not encode.
+    pub fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        for product in &self.0 {
+            product.rows(record, outcome, batch)?;
+        }
+        counters::rows(record.id, outcome, batch);
+        Ok(())
+    }
+
+    /// Adds the products' parts to the outcome of `record`; `part` gives the JSON of one by its name.
+    ///
+    /// # Errors
+    /// When one does not decode.
+    pub fn read<'a>(
+        &self,
+        record: &Record,
+        outcome: &mut Outcome,
+        mut part: impl FnMut(&str) -> Option<&'a str>,
+    ) -> Result<()> {
+        for product in &self.0 {
+            let Some(name) = product.part() else { continue };
+            if let Some(json) = part(name) {
+                outcome.add(name, product.read(record, json)?);
+            }
+        }
+        Ok(())
     }
 }
 

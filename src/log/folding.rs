@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, RowKey, Tables};
+use fanfare_engines::{Batch, JournalRecord, Partition, RowKey, Tables};
 use quick_cache::sync::Cache;
 
 use crate::base::error::Result;
@@ -12,6 +12,7 @@ use crate::base::limits;
 use crate::log::events::Record;
 use crate::log::fold::{Folds, Keys, State};
 use crate::log::outcome::Outcome;
+use crate::log::{line, records};
 
 /// Folds, and state rows in memory.
 pub(super) struct Folding {
@@ -56,6 +57,21 @@ impl Folding {
     /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.
     pub(super) fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         self.folds.fold(record, state, batch)
+    }
+
+    /// Line of a record in the journal, with its outcome.
+    pub(super) fn line(&self, record: &Record, outcome: &Outcome) -> Result<Bytes> {
+        line::encode(record, outcome, &self.folds)
+    }
+
+    /// A record of the journal, and its outcome.
+    pub(super) fn read(&self, partition: Partition, one: &JournalRecord) -> Result<(Record, Outcome)> {
+        records::read(partition, one, &self.folds)
+    }
+
+    /// Adds the rows of a record that was read to `batch`.
+    pub(super) fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        self.folds.rows(record, outcome, batch)
     }
 
     /// Lets go of what is in memory: it is read again.

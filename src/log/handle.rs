@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +14,7 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Part, Storage};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight};
 use crate::log::follower::Settled;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread, PARTITION};
@@ -37,6 +38,15 @@ pub struct Proposal {
     /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
     /// commit that tore and was never acknowledged can lose them.
     pub rows: Batch,
+}
+
+impl Proposal {
+    /// Bound of what it takes.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        let bytes = self.rows.rows.iter().filter_map(|row| row.value.as_ref()).map(Bytes::len).sum();
+        self.event.weight().and(Weight { bytes, rows: self.rows.rows.len() })
+    }
 }
 
 impl From<Event> for Proposal {
@@ -168,10 +178,16 @@ impl Log {
     /// place in the queue.
     ///
     /// # Errors
-    /// When storage is away, has no room for it, or failed before: nothing was done.
+    /// When storage is away, has no room for it, or failed before: nothing was done; or when one record would make too
+    /// many rows.
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
+        let rows = proposal.weight().rows;
+        if rows > limits::RECORD_ROWS_MAX {
+            let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
+            return Err(Error::Internal(what));
+        }
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[Part::Rows, Part::Log], adds)?;
         let (answer, pending) = oneshot::channel();

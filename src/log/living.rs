@@ -17,18 +17,35 @@ use crate::data::tables;
 use crate::log::events::{Event, Part, Record};
 use crate::log::product::Committed;
 
-/// Everybody whom it matters of whether their account is there: the [parties](Event::parties), and who is told of it.
+/// Everybody whom it matters of whether their account is there: the [parties](Event::parties), who is told of it, and
+/// whose account never will be.
 fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
         Event::Posted { notify, .. } => notify.as_slice(),
         _ => &[],
     };
-    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user))
+    let burnt = match event {
+        Event::IdBurnt { user } => Some(*user),
+        _ => None,
+    };
+    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
 }
 
-/// Why `event` does not happen when the accounts of which `is_gone` are; `None` if it does, and whoever is gone is not
+/// Standing of an id among accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No account was made.
+    Unknown,
+    /// The account is there.
+    There,
+    /// The account was deleted, or never will be.
+    Gone,
+}
+
+/// Why `event` does not happen, as the accounts that it concerns stand; `None` if it does, and whoever is gone is not
 /// told of it.
-pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error> {
+pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> Standing) -> Option<Error> {
+    let is_gone = |person| standing(person) == Standing::Gone;
     let gone = event.parties().find(|(person, _)| is_gone(*person));
     if let Some((_, part)) = gone {
         return Some(match (part, event) {
@@ -37,17 +54,25 @@ pub fn refusal(event: &mut Event, is_gone: impl Fn(Id) -> bool) -> Option<Error>
             (Part::Other, _) => Error::not_found("user"),
         });
     }
-    if let Event::Posted { notify, .. } = event {
-        notify.retain(|notice| !is_gone(notice.user));
+    match event {
+        Event::Posted { notify, .. } => notify.retain(|notice| !is_gone(notice.user)),
+        // Of two who make one account, or of one who makes it and one who says that nobody will, the first did.
+        Event::UserCreated { user: UserRow { id, .. } } | Event::IdBurnt { user: id }
+            if standing(*id) == Standing::There =>
+        {
+            return Some(Error::refused(Code::Conflict, "the account was made already"));
+        }
+        _ => {}
     }
     None
 }
 
-/// People whose account was deleted, as far as records concern them: who is gone takes part in no record that follows.
+/// Accounts that were made and deleted, as far as records concern them: who is gone takes part in no record that
+/// follows, and an account is made once.
 pub struct Living {
     tables: Arc<dyn Tables>,
-    /// Whether the account was deleted; only the records of one committing thread delete.
-    deleted: Cache<Id, bool>,
+    /// Standing of those whom records concerned of late; only the records of one committing thread change it.
+    known: Cache<Id, Standing>,
 }
 
 /// A record to be, with the rows that come along.
@@ -57,19 +82,22 @@ impl Living {
     /// Nobody is known yet; accounts are rows of `tables`.
     #[must_use]
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { tables, deleted: Cache::new(limits::USER_CACHE_MAX) }
+        Self { tables, known: Cache::new(limits::USER_CACHE_MAX) }
     }
 
     /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
     /// a deletion is refused. [`load`](Self::load) was done for the group.
     pub fn admit(&self, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
-        let mut gone_now: Vec<Id> = Vec::new();
+        let mut changed: Vec<(Id, Standing)> = Vec::new();
         let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for (mut record, rows) in group {
-            let is_gone = |person| gone_now.contains(&person) || self.deleted.get(&person) == Some(true);
-            let refusal = refusal(&mut record.event, is_gone);
+            let standing = |person| {
+                let now = changed.iter().rev().find(|(one, _)| *one == person).map(|(_, standing)| *standing);
+                now.or_else(|| self.known.get(&person)).unwrap_or(Standing::Unknown)
+            };
+            let refusal = refusal(&mut record.event, standing);
             if refusal.is_none() {
-                gone_now.extend(deleted_by(&record.event));
+                changed.extend(changed_by(&record.event));
                 admitted.push((record, rows));
             }
             refusals.push(refusal);
@@ -77,20 +105,20 @@ impl Living {
         (admitted, refusals)
     }
 
-    /// Learns who was deleted by records that are durable.
+    /// Learns who was made and deleted by records that are durable.
     pub fn committed(&self, committed: &[Committed]) {
-        for person in committed.iter().filter_map(|one| deleted_by(&one.record.event)) {
-            self.deleted.insert(person, true);
+        for (person, standing) in committed.iter().filter_map(|one| changed_by(&one.record.event)) {
+            self.known.insert(person, standing);
         }
     }
 
-    /// Learns who of those whom a group concerns was deleted.
+    /// Learns how those stand whom a group concerns.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn load(&self, group: &[Numbered]) -> Result<()> {
         let concerned = group.iter().flat_map(|(record, _)| concerned(&record.event));
-        let mut unknown: Vec<Id> = concerned.filter(|person| self.deleted.get(person).is_none()).collect();
+        let mut unknown: Vec<Id> = concerned.filter(|person| self.known.get(person).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {
@@ -98,17 +126,23 @@ impl Living {
         }
         let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
         for (person, bytes) in unknown.iter().zip(self.tables.get_many(&keys).await?) {
-            let deleted = bytes.is_some_and(|bytes| from_json::<UserRow>(&bytes).is_ok_and(|row| row.deleted));
-            self.deleted.insert(*person, deleted);
+            let standing = match bytes.map(|bytes| from_json::<UserRow>(&bytes)) {
+                Some(Ok(row)) if row.deleted => Standing::Gone,
+                Some(_) => Standing::There,
+                None => Standing::Unknown,
+            };
+            self.known.insert(*person, standing);
         }
         Ok(())
     }
 }
 
-/// The person whose account `event` deletes.
-fn deleted_by(event: &Event) -> Option<Id> {
+/// The person whose standing `event` changes.
+fn changed_by(event: &Event) -> Option<(Id, Standing)> {
     match event {
-        Event::UserDeleted { user } => Some(user.id),
+        Event::UserCreated { user } => Some((user.id, Standing::There)),
+        Event::UserDeleted { user } => Some((user.id, Standing::Gone)),
+        Event::IdBurnt { user } => Some((*user, Standing::Gone)),
         _ => None,
     }
 }
@@ -125,9 +159,11 @@ mod tests {
 
     use super::*;
     use crate::log::events::{Notice, PostRecord, PostRef};
+    use crate::log::outcome::Outcome;
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
-        match refusal(&mut event, |person| person == Id(gone)) {
+        let standing = |person| if person == Id(gone) { Standing::Gone } else { Standing::There };
+        match refusal(&mut event, standing) {
             Some(Error::Refused(problem)) => Some(problem.code),
             None => None,
             Some(other) => panic!("{other}"),
@@ -154,7 +190,48 @@ mod tests {
         let notice = |user| Notice { user: Id(user), kind: NotificationKind::Mention };
         let post = PostRecord { author: Id(1), ..PostRecord::default() };
         let mut event = Event::Posted { post, notify: vec![notice(2), notice(3)] };
-        assert!(refusal(&mut event, |person| person == Id(2)).is_none());
+        let standing = |person| if person == Id(2) { Standing::Gone } else { Standing::There };
+        assert!(refusal(&mut event, standing).is_none());
         assert!(matches!(event, Event::Posted { notify, .. } if notify == [notice(3)]));
+    }
+
+    fn numbered(id: u64, event: Event) -> Numbered {
+        let record = Record { id: Id(id), event, idempotency: None, import_line: None, audit: None };
+        (record, Batch::default())
+    }
+
+    async fn admit(living: &Living, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
+        living.load(&group).await.unwrap();
+        living.admit(group)
+    }
+
+    #[tokio::test]
+    async fn an_account_is_made_once_or_never_whoever_comes_first() {
+        let made = || Event::UserCreated { user: UserRow { id: Id(1), ..UserRow::default() } };
+        let burnt = || Event::IdBurnt { user: Id(1) };
+        let codes = |refusals: Vec<Option<Error>>| -> Vec<Option<Code>> {
+            let code = |error: Error| match error {
+                Error::Refused(problem) => problem.code,
+                other => panic!("{other}"),
+            };
+            refusals.into_iter().map(|refusal| refusal.map(code)).collect()
+        };
+        let (conflict, gone) = (Some(Code::Conflict), Some(Code::Unauthenticated));
+        for (events, expected) in [
+            (vec![made(), burnt(), made()], [None, conflict, conflict]),
+            (vec![burnt(), made(), burnt()], [None, gone, None]),
+        ] {
+            let engines = fanfare_engines::memory::open(1).unwrap();
+            let living = Living::new(engines.tables.clone());
+            // In one commit, and in commits of their own.
+            let group = events.iter().cloned().zip(5..).map(|(event, id)| numbered(id, event)).collect();
+            assert_eq!(codes(admit(&living, group).await.1), expected);
+            for (event, expected) in events.into_iter().zip(expected) {
+                let (admitted, refusals) = admit(&living, vec![numbered(9, event)]).await;
+                assert_eq!(codes(refusals), [expected]);
+                let durable = |(record, _)| Committed { record: Arc::new(record), outcome: Outcome::default() };
+                living.committed(&admitted.into_iter().map(durable).collect::<Vec<_>>());
+            }
+        }
     }
 }

@@ -1,21 +1,25 @@
-//! Outcomes: what folding a record gave. Rows are made of a record and its outcome, and views hear both. Bytes without
-//! behaviour, as those of records; they are not stored yet.
+//! Outcomes: what folding a record gave. The record's line holds it, rows are made of both, and views hear both.
+//!
+//! The log's own part are counters. Everything else is a product's: a part under a short name, which only that product
+//! reads. A part says what the event does not say already: `"n":[{"s":12,"f":15,"m":2}]` is a whole notification.
 
-use fanfare_protocol::{Id, NotificationKind};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::data::rows::{Counters, GroupItem, GroupMemory, NotificationRow, NotificationState};
+use crate::base::error::{Error, Result};
+use crate::data::rows::Counters;
 use crate::data::uncounted::Of;
 
 /// Outcome of a record.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Counters that the record changed, as they are after it.
     pub counters: SmallVec<[Counted; 2]>,
-    /// Posts that are gone and of which something is left to be done.
-    pub unsettled: Vec<Id>,
-    /// Lists of notifications that the record changed.
-    pub lists: Vec<ListChange>,
+    parts: SmallVec<[(&'static str, Arc<dyn OutcomePart>); 1]>,
 }
 
 /// Counters of a person or a post after a record.
@@ -27,60 +31,39 @@ pub struct Counted {
     pub counters: Counters,
 }
 
-/// Change of one person's list of notifications: what one entry in it, given or taken back, did to its rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListChange {
-    /// The entry.
-    pub listing: Listing,
-    /// The list's state after the record.
-    pub state: NotificationState,
-    /// Memory of the hour, if it changed.
-    pub memory: Option<GroupMemory>,
-    /// The memory is new: its row expires with the hour.
-    pub remembers_anew: bool,
-    /// The row of an entry that is listed by itself, if it changed.
-    pub item: Option<Written<NotificationRow>>,
-    /// The row of the group, if it changed.
-    pub group: Option<Written<GroupItem>>,
-    /// The row that says where the group stands, if it is written or removed.
-    pub place: Option<Written<()>>,
-    /// News: the person's devices hear of it.
-    pub rings: bool,
-    /// The list is longer than before.
-    pub grew: bool,
+/// Part of a product in an outcome. Bytes without behaviour, as those of records.
+pub trait OutcomePart: Any + Debug + Send + Sync {
+    /// Adds the JSON of the part, as short as it can be.
+    ///
+    /// # Errors
+    /// When it does not encode.
+    fn write(&self, json: &mut Vec<u8>) -> Result<()>;
 }
 
-impl ListChange {
-    /// A change that writes nothing but the list's state.
-    #[must_use]
-    pub fn new(listing: Listing, state: NotificationState) -> Self {
-        let (memory, item, group, place) = (None, None, None, None);
-        Self { listing, state, memory, remembers_anew: false, item, group, place, rings: false, grew: false }
+impl<T: Serialize + Any + Debug + Send + Sync> OutcomePart for T {
+    fn write(&self, json: &mut Vec<u8>) -> Result<()> {
+        let written = serde_json::to_writer(json, self);
+        written.map_err(|error| Error::Internal(format!("a part of an outcome does not encode: {error}")))
     }
 }
 
-/// Entry of a person's list of notifications, by what gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listing {
-    /// Owner of the list.
-    pub user: Id,
-    /// Kind of event.
-    pub kind: NotificationKind,
-    /// Person who did it.
-    pub actor: Id,
-    /// Post that it is about.
-    pub post: Option<Id>,
-    /// Subject that floods are grouped by.
-    pub subject: Id,
-    /// The record that gave it.
-    pub record: Id,
-}
+impl Outcome {
+    /// Adds a product's part, of which there is one.
+    pub fn add(&mut self, name: &'static str, part: Arc<dyn OutcomePart>) {
+        self.parts.push((name, part));
+    }
 
-/// New value of a row, or its removal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written<T> {
-    /// The row is this now.
-    Put(T),
-    /// The row is gone.
-    Removed,
+    /// The part of that type, if the record has one.
+    #[must_use]
+    pub fn part<T: OutcomePart>(&self) -> Option<&T> {
+        self.parts.iter().find_map(|(_, part)| {
+            let part: &dyn Any = &**part;
+            part.downcast_ref()
+        })
+    }
+
+    /// The products' parts, each with its name.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &dyn OutcomePart)> {
+        self.parts.iter().map(|(name, part)| (*name, &**part))
+    }
 }

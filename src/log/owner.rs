@@ -16,13 +16,13 @@ use tokio::sync::mpsc;
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
+use super::head::Head;
 use super::patience::{Patience, Tries};
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
-use crate::data::rows::to_json;
 use crate::data::storage::Storage;
-use crate::log::events::Record;
+use crate::log::events::{Record, Weight};
 use crate::log::living::Living;
 use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
@@ -47,10 +47,10 @@ impl OwnerThread {
 
 /// Number of the waiting proposals that fit one commit; at least one.
 fn group_of(waiting: &[Proposed]) -> usize {
-    let mut bytes = 0;
+    let mut weight = Weight::default();
     let fits = waiting.iter().take_while(|proposed| {
-        bytes += proposed.proposal.event.weight();
-        bytes <= limits::GROUP_BYTES_MAX
+        weight = weight.and(proposed.proposal.weight());
+        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
     });
     fits.count().max(1)
 }
@@ -104,9 +104,17 @@ impl Appender {
         }
     }
 
-    /// Remembers that everything below `next` has its rows.
-    pub(super) async fn checkpoint(&self, next: Position) -> Result<()> {
-        Ok(self.journal.checkpoint(CONSUMER, PARTITION, next).await?)
+    /// Remembers that everything below `head`, which is stored, has its rows.
+    async fn checkpoint(&self, head: Head) -> Result<()> {
+        Ok(self.journal.checkpoint(CONSUMER, PARTITION, head.position()).await?)
+    }
+
+    /// Stores `head`: everything below it has its rows, and they are durable.
+    pub(super) async fn settle(&mut self, head: Head) -> Result<()> {
+        let mut batch = Batch::default();
+        head.write(PARTITION, &mut batch)?;
+        self.append(&[], &batch).await?;
+        self.checkpoint(head).await
     }
 }
 
@@ -236,8 +244,8 @@ impl Owner {
         if let Err(error) = mint.close().await {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
-        if let Err(error) = self.appender.checkpoint(self.next).await {
-            tracing::warn!(%error, "the last checkpoint was not written; the next start projects a little more again");
+        if let Err(error) = self.appender.settle(Head::new(self.next)).await {
+            tracing::warn!(%error, "the last head was not written; the next start writes a few rows again");
         }
     }
 
@@ -287,11 +295,15 @@ impl Owner {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
-            records.push(NewRecord { id: record.id.0, payload: to_json(&record)? });
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
+            records.push(NewRecord { id: record.id.0, payload: self.folding.line(&record, &outcome)? });
             batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
+        self.commits += 1;
+        // What was settled before, now and then; this commit may tear.
+        let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
+        head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let reserving = mint.reserve_in(&mut batch);
         let appended = self.appender.append(&records, &batch).await?;
         mint.reserved(reserving);
@@ -302,10 +314,9 @@ impl Owner {
         self.folding.keep(state);
         self.living.committed(&committed);
         self.follower.hear(&committed);
-        self.commits += 1;
         self.next = appended.next;
-        if self.commits.is_multiple_of(limits::CHECKPOINT_EVERY)
-            && let Err(error) = self.appender.checkpoint(self.next).await
+        if let Some(head) = head
+            && let Err(error) = self.appender.checkpoint(head).await
         {
             // The records are durable and told of; a later checkpoint covers them.
             tracing::debug!(%error, "a checkpoint was not written");

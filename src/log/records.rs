@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::base::error::{Error, Result};
 use crate::log::events::Record;
+use crate::log::fold::Folds;
+use crate::log::line;
+use crate::log::outcome::Outcome;
 
 /// Parts of a record that are there whatever its kind.
 #[derive(Deserialize)]
@@ -16,13 +19,13 @@ struct Outline {
     kind: String,
 }
 
-/// The record at a place of the journal.
+/// The record at a place of the journal, and its outcome.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] with the offset: an unknown kind, fields that this version does not understand, or bytes
-/// that are no record.
-pub(super) fn read(partition: Partition, one: &JournalRecord) -> Result<Record> {
-    serde_json::from_slice(&one.payload).map_err(|cause| {
+/// [`EngineError::Corrupt`] with the offset: an unknown kind, fields or parts of the outcome that this version does not
+/// understand, no outcome, or bytes that are no record.
+pub(super) fn read(partition: Partition, one: &JournalRecord, folds: &Folds) -> Result<(Record, Outcome)> {
+    line::decode(&one.payload, folds).and_then(with_outcome).map_err(|cause| {
         let what = match serde_json::from_slice::<Outline>(&one.payload) {
             Ok(Outline { kind, .. }) => format!(
                 "a record of the kind {:?} that this version cannot read ({cause}): start the version that wrote it",
@@ -33,6 +36,11 @@ pub(super) fn read(partition: Partition, one: &JournalRecord) -> Result<Record> 
         let Partition(partition) = partition;
         Error::Engine(EngineError::Corrupt(format!("journal partition {partition}, offset {}: {what}", one.offset.0)))
     })
+}
+
+fn with_outcome((record, outcome): (Record, Option<Outcome>)) -> Result<(Record, Outcome)> {
+    let outcome = outcome.ok_or_else(|| Error::Internal("it is of format 1, among those of format 2".to_owned()))?;
+    Ok((record, outcome))
 }
 
 /// Id of a record of which nothing else may be readable.
@@ -48,7 +56,7 @@ mod tests {
 
     fn refused(payload: &str) -> String {
         let one = JournalRecord { offset: Offset(7), id: None, payload: payload.to_owned().into(), appended_ms: 0 };
-        match read(Partition(3), &one) {
+        match read(Partition(3), &one, &Folds::default()) {
             Err(Error::Engine(EngineError::Corrupt(cause))) => cause,
             other => panic!("{other:?}"),
         }

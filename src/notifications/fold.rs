@@ -3,11 +3,14 @@
 //! All rows of a person's list are in one partition and are folded by the owner alone: the state remembers the last
 //! record applied, so that a record which comes again changes nothing. Only trimming removes rows beside it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
 use super::list::{Happened, ListEntry};
+use super::outcome::{ListChange, Listing, Lists, Written};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
@@ -15,7 +18,7 @@ use crate::data::rows::{Doer, GroupItem, GroupMemory, NotificationRow, Notificat
 use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::fold::{Fold, Keys, State};
-use crate::log::outcome::{ListChange, Listing, Outcome, Written};
+use crate::log::outcome::{Outcome, OutcomePart};
 
 /// Effect on a person's list of a record that gave a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +67,8 @@ fn given(record: &Record) -> Vec<Deed> {
     }
 }
 
-/// The notifications that a record takes back, if they were given: to each person at most one.
+/// The notifications that a record takes back, if they were given: to each person at most one. Beyond
+/// [`limits::POST_NOTICES_MAX`] none were given; places in this list stand in stored outcomes.
 fn taken(record: &Record) -> Vec<Deed> {
     match &record.event {
         Event::Unfollowed(edge) => vec![follow(*edge)],
@@ -80,7 +84,7 @@ fn taken(record: &Record) -> Vec<Deed> {
             // In the order in which they were decided.
             for (user, kind, subject) in reply.into_iter().chain(repost).chain(mentions) {
                 let known = deeds.iter().any(|deed| deed.listing.user == user);
-                if user != *author && !known && deeds.len() < limits::POST_NOTICES_MAX {
+                if user != *author && !known {
                     let listing = Listing { user, kind, actor: *author, post: Some(*post), subject, record: *post };
                     deeds.push(Deed { listing, toggles: *bare_repost, entered: told.contains(&user) });
                 }
@@ -109,14 +113,21 @@ pub struct NotificationFold {
     pub group_after: u64,
 }
 
+/// Name of the part of outcomes.
+const PART: &str = "n";
+
 impl Fold for NotificationFold {
+    fn part(&self) -> Option<&'static str> {
+        Some(PART)
+    }
+
     fn keys(&self, record: &Record, keys: &mut Keys) {
         for Deed { listing, .. } in given(record) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
             keys.shared(group_row(&listing));
         }
-        for Deed { listing, .. } in taken(record) {
+        for Deed { listing, .. } in taken(record).into_iter().take(limits::POST_NOTICES_MAX) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
             // Trimming removes these too.
@@ -126,23 +137,37 @@ impl Fold for NotificationFold {
     }
 
     fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
-        let lists = &mut outcome.lists;
-        for deed in given(record) {
-            if is_unchanged(lists, deed.listing.user) {
-                lists.extend(give(&deed, self.group_after, state)?);
+        let mut lists = Vec::new();
+        for (place, deed) in given(record).into_iter().enumerate() {
+            if is_unchanged(&lists, deed.listing.user) {
+                lists.extend(give(place, &deed, self.group_after, state)?);
             }
         }
-        for deed in taken(record) {
-            if is_unchanged(lists, deed.listing.user) {
-                lists.extend(take_back(record.id, &deed, state)?);
+        for (place, deed) in taken(record).into_iter().enumerate().take(limits::POST_NOTICES_MAX) {
+            if is_unchanged(&lists, deed.listing.user) {
+                lists.extend(take_back(record.id, (place, &deed), state)?);
             }
+        }
+        if !lists.is_empty() {
+            outcome.add(PART, Arc::new(Lists(lists)));
         }
         Ok(())
     }
 
-    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
-        outcome.lists.iter().try_for_each(|change| write(record.id, change, batch))
+    fn read(&self, record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
+        // An event either gives or takes back.
+        let listings: Vec<Listing> = given(record).into_iter().chain(taken(record)).map(|deed| deed.listing).collect();
+        Ok(Arc::new(Lists::read(part, record.id, &listings)?))
     }
+
+    fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
+        changes(outcome).iter().try_for_each(|change| write(record.id, change, batch))
+    }
+}
+
+/// Lists that a record changed.
+fn changes(outcome: &Outcome) -> &[ListChange] {
+    outcome.part::<Lists>().map_or(&[], |lists| &lists.0)
 }
 
 /// Whether the record has not changed the list of `user`, which it does at most once.
@@ -152,7 +177,7 @@ fn is_unchanged(lists: &[ListChange], user: Id) -> bool {
 
 /// News that a record gave.
 pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
-    outcome.lists.iter().filter(|change| change.rings).map(|change| {
+    changes(outcome).iter().filter(|change| change.rings).map(|change| {
         let Listing { user, kind, actor, post, subject, record } = change.listing;
         let what = match &change.group {
             Some(Written::Put(item)) => Happened::Group { item: item.clone(), subject },
@@ -163,7 +188,7 @@ pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
 }
 
 /// Lists a notification. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
-fn give(deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange>> {
+fn give(place: usize, deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange>> {
     let Deed { listing, toggles, .. } = *deed;
     let id = listing.record;
     let mut state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
@@ -181,7 +206,7 @@ fn give(deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange
     let grew = is_news && !(in_group && group.is_some());
     state.applied = id;
     state.seq += u64::from(grew);
-    let mut change = ListChange::new(listing, state);
+    let mut change = ListChange::new(place, listing, state);
     if in_group {
         change.place = group.as_ref().is_none_or(|group| is_stale(group, &state)).then_some(Written::Put(()));
         let mut group = group.unwrap_or_else(|| GroupItem::new(listing.kind, id));
@@ -189,8 +214,7 @@ fn give(deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange
         group.seq = state.seq;
         change.group = Some(Written::Put(group));
     } else {
-        let Listing { kind, actor, post, .. } = listing;
-        change.item = Some(Written::Put(NotificationRow { kind, actor, post, count: 1, seq: state.seq }));
+        change.item = Some(Written::Put(listing.row(1, state.seq)));
     }
     change.remembers_anew = memory.events == 1 && is_news;
     change.rings = is_news && !(toggles && memory.full);
@@ -206,13 +230,13 @@ fn is_stale(group: &GroupItem, state: &NotificationState) -> bool {
 }
 
 /// Takes a notification out of the list, if it is still there: `by` is the record that does so.
-fn take_back(by: Id, deed: &Deed, rows: &State) -> Result<Option<ListChange>> {
+fn take_back(by: Id, (place, deed): (usize, &Deed), rows: &State) -> Result<Option<ListChange>> {
     let Deed { listing, toggles, entered } = *deed;
     let state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
     if state.applied >= by {
         return Ok(None);
     }
-    let mut change = ListChange::new(listing, NotificationState { applied: by, ..state });
+    let mut change = ListChange::new(place, listing, NotificationState { applied: by, ..state });
     let first;
     let item: Option<NotificationRow> = read(rows, &item_row(&listing))?;
     let group: Option<GroupItem> = read(rows, &group_row(&listing))?;
@@ -220,7 +244,7 @@ fn take_back(by: Id, deed: &Deed, rows: &State) -> Result<Option<ListChange>> {
         // A group of an earlier version, listed under its newest record: nobody else in it is known.
         (Some(item), _) if item.count > 1 => {
             first = listing.record;
-            change.item = Some(Written::Put(NotificationRow { count: item.count - 1, ..item }));
+            change.item = Some(Written::Put(listing.row(item.count - 1, item.seq)));
         }
         (Some(_), _) => {
             first = listing.record;

@@ -4,6 +4,8 @@
 pub mod fold;
 pub mod group;
 pub mod list;
+pub mod outcome;
+pub mod packed;
 pub mod service;
 pub mod stream;
 pub mod view;

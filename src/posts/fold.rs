@@ -1,24 +1,37 @@
 //! Rows of posts and likes, made of records, and the counters of posts and authors. Pure.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::Id;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::public;
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::data::deletions::{self, Deletion};
-use crate::data::rows::{OfPost, OfUser, PostRecord, PostRef, entry_value, kind_of, timeline_value, to_json};
+use crate::data::rows::{
+    OfPost, OfUser, PostRecord, PostRef, entry_value, from_json, kind_of, timeline_value, to_json,
+};
 use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::counters::{self, Changes};
 use crate::log::events::{Event, Record};
-use crate::log::fold::{Fold, Keys, State};
-use crate::log::outcome::Outcome;
+use crate::log::fold::{Fold, State};
+use crate::log::outcome::{Outcome, OutcomePart};
 use crate::log::product::Prepare;
+
+/// Name of the part of outcomes.
+const PART: &str = "u";
 
 /// Posts and likes.
 pub struct PostFold;
+
+/// Posts that are gone and of which something is left to be done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Unsettled(SmallVec<[Id; 2]>);
 
 impl Prepare for PostFold {
     /// A post has the id of its record, and tells who is notified of it.
@@ -32,13 +45,40 @@ impl Prepare for PostFold {
 }
 
 impl Fold for PostFold {
-    fn keys(&self, record: &Record, keys: &mut Keys) {
-        counts(&record.event).keys(keys);
+    fn part(&self) -> Option<&'static str> {
+        Some(PART)
+    }
+
+    fn counts(&self, event: &Event, changes: &mut Changes) {
+        match event {
+            Event::Posted { post, .. } => {
+                changes.user(post.author, OfUser::Posts, 1);
+                points_at(changes, post.reply_to, post.repost_of, 1);
+            }
+            Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
+                changes.user(*author, OfUser::Posts, -1);
+                points_at(changes, *reply_to, *repost_of, -1);
+                // Nothing points at a bare repost.
+                if !bare_repost {
+                    changes.gone(*post);
+                }
+            }
+            Event::Liked { post, .. } => changes.post(post.id, OfPost::Likes, 1),
+            Event::Unliked { post, .. } => changes.post(post.id, OfPost::Likes, -1),
+            _ => {}
+        }
     }
 
     fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
-        counts(&record.event).fold(record.id, state, outcome)?;
-        unsettled(&record.event, state, &mut outcome.unsettled)
+        let posts = unsettled(&record.event, state)?;
+        if !posts.is_empty() {
+            outcome.add(PART, Arc::new(Unsettled(posts)));
+        }
+        Ok(())
+    }
+
+    fn read(&self, _record: &Record, part: &str) -> Result<Arc<dyn OutcomePart>> {
+        Ok(Arc::new(from_json::<Unsettled>(part.as_bytes())?))
     }
 
     fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
@@ -58,36 +98,11 @@ impl Fold for PostFold {
             }
             _ => return Ok(()),
         }
-        counters::rows(id, outcome, batch);
-        for post in &outcome.unsettled {
+        for post in outcome.part::<Unsettled>().into_iter().flat_map(|unsettled| &unsettled.0) {
             batch.put(tables::unsettled_row(id, *post), Bytes::new());
         }
         Ok(())
     }
-}
-
-/// Changes of counters by an event.
-#[must_use]
-pub fn counts(event: &Event) -> Changes {
-    let mut changes = Changes::default();
-    match event {
-        Event::Posted { post, .. } => {
-            changes.user(post.author, OfUser::Posts, 1);
-            points_at(&mut changes, post.reply_to, post.repost_of, 1);
-        }
-        Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
-            changes.user(*author, OfUser::Posts, -1);
-            points_at(&mut changes, *reply_to, *repost_of, -1);
-            // Nothing points at a bare repost.
-            if !bare_repost {
-                changes.gone(*post);
-            }
-        }
-        Event::Liked { post, .. } => changes.post(post.id, OfPost::Likes, 1),
-        Event::Unliked { post, .. } => changes.post(post.id, OfPost::Likes, -1),
-        _ => {}
-    }
-    changes
 }
 
 fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option<PostRef>, by: i64) {
@@ -102,7 +117,8 @@ fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option
 /// Posts that are gone and about which an event leaves something to be done: a post that it deletes, if it was liked,
 /// passed on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted
 /// before. Whoever decided may not have known.
-fn unsettled(event: &Event, state: &State, found: &mut Vec<Id>) -> Result<()> {
+fn unsettled(event: &Event, state: &State) -> Result<SmallVec<[Id; 2]>> {
+    let mut found = SmallVec::new();
     let pointed_at = match event {
         Event::Posted { post, .. } => [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())],
         Event::PostDeleted { post, reply_to, bare_repost: false, .. } => {
@@ -114,14 +130,14 @@ fn unsettled(event: &Event, state: &State, found: &mut Vec<Id>) -> Result<()> {
             [*reply_to, None]
         }
         Event::Liked { post, .. } => [Some(*post), None],
-        _ => return Ok(()),
+        _ => return Ok(found),
     };
     for other in pointed_at.into_iter().flatten() {
         if counters::of(Of::Post(other.id), state)?.gone {
             found.push(other.id);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {

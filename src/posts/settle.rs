@@ -203,11 +203,18 @@ async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
         let mut batch = Batch::default();
         let version = core.log.mint().await?.0;
         if is_answered {
-            batch.put_versioned(row, tables::partition(gone.author), version);
+            batch.put_versioned(row.clone(), tables::partition(gone.author), version);
         } else {
-            batch.delete_versioned(row, version);
+            batch.delete_versioned(row.clone(), version);
         }
         core.store.write(batch).await?;
+        if core.store.get(&row).await?.is_some() != is_answered {
+            // What stands there is of a moment to come: ids ran ahead before a restart.
+            return Err(Error::Internal(format!(
+                "the place of {} among the replies could not be changed yet",
+                gone.id
+            )));
+        }
     }
     // Also when nothing changed: this may be done again after it was cut off.
     Ok((!is_answered).then_some(parent.id))

@@ -27,6 +27,11 @@ impl Fold for AccountFold {
                 profile(user, version, batch)
             }
             Event::UserDeleted { user } => deleted(user, record.id, batch),
+            Event::IdBurnt { user } => {
+                let row = to_json(&UserRow::burnt(*user))?;
+                batch.put_versioned(tables::by_id(tables::USERS, *user), row, version);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -46,7 +51,8 @@ fn deleted(user: &UserRow, id: Id, batch: &mut Batch) -> Result<()> {
     batch.put_versioned(tables::by_id(tables::USERS, user.id), to_json(&gone)?, version);
     // The handle stays taken for a while; the janitor knows how long.
     batch.put(tables::expiry_row(hour_of(id) + 1, &tables::handle_row(&user.handle)), Bytes::new());
-    batch.delete_versioned(tables::by_id(tables::CREDENTIALS, user.id), version);
+    // Of earlier versions. Those of today are dead since the row above says so, and the purge releases them.
+    batch.delete_versioned(tables::by_id(tables::OLD_CREDENTIALS, user.id), version);
     batch.delete_versioned(tables::suspension_row(user.id), version);
     let purge = RowKey::new(tables::PURGES, tables::ONE, tables::partition(user.id));
     batch.put_versioned(purge, Bytes::new(), version);

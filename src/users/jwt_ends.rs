@@ -39,7 +39,10 @@ impl LogOut {
     /// The last log-out everywhere of these credentials, if there was one.
     #[must_use]
     pub fn of(credentials: &CredentialsRow) -> Option<Self> {
-        let at_ms = unix_ms_of(credentials.tokens_from);
+        let at_ms = match credentials.ended_at_ms {
+            0 => unix_ms_of(credentials.tokens_from),
+            at_ms => at_ms,
+        };
         (credentials.tokens_from > Id(0)).then(|| Self { at_ms, upto_ms: credentials.jwts_upto_ms.max(at_ms) })
     }
 

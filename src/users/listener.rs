@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::data::rows::UserRow;
 use crate::data::store::Store;
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
@@ -20,6 +21,7 @@ impl AccountListener {
         match &record.event {
             Event::UserCreated { user } | Event::ProfileChanged { user, .. } => self.0.account_changed(user),
             Event::UserDeleted { user } => self.0.account_deleted(user.id),
+            Event::IdBurnt { user } => self.0.account_changed(&UserRow::burnt(*user)),
             Event::Suspended { user, until_ms, .. } => self.0.absent.suspend(*user, *until_ms),
             Event::Unsuspended { user } => self.0.absent.unsuspend(*user),
             _ => {}

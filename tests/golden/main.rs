@@ -17,17 +17,25 @@ mod story;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use fanfare::log::events::{Event, Record};
+use fanfare::app;
+use fanfare::log::events::Event;
+use fanfare::log::fold::Folds;
+use fanfare::log::line;
 
 use crate::story::{Pair, Story};
 
 fn stories() -> Vec<(PathBuf, Story)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden");
-    let paths = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "golden")).collect();
-    paths.sort();
-    let read = |path: PathBuf| (path.clone(), Story::parse(&std::fs::read_to_string(&path).unwrap()));
-    paths.into_iter().map(read).collect()
+    let mut found = Vec::new();
+    for (format, folder) in [(1, folder.clone()), (2, folder.join("format-2"))] {
+        let paths = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|end| end == "golden")).collect();
+        paths.sort();
+        let read = |path: PathBuf| (path.clone(), Story::parse(format, &std::fs::read_to_string(&path).unwrap()));
+        found.extend(paths.into_iter().map(read));
+    }
+    found
 }
 
 fn compare(how: &str, name: &str, expected: &[Pair], found: &[Pair]) {
@@ -60,7 +68,8 @@ async fn records_that_are_committed_together_leave_the_same_rows() {
 #[tokio::test]
 async fn rows_are_repaired_from_the_journal_as_they_were_written() {
     for (path, story) in stories() {
-        compare("repaired", &path.display().to_string(), &story.pairs, &engine::repaired(&story).await);
+        let found = if story.format == 1 { engine::brought_up(&story).await } else { engine::repaired(&story).await };
+        compare("repaired", &path.display().to_string(), &story.pairs, &found);
     }
 }
 
@@ -88,10 +97,16 @@ fn every_kind_of_event_has_a_golden_pair() {
 
 #[test]
 fn a_record_reads_back_as_it_was_written() {
-    for (path, story) in stories().into_iter().filter(|(_, story)| !story.is_of_earlier_versions()) {
+    let folds: Folds = app::products(3).0.into_iter().filter_map(|product| product.fold).collect();
+    for (path, story) in stories().into_iter().filter(|(_, story)| !story.has_lines_of_earlier_versions()) {
         for pair in story.pairs {
-            let record: Record = serde_json::from_str(&pair.record).unwrap();
-            assert_eq!(serde_json::to_string(&record).unwrap(), pair.record, "{}: {}", path.display(), pair.name);
+            let (record, outcome) = line::decode(pair.record.as_bytes(), &folds).unwrap();
+            assert_eq!(outcome.is_some(), story.format > 1, "{}: {}", path.display(), pair.name);
+            let written = match outcome {
+                Some(outcome) => line::encode(&record, &outcome, &folds).unwrap(),
+                None => serde_json::to_vec(&record).unwrap().into(),
+            };
+            assert_eq!(String::from_utf8(written.to_vec()).unwrap(), pair.record, "{}: {}", path.display(), pair.name);
         }
     }
 }
@@ -102,7 +117,7 @@ fn a_record_reads_back_as_it_was_written() {
 async fn write_the_pairs_that_have_no_rows() {
     for (path, mut story) in stories() {
         let found = match story.is_of_earlier_versions() {
-            true => engine::repaired(&story).await,
+            true => engine::brought_up(&story).await,
             false => engine::committed(&story).await,
         };
         for (pair, found) in story.pairs.iter_mut().zip(found) {

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use fanfare::data::tables;
 use fanfare_engines::{RowKey, RowWrite};
 
-/// First line of a story whose records and rows only earlier versions write: it is repaired, never committed.
+/// First line of a story whose records and rows only earlier versions write: it is repaired, never committed. So are
+/// all of format 1.
 const EARLIER: &str = "of earlier versions";
 /// The line of a pair whose record has no rows.
 pub const NO_ROWS: &str = "no rows";
@@ -24,6 +25,8 @@ pub struct Pair {
 
 /// Pairs in the order of their commits.
 pub struct Story {
+    /// Format of the records: from 2 on they hold their outcomes.
+    pub format: u32,
     /// Lines above the first pair.
     head: Vec<String>,
     /// The pairs.
@@ -31,8 +34,8 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn parse(text: &str) -> Self {
-        let mut story = Self { head: Vec::new(), pairs: Vec::new() };
+    pub fn parse(format: u32, text: &str) -> Self {
+        let mut story = Self { format, head: Vec::new(), pairs: Vec::new() };
         for line in text.lines() {
             let pair = story.pairs.last_mut();
             match (pair, line.split_once(' ').unwrap_or((line, ""))) {
@@ -59,8 +62,14 @@ impl Story {
         lines.join("\n")
     }
 
-    pub fn is_of_earlier_versions(&self) -> bool {
+    /// Whether today's version would write the records with other words.
+    pub fn has_lines_of_earlier_versions(&self) -> bool {
         self.head.first().is_some_and(|line| line == EARLIER)
+    }
+
+    /// Whether today's version commits no such records.
+    pub fn is_of_earlier_versions(&self) -> bool {
+        self.format == 1 || self.has_lines_of_earlier_versions()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use fanfare_engines::{EngineError, Engines, RowKey, Table, Tables, Unique, embedded};
+use fanfare_engines::{EngineError, Engines, Replaced, RowKey, Table, Tables, Unique, embedded};
 
 use super::old::bring_over;
 use super::*;
@@ -72,6 +72,10 @@ impl Tables for Killed {
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         self.tables.insert_unique(key, value, token).await
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        self.tables.replace_unique(key, value, held, new).await
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {

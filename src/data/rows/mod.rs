@@ -1,16 +1,19 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
 mod follows;
+mod markers;
 mod notifications;
 mod posts;
 mod purges;
 
 use bytes::Bytes;
+use fanfare_engines::Table;
 use fanfare_protocol::{Id, Media};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
+pub use self::markers::MarkerRow;
 pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
@@ -18,6 +21,9 @@ pub use self::posts::{
 };
 pub use self::purges::PurgeProgress;
 use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
+use crate::base::token::TokenHash;
+use crate::data::tables;
 
 /// A profile as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +47,18 @@ pub struct UserRow {
     /// Record that deleted the account: from its time on the handle stays reserved. Rows of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_by: Option<Id>,
+    /// Mark of an id of which no account was made, and none ever will be: the handle that was reserved for it went to
+    /// somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub burnt: bool,
+}
+
+impl UserRow {
+    /// The row of an id of which no account will be made.
+    #[must_use]
+    pub fn burnt(id: Id) -> Self {
+        Self { id, deleted: true, burnt: true, ..Self::default() }
+    }
 }
 
 /// Credentials that let a person in.
@@ -49,20 +67,53 @@ pub struct CredentialsRow {
     /// PHC string of argon2id; `None` for people who come by JWT or from an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Tokens with a lower `issued` have ended.
+    /// Minted at the last log-out everywhere: JWTs that do not say when they were issued and were first shown before
+    /// have ended, and so have tokens of earlier versions with a lower `issued`.
     #[serde(default)]
     pub tokens_from: Id,
     /// Moment (milliseconds since the Unix epoch) up to which JWTs that say they were issued by then have ended too,
     /// beyond that of `tokens_from`: later by how far the clock of who issues them may have been ahead.
     #[serde(default, skip_serializing_if = "is_none")]
     pub jwts_upto_ms: u64,
+    /// Moment of the last log-out everywhere by the clock, in milliseconds since the Unix epoch; rows of earlier
+    /// versions have that of `tokens_from`, which may run ahead of it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub ended_at_ms: u64,
     /// Member of the operators.
     #[serde(default)]
     pub admin: bool,
+    /// Times that all tokens were ended: those of an earlier epoch have ended too. Counted, so that no clock decides.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub epoch: u64,
+    /// The one token of an earlier epoch that goes on (its [hash](TokenHash::text)): of the session in which the
+    /// password was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<String>,
+    /// Number under which the row is held in the tables; each change takes another. 0 in rows of earlier versions,
+    /// which were not held.
+    #[serde(default, skip_serializing_if = "is_unheld")]
+    pub held_by: Id,
 }
 
-fn is_none(moment_ms: &u64) -> bool {
-    *moment_ms == 0
+impl CredentialsRow {
+    /// Whether a token, found under `hash`, was ended by a log-out everywhere or a change of password.
+    #[must_use]
+    pub fn ended(&self, token: &TokenRow, hash: &TokenHash) -> bool {
+        let of_before = match token.epoch {
+            Some(epoch) => epoch < self.epoch,
+            // Of an earlier version, which compared ids of both moments.
+            None => self.epoch > 0 || token.issued < self.tokens_from,
+        };
+        of_before && self.spared.as_ref().is_none_or(|spared| *spared != hash.text())
+    }
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_unheld(number: &Id) -> bool {
+    *number == Id(0)
 }
 
 /// A bearer token of the server's own.
@@ -74,6 +125,9 @@ pub struct TokenRow {
     pub issued: Id,
     /// Milliseconds since the Unix epoch.
     pub expires_ms: u64,
+    /// [Epoch](CredentialsRow::epoch) of the credentials that it was issued for. Tokens of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// A suspension.
@@ -193,4 +247,43 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 #[must_use]
 pub fn number_in(value: &[u8]) -> Option<u32> {
     value.first_chunk::<4>().map(|number| u32::from_be_bytes(*number))
+}
+
+/// A version that what replaces a row may have, as far as the row's value tells with which one it was written: above
+/// that one, and below whatever is written at a later moment. `None` when the value does not tell.
+///
+/// # Errors
+/// [`Error::Internal`] when the value does not decode.
+pub fn version_above(table: Table, value: &[u8]) -> Result<Option<u64>> {
+    let above = |id: Id| Some(id.0 + 1);
+    Ok(match table {
+        // The row of a session that ended is that of a secret nobody knows any more.
+        tables::TOKENS | tables::TOKENS_OF => Some(tables::NEVER_AGAIN),
+        tables::SUSPENSIONS => above(from_json::<SuspensionRow>(value)?.since),
+        tables::IDEMPOTENCY => Some(first_id_at(from_json::<IdempotencyRow>(value)?.at_ms + 1).0),
+        tables::FIRST_SHOWN => Id::from_bytes(value).and_then(above),
+        tables::MARKERS => MarkerRow::from_bytes(value).map(|row| row.version + 1),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replaces_a_row_is_above_the_version_that_its_value_tells() {
+        let since = Id(77);
+        let suspension = SuspensionRow { reason: String::new(), since, until_ms: None };
+        let version = |table, value: &[u8]| version_above(table, value).unwrap();
+        assert_eq!(version(tables::SUSPENSIONS, &to_json(&suspension).unwrap()), Some(78));
+        let made = Id(1 << 40);
+        let key = IdempotencyRow { body_hash: String::new(), made, at_ms: crate::base::id::unix_ms_of(made) };
+        let above = version(tables::IDEMPOTENCY, &to_json(&key).unwrap()).unwrap();
+        assert!(above > made.0 && above - made.0 <= 1 << 22, "no id of another millisecond is skipped");
+        assert_eq!(version(tables::FIRST_SHOWN, &Id(5).to_bytes()), Some(6));
+        assert_eq!(version(tables::MARKERS, &MarkerRow { last_read: Id(5), version: 9 }.to_bytes()), Some(10));
+        assert_eq!(version(tables::FOLLOWS, b""), None);
+        assert!(version_above(tables::SUSPENSIONS, b"?").is_err());
+    }
 }

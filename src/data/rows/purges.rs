@@ -12,13 +12,19 @@ pub struct PurgeProgress {
     pub found: bool,
     /// Something could not be removed since then.
     pub failed: bool,
+    /// Version of the row, which the next one must be above; 0 where the row does not tell.
+    pub version: u64,
 }
+
+/// Bit of the list's number: a version follows. Rows of earlier versions have none.
+const VERSIONED: u8 = 0x80;
 
 impl PurgeProgress {
     /// Value of the row.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.list, u8::from(self.found), u8::from(self.failed)];
+        let mut bytes = vec![self.list | VERSIONED, u8::from(self.found), u8::from(self.failed)];
+        bytes.extend_from_slice(&self.version.to_be_bytes());
         bytes.extend_from_slice(self.last.as_deref().unwrap_or_default());
         bytes
     }
@@ -27,8 +33,18 @@ impl PurgeProgress {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let Some(([list, found, failed], last)) = bytes.split_first_chunk::<3>() else { return Self::default() };
+        let (version, last) = match last.split_first_chunk::<8>() {
+            Some((version, last)) if list & VERSIONED != 0 => (u64::from_be_bytes(*version), last),
+            _ => (0, last),
+        };
         let last = (!last.is_empty()).then(|| Bytes::copy_from_slice(last));
-        Self { list: *list, last, found: *found != 0, failed: *failed != 0 }
+        Self { list: list & !VERSIONED, last, found: *found != 0, failed: *failed != 0, version }
+    }
+
+    /// The place at which the lists are begun again.
+    #[must_use]
+    pub fn begun_again(&self) -> Self {
+        Self { version: self.version, ..Self::default() }
     }
 
     /// The last id that was seen.
@@ -45,9 +61,12 @@ mod tests {
     #[test]
     fn a_place_survives_its_bytes_and_an_empty_row_is_a_beginning() {
         for last in [None, Some(Bytes::from_static(b"key"))] {
-            let place = PurgeProgress { list: 5, last, found: true, failed: false };
+            let place = PurgeProgress { list: 5, last, found: true, failed: false, version: 7 };
             assert_eq!(PurgeProgress::from_bytes(&place.to_bytes()), place);
         }
         assert_eq!(PurgeProgress::from_bytes(b""), PurgeProgress::default());
+        let earlier =
+            PurgeProgress { list: 5, last: Some(Bytes::from_static(b"key")), found: true, ..Default::default() };
+        assert_eq!(PurgeProgress::from_bytes(b"\x05\x01\x00key"), earlier);
     }
 }

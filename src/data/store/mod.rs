@@ -2,6 +2,7 @@
 //! commits keep true.
 
 mod absence;
+mod credentials;
 mod people;
 mod posts;
 mod relations;

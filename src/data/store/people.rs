@@ -1,16 +1,17 @@
-//! Accounts and credentials: their rows, and the caches in front of them.
+//! Accounts: their rows, and the caches in front of them.
 
 use std::sync::Arc;
 
 use fanfare_protocol::{Author, Id};
 
 use super::Store;
+use super::credentials::Credentials;
 use crate::base::error::Result;
 use crate::base::handle::Handle;
 use crate::base::limits;
 use crate::base::text::is_blank;
 use crate::data::coherent::Coherent;
-use crate::data::rows::{CredentialsRow, UserRow, from_json};
+use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
 
 /// A person, with what posts and notifications show of them.
@@ -39,12 +40,12 @@ impl Account {
 /// Caches of accounts.
 pub(super) struct People {
     accounts: Coherent<Id, Arc<Account>>,
-    credentials: Coherent<Id, Arc<CredentialsRow>>,
+    pub(super) credentials: Credentials,
 }
 
 impl Default for People {
     fn default() -> Self {
-        Self { accounts: Coherent::new(limits::USER_CACHE_MAX), credentials: Coherent::new(limits::USER_CACHE_MAX) }
+        Self { accounts: Coherent::new(limits::USER_CACHE_MAX), credentials: Credentials::default() }
     }
 }
 
@@ -89,26 +90,6 @@ impl Store {
         }
     }
 
-    /// Credentials of a person; the default for people who came without a password.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn credentials(&self, id: Id) -> Result<Arc<CredentialsRow>> {
-        if let Some(row) = self.people.credentials.get(&id) {
-            return Ok(row);
-        }
-        let epoch = self.people.credentials.epoch(&id);
-        let bytes = self.get(&tables::by_id(tables::CREDENTIALS, id)).await?;
-        let row: Arc<CredentialsRow> = Arc::new(bytes.map(|bytes| from_json(&bytes)).transpose()?.unwrap_or_default());
-        self.people.credentials.keep(epoch, &id, Arc::clone(&row));
-        Ok(row)
-    }
-
-    /// The stored credentials changed.
-    pub fn credentials_changed(&self, id: Id) {
-        self.people.credentials.forget(&id);
-    }
-
     /// Takes in the stored profile of a person.
     pub fn account_changed(&self, user: &UserRow) {
         self.people.accounts.put(user.id, Arc::new(Account::new(user.clone())));
@@ -117,7 +98,7 @@ impl Store {
     /// Takes in that an account was deleted: from now on nobody sees the person.
     pub fn account_deleted(&self, user: Id) {
         self.people.accounts.forget(&user);
-        self.people.credentials.forget(&user);
+        self.people.credentials.forget(user);
         // Last: who clears up after them begins at once, and must find what the rows say.
         self.absent.departed(user);
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Unique};
+use fanfare_engines::{Batch, EngineError, KeyRange, Order, Replaced, Row, RowKey, Table, Unique};
 use fanfare_protocol::Id;
 
 use super::Store;
@@ -139,6 +139,20 @@ impl Store {
     /// When the engine fails.
     pub async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         self.engines.tables.insert_unique(key, value, token).await
+    }
+
+    /// Replaces a row that was inserted uniquely, if `held` has it; from then on `new` has it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn replace_unique(
+        &self,
+        key: RowKey,
+        value: Bytes,
+        held: u64,
+        new: u64,
+    ) -> Result<Replaced, EngineError> {
+        self.engines.tables.replace_unique(key, value, held, new).await
     }
 
     /// Removes a row that was inserted uniquely with `token`.

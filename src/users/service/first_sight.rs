@@ -5,7 +5,7 @@
 //! request of the person goes on wherever an earlier one was cut off, and nothing is made that would have to be
 //! deleted. All of it is done in a task of its own: a client that hangs up cuts nothing off.
 
-use fanfare_engines::{RowKey, Unique};
+use fanfare_engines::{Replaced, RowKey, Unique};
 use fanfare_protocol::{Code, Id};
 
 use super::{NewAccount, Users, cut_off};
@@ -19,6 +19,9 @@ use crate::users::jwt::Claims;
 
 /// Handles tried for a person whose wish is taken.
 const DERIVED_HANDLES_MAX: u32 = 16;
+
+/// Ids that a request claims for a person before it gives up: each was burnt while it was at work.
+const CLAIMS_MAX: u32 = 4;
 
 /// A subject as it is kept: by a hash, since it may be longer than a key.
 struct Subject {
@@ -51,6 +54,7 @@ impl Users {
         let claimed = self.core.store.get_id(&Subject::of(claims).key).await?;
         if let Some(user) = claimed
             && let Some(account) = self.core.store.account_or_gone(user).await?
+            && !account.row.burnt
         {
             return standing(&account);
         }
@@ -67,10 +71,31 @@ impl Users {
     async fn admit(&self, claims: &Claims) -> Result<Id> {
         let subject = Subject::of(claims);
         let _held = self.core.locks.hold(&[("subject", subject.id.0, 0)]).await;
-        let user = self.claim_id(claims, &subject).await?;
-        match self.core.store.account_or_gone(user).await? {
-            Some(account) => standing(&account),
-            None => self.make_for(user, claims, &subject).await,
+        let mut user = self.claim_id(claims, &subject).await?;
+        for _ in 0..CLAIMS_MAX {
+            match self.core.store.account_or_gone(user).await? {
+                Some(account) if account.row.burnt => user = self.claim_anew(user, &subject).await?,
+                Some(account) => return standing(&account),
+                None => {
+                    if let Some(made) = self.make_for(user, claims, &subject).await? {
+                        return Ok(made);
+                    }
+                }
+            }
+        }
+        Err(Error::Overloaded { reason: "others take the handles of the subject", retry_after_s: 1 })
+    }
+
+    /// Claim of another id for a subject whose first one was burnt: this took so long that others have the handle.
+    async fn claim_anew(&self, burnt: Id, subject: &Subject) -> Result<Id> {
+        let user = self.core.log.mint().await?;
+        let value = tables::partition(user);
+        match self.core.store.replace_unique(subject.key.clone(), value, burnt.0, user.0).await? {
+            Replaced::Mine => Ok(user),
+            Replaced::Taken(other) => {
+                Id::from_bytes(&other).ok_or_else(|| Error::Internal("a subject's row holds no id".to_owned()))
+            }
+            Replaced::Free => Err(Error::Internal("a subject's row is gone".to_owned())),
         }
     }
 
@@ -122,8 +147,8 @@ impl Users {
         Ok(held == Unique::Mine)
     }
 
-    /// Makes the account `user` for the subject that has claimed this id.
-    async fn make_for(&self, user: Id, claims: &Claims, subject: &Subject) -> Result<Id> {
+    /// Makes the account `user` for the subject that has claimed this id; `None` when the id was burnt meanwhile.
+    async fn make_for(&self, user: Id, claims: &Claims, subject: &Subject) -> Result<Option<Id>> {
         // Before anybody can find the account by its handle.
         if !self.belongs(user, subject).await? {
             return Err(Error::Internal(format!("the id {user} that a subject has claimed is another one's")));
@@ -134,8 +159,15 @@ impl Users {
             let handle = handle::derive(wish(claims), &claims.sub, attempt);
             let new = NewAccount { id: user, handle, display_name: display_name.clone(), password: None, at_ms: None };
             match self.make(new).await {
-                Err(Error::Refused(problem)) if problem.code == Code::Conflict => {}
-                made => return made.map(|account| account.row.id),
+                Err(Error::Refused(problem)) if problem.code == Code::Conflict => {
+                    match self.core.store.account_or_gone(user).await? {
+                        None => {}
+                        Some(account) if account.row.burnt => return Ok(None),
+                        // By another request of the person.
+                        Some(account) => return standing(&account).map(Some),
+                    }
+                }
+                made => return made.map(|account| Some(account.row.id)),
             }
         }
         Err(Error::refused(Code::Conflict, "no free handle was found for the subject of the token"))

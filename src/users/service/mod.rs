@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Order, Unique};
+use fanfare_engines::{KeyRange, Order, Unique};
 use fanfare_protocol::{Code, FieldError, Id, NewUser, Page, PatchUser, Session, Timestamp, User};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
@@ -36,6 +36,9 @@ use crate::users::jwt_keys::JwtVerifier;
 use crate::users::names;
 use crate::users::password::{self, Passwords};
 use crate::users::session_ender::SessionEnder;
+
+/// Looks at who holds a handle before it counts as taken: each may find that it has changed hands.
+const RESERVE_TRIES_MAX: u32 = 4;
 
 /// Settings of accounts.
 #[derive(Debug, Clone, Copy)]
@@ -167,49 +170,68 @@ impl Users {
         let NewAccount { id, handle, display_name, password, at_ms } = new;
         let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await;
         let guard = self.core.log.decide(id, &[]).await?;
-        self.reserve(&handle, id).await?;
+        self.reserve(&handle, id, at_ms).await?;
         if password.is_some() {
             let row = CredentialsRow { password, ..CredentialsRow::default() };
-            self.write_credentials(id, &row).await?;
+            self.core.store.make_credentials(id, row).await?;
         }
         let user =
             UserRow { id, handle: handle.as_str().to_owned(), display_name, bio: String::new(), ..UserRow::default() };
         let made = Proposal { at_ms, ..Event::UserCreated { user }.into() };
-        self.core.log.commit(&guard, made).await?;
-        self.core.account(id).await
+        match self.core.log.commit(&guard, made).await {
+            // Burnt: this took so long that somebody else has the handle.
+            Err(Error::Refused(problem)) if problem.code == Code::Unauthenticated => {
+                self.core.store.release_credentials(id).await?;
+                Err(taken(&handle))
+            }
+            Err(error) => Err(error),
+            Ok(_) => self.core.account(id).await,
+        }
     }
 
     /// Reserves a handle for the account `id`, while nobody else can ask for it. One that is held for no account, left
-    /// by whoever was cut off before it was made, is taken over, and one of a deleted account when its days are over.
-    async fn reserve(&self, handle: &Handle, id: Id) -> Result<()> {
+    /// by whoever was cut off before it was made, is taken over once a record says that it never will be; one of a
+    /// deleted account when its days are over.
+    async fn reserve(&self, handle: &Handle, id: Id, at_ms: Option<u64>) -> Result<()> {
         let key = tables::handle_row(handle.as_str());
-        let tables = &self.core.store;
-        for _ in 0..3 {
-            match tables.insert_unique(key.clone(), tables::partition(id), id.0).await? {
+        let store = &self.core.store;
+        for _ in 0..RESERVE_TRIES_MAX {
+            match store.insert_unique(key.clone(), tables::partition(id), id.0).await? {
                 Unique::Mine => return Ok(()),
                 Unique::Taken(holder) => {
                     let Some(holder) = Id::from_bytes(&holder) else { break };
-                    let account = self.core.store.account_or_gone(holder).await?;
-                    let free = match &account {
-                        Some(gone) if gone.row.deleted => self.reserved_until_ms(gone) <= self.core.log.sweep_ms(),
+                    let free = match store.account_or_gone(holder).await? {
+                        None => self.burn(holder, at_ms).await?,
+                        Some(gone) if gone.row.burnt => true,
+                        Some(gone) if gone.row.deleted => self.reserved_until_ms(&gone) <= self.core.log.sweep_ms(),
                         // An account that went on with another handle.
-                        Some(account) => !account.row.handle.eq_ignore_ascii_case(handle.as_str()),
-                        None => true,
+                        Some(account) if !account.row.handle.eq_ignore_ascii_case(handle.as_str()) => true,
+                        Some(_) => break,
                     };
-                    if !free {
+                    if free {
+                        store.release_unique(&key, holder.0).await?;
+                    } else if store.account_or_gone(holder).await?.is_some_and(|account| account.row.deleted) {
                         break;
                     }
-                    if account.is_none() {
-                        let mut left = Batch::default();
-                        let version = self.core.log.mint_at(0).await?.0;
-                        left.delete_versioned(tables::by_id(tables::CREDENTIALS, holder), version);
-                        tables.write(left).await?;
-                    }
-                    tables.release_unique(&key, holder.0).await?;
                 }
             }
         }
-        Err(Error::refused(Code::Conflict, format!("handle: @{} is taken", handle.as_str())))
+        Err(taken(handle))
+    }
+
+    /// Has the log say that no account of `holder` will ever be made; false when it was made meanwhile. No clock tells
+    /// whether whoever was about to make it is still at work.
+    async fn burn(&self, holder: Id, at_ms: Option<u64>) -> Result<bool> {
+        let guard = self.core.log.decide(holder, &[]).await?;
+        let burnt = Proposal { at_ms, ..Event::IdBurnt { user: holder }.into() };
+        match self.core.log.commit(&guard, burnt).await {
+            Err(Error::Refused(problem)) if problem.code == Code::Conflict => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => {
+                self.core.store.release_credentials(holder).await?;
+                Ok(true)
+            }
+        }
     }
 
     fn reserved_until_ms(&self, deleted: &Account) -> u64 {
@@ -372,6 +394,10 @@ impl Users {
 #[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn cut_off(cause: JoinError) -> Error {
     Error::Internal(format!("a task was cut off: {cause}"))
+}
+
+fn taken(handle: &Handle) -> Error {
+    Error::refused(Code::Conflict, format!("handle: @{} is taken", handle.as_str()))
 }
 
 fn refused_token() -> Error {

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 
-use super::{Users, refused_token};
+use super::{Users, cut_off, refused_token};
 use crate::base::error::{Error, Result};
-use crate::base::id::unix_ms_of;
 use crate::base::token::{self, TokenHash};
 use crate::data::audit::Act;
 use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
@@ -76,19 +75,32 @@ impl Users {
     }
 
     /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None`
-    /// when another one is in force meanwhile. Under the lock of those who change it, so that no token outlives a
-    /// change.
+    /// when another one is in force meanwhile. The token is of the epoch in which that password was in force, so that it
+    /// outlives no change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;
-        let now = self.core.store.credentials(user).await?;
-        if now.password != stored {
-            return Ok(None);
+        let mut epoch = None;
+        match rehashed {
+            None => {
+                let now = self.core.store.credentials(user).await?;
+                epoch = (now.password == stored).then_some(now.epoch);
+            }
+            Some(rehashed) => {
+                let change = |row: &mut CredentialsRow| {
+                    // By itself it is there already, where an earlier try happened unheard.
+                    epoch = (row.password == stored || row.password.as_ref() == Some(&rehashed)).then_some(row.epoch);
+                    if epoch.is_some() {
+                        row.password = Some(rehashed.clone());
+                    }
+                };
+                self.core.store.change_credentials(user, change).await?;
+            }
         }
-        if rehashed.is_some() {
-            self.write_credentials(user, &CredentialsRow { password: rehashed, ..CredentialsRow::clone(&now) }).await?;
+        match epoch {
+            Some(epoch) => self.issue_in(user, epoch).await.map(Some),
+            None => Ok(None),
         }
-        self.issue(user).await.map(Some)
     }
 
     pub(super) async fn session(&self, account: &Account) -> Result<Session> {
@@ -101,16 +113,22 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn issue(&self, user: Id) -> Result<String> {
+        let epoch = self.core.store.credentials(user).await?.epoch;
+        self.issue_in(user, epoch).await
+    }
+
+    async fn issue_in(&self, user: Id, epoch: u64) -> Result<String> {
         let new = token::generate()?;
-        self.write_token(new.hash, user, self.core.log.mint().await?).await?;
+        self.write_token(new.hash, user, epoch).await?;
         Ok(new.token)
     }
 
-    async fn write_token(&self, hash: TokenHash, user: Id, issued: Id) -> Result<()> {
+    async fn write_token(&self, hash: TokenHash, user: Id, epoch: u64) -> Result<()> {
         let _writing = self.core.writing(user).await?;
         let now_ms = self.core.clock.now_ms();
         let expires_ms = now_ms + u64::from(self.settings.token_days) * 86_400_000;
-        let row = TokenRow { user, issued, expires_ms };
+        let issued = self.core.log.mint().await?;
+        let row = TokenRow { user, issued, expires_ms, epoch: Some(epoch) };
         let key = RowKey::single(tables::TOKENS, hash.0.to_vec());
         let mut batch = Batch::default();
         let index = tables::token_of_row(user, &hash.0);
@@ -133,7 +151,7 @@ impl Users {
         if let Some(hash) = token::hash_of(bearer) {
             let row = self.token(hash).await?.ok_or_else(refused_token)?;
             let credentials = self.core.store.credentials(row.user).await?;
-            let ended = row.expires_ms <= self.core.clock.now_ms() || row.issued < credentials.tokens_from;
+            let ended = row.expires_ms <= self.core.clock.now_ms() || credentials.ended(&row, &hash);
             if ended || self.core.store.account(row.user).await?.is_none() {
                 return Err(refused_token());
             }
@@ -169,9 +187,8 @@ impl Users {
             ));
         };
         let mut batch = Batch::default();
-        let version = self.core.log.mint().await?.0;
-        batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), version);
-        batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), version);
+        batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), tables::NEVER_AGAIN);
+        batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), tables::NEVER_AGAIN);
         self.core.store.write(batch).await?;
         self.tokens.forget(&hash);
         self.sessions.token_ended(caller.id, hash).await;
@@ -183,7 +200,8 @@ impl Users {
     /// # Errors
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
-        self.change_credentials(user, |row, from| self.end_tokens(row, from)).await?;
+        let from = self.core.log.mint().await?;
+        self.change_credentials(user, |row| self.end_tokens(row, from)).await?;
         self.sessions.all_ended(user, None).await;
         Ok(())
     }
@@ -211,20 +229,19 @@ impl Users {
             return Err(wrong());
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
-        let mut still_right = false;
-        self.change_credentials(caller.id, |row, from| {
-            still_right = row.password == stored;
+        let (mut still_right, from) = (false, self.core.log.mint().await?);
+        self.change_credentials(caller.id, |row| {
+            // The new one is there already where an earlier try happened unheard.
+            still_right = row.password == stored || row.password == password;
             if still_right {
-                row.password = password;
+                row.password.clone_from(&password);
                 self.end_tokens(row, from);
+                row.spared = caller.token_hash.map(|hash| hash.text());
             }
         })
         .await?;
         if !still_right {
             return Err(wrong());
-        }
-        if let Some(hash) = caller.token_hash {
-            self.write_token(hash, caller.id, self.core.log.mint().await?).await?;
         }
         self.sessions.all_ended(caller.id, caller.token_hash).await;
         Ok(())
@@ -239,9 +256,11 @@ impl Users {
             return Err(Error::field("password", message));
         }
         let password = Some(self.passwords.hash(password, from.into()).await?);
-        let change = |row: &mut CredentialsRow, from| {
-            row.password = password;
-            self.end_tokens(row, from);
+        let (users, from) = (self.clone(), self.core.log.mint().await?);
+        let change = move |row: &mut CredentialsRow| {
+            row.password.clone_from(&password);
+            // In the same change: the token of a log-in by the old password is of an epoch that has ended.
+            users.end_tokens(row, from);
         };
         self.change_credentials_as(user, act, change).await?;
         self.sessions.all_ended(user, None).await;
@@ -253,58 +272,39 @@ impl Users {
     /// # Errors
     /// When storage failed.
     pub async fn set_admin(&self, user: Id, admin: bool, act: Act) -> Result<()> {
-        self.change_credentials_as(user, act, |row, _| row.admin = admin).await
+        self.change_credentials_as(user, act, move |row| row.admin = admin).await
     }
 
-    /// Changes credentials in one commit with the operator's act: what lets people in stands in no record.
-    async fn change_credentials_as(
-        &self,
-        user: Id,
-        act: Act,
-        change: impl FnOnce(&mut CredentialsRow, Id),
-    ) -> Result<()> {
-        let guard = self.core.log.decide(user, &[("credentials", user.0, 0)]).await?;
-        let _writing = self.core.writing(user).await?;
-        let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
-        // Under the lock: a log-in by the old password, which takes it too, is before this or refused.
-        change(&mut row, self.core.log.mint().await?);
-        let rows = self.credentials_batch(user, &row).await?;
-        let done = self.core.log.commit(&guard, Proposal { audit: Some(act), rows, ..Event::Operated.into() }).await;
-        self.core.store.credentials_changed(user);
-        done.map(drop)
+    /// Leaves the line of the operator's act, and then changes credentials: there is no act without its line. In a task
+    /// of its own, so that nobody cuts off the one from the other. What lets people in stands in no record.
+    async fn change_credentials_as<F>(&self, user: Id, act: Act, change: F) -> Result<()>
+    where
+        F: FnMut(&mut CredentialsRow) + Send + 'static,
+    {
+        let core = self.core.clone();
+        let whole = async move {
+            let guard = core.log.decide(user, &[("credentials", user.0, 0)]).await?;
+            let _writing = core.writing(user).await?;
+            core.log.commit(&guard, Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
+            core.store.change_credentials(user, change).await
+        };
+        tokio::spawn(whole).await.map_err(cut_off)?
     }
 
-    /// Ends all tokens that are out.
+    /// Ends all tokens that are out; `from` is an id of now.
     fn end_tokens(&self, row: &mut CredentialsRow, from: Id) {
-        row.tokens_from = from;
-        let seen_ms = self.leads.highest_ms(self.core.clock.now_ms());
+        row.epoch += 1;
+        row.spared = None;
+        row.tokens_from = from.max(Id(row.tokens_from.0 + 1));
+        row.ended_at_ms = self.core.clock.now_ms();
+        let seen_ms = self.leads.highest_ms(row.ended_at_ms);
         let lead_ms = seen_ms.unwrap_or(u64::MAX).min(self.jwt.ahead_ms());
-        row.jwts_upto_ms = row.jwts_upto_ms.max(unix_ms_of(row.tokens_from) + lead_ms);
+        row.jwts_upto_ms = row.jwts_upto_ms.max(row.ended_at_ms + lead_ms);
     }
 
-    pub(super) async fn change_credentials(
-        &self,
-        user: Id,
-        change: impl FnOnce(&mut CredentialsRow, Id),
-    ) -> Result<()> {
+    pub(super) async fn change_credentials(&self, user: Id, change: impl FnMut(&mut CredentialsRow)) -> Result<()> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;
-        let mut row = CredentialsRow::clone(&*self.core.store.credentials(user).await?);
-        change(&mut row, self.core.log.mint().await?);
-        self.write_credentials(user, &row).await
-    }
-
-    async fn credentials_batch(&self, user: Id, row: &CredentialsRow) -> Result<Batch> {
-        let mut batch = Batch::default();
-        let version = self.core.log.mint().await?.0;
-        batch.put_versioned(tables::by_id(tables::CREDENTIALS, user), to_json(row)?, version);
-        Ok(batch)
-    }
-
-    pub(super) async fn write_credentials(&self, user: Id, row: &CredentialsRow) -> Result<()> {
-        let batch = self.credentials_batch(user, row).await?;
-        self.core.store.write(batch).await?;
-        self.core.store.credentials_changed(user);
-        Ok(())
+        self.core.store.change_credentials(user, change).await
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
@@ -18,6 +18,25 @@ use super::End;
 
 /// Rows and objects.
 pub type Written = (BTreeSet<RowKey>, BTreeSet<String>);
+
+/// Sleep of somebody who was about to take a unique row.
+#[derive(Clone)]
+pub struct Sleeper {
+    fell_asleep: Arc<Semaphore>,
+    woken: Arc<Semaphore>,
+}
+
+impl Sleeper {
+    /// Completes when somebody sleeps.
+    pub async fn sleeps(&self) {
+        drop(self.fell_asleep.acquire().await);
+    }
+
+    /// Whoever sleeps goes on.
+    pub fn wake(&self) {
+        self.woken.close();
+    }
+}
 
 /// Blade that cuts the process off at a step.
 #[derive(Default)]
@@ -38,6 +57,8 @@ pub struct Blade {
     slow: AsyncMutex<()>,
     /// Every row and object that was ever put.
     pub written: Arc<Mutex<Written>>,
+    /// Table at whose next unique row somebody falls asleep.
+    asleep: Mutex<Option<(Table, Sleeper)>>,
     /// Open when the client is to hang up, and when it has.
     signals: Mutex<Option<(Arc<Semaphore>, Arc<Semaphore>)>>,
 }
@@ -110,6 +131,21 @@ impl Blade {
         match come {
             Some(come) => drop(come.acquire().await),
             None => pending().await,
+        }
+    }
+
+    /// Whoever is the next to take a unique row of `table` sleeps first.
+    pub fn sleep_at(&self, table: Table) -> Sleeper {
+        let sleeper = Sleeper { fell_asleep: Arc::new(Semaphore::new(0)), woken: Arc::new(Semaphore::new(0)) };
+        *self.asleep.lock() = Some((table, sleeper.clone()));
+        sleeper
+    }
+
+    async fn doze(&self, table: Table) {
+        let sleeper = self.asleep.lock().take_if(|(at, _)| *at == table);
+        if let Some((_, sleeper)) = sleeper {
+            sleeper.fell_asleep.close();
+            drop(sleeper.woken.acquire().await);
         }
     }
 
@@ -230,7 +266,13 @@ impl Tables for Cut {
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         self.blade.written.lock().0.insert(key.clone());
+        self.blade.doze(key.table).await;
         self.blade.write(self.inner.tables.insert_unique(key, value, token)).await
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        self.blade.written.lock().0.insert(key.clone());
+        self.blade.write(self.inner.tables.replace_unique(key, value, held, new)).await
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {

@@ -26,7 +26,7 @@ fn ground() -> Ground {
 async fn start(ground: &Ground) -> Life {
     // A minute and more passes with each start.
     let later_ms = u64::try_from(ground.records().await.len()).unwrap() * 100_000;
-    ground.start(Clock::by_hand(NOW_S * 1_000 + later_ms)).await
+    ground.start(Clock::stand_in(NOW_S * 1_000 + later_ms)).await
 }
 
 fn jwt(sub: &str, wish: &str) -> String {

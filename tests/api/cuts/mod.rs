@@ -1,9 +1,11 @@
 //! Cuts at every step: a process that ends before or after each of its writes, and clients that hang up at
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
+mod asleep;
 mod deletion;
 mod engines;
 mod first_sight;
+mod formats;
 mod log;
 mod storage;
 

@@ -52,6 +52,9 @@ pub async fn tables(open: Open<'_>, seed: u64) {
     unique::one_of_many_wins(open()).await;
     unique::a_retry_is_mine(open()).await;
     unique::only_the_holder_releases(open()).await;
+    unique::only_the_holder_is_replaced(open()).await;
+    unique::one_of_many_replaces(open()).await;
+    unique::no_replacement_is_lost(open()).await;
     model::random_histories(open, seed).await;
 }
 

@@ -11,7 +11,7 @@ use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use super::layout::{self, Cell, Mark, StoredRow};
 use super::store::{Store, corrupt, fault};
 use crate::admission::Header;
-use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Term, Turn, Unique};
+use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Replaced, Term, Turn, Unique};
 
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
@@ -37,6 +37,12 @@ pub(super) enum Work {
         key: Slice,
         cell: Slice,
         token: u64,
+    },
+    ReplaceUnique {
+        key: Slice,
+        cell: Slice,
+        held: u64,
+        new: u64,
     },
     ReleaseUnique {
         key: Slice,
@@ -68,7 +74,11 @@ impl Work {
         match self {
             Self::Write { rows } => rows.len(),
             Self::Commit { records, rows, .. } => records.len() + rows.len(),
-            Self::Claim { .. } | Self::InsertUnique { .. } | Self::ReleaseUnique { .. } | Self::Checkpoint { .. } => 1,
+            Self::Claim { .. }
+            | Self::InsertUnique { .. }
+            | Self::ReplaceUnique { .. }
+            | Self::ReleaseUnique { .. }
+            | Self::Checkpoint { .. } => 1,
             Self::Trim { trim, .. } => trim.keys.len(),
         }
     }
@@ -83,8 +93,12 @@ impl Work {
                 records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell))
             }
             Self::InsertUnique { .. } => false,
-            // A claim finds out what stands, which is to be known whatever the disk is like.
-            Self::Claim { .. } | Self::ReleaseUnique { .. } | Self::Checkpoint { .. } | Self::Trim { .. } => true,
+            // A claim finds out what stands, which is to be known whatever the disk is like; what is replaced is no more.
+            Self::Claim { .. }
+            | Self::ReplaceUnique { .. }
+            | Self::ReleaseUnique { .. }
+            | Self::Checkpoint { .. }
+            | Self::Trim { .. } => true,
         }
     }
 }
@@ -99,6 +113,7 @@ pub(super) enum Done {
     /// Nothing was: it is not the caller's turn.
     Fenced,
     Unique(Unique),
+    Replaced(Replaced),
     /// Whether the trim was done.
     Trimmed(bool),
 }
@@ -147,6 +162,9 @@ impl<'a> Group<'a> {
                 None => Ok(Done::Fenced),
             },
             Work::InsertUnique { key, cell, token } => self.insert_unique(key, cell, token).map(Done::Unique),
+            Work::ReplaceUnique { key, cell, held, new } => {
+                self.replace_unique(key, cell, held, new).map(Done::Replaced)
+            }
             Work::ReleaseUnique { key, token } => {
                 let held = self.stored(&key)?;
                 if matches!(held.as_deref().map(parse).transpose()?, Some(Cell::Unique(holder, _)) if holder == token) {
@@ -193,6 +211,21 @@ impl<'a> Group<'a> {
         }
         self.rows.insert(key, cell);
         Ok(Unique::Mine)
+    }
+
+    fn replace_unique(&mut self, key: Slice, cell: Slice, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        let Some(stored) = self.stored(&key)? else { return Ok(Replaced::Free) };
+        match parse(&stored)? {
+            Cell::Unique(holder, _) if holder == new => Ok(Replaced::Mine),
+            Cell::Unique(holder, _) if holder == held => {
+                self.rows.insert(key, cell);
+                Ok(Replaced::Mine)
+            }
+            other => {
+                let value = other.value().map(Bytes::copy_from_slice);
+                Ok(value.map_or(Replaced::Free, Replaced::Taken))
+            }
+        }
     }
 
     fn checkpoint(&mut self, key: Vec<u8>, next: Position) -> Result<Done, EngineError> {

@@ -14,7 +14,7 @@ use super::layout::{self, Cell, StoredRow};
 use super::scan::{Most, Progress, Scan};
 use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
-use crate::ports::{Batch, EngineError, KeyRange, Order, Row, RowKey, Table, Tables, Unique};
+use crate::ports::{Batch, EngineError, KeyRange, Order, Replaced, Row, RowKey, Table, Tables, Unique};
 
 /// Rows that a scan passes on its caller's thread: about a millisecond of dead rows, or more live ones than anybody
 /// follows by default.
@@ -122,6 +122,17 @@ impl Tables for Embedded {
         let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
         match self.door()?.submit(work, value.len()).await? {
             Done::Unique(unique) => Ok(unique),
+            other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
+        }
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        let (key, cell) = (layout::row_key(&key), layout::unique_cell(new, &value));
+        let work = Work::ReplaceUnique { key, cell, held, new };
+        match self.door()?.submit(work, value.len()).await? {
+            Done::Replaced(replaced) => Ok(replaced),
             other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
         }
     }

@@ -14,7 +14,7 @@ use crate::limits::{check_value, check_write};
 use crate::memory::store::Entry;
 use crate::ports::{
     Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
-    Row, RowKey, RowWrite, Table, Tables, Term, Turn, Unique,
+    Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Turn, Unique,
 };
 
 /// Calls of others that an owner sleeps through, at most.
@@ -194,6 +194,25 @@ impl Tables for HostileEngine {
                 match world.part() {
                     Part::Now => drop(world.store.insert_unique(key, value, token)),
                     Part::Later => world.later(Late::Insert(key, value, token)),
+                    Part::Never => {}
+                }
+                Err(unknown())
+            }
+        }
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        self.interleave().await;
+        let mut world = self.enter()?;
+        match world.fate() {
+            Fate::Good => Ok(world.store.replace_unique(key, value, held, new)),
+            Fate::Unavailable => Err(unavailable()),
+            Fate::Unknown => {
+                match world.part() {
+                    Part::Now => drop(world.store.replace_unique(key, value, held, new)),
+                    Part::Later => world.later(Late::Replace(key, value, held, new)),
                     Part::Never => {}
                 }
                 Err(unknown())

@@ -23,6 +23,7 @@ pub(super) enum Late {
     /// Entries of a call; then rows, if all of these entries count.
     Append(Call, Vec<Entry>, Vec<RowWrite>),
     Insert(RowKey, Bytes, u64),
+    Replace(RowKey, Bytes, u64, u64),
     Release(RowKey, u64),
 }
 
@@ -30,7 +31,7 @@ impl Late {
     fn rows(&self) -> &[RowWrite] {
         match self {
             Self::Rows(rows) | Self::Append(_, _, rows) => rows,
-            Self::Insert(..) | Self::Release(..) => &[],
+            Self::Insert(..) | Self::Replace(..) | Self::Release(..) => &[],
         }
     }
 }
@@ -207,6 +208,9 @@ impl World {
             }
             Late::Insert(key, value, token) => {
                 self.store.insert_unique(key, value, token);
+            }
+            Late::Replace(key, value, held, new) => {
+                self.store.replace_unique(key, value, held, new);
             }
             Late::Release(key, token) => self.store.release_unique(&key, token),
         }

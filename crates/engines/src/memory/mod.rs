@@ -17,7 +17,7 @@ use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
     Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
-    Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
 };
 use crate::{Engines, Room, local};
 
@@ -77,6 +77,12 @@ impl Tables for Memory {
         check_row_key(&key)?;
         check_value(&value)?;
         Ok(self.store.write().insert_unique(key, value, token))
+    }
+
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
+        check_row_key(&key)?;
+        check_value(&value)?;
+        Ok(self.store.write().replace_unique(key, value, held, new))
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {

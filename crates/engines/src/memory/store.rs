@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::admission::{Header, Verdict, unix_ms_of};
 use crate::limits::READ_BYTES_MAX;
 use crate::ports::{
-    Claimant, EngineError, JournalRecord, KeyRange, NewRecord, Offset, Order, Page, Partition, Position, Row, RowKey,
-    RowWrite, Table, Turn, Unique,
+    Claimant, EngineError, JournalRecord, KeyRange, NewRecord, Offset, Order, Page, Partition, Position, Replaced, Row,
+    RowKey, RowWrite, Table, Turn, Unique,
 };
 
 /// Content of a key.
@@ -149,6 +149,18 @@ impl Store {
         let partition = self.rows.entry((key.table.id, key.partition)).or_default();
         partition.insert(key.clustering, Cell::Unique(token, value));
         Unique::Mine
+    }
+
+    pub(crate) fn replace_unique(&mut self, key: RowKey, value: Bytes, held: u64, new: u64) -> Replaced {
+        match self.cell(&key) {
+            Some(Cell::Unique(holder, _)) if *holder == new => Replaced::Mine,
+            Some(Cell::Unique(holder, _)) if *holder == held => {
+                let partition = self.rows.entry((key.table.id, key.partition)).or_default();
+                partition.insert(key.clustering, Cell::Unique(new, value));
+                Replaced::Mine
+            }
+            other => other.and_then(Cell::value).map_or(Replaced::Free, |value| Replaced::Taken(value.clone())),
+        }
     }
 
     pub(crate) fn release_unique(&mut self, key: &RowKey, token: u64) {

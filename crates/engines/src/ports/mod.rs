@@ -14,4 +14,4 @@ pub use journal::{
     Appended, Claimant, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term, Turn,
 };
 pub use objects::{Object, ObjectMeta, Objects};
-pub use tables::{Batch, KeyRange, Order, Row, RowKey, RowWrite, Table, Tables, Unique};
+pub use tables::{Batch, KeyRange, Order, Replaced, Row, RowKey, RowWrite, Table, Tables, Unique};

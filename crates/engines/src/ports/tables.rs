@@ -136,6 +136,17 @@ pub enum Unique {
     Taken(Bytes),
 }
 
+/// Answer of [`Tables::replace_unique`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// The row is there with the caller's new token: replaced now, or by an earlier try of the same caller.
+    Mine,
+    /// The key is held by neither of the two tokens; this is its value. Nothing was done.
+    Taken(Bytes),
+    /// Nobody holds the key. Nothing was done.
+    Free,
+}
+
 /// Durable rows, grouped in partitions. The truth that every view is rebuilt from.
 ///
 /// Atomic within one partition only. Rows of a partition are ordered by clustering key, bytewise. There are no
@@ -176,10 +187,19 @@ pub trait Tables: Send + Sync + 'static {
     /// Inserts a row unless the key is held; durable when it answers. Linearizable per key.
     ///
     /// `token` names the caller's attempt: a retry after a lost answer finds [`Unique::Mine`]. Rows made here are
-    /// read with [`get`](Self::get) (which answers `value`), and are changed by no other call but
-    /// [`release_unique`](Self::release_unique). A call that was answered with [`EngineError::Unknown`] may take the
-    /// key later, even after a retry and a release: a token is used for one attempt and its retries, never again.
+    /// read with [`get`](Self::get) (which answers `value`), and are changed by no other calls but
+    /// [`replace_unique`](Self::replace_unique) and [`release_unique`](Self::release_unique). A call that was answered
+    /// with [`EngineError::Unknown`] may take the key later, even after a retry and a release: a token is used for one
+    /// attempt and its retries, never again.
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError>;
+
+    /// Replaces a row of [`insert_unique`](Self::insert_unique) if the token `held` has it: compare and set. From then
+    /// on the token `new` has it. Durable when it answers; linearizable per key.
+    ///
+    /// Tokens name attempts: `new` is for this one and its retries, and a retry after a lost answer finds
+    /// [`Replaced::Mine`] unless somebody has replaced the row since. A call that was answered with
+    /// [`EngineError::Unknown`] may replace the row later, but only while `held` still has it.
+    async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError>;
 
     /// Deletes a row of [`insert_unique`](Self::insert_unique) if `token` holds it; otherwise does nothing. Durable.
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError>;
