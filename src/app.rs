@@ -327,10 +327,8 @@ pub async fn start(
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
-    tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    tasks.spawn(core.log.horizon().clone().keep_reserved());
-    tasks.spawn(janitor(settings, &core, attachments).run());
+    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments));
     let services = Services {
         http,
         core,
@@ -347,6 +345,13 @@ pub async fn start(
         live: Arc::new(live),
     };
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
+}
+
+/// Work that goes on beside requests.
+fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor) {
+    tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
+    tasks.spawn(core.log.horizon().clone().keep_reserved());
+    tasks.spawn(janitor.run());
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
@@ -427,5 +432,5 @@ fn password_cost(settings: &Settings) -> PasswordCost {
 }
 
 #[cfg(test)]
-#[path = "outcomes_tests.rs"]
+#[path = "app_tests.rs"]
 mod tests;

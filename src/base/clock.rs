@@ -1,8 +1,9 @@
 //! The time, as a value that is handed in: the system's, or one that an import, the demo or a test turns by hand.
 //!
-//! The system's clock is measured against one that only runs. A step ahead of more than [`STEP_MS_MAX`] is no passing of
-//! time but somebody's mistake, and is not followed: all who ask go on at the pace of the running clock, so that a blip
-//! of an hour moves neither ids nor cursors, and ends nobody's token. A step back is followed, and so is its correction.
+//! The system's clock is measured against one that only runs. A step ahead of more than [`STEP_MS_MAX`] is no passing
+//! of time but somebody's mistake, and is not followed: all who ask go on at the pace of the running clock, so that a
+//! blip of an hour moves neither ids nor cursors, and ends nobody's token. A step back is followed, and so is its
+//! correction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -32,12 +33,12 @@ struct Hands {
     run_ms: AtomicU64,
     /// Whether the wall's hand is the truth: an import's time is that of its file, and no jump.
     is_true: bool,
-    /// It shows the system's time from now on. What the running clock had run by then, less the system's, is in
-    /// `run_ms`.
+    /// Whether the system's time is shown from now on. How far the running clock was ahead of the system's by then is
+    /// in `run_ms`.
     let_go: AtomicBool,
 }
 
-/// How far the wall's clock was ahead of the running one when it was last followed.
+/// Lead of the wall's clock over the running one when it was last followed.
 #[derive(Debug)]
 struct Pace {
     /// The highest of it, so that a step back and its correction are no jump.
@@ -213,7 +214,7 @@ impl Hands {
 }
 
 impl Face {
-    /// What the wall's clock and the running one show.
+    /// Moments that the wall's clock and the running one show.
     fn read(&self) -> (u64, u64) {
         let Some(hands) = &self.by_hand else { return system() };
         if hands.let_go.load(Ordering::Acquire) {
@@ -228,8 +229,8 @@ fn lead(wall_ms: u64, run_ms: u64) -> i64 {
     (wall_ms as i64).wrapping_sub(run_ms as i64)
 }
 
-/// What the system's clocks show. The wall's first: whoever is held up between the two readings sees less of a lead,
-/// never a jump.
+/// Moments that the system's clocks show. The wall's first: whoever is held up between the two readings sees less of a
+/// lead, never a jump.
 fn system() -> (u64, u64) {
     let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     (wall_ms, running_ms())

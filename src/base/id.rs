@@ -18,7 +18,7 @@ const SEQUENCE_BITS: u32 = 12;
 /// Highest number of a node, or of a partition.
 pub const NODE_MAX: u16 = (1 << NODE_BITS) - 1;
 /// Lowest number in ids that are no records: there are fewer partitions.
-pub const OTHERS_FROM: u16 = 1_000;
+const OTHERS_FROM: u16 = 1_000;
 
 /// Highest moment of an id, in milliseconds since 2010: ids stay below 2^63. In September 2079 they end.
 const MS_MAX: u64 = (1 << 41) - 1;

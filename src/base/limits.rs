@@ -408,7 +408,8 @@ pub mod realtime {
     pub const REPLAYS_AT_ONCE: usize = 64;
     /// Days after which a cursor is too old.
     pub const CURSOR_DAYS_MAX: u64 = 7;
-    /// Milliseconds for which posts may be on their way into timelines: who reads anew gets those of the last ones again.
+    /// Milliseconds for which posts may be on their way into timelines: who reads anew gets those of the last ones
+    /// again.
     pub const LATELY_MS: u64 = 10_000;
     /// Seconds a ticket lives.
     pub const TICKET_S: u64 = 60;

@@ -45,6 +45,10 @@ impl Forgotten {
     /// Next state when everything up to `passed` was answered by `now_ms`; `None` while there is nothing to change.
     #[must_use]
     pub fn then(self, passed: Id, now_ms: u64) -> Option<Self> {
+        if self.next_since_ms > now_ms {
+            // The clock was ahead, and the wait would last until it is there again: it begins anew.
+            return (passed > self.next).then_some(Self { next: passed, next_since_ms: now_ms, ..self });
+        }
         let waited = now_ms.saturating_sub(self.next_since_ms) >= limits::FORGET_AFTER_S * 1_000;
         (passed > self.next && waited).then_some(Self { upto: self.next, next: passed, next_since_ms: now_ms })
     }
@@ -67,6 +71,11 @@ mod tests {
         assert_eq!(begun.then(Id(5), 9 * wait), None, "nothing new");
         let later = begun.then(Id(9), 2 * wait).unwrap();
         assert_eq!((later.upto, later.next), (Id(5), Id(9)));
+        let fast = Forgotten { next_since_ms: 900 * wait, ..later };
+        assert_eq!(fast.then(Id(9), 3 * wait), None);
+        let again = fast.then(Id(10), 3 * wait).unwrap();
+        assert_eq!((again.upto, again.next), (Id(5), Id(10)), "a clock that was set right begins the wait anew");
+        assert_eq!(again.then(Id(11), 4 * wait).unwrap().upto, Id(10));
         assert_eq!(Forgotten::from_bytes(&later.to_bytes()), Some(later));
     }
 }

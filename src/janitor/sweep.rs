@@ -1,4 +1,4 @@
-//! What has expired is removed, hour by hour. The time is one that no clock that was set forward makes run away
+//! Removal of what has expired, hour by hour. The time is one that no clock that was set forward makes run away
 //! (`log/moments.rs`): what is removed does not come back with the right time.
 
 use bytes::Bytes;

@@ -161,7 +161,7 @@ impl Weight {
         Self { bytes: self.bytes.saturating_add(other.bytes), rows: self.rows.saturating_add(other.rows) }
     }
 
-    /// As much, so many times.
+    /// Weight of so many of the same.
     #[must_use]
     pub const fn times(self, count: usize) -> Self {
         Self { bytes: self.bytes.saturating_mul(count), rows: self.rows.saturating_mul(count) }

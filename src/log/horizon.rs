@@ -1,8 +1,8 @@
 //! Horizon: the id at or below which nothing can settle any more, one number a node.
 //!
 //! It is the last record that views have heard of. While nothing happens it moves on with time, by burning ids: under
-//! the mint's lock, and only when nothing that has an id is still on its way. So no clock leaves a cursor above ids that
-//! come.
+//! the mint's lock, and only when nothing that has an id is still on its way. So no clock leaves a cursor above ids
+//! that come.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -31,9 +31,9 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
 }
 
-/// Standing of an id among accounts.
+/// AccountStanding of an id among accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AccountStanding {
     /// No account was made.
     Unknown,
     /// The account is there.
@@ -44,8 +44,8 @@ pub enum Standing {
 
 /// Why `event` does not happen, as the accounts that it concerns stand; `None` if it does, and whoever is gone is not
 /// told of it.
-pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> Standing) -> Option<Error> {
-    let is_gone = |person| standing(person) == Standing::Gone;
+pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> AccountStanding) -> Option<Error> {
+    let is_gone = |person| standing(person) == AccountStanding::Gone;
     let gone = event.parties().find(|(person, _)| is_gone(*person));
     if let Some((_, part)) = gone {
         return Some(match (part, event) {
@@ -58,7 +58,7 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> Standing) -> Option<E
         Event::Posted { notify, .. } => notify.retain(|notice| !is_gone(notice.user)),
         // Of two who make one account, or of one who makes it and one who says that nobody will, the first did.
         Event::UserCreated { user: UserRow { id, .. } } | Event::IdBurnt { user: id }
-            if standing(*id) == Standing::There =>
+            if standing(*id) == AccountStanding::There =>
         {
             return Some(Error::refused(Code::Conflict, "the account was made already"));
         }
@@ -71,8 +71,8 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> Standing) -> Option<E
 /// follows, and an account is made once.
 pub struct Living {
     tables: Arc<dyn Tables>,
-    /// Standing of those whom records concerned of late; only the records of one committing thread change it.
-    known: Cache<Id, Standing>,
+    /// AccountStanding of those whom records concerned of late; only the records of one committing thread change it.
+    known: Cache<Id, AccountStanding>,
 }
 
 /// A record to be, with the rows that come along.
@@ -88,12 +88,12 @@ impl Living {
     /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
     /// a deletion is refused. [`load`](Self::load) was done for the group.
     pub fn admit(&self, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
-        let mut changed: Vec<(Id, Standing)> = Vec::new();
+        let mut changed: Vec<(Id, AccountStanding)> = Vec::new();
         let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for (mut record, rows) in group {
             let standing = |person| {
                 let now = changed.iter().rev().find(|(one, _)| *one == person).map(|(_, standing)| *standing);
-                now.or_else(|| self.known.get(&person)).unwrap_or(Standing::Unknown)
+                now.or_else(|| self.known.get(&person)).unwrap_or(AccountStanding::Unknown)
             };
             let refusal = refusal(&mut record.event, standing);
             if refusal.is_none() {
@@ -127,9 +127,9 @@ impl Living {
         let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
         for (person, bytes) in unknown.iter().zip(self.tables.get_many(&keys).await?) {
             let standing = match bytes.map(|bytes| from_json::<UserRow>(&bytes)) {
-                Some(Ok(row)) if row.deleted => Standing::Gone,
-                Some(_) => Standing::There,
-                None => Standing::Unknown,
+                Some(Ok(row)) if row.deleted => AccountStanding::Gone,
+                Some(_) => AccountStanding::There,
+                None => AccountStanding::Unknown,
             };
             self.known.insert(*person, standing);
         }
@@ -138,11 +138,11 @@ impl Living {
 }
 
 /// The person whose standing `event` changes.
-fn changed_by(event: &Event) -> Option<(Id, Standing)> {
+fn changed_by(event: &Event) -> Option<(Id, AccountStanding)> {
     match event {
-        Event::UserCreated { user } => Some((user.id, Standing::There)),
-        Event::UserDeleted { user } => Some((user.id, Standing::Gone)),
-        Event::IdBurnt { user } => Some((*user, Standing::Gone)),
+        Event::UserCreated { user } => Some((user.id, AccountStanding::There)),
+        Event::UserDeleted { user } => Some((user.id, AccountStanding::Gone)),
+        Event::IdBurnt { user } => Some((*user, AccountStanding::Gone)),
         _ => None,
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     use crate::log::outcome::Outcome;
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
-        let standing = |person| if person == Id(gone) { Standing::Gone } else { Standing::There };
+        let standing = |person| if person == Id(gone) { AccountStanding::Gone } else { AccountStanding::There };
         match refusal(&mut event, standing) {
             Some(Error::Refused(problem)) => Some(problem.code),
             None => None,
@@ -190,7 +190,7 @@ mod tests {
         let notice = |user| Notice { user: Id(user), kind: NotificationKind::Mention };
         let post = PostRecord { author: Id(1), ..PostRecord::default() };
         let mut event = Event::Posted { post, notify: vec![notice(2), notice(3)] };
-        let standing = |person| if person == Id(2) { Standing::Gone } else { Standing::There };
+        let standing = |person| if person == Id(2) { AccountStanding::Gone } else { AccountStanding::There };
         assert!(refusal(&mut event, standing).is_none());
         assert!(matches!(event, Event::Posted { notify, .. } if notify == [notice(3)]));
     }

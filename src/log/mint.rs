@@ -63,7 +63,7 @@ struct State {
     made: Moments,
     /// End of what is reserved in rows that are stored.
     reserved: Id,
-    /// When the next heartbeat is due, by the running clock.
+    /// Moment of the next heartbeat, by the running clock.
     beats_at_ms: u64,
     is_closed: bool,
 }
@@ -188,8 +188,8 @@ impl Mint {
         self.store(row).await
     }
 
-    /// A version for a write that takes the place of what was read: above `floor`, the version or the id in the row that
-    /// was read, and above every id that was minted before.
+    /// A version for a write that takes the place of what was read: above `floor`, the version or the id in the row
+    /// that was read, and above every id that was minted before.
     ///
     /// A `floor` ahead of the clock, from a clock that was fast, does not take the mint along: only the row's own
     /// versions go on from there.

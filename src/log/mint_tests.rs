@@ -1,4 +1,4 @@
-//! What is given out, over clocks that are turned and processes that end.
+//! Ids that are given out, over clocks that are turned and processes that end.
 
 use std::sync::Arc;
 

@@ -64,7 +64,7 @@ pub fn digest(ids: impl IntoIterator<Item = Id>) -> u16 {
         .fold(0, u16::wrapping_add)
 }
 
-/// Whether a cursor is too old to be resumed from: `newest` is the newest record.
+/// Whether a cursor is too old to be resumed from: `newest` is an id of now.
 #[must_use]
 pub fn is_too_old(cursor: &StreamCursor, newest: Id) -> bool {
     let oldest = cursor.marks.iter().min().copied().unwrap_or_default();

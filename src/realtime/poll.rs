@@ -103,8 +103,8 @@ impl Realtime {
         body(frames, &self.sealed(user, upto_each, (&overlap, told), horizon))
     }
 
-    /// The cursor after everything up to `upto`, no further than the horizon; `overlap` is what the client has above it,
-    /// and `told` what it was told of.
+    /// The cursor after everything up to `upto`, no further than the horizon; `overlap` is what the client has above
+    /// it, and `told` what it was told of.
     fn sealed(
         &self,
         user: Id,

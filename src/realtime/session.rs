@@ -127,7 +127,8 @@ pub struct Session {
     pub lanes: Option<Box<Lanes>>,
     /// Followed posts that wait, made when some do.
     pub bulk: Option<Box<Bulk>>,
-    /// Watermarks that the client has, until what it missed is here; watermarks do not pass it.
+    /// Watermarks that the client came with. They are not passed until what it missed is here, and kept for as long as
+    /// the shard is behind them.
     pub from: Option<Box<Watermarks>>,
     /// A WebSocket's unfinished message.
     pub reader: fanfare_websocket::Reader,
@@ -187,7 +188,10 @@ impl Session {
             [lanes, bulk].into_iter().flatten().min()
         };
         Stream::ALL.map(|stream| {
-            let known = self.from.as_ref().map_or(horizon, |from| horizon.min(from[stream_index(stream)]));
+            let known = self.from.as_ref().map_or(horizon, |from| {
+                let from = from[stream_index(stream)];
+                if self.phase == Phase::Replaying { horizon.min(from) } else { horizon.max(from) }
+            });
             low(stream).map_or(known, |low| known.min(Id(low.0.saturating_sub(1))))
         })
     }

@@ -44,9 +44,15 @@ impl Process {
 
     /// Starts a server whose log goes to `log`.
     pub async fn serve_telling(folder: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
+        Self::serve_with(folder, &[], settings, log).await
+    }
+
+    /// Starts a server with further arguments.
+    pub async fn serve_with(folder: &Path, args: &[&str], settings: &[(&str, &str)], log: Stdio) -> Self {
         let folder = folder.to_str().unwrap();
         let mut child = fanfare()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", folder])
+            .args(args)
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -313,6 +313,7 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     let mut world = World::with(|settings| settings.notifications.kept_max = 10).await;
     let [mut ann, bob] = world.people(["ann", "bob"]).await;
     let post = ann.say("hello").await.unwrap();
+    let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
     let me = ann.id;
     let row = |clustering| RowKey::new(tables::NOTIFICATIONS, tables::partition(me), clustering);
     let mut batch = Batch::default();
@@ -337,7 +338,6 @@ async fn lists_of_the_version_before_are_served_and_trimmed() {
     let hour = fanfare::base::id::hour_of(last);
     let memory = format!(r#"{{"events":33,"grouped":"{last}","last_actor":"{}"}}"#, bob.id);
     batch.put_versioned(row(notification_key::group(NotificationKind::Like, post.id, hour)), memory, last.0);
-    let cursor = Device::ws(&world, &ann.token).await.hello.cursor;
     world.app().core().store.write(batch).await.unwrap();
     world.restart(&mut [&mut ann]).await;
     let listed = page(&ann).await;

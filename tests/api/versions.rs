@@ -1,4 +1,4 @@
-//! What is changed after a clock was ahead and was corrected: it is changed all the same, whatever was written while
+//! Changes after a clock was ahead and was corrected: each is made all the same, whatever was written while
 //! the clock was ahead, and nothing is answered as done that is not.
 
 use fanfare::base::clock::Clock;
@@ -28,8 +28,7 @@ fn fast(world: &World) {
 
 /// The server starts again by the right clock.
 async fn corrected(world: &mut World, people: &mut [&mut Person]) {
-    world.set_clock(NOW_MS + MINUTE_MS);
-    world.restart(people).await;
+    world.restart_at(Clock::by_hand(NOW_MS + MINUTE_MS), people).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +203,7 @@ async fn what_was_written_ahead_of_the_clock_expires_by_the_clock() {
     clean(&world).await;
     world.set_clock(NOW_MS + 3 * DAY_MS);
     let ann = world.person("ann").await;
-    world.set_clock(NOW_MS);
+    world.restart_at(Clock::by_hand(NOW_MS), &mut []).await;
     let token = world.anyone.log_in("ann", PASSWORD).await.unwrap().token;
     let hash = digest(&token).0.to_vec();
     let rows = [RowKey::single(tables::TOKENS, hash.clone()), tables::token_of_row(ann.id, &hash)];

@@ -194,6 +194,27 @@ impl World {
         }
     }
 
+    /// A [`restart`](Self::restart) by another clock.
+    pub async fn restart_at(&mut self, clock: Clock, people: &mut [&mut Person]) {
+        self.stop().await;
+        self.start_at(clock, people).await;
+    }
+
+    /// Starts a server that was stopped, by another clock.
+    pub async fn start_at(&mut self, clock: Clock, people: &mut [&mut Person]) {
+        self.clock = clock;
+        self.start().await;
+        for person in people {
+            person.client = self.anyone.with_token(&person.token);
+        }
+    }
+
+    /// Why a server that was stopped does not start by another clock.
+    pub async fn refused_start_at(&mut self, clock: Clock) -> String {
+        self.clock = clock;
+        self.refused_start().await
+    }
+
     /// Somebody new.
     pub async fn person(&self, handle: &str) -> Person {
         let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };

@@ -1,8 +1,9 @@
 //! House rules that a program can hold. A rule that fails names the file, the line and what to do.
 //!
 //! `source`, `layout` and `public` look at the code, `words` at its comments, `layers` and `drawing` at which room
-//! imports which, `documents`, `tables` and `capability` at what the documents promise, `help` at what the commands' help does,
-//! `manifests` and `licences` at the dependencies, `columns` at lines that are read, `commits` at the history.
+//! imports which, `documents`, `tables` and `capability` at what the documents promise, `help` at what the commands'
+//! help does, `manifests` and `licences` at the dependencies, `columns` at lines that are read, `commits` at the
+//! history.
 
 #![allow(clippy::unwrap_used, reason = "a file that cannot be read is a failed test")]
 

@@ -19,7 +19,7 @@ pub const fn unix_ms_of(id: u64) -> u64 {
     (id >> ID_BELOW_MS_BITS) + ID_EPOCH_MS
 }
 
-/// What an entry of the log says of itself.
+/// Head of an entry of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
     /// Beginning of a term, named by the offset of this entry.
@@ -38,18 +38,18 @@ pub enum Header {
     Unclaimed,
 }
 
-/// What comes of an entry.
+/// Verdict on an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It counts.
+    /// Entry that counts.
     Counts,
-    /// Its term is not the newest, or is over.
+    /// Entry whose term is not the newest, or is over.
     OtherTerm,
-    /// It came before.
+    /// Entry that came before.
     Repeat,
     /// A record of the term before it is missing: the term is over.
     Hole,
-    /// Its id was minted too long before or after the append.
+    /// Entry whose id was minted too long before or after the append.
     OtherTime,
 }
 

@@ -140,7 +140,7 @@ fn history(seed: u64) -> Vec<Appended> {
     log
 }
 
-/// Which records count, looked up anew for each in all that came before it.
+/// Whether each record counts, looked up anew for each in all that came before it.
 fn model(log: &[Appended]) -> Vec<bool> {
     let mut counts: Vec<bool> = Vec::new();
     for (at, (header, appended_ms)) in log.iter().enumerate() {

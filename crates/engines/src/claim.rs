@@ -33,7 +33,7 @@ enum State {
     Held,
     /// The outcome of the last call is not known.
     Unsure,
-    /// Another owner wrote: what the caller holds in memory is old.
+    /// Claim after which another owner wrote: what the caller holds in memory is old.
     Lost,
 }
 
@@ -67,8 +67,8 @@ impl Claim {
 
     /// Appends `records` and writes `rows`; answers the position behind them, when all is durable. Either may be empty.
     ///
-    /// After [`Unavailable`](EngineError::Unavailable) and [`Unknown`](EngineError::Unknown) the caller calls again with
-    /// the same records and rows. What of them stands then is not appended again.
+    /// After [`Unavailable`](EngineError::Unavailable) and [`Unknown`](EngineError::Unknown) the caller calls again
+    /// with the same records and rows. What of them stands then is not appended again.
     ///
     /// # Errors
     /// [`Fenced`](EngineError::Fenced) when another owner wrote, now and from then on: nothing more is done, and the

@@ -18,7 +18,8 @@ const CHANGES: u64 = 6;
 enum How {
     /// Compare-and-set, as the server writes.
     Compared,
-    /// A variant that is broken on purpose: what was read is written again under a version of now, whatever stands there.
+    /// A variant that is broken on purpose: what was read is written again under a version of now, whatever stands
+    /// there.
     Blindly,
 }
 

@@ -68,7 +68,7 @@ impl<'a> Candidates<'a> {
 }
 
 impl FeedCore {
-    /// Where a read from the top begins: what is above the horizon may still get neighbours below it.
+    /// Bound at which a read from the top begins: what is above the horizon may still get neighbours below it.
     fn after_horizon(&self) -> u64 {
         self.horizon.load(Ordering::SeqCst).saturating_add(1)
     }

@@ -83,10 +83,13 @@ impl Shard {
     }
 
     fn replayed(&mut self, id: SessionId, replay: Option<Box<Replay>>) {
-        let now_ms = self.now_ms;
+        let (now_ms, horizon) = (self.now_ms, self.horizon);
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
-        session.from = None;
+        // Else a cursor could fall behind the one that it came with, and what it was told of would be told again.
+        if session.from.as_ref().is_some_and(|from| from.iter().all(|mark| *mark <= horizon)) {
+            session.from = None;
+        }
         match replay {
             Some(mut replay) => {
                 let knows = session.knows;

@@ -75,8 +75,8 @@ impl Users {
     }
 
     /// A token for who proved to know the password `stored`, which is replaced by `rehashed` if that is given; `None`
-    /// when another one is in force meanwhile. The token is of the epoch in which that password was in force, so that it
-    /// outlives no change.
+    /// when another one is in force meanwhile. The token is of the epoch in which that password was in force, so that
+    /// it outlives no change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
         let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
         let _writing = self.core.writing(user).await?;

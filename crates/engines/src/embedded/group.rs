@@ -93,7 +93,8 @@ impl Work {
                 records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell))
             }
             Self::InsertUnique { .. } => false,
-            // A claim finds out what stands, which is to be known whatever the disk is like; what is replaced is no more.
+            // A claim finds out what stands, which is to be known whatever the disk is like; what is replaced is no
+            // more.
             Self::Claim { .. }
             | Self::ReplaceUnique { .. }
             | Self::ReleaseUnique { .. }

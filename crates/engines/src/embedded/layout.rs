@@ -170,7 +170,7 @@ pub(super) fn row_range(prefix: &[u8], range: &KeyRange) -> Option<StoredRange> 
     (!is_empty(&range)).then_some(range)
 }
 
-/// Where the keys of an entry begin; no other entry's do.
+/// Beginning of the keys of an entry, and of no other's.
 pub(super) fn entry_key(partition: Partition, offset: Offset) -> [u8; ENTRY_KEY_BYTES] {
     let mut key = [0; ENTRY_KEY_BYTES];
     key[..2].copy_from_slice(&partition.0.to_be_bytes());
@@ -187,7 +187,7 @@ pub(super) enum Entry {
     Claim,
 }
 
-/// What a stored key is of, and where.
+/// Part of an entry that a stored key holds, and the entry's offset.
 pub(super) fn parse_entry(key: &[u8]) -> Option<(Offset, Entry)> {
     let offset = Offset(number(key.get(2..ENTRY_KEY_BYTES)?)?);
     match &key[ENTRY_KEY_BYTES..] {

@@ -113,8 +113,8 @@ impl Hostile {
         self.world.lock().faults = faults;
     }
 
-    /// Sets the clock by which the journal stamps what is appended, in Unix milliseconds; until then it reads the moment
-    /// off each id.
+    /// Sets the clock by which the journal stamps what is appended, in Unix milliseconds; until then it reads the
+    /// moment off each id.
     pub fn set_clock(&self, unix_ms: u64) {
         self.world.lock().clock_ms = Some(unix_ms);
     }

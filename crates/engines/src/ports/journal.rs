@@ -65,7 +65,7 @@ impl Position {
     }
 }
 
-/// Who claims a partition.
+/// Node that claims a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
     /// Name of the node, 1 to 64 bytes of `a-z 0-9 - _`; for people who read the log.
@@ -112,7 +112,7 @@ pub struct Page {
 pub struct Appended {
     /// Position after the call's last record.
     pub next: Position,
-    /// When the log took the last record, as [`JournalRecord::appended_ms`]; 0 without records.
+    /// Moment at which the log took the last record, as [`JournalRecord::appended_ms`]; 0 without records.
     pub appended_ms: u64,
 }
 
