@@ -11,8 +11,11 @@ use std::time::Duration;
 use fanfare_protocol::Id;
 use tokio::sync::Notify;
 
+use crate::base::id::unix_ms_of;
 use crate::log::mint::Mint;
 
+/// Milliseconds by which the horizon may be behind the time before whoever connects waits for it.
+const BEHIND_MS_MAX: u64 = 10_000;
 /// Least time between two reservations of a node that is asked and otherwise idle.
 const RESERVE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +48,19 @@ impl Horizon {
             }
         }
         self.reached()
+    }
+
+    /// Comes up to now, with a reservation if nobody has asked for more than [`BEHIND_MS_MAX`]. Where storage takes none,
+    /// or something is on its way, the horizon stays where it is.
+    pub async fn catch_up(&self) {
+        let Some(mint) = self.0.mint.get() else { return };
+        let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
+        if behind_ms > BEHIND_MS_MAX && self.0.under_way.load(Ordering::Acquire) == 0 {
+            if let Err(error) = mint.keep_reserved().await {
+                tracing::debug!(%error, "no time is reserved: the horizon stands until something is committed");
+            }
+            let _ = self.now();
+        }
     }
 
     /// Keeps time reserved for as long as somebody asks for the horizon. Without end.
@@ -140,8 +156,11 @@ mod tests {
         horizon.open(mint.clone(), Id(7));
         clock.pass(60_000);
         assert_eq!(horizon.now(), Id(7), "nothing is reserved");
+        horizon.catch_up().await;
+        assert!(horizon.now() >= first_id_at(start_ms + 60_000 - 1), "whoever connects waits for it");
+        clock.pass(60_000);
         let keeping = tokio::spawn(horizon.clone().keep_reserved());
-        while horizon.now() < first_id_at(start_ms + 60_000 - 1) {
+        while horizon.now() < first_id_at(start_ms + 120_000 - 1) {
             tokio::task::yield_now().await;
         }
         keeping.abort();

@@ -142,6 +142,11 @@ impl Mint {
         if self.0.clock.is_by_hand() { Id(i64::MAX as u64) } else { state.reserved }
     }
 
+    /// Time that ids follow, in milliseconds since the Unix epoch.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
     /// An id for something that is no record, such as media or an account.
     ///
     /// # Errors
@@ -278,9 +283,9 @@ impl Mint {
     }
 
     /// The commit is durable.
-    pub fn reserved(&self, reserving: Option<Reserving>) {
+    pub fn reserved(&self, reserving: Option<&Reserving>) {
         if let Some(Reserving(row)) = reserving {
-            self.stored(row);
+            self.stored(*row);
         }
     }
 

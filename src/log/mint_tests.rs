@@ -65,7 +65,7 @@ async fn a_start_begins_above_all_that_was_given_out_whatever_the_clock_does() {
                         assert!(ids.iter().all(|id| *id > given), "seed {seed}");
                         if random.percent(70) {
                             engines.tables.write(batch).await.unwrap();
-                            mint.reserved(reserving);
+                            mint.reserved(reserving.as_ref());
                             last_record = ids.last().copied().unwrap_or(last_record).max(last_record);
                             given = given.max(last_record);
                         }

@@ -323,7 +323,7 @@ impl Owner {
         head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let reserving = mint.reserve_in(&mut batch);
         let appended = self.appender.append(&records, &batch).await?;
-        mint.reserved(reserving);
+        mint.reserved(reserving.as_ref());
         if appended.doubted {
             // What is in memory was read before the engine lost its way.
             self.folding.forget();

@@ -172,6 +172,11 @@ impl Realtime {
         self.0.shared.horizon.now()
     }
 
+    /// Lets the horizon come up to now where nobody has asked for long: a cursor from there would be too old at once.
+    pub async fn catch_up(&self) {
+        self.0.shared.horizon.catch_up().await;
+    }
+
     /// Id from which a client that reads everything anew gets posts again: some may be on their way into timelines.
     #[must_use]
     pub fn lately(&self) -> Id {

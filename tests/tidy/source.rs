@@ -338,7 +338,7 @@ fn the_time_comes_from_the_one_clock() {
                 match ASKS_THE_SYSTEM.iter().find(|(excused, _)| *excused == file) {
                     Some((excused, _)) => drop(needed.insert(*excused)),
                     None => {
-                        broken.push(format!("{file}:{line}: {word}: take the time from the clock that is handed in"))
+                        broken.push(format!("{file}:{line}: {word}: take the time from the clock that is handed in"));
                     }
                 }
             }

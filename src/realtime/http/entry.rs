@@ -101,6 +101,7 @@ impl Entry {
         let address = client_of(parts, http);
         let knows = query.knows.as_deref().map(|list| realtime.types().known_in(list)).unwrap_or_default();
         let permit = realtime.permit(user, http.counted(address))?;
+        realtime.catch_up().await;
         let (resume, cursor) = resume(realtime, user, cursor_text(&parts.headers, &query));
         Ok(Self { user, opener, transport, knows, address, resume, cursor, permit })
     }
