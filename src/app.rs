@@ -218,7 +218,7 @@ impl Attachments for Uploads {
 struct Mint(Log);
 
 #[async_trait]
-impl crate::base::id::MintId for Mint {
+impl crate::base::mint_id::MintId for Mint {
     async fn mint(&self) -> Result<Id> {
         self.0.mint().await
     }

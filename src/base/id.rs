@@ -4,15 +4,12 @@
 //! earlier versions have the number of the node there in all: ids rise all the same, for whole ids are compared.
 //! Who mints is `log/mint.rs`: one mint a node, so that ids rise in commit order.
 
-use async_trait::async_trait;
 pub use fanfare_protocol::Id;
 
-use crate::base::error::Result;
-
 /// 2010-01-01T00:00:00Z in milliseconds since the Unix epoch.
-pub const EPOCH_MS: u64 = fanfare_engines::admission::ID_EPOCH_MS;
+pub const EPOCH_MS: u64 = 1_262_304_000_000;
 /// Bits below the milliseconds: number and sequence.
-pub const BELOW_MS_BITS: u32 = fanfare_engines::admission::ID_BELOW_MS_BITS;
+pub const BELOW_MS_BITS: u32 = 22;
 const NODE_BITS: u32 = 10;
 const SEQUENCE_BITS: u32 = 12;
 /// Highest number of a node, or of a partition.
@@ -45,23 +42,6 @@ pub const fn number_of_others(node: u16) -> u16 {
 #[must_use]
 pub const fn hour_of(id: Id) -> u32 {
     (unix_ms_of(id) / 3_600_000) as u32
-}
-
-/// Mints ids for things that are no records, such as uploads. The write path does it, so that ids stay unique.
-#[async_trait]
-pub trait MintId: Send + Sync + 'static {
-    /// A fresh id of this moment, higher than all before.
-    ///
-    /// # Errors
-    /// When storage takes no reservation of the time that the id is of.
-    async fn mint(&self) -> Result<Id>;
-}
-
-#[async_trait]
-impl<F: Fn() -> Id + Send + Sync + 'static> MintId for F {
-    async fn mint(&self) -> Result<Id> {
-        Ok(self())
-    }
 }
 
 /// Hands out ids that only rise, whatever number is in them: whole ids are compared.

@@ -11,6 +11,7 @@ pub mod id;
 pub mod id_map;
 pub mod limits;
 pub mod logging;
+pub mod mint_id;
 pub mod network;
 pub mod output;
 pub mod slot_list;

@@ -19,10 +19,11 @@ use super::room::Rooms;
 use super::serving::clean_filename;
 use crate::base::error::{Error, Result};
 use crate::base::gate::{Gate, Named};
-use crate::base::id::{MintId, unix_ms_of};
+use crate::base::id::unix_ms_of;
 use crate::base::limits::media::{
     DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
+use crate::base::mint_id::MintId;
 use crate::config::Settings;
 use crate::data::store::Store;
 use crate::log::core::Owners;

@@ -116,7 +116,7 @@ impl Attempts {
         Admission::Go
     }
 
-    /// Settles an attempt that was let [`Go`](Entry::Go).
+    /// Settles an attempt that was let [`Go`](Admission::Go).
     pub fn settle(&mut self, now_ms: u64, account: HandleHash, network: Network, outcome: Tried) {
         // In order of moments, also where the clock went back.
         let now_ms = self.log.back().map_or(now_ms, |(last_ms, ..)| now_ms.max(*last_ms));
