@@ -50,8 +50,8 @@ impl Horizon {
         self.reached()
     }
 
-    /// Comes up to now, with a reservation if nobody has asked for long. Where storage takes none, or something is on its
-    /// way, the horizon stays where it is.
+    /// Comes up to now, with a reservation if nobody has asked for long. Where storage takes none, or something is on
+    /// its way, the horizon stays where it is.
     pub async fn catch_up(&self) {
         let Some(mint) = self.0.mint.get() else { return };
         let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
