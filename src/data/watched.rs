@@ -72,8 +72,8 @@ impl Watched {
             let error = match answer {
                 Err(error @ (EngineError::Unknown(_) | EngineError::Unavailable(_))) => error,
                 // An earlier try may have done it all the same.
-                Err(EngineError::Closed(_) | EngineError::Full(_)) if unknown.is_some() => {
-                    return unknown.map_or_else(|| Err(EngineError::Unknown(String::new())), Err);
+                Err(error @ (EngineError::Closed(_) | EngineError::Full(_))) if unknown.is_some() => {
+                    return Err(unknown.unwrap_or(error));
                 }
                 answer => {
                     if answer.is_ok() {

@@ -1,4 +1,4 @@
-//! Foundation of every service: rows, the owner, locks, cursors, the clock.
+//! Foundation of every service: rows, the log, locks, cursors, the clock.
 
 use std::sync::Arc;
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use fanfare_engines::{Batch, EngineError, Engines, Partition, Term};
+use fanfare_engines::{EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,7 +13,7 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
-use crate::log::events::{Event, IdempotencyKey, Record, Weight};
+use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
@@ -36,23 +35,11 @@ pub struct Proposal {
     pub import_line: Option<u64>,
     /// The operator whose act this is, stored with the effect.
     pub audit: Option<Act>,
-    /// Rows of the same commit that do not follow from the record: secrets, which no journal holds. Few and small. A
-    /// commit that tore and was never acknowledged can lose them.
-    pub rows: Batch,
-}
-
-impl Proposal {
-    /// Bound of what it takes.
-    #[must_use]
-    pub fn weight(&self) -> Weight {
-        let bytes = self.rows.rows.iter().filter_map(|row| row.value.as_ref()).map(Bytes::len).sum();
-        self.event.weight().and(Weight { bytes, rows: self.rows.rows.len() })
-    }
 }
 
 impl From<Event> for Proposal {
     fn from(event: Event) -> Self {
-        Self { event, at_ms: None, idempotency: None, import_line: None, audit: None, rows: Batch::default() }
+        Self { event, at_ms: None, idempotency: None, import_line: None, audit: None }
     }
 }
 
@@ -189,7 +176,7 @@ impl Log {
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
-        let rows = proposal.weight().rows;
+        let rows = proposal.event.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));

@@ -56,9 +56,7 @@ impl Horizon {
         let Some(mint) = self.0.mint.get() else { return };
         let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
         if behind_ms > BEHIND_MS_MAX && self.0.under_way.load(Ordering::Acquire) == 0 {
-            if let Err(error) = mint.keep_reserved().await {
-                tracing::debug!(%error, "no time is reserved: the horizon stands until something is committed");
-            }
+            reserve(mint).await;
             let _ = self.now();
         }
     }
@@ -67,10 +65,8 @@ impl Horizon {
     pub async fn keep_reserved(self) {
         loop {
             self.0.wants_more.notified().await;
-            if let Some(mint) = self.0.mint.get()
-                && let Err(error) = mint.keep_reserved().await
-            {
-                tracing::debug!(%error, "no time is reserved: the horizon stands until something is committed");
+            if let Some(mint) = self.0.mint.get() {
+                reserve(mint).await;
             }
             tokio::time::sleep(RESERVE_PAUSE).await;
         }
@@ -102,6 +98,12 @@ impl Horizon {
     /// A group that got its ids is through: what is not settled of it never will be.
     pub(super) fn through(&self) {
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn reserve(mint: &Mint) {
+    if let Err(error) = mint.keep_reserved().await {
+        tracing::debug!(%error, "no time is reserved: the horizon stands until something is committed");
     }
 }
 

@@ -5,7 +5,9 @@
 //! refuse. Cut off anywhere, all of it is done again, to no effect: state remembers the last record that was applied,
 //! and no record of format 2 is made before the folder says so.
 
-use fanfare_engines::{Batch, Engines, Offset, Partition, Position, RowKey};
+use std::sync::Arc;
+
+use fanfare_engines::{Batch, Engines, Offset, Partition, Position};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
@@ -13,7 +15,8 @@ use crate::base::limits;
 use crate::data::forgotten::Forgotten;
 use crate::data::rows::from_json;
 use crate::log::events::Record;
-use crate::log::fold::{Folds, Keys, State};
+use crate::log::fold::Folds;
+use crate::log::folding::Folding;
 use crate::log::head::Head;
 use crate::log::owner::CONSUMER;
 use crate::log::product::Product;
@@ -70,19 +73,10 @@ async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Resul
 /// # Errors
 /// When the engines fail, or a row of the state does not decode.
 pub async fn rows_of(engines: &Engines, folds: &Folds, records: &[Record]) -> Result<Batch> {
-    let mut keys = Keys::default();
-    records.iter().for_each(|record| folds.keys(record, &mut keys));
-    let (mut state, mut batch) = (State::default(), Batch::default());
-    let keys: Vec<(RowKey, bool)> = keys.into_iter().collect();
-    if !keys.is_empty() {
-        let rows: Vec<RowKey> = keys.iter().map(|(key, _)| key.clone()).collect();
-        let values = engines.tables.get_many(&rows).await?;
-        for ((key, own), value) in keys.into_iter().zip(values) {
-            state.load(key, value, own);
-        }
-    }
+    let folding = Folding::new(folds.clone(), Arc::clone(&engines.tables));
+    let (mut state, mut batch) = (folding.load(records.iter()).await?, Batch::default());
     for record in records {
-        folds.fold(record, &mut state, &mut batch)?;
+        folding.fold(record, &mut state, &mut batch)?;
     }
     Ok(batch)
 }

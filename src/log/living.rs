@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, RowKey, Tables};
+use fanfare_engines::{RowKey, Tables};
 use fanfare_protocol::{Code, Id};
 use quick_cache::sync::Cache;
 
@@ -71,12 +71,9 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> AccountStanding) -> O
 /// follows, and an account is made once.
 pub struct Living {
     tables: Arc<dyn Tables>,
-    /// AccountStanding of those whom records concerned of late; only the records of one committing thread change it.
+    /// Standing of those whom records concerned of late; only the records of one committing thread change it.
     known: Cache<Id, AccountStanding>,
 }
-
-/// A record to be, with the rows that come along.
-type Numbered = (Record, Batch);
 
 impl Living {
     /// Nobody is known yet; accounts are rows of `tables`.
@@ -87,10 +84,10 @@ impl Living {
 
     /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
     /// a deletion is refused. [`load`](Self::load) was done for the group.
-    pub fn admit(&self, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
+    pub fn admit(&self, group: Vec<Record>) -> (Vec<Record>, Vec<Option<Error>>) {
         let mut changed: Vec<(Id, AccountStanding)> = Vec::new();
         let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-        for (mut record, rows) in group {
+        for mut record in group {
             let standing = |person| {
                 let now = changed.iter().rev().find(|(one, _)| *one == person).map(|(_, standing)| *standing);
                 now.or_else(|| self.known.get(&person)).unwrap_or(AccountStanding::Unknown)
@@ -98,7 +95,7 @@ impl Living {
             let refusal = refusal(&mut record.event, standing);
             if refusal.is_none() {
                 changed.extend(changed_by(&record.event));
-                admitted.push((record, rows));
+                admitted.push(record);
             }
             refusals.push(refusal);
         }
@@ -116,8 +113,8 @@ impl Living {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn load(&self, group: &[Numbered]) -> Result<()> {
-        let concerned = group.iter().flat_map(|(record, _)| concerned(&record.event));
+    pub async fn load(&self, group: &[Record]) -> Result<()> {
+        let concerned = group.iter().flat_map(|record| concerned(&record.event));
         let mut unknown: Vec<Id> = concerned.filter(|person| self.known.get(person).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
@@ -195,12 +192,11 @@ mod tests {
         assert!(matches!(event, Event::Posted { notify, .. } if notify == [notice(3)]));
     }
 
-    fn numbered(id: u64, event: Event) -> Numbered {
-        let record = Record { id: Id(id), event, idempotency: None, import_line: None, audit: None };
-        (record, Batch::default())
+    fn numbered(id: u64, event: Event) -> Record {
+        Record { id: Id(id), event, idempotency: None, import_line: None, audit: None }
     }
 
-    async fn admit(living: &Living, group: Vec<Numbered>) -> (Vec<Numbered>, Vec<Option<Error>>) {
+    async fn admit(living: &Living, group: Vec<Record>) -> (Vec<Record>, Vec<Option<Error>>) {
         living.load(&group).await.unwrap();
         living.admit(group)
     }
@@ -229,7 +225,7 @@ mod tests {
             for (event, expected) in events.into_iter().zip(expected) {
                 let (admitted, refusals) = admit(&living, vec![numbered(9, event)]).await;
                 assert_eq!(codes(refusals), [expected]);
-                let durable = |(record, _)| Committed { record: Arc::new(record), outcome: Outcome::default() };
+                let durable = |record| Committed { record: Arc::new(record), outcome: Outcome::default() };
                 living.committed(&admitted.into_iter().map(durable).collect::<Vec<_>>());
             }
         }

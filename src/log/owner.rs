@@ -50,7 +50,7 @@ impl OwnerThread {
 fn group_of(waiting: &[Proposed]) -> usize {
     let mut weight = Weight::default();
     let fits = waiting.iter().take_while(|proposed| {
-        weight = weight.and(proposed.proposal.weight());
+        weight = weight.and(proposed.proposal.event.weight());
         weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
     });
     fits.count().max(1)
@@ -171,8 +171,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Takes the partition over for the node called `node`; answers the highest id in it too.
-    /// Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
+    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
         (products, horizon): (Vec<Product>, Horizon),
@@ -228,9 +227,6 @@ impl Owner {
             if waiting.is_empty() {
                 continue;
             }
-            if waiting.is_empty() {
-                continue;
-            }
             let (group, answers) = self.number(&mut waiting, mint);
             let outcome = if storage.has_failed() {
                 Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
@@ -276,22 +272,22 @@ impl Owner {
     }
 
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<(Record, Batch)>, Vec<Answer>) {
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Answer>) {
         mint.number(|next| {
             self.horizon.numbered();
             waiting
                 .drain(..group_of(waiting))
                 .map(|Proposed { proposal, answer, .. }| {
                     let id = next(proposal.at_ms);
-                    let Proposal { event, idempotency, import_line, audit, rows, .. } = proposal;
-                    ((Record { id, event, idempotency, import_line, audit }, rows), answer)
+                    let Proposal { event, idempotency, import_line, audit, .. } = proposal;
+                    (Record { id, event, idempotency, import_line, audit }, answer)
                 })
                 .unzip()
         })
     }
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
-    async fn commit_group(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
+    async fn commit_group(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
         self.appender.patience.until_done(async || self.living.load(&group).await).await?;
         let (admitted, refusals) = self.living.admit(group);
         let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
@@ -302,19 +298,18 @@ impl Owner {
     }
 
     /// Commits records with their rows and tells the listeners.
-    async fn commit_admitted(&mut self, group: Vec<(Record, Batch)>, mint: &Mint) -> Result<Vec<Committed>> {
-        let load = async || self.folding.load(group.iter().map(|(record, _)| record)).await;
+    async fn commit_admitted(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Committed>> {
+        let load = async || self.folding.load(group.iter()).await;
         let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
         let mut records = Vec::with_capacity(group.len());
         let mut committed = Vec::with_capacity(group.len());
-        for (mut record, mut rows) in group {
+        for mut record in group {
             for product in &self.prepares {
                 product.prepare(&mut record, &state)?;
             }
             let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
             records.push(NewRecord { id: record.id.0, payload: self.folding.line(&record, &outcome)? });
-            batch.rows.append(&mut rows.rows);
             committed.push(Committed { record: Arc::new(record), outcome });
         }
         self.commits += 1;

@@ -23,12 +23,16 @@ pub(super) struct TakenOver {
     pub(super) unreadable: Option<Error>,
 }
 
-/// Refuses a head that is not within its log: rows and records are not of the same folder.
-fn check_head(head: Offset, first: Offset, end: Offset) -> Result<()> {
-    let place = match head {
-        head if head > end => "beyond the log's end",
-        head if head < first => "before the log's first record",
-        _ => return Ok(()),
+/// Refuses a head that is not within its log, or a checkpoint beyond its end: rows and records are not of the same
+/// folder.
+fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> Result<()> {
+    let farthest = head.max(checkpoint);
+    let (head, place) = if farthest > end {
+        (farthest, "beyond the log's end")
+    } else if head < first {
+        (head, "before the log's first record")
+    } else {
+        return Ok(());
     };
     let (partition, head, first, end) = (PARTITION.0, head.0, first.0, end.0);
     let cause = format!(
@@ -47,10 +51,8 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
     let end = appender.position();
     let mut next = Head::read(&*engines.tables, PARTITION).await?.position();
     let (first, _) = journal.bounds(PARTITION).await?;
-    // The checkpoint, which lets records go, is never beyond the head.
     let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
-    check_head(next.offset.max(checkpoint.offset), first, end.offset)?;
-    check_head(next.offset, first, end.offset)?;
+    check_head(next.offset, checkpoint.offset, first, end.offset)?;
     let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     while next.offset < end.offset {

@@ -157,7 +157,7 @@ pub async fn committed(story: &Story) -> Vec<Pair> {
 fn proposal(pair: &Pair) -> (Id, Proposal) {
     let Record { id, event, idempotency, import_line, audit } =
         serde_json::from_str(&pair.record).unwrap_or_else(|error| panic!("{}: {error}", pair.name));
-    (id, Proposal { event, at_ms: Some(unix_ms_of(id)), idempotency, import_line, audit, rows: Batch::default() })
+    (id, Proposal { event, at_ms: Some(unix_ms_of(id)), idempotency, import_line, audit })
 }
 
 /// Rows at the end of the story when its records are committed together, as far as they gather: by line of the key, the
