@@ -114,14 +114,20 @@ mod tests {
     use crate::base::id::{EPOCH_MS, first_id_at};
     use crate::log::mint::Numbers;
 
+    async fn opened(clock: &Clock) -> (Mint, Horizon) {
+        let engines = fanfare_engines::memory::open(1).unwrap();
+        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
+        let horizon = Horizon::default();
+        horizon.open(mint.clone(), Id(7));
+        (mint, horizon)
+    }
+
     #[tokio::test]
     async fn it_moves_on_with_time_unless_something_is_on_its_way() {
         let start_ms = EPOCH_MS + 1_000_000;
-        let (clock, engines) = (Clock::by_hand(start_ms), fanfare_engines::memory::open(1).unwrap());
-        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
-        let horizon = Horizon::default();
-        assert_eq!(horizon.now(), Id(0), "before there is a log");
-        horizon.open(mint.clone(), Id(7));
+        let clock = Clock::by_hand(start_ms);
+        assert_eq!(Horizon::default().now(), Id(0), "before there is a log");
+        let (mint, horizon) = opened(&clock).await;
         let number = || {
             mint.number(|next| {
                 horizon.numbered();
@@ -152,10 +158,8 @@ mod tests {
     #[tokio::test]
     async fn it_stands_at_the_end_of_what_is_reserved_and_asks_for_more() {
         let start_ms = EPOCH_MS + 1_000_000;
-        let (clock, engines) = (Clock::stand_in(start_ms), fanfare_engines::memory::open(1).unwrap());
-        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
-        let horizon = Horizon::default();
-        horizon.open(mint.clone(), Id(7));
+        let clock = Clock::stand_in(start_ms);
+        let (_, horizon) = opened(&clock).await;
         clock.pass(60_000);
         assert_eq!(horizon.now(), Id(7), "nothing is reserved");
         horizon.catch_up().await;

@@ -68,6 +68,9 @@ async fn a_cursor_of_last_week_is_expired_on_a_quiet_server_too() {
         let is_poll = matches!(transport, Transport::LongPoll | Transport::ShortPoll);
         assert!(expired && (is_poll || !device.hello.resumed), "{transport:?}: {frame:?}");
     }
+    let told = poll(&world.base, &ann.token, Some(&cursor), 0).await;
+    let again = poll(&world.base, &ann.token, Some(&told.cursor), 0).await;
+    assert_eq!((told.events.last().map(|frame| frame.kind.as_str()), again.events.len()), (Some("reset"), 0), "once");
 }
 
 async fn publish(person: &Person, key: &str) -> Post {

@@ -55,20 +55,3 @@ async fn no_cursor_passes_a_commit_that_takes_longer_than_anybody_thought() {
     assert_eq!(polled(&ann, &cursor).await.0, []);
     server.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_of_long_ago_is_refused_where_nothing_has_happened_since() {
-    let ground = Ground::new(|_| ());
-    let clock = Clock::by_hand(NOON_MS);
-    let server = ground.start(clock.clone()).await.serve().await;
-    eventually("the server is ready", async || server.anyone.readyz().await.ok()).await;
-    let (ann, _) = person(&server, "ann").await;
-    let first: PollAnswer = raw(&ann, "GET", "/v1/realtime/poll?wait=0", &[], "").await.json().unwrap();
-    clock.set(NOON_MS + 8 * 86_400_000);
-    let path = format!("/v1/realtime/poll?wait=0&cursor={}", first.cursor);
-    let answer: PollAnswer = raw(&ann, "GET", &path, &[], "").await.json().unwrap();
-    let resets = answer.events.iter().filter(|frame| matches!(frame.event(), Ok(ServerEvent::Reset(_)))).count();
-    assert_eq!(resets, 1, "deletions of then are swept: {answer:?}");
-    assert_eq!(polled(&ann, &answer.cursor).await.0, [], "once, and not again and again");
-    server.stop().await;
-}
