@@ -227,7 +227,9 @@ impl Device {
         let heard = timeout(PATIENCE, self.hear()).await.expect("nothing comes");
         if let Heard::Frame(frame) = &heard {
             match &self.wire {
-                Wire::Polls { cursor, .. } => self.cursor.clone_from(cursor),
+                // An answer's cursor covers all of its frames.
+                Wire::Polls { waiting, cursor, .. } if waiting.is_empty() => self.cursor.clone_from(cursor),
+                Wire::Polls { .. } => {}
                 _ => self.cursor = frame.id.clone().unwrap_or_else(|| self.cursor.clone()),
             }
         }

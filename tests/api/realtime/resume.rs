@@ -164,12 +164,14 @@ fn first_mark_ms(cursor: &str) -> u64 {
     fanfare::base::id::unix_ms_of(Id(u64::from_be_bytes(bytes[9..17].try_into().unwrap())))
 }
 
-/// Whoever connects while posts are being made gets each from some moment on, none missing.
+/// Whoever comes back again and again while posts are being made gets each of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_begin_in_the_middle_of_a_burst_miss_nothing() {
     let world = world().await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
     ann.follow(bob.id).await.unwrap();
+    // Before the burst: what was made before somebody came for the first time is not missed.
+    let (mut heard, mut cursor) = (BTreeSet::new(), Device::ws(&world, &ann.token).await.hello.cursor);
     let burst = tokio::spawn({
         let bob = bob.clone();
         async move {
@@ -180,7 +182,6 @@ async fn sessions_that_begin_in_the_middle_of_a_burst_miss_nothing() {
             posts
         }
     });
-    let (mut heard, mut cursor) = (BTreeSet::new(), Device::ws(&world, &ann.token).await.hello.cursor);
     let mut before_all = true;
     let mut round = 0;
     while !burst.is_finished() {
