@@ -27,6 +27,10 @@
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
+//! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
+//! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
+//! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |
+//! | [`legacy`](log::legacy) | folders whose records hold no outcomes, brought up once |
 //! | [`mint`](log::mint), [`moments`](log::moments) | ids, which only rise; what a folder remembers of the time |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |

@@ -71,11 +71,11 @@ impl Janitor {
     /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be
     /// more.
     async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
-        let tables_port = &self.core.store;
+        let store = &self.core.store;
         let partition = hour.to_be_bytes();
         let step = limits::JANITOR_STEP_ROWS;
         let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
-        let rows = tables_port.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
+        let rows = store.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
         let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
         // Expiry rows are written for the hour after the last one in which the row is needed.
         let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
@@ -92,8 +92,8 @@ impl Janitor {
             }
             done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
         }
-        tables_port.write(expired).await?;
-        tables_port.write(done).await?;
+        store.write(expired).await?;
+        store.write(done).await?;
         Ok((rows.len() == step).then_some(last))
     }
 

@@ -145,7 +145,8 @@ fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
             storage.fail(error);
             error.clone()
         }
-        // Something stored is not what it should be, found before anything was written.
+        // Something stored is not what it should be, found before anything was written; or another owner has the
+        // partition, and this node knows no way back but a restart.
         error => {
             storage.fail(error);
             EngineError::Closed(format!("a commit failed: {error}"))
@@ -171,7 +172,8 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it cannot be read, everything else is as it was, and `storage` takes no more writes.
+    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it
+    /// cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
         (products, horizon): (Vec<Product>, Horizon),

@@ -119,6 +119,13 @@ pub(super) enum Done {
     Trimmed(bool),
 }
 
+impl Done {
+    /// Error of a committer that answered another question.
+    pub(super) fn strange(&self) -> EngineError {
+        EngineError::Unknown(format!("the committer answered {self:?}"))
+    }
+}
+
 /// Merged writes: a later write to the same key replaces an earlier one.
 pub(super) struct Group<'a> {
     store: &'a Store,

@@ -58,11 +58,6 @@ impl Embedded {
     }
 }
 
-/// Error of a committer that answered another question.
-fn strange(done: &Done) -> EngineError {
-    EngineError::Unknown(format!("the committer answered {done:?}"))
-}
-
 #[async_trait]
 impl Journal for Embedded {
     fn partitions(&self) -> u16 {
@@ -74,7 +69,7 @@ impl Journal for Embedded {
         check_claimant(claimant)?;
         match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
             Done::Claimed(term, next) => Ok((term, next)),
-            other => Err(strange(&other)),
+            other => Err(other.strange()),
         }
     }
 
@@ -94,7 +89,7 @@ impl Journal for Embedded {
         match self.door()?.submit(work, bytes).await? {
             Done::Appended(next) => Ok(Appended { next, appended_ms }),
             Done::Fenced => Err(EngineError::Fenced),
-            other => Err(strange(&other)),
+            other => Err(other.strange()),
         }
     }
 

@@ -122,7 +122,7 @@ impl Tables for Embedded {
         let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
         match self.door()?.submit(work, value.len()).await? {
             Done::Unique(unique) => Ok(unique),
-            other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
+            other => Err(other.strange()),
         }
     }
 
@@ -133,7 +133,7 @@ impl Tables for Embedded {
         let work = Work::ReplaceUnique { key, cell, held, new };
         match self.door()?.submit(work, value.len()).await? {
             Done::Replaced(replaced) => Ok(replaced),
-            other => Err(EngineError::Unknown(format!("the committer answered {other:?}"))),
+            other => Err(other.strange()),
         }
     }
 
