@@ -50,6 +50,11 @@ pub const META_HEAD: &[u8] = b"head";
 pub const PROPOSALS_MAX: usize = 4_096;
 /// Records in one commit; the rest waits for the next.
 pub const GROUP_RECORDS_MAX: usize = 256;
+/// Proposals that wait before the owner is woken for them while a commit is on its way: fewer are folded when that is
+/// done, for a wake-up costs about as much as folding one.
+pub const AHEAD_RECORDS_MIN: usize = 8;
+/// Proposals that are folded at once while a commit is on its way: its callers wait for no more than these.
+pub const AHEAD_RECORDS_MAX: usize = 32;
 /// Fold rows kept in memory by the owner; others are read from the tables when needed.
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.

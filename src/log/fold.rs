@@ -157,22 +157,36 @@ impl IntoIterator for Keys {
     }
 }
 
-/// State rows of the records of one commit; `None` where there is no such row.
+/// State rows of the records of one commit, and what these records made of them; no value where there is no such row.
+///
+/// Of the tables that are asked of it also holds every row that the records wrote, loaded or not: so records of a later
+/// load, or of the next commit, see what is not stored yet.
 #[derive(Debug)]
 pub struct State {
-    rows: HashMap<RowKey, (Option<Bytes>, bool)>,
-    /// By number: tables of which any row is here.
-    tables: [bool; 256],
+    rows: HashMap<RowKey, StateRow>,
+    /// By number: tables of which rows were asked for.
+    asked: [bool; 256],
+    /// By number: tables of which rows were written.
+    wrote: [bool; 256],
+}
+
+#[derive(Debug)]
+struct StateRow {
+    value: Option<Bytes>,
+    /// As in [`Keys::own`].
+    own: bool,
+    /// A record wrote it.
+    written: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { rows: HashMap::new(), tables: [false; 256] }
+        Self { rows: HashMap::new(), asked: [false; 256], wrote: [false; 256] }
     }
 }
 
 impl State {
-    /// Whether the row of `key` was loaded.
+    /// Whether the row of `key` is here.
     #[must_use]
     pub fn has(&self, key: &RowKey) -> bool {
         self.rows.contains_key(key)
@@ -180,27 +194,109 @@ impl State {
 
     /// Takes in the row of `key` as it is stored; `own` as in [`Keys::own`].
     pub fn load(&mut self, key: RowKey, value: Option<Bytes>, own: bool) {
-        self.tables[usize::from(key.table.id)] = true;
-        self.rows.insert(key, (value, own));
+        self.asked[usize::from(key.table.id)] = true;
+        self.rows.insert(key, StateRow { value, own, written: false });
+    }
+
+    /// Takes in rows that were loaded, none of which [was here](Self::has); `batch` is what the records wrote so far.
+    pub fn take_in(&mut self, loaded: Self, batch: &Batch) {
+        if self.rows.is_empty() {
+            self.rows = loaded.rows;
+        } else {
+            self.rows.extend(loaded.rows);
+        }
+        for table in 0..self.asked.len() {
+            let is_new = loaded.asked[table] && !self.asked[table];
+            self.asked[table] |= loaded.asked[table];
+            if is_new && self.wrote[table] {
+                // What was written while nobody asked was not remembered.
+                batch.rows.iter().filter(|row| usize::from(row.key.table.id) == table).for_each(|row| self.put(row));
+            }
+        }
     }
 
     /// The value of a row, if there is one.
     #[must_use]
     pub fn get(&self, key: &RowKey) -> Option<&Bytes> {
-        self.rows.get(key).and_then(|(value, _)| value.as_ref())
+        self.rows.get(key).and_then(|row| row.value.as_ref())
+    }
+
+    /// What the records, which wrote `batch`, made of a row; `None` if they left it alone.
+    pub fn written<'a>(&'a self, key: &RowKey, batch: &'a Batch) -> Option<&'a Option<Bytes>> {
+        let table = usize::from(key.table.id);
+        if self.asked[table] {
+            self.rows.get(key).filter(|row| row.written).map(|row| &row.value)
+        } else if self.wrote[table] {
+            batch.rows.iter().rev().find(|row| row.key == *key).map(|row| &row.value)
+        } else {
+            None
+        }
     }
 
     /// Brings up to date what a record wrote.
     fn apply(&mut self, written: &[RowWrite]) {
-        for row in written.iter().filter(|row| self.tables[usize::from(row.key.table.id)]) {
-            if let Some((value, _)) = self.rows.get_mut(&row.key) {
-                value.clone_from(&row.value);
+        for row in written {
+            let table = usize::from(row.key.table.id);
+            self.wrote[table] = true;
+            if self.asked[table] {
+                self.put(row);
             }
+        }
+    }
+
+    fn put(&mut self, row: &RowWrite) {
+        if let Some(known) = self.rows.get_mut(&row.key) {
+            known.value.clone_from(&row.value);
+            known.written = true;
+        } else {
+            let new = StateRow { value: row.value.clone(), own: false, written: true };
+            self.rows.insert(row.key.clone(), new);
         }
     }
 
     /// The rows that may stay in memory.
     pub fn into_own(self) -> impl Iterator<Item = (RowKey, Option<Bytes>)> {
-        self.rows.into_iter().filter_map(|(key, (value, own))| own.then_some((key, value)))
+        self.rows.into_iter().filter_map(|(key, row)| row.own.then_some((key, row.value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tables;
+    use fanfare_protocol::Id;
+
+    /// What is written before anybody asks for a row of its table is seen by whoever asks later, in the same commit and
+    /// in the next.
+    #[test]
+    fn rows_that_were_written_before_anybody_asked_are_seen() {
+        let key = |id| tables::by_id(tables::USER_COUNTERS, Id(id));
+        let (mut state, mut batch) = (State::default(), Batch::default());
+        batch.put_versioned(key(1), "one", 5);
+        batch.delete_versioned(key(2), 5);
+        state.apply(&batch.rows);
+        let value = |text: &'static str| Some(Bytes::from(text));
+        let is_written = |state: &State, batch: &Batch| {
+            assert_eq!(state.written(&key(1), batch), Some(&value("one")));
+            assert_eq!(state.written(&key(2), batch), Some(&None));
+            assert_eq!(state.written(&key(3), batch), None);
+        };
+        is_written(&state, &batch);
+        let mut loaded = State::default();
+        for id in [1, 2, 3] {
+            loaded.load(key(id), value("stored"), true);
+        }
+        state.take_in(loaded, &batch);
+        is_written(&state, &batch);
+        assert_eq!(
+            (state.get(&key(1)), state.get(&key(2)), state.get(&key(3))),
+            (value("one").as_ref(), None, value("stored").as_ref())
+        );
+        let mut more = Batch::default();
+        more.put_versioned(key(4), "four", 6);
+        state.apply(&more.rows);
+        assert_eq!(state.written(&key(4), &batch), Some(&value("four")), "nobody loaded it");
+        let own: Vec<_> = state.into_own().map(|(key, _)| key).collect();
+        assert!(own.len() == 3 && !own.contains(&key(4)), "what nobody loaded does not stay in memory");
     }
 }

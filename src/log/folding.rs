@@ -28,30 +28,37 @@ impl Folding {
         Self { folds, tables, own: Cache::new(limits::FOLD_ROWS_MAX) }
     }
 
-    /// The state rows that `records` need: from memory, or from the tables.
-    pub(super) async fn load(&self, records: impl Iterator<Item = &Record>) -> Result<State> {
+    /// The state rows that `records` need beyond those that are in `state`: as the group `before` leaves them, which is
+    /// on its way; from memory, or from the tables.
+    pub(super) async fn load(
+        &self,
+        records: impl Iterator<Item = &Record>,
+        state: &State,
+        before: Option<(&State, &Batch)>,
+    ) -> Result<State> {
         let mut keys = Keys::default();
         records.for_each(|record| self.folds.keys(record, &mut keys));
-        let mut state = State::default();
+        let mut loaded = State::default();
         let mut missing = Vec::new();
         for (key, own) in keys {
-            if state.has(&key) {
+            if state.has(&key) || loaded.has(&key) {
                 continue;
             }
-            let known = if own { self.own.get(&key) } else { None };
+            let written = before.and_then(|(state, batch)| state.written(&key, batch)).cloned();
+            let known = if own && written.is_none() { self.own.get(&key) } else { written };
             if known.is_none() {
                 missing.push((key.clone(), own));
             }
-            state.load(key, known.flatten(), own);
+            loaded.load(key, known.flatten(), own);
         }
         if !missing.is_empty() {
             let keys: Vec<RowKey> = missing.iter().map(|(key, _)| key.clone()).collect();
             let values = self.tables.get_many(&keys).await?;
             for ((key, own), value) in missing.into_iter().zip(values) {
-                state.load(key, value, own);
+                loaded.load(key, value, own);
             }
         }
-        Ok(state)
+        Ok(loaded)
     }
 
     /// Adds the rows of `record` to `batch`, brings `state` up to date, and answers what the record gave.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_engines::{EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -14,6 +14,7 @@ use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
 use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::folder::queue::{Door, Queue, queue};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
@@ -110,9 +111,9 @@ pub struct LogSetup {
 /// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    proposals: mpsc::Sender<Proposed>,
-    mint: Mint,
-    storage: Storage,
+    door: Door,
+    pub(super) mint: Mint,
+    pub(super) storage: Storage,
     settled: Settled,
     term: CurrentTerm,
     locks: Locks,
@@ -126,17 +127,27 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
+        let (log, owner, queue) = Self::take_over(engines, products, setup).await?;
+        let thread = owner.start(queue, log.mint.clone(), log.storage.clone())?;
+        Ok((log, thread))
+    }
+
+    /// Takes the partition over; the owner is to be run with the queue.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        products: Vec<Product>,
+        setup: LogSetup,
+    ) -> Result<(Self, Owner, Queue)> {
         let LogSetup { clock, numbers, storage, roster, horizon } = setup;
-        let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
-        let handles = proposals.downgrade();
-        let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
+        let (door, queue) = queue();
+        let handles = door.handles();
+        let patience = Patience::new(storage.clone(), move || handles.are_gone());
         let views = (products, horizon.clone());
         let (owner, last) = Owner::take_over(engines, views, &numbers.node_name(), patience, &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         horizon.open(mint.clone(), last);
-        let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
+        Ok((Self { door, mint, storage, settled, term, locks, roster, horizon }, owner, queue))
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -185,8 +196,9 @@ impl Log {
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let proposed = Proposed { proposal, term: guard.term, answer };
-        let handed_in = self.proposals.send(proposed).await;
-        handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
+        if !self.door.send(proposed).await {
+            return Err(Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())));
+        }
         Ok(Pending(pending))
     }
 

@@ -15,7 +15,7 @@ use crate::base::limits;
 use crate::data::forgotten::Forgotten;
 use crate::data::rows::from_json;
 use crate::log::events::Record;
-use crate::log::fold::Folds;
+use crate::log::fold::{Folds, State};
 use crate::log::folding::Folding;
 use crate::log::head::Head;
 use crate::log::owner::CONSUMER;
@@ -74,7 +74,7 @@ async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Resul
 /// When the engines fail, or a row of the state does not decode.
 pub async fn rows_of(engines: &Engines, folds: &Folds, records: &[Record]) -> Result<Batch> {
     let folding = Folding::new(folds.clone(), Arc::clone(&engines.tables));
-    let (mut state, mut batch) = (folding.load(records.iter()).await?, Batch::default());
+    let (mut state, mut batch) = (folding.load(records.iter(), &State::default(), None).await?, Batch::default());
     for record in records {
         folding.fold(record, &mut state, &mut batch)?;
     }

@@ -15,9 +15,8 @@ use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
 use crate::log::events::{Event, Party, Record};
-use crate::log::product::Committed;
 
-/// Everybody whom it matters of whether their account is there: the [parties](Event::parties), who is told of it, and
+/// Everybody of whom it matters whether their account is there: the [parties](Event::parties), who is told of it, and
 /// whose account never will be.
 fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let told = match event {
@@ -82,15 +81,21 @@ impl Living {
         Self { tables, known: Cache::new(limits::USER_CACHE_MAX) }
     }
 
-    /// The records of a group that happen, and for each of the group why it does not. In their order: what comes behind
-    /// a deletion is refused. [`load`](Self::load) was done for the group.
-    pub fn admit(&self, group: Vec<Record>) -> (Vec<Record>, Vec<Option<Error>>) {
-        let mut changed: Vec<(Id, AccountStanding)> = Vec::new();
-        let (mut admitted, mut refusals) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-        for mut record in group {
+    /// Why each of `records` does not happen; those that do are added to `admitted`, and whom they make and delete to
+    /// `changed`. In their order: what comes behind a deletion is refused, and `changed` tells of records before these
+    /// that are not durable yet. `standings` are those that were [loaded](Self::load) for the records.
+    #[must_use]
+    pub fn admit(
+        records: Vec<Record>,
+        standings: &Standings,
+        changed: &mut Vec<(Id, AccountStanding)>,
+        admitted: &mut Vec<Record>,
+    ) -> Vec<Option<Error>> {
+        let mut refusals = Vec::with_capacity(records.len());
+        for mut record in records {
             let standing = |person| {
                 let now = changed.iter().rev().find(|(one, _)| *one == person).map(|(_, standing)| *standing);
-                now.or_else(|| self.known.get(&person)).unwrap_or(AccountStanding::Unknown)
+                now.unwrap_or_else(|| standings.of(person))
             };
             let refusal = refusal(&mut record.event, standing);
             if refusal.is_none() {
@@ -99,39 +104,63 @@ impl Living {
             }
             refusals.push(refusal);
         }
-        (admitted, refusals)
+        refusals
     }
 
     /// Learns who was made and deleted by records that are durable.
-    pub fn committed(&self, committed: &[Committed]) {
-        for (person, standing) in committed.iter().filter_map(|one| changed_by(&one.record.event)) {
-            self.known.insert(person, standing);
+    pub fn committed(&self, changed: &[(Id, AccountStanding)]) {
+        for (person, standing) in changed {
+            self.known.insert(*person, *standing);
         }
     }
 
-    /// Learns how those stand whom a group concerns.
+    /// How those stand whom `records` concern. No record about one of them that makes or deletes them is on its way.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn load(&self, group: &[Record]) -> Result<()> {
-        let concerned = group.iter().flat_map(|record| concerned(&record.event));
-        let mut unknown: Vec<Id> = concerned.filter(|person| self.known.get(person).is_none()).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if unknown.is_empty() {
-            return Ok(());
+    pub async fn load(&self, records: &[Record]) -> Result<Standings> {
+        let mut people: Vec<Id> = records.iter().flat_map(|record| concerned(&record.event)).collect();
+        people.sort_unstable();
+        people.dedup();
+        let (mut standings, mut unknown) = (Vec::with_capacity(people.len()), Vec::new());
+        for person in people {
+            let known = self.known.get(&person);
+            if known.is_none() {
+                unknown.push(standings.len());
+            }
+            standings.push((person, known.unwrap_or(AccountStanding::Unknown)));
         }
-        let keys: Vec<RowKey> = unknown.iter().map(|person| tables::by_id(tables::USERS, *person)).collect();
-        for (person, bytes) in unknown.iter().zip(self.tables.get_many(&keys).await?) {
-            let standing = match bytes.map(|bytes| from_json::<UserRow>(&bytes)) {
-                Some(Ok(row)) if row.deleted => AccountStanding::Gone,
-                Some(_) => AccountStanding::There,
-                None => AccountStanding::Unknown,
-            };
-            self.known.insert(*person, standing);
+        if !unknown.is_empty() {
+            let row = |place: &usize| tables::by_id(tables::USERS, standings[*place].0);
+            let keys: Vec<RowKey> = unknown.iter().map(row).collect();
+            for (place, bytes) in unknown.into_iter().zip(self.tables.get_many(&keys).await?) {
+                let (person, standing) = &mut standings[place];
+                *standing = match bytes.map(|bytes| from_json::<UserRow>(&bytes)) {
+                    Some(Ok(row)) if row.deleted => AccountStanding::Gone,
+                    Some(_) => AccountStanding::There,
+                    None => AccountStanding::Unknown,
+                };
+                self.known.insert(*person, *standing);
+            }
         }
-        Ok(())
+        Ok(Standings(standings))
     }
+}
+
+/// Standings of those whom records concern, before these records; sorted by person.
+pub struct Standings(Vec<(Id, AccountStanding)>);
+
+impl Standings {
+    fn of(&self, person: Id) -> AccountStanding {
+        let place = self.0.binary_search_by_key(&person, |(one, _)| *one);
+        place.map_or(AccountStanding::Unknown, |place| self.0[place].1)
+    }
+}
+
+/// Whether `event` is about somebody whom records before it, which are not durable yet, make or delete.
+#[must_use]
+pub fn depends_on(changed: &[(Id, AccountStanding)], event: &Event) -> bool {
+    !changed.is_empty() && concerned(event).any(|person| changed.iter().any(|(one, _)| *one == person))
 }
 
 /// The person whose standing `event` changes.
@@ -156,7 +185,6 @@ mod tests {
 
     use super::*;
     use crate::log::events::{Notice, PostRecord, PostRef};
-    use crate::log::outcome::Outcome;
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
         let standing = |person| if person == Id(gone) { AccountStanding::Gone } else { AccountStanding::There };
@@ -196,9 +224,12 @@ mod tests {
         Record { id: Id(id), event, idempotency: None, import_line: None, audit: None }
     }
 
-    async fn admit(living: &Living, group: Vec<Record>) -> (Vec<Record>, Vec<Option<Error>>) {
-        living.load(&group).await.unwrap();
-        living.admit(group)
+    /// Whom the records of a group change, and why each of them does not happen.
+    async fn admit(living: &Living, group: Vec<Record>) -> (Vec<(Id, AccountStanding)>, Vec<Option<Error>>) {
+        let standings = living.load(&group).await.unwrap();
+        let mut changed = Vec::new();
+        let refusals = Living::admit(group, &standings, &mut changed, &mut Vec::new());
+        (changed, refusals)
     }
 
     #[tokio::test]
@@ -223,10 +254,9 @@ mod tests {
             let group = events.iter().cloned().zip(5..).map(|(event, id)| numbered(id, event)).collect();
             assert_eq!(codes(admit(&living, group).await.1), expected);
             for (event, expected) in events.into_iter().zip(expected) {
-                let (admitted, refusals) = admit(&living, vec![numbered(9, event)]).await;
+                let (changed, refusals) = admit(&living, vec![numbered(9, event)]).await;
                 assert_eq!(codes(refusals), [expected]);
-                let durable = |record| Committed { record: Arc::new(record), outcome: Outcome::default() };
-                living.committed(&admitted.into_iter().map(durable).collect::<Vec<_>>());
+                living.committed(&changed);
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod core;
 pub mod counters;
 pub mod events;
 pub mod fold;
+mod folder;
 mod folding;
 pub mod follower;
 pub mod handle;

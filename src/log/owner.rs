@@ -1,21 +1,27 @@
 //! Owner of a partition: the one place where its records get their ids and become durable.
 //!
 //! Services propose events; one thread takes what has gathered, mints ids in that order, lets products prepare and fold
-//! the records, and commits records and rows together. Then the follower tells the views, in the same order, and only
-//! then the callers are answered: id order is commit order is the order every view sees, and what was acknowledged is
-//! durable and visible.
+//! the records (`folder.rs`), and commits records and rows together. Then the follower tells the views, in the same
+//! order, and only then the callers are answered: id order is commit order is the order every view sees, and what was
+//! acknowledged is durable and visible.
+//!
+//! One group is on its way to the log at a time. Meanwhile the next is folded on what the first leaves, and handed in
+//! when the first is durable; if it is not, what was folded is thrown away, and folded anew on what is.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
 use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
 use fanfare_protocol::Id;
-use tokio::sync::mpsc;
 
+use super::folder::group::Group;
+use super::folder::queue::Queue;
+use super::folder::{Ahead, Folder};
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
+use super::handle::CurrentTerm;
 use super::head::Head;
 use super::horizon::Horizon;
 use super::patience::{Patience, Tries};
@@ -23,10 +29,9 @@ use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::storage::Storage;
-use crate::log::events::{Record, Weight};
 use crate::log::living::Living;
 use crate::log::mint::Mint;
-use crate::log::product::{Committed, Prepare, Product};
+use crate::log::product::Product;
 
 /// The journal partition that this node owns; a single node has one.
 pub(super) const PARTITION: Partition = Partition(0);
@@ -44,16 +49,6 @@ impl OwnerThread {
             tracing::error!("the owner's thread panicked");
         }
     }
-}
-
-/// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[Proposed]) -> usize {
-    let mut weight = Weight::default();
-    let fits = waiting.iter().take_while(|proposed| {
-        weight = weight.and(proposed.proposal.event.weight());
-        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
-    });
-    fits.count().max(1)
 }
 
 /// Writer of records and rows to the journal, under the owner's claim.
@@ -89,7 +84,7 @@ impl Appender {
             let error = match self.claim.append(records, batch).await {
                 Ok(next) => {
                     self.patience.done();
-                    return Ok(Appended { next, doubted: unknown.is_some() });
+                    return Ok(Appended { next, doubted: unknown.is_some(), head: None });
                 }
                 // Whether an earlier try was done is to be found out, also when there is no room for more.
                 Err(EngineError::Full(cause)) if unknown.is_some() => EngineError::Unavailable(cause),
@@ -125,17 +120,16 @@ pub(super) struct Appended {
     next: Position,
     /// A try failed without saying whether it was done, and the log was asked.
     doubted: bool,
+    /// Head that was written with them.
+    head: Option<Head>,
 }
 
 /// Answers a group that was not committed.
-fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
+fn refuse(error: &Error, group: Group, storage: &Storage) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
-            for answer in answers {
-                let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
-            }
-            return;
+            return group.refuse(|| Error::Internal(format!("a commit is too large: {cause}")));
         }
         // Nothing was done, or nobody knows, and the server is stopping.
         Error::Engine(error @ (EngineError::Full(_) | EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
@@ -152,23 +146,24 @@ fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
             EngineError::Closed(format!("a commit failed: {error}"))
         }
     };
-    for answer in answers {
-        let _ = answer.send(Err(Error::Engine(engine.clone())));
-    }
+    group.refuse(|| Error::Engine(engine.clone()));
 }
 
 /// Owner of a partition, on a thread of its own.
 pub(super) struct Owner {
     appender: Appender,
-    prepares: Vec<Arc<dyn Prepare>>,
-    folding: Folding,
+    pub(super) folder: Folder,
     follower: Follower,
-    living: Living,
     commits: u64,
     /// Position behind the last commit.
     next: Position,
-    term: CurrentTerm,
-    horizon: Horizon,
+}
+
+/// Work of an owner: proposals, and the rest that it needs for them.
+struct Work {
+    queue: Queue,
+    mint: Mint,
+    storage: Storage,
 }
 
 impl Owner {
@@ -193,13 +188,21 @@ impl Owner {
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        let (commits, next, last) = (0, taken.next, taken.last);
-        Ok((Self { appender, prepares, folding, follower, living, commits, next, term, horizon }, last))
+        let folder = Folder {
+            prepares,
+            folding,
+            living,
+            term,
+            horizon,
+            #[cfg(test)]
+            broken: None,
+        };
+        Ok((Self { appender, folder, follower, commits: 0, next: taken.next }, taken.last))
     }
 
     /// Term of this owner.
     pub(super) fn term(&self) -> CurrentTerm {
-        self.term.clone()
+        self.folder.term.clone()
     }
 
     /// Position up to which views have heard.
@@ -207,55 +210,31 @@ impl Owner {
         self.follower.settled()
     }
 
-    /// Starts the thread, which takes `proposals`.
-    pub(super) fn start(
-        self,
-        proposals: mpsc::Receiver<Proposed>,
-        mint: Mint,
-        storage: Storage,
-    ) -> Result<OwnerThread> {
+    /// Starts the thread, which takes what comes through `queue`.
+    pub(super) fn start(self, queue: Queue, mint: Mint, storage: Storage) -> Result<OwnerThread> {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, &mint, &storage)))
+            .spawn(move || runtime.block_on(self.run(queue, mint, storage)))
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
-        let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
-        while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
-            self.refuse_earlier_terms(&mut waiting);
-            if waiting.is_empty() {
-                continue;
-            }
-            let (group, answers) = self.number(&mut waiting, mint);
-            let outcome = if storage.has_failed() {
-                Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
-            } else {
-                self.commit_group(group, mint).await
-            };
-            match outcome {
-                Ok(records) => {
-                    self.horizon.through();
-                    for (record, answer) in records.into_iter().zip(answers) {
-                        // A caller that went away needs no answer.
-                        let _ = answer.send(record);
-                    }
-                }
-                Err(error) => {
-                    // Of what is unknown some may settle yet.
-                    if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
-                        self.horizon.through();
-                    }
-                    refuse(&error, answers, storage);
-                }
+    /// Takes what comes through `queue` until nobody has a way in.
+    pub(super) async fn run(mut self, queue: Queue, mint: Mint, storage: Storage) {
+        let mut work = Work { queue, mint, storage };
+        let mut next = Group::default();
+        while !next.is_empty() || work.queue.wait().await {
+            work.queue.gather();
+            self.folder.take(&mut next, (&mut work.queue, limits::GROUP_RECORDS_MAX), &work.mint, None);
+            if !next.is_empty() {
+                next = self.commit(next, &mut work).await;
             }
         }
-        if storage.has_failed() {
+        if work.storage.has_failed() {
             return;
         }
-        if let Err(error) = mint.close().await {
+        if let Err(error) = work.mint.close().await {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
         if let Err(error) = self.appender.settle(Head::new(self.next)).await {
@@ -263,81 +242,96 @@ impl Owner {
         }
     }
 
-    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
-    /// else changed since.
-    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
-        let term = self.term.get();
-        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
-            let cause = "the partition was taken over since this was decided".to_owned();
-            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
-        }
-    }
-
-    /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Answer>) {
-        mint.number(|next| {
-            self.horizon.numbered();
-            waiting
-                .drain(..group_of(waiting))
-                .map(|Proposed { proposal, answer, .. }| {
-                    let id = next(proposal.at_ms);
-                    let Proposal { event, idempotency, import_line, audit, .. } = proposal;
-                    (Record { id, event, idempotency, import_line, audit }, answer)
-                })
-                .unzip()
-        })
-    }
-
-    /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
-    async fn commit_group(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
-        self.appender.patience.until_done(async || self.living.load(&group).await).await?;
-        let (admitted, refusals) = self.living.admit(group);
-        let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
-        let mut records = committed.into_iter().map(|committed| committed.record);
-        let missing = || Error::Internal("a record was not committed".to_owned());
-        let answer = |refusal: Option<Error>| refusal.map_or_else(|| records.next().ok_or_else(missing), Err);
-        Ok(refusals.into_iter().map(answer).collect())
-    }
-
-    /// Commits records with their rows and tells the listeners.
-    async fn commit_admitted(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Committed>> {
-        let load = async || self.folding.load(group.iter()).await;
-        let mut state = self.appender.patience.until_done(load).await?;
-        let mut batch = Batch::default();
-        let mut records = Vec::with_capacity(group.len());
-        let mut committed = Vec::with_capacity(group.len());
-        for mut record in group {
-            for product in &self.prepares {
-                product.prepare(&mut record, &state)?;
+    /// Commits a group and answers everybody in it. Answers the group that was begun meanwhile.
+    async fn commit(&mut self, mut group: Group, work: &mut Work) -> Group {
+        let mut ahead = Ahead::default();
+        let committed = if work.storage.has_failed() {
+            Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
+        } else {
+            self.append(&mut group, &mut ahead, work).await
+        };
+        let mut ahead = ahead.group;
+        match committed {
+            Ok(appended) => {
+                let is_sure = appended.as_ref().is_none_or(|appended| !appended.doubted);
+                let head = self.settle(&mut group, appended);
+                self.folder.horizon.through();
+                group.answer();
+                self.checkpoint(head).await;
+                if is_sure {
+                    return ahead;
+                }
             }
-            let outcome = self.folding.fold(&record, &mut state, &mut batch)?;
-            records.push(NewRecord { id: record.id.0, payload: self.folding.line(&record, &outcome)? });
-            committed.push(Committed { record: Arc::new(record), outcome });
+            Err(error) => {
+                // Of what is unknown some may settle yet.
+                if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
+                    self.folder.horizon.through();
+                }
+                refuse(&error, group, &work.storage);
+            }
+        }
+        #[cfg(test)]
+        if self.folder.broken == Some(super::folder::tests::Broken::KeepsFolds) {
+            return ahead;
+        }
+        // It was begun on what did not come about, or on what was read before the engine lost its way.
+        ahead.unfold();
+        ahead
+    }
+
+    /// Folds the rest of `group` and appends it; nothing where none of its records happens. Meanwhile `ahead` is begun.
+    async fn append(&mut self, group: &mut Group, ahead: &mut Ahead, work: &mut Work) -> Result<Option<Appended>> {
+        let Self { appender, folder, .. } = self;
+        folder.finish(group, &appender.patience).await?;
+        if let Some(error) = group.failed.take() {
+            return Err(error);
+        }
+        if group.lines.is_empty() {
+            return Ok(None);
         }
         self.commits += 1;
         // What was settled before, now and then; this commit may tear.
         let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
-        head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
-        let reserving = mint.reserve_in(&mut batch);
-        let appended = self.appender.append(&records, &batch).await?;
+        head.map_or(Ok(()), |head| head.write(PARTITION, &mut group.batch))?;
+        let Work { queue, mint, .. } = work;
+        let reserving = mint.reserve_in(&mut group.batch);
+        let group = &*group;
+        let mut append = pin!(appender.append(&group.lines, &group.batch));
+        let appended = loop {
+            tokio::select! {
+                biased;
+                appended = &mut append => break appended?,
+                () = folder.go_ahead(ahead, queue, mint, group) => {}
+            }
+        };
         mint.reserved(reserving.as_ref());
-        if appended.doubted {
+        Ok(Some(Appended { head, ..appended }))
+    }
+
+    /// Remembers what a durable group made, and tells the listeners. Answers a head that was written with it.
+    fn settle(&mut self, group: &mut Group, appended: Option<Appended>) -> Option<Head> {
+        let Appended { next, doubted, head } = appended?;
+        if doubted {
             // What is in memory was read before the engine lost its way.
-            self.folding.forget();
+            self.folder.folding.forget();
         }
-        self.folding.keep(state);
-        self.living.committed(&committed);
-        self.follower.hear(&committed);
-        if let Some(last) = committed.last() {
-            self.horizon.reach(last.record.id);
+        self.folder.folding.keep(std::mem::take(&mut group.state));
+        self.folder.living.committed(&group.changed);
+        self.follower.hear(&group.folded);
+        if let Some(last) = group.folded.last() {
+            self.folder.horizon.reach(last.record.id);
         }
-        self.next = appended.next;
+        self.next = next;
+        head
+    }
+
+    /// Remembers that everything below `head` has its rows.
+    async fn checkpoint(&self, head: Option<Head>) {
         if let Some(head) = head
             && let Err(error) = self.appender.checkpoint(head).await
         {
             // The records are durable and told of; a later checkpoint covers them.
             tracing::debug!(%error, "a checkpoint was not written");
         }
-        Ok(committed)
     }
 }

@@ -12,7 +12,8 @@ use crate::log::outcome::Outcome;
 
 /// Step of a record between its id and its fold: fills in what only the order of commits can tell.
 pub trait Prepare: Send + Sync + 'static {
-    /// Fills in `record`; `state` is as it was before it. Quick, and never waits.
+    /// Fills in `record`; `state` is as it was before it. Quick, and never waits. Done again, over what it filled in,
+    /// when the commit before did not come about.
     ///
     /// # Errors
     /// When a row of the state does not decode.

@@ -1,0 +1,106 @@
+//! Group of records that become durable in one commit: numbered, admitted and folded step by step, answered together
+//! when it is known what became of them.
+
+use std::mem::take;
+use std::sync::Arc;
+
+use fanfare_engines::{Batch, NewRecord};
+use fanfare_protocol::Id;
+
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::log::events::{Record, Weight};
+use crate::log::fold::State;
+use crate::log::handle::{Answer, Proposed};
+use crate::log::living::AccountStanding;
+use crate::log::product::Committed;
+
+/// Records of one commit, in their order, and what was made of them so far.
+#[derive(Default)]
+pub(in crate::log) struct Group {
+    /// Ways back to who handed the records in.
+    askers: Vec<Asker>,
+    weight: Weight,
+    /// Records that have ids; then those that happen, not folded yet.
+    pub(in crate::log) numbered: Vec<Record>,
+    pub(in crate::log) admitted: Vec<Record>,
+    /// Accounts that the admitted records make and delete.
+    pub(in crate::log) changed: Vec<(Id, AccountStanding)>,
+    /// Records that are folded: what they are, their lines in the journal, and their rows.
+    pub(in crate::log) folded: Vec<Committed>,
+    pub(in crate::log) lines: Vec<NewRecord>,
+    pub(in crate::log) batch: Batch,
+    /// State after them.
+    pub(in crate::log) state: State,
+    /// Why the group cannot be committed.
+    pub(in crate::log) failed: Option<Error>,
+}
+
+/// Way back to who handed a record in, and why it does not happen.
+struct Asker {
+    answer: Answer,
+    refusal: Option<Error>,
+}
+
+impl Group {
+    /// Whether nothing was taken yet.
+    pub(in crate::log) fn is_empty(&self) -> bool {
+        self.askers.is_empty()
+    }
+
+    /// Whether records were taken that are not folded.
+    pub(in crate::log) fn is_behind(&self) -> bool {
+        !self.numbered.is_empty() || !self.admitted.is_empty()
+    }
+
+    /// Number of the `waiting` proposals that still fit, at most `most`; at least one fits an empty group.
+    pub(in crate::log) fn fits(&self, waiting: &[Proposed], most: usize) -> usize {
+        let mut weight = self.weight;
+        let fits = waiting.iter().take_while(|proposed| {
+            weight = weight.and(proposed.proposal.event.weight());
+            weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
+        });
+        let most = most.min(limits::GROUP_RECORDS_MAX.saturating_sub(self.askers.len()));
+        fits.take(most).count().max(usize::from(self.is_empty())).min(waiting.len())
+    }
+
+    /// Adds a record that got its id.
+    pub(in crate::log) fn push(&mut self, record: Record, answer: Answer) {
+        self.weight = self.weight.and(record.event.weight());
+        self.askers.push(Asker { answer, refusal: None });
+        self.numbered.push(record);
+    }
+
+    /// Notes why each of the records that were numbered last does not happen.
+    pub(in crate::log) fn refused(&mut self, refusals: Vec<Option<Error>>) {
+        let first = self.askers.len().saturating_sub(refusals.len());
+        for (asker, refusal) in self.askers[first..].iter_mut().zip(refusals) {
+            asker.refusal = refusal;
+        }
+    }
+
+    /// Throws away what was made of the records: the state that it began with never came about. Their ids stay, and
+    /// which of them happen: that was decided about accounts which nothing before them changed.
+    pub(in crate::log) fn unfold(&mut self) {
+        let folded = take(&mut self.folded).into_iter().map(|one| Arc::unwrap_or_clone(one.record));
+        self.admitted = folded.chain(take(&mut self.admitted)).collect();
+        (self.lines, self.batch, self.state, self.failed) = Default::default();
+    }
+
+    /// Answers everybody, of whose records those that happen are durable and told of.
+    pub(in crate::log) fn answer(self) {
+        let mut records = self.folded.into_iter().map(|one| one.record);
+        let missing = || Error::Internal("a record was not committed".to_owned());
+        for Asker { answer, refusal } in self.askers {
+            // A caller that went away needs no answer.
+            let _ = answer.send(refusal.map_or_else(|| records.next().ok_or_else(missing), Err));
+        }
+    }
+
+    /// Answers everybody that nothing was done.
+    pub(in crate::log) fn refuse(self, error: impl Fn() -> Error) {
+        for Asker { answer, .. } in self.askers {
+            let _: Result<(), _> = answer.send(Err(error()));
+        }
+    }
+}

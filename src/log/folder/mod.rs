@@ -1,0 +1,179 @@
+//! Folder of an owner: takes proposals, numbers them, and folds them into groups; it writes nothing.
+//!
+//! While one group is on its way to the log, the next is folded here on the state that the first leaves, if it becomes
+//! durable. Whoever waits for the log stops the folding at any point, so every step leaves the group whole, and is done
+//! again from its beginning. Nothing that is remembered beyond a group changes before the group is durable.
+
+pub(super) mod group;
+pub(super) mod queue;
+
+use std::future::pending;
+use std::iter;
+use std::mem::take;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{EngineError, NewRecord};
+
+use self::group::Group;
+use self::queue::Queue;
+use super::folding::Folding;
+use super::handle::{CurrentTerm, Proposal, Proposed};
+use super::horizon::Horizon;
+use super::patience::Patience;
+use crate::base::error::Result;
+use crate::base::limits;
+use crate::log::events::Record;
+use crate::log::living::{self, Living, Standings};
+use crate::log::mint::Mint;
+use crate::log::outcome::Outcome;
+use crate::log::product::{Committed, Prepare};
+
+/// Part of an owner that makes groups of proposals.
+pub(super) struct Folder {
+    pub(super) prepares: Vec<Arc<dyn Prepare>>,
+    pub(super) folding: Folding,
+    pub(super) living: Living,
+    pub(super) term: CurrentTerm,
+    pub(super) horizon: Horizon,
+    #[cfg(test)]
+    pub(super) broken: Option<tests::Broken>,
+}
+
+impl Folder {
+    /// Numbers those of the waiting proposals that `group` has room for, at most `most`, and answers how many: ids in
+    /// the order of arrival, which is the order of commit. `before` is the group that is on its way: what is about an
+    /// account that it makes or deletes waits until that is known.
+    pub(super) fn take(
+        &self,
+        group: &mut Group,
+        (queue, most): (&mut Queue, usize),
+        mint: &Mint,
+        before: Option<&Group>,
+    ) -> usize {
+        self.refuse_earlier_terms(&mut queue.waiting);
+        #[cfg(test)]
+        let before = before.filter(|_| self.broken != Some(tests::Broken::DecidesEarly));
+        let mut fits = group.fits(&queue.waiting, most);
+        if let Some(before) = before {
+            let depends = |one: &Proposed| living::depends_on(&before.changed, &one.proposal.event);
+            fits = queue.waiting.iter().take(fits).position(depends).unwrap_or(fits);
+        }
+        if fits == 0 {
+            return 0;
+        }
+        mint.number(|next| {
+            if group.is_empty() {
+                self.horizon.numbered();
+            }
+            for Proposed { proposal, answer, .. } in queue.waiting.drain(..fits) {
+                let id = next(proposal.at_ms);
+                let Proposal { event, idempotency, import_line, audit, .. } = proposal;
+                group.push(Record { id, event, idempotency, import_line, audit }, answer);
+            }
+        });
+        fits
+    }
+
+    /// Refuses what was decided before this owner had the partition: it may have been decided on rows that somebody
+    /// else changed since.
+    fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
+        let term = self.term.get();
+        for late in waiting.extract_if(.., |proposed| proposed.term != term) {
+            let cause = "the partition was taken over since this was decided".to_owned();
+            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+        }
+    }
+
+    /// Folds what `group` has taken. Nothing else is on its way, and storage that is away is waited for.
+    pub(super) async fn finish(&self, group: &mut Group, patience: &Patience) -> Result<()> {
+        if group.failed.is_none() && !group.numbered.is_empty() {
+            let standings = patience.until_done(async || self.living.load(&group.numbered).await).await?;
+            admit(group, &standings);
+        }
+        if group.failed.is_none() && !group.admitted.is_empty() {
+            let load = async || self.folding.load(group.admitted.iter(), &group.state, None).await;
+            let loaded = patience.until_done(load).await?;
+            group.state.take_in(loaded, &group.batch);
+            self.fold(group);
+        }
+        Ok(())
+    }
+
+    /// Takes a few proposals into `ahead` and folds them, while the group `before` is on its way. Answers when there
+    /// may be more to do; never when there is not, and may be dropped at any time.
+    pub(super) async fn go_ahead(&self, ahead: &mut Ahead, queue: &mut Queue, mint: &Mint, before: &Group) {
+        let Ahead { group, is_stuck } = ahead;
+        if *is_stuck || group.failed.is_some() {
+            return pending().await;
+        }
+        if !group.is_behind() {
+            queue.gather_many().await;
+            if self.take(group, (queue, limits::AHEAD_RECORDS_MAX), mint, Some(before)) == 0 {
+                *is_stuck = true;
+                return;
+            }
+        }
+        // What cannot be read now is read when it is known what became of the group before.
+        *is_stuck = self.fold_ahead(group, before).await.is_err();
+    }
+
+    async fn fold_ahead(&self, group: &mut Group, before: &Group) -> Result<()> {
+        if !group.numbered.is_empty() {
+            let standings = self.living.load(&group.numbered).await?;
+            admit(group, &standings);
+        }
+        let before = Some((&before.state, &before.batch));
+        #[cfg(test)]
+        let before = before.filter(|_| self.broken != Some(tests::Broken::FoldsOnStored));
+        let loaded = self.folding.load(group.admitted.iter(), &group.state, before).await?;
+        group.state.take_in(loaded, &group.batch);
+        self.fold(group);
+        Ok(())
+    }
+
+    /// Folds what was admitted; what it needs is in the group's state.
+    fn fold(&self, group: &mut Group) {
+        let mut left = take(&mut group.admitted).into_iter();
+        while let Some(mut record) = left.next() {
+            match self.fold_one(group, &mut record) {
+                Ok((outcome, line)) => {
+                    group.lines.push(NewRecord { id: record.id.0, payload: line });
+                    group.folded.push(Committed { record: Arc::new(record), outcome });
+                }
+                Err(error) => {
+                    group.failed = Some(error);
+                    group.admitted = iter::once(record).chain(left).collect();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn fold_one(&self, group: &mut Group, record: &mut Record) -> Result<(Outcome, Bytes)> {
+        for product in &self.prepares {
+            product.prepare(record, &group.state)?;
+        }
+        let outcome = self.folding.fold(record, &mut group.state, &mut group.batch)?;
+        let line = self.folding.line(record, &outcome)?;
+        Ok((outcome, line))
+    }
+}
+
+/// Decides which of the numbered records happen.
+fn admit(group: &mut Group, standings: &Standings) {
+    let numbered = take(&mut group.numbered);
+    let refusals = Living::admit(numbered, standings, &mut group.changed, &mut group.admitted);
+    group.refused(refusals);
+}
+
+/// Group that is folded while another is on its way.
+#[derive(Default)]
+pub(super) struct Ahead {
+    pub(super) group: Group,
+    /// Nothing more can be done before it is known what became of the other.
+    is_stuck: bool,
+}
+
+#[cfg(test)]
+pub(super) mod tests;

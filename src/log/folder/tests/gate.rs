@@ -1,0 +1,125 @@
+//! Journal whose commits wait until they are let through, and then meet a fate.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfare_engines::random::Random;
+use fanfare_engines::{
+    Appended, Batch, Claimant, EngineError, Journal, NewRecord, Offset, Page, Partition, Position, Term, Turn,
+};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// Fate of a call of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Done,
+    /// Not done, and tried again.
+    Away,
+    /// Not done, or done; nobody hears which.
+    Lost,
+    Hidden,
+    /// Refused; the owner goes on.
+    Limit,
+    Full,
+    /// Refused, and the owner ends.
+    Closed,
+    /// Another node claims first, and writes nothing.
+    Claimed,
+}
+
+/// Journal whose commits wait to be let through, and then meet their fate.
+pub struct Gate {
+    inner: Arc<dyn Journal>,
+    /// Commits that are let through.
+    pub open: Semaphore,
+    random: Mutex<Random>,
+    /// Commits that fail, in percent.
+    faulty: u8,
+}
+
+impl Gate {
+    pub fn new(inner: &Arc<dyn Journal>, (seed, faulty): (u64, u8)) -> Arc<Self> {
+        let (inner, random) = (Arc::clone(inner), Mutex::new(Random::new(seed)));
+        Arc::new(Self { inner, open: Semaphore::new(0), random, faulty })
+    }
+
+    fn fate(&self) -> Fate {
+        let mut random = self.random.lock();
+        if !random.percent(self.faulty) {
+            return Fate::Done;
+        }
+        match random.below(16) {
+            0..=2 => Fate::Away,
+            3..=4 => Fate::Lost,
+            5..=6 => Fate::Hidden,
+            7..=9 => Fate::Limit,
+            10..=12 => Fate::Full,
+            13 => Fate::Closed,
+            _ => Fate::Claimed,
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Gate {
+    fn partitions(&self) -> u16 {
+        self.inner.partitions()
+    }
+
+    async fn claim(&self, partition: Partition, who: &Claimant) -> Result<(Term, Position), EngineError> {
+        self.inner.claim(partition, who).await
+    }
+
+    async fn commit(
+        &self,
+        partition: Partition,
+        turn: Turn,
+        records: Vec<NewRecord>,
+        rows: Batch,
+    ) -> Result<Appended, EngineError> {
+        if records.is_empty() {
+            return self.inner.commit(partition, turn, records, rows).await;
+        }
+        self.open.acquire().await.map_err(|_| EngineError::Closed("the gate".to_owned()))?.forget();
+        let commit = self.inner.commit(partition, turn, records, rows);
+        let cause = || "by the test".to_owned();
+        match self.fate() {
+            Fate::Done => commit.await,
+            Fate::Away => Err(EngineError::Unavailable(cause())),
+            Fate::Lost => Err(EngineError::Unknown(cause())),
+            Fate::Hidden => {
+                commit.await?;
+                Err(EngineError::Unknown(cause()))
+            }
+            Fate::Limit => Err(EngineError::Limit(cause())),
+            Fate::Full => Err(EngineError::Full(cause())),
+            Fate::Closed => Err(EngineError::Closed(cause())),
+            Fate::Claimed => {
+                let other = Claimant { node: "another".to_owned(), is_import: false };
+                self.inner.claim(partition, &other).await?;
+                commit.await
+            }
+        }
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
+        self.inner.read(partition, from, limit).await
+    }
+
+    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
+        self.inner.bounds(partition).await
+    }
+
+    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
+        self.inner.checkpoint(consumer, partition, next).await
+    }
+
+    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
+        self.inner.checkpoint_of(consumer, partition).await
+    }
+
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+        self.inner.trim(partition, bytes_max, consumers).await
+    }
+}
