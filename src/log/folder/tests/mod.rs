@@ -227,7 +227,7 @@ impl Story {
                     handed_in.push((place, pending));
                 }
             }
-            for _ in 0..self.random.below(12) {
+            for _ in 0..self.random.below(16) {
                 tokio::task::yield_now().await;
             }
             if self.random.percent(60) {
@@ -321,7 +321,7 @@ async fn hostile_story(seed: u64, broken: Option<Broken>) -> Option<String> {
 fn seeds() -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
     let first = number("FANFARE_TEST_SEED").unwrap_or_default();
-    first..first + number("FANFARE_TEST_RUNS").unwrap_or(100)
+    first..first + number("FANFARE_TEST_RUNS").unwrap_or(60)
 }
 
 /// Faults in stories, by their seeds; the stories go on beside each other, for they wait for storage now and then.
@@ -339,7 +339,7 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn whatever_becomes_of_a_group_what_was_folded_on_it_is_as_if_it_had_been_known() {
-    assert_eq!(LocalSet::new().run_until(faults(seeds(), |seed| story(seed, 30, None))).await, []);
+    assert_eq!(LocalSet::new().run_until(faults(seeds(), |seed| story(seed, 50, None))).await, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,7 +350,7 @@ async fn so_it_is_over_the_hostile_engine_and_when_the_process_ends_between() {
 #[tokio::test(start_paused = true)]
 async fn folders_that_are_broken_on_purpose_are_caught() {
     for broken in [Broken::KeepsFolds, Broken::FoldsOnStored, Broken::DecidesEarly] {
-        let caught = LocalSet::new().run_until(faults(0..10, |seed| story(seed, 30, Some(broken)))).await;
+        let caught = LocalSet::new().run_until(faults(0..10, |seed| story(seed, 50, Some(broken)))).await;
         let caught = caught.len();
         assert!(caught >= 3, "{broken:?} is caught by {caught} stories of ten");
     }
