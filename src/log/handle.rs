@@ -17,7 +17,7 @@ use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
-use crate::log::owner::{Owner, OwnerThread, PARTITION};
+use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
 use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
@@ -78,6 +78,11 @@ impl CurrentTerm {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
+
+    /// The partition was taken over again: what is decided from now on reads all that others wrote.
+    pub(super) fn set(&self, term: Term) {
+        self.0.store(term.0, Ordering::Release);
+    }
 }
 
 /// A proposal that was handed in, not yet durable.
@@ -126,17 +131,27 @@ impl Log {
     /// # Errors
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
+        let (log, owner, proposals) = Self::take_over(engines, products, setup).await?;
+        let thread = owner.start(proposals, log.minting().clone(), log.storage.clone())?;
+        Ok((log, thread))
+    }
+
+    /// Takes the partition over; the owner is to be run with the proposals.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        products: Vec<Product>,
+        setup: LogSetup,
+    ) -> Result<(Self, Owner, mpsc::Receiver<Proposed>)> {
         let LogSetup { clock, numbers, storage, roster, horizon } = setup;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
-        let views = (products, horizon.clone());
-        let (owner, last) = Owner::take_over(engines, views, &numbers.node_name(), patience, &storage).await?;
+        let around = Around { node: numbers.node_name(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
+        let (owner, last) = Owner::take_over(engines, products, around, patience, &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         horizon.open(mint.clone(), last);
-        let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, owner, receiver))
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -188,6 +203,11 @@ impl Log {
         let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
         Ok(Pending(pending))
+    }
+
+    /// The mint that records get their ids from.
+    pub(super) const fn minting(&self) -> &Mint {
+        &self.mint
     }
 
     /// An id for something that is no record, such as media or an account.

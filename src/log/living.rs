@@ -102,6 +102,11 @@ impl Living {
         (admitted, refusals)
     }
 
+    /// Forgets everybody: another owner wrote.
+    pub fn forget(&self) {
+        self.known.clear();
+    }
+
     /// Learns who was made and deleted by records that are durable.
     pub fn committed(&self, committed: &[Committed]) {
         for (person, standing) in committed.iter().filter_map(|one| changed_by(&one.record.event)) {

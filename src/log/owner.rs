@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Term};
 use fanfare_protocol::Id;
 use tokio::sync::mpsc;
 
@@ -19,6 +19,8 @@ use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::horizon::Horizon;
 use super::patience::{Patience, Tries};
+use super::regain::Fence;
+use super::roster::Roster;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -59,16 +61,28 @@ fn group_of(waiting: &[Proposed]) -> usize {
 /// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
+    claimant: Claimant,
     claim: Claim,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 impl Appender {
     /// Claims the partition for the node called `node`.
     pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
         let claimant = Claimant { node: node.to_owned(), is_import: false };
-        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
-        Ok(Self { journal: Arc::clone(journal), claim, patience })
+        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience })
+    }
+
+    /// Claims it anew, after another owner wrote.
+    pub(super) async fn claim_again(&mut self) -> Result<()> {
+        self.claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone()).await?;
+        Ok(())
+    }
+
+    /// Records that count from `from` on, as many as one commit may have.
+    pub(super) async fn read(&self, from: Position) -> Result<Page> {
+        Ok(self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX).await?)
     }
 
     /// Term under which it was claimed.
@@ -97,6 +111,9 @@ impl Appender {
             };
             if matches!(error, EngineError::Unknown(_)) {
                 unknown = Some(error.clone());
+            }
+            if matches!(error, EngineError::Fenced) {
+                return Err(error.into()); // the log tells what stands
             }
             if !self.patience.again(&mut tries, &error).await {
                 // What an earlier try may have done, a later refusal does not take back.
@@ -127,12 +144,15 @@ pub(super) struct Appended {
     doubted: bool,
 }
 
+/// Way back to who handed in the record of an id.
+pub(super) type Numbered = (Id, Answer);
+
 /// Answers a group that was not committed.
-fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
+pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
-            for answer in answers {
+            for (_, answer) in answers {
                 let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
             }
             return;
@@ -145,39 +165,48 @@ fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
             storage.fail(error);
             error.clone()
         }
-        // Something stored is not what it should be, found before anything was written; or another owner has the
-        // partition, and this node knows no way back but a restart.
+        // Something stored is not what it should be, found before anything was written.
         error => {
             storage.fail(error);
             EngineError::Closed(format!("a commit failed: {error}"))
         }
     };
-    for answer in answers {
+    for (_, answer) in answers {
         let _ = answer.send(Err(Error::Engine(engine.clone())));
     }
 }
 
+/// Surroundings of an owner.
+pub(super) struct Around {
+    /// Name of the node in the log.
+    pub(super) node: String,
+    pub(super) horizon: Horizon,
+    pub(super) roster: Arc<dyn Roster>,
+}
+
 /// Owner of a partition, on a thread of its own.
 pub(super) struct Owner {
-    appender: Appender,
+    pub(super) appender: Appender,
     prepares: Vec<Arc<dyn Prepare>>,
-    folding: Folding,
-    follower: Follower,
-    living: Living,
+    pub(super) folding: Folding,
+    pub(super) follower: Follower,
+    pub(super) living: Living,
     commits: u64,
     /// Position behind the last commit.
-    next: Position,
-    term: CurrentTerm,
-    horizon: Horizon,
+    pub(super) next: Position,
+    pub(super) term: CurrentTerm,
+    pub(super) horizon: Horizon,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) fence: Fence,
 }
 
 impl Owner {
-    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it
+    /// Takes the partition over; answers the highest id in it too. Where a record in it
     /// cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
-        (products, horizon): (Vec<Product>, Horizon),
-        node: &str,
+        products: Vec<Product>,
+        Around { node, horizon, roster }: Around,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -185,7 +214,7 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, node, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, &node, patience).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
@@ -193,8 +222,9 @@ impl Owner {
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        let (commits, next, last) = (0, taken.next, taken.last);
-        Ok((Self { appender, prepares, folding, follower, living, commits, next, term, horizon }, last))
+        let (commits, next, last, fence) = (0, taken.next, taken.last, Fence::default());
+        let owner = Self { appender, prepares, folding, follower, living, commits, next, term, horizon, roster, fence };
+        Ok((owner, last))
     }
 
     /// Term of this owner.
@@ -217,14 +247,17 @@ impl Owner {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, &mint, &storage)))
+            .spawn(move || runtime.block_on(self.run(proposals, mint, storage)))
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
+    /// Takes `proposals` until every handle is dropped.
+    pub(super) async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: Mint, storage: Storage) {
+        let (mint, storage) = (&mint, &storage);
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            self.stand_again(&mut waiting, mint, storage).await;
             self.refuse_earlier_terms(&mut waiting);
             if waiting.is_empty() {
                 continue;
@@ -238,11 +271,12 @@ impl Owner {
             match outcome {
                 Ok(records) => {
                     self.horizon.through();
-                    for (record, answer) in records.into_iter().zip(answers) {
+                    for (record, (_, answer)) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
                         let _ = answer.send(record);
                     }
                 }
+                Err(Error::Engine(EngineError::Fenced)) => self.fenced(answers, mint, storage).await,
                 Err(error) => {
                     // Of what is unknown some may settle yet.
                     if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
@@ -252,7 +286,7 @@ impl Owner {
                 }
             }
         }
-        if storage.has_failed() {
+        if storage.has_failed() || self.fence.is_up() {
             return;
         }
         if let Err(error) = mint.close().await {
@@ -274,7 +308,7 @@ impl Owner {
     }
 
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Answer>) {
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Numbered>) {
         mint.number(|next| {
             self.horizon.numbered();
             waiting
@@ -282,7 +316,7 @@ impl Owner {
                 .map(|Proposed { proposal, answer, .. }| {
                     let id = next(proposal.at_ms);
                     let Proposal { event, idempotency, import_line, audit, .. } = proposal;
-                    (Record { id, event, idempotency, import_line, audit }, answer)
+                    (Record { id, event, idempotency, import_line, audit }, (id, answer))
                 })
                 .unzip()
         })
@@ -319,7 +353,14 @@ impl Owner {
         let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
         head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let reserving = mint.reserve_in(&mut batch);
-        let appended = self.appender.append(&records, &batch).await?;
+        let appended = match self.appender.append(&records, &batch).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                self.fence.undecided(records);
+                return Err(error);
+            }
+        };
+        self.fence.ease();
         mint.reserved(reserving.as_ref());
         if appended.doubted {
             // What is in memory was read before the engine lost its way.
