@@ -92,7 +92,7 @@ impl Pending {
     /// The record, once it is durable and visible. Waits while storage is away.
     ///
     /// # Errors
-    /// When storage failed, or the server is stopping; the outcome is then unknown.
+    /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
     pub async fn durable(self) -> Result<Arc<Record>> {
         self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
     }
@@ -177,7 +177,7 @@ impl Log {
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
     ///
     /// # Errors
-    /// When storage failed; the outcome is then unknown. 503 when the partition had another owner since the decision.
+    /// As [`Self::submit`] and [`Pending::durable`]; 503 when the partition had another owner since the decision.
     pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
         self.submit(guard, proposal).await?.durable().await
     }

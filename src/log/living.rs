@@ -31,7 +31,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
 }
 
-/// AccountStanding of an id among accounts.
+/// Standing of an id among accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStanding {
     /// No account was made.
