@@ -18,7 +18,7 @@ use crate::log::folder::queue::{Door, Queue, queue};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
-use crate::log::owner::{Owner, OwnerThread, PARTITION};
+use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
 use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
@@ -79,6 +79,11 @@ impl CurrentTerm {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
+
+    /// The partition was taken over again: what is decided from now on reads all that others wrote.
+    pub(super) fn set(&self, term: Term) {
+        self.0.store(term.0, Ordering::Release);
+    }
 }
 
 /// A proposal that was handed in, not yet durable.
@@ -88,7 +93,7 @@ impl Pending {
     /// The record, once it is durable and visible. Waits while storage is away.
     ///
     /// # Errors
-    /// When storage failed, or the server is stopping; the outcome is then unknown.
+    /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
     pub async fn durable(self) -> Result<Arc<Record>> {
         self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
     }
@@ -112,8 +117,8 @@ pub struct LogSetup {
 #[derive(Clone)]
 pub struct Log {
     door: Door,
-    pub(super) mint: Mint,
-    pub(super) storage: Storage,
+    mint: Mint,
+    storage: Storage,
     settled: Settled,
     term: CurrentTerm,
     locks: Locks,
@@ -128,7 +133,7 @@ impl Log {
     /// When the engines fail.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let (log, owner, queue) = Self::take_over(engines, products, setup).await?;
-        let thread = owner.start(queue, log.mint.clone(), log.storage.clone())?;
+        let thread = owner.start(queue, log.minting().clone(), log.storage.clone())?;
         Ok((log, thread))
     }
 
@@ -142,8 +147,8 @@ impl Log {
         let (door, queue) = queue();
         let handles = door.handles();
         let patience = Patience::new(storage.clone(), move || handles.are_gone());
-        let views = (products, horizon.clone());
-        let (owner, last) = Owner::take_over(engines, views, &numbers.node_name(), patience, &storage).await?;
+        let around = Around { node: numbers.node_name(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
+        let (owner, last) = Owner::take_over(engines, products, around, patience, &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         horizon.open(mint.clone(), last);
@@ -173,7 +178,7 @@ impl Log {
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
     ///
     /// # Errors
-    /// When storage failed; the outcome is then unknown. 503 when the partition had another owner since the decision.
+    /// As [`Self::submit`] and [`Pending::durable`]; 503 when the partition had another owner since the decision.
     pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
         self.submit(guard, proposal).await?.durable().await
     }
@@ -200,6 +205,11 @@ impl Log {
             return Err(Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())));
         }
         Ok(Pending(pending))
+    }
+
+    /// The mint that records get their ids from.
+    pub(super) const fn minting(&self) -> &Mint {
+        &self.mint
     }
 
     /// An id for something that is no record, such as media or an account.

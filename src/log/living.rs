@@ -15,6 +15,7 @@ use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
 use crate::log::events::{Event, Party, Record};
+use crate::log::product::Committed;
 
 /// Everybody of whom it matters whether their account is there: the [parties](Event::parties), who is told of it, and
 /// whose account never will be.
@@ -30,7 +31,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
 }
 
-/// AccountStanding of an id among accounts.
+/// Standing of an id among accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStanding {
     /// No account was made.
@@ -107,6 +108,11 @@ impl Living {
         refusals
     }
 
+    /// Forgets everybody: another owner wrote.
+    pub fn forget(&self) {
+        self.known.clear();
+    }
+
     /// Learns who was made and deleted by records that are durable.
     pub fn committed(&self, changed: &[(Id, AccountStanding)]) {
         for (person, standing) in changed {
@@ -155,6 +161,12 @@ impl Standings {
         let place = self.0.binary_search_by_key(&person, |(one, _)| *one);
         place.map_or(AccountStanding::Unknown, |place| self.0[place].1)
     }
+}
+
+/// Whom durable records made and deleted.
+#[must_use]
+pub fn changes(committed: &[Committed]) -> Vec<(Id, AccountStanding)> {
+    committed.iter().filter_map(|one| changed_by(&one.record.event)).collect()
 }
 
 /// Whether `event` is about somebody whom records before it, which are not durable yet, make or delete.

@@ -22,6 +22,7 @@ pub mod owner;
 mod patience;
 pub mod product;
 mod records;
+mod regain;
 pub mod roster;
 mod takeover;
 pub mod writers;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Term};
 use fanfare_protocol::Id;
 
 use super::folder::group::Group;
@@ -21,10 +21,12 @@ use super::folder::queue::Queue;
 use super::folder::{Ahead, Folder};
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
-use super::handle::CurrentTerm;
+use super::handle::{Answer, CurrentTerm};
 use super::head::Head;
 use super::horizon::Horizon;
 use super::patience::{Patience, Tries};
+use super::regain::Fence;
+use super::roster::Roster;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -54,16 +56,28 @@ impl OwnerThread {
 /// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
+    claimant: Claimant,
     claim: Claim,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 impl Appender {
     /// Claims the partition for the node called `node`.
     pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
         let claimant = Claimant { node: node.to_owned(), is_import: false };
-        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
-        Ok(Self { journal: Arc::clone(journal), claim, patience })
+        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience })
+    }
+
+    /// Claims it anew, after another owner wrote.
+    pub(super) async fn claim_again(&mut self) -> Result<()> {
+        self.claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone()).await?;
+        Ok(())
+    }
+
+    /// Records that count from `from` on, as many as one commit may have.
+    pub(super) async fn read(&self, from: Position) -> Result<Page> {
+        Ok(self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX).await?)
     }
 
     /// Term under which it was claimed.
@@ -92,6 +106,9 @@ impl Appender {
             };
             if matches!(error, EngineError::Unknown(_)) {
                 unknown = Some(error.clone());
+            }
+            if matches!(error, EngineError::Fenced) {
+                return Err(error.into()); // the log tells what stands
             }
             if !self.patience.again(&mut tries, &error).await {
                 // What an earlier try may have done, a later refusal does not take back.
@@ -124,12 +141,18 @@ pub(super) struct Appended {
     head: Option<Head>,
 }
 
+/// Way back to who handed in the record of an id.
+pub(super) type Numbered = (Id, Answer);
+
 /// Answers a group that was not committed.
-fn refuse(error: &Error, group: Group, storage: &Storage) {
+pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
-            return group.refuse(|| Error::Internal(format!("a commit is too large: {cause}")));
+            for (_, answer) in answers {
+                let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
+            }
+            return;
         }
         // Nothing was done, or nobody knows, and the server is stopping.
         Error::Engine(error @ (EngineError::Full(_) | EngineError::Unavailable(_) | EngineError::Unknown(_))) => {
@@ -139,24 +162,35 @@ fn refuse(error: &Error, group: Group, storage: &Storage) {
             storage.fail(error);
             error.clone()
         }
-        // Something stored is not what it should be, found before anything was written; or another owner has the
-        // partition, and this node knows no way back but a restart.
+        // Something stored is not what it should be, found before anything was written.
         error => {
             storage.fail(error);
             EngineError::Closed(format!("a commit failed: {error}"))
         }
     };
-    group.refuse(|| Error::Engine(engine.clone()));
+    for (_, answer) in answers {
+        let _ = answer.send(Err(Error::Engine(engine.clone())));
+    }
+}
+
+/// Surroundings of an owner.
+pub(super) struct Around {
+    /// Name of the node in the log.
+    pub(super) node: String,
+    pub(super) horizon: Horizon,
+    pub(super) roster: Arc<dyn Roster>,
 }
 
 /// Owner of a partition, on a thread of its own.
 pub(super) struct Owner {
-    appender: Appender,
+    pub(super) appender: Appender,
     pub(super) folder: Folder,
-    follower: Follower,
+    pub(super) follower: Follower,
     commits: u64,
     /// Position behind the last commit.
-    next: Position,
+    pub(super) next: Position,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) fence: Fence,
 }
 
 /// Work of an owner: proposals, and the rest that it needs for them.
@@ -167,12 +201,12 @@ struct Work {
 }
 
 impl Owner {
-    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it
+    /// Takes the partition over; answers the highest id in it too. Where a record in it
     /// cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
-        (products, horizon): (Vec<Product>, Horizon),
-        node: &str,
+        products: Vec<Product>,
+        Around { node, horizon, roster }: Around,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -180,7 +214,7 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, node, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, &node, patience).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
@@ -197,7 +231,8 @@ impl Owner {
             #[cfg(test)]
             broken: None,
         };
-        Ok((Self { appender, folder, follower, commits: 0, next: taken.next }, taken.last))
+        let (commits, next, fence) = (0, taken.next, Fence::default());
+        Ok((Self { appender, folder, follower, commits, next, roster, fence }, taken.last))
     }
 
     /// Term of this owner.
@@ -226,12 +261,13 @@ impl Owner {
         let mut next = Group::default();
         while !next.is_empty() || work.queue.wait().await {
             work.queue.gather();
+            self.stand_again(&mut work.queue.waiting, &work.mint, &work.storage).await;
             self.folder.take(&mut next, (&mut work.queue, limits::GROUP_RECORDS_MAX), &work.mint, None);
             if !next.is_empty() {
                 next = self.commit(next, &mut work).await;
             }
         }
-        if work.storage.has_failed() {
+        if work.storage.has_failed() || self.fence.is_up() {
             return;
         }
         if let Err(error) = work.mint.close().await {
@@ -262,12 +298,19 @@ impl Owner {
                     return ahead;
                 }
             }
+            Err(Error::Engine(EngineError::Fenced)) => {
+                self.fence.undecided(std::mem::take(&mut group.lines));
+                self.folder.refuse_earlier(ahead);
+                self.fenced(group.into_askers(), &work.mint, &work.storage).await;
+                return Group::default();
+            }
             Err(error) => {
                 // Of what is unknown some may settle yet.
                 if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
                     self.folder.horizon.through();
                 }
-                refuse(&error, group, &work.storage);
+                self.fence.undecided(std::mem::take(&mut group.lines));
+                refuse(&error, group.into_askers(), &work.storage);
             }
         }
         #[cfg(test)]
@@ -311,6 +354,7 @@ impl Owner {
     /// Remembers what a durable group made, and tells the listeners. Answers a head that was written with it.
     fn settle(&mut self, group: &mut Group, appended: Option<Appended>) -> Option<Head> {
         let Appended { next, doubted, head } = appended?;
+        self.fence.ease();
         if doubted {
             // What is in memory was read before the engine lost its way.
             self.folder.folding.forget();

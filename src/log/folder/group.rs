@@ -7,12 +7,13 @@ use std::sync::Arc;
 use fanfare_engines::{Batch, NewRecord};
 use fanfare_protocol::Id;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::Error;
 use crate::base::limits;
 use crate::log::events::{Record, Weight};
 use crate::log::fold::State;
 use crate::log::handle::{Answer, Proposed};
 use crate::log::living::AccountStanding;
+use crate::log::owner::Numbered;
 use crate::log::product::Committed;
 
 /// Records of one commit, in their order, and what was made of them so far.
@@ -38,6 +39,7 @@ pub(in crate::log) struct Group {
 
 /// Way back to who handed a record in, and why it does not happen.
 struct Asker {
+    id: Id,
     answer: Answer,
     refusal: Option<Error>,
 }
@@ -67,7 +69,7 @@ impl Group {
     /// Adds a record that got its id.
     pub(in crate::log) fn push(&mut self, record: Record, answer: Answer) {
         self.weight = self.weight.and(record.event.weight());
-        self.askers.push(Asker { answer, refusal: None });
+        self.askers.push(Asker { id: record.id, answer, refusal: None });
         self.numbered.push(record);
     }
 
@@ -91,16 +93,14 @@ impl Group {
     pub(in crate::log) fn answer(self) {
         let mut records = self.folded.into_iter().map(|one| one.record);
         let missing = || Error::Internal("a record was not committed".to_owned());
-        for Asker { answer, refusal } in self.askers {
+        for Asker { answer, refusal, .. } in self.askers {
             // A caller that went away needs no answer.
             let _ = answer.send(refusal.map_or_else(|| records.next().ok_or_else(missing), Err));
         }
     }
 
-    /// Answers everybody that nothing was done.
-    pub(in crate::log) fn refuse(self, error: impl Fn() -> Error) {
-        for Asker { answer, .. } in self.askers {
-            let _: Result<(), _> = answer.send(Err(error()));
-        }
+    /// Everybody who waits for an answer, with the id of the record.
+    pub(in crate::log) fn into_askers(self) -> Vec<Numbered> {
+        self.askers.into_iter().map(|Asker { id, answer, .. }| (id, answer)).collect()
     }
 }

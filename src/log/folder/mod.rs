@@ -21,7 +21,7 @@ use super::folding::Folding;
 use super::handle::{CurrentTerm, Proposal, Proposed};
 use super::horizon::Horizon;
 use super::patience::Patience;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::log::events::Record;
 use crate::log::living::{self, Living, Standings};
@@ -80,8 +80,17 @@ impl Folder {
     fn refuse_earlier_terms(&self, waiting: &mut Vec<Proposed>) {
         let term = self.term.get();
         for late in waiting.extract_if(.., |proposed| proposed.term != term) {
-            let cause = "the partition was taken over since this was decided".to_owned();
-            let _ = late.answer.send(Err(EngineError::Unavailable(cause).into()));
+            let _ = late.answer.send(Err(earlier_term()));
+        }
+    }
+
+    /// Refuses a group that was folded ahead, for the partition is to be taken over anew. Nothing of it was handed in.
+    pub(super) fn refuse_earlier(&self, ahead: Group) {
+        if !ahead.is_empty() {
+            self.horizon.through();
+        }
+        for (_, answer) in ahead.into_askers() {
+            let _ = answer.send(Err(earlier_term()));
         }
     }
 
@@ -158,6 +167,10 @@ impl Folder {
         let line = self.folding.line(record, &outcome)?;
         Ok((outcome, line))
     }
+}
+
+fn earlier_term() -> Error {
+    EngineError::Unavailable("the partition was taken over since this was decided".to_owned()).into()
 }
 
 /// Decides which of the numbered records happen.

@@ -7,8 +7,17 @@ use fanfare_engines::random::Random;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Journal, NewRecord, Offset, Page, Partition, Position, Term, Turn,
 };
+use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+
+use crate::log::events::{Event, Record};
+use crate::log::fold::Folds;
+use crate::log::line;
+use crate::log::outcome::Outcome;
+
+/// Event of another node.
+pub const FOREIGN: Event = Event::Unsuspended { user: Id(77) };
 
 /// Fate of a call of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +33,9 @@ pub enum Fate {
     Full,
     /// Refused, and the owner ends.
     Closed,
-    /// Another node claims first, and writes nothing.
+    /// Another node claims first, and writes nothing, or a record.
     Claimed,
+    Fenced,
 }
 
 /// Journal whose commits wait to be let through, and then meet their fate.
@@ -49,16 +59,23 @@ impl Gate {
         if !random.percent(self.faulty) {
             return Fate::Done;
         }
-        match random.below(16) {
+        match random.below(18) {
             0..=2 => Fate::Away,
             3..=4 => Fate::Lost,
             5..=6 => Fate::Hidden,
             7..=9 => Fate::Limit,
             10..=12 => Fate::Full,
             13 => Fate::Closed,
-            _ => Fate::Claimed,
+            14..=15 => Fate::Claimed,
+            _ => Fate::Fenced,
         }
     }
+}
+
+/// Record of another node.
+fn foreign(id: Id) -> NewRecord {
+    let record = Record { id, event: FOREIGN, idempotency: None, import_line: None, audit: None };
+    NewRecord { id: id.0, payload: line::encode(&record, &Outcome::default(), &Folds::default()).unwrap() }
 }
 
 #[async_trait]
@@ -82,6 +99,7 @@ impl Journal for Gate {
             return self.inner.commit(partition, turn, records, rows).await;
         }
         self.open.acquire().await.map_err(|_| EngineError::Closed("the gate".to_owned()))?.forget();
+        let last_id = records.last().map_or(0, |record| record.id);
         let commit = self.inner.commit(partition, turn, records, rows);
         let cause = || "by the test".to_owned();
         match self.fate() {
@@ -95,9 +113,13 @@ impl Journal for Gate {
             Fate::Limit => Err(EngineError::Limit(cause())),
             Fate::Full => Err(EngineError::Full(cause())),
             Fate::Closed => Err(EngineError::Closed(cause())),
-            Fate::Claimed => {
+            fate @ (Fate::Claimed | Fate::Fenced) => {
                 let other = Claimant { node: "another".to_owned(), is_import: false };
-                self.inner.claim(partition, &other).await?;
+                let (term, _) = self.inner.claim(partition, &other).await?;
+                if fate == Fate::Fenced {
+                    let foreign = vec![foreign(Id(last_id + 1))];
+                    self.inner.commit(partition, Turn::first(term), foreign, Batch::default()).await?;
+                }
                 commit.await
             }
         }

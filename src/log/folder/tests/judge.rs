@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, Engines, Partition, Position, RowKey, Tables, memory};
 use fanfare_protocol::Id;
 
+use super::gate::FOREIGN;
 use super::{GROUP_AFTER, Story, Told, policy};
 use crate::app;
 use crate::base::error::Error;
@@ -110,8 +111,9 @@ pub async fn fault(story: &Story, heard: &[Id], engines: &Engines) -> Option<Str
         return Some("what was answered as done is not in the log in its order".to_owned());
     }
     let unknown = story.proposed.iter().filter(|(_, told)| *told == Told::Unknown).count();
-    if events.len() > done.len() + unknown {
-        return Some(format!("{} are in the log, {} done and {unknown} unknown", events.len(), done.len()));
+    let ours = events.values().filter(|event| **event != FOREIGN).count();
+    if ours > done.len() + unknown {
+        return Some(format!("{ours} are in the log, {} done and {unknown} unknown", done.len()));
     }
     if !heard.is_sorted()
         || heard.iter().any(|id| !events.contains_key(id))

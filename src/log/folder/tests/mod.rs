@@ -110,18 +110,18 @@ impl Life {
         products.push(
             Product::listens(Heard { records: Arc::clone(heard), horizon: horizon.clone() }).prepares(stamp.clone()),
         );
-        let clock = Clock::by_hand(START_MS);
+        let (clock, storage) = (Clock::by_hand(START_MS), Storage::default());
         let setup = LogSetup {
             clock: clock.clone(),
             numbers: Numbers::of_node(0),
-            storage: Storage::default(),
+            storage: storage.clone(),
             roster: Arc::new(Alone),
             horizon: horizon.clone(),
         };
         let engines = Engines { journal: gate.clone(), ..engines.clone() };
         let (log, mut owner, queue) = Log::take_over(&engines, products, setup).await.ok()?;
         owner.folder.broken = broken;
-        let owner = spawn_local(owner.run(queue, log.mint.clone(), log.storage.clone()));
+        let owner = spawn_local(owner.run(queue, log.minting().clone(), storage));
         Some(Self { log, gate, folded: stamp.0, clock, horizon, owner })
     }
 
