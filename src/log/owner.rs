@@ -201,8 +201,8 @@ struct Work {
 }
 
 impl Owner {
-    /// Takes the partition over; answers the highest id in it too. Where a record in it
-    /// cannot be read, everything else is as it was, and `storage` takes no more writes.
+    /// Takes the partition over; answers the highest id in it too. Where a record in it cannot be read, everything else
+    /// is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
         products: Vec<Product>,

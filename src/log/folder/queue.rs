@@ -25,7 +25,7 @@ pub(in crate::log) struct Door {
     bell: Arc<Notify>,
 }
 
-/// Whether anybody has a way in.
+/// Ways in to an owner's queue, of which none may be left.
 pub(in crate::log) struct Handles(mpsc::WeakSender<Proposed>);
 
 impl Handles {

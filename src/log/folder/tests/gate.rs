@@ -33,7 +33,7 @@ pub enum Fate {
     Full,
     /// Refused, and the owner ends.
     Closed,
-    /// Another node claims first, and writes nothing, or a record.
+    /// Claimed first by another node, which writes nothing, or a record.
     Claimed,
     Fenced,
 }

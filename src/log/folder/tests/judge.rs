@@ -18,7 +18,7 @@ use crate::log::fold::{Folds, Keys, State};
 use crate::log::line;
 use crate::log::living::{self, AccountStanding};
 
-/// One reader who folds the log record by record, over rows of its own.
+/// Reader who folds the log record by record, over rows of its own.
 struct Plain {
     folds: Folds,
     tables: Arc<dyn Tables>,

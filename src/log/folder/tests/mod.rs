@@ -44,11 +44,11 @@ const AT_ONCE: u64 = 28;
 /// Variant of a folder that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::log) enum Broken {
-    /// What was folded on a group stays when that group does not come about.
+    /// Folds on a group stay when that group does not come about.
     KeepsFolds,
     /// Groups are folded on what is stored.
     FoldsOnStored,
-    /// What is about an account that the group before makes or deletes is decided at once.
+    /// Records about an account that the group before makes or deletes are decided at once.
     DecidesEarly,
 }
 
