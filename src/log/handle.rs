@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{EngineError, Engines, Partition, Term};
+use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -121,19 +121,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Takes the partition over and starts its owner.
+    /// Takes the partition over and starts its owner. Storage that is away is waited for. A clock by hand is an
+    /// import's, whose ids are of any time: its claim says so.
     ///
     /// # Errors
-    /// When the engines fail.
+    /// When the engines fail for good.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let LogSetup { clock, numbers, storage, roster, horizon } = setup;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
         let views = (products, horizon.clone());
-        let (owner, last) = Owner::take_over(engines, views, &numbers.node_name(), patience, &storage).await?;
+        let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
+        let (owner, last) = Owner::take_over(engines, views, claimant, patience.clone(), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
-        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
+        let open = async || Mint::open(Arc::clone(&engines.tables), clock.clone(), numbers, last).await;
+        let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;
         Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
@@ -271,3 +274,7 @@ impl Log {
 const fn partition_of(_person: Id) -> Partition {
     PARTITION
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

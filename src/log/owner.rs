@@ -64,11 +64,16 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Claims the partition for the node called `node`.
-    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
-        let claimant = Claimant { node: node.to_owned(), is_import: false };
-        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant).await?;
+    /// Claims the partition for `claimant`. Storage that is away is waited for.
+    pub(super) async fn claim(journal: &Arc<dyn Journal>, claimant: Claimant, patience: Patience) -> Result<Self> {
+        let take = async || Ok(Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?);
+        let claim = patience.until_done(take).await?;
         Ok(Self { journal: Arc::clone(journal), claim, patience })
+    }
+
+    /// Reads what a takeover needs, when storage does it.
+    pub(super) async fn read<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        self.patience.until_done(work).await
     }
 
     /// Term under which it was claimed.
@@ -115,7 +120,7 @@ impl Appender {
         let mut batch = Batch::default();
         head.write(PARTITION, &mut batch)?;
         self.append(&[], &batch).await?;
-        self.checkpoint(head).await
+        self.patience.until_done(async || self.checkpoint(head).await).await
     }
 }
 
@@ -172,12 +177,12 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Takes the partition over for the node called `node`; answers the highest id in it too. Where a record in it
+    /// Takes the partition over for `claimant`; answers the highest id in it too. Where a record in it
     /// cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
         (products, horizon): (Vec<Product>, Horizon),
-        node: &str,
+        claimant: Claimant,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -185,7 +190,7 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, node, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, claimant, patience).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);

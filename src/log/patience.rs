@@ -3,6 +3,7 @@
 //! The owner never gives a group up because storage is away: whether its records stand would be known to nobody. Its
 //! callers wait, or leave with `outcome_unknown`; new ones are refused at the door (`Storage::admit`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engines::EngineError;
@@ -16,11 +17,12 @@ const AGAIN_MS_MAX: u64 = 1_000;
 /// Tries after which everybody hears that storage is away.
 const TRIES_SILENT: u32 = 4;
 
-/// Patience of one owner.
+/// Patience of one owner. Clones share it.
+#[derive(Clone)]
 pub(super) struct Patience {
     storage: Storage,
     /// Whether nobody waits for this owner any more: the server is stopping.
-    is_over: Box<dyn Fn() -> bool + Send + Sync>,
+    is_over: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Tries of one thing.
@@ -30,7 +32,7 @@ pub(super) struct Tries(u32);
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { storage, is_over: Box::new(is_over) }
+        Self { storage, is_over: Arc::new(is_over) }
     }
 
     /// Waits after a try that failed with `error`; false when there is no use in another.
