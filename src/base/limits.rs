@@ -24,6 +24,10 @@ pub const CLOCK_BEHIND_MS_MAX: u64 = 86_400_000;
 pub const RESERVE_MS: u64 = 2_000;
 /// Milliseconds between two notes that the server runs.
 pub const HEARTBEAT_MS: u64 = 3_600_000;
+/// Seconds for which an owner counts as alive after its last sign of life.
+pub const LEASE_S: u64 = 10;
+/// Seconds between two signs of life.
+pub const LEASE_RENEW_S: u64 = 3;
 /// Milliseconds by which sweeping may be ahead of the newest stored moment and the time run since.
 pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 /// Milliseconds after which a server that runs believes its clock, and sweeps by it alone.

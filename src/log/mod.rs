@@ -11,6 +11,7 @@ pub mod head;
 pub mod horizon;
 pub mod idempotency;
 pub mod imports;
+pub mod lease;
 pub mod legacy;
 pub mod line;
 pub mod living;
