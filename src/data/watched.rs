@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta,
+    Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Turn, Unique,
 };
 
 use super::storage::{Storage, StoragePart};
@@ -195,7 +195,7 @@ impl Journal for Watched {
         self.inner.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
         self.heard(self.inner.journal.claim(partition, claimant).await)
     }
 

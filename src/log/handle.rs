@@ -18,6 +18,7 @@ use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Owner, OwnerThread, PARTITION};
+use crate::log::pace::LogTime;
 use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
@@ -132,10 +133,12 @@ impl Log {
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
         let views = (products, horizon.clone());
+        let time = LogTime::from(clock.clone());
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
-        let (owner, last) = Owner::take_over(engines, views, claimant, patience.clone(), &storage).await?;
+        let (owner, last) =
+            Owner::take_over(engines, views, claimant, (patience.clone(), time.clone()), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
-        let open = async || Mint::open(Arc::clone(&engines.tables), clock.clone(), numbers, last).await;
+        let open = async || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last).await;
         let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;

@@ -19,6 +19,7 @@ pub mod mint;
 pub mod moments;
 pub mod outcome;
 pub mod owner;
+mod pace;
 mod patience;
 pub mod product;
 mod records;

@@ -18,6 +18,7 @@ use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::horizon::Horizon;
+use super::pace::{self, LogTime};
 use super::patience::{Patience, Tries};
 use super::takeover;
 use crate::base::error::{Error, Result};
@@ -61,14 +62,25 @@ pub(super) struct Appender {
     journal: Arc<dyn Journal>,
     claim: Claim,
     patience: Patience,
+    time: LogTime,
 }
 
 impl Appender {
     /// Claims the partition for `claimant`. Storage that is away is waited for.
-    pub(super) async fn claim(journal: &Arc<dyn Journal>, claimant: Claimant, patience: Patience) -> Result<Self> {
-        let take = async || Ok(Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?);
+    pub(super) async fn claim(
+        journal: &Arc<dyn Journal>,
+        claimant: Claimant,
+        patience: Patience,
+        time: LogTime,
+    ) -> Result<Self> {
+        let take = async || {
+            let asked = time.asking();
+            let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+            time.hear(asked, claim.heard_ms());
+            Ok(claim)
+        };
         let claim = patience.until_done(take).await?;
-        Ok(Self { journal: Arc::clone(journal), claim, patience })
+        Ok(Self { journal: Arc::clone(journal), claim, patience, time })
     }
 
     /// Reads what a takeover needs, when storage does it.
@@ -91,7 +103,10 @@ impl Appender {
     pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            let error = match self.claim.append(records, batch).await {
+            let asked = self.time.asking();
+            let appended = self.claim.append(records, batch).await;
+            self.time.hear(asked, self.claim.heard_ms());
+            let error = match appended {
                 Ok(next) => {
                     self.patience.done();
                     return Ok(Appended { next, doubted: unknown.is_some() });
@@ -183,14 +198,14 @@ impl Owner {
         engines: &Engines,
         (products, horizon): (Vec<Product>, Horizon),
         claimant: Claimant,
-        patience: Patience,
+        (patience, time): (Patience, LogTime),
         storage: &Storage,
     ) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, claimant, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, claimant, patience, time).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
@@ -230,6 +245,7 @@ impl Owner {
     async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            pace::keep(&mut proposals, &mut waiting, mint, &self.appender.patience, storage).await;
             self.refuse_earlier_terms(&mut waiting);
             if waiting.is_empty() {
                 continue;

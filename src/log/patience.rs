@@ -35,12 +35,14 @@ impl Patience {
         Self { storage, is_over: Arc::new(is_over) }
     }
 
+    /// Whether nobody waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.storage.is_left() || (self.is_over)()
+    }
+
     /// Waits after a try that failed with `error`; false when there is no use in another.
     pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
-        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_))
-            || self.storage.is_left()
-            || (self.is_over)()
-        {
+        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) || self.is_over() {
             return false;
         }
         tries.0 += 1;

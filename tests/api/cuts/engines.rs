@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta,
+    Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Turn, Unique,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore};
@@ -300,7 +300,7 @@ impl Journal for Cut {
         self.inner.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
         self.blade.alive()?;
         self.inner.journal.claim(partition, claimant).await
     }

@@ -193,7 +193,7 @@ pub(super) async fn limits_are_refused(engines: Engines) {
     }
     assert_eq!(bounds(&engines).await, (Offset(0), Offset(0)));
 
-    let (term, _) = sure(|| engines.journal.claim(P, &good)).await;
+    let term = sure(|| engines.journal.claim(P, &good)).await.term;
     let commit = |partition: Partition, records: Vec<NewRecord>| {
         engines.journal.commit(partition, Turn::first(term), records, Batch::default())
     };

@@ -11,8 +11,8 @@ use super::{layout, tables};
 use crate::admission::unix_ms_of;
 use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
 use crate::ports::{
-    Appended, Batch, Claimant, EngineError, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term,
-    Turn,
+    Appended, Batch, Claimant, Claimed, EngineError, Journal, JournalRecord, NewRecord, Offset, Page, Partition,
+    Position, Turn,
 };
 
 /// Entries that one commit lets go of at most.
@@ -64,11 +64,11 @@ impl Journal for Embedded {
         self.keeper.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
         check_partition(partition, self.partitions())?;
         check_claimant(claimant)?;
         match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
-            Done::Claimed(term, next) => Ok((term, next)),
+            Done::Claimed(term, next) => Ok(Claimed { term, next, appended_ms: 0 }),
             other => Err(other.strange()),
         }
     }

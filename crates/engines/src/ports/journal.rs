@@ -107,6 +107,18 @@ pub struct Page {
     pub next: Position,
 }
 
+/// Answer of [`Journal::claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The term that it begins.
+    pub term: Term,
+    /// Position behind the claim: everything up to there is decided.
+    pub next: Position,
+    /// Moment at which the log took it, in milliseconds since the Unix epoch; 0 for a log without a clock of its own,
+    /// which reads the moments of records off their ids.
+    pub appended_ms: u64,
+}
+
 /// Answer of [`Journal::commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -126,11 +138,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Number of partitions; grows when the data is opened with more, and never shrinks.
     fn partitions(&self) -> u16;
 
-    /// Begins a term; answers it, and the position behind the claim: everything up to there is decided.
+    /// Begins a term; answers it, the position behind the claim, and the log's time.
     ///
     /// From then on no record of an earlier term is taken. Durable when it answers. After an error the claim may stand,
     /// or come later: the caller claims again, and again whenever it is [`Fenced`](EngineError::Fenced) by such a one.
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError>;
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError>;
 
     /// Appends `records` in order to `partition`, then writes `rows`; answers when all is durable.
     ///
