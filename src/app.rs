@@ -344,7 +344,8 @@ async fn start_under(
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), (logging, settings.log.level.clone()), storage);
+    let log = (logging, settings.log.level.clone());
+    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));

@@ -50,6 +50,10 @@ pub const NAME_WORDS_MAX: usize = 4;
 pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
+/// Beginning of the key of a registered consumer of the log in the `meta` table.
+pub const META_CONSUMER: &[u8] = b"consumer/";
+/// Consumers of the log that are registered at once, beside the one that writes rows; one more is refused.
+pub const CONSUMERS_MAX: usize = 64;
 /// Beginning of the key of a partition's head in the `meta` table.
 pub const META_HEAD: &[u8] = b"head";
 

@@ -1,5 +1,6 @@
 //! The write path: facts, the place where they get ids and are committed, and the rows that are made of them.
 
+pub mod consumers;
 pub mod core;
 pub mod counters;
 pub mod events;

@@ -23,7 +23,7 @@ use fanfare::log::roster::Alone;
 use fanfare::log::{head, legacy};
 use fanfare_engines::{
     Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, NewRecord, Offset, Page, Partition, Position,
-    RowWrite, Turn,
+    RowWrite, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -88,7 +88,7 @@ impl Journal for Tape {
         self.journal.checkpoint_of(consumer, partition).await
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.journal.trim(partition, bytes_max, consumers).await
     }
 }

@@ -28,7 +28,7 @@ use std::sync::atomic::AtomicU64;
 pub use ports::{
     Appended, BACKLOG_MAX, Batch, Bus, Claimant, Claimed, EngineError, Ephemeral, Journal, JournalRecord, KeyRange,
     NewRecord, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
-    Subscription, Table, Tables, Term, Turn, Unique,
+    Subscription, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 pub use room::DiskRoom;
 

@@ -66,7 +66,7 @@ async fn records_of_before_claims_are_read_and_gone_on_from() {
         }
         let engines = open(folder.path(), &settings()).unwrap();
         let (_, end) = read(&engines, Position::START).await;
-        assert_eq!(engines.journal.trim(P, 9, &[]).await.unwrap(), 5, "the old go first, one by one");
+        assert_eq!(engines.journal.trim(P, 9, &[]).await.unwrap().records, 5, "the old go first, one by one");
         let (found, at_end) = read(&engines, Position::at(Offset(2))).await;
         assert_eq!((found.len(), at_end), (3, end));
     }

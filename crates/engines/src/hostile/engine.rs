@@ -14,7 +14,7 @@ use crate::limits::{check_value, check_write};
 use crate::memory::store::Entry;
 use crate::ports::{
     Appended, Batch, Claimant, Claimed, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition,
-    Position, Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Turn, Unique,
+    Position, Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 
 /// Calls of others that an owner sleeps through, at most.
@@ -402,7 +402,7 @@ impl Journal for HostileEngine {
         Ok(pending.filter(|pending| pending.offset > durable.offset).unwrap_or(durable))
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         consumers.iter().try_for_each(|consumer| check_consumer(consumer))?;
         check_partition(partition, self.partitions)?;
         let mut world = self.enter()?;

@@ -17,7 +17,7 @@ use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
     Appended, Batch, Claimant, Claimed, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition,
-    Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Position, Replaced, Row, RowKey, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 use crate::{DiskRoom, Engines, local};
 
@@ -151,7 +151,7 @@ impl Journal for Memory {
         Ok(self.store.read().checkpoint_of(consumer, partition))
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         consumers.iter().try_for_each(|consumer| check_consumer(consumer))?;
         check_partition(partition, self.partitions)?;
         Ok(self.store.write().trim(partition, bytes_max, consumers))

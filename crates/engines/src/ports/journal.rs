@@ -128,6 +128,15 @@ pub struct Appended {
     pub appended_ms: u64,
 }
 
+/// Answer of [`Journal::trim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Records that went.
+    pub records: u64,
+    /// Bytes of payload that stay.
+    pub bytes_kept: u64,
+}
+
 /// Ordered, durable, partitioned events, kept until every consumer has passed them and retention lets them go.
 ///
 /// Order holds within a partition. One owner at a time writes to it: whose *claim* is the newest. Which entries count
@@ -182,6 +191,6 @@ pub trait Journal: Send + Sync + 'static {
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError>;
 
     /// Lets go of the oldest records until at most `bytes_max` of payload stay, but of none at or above the lowest
-    /// checkpoint of `consumers` (0 for one that has none yet). Returns how many records went.
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError>;
+    /// checkpoint of `consumers` (0 for one that has none yet). What they hold stays, however much it is.
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError>;
 }
