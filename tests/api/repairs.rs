@@ -45,7 +45,6 @@ async fn logging_out_everywhere_ends_a_jwt_that_was_issued_ahead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "write path"]
 async fn a_poll_goes_on_when_the_clock_was_ahead_for_a_while() {
     for days in [8, 20] {
         let clock = Clock::by_hand(Clock::system().now_ms() + days * DAY_MS);
