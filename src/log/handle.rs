@@ -138,7 +138,7 @@ impl Log {
         let (owner, last) =
             Owner::take_over(engines, views, claimant, (patience.clone(), time.clone()), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
-        let open = async || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last).await;
+        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
         let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
         let thread = owner.start(receiver, mint.clone(), storage.clone())?;

@@ -73,7 +73,7 @@ impl Appender {
         patience: Patience,
         time: LogTime,
     ) -> Result<Self> {
-        let take = async || {
+        let take = || async {
             let asked = time.asking();
             let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
             time.hear(asked, claim.heard_ms());
@@ -84,7 +84,7 @@ impl Appender {
     }
 
     /// Reads what a takeover needs, when storage does it.
-    pub(super) async fn read<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub(super) async fn read<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         self.patience.until_done(work).await
     }
 
@@ -135,7 +135,7 @@ impl Appender {
         let mut batch = Batch::default();
         head.write(PARTITION, &mut batch)?;
         self.append(&[], &batch).await?;
-        self.patience.until_done(async || self.checkpoint(head).await).await
+        self.patience.until_done(|| self.checkpoint(head)).await
     }
 }
 
@@ -311,7 +311,7 @@ impl Owner {
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
     async fn commit_group(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
-        self.appender.patience.until_done(async || self.living.load(&group).await).await?;
+        self.appender.patience.until_done(|| self.living.load(&group)).await?;
         let (admitted, refusals) = self.living.admit(group);
         let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
@@ -322,7 +322,7 @@ impl Owner {
 
     /// Commits records with their rows and tells the listeners.
     async fn commit_admitted(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Committed>> {
-        let load = async || self.folding.load(group.iter()).await;
+        let load = || self.folding.load(group.iter());
         let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
         let mut records = Vec::with_capacity(group.len());

@@ -61,7 +61,7 @@ impl Patience {
     }
 
     /// Does `work` until storage does it; other errors are answered.
-    pub(super) async fn until_done<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub(super) async fn until_done<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut tries = Tries::default();
         loop {
             match work().await {
