@@ -131,7 +131,7 @@ impl Consumers {
             }
             match rows.last() {
                 Some(last) if rows.len() == STEP_ROWS => {
-                    range.from = Some([&last.clustering[..], &[0]].concat().into())
+                    range.from = Some([&last.clustering[..], &[0]].concat().into());
                 }
                 _ => return Ok(names),
             }

@@ -80,7 +80,7 @@ async fn a_start_bears_a_failure_at_each_of_its_steps() {
             close(log, thread).await;
         }
     };
-    let stories = (0..8).map(|seed| story(seed));
+    let stories = (0..8).map(story);
     futures_util::future::join_all(stories).await;
 }
 
