@@ -28,6 +28,7 @@
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
 //! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
+//! | `takeover`, `regain` | how a node comes to own the log: at a start, and after another owner wrote to it |
 //! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
 //! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |
 //! | [`legacy`](log::legacy) | folders whose records hold no outcomes, brought up once |

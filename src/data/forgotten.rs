@@ -10,7 +10,7 @@ use crate::data::tables;
 /// Bounds of forgetting: what is forgotten, and what will be when it has waited long enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Record up to which every row was written for good: no record up to this one is folded again.
+    /// Record up to which every row was written for good: no takeover writes those of records up to this one again.
     pub upto: Id,
     /// The record up to which the next round forgets.
     next: Id,

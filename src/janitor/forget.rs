@@ -1,11 +1,11 @@
 //! Deletes that no write can come to undo any more are forgotten, so that storage lets go of them.
 //!
 //! A delete stays in storage as a cell with a version, against older writes that come late. Which could come? Records
-//! are folded in the order of their ids, so once one is answered, no row with its version or a lower one is written
-//! from a record again: a start folds only what is newer than what was forgotten (`log/takeover.rs`), which is stored
-//! before storage is told. Rows without records are written with ids of their moment, at once, so they are covered by
-//! waiting for far longer than any call lasts. Deletes alone are written with lower versions (what expires), which
-//! undoes nothing.
+//! have their rows written in the order of their ids, so once one is answered, no row with its version or a lower one
+//! is written from a record again: a takeover writes only rows of what is newer than what was forgotten
+//! (`log/takeover.rs`), which is stored before storage is told. Rows without records are written with ids of their
+//! moment, at once, so they are covered by waiting for far longer than any call lasts. Deletes alone are written with
+//! lower versions (what expires), which undoes nothing.
 //!
 //! Left out (`forgettable`) are rows with versions of another kind (read markers, progress), those that nobody scans
 //! and that must never come back (credentials, tokens), and `reposters` and `public` until what earlier versions wrote

@@ -74,6 +74,11 @@ impl Folding {
         self.folds.rows(record, outcome, batch)
     }
 
+    /// Tables that state rows are read from.
+    pub(super) fn tables(&self) -> &dyn Tables {
+        &*self.tables
+    }
+
     /// Lets go of what is in memory: it is read again.
     pub(super) fn forget(&self) {
         self.own.clear();

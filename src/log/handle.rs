@@ -17,7 +17,7 @@ use crate::log::events::{Event, IdempotencyKey, Record};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
-use crate::log::owner::{Owner, OwnerThread, PARTITION};
+use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
 use crate::log::pace::LogTime;
 use crate::log::patience::Patience;
 use crate::log::product::Product;
@@ -79,6 +79,11 @@ impl CurrentTerm {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
+
+    /// The partition was taken over again: what is decided from now on reads all that others wrote.
+    pub(super) fn set(&self, term: Term) {
+        self.0.store(term.0, Ordering::Release);
+    }
 }
 
 /// A proposal that was handed in, not yet durable.
@@ -88,7 +93,7 @@ impl Pending {
     /// The record, once it is durable and visible. Waits while storage is away.
     ///
     /// # Errors
-    /// When storage failed, or the server is stopping; the outcome is then unknown.
+    /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
     pub async fn durable(self) -> Result<Arc<Record>> {
         self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
     }
@@ -128,21 +133,30 @@ impl Log {
     /// # Errors
     /// When the engines fail for good.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
+        let (log, owner, proposals) = Self::take_over(engines, products, setup).await?;
+        let thread = owner.start(proposals, log.minting().clone(), log.storage.clone())?;
+        Ok((log, thread))
+    }
+
+    /// Takes the partition over; the owner is to be run with the proposals.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        products: Vec<Product>,
+        setup: LogSetup,
+    ) -> Result<(Self, Owner, mpsc::Receiver<Proposed>)> {
         let LogSetup { clock, numbers, storage, roster, horizon } = setup;
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
-        let views = (products, horizon.clone());
         let time = LogTime::from(clock.clone());
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
-        let (owner, last) =
-            Owner::take_over(engines, views, claimant, (patience.clone(), time.clone()), &storage).await?;
+        let around = Around { claimant, time: time.clone(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
+        let (owner, last) = Owner::take_over(engines, products, around, patience.clone(), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
         let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
-        let thread = owner.start(receiver, mint.clone(), storage.clone())?;
-        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, thread))
+        Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, owner, receiver))
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -168,7 +182,7 @@ impl Log {
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
     ///
     /// # Errors
-    /// When storage failed; the outcome is then unknown. 503 when the partition had another owner since the decision.
+    /// As [`Self::submit`] and [`Pending::durable`]; 503 when the partition had another owner since the decision.
     pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
         self.submit(guard, proposal).await?.durable().await
     }
@@ -194,6 +208,11 @@ impl Log {
         let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
         Ok(Pending(pending))
+    }
+
+    /// The mint that records get their ids from.
+    pub(super) const fn minting(&self) -> &Mint {
+        &self.mint
     }
 
     /// An id for something that is no record, such as media or an account.

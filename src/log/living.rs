@@ -31,7 +31,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
 }
 
-/// AccountStanding of an id among accounts.
+/// Standing of an id among accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStanding {
     /// No account was made.
@@ -100,6 +100,11 @@ impl Living {
             refusals.push(refusal);
         }
         (admitted, refusals)
+    }
+
+    /// Forgets everybody: another owner wrote.
+    pub fn forget(&self) {
+        self.known.clear();
     }
 
     /// Learns who was made and deleted by records that are durable.

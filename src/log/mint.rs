@@ -218,6 +218,24 @@ impl Mint {
         Ok(if minted > floor { minted } else { following(floor, 0, self.0.numbers.others) })
     }
 
+    /// Goes on above `last`, and above all that is stored as reserved: another owner of the partition minted.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub(super) async fn go_on_above(&self, last: Id) -> Result<()> {
+        let stored = Moments::read(&*self.0.tables).await?;
+        let mut state = self.0.state.lock();
+        let made = state.made;
+        state.made = Moments {
+            reserved: made.reserved.max(stored.reserved),
+            heartbeat_ms: made.heartbeat_ms.max(stored.heartbeat_ms),
+            accepted_ms: made.accepted_ms.max(stored.accepted_ms),
+            writes: made.writes.max(stored.writes),
+        };
+        state.ids.pass(last.max(stored.reserved));
+        Ok(())
+    }
+
     /// The last id that was minted; the next is above it.
     #[must_use]
     pub fn last(&self) -> Id {

@@ -24,6 +24,7 @@ mod pace;
 mod patience;
 pub mod product;
 mod records;
+mod regain;
 pub mod roster;
 mod takeover;
 pub mod writers;

@@ -153,3 +153,46 @@ async fn an_import_brings_ids_of_any_time_into_a_log_that_stamps() {
     assert_eq!(found.records.len(), 3);
     close(log, thread).await;
 }
+
+/// Clocks of logs are set, too: what was on its way is refused, and the next is of the new time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_clock_was_set_is_followed() {
+    let (world, engines) = stamping();
+    let (clock, storage) = (Clock::stand_in(NOW_MS), Storage::default());
+    let (log, thread) = open(&engines, &clock, &storage).await.unwrap();
+    act(&log).await.unwrap();
+    let ahead_ms = NOW_MS + HOUR_MS as u64;
+    world.set_clock(ahead_ms);
+    act(&log).await.unwrap_err();
+    assert_eq!(unix_ms_of(act(&log).await.unwrap().id), ahead_ms);
+    // Back again: ids never go back, so it waits.
+    world.set_clock(NOW_MS);
+    for _ in 0..3 {
+        act(&log).await.unwrap_err();
+    }
+    eventually("it is said", || !log.takes()).await;
+    clock.pass(HOUR_MS as u64);
+    world.set_clock(ahead_ms);
+    eventually("it comes back by itself", || log.takes()).await;
+    assert_eq!(unix_ms_of(act(&log).await.unwrap().id), ahead_ms);
+    assert!(!storage.has_failed());
+    close(log, thread).await;
+}
+
+/// A server that starts during an import wins; the import says so, and claims nothing again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_was_fenced_ends() {
+    let (_world, engines) = stamping();
+    let (import, importing) = open(&engines, &Clock::by_hand(NOW_MS), &Storage::default()).await.unwrap();
+    act(&import).await.unwrap();
+    let (server, serving) = open(&engines, &Clock::stand_in(NOW_MS), &Storage::default()).await.unwrap();
+    act(&server).await.unwrap();
+    for _ in 0..2 {
+        let refused = act(&import).await.unwrap_err();
+        assert!(matches!(refused, Error::Engine(EngineError::Closed(_))), "{refused}");
+        act(&server).await.unwrap();
+    }
+    assert!(import.has_failed() && server.takes());
+    close(import, importing).await;
+    close(server, serving).await;
+}

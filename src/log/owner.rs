@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Partition, Position, Term};
+use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Term};
 use fanfare_protocol::Id;
 use tokio::sync::mpsc;
 
@@ -20,6 +20,8 @@ use super::head::Head;
 use super::horizon::Horizon;
 use super::pace::{self, LogTime};
 use super::patience::{Patience, Tries};
+use super::regain::Fence;
+use super::roster::Roster;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -57,11 +59,20 @@ fn group_of(waiting: &[Proposed]) -> usize {
     fits.count().max(1)
 }
 
+/// Claims the partition, and hears the log's time.
+async fn take(journal: &Arc<dyn Journal>, claimant: &Claimant, time: &LogTime) -> Result<Claim> {
+    let asked = time.asking();
+    let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+    time.hear(asked, claim.heard_ms());
+    Ok(claim)
+}
+
 /// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
+    claimant: Claimant,
     claim: Claim,
-    patience: Patience,
+    pub(super) patience: Patience,
     time: LogTime,
 }
 
@@ -73,19 +84,30 @@ impl Appender {
         patience: Patience,
         time: LogTime,
     ) -> Result<Self> {
-        let take = || async {
-            let asked = time.asking();
-            let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
-            time.hear(asked, claim.heard_ms());
-            Ok(claim)
-        };
+        let take = || take(journal, &claimant, &time);
         let claim = patience.until_done(take).await?;
-        Ok(Self { journal: Arc::clone(journal), claim, patience, time })
+        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience, time })
     }
 
-    /// Reads what a takeover needs, when storage does it.
-    pub(super) async fn read<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
+    /// Claims it anew, after another owner wrote.
+    pub(super) async fn claim_again(&mut self) -> Result<()> {
+        self.claim = take(&self.journal, &self.claimant, &self.time).await?;
+        Ok(())
+    }
+
+    /// Whether it is claimed for an import, whose ids are of any time.
+    pub(super) const fn is_import(&self) -> bool {
+        self.claimant.is_import
+    }
+
+    /// Asks what a takeover needs, until storage answers.
+    pub(super) async fn ask<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         self.patience.until_done(work).await
+    }
+
+    /// Records that count from `from` on, as many as one commit may have.
+    pub(super) async fn read(&self, from: Position) -> Result<Page> {
+        Ok(self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX).await?)
     }
 
     /// Term under which it was claimed.
@@ -118,6 +140,9 @@ impl Appender {
             if matches!(error, EngineError::Unknown(_)) {
                 unknown = Some(error.clone());
             }
+            if matches!(error, EngineError::Fenced) {
+                return Err(error.into()); // the log tells what stands
+            }
             if !self.patience.again(&mut tries, &error).await {
                 // What an earlier try may have done, a later refusal does not take back.
                 return Err(unknown.unwrap_or(error).into());
@@ -147,12 +172,15 @@ pub(super) struct Appended {
     doubted: bool,
 }
 
+/// Way back to who handed in the record of an id.
+pub(super) type Numbered = (Id, Answer);
+
 /// Answers a group that was not committed.
-fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
+pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
-            for answer in answers {
+            for (_, answer) in answers {
                 let _ = answer.send(Err(Error::Internal(format!("a commit is too large: {cause}"))));
             }
             return;
@@ -165,40 +193,51 @@ fn refuse(error: &Error, answers: Vec<Answer>, storage: &Storage) {
             storage.fail(error);
             error.clone()
         }
-        // Something stored is not what it should be, found before anything was written; or another owner has the
-        // partition, and this node knows no way back but a restart.
+        // Something stored is not what it should be, found before anything was written.
         error => {
             storage.fail(error);
             EngineError::Closed(format!("a commit failed: {error}"))
         }
     };
-    for answer in answers {
+    for (_, answer) in answers {
         let _ = answer.send(Err(Error::Engine(engine.clone())));
     }
 }
 
+/// Surroundings of an owner.
+pub(super) struct Around {
+    /// Node, as the log names it.
+    pub(super) claimant: Claimant,
+    /// Time of the log.
+    pub(super) time: LogTime,
+    pub(super) horizon: Horizon,
+    pub(super) roster: Arc<dyn Roster>,
+}
+
 /// Owner of a partition, on a thread of its own.
 pub(super) struct Owner {
-    appender: Appender,
+    pub(super) appender: Appender,
     prepares: Vec<Arc<dyn Prepare>>,
-    folding: Folding,
-    follower: Follower,
-    living: Living,
+    pub(super) folding: Folding,
+    pub(super) follower: Follower,
+    pub(super) living: Living,
     commits: u64,
     /// Position behind the last commit.
-    next: Position,
-    term: CurrentTerm,
-    horizon: Horizon,
+    pub(super) next: Position,
+    pub(super) term: CurrentTerm,
+    pub(super) horizon: Horizon,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) fence: Fence,
 }
 
 impl Owner {
-    /// Takes the partition over for `claimant`; answers the highest id in it too. Where a record in it
+    /// Takes the partition over; answers the highest id in it too. Where a record in it
     /// cannot be read, everything else is as it was, and `storage` takes no more writes.
     pub(super) async fn take_over(
         engines: &Engines,
-        (products, horizon): (Vec<Product>, Horizon),
-        claimant: Claimant,
-        (patience, time): (Patience, LogTime),
+        products: Vec<Product>,
+        Around { claimant, time, horizon, roster }: Around,
+        patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
         let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
@@ -213,8 +252,9 @@ impl Owner {
         let term = CurrentTerm::new(appender.term());
         let follower = Follower::new(listeners, taken.last);
         let living = Living::new(Arc::clone(&engines.tables));
-        let (commits, next, last) = (0, taken.next, taken.last);
-        Ok((Self { appender, prepares, folding, follower, living, commits, next, term, horizon }, last))
+        let (commits, next, last, fence) = (0, taken.next, taken.last, Fence::default());
+        let owner = Self { appender, prepares, folding, follower, living, commits, next, term, horizon, roster, fence };
+        Ok((owner, last))
     }
 
     /// Term of this owner.
@@ -237,14 +277,17 @@ impl Owner {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, &mint, &storage)))
+            .spawn(move || runtime.block_on(self.run(proposals, mint, storage)))
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
-    async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: &Mint, storage: &Storage) {
+    /// Takes `proposals` until every handle is dropped.
+    pub(super) async fn run(mut self, mut proposals: mpsc::Receiver<Proposed>, mint: Mint, storage: Storage) {
+        let (mint, storage) = (&mint, &storage);
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
+            self.stand_again(&mut waiting, mint, storage).await;
             pace::keep(&mut proposals, &mut waiting, mint, &self.appender.patience, storage).await;
             self.refuse_earlier_terms(&mut waiting);
             if waiting.is_empty() {
@@ -259,11 +302,12 @@ impl Owner {
             match outcome {
                 Ok(records) => {
                     self.horizon.through();
-                    for (record, answer) in records.into_iter().zip(answers) {
+                    for (record, (_, answer)) in records.into_iter().zip(answers) {
                         // A caller that went away needs no answer.
                         let _ = answer.send(record);
                     }
                 }
+                Err(Error::Engine(EngineError::Fenced)) => self.fenced(answers, mint, storage).await,
                 Err(error) => {
                     // Of what is unknown some may settle yet.
                     if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
@@ -273,7 +317,7 @@ impl Owner {
                 }
             }
         }
-        if storage.has_failed() {
+        if storage.has_failed() || self.fence.is_up() {
             return;
         }
         if let Err(error) = mint.close().await {
@@ -295,7 +339,7 @@ impl Owner {
     }
 
     /// Ids in the order of arrival, which is the order of commit.
-    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Answer>) {
+    fn number(&self, waiting: &mut Vec<Proposed>, mint: &Mint) -> (Vec<Record>, Vec<Numbered>) {
         mint.number(|next| {
             self.horizon.numbered();
             waiting
@@ -303,7 +347,7 @@ impl Owner {
                 .map(|Proposed { proposal, answer, .. }| {
                     let id = next(proposal.at_ms);
                     let Proposal { event, idempotency, import_line, audit, .. } = proposal;
-                    (Record { id, event, idempotency, import_line, audit }, answer)
+                    (Record { id, event, idempotency, import_line, audit }, (id, answer))
                 })
                 .unzip()
         })
@@ -340,7 +384,14 @@ impl Owner {
         let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
         head.map_or(Ok(()), |head| head.write(PARTITION, &mut batch))?;
         let reserving = mint.reserve_in(&mut batch);
-        let appended = self.appender.append(&records, &batch).await?;
+        let appended = match self.appender.append(&records, &batch).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                self.fence.undecided(records);
+                return Err(error);
+            }
+        };
+        self.fence.ease();
         mint.reserved(reserving.as_ref());
         if appended.doubted {
             // What is in memory was read before the engine lost its way.

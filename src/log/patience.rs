@@ -29,6 +29,19 @@ pub(super) struct Patience {
 #[derive(Debug, Default)]
 pub(super) struct Tries(u32);
 
+impl Tries {
+    /// A try fewer: something was done meanwhile.
+    pub(super) fn ease(&mut self) {
+        self.0 = self.0.saturating_sub(1);
+    }
+
+    /// Waits, longer each time.
+    async fn wait(&self) {
+        let wait_ms = (AGAIN_MS << self.0.saturating_sub(1).min(16)).min(AGAIN_MS_MAX);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
+
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
@@ -50,8 +63,18 @@ impl Patience {
         if tries.0 >= TRIES_SILENT {
             self.storage.goes(StoragePart::Log, error);
         }
-        let wait_ms = (AGAIN_MS << (tries.0 - 1).min(16)).min(AGAIN_MS_MAX);
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        tries.wait().await;
+        true
+    }
+
+    /// Waits before the partition is taken from another owner again; false when there is no use in it. Two who claim in
+    /// turns get little done: whoever is fenced again and again waits longer each time.
+    pub(super) async fn back_off(&self, fences: &mut Tries) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        fences.0 = fences.0.saturating_add(1);
+        fences.wait().await;
         true
     }
 

@@ -46,18 +46,17 @@ fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> R
 /// have forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
 /// deleted since.
 pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
-    let forgotten = appender.read(|| async { Ok(Forgotten::read(&*engines.tables).await?) }).await?.upto;
+    let forgotten = appender.ask(|| async { Ok(Forgotten::read(&*engines.tables).await?) }).await?.upto;
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
-    let mut next = appender.read(|| Head::read(&*engines.tables, PARTITION)).await?.position();
-    let (first, _) = appender.read(|| async { Ok(journal.bounds(PARTITION).await?) }).await?;
-    let checkpoint = appender.read(|| async { Ok(journal.checkpoint_of(CONSUMER, PARTITION).await?) }).await?;
+    let mut next = appender.ask(|| Head::read(&*engines.tables, PARTITION)).await?.position();
+    let (first, _) = appender.ask(|| async { Ok(journal.bounds(PARTITION).await?) }).await?;
+    let checkpoint = appender.ask(|| async { Ok(journal.checkpoint_of(CONSUMER, PARTITION).await?) }).await?;
     check_head(next.offset, checkpoint.offset, first, end.offset)?;
     let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     while next.offset < end.offset {
-        let page = || async { Ok(journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?) };
-        let found = appender.read(page).await?;
+        let found = appender.ask(|| appender.read(next)).await?;
         next = found.next;
         if found.records.is_empty() {
             break;

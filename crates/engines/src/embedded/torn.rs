@@ -1,9 +1,10 @@
 //! Opening after a power loss in the middle of a write.
 //!
 //! The store drops a last batch of which only the beginning reached the disk. But a disk may also write the end of a
-//! batch and lose its middle; then the checksum fails, and the store refuses to open. At most one batch is ever
-//! between two fsyncs (the committer is the only writer), so the last batch of the newest log is the only one that can
-//! be torn, and it was never acknowledged: it is moved aside. Damage anywhere else is real and is reported.
+//! batch and lose its middle; then the checksum fails, and the store refuses to open. Between two fsyncs is at most one
+//! batch that somebody waits for (the committer is the only writer), so the last batch of the newest log can be torn,
+//! and it was never acknowledged: it is moved aside. Damage anywhere else is reported, also where a batch of
+//! checkpoints alone, which goes out without an fsync, was torn before it.
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};

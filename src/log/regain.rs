@@ -1,0 +1,192 @@
+//! Regaining of a partition: what an owner does once another one claimed it and wrote.
+//!
+//! Nothing that it holds in memory is true any more. It claims again, reads what was appended since the last place it
+//! knew, writes those rows again, tells its views of those records, and goes on above their ids. Only then decisions
+//! are taken again; what was decided before is refused. Whose append was fenced hears what the log says of it.
+
+use std::sync::Arc;
+
+use fanfare_engines::{Batch, EngineError, JournalRecord, NewRecord};
+use fanfare_protocol::Id;
+
+use super::handle::Proposed;
+use super::owner::{Numbered, Owner, PARTITION, refuse};
+use super::patience::Tries;
+use super::roster::Assigned;
+use crate::base::error::{Error, Result};
+use crate::data::forgotten::Forgotten;
+use crate::data::storage::Storage;
+use crate::log::events::Record;
+use crate::log::mint::Mint;
+use crate::log::product::Committed;
+
+/// Memory of a fence: what was on its way when another owner claimed the partition.
+#[derive(Default)]
+pub(super) struct Fence {
+    is_up: bool,
+    /// Records of the last call that failed; of some it may be unknown whether they stand.
+    undecided: Vec<NewRecord>,
+    /// Undecided records that were found to stand.
+    standing: Vec<Arc<Record>>,
+    /// Fences that no commits came between.
+    times: Tries,
+    /// Groups that have ids and are not known to be through.
+    groups: usize,
+}
+
+impl Fence {
+    /// Whether the partition is another's, as far as is known.
+    pub(super) const fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    /// Whether any of `records` stands is for the log to say.
+    pub(super) fn undecided(&mut self, records: Vec<NewRecord>) {
+        (self.undecided, self.standing) = (records, Vec::new());
+    }
+
+    /// Something was committed.
+    pub(super) fn ease(&mut self) {
+        self.times.ease();
+    }
+
+    /// Learns that `found` stands; other owners mint ids of their own, which may be the same.
+    fn found(&mut self, found: &JournalRecord, record: &Arc<Record>) {
+        let is_it = |ours: &NewRecord| found.id == Some(ours.id) && found.payload == ours.payload;
+        if self.undecided.iter().any(is_it) {
+            self.standing.push(Arc::clone(record));
+        }
+    }
+
+    fn answer_of(&self, id: Id) -> Result<Arc<Record>> {
+        let standing = self.standing.iter().find(|record| record.id == id).map(Arc::clone);
+        let cause = || EngineError::Unavailable("another owner wrote to the log meanwhile".to_owned()).into();
+        standing.ok_or_else(cause)
+    }
+}
+
+impl Owner {
+    /// Drops what is in memory, for another owner has written, takes the partition again where the roster says so, and
+    /// answers the group whose append was fenced.
+    pub(super) async fn fenced(&mut self, answers: Vec<Numbered>, mint: &Mint, storage: &Storage) {
+        tracing::warn!(partition = PARTITION.0, "another owner wrote to the log");
+        self.fence.is_up = true;
+        self.fence.groups += 1;
+        self.folding.forget();
+        self.living.forget();
+        match self.regain(mint, storage).await {
+            Ok(()) => {
+                for (id, answer) in answers {
+                    let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
+                }
+            }
+            Err(error) if self.appender.is_import() => refuse(&error, answers, storage),
+            Err(_) => refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage),
+        }
+    }
+
+    /// Takes the partition again, if it is lost and the roster gives it back; else refuses what waits.
+    pub(super) async fn stand_again(&mut self, waiting: &mut Vec<Proposed>, mint: &Mint, storage: &Storage) {
+        if !self.fence.is_up || storage.has_failed() {
+            return;
+        }
+        if let Err(error) = self.regain(mint, storage).await {
+            for Proposed { answer, .. } in waiting.drain(..) {
+                let _ = answer.send(Err(match &error {
+                    Error::Elsewhere(node) => Error::Elsewhere(Arc::clone(node)),
+                    error => EngineError::Unavailable(format!("the log is another's: {error}")).into(),
+                }));
+            }
+        }
+    }
+
+    /// Regains the partition, while others may claim it too, or storage may be away.
+    async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
+        let mut tries = Tries::default();
+        if self.appender.is_import() {
+            // Whoever came after it serves people.
+            let what = "another owner claimed the log during the import: stop that server, and start the import again";
+            let error = EngineError::Closed(what.to_owned());
+            storage.fail(&error);
+            return Err(error.into());
+        }
+        loop {
+            if let Assigned::There(node) = self.roster.owner_of(PARTITION) {
+                return Err(Error::Elsewhere(node));
+            }
+            if !self.appender.patience.back_off(&mut self.fence.times).await {
+                return Err(EngineError::Unavailable("the server is stopping".to_owned()).into());
+            }
+            let error = match self.catch_up(mint).await {
+                Ok(()) => {
+                    self.appender.patience.done();
+                    tracing::info!(partition = PARTITION.0, term = self.term.get(), "the log is this node's again");
+                    return Ok(());
+                }
+                Err(Error::Engine(EngineError::Fenced)) => continue,
+                // A claim needs little room, and there may be some again.
+                Err(Error::Engine(EngineError::Full(cause))) => EngineError::Unavailable(cause),
+                Err(Error::Engine(error)) => error,
+                Err(error) => {
+                    storage.fail(&error);
+                    return Err(error);
+                }
+            };
+            if self.appender.patience.again(&mut tries, &error).await {
+                continue;
+            }
+            if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) {
+                storage.fail(&error);
+            }
+            return Err(error.into());
+        }
+    }
+
+    /// Claims the partition, and hears and writes again what was appended up to the claim. After an error it goes on
+    /// where it was.
+    async fn catch_up(&mut self, mint: &Mint) -> Result<()> {
+        self.appender.claim_again().await?;
+        let forgotten = Forgotten::read(self.folding.tables()).await?.upto;
+        let end = self.appender.position();
+        while self.next.offset < end.offset {
+            let found = self.appender.read(self.next).await?;
+            // What lies behind the claim is of somebody who claimed since, and is read under the next.
+            let upto = found.records.partition_point(|one| one.offset < end.offset);
+            let records = &found.records[..upto];
+            if records.is_empty() {
+                break;
+            }
+            let mut batch = Batch::default();
+            let mut committed = Vec::with_capacity(records.len());
+            for one in records {
+                let (record, outcome) = self.folding.read(PARTITION, one)?;
+                // As in a takeover: what storage may have forgotten since is not brought back.
+                if record.id > forgotten {
+                    self.folding.rows(&record, &outcome, &mut batch)?;
+                }
+                committed.push(Committed { record: Arc::new(record), outcome });
+            }
+            if !batch.rows.is_empty() {
+                self.appender.append(&[], &batch).await?;
+            }
+            self.living.committed(&committed);
+            self.follower.hear(&committed);
+            for (one, Committed { record, .. }) in records.iter().zip(&committed) {
+                self.fence.found(one, record);
+                self.horizon.reach(record.id);
+            }
+            self.next = found.next;
+        }
+        mint.go_on_above(Id(end.last_id).max(Id(self.next.last_id))).await?;
+        self.next = self.appender.position();
+        // Everything is known of what was on its way: it is settled, or never will be.
+        (0..std::mem::take(&mut self.fence.groups)).for_each(|_| self.horizon.through());
+        self.fence.is_up = false;
+        self.term.set(self.appender.term());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "regain_tests.rs"]
+mod tests;
