@@ -9,7 +9,6 @@ use super::folding::Folding;
 use super::head::Head;
 use super::owner::{Appender, CONSUMER, PARTITION};
 use crate::base::error::{Error, Result};
-use crate::base::limits;
 use crate::data::forgotten::Forgotten;
 use crate::log::records;
 
