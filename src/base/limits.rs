@@ -24,8 +24,8 @@ pub const CLOCK_BEHIND_MS_MAX: u64 = 86_400_000;
 pub const RESERVE_MS: u64 = 2_000;
 /// Milliseconds between two notes that the server runs.
 pub const HEARTBEAT_MS: u64 = 3_600_000;
-/// Milliseconds by which ids may be ahead of the time of a log that stamps what it takes: beyond, nothing is taken until
-/// the log's time has come near. The log bears a second more (`engines/admission.rs`).
+/// Milliseconds by which ids may be ahead of the time of a log that stamps what it takes: beyond, nothing is taken
+/// until the log's time has come near. The log bears a second more (`engines/admission.rs`).
 pub const LOG_AHEAD_MS_MAX: u64 = 4_000;
 /// Seconds for which an owner counts as alive after its last sign of life.
 pub const LEASE_S: u64 = 10;

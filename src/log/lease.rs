@@ -1,9 +1,9 @@
 //! Lease of the log: the sign that its owner is alive, in state that does not last.
 //!
-//! An import claims everything with ids of other times, and a claim ends what a living owner has under way. So an import
-//! looks for the sign first, and is refused where it is; two imports are in each other's way like that too. A clean end
-//! takes the sign away, a kill lets it lapse. An engine of one process begins without one: there the lock of the folder
-//! keeps others out.
+//! An import claims everything with ids of other times, and a claim ends what a living owner has under way. So an
+//! import looks for the sign first, and is refused where it is; two imports are in each other's way like that too. A
+//! clean end takes the sign away, a kill lets it lapse. An engine of one process begins without one: there the lock of
+//! the folder keeps others out.
 //!
 //! This is against mistakes. Who owns the log is decided by its claims alone, and state that may be lost can miss an
 //! owner until its next sign: then the newer claim fences the older one, as ever.

@@ -71,8 +71,8 @@ impl Claim {
         self.known
     }
 
-    /// The log's time when it last acknowledged a claim or records of this writer, in milliseconds since the Unix epoch;
-    /// told once. Nothing where the log has no clock of its own.
+    /// The log's time when it last acknowledged a claim or records of this writer, in milliseconds since the Unix
+    /// epoch; told once. Nothing where the log has no clock of its own.
     pub const fn heard_ms(&mut self) -> Option<u64> {
         self.heard_ms.take()
     }
