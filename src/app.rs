@@ -38,7 +38,7 @@ use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
-use crate::log::lease::Lease;
+use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
@@ -233,7 +233,7 @@ pub struct Running {
     owner: OwnerThread,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
-    lease: Lease,
+    lease: OwnerLease,
 }
 
 impl Running {
@@ -290,7 +290,7 @@ pub async fn start(
     logging: LogControl,
 ) -> Result<Running> {
     let node = Numbers::of_node(settings.server.node).node_name();
-    let lease = Lease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
+    let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
     let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
     if started.is_err() {
         lease.end().await;
@@ -299,7 +299,7 @@ pub async fn start(
 }
 
 async fn start_under(
-    lease: Lease,
+    lease: OwnerLease,
     settings: &Settings,
     engines: Engines,
     (secret, tokens): (&[u8], OperatorTokens),
@@ -350,8 +350,7 @@ async fn start_under(
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments));
-    tasks.spawn(lease.clone().keep());
+    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
     let services = Services {
         http,
         core,
@@ -371,10 +370,11 @@ async fn start_under(
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor) {
+fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
+    tasks.spawn(lease.keep());
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {

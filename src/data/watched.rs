@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, NewTerm, Object, ObjectMeta,
     Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
 };
 
@@ -195,7 +195,7 @@ impl Journal for Watched {
         self.inner.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.heard(self.inner.journal.claim(partition, claimant).await)
     }
 

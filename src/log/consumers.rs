@@ -56,7 +56,7 @@ impl Holder {
 #[derive(Clone)]
 pub struct Consumers {
     store: Arc<Store>,
-    /// Who held too much when the log was last trimmed.
+    /// Consumers that held too much when the log was last trimmed.
     holders: Arc<Mutex<Vec<Holder>>>,
     /// Held while a registration changes.
     changing: Arc<tokio::sync::Mutex<()>>,
@@ -67,7 +67,7 @@ fn row(consumer: &str) -> RowKey {
 }
 
 impl Consumers {
-    /// Those that are registered in `store`.
+    /// Consumers that are registered in `store`.
     #[must_use]
     pub fn new(store: Arc<Store>) -> Self {
         Self { store, holders: Arc::default(), changing: Arc::default() }
@@ -158,7 +158,7 @@ impl Consumers {
         Ok(())
     }
 
-    /// Those of `names` who have done with the least of `partition`.
+    /// Consumers among `names` that have done with the least of `partition`.
     async fn slowest(&self, partition: Partition, names: &[&str]) -> Result<Vec<String>> {
         let mut slowest: (Offset, Vec<String>) = (Offset(u64::MAX), Vec::new());
         for name in names {
@@ -196,7 +196,7 @@ impl Consumers {
         *known = holders;
     }
 
-    /// Who held more than was to be kept when the log was last trimmed: the slowest consumers of each partition.
+    /// Consumers that held more than was to be kept when the log was last trimmed: the slowest of each partition.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         self.holders.lock().clone()

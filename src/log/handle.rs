@@ -298,5 +298,5 @@ const fn partition_of(_person: Id) -> Partition {
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
+#[path = "handle_tests.rs"]
 mod tests;

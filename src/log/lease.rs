@@ -24,13 +24,13 @@ const LEASE: Duration = Duration::from_secs(LEASE_S);
 
 /// Sign of one owner. Clones are the same.
 #[derive(Clone)]
-pub struct Lease {
+pub struct OwnerLease {
     ephemeral: Arc<dyn Ephemeral>,
     /// Name of the node, and a number that no other owner has, not even on the same node.
     value: Bytes,
 }
 
-impl Lease {
+impl OwnerLease {
     /// Shows that an owner on the node called `node` is alive.
     ///
     /// # Errors
@@ -101,12 +101,12 @@ mod tests {
         memory::open(1).unwrap().ephemeral
     }
 
-    async fn server(ephemeral: &Arc<dyn Ephemeral>) -> Lease {
-        Lease::take(ephemeral, "node-7", false).await.unwrap()
+    async fn server(ephemeral: &Arc<dyn Ephemeral>) -> OwnerLease {
+        OwnerLease::take(ephemeral, "node-7", false).await.unwrap()
     }
 
-    async fn import(ephemeral: &Arc<dyn Ephemeral>) -> Result<Lease, String> {
-        Lease::take(ephemeral, "node-7", true).await.map_err(|error| error.to_string())
+    async fn import(ephemeral: &Arc<dyn Ephemeral>) -> Result<OwnerLease, String> {
+        OwnerLease::take(ephemeral, "node-7", true).await.map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ impl From<Clock> for LogTime {
 pub(super) struct Asked(u64);
 
 impl LogTime {
-    /// This node's clock.
+    /// Clock of this node.
     pub(super) const fn clock(&self) -> &Clock {
         &self.clock
     }

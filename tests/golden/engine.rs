@@ -22,7 +22,7 @@ use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::{head, legacy};
 use fanfare_engines::{
-    Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, NewRecord, Offset, Page, Partition, Position,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
     RowWrite, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
@@ -52,7 +52,7 @@ impl Journal for Tape {
         self.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.journal.claim(partition, claimant).await
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::ports::{Batch, Claimant, Claimed, EngineError, Journal, NewRecord, Partition, Position, Term, Turn};
+use crate::ports::{Batch, Claimant, EngineError, Journal, NewRecord, NewTerm, Partition, Position, Term, Turn};
 
 /// Claims in a row for one call: an earlier claim of the same writer may come late and fence it.
 const CLAIMS_MAX: usize = 8;
@@ -52,7 +52,7 @@ impl Claim {
         partition: Partition,
         claimant: Claimant,
     ) -> Result<Self, EngineError> {
-        let Claimed { term, next: known, appended_ms } = journal.claim(partition, &claimant).await?;
+        let NewTerm { term, next: known, appended_ms } = journal.claim(partition, &claimant).await?;
         let (turn, stamps) = (Turn::first(term), appended_ms > 0);
         let heard_ms = stamps.then_some(appended_ms);
         let state = State::Held;
@@ -124,7 +124,7 @@ impl Claim {
 
     /// Claims again, and reads how many of `records` stand.
     async fn look(&mut self, records: &[NewRecord]) -> Result<(), EngineError> {
-        let Claimed { term, next: end, appended_ms } = self.journal.claim(self.partition, &self.claimant).await?;
+        let NewTerm { term, next: end, appended_ms } = self.journal.claim(self.partition, &self.claimant).await?;
         if self.stamps {
             self.heard_ms = Some(appended_ms);
         }

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use ports::{
-    Appended, BACKLOG_MAX, Batch, Bus, Claimant, Claimed, EngineError, Ephemeral, Journal, JournalRecord, KeyRange,
-    NewRecord, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
+    Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
+    NewTerm, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
     Subscription, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 pub use room::DiskRoom;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use fanfare_engines::embedded::{self, Settings};
 use fanfare_engines::{
-    Batch, Claimant, Claimed, EngineError, Engines, KeyRange, NewRecord, Offset, Order, Partition, Position, RowKey,
+    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, NewTerm, Offset, Order, Partition, Position, RowKey,
     Table, Turn, Unique,
 };
 
@@ -132,7 +132,7 @@ async fn term_last_id_and_number_survive_a_restart() {
 
     let engines = open(&folder);
     fenced(&engines, Turn { number: 3, ..turn }, 7..=7).await;
-    let Claimed { term, next: position, .. } = engines.journal.claim(P, &owner()).await.unwrap();
+    let NewTerm { term, next: position, .. } = engines.journal.claim(P, &owner()).await.unwrap();
     assert!(term > turn.term);
     assert_eq!((position.last_id, position.number), (6, 0));
     engines.journal.commit(P, Turn::first(term), records(7..=7), Batch::default()).await.unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Appended, Batch, Claimant, Claimed, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, NewTerm, Object, ObjectMeta,
     Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
 };
 use parking_lot::Mutex;
@@ -300,7 +300,7 @@ impl Journal for Cut {
         self.inner.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.blade.alive()?;
         self.inner.journal.claim(partition, claimant).await
     }

@@ -11,7 +11,7 @@ use super::{layout, tables};
 use crate::admission::unix_ms_of;
 use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
 use crate::ports::{
-    Appended, Batch, Claimant, Claimed, EngineError, Journal, JournalRecord, NewRecord, Offset, Page, Partition,
+    Appended, Batch, Claimant, EngineError, Journal, JournalRecord, NewRecord, NewTerm, Offset, Page, Partition,
     Position, Trimmed, Turn,
 };
 
@@ -64,11 +64,11 @@ impl Journal for Embedded {
         self.keeper.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions())?;
         check_claimant(claimant)?;
         match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
-            Done::Claimed(term, next) => Ok(Claimed { term, next, appended_ms: 0 }),
+            Done::Claimed(term, next) => Ok(NewTerm { term, next, appended_ms: 0 }),
             other => Err(other.strange()),
         }
     }

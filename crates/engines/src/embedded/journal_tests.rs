@@ -56,7 +56,7 @@ async fn records_of_before_claims_are_read_and_gone_on_from() {
             assert_eq!(found.len() as u64, 5 + start);
 
             let claimant = Claimant { node: "node-0".to_owned(), is_import: false };
-            let Claimed { term, next: position, .. } = engines.journal.claim(P, &claimant).await.unwrap();
+            let NewTerm { term, next: position, .. } = engines.journal.claim(P, &claimant).await.unwrap();
             assert_eq!(position.last_id, if start == 0 { 0 } else { 99 + start });
             let new = NewRecord { id: 100 + start, payload: Bytes::from_static(b"new") };
             engines.journal.commit(P, Turn::first(term), vec![new], Batch::default()).await.unwrap();

@@ -13,7 +13,7 @@ use crate::limits::{check_claimant, check_consumer, check_partition, check_parti
 use crate::limits::{check_value, check_write};
 use crate::memory::store::Entry;
 use crate::ports::{
-    Appended, Batch, Claimant, Claimed, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, NewTerm, Offset, Order, Page, Partition,
     Position, Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 
@@ -305,7 +305,7 @@ impl Journal for HostileEngine {
         self.partitions
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions)?;
         check_claimant(claimant)?;
         self.pause().await;
@@ -316,7 +316,7 @@ impl Journal for HostileEngine {
                 Fate::Good => {
                     let term = Term(world.store.end(partition).offset.0);
                     world.append(call, vec![entry]);
-                    Claimed { term, next: world.store.end(partition), appended_ms: world.clock_ms.unwrap_or(0) }
+                    NewTerm { term, next: world.store.end(partition), appended_ms: world.clock_ms.unwrap_or(0) }
                 }
                 Fate::Unavailable => return Err(unavailable()),
                 Fate::Unknown => {

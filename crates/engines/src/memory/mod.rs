@@ -16,7 +16,7 @@ use crate::limits::{check_claimant, check_consumer, check_partition, check_parti
 use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
-    Appended, Batch, Claimant, Claimed, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, NewTerm, Offset, Order, Page, Partition,
     Position, Replaced, Row, RowKey, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 use crate::{DiskRoom, Engines, local};
@@ -103,13 +103,13 @@ impl Journal for Memory {
         self.partitions
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions)?;
         check_claimant(claimant)?;
         let mut store = self.store.write();
         let term = Term(store.end(partition).offset.0);
         store.append(partition, Entry::claim(claimant, 0));
-        Ok(Claimed { term, next: store.end(partition), appended_ms: 0 })
+        Ok(NewTerm { term, next: store.end(partition), appended_ms: 0 })
     }
 
     async fn commit(

@@ -109,7 +109,7 @@ pub struct Page {
 
 /// Answer of [`Journal::claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claimed {
+pub struct NewTerm {
     /// The term that it begins.
     pub term: Term,
     /// Position behind the claim: everything up to there is decided.
@@ -151,7 +151,7 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// From then on no record of an earlier term is taken. Durable when it answers. After an error the claim may stand,
     /// or come later: the caller claims again, and again whenever it is [`Fenced`](EngineError::Fenced) by such a one.
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<Claimed, EngineError>;
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError>;
 
     /// Appends `records` in order to `partition`, then writes `rows`; answers when all is durable.
     ///

@@ -11,7 +11,7 @@ pub use bus::{BACKLOG_MAX, Bus, Subscription};
 pub use ephemeral::Ephemeral;
 pub use error::EngineError;
 pub use journal::{
-    Appended, Claimant, Claimed, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term, Trimmed,
+    Appended, Claimant, Journal, JournalRecord, NewRecord, NewTerm, Offset, Page, Partition, Position, Term, Trimmed,
     Turn,
 };
 pub use objects::{Object, ObjectMeta, Objects};
