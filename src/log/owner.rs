@@ -24,6 +24,7 @@ use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm};
 use super::head::Head;
 use super::horizon::Horizon;
+use super::pace::{self, LogTime};
 use super::patience::{Patience, Tries};
 use super::regain::Fence;
 use super::roster::Roster;
@@ -53,26 +54,50 @@ impl OwnerThread {
     }
 }
 
+/// Claims the partition, and hears the log's time.
+async fn take(journal: &Arc<dyn Journal>, claimant: &Claimant, time: &LogTime) -> Result<Claim> {
+    let asked = time.asking();
+    let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+    time.hear(asked, claim.heard_ms());
+    Ok(claim)
+}
+
 /// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
     claimant: Claimant,
     claim: Claim,
     pub(super) patience: Patience,
+    time: LogTime,
 }
 
 impl Appender {
-    /// Claims the partition for the node called `node`.
-    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
-        let claimant = Claimant { node: node.to_owned(), is_import: false };
-        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
-        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience })
+    /// Claims the partition for `claimant`. Storage that is away is waited for.
+    pub(super) async fn claim(
+        journal: &Arc<dyn Journal>,
+        claimant: Claimant,
+        patience: Patience,
+        time: LogTime,
+    ) -> Result<Self> {
+        let take = || take(journal, &claimant, &time);
+        let claim = patience.until_done(take).await?;
+        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience, time })
     }
 
     /// Claims it anew, after another owner wrote.
     pub(super) async fn claim_again(&mut self) -> Result<()> {
-        self.claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone()).await?;
+        self.claim = take(&self.journal, &self.claimant, &self.time).await?;
         Ok(())
+    }
+
+    /// Whether it is claimed for an import, whose ids are of any time.
+    pub(super) const fn is_import(&self) -> bool {
+        self.claimant.is_import
+    }
+
+    /// Asks what a takeover needs, until storage answers.
+    pub(super) async fn ask<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
+        self.patience.until_done(work).await
     }
 
     /// Records that count from `from` on, as many as one commit may have.
@@ -95,7 +120,10 @@ impl Appender {
     pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            let error = match self.claim.append(records, batch).await {
+            let asked = self.time.asking();
+            let appended = self.claim.append(records, batch).await;
+            self.time.hear(asked, self.claim.heard_ms());
+            let error = match appended {
                 Ok(next) => {
                     self.patience.done();
                     return Ok(Appended { next, doubted: unknown.is_some(), head: None });
@@ -127,7 +155,7 @@ impl Appender {
         let mut batch = Batch::default();
         head.write(PARTITION, &mut batch)?;
         self.append(&[], &batch).await?;
-        self.checkpoint(head).await
+        self.patience.until_done(|| self.checkpoint(head)).await
     }
 }
 
@@ -175,8 +203,10 @@ pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
 
 /// Surroundings of an owner.
 pub(super) struct Around {
-    /// Name of the node in the log.
-    pub(super) node: String,
+    /// Node, as the log names it.
+    pub(super) claimant: Claimant,
+    /// Time of the log.
+    pub(super) time: LogTime,
     pub(super) horizon: Horizon,
     pub(super) roster: Arc<dyn Roster>,
 }
@@ -206,7 +236,7 @@ impl Owner {
     pub(super) async fn take_over(
         engines: &Engines,
         products: Vec<Product>,
-        Around { node, horizon, roster }: Around,
+        Around { claimant, time, horizon, roster }: Around,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -214,7 +244,7 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, &node, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, claimant, patience, time).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
@@ -262,6 +292,7 @@ impl Owner {
         while !next.is_empty() || work.queue.wait().await {
             work.queue.gather();
             self.stand_again(&mut work.queue.waiting, &work.mint, &work.storage).await;
+            pace::keep(&mut work.queue, &work.mint, &self.appender.patience, &work.storage).await;
             self.folder.take(&mut next, (&mut work.queue, limits::GROUP_RECORDS_MAX), &work.mint, None);
             if !next.is_empty() {
                 next = self.commit(next, &mut work).await;

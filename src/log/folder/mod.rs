@@ -97,11 +97,11 @@ impl Folder {
     /// Folds what `group` has taken. Nothing else is on its way, and storage that is away is waited for.
     pub(super) async fn finish(&self, group: &mut Group, patience: &Patience) -> Result<()> {
         if group.failed.is_none() && !group.numbered.is_empty() {
-            let standings = patience.until_done(async || self.living.load(&group.numbered).await).await?;
+            let standings = patience.until_done(|| self.living.load(&group.numbered)).await?;
             admit(group, &standings);
         }
         if group.failed.is_none() && !group.admitted.is_empty() {
-            let load = async || self.folding.load(group.admitted.iter(), &group.state, None).await;
+            let load = || self.folding.load(group.admitted.iter(), &group.state, None);
             let loaded = patience.until_done(load).await?;
             group.state.take_in(loaded, &group.batch);
             self.fold(group);
@@ -118,7 +118,10 @@ impl Folder {
         }
         if !group.is_behind() {
             queue.gather_many().await;
-            if self.take(group, (queue, limits::AHEAD_RECORDS_MAX), mint, Some(before)) == 0 {
+            // Ids that are ahead of the log's time are not given out.
+            if mint.ahead_ms().is_some()
+                || self.take(group, (queue, limits::AHEAD_RECORDS_MAX), mint, Some(before)) == 0
+            {
                 *is_stuck = true;
                 return;
             }

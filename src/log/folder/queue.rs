@@ -74,6 +74,12 @@ impl Queue {
         }
     }
 
+    /// Everything that is there.
+    pub(in crate::log) fn drain(&mut self) -> impl Iterator<Item = Proposed> {
+        let come = std::iter::from_fn(|| self.proposals.try_recv().ok());
+        self.waiting.drain(..).chain(come)
+    }
+
     /// Waits until several wait; without end when none come any more. May be dropped at any time.
     pub(in crate::log) async fn gather_many(&mut self) {
         loop {

@@ -103,14 +103,21 @@ struct Life {
 }
 
 impl Life {
-    async fn begin(engines: &Engines, faults: (u64, u8), broken: Option<Broken>, heard: &Ears) -> Option<Self> {
+    async fn begin(
+        engines: &Engines,
+        faults: (u64, u8),
+        broken: Option<Broken>,
+        (heard, at_ms): (&Ears, &mut u64),
+    ) -> Option<Self> {
+        // Above all that earlier lives reserved.
+        *at_ms += 10_000;
         let gate = Gate::new(&engines.journal, faults);
         let (mut products, _) = app::products(GROUP_AFTER);
         let (stamp, horizon) = (Stamp::default(), Horizon::default());
         products.push(
             Product::listens(Heard { records: Arc::clone(heard), horizon: horizon.clone() }).prepares(stamp.clone()),
         );
-        let (clock, storage) = (Clock::by_hand(START_MS), Storage::default());
+        let (clock, storage) = (Clock::stand_in(*at_ms), Storage::default());
         let setup = LogSetup {
             clock: clock.clone(),
             numbers: Numbers::of_node(0),
@@ -232,7 +239,7 @@ impl Story {
             }
             if self.random.percent(60) {
                 // Something of now is asked for while others are on their way.
-                life.clock.set(self.at_ms + 5);
+                life.clock.pass((self.at_ms + 5).saturating_sub(life.clock.now_ms()));
                 let _ = life.horizon.now();
             }
             if self.random.percent(70) {
@@ -279,7 +286,7 @@ async fn story(seed: u64, faulty: u8, broken: Option<Broken>) -> Option<String> 
     let engines = memory::open(1).unwrap();
     let (mut story, heard) = (Story::new(seed), Ears::default());
     while story.proposed.len() < PROPOSALS {
-        let life = Life::begin(&engines, (seed ^ story.at_ms, faulty), broken, &heard).await?;
+        let life = Life::begin(&engines, (seed ^ story.at_ms, faulty), broken, (&heard, &mut story.at_ms)).await?;
         let left = PROPOSALS - story.proposed.len();
         story.lives(&life, left.min(PROPOSALS / 2)).await;
         life.end().await;
@@ -293,7 +300,7 @@ async fn hostile_story(seed: u64, broken: Option<Broken>) -> Option<String> {
     let world = Hostile::new(seed, 1, Faults::SOME).unwrap();
     let (mut story, heard) = (Story::new(seed), Ears::default());
     while story.proposed.len() < PROPOSALS {
-        let began = Life::begin(&world.engines(), (seed ^ story.at_ms, 10), broken, &heard).await;
+        let began = Life::begin(&world.engines(), (seed ^ story.at_ms, 10), broken, (&heard, &mut story.at_ms)).await;
         let Some(life) = began else { continue };
         let (turns, ending) = (story.random.below(1_000), world.clone());
         let crash = spawn_local(async move {
@@ -312,7 +319,7 @@ async fn hostile_story(seed: u64, broken: Option<Broken>) -> Option<String> {
     world.set_faults(Faults::NONE);
     world.settle();
     let engines = world.engines();
-    Life::begin(&engines, (0, 0), None, &heard).await?.end().await;
+    Life::begin(&engines, (0, 0), None, (&heard, &mut story.at_ms)).await?.end().await;
     world.settle();
     let heard = heard.lock().clone();
     fault(&story, &heard, &engines).await
@@ -370,9 +377,9 @@ async fn the_next_group_is_folded_while_one_is_on_its_way_and_told_of_when_it_is
 
 async fn folded_meanwhile() {
     let (engines, heard) = (memory::open(1).unwrap(), Ears::default());
-    let life = Life::begin(&engines, (0, 0), None, &heard).await.unwrap();
-    let folded = || life.folded.load(Ordering::SeqCst);
     let mut story = Story::new(0);
+    let life = Life::begin(&engines, (0, 0), None, (&heard, &mut story.at_ms)).await.unwrap();
+    let folded = || life.folded.load(Ordering::SeqCst);
     let post = PostRef { id: Id(99), author: Id(1) };
     let first = story.propose(&life.log, Event::Liked { user: Id(2), post }).await.unwrap();
     turns().await;
