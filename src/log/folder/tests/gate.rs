@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fanfare_engines::random::Random;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Journal, NewRecord, Offset, Page, Partition, Position, Term, Turn,
+    Appended, Batch, Claimant, EngineError, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position, Trimmed,
+    Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -84,7 +85,7 @@ impl Journal for Gate {
         self.inner.partitions()
     }
 
-    async fn claim(&self, partition: Partition, who: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, who: &Claimant) -> Result<NewTerm, EngineError> {
         self.inner.claim(partition, who).await
     }
 
@@ -115,7 +116,7 @@ impl Journal for Gate {
             Fate::Closed => Err(EngineError::Closed(cause())),
             fate @ (Fate::Claimed | Fate::Fenced) => {
                 let other = Claimant { node: "another".to_owned(), is_import: false };
-                let (term, _) = self.inner.claim(partition, &other).await?;
+                let term = self.inner.claim(partition, &other).await?.term;
                 if fate == Fate::Fenced {
                     let foreign = vec![foreign(Id(last_id + 1))];
                     self.inner.commit(partition, Turn::first(term), foreign, Batch::default()).await?;
@@ -141,7 +142,7 @@ impl Journal for Gate {
         self.inner.checkpoint_of(consumer, partition).await
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.inner.trim(partition, bytes_max, consumers).await
     }
 }
