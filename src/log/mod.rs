@@ -24,4 +24,6 @@ mod records;
 mod regain;
 pub mod roster;
 mod takeover;
+#[cfg(test)]
+mod tests;
 pub mod writers;
