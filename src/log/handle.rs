@@ -52,16 +52,29 @@ pub(super) struct Proposed {
     pub(super) answer: Answer,
 }
 
-/// Way back to who handed a proposal in.
-pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+/// Way back to who handed a proposal in. Until it is gone the decision's locks are held, also when nobody waits any
+/// more: whoever decides about the same next must see what comes of this one.
+pub(super) struct Answer {
+    to: oneshot::Sender<Result<Arc<Record>>>,
+    _held: Option<Arc<Held>>,
+}
+
+impl Answer {
+    /// Answers; gives back what a caller who went away does not take.
+    pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
+        self.to.send(record)
+    }
+}
 
 /// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
 /// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
+/// What was handed in under it keeps the locks until it is answered, however its caller ends.
 #[must_use]
 pub struct Guard {
     partition: Partition,
     term: u64,
-    _held: Held,
+    /// Locks, which go with each record until it is answered.
+    held: Option<Arc<Held>>,
 }
 
 /// Term of a partition's owner, as this node knows it.
@@ -160,12 +173,29 @@ impl Log {
     /// # Errors
     /// 503 when another node decides for `actor`.
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
+        let partition = self.here(actor)?;
+        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await)) };
+        Ok(Guard { partition, term: self.term.get(), held })
+    }
+
+    /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
+    ///
+    /// # Errors
+    /// 503 when another node decides for one of them.
+    pub async fn decide_all(&self, actors: &[Id], keys: &[LockKey]) -> Result<Vec<Guard>> {
+        let partitions: Vec<Partition> = actors.iter().map(|actor| self.here(*actor)).collect::<Result<_>>()?;
+        let held = Some(Arc::new(self.locks.hold(keys).await));
+        let term = self.term.get();
+        Ok(partitions.into_iter().map(|partition| Guard { partition, term, held: held.clone() }).collect())
+    }
+
+    /// Partition of `actor`, for whom this node decides.
+    fn here(&self, actor: Id) -> Result<Partition> {
         let partition = partition_of(actor);
-        if let Assigned::There(node) = self.roster.owner_of(partition) {
-            return Err(Error::Elsewhere(node));
+        match self.roster.owner_of(partition) {
+            Assigned::There(node) => Err(Error::Elsewhere(node)),
+            Assigned::Here => Ok(partition),
         }
-        let held = self.locks.hold(keys).await;
-        Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
     /// Locks of decisions, for those that end in no record.
@@ -198,7 +228,8 @@ impl Log {
         }
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
-        let (answer, pending) = oneshot::channel();
+        let (to, pending) = oneshot::channel();
+        let answer = Answer { to, _held: guard.held.clone() };
         let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;

@@ -23,5 +23,6 @@ pub mod product;
 mod records;
 mod regain;
 pub mod roster;
+mod several;
 mod takeover;
 pub mod writers;
