@@ -107,6 +107,7 @@ mod flag {
 
 /// A change as a line holds it. Its names stand in stored records.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     /// Place in the event, where it is not that of the line among the others.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
