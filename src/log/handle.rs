@@ -13,7 +13,7 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
@@ -35,6 +35,13 @@ pub struct Proposal {
     pub import_line: Option<u64>,
     /// The operator whose act this is, stored with the effect.
     pub audit: Option<Act>,
+}
+
+impl Proposal {
+    /// Bound of what its record takes.
+    pub(super) fn weight(&self) -> Weight {
+        weight(&self.event, self.idempotency.as_ref(), self.audit.as_ref())
+    }
 }
 
 impl From<Event> for Proposal {
@@ -191,7 +198,7 @@ impl Log {
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
-        let rows = proposal.event.weight().rows;
+        let rows = proposal.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));

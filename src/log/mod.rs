@@ -6,6 +6,7 @@ pub mod events;
 pub mod fold;
 mod folding;
 pub mod follower;
+mod grouping;
 pub mod handle;
 pub mod head;
 pub mod horizon;

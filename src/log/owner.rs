@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
+use super::grouping::group_of;
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::horizon::Horizon;
@@ -25,7 +26,7 @@ use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::storage::Storage;
-use crate::log::events::{Record, Weight};
+use crate::log::events::Record;
 use crate::log::living::Living;
 use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
@@ -46,16 +47,6 @@ impl OwnerThread {
             tracing::error!("the owner's thread panicked");
         }
     }
-}
-
-/// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[Proposed]) -> usize {
-    let mut weight = Weight::default();
-    let fits = waiting.iter().take_while(|proposed| {
-        weight = weight.and(proposed.proposal.event.weight());
-        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
-    });
-    fits.count().max(1)
 }
 
 /// Writer of records and rows to the journal, under the owner's claim.
