@@ -94,7 +94,7 @@ fn an_outcome_adds_few_bytes_to_a_record_in_a_flood_too() {
 enum Wave {
     /// People who do it, one after the other.
     Do { what: usize, from: u64, people: u64 },
-    /// Of what was done, the latest is taken back; or something from long before.
+    /// Deeds are taken back: the latest, or some from long before.
     Undo { latest: bool, deeds: usize },
     /// Somebody else's notification comes between: the group is not the newest.
     Between,
@@ -174,8 +174,8 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
-    /// Whoever does what, takes it back and does it again: that the weight is never below what comes of it, and that the
-    /// rows follow from the line alone, is asserted of each record too.
+    /// Whoever does what, takes it back and does it again: that the weight is never below what comes of it, and that
+    /// the rows follow from the line alone, is asserted of each record too.
     #[test]
     fn what_a_record_says_of_somebodys_notifications_has_a_bound(waves in waves()) {
         let folds = folds();
@@ -236,16 +236,18 @@ fn rows_of_format_1(post: PostRef, at: Id) -> Batch {
     batch
 }
 
-/// Events of every kind with as much in them as the services let through.
-fn heaviest(post: PostRef) -> Vec<Event> {
-    let long = |chars: usize| "\u{5b89}".repeat(chars);
-    let user = UserRow {
-        id: person(1),
-        handle: "h".repeat(30),
-        display_name: Some("\u{5b89} ".repeat(limits::DISPLAY_NAME_CHARS_MAX / 2)),
-        bio: "\n".repeat(limits::BIO_CHARS_MAX),
-        ..UserRow::default()
-    };
+/// Text of letters that take three bytes each.
+fn long(chars: usize) -> String {
+    "\u{5b89}".repeat(chars)
+}
+
+/// People who are named in a post, more than hear of it.
+fn named() -> Vec<Id> {
+    (0..2_000).map(|number| stranger(20_000 + number)).collect()
+}
+
+/// A post with as much in it as there can be, and more.
+fn long_post(post: PostRef) -> Event {
     let media = Media {
         id: person(3),
         url: "/media/2118412345678905344/original".to_owned(),
@@ -258,7 +260,7 @@ fn heaviest(post: PostRef) -> Vec<Event> {
         alt: Some("\n".repeat(1_500)),
         notice: Some("n".repeat(200)),
     };
-    let named: Vec<Id> = (0..2_000).map(|number| stranger(20_000 + number)).collect();
+    let named = named();
     let mentions = named.iter().map(|id| Mention { id: *id, handle: "h".repeat(30) }).collect();
     let told = named.iter().take(limits::POST_NOTICES_MAX);
     let mut notify: Vec<Notice> =
@@ -273,6 +275,19 @@ fn heaviest(post: PostRef) -> Vec<Event> {
         reply_to: Some(post),
         repost_of: Some(post),
         ..PostRecord::default()
+    };
+    Event::Posted { post: written, notify }
+}
+
+/// Events of every kind with as much in them as the services let through.
+fn heaviest(post: PostRef) -> Vec<Event> {
+    let named = named();
+    let user = UserRow {
+        id: person(1),
+        handle: "h".repeat(30),
+        display_name: Some("\u{5b89} ".repeat(limits::DISPLAY_NAME_CHARS_MAX / 2)),
+        bio: "\n".repeat(limits::BIO_CHARS_MAX),
+        ..UserRow::default()
     };
     let edge = |follower, followee| EndedFollow {
         follower,
@@ -294,7 +309,7 @@ fn heaviest(post: PostRef) -> Vec<Event> {
         Event::Unblocked { blocker: one, blocked: other },
         Event::Muted { muter: one, muted: other },
         Event::Unmuted { muter: one, muted: other },
-        Event::Posted { post: written, notify },
+        long_post(post),
         Event::Posted {
             post: PostRecord { author: stranger(5_001), repost_of: Some(post), ..PostRecord::default() },
             notify: vec![Notice { user: post.author, kind: NotificationKind::Repost }],

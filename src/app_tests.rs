@@ -1,6 +1,7 @@
 //! Records with their outcomes, over all products: the rows that the owner writes are those that follow from the lines
 //! of the journal alone, however often; and what all of it takes.
 
+#[cfg(test)]
 #[path = "app_size_tests.rs"]
 mod sizes;
 

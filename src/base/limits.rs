@@ -88,7 +88,8 @@ pub const GROUP_NAMED_MAX: usize = 7;
 /// People of such a notification beyond those who are known apart, where one can do it several times: up to so many
 /// each counts once. Of replies.
 pub const GROUP_REPLIERS_MAX: usize = 60;
-/// The same of reposts and quotes: who takes one back may be remembered, which stands in the record too.
+/// People known apart in such a notification of reposts and quotes: who takes one back may be remembered, which stands
+/// in the record too.
 pub const GROUP_REPOSTERS_MAX: usize = 40;
 /// People known by name in a group that a record of format 1 changes, which is in rows alone.
 pub const GROUP_NAMED_FORMAT_1_MAX: usize = 16;

@@ -122,12 +122,12 @@ impl Event {
     /// Bound of what a record of the event takes, whatever the state that it is folded over.
     fn weight(&self) -> Weight {
         const RECORD: Weight = Weight { bytes: 4_096, rows: 32 };
-        /// What can be taken back: a group with people known apart, and those who took it back, of format 1 all in one
-        /// row. It stands in the record too.
+        /// Deed that can be taken back: a group with people known apart, and those who took it back, of format 1 all
+        /// in one row. It stands in the record too.
         const NOTICE: Weight = Weight { bytes: 12_288, rows: 8 };
-        /// Words are news each time, and remembered of nobody.
+        /// Answer: words are news each time, and remembered of nobody.
         const REPLY: Weight = Weight { bytes: 6_144, rows: 8 };
-        /// All by one person.
+        /// Mention: all are by one person.
         const MENTION: Weight = Weight { bytes: 2_560, rows: 8 };
         const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
         match self {

@@ -359,7 +359,7 @@ fn pages_of(listing: &Listing, matters: bool) -> impl Iterator<Item = RowKey> {
     (0..pages).map(|page| page_row(listing, page))
 }
 
-/// Those who took back what is listed, page by page.
+/// Pages of people who took back what is listed.
 fn pages(listing: &Listing, rows: &State) -> Result<Vec<LeftPage>> {
     pages_of(listing, true).map(|row| Ok(read(rows, &row)?.unwrap_or_default())).collect()
 }

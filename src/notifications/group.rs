@@ -162,7 +162,7 @@ impl GroupMemory {
         Some((at, page))
     }
 
-    /// As [`leave`](Self::leave) in format 1, where the memory is one row.
+    /// Remembers in format 1, where the memory is one row, that `actor` took back what they had done by `first`.
     pub fn leave_in_format_1(&mut self, actor: Id, first: Id) {
         if self.left.iter().any(|left| left.actor == actor) {
             return;

@@ -11,7 +11,7 @@ use crate::data::rows::{Doer, GroupItem, Known, Left, LeftPage};
 
 /// Bits of an id below its milliseconds.
 const LOW_BITS: u32 = 22;
-/// Those bits: of the records of a partition they are alike.
+/// Mask of the bits below milliseconds, which are alike in the records of a partition.
 const LOW: u64 = (1 << LOW_BITS) - 1;
 
 /// Entry that a change is about: what is near it is told by the distance.
