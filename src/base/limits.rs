@@ -24,6 +24,13 @@ pub const CLOCK_BEHIND_MS_MAX: u64 = 86_400_000;
 pub const RESERVE_MS: u64 = 2_000;
 /// Milliseconds between two notes that the server runs.
 pub const HEARTBEAT_MS: u64 = 3_600_000;
+/// Milliseconds by which ids may be ahead of the time of a log that stamps what it takes: beyond, nothing is taken
+/// until the log's time has come near. The log bears a second more (`engines/admission.rs`).
+pub const LOG_AHEAD_MS_MAX: u64 = 4_000;
+/// Seconds for which an owner counts as alive after its last sign of life.
+pub const LEASE_S: u64 = 10;
+/// Seconds between two signs of life.
+pub const LEASE_RENEW_S: u64 = 3;
 /// Milliseconds by which sweeping may be ahead of the newest stored moment and the time run since.
 pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 /// Milliseconds after which a server that runs believes its clock, and sweeps by it alone.
@@ -43,6 +50,10 @@ pub const NAME_WORDS_MAX: usize = 4;
 pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
+/// Beginning of the key of a registered consumer of the log in the `meta` table.
+pub const META_CONSUMER: &[u8] = b"consumer/";
+/// Consumers of the log that are registered at once, beside the one that writes rows; one more is refused.
+pub const CONSUMERS_MAX: usize = 64;
 /// Beginning of the key of a partition's head in the `meta` table.
 pub const META_HEAD: &[u8] = b"head";
 

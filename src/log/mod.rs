@@ -1,5 +1,6 @@
 //! The write path: facts, the place where they get ids and are committed, and the rows that are made of them.
 
+pub mod consumers;
 pub mod core;
 pub mod counters;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod head;
 pub mod horizon;
 pub mod idempotency;
 pub mod imports;
+pub mod lease;
 pub mod legacy;
 pub mod line;
 pub mod living;
@@ -19,6 +21,7 @@ pub mod mint;
 pub mod moments;
 pub mod outcome;
 pub mod owner;
+mod pace;
 mod patience;
 pub mod product;
 mod records;
