@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{EngineError, Engines, Partition, Term};
+use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,11 +13,12 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
+use crate::log::pace::LogTime;
 use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
@@ -35,6 +36,13 @@ pub struct Proposal {
     pub import_line: Option<u64>,
     /// The operator whose act this is, stored with the effect.
     pub audit: Option<Act>,
+}
+
+impl Proposal {
+    /// Bound of what its record takes.
+    pub(super) fn weight(&self) -> Weight {
+        weight(&self.event, self.idempotency.as_ref(), self.audit.as_ref())
+    }
 }
 
 impl From<Event> for Proposal {
@@ -139,10 +147,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Takes the partition over and starts its owner.
+    /// Takes the partition over and starts its owner. Storage that is away is waited for. A clock by hand is an
+    /// import's, whose ids are of any time: its claim says so.
     ///
     /// # Errors
-    /// When the engines fail.
+    /// When the engines fail for good.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let (log, owner, proposals) = Self::take_over(engines, products, setup).await?;
         let thread = owner.start(proposals, log.minting().clone(), log.storage.clone())?;
@@ -159,10 +168,13 @@ impl Log {
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
-        let around = Around { node: numbers.node_name(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
-        let (owner, last) = Owner::take_over(engines, products, around, patience, &storage).await?;
+        let time = LogTime::from(clock.clone());
+        let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
+        let around = Around { claimant, time: time.clone(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
+        let (owner, last) = Owner::take_over(engines, products, around, patience.clone(), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
-        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
+        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
+        let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
         Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, owner, receiver))
     }
@@ -221,7 +233,7 @@ impl Log {
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
-        let rows = proposal.event.weight().rows;
+        let rows = proposal.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));
@@ -322,3 +334,7 @@ impl Log {
 const fn partition_of(_person: Id) -> Partition {
     PARTITION
 }
+
+#[cfg(test)]
+#[path = "handle_tests.rs"]
+mod tests;

@@ -80,7 +80,7 @@ async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Resul
 /// When the engines fail, or a row of the state does not decode.
 pub async fn rows_of(engines: &Engines, folds: &Folds, records: &[Record]) -> Result<Batch> {
     let folding = Folding::new(folds.clone(), Arc::clone(&engines.tables));
-    let (mut state, mut batch) = (folding.load(records.iter()).await?, Batch::default());
+    let (mut state, mut batch) = (folding.load(records.iter()).await?.of_format_1(), Batch::default());
     for record in records {
         folding.fold(record, &mut state, &mut batch)?;
     }

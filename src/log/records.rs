@@ -119,7 +119,7 @@ mod tests {
             r#"{"id":"9","type":"posted","post":{"id":"9","author":"1","text":"a","reply_to":{"id":"5","author":"2"},
                 "mentions":[{"id":"2","handle":"bob"}]},"notify":[{"user":"2","kind":"reply"}],
                 "idempotency":{"caller":"1","route":"r","key":"k","body_hash":"b"},
-                "out":{"c":[[1],[0,1]],"n":[{"s":1,"f":15,"m":1}]}}"#,
+                "out":{"c":[[1],[0,1]]}}"#,
             r#"{"id":"9","type":"blocked","blocker":"1","blocked":"2",
                 "ended":[{"follower":"1","followee":"2","since":"3"}],"out":{"c":[0,0]}}"#,
             r#"{"id":"9","type":"unfollowed","follower":"1","followee":"2","since":"3","out":{"c":[0,0]}}"#,

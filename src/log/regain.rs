@@ -75,12 +75,14 @@ impl Owner {
         self.fence.groups += 1;
         self.folding.forget();
         self.living.forget();
-        if self.regain(mint, storage).await.is_ok() {
-            for (id, answer) in answers {
-                let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
+        match self.regain(mint, storage).await {
+            Ok(()) => {
+                for (id, answer) in answers {
+                    let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
+                }
             }
-        } else {
-            refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage);
+            Err(error) if self.appender.is_import() => refuse(&error, answers, storage),
+            Err(_) => refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage),
         }
     }
 
@@ -102,6 +104,13 @@ impl Owner {
     /// Regains the partition, while others may claim it too, or storage may be away.
     async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
         let mut tries = Tries::default();
+        if self.appender.is_import() {
+            // Whoever came after it serves people.
+            let what = "another owner claimed the log during the import: stop that server, and start the import again";
+            let error = EngineError::Closed(what.to_owned());
+            storage.fail(&error);
+            return Err(error.into());
+        }
         loop {
             if let Assigned::There(node) = self.roster.owner_of(PARTITION) {
                 return Err(Error::Elsewhere(node));

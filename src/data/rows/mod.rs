@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::markers::MarkerRow;
-pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
+pub use self::notifications::{
+    Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
+};
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
     timeline_author, timeline_value,

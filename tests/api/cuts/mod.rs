@@ -2,11 +2,13 @@
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod asleep;
+mod consumers;
 mod cursors;
 mod deletion;
 mod engines;
 mod first_sight;
 mod formats;
+mod imports;
 mod log;
 mod storage;
 mod takeover;
