@@ -3,6 +3,7 @@
 //! The owner never gives a group up because storage is away: whether its records stand would be known to nobody. Its
 //! callers wait, or leave with `outcome_unknown`; new ones are refused at the door (`Storage::admit`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engines::EngineError;
@@ -16,11 +17,12 @@ const AGAIN_MS_MAX: u64 = 1_000;
 /// Tries after which everybody hears that storage is away.
 const TRIES_SILENT: u32 = 4;
 
-/// Patience of one owner.
+/// Patience of one owner. Clones share it.
+#[derive(Clone)]
 pub(super) struct Patience {
     storage: Storage,
     /// Whether nobody waits for this owner any more: the server is stopping.
-    is_over: Box<dyn Fn() -> bool + Send + Sync>,
+    is_over: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Tries of one thing.
@@ -43,12 +45,17 @@ impl Tries {
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { storage, is_over: Box::new(is_over) }
+        Self { storage, is_over: Arc::new(is_over) }
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.storage.is_left() || (self.is_over)()
     }
 
     /// Waits after a try that failed with `error`; false when there is no use in another.
     pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
-        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) || !self.goes_on() {
+        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) || self.is_over() {
             return false;
         }
         tries.0 += 1;
@@ -63,17 +70,12 @@ impl Patience {
     /// Waits before the partition is taken from another owner again; false when there is no use in it. Two who claim in
     /// turns get little done: whoever is fenced again and again waits longer each time.
     pub(super) async fn back_off(&self, fences: &mut Tries) -> bool {
-        if !self.goes_on() {
+        if self.is_over() {
             return false;
         }
         fences.0 = fences.0.saturating_add(1);
         fences.wait().await;
         true
-    }
-
-    /// Whether somebody waits for what is tried.
-    fn goes_on(&self) -> bool {
-        !self.storage.is_left() && !(self.is_over)()
     }
 
     /// Something was done.
@@ -82,7 +84,7 @@ impl Patience {
     }
 
     /// Does `work` until storage does it; other errors are answered.
-    pub(super) async fn until_done<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub(super) async fn until_done<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut tries = Tries::default();
         loop {
             match work().await {
