@@ -13,7 +13,7 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
 use crate::log::folder::queue::{Door, Queue, queue};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
@@ -39,6 +39,13 @@ pub struct Proposal {
     pub audit: Option<Act>,
 }
 
+impl Proposal {
+    /// Bound of what its record takes.
+    pub(super) fn weight(&self) -> Weight {
+        weight(&self.event, self.idempotency.as_ref(), self.audit.as_ref())
+    }
+}
+
 impl From<Event> for Proposal {
     fn from(event: Event) -> Self {
         Self { event, at_ms: None, idempotency: None, import_line: None, audit: None }
@@ -54,16 +61,29 @@ pub(super) struct Proposed {
     pub(super) answer: Answer,
 }
 
-/// Way back to who handed a proposal in.
-pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+/// Way back to who handed a proposal in. Until it is gone the decision's locks are held, also when nobody waits any
+/// more: whoever decides about the same next must see what comes of this one.
+pub(super) struct Answer {
+    to: oneshot::Sender<Result<Arc<Record>>>,
+    _held: Option<Arc<Held>>,
+}
+
+impl Answer {
+    /// Answers; gives back what a caller who went away does not take.
+    pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
+        self.to.send(record)
+    }
+}
 
 /// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
 /// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
+/// What was handed in under it keeps the locks until it is answered, however its caller ends.
 #[must_use]
 pub struct Guard {
     partition: Partition,
     term: u64,
-    _held: Held,
+    /// Locks, which go with each record until it is answered.
+    held: Option<Arc<Held>>,
 }
 
 /// Term of a partition's owner, as this node knows it.
@@ -166,12 +186,29 @@ impl Log {
     /// # Errors
     /// 503 when another node decides for `actor`.
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
+        let partition = self.here(actor)?;
+        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await)) };
+        Ok(Guard { partition, term: self.term.get(), held })
+    }
+
+    /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
+    ///
+    /// # Errors
+    /// 503 when another node decides for one of them.
+    pub async fn decide_all(&self, actors: &[Id], keys: &[LockKey]) -> Result<Vec<Guard>> {
+        let partitions: Vec<Partition> = actors.iter().map(|actor| self.here(*actor)).collect::<Result<_>>()?;
+        let held = Some(Arc::new(self.locks.hold(keys).await));
+        let term = self.term.get();
+        Ok(partitions.into_iter().map(|partition| Guard { partition, term, held: held.clone() }).collect())
+    }
+
+    /// Partition of `actor`, for whom this node decides.
+    fn here(&self, actor: Id) -> Result<Partition> {
         let partition = partition_of(actor);
-        if let Assigned::There(node) = self.roster.owner_of(partition) {
-            return Err(Error::Elsewhere(node));
+        match self.roster.owner_of(partition) {
+            Assigned::There(node) => Err(Error::Elsewhere(node)),
+            Assigned::Here => Ok(partition),
         }
-        let held = self.locks.hold(keys).await;
-        Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
     /// Locks of decisions, for those that end in no record.
@@ -197,14 +234,15 @@ impl Log {
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
-        let rows = proposal.event.weight().rows;
+        let rows = proposal.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));
         }
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
-        let (answer, pending) = oneshot::channel();
+        let (to, pending) = oneshot::channel();
+        let answer = Answer { to, _held: guard.held.clone() };
         let proposed = Proposed { proposal, term: guard.term, answer };
         if !self.door.send(proposed).await {
             return Err(Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())));

@@ -27,5 +27,8 @@ pub mod product;
 mod records;
 mod regain;
 pub mod roster;
+mod several;
 mod takeover;
+#[cfg(test)]
+mod tests;
 pub mod writers;

@@ -16,6 +16,7 @@ use super::roster::Assigned;
 use crate::base::error::{Error, Result};
 use crate::data::forgotten::Forgotten;
 use crate::data::storage::Storage;
+use crate::data::swept::Swept;
 use crate::log::events::Record;
 use crate::log::living;
 use crate::log::mint::Mint;
@@ -152,6 +153,7 @@ impl Owner {
     async fn catch_up(&mut self, mint: &Mint) -> Result<()> {
         self.appender.claim_again().await?;
         let forgotten = Forgotten::read(self.folder.folding.tables()).await?.upto;
+        let swept = Swept::read(self.folder.folding.tables()).await?;
         let end = self.appender.position();
         while self.next.offset < end.offset {
             let found = self.appender.read(self.next).await?;
@@ -170,6 +172,9 @@ impl Owner {
                     self.folder.folding.rows(&record, &outcome, &mut batch)?;
                 }
                 committed.push(Committed { record: Arc::new(record), outcome });
+            }
+            if let Some(swept) = swept {
+                swept.expire_again(&mut batch);
             }
             if !batch.rows.is_empty() {
                 self.appender.append(&[], &batch).await?;

@@ -10,6 +10,7 @@ use super::head::Head;
 use super::owner::{Appender, CONSUMER, PARTITION};
 use crate::base::error::{Error, Result};
 use crate::data::forgotten::Forgotten;
+use crate::data::swept::Swept;
 use crate::log::records;
 
 /// Place of a log's end when it was taken over.
@@ -43,9 +44,10 @@ fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> R
 
 /// Writes the rows of every record from the head to the claim again, from the records alone. Those of which storage may
 /// have forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
-/// deleted since.
+/// deleted since. Of the others rows without versions come back that expired since, and expire again.
 pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
     let forgotten = appender.ask(|| async { Ok(Forgotten::read(&*engines.tables).await?) }).await?.upto;
+    let swept = appender.ask(|| async { Ok(Swept::read(&*engines.tables).await?) }).await?;
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
     let mut next = appender.ask(|| Head::read(&*engines.tables, PARTITION)).await?.position();
@@ -71,6 +73,9 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
                 Ok(_) => {}
                 Err(error) => unreadable = Some(error),
             }
+        }
+        if let Some(swept) = swept {
+            swept.expire_again(&mut batch);
         }
         if !batch.rows.is_empty() {
             appender.append(&[], &batch).await?;

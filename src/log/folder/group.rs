@@ -9,7 +9,7 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Error;
 use crate::base::limits;
-use crate::log::events::{Record, Weight};
+use crate::log::events::{Record, Weight, weight};
 use crate::log::fold::State;
 use crate::log::handle::{Answer, Proposed};
 use crate::log::living::AccountStanding;
@@ -59,7 +59,7 @@ impl Group {
     pub(in crate::log) fn fits(&self, waiting: &[Proposed], most: usize) -> usize {
         let mut weight = self.weight;
         let fits = waiting.iter().take_while(|proposed| {
-            weight = weight.and(proposed.proposal.event.weight());
+            weight = weight.and(proposed.proposal.weight());
             weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
         });
         let most = most.min(limits::GROUP_RECORDS_MAX.saturating_sub(self.askers.len()));
@@ -68,7 +68,7 @@ impl Group {
 
     /// Adds a record that got its id.
     pub(in crate::log) fn push(&mut self, record: Record, answer: Answer) {
-        self.weight = self.weight.and(record.event.weight());
+        self.weight = self.weight.and(weight(&record.event, record.idempotency.as_ref(), record.audit.as_ref()));
         self.askers.push(Asker { id: record.id, answer, refusal: None });
         self.numbered.push(record);
     }
@@ -104,3 +104,7 @@ impl Group {
         self.askers.into_iter().map(|Asker { id, answer, .. }| (id, answer)).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;
