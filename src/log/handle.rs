@@ -69,6 +69,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Way to nobody, for tests of what waits.
+    #[cfg(test)]
+    pub(super) fn to_nobody() -> Self {
+        Self { to: oneshot::channel().0, _held: None }
+    }
+
     /// Answers; gives back what a caller who went away does not take.
     pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
         self.to.send(record)

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fanfare_protocol::{Id, NotificationKind};
-use tokio::sync::oneshot;
 
 use super::*;
 use crate::base::clock::Clock;
@@ -20,7 +19,7 @@ fn group_of(waiting: &[Proposed]) -> usize {
 }
 
 fn waiting(count: usize, event: &Event) -> Vec<Proposed> {
-    let proposed = || Proposed { proposal: event.clone().into(), term: 1, answer: oneshot::channel().0 };
+    let proposed = || Proposed { proposal: event.clone().into(), term: 1, answer: Answer::to_nobody() };
     std::iter::repeat_with(proposed).take(count).collect()
 }
 
