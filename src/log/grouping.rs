@@ -26,13 +26,14 @@ mod tests {
     use crate::base::error::Error;
     use crate::data::storage::Storage;
     use crate::log::events::{EndedFollow, Event, Notice, PostRecord, weight};
-    use crate::log::handle::{Log, LogSetup};
+    use crate::log::handle::{Answer, Log, LogSetup};
     use crate::log::horizon::Horizon;
     use crate::log::mint::Numbers;
     use crate::log::roster::Alone;
 
     fn waiting(count: usize, event: &Event) -> Vec<Proposed> {
-        let proposed = || Proposed { proposal: event.clone().into(), term: 1, answer: oneshot::channel().0 };
+        let answer = || Answer::new(oneshot::channel().0, None);
+        let proposed = || Proposed { proposal: event.clone().into(), term: 1, answer: answer() };
         std::iter::repeat_with(proposed).take(count).collect()
     }
 

@@ -68,6 +68,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Way back through `to`, with the locks that are held until then.
+    pub(super) const fn new(to: oneshot::Sender<Result<Arc<Record>>>, held: Option<Arc<Held>>) -> Self {
+        Self { to, _held: held }
+    }
+
     /// Answers; gives back what a caller who went away does not take.
     pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
         self.to.send(record)
@@ -241,7 +246,7 @@ impl Log {
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (to, pending) = oneshot::channel();
-        let answer = Answer { to, _held: guard.held.clone() };
+        let answer = Answer::new(to, guard.held.clone());
         let proposed = Proposed { proposal, term: guard.term, answer };
         let handed_in = self.proposals.send(proposed).await;
         handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
