@@ -142,7 +142,7 @@ impl Store {
         let answer = self.engines.tables.insert_unique(key, value, token).await;
         answer.inspect(|answer| {
             if *answer == Unique::Mine {
-                written::note()
+                written::note();
             }
         })
     }
@@ -161,7 +161,7 @@ impl Store {
         let answer = self.engines.tables.replace_unique(key, value, held, new).await;
         answer.inspect(|answer| {
             if *answer == Replaced::Mine {
-                written::note()
+                written::note();
             }
         })
     }

@@ -67,7 +67,7 @@ impl Served {
     }
 }
 
-/// Those that end a request.
+/// Ends of a request.
 pub const ENDS: [End; 3] = [End::KilledBefore, End::KilledAfter, End::HungUp];
 
 /// Ground of a story: what is stored, and the servers that run over it one after the other.
