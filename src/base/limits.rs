@@ -39,9 +39,9 @@ pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
 pub const CREDENTIALS_TRIES_MAX: u32 = 16;
-/// People of whom nobody knows whether a change of their credentials will come; beyond, everybody's are read from rows
-/// until a restart.
-pub const CREDENTIALS_IN_DOUBT_MAX: usize = 10_000;
+/// Rows of one kind (credentials, tokens) of which nobody knows whether a change will come; beyond, all of the kind are
+/// read from rows until a restart.
+pub const IN_DOUBT_MAX: usize = 10_000;
 /// Rows of credentials of an earlier version that are moved at once.
 pub const CREDENTIALS_MOVED_AT_ONCE: usize = 64;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.

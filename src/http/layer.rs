@@ -17,12 +17,13 @@ use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
 
-use super::answer::{Cause, Doubt, Logged, internal, outcome_unknown};
+use super::answer::{Cause, Doubt, Logged, after_a_write, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
 use crate::base::error::Error;
 use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
+use crate::base::written;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Headers that answers carry unless the handler chose otherwise.
@@ -158,7 +159,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             answered => answered,
         }
     } else {
-        let mut task = http.writes().spawn(answer);
+        let mut task = http.writes().spawn(written::telling(answer));
         let answered = tokio::time::timeout(bound, &mut task).await.ok();
         if answered.is_none() {
             if !remains.is_some_and(Remains::is_awaited) {
@@ -169,7 +170,11 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             task.abort();
             let _ = task.await;
         }
-        answered.map(|answer| answer.unwrap_or_else(|cause| internal(format!("a request was cut off: {cause}"))))
+        answered.map(|answer| match answer {
+            Ok((answer, false)) => answer,
+            Ok((answer, true)) => after_a_write(answer),
+            Err(cause) => internal(format!("a request was cut off: {cause}")),
+        })
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
 }

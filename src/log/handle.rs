@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
+use crate::base::written;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
@@ -120,7 +121,10 @@ impl Pending {
     /// # Errors
     /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
     pub async fn durable(self) -> Result<Arc<Record>> {
-        self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
+        let answer = self.0.await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()));
+        answer.inspect(|_| written::note())
     }
 }
 

@@ -20,6 +20,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::base::text;
 use crate::base::token::TokenHash;
+use crate::base::written;
 use crate::data::coherent::Coherent;
 use crate::data::locks::Locks;
 use crate::data::rows::{CredentialsRow, TokenRow, UserRow};
@@ -163,7 +164,7 @@ impl Users {
     /// 409 for a taken handle; the same account can then be made with another one.
     async fn make(&self, new: NewAccount) -> Result<Arc<Account>> {
         let users = self.clone();
-        tokio::spawn(async move { users.make_whole(new).await }).await.map_err(cut_off)?
+        written::spawn(async move { users.make_whole(new).await }).await.map_err(cut_off)?
     }
 
     async fn make_whole(&self, new: NewAccount) -> Result<Arc<Account>> {
