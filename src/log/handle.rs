@@ -148,7 +148,7 @@ impl Log {
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
         let around = Around { node: numbers.node_name(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
         let (owner, last) = Owner::take_over(engines, products, around, patience, &storage).await?;
-        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
+        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::new(storage.clone()));
         let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
         horizon.open(mint.clone(), last);
         Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, owner, receiver))
@@ -158,13 +158,15 @@ impl Log {
     /// from before the first row is read until the record is durable.
     ///
     /// # Errors
-    /// 503 when another node decides for `actor`.
+    /// 503 when another node decides for `actor`, or storage is away: nothing was begun.
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
         let partition = partition_of(actor);
         if let Assigned::There(node) = self.roster.owner_of(partition) {
             return Err(Error::Elsewhere(node));
         }
-        let held = self.locks.hold(keys).await;
+        // Before the locks: whoever holds them may be waiting for storage.
+        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
+        let held = self.locks.hold(keys).await?;
         Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
@@ -172,6 +174,14 @@ impl Log {
     #[must_use]
     pub fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    /// Outcome of `wait`, unless storage is away or goes meanwhile.
+    ///
+    /// # Errors
+    /// 503 while storage is away, or when it has failed.
+    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        Ok(self.storage.unless_away(wait).await?)
     }
 
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
@@ -200,8 +210,11 @@ impl Log {
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (answer, pending) = oneshot::channel();
         let proposed = Proposed { proposal, term: guard.term, answer };
-        let handed_in = self.proposals.send(proposed).await;
-        handed_in.map_err(|_| Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())))?;
+        if self.storage.unless_away(self.proposals.send(proposed)).await?.is_err() {
+            let error = EngineError::Closed("the log's owner has stopped".to_owned());
+            self.storage.fail(&error);
+            return Err(error.into());
+        }
         Ok(Pending(pending))
     }
 

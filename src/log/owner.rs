@@ -18,7 +18,7 @@ use super::follower::{Follower, Settled};
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::horizon::Horizon;
-use super::patience::{Patience, Tries};
+use super::patience::{Alarm, Patience, Tries};
 use super::regain::Fence;
 use super::roster::Roster;
 use super::takeover;
@@ -76,13 +76,15 @@ impl Appender {
 
     /// Claims it anew, after another owner wrote.
     pub(super) async fn claim_again(&mut self) -> Result<()> {
-        self.claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone()).await?;
+        let claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone());
+        self.claim = self.patience.awaited(claim).await?;
         Ok(())
     }
 
     /// Records that count from `from` on, as many as one commit may have.
     pub(super) async fn read(&self, from: Position) -> Result<Page> {
-        Ok(self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX).await?)
+        let read = self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX);
+        Ok(self.patience.awaited(read).await?)
     }
 
     /// Term under which it was claimed.
@@ -100,7 +102,7 @@ impl Appender {
     pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            let error = match self.claim.append(records, batch).await {
+            let error = match self.patience.awaited(self.claim.append(records, batch)).await {
                 Ok(next) => {
                     self.patience.done();
                     return Ok(Appended { next, doubted: unknown.is_some() });
@@ -124,7 +126,10 @@ impl Appender {
 
     /// Remembers that everything below `head`, which is stored, has its rows.
     async fn checkpoint(&self, head: Head) -> Result<()> {
-        Ok(self.journal.checkpoint(CONSUMER, PARTITION, head.position()).await?)
+        let checkpoint = self.journal.checkpoint(CONSUMER, PARTITION, head.position());
+        let done = self.patience.awaited(checkpoint).await;
+        self.patience.done();
+        Ok(done?)
     }
 
     /// Stores `head`: everything below it has its rows, and they are durable.
@@ -244,10 +249,13 @@ impl Owner {
         mint: Mint,
         storage: Storage,
     ) -> Result<OwnerThread> {
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(storage.clone()));
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(proposals, mint, storage)))
+            .spawn(move || {
+                let _alarm = alarm;
+                runtime.block_on(self.run(proposals, mint, storage));
+            })
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
@@ -285,6 +293,7 @@ impl Owner {
                     refuse(&error, answers, storage);
                 }
             }
+            self.appender.patience.done();
         }
         if storage.has_failed() || self.fence.is_up() {
             return;

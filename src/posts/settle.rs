@@ -36,7 +36,7 @@ pub async fn purge_standing(core: &Core, posts: &[Id]) -> Result<usize> {
 
 async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
     let keys: Vec<LockKey> = posts.iter().map(|post| ("post", post.0, 0)).collect();
-    let _held = core.locks.hold(&keys).await;
+    let _held = core.locks.hold(&keys).await?;
     let (mut pending, mut outcome) = (Vec::with_capacity(posts.len()), Ok(()));
     for post in posts {
         match core.store.post_or_gone(*post).await {
@@ -196,7 +196,7 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
 /// parent when that is gone too and may have lost its last answer.
 async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
     let Some(parent) = gone.reply_to else { return Ok(None) };
-    let _held = core.locks.hold(&[("thread", gone.id.0, 0)]).await;
+    let _held = core.locks.hold(&[("thread", gone.id.0, 0)]).await?;
     let row = tables::pair(tables::REPLIES, parent.id, gone.id);
     let is_answered = !core.store.oldest(tables::REPLIES, gone.id, None, 1).await?.is_empty();
     if is_answered != core.store.get(&row).await?.is_some() {

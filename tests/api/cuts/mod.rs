@@ -7,6 +7,7 @@ mod deletion;
 mod engines;
 mod first_sight;
 mod formats;
+mod hanging;
 mod log;
 mod storage;
 
