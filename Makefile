@@ -37,7 +37,7 @@ soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test realtime -- --nocapture
 	FANFARE_TEST_RUNS=$(HISTORIES) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test api -- $(LONG) --nocapture
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test seeds -- random_changes --nocapture
-	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked -p fanfare-server --lib credentials
+	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked -p fanfare-server --lib -- credentials log::tests --nocapture
 	$(CARGO) build --locked
 	@scripts/openapi-test $(EXAMPLES) $(SEED)
 

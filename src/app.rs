@@ -38,6 +38,7 @@ use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
+use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThread;
 use crate::log::product::{Committed, Listener, Product};
@@ -232,6 +233,7 @@ pub struct Running {
     owner: OwnerThread,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
+    lease: OwnerLease,
 }
 
 impl Running {
@@ -239,7 +241,7 @@ impl Running {
     pub async fn stop(self) {
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks } = self;
+        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
@@ -250,6 +252,7 @@ impl Running {
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
         }
+        lease.end().await;
     }
 }
 
@@ -273,15 +276,33 @@ fn feed_settings(settings: &Settings) -> FeedSettings {
     }
 }
 
-/// Starts everything over `engines`, and fills the recents from the tables.
+/// Starts everything over `engines`, and fills the recents from the tables. A clock by hand is an import's.
 ///
 /// # Errors
-/// When the engines fail, or the keys of JWTs can be neither read nor fetched.
+/// When the engines fail, or the keys of JWTs can be neither read nor fetched; an import's while somebody else is alive
+/// on these engines.
 pub async fn start(
     settings: &Settings,
     engines: Engines,
     secret: &[u8],
     tokens: OperatorTokens,
+    clock: Clock,
+    logging: LogControl,
+) -> Result<Running> {
+    let node = Numbers::of_node(settings.server.node).node_name();
+    let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
+    let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
+    if started.is_err() {
+        lease.end().await;
+    }
+    started
+}
+
+async fn start_under(
+    lease: OwnerLease,
+    settings: &Settings,
+    engines: Engines,
+    (secret, tokens): (&[u8], OperatorTokens),
     clock: Clock,
     logging: LogControl,
 ) -> Result<Running> {
@@ -323,12 +344,13 @@ pub async fn start(
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), (logging, settings.log.level.clone()), storage);
+    let log = (logging, settings.log.level.clone());
+    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments));
+    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
     let services = Services {
         http,
         core,
@@ -344,14 +366,15 @@ pub async fn start(
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks })
+    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor) {
+fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
+    tasks.spawn(lease.keep());
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {

@@ -15,6 +15,7 @@ use crate::base::logging::{LogControl, LogLevel};
 use crate::data::audit::{Action, Operator};
 use crate::data::storage::Storage;
 use crate::feed::{ByPolicy, Feed, Thresholds};
+use crate::log::consumers::{Consumers, Holder};
 
 /// An author whose fan-out costs much.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +24,17 @@ pub struct CostlyAuthor {
     pub user_id: Id,
     /// Materialised followers × posts a second.
     pub deliveries_per_s: f64,
+}
+
+/// Consumer of the journal that holds more of it than `storage.journal_bytes_max`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JournalHolder {
+    /// Name of the consumer.
+    pub consumer: String,
+    /// Number of the journal's partition.
+    pub partition: u16,
+    /// Bytes of the journal that wait for it.
+    pub bytes: u64,
 }
 
 /// The server at this moment.
@@ -35,6 +47,9 @@ pub struct Status {
     /// Writes are refused: storage is away, or the disk is as good as full (both come back by themselves), or storage
     /// has failed and wants a restart. The log says which.
     pub writes_refused: bool,
+    /// Consumers that hold more of the journal than `storage.journal_bytes_max`, as of the last half minute; none is as
+    /// it should be. Of several in a partition the slowest is here.
+    journal_held_by: Vec<JournalHolder>,
     /// Materialised timelines.
     pub timelines: usize,
     /// Entries in them.
@@ -112,6 +127,7 @@ pub struct LiveServer {
     feed: Feed,
     log: Mutex<(LogControl, LogLevel)>,
     storage: Storage,
+    consumers: Consumers,
     /// Held while settings change, so that changes come one after the other.
     changing: tokio::sync::Mutex<()>,
     started: Instant,
@@ -120,12 +136,13 @@ pub struct LiveServer {
 impl LiveServer {
     /// A server that starts now; `log` writes lines from that level on.
     #[must_use]
-    pub fn new(acts: Acts, feed: Feed, log: (LogControl, LogLevel), storage: Storage) -> Self {
+    pub fn new(acts: Acts, feed: Feed, log: (LogControl, LogLevel), storage: Storage, consumers: Consumers) -> Self {
         Self {
             acts,
             feed,
             log: Mutex::new(log),
             storage,
+            consumers,
             changing: tokio::sync::Mutex::default(),
             started: Instant::now(),
         }
@@ -145,6 +162,7 @@ impl LiveServer {
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: self.started.elapsed().as_secs(),
             writes_refused: self.storage.refuses(),
+            journal_held_by: self.held_by(),
             timelines: stats.timelines,
             timeline_entries: stats.timeline_entries,
             timeline_bytes: stats.timeline_bytes,
@@ -158,6 +176,11 @@ impl LiveServer {
                 .map(|cost| CostlyAuthor { user_id: cost.author, deliveries_per_s: cost.deliveries_per_s })
                 .collect(),
         })
+    }
+
+    fn held_by(&self) -> Vec<JournalHolder> {
+        let holder = |Holder { consumer, partition, bytes }| JournalHolder { consumer, partition, bytes };
+        self.consumers.holders().into_iter().map(holder).collect()
     }
 
     /// The settings now.

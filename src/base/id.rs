@@ -105,6 +105,16 @@ pub fn following(last: Id, unix_ms: u64, number: u16) -> Id {
 mod tests {
     use super::*;
 
+    /// Built by itself, too, this file takes nothing from there.
+    #[test]
+    fn logs_that_admit_by_time_read_ids_as_they_are_minted() {
+        use fanfare_engines::admission::{ID_BELOW_MS_BITS, ID_EPOCH_MS, unix_ms_of as admitted_ms_of};
+        assert_eq!((EPOCH_MS, BELOW_MS_BITS), (ID_EPOCH_MS, ID_BELOW_MS_BITS));
+        for id in [0, 1, 1 << BELOW_MS_BITS, u64::MAX >> 1] {
+            assert_eq!(unix_ms_of(Id(id)), admitted_ms_of(id), "{id}");
+        }
+    }
+
     #[test]
     fn ids_rise_when_the_clock_goes_back_and_after_a_restart() {
         let mut mint = IdMint::after(Id(0));

@@ -24,6 +24,13 @@ pub const CLOCK_BEHIND_MS_MAX: u64 = 86_400_000;
 pub const RESERVE_MS: u64 = 2_000;
 /// Milliseconds between two notes that the server runs.
 pub const HEARTBEAT_MS: u64 = 3_600_000;
+/// Milliseconds by which ids may be ahead of the time of a log that stamps what it takes: beyond, nothing is taken
+/// until the log's time has come near. The log bears a second more (`engines/admission.rs`).
+pub const LOG_AHEAD_MS_MAX: u64 = 4_000;
+/// Seconds for which an owner counts as alive after its last sign of life.
+pub const LEASE_S: u64 = 10;
+/// Seconds between two signs of life.
+pub const LEASE_RENEW_S: u64 = 3;
 /// Milliseconds by which sweeping may be ahead of the newest stored moment and the time run since.
 pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 /// Milliseconds after which a server that runs believes its clock, and sweeps by it alone.
@@ -43,6 +50,10 @@ pub const NAME_WORDS_MAX: usize = 4;
 pub const NAME_KEY_BYTES_MAX: usize = 400;
 /// Key of the import watermark in the `meta` table.
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
+/// Beginning of the key of a registered consumer of the log in the `meta` table.
+pub const META_CONSUMER: &[u8] = b"consumer/";
+/// Consumers of the log that are registered at once, beside the one that writes rows; one more is refused.
+pub const CONSUMERS_MAX: usize = 64;
 /// Beginning of the key of a partition's head in the `meta` table.
 pub const META_HEAD: &[u8] = b"head";
 
@@ -87,14 +98,26 @@ pub const RECORD_ROWS_MAX: usize = 4_096;
 pub const POST_MEDIA_MAX: usize = 4;
 /// People notified of one post by mention; further mentions stand in the text and notify nobody.
 pub const POST_NOTICES_MAX: usize = 50;
-/// People of a notification that stands for many who are known by name, the newest; the others are a number.
-pub const GROUP_NAMED_MAX: usize = 16;
-/// People of such a notification beyond those who are known apart, where one can do it several times (replies, quotes):
-/// up to so many each counts once.
-pub const GROUP_KNOWN_MAX: usize = 128;
+/// People of a notification that stands for many who are known by name, the newest; the others are a number. It stands
+/// whole in the record of each event, so this bounds what a like costs in the journal.
+pub const GROUP_NAMED_MAX: usize = 7;
+/// People of such a notification beyond those who are known apart, where one can do it several times: up to so many
+/// each counts once. Of replies.
+pub const GROUP_REPLIERS_MAX: usize = 60;
+/// People known apart in such a notification of reposts and quotes: who takes one back may be remembered, which stands
+/// in the record too.
+pub const GROUP_REPOSTERS_MAX: usize = 40;
+/// People known by name in a group that a record of format 1 changes, which is in rows alone.
+pub const GROUP_NAMED_FORMAT_1_MAX: usize = 16;
+/// People known apart beyond those.
+pub const GROUP_KNOWN_FORMAT_1_MAX: usize = 128;
 /// People remembered who took back what a group of notifications is about while its hour lasts; when more do, what
 /// others do in that hour rings no phone, and is unread.
 pub const GROUP_LEFT_MAX: usize = 64;
+/// People of those in one row: a record that changes it holds as many.
+pub const GROUP_LEFT_PAGE: usize = 16;
+/// Bytes of what a record says of one person's list of notifications.
+pub const NOTICE_OUTCOME_BYTES_MAX: usize = 1_024;
 /// Rows read at once to name somebody of a group when none of the newest may be named.
 pub const GROUP_OTHERS_ROWS: usize = 64;
 /// Reads for one group to name somebody; when all whom they find are hidden, so is the group.

@@ -5,6 +5,7 @@ use fanfare_engines::{Batch, EngineError, RowKey, Tables};
 use fanfare_protocol::Id;
 
 use crate::base::limits;
+use crate::data::rows::in_row;
 use crate::data::tables;
 
 /// Bounds of forgetting: what is forgotten, and what will be when it has waited long enough.
@@ -32,9 +33,9 @@ impl Forgotten {
     /// Bounds as stored; the default when nothing was forgotten yet.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails, or the row is damaged.
     pub async fn read(tables: &dyn Tables) -> Result<Self, EngineError> {
-        Ok(tables.get(&row()).await?.as_deref().and_then(Self::from_bytes).unwrap_or_default())
+        Ok(in_row(&row(), tables.get(&row()).await?, Self::from_bytes)?.unwrap_or_default())
     }
 
     /// Adds the row to `batch`; its version grows with every write.

@@ -10,6 +10,7 @@ pub mod public;
 pub mod rows;
 pub mod storage;
 pub mod store;
+pub mod swept;
 pub mod tables;
 pub mod uncounted;
 pub mod watched;

@@ -391,6 +391,14 @@ pub mod notification_key {
         bytes.into()
     }
 
+    /// Key of a page of those who took back what [`group`] is about.
+    #[must_use]
+    pub fn left(group: &[u8], page: usize) -> Bytes {
+        let mut bytes = group.to_vec();
+        bytes.push(u8::try_from(page).unwrap_or(u8::MAX));
+        bytes.into()
+    }
+
     /// A notification; byte order is id order.
     #[must_use]
     pub fn item(id: Id) -> Bytes {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, Object, ObjectMeta, Objects, Offset,
-    Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, NewTerm, Object, ObjectMeta,
+    Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
 };
 
 use super::storage::{Storage, StoragePart, awaited};
@@ -211,7 +211,7 @@ impl Journal for Watched {
         self.inner.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.heard(self.inner.journal.claim(partition, claimant).await)
     }
 
@@ -241,7 +241,7 @@ impl Journal for Watched {
         self.heard(self.inner.journal.checkpoint_of(consumer, partition).await)
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.heard(self.inner.journal.trim(partition, bytes_max, consumers).await)
     }
 }

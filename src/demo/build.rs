@@ -310,19 +310,25 @@ impl<'a> Past<'a> {
     async fn hand_in(&mut self, actor: Id, event: Event, at_ms: u64, number: Option<usize>) -> Result<()> {
         let proposal = Proposal { at_ms: Some(at_ms), ..event.into() };
         let guard = self.app.core().log.decide(actor, &[]).await?;
-        let pending = self.app.core().log.submit(&guard, proposal).await?;
-        self.in_flight.push_back((number, pending));
+        match self.app.core().log.submit(&guard, proposal).await {
+            Ok(pending) => self.in_flight.push_back((number, pending)),
+            // What was handed in before is told of, as done or not.
+            Err(error) => return self.settle().await.and(Err(error)),
+        }
         if self.in_flight.len() >= AT_ONCE { self.settle().await } else { Ok(()) }
     }
 
+    /// Waits until nothing is under way, also when something fails.
     async fn settle(&mut self) -> Result<()> {
+        let mut outcome = Ok(());
         while let Some((number, pending)) = self.in_flight.pop_front() {
-            let record = pending.durable().await?;
-            if let Some(number) = number {
-                self.sample.posts[number] = Some(record.id);
+            match (pending.durable().await, number) {
+                (Ok(record), Some(number)) => self.sample.posts[number] = Some(record.id),
+                (Ok(_), None) => {}
+                (Err(error), _) => outcome = outcome.and(Err(error)),
             }
         }
-        Ok(())
+        outcome
     }
 
     /// The id of a post, once it is durable.

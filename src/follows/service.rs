@@ -23,8 +23,9 @@ pub struct Follows {
     follow_limit: u64,
 }
 
-/// The stripe of a pair, whichever way round.
-fn pair(one: Id, other: Id) -> LockKey {
+/// Lock of what is between two people, whichever way round.
+#[must_use]
+pub fn pair(one: Id, other: Id) -> LockKey {
     ("pair", one.0.min(other.0), one.0.max(other.0))
 }
 

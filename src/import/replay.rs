@@ -168,8 +168,11 @@ impl Replayer {
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
         let guard = self.app.core().log.decide(people[0], &[]).await?;
-        let pending = self.app.core().log.submit(&guard, proposal).await?;
-        self.in_flight.push_back(InFlight { people, pending });
+        match self.app.core().log.submit(&guard, proposal).await {
+            Ok(pending) => self.in_flight.push_back(InFlight { people, pending }),
+            // What was handed in before is told of, as done or not.
+            Err(error) => return self.drain().await.and(Err(error)),
+        }
         while self.in_flight.len() > IN_FLIGHT_MAX {
             self.finish_oldest().await?;
         }
@@ -186,12 +189,13 @@ impl Replayer {
         Ok(())
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until nothing is under way, also when something fails.
     async fn drain(&mut self) -> Result<()> {
+        let mut outcome = Ok(());
         while !self.in_flight.is_empty() {
-            self.finish_oldest().await?;
+            outcome = outcome.and(self.finish_oldest().await);
         }
-        Ok(())
+        outcome
     }
 
     /// Waits until nothing about these people is under way.

@@ -26,7 +26,7 @@ fn progress_row() -> RowKey {
 }
 
 async fn progress(store: &Store) -> Result<Option<u32>> {
-    Ok(store.get(&progress_row()).await?.as_deref().and_then(number_in))
+    store.get_as(&progress_row(), number_in).await
 }
 
 /// The version is the progress itself, which only grows.

@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use fanfare_engines::Partition;
-
 use crate::base::error::Result;
 use crate::base::id::first_id_at;
 use crate::base::limits;
@@ -75,7 +73,7 @@ impl Janitor {
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
             forget::forget(&self.core).await,
-            self.trim_journal().await,
+            self.core.consumers.trim(self.journal_bytes_max).await,
         ];
         done.into_iter().collect()
     }
@@ -85,14 +83,6 @@ impl Janitor {
         let scans = self.core.store.scans();
         metrics::counter!("fanfare_storage_dead_rows_passed_total").absolute(scans.dead_rows_passed.load(Relaxed));
         metrics::counter!("fanfare_storage_long_scans_total").absolute(scans.long.load(Relaxed));
-    }
-
-    async fn trim_journal(&self) -> Result<()> {
-        let journal = self.core.store.journal();
-        for partition in 0..journal.partitions() {
-            journal.trim(Partition(partition), self.journal_bytes_max, &[crate::log::owner::CONSUMER]).await?;
-        }
-        Ok(())
     }
 
     /// Lets go of what is in memory for suspensions that ended by the clock a while ago.

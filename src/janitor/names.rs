@@ -32,8 +32,7 @@ fn progress_row() -> RowKey {
 
 /// The first character that is still to be looked at; `None` if none ever was.
 async fn progress(store: &Store) -> Result<Option<u32>> {
-    let stored = store.get(&progress_row()).await?;
-    Ok(stored.as_deref().and_then(number_in))
+    store.get_as(&progress_row(), number_in).await
 }
 
 /// The version is the progress itself, which only grows: an id of now would be newer than what an import brings.

@@ -18,7 +18,11 @@ use crate::base::limits;
 use crate::data::deletions;
 use crate::data::rows::{PurgeProgress, is_silent, version_above};
 use crate::data::tables;
+use crate::follows::service::pair;
+use crate::log::core::LockKey;
 use crate::log::events::{EndedFollow, Event, PostRef};
+use crate::log::handle::Guard;
+use crate::posts::service::like_key;
 use crate::posts::settle;
 
 /// A list that is gone through. The number is stored.
@@ -174,14 +178,14 @@ impl Janitor {
             List::Own(table) => self.purge_own(table, user, &rows).await,
             list => {
                 let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
-                self.commit_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
+                self.end_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
             }
         };
         Ok((removed, last))
     }
 
     async fn purge_likes(&self, user: Id, rows: &[Row]) -> Result<bool> {
-        let mut events = Vec::with_capacity(rows.len());
+        let mut ends = Vec::with_capacity(rows.len());
         for row in rows {
             let (Some(post), Some(since)) = (Id::from_bytes(&row.clustering), Id::from_bytes(&row.value)) else {
                 continue;
@@ -192,9 +196,12 @@ impl Janitor {
                 Err(_) | Ok(None) => None,
                 Ok(Some(post)) => Some(post.author),
             };
-            events.push(Event::Unliked { user, post: PostRef { id: post, author: liked.unwrap_or_default() }, since });
+            let event = Event::Unliked { user, post: PostRef { id: post, author: liked.unwrap_or_default() }, since };
+            let lock = like_key(user, post);
+            let row = tables::pair(tables::LIKED, user, post);
+            ends.push(End { lock, row, since, is_counted: true, event });
         }
-        self.commit_all(user, events).await
+        self.end_all(user, ends).await
     }
 
     async fn purge_own(&self, table: Table, user: Id, rows: &[Row]) -> Result<bool> {
@@ -215,37 +222,73 @@ impl Janitor {
         Ok(true)
     }
 
-    /// Makes all durable, as records of `user`; false when there are none. One that fails does not keep the others.
-    async fn commit_all(&self, user: Id, events: Vec<Event>) -> Result<bool> {
-        let guard = self.core.log.decide(user, &[]).await?;
-        let mut pending = Vec::with_capacity(events.len());
-        for event in events {
-            pending.push(self.core.log.submit(&guard, event).await?);
+    /// Ends what still stands, by records of `user`; false when there is nothing. One that fails does not keep the
+    /// others.
+    async fn end_all(&self, user: Id, ends: Vec<End>) -> Result<bool> {
+        let (mut any, mut outcome) = (false, Ok(()));
+        for ends in ends.chunks(limits::GROUP_RECORDS_MAX) {
+            let keys: Vec<LockKey> = ends.iter().map(|end| end.lock).collect();
+            let guard = self.core.log.decide(user, &keys).await?;
+            // Somebody may have been about to end it, from before the deletion: it is taken back once.
+            let rows: Vec<RowKey> = ends.iter().map(|end| end.row.clone()).collect();
+            let stored = self.core.store.get_many(&rows).await?;
+            let stands = |row: Option<&Bytes>, end: &End| {
+                let since = row.and_then(|row| Id::from_bytes(row));
+                if end.is_counted { since == Some(end.since) } else { row.is_some() }
+            };
+            let ends = ends.iter().zip(&stored).filter(|(end, row)| stands(row.as_ref(), end));
+            let events: Vec<(&Guard, Event)> = ends.map(|(end, _)| (&guard, end.event.clone())).collect();
+            match self.core.log.commit_all(events).await {
+                Ok(count) => any |= count > 0,
+                Err(error) if error.is_of_storage() => return Err(error),
+                Err(error) => outcome = Err(error),
+            }
         }
-        let any = !pending.is_empty();
-        let mut outcome = Ok(any);
-        for one in pending {
-            outcome = one.durable().await.map_or_else(Err, |_| outcome);
-        }
-        outcome
+        outcome.map(|()| any)
     }
 }
 
-/// The record that ends what a row says is between the account, which the record `gone` deleted, and another.
-fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<Event> {
+/// End of something that stands between an account that is gone and another, or a post.
+struct End {
+    /// Lock under which others end it.
+    lock: LockKey,
+    /// Row that says it stands, since the record in it.
+    row: RowKey,
+    since: Id,
+    /// Counters know of it: what stands there must be this one.
+    is_counted: bool,
+    event: Event,
+}
+
+/// End of what a row says is between the account, which the record `gone` deleted, and another.
+fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<End> {
     let (key, silent) = (Id::from_bytes(&row.clustering)?, is_silent(&row.value));
+    let follow = |edge: EndedFollow| End {
+        lock: pair(edge.follower, edge.followee),
+        row: tables::pair(tables::FOLLOWS, edge.follower, edge.followee),
+        since: edge.since,
+        is_counted: true,
+        event: Event::Unfollowed(edge),
+    };
+    let other = |table, from, to, event| End {
+        lock: pair(from, to),
+        row: tables::pair(table, from, to),
+        since: Id::default(),
+        is_counted: false,
+        event,
+    };
     Some(match list {
         List::Followees => {
             let since = Id::from_bytes(&row.value)?;
-            Event::Unfollowed(EndedFollow { follower: user, followee: key, since, departed: None, silent })
+            follow(EndedFollow { follower: user, followee: key, since, departed: None, silent })
         }
         List::Followers => {
             let follower = Id::from_bytes(&row.value)?;
-            Event::Unfollowed(EndedFollow { follower, followee: user, since: key, departed: gone, silent })
+            follow(EndedFollow { follower, followee: user, since: key, departed: gone, silent })
         }
-        List::Blocks => Event::Unblocked { blocker: user, blocked: key },
-        List::BlockedBy => Event::Unblocked { blocker: key, blocked: user },
-        List::Mutes => Event::Unmuted { muter: user, muted: key },
+        List::Blocks => other(tables::BLOCKS, user, key, Event::Unblocked { blocker: user, blocked: key }),
+        List::BlockedBy => other(tables::BLOCKS, key, user, Event::Unblocked { blocker: key, blocked: user }),
+        List::Mutes => other(tables::MUTES, user, key, Event::Unmuted { muter: user, muted: key }),
         List::Posts | List::Likes | List::Own(_) => return None,
     })
 }

@@ -9,48 +9,17 @@ use crate::base::error::Result;
 use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
-use crate::data::rows::{SuspensionRow, TokenRow, from_json, number_in, version_above};
+use crate::data::rows::{SuspensionRow, TokenRow, from_json, version_above};
+use crate::data::swept::Swept;
 use crate::data::tables;
 
 const HOUR_MS: u64 = 3_600_000;
-/// Key of the last hour that was swept, and of how often that was written, in the `meta` table.
-const META_SWEPT: Bytes = Bytes::from_static(b"swept");
-/// Key of the last hour that an earlier version swept.
-const META_SWEPT_HOUR: Bytes = Bytes::from_static(b"swept_hour");
-
-/// The last hour that was swept, as stored.
-#[derive(Debug, Clone, Copy)]
-struct Swept {
-    hour: u32,
-    /// Version of the row: the hour can go back.
-    writes: u32,
-}
-
-impl Swept {
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self { hour: number_in(bytes)?, writes: number_in(bytes.get(4..)?)? })
-    }
-
-    /// The hour to go on with at the hour `now`. Whoever swept the future, by a clock that was fast, has passed over
-    /// what was written since for the hours between.
-    fn next(self, now: u32) -> u32 {
-        match self.hour.checked_sub(now) {
-            Some(ahead) if ahead > limits::SWEPT_AHEAD_HOURS_MAX => now.saturating_sub(limits::SWEEP_AGAIN_HOURS),
-            _ => self.hour + 1,
-        }
-    }
-}
 
 impl Janitor {
     /// Removes what expired in the hours that have passed since the last sweep.
     pub(super) async fn sweep(&self) -> Result<()> {
-        let row = RowKey::new(tables::META, tables::ONE, META_SWEPT);
         let now = (self.core.log.sweep_ms() / HOUR_MS) as u32;
-        let mut swept = self.core.store.get(&row).await?.as_deref().and_then(Swept::from_bytes);
-        if swept.is_none() {
-            let old = self.core.store.get(&RowKey::new(tables::META, tables::ONE, META_SWEPT_HOUR)).await?;
-            swept = old.as_deref().and_then(number_in).map(|hour| Swept { hour, writes: 0 });
-        }
+        let swept = self.core.store.swept().await?;
         let from = swept.map_or(now, |swept| swept.next(now));
         let upto = now.min(from.saturating_add(limits::JANITOR_HOURS_MAX));
         for hour in from..upto {
@@ -60,9 +29,8 @@ impl Janitor {
             }
         }
         if swept.is_none() || upto > from {
-            let (done, writes) = (upto.saturating_sub(1), swept.map_or(0, |swept| swept.writes) + 1);
             let mut batch = Batch::default();
-            batch.put_versioned(row, [done, writes].map(u32::to_be_bytes).concat(), u64::from(writes));
+            Swept::write(upto.saturating_sub(1), swept, &mut batch);
             self.core.store.write(batch).await?;
         }
         Ok(())
@@ -145,17 +113,5 @@ impl Janitor {
             tables::TOKENS | tables::TOKENS_OF => from_json::<TokenRow>(value)?.expires_ms > now_ms,
             _ => false,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_swept_the_future_sweeps_again_what_was_written_since() {
-        let at = |hour| Swept { hour, writes: 1 }.next(500_000);
-        assert_eq!((at(499_990), at(499_999), at(500_010)), (499_991, 500_000, 500_011));
-        assert_eq!(at(500_000 + 60 * 24), 500_000 - limits::SWEEP_AGAIN_HOURS);
     }
 }

@@ -11,6 +11,7 @@ use crate::base::error::{Error, Result};
 pub use crate::data::locks::LockKey;
 use crate::data::locks::Locks;
 use crate::data::store::{Account, Store};
+use crate::log::consumers::Consumers;
 use crate::log::handle::Log;
 use crate::log::living;
 use crate::log::writers::{Writers, Writing};
@@ -24,6 +25,8 @@ pub struct Core {
     pub log: Log,
     /// Locks of decisions that end in no record; those that do begin with [`Log::decide`].
     pub locks: Locks,
+    /// Consumers of the log.
+    pub consumers: Consumers,
     /// Page cursors.
     pub cursors: Cursors,
     /// The time.
@@ -73,7 +76,8 @@ impl Core {
     #[must_use]
     pub fn new(store: Arc<Store>, log: Log, cursors: Cursors, clock: Clock) -> Self {
         let (locks, opened) = (log.locks().clone(), log.settled());
-        Self { store, log, locks, cursors, clock, writers: Writers::default(), opened }
+        let consumers = Consumers::new(Arc::clone(&store));
+        Self { store, log, locks, consumers, cursors, clock, writers: Writers::default(), opened }
     }
 
     /// The account of `id`.

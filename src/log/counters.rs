@@ -77,6 +77,9 @@ impl Changes {
     /// # Errors
     /// When stored counters do not decode.
     pub fn fold(&self, id: Id, state: &State, outcome: &mut Outcome) -> Result<()> {
+        if self.was_done_before(id, state)? {
+            return Ok(());
+        }
         for change in self.iter() {
             let stored = state.get(&change.of.row());
             let mut counters = stored.map(|bytes| Counters::from_bytes(bytes)).transpose()?.unwrap_or_default();
@@ -96,6 +99,17 @@ impl Changes {
             outcome.counters.push(Counted { of: change.of, counters });
         }
         Ok(())
+    }
+
+    /// Whether a record before `id` deleted the post that this one deletes: then everything was taken back with that.
+    fn was_done_before(&self, id: Id, state: &State) -> Result<bool> {
+        for change in self.iter().filter(|change| change.gone) {
+            let before = of(change.of, state)?;
+            if before.gone && before.applied < id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds the counters of `outcome` as JSON: in the order of the changes, which follow from the event, the values up
@@ -180,5 +194,39 @@ impl Listener for CounterListener {
     fn committed(&self, committed: &[Committed], _horizon: Id) {
         let counted = committed.iter().flat_map(|one| &one.outcome.counters);
         counted.for_each(|counted| self.0.counted(counted.of, counted.counters));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A post is deleted by record 7; its counters are as record `applied` left them.
+    fn counted_by_7(applied: u64, gone: bool) -> usize {
+        let (mut changes, mut state, mut outcome) = (Changes::default(), State::default(), Outcome::default());
+        changes.user(Id(1), OfUser::Posts, -1);
+        changes.post(Id(2), OfPost::Replies, -1);
+        changes.gone(Id(3));
+        let counters = |of: Of, counters: Counters| (of.row(), Some(counters.to_bytes()));
+        let two = Counters { values: [2; 3], applied: Id(4), gone: false };
+        let of_post = Counters { applied: Id(applied), gone, ..two };
+        for (row, value) in
+            [counters(Of::User(Id(1)), two), counters(Of::Post(Id(2)), two), counters(Of::Post(Id(3)), of_post)]
+        {
+            state.load(row, value, true);
+        }
+        changes.fold(Id(7), &state, &mut outcome).unwrap();
+        let mut json = Vec::new();
+        changes.write(&outcome, &mut json);
+        let read = changes.read(Id(7), std::str::from_utf8(&json).unwrap()).unwrap();
+        assert_eq!(read.as_slice(), outcome.counters.as_slice());
+        outcome.counters.len()
+    }
+
+    #[test]
+    fn a_post_that_is_gone_is_taken_back_once() {
+        assert_eq!(counted_by_7(5, false), 3);
+        assert_eq!(counted_by_7(5, true), 0, "an earlier record deleted it");
+        assert_eq!(counted_by_7(7, true), 2, "this one did, and its other rows were torn away");
     }
 }

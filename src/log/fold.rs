@@ -163,15 +163,29 @@ pub struct State {
     rows: HashMap<RowKey, (Option<Bytes>, bool)>,
     /// By number: tables of which any row is here.
     tables: [bool; 256],
+    /// Records of format 1 are folded over it.
+    is_of_format_1: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { rows: HashMap::new(), tables: [false; 256] }
+        Self { rows: HashMap::new(), tables: [false; 256], is_of_format_1: false }
     }
 }
 
 impl State {
+    /// The state for records of format 1: what they give is what it always was.
+    #[must_use]
+    pub fn of_format_1(self) -> Self {
+        Self { is_of_format_1: true, ..self }
+    }
+
+    /// Whether records of format 1 are folded: their outcomes stand in no record, and rows may be longer.
+    #[must_use]
+    pub const fn is_of_format_1(&self) -> bool {
+        self.is_of_format_1
+    }
+
     /// Whether the row of `key` was loaded.
     #[must_use]
     pub fn has(&self, key: &RowKey) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{EngineError, Engines, Partition, Term};
+use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,11 +13,12 @@ use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
-use crate::log::events::{Event, IdempotencyKey, Record};
+use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
 use crate::log::follower::Settled;
 use crate::log::horizon::Horizon;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
+use crate::log::pace::LogTime;
 use crate::log::patience::Patience;
 use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
@@ -37,6 +38,13 @@ pub struct Proposal {
     pub audit: Option<Act>,
 }
 
+impl Proposal {
+    /// Bound of what its record takes.
+    pub(super) fn weight(&self) -> Weight {
+        weight(&self.event, self.idempotency.as_ref(), self.audit.as_ref())
+    }
+}
+
 impl From<Event> for Proposal {
     fn from(event: Event) -> Self {
         Self { event, at_ms: None, idempotency: None, import_line: None, audit: None }
@@ -52,16 +60,29 @@ pub(super) struct Proposed {
     pub(super) answer: Answer,
 }
 
-/// Way back to who handed a proposal in.
-pub(super) type Answer = oneshot::Sender<Result<Arc<Record>>>;
+/// Way back to who handed a proposal in. Until it is gone the decision's locks are held, also when nobody waits any
+/// more: whoever decides about the same next must see what comes of this one.
+pub(super) struct Answer {
+    to: oneshot::Sender<Result<Arc<Record>>>,
+    _held: Option<Arc<Held>>,
+}
+
+impl Answer {
+    /// Answers; gives back what a caller who went away does not take.
+    pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
+        self.to.send(record)
+    }
+}
 
 /// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
 /// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
+/// What was handed in under it keeps the locks until it is answered, however its caller ends.
 #[must_use]
 pub struct Guard {
     partition: Partition,
     term: u64,
-    _held: Held,
+    /// Locks, which go with each record until it is answered.
+    held: Option<Arc<Held>>,
 }
 
 /// Term of a partition's owner, as this node knows it.
@@ -126,10 +147,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Takes the partition over and starts its owner.
+    /// Takes the partition over and starts its owner. Storage that is away is waited for. A clock by hand is an
+    /// import's, whose ids are of any time: its claim says so.
     ///
     /// # Errors
-    /// When the engines fail.
+    /// When the engines fail for good.
     pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
         let (log, owner, proposals) = Self::take_over(engines, products, setup).await?;
         let thread = owner.start(proposals, log.minting().clone(), log.storage.clone())?;
@@ -146,10 +168,13 @@ impl Log {
         let (proposals, receiver) = mpsc::channel(limits::PROPOSALS_MAX);
         let handles = proposals.downgrade();
         let patience = Patience::new(storage.clone(), move || handles.strong_count() == 0);
-        let around = Around { node: numbers.node_name(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
-        let (owner, last) = Owner::take_over(engines, products, around, patience, &storage).await?;
+        let time = LogTime::from(clock.clone());
+        let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
+        let around = Around { claimant, time: time.clone(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
+        let (owner, last) = Owner::take_over(engines, products, around, patience.clone(), &storage).await?;
         let (settled, term, locks) = (owner.settled(), owner.term(), Locks::new(storage.clone()));
-        let mint = Mint::open(Arc::clone(&engines.tables), clock, numbers, last).await?;
+        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
+        let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
         Ok((Self { proposals, mint, storage, settled, term, locks, roster, horizon }, owner, receiver))
     }
@@ -160,14 +185,33 @@ impl Log {
     /// # Errors
     /// 503 when another node decides for `actor`, or storage is away: nothing was begun.
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
+        let partition = self.here(actor)?;
+        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
+        Ok(Guard { partition, term: self.term.get(), held })
+    }
+
+    /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
+    ///
+    /// # Errors
+    /// 503 when another node decides for one of them, or storage is away.
+    pub async fn decide_all(&self, actors: &[Id], keys: &[LockKey]) -> Result<Vec<Guard>> {
+        let partitions: Vec<Partition> = actors.iter().map(|actor| self.here(*actor)).collect::<Result<_>>()?;
+        let held = Some(Arc::new(self.locks.hold(keys).await?));
+        let term = self.term.get();
+        Ok(partitions.into_iter().map(|partition| Guard { partition, term, held: held.clone() }).collect())
+    }
+
+    /// Partition of `actor`, for whom this node decides.
+    fn here(&self, actor: Id) -> Result<Partition> {
         let partition = partition_of(actor);
-        if let Assigned::There(node) = self.roster.owner_of(partition) {
-            return Err(Error::Elsewhere(node));
+        match self.roster.owner_of(partition) {
+            Assigned::There(node) => Err(Error::Elsewhere(node)),
+            Assigned::Here => {
+                // Before the locks: whoever holds them may be waiting for storage.
+                self.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
+                Ok(partition)
+            }
         }
-        // Before the locks: whoever holds them may be waiting for storage.
-        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
-        let held = self.locks.hold(keys).await?;
-        Ok(Guard { partition, term: self.term.get(), _held: held })
     }
 
     /// Locks of decisions, for those that end in no record.
@@ -201,14 +245,15 @@ impl Log {
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
         debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
         let proposal = proposal.into();
-        let rows = proposal.event.weight().rows;
+        let rows = proposal.weight().rows;
         if rows > limits::RECORD_ROWS_MAX {
             let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
             return Err(Error::Internal(what));
         }
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
-        let (answer, pending) = oneshot::channel();
+        let (to, pending) = oneshot::channel();
+        let answer = Answer { to, _held: guard.held.clone() };
         let proposed = Proposed { proposal, term: guard.term, answer };
         if self.storage.unless_away(self.proposals.send(proposed)).await?.is_err() {
             let error = EngineError::Closed("the log's owner has stopped".to_owned());
@@ -304,3 +349,7 @@ impl Log {
 const fn partition_of(_person: Id) -> Partition {
     PARTITION
 }
+
+#[cfg(test)]
+#[path = "handle_tests.rs"]
+mod tests;

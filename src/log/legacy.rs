@@ -14,6 +14,7 @@ use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::forgotten::Forgotten;
 use crate::data::rows::from_json;
+use crate::data::swept::Swept;
 use crate::log::events::Record;
 use crate::log::fold::Folds;
 use crate::log::folding::Folding;
@@ -43,6 +44,7 @@ pub async fn bring_up(engines: &Engines, products: &[Product]) -> Result<()> {
 /// followed are left out: they were answered, and a copy that came late would bring back what was deleted since.
 async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Result<Position> {
     let forgotten = Forgotten::read(&*engines.tables).await?.upto;
+    let swept = Swept::read(&*engines.tables).await?;
     let (first, end) = engines.journal.bounds(partition).await?;
     let checkpoint = engines.journal.checkpoint_of(CONSUMER, partition).await?;
     let mut last = forgotten.max(Id(checkpoint.last_id));
@@ -63,7 +65,11 @@ async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Resul
                 records.push(record);
             }
         }
-        engines.tables.write(rows_of(engines, folds, &records).await?).await?;
+        let mut batch = rows_of(engines, folds, &records).await?;
+        if let Some(swept) = swept {
+            swept.expire_again(&mut batch);
+        }
+        engines.tables.write(batch).await?;
     }
     Ok(Position { offset: end, last_id: last.0, ..next })
 }
@@ -74,7 +80,7 @@ async fn repair(engines: &Engines, folds: &Folds, partition: Partition) -> Resul
 /// When the engines fail, or a row of the state does not decode.
 pub async fn rows_of(engines: &Engines, folds: &Folds, records: &[Record]) -> Result<Batch> {
     let folding = Folding::new(folds.clone(), Arc::clone(&engines.tables));
-    let (mut state, mut batch) = (folding.load(records.iter()).await?, Batch::default());
+    let (mut state, mut batch) = (folding.load(records.iter()).await?.of_format_1(), Batch::default());
     for record in records {
         folding.fold(record, &mut state, &mut batch)?;
     }

@@ -19,6 +19,7 @@ use crate::base::error::Result;
 use crate::base::id::{IdMint, first_id_at, following, number_of_others, unix_ms_of};
 use crate::base::limits::{HEARTBEAT_MS, RESERVE_MS};
 use crate::log::moments::{Moments, SweepTime};
+use crate::log::pace::LogTime;
 
 /// Numbers in the ids that a node mints.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,7 @@ impl Numbers {
 pub struct Mint(Arc<Shared>);
 
 struct Shared {
-    clock: Clock,
+    time: LogTime,
     numbers: Numbers,
     tables: Arc<dyn Tables>,
     sweep: SweepTime,
@@ -93,10 +94,12 @@ impl Mint {
     /// # Errors
     /// [`Setting`](crate::base::error::Error::Setting) when the clock is far behind what is stored; when the engine
     /// fails.
-    pub async fn open(tables: Arc<dyn Tables>, clock: Clock, numbers: Numbers, last: Id) -> Result<Self> {
+    pub async fn open(tables: Arc<dyn Tables>, time: impl Into<LogTime>, numbers: Numbers, last: Id) -> Result<Self> {
+        let time = time.into();
+        let clock = time.clock();
         let stored = Moments::read(&*tables).await?;
         let last = last.max(stored.reserved);
-        stored.believe(&clock, last)?;
+        stored.believe(clock, last)?;
         let state = State {
             ids: IdMint::after(last),
             made: stored,
@@ -104,10 +107,10 @@ impl Mint {
             beats_at_ms: clock.run_ms().saturating_add(HEARTBEAT_MS),
             is_closed: false,
         };
-        let sweep = SweepTime::begin(&clock, stored.newest_ms(last));
+        let sweep = SweepTime::begin(clock, stored.newest_ms(last));
         let (state, writing) = (Mutex::new(state), tokio::sync::Mutex::default());
-        let mint = Self(Arc::new(Shared { clock, numbers, tables, sweep, state, writing }));
-        if mint.0.clock.is_accepted() && !mint.0.clock.is_by_hand() {
+        let mint = Self(Arc::new(Shared { time, numbers, tables, sweep, state, writing }));
+        if mint.clock().is_accepted() && !mint.clock().is_by_hand() {
             mint.accept(last).await?;
         }
         Ok(mint)
@@ -115,7 +118,7 @@ impl Mint {
 
     /// Remembers that the clock is right, whatever was stored before.
     async fn accept(&self, last: Id) -> Result<()> {
-        let (now_ms, ids_ms) = (self.0.clock.now_ms(), unix_ms_of(last));
+        let (now_ms, ids_ms) = (self.clock().now_ms(), unix_ms_of(last));
         let row = self.0.state.lock().row(|row| {
             row.heartbeat_ms = now_ms;
             row.accepted_ms = if ids_ms > now_ms { ids_ms } else { 0 };
@@ -139,12 +142,21 @@ impl Mint {
     /// The end of what may be given out now. A clock by hand is an import's, which never goes back and would have to
     /// reserve at every line.
     fn end(&self, state: &State) -> Id {
-        if self.0.clock.is_by_hand() { Id(i64::MAX as u64) } else { state.reserved }
+        if self.clock().is_by_hand() { Id(i64::MAX as u64) } else { state.reserved }
+    }
+
+    fn clock(&self) -> &Clock {
+        self.0.time.clock()
     }
 
     /// Time that ids follow, in milliseconds since the Unix epoch.
     pub(super) fn now_ms(&self) -> u64 {
-        self.0.clock.now_ms()
+        self.0.time.now_ms()
+    }
+
+    /// Milliseconds until the log takes an id above the last one; nothing if it does now.
+    pub(super) fn ahead_ms(&self) -> Option<u64> {
+        self.0.time.ahead_ms(|| self.last())
     }
 
     /// An id for something that is no record, such as media or an account.
@@ -152,7 +164,7 @@ impl Mint {
     /// # Errors
     /// When storage takes no reservation of the time that the id is of.
     pub async fn mint(&self) -> Result<Id> {
-        self.mint_at(self.0.clock.now_ms()).await
+        self.mint_at(self.now_ms()).await
     }
 
     /// An id of a given moment (milliseconds), as [`mint`](Self::mint) gives one of now; for imports.
@@ -224,6 +236,12 @@ impl Mint {
         Ok(())
     }
 
+    /// Forgets what was minted: for a test that must notice.
+    #[cfg(test)]
+    pub(super) fn forget_last(&self) {
+        self.0.state.lock().ids = IdMint::after(Id(0));
+    }
+
     /// The last id that was minted; the next is above it.
     #[must_use]
     pub fn last(&self) -> Id {
@@ -241,7 +259,7 @@ impl Mint {
     /// the lock under which records are numbered.
     #[must_use]
     pub fn burn_to_now(&self, known: Id, quiet: impl FnOnce() -> bool) -> Option<Id> {
-        let now = Id(first_id_at(self.0.clock.now_ms()).0.saturating_sub(1));
+        let now = Id(first_id_at(self.now_ms()).0.saturating_sub(1));
         if now <= known {
             return None;
         }
@@ -261,7 +279,7 @@ impl Mint {
     /// # Errors
     /// When storage takes no reservation.
     pub async fn keep_reserved(&self) -> Result<()> {
-        let now_ms = self.0.clock.now_ms();
+        let now_ms = self.now_ms();
         if self.has_reserved(now_ms) {
             return Ok(());
         }
@@ -272,7 +290,7 @@ impl Mint {
     /// Whether [`keep_reserved`](Self::keep_reserved) has nothing to do.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.has_reserved(self.0.clock.now_ms())
+        self.has_reserved(self.now_ms())
     }
 
     fn has_reserved(&self, now_ms: u64) -> bool {
@@ -283,14 +301,14 @@ impl Mint {
     /// Numbers the records of one commit: their ids have no others between them. `number` is told each record's moment,
     /// or none for now.
     pub fn number<T>(&self, number: impl FnOnce(&mut dyn FnMut(Option<u64>) -> Id) -> T) -> T {
-        let (now_ms, records) = (self.0.clock.now_ms(), self.0.numbers.records);
+        let (now_ms, records) = (self.now_ms(), self.0.numbers.records);
         let mut state = self.0.state.lock();
         number(&mut |at_ms| state.ids.mint(at_ms.unwrap_or(now_ms), records))
     }
 
     /// Reserves more inside of a commit, where less than half is left. Records need no reservation: they are stored.
     pub fn reserve_in(&self, batch: &mut Batch) -> Option<Reserving> {
-        let now_ms = self.0.clock.now_ms();
+        let now_ms = self.now_ms();
         let mut state = self.0.state.lock();
         if has_half(state.ids.last(), now_ms, self.end(&state)) {
             return None;
@@ -312,11 +330,11 @@ impl Mint {
     /// # Errors
     /// When the engine fails.
     pub async fn beat(&self) -> Result<()> {
-        let (now_ms, run_ms) = (self.0.clock.now_ms(), self.0.clock.run_ms());
+        let (now_ms, run_ms) = (self.clock().now_ms(), self.clock().run_ms());
         let _one = self.0.writing.lock().await;
         let row = {
             let mut state = self.0.state.lock();
-            if self.0.clock.is_by_hand() || run_ms < state.beats_at_ms || state.is_closed {
+            if self.clock().is_by_hand() || run_ms < state.beats_at_ms || state.is_closed {
                 return Ok(());
             }
             state.beats_at_ms = run_ms.saturating_add(HEARTBEAT_MS);
@@ -328,7 +346,7 @@ impl Mint {
     /// Moment by which what has expired may be removed.
     #[must_use]
     pub fn sweep_ms(&self) -> u64 {
-        self.0.sweep.now_ms(&self.0.clock)
+        self.0.sweep.now_ms(self.clock())
     }
 
     /// Ends the mint, and stores where exactly: the next start need not run ahead of its clock.
@@ -341,7 +359,7 @@ impl Mint {
             let mut state = self.0.state.lock();
             state.is_closed = true;
             let last = state.ids.last();
-            if self.0.clock.is_by_hand() || last == state.made.reserved {
+            if self.clock().is_by_hand() || last == state.made.reserved {
                 return Ok(());
             }
             state.row(|row| row.reserved = last)

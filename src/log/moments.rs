@@ -9,6 +9,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
 use crate::base::limits::{CLOCK_BEHIND_MS_MAX, SWEEP_AHEAD_MS, SWEEP_BELIEVE_MS};
+use crate::data::rows::in_row;
 use crate::data::tables;
 
 /// The row of the clock, in the `meta` table.
@@ -40,9 +41,9 @@ impl Moments {
     /// Moments as stored; the default in a folder that has none yet.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails, or the row is damaged.
     pub async fn read(tables: &dyn Tables) -> Result<Self, EngineError> {
-        Ok(tables.get(&row()).await?.as_deref().and_then(Self::from_bytes).unwrap_or_default())
+        Ok(in_row(&row(), tables.get(&row()).await?, Self::from_bytes)?.unwrap_or_default())
     }
 
     /// Adds the row to `batch`.

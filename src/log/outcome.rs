@@ -1,7 +1,7 @@
 //! Outcomes: what folding a record gave. The record's line holds it, rows are made of both, and views hear both.
 //!
 //! The log's own part are counters. Everything else is a product's: a part under a short name, which only that product
-//! reads. A part says what the event does not say already: `"n":[{"s":12,"f":15,"m":2}]` is a whole notification.
+//! reads. A part says what the event does not say already: `"n":["TwwCAA"]` is a whole notification.
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -15,9 +15,11 @@ use tokio::sync::mpsc;
 
 use super::folding::Folding;
 use super::follower::{Follower, Settled};
+use super::grouping::group_of;
 use super::handle::{Answer, CurrentTerm, Proposal, Proposed};
 use super::head::Head;
 use super::horizon::Horizon;
+use super::pace::{self, LogTime};
 use super::patience::{Alarm, Patience, Tries};
 use super::regain::Fence;
 use super::roster::Roster;
@@ -25,7 +27,7 @@ use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::storage::Storage;
-use crate::log::events::{Record, Weight};
+use crate::log::events::Record;
 use crate::log::living::Living;
 use crate::log::mint::Mint;
 use crate::log::product::{Committed, Prepare, Product};
@@ -48,14 +50,12 @@ impl OwnerThread {
     }
 }
 
-/// Number of the waiting proposals that fit one commit; at least one.
-fn group_of(waiting: &[Proposed]) -> usize {
-    let mut weight = Weight::default();
-    let fits = waiting.iter().take_while(|proposed| {
-        weight = weight.and(proposed.proposal.event.weight());
-        weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
-    });
-    fits.count().max(1)
+/// Claims the partition, and hears the log's time.
+async fn take(journal: &Arc<dyn Journal>, claimant: &Claimant, time: &LogTime) -> Result<Claim> {
+    let asked = time.asking();
+    let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+    time.hear(asked, claim.heard_ms());
+    Ok(claim)
 }
 
 /// Writer of records and rows to the journal, under the owner's claim.
@@ -64,21 +64,36 @@ pub(super) struct Appender {
     claimant: Claimant,
     claim: Claim,
     pub(super) patience: Patience,
+    time: LogTime,
 }
 
 impl Appender {
-    /// Claims the partition for the node called `node`.
-    pub(super) async fn claim(journal: &Arc<dyn Journal>, node: &str, patience: Patience) -> Result<Self> {
-        let claimant = Claimant { node: node.to_owned(), is_import: false };
-        let claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
-        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience })
+    /// Claims the partition for `claimant`. Storage that is away is waited for.
+    pub(super) async fn claim(
+        journal: &Arc<dyn Journal>,
+        claimant: Claimant,
+        patience: Patience,
+        time: LogTime,
+    ) -> Result<Self> {
+        let take = || take(journal, &claimant, &time);
+        let claim = patience.until_done(take).await?;
+        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience, time })
     }
 
     /// Claims it anew, after another owner wrote.
     pub(super) async fn claim_again(&mut self) -> Result<()> {
-        let claim = Claim::take(Arc::clone(&self.journal), PARTITION, self.claimant.clone());
-        self.claim = self.patience.awaited(claim).await?;
+        self.claim = self.patience.awaited(take(&self.journal, &self.claimant, &self.time)).await?;
         Ok(())
+    }
+
+    /// Whether it is claimed for an import, whose ids are of any time.
+    pub(super) const fn is_import(&self) -> bool {
+        self.claimant.is_import
+    }
+
+    /// Asks what a takeover needs, until storage answers.
+    pub(super) async fn ask<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
+        self.patience.until_done(work).await
     }
 
     /// Records that count from `from` on, as many as one commit may have.
@@ -102,7 +117,10 @@ impl Appender {
     pub(super) async fn append(&mut self, records: &[NewRecord], batch: &Batch) -> Result<Appended> {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
-            let error = match self.patience.awaited(self.claim.append(records, batch)).await {
+            let asked = self.time.asking();
+            let appended = self.patience.awaited(self.claim.append(records, batch)).await;
+            self.time.hear(asked, self.claim.heard_ms());
+            let error = match appended {
                 Ok(next) => {
                     self.patience.done();
                     return Ok(Appended { next, doubted: unknown.is_some() });
@@ -137,7 +155,7 @@ impl Appender {
         let mut batch = Batch::default();
         head.write(PARTITION, &mut batch)?;
         self.append(&[], &batch).await?;
-        self.checkpoint(head).await
+        self.patience.until_done(|| self.checkpoint(head)).await
     }
 }
 
@@ -183,8 +201,10 @@ pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
 
 /// Surroundings of an owner.
 pub(super) struct Around {
-    /// Name of the node in the log.
-    pub(super) node: String,
+    /// Node, as the log names it.
+    pub(super) claimant: Claimant,
+    /// Time of the log.
+    pub(super) time: LogTime,
     pub(super) horizon: Horizon,
     pub(super) roster: Arc<dyn Roster>,
 }
@@ -211,7 +231,7 @@ impl Owner {
     pub(super) async fn take_over(
         engines: &Engines,
         products: Vec<Product>,
-        Around { node, horizon, roster }: Around,
+        Around { claimant, time, horizon, roster }: Around,
         patience: Patience,
         storage: &Storage,
     ) -> Result<(Self, Id)> {
@@ -219,7 +239,7 @@ impl Owner {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         let listeners = products.into_iter().filter_map(|product| product.listener).collect();
         let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, &node, patience).await?;
+        let mut appender = Appender::claim(&engines.journal, claimant, patience, time).await?;
         let taken = takeover::take_over(engines, &folding, &mut appender).await?;
         if let Some(unreadable) = taken.unreadable {
             storage.fail(&unreadable);
@@ -266,6 +286,7 @@ impl Owner {
         let mut waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
         while !waiting.is_empty() || proposals.recv_many(&mut waiting, limits::GROUP_RECORDS_MAX).await > 0 {
             self.stand_again(&mut waiting, mint, storage).await;
+            pace::keep(&mut proposals, &mut waiting, mint, &self.appender.patience, storage).await;
             self.refuse_earlier_terms(&mut waiting);
             if waiting.is_empty() {
                 continue;
@@ -333,7 +354,7 @@ impl Owner {
 
     /// Commits what is admitted of a group, and answers for each of it the record as it was prepared, or the refusal.
     async fn commit_group(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Result<Arc<Record>>>> {
-        self.appender.patience.until_done(async || self.living.load(&group).await).await?;
+        self.appender.patience.until_done(|| self.living.load(&group)).await?;
         let (admitted, refusals) = self.living.admit(group);
         let committed = if admitted.is_empty() { Vec::new() } else { self.commit_admitted(admitted, mint).await? };
         let mut records = committed.into_iter().map(|committed| committed.record);
@@ -344,7 +365,7 @@ impl Owner {
 
     /// Commits records with their rows and tells the listeners.
     async fn commit_admitted(&mut self, group: Vec<Record>, mint: &Mint) -> Result<Vec<Committed>> {
-        let load = async || self.folding.load(group.iter()).await;
+        let load = || self.folding.load(group.iter());
         let mut state = self.appender.patience.until_done(load).await?;
         let mut batch = Batch::default();
         let mut records = Vec::with_capacity(group.len());

@@ -3,6 +3,7 @@
 //! The owner never gives a group up because storage is away: whether its records stand would be known to nobody. Its
 //! callers wait, or leave with `outcome_unknown`; new ones are refused at the door (`Storage::admit`).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ const AGAIN_MS_MAX: u64 = 1_000;
 /// Tries after which everybody hears that storage is away.
 const TRIES_SILENT: u32 = 4;
 
-/// Patience of one owner.
+/// Patience of one owner. Clones share it.
+#[derive(Clone)]
 pub(super) struct Patience {
     storage: Storage,
     /// Whether nobody waits for this owner any more: the server is stopping.
-    is_over: Box<dyn Fn() -> bool + Send + Sync>,
+    is_over: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Calls that have no answer for long.
-    silent: AtomicUsize,
+    silent: Arc<AtomicUsize>,
 }
 
 /// Silence of one call.
@@ -68,7 +70,12 @@ impl Tries {
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { storage, is_over: Box::new(is_over), silent: AtomicUsize::new(0) }
+        Self { storage, is_over: Arc::new(is_over), silent: Arc::default() }
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.storage.is_left() || (self.is_over)()
     }
 
     /// The answer of a `call`, which is waited for; everybody hears when it is long in coming. To be followed by
@@ -97,7 +104,7 @@ impl Patience {
             self.done();
             return false;
         }
-        if !self.goes_on() {
+        if self.is_over() {
             return false;
         }
         tries.0 += 1;
@@ -112,17 +119,12 @@ impl Patience {
     /// Waits before the partition is taken from another owner again; false when there is no use in it. Two who claim in
     /// turns get little done: whoever is fenced again and again waits longer each time.
     pub(super) async fn back_off(&self, fences: &mut Tries) -> bool {
-        if !self.goes_on() {
+        if self.is_over() {
             return false;
         }
         fences.0 = fences.0.saturating_add(1);
         fences.wait().await;
         true
-    }
-
-    /// Whether somebody waits for what is tried.
-    fn goes_on(&self) -> bool {
-        !self.storage.is_left() && !(self.is_over)()
     }
 
     /// Something was done, or nobody tries any more: the log is away only while its owner tries, or nobody would ever
@@ -135,7 +137,7 @@ impl Patience {
     }
 
     /// Does `work` until storage does it; other errors are answered.
-    pub(super) async fn until_done<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub(super) async fn until_done<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut tries = Tries::default();
         loop {
             match self.awaited(work()).await {

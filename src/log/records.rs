@@ -51,6 +51,7 @@ pub(super) fn id(one: &JournalRecord) -> Option<Id> {
 #[cfg(test)]
 mod tests {
     use fanfare_engines::Offset;
+    use serde_json::Value;
 
     use super::*;
 
@@ -68,6 +69,8 @@ mod tests {
         assert!(unknown.starts_with("journal partition 3, offset 7: ") && unknown.contains("teleported"), "{unknown}");
         let newer = refused(r#"{"id":"9","type":"unblocked","blocker":"1"}"#);
         assert!(newer.contains("start the version that wrote it") && newer.contains("blocked"), "{newer}");
+        let earlier = refused(r#"{"id":"9","type":"unblocked","blocker":"1","blocked":"2"}"#);
+        assert!(earlier.contains("format 1"), "{earlier}");
         for damaged in ["", "\u{0}\u{0}", r#"{"id":"9","ty"#, "[]"] {
             assert!(refused(damaged).contains("damaged"), "{damaged:?}");
         }
@@ -75,5 +78,73 @@ mod tests {
         let one = JournalRecord { offset: Offset(7), id: None, payload, appended_ms: 0 };
         assert_eq!(id(&one), Some(Id(9)));
         assert_eq!(id(&JournalRecord { id: Some(8), ..one }), Some(Id(8)));
+    }
+
+    /// `line` with `field` added wherever there is an object, one at a time; each with the place of the field.
+    fn extended(line: &Value, field: &str) -> Vec<(String, Value)> {
+        let mut found = Vec::new();
+        match line {
+            Value::Object(fields) => {
+                let mut here = fields.clone();
+                here.insert(field.to_owned(), Value::from(1));
+                found.push((field.to_owned(), Value::Object(here)));
+                for (name, value) in fields {
+                    for (place, value) in extended(value, field) {
+                        let mut here = fields.clone();
+                        here.insert(name.clone(), value);
+                        found.push((format!("{name}.{place}"), Value::Object(here)));
+                    }
+                }
+            }
+            Value::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    for (place, value) in extended(value, field) {
+                        let mut here = values.clone();
+                        here[index] = value;
+                        found.push((format!("{index}.{place}"), Value::Array(here)));
+                    }
+                }
+            }
+            _ => {}
+        }
+        found
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_named_wherever_it_stands() {
+        let folds: Folds = crate::app::products(3).0.into_iter().filter_map(|product| product.fold).collect();
+        let lines = [
+            r#"{"id":"9","type":"operated","audit":{"actor":"admin.token","address":"::1","action":"user.suspend",
+                "target":"users/1"},"out":{}}"#,
+            r#"{"id":"9","type":"posted","post":{"id":"9","author":"1","text":"a","reply_to":{"id":"5","author":"2"},
+                "mentions":[{"id":"2","handle":"bob"}]},"notify":[{"user":"2","kind":"reply"}],
+                "idempotency":{"caller":"1","route":"r","key":"k","body_hash":"b"},
+                "out":{"c":[[1],[0,1]]}}"#,
+            r#"{"id":"9","type":"blocked","blocker":"1","blocked":"2",
+                "ended":[{"follower":"1","followee":"2","since":"3"}],"out":{"c":[0,0]}}"#,
+            r#"{"id":"9","type":"unfollowed","follower":"1","followee":"2","since":"3","out":{"c":[0,0]}}"#,
+            r#"{"id":"9","type":"user_created","user":{"id":"7","handle":"ann"},"out":{}}"#,
+        ];
+        let read = |line: &Value| {
+            let payload = line.to_string().into();
+            super::read(Partition(3), &JournalRecord { offset: Offset(7), id: None, payload, appended_ms: 0 }, &folds)
+        };
+        for line in lines {
+            let line: Value = serde_json::from_str(line).unwrap();
+            read(&line).unwrap();
+            let extended = extended(&line, "teleports");
+            assert!(extended.len() >= 2, "{line}");
+            for (place, line) in extended {
+                let error = read(&line).map(|(record, _)| record).unwrap_err().to_string();
+                // Below `out` a part says what it can of where.
+                let named = if place.starts_with("out.") { "teleports" } else { place.as_str() };
+                assert!(error.contains(named) && error.contains("start the version that wrote it"), "{place}: {error}");
+            }
+        }
+        // A word that stands for all that is unknown is not what was written.
+        let notice = r#"{"id":"9","type":"posted","post":{"id":"9","author":"1"},
+            "notify":[{"user":"2","kind":"poll_ended"}],"out":{"c":[[0,0,1]]}}"#;
+        let error = read(&serde_json::from_str(notice).unwrap()).map(|(record, _)| record).unwrap_err().to_string();
+        assert!(error.contains("notify.0.kind"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use super::roster::Assigned;
 use crate::base::error::{Error, Result};
 use crate::data::forgotten::Forgotten;
 use crate::data::storage::Storage;
+use crate::data::swept::Swept;
 use crate::log::events::Record;
 use crate::log::mint::Mint;
 use crate::log::product::Committed;
@@ -74,12 +75,14 @@ impl Owner {
         self.fence.groups += 1;
         self.folding.forget();
         self.living.forget();
-        if self.regain(mint, storage).await.is_ok() {
-            for (id, answer) in answers {
-                let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
+        match self.regain(mint, storage).await {
+            Ok(()) => {
+                for (id, answer) in answers {
+                    let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
+                }
             }
-        } else {
-            refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage);
+            Err(error) if self.appender.is_import() => refuse(&error, answers, storage),
+            Err(_) => refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage),
         }
     }
 
@@ -102,6 +105,13 @@ impl Owner {
     /// Regains the partition, while others may claim it too, or storage may be away.
     async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
         let mut tries = Tries::default();
+        if self.appender.is_import() {
+            // Whoever came after it serves people.
+            let what = "another owner claimed the log during the import: stop that server, and start the import again";
+            let error = EngineError::Closed(what.to_owned());
+            storage.fail(&error);
+            return Err(error.into());
+        }
         loop {
             if let Assigned::There(node) = self.roster.owner_of(PARTITION) {
                 return Err(Error::Elsewhere(node));
@@ -139,6 +149,7 @@ impl Owner {
     async fn catch_up(&mut self, mint: &Mint) -> Result<()> {
         self.appender.claim_again().await?;
         let forgotten = Forgotten::read(self.folding.tables()).await?.upto;
+        let swept = Swept::read(self.folding.tables()).await?;
         let end = self.appender.position();
         while self.next.offset < end.offset {
             let found = self.appender.read(self.next).await?;
@@ -157,6 +168,9 @@ impl Owner {
                     self.folding.rows(&record, &outcome, &mut batch)?;
                 }
                 committed.push(Committed { record: Arc::new(record), outcome });
+            }
+            if let Some(swept) = swept {
+                swept.expire_again(&mut batch);
             }
             if !batch.rows.is_empty() {
                 self.appender.append(&[], &batch).await?;

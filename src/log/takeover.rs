@@ -9,8 +9,8 @@ use super::folding::Folding;
 use super::head::Head;
 use super::owner::{Appender, CONSUMER, PARTITION};
 use crate::base::error::{Error, Result};
-use crate::base::limits;
 use crate::data::forgotten::Forgotten;
+use crate::data::swept::Swept;
 use crate::log::records;
 
 /// Place of a log's end when it was taken over.
@@ -44,19 +44,20 @@ fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> R
 
 /// Writes the rows of every record from the head to the claim again, from the records alone. Those of which storage may
 /// have forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
-/// deleted since.
+/// deleted since. Of the others rows without versions come back that expired since, and expire again.
 pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
-    let forgotten = Forgotten::read(&*engines.tables).await?.upto;
+    let forgotten = appender.ask(|| async { Ok(Forgotten::read(&*engines.tables).await?) }).await?.upto;
+    let swept = appender.ask(|| async { Ok(Swept::read(&*engines.tables).await?) }).await?;
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
-    let mut next = Head::read(&*engines.tables, PARTITION).await?.position();
-    let (first, _) = journal.bounds(PARTITION).await?;
-    let checkpoint = journal.checkpoint_of(CONSUMER, PARTITION).await?;
+    let mut next = appender.ask(|| Head::read(&*engines.tables, PARTITION)).await?.position();
+    let (first, _) = appender.ask(|| async { Ok(journal.bounds(PARTITION).await?) }).await?;
+    let checkpoint = appender.ask(|| async { Ok(journal.checkpoint_of(CONSUMER, PARTITION).await?) }).await?;
     check_head(next.offset, checkpoint.offset, first, end.offset)?;
     let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     while next.offset < end.offset {
-        let found = journal.read(PARTITION, next, limits::GROUP_RECORDS_MAX).await?;
+        let found = appender.ask(|| appender.read(next)).await?;
         next = found.next;
         if found.records.is_empty() {
             break;
@@ -72,6 +73,9 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
                 Ok(_) => {}
                 Err(error) => unreadable = Some(error),
             }
+        }
+        if let Some(swept) = swept {
+            swept.expire_again(&mut batch);
         }
         if !batch.rows.is_empty() {
             appender.append(&[], &batch).await?;

@@ -20,8 +20,7 @@ pub struct Markers {
 }
 
 async fn stored(core: &Core, person: Id, which: Marker) -> Result<MarkerRow> {
-    let row = core.store.get(&tables::marker_row(person, which)).await?;
-    Ok(row.as_deref().and_then(MarkerRow::from_bytes).unwrap_or_default())
+    Ok(core.store.get_as(&tables::marker_row(person, which), MarkerRow::from_bytes).await?.unwrap_or_default())
 }
 
 /// Moves a marker forward, or back to where it may stand at most; answers where it stands.

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::{Id, NotificationKind};
 
+use super::group::GroupRoom;
 use super::list::{Happened, ListEntry};
 use super::outcome::{ListChange, Listing, Lists, Written};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
-use crate::data::rows::{Doer, GroupItem, GroupMemory, NotificationRow, NotificationState, from_json, to_json};
+use crate::data::rows::{
+    Doer, GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState, from_json, to_json,
+};
 use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Record};
 use crate::log::fold::{Fold, Keys, State};
@@ -122,14 +125,17 @@ impl Fold for NotificationFold {
     }
 
     fn keys(&self, record: &Record, keys: &mut Keys) {
-        for Deed { listing, .. } in given(record) {
+        for Deed { listing, toggles, .. } in given(record) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
+            pages_of(&listing, toggles).for_each(|page| keys.own(page));
             keys.shared(group_row(&listing));
         }
-        for Deed { listing, .. } in taken(record).into_iter().take(limits::POST_NOTICES_MAX) {
+        for Deed { listing, toggles, .. } in taken(record).into_iter().take(limits::POST_NOTICES_MAX) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
+            let is_remembered = toggles && hour_of(record.id) == hour_of(listing.record);
+            pages_of(&listing, is_remembered).for_each(|page| keys.own(page));
             // Trimming removes these too.
             keys.shared(group_row(&listing));
             keys.shared(item_row(&listing));
@@ -197,7 +203,8 @@ fn give(place: usize, deed: &Deed, group_after: u64, rows: &State) -> Result<Opt
     }
     let mut memory: GroupMemory = read(rows, &memory_row(&listing))?.unwrap_or_default();
     let group: Option<GroupItem> = read(rows, &group_row(&listing))?;
-    let earlier = memory.earlier(listing.actor).filter(|_| toggles);
+    let pages = if toggles { pages(&listing, rows)? } else { Vec::new() };
+    let earlier = memory.earlier(&pages, listing.actor).filter(|_| toggles);
     let is_news = earlier.is_none();
     memory.events += u64::from(is_news);
     // What comes back is in the group from then on: there it can count as what was told of it.
@@ -210,7 +217,7 @@ fn give(place: usize, deed: &Deed, group_after: u64, rows: &State) -> Result<Opt
     if in_group {
         change.place = group.as_ref().is_none_or(|group| is_stale(group, &state)).then_some(Written::Put(()));
         let mut group = group.unwrap_or_else(|| GroupItem::new(listing.kind, id));
-        group.enter(Doer { actor: listing.actor, record: id, earlier });
+        group.enter(Doer { actor: listing.actor, record: id, earlier }, room(listing.kind, rows));
         group.seq = state.seq;
         change.group = Some(Written::Put(group));
     } else {
@@ -262,6 +269,7 @@ fn take_back(by: Id, (place, deed): (usize, &Deed), rows: &State) -> Result<Opti
                 change.place = Some(Written::Removed);
                 change.group = Some(Written::Removed);
             } else {
+                group.fit(room(listing.kind, rows));
                 change.place = is_stale(&group, &state).then_some(Written::Put(()));
                 change.group = Some(Written::Put(group));
             }
@@ -271,17 +279,24 @@ fn take_back(by: Id, (place, deed): (usize, &Deed), rows: &State) -> Result<Opti
     }
     // Later than in its hour nothing asks any more, and nothing would remove it.
     if toggles && hour_of(by) == hour_of(listing.record) {
-        change.memory = read(rows, &memory_row(&listing))?.map(|mut memory: GroupMemory| {
-            memory.leave(listing.actor, first);
-            memory
-        });
+        change.memory = read(rows, &memory_row(&listing))?;
+        match &mut change.memory {
+            Some(memory) if rows.is_of_format_1() => memory.leave_in_format_1(listing.actor, first),
+            Some(memory) => change.page = memory.leave(&pages(&listing, rows)?, listing.actor, first),
+            None => {}
+        }
     }
     Ok(Some(change))
 }
 
+/// Bound of who is known in a group.
+const fn room(kind: NotificationKind, rows: &State) -> GroupRoom {
+    if rows.is_of_format_1() { GroupRoom::FORMAT_1 } else { GroupRoom::of(kind) }
+}
+
 /// Adds the rows of a change, which the record `id` made.
 fn write(id: Id, change: &ListChange, batch: &mut Batch) -> Result<()> {
-    let ListChange { listing, state, memory, remembers_anew, item, group, place, .. } = change;
+    let ListChange { listing, state, memory, remembers_anew, page, item, group, place, .. } = change;
     put(place.as_ref(), place_row(listing), id, batch, |()| Ok(Bytes::new()))?;
     put(group.as_ref(), group_row(listing), id, batch, to_json)?;
     put(item.as_ref(), item_row(listing), id, batch, to_json)?;
@@ -291,6 +306,13 @@ fn write(id: Id, change: &ListChange, batch: &mut Batch) -> Result<()> {
             batch.put(tables::expiry_row(hour_of(id) + 2, &row), Bytes::new());
         }
         batch.put_versioned(row, to_json(memory)?, id.0);
+    }
+    if let Some((at, page)) = page {
+        let row = page_row(listing, *at);
+        if page.left.len() == 1 {
+            batch.put(tables::expiry_row(hour_of(id) + 2, &row), Bytes::new());
+        }
+        batch.put_versioned(row, to_json(page)?, id.0);
     }
     batch.put_versioned(state_row(listing), to_json(state)?, id.0);
     Ok(())
@@ -325,6 +347,21 @@ fn state_row(listing: &Listing) -> RowKey {
 
 fn memory_row(listing: &Listing) -> RowKey {
     row(listing, notification_key::group(listing.kind, listing.subject, hour_of(listing.record)))
+}
+
+fn page_row(listing: &Listing, page: usize) -> RowKey {
+    row(listing, notification_key::left(&memory_row(listing).clustering, page))
+}
+
+/// Rows of those who took back what is listed, if it `matters` who did.
+fn pages_of(listing: &Listing, matters: bool) -> impl Iterator<Item = RowKey> {
+    let pages = if matters { limits::GROUP_LEFT_MAX.div_ceil(limits::GROUP_LEFT_PAGE) } else { 0 };
+    (0..pages).map(|page| page_row(listing, page))
+}
+
+/// Pages of people who took back what is listed.
+fn pages(listing: &Listing, rows: &State) -> Result<Vec<LeftPage>> {
+    pages_of(listing, true).map(|row| Ok(read(rows, &row)?.unwrap_or_default())).collect()
 }
 
 fn place_row(listing: &Listing) -> RowKey {

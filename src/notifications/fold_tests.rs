@@ -15,6 +15,8 @@ use crate::posts::fold::PostFold;
 
 const ANN: Id = Id(1);
 const GROUP_AFTER: u64 = 2;
+/// People who do several of what is grouped: each counts once.
+const APART: u64 = limits::GROUP_REPOSTERS_MAX as u64;
 
 fn folds() -> Folds {
     let products: [Arc<dyn Fold>; 3] =
@@ -246,9 +248,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let toggle =
-        (1..40_u64, 0..4_u8, any::<bool>()).prop_map(|(person, deed, blocks)| Step::Toggle { person, deed, blocks });
+        (1..=APART, 0..4_u8, any::<bool>()).prop_map(|(person, deed, blocks)| Step::Toggle { person, deed, blocks });
     let crowd = (0..4_u8, 1..90_u64).prop_map(|(deed, people)| Step::Crowd { deed, people });
-    let say = (1..40_u64, prop::bool::weighted(0.2), prop::bool::weighted(0.8))
+    let say = (1..=APART, prop::bool::weighted(0.2), prop::bool::weighted(0.8))
         .prop_map(|(person, quote, told)| Step::Say { person, quote, told });
     let delete = any::<usize>().prop_map(|which| Step::Delete { which });
     let wait = (1..50_u64).prop_map(|minutes| Step::Wait { minutes });
@@ -317,6 +319,8 @@ impl World {
             }
             Step::Toggle { person, deed, blocks } => self.toggle(person, deed, blocks),
             Step::Crowd { deed, people } => {
+                // Who passes on may have quoted too: as many are known apart.
+                let people = if Deed::of(deed).kind() == NotificationKind::Repost { people.min(APART) } else { people };
                 for person in (1..=people).flat_map(|person| [person, person]) {
                     self.toggle(person, deed, false);
                 }

@@ -7,7 +7,34 @@
 use fanfare_protocol::{Id, NotificationKind};
 
 use crate::base::limits;
-pub use crate::data::rows::{Doer, GroupItem, GroupMemory, Known, Left};
+pub use crate::data::rows::{Doer, GroupItem, GroupMemory, Known, Left, LeftPage};
+
+/// Bound of who is known in a group.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupRoom {
+    /// People known by name.
+    pub named: usize,
+    /// People known apart beyond those.
+    pub known: usize,
+}
+
+impl GroupRoom {
+    /// Bound of groups that records of format 1 change.
+    pub const FORMAT_1: Self =
+        Self { named: limits::GROUP_NAMED_FORMAT_1_MAX, known: limits::GROUP_KNOWN_FORMAT_1_MAX };
+
+    /// Bound of a group of `kind`, which stands whole in each record that changes it.
+    #[must_use]
+    pub const fn of(kind: NotificationKind) -> Self {
+        let known = match kind {
+            NotificationKind::Reply => limits::GROUP_REPLIERS_MAX,
+            NotificationKind::Repost => limits::GROUP_REPOSTERS_MAX,
+            // Each can do it once; mentions are all by one.
+            _ => 0,
+        };
+        Self { named: limits::GROUP_NAMED_MAX, known }
+    }
+}
 
 impl Doer {
     /// Record that is new if this is: its own, unless it was done before.
@@ -35,20 +62,25 @@ impl GroupItem {
     }
 
     /// Somebody does it.
-    pub fn enter(&mut self, doer: Doer) {
+    pub fn enter(&mut self, doer: Doer, room: GroupRoom) {
         self.newest.insert(0, doer);
-        if self.newest.len() <= limits::GROUP_NAMED_MAX {
-            return;
-        }
-        if let Some(oldest) = self.newest.pop() {
+        self.fit(room);
+    }
+
+    /// Makes a number of whom there is no room for: groups of format 1 have more.
+    pub fn fit(&mut self, room: GroupRoom) {
+        while self.newest.len() > room.named {
+            let Some(oldest) = self.newest.pop() else { break };
             self.below = self.below.max(oldest.as_of());
-            let room = self.tells_people_apart() && self.known.len() < limits::GROUP_KNOWN_MAX;
+            let is_apart = self.tells_people_apart() && self.known.len() < room.known;
             match self.known.iter_mut().find(|known| known.actor == oldest.actor) {
                 Some(known) => known.deeds += 1,
-                None if room => self.known.push(Known { actor: oldest.actor, deeds: 1 }),
+                None if is_apart => self.known.push(Known { actor: oldest.actor, deeds: 1 }),
                 None => self.more += 1,
             }
         }
+        let beyond = self.known.len().min(room.known);
+        self.more += self.known.drain(beyond..).map(|known| known.deeds).sum::<u64>();
     }
 
     /// Takes back what was done by `record`, if it is among the newest. Answers what it counted as.
@@ -105,16 +137,33 @@ impl GroupItem {
 }
 
 impl GroupMemory {
-    /// The record that what `actor` does now counts as, if it is no news: what they did first. When more people took it
-    /// back than are remembered ([`full`](Self::full)) nobody knows whether what the others do is news: it rings
-    /// nobody's phone.
+    /// The record that what `actor` does now counts as, if it is no news: what they did first; `pages` are of this
+    /// memory. When more people took it back than are remembered ([`full`](Self::full)) nobody knows whether what the
+    /// others do is news: it rings nobody's phone.
     #[must_use]
-    pub fn earlier(&self, actor: Id) -> Option<Id> {
-        self.left.iter().find(|left| left.actor == actor).map(|left| left.first)
+    pub fn earlier(&self, pages: &[LeftPage], actor: Id) -> Option<Id> {
+        let mut left = self.left.iter().chain(pages.iter().flat_map(|page| &page.left));
+        left.find(|left| left.actor == actor).map(|left| left.first)
     }
 
-    /// `actor` took back what they had done by `first`.
-    pub fn leave(&mut self, actor: Id, first: Id) {
+    /// `actor` took back what they had done by `first`. Answers the page that changed, and which it is.
+    pub fn leave(&mut self, pages: &[LeftPage], actor: Id, first: Id) -> Option<(usize, LeftPage)> {
+        if self.earlier(pages, actor).is_some() {
+            return None;
+        }
+        if self.left.len() + self.paged >= limits::GROUP_LEFT_MAX {
+            self.full = true;
+            return None;
+        }
+        let at = self.paged / limits::GROUP_LEFT_PAGE;
+        let mut page = pages.get(at).cloned().unwrap_or_default();
+        page.left.push(Left { actor, first });
+        self.paged += 1;
+        Some((at, page))
+    }
+
+    /// Remembers in format 1, where the memory is one row, that `actor` took back what they had done by `first`.
+    pub fn leave_in_format_1(&mut self, actor: Id, first: Id) {
         if self.left.iter().any(|left| left.actor == actor) {
             return;
         }
@@ -136,7 +185,7 @@ mod tests {
 
     fn of(kind: NotificationKind, doers: impl IntoIterator<Item = Doer>) -> GroupItem {
         let mut group = GroupItem::new(kind, Id(1));
-        doers.into_iter().for_each(|one| group.enter(one));
+        doers.into_iter().for_each(|one| group.enter(one, GroupRoom::of(kind)));
         group
     }
 
@@ -173,14 +222,27 @@ mod tests {
 
     #[test]
     fn a_full_memory_keeps_its_size_and_says_so() {
-        let mut memory = GroupMemory::default();
+        let (mut memory, mut pages) = (GroupMemory::default(), vec![LeftPage::default(); 4]);
         for actor in 1..=limits::GROUP_LEFT_MAX as u64 {
-            memory.leave(Id(actor), Id(actor));
-            memory.leave(Id(actor), Id(900));
+            let (at, page) = memory.leave(&pages, Id(actor), Id(actor)).unwrap();
+            assert!(page.left.len() <= limits::GROUP_LEFT_PAGE);
+            pages[at] = page;
+            assert_eq!(memory.leave(&pages, Id(actor), Id(900)), None);
         }
-        assert_eq!((memory.earlier(Id(2)), memory.earlier(Id(500))), (Some(Id(2)), None));
-        memory.leave(Id(500), Id(500));
-        assert_eq!(memory.left.len(), limits::GROUP_LEFT_MAX);
-        assert_eq!((memory.full, memory.earlier(Id(501))), (true, None));
+        assert_eq!((memory.earlier(&pages, Id(2)), memory.earlier(&pages, Id(500))), (Some(Id(2)), None));
+        assert_eq!(memory.leave(&pages, Id(500), Id(500)), None);
+        assert_eq!((memory.full, memory.earlier(&pages, Id(501))), (true, None));
+    }
+
+    #[test]
+    fn a_group_of_format_1_has_no_more_in_it_than_others_once_it_changes() {
+        let mut group = GroupItem::new(NotificationKind::Reply, Id(1));
+        for number in 1..=200 {
+            group.enter(doer(number, number), GroupRoom::FORMAT_1);
+        }
+        assert_eq!((group.newest.len(), group.known.len(), group.more), (16, 128, 56));
+        group.fit(GroupRoom::of(group.kind));
+        assert_eq!((group.newest.len(), group.known.len()), (limits::GROUP_NAMED_MAX, limits::GROUP_REPLIERS_MAX));
+        assert_eq!((group.count(|_| false), group.last()), (200, Id(200)));
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::base::clock::Clock;
 use crate::base::id::first_id_at;
 use crate::data::rows::to_json;
-use crate::notifications::group::GroupItem;
+use crate::notifications::group::{GroupItem, GroupRoom};
 
 const ANN: Id = Id(1);
 const START_MS: u64 = 1_700_000_000_000;
@@ -29,7 +29,7 @@ fn rows(placed: &Placed) -> (Batch, Vec<Id>) {
         };
         if *is_group {
             let mut item = GroupItem::new(kind, id);
-            item.enter(Doer { actor: Id(7), record: id, earlier: None });
+            item.enter(Doer { actor: Id(7), record: id, earlier: None }, GroupRoom::of(kind));
             let place = notification_key::listed(hour_of(id), kind, Id(1_000 + number as u64));
             put(notification_key::grouped(&place), to_json(&item).unwrap());
             put(place, Bytes::new());

@@ -1,14 +1,15 @@
 //! Outcome of a record for people's lists of notifications, and how the record's line says so. Pure.
 //!
 //! Who did what to whom follows from the event, and is not said again: a line has, for each list that changed, the
-//! numbers after the record, which rows are written and removed, and the group if there is one.
+//! numbers after the record, which rows are written and removed, and the group if there is one. All of it is packed
+//! (`packed.rs`): a group stands in the record of each event in it, so its bytes are what a flood costs.
 
 use fanfare_protocol::{Id, NotificationKind};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::packed;
+use super::packed::{self, Near, Packer, Unpacker};
 use crate::base::error::{Error, Result};
-use crate::data::rows::{GroupItem, GroupMemory, NotificationRow, NotificationState};
+use crate::data::rows::{GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState};
 
 /// Lists that a record changed: the part of this product in its outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct ListChange {
     pub memory: Option<GroupMemory>,
     /// The memory is new: its row expires with the hour.
     pub remembers_anew: bool,
+    /// The page of those who took it back, and which it is, if it changed.
+    pub page: Option<(usize, LeftPage)>,
     /// The row of an entry that is listed by itself, if it changed.
     pub item: Option<Written<NotificationRow>>,
     /// The row of the group, if it changed.
@@ -49,6 +52,7 @@ impl ListChange {
             state,
             memory: None,
             remembers_anew: false,
+            page: None,
             item: None,
             group: None,
             place: None,
@@ -92,124 +96,146 @@ pub enum Written<T> {
     Removed,
 }
 
-/// Bits for all that is true of a change and has no number.
+impl<T> Written<T> {
+    const fn is_put(&self) -> bool {
+        matches!(self, Self::Put(_))
+    }
+}
+
+/// Bits for all that is true of a change and has no number. They stand in stored records.
 mod flag {
-    pub const RINGS: u16 = 1;
-    pub const GREW: u16 = 2;
-    pub const REMEMBERS_ANEW: u16 = 4;
-    pub const ITEM: u16 = 8;
-    pub const ITEM_REMOVED: u16 = 16;
-    pub const PLACE: u16 = 32;
-    pub const PLACE_REMOVED: u16 = 64;
-    pub const GROUP_REMOVED: u16 = 128;
-    pub const MEMORY_FULL: u16 = 256;
-}
-
-/// A change as a line holds it. Its names stand in stored records.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    /// Place in the event, where it is not that of the line among the others.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
-    place_in_event: Option<usize>,
-    /// Items ever made.
-    #[serde(rename = "s")]
-    seq: u64,
-    /// Bits of [`flag`].
-    #[serde(rename = "f", default, skip_serializing_if = "is_none")]
-    flags: u16,
-    /// Events that the memory counts.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    events: Option<u64>,
-    /// People in the memory, packed.
-    #[serde(rename = "l", default, skip_serializing_if = "String::is_empty")]
-    left: String,
-    /// Count and position of an item where they are not those of a new one.
-    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
-    item: Option<(u64, u64)>,
-    /// The group, packed.
-    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
-}
-
-fn is_none(flags: &u16) -> bool {
-    *flags == 0
+    pub const RINGS: u64 = 1;
+    pub const GREW: u64 = 1 << 1;
+    pub const REMEMBERS_ANEW: u64 = 1 << 2;
+    pub const ITEM: u64 = 1 << 3;
+    pub const ITEM_REMOVED: u64 = 1 << 4;
+    pub const GROUP: u64 = 1 << 5;
+    pub const MEMORY: u64 = 1 << 6;
+    pub const PLACE: u64 = 1 << 7;
+    pub const PLACE_REMOVED: u64 = 1 << 8;
+    pub const GROUP_REMOVED: u64 = 1 << 9;
+    pub const MEMORY_FULL: u64 = 1 << 10;
+    pub const PAGE: u64 = 1 << 11;
+    /// Count and position of an item are not those of a new one.
+    pub const ITEM_OF_MANY: u64 = 1 << 12;
+    /// The entry is at another place in the event than the change is among the others.
+    pub const PLACED: u64 = 1 << 13;
+    /// The memory is of format 1, and holds people.
+    pub const MEMORY_OF_FORMAT_1: u64 = 1 << 14;
+    pub const ALL: u64 = (1 << 15) - 1;
 }
 
 impl Serialize for Lists {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().enumerate().map(|(index, change)| Line::of(index, change)))
+        serializer.collect_seq(self.0.iter().enumerate().map(|(index, change)| change.pack(index)))
     }
 }
 
-impl Line {
-    fn of(index: usize, change: &ListChange) -> Self {
-        let is_new = change.listing.row(1, change.state.seq);
-        let (mut flags, mut item) = (0, None);
-        let mut set = |flag: u16, holds: bool| flags |= if holds { flag } else { 0 };
-        set(flag::RINGS, change.rings);
-        set(flag::GREW, change.grew);
-        set(flag::REMEMBERS_ANEW, change.remembers_anew);
-        set(flag::PLACE, change.place == Some(Written::Put(())));
-        set(flag::PLACE_REMOVED, change.place == Some(Written::Removed));
-        set(flag::GROUP_REMOVED, change.group == Some(Written::Removed));
-        set(flag::MEMORY_FULL, change.memory.as_ref().is_some_and(|memory| memory.full));
-        match &change.item {
-            Some(Written::Put(row)) if *row == is_new => set(flag::ITEM, true),
-            Some(Written::Put(row)) => item = Some((row.count, row.seq)),
-            Some(Written::Removed) => set(flag::ITEM_REMOVED, true),
-            None => {}
-        }
-        let group = match &change.group {
-            Some(Written::Put(group)) => Some(packed::group(group)),
-            _ => None,
-        };
-        Self {
-            place_in_event: (change.place_in_event != index).then_some(change.place_in_event),
-            seq: change.state.seq,
-            flags,
-            events: change.memory.as_ref().map(|memory| memory.events),
-            left: change.memory.as_ref().map_or_else(String::new, |memory| packed::left(&memory.left)),
-            item,
-            group,
-        }
+impl Listing {
+    const fn near(&self) -> Near {
+        Near { actor: self.actor, record: self.record }
+    }
+}
+
+impl ListChange {
+    fn flags(&self, index: usize) -> u64 {
+        let is_put = |written: Option<bool>| (written == Some(true), written == Some(false));
+        let (group, group_removed) = is_put(self.group.as_ref().map(Written::is_put));
+        let (place, place_removed) = is_put(self.place.as_ref().map(Written::is_put));
+        let (item, item_removed) = is_put(self.item.as_ref().map(Written::is_put));
+        let memory = self.memory.as_ref();
+        let all = [
+            (flag::RINGS, self.rings),
+            (flag::GREW, self.grew),
+            (flag::REMEMBERS_ANEW, self.remembers_anew),
+            (flag::ITEM, item),
+            (flag::ITEM_REMOVED, item_removed),
+            (flag::GROUP, group),
+            (flag::GROUP_REMOVED, group_removed),
+            (flag::PLACE, place),
+            (flag::PLACE_REMOVED, place_removed),
+            (flag::MEMORY, memory.is_some()),
+            (flag::MEMORY_FULL, memory.is_some_and(|memory| memory.full)),
+            (flag::MEMORY_OF_FORMAT_1, memory.is_some_and(|memory| !memory.left.is_empty())),
+            (flag::PAGE, self.page.is_some()),
+            (flag::ITEM_OF_MANY, item && self.item != Some(Written::Put(self.listing.row(1, self.state.seq)))),
+            (flag::PLACED, self.place_in_event != index),
+        ];
+        all.iter().map(|(flag, holds)| if *holds { *flag } else { 0 }).sum()
     }
 
-    /// The change of the entry `listing` by the record `by`.
-    fn read(self, place_in_event: usize, listing: Listing, by: Id) -> Option<ListChange> {
-        let is = |flag: u16| self.flags & flag != 0;
-        let written = |put: u16, removed: u16| match () {
-            () if is(put) => Some(Written::Put(())),
-            () if is(removed) => Some(Written::Removed),
-            () => None,
-        };
-        let memory = match self.events {
-            Some(events) => {
-                Some(GroupMemory { events, left: packed::read_left(&self.left)?, full: is(flag::MEMORY_FULL) })
+    /// The change, which is the one at `index` of its record.
+    fn pack(&self, index: usize) -> String {
+        let (mut packer, near) = (Packer::default(), self.listing.near());
+        let flags = self.flags(index);
+        packer.number(flags);
+        packer.number(self.state.seq);
+        if flags & flag::PLACED != 0 {
+            packer.number(self.place_in_event as u64);
+        }
+        if let Some(Written::Put(row)) = &self.item
+            && flags & flag::ITEM_OF_MANY != 0
+        {
+            packer.number(row.count);
+            packer.number(row.seq);
+        }
+        if let Some(memory) = &self.memory {
+            packer.number(memory.events);
+            packer.number(memory.paged as u64);
+            if !memory.left.is_empty() {
+                packer.left(&memory.left, near);
             }
-            None => None,
+        }
+        if let Some((at, page)) = &self.page {
+            packer.number(*at as u64);
+            packer.left(&page.left, near);
+        }
+        if let Some(Written::Put(group)) = &self.group {
+            packer.group(group, near, self.state.seq);
+        }
+        packer.finish()
+    }
+
+    /// The change at `index` of the record `by`, whose event gives or takes back `listings`; `None` for what is none.
+    fn unpack(packed: &str, index: usize, by: Id, listings: &[Listing]) -> Option<Self> {
+        let bytes = packed::bytes_of(packed)?;
+        let mut rest = Unpacker::new(&bytes);
+        let flags = rest.number().filter(|flags| flags & !flag::ALL == 0)?;
+        let is = |flag: u64| flags & flag != 0;
+        let seq = rest.number()?;
+        let place_in_event = if is(flag::PLACED) { usize::try_from(rest.number()?).ok()? } else { index };
+        let listing = *listings.get(place_in_event)?;
+        let near = listing.near();
+        let mut change = Self::new(place_in_event, listing, NotificationState { seq, applied: by });
+        change.item = if is(flag::ITEM_OF_MANY) {
+            Some(Written::Put(listing.row(rest.number()?, rest.number()?)))
+        } else if is(flag::ITEM) {
+            Some(Written::Put(listing.row(1, seq)))
+        } else {
+            is(flag::ITEM_REMOVED).then_some(Written::Removed)
         };
-        let item = match (self.item, written(flag::ITEM, flag::ITEM_REMOVED)) {
-            (Some((count, seq)), _) => Some(Written::Put(listing.row(count, seq))),
-            (None, Some(Written::Put(()))) => Some(Written::Put(listing.row(1, self.seq))),
-            (None, Some(Written::Removed)) => Some(Written::Removed),
-            (None, None) => None,
+        if is(flag::MEMORY) {
+            let (events, paged) = (rest.number()?, usize::try_from(rest.number()?).ok()?);
+            let left = if is(flag::MEMORY_OF_FORMAT_1) { rest.left(near)? } else { Vec::new() };
+            change.memory = Some(GroupMemory { events, left, paged, full: is(flag::MEMORY_FULL) });
+        }
+        if is(flag::PAGE) {
+            change.page = Some((usize::try_from(rest.number()?).ok()?, rest.page(near)?));
+        }
+        change.group = if is(flag::GROUP) {
+            Some(Written::Put(rest.group(listing.kind, near, seq)?))
+        } else {
+            is(flag::GROUP_REMOVED).then_some(Written::Removed)
         };
-        let group = match self.group {
-            Some(group) => Some(Written::Put(packed::read_group(&group, listing.kind)?)),
-            None => is(flag::GROUP_REMOVED).then_some(Written::Removed),
+        change.place = match (is(flag::PLACE), is(flag::PLACE_REMOVED)) {
+            (true, _) => Some(Written::Put(())),
+            (false, true) => Some(Written::Removed),
+            (false, false) => None,
         };
-        Some(ListChange {
-            place_in_event,
-            listing,
-            state: NotificationState { seq: self.seq, applied: by },
-            memory,
-            remembers_anew: is(flag::REMEMBERS_ANEW),
-            item,
-            group,
-            place: written(flag::PLACE, flag::PLACE_REMOVED),
-            rings: is(flag::RINGS),
-            grew: is(flag::GREW),
-        })
+        change.remembers_anew = is(flag::REMEMBERS_ANEW);
+        change.rings = is(flag::RINGS);
+        change.grew = is(flag::GREW);
+        rest.is_done().then_some(change)
     }
 }
 
@@ -220,12 +246,11 @@ impl Lists {
     /// When they are not those of such a record.
     pub fn read(json: &str, by: Id, listings: &[Listing]) -> Result<Self> {
         let wrong = |why: &str| Error::Internal(format!("notifications of record {by} do not decode: {why}"));
-        let lines: Vec<Line> = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
-        let read = |(index, line): (usize, Line)| {
-            let place = line.place_in_event.unwrap_or(index);
-            let listing = listings.get(place).ok_or_else(|| wrong("there are more than the event gives"))?;
-            line.read(place, *listing, by).ok_or_else(|| wrong("what is packed is damaged"))
+        let changes: Vec<String> = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
+        let read = |(index, packed): (usize, String)| {
+            let change = ListChange::unpack(&packed, index, by, listings);
+            change.ok_or_else(|| wrong("they are damaged, or more than the event gives"))
         };
-        Ok(Self(lines.into_iter().enumerate().map(read).collect::<Result<_>>()?))
+        Ok(Self(changes.into_iter().enumerate().map(read).collect::<Result<_>>()?))
     }
 }

@@ -49,7 +49,7 @@ pub async fn is_done(core: &Core) -> Result<bool> {
 /// # Errors
 /// When storage fails.
 pub async fn begin(store: &Store) -> Result<()> {
-    let mut done = store.get(&progress_row()).await?.as_deref().and_then(Id::from_bytes);
+    let mut done = store.get_id(&progress_row()).await?;
     if done.is_none() && store.buckets().await?.is_empty() {
         remember(store, DONE).await?;
         done = Some(DONE);

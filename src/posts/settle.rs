@@ -7,6 +7,9 @@
 //! bounded steps, each looks at what is there and changes what is not as it should be, and the row is removed last. So
 //! it can be cut off anywhere, done twice, and done by two at once.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
@@ -16,7 +19,8 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::tables;
 use crate::log::core::{Core, LockKey};
-use crate::log::events::PostRecord;
+use crate::log::events::{Event, PostRecord};
+use crate::log::handle::Guard;
 
 /// Deletes those of `posts` that still stand; answers how many.
 ///
@@ -35,27 +39,34 @@ pub async fn purge_standing(core: &Core, posts: &[Id]) -> Result<usize> {
 }
 
 async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
-    let keys: Vec<LockKey> = posts.iter().map(|post| ("post", post.0, 0)).collect();
-    let _held = core.locks.hold(&keys).await?;
-    let (mut pending, mut outcome) = (Vec::with_capacity(posts.len()), Ok(()));
+    // Whose they are never changes: the partitions that decide are those of their authors.
+    let (found, unread) = standing(core, posts).await?;
+    let ids: Vec<Id> = found.iter().map(|post| post.id).collect();
+    let authors: Vec<Id> = found.iter().map(|post| post.author).collect();
+    let keys: Vec<LockKey> = ids.iter().map(|post| ("post", post.0, 0)).collect();
+    let guards = core.log.decide_all(&authors, &keys).await?;
+    let (still, unread_since) = standing(core, &ids).await?;
+    let guard_of: HashMap<Id, &Guard> = ids.into_iter().zip(&guards).collect();
+    let of = |post: &Arc<PostRecord>| Some((*guard_of.get(&post.id)?, deletion(post, purged)));
+    let events: Vec<(&Guard, Event)> = still.iter().filter_map(of).collect();
+    let count = core.log.commit_all(events).await?;
+    unread.and(unread_since).map(|()| count)
+}
+
+/// Posts of `posts` that still stand, and the error of one that does not decode: it stops none of the others.
+///
+/// # Errors
+/// When storage fails.
+async fn standing(core: &Core, posts: &[Id]) -> Result<(Vec<Arc<PostRecord>>, Result<()>)> {
+    let (mut found, mut outcome) = (Vec::new(), Ok(()));
     for post in posts {
         match core.store.post_or_gone(*post).await {
-            Ok(post) => {
-                if let Some(post) = post.filter(|post| !post.deleted) {
-                    let guard = core.log.decide(post.author, &[]).await?;
-                    pending.push(core.log.submit(&guard, deletion(&post, purged)).await?);
-                }
-            }
+            Ok(post) => found.extend(post.filter(|post| !post.deleted)),
             Err(error) if error.is_of_storage() => return Err(error),
-            // It stops none of the others.
             Err(error) => outcome = Err(error),
         }
     }
-    let count = pending.len();
-    for one in pending {
-        one.durable().await?;
-    }
-    outcome.map(|()| count)
+    Ok((found, outcome))
 }
 
 /// Does what the record of a deletion left to be done, as far as it is done in few steps; the janitor does the rest.

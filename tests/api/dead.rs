@@ -381,7 +381,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     let twice = Record { id: gone.id, event, idempotency: None, import_line: None, audit: None };
     let journal = world.app().core().store.journal().clone();
     let stray = Claimant { node: "stray".to_owned(), is_import: false };
-    let (term, _) = journal.claim(Partition(0), &stray).await.unwrap();
+    let term = journal.claim(Partition(0), &stray).await.unwrap().term;
     let copy = NewRecord { id: gone.id.0, payload: rows::to_json(&twice).unwrap() };
     let late = journal.commit(Partition(0), Turn::first(term), vec![copy], Batch::default()).await;
     assert!(matches!(late, Err(EngineError::Fenced)), "{late:?}");

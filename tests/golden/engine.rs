@@ -22,8 +22,8 @@ use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::{head, legacy};
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, Offset, Page, Partition, Position, RowWrite,
-    Term, Turn,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
+    RowWrite, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -52,7 +52,7 @@ impl Journal for Tape {
         self.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.journal.claim(partition, claimant).await
     }
 
@@ -88,7 +88,7 @@ impl Journal for Tape {
         self.journal.checkpoint_of(consumer, partition).await
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.journal.trim(partition, bytes_max, consumers).await
     }
 }
@@ -202,7 +202,7 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let payload = Bytes::from(pair.record.clone().into_bytes());
         let record = NewRecord { id: proposal(pair).0.0, payload };
         let claimant = Claimant { node: "before".to_owned(), is_import: false };
-        let (term, _) = tape.journal.claim(Partition(0), &claimant).await.unwrap();
+        let term = tape.journal.claim(Partition(0), &claimant).await.unwrap().term;
         tape.journal.commit(Partition(0), Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
         let (log, thread) = start(&engines).await;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::ports::{Batch, Claimant, EngineError, Journal, NewRecord, Partition, Position, Term, Turn};
+use crate::ports::{Batch, Claimant, EngineError, Journal, NewRecord, NewTerm, Partition, Position, Term, Turn};
 
 /// Claims in a row for one call: an earlier claim of the same writer may come late and fence it.
 const CLAIMS_MAX: usize = 8;
@@ -24,6 +24,10 @@ pub struct Claim {
     standing: usize,
     /// Id of the first of them.
     first_id: Option<u64>,
+    /// The log stamps what it takes, by a clock of its own.
+    stamps: bool,
+    /// Moment of what it last acknowledged.
+    heard_ms: Option<u64>,
     state: State,
 }
 
@@ -48,9 +52,11 @@ impl Claim {
         partition: Partition,
         claimant: Claimant,
     ) -> Result<Self, EngineError> {
-        let (term, known) = journal.claim(partition, &claimant).await?;
-        let turn = Turn::first(term);
-        Ok(Self { journal, partition, claimant, turn, known, standing: 0, first_id: None, state: State::Held })
+        let NewTerm { term, next: known, appended_ms } = journal.claim(partition, &claimant).await?;
+        let (turn, stamps) = (Turn::first(term), appended_ms > 0);
+        let heard_ms = stamps.then_some(appended_ms);
+        let state = State::Held;
+        Ok(Self { journal, partition, claimant, turn, known, standing: 0, first_id: None, stamps, heard_ms, state })
     }
 
     /// The term under which the next call is made.
@@ -63,6 +69,12 @@ impl Claim {
     #[must_use]
     pub const fn position(&self) -> Position {
         self.known
+    }
+
+    /// The log's time when it last acknowledged a claim or records of this writer, in milliseconds since the Unix
+    /// epoch; told once. Nothing where the log has no clock of its own.
+    pub const fn heard_ms(&mut self) -> Option<u64> {
+        self.heard_ms.take()
     }
 
     /// Appends `records` and writes `rows`; answers the position behind them, when all is durable. Either may be empty.
@@ -89,6 +101,9 @@ impl Claim {
             let missing = records[self.standing.min(records.len())..].to_vec();
             match self.journal.commit(self.partition, self.turn, missing, rows.clone()).await {
                 Ok(appended) => {
+                    if self.stamps && appended.appended_ms > 0 {
+                        self.heard_ms = Some(appended.appended_ms);
+                    }
                     self.known = appended.next;
                     self.turn.number = self.known.number;
                     self.standing = 0;
@@ -109,7 +124,10 @@ impl Claim {
 
     /// Claims again, and reads how many of `records` stand.
     async fn look(&mut self, records: &[NewRecord]) -> Result<(), EngineError> {
-        let (term, end) = self.journal.claim(self.partition, &self.claimant).await?;
+        let NewTerm { term, next: end, appended_ms } = self.journal.claim(self.partition, &self.claimant).await?;
+        if self.stamps {
+            self.heard_ms = Some(appended_ms);
+        }
         self.standing = 0;
         let mut next = self.known;
         while next.offset < end.offset {

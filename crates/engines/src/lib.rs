@@ -27,8 +27,8 @@ use std::sync::atomic::AtomicU64;
 
 pub use ports::{
     Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
-    Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
-    Subscription, Table, Tables, Term, Turn, Unique,
+    NewTerm, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
+    Subscription, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 pub use room::DiskRoom;
 

@@ -104,6 +104,14 @@ async fn the_hostile_engine_passes_with_all_its_faults() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_with_a_clock_of_its_own_passes() {
+    for (round, faults) in [Faults::NONE, Faults::SOME, Faults::SOME, Faults::SOME].into_iter().enumerate() {
+        let world = Hostile::new(SEED + round as u64, 1, faults).unwrap();
+        conformance::own_clock(world.engines(), &|unix_ms| world.set_clock(unix_ms)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_hostile_engine_passes_for_what_expires_while_it_loses_nothing() {
     let worlds = Worlds::new(Faults { lost_values: 0, ..Faults::SOME });

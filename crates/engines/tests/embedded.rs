@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use fanfare_engines::embedded::{self, Settings};
 use fanfare_engines::{
-    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, Offset, Order, Partition, Position, RowKey, Table,
-    Turn, Unique,
+    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, NewTerm, Offset, Order, Partition, Position, RowKey,
+    Table, Turn, Unique,
 };
 
 const TABLE: Table = Table { id: 1, name: "test" };
@@ -22,7 +22,7 @@ fn owner() -> Claimant {
 }
 
 async fn claim(engines: &Engines) -> Turn {
-    Turn::first(engines.journal.claim(P, &owner()).await.unwrap().0)
+    Turn::first(engines.journal.claim(P, &owner()).await.unwrap().term)
 }
 
 /// Records of ten bytes each.
@@ -87,7 +87,7 @@ async fn a_trimmed_journal_stays_trimmed_and_counts_on() {
             engines.journal.commit(P, turn, records(batch * 1_000 + 1..=batch * 1_000 + 1_000), Batch::default());
         turn.number = next.await.unwrap().next.number;
     }
-    assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap(), 5_000);
+    assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap().records, 5_000);
     drop(engines);
     // The claim stands before the first record.
     let engines = open(&folder);
@@ -95,9 +95,9 @@ async fn a_trimmed_journal_stays_trimmed_and_counts_on() {
     let from_before = engines.journal.read(P, Position::START, 1).await.unwrap();
     let next = from_before.next;
     assert_eq!((next.term, next.last_id, next.number), (Some(turn.term), 5_001, 5_001), "where it begins is known");
-    assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap(), 0);
-    assert_eq!(engines.journal.trim(P, 49_991, &[]).await.unwrap(), 1);
-    assert_eq!(engines.journal.trim(P, 0, &[]).await.unwrap(), 4_999);
+    assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap().records, 0);
+    assert_eq!(engines.journal.trim(P, 49_991, &[]).await.unwrap().records, 1);
+    assert_eq!(engines.journal.trim(P, 0, &[]).await.unwrap().records, 4_999);
     drop(engines);
     let engines = open(&folder);
     assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(10_001), Offset(10_001)));
@@ -132,7 +132,7 @@ async fn term_last_id_and_number_survive_a_restart() {
 
     let engines = open(&folder);
     fenced(&engines, Turn { number: 3, ..turn }, 7..=7).await;
-    let (term, position) = engines.journal.claim(P, &owner()).await.unwrap();
+    let NewTerm { term, next: position, .. } = engines.journal.claim(P, &owner()).await.unwrap();
     assert!(term > turn.term);
     assert_eq!((position.last_id, position.number), (6, 0));
     engines.journal.commit(P, Turn::first(term), records(7..=7), Batch::default()).await.unwrap();

@@ -73,7 +73,7 @@ fn records(ids: std::ops::RangeInclusive<u64>) -> Vec<NewRecord> {
 
 async fn claim(engines: &Engines) -> Turn {
     let claimant = Claimant { node: "owner".to_owned(), is_import: false };
-    Turn::first(engines.journal.claim(P, &claimant).await.unwrap().0)
+    Turn::first(engines.journal.claim(P, &claimant).await.unwrap().term)
 }
 
 async fn read_ids(engines: &Engines) -> Vec<u64> {
@@ -154,7 +154,7 @@ async fn the_log_stamps_by_its_own_clock_and_what_is_of_another_time_does_not_co
     let page = engines.journal.read(P, Position::START, 10).await.unwrap();
     assert_eq!((page.records.len(), page.records[0].appended_ms), (1, now_ms), "the time is stored, and counts on");
     let import = Claimant { node: "import".to_owned(), is_import: true };
-    let (term, _) = engines.journal.claim(P, &import).await.unwrap();
+    let term = engines.journal.claim(P, &import).await.unwrap().term;
     commit(Turn::first(term), id_at(now_ms - 4_000)).await.unwrap();
 }
 

@@ -165,6 +165,16 @@ export interface Hello {
 /** Snowflake id as a decimal string; ids order by time of creation */
 export type Id = string;
 
+/** Consumer of the journal that holds more of it than `storage.journal_bytes_max`. */
+export interface JournalHolder {
+  /** Bytes of the journal that wait for it. */
+  bytes: number;
+  /** Name of the consumer. */
+  consumer: string;
+  /** Number of the journal's partition. */
+  partition: number;
+}
+
 /** `notification`: as in `GET /v1/notifications`. */
 export type KeyedNotification = Notification & {
   /** The notification's id. */
@@ -622,6 +632,11 @@ export interface Status {
   deliveries_by_policy: number[];
   /** Ordinary fan-out jobs that wait. */
   fan_out_queue: number;
+  /**
+   * Consumers that hold more of the journal than `storage.journal_bytes_max`, as of the last half minute; none is as
+   * it should be. Of several in a partition the slowest is here.
+   */
+  journal_held_by: JournalHolder[];
   /** Late fan-out jobs that wait. */
   late_fan_out_queue: number;
   /** Posts since the start, by policy: push, push_late, pull. */

@@ -7,14 +7,16 @@ mod posts;
 mod purges;
 
 use bytes::Bytes;
-use fanfare_engines::Table;
+use fanfare_engines::{EngineError, RowKey, Table};
 use fanfare_protocol::{Id, Media};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::markers::MarkerRow;
-pub use self::notifications::{Doer, GroupItem, GroupMemory, Known, Left, NotificationRow, NotificationState};
+pub use self::notifications::{
+    Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
+};
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
     timeline_author, timeline_value,
@@ -243,6 +245,22 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| Error::Internal(format!("a stored row does not decode: {error}")))
 }
 
+/// Stored value of `key` as `read` takes it, if there is one: damage is told of, and never taken for a row that is not
+/// there.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] that names the row, when there is a value and `read` makes nothing of it.
+pub fn in_row<T>(
+    key: &RowKey,
+    value: Option<Bytes>,
+    read: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, EngineError> {
+    let Some(value) = value else { return Ok(None) };
+    let (table, of, row, bytes) = (key.table.name, &key.partition, &key.clustering, value.len());
+    let what = || format!("the row {row:?} of {of:?} in {table}, of {bytes} bytes, does not decode");
+    read(&value).map(Some).ok_or_else(|| EngineError::Corrupt(format!("{}: restore the folder from a backup", what())))
+}
+
 /// Number of four bytes, as rows of progress hold it.
 #[must_use]
 pub fn number_in(value: &[u8]) -> Option<u32> {
@@ -270,6 +288,28 @@ pub fn version_above(table: Table, value: &[u8]) -> Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_row_is_named_and_no_row_is_none() {
+        let key = RowKey::new(tables::META, tables::ONE, Bytes::from_static(b"names_keyed_to"));
+        assert_eq!(in_row(&key, None, number_in).unwrap(), None);
+        assert_eq!(in_row(&key, Some(Bytes::from_static(&[0, 0, 0, 7])), number_in).unwrap(), Some(7));
+        let error = in_row(&key, Some(Bytes::from_static(b"7")), number_in).unwrap_err();
+        let EngineError::Corrupt(cause) = error else { panic!("{error}") };
+        assert!(cause.contains("names_keyed_to") && cause.contains("meta") && cause.contains("1 bytes"), "{cause}");
+        // What a start reads.
+        for name in ["clock", "forgotten"] {
+            let engines = fanfare_engines::memory::open(1).unwrap();
+            let mut batch = fanfare_engines::Batch::default();
+            batch.put(RowKey::new(tables::META, tables::ONE, name.as_bytes().to_vec()), Bytes::from_static(b"damaged"));
+            engines.tables.write(batch).await.unwrap();
+            let error = match name {
+                "clock" => crate::log::moments::Moments::read(&*engines.tables).await.unwrap_err(),
+                _ => crate::data::forgotten::Forgotten::read(&*engines.tables).await.unwrap_err(),
+            };
+            assert!(matches!(&error, EngineError::Corrupt(cause) if cause.contains(name)), "{name}: {error}");
+        }
+    }
 
     #[test]
     fn what_replaces_a_row_is_above_the_version_that_its_value_tells() {

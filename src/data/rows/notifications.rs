@@ -79,12 +79,23 @@ pub struct Known {
 pub struct GroupMemory {
     /// Events that were news so far.
     pub events: u64,
-    /// People who took it back, and what they had done first: again is no news.
+    /// People who took it back, and what they had done first: again is no news. Of format 1: since then each page of
+    /// them is a row, as a [`LeftPage`], and here they are a number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// People in pages.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paged: usize,
     /// More than can be remembered took it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+}
+
+/// Some of those who took back what a group of notifications is about, while its hour lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftPage {
+    /// People, in the order in which they first took it back.
+    pub left: Vec<Left>,
 }
 
 /// Person who took back what they did, and the record by which they had done it first.
@@ -96,4 +107,9 @@ pub struct Left {
     /// The first record by which they did it in this hour.
     #[serde(rename = "in")]
     pub first: Id,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

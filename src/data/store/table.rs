@@ -10,6 +10,8 @@ use fanfare_protocol::Id;
 use super::Store;
 use crate::base::error::Result;
 use crate::data::forgotten::Forgotten;
+use crate::data::rows::in_row;
+use crate::data::swept::Swept;
 use crate::data::tables;
 
 impl Store {
@@ -24,9 +26,18 @@ impl Store {
     /// Id in the value of a row.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails, or what is there is no id.
     pub async fn get_id(&self, key: &RowKey) -> Result<Option<Id>> {
-        Ok(self.get(key).await?.as_deref().and_then(Id::from_bytes))
+        self.get_as(key, Id::from_bytes).await
+    }
+
+    /// Value of a row as `read` takes it, if there is one.
+    ///
+    /// # Errors
+    /// When the engine fails, or `read` makes nothing of what is there.
+    pub async fn get_as<T>(&self, key: &RowKey, read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>> {
+        let value = self.get(key).await?;
+        Ok(in_row(key, value, read)?)
     }
 
     /// Values of rows, in the order of `keys`.
@@ -161,6 +172,14 @@ impl Store {
     /// When the engine fails.
     pub async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         self.engines.tables.release_unique(key, token).await
+    }
+
+    /// The last hour whose expired rows were removed, if there was one.
+    ///
+    /// # Errors
+    /// When the engine fails, or the row is damaged.
+    pub async fn swept(&self) -> Result<Option<Swept>, EngineError> {
+        Swept::read(&*self.engines.tables).await
     }
 
     /// Bounds of forgetting, as stored.

@@ -15,7 +15,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::tables;
-use crate::log::core::{Attachments, Core, Owners as _};
+use crate::log::core::{Attachments, Core, LockKey, Owners as _};
 use crate::log::events::{Event, IdempotencyKey, Notice, PostRecord, PostRef};
 use crate::log::handle::Proposal;
 use crate::log::idempotency::{self, Idempotency, KeyUse};
@@ -319,7 +319,7 @@ impl Posts {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
         {
-            let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
+            let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
                 let post = PostRef { id, author: post.author };
                 self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
@@ -348,7 +348,7 @@ impl Posts {
 
     /// Whether there was a like that could be taken back: those of a deleted post went with it.
     async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
-        let guard = self.core.log.decide(caller, &[("like", caller.0, id.0)]).await?;
+        let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
         let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
             return Ok(false);
         };
@@ -359,6 +359,12 @@ impl Posts {
         self.core.log.commit(&guard, Event::Unliked { user: caller, post, since }).await?;
         Ok(true)
     }
+}
+
+/// Lock of the like of `user` for `post`.
+#[must_use]
+pub fn like_key(user: Id, post: Id) -> LockKey {
+    ("like", user.0, post.0)
 }
 
 /// Error for a post that does not show.

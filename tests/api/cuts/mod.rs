@@ -2,30 +2,37 @@
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod asleep;
+mod consumers;
 mod cursors;
 mod deletion;
 mod engines;
 mod first_sight;
 mod formats;
 mod hanging;
+mod imports;
 mod log;
 mod storage;
+mod takeover;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use fanfare::app::{self, App, Running};
 use fanfare::base::clock::Clock;
 use fanfare::base::logging;
 use fanfare::config::Settings;
+use fanfare::data::tables;
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
 use fanfare::log::core::Attachments;
 use fanfare::log::events::{Event, Record};
+use fanfare::log::head::Head;
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{DiskRoom, Engines, Partition, Position, memory};
+use fanfare_engines::{Batch, DiskRoom, Engines, Partition, Position, RowKey, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -126,6 +133,35 @@ impl Ground {
             }
             records.extend(found.records.iter().map(|one| serde_json::from_slice::<Record>(&one.payload).unwrap()));
         }
+    }
+
+    /// Every position in the log, from its beginning to its end.
+    pub async fn positions(&self) -> Vec<Position> {
+        let mut found = vec![Position::START];
+        loop {
+            let page = self.stored.journal.read(Partition(0), found[found.len() - 1], 1).await.unwrap();
+            if page.records.is_empty() {
+                return found;
+            }
+            found.push(page.next);
+        }
+    }
+
+    /// The head of the log stands at `position` again, as a crash long ago would have left it; `times` such heads were
+    /// put there before.
+    pub async fn put_head_back(&self, position: Position, times: u64) {
+        let mut batch = Batch::default();
+        Head::new(position).write(Partition(0), &mut batch).unwrap();
+        batch.rows[0].version = (1 << 40) + times;
+        self.stored.tables.write(batch).await.unwrap();
+    }
+
+    /// Rows of records that are there, of all that were ever written; what nodes remember for themselves is left out.
+    pub async fn rows(&self) -> BTreeMap<RowKey, Bytes> {
+        let mut keys: Vec<RowKey> = self.written.lock().0.iter().cloned().collect();
+        keys.retain(|key| key.table != tables::META);
+        let values = self.stored.tables.get_many(&keys).await.unwrap();
+        keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
     /// Number of accounts that were ever made.

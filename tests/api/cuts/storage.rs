@@ -22,12 +22,16 @@ pub async fn ann(server: &Served) -> fanfare_client::Client {
     server.anyone.with_token(&server.anyone.register(&new).await.unwrap().token)
 }
 
-/// Whether the operator's status says that writes are refused.
-pub async fn writes_refused(ground: &Ground, server: &Served) -> bool {
+/// The operator's status.
+pub async fn status(ground: &Ground, server: &Served) -> Value {
     let token = std::fs::read_to_string(ground.folder.path().join("admin.token")).unwrap();
     let operator = server.anyone.with_token(token.trim());
-    let status: Value = raw(&operator, "GET", "/v1/admin/status", &[], "").await.json().unwrap();
-    status["writes_refused"].as_bool().unwrap()
+    raw(&operator, "GET", "/v1/admin/status", &[], "").await.json().unwrap()
+}
+
+/// Whether the operator's status says that writes are refused.
+pub async fn writes_refused(ground: &Ground, server: &Served) -> bool {
+    status(ground, server).await["writes_refused"].as_bool().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

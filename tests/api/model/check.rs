@@ -312,6 +312,14 @@ pub async fn all(life: &Life, story: &mut Story, when: &str) {
     settle(&truth, story);
 }
 
+/// Compares lists and counts alone.
+pub async fn lists_and_counts(life: &Life, story: &Story, when: &str) {
+    let app = life.running.app.clone();
+    let truth = Truth::read(&app, story, when).await;
+    truth.lists_agree(&app, story).await;
+    truth.counts_are_those_of_the_lists(&app, story).await;
+}
+
 fn settle(truth: &Truth, story: &Story) {
     let told = &mut *story.told.lock();
     let known = |there: bool| if there { Known::There } else { Known::Gone };

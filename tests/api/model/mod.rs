@@ -5,6 +5,7 @@
 
 mod act;
 mod check;
+mod hang_ups;
 mod life;
 
 use fanfare_engines::hostile::{Faults, Hostile};

@@ -6,7 +6,7 @@ use super::writer::{P, Writer, claimant, payloads, read_all, read_from, read_to_
 use super::{TABLE, TRIES_MAX, get, sure, text};
 use crate::Engines;
 use crate::admission::unix_ms_of;
-use crate::ports::{Appended, Batch, EngineError, NewRecord, Offset, Partition, Position, RowKey, Term, Turn};
+use crate::ports::{Appended, Batch, EngineError, NewRecord, NewTerm, Offset, Partition, Position, RowKey, Term, Turn};
 
 fn record(id: u64) -> NewRecord {
     NewRecord { id, payload: text(format!("record {id}")) }
@@ -21,7 +21,9 @@ fn row(name: &'static str) -> (RowKey, Batch) {
 
 async fn claim(engines: &Engines) -> (Term, Position) {
     let claimant = claimant("owner");
-    sure(|| engines.journal.claim(P, &claimant)).await
+    let NewTerm { term, next, appended_ms } = sure(|| engines.journal.claim(P, &claimant)).await;
+    assert_eq!(appended_ms, 0, "a log that reads moments off ids has no time of its own");
+    (term, next)
 }
 
 async fn commit(engines: &Engines, turn: Turn, ids: &[u64], rows: &Batch) -> Result<Appended, EngineError> {

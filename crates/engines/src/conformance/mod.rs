@@ -11,6 +11,7 @@ mod model;
 mod objects;
 mod scans;
 mod signals;
+mod stamps;
 mod tables;
 mod unique;
 mod writer;
@@ -79,6 +80,11 @@ pub async fn journal(open: Open<'_>) {
 /// Checks that data can be opened with more partitions than before, and keeps them.
 pub async fn growth(open: OpenAgain<'_>) {
     claims::partitions_grow(open).await;
+}
+
+/// Checks the [`Journal`](crate::Journal) of an engine with a clock of its own, which `set` sets (Unix milliseconds).
+pub async fn own_clock(engines: Engines, set: &dyn Fn(u64)) {
+    stamps::moments_are_told_and_stored(engines, set).await;
 }
 
 /// Checks the [`Objects`](crate::Objects) of an engine.

@@ -11,8 +11,8 @@ use super::{layout, tables};
 use crate::admission::unix_ms_of;
 use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
 use crate::ports::{
-    Appended, Batch, Claimant, EngineError, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term,
-    Turn,
+    Appended, Batch, Claimant, EngineError, Journal, JournalRecord, NewRecord, NewTerm, Offset, Page, Partition,
+    Position, Trimmed, Turn,
 };
 
 /// Entries that one commit lets go of at most.
@@ -64,11 +64,11 @@ impl Journal for Embedded {
         self.keeper.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions())?;
         check_claimant(claimant)?;
         match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
-            Done::Claimed(term, next) => Ok((term, next)),
+            Done::Claimed(term, next) => Ok(NewTerm { term, next, appended_ms: 0 }),
             other => Err(other.strange()),
         }
     }
@@ -142,7 +142,7 @@ impl Journal for Embedded {
         Self::checkpointed(&self.life()?.store, consumer, partition)
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         check_partition(partition, self.partitions())?;
         let mut needed = None;
         for consumer in consumers {
@@ -151,15 +151,14 @@ impl Journal for Embedded {
             needed = Some(needed.map_or(next, |lowest: Offset| lowest.min(next)));
         }
         let mut trimmed = 0;
-        loop {
-            let Some((trim, records)) = Self::next_trim(&self.life()?.store, partition, bytes_max, needed)? else {
-                return Ok(trimmed);
-            };
+        while let Some((trim, records)) = Self::next_trim(&self.life()?.store, partition, bytes_max, needed)? {
             match self.door()?.submit(Work::Trim { partition, trim }, 0).await? {
                 Done::Trimmed(true) => trimmed += records,
-                _ => return Ok(trimmed), // another trim is under way and does the rest
+                _ => break, // another trim is under way and does the rest
             }
         }
+        let ends = self.life()?.store.tail(partition).load();
+        Ok(Trimmed { records: trimmed, bytes_kept: ends.appended_bytes.saturating_sub(ends.trimmed_bytes) })
     }
 }
 

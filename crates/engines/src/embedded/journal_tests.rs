@@ -56,7 +56,7 @@ async fn records_of_before_claims_are_read_and_gone_on_from() {
             assert_eq!(found.len() as u64, 5 + start);
 
             let claimant = Claimant { node: "node-0".to_owned(), is_import: false };
-            let (term, position) = engines.journal.claim(P, &claimant).await.unwrap();
+            let NewTerm { term, next: position, .. } = engines.journal.claim(P, &claimant).await.unwrap();
             assert_eq!(position.last_id, if start == 0 { 0 } else { 99 + start });
             let new = NewRecord { id: 100 + start, payload: Bytes::from_static(b"new") };
             engines.journal.commit(P, Turn::first(term), vec![new], Batch::default()).await.unwrap();
@@ -66,7 +66,7 @@ async fn records_of_before_claims_are_read_and_gone_on_from() {
         }
         let engines = open(folder.path(), &settings()).unwrap();
         let (_, end) = read(&engines, Position::START).await;
-        assert_eq!(engines.journal.trim(P, 9, &[]).await.unwrap(), 5, "the old go first, one by one");
+        assert_eq!(engines.journal.trim(P, 9, &[]).await.unwrap().records, 5, "the old go first, one by one");
         let (found, at_end) = read(&engines, Position::at(Offset(2))).await;
         assert_eq!((found.len(), at_end), (3, end));
     }

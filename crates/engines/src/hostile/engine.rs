@@ -13,8 +13,8 @@ use crate::limits::{check_claimant, check_consumer, check_partition, check_parti
 use crate::limits::{check_value, check_write};
 use crate::memory::store::Entry;
 use crate::ports::{
-    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
-    Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Turn, Unique,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, NewTerm, Offset, Order, Page, Partition,
+    Position, Replaced, Row, RowKey, RowWrite, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 
 /// Calls of others that an owner sleeps through, at most.
@@ -305,7 +305,7 @@ impl Journal for HostileEngine {
         self.partitions
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions)?;
         check_claimant(claimant)?;
         self.pause().await;
@@ -316,7 +316,7 @@ impl Journal for HostileEngine {
                 Fate::Good => {
                     let term = Term(world.store.end(partition).offset.0);
                     world.append(call, vec![entry]);
-                    (term, world.store.end(partition))
+                    NewTerm { term, next: world.store.end(partition), appended_ms: world.clock_ms.unwrap_or(0) }
                 }
                 Fate::Unavailable => return Err(unavailable()),
                 Fate::Unknown => {
@@ -402,7 +402,7 @@ impl Journal for HostileEngine {
         Ok(pending.filter(|pending| pending.offset > durable.offset).unwrap_or(durable))
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         consumers.iter().try_for_each(|consumer| check_consumer(consumer))?;
         check_partition(partition, self.partitions)?;
         let mut world = self.enter()?;

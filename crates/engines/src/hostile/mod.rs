@@ -12,6 +12,7 @@ mod world;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use self::engine::HostileEngine;
@@ -19,7 +20,7 @@ use self::lossy::{LossyBus, LossyEphemeral, LossyObjects};
 use self::world::World;
 use crate::Engines;
 use crate::limits::check_partitions;
-use crate::ports::EngineError;
+use crate::ports::{EngineError, Page, Partition, Position, RowKey};
 
 /// Frequency of faults, in percent of the calls (0 to 100).
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +118,28 @@ impl Hostile {
     /// moment off each id.
     pub fn set_clock(&self, unix_ms: u64) {
         self.world.lock().clock_ms = Some(unix_ms);
+    }
+
+    /// A row as it stands, without any fault.
+    #[must_use]
+    pub fn row(&self, key: &RowKey) -> Option<Bytes> {
+        self.world.lock().store.get(key)
+    }
+
+    /// All that counts of a partition's log, without any fault; the position behind everything that lies there.
+    #[must_use]
+    pub fn log(&self, partition: Partition) -> Page {
+        let world = self.world.lock();
+        let (mut page, end) = (Page { records: Vec::new(), next: Position::START }, world.store.end(partition));
+        while page.next.offset < end.offset {
+            let found = world.store.read(partition, page.next, usize::MAX);
+            page.records.extend(found.records);
+            if found.next.offset == page.next.offset {
+                break;
+            }
+            page.next = found.next;
+        }
+        Page { next: end, ..page }
     }
 
     /// Makes room for more journal partitions, as a new start with another number does.

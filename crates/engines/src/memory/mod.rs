@@ -16,8 +16,8 @@ use crate::limits::{check_claimant, check_consumer, check_partition, check_parti
 use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
-    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, Offset, Order, Page, Partition, Position,
-    Replaced, Row, RowKey, Table, Tables, Term, Turn, Unique,
+    Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, NewTerm, Offset, Order, Page, Partition,
+    Position, Replaced, Row, RowKey, Table, Tables, Term, Trimmed, Turn, Unique,
 };
 use crate::{DiskRoom, Engines, local};
 
@@ -103,13 +103,13 @@ impl Journal for Memory {
         self.partitions
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         check_partition(partition, self.partitions)?;
         check_claimant(claimant)?;
         let mut store = self.store.write();
         let term = Term(store.end(partition).offset.0);
         store.append(partition, Entry::claim(claimant, 0));
-        Ok((term, store.end(partition)))
+        Ok(NewTerm { term, next: store.end(partition), appended_ms: 0 })
     }
 
     async fn commit(
@@ -151,7 +151,7 @@ impl Journal for Memory {
         Ok(self.store.read().checkpoint_of(consumer, partition))
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         consumers.iter().try_for_each(|consumer| check_consumer(consumer))?;
         check_partition(partition, self.partitions)?;
         Ok(self.store.write().trim(partition, bytes_max, consumers))

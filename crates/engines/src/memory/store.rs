@@ -9,7 +9,7 @@ use crate::admission::{Header, Verdict, unix_ms_of};
 use crate::limits::READ_BYTES_MAX;
 use crate::ports::{
     Claimant, EngineError, JournalRecord, KeyRange, NewRecord, Offset, Order, Page, Partition, Position, Replaced, Row,
-    RowKey, RowWrite, Table, Turn, Unique,
+    RowKey, RowWrite, Table, Trimmed, Turn, Unique,
 };
 
 /// Content of a key.
@@ -281,8 +281,8 @@ impl Store {
         self.checkpoints.get(&(consumer.to_owned(), partition)).copied().unwrap_or_default()
     }
 
-    /// Lets go of the oldest entries; answers how many of them counted.
-    pub(crate) fn trim(&mut self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> u64 {
+    /// Lets go of the oldest entries; the records that went are those that counted.
+    pub(crate) fn trim(&mut self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Trimmed {
         let needed = consumers.iter().map(|consumer| self.checkpoint_of(consumer, partition).offset).min();
         let log = self.log(partition);
         let mut trimmed = 0;
@@ -297,6 +297,6 @@ impl Store {
             let counts = log.first.admit(offset, &header, appended_ms) == Verdict::Counts;
             trimmed += u64::from(counts && !matches!(header, Header::Claim { .. }));
         }
-        trimmed
+        Trimmed { records: trimmed, bytes_kept: log.bytes }
     }
 }

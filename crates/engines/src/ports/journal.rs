@@ -107,6 +107,18 @@ pub struct Page {
     pub next: Position,
 }
 
+/// Answer of [`Journal::claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTerm {
+    /// The term that it begins.
+    pub term: Term,
+    /// Position behind the claim: everything up to there is decided.
+    pub next: Position,
+    /// Moment at which the log took it, in milliseconds since the Unix epoch; 0 for a log without a clock of its own,
+    /// which reads the moments of records off their ids.
+    pub appended_ms: u64,
+}
+
 /// Answer of [`Journal::commit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -114,6 +126,15 @@ pub struct Appended {
     pub next: Position,
     /// Moment at which the log took the last record, as [`JournalRecord::appended_ms`]; 0 without records.
     pub appended_ms: u64,
+}
+
+/// Answer of [`Journal::trim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Records that went.
+    pub records: u64,
+    /// Bytes of payload that stay.
+    pub bytes_kept: u64,
 }
 
 /// Ordered, durable, partitioned events, kept until every consumer has passed them and retention lets them go.
@@ -126,11 +147,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Number of partitions; grows when the data is opened with more, and never shrinks.
     fn partitions(&self) -> u16;
 
-    /// Begins a term; answers it, and the position behind the claim: everything up to there is decided.
+    /// Begins a term; answers it, the position behind the claim, and the log's time.
     ///
     /// From then on no record of an earlier term is taken. Durable when it answers. After an error the claim may stand,
     /// or come later: the caller claims again, and again whenever it is [`Fenced`](EngineError::Fenced) by such a one.
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError>;
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError>;
 
     /// Appends `records` in order to `partition`, then writes `rows`; answers when all is durable.
     ///
@@ -170,6 +191,6 @@ pub trait Journal: Send + Sync + 'static {
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError>;
 
     /// Lets go of the oldest records until at most `bytes_max` of payload stay, but of none at or above the lowest
-    /// checkpoint of `consumers` (0 for one that has none yet). Returns how many records went.
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError>;
+    /// checkpoint of `consumers` (0 for one that has none yet). What they hold stays, however much it is.
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError>;
 }

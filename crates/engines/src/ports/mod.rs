@@ -11,7 +11,8 @@ pub use bus::{BACKLOG_MAX, Bus, Subscription};
 pub use ephemeral::Ephemeral;
 pub use error::EngineError;
 pub use journal::{
-    Appended, Claimant, Journal, JournalRecord, NewRecord, Offset, Page, Partition, Position, Term, Turn,
+    Appended, Claimant, Journal, JournalRecord, NewRecord, NewTerm, Offset, Page, Partition, Position, Term, Trimmed,
+    Turn,
 };
 pub use objects::{Object, ObjectMeta, Objects};
 pub use tables::{Batch, KeyRange, Order, Replaced, Row, RowKey, RowWrite, Table, Tables, Unique};

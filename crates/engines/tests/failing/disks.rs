@@ -97,7 +97,7 @@ async fn a_disk_that_is_as_good_as_full_refuses_what_adds_and_takes_what_frees()
     engines.tables.write(delete).await.unwrap();
     assert!(engines.tables.get(&key).await.unwrap().is_none());
     engines.journal.checkpoint("consumer", p, appended).await.unwrap();
-    assert_eq!(engines.journal.trim(p, 0, &["consumer"]).await.unwrap(), 1);
+    assert_eq!(engines.journal.trim(p, 0, &["consumer"]).await.unwrap().records, 1);
     fs::remove_file(filler).unwrap();
     log.append(&record(2), &put).await.unwrap();
 }

@@ -1,0 +1,208 @@
+//! Consumers of the log: who must have done with a record before it is let go of.
+//!
+//! One is always there, who writes the rows. Others are registered in META, so that they hold the log while they do not
+//! run, too. The log is trimmed to its limit and not beyond what the slowest of them has done with: the limit gives
+//! way, not the record, and whoever holds more than the limit is named.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_engines::{Batch, KeyRange, Offset, Order, Partition, Position, RowKey};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::owner::CONSUMER;
+use crate::base::error::{Error, Result};
+use crate::base::limits::{CONSUMERS_MAX, META_CONSUMER};
+use crate::data::rows::{from_json, to_json};
+use crate::data::store::Store;
+use crate::data::tables;
+
+/// Rows that are read at once.
+const STEP_ROWS: usize = 64;
+
+/// Registration as it is stored. It is never deleted: what comes later must have a higher version.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Registration {
+    is_registered: bool,
+    /// Version of the row.
+    writes: u64,
+}
+
+/// Consumer that holds more of the log than is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Name of the consumer.
+    pub consumer: String,
+    /// Number of the log's partition.
+    pub partition: u16,
+    /// Bytes that wait for it.
+    pub bytes: u64,
+}
+
+impl Holder {
+    fn is_at(&self, other: &Self) -> bool {
+        (&self.consumer, self.partition) == (&other.consumer, other.partition)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+    fn gauge(&self, bytes: u64) {
+        let labels = [("consumer", self.consumer.clone()), ("partition", self.partition.to_string())];
+        metrics::gauge!("fanfare_journal_held_bytes", &labels).set(bytes as f64);
+    }
+}
+
+/// Consumers of all partitions of the log. Clones share what they know.
+#[derive(Clone)]
+pub struct Consumers {
+    store: Arc<Store>,
+    /// Consumers that held too much when the log was last trimmed.
+    holders: Arc<Mutex<Vec<Holder>>>,
+    /// Held while a registration changes.
+    changing: Arc<tokio::sync::Mutex<()>>,
+}
+
+fn row(consumer: &str) -> RowKey {
+    RowKey::new(tables::META, tables::ONE, Bytes::from([META_CONSUMER, consumer.as_bytes()].concat()))
+}
+
+impl Consumers {
+    /// Consumers that are registered in `store`.
+    #[must_use]
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store, holders: Arc::default(), changing: Arc::default() }
+    }
+
+    /// From now on nothing is let go of that `consumer` (1 to 64 bytes of `a-z 0-9 - _`) has not [done](Self::done)
+    /// with: all that is kept, for a new one. Also for one that stops, until it [leaves](Self::leave).
+    ///
+    /// # Errors
+    /// For a bad name, or one too many; when the engine fails.
+    pub async fn register(&self, consumer: &str) -> Result<()> {
+        self.change(consumer, true).await
+    }
+
+    /// `consumer` needs nothing of the log any more.
+    ///
+    /// # Errors
+    /// For a bad name; when the engine fails.
+    pub async fn leave(&self, consumer: &str) -> Result<()> {
+        self.change(consumer, false).await
+    }
+
+    async fn change(&self, consumer: &str, is_registered: bool) -> Result<()> {
+        let _one = self.changing.lock().await;
+        // The engine knows which names it takes.
+        self.store.journal().checkpoint_of(consumer, Partition(0)).await?;
+        if is_registered {
+            let others = self.registered().await?.iter().filter(|one| *one != consumer).count();
+            if others >= CONSUMERS_MAX {
+                return Err(Error::Internal(format!(
+                    "{CONSUMERS_MAX} consumers of the log are registered: {consumer}"
+                )));
+            }
+        }
+        let row = row(consumer);
+        let stored = self.store.get(&row).await?.map(|bytes| from_json::<Registration>(&bytes)).transpose()?;
+        let writes = stored.unwrap_or_default().writes + 1;
+        let mut batch = Batch::default();
+        batch.put_versioned(row, to_json(&Registration { is_registered, writes })?, writes);
+        Ok(self.store.write(batch).await?)
+    }
+
+    /// `consumer` has durably done with everything of `partition` below `next`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn done(&self, consumer: &str, partition: Partition, next: Position) -> Result<()> {
+        Ok(self.store.journal().checkpoint(consumer, partition, next).await?)
+    }
+
+    /// Names of those that are registered.
+    async fn registered(&self) -> Result<Vec<String>> {
+        let (mut names, mut range) = (Vec::new(), KeyRange::prefix(META_CONSUMER));
+        loop {
+            let rows = self.store.scan(tables::META, &tables::ONE, range.clone(), Order::Ascending, STEP_ROWS).await?;
+            for row in &rows {
+                if from_json::<Registration>(&row.value)?.is_registered {
+                    let name = row.clustering.get(META_CONSUMER.len()..).unwrap_or_default();
+                    names.push(String::from_utf8_lossy(name).into_owned());
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == STEP_ROWS => {
+                    range.from = Some([&last.clustering[..], &[0]].concat().into());
+                }
+                _ => return Ok(names),
+            }
+        }
+    }
+
+    /// Lets go of the oldest records until `bytes_max` of each partition stay, but of none that a consumer needs.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn trim(&self, bytes_max: u64) -> Result<()> {
+        let registered = self.registered().await?;
+        let names: Vec<&str> = std::iter::once(CONSUMER).chain(registered.iter().map(String::as_str)).collect();
+        let mut holders = Vec::new();
+        for partition in 0..self.store.journal().partitions() {
+            let trimmed = self.store.journal().trim(Partition(partition), bytes_max, &names).await?;
+            if trimmed.bytes_kept > bytes_max {
+                let slowest = self.slowest(Partition(partition), &names).await?;
+                let holder = |consumer: String| Holder { consumer, partition, bytes: trimmed.bytes_kept };
+                holders.extend(slowest.into_iter().map(holder));
+            }
+        }
+        self.tell(holders);
+        Ok(())
+    }
+
+    /// Consumers among `names` that have done with the least of `partition`.
+    async fn slowest(&self, partition: Partition, names: &[&str]) -> Result<Vec<String>> {
+        let mut slowest: (Offset, Vec<String>) = (Offset(u64::MAX), Vec::new());
+        for name in names {
+            let offset = self.store.journal().checkpoint_of(name, partition).await?.offset;
+            if offset < slowest.0 {
+                slowest = (offset, Vec::new());
+            }
+            if offset == slowest.0 {
+                slowest.1.push((*name).to_owned());
+            }
+        }
+        Ok(slowest.1)
+    }
+
+    /// Tells operators of who holds too much, once as long as it lasts.
+    fn tell(&self, holders: Vec<Holder>) {
+        let mut known = self.holders.lock();
+        for now in &holders {
+            now.gauge(now.bytes);
+            if !known.iter().any(|before| before.is_at(now)) {
+                let Holder { consumer, partition, bytes } = now;
+                tracing::warn!(
+                    consumer,
+                    partition,
+                    bytes,
+                    "a consumer holds more of the journal than storage.journal_bytes_max: nothing that it needs is let go of"
+                );
+            }
+        }
+        for before in known.iter().filter(|before| !holders.iter().any(|now| now.is_at(before))) {
+            before.gauge(0);
+            let Holder { consumer, partition, .. } = before;
+            tracing::info!(consumer, partition, "the consumer holds no more than storage.journal_bytes_max any more");
+        }
+        *known = holders;
+    }
+
+    /// Consumers that held more than was to be kept when the log was last trimmed: the slowest of each partition.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.holders.lock().clone()
+    }
+}
+
+#[cfg(test)]
+#[path = "consumers_tests.rs"]
+mod tests;
