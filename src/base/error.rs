@@ -83,6 +83,12 @@ impl Error {
         matches!(self, Self::Engine(EngineError::Unknown(_)))
     }
 
+    /// Whether there is no room for it now.
+    #[must_use]
+    pub fn is_of_room(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Full(_)))
+    }
+
     /// 422 that names one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::field(field, message)))

@@ -61,6 +61,11 @@ pub const META_HEAD: &[u8] = b"head";
 pub const PROPOSALS_MAX: usize = 4_096;
 /// Records in one commit; the rest waits for the next.
 pub const GROUP_RECORDS_MAX: usize = 256;
+/// Milliseconds after which a write without an answer says that storage is away: what is on its way is waited for, and
+/// nothing new is begun until it answers.
+pub const STORAGE_SILENT_MS: u64 = 2_000;
+/// Bytes a second that storage takes of an upload at least, on top of that; a slower one is away.
+pub const OBJECT_BYTES_PER_S_MIN: u64 = 1024 * 1024;
 /// Fold rows kept in memory by the owner; others are read from the tables when needed.
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.

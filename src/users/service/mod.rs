@@ -102,7 +102,7 @@ impl Users {
         media: Arc<dyn Attachments>,
         sessions: Arc<dyn SessionEnder>,
     ) -> Self {
-        let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
+        let (tokens, handles) = (Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)), core.locks.outer());
         let guard = PasswordGuard::new(settings.wrong_passwords, core.clock.clone());
         let newcomers = Arc::new(Semaphore::new(limits::auth::NEWCOMERS_MAX));
         Self {
@@ -114,7 +114,7 @@ impl Users {
             tokens,
             guard,
             sessions,
-            handles: Locks::default(),
+            handles,
             newcomers,
             leads: Arc::default(),
             first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
@@ -169,7 +169,7 @@ impl Users {
 
     async fn make_whole(&self, new: NewAccount) -> Result<Arc<Account>> {
         let NewAccount { id, handle, display_name, password, at_ms } = new;
-        let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await;
+        let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await?;
         let guard = self.core.log.decide(id, &[]).await?;
         self.reserve(&handle, id, at_ms).await?;
         if password.is_some() {

@@ -84,7 +84,7 @@ impl Users {
     /// when another one is in force meanwhile. The token is of the epoch in which that password was in force, so that
     /// it outlives no change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         let mut epoch = None;
         match rehashed {
@@ -321,7 +321,7 @@ impl Users {
     }
 
     pub(super) async fn change_credentials(&self, user: Id, change: impl FnMut(&mut CredentialsRow)) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         self.core.store.change_credentials(user, change).await
     }

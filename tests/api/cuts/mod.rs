@@ -9,6 +9,7 @@ mod engines;
 mod first_sight;
 mod formats;
 mod half;
+mod hanging;
 mod imports;
 mod log;
 mod storage;
