@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfare_engines::{
-    Appended, Batch, Claimant, Engines, Journal, NewRecord, Offset, Page, Partition, Position, Term, Turn, memory,
+    Appended, Batch, Claimant, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position, Trimmed, Turn,
+    memory,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -32,7 +33,7 @@ impl Journal for Failing {
         self.kept.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.kept.claim(partition, claimant).await
     }
 
@@ -66,7 +67,7 @@ impl Journal for Failing {
         self.kept.checkpoint_of(consumer, partition).await
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.kept.trim(partition, bytes_max, consumers).await
     }
 }
