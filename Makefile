@@ -15,7 +15,7 @@ run: ## A sample world on http://127.0.0.1:7070
 
 test: setup ## Everything that must hold
 	$(CARGO) test --workspace --locked
-	@$(MAKE) --no-print-directory sdk-test openapi-test deploy-test
+	@$(MAKE) --no-print-directory sdk-test openapi-test deploy-test capability-test
 
 sdk-test: setup ## The TypeScript SDK, alone and with the server, nginx and Chromium
 	$(CARGO) build --locked

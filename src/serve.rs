@@ -15,6 +15,7 @@ use crate::base::data_dir::{DataDir, DataDirError};
 use crate::base::error::Error;
 use crate::base::logging::LogControl;
 use crate::config::Settings;
+use crate::data::tables;
 use crate::http::{self, OperatorTokens, Phase, Sockets};
 use crate::log::legacy;
 
@@ -53,16 +54,20 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
         cache_bytes: settings.storage.cache_bytes,
         journal_partitions: 1,
         free_bytes_min: settings.storage.free_bytes_min,
+        own_table: Some(tables::META),
         ..embedded::Settings::default()
     };
-    let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
     if folder.is_earlier() {
         tracing::info!(
             "an earlier version wrote the data folder; it is brought up, and that version cannot open it again"
         );
+        // In whatever room there is: without it nothing can be read, nor deleted.
+        let storage = embedded::Settings { free_bytes_min: 0, ..storage.clone() };
+        let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
         legacy::bring_up(&engines, &app::products(settings.notifications.group_after as u64).0).await?;
         folder.brought_up().map_err(unusable)?;
     }
+    let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
     Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
 }
 

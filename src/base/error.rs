@@ -77,6 +77,18 @@ impl Error {
         matches!(self, Self::Engine(Unavailable(_) | Unknown(_) | Closed(_)))
     }
 
+    /// Whether nobody knows if it was done, or will be.
+    #[must_use]
+    pub fn is_of_unknown_outcome(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Unknown(_)))
+    }
+
+    /// Whether there is no room for it now.
+    #[must_use]
+    pub fn is_of_room(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Full(_)))
+    }
+
     /// 422 that names one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::field(field, message)))

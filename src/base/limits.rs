@@ -39,9 +39,9 @@ pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 pub const IDEMPOTENCY_HOURS: u32 = 24;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
 pub const CREDENTIALS_TRIES_MAX: u32 = 16;
-/// People of whom nobody knows whether a change of their credentials will come; beyond, everybody's are read from rows
-/// until a restart.
-pub const CREDENTIALS_IN_DOUBT_MAX: usize = 10_000;
+/// Rows of one kind (credentials, tokens) of which nobody knows whether a change will come; beyond, all of the kind are
+/// read from rows until a restart.
+pub const IN_DOUBT_MAX: usize = 10_000;
 /// Rows of credentials of an earlier version that are moved at once.
 pub const CREDENTIALS_MOVED_AT_ONCE: usize = 64;
 /// Words of a display name, past the first, by which a person is found; further ones are not searched.
@@ -66,6 +66,11 @@ pub const GROUP_RECORDS_MAX: usize = 256;
 pub const AHEAD_RECORDS_MIN: usize = 8;
 /// Proposals that are folded at once while a commit is on its way: its callers wait for no more than these.
 pub const AHEAD_RECORDS_MAX: usize = 32;
+/// Milliseconds after which a write without an answer says that storage is away: what is on its way is waited for, and
+/// nothing new is begun until it answers.
+pub const STORAGE_SILENT_MS: u64 = 2_000;
+/// Bytes a second that storage takes of an upload at least, on top of that; a slower one is away.
+pub const OBJECT_BYTES_PER_S_MIN: u64 = 1024 * 1024;
 /// Fold rows kept in memory by the owner; others are read from the tables when needed.
 pub const FOLD_ROWS_MAX: usize = 262_144;
 /// Stripes of the locks that order decisions on the same people or posts; two that share a stripe wait needlessly.

@@ -17,3 +17,4 @@ pub mod output;
 pub mod slot_list;
 pub mod text;
 pub mod token;
+pub mod written;

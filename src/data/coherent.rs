@@ -1,21 +1,30 @@
 //! A bounded cache in front of rows that can change: a reader that was overtaken by a writer never leaves a stale
-//! value.
+//! value, and a change that may still come is never hidden by one.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+
+use crate::base::limits::IN_DOUBT_MAX;
 
 const EPOCHS: usize = 256;
 
 /// Values by key, bounded by count; the least used make room.
 ///
 /// Writers call [`put`](Self::put) or [`forget`](Self::forget) after the row is durable. Readers that load a row note
-/// the key's epoch first; a writer in between moves it, and what was loaded is then not kept.
+/// the key's epoch first; a writer in between moves it, and what was loaded is then not kept. A writer that was told
+/// that nobody knows whether the row changed, or will, calls [`doubt`](Self::doubt).
 pub struct Coherent<K, V> {
     cache: Cache<K, V>,
     epochs: Box<[AtomicU64]>,
     hasher: std::hash::RandomState,
+    /// Keys of rows of which a change may still come: read from the rows each time.
+    in_doubt: Mutex<HashSet<K>>,
+    /// Number of those in doubt, so that others need no lock.
+    doubts: AtomicUsize,
 }
 
 /// Epoch of a key at the start of a load.
@@ -30,16 +39,44 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
         let epochs = (0..EPOCHS).map(|_| AtomicU64::new(0)).collect();
-        Self { cache: Cache::new(entries_max), epochs, hasher: std::hash::RandomState::new() }
+        let (hasher, in_doubt, doubts) = (std::hash::RandomState::new(), Mutex::default(), AtomicUsize::new(0));
+        Self { cache: Cache::new(entries_max), epochs, hasher, in_doubt, doubts }
     }
 
     fn slot(&self, key: &K) -> usize {
         self.hasher.hash_one(key) as usize % EPOCHS
     }
 
+    fn is_in_doubt(&self, key: &K) -> bool {
+        let doubts = self.doubts.load(Ordering::SeqCst);
+        doubts > 0 && (doubts >= IN_DOUBT_MAX || self.in_doubt.lock().contains(key))
+    }
+
+    /// A change of the row may have happened, or come at any time: nothing is kept of it until one is
+    /// [`sure`](Self::sure).
+    pub fn doubt(&self, key: &K) {
+        self.change_doubts(|in_doubt| in_doubt.insert(key.clone()));
+        self.forget(key);
+    }
+
+    /// The row is what the last change made it, and no earlier one can come any more.
+    pub fn sure(&self, key: &K) {
+        self.change_doubts(|in_doubt| in_doubt.remove(key));
+        self.forget(key);
+    }
+
+    /// Once there are too many, everything is in doubt.
+    fn change_doubts(&self, change: impl FnOnce(&mut HashSet<K>) -> bool) {
+        let mut in_doubt = self.in_doubt.lock();
+        if in_doubt.len() < IN_DOUBT_MAX {
+            change(&mut in_doubt);
+            self.doubts.store(in_doubt.len(), Ordering::SeqCst);
+        }
+    }
+
     /// The value, if it is here.
     pub fn get(&self, key: &K) -> Option<V> {
-        self.cache.get(key)
+        self.cache.get(key).filter(|_| !self.is_in_doubt(key))
     }
 
     /// Epoch to be taken before the row is read.
@@ -50,7 +87,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
 
     /// Keeps what a reader loaded, unless a writer came since `epoch`.
     pub fn keep(&self, epoch: Epoch, key: &K, value: V) {
-        if self.epochs[epoch.slot].load(Ordering::SeqCst) != epoch.at {
+        if self.epochs[epoch.slot].load(Ordering::SeqCst) != epoch.at || self.is_in_doubt(key) {
             return;
         }
         self.cache.insert(key.clone(), value);
@@ -93,5 +130,26 @@ mod tests {
         assert_eq!(cache.get(&1), None);
         cache.keep(cache.epoch(&1), &1, "fresh");
         assert_eq!(cache.get(&1), Some("fresh"));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_row_of_which_a_change_may_come() {
+        let cache: Coherent<u64, &str> = Coherent::new(16);
+        let epoch = cache.epoch(&1);
+        cache.put(1, "before");
+        cache.put(2, "another's");
+        cache.doubt(&1);
+        for epoch in [epoch, cache.epoch(&1)] {
+            cache.keep(epoch, &1, "read meanwhile");
+            assert_eq!((cache.get(&1), cache.get(&2)), (None, Some("another's")));
+        }
+        cache.sure(&1);
+        assert_eq!(cache.get(&1), None);
+        cache.keep(cache.epoch(&1), &1, "after");
+        assert_eq!(cache.get(&1), Some("after"));
+        for key in 10..10 + IN_DOUBT_MAX as u64 {
+            cache.doubt(&key);
+        }
+        assert_eq!((cache.get(&1), cache.get(&2)), (None, None), "of so many nobody keeps a list");
     }
 }

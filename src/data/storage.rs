@@ -6,12 +6,26 @@
 //! begun, reads and deletes go on. The engines that tell of it are in `watched.rs`.
 
 use std::fmt::Display;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fanfare_engines::{DiskRoom, EngineError};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The answer of `call`, however long that takes; `is_silent` is told once that it takes longer than `bound`. A disk
+/// that hangs answers nothing, not even an error.
+pub async fn awaited<T>(call: impl Future<Output = T>, bound: Duration, is_silent: impl FnOnce(&EngineError)) -> T {
+    let mut call = pin!(call);
+    if let Ok(answer) = tokio::time::timeout(bound, &mut call).await {
+        return answer;
+    }
+    is_silent(&EngineError::Unavailable(format!("no answer for {} ms", bound.as_millis())));
+    call.await
+}
 
 /// Part of storage that can be away by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +51,8 @@ struct State {
     ended: AtomicBool,
     /// The server is stopping.
     left: AtomicBool,
+    /// Tells whoever waits for others that a part went, or everything ends.
+    changed: Notify,
     room: OnceLock<Arc<DiskRoom>>,
     /// Said, and not yet taken back, that the disk is as good as full.
     full: AtomicBool,
@@ -53,6 +69,7 @@ impl Storage {
     pub fn fail(&self, cause: &dyn Display) {
         if !self.0.ended.swap(true, Ordering::AcqRel) {
             tracing::error!(%cause, "storage failed: every write is refused until a restart");
+            self.0.changed.notify_waiters();
         }
     }
 
@@ -65,6 +82,18 @@ impl Storage {
     /// The server is stopping: nobody waits for storage any more.
     pub fn leave(&self) {
         self.0.left.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Completes when the server is stopping.
+    pub(super) async fn until_left(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.is_left() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Whether [`leave`](Self::leave) was called.
@@ -82,7 +111,12 @@ impl Storage {
             *since = Some(Instant::now());
             tracing::error!(%cause, ?part, "storage is away: writes are refused until it is back, and tried for ever");
         }
-        before & part as u8 == 0
+        drop(since);
+        let news = before & part as u8 == 0;
+        if news {
+            self.0.changed.notify_waiters();
+        }
+        news
     }
 
     /// `part` works. Costs nothing while everything does.
@@ -133,6 +167,27 @@ impl Storage {
         };
         metrics::counter!("fanfare_storage_refused_total", "why" => why).increment(1);
         Err(error)
+    }
+
+    /// Outcome of `wait`, which may be held up by writes that are under way: nobody waits so while storage is away, or
+    /// has failed. Costs nothing where it is there at once.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit): nothing was done.
+    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, EngineError> {
+        let mut wait = pin!(wait);
+        loop {
+            let changed = self.0.changed.notified();
+            if let Some(given) = wait.as_mut().now_or_never() {
+                return Ok(given);
+            }
+            self.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
+            tokio::select! {
+                biased;
+                given = &mut wait => return Ok(given),
+                () = changed => {}
+            }
+        }
     }
 
     /// Asks `room` from now on.

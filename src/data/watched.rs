@@ -2,8 +2,8 @@
 //! begun, and what they answer tells everybody how storage stands ([`Storage`]).
 //!
 //! Whoever writes beside the log (a log-in, an upload, a marker) goes through here. A write whose outcome is not known
-//! is repeated a few times, since writes are idempotent; after that storage is away, and is asked in the background
-//! until it works. Commits are repeated by the log's owner, which knows what the records are.
+//! is repeated a few times, since writes are idempotent; after that, or when a try has no answer for long, storage is
+//! away, and is asked in the background until it works. Commits are repeated by the log's owner, which knows what the records are.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,8 +15,9 @@ use fanfare_engines::{
     Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
 };
 
-use super::storage::{Storage, StoragePart};
+use super::storage::{Storage, StoragePart, awaited};
 use super::tables;
+use crate::base::limits::{OBJECT_BYTES_PER_S_MIN, STORAGE_SILENT_MS};
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
 const WRITE_TRIES: u32 = 4;
@@ -64,11 +65,21 @@ impl Watched {
         part: StoragePart,
         work: impl Fn() -> F,
     ) -> Result<T, EngineError> {
+        self.write_within(Duration::from_millis(STORAGE_SILENT_MS), part, work).await
+    }
+
+    /// Repeats a write to `part`, of which it is told when a try takes longer than `bound`.
+    async fn write_within<T, F: Future<Output = Result<T, EngineError>>>(
+        &self,
+        bound: Duration,
+        part: StoragePart,
+        work: impl Fn() -> F,
+    ) -> Result<T, EngineError> {
         let mut unknown: Option<EngineError> = None;
         let mut tries = 0;
         loop {
             tries += 1;
-            let answer = self.heard(work().await);
+            let answer = self.heard(awaited(work(), bound, |cause| self.is_away(part, cause)).await);
             let error = match answer {
                 Err(error @ (EngineError::Unknown(_) | EngineError::Unavailable(_))) => error,
                 // An earlier try may have done it all the same.
@@ -131,7 +142,12 @@ async fn ask(watched: Weak<Watched>, part: StoragePart) {
         if !watched.storage.is_away(&[part]) {
             return;
         }
-        match watched.heard(watched.try_out(part).await) {
+        // It may hang as what it asks after does; whoever stops does not wait for it.
+        let answer = tokio::select! {
+            answer = watched.try_out(part) => answer,
+            () = watched.storage.until_left() => return,
+        };
+        match watched.heard(answer) {
             // A full disk is another matter: it answers.
             Ok(()) | Err(EngineError::Full(_)) => return watched.storage.works(part),
             Err(error @ (EngineError::Corrupt(_) | EngineError::Closed(_))) => return watched.storage.fail(&error),
@@ -234,7 +250,9 @@ impl Journal for Watched {
 impl Objects for Watched {
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
         self.storage.admit(&[StoragePart::Objects], Some(data.len() as u64))?;
-        self.write(StoragePart::Objects, || self.inner.objects.put(key, data.clone())).await
+        let bound_ms = STORAGE_SILENT_MS + data.len() as u64 * 1_000 / OBJECT_BYTES_PER_S_MIN;
+        let put = || self.inner.objects.put(key, data.clone());
+        self.write_within(Duration::from_millis(bound_ms), StoragePart::Objects, put).await
     }
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {

@@ -24,7 +24,7 @@ impl IntoResponse for Error {
         match self {
             Self::Refused(problem) => answer(&problem, RETRY_AFTER_S),
             Self::Overloaded { reason, retry_after_s } => {
-                answer(&Problem::new(Code::Overloaded, format!("{reason}; try again later")), retry_after_s)
+                undone(answer(&Problem::new(Code::Overloaded, format!("{reason}; try again later")), retry_after_s))
             }
             Self::RateLimited { reason, retry_after_s } => {
                 let detail = format!("{reason}; try again in {retry_after_s} s");
@@ -32,18 +32,18 @@ impl IntoResponse for Error {
             }
             Self::Elsewhere(node) => {
                 let problem = Problem::new(Code::Overloaded, "another node decides about this now; try again");
-                with_cause(answer(&problem, RETRY_AFTER_S), format!("node {node} decides about it"))
+                undone(with_cause(answer(&problem, RETRY_AFTER_S), format!("node {node} decides about it")))
             }
             Self::Engine(EngineError::Unavailable(cause)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
-                with_cause(answer(&problem, RETRY_AFTER_S), cause)
+                undone(with_cause(answer(&problem, RETRY_AFTER_S), cause))
             }
             // Its cause was logged when it happened, once.
             Self::Engine(EngineError::Closed(_)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it");
                 let mut response = answer(&problem, RETRY_AFTER_S);
                 response.extensions_mut().insert(Logged);
-                response
+                undone(response)
             }
             // Said when it began, once.
             Self::Engine(EngineError::Full(_)) => {
@@ -51,7 +51,7 @@ impl IntoResponse for Error {
                     "the disk of the server is as good as full; deletes are taken, and this once there is room";
                 let mut response = answer(&Problem::new(Code::Overloaded, detail), RETRY_AFTER_S);
                 response.extensions_mut().insert(Logged);
-                response
+                undone(response)
             }
             Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),
             Self::Engine(error) => internal(error.to_string()),
@@ -67,6 +67,27 @@ pub(super) struct Logged;
 /// Marks [`outcome_unknown`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doubt;
+
+/// Marks a refusal that says that nothing was done: untrue when the request had written something before.
+#[derive(Debug, Clone, Copy)]
+struct Undone;
+
+fn undone(mut response: Response) -> Response {
+    response.extensions_mut().insert(Undone);
+    response
+}
+
+/// The `answer` to a request that has written something: what could not go on after that is perhaps done.
+pub(super) fn after_a_write(answer: Response) -> Response {
+    if answer.extensions().get::<Undone>().is_none() {
+        return answer;
+    }
+    let mut response = outcome_unknown();
+    if let Some(cause) = answer.extensions().get::<Cause>() {
+        response.extensions_mut().insert(cause.clone());
+    }
+    response
+}
 
 /// 503: perhaps it was done.
 pub(super) fn outcome_unknown() -> Response {

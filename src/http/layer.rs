@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -16,13 +17,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
 use futures_util::FutureExt as _;
+use tokio::sync::{Semaphore, oneshot};
 
-use super::answer::{Cause, Doubt, Logged, internal, outcome_unknown};
+use super::answer::{Cause, Doubt, Logged, after_a_write, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
 use crate::base::error::Error;
 use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
+use crate::base::written;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Headers that answers carry unless the handler chose otherwise.
@@ -146,20 +149,23 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer = async move {
-        let _places = (place, own_place, arriving);
-        answer.await.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref()))))
-    };
+    let answer =
+        answer.map(|done| done.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref())))));
+    let places = (place, own_place, arriving);
     let answered = if only_reads {
         let answered = tokio::time::timeout(bound, answer).await.ok();
+        drop(places);
         // Reading changes nothing that the client asked for: it may ask again.
         match answered {
             Some(answer) if answer.extensions().get::<Doubt>().is_some() => None,
             answered => answered,
         }
     } else {
-        let mut task = http.writes().spawn(answer);
-        let answered = tokio::time::timeout(bound, &mut task).await.ok();
+        let answer = written::telling(answer);
+        let answer = answer.map(|(answer, wrote)| if wrote { after_a_write(answer) } else { answer });
+        let (tell, told) = oneshot::channel();
+        let task = http.writes().spawn(holding(places, (bound, Arc::clone(http.late())), answer, tell));
+        let answered = told.await.unwrap_or_else(|_| Some(internal("a request was cut off".to_owned())));
         if answered.is_none() {
             if !remains.is_some_and(Remains::is_awaited) {
                 // It goes on, and may be done yet.
@@ -169,9 +175,30 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             task.abort();
             let _ = task.await;
         }
-        answered.map(|answer| answer.unwrap_or_else(|cause| internal(format!("a request was cut off: {cause}"))))
+        answered
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
+}
+
+/// Does a request that holds `places` while somebody waits for it, which is `bound` at most; tells the answer, or that
+/// there is none yet. What goes on later, because storage hangs, keeps nobody else out.
+async fn holding<T>(
+    places: T,
+    (bound, late): (Duration, Arc<Semaphore>),
+    answer: impl Future<Output = Response>,
+    tell: oneshot::Sender<Option<Response>>,
+) {
+    let mut answer = pin!(answer);
+    if let Ok(answered) = tokio::time::timeout(bound, &mut answer).await {
+        drop(places);
+        let _ = tell.send(Some(answered)); // a client that hung up needs no answer
+        return;
+    }
+    let late = late.try_acquire_owned();
+    // However many go on, they are bounded.
+    let _first = late.is_err().then_some(places);
+    let _ = tell.send(None);
+    answer.await;
 }
 
 /// Counts what was refused because a bound was reached.

@@ -35,6 +35,7 @@ struct Shared {
     bodies: BodyBounds,
     meter: Meter,
     in_flight: Arc<Semaphore>,
+    late: Arc<Semaphore>,
     writes: TaskTracker,
 }
 
@@ -68,6 +69,7 @@ impl HttpState {
             bodies,
             meter: Meter::default(),
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
+            late: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
         }))
     }
@@ -146,6 +148,11 @@ impl HttpState {
     /// Places of requests that are under way.
     pub(super) fn in_flight(&self) -> &Arc<Semaphore> {
         &self.0.in_flight
+    }
+
+    /// Places of requests that go on though they were answered, as many again; what finds none keeps its first.
+    pub(super) fn late(&self) -> &Arc<Semaphore> {
+        &self.0.late
     }
 
     /// Requests that may change something; they go on when their connection ends.

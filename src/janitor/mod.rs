@@ -89,7 +89,7 @@ impl Janitor {
     async fn forget_ended_suspensions(&self) {
         let (store, then_ms) = (&self.core.store, self.core.log.sweep_ms().saturating_sub(HOUR_MS));
         for person in store.absent.ended_before(then_ms) {
-            let _held = self.core.locks.hold(&[("suspension", person.0, 0)]).await;
+            let Ok(_held) = self.core.locks.hold(&[("suspension", person.0, 0)]).await else { return };
             if store.absent.forget_ended(person, then_ms) {
                 store.unwatch(person);
             }

@@ -113,7 +113,7 @@ async fn rekey_some(core: &Core, firsts: RangeInclusive<u32>) -> Result<()> {
 /// Writes the row of a name that the person still has under its key, and then removes the old one.
 async fn move_row(core: &Core, old: RowKey, name: &str, user: Id) -> Result<()> {
     // The name cannot change meanwhile.
-    let _held = core.locks.hold(&[("profile", user.0, 0)]).await;
+    let _held = core.locks.hold(&[("profile", user.0, 0)]).await?;
     let key = search_key(name);
     let account = match core.store.account(user).await {
         Err(error) if !error.is_of_storage() => {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
+use crate::base::written;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::{Storage, StoragePart};
@@ -69,10 +70,9 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Way to nobody, for tests of what waits.
-    #[cfg(test)]
-    pub(super) fn to_nobody() -> Self {
-        Self { to: oneshot::channel().0, _held: None }
+    /// Way back through `to`, with the locks that are held until then.
+    pub(super) const fn new(to: oneshot::Sender<Result<Arc<Record>>>, held: Option<Arc<Held>>) -> Self {
+        Self { to, _held: held }
     }
 
     /// Answers; gives back what a caller who went away does not take.
@@ -122,7 +122,10 @@ impl Pending {
     /// # Errors
     /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
     pub async fn durable(self) -> Result<Arc<Record>> {
-        self.0.await.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()))
+        let answer = self.0.await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()));
+        answer.inspect(|_| written::note())
     }
 }
 
@@ -179,7 +182,7 @@ impl Log {
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
         let around = Around { claimant, time: time.clone(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
         let (owner, last) = Owner::take_over(engines, products, around, patience.clone(), &storage).await?;
-        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::default());
+        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::new(storage.clone()));
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
         let mint = patience.until_done(open).await?;
         horizon.open(mint.clone(), last);
@@ -190,20 +193,20 @@ impl Log {
     /// from before the first row is read until the record is durable.
     ///
     /// # Errors
-    /// 503 when another node decides for `actor`.
+    /// 503 when another node decides for `actor`, or storage is away: nothing was begun.
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
         let partition = self.here(actor)?;
-        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await)) };
+        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
         Ok(Guard { partition, term: self.term.get(), held })
     }
 
     /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
     ///
     /// # Errors
-    /// 503 when another node decides for one of them.
+    /// 503 when another node decides for one of them, or storage is away.
     pub async fn decide_all(&self, actors: &[Id], keys: &[LockKey]) -> Result<Vec<Guard>> {
         let partitions: Vec<Partition> = actors.iter().map(|actor| self.here(*actor)).collect::<Result<_>>()?;
-        let held = Some(Arc::new(self.locks.hold(keys).await));
+        let held = Some(Arc::new(self.locks.hold(keys).await?));
         let term = self.term.get();
         Ok(partitions.into_iter().map(|partition| Guard { partition, term, held: held.clone() }).collect())
     }
@@ -213,7 +216,11 @@ impl Log {
         let partition = partition_of(actor);
         match self.roster.owner_of(partition) {
             Assigned::There(node) => Err(Error::Elsewhere(node)),
-            Assigned::Here => Ok(partition),
+            Assigned::Here => {
+                // Before the locks: whoever holds them may be waiting for storage.
+                self.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
+                Ok(partition)
+            }
         }
     }
 
@@ -221,6 +228,14 @@ impl Log {
     #[must_use]
     pub fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    /// Outcome of `wait`, unless storage is away or goes meanwhile.
+    ///
+    /// # Errors
+    /// 503 while storage is away, or when it has failed.
+    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        Ok(self.storage.unless_away(wait).await?)
     }
 
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
@@ -248,10 +263,12 @@ impl Log {
         let adds = (!proposal.event.only_ends()).then_some(0);
         self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
         let (to, pending) = oneshot::channel();
-        let answer = Answer { to, _held: guard.held.clone() };
+        let answer = Answer::new(to, guard.held.clone());
         let proposed = Proposed { proposal, term: guard.term, answer };
-        if !self.door.send(proposed).await {
-            return Err(Error::Engine(EngineError::Closed("the log's owner has stopped".to_owned())));
+        if !self.storage.unless_away(self.door.send(proposed)).await? {
+            let error = EngineError::Closed("the log's owner has stopped".to_owned());
+            self.storage.fail(&error);
+            return Err(error.into());
         }
         Ok(Pending(pending))
     }

@@ -25,7 +25,7 @@ use super::handle::{Answer, CurrentTerm};
 use super::head::Head;
 use super::horizon::Horizon;
 use super::pace::{self, LogTime};
-use super::patience::{Patience, Tries};
+use super::patience::{Alarm, Patience, Tries};
 use super::regain::Fence;
 use super::roster::Roster;
 use super::takeover;
@@ -86,7 +86,7 @@ impl Appender {
 
     /// Claims it anew, after another owner wrote.
     pub(super) async fn claim_again(&mut self) -> Result<()> {
-        self.claim = take(&self.journal, &self.claimant, &self.time).await?;
+        self.claim = self.patience.awaited(take(&self.journal, &self.claimant, &self.time)).await?;
         Ok(())
     }
 
@@ -102,7 +102,8 @@ impl Appender {
 
     /// Records that count from `from` on, as many as one commit may have.
     pub(super) async fn read(&self, from: Position) -> Result<Page> {
-        Ok(self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX).await?)
+        let read = self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX);
+        Ok(self.patience.awaited(read).await?)
     }
 
     /// Term under which it was claimed.
@@ -121,7 +122,7 @@ impl Appender {
         let (mut tries, mut unknown): (_, Option<EngineError>) = (Tries::default(), None);
         loop {
             let asked = self.time.asking();
-            let appended = self.claim.append(records, batch).await;
+            let appended = self.patience.awaited(self.claim.append(records, batch)).await;
             self.time.hear(asked, self.claim.heard_ms());
             let error = match appended {
                 Ok(next) => {
@@ -147,7 +148,10 @@ impl Appender {
 
     /// Remembers that everything below `head`, which is stored, has its rows.
     async fn checkpoint(&self, head: Head) -> Result<()> {
-        Ok(self.journal.checkpoint(CONSUMER, PARTITION, head.position()).await?)
+        let checkpoint = self.journal.checkpoint(CONSUMER, PARTITION, head.position());
+        let done = self.patience.awaited(checkpoint).await;
+        self.patience.done();
+        Ok(done?)
     }
 
     /// Stores `head`: everything below it has its rows, and they are durable.
@@ -277,10 +281,13 @@ impl Owner {
 
     /// Starts the thread, which takes what comes through `queue`.
     pub(super) fn start(self, queue: Queue, mint: Mint, storage: Storage) -> Result<OwnerThread> {
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(storage.clone()));
         std::thread::Builder::new()
             .name("owner".to_owned())
-            .spawn(move || runtime.block_on(self.run(queue, mint, storage)))
+            .spawn(move || {
+                let _alarm = alarm;
+                runtime.block_on(self.run(queue, mint, storage));
+            })
             .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
@@ -297,6 +304,7 @@ impl Owner {
             if !next.is_empty() {
                 next = self.commit(next, &mut work).await;
             }
+            self.appender.patience.done();
         }
         if work.storage.has_failed() || self.fence.is_up() {
             return;

@@ -4,12 +4,14 @@
 //! callers wait, or leave with `outcome_unknown`; new ones are refused at the door (`Storage::admit`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fanfare_engines::EngineError;
 
 use crate::base::error::{Error, Result};
-use crate::data::storage::{Storage, StoragePart};
+use crate::base::limits;
+use crate::data::storage::{Storage, StoragePart, awaited};
 
 /// Milliseconds before the first repetition, doubled each time, and the most.
 const AGAIN_MS: u64 = 20;
@@ -23,6 +25,29 @@ pub(super) struct Patience {
     storage: Storage,
     /// Whether nobody waits for this owner any more: the server is stopping.
     is_over: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Calls that have no answer for long.
+    silent: Arc<AtomicUsize>,
+}
+
+/// Silence of one call.
+struct Silence<'a>(&'a AtomicUsize);
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Alarm of a thread that panics: storage has ended, for nobody writes the log any more, and what views have heard of is
+/// not known.
+pub(super) struct Alarm(pub(super) Storage);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&"the log's owner panicked");
+        }
+    }
 }
 
 /// Tries of one thing.
@@ -45,7 +70,7 @@ impl Tries {
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { storage, is_over: Arc::new(is_over) }
+        Self { storage, is_over: Arc::new(is_over), silent: Arc::default() }
     }
 
     /// Whether nobody waits any more.
@@ -53,9 +78,33 @@ impl Patience {
         self.storage.is_left() || (self.is_over)()
     }
 
-    /// Waits after a try that failed with `error`; false when there is no use in another.
+    /// The answer of a `call`, which is waited for; everybody hears when it is long in coming. To be followed by
+    /// [`again`](Self::again) or [`done`](Self::done).
+    pub(super) async fn awaited<T>(&self, call: impl Future<Output = T>) -> T {
+        let bound = Duration::from_millis(limits::STORAGE_SILENT_MS);
+        let mut silence = None;
+        let is_silent = |cause: &EngineError| {
+            self.silent.fetch_add(1, Ordering::AcqRel);
+            silence = Some(Silence(&self.silent));
+            self.storage.goes(StoragePart::Log, cause);
+        };
+        let answer = awaited(call, bound, is_silent).await;
+        drop(silence);
+        answer
+    }
+
+    /// Waits after a try that failed with `error`; false when there is no use in another. Whoever is told so tries no
+    /// more, so the log is not away any longer: it has answered, or it has ended.
     pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
-        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) || self.is_over() {
+        if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) {
+            // Whatever callers hear, who may have been told of an earlier try.
+            if matches!(error, EngineError::Corrupt(_) | EngineError::Closed(_)) {
+                self.storage.fail(error);
+            }
+            self.done();
+            return false;
+        }
+        if self.is_over() {
             return false;
         }
         tries.0 += 1;
@@ -78,16 +127,20 @@ impl Patience {
         true
     }
 
-    /// Something was done.
+    /// Something was done, or nobody tries any more: the log is away only while its owner tries, or nobody would ever
+    /// find out that it is back.
     pub(super) fn done(&self) {
-        self.storage.works(StoragePart::Log);
+        // What is done beside a call that hangs, such as a read, says nothing of that one.
+        if self.silent.load(Ordering::Acquire) == 0 {
+            self.storage.works(StoragePart::Log);
+        }
     }
 
     /// Does `work` until storage does it; other errors are answered.
     pub(super) async fn until_done<T, F: Future<Output = Result<T>>>(&self, work: impl Fn() -> F) -> Result<T> {
         let mut tries = Tries::default();
         loop {
-            match work().await {
+            match self.awaited(work()).await {
                 Err(Error::Engine(error)) if self.again(&mut tries, &error).await => {}
                 Err(error) => return Err(error),
                 Ok(done) => {
@@ -98,3 +151,7 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "patience_tests.rs"]
+mod tests;

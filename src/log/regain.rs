@@ -93,6 +93,7 @@ impl Owner {
             return;
         }
         if let Err(error) = self.regain(mint, storage).await {
+            self.appender.patience.done(); // the next who comes has it tried again
             for Proposed { answer, .. } in waiting.drain(..) {
                 let _ = answer.send(Err(match &error {
                     Error::Elsewhere(node) => Error::Elsewhere(Arc::clone(node)),

@@ -25,7 +25,7 @@ async fn stored(core: &Core, person: Id, which: Marker) -> Result<MarkerRow> {
 
 /// Moves a marker forward, or back to where it may stand at most; answers where it stands.
 async fn move_to(core: &Core, person: Id, which: Marker, wanted: Id) -> Result<Id> {
-    let _held = core.locks.hold(&[("marker", person.0, which as u64)]).await;
+    let _held = core.locks.hold(&[("marker", person.0, which as u64)]).await?;
     let row = stored(core, person, which).await?;
     let stands = if row.last_read > core.log.newest() { core.opened } else { row.last_read };
     let wanted = if wanted > core.log.settled() { wanted.min(core.log.mint().await?) } else { wanted };
@@ -49,7 +49,8 @@ impl Markers {
     /// The id at which a marker of `person` stands; 0 before the first move.
     ///
     /// One above every id that the server has given out was written before it started, by a clock that was ahead: it
-    /// stands where the records ended at the start, or what came since would count as read.
+    /// stands where the records ended at the start, or what came since would count as read. That is stored, so that the
+    /// next start knows it too, if storage takes it: reading needs no writes.
     ///
     /// # Errors
     /// When the engine fails.
@@ -58,7 +59,11 @@ impl Markers {
         if row.last_read <= self.core.log.newest() {
             return Ok(row.last_read);
         }
-        move_to(&self.core, person, which, Id(0)).await
+        let moved = self.core.log.unless_away(move_to(&self.core, person, which, Id(0))).await;
+        match moved.flatten() {
+            Err(error) if error.is_of_storage() || error.is_of_room() => Ok(self.core.opened),
+            stands => stands,
+        }
     }
 
     /// Moves a marker forward, and tells the person's devices where it stands; a smaller id changes nothing. An id

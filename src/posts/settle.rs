@@ -207,7 +207,7 @@ async fn forget_likes(core: &Core, gone: &PostRecord, steps: &mut usize) -> Resu
 /// parent when that is gone too and may have lost its last answer.
 async fn place(core: &Core, gone: &PostRecord) -> Result<Option<Id>> {
     let Some(parent) = gone.reply_to else { return Ok(None) };
-    let _held = core.locks.hold(&[("thread", gone.id.0, 0)]).await;
+    let _held = core.locks.hold(&[("thread", gone.id.0, 0)]).await?;
     let row = tables::pair(tables::REPLIES, parent.id, gone.id);
     let is_answered = !core.store.oldest(tables::REPLIES, gone.id, None, 1).await?.is_empty();
     if is_answered != core.store.get(&row).await?.is_some() {

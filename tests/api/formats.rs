@@ -69,6 +69,15 @@ async fn a_folder_of_format_1_gives_the_same_answers_and_goes_on_in_format_2() {
     assert_eq!(count(&world).await, before + 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_format_1_is_brought_up_and_read_on_a_disk_that_is_as_good_as_full() {
+    let (folder, story) = folder();
+    let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
+    let world = World::over(folder, clock, |settings| settings.storage.free_bytes_min = 1 << 50).await;
+    assert_eq!(format_of(world.folder()), "2\n");
+    compare(&world, &story).await;
+}
+
 /// A process that ends after the head was stored and before the folder says format 2: everything is done again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_that_was_brought_up_and_does_not_say_so_is_brought_up_again() {

@@ -91,3 +91,32 @@ async fn a_disk_that_was_full_is_written_again_without_a_restart_and_keeps_what_
     assert_eq!(kept, told, "what was told, in its order");
     assert_eq!(server.anyone.user("@ann").await.unwrap().posts_count as usize, told.len());
 }
+
+/// Bytes that are free for those who are not root.
+fn free_bytes(folder: &Path) -> u64 {
+    let told = Command::new("df").args(["-B1", "--output=avail"]).arg(folder).output().unwrap().stdout;
+    String::from_utf8(told).unwrap().lines().last().unwrap().trim().parse().unwrap()
+}
+
+/// A server that was restarted on such a disk did not come up: nothing could be read, nor deleted to make room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_starts_on_a_disk_that_is_as_good_as_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), &[]).await;
+    let new = NewUser { handle: "ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
+    let token = server.anyone.register(&new).await.unwrap().token;
+    let post = server.anyone.with_token(&token).say("before").await.unwrap();
+    server.kill();
+    // Of the disk far less is free than half of what is to stay free, and then a little less than all of that.
+    let much_more = (1_u64 << 50).to_string();
+    let a_little_more = (free_bytes(folder.path()) / 4 * 5).to_string();
+    for (free_bytes_min, takes_deletes) in [(much_more, false), (a_little_more, true)] {
+        let server = Process::serve(folder.path(), &[("FANFARE__STORAGE__FREE_BYTES_MIN", &free_bytes_min)]).await;
+        let ann = server.anyone.with_token(&token);
+        assert_eq!(ann.post(post.id).await.unwrap().text, "before");
+        assert_eq!(refused(ann.say("more").await), Code::Overloaded);
+        let deleted = ann.delete_post(post.id).await;
+        assert_eq!(deleted.is_ok(), takes_deletes, "{deleted:?}");
+        server.kill();
+    }
+}

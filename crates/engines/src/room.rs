@@ -2,7 +2,7 @@
 //! of breaking one in the middle.
 //!
 //! Two marks. Below the margin the server refuses what adds something, and goes on with what takes something away;
-//! below half of it the engine itself takes nothing but deletes. The rest is for what a store writes by itself: its
+//! below half of it the engine itself takes nothing but deletes and what it cannot be opened without. The rest is for what a store writes by itself: its
 //! log, sorted files, compactions.
 
 use std::path::Path;

@@ -268,3 +268,24 @@ async fn gaps_hide_nothing_from_readers_beside_writers() {
         assert!(reader.await.unwrap() > 0);
     }
 }
+
+/// The first writes of an owner were refused, and no server came up over a full disk.
+#[tokio::test]
+async fn on_a_full_disk_an_owner_claims_writes_again_what_is_in_the_log_and_keeps_its_own_rows() {
+    const OWN: Table = Table { id: 2, name: "own" };
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |table| {
+        let mut rows = Batch::default();
+        rows.put(RowKey::single(table, "k"), "v");
+        rows
+    };
+    let settings = Settings { free_bytes_min: u64::MAX, own_table: Some(OWN), ..Settings::default() };
+    let engines = embedded::open(folder.path(), &settings).unwrap();
+    let turn = claim(&engines).await;
+    engines.journal.commit(P, turn, Vec::new(), rows(TABLE)).await.unwrap();
+    engines.tables.write(rows(OWN)).await.unwrap();
+    let refused = engines.tables.write(rows(TABLE)).await;
+    assert!(matches!(refused, Err(EngineError::Full(_))), "{refused:?}");
+    let refused = engines.journal.commit(P, turn, records(1..=1), rows(OWN)).await;
+    assert!(matches!(refused, Err(EngineError::Full(_))), "{refused:?}");
+}

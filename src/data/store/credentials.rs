@@ -4,13 +4,11 @@
 //! that arrives late, a clock that was ahead bring no old password back. Rows of earlier versions are in a table of
 //! their own; until all were moved, both are read.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare_engines::{Batch, EngineError, Replaced, RowKey, Unique};
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
 
 use super::Store;
 use crate::base::error::{Error, Result};
@@ -23,22 +21,13 @@ use crate::data::tables;
 /// Cache of credentials, and what is known of where they are.
 pub(super) struct Credentials {
     cache: Coherent<Id, Arc<CredentialsRow>>,
-    /// People of whom a change may still come, after its caller was told that nobody knows: read from rows each time.
-    in_doubt: Mutex<HashSet<Id>>,
-    /// Number of those in doubt, so that others need no lock.
-    doubts: AtomicUsize,
     /// Rows of earlier versions were all moved.
     moved: AtomicBool,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        Self {
-            cache: Coherent::new(limits::USER_CACHE_MAX),
-            in_doubt: Mutex::default(),
-            doubts: AtomicUsize::new(0),
-            moved: AtomicBool::new(false),
-        }
+        Self { cache: Coherent::new(limits::USER_CACHE_MAX), moved: AtomicBool::new(false) }
     }
 }
 
@@ -48,28 +37,14 @@ impl Credentials {
         self.cache.forget(&id);
     }
 
-    fn is_in_doubt(&self, id: Id) -> bool {
-        let doubts = self.doubts.load(Ordering::Acquire);
-        doubts > 0 && (doubts >= limits::CREDENTIALS_IN_DOUBT_MAX || self.in_doubt.lock().contains(&id))
-    }
-
     /// Takes in what a change was answered. Only a later change that was done ends the doubt about an earlier one:
     /// whatever may still come compares with a number that is gone.
     fn heard<T>(&self, id: Id, answer: Result<T, EngineError>, done: impl Fn(&T) -> bool) -> Result<T, EngineError> {
-        let doubtful = match &answer {
-            Err(EngineError::Unknown(_)) => Some(true),
-            Ok(answer) if done(answer) => Some(false),
-            _ => None,
-        };
-        let mut in_doubt = self.in_doubt.lock();
-        match doubtful {
-            Some(true) if in_doubt.len() < limits::CREDENTIALS_IN_DOUBT_MAX => drop(in_doubt.insert(id)),
-            Some(false) if in_doubt.len() < limits::CREDENTIALS_IN_DOUBT_MAX => drop(in_doubt.remove(&id)),
-            _ => {}
+        match &answer {
+            Err(EngineError::Unknown(_)) => self.cache.doubt(&id),
+            Ok(answer) if done(answer) => self.cache.sure(&id),
+            _ => self.cache.forget(&id),
         }
-        self.doubts.store(in_doubt.len(), Ordering::Release);
-        drop(in_doubt);
-        self.forget(id);
         answer
     }
 }
@@ -89,9 +64,6 @@ impl Store {
     /// When the engine fails.
     pub async fn credentials(&self, id: Id) -> Result<Arc<CredentialsRow>> {
         let known = &self.people.credentials;
-        if known.is_in_doubt(id) {
-            return Ok(Arc::new(self.stored_credentials(id).await?));
-        }
         if let Some(row) = known.cache.get(&id) {
             return Ok(row);
         }

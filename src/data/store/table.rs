@@ -9,6 +9,7 @@ use fanfare_protocol::Id;
 
 use super::Store;
 use crate::base::error::Result;
+use crate::base::written;
 use crate::data::forgotten::Forgotten;
 use crate::data::rows::in_row;
 use crate::data::swept::Swept;
@@ -141,7 +142,7 @@ impl Store {
     /// # Errors
     /// When the engine fails; the outcome may then be unknown.
     pub async fn write(&self, batch: Batch) -> Result<(), EngineError> {
-        self.engines.tables.write(batch).await
+        self.engines.tables.write(batch).await.inspect(|()| written::note())
     }
 
     /// Writes a row that only one can have; `token` proves who has it.
@@ -149,7 +150,12 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
-        self.engines.tables.insert_unique(key, value, token).await
+        let answer = self.engines.tables.insert_unique(key, value, token).await;
+        answer.inspect(|answer| {
+            if *answer == Unique::Mine {
+                written::note();
+            }
+        })
     }
 
     /// Replaces a row that was inserted uniquely, if `held` has it; from then on `new` has it.
@@ -163,7 +169,12 @@ impl Store {
         held: u64,
         new: u64,
     ) -> Result<Replaced, EngineError> {
-        self.engines.tables.replace_unique(key, value, held, new).await
+        let answer = self.engines.tables.replace_unique(key, value, held, new).await;
+        answer.inspect(|answer| {
+            if *answer == Replaced::Mine {
+                written::note();
+            }
+        })
     }
 
     /// Removes a row that was inserted uniquely with `token`.
@@ -171,7 +182,7 @@ impl Store {
     /// # Errors
     /// When the engine fails.
     pub async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
-        self.engines.tables.release_unique(key, token).await
+        self.engines.tables.release_unique(key, token).await.inspect(|()| written::note())
     }
 
     /// The last hour whose expired rows were removed, if there was one.

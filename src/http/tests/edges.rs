@@ -170,6 +170,28 @@ async fn of_a_change_that_takes_too_long_nobody_knows_whether_it_was_done() {
     app.http.writes().wait().await;
 }
 
+/// Storage that hung took the places of all requests, reads and all, for what had been answered long before.
+#[tokio::test]
+async fn what_goes_on_after_its_answer_keeps_nobody_out_and_is_bounded() {
+    let app = app_with(|settings| {
+        settings.http.request_timeout_s = 1;
+        settings.http.requests_in_flight_max = 2;
+    });
+    let posted = async || {
+        let request = Request::post("/gate").header("host", "x").body(Body::empty()).unwrap();
+        Answer::of(app.router.clone().oneshot(request).await.unwrap()).await.problem().code
+    };
+    assert_eq!(tokio::join!(posted(), posted()), (Code::OutcomeUnknown, Code::OutcomeUnknown));
+    assert_eq!(app.get("/items", &[]).await.status, 200);
+    assert_eq!(tokio::join!(posted(), posted()), (Code::OutcomeUnknown, Code::OutcomeUnknown));
+    assert_eq!(app.http.writes().len(), 4, "they go on");
+    assert_eq!(posted().await, Code::Overloaded, "and are bounded");
+    app.gate.add_permits(4);
+    app.http.writes().close();
+    app.http.writes().wait().await;
+    assert_eq!(app.get("/items", &[]).await.status, 200);
+}
+
 #[tokio::test]
 async fn failures_of_storage_say_whether_it_may_have_been_done_and_reads_only_that_it_is_away() {
     use fanfare_engines::EngineError;

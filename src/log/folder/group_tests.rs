@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use fanfare_protocol::{Id, NotificationKind};
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::data::storage::Storage;
 use crate::log::events::{EndedFollow, Event, Notice, PostRecord, weight};
+use crate::log::handle::Answer;
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
@@ -19,7 +21,8 @@ fn group_of(waiting: &[Proposed]) -> usize {
 }
 
 fn waiting(count: usize, event: &Event) -> Vec<Proposed> {
-    let proposed = || Proposed { proposal: event.clone().into(), term: 1, answer: Answer::to_nobody() };
+    let proposed =
+        || Proposed { proposal: event.clone().into(), term: 1, answer: Answer::new(oneshot::channel().0, None) };
     std::iter::repeat_with(proposed).take(count).collect()
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fanfare_engines::hostile::Hostile;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, Offset, Page, Partition, Position, Term, Turn,
+    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
+    Trimmed, Turn,
 };
 
 /// Turns of others until rows come that were not waited for.
@@ -83,7 +84,7 @@ impl Journal for Broken {
         self.journal.partitions()
     }
 
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<(Term, Position), EngineError> {
+    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
         self.journal.claim(partition, claimant).await
     }
 
@@ -138,7 +139,7 @@ impl Journal for Broken {
         self.journal.checkpoint_of(consumer, partition).await
     }
 
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<u64, EngineError> {
+    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
         self.journal.trim(partition, bytes_max, consumers).await
     }
 }

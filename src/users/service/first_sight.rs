@@ -70,7 +70,7 @@ impl Users {
 
     async fn admit(&self, claims: &Claims) -> Result<Id> {
         let subject = Subject::of(claims);
-        let _held = self.core.locks.hold(&[("subject", subject.id.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("subject", subject.id.0, 0)]).await?;
         let mut user = self.claim_id(claims, &subject).await?;
         for _ in 0..CLAIMS_MAX {
             match self.core.store.account_or_gone(user).await? {

@@ -106,7 +106,7 @@ impl Users {
 
     async fn note_first_shown(&self, key: RowKey, token: TokenHash, exp_s: u64) -> Result<Id> {
         let stripe = Id::from_bytes(&token.0).unwrap_or_default();
-        let _held = self.core.locks.hold(&[("first shown", stripe.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("first shown", stripe.0, 0)]).await?;
         if let Some(shown) = self.core.store.get_id(&key).await? {
             return Ok(shown);
         }

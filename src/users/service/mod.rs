@@ -20,6 +20,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits;
 use crate::base::text;
 use crate::base::token::TokenHash;
+use crate::base::written;
 use crate::data::coherent::Coherent;
 use crate::data::locks::Locks;
 use crate::data::rows::{CredentialsRow, TokenRow, UserRow};
@@ -101,7 +102,7 @@ impl Users {
         media: Arc<dyn Attachments>,
         sessions: Arc<dyn SessionEnder>,
     ) -> Self {
-        let tokens = Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX));
+        let (tokens, handles) = (Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)), core.locks.outer());
         let guard = PasswordGuard::new(settings.wrong_passwords, core.clock.clone());
         let newcomers = Arc::new(Semaphore::new(limits::auth::NEWCOMERS_MAX));
         Self {
@@ -113,7 +114,7 @@ impl Users {
             tokens,
             guard,
             sessions,
-            handles: Locks::default(),
+            handles,
             newcomers,
             leads: Arc::default(),
             first_shown: Arc::new(Coherent::new(limits::TOKEN_CACHE_MAX)),
@@ -163,12 +164,12 @@ impl Users {
     /// 409 for a taken handle; the same account can then be made with another one.
     async fn make(&self, new: NewAccount) -> Result<Arc<Account>> {
         let users = self.clone();
-        tokio::spawn(async move { users.make_whole(new).await }).await.map_err(cut_off)?
+        written::spawn(async move { users.make_whole(new).await }).await.map_err(cut_off)?
     }
 
     async fn make_whole(&self, new: NewAccount) -> Result<Arc<Account>> {
         let NewAccount { id, handle, display_name, password, at_ms } = new;
-        let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await;
+        let _held = self.handles.hold(&[("handle", handle.stripe(), 0)]).await?;
         let guard = self.core.log.decide(id, &[]).await?;
         self.reserve(&handle, id, at_ms).await?;
         if password.is_some() {

@@ -10,6 +10,7 @@ use fanfare_protocol::{Code, Id, NewPassword, NewSession, Session};
 use super::{Users, cut_off, refused_token};
 use crate::base::error::{Error, Result};
 use crate::base::token::{self, TokenHash};
+use crate::base::written;
 use crate::data::audit::Act;
 use crate::data::rows::{CredentialsRow, TokenRow, from_json, to_json};
 use crate::data::store::Account;
@@ -27,6 +28,11 @@ const LOG_IN_TRIES: u32 = 2;
 /// Role that the credentials give a person.
 pub(super) fn role_of(credentials: &CredentialsRow) -> Role {
     if credentials.admin { Role::Admin } else { Role::User }
+}
+
+/// Whether a change was done, or perhaps was, or will be.
+fn may_be_done(answer: &Result<()>) -> bool {
+    answer.as_ref().err().is_none_or(Error::is_of_unknown_outcome)
 }
 
 #[async_trait]
@@ -78,7 +84,7 @@ impl Users {
     /// when another one is in force meanwhile. The token is of the epoch in which that password was in force, so that
     /// it outlives no change.
     async fn let_in(&self, user: Id, stored: Option<String>, rehashed: Option<String>) -> Result<Option<String>> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         let mut epoch = None;
         match rehashed {
@@ -189,10 +195,17 @@ impl Users {
         let mut batch = Batch::default();
         batch.delete_versioned(RowKey::single(tables::TOKENS, hash.0.to_vec()), tables::NEVER_AGAIN);
         batch.delete_versioned(tables::token_of_row(caller.id, &hash.0), tables::NEVER_AGAIN);
-        self.core.store.write(batch).await?;
-        self.tokens.forget(&hash);
-        self.sessions.token_ended(caller.id, hash).await;
-        Ok(())
+        let ended = self.core.store.write(batch).await.map_err(Error::from);
+        match &ended {
+            // The row may go at any time: nobody stays logged in by what is remembered of it.
+            Err(error) if error.is_of_unknown_outcome() => self.tokens.doubt(&hash),
+            Err(_) => {}
+            Ok(()) => self.tokens.sure(&hash),
+        }
+        if may_be_done(&ended) {
+            self.sessions.token_ended(caller.id, hash).await;
+        }
+        ended
     }
 
     /// Ends every session of the person, JWTs that are out included.
@@ -201,9 +214,8 @@ impl Users {
     /// When the engine fails.
     pub async fn log_out_everywhere(&self, user: Id) -> Result<()> {
         let from = self.core.log.mint().await?;
-        self.change_credentials(user, |row| self.end_tokens(row, from)).await?;
-        self.sessions.all_ended(user, None).await;
-        Ok(())
+        let ended = self.change_credentials(user, |row| self.end_tokens(row, from)).await;
+        self.tell_ended(user, None, ended).await
     }
 
     /// Changes the password and ends every session but the caller's.
@@ -230,7 +242,7 @@ impl Users {
         }
         let password = Some(self.passwords.hash(new.new_password, from.into()).await?);
         let (mut still_right, from) = (false, self.core.log.mint().await?);
-        self.change_credentials(caller.id, |row| {
+        let change = |row: &mut CredentialsRow| {
             // The new one is there already where an earlier try happened unheard.
             still_right = row.password == stored || row.password == password;
             if still_right {
@@ -238,13 +250,12 @@ impl Users {
                 self.end_tokens(row, from);
                 row.spared = caller.token_hash.map(|hash| hash.text());
             }
-        })
-        .await?;
-        if !still_right {
+        };
+        let changed = self.change_credentials(caller.id, change).await;
+        if changed.is_ok() && !still_right {
             return Err(wrong());
         }
-        self.sessions.all_ended(caller.id, caller.token_hash).await;
-        Ok(())
+        self.tell_ended(caller.id, caller.token_hash, changed).await
     }
 
     /// Gives the person a password and ends every session, JWTs that are out included: an operator's act.
@@ -262,9 +273,8 @@ impl Users {
             // In the same change: the token of a log-in by the old password is of an epoch that has ended.
             users.end_tokens(row, from);
         };
-        self.change_credentials_as(user, act, change).await?;
-        self.sessions.all_ended(user, None).await;
-        Ok(())
+        let changed = self.change_credentials_as(user, act, change).await;
+        self.tell_ended(user, None, changed).await
     }
 
     /// Makes the person an operator, or a plain user again: an operator's act.
@@ -288,7 +298,15 @@ impl Users {
             core.log.commit(&guard, Proposal { audit: Some(act), ..Event::Operated.into() }).await?;
             core.store.change_credentials(user, change).await
         };
-        tokio::spawn(whole).await.map_err(cut_off)?
+        written::spawn(whole).await.map_err(cut_off)?
+    }
+
+    /// Ends the sessions of whoever's tokens were `ended`, or perhaps were: those whose token goes on come back.
+    async fn tell_ended(&self, user: Id, spared: Option<TokenHash>, ended: Result<()>) -> Result<()> {
+        if may_be_done(&ended) {
+            self.sessions.all_ended(user, spared).await;
+        }
+        ended
     }
 
     /// Ends all tokens that are out; `from` is an id of now.
@@ -303,7 +321,7 @@ impl Users {
     }
 
     pub(super) async fn change_credentials(&self, user: Id, change: impl FnMut(&mut CredentialsRow)) -> Result<()> {
-        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await;
+        let _held = self.core.locks.hold(&[("credentials", user.0, 0)]).await?;
         let _writing = self.core.writing(user).await?;
         self.core.store.change_credentials(user, change).await
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fanfare::data::tables;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Journal, KeyRange, NewRecord, NewTerm, Object, ObjectMeta,
     Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
@@ -50,6 +51,12 @@ pub struct Blade {
     hidden: AtomicUsize,
     /// Storage does no writes, and answers so.
     deaf: AtomicBool,
+    /// Storage is not read from either.
+    mute: AtomicBool,
+    /// Batches of which nobody knows whether they are written, to come: late, or never.
+    late: Mutex<Vec<Batch>>,
+    /// Batches that come late.
+    delayed: AtomicUsize,
     /// Reads of several rows that fail, and checkpoints.
     reads_failing: AtomicUsize,
     checkpoints_failing: AtomicUsize,
@@ -99,6 +106,17 @@ impl Blade {
     /// Nothing is written from now on, and what is stored can be read; or all is as it was.
     pub fn be_deaf(&self, deaf: bool) {
         self.deaf.store(deaf, Ordering::SeqCst);
+    }
+
+    /// Storage is there again.
+    pub fn come_back(&self) {
+        self.deaf.store(false, Ordering::SeqCst);
+        self.mute.store(false, Ordering::SeqCst);
+    }
+
+    /// The next `batches` are written when they [`arrive`], and nobody knows until then.
+    pub fn delay(&self, batches: usize) {
+        self.delayed.store(batches, Ordering::SeqCst);
     }
 
     /// The next `reads` of several rows fail.
@@ -162,7 +180,11 @@ impl Blade {
     }
 
     fn alive(&self) -> Result<(), EngineError> {
-        if self.dead.load(Ordering::SeqCst) { Err(killed()) } else { Ok(()) }
+        match (self.dead.load(Ordering::SeqCst), self.mute.load(Ordering::SeqCst)) {
+            (true, _) => Err(killed()),
+            (false, true) => Err(unavailable()),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Fate of the next write: whether it is done, and answered.
@@ -177,6 +199,21 @@ impl Blade {
         *plan = None;
         self.reached.store(true, Ordering::SeqCst);
         Some(end)
+    }
+
+    /// Whether a batch is no part of what somebody asked for: time that is reserved for ids.
+    fn is_upkeep(&self, batch: &Batch) -> bool {
+        let goes_away = matches!(*self.plan.lock(), Some((End::GoesAway, _)));
+        goes_away && batch.rows.iter().all(|row| row.key.table == tables::META)
+    }
+
+    /// Takes a batch that comes late.
+    fn takes_late(&self, batch: &Batch) -> bool {
+        let is_late = takes(&self.delayed);
+        if is_late {
+            self.late.lock().push(batch.clone());
+        }
+        is_late
     }
 
     async fn write<T>(&self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
@@ -205,6 +242,12 @@ impl Blade {
                 work.await?;
                 Err(killed())
             }
+            Some(End::GoesAway) => {
+                let done = work.await;
+                self.deaf.store(true, Ordering::SeqCst);
+                self.mute.store(true, Ordering::SeqCst);
+                done
+            }
             Some(End::HungUp) => {
                 let signals = self.signals.lock().clone();
                 if let Some((come, gone)) = signals {
@@ -214,6 +257,14 @@ impl Blade {
                 work.await
             }
         }
+    }
+}
+
+/// Writes to `engines` what comes late by `blade`.
+pub async fn arrive(engines: &Engines, blade: &Blade) {
+    let late = std::mem::take(&mut *blade.late.lock());
+    for batch in late {
+        engines.tables.write(batch).await.unwrap();
     }
 }
 
@@ -245,6 +296,12 @@ pub fn cut(inner: Engines, blade: &Arc<Blade>) -> Engines {
 impl Tables for Cut {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
         self.blade.note(&batch);
+        if self.blade.is_upkeep(&batch) {
+            return self.inner.tables.write(batch).await;
+        }
+        if self.blade.takes_late(&batch) {
+            return Err(EngineError::Unknown("late".to_owned()));
+        }
         self.blade.write(self.inner.tables.write(batch)).await
     }
 

@@ -8,6 +8,8 @@ mod deletion;
 mod engines;
 mod first_sight;
 mod formats;
+mod half;
+mod hanging;
 mod imports;
 mod log;
 mod storage;
@@ -49,6 +51,8 @@ pub enum End {
     KilledAfter,
     /// The client hangs up; the server goes on.
     HungUp,
+    /// Storage goes away once the write is done.
+    GoesAway,
 }
 
 /// A server with an address.
@@ -69,7 +73,7 @@ impl Served {
     }
 }
 
-/// All of them.
+/// Ends of a request.
 pub const ENDS: [End; 3] = [End::KilledBefore, End::KilledAfter, End::HungUp];
 
 /// Ground of a story: what is stored, and the servers that run over it one after the other.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Ground, Served};
 use crate::world::{PASSWORD, eventually, json, problem_of, raw, refused};
 
-async fn served() -> (Ground, Served) {
+pub async fn served() -> (Ground, Served) {
     let ground = Ground::new(|settings| settings.http.request_timeout_s = 1);
     let served = ground.start(Clock::system()).await.serve().await;
     eventually("the server is ready", async || served.anyone.readyz().await.ok()).await;
@@ -90,7 +90,7 @@ async fn what_stays_unknown_is_said_to_be() {
 }
 
 /// Waits until storage is back, by itself.
-async fn back(ground: &Ground, server: &Served) {
+pub async fn back(ground: &Ground, server: &Served) {
     eventually("storage is back", async || server.anyone.readyz().await.ok()).await;
     assert!(!writes_refused(ground, server).await);
 }

@@ -14,7 +14,7 @@ use super::group::{Done, Group, Work};
 use super::store::{LOG_BYTES_MAX, Store};
 use crate::DiskRoom;
 use crate::limits::WRITE_BYTES_MAX;
-use crate::ports::EngineError;
+use crate::ports::{EngineError, Table};
 
 /// Calls that wait for the committer; beyond, callers wait to be let in.
 const QUEUE_CALLS_MAX: usize = 4_096;
@@ -56,12 +56,13 @@ impl Committer {
     pub(super) fn start(
         store: Arc<Store>,
         disk: Arc<DiskRoom>,
+        own: Option<Table>,
         failed: impl FnOnce(String) + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (queue, requests) = mpsc::channel(QUEUE_CALLS_MAX);
         let thread = std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run(store, &disk, requests, failed))
+            .spawn(move || run(store, (&disk, own), requests, failed))
             .map_err(|error| EngineError::Unavailable(format!("cannot start a thread: {error}")))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));
         Ok(Self { door: Some(Door { queue, room }), thread: Some(thread) })
@@ -101,8 +102,11 @@ impl Drop for Committer {
     }
 }
 
-fn run(store: Arc<Store>, disk: &DiskRoom, mut requests: mpsc::Receiver<Request>, failed: impl FnOnce(String)) {
-    let served = catch_unwind(AssertUnwindSafe(|| serve(&store, disk, &mut requests)));
+/// Room on the disk, and the table that is written without any.
+type Room<'a> = (&'a DiskRoom, Option<Table>);
+
+fn run(store: Arc<Store>, room: Room<'_>, mut requests: mpsc::Receiver<Request>, failed: impl FnOnce(String)) {
+    let served = catch_unwind(AssertUnwindSafe(|| serve(&store, room, &mut requests)));
     let cause = match served {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),
@@ -123,12 +127,12 @@ fn over() -> EngineError {
 }
 
 /// Commits what comes until nothing comes any more, or a commit fails.
-fn serve(store: &Store, disk: &DiskRoom, requests: &mut mpsc::Receiver<Request>) -> Result<(), fjall::Error> {
+fn serve(store: &Store, (disk, own): Room<'_>, requests: &mut mpsc::Receiver<Request>) -> Result<(), fjall::Error> {
     let mut groups: u64 = 0;
     while let Some(first) = requests.blocking_recv() {
         let mut group = gather(first, requests);
         if let Some(free_bytes) = disk.lacks() {
-            group = without_room(group, free_bytes);
+            group = without_room(group, own, free_bytes);
         }
         commit(store, group)?;
         groups += 1;
@@ -140,8 +144,8 @@ fn serve(store: &Store, disk: &DiskRoom, requests: &mut mpsc::Receiver<Request>)
 }
 
 /// Refuses what adds something; answers the rest.
-fn without_room(group: Vec<Request>, free_bytes: u64) -> Vec<Request> {
-    let (rest, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|request| request.work.only_frees());
+fn without_room(group: Vec<Request>, own: Option<Table>, free_bytes: u64) -> Vec<Request> {
+    let (rest, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|request| request.work.only_frees(own));
     for request in refused {
         let left = format!("{} MiB of the disk are free", free_bytes / (1024 * 1024));
         let _ = request.answer.send(Err(EngineError::Full(left)));

@@ -11,7 +11,7 @@ use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use super::layout::{self, Cell, Mark, StoredRow};
 use super::store::{Store, corrupt, fault};
 use crate::admission::Header;
-use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Replaced, Term, Turn, Unique};
+use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Replaced, Table, Term, Turn, Unique};
 
 /// Records after which a partition's mark is written again: what opening has to count at most.
 const MARK_RECORDS: u64 = 4_096;
@@ -85,13 +85,15 @@ impl Work {
 }
 
 impl Work {
-    /// Whether it adds nothing but marks of what is gone: taken also when the disk is as good as full.
-    pub(super) fn only_frees(&self) -> bool {
+    /// Whether it adds nothing but marks of what is gone, and rows of the table `own`: taken also when the disk is as
+    /// good as full.
+    pub(super) fn only_frees(&self, own: Option<Table>) -> bool {
+        let is_own = |row: &StoredRow| own.is_some_and(|own| layout::table_of(&row.key) == Some(own.id));
         match self {
-            Self::Write { rows } => rows.iter().all(|row| !layout::is_live(&row.cell)),
-            Self::Commit { records, rows, .. } => {
-                records.is_empty() && rows.iter().all(|row| !layout::is_live(&row.cell))
-            }
+            Self::Write { rows } => rows.iter().all(|row| !layout::is_live(&row.cell) || is_own(row)),
+            // Without records it is the end of what was let in before: rows that an owner writes again when it takes
+            // the partition over, which it does not come up without.
+            Self::Commit { records, .. } => records.is_empty(),
             Self::InsertUnique { .. } => false,
             // A claim finds out what stands, which is to be known whatever the disk is like; what is replaced is no
             // more.

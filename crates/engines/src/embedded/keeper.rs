@@ -64,7 +64,7 @@ impl Life {
         let store = Arc::new(Store::open(place)?);
         let notes = notes.clone();
         let failed = move |cause| drop(notes.send(Note::Failed(cause)));
-        let committer = Committer::start(store.clone(), Arc::clone(&place.room), failed)?;
+        let committer = Committer::start(store.clone(), Arc::clone(&place.room), place.settings.own_table, failed)?;
         Ok(Self { committer, store, turns: Arc::new(Semaphore::new(LONG_SCANS_MAX)) })
     }
 }

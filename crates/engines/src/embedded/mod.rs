@@ -31,7 +31,7 @@ use crate::Engines;
 use crate::limits::check_partitions;
 use crate::local::{self, LocalBus, LocalEphemeral};
 use crate::objects::FileObjects;
-use crate::ports::EngineError;
+use crate::ports::{EngineError, Table};
 
 /// Folder of the objects within the engine's.
 const OBJECTS_FOLDER: &str = "objects";
@@ -54,6 +54,9 @@ pub struct Settings {
     pub ephemeral_bytes: usize,
     /// Bytes of the disk that stay free: the margin of [`DiskRoom`](crate::DiskRoom). 0 writes until the disk refuses.
     pub free_bytes_min: u64,
+    /// Table of few rows that its owner keeps for itself, if there is one: it is written as long as the disk takes
+    /// anything, for no other write is without it.
+    pub own_table: Option<Table>,
     /// Wait before a store is opened again whose write to disk failed; doubled up to thirty times as much.
     pub reopen_after: Duration,
 }
@@ -66,6 +69,7 @@ impl Default for Settings {
             journal_partitions: 8,
             ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT,
             free_bytes_min: 128 * 1024 * 1024,
+            own_table: None,
             reopen_after: Duration::from_secs(1),
         }
     }

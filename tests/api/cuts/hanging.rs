@@ -1,0 +1,99 @@
+//! Storage that hangs: a disk that answers nothing, not even an error, and what goes on beside it.
+
+use std::sync::atomic::Ordering;
+
+use fanfare::data::rows::MarkerRow;
+use fanfare::data::tables::{self, Marker};
+use fanfare_client::{Paging, Upload};
+use fanfare_engines::Batch;
+use fanfare_protocol::{Code, Id};
+
+use super::storage::{ann, back, served, writes_refused};
+use crate::world::{PASSWORD, eventually, json, problem_of, refused};
+
+/// Storage that hung was never away: writes were let in, one after the other, and took the places of reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_that_hangs_is_away_until_it_answers() {
+    for first in ["a log-in", "an upload", "a post", "a marker"] {
+        let (ground, server) = served().await;
+        let ann = ann(&server).await;
+        ann.say("before").await.unwrap();
+        let held = server.blade.hold().await;
+        let met = async {
+            match first {
+                "a log-in" => refused(server.anyone.log_in("ann", PASSWORD).await),
+                "an upload" => refused(ann.upload(&Upload { filename: "a.txt", alt: None, bytes: b"text" }).await),
+                "a post" => problem_of(&json(&ann, "POST", "/v1/posts", r#"{"text":"on its way"}"#).await).code,
+                _ => refused(ann.mark_notifications_read(Id(7)).await),
+            }
+        };
+        let (met, ()) = tokio::join!(met, async {
+            eventually("it is away", async || server.anyone.readyz().await.err()).await;
+        });
+        assert_eq!(met, Code::OutcomeUnknown, "{first}");
+        assert!(writes_refused(&ground, &server).await, "{first}");
+        let at_once = json(&ann, "POST", "/v1/posts", r#"{"text":"y"}"#).await;
+        assert_eq!((problem_of(&at_once).code, at_once.header("retry-after")), (Code::Overloaded, "1"), "{first}");
+        assert_eq!(ann.me().await.unwrap().posts_count, 1, "{first}: it is read");
+        drop(held);
+        back(&ground, &server).await;
+        let posts = if first == "a post" { 2 } else { 1 };
+        let told = async || (ann.me().await.unwrap().posts_count == posts).then_some(());
+        eventually("what was on its way is done, and nothing else", told).await;
+        server.stop().await;
+    }
+}
+
+/// A marker of a clock that was ahead is moved where it is read first, and that was answered 503.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_needs_no_writes() {
+    for how in ["away", "full", "hangs"] {
+        let (ground, server) = served().await;
+        let ann = ann(&server).await;
+        let me = ann.me().await.unwrap().id;
+        let ahead = MarkerRow { last_read: Id(i64::MAX as u64), version: 1 };
+        let mut rows = Batch::default();
+        rows.put_versioned(tables::marker_row(me, Marker::Notifications), ahead.to_bytes(), ahead.version);
+        ground.stored.tables.write(rows).await.unwrap();
+        let held = match how {
+            "away" => {
+                server.blade.be_deaf(true);
+                None
+            }
+            "full" => {
+                ground.free_bytes.store(99, Ordering::SeqCst);
+                None
+            }
+            _ => Some(server.blade.hold().await),
+        };
+        eventually("it is met", async || ann.say("more").await.err()).await;
+        let page = eventually("it is read", async || ann.notifications(Paging::first(10)).await.ok()).await;
+        assert_eq!(page.unread_count, 0, "{how}: {page:?}");
+        if how != "hangs" {
+            ann.notifications(Paging::first(10)).await.unwrap();
+        }
+        drop(held);
+        server.blade.be_deaf(false);
+        ground.free_bytes.store(u64::MAX, Ordering::SeqCst);
+        server.stop().await;
+    }
+}
+
+/// Whoever shared a lock with somebody whose write hung waited for as long, and in the way of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_is_held_over_storage_that_hangs_holds_nobody_up() {
+    let (ground, server) = served().await;
+    let ann = ann(&server).await;
+    let post = ann.say("before").await.unwrap();
+    let held = server.blade.hold().await;
+    assert_eq!(refused(ann.like(post.id).await), Code::OutcomeUnknown);
+    eventually("it is away", async || server.anyone.readyz().await.err()).await;
+    // The same locks as the first.
+    assert_eq!(refused(ann.like(post.id).await), Code::Overloaded, "nothing was begun");
+    assert_eq!(refused(ann.unlike(post.id).await), Code::Overloaded, "nothing was begun");
+    drop(held);
+    back(&ground, &server).await;
+    let told = async || (ann.post(post.id).await.unwrap().like_count == 1).then_some(());
+    eventually("the first is done", told).await;
+    server.stop().await;
+}
