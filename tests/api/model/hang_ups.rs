@@ -126,6 +126,8 @@ async fn counts_stay_those_of_lists(engines: Engines, seed: u64, set: impl Fn(bo
         crate::world::eventually("all is quiet", async || janitor.round().await.ok()).await;
         check::lists_and_counts(&life, &story, &format!("seed {seed}, round {round}")).await;
     }
+    // The log ends with its last handle.
+    drop((app, janitor));
     life.stop().await;
 }
 
