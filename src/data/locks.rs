@@ -38,7 +38,7 @@ impl Locks {
         Self { stripes, hasher: std::hash::RandomState::new(), storage }
     }
 
-    /// Another set, for those who take one lock before those of this one.
+    /// Set of its own, for those who take one lock before those of this set.
     #[must_use]
     pub fn outer(&self) -> Self {
         Self::new(self.storage.clone())

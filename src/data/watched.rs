@@ -3,7 +3,8 @@
 //!
 //! Whoever writes beside the log (a log-in, an upload, a marker) goes through here. A write whose outcome is not known
 //! is repeated a few times, since writes are idempotent; after that, or when a try has no answer for long, storage is
-//! away, and is asked in the background until it works. Commits are repeated by the log's owner, which knows what the records are.
+//! away, and is asked in the background until it works. Commits are repeated by the log's owner, which knows what the
+//! records are.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

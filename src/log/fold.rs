@@ -175,7 +175,7 @@ pub struct State {
 #[derive(Debug)]
 struct StateRow {
     value: Option<Bytes>,
-    /// As in [`Keys::own`].
+    /// Mark of [`Keys::own`].
     own: bool,
     /// A record wrote it.
     written: bool,
@@ -235,7 +235,7 @@ impl State {
         self.rows.get(key).and_then(|row| row.value.as_ref())
     }
 
-    /// What the records, which wrote `batch`, made of a row; `None` if they left it alone.
+    /// Value that the records, which wrote `batch`, made of a row; `None` if they left it alone.
     pub fn written<'a>(&'a self, key: &RowKey, batch: &'a Batch) -> Option<&'a Option<Bytes>> {
         let table = usize::from(key.table.id);
         if self.asked[table] {
@@ -280,8 +280,8 @@ mod tests {
     use crate::data::tables;
     use fanfare_protocol::Id;
 
-    /// What is written before anybody asks for a row of its table is seen by whoever asks later, in the same commit and
-    /// in the next.
+    /// A row that is written before anybody asks for one of its table is seen by whoever asks later, in the same commit
+    /// and in the next.
     #[test]
     fn rows_that_were_written_before_anybody_asked_are_seen() {
         let key = |id| tables::by_id(tables::USER_COUNTERS, Id(id));

@@ -38,8 +38,8 @@ impl Drop for Silence<'_> {
     }
 }
 
-/// Alarm of a thread that panics: storage has ended, for nobody writes the log any more, and what views have heard of is
-/// not known.
+/// Alarm of a thread that panics: storage has ended, for nobody writes the log any more, and what views have heard of
+/// is not known.
 pub(super) struct Alarm(pub(super) Storage);
 
 impl Drop for Alarm {

