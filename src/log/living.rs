@@ -120,7 +120,7 @@ impl Living {
         }
     }
 
-    /// How those stand whom `records` concern. No record about one of them that makes or deletes them is on its way.
+    /// Standings of those whom `records` concern. No record about one of them that makes or deletes them is on its way.
     ///
     /// # Errors
     /// When the engine fails.
@@ -163,7 +163,7 @@ impl Standings {
     }
 }
 
-/// Whom durable records made and deleted.
+/// People whom durable records made and deleted.
 #[must_use]
 pub fn changes(committed: &[Committed]) -> Vec<(Id, AccountStanding)> {
     committed.iter().filter_map(|one| changed_by(&one.record.event)).collect()
@@ -236,7 +236,7 @@ mod tests {
         Record { id: Id(id), event, idempotency: None, import_line: None, audit: None }
     }
 
-    /// Whom the records of a group change, and why each of them does not happen.
+    /// People whom the records of a group change, and why each of them does not happen.
     async fn admit(living: &Living, group: Vec<Record>) -> (Vec<(Id, AccountStanding)>, Vec<Option<Error>>) {
         let standings = living.load(&group).await.unwrap();
         let mut changed = Vec::new();
