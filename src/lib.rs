@@ -29,6 +29,10 @@
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
 //! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
 //! | `takeover`, `regain` | how a node comes to own the log: at a start, and after another owner wrote to it |
+//! | `folder`, `folding` | the next group of records, numbered and folded while one is on its way to the log |
+//! | `patience`, `pace` | what an owner waits for: storage that is away, and the time of a log that stamps what it takes |
+//! | `several` | many records of one decision, handed in one after the other and all waited for |
+//! | [`lease`](log::lease), [`consumers`](log::consumers) | the sign of life that keeps an import out; who reads the journal, and what is kept for them |
 //! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
 //! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |
 //! | [`legacy`](log::legacy) | folders whose records hold no outcomes, brought up once |
@@ -39,6 +43,7 @@
 //! | [`storage`](data::storage), [`watched`](data::watched) | whether engines keep what they are given: one state that everything reports to, and the engines that do |
 //! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |
 //! | [`absent`](data::absent), [`uncounted`](data::uncounted) | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |
+//! | [`swept`](data::swept) | up to where expired rows were removed: what a takeover brings back expires again |
 //! | [`deletions`](data::deletions) | who deleted posts lately, and which: what sessions that come back must hear of |
 //! | [`idempotency`](log::idempotency) | requests that may come twice |
 //! | [`janitor`] | what has expired, what deleted accounts left, how much journal is kept |
