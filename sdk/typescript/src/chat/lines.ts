@@ -78,7 +78,7 @@ export class Lines {
     const arrived = (state?.window.messages ?? []).map(line);
     const shown = new Set(arrived.map(({ key }) => key));
     const answered = [...(this.#ahead.get(id)?.values() ?? [])].sort((a, b) => a.seq - b.seq);
-    const ahead = answered.map((message) => line(state?.window.requoted(message) ?? message));
+    const ahead = answered.map((message) => line(state?.window.requoted(message, answered) ?? message));
     const waiting = this.outbox()
       .of(id)
       .map((entry): Line => ({ key: entry.message.client_id, state: entry.state, message: null, outgoing: { ...entry } }));

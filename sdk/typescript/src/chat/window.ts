@@ -221,9 +221,9 @@ export class Window {
   }
 
   /** The message with its quote as the quoted message is here: what is shown agrees with itself. */
-  requoted(message: Message): Message {
+  requoted(message: Message, beside: readonly Message[] = []): Message {
     const quote = message.reply_to;
-    const original = quote && this.at(quote.seq);
+    const original = quote && (this.at(quote.seq) ?? beside.find(({ seq }) => seq === quote.seq));
     if (!original || isQuoted(original, quote)) return message;
     return { ...message, reply_to: quoted(original) };
   }
