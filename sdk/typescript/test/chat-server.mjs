@@ -223,7 +223,7 @@ export class ChatServer {
     if (which === "read") member.delivered = Math.max(member.delivered, seq);
     this.#touch(conversation, [user]);
     const receipt = { user_id: user, delivered_seq: member.delivered, read_seq: member.read };
-    this.#tell(conversation, { type: "receipt", data: { conversation_id: conversation.id, ...receipt } });
+    this.#tell(conversation, { type: "receipt", data: { conversation_id: conversation.id, receipts: [receipt] } });
   }
 
   mark(conversation, user, which, seq) {

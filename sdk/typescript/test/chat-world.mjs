@@ -154,7 +154,7 @@ export class ChatWorld {
   }
 }
 
-/** What a person sees may never go back: no hole, nothing twice, no older version, no order but that of numbers. */
+/** Looks at what a person sees: no hole, nothing twice, no older version, no order but that of numbers. */
 class Check {
   #versions = new Map();
   constructor(chat, me) {
@@ -188,7 +188,7 @@ class Check {
   }
 }
 
-/** Without what is absent, and in one order. */
+/** A value without what is absent, and in one order. */
 function plain(value) {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
@@ -209,7 +209,7 @@ function response({ status, body }) {
   return { ok: status < 300, status, headers, json: async () => structuredClone(body) };
 }
 
-/** As much of realtime as chat uses. */
+/** The part of realtime that chat uses. */
 function realtimeOf(tab) {
   return {
     on(type, listener) {

@@ -346,7 +346,7 @@ export class Chat {
       on.on("message", (message) => this.#pushed(message)),
       on.on("message.updated", (frame) => this.#at(frame.message.conversation_id, (state) => state.changed(frame))),
       on.on("message.recalled", (frame) => this.#at(frame.conversation_id, (state) => state.changed(frame))),
-      on.on("receipt", (frame) => this.#at(frame.conversation_id, (state) => state.receipt(frame))),
+      on.on("receipt", (frame) => this.#at(frame.conversation_id, (state) => state.receiptsRead(frame.receipts))),
       on.on("conversation.updated", (frame) => this.#updated(frame)),
       on.on("typing", ({ conversation_id, user_id }) => this.#typers.heard(conversation_id, user_id)),
       on.on("hello", () => this.#back()),

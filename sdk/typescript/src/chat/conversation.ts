@@ -12,7 +12,6 @@ import type {
   MessagePage,
   MessageRecalled,
   Receipt,
-  ReceiptChanged,
 } from "./types.js";
 import { type Hole, type KeptWindow, Window } from "./window.js";
 
@@ -32,7 +31,7 @@ export type Want =
   | { kind: "conversation" }
   /** Messages below the first one here. */
   | { kind: "before"; before: number }
-  /** One message, of which a frame said too little. */
+  /** A single message, of which a frame said too little. */
   | { kind: "message"; seq: number }
   | { kind: "receipts" }
   | { kind: "members" };
@@ -50,7 +49,7 @@ export interface KeptConversation {
 export class ConversationState {
   readonly window: Window;
   #told: Conversation;
-  /** Which reading `#told` is of; later ones have higher numbers. */
+  /** Number of the reading that `#told` is of; later ones have higher numbers. */
   #reading = 0;
   #unread = 0;
   #mentions = 0;
@@ -253,12 +252,7 @@ export class ConversationState {
     this.#stale = true;
   }
 
-  receipt(frame: ReceiptChanged): void {
-    this.#advance(frame);
-    if (frame.user_id === this.me) this.#ownRead(frame);
-    this.#touched();
-  }
-
+  /** Members have come further, as a frame or a reading tells. */
   receiptsRead(items: readonly Receipt[]): void {
     for (const item of items) this.#advance(item);
     const own = items.find((item) => item.user_id === this.me);

@@ -60,7 +60,7 @@ export class Keeper {
     this.#later();
   }
 
-  /** This tab writes from now on: everything once, for the tab before may have been behind. */
+  /** Begins to write: everything once, for the tab that led before may have been behind. */
   lead(cursor: string | null): void {
     this.#leading = true;
     this.#cursor ??= cursor;

@@ -9,7 +9,7 @@ import type { Message } from "./types.js";
 
 /** Line of a conversation: a message that arrived, or an own one on its way. */
 export interface Line {
-  /** The same for as long as the line is there: an own message keeps it when it arrives. */
+  /** Key of the line for as long as it is there: an own message keeps it when it arrives. */
   key: string;
   /** Way of an own message; `null` for those of others. */
   state: Outgoing["state"] | "sent" | "delivered" | "read" | null;

@@ -96,7 +96,7 @@ export class ChatOutbox {
     void this.#pump(entry.conversation_id);
   }
 
-  /** Another tab's outbox lost an entry. */
+  /** Drops an entry that another tab's outbox lost. */
   forget(clientId: string): void {
     this.#entries.delete(clientId);
   }
@@ -115,13 +115,13 @@ export class ChatOutbox {
     if (entry?.conversation_id === message.conversation_id) this.#leave(entry, message);
   }
 
-  /** This tab sends from now on. */
+  /** Begins to send: this tab leads from now on. */
   lead(): void {
     this.#leading = true;
     this.kick();
   }
 
-  /** Another tab sends from now on; what is in flight here is the same message there. */
+  /** Stops sending: another tab leads. A send that is in flight here is the same message there. */
   resign(): void {
     this.#leading = false;
     for (const { timer } of this.#pauses.values()) this.parts.clock.cancel(timer);
@@ -148,7 +148,7 @@ export class ChatOutbox {
     }
   }
 
-  /** One try; whether the next entry may follow. */
+  /** Tries once; whether the next entry may follow. */
   async #try(entry: Outgoing): Promise<boolean> {
     const { clock } = this.parts;
     if (entry.tried_at !== null && clock.now() - entry.tried_at > REPEAT_MS) {

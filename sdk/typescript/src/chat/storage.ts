@@ -23,7 +23,7 @@ export interface KeptChanges {
   settled?: string[];
 }
 
-/** One person's storage on one server; all tabs of a browser share it. */
+/** Storage of a person on a server; all tabs of a browser share it. */
 export interface ChatStorage {
   load(): Promise<KeptChat>;
   /** All of the changes or none; durable when it resolves. Entries of the same id are replaced. */

@@ -34,7 +34,7 @@ export interface SyncParts {
 export class Syncer {
   /** Value of `changed_after` for the next time. */
   cursor: string | null = null;
-  /** Where the pages of a folder go on; `null` at its end, absent before its first. */
+  /** Cursors at which folders go on; `null` at the end of a folder, absent before its first page. */
   readonly #next = new Map<Folder, string | null>();
   #running = false;
   #again = false;

@@ -78,7 +78,7 @@ export interface Conversation {
   read_seq: number;
   /** Messages above it. */
   unread_count: number;
-  /** Those of them that name the caller; counting stops at 100. */
+  /** Unread messages that name the caller; counting stops at 100. */
   mention_count: number;
   /** The caller has not accepted it yet. */
   is_request: boolean;
@@ -293,9 +293,11 @@ export interface ConversationUpdated {
   left?: boolean | undefined;
 }
 
-/** Frame `receipt`. */
-export interface ReceiptChanged extends Receipt {
+/** Frame `receipt`: progress of members; at most one a second and conversation. */
+export interface ReceiptChanged {
   conversation_id: Id;
+  /** Marks that have moved, as they stand now. */
+  receipts: Receipt[];
 }
 
 /** Frame `typing`; gone after six seconds. */

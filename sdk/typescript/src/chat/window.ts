@@ -179,7 +179,7 @@ export class Window {
     this.#touched();
   }
 
-  /** One message as it was read now: `change` is at least as old as the reading. */
+  /** Takes a single message as it was read now: `change` is at least as old as the reading. */
   oneRead(message: Message, change: number): void {
     this.#put(message.seq, change, () => message, true);
   }

@@ -57,7 +57,7 @@ export interface Events {
   "message.recalled": MessageRecalled;
   /** Settings, members or what the person keeps to themselves changed. */
   "conversation.updated": ConversationUpdated;
-  /** A member has come further. */
+  /** Members have come further. */
   receipt: ReceiptChanged;
   /** Somebody writes; gone after six seconds. */
   typing: Typing;
