@@ -5,7 +5,7 @@
 #[path = "../bodies/picture.rs"]
 mod body;
 #[allow(dead_code)]
-#[path = "../../src/base/limits.rs"]
+#[path = "../../src/base/limits/mod.rs"]
 mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/media/strip/mod.rs"]

@@ -13,7 +13,7 @@ mod id;
 #[path = "../../src/base/text.rs"]
 mod plain;
 #[allow(dead_code)]
-#[path = "../../src/base/limits.rs"]
+#[path = "../../src/base/limits/mod.rs"]
 mod limits;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/posts/text/mod.rs"]

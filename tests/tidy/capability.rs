@@ -8,8 +8,13 @@ const PATCH: &str = "docs/adding-a-capability.patch";
 /// Folder of the capability.
 const ITS_OWN: &str = "src/waves/";
 /// Files of others that it adds lines to: the catalogue of tables, rows, the enum of events, the list of products.
-const CODE: &[&str] =
-    &["src/data/tables.rs", "src/data/rows/mod.rs", "src/data/rows/waves.rs", "src/log/events.rs", "src/app.rs"];
+const CODE: &[&str] = &[
+    "src/data/tables/mod.rs",
+    "src/data/rows/mod.rs",
+    "src/data/rows/waves.rs",
+    "src/log/events.rs",
+    "src/app/products.rs",
+];
 /// Files that say or prove that it is there: the map of the code, its floor, its golden pair.
 const MAPS: &[&str] = &["src/lib.rs", "tests/tidy/layers.rs", "tests/fixtures/golden/waves.golden"];
 

@@ -1,5 +1,8 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod products;
+mod settings;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +12,9 @@ use fanfare_protocol::{Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::admin::fold::OperatorFold;
+pub use self::products::products;
+use self::products::{Listeners, listeners};
+use self::settings::{feed_settings, media_tables, password_cost, user_settings};
 use crate::admin::live::LiveServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
@@ -21,48 +26,33 @@ use crate::base::token::TokenHash;
 use crate::config::Settings;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
-use crate::data::tables;
 use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
-use crate::feed::{Feed, FeedListener, FeedSettings, PolicyStamp, Worker};
+use crate::feed::{Feed, Worker};
 use crate::follows::Follows;
-use crate::follows::fold::FollowFold;
-use crate::follows::listener::FollowListener;
-use crate::follows::stream::{FollowProducer, FollowRows};
+use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::log::core::{Attachments, Core};
-use crate::log::counters::CounterListener;
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
-use crate::log::idempotency::IdempotencyFold;
-use crate::log::imports::ImportFold;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThread;
-use crate::log::product::{Committed, Listener, Product};
 use crate::log::roster::Alone;
 use crate::markers::Markers;
-use crate::media::{MediaSettings, MediaTables, Uploads};
-use crate::notifications::fold::{NotificationFold, Notified};
+use crate::media::{MediaSettings, Uploads};
+use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
-use crate::notifications::{self, Notifications};
 use crate::posts;
-use crate::posts::fold::PostFold;
-use crate::posts::listener::PostListener;
 use crate::posts::service::Posts;
-use crate::posts::stream::{PostProducer, PostStream};
+use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{
-    Delivery, Publisher, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams,
-};
-use crate::users::attempts::Bounds;
-use crate::users::fold::AccountFold;
+use crate::realtime::{Delivery, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams};
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
-use crate::users::listener::AccountListener;
-use crate::users::password::{PasswordCost, Passwords};
-use crate::users::service::{UserSettings, Users};
+use crate::users::password::Passwords;
+use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
 
 /// State of every handler. A clone is a pointer: the router makes several a request.
@@ -152,58 +142,6 @@ impl SessionEnder for SessionCloser {
     }
 }
 
-/// Sessions, and the list of people whose notifications want trimming.
-struct Listeners {
-    realtime: Publisher,
-    notices: NotificationFeeder,
-    notified: mpsc::Sender<Notified>,
-}
-
-impl Listener for Listeners {
-    fn committed(&self, committed: &[Committed], _horizon: Id) {
-        for Committed { record, .. } in committed {
-            self.realtime.committed(record);
-        }
-        for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
-            self.notices.notified(&notified);
-            if notified.grew {
-                // A full queue drops the hint: the person's next notifications give another.
-                let _ = self.notified.try_send(notified);
-            }
-        }
-    }
-}
-
-/// The products: the part of each in the write path, and what whoever is connected hears of it. The owner and the
-/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
-/// notification.
-#[must_use]
-pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
-    let list = [
-        (Product::folds(IdempotencyFold), Delivery::none()),
-        (Product::folds(OperatorFold), Delivery::none()),
-        (Product::folds(ImportFold), Delivery::none()),
-        (Product::folds(AccountFold), Delivery::none()),
-        (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
-        (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
-        (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
-    ];
-    list.into_iter().unzip()
-}
-
-/// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
-fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 6] {
-    [
-        Product::listens(CounterListener(Arc::clone(store))),
-        Product::listens(AccountListener(Arc::clone(store))),
-        Product::listens(FollowListener(Arc::clone(store))),
-        Product::listens(PostListener(Arc::clone(store))),
-        Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
-        // Last: a session that asks what it missed finds it in the rows and in the feed.
-        Product::listens(sessions),
-    ]
-}
-
 #[async_trait]
 impl Attachments for Uploads {
     async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>> {
@@ -253,26 +191,6 @@ impl Running {
             tracing::error!(%error, "the log's owner did not end well");
         }
         lease.end().await;
-    }
-}
-
-/// The feed's settings from the configuration.
-#[must_use]
-fn feed_settings(settings: &Settings) -> FeedSettings {
-    let feed = &settings.feed;
-    FeedSettings {
-        timeline_cap: feed.timeline_cap,
-        timelines_max: feed.timelines_max,
-        timeline_bytes_max: feed.timelines_bytes_max,
-        idle_ms: feed.idle_s * 1_000,
-        recents_per_author: feed.recents_per_author,
-        recents_age_ms: u64::from(feed.recents_days) * 86_400_000,
-        push_below: feed.push_below,
-        pull_above: feed.pull_above,
-        flip_interval_ms: feed.flip_interval_s * 1_000,
-        push_slice: feed.push_slice,
-        builds_max: feed.builds_max,
-        ..FeedSettings::default()
     }
 }
 
@@ -430,30 +348,5 @@ fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
     Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
 }
 
-fn media_tables() -> MediaTables {
-    MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS }
-}
-
-fn user_settings(settings: &Settings) -> UserSettings {
-    let auth = &settings.auth;
-    let wrong_passwords = Bounds {
-        per_account: auth.wrong_passwords_per_account,
-        per_network: auth.wrong_passwords_per_address,
-        window_ms: auth.wrong_passwords_window_s * 1_000,
-    };
-    UserSettings {
-        token_days: settings.auth.token_days,
-        registration: settings.api.registration,
-        wrong_passwords,
-        handle_reserved_days: settings.users.handle_reserved_days,
-    }
-}
-
-fn password_cost(settings: &Settings) -> PasswordCost {
-    let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
-    PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
-}
-
 #[cfg(test)]
-#[path = "app_tests.rs"]
 mod tests;

@@ -3,12 +3,14 @@
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
 //! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
+mod keys;
+pub mod notification_key;
+
 use bytes::Bytes;
 use fanfare_engines::{RowKey, Table};
-use fanfare_protocol::{Id, NotificationKind};
-use sha2::{Digest, Sha256};
+use fanfare_protocol::Id;
 
-use crate::base::handle::key_of;
+pub use self::keys::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -162,24 +164,6 @@ pub fn bucketed_row(table: Table, owner: Id, item: Id) -> RowKey {
     RowKey::new(table, bucketed(owner, bucket_of(item)), partition(item))
 }
 
-/// Row of what the public timeline shows.
-#[must_use]
-pub fn public_row(post: Id) -> RowKey {
-    RowKey::new(PUBLIC, timeline_partition(bucket_of(post)), partition(post))
-}
-
-/// Row of every post, by age.
-#[must_use]
-pub fn timeline_row(post: Id) -> RowKey {
-    RowKey::new(TIMELINE, timeline_partition(bucket_of(post)), partition(post))
-}
-
-/// Row that says a post of `author` was deleted in that hour.
-#[must_use]
-pub fn deleter_row(hour: u32, author: Id) -> RowKey {
-    RowKey::new(DELETERS, hour_partition(hour), partition(author))
-}
-
 /// Partition of an hour since the Unix epoch.
 #[must_use]
 pub fn hour_partition(hour: u32) -> Bytes {
@@ -192,111 +176,8 @@ pub fn keeps_versions(table: Table) -> bool {
     ![AUTHOR_DELETIONS, DELETERS, DEPARTURES].contains(&table)
 }
 
-/// Row that says `record` left something to be done about `post`, which is gone.
-#[must_use]
-pub fn unsettled_row(record: Id, post: Id) -> RowKey {
-    RowKey::new(UNSETTLED, ONE, [record.to_bytes(), post.to_bytes()].concat())
-}
-
-/// Record and post that an unsettled row names, if it is well formed.
-#[must_use]
-pub fn in_unsettled(clustering: &[u8]) -> Option<(Id, Id)> {
-    Some((Id::from_bytes(clustering)?, Id::from_bytes(clustering.get(8..)?)?))
-}
-
-/// Row of a person's suspension.
-#[must_use]
-pub fn suspension_row(user: Id) -> RowKey {
-    RowKey::new(SUSPENSIONS, ONE, partition(user))
-}
-
-/// Row of an operator's act.
-#[must_use]
-pub fn audit_row(record: Id) -> RowKey {
-    RowKey::new(AUDIT, timeline_partition(bucket_of(record)), partition(record))
-}
-
-/// Partition of one bucket of the public timeline, of deletions, or of operators' acts.
-#[must_use]
-pub fn timeline_partition(bucket: u16) -> Bytes {
-    Bytes::copy_from_slice(&bucket.to_be_bytes())
-}
-
-/// Row that says a bucket of the public timeline holds posts.
-#[must_use]
-pub fn bucket_row(bucket: u16) -> RowKey {
-    RowKey::new(BUCKETS, ONE, Bytes::copy_from_slice(&bucket.to_be_bytes()))
-}
-
-/// The bucket that a row of `BUCKETS` names, if it is well formed.
-#[must_use]
-pub fn bucket_in(clustering: &[u8]) -> Option<u16> {
-    clustering.first_chunk::<2>().map(|bucket| u16::from_be_bytes(*bucket))
-}
-
 /// The partition of tables that have only one.
 pub const ONE: Bytes = Bytes::from_static(b"1");
-
-/// Row that says a person has a token.
-#[must_use]
-pub fn token_of_row(user: Id, token_hash: &[u8]) -> RowKey {
-    RowKey::new(TOKENS_OF, partition(user), token_hash.to_vec())
-}
-
-/// Row that says whose a handle is, whatever its case.
-#[must_use]
-pub fn handle_row(handle: &str) -> RowKey {
-    RowKey::single(HANDLES, key_of(handle).into_bytes())
-}
-
-/// The name and the person of a row of the people search.
-#[must_use]
-pub fn name_of(clustering: &[u8]) -> Option<(&str, Id)> {
-    let (name, rest) = clustering.split_at_checked(clustering.len().checked_sub(9)?)?;
-    Some((std::str::from_utf8(name).ok()?, Id::from_bytes(&rest[1..])?))
-}
-
-/// Row of a name in the people search; `name` is a key of it already.
-#[must_use]
-pub fn name_row(name: &str, user: Id) -> RowKey {
-    let mut clustering = name.as_bytes().to_vec();
-    clustering.push(0);
-    clustering.extend_from_slice(&user.to_bytes());
-    RowKey::new(NAMES, name_partition(name), clustering)
-}
-
-/// Partition of the people search in which names that begin like `name` stand.
-#[must_use]
-pub fn name_partition(name: &str) -> Bytes {
-    let first: String = name.chars().take(1).collect();
-    first.into_bytes().into()
-}
-
-/// Read marker of a user.
-#[must_use]
-pub fn marker_row(user: Id, which: Marker) -> RowKey {
-    RowKey::new(MARKERS, partition(user), Bytes::copy_from_slice(&[which as u8]))
-}
-
-/// Stream that a read marker belongs to.
-#[derive(Debug, Clone, Copy)]
-#[repr(u8)]
-pub enum Marker {
-    /// The home feed.
-    Feed = 1,
-    /// The notifications.
-    Notifications = 2,
-}
-
-/// Row of an idempotency key: the route and the key are hashed to a fixed size.
-#[must_use]
-pub fn idempotency_row(caller: Id, route: &str, key: &str) -> RowKey {
-    let mut hash = Sha256::new();
-    hash.update(route.as_bytes());
-    hash.update([0]);
-    hash.update(key.as_bytes());
-    RowKey::new(IDEMPOTENCY, partition(caller), hash.finalize()[..16].to_vec())
-}
 
 /// Row that makes the janitor delete `key` once `hour` (hours since the Unix epoch) has passed.
 #[must_use]
@@ -315,103 +196,6 @@ pub fn expiring(clustering: &[u8]) -> Option<RowKey> {
     let table = ALL.iter().find(|known| known.id == *table)?;
     let (partition, clustering) = rest.split_at_checked(usize::from(*length))?;
     Some(RowKey::new(*table, partition.to_vec(), clustering.to_vec()))
-}
-
-/// Clustering keys within a user's partition of [`NOTIFICATIONS`].
-pub mod notification_key {
-    use super::{Bytes, Id, NotificationKind};
-
-    /// Key of the fold's state of the whole list.
-    pub const STATE: Bytes = Bytes::from_static(&[0]);
-    /// First byte of what is remembered of groups.
-    const GROUP: u8 = 1;
-    /// First byte of items.
-    pub const ITEM: u8 = 2;
-    /// First byte of where groups stand: items that stand for many.
-    pub const LISTED: u8 = 3;
-    /// First byte of what is in groups.
-    pub const GROUPED: u8 = 4;
-
-    /// Stored number of a kind.
-    const fn code(kind: NotificationKind) -> u8 {
-        match kind {
-            NotificationKind::Unknown => 0,
-            NotificationKind::Follow => 1,
-            NotificationKind::Like => 2,
-            NotificationKind::Reply => 3,
-            NotificationKind::Repost => 4,
-            NotificationKind::Mention => 5,
-            NotificationKind::Message => 6,
-            NotificationKind::Live => 7,
-        }
-    }
-
-    /// Key of the fact that there is an item which stands for many events: same kind, same subject, same hour. Byte
-    /// order is that of the hours. It is written once: a scan steps over every version of a row that was not compacted
-    /// yet, so what changes with each event is in a row of its own.
-    #[must_use]
-    pub fn listed(hour: u32, kind: NotificationKind, subject: Id) -> Bytes {
-        let mut bytes = listed_from(hour).to_vec();
-        bytes.push(code(kind));
-        bytes.extend_from_slice(&subject.to_bytes());
-        bytes.into()
-    }
-
-    /// Key of what is in the group that stands at [`listed`].
-    #[must_use]
-    pub fn grouped(listed: &[u8]) -> Bytes {
-        let mut bytes = listed.to_vec();
-        if let Some(first) = bytes.first_mut() {
-            *first = GROUPED;
-        }
-        bytes.into()
-    }
-
-    /// Below all of [`listed`] in this hour and later ones, above all before.
-    #[must_use]
-    pub fn listed_from(hour: u32) -> Bytes {
-        let mut bytes = vec![LISTED];
-        bytes.extend_from_slice(&hour.to_be_bytes());
-        bytes.into()
-    }
-
-    /// Hour and subject of [`listed`], and of [`grouped`].
-    #[must_use]
-    pub fn of_listed(clustering: &[u8]) -> Option<(u32, Id)> {
-        let hour = u32::from_be_bytes(*clustering.get(1..)?.first_chunk::<4>()?);
-        Some((hour, Id::from_bytes(clustering.get(6..)?)?))
-    }
-
-    /// Key of what is remembered of like events while the hour lasts: same kind, same subject, same hour.
-    #[must_use]
-    pub fn group(kind: NotificationKind, subject: Id, hour: u32) -> Bytes {
-        let mut bytes = vec![GROUP, code(kind)];
-        bytes.extend_from_slice(&subject.to_bytes());
-        bytes.extend_from_slice(&hour.to_be_bytes());
-        bytes.into()
-    }
-
-    /// Key of a page of those who took back what [`group`] is about.
-    #[must_use]
-    pub fn left(group: &[u8], page: usize) -> Bytes {
-        let mut bytes = group.to_vec();
-        bytes.push(u8::try_from(page).unwrap_or(u8::MAX));
-        bytes.into()
-    }
-
-    /// A notification; byte order is id order.
-    #[must_use]
-    pub fn item(id: Id) -> Bytes {
-        let mut bytes = vec![ITEM];
-        bytes.extend_from_slice(&id.to_bytes());
-        bytes.into()
-    }
-
-    /// Id of [`item`].
-    #[must_use]
-    pub fn of_item(clustering: &[u8]) -> Option<Id> {
-        clustering.get(1..).and_then(Id::from_bytes)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! of the journal alone, however often; and what all of it takes.
 
 #[cfg(test)]
-#[path = "app_size_tests.rs"]
+#[path = "size_tests.rs"]
 mod sizes;
 
 use std::collections::BTreeMap;

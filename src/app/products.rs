@@ -1,0 +1,79 @@
+//! Products in their order: the part of each in the write path, and what whoever is connected hears of it.
+
+use std::sync::Arc;
+
+use fanfare_protocol::Id;
+use tokio::sync::mpsc;
+
+use crate::admin::fold::OperatorFold;
+use crate::data::store::Store;
+use crate::feed::{Feed, FeedListener, PolicyStamp};
+use crate::follows::fold::FollowFold;
+use crate::follows::listener::FollowListener;
+use crate::follows::stream::FollowProducer;
+use crate::log::counters::CounterListener;
+use crate::log::idempotency::IdempotencyFold;
+use crate::log::imports::ImportFold;
+use crate::log::product::{Committed, Listener, Product};
+use crate::notifications;
+use crate::notifications::fold::{NotificationFold, Notified};
+use crate::notifications::stream::NotificationFeeder;
+use crate::posts;
+use crate::posts::fold::PostFold;
+use crate::posts::listener::PostListener;
+use crate::posts::stream::PostProducer;
+use crate::realtime::{Delivery, Publisher};
+use crate::users::fold::AccountFold;
+use crate::users::listener::AccountListener;
+
+/// Sessions, and the list of people whose notifications want trimming.
+pub(super) struct Listeners {
+    pub(super) realtime: Publisher,
+    pub(super) notices: NotificationFeeder,
+    pub(super) notified: mpsc::Sender<Notified>,
+}
+
+impl Listener for Listeners {
+    fn committed(&self, committed: &[Committed], _horizon: Id) {
+        for Committed { record, .. } in committed {
+            self.realtime.committed(record);
+        }
+        for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
+            self.notices.notified(&notified);
+            if notified.grew {
+                // A full queue drops the hint: the person's next notifications give another.
+                let _ = self.notified.try_send(notified);
+            }
+        }
+    }
+}
+
+/// The products: the part of each in the write path, and what whoever is connected hears of it. The owner and the
+/// dispatcher ask them in this order; events of one person, kind, subject and hour beyond `group_after` are one
+/// notification.
+#[must_use]
+pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
+    let list = [
+        (Product::folds(IdempotencyFold), Delivery::none()),
+        (Product::folds(OperatorFold), Delivery::none()),
+        (Product::folds(ImportFold), Delivery::none()),
+        (Product::folds(AccountFold), Delivery::none()),
+        (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
+        (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
+        (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
+    ];
+    list.into_iter().unzip()
+}
+
+/// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
+pub(super) fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 6] {
+    [
+        Product::listens(CounterListener(Arc::clone(store))),
+        Product::listens(AccountListener(Arc::clone(store))),
+        Product::listens(FollowListener(Arc::clone(store))),
+        Product::listens(PostListener(Arc::clone(store))),
+        Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
+        // Last: a session that asks what it missed finds it in the rows and in the feed.
+        Product::listens(sessions),
+    ]
+}

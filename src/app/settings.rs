@@ -1,0 +1,56 @@
+//! Settings of services, from the configuration.
+
+use crate::config::Settings;
+use crate::data::tables;
+use crate::feed::FeedSettings;
+use crate::media::MediaTables;
+use crate::users::attempts::Bounds;
+use crate::users::password::PasswordCost;
+use crate::users::service::UserSettings;
+
+/// The feed's settings from the configuration.
+#[must_use]
+pub(super) fn feed_settings(settings: &Settings) -> FeedSettings {
+    let feed = &settings.feed;
+    FeedSettings {
+        timeline_cap: feed.timeline_cap,
+        timelines_max: feed.timelines_max,
+        timeline_bytes_max: feed.timelines_bytes_max,
+        idle_ms: feed.idle_s * 1_000,
+        recents_per_author: feed.recents_per_author,
+        recents_age_ms: u64::from(feed.recents_days) * 86_400_000,
+        push_below: feed.push_below,
+        pull_above: feed.pull_above,
+        flip_interval_ms: feed.flip_interval_s * 1_000,
+        push_slice: feed.push_slice,
+        builds_max: feed.builds_max,
+        ..FeedSettings::default()
+    }
+}
+
+/// Tables of uploads.
+pub(super) fn media_tables() -> MediaTables {
+    MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS }
+}
+
+/// Settings of accounts.
+pub(super) fn user_settings(settings: &Settings) -> UserSettings {
+    let auth = &settings.auth;
+    let wrong_passwords = Bounds {
+        per_account: auth.wrong_passwords_per_account,
+        per_network: auth.wrong_passwords_per_address,
+        window_ms: auth.wrong_passwords_window_s * 1_000,
+    };
+    UserSettings {
+        token_days: settings.auth.token_days,
+        registration: settings.api.registration,
+        wrong_passwords,
+        handle_reserved_days: settings.users.handle_reserved_days,
+    }
+}
+
+/// Cost of a password's hash.
+pub(super) fn password_cost(settings: &Settings) -> PasswordCost {
+    let (memory_kib, iterations) = (settings.auth.argon2_memory_kib, settings.auth.argon2_iterations);
+    PasswordCost { memory_kib, iterations, ..PasswordCost::default() }
+}
