@@ -53,10 +53,10 @@
 //! [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and
 //! [`network`](base::network) share out what is bounded; [`data_dir`](base::data_dir), [`clock`](base::clock),
 //! [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error),
-//! [`logging`](base::logging), [`output`](base::output) are what they are called. The ports that rows, records and
-//! media go through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are
-//! `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`. Above the server stand the crates
-//! `fanfare_bench` and `fanfare_commands`, the command line.
+//! [`logging`](base::logging), [`output`](base::output) are what they are called; [`target`](base::target) says where
+//! people may be sent. The ports that rows, records and media go through, and the engines behind them, are the crate
+//! `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`.
+//! Above the server stand the crates `fanfare_bench` and `fanfare_commands`, the command line.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
