@@ -12,6 +12,7 @@
 //! | [`follows`] | follow, block, mute, and the lists of them |
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
+//! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
@@ -72,6 +73,7 @@ pub mod frames;
 pub mod http;
 pub mod import;
 pub mod janitor;
+pub mod live;
 pub mod log;
 pub mod markers;
 pub mod media;

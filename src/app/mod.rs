@@ -14,8 +14,10 @@ use tokio::task::JoinSet;
 
 pub use self::products::products;
 use self::products::{Listeners, listeners};
-use self::settings::{feed_settings, media_tables, password_cost, user_settings};
-use crate::admin::live::LiveServer;
+use self::settings::{
+    due_settings, feed_settings, media_tables, password_cost, replay_settings, target_rules, user_settings,
+};
+use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
@@ -24,6 +26,7 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
+use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::watched::watched;
@@ -34,6 +37,8 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
+use crate::live::stream::LiveFeeder;
+use crate::live::{Live, LiveListener, LiveView};
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -98,10 +103,12 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Live sessions.
+    live: Arc<Live>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 /// Lets handlers take a service by its own name.
@@ -123,8 +130,9 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    live: Arc<Live>,
     acts: Arc<Acts>,
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 #[async_trait]
@@ -168,6 +176,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
+    replays_worker: Worker<LiveRow>,
     owner: OwnerThread,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
@@ -179,13 +188,13 @@ impl Running {
     pub async fn stop(self) {
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             owner.join();
-            drop(worker);
+            drop((worker, replays_worker));
         });
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
@@ -236,14 +245,17 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
+    let live_view = LiveView::new(replay_settings(settings), &store, settings.live.pages_s * 1_000);
+    let live_heard = LiveListener { view: live_view.clone(), feeder: LiveFeeder::default() };
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
-    products.extend(listeners(&store, &feed, told));
+    products.extend(listeners(&store, &feed, live_heard.clone(), told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, log.newest()).await?;
     // Every row is of an id below.
     feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
+    live_view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
@@ -253,6 +265,8 @@ async fn start_under(
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
+    let live = Live::new(core.clone(), live_view, target_rules(), due_settings(settings));
+    let live_told = live_heard.feeder.keep_telling(Arc::clone(&core.store), sessions.publisher());
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
@@ -263,11 +277,17 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
     let log = (logging, settings.log.level.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
-    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
+    let no_thread = |error| Error::Internal(format!("cannot start a thread: {error}"));
+    let worker = feed.start_worker().map_err(no_thread)?;
+    let replays_worker = live.view().feed().start_worker().map_err(no_thread)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
+    tasks.spawn(live_told);
+    tasks.spawn(live.clone().keep_time());
+    tasks.spawn(live.clone().keep_reminding());
+    tasks.spawn(live.view().feed().clone().evict_now_and_then(core.clock.clone()));
     in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
     let services = Services {
         http,
@@ -281,10 +301,12 @@ async fn start_under(
         notifications: Arc::new(notifications),
         realtime,
         media,
-        acts: Arc::new(acts),
         live: Arc::new(live),
+        acts: Arc::new(acts),
+        running: Arc::new(running),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    let app = App(Arc::new(services));
+    Ok(Running { app, worker, replays_worker, owner, realtime: realtime_threads, tasks, lease })
 }
 
 /// Work that goes on beside requests.

@@ -1,6 +1,7 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
 import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
+import { LiveCalls } from "./live.js";
 import { Pages, type Paging } from "./paging.js";
 import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
@@ -10,7 +11,6 @@ import type {
   ClientFrame,
   Id,
   Lane,
-  LiveSettings,
   Media,
   NewPost,
   NewSuspension,
@@ -31,6 +31,7 @@ import type {
   RealtimeSession,
   Relationship,
   Reply,
+  RunningSettings,
   Session,
   Status,
   Suspension,
@@ -90,6 +91,7 @@ export class Client {
   readonly users: Users;
   readonly posts: Posts;
   readonly feed: Feed;
+  readonly live: LiveCalls;
   readonly notifications: Notifications;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
@@ -102,6 +104,7 @@ export class Client {
     this.users = new Users(this.http);
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
+    this.live = new LiveCalls(this.http);
     this.notifications = new Notifications(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
@@ -395,11 +398,11 @@ export class Admin {
     return this.http.json("GET", "/v1/admin/status", call);
   }
 
-  settings(call?: CallOptions): Promise<LiveSettings> {
+  settings(call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("GET", "/v1/admin/settings", call);
   }
 
-  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<LiveSettings> {
+  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 

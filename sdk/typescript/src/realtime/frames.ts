@@ -8,6 +8,7 @@ import type {
   Hello,
   Id,
   KeyedNotification,
+  LiveChanged,
   PostDeleted,
   Presence,
   Problem,
@@ -49,6 +50,8 @@ export interface Events {
   "feed.read": ReadMarker;
   /** The notifications' read marker moved. */
   "notifications.read": ReadMarker;
+  /** A live session of a followed host, or of one's own, is this now; `removed`: it is in no list any more. */
+  "live.changed": LiveChanged;
   /** A watched person came or went. */
   presence: Presence;
   /** The server stops; this client comes back by itself. */
