@@ -1,5 +1,6 @@
 //! Live sessions: states, order, pages that agree with each other, whoever is told and reminded.
 
+mod killed;
 mod model;
 mod order;
 mod reminders;
