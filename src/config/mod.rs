@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Feed, Http, LARGEST, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage, Users,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
+    Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Subnet};
@@ -66,7 +67,8 @@ macro_rules! settings {
 }
 settings! {
     server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
-    live: Live, notifications: Notifications, media: Media, storage: Storage, realtime: Realtime, log: Log
+    live: Live, notifications: Notifications, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime,
+    log: Log
 }
 
 impl Settings {
