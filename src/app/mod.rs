@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod live;
 mod products;
 mod settings;
 
@@ -14,9 +15,7 @@ use tokio::task::JoinSet;
 
 pub use self::products::products;
 use self::products::{Listeners, listeners};
-use self::settings::{
-    due_settings, feed_settings, media_tables, password_cost, replay_settings, target_rules, user_settings,
-};
+use self::settings::{feed_settings, media_tables, password_cost, user_settings};
 use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
@@ -37,8 +36,7 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
-use crate::live::stream::LiveFeeder;
-use crate::live::{Live, LiveListener, LiveView};
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -245,17 +243,16 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
-    let live_view = LiveView::new(replay_settings(settings), &store, settings.live.pages_s * 1_000);
-    let live_heard = LiveListener { view: live_view.clone(), feeder: LiveFeeder::default() };
+    let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
-    products.extend(listeners(&store, &feed, live_heard.clone(), told));
+    products.extend(listeners(&store, &feed, live.clone(), told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, log.newest()).await?;
     // Every row is of an id below.
     feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
-    live_view.load(log.last_minted(), clock.now_ms()).await?;
+    live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
@@ -265,8 +262,6 @@ async fn start_under(
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let live = Live::new(core.clone(), live_view, target_rules(), due_settings(settings));
-    let live_told = live_heard.feeder.keep_telling(Arc::clone(&core.store), sessions.publisher());
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
@@ -278,17 +273,11 @@ async fn start_under(
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
     let log = (logging, settings.log.level.clone());
     let running = RunningServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
-    let no_thread = |error| Error::Internal(format!("cannot start a thread: {error}"));
     let worker = feed.start_worker().map_err(no_thread)?;
-    let replays_worker = live.view().feed().start_worker().map_err(no_thread)?;
-    let mut tasks = JoinSet::new();
+    let mut tasks = in_background(&feed, &core, janitor(settings, &core, attachments), lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    tasks.spawn(live_told);
-    tasks.spawn(live.clone().keep_time());
-    tasks.spawn(live.clone().keep_reminding());
-    tasks.spawn(live.view().feed().clone().evict_now_and_then(core.clock.clone()));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let services = Services {
         http,
         core,
@@ -305,16 +294,30 @@ async fn start_under(
         acts: Arc::new(acts),
         running: Arc::new(running),
     };
-    let app = App(Arc::new(services));
-    Ok(Running { app, worker, replays_worker, owner, realtime: realtime_threads, tasks, lease })
+    Ok(Running {
+        app: App(Arc::new(services)),
+        worker,
+        replays_worker,
+        owner,
+        realtime: realtime_threads,
+        tasks,
+        lease,
+    })
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
     tasks.spawn(lease.keep());
+    tasks
+}
+
+/// Error of a thread that does not start.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Internal(format!("cannot start a thread: {error}"))
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {

@@ -19,7 +19,7 @@ const TURNS: usize = 4;
 const AHEAD_MS: u64 = 40_000;
 /// Replays of a host that stay; older ones are removed.
 const REPLAYS_MAX: usize = 3;
-/// What sessions are about.
+/// Titles of sessions.
 const TITLES: [&str; 8] = [
     "Soldering a clock, badly",
     "Questions about sourdough",

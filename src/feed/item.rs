@@ -1,5 +1,5 @@
-//! What a feed is made of, and all that it asks of it: whose it is, whether it is there, what it answers and passes on.
-//! Posts in home feeds; the engine is the same for whatever else people follow each other for.
+//! Items of feeds, and all that a feed asks of them: whose they are, whether they are there, what they pass on. Posts
+//! in home feeds; the engine is the same for whatever else people follow each other for.
 
 use fanfare_protocol::Id;
 
@@ -13,14 +13,14 @@ use crate::posts::visibility::Shown;
 
 /// News of a record for a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happened {
+pub enum ItemNews {
     /// An item is there.
     Published {
         /// Person whose followers get it.
         author: Id,
-        /// Its entry.
+        /// Entry of the item.
         entry: AuthorEntry,
-        /// How it is delivered.
+        /// Way in which it is delivered.
         policy: Policy,
     },
     /// An item is gone.
@@ -33,12 +33,12 @@ pub enum Happened {
 }
 
 /// An item of a feed. Its id is that of the record that made it: id order is the order of the feed.
-pub trait Item: Send + Sync + Sized + 'static {
+pub trait FeedItem: Send + Sync + Sized + 'static {
     /// Name in the label `source` of metrics.
     const SOURCE: &'static str;
 
-    /// What `record` means for this feed, if anything.
-    fn happened(record: &Record) -> Option<Happened>;
+    /// News of `record` for this feed, if any.
+    fn happened(record: &Record) -> Option<ItemNews>;
 
     /// Id of the record that made it.
     fn id(&self) -> Id;
@@ -66,17 +66,17 @@ pub trait Item: Send + Sync + Sized + 'static {
     ) -> Shown;
 }
 
-impl Item for PostRecord {
+impl FeedItem for PostRecord {
     const SOURCE: &'static str = "posts";
 
-    fn happened(record: &Record) -> Option<Happened> {
+    fn happened(record: &Record) -> Option<ItemNews> {
         match &record.event {
             Event::Posted { post, .. } => {
                 let (kind, related) = kind_of(post);
                 let entry = AuthorEntry { id: post.id, kind, related };
-                Some(Happened::Published { author: post.author, entry, policy: post.policy })
+                Some(ItemNews::Published { author: post.author, entry, policy: post.policy })
             }
-            Event::PostDeleted { post, author, .. } => Some(Happened::Deleted { author: *author, id: *post }),
+            Event::PostDeleted { post, author, .. } => Some(ItemNews::Deleted { author: *author, id: *post }),
             _ => None,
         }
     }

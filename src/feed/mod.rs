@@ -36,7 +36,7 @@ pub use crate::data::rows::{AuthorEntry, EntryKind, kind_of};
 pub use crate::posts::entry::{FeedEntry, Original};
 pub use bench_seam::TimelineUsage;
 pub use interner::UserIndex;
-pub use item::{Happened, Item};
+pub use item::{FeedItem, ItemNews};
 pub use policy::Thresholds;
 pub use prepare::{FeedListener, PolicyStamp};
 pub use rank::{Candidate, DefaultRanker, Engagement, RankInputs, Ranker};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
-use super::item::Item;
+use super::item::FeedItem;
 use crate::data::absent::Standing;
 use crate::data::rows::{AuthorEntry, PostRecord};
 
@@ -23,7 +23,7 @@ pub struct Relations {
 
 /// Rows that timelines are rebuilt from.
 #[async_trait]
-pub trait FeedSource<P: Item = PostRecord>: Send + Sync + 'static {
+pub trait FeedSource<P: FeedItem = PostRecord>: Send + Sync + 'static {
     /// Posts of `author` with ids below `before`, newest first, at most `limit`, deleted ones left out. Fewer than
     /// `limit` means that there are no older ones.
     async fn author_entries(&self, author: Id, before: Id, limit: usize) -> Result<Vec<AuthorEntry>, EngineError>;

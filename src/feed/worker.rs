@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::item::Item;
+use super::item::FeedItem;
 use super::service::Feed;
 use crate::log::events::PostRecord;
 
 /// A running fan-out thread. Stops and joins when dropped; what is queued stays queued.
-pub struct Worker<P: Item = PostRecord> {
+pub struct Worker<P: FeedItem = PostRecord> {
     feed: Feed<P>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl<P: Item> Worker<P> {
+impl<P: FeedItem> Worker<P> {
     /// Starts the thread.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl<P: Item> Worker<P> {
     }
 }
 
-impl<P: Item> Drop for Worker<P> {
+impl<P: FeedItem> Drop for Worker<P> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.feed.wake_worker();

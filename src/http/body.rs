@@ -64,9 +64,9 @@ where
 
 /// A [`Valid`] body of a call that can also be made without one: that is the default then.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<T>(pub T);
+pub struct OrDefault<T>(pub T);
 
-impl<T, S> FromRequest<S> for Given<T>
+impl<T, S> FromRequest<S> for OrDefault<T>
 where
     T: DeserializeOwned + Check + Default,
     HttpState: FromRef<S>,

@@ -10,7 +10,7 @@ use fanfare_engines::{Batch, RowKey};
 use fanfare_protocol::Id;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Decision, Deed};
+use super::state::{Decision, SessionDeed};
 use crate::base::error::{Error, Result};
 use crate::data::rows::{LiveRow, ReminderProgress, from_json, to_json};
 use crate::data::tables;
@@ -32,12 +32,14 @@ pub struct LiveFold;
 
 /// Session that a record is about, and what it does to it.
 #[must_use]
-pub fn deed_of(event: &Event) -> Option<(Id, Deed<'_>)> {
+pub fn deed_of(event: &Event) -> Option<(Id, SessionDeed<'_>)> {
     Some(match event {
-        Event::LiveEdited { session, edit, .. } => (*session, Deed::Edit(edit)),
-        Event::LiveStarted { session, .. } => (*session, Deed::Start),
-        Event::LiveEnded { session, replay_url, .. } => (*session, Deed::End { replay_url: replay_url.as_deref() }),
-        Event::LiveRemoved { session, .. } => (*session, Deed::Remove),
+        Event::LiveEdited { session, edit, .. } => (*session, SessionDeed::Edit(edit)),
+        Event::LiveStarted { session, .. } => (*session, SessionDeed::Start),
+        Event::LiveEnded { session, replay_url, .. } => {
+            (*session, SessionDeed::End { replay_url: replay_url.as_deref() })
+        }
+        Event::LiveRemoved { session, .. } => (*session, SessionDeed::Remove),
         _ => return None,
     })
 }
@@ -89,7 +91,7 @@ impl Fold for LiveFold {
 }
 
 /// The session after a deed, if that changes it.
-fn after(stored: Option<&Bytes>, deed: Deed<'_>, by: Id) -> Result<Option<LiveRow>> {
+fn after(stored: Option<&Bytes>, deed: SessionDeed<'_>, by: Id) -> Result<Option<LiveRow>> {
     let Some(stored) = stored else { return Ok(None) };
     let row: LiveRow = from_json(stored)?;
     Ok(match row.decide(deed, by) {

@@ -10,7 +10,7 @@ use fanfare_protocol::{EndLiveSession, Id, LiveSession, NewLiveSession, Page, Pa
 
 use super::service::{Announced, Live};
 use crate::base::error::Result;
-use crate::http::{Caller, Check, Created, Given, Keyed, Located, MaybeCaller, Paging, Path, Problems, Valid};
+use crate::http::{Caller, Check, Created, Keyed, Located, MaybeCaller, OrDefault, Paging, Path, Problems, Valid};
 use crate::users::service::Users;
 
 impl Check for NewLiveSession {}
@@ -111,7 +111,7 @@ pub async fn end(
     State(live): State<Arc<Live>>,
     host: Caller,
     Path(id): Path<Id>,
-    Given(end): Given<EndLiveSession>,
+    OrDefault(end): OrDefault<EndLiveSession>,
 ) -> Result<Json<LiveSession>> {
     Ok(Json(live.end(host.id, id, end.replay_url.as_deref()).await?))
 }

@@ -11,7 +11,7 @@ use crate::data::rows::LiveRow;
 
 /// Place in the order; pages go down from the highest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum LivePlace {
     /// A replay, by the record that ended the session.
     Replay(Id),
     /// A session that is live or upcoming.
@@ -25,23 +25,23 @@ pub enum Place {
 
 /// Point at which a page goes on: below `place`, in the order as of `t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct LivePosition {
     /// Id as of which everything is shown.
     pub t: Id,
     /// Place of the last session that was shown.
-    pub below: Place,
+    pub below: LivePlace,
 }
 
 const REPLAY: u8 = 0;
 const OPEN: u8 = 1;
 
-impl Position {
+impl LivePosition {
     /// Bytes of a cursor.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         let (tag, score, id) = match self.below {
-            Place::Replay(ended) => (REPLAY, 0, ended),
-            Place::Open { score, id } => (OPEN, score, id),
+            LivePlace::Replay(ended) => (REPLAY, 0, ended),
+            LivePlace::Open { score, id } => (OPEN, score, id),
         };
         [&self.t.to_bytes()[..], &[tag], &score.to_be_bytes(), &id.to_bytes()].concat()
     }
@@ -54,8 +54,8 @@ impl Position {
         let (score, id) = rest.split_first_chunk::<8>()?;
         let (t, id) = (Id::from_bytes(t)?, Id::from_bytes(id.first_chunk::<8>().filter(|all| all.len() == id.len())?)?);
         let below = match *tag {
-            REPLAY => Place::Replay(id),
-            OPEN => Place::Open { score: i64::from_be_bytes(*score), id },
+            REPLAY => LivePlace::Replay(id),
+            OPEN => LivePlace::Open { score: i64::from_be_bytes(*score), id },
             _ => return None,
         };
         Some(Self { t, below })
@@ -69,21 +69,21 @@ fn score(ms: u64) -> i64 {
 
 /// Place of a session in the order as of `t`; `None` if it is in none.
 #[must_use]
-pub fn place_at(row: &LiveRow, t: Id) -> Option<Place> {
+pub fn place_at(row: &LiveRow, t: Id) -> Option<LivePlace> {
     Some(match row.state_at(t)? {
-        LiveState::Live => Place::Open { score: score(unix_ms_of(row.started?)), id: row.id },
-        LiveState::Replay => Place::Replay(row.ended?),
-        _ => Place::Open { score: -score(row.planned_ms_at(t)), id: row.id },
+        LiveState::Live => LivePlace::Open { score: score(unix_ms_of(row.started?)), id: row.id },
+        LiveState::Replay => LivePlace::Replay(row.ended?),
+        _ => LivePlace::Open { score: -score(row.planned_ms_at(t)), id: row.id },
     })
 }
 
 /// Keeps the `max` highest of `found`, in order.
-pub fn highest<T>(found: &mut Vec<(Place, T)>, max: usize) {
+pub fn highest<T>(found: &mut Vec<(LivePlace, T)>, max: usize) {
     if max == 0 {
         found.clear();
         return;
     }
-    let descending = |one: &(Place, T), other: &(Place, T)| other.0.cmp(&one.0);
+    let descending = |one: &(LivePlace, T), other: &(LivePlace, T)| other.0.cmp(&one.0);
     if found.len() > max {
         found.select_nth_unstable_by(max - 1, descending);
         found.truncate(max);

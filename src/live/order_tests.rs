@@ -29,14 +29,14 @@ fn sessions_at(now: u64) -> Vec<LiveRow> {
 }
 
 /// A page as words such as `3l`, and the position of the next one.
-fn page(sessions: &[LiveRow], at: Position, limit: usize) -> (Vec<String>, Option<Position>) {
+fn page(sessions: &[LiveRow], at: LivePosition, limit: usize) -> (Vec<String>, Option<LivePosition>) {
     let below = sessions.iter().filter_map(|row| Some((place_at(row, at.t)?, row)));
     let mut found: Vec<_> = below.filter(|(place, _)| *place < at.below).collect();
     highest(&mut found, limit + 1);
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|(place, _)| Position { t: at.t, below: *place });
-    let word = |(_, row): &(Place, &LiveRow)| {
+    let next = found.last().filter(|_| more).map(|(place, _)| LivePosition { t: at.t, below: *place });
+    let word = |(_, row): &(LivePlace, &LiveRow)| {
         let state = match row.state_at(at.t) {
             Some(LiveState::Live) => 'l',
             Some(LiveState::Replay) => 'r',
@@ -47,8 +47,8 @@ fn page(sessions: &[LiveRow], at: Position, limit: usize) -> (Vec<String>, Optio
     (found.iter().map(word).collect(), next)
 }
 
-fn first(t: u64) -> Position {
-    Position { t: minute(t), below: Place::Open { score: i64::MAX, id: Id(u64::MAX) } }
+fn first(t: u64) -> LivePosition {
+    LivePosition { t: minute(t), below: LivePlace::Open { score: i64::MAX, id: Id(u64::MAX) } }
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn pages_two_and_three_agree_with_page_one_whatever_has_happened_since() {
             pages.push(words.join(" "));
             let Some(next) = next else { return pages };
             // As a cursor has it.
-            at = Position::from_bytes(&next.to_bytes()).unwrap();
+            at = LivePosition::from_bytes(&next.to_bytes()).unwrap();
             now = 150;
         }
     };
@@ -82,7 +82,7 @@ fn pages_two_and_three_agree_with_page_one_whatever_has_happened_since() {
 fn what_is_equal_goes_by_the_session() {
     let row = |id: u64, planned: u64| LiveRow::announced(Id(id), Id(1), String::new(), planned);
     let mut rows = [row(1, 50), row(2, 50), row(3, 60)];
-    let words = |rows: &[LiveRow]| page(rows, Position { t: Id(u64::MAX >> 1), ..first(0) }, 9).0.join(" ");
+    let words = |rows: &[LiveRow]| page(rows, LivePosition { t: Id(u64::MAX >> 1), ..first(0) }, 9).0.join(" ");
     assert_eq!(words(&rows), "2u 1u 3u");
     // In one millisecond.
     for (row, sequence) in rows.iter_mut().zip([3, 1, 2]) {
@@ -97,12 +97,14 @@ fn what_is_equal_goes_by_the_session() {
 
 #[test]
 fn positions_read_back_and_nothing_else_is_one() {
-    for below in [Place::Open { score: -5, id: Id(7) }, Place::Open { score: 9, id: Id(1) }, Place::Replay(Id(3))] {
-        let at = Position { t: Id(99), below };
-        assert_eq!(Position::from_bytes(&at.to_bytes()), Some(at));
+    for below in
+        [LivePlace::Open { score: -5, id: Id(7) }, LivePlace::Open { score: 9, id: Id(1) }, LivePlace::Replay(Id(3))]
+    {
+        let at = LivePosition { t: Id(99), below };
+        assert_eq!(LivePosition::from_bytes(&at.to_bytes()), Some(at));
         let bytes = at.to_bytes();
-        assert!((0..bytes.len()).all(|length| Position::from_bytes(&bytes[..length]).is_none()));
-        assert_eq!(Position::from_bytes(&[&bytes[..], &[0]].concat()), None);
+        assert!((0..bytes.len()).all(|length| LivePosition::from_bytes(&bytes[..length]).is_none()));
+        assert_eq!(LivePosition::from_bytes(&[&bytes[..], &[0]].concat()), None);
     }
-    assert_eq!(Position::from_bytes(&[9; 25]), None);
+    assert_eq!(LivePosition::from_bytes(&[9; 25]), None);
 }

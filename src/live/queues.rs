@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fanfare_protocol::Id;
 
-use super::order::{Place, place_at};
+use super::order::{LivePlace, place_at};
 use crate::base::id_map::IdMap;
 use crate::data::rows::LiveRow;
 
@@ -23,7 +23,7 @@ pub struct Queues {
     any: Vec<u64>,
     /// Sessions that ended, in the order of their ends: the record, the host, the session.
     ended: VecDeque<(Id, HostIndex, Id)>,
-    /// What ended by records below it was let go of.
+    /// Bound of forgetting: what ended by records below it was let go of.
     forgotten: Id,
     sessions: usize,
 }
@@ -124,8 +124,8 @@ impl Queues {
         &'a self,
         host: HostIndex,
         t: Id,
-        below: Option<Place>,
-        out: &mut Vec<(Place, &'a Arc<LiveRow>)>,
+        below: Option<LivePlace>,
+        out: &mut Vec<(LivePlace, &'a Arc<LiveRow>)>,
     ) {
         for row in self.of_host(host) {
             if let Some(place) = place_at(row, t)

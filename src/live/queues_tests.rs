@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::rows::LiveEdit;
-use crate::live::order::{Position, highest};
-use crate::live::state::{Decision, Deed};
+use crate::live::order::{LivePosition, highest};
+use crate::live::state::{Decision, SessionDeed};
 
-/// What happens: a host, which of their sessions, a deed, a time.
+/// Act of a history: a host, which of their sessions, a deed, a time.
 type Act = (u32, usize, u8, u64);
 
 /// All sessions that there ever were, and the view of them.
@@ -28,10 +28,10 @@ impl World {
         let theirs: Vec<Id> = self.rows.iter().filter(|(_, (of, _))| *of == host).map(|(id, _)| *id).collect();
         let edit = LiveEdit { starts_at_ms: Some(at_ms), ..LiveEdit::default() };
         let deed = match deed {
-            0 | 1 => Deed::Start,
-            2 => Deed::End { replay_url: None },
-            3 => Deed::Remove,
-            4 => Deed::Edit(&edit),
+            0 | 1 => SessionDeed::Start,
+            2 => SessionDeed::End { replay_url: None },
+            3 => SessionDeed::Remove,
+            4 => SessionDeed::Edit(&edit),
             _ => {
                 let row = LiveRow::announced(by, Id(u64::from(host)), String::new(), at_ms);
                 return self.becomes(host, row);
@@ -62,8 +62,8 @@ impl World {
     /// Open sessions as of `t` by the oracle, which sorts everything there ever was.
     fn oracle(&self, hosts: &[u32], t: Id) -> Vec<Id> {
         let there = self.rows.values().filter(|(host, _)| hosts.contains(host));
-        let mut all: Vec<(Place, Id)> = there.filter_map(|(_, row)| Some((place_at(row, t)?, row.id))).collect();
-        all.retain(|(place, _)| matches!(place, Place::Open { .. }));
+        let mut all: Vec<(LivePlace, Id)> = there.filter_map(|(_, row)| Some((place_at(row, t)?, row.id))).collect();
+        all.retain(|(place, _)| matches!(place, LivePlace::Open { .. }));
         all.sort_unstable_by(|one, other| other.cmp(one));
         all.into_iter().map(|(_, id)| id).collect()
     }
@@ -77,10 +77,10 @@ fn pass(queues: &Queues, hosts: &[u32], t: Id, limit: usize) -> Vec<Id> {
         for host in hosts.iter().filter(|host| queues.has_any(**host)) {
             queues.places_at(*host, t, below, &mut found);
         }
-        found.retain(|(place, _)| matches!(place, Place::Open { .. }));
+        found.retain(|(place, _)| matches!(place, LivePlace::Open { .. }));
         highest(&mut found, limit);
         let Some((last, _)) = found.last() else { return seen };
-        below = Position::from_bytes(&Position { t, below: *last }.to_bytes()).map(|at| at.below);
+        below = LivePosition::from_bytes(&LivePosition { t, below: *last }.to_bytes()).map(|at| at.below);
         seen.extend(found.iter().map(|(_, row)| row.id));
     }
 }

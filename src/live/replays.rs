@@ -17,7 +17,7 @@ use crate::data::rows::{AuthorEntry, EntryKind, LiveRow, from_json};
 use crate::data::store::Store;
 use crate::data::tables;
 use crate::data::uncounted::Of;
-use crate::feed::{Feed, FeedSource, Happened, Item, ReaderRelations, Relations, UserIndex};
+use crate::feed::{Feed, FeedItem, FeedSource, ItemNews, ReaderRelations, Relations, UserIndex};
 use crate::log::counters;
 use crate::log::events::{Event, Record};
 use crate::log::fold::State;
@@ -29,16 +29,16 @@ const fn entry(ended: Id) -> AuthorEntry {
     AuthorEntry { id: ended, kind: EntryKind::Plain, related: Id(0) }
 }
 
-impl Item for LiveRow {
+impl FeedItem for LiveRow {
     const SOURCE: &'static str = "replays";
 
-    fn happened(record: &Record) -> Option<Happened> {
+    fn happened(record: &Record) -> Option<ItemNews> {
         match &record.event {
             Event::LiveEnded { host, policy, .. } => {
-                Some(Happened::Published { author: *host, entry: entry(record.id), policy: *policy })
+                Some(ItemNews::Published { author: *host, entry: entry(record.id), policy: *policy })
             }
             Event::LiveRemoved { host, ended: Some(ended), .. } => {
-                Some(Happened::Deleted { author: *host, id: *ended })
+                Some(ItemNews::Deleted { author: *host, id: *ended })
             }
             _ => None,
         }

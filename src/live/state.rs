@@ -10,47 +10,47 @@ use crate::data::rows::{LiveEdit, LiveRow, Planned};
 
 /// Deed of a host, or of the clock, upon a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed<'a> {
+pub enum SessionDeed<'a> {
     /// Changes title, planned start or the recording's address.
     Edit(&'a LiveEdit),
-    /// It begins.
+    /// The session begins.
     Start,
-    /// It is over.
+    /// The session is over.
     End {
         /// Address of the recording, if there is one already.
         replay_url: Option<&'a str>,
     },
-    /// It is cancelled while upcoming, or its replay is removed.
+    /// The session is cancelled while upcoming, or its replay is removed.
     Remove,
 }
 
-/// What comes of a deed.
+/// Outcome of a deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// The session is this from now on.
     Becomes(LiveRow),
-    /// It is so already.
+    /// Nothing changes: it is so already.
     Same,
     /// Not now.
-    Refused(Refusal),
+    Refused(SessionRefusal),
 }
 
 /// Why a deed is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// It was removed.
+pub enum SessionRefusal {
+    /// Removed already.
     Removed,
-    /// It has not begun.
+    /// Not begun yet.
     NotBegun,
-    /// It is live.
+    /// Live now.
     IsLive,
-    /// It is over.
+    /// Over already.
     IsOver,
-    /// Its planned start cannot be changed any more, for it has begun.
+    /// Too late to change the planned start, for it has begun.
     TimeHasCome,
-    /// Its planned start was changed as often as it can be.
+    /// Planned start that was changed as often as it can be.
     TimeChangedTooOften,
-    /// It has no recording before it is over.
+    /// Too early for a recording, for it is not over.
     NoReplayYet,
 }
 
@@ -62,7 +62,7 @@ impl LiveRow {
         Self { id, host, title, planned, started: None, ended: None, replay_url: None, removed: None }
     }
 
-    /// Its state now, also of one that was removed: what it was then.
+    /// State now, also of one that was removed: what it was then.
     #[must_use]
     pub const fn state(&self) -> LiveState {
         match (self.started, self.ended) {
@@ -78,7 +78,7 @@ impl LiveRow {
         self.removed.is_none() && self.ended.is_none()
     }
 
-    /// Its state as of `t`; `None` if there was none yet, or it was removed at any time.
+    /// State as of `t`; `None` if there was none yet, or it was removed at any time.
     #[must_use]
     pub fn state_at(&self, t: Id) -> Option<LiveState> {
         if self.removed.is_some() || self.id > t {
@@ -92,14 +92,14 @@ impl LiveRow {
         })
     }
 
-    /// Its planned start as of `t`, in milliseconds since the Unix epoch.
+    /// Planned start as of `t`, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn planned_ms_at(&self, t: Id) -> u64 {
         let decided = self.planned.iter().rev().find(|planned| planned.by <= t).or(self.planned.first());
         decided.map_or(0, |planned| planned.at_ms)
     }
 
-    /// Its planned start now.
+    /// Planned start now.
     #[must_use]
     pub fn planned_ms(&self) -> u64 {
         self.planned.last().map_or(0, |planned| planned.at_ms)
@@ -107,22 +107,22 @@ impl LiveRow {
 
     /// Decides about a deed, which record `by` would do.
     #[must_use]
-    pub fn decide(&self, deed: Deed<'_>, by: Id) -> Decision {
+    pub fn decide(&self, deed: SessionDeed<'_>, by: Id) -> Decision {
         use Decision::{Becomes, Refused, Same};
         if self.removed.is_some() {
-            return if deed == Deed::Remove { Same } else { Refused(Refusal::Removed) };
+            return if deed == SessionDeed::Remove { Same } else { Refused(SessionRefusal::Removed) };
         }
         match (deed, self.state()) {
-            (Deed::Edit(edit), state) => self.edited(edit, state, by),
-            (Deed::Start, LiveState::Upcoming) => Becomes(Self { started: Some(by), ..self.clone() }),
-            (Deed::Start, LiveState::Live) | (Deed::End { .. }, LiveState::Replay) => Same,
-            (Deed::Start, _) => Refused(Refusal::IsOver),
-            (Deed::End { replay_url }, LiveState::Live) => {
+            (SessionDeed::Edit(edit), state) => self.edited(edit, state, by),
+            (SessionDeed::Start, LiveState::Upcoming) => Becomes(Self { started: Some(by), ..self.clone() }),
+            (SessionDeed::Start, LiveState::Live) | (SessionDeed::End { .. }, LiveState::Replay) => Same,
+            (SessionDeed::Start, _) => Refused(SessionRefusal::IsOver),
+            (SessionDeed::End { replay_url }, LiveState::Live) => {
                 Becomes(Self { ended: Some(by), replay_url: replay_url.map(str::to_owned), ..self.clone() })
             }
-            (Deed::End { .. }, _) => Refused(Refusal::NotBegun),
-            (Deed::Remove, LiveState::Live) => Refused(Refusal::IsLive),
-            (Deed::Remove, _) => Becomes(Self { removed: Some(by), ..self.clone() }),
+            (SessionDeed::End { .. }, _) => Refused(SessionRefusal::NotBegun),
+            (SessionDeed::Remove, LiveState::Live) => Refused(SessionRefusal::IsLive),
+            (SessionDeed::Remove, _) => Becomes(Self { removed: Some(by), ..self.clone() }),
         }
     }
 
@@ -133,16 +133,16 @@ impl LiveRow {
         }
         if let Some(at_ms) = edit.starts_at_ms.filter(|at_ms| *at_ms != self.planned_ms()) {
             if state != LiveState::Upcoming {
-                return Decision::Refused(Refusal::TimeHasCome);
+                return Decision::Refused(SessionRefusal::TimeHasCome);
             }
             if self.planned.len() > STARTS_AT_CHANGES_MAX {
-                return Decision::Refused(Refusal::TimeChangedTooOften);
+                return Decision::Refused(SessionRefusal::TimeChangedTooOften);
             }
             after.planned.push(Planned { by, at_ms });
         }
         if let Some(replay_url) = &edit.replay_url {
             if state != LiveState::Replay {
-                return Decision::Refused(Refusal::NoReplayYet);
+                return Decision::Refused(SessionRefusal::NoReplayYet);
             }
             after.replay_url.clone_from(replay_url);
         }
@@ -158,7 +158,7 @@ mod tests {
         LiveRow::announced(Id(10), Id(1), "chess".into(), 5_000)
     }
 
-    fn becomes(row: &LiveRow, deed: Deed<'_>, by: u64) -> LiveRow {
+    fn becomes(row: &LiveRow, deed: SessionDeed<'_>, by: u64) -> LiveRow {
         match row.decide(deed, Id(by)) {
             Decision::Becomes(after) => after,
             other => panic!("{deed:?}: {other:?}"),
@@ -168,17 +168,20 @@ mod tests {
     #[test]
     fn a_session_is_announced_begins_and_is_over_in_that_order_alone() {
         let upcoming = upcoming();
-        let end = Deed::End { replay_url: Some("https://example.org/1") };
-        assert_eq!(upcoming.decide(end, Id(11)), Decision::Refused(Refusal::NotBegun));
-        let live = becomes(&upcoming, Deed::Start, 20);
-        assert_eq!(live.decide(Deed::Start, Id(21)), Decision::Same);
-        assert_eq!(live.decide(Deed::Remove, Id(21)), Decision::Refused(Refusal::IsLive));
+        let end = SessionDeed::End { replay_url: Some("https://example.org/1") };
+        assert_eq!(upcoming.decide(end, Id(11)), Decision::Refused(SessionRefusal::NotBegun));
+        let live = becomes(&upcoming, SessionDeed::Start, 20);
+        assert_eq!(live.decide(SessionDeed::Start, Id(21)), Decision::Same);
+        assert_eq!(live.decide(SessionDeed::Remove, Id(21)), Decision::Refused(SessionRefusal::IsLive));
         let replay = becomes(&live, end, 30);
-        assert_eq!(replay.decide(Deed::End { replay_url: Some("https://example.org/2") }, Id(31)), Decision::Same);
-        assert_eq!(replay.decide(Deed::Start, Id(31)), Decision::Refused(Refusal::IsOver));
-        let removed = becomes(&replay, Deed::Remove, 40);
-        assert_eq!(removed.decide(Deed::Remove, Id(41)), Decision::Same);
-        assert_eq!(removed.decide(Deed::Start, Id(41)), Decision::Refused(Refusal::Removed));
+        assert_eq!(
+            replay.decide(SessionDeed::End { replay_url: Some("https://example.org/2") }, Id(31)),
+            Decision::Same
+        );
+        assert_eq!(replay.decide(SessionDeed::Start, Id(31)), Decision::Refused(SessionRefusal::IsOver));
+        let removed = becomes(&replay, SessionDeed::Remove, 40);
+        assert_eq!(removed.decide(SessionDeed::Remove, Id(41)), Decision::Same);
+        assert_eq!(removed.decide(SessionDeed::Start, Id(41)), Decision::Refused(SessionRefusal::Removed));
         let at = |row: &LiveRow, t: u64| row.state_at(Id(t));
         let (upcoming, live, replayed) = (Some(LiveState::Upcoming), Some(LiveState::Live), Some(LiveState::Replay));
         assert_eq!([9, 10, 19, 20, 29, 30].map(|t| at(&replay, t)), [None, upcoming, upcoming, live, live, replayed]);
@@ -189,17 +192,20 @@ mod tests {
     fn the_planned_start_moves_while_it_is_upcoming_and_not_for_ever() {
         let mut row = upcoming();
         let edit = |at_ms| LiveEdit { starts_at_ms: Some(at_ms), ..LiveEdit::default() };
-        assert_eq!(row.decide(Deed::Edit(&edit(5_000)), Id(11)), Decision::Same);
+        assert_eq!(row.decide(SessionDeed::Edit(&edit(5_000)), Id(11)), Decision::Same);
         for change in 0..STARTS_AT_CHANGES_MAX as u64 {
-            row = becomes(&row, Deed::Edit(&edit(6_000 + change)), 11 + change);
+            row = becomes(&row, SessionDeed::Edit(&edit(6_000 + change)), 11 + change);
         }
-        assert_eq!(row.decide(Deed::Edit(&edit(1)), Id(99)), Decision::Refused(Refusal::TimeChangedTooOften));
+        assert_eq!(
+            row.decide(SessionDeed::Edit(&edit(1)), Id(99)),
+            Decision::Refused(SessionRefusal::TimeChangedTooOften)
+        );
         assert_eq!([10, 11, 12].map(|t| row.planned_ms_at(Id(t))), [5_000, 6_000, 6_001]);
-        let live = becomes(&row, Deed::Start, 100);
-        assert_eq!(live.decide(Deed::Edit(&edit(1)), Id(101)), Decision::Refused(Refusal::TimeHasCome));
+        let live = becomes(&row, SessionDeed::Start, 100);
+        assert_eq!(live.decide(SessionDeed::Edit(&edit(1)), Id(101)), Decision::Refused(SessionRefusal::TimeHasCome));
         let url = LiveEdit { replay_url: Some(Some("https://example.org".into())), ..LiveEdit::default() };
-        assert_eq!(live.decide(Deed::Edit(&url), Id(101)), Decision::Refused(Refusal::NoReplayYet));
+        assert_eq!(live.decide(SessionDeed::Edit(&url), Id(101)), Decision::Refused(SessionRefusal::NoReplayYet));
         let title = LiveEdit { title: Some("go".into()), ..LiveEdit::default() };
-        assert_eq!(becomes(&live, Deed::Edit(&title), 101).title, "go");
+        assert_eq!(becomes(&live, SessionDeed::Edit(&title), 101).title, "go");
     }
 }

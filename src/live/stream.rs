@@ -23,8 +23,9 @@ use crate::realtime::{Deliver, Frame, Judge, Publisher};
 pub const TYPES: &[&str] = &["live.changed"];
 
 /// Changes of sessions on their way to whoever is connected; clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct LiveFeeder {
+    publisher: Publisher,
     changes: Arc<Changes>,
 }
 
@@ -35,6 +36,12 @@ struct Changes {
 }
 
 impl LiveFeeder {
+    /// Tells by way of `publisher`.
+    #[must_use]
+    pub fn new(publisher: Publisher) -> Self {
+        Self { publisher, changes: Arc::default() }
+    }
+
     /// A record made this of a session. Never waits.
     pub fn changed(&self, row: Arc<LiveRow>, by: Id) {
         let mut waiting = self.changes.waiting.lock();
@@ -50,7 +57,7 @@ impl LiveFeeder {
     }
 
     /// Tells of changes, in their order. Without end.
-    pub async fn keep_telling(self, store: Arc<Store>, publisher: Publisher) {
+    pub async fn keep_telling(self, store: Arc<Store>) {
         let judge: Arc<dyn Judge> = Arc::new(Unseen(Arc::clone(&store)));
         loop {
             let next = self.changes.waiting.lock().pop_front();
@@ -59,7 +66,7 @@ impl LiveFeeder {
                 continue;
             };
             match frame_of(&store, &row, by).await {
-                Ok(Some(frame)) => publisher.send(Deliver::judged(row.host, frame, &judge)).await,
+                Ok(Some(frame)) => self.publisher.send(Deliver::judged(row.host, frame, &judge)).await,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a change of a live session waits to be told");

@@ -1,4 +1,4 @@
-//! What memory holds of live sessions: the open ones and those that ended lately, and the timelines of replays. Records
+//! View of live sessions in memory: the open ones and those that ended lately, and the timelines of replays. Records
 //! keep it true, before whoever wrote them is answered; a start reads it from rows.
 
 use std::sync::Arc;

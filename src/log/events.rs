@@ -72,7 +72,7 @@ pub enum Event {
     Unsuspended { user: Id },
     /// `host` announces a live session, which has the id of the record.
     LiveAnnounced { host: Id, title: String, starts_at_ms: u64 },
-    /// What is said of a session changes.
+    /// Title, plan or recording of a session change.
     LiveEdited { session: Id, host: Id, edit: LiveEdit },
     /// A session begins: now, whatever was planned.
     LiveStarted { session: Id, host: Id },
@@ -92,7 +92,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ended: Option<Id>,
     },
-    /// These people are reminded of a session that has begun: of those who want to be, the ones after whoever was
+    /// People who are reminded of a session that has begun: of those who want to be, the ones after whoever was
     /// reminded before, up to `upto`.
     LiveReminded { session: Id, host: Id, people: Vec<Id>, upto: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].

@@ -18,7 +18,7 @@ struct Body {
     text: Box<[u8]>,
     lane: Lane,
     durable: Option<Durable>,
-    /// What it is the current value of: of several that wait for a reader only the newest does.
+    /// Subject of a current value: of several that wait for a reader only the newest does.
     about: Option<(&'static str, Id)>,
 }
 
@@ -231,7 +231,7 @@ impl Frame {
         self.0.lane
     }
 
-    /// What it is the current value of, if it gives way to a newer one.
+    /// Subject of a current value that gives way to a newer one.
     #[must_use]
     pub fn about(&self) -> Option<(&'static str, Id)> {
         self.0.about

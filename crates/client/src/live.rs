@@ -102,7 +102,7 @@ impl Client {
     }
 }
 
-/// What an event did to a watched page.
+/// Effect of an event on a watched page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
     /// Nothing.
@@ -171,6 +171,8 @@ impl LiveWatch {
 struct Kept {
     sessions: Vec<LiveSession>,
     next_cursor: Option<String>,
+    /// Whether there are sessions below the page.
+    more: bool,
     limit: usize,
     /// Of each session the newest change that was heard of.
     versions: HashMap<Id, Id>,
@@ -180,7 +182,8 @@ struct Kept {
 impl Kept {
     fn new(page: Page<LiveSession>, limit: u16) -> Self {
         let (sessions, next_cursor) = (page.items, page.next_cursor);
-        Self { sessions, next_cursor, limit: limit.into(), versions: HashMap::new(), is_stale: false }
+        let more = next_cursor.is_some();
+        Self { sessions, next_cursor, more, limit: limit.into(), versions: HashMap::new(), is_stale: false }
     }
 
     fn read(&mut self, page: Page<LiveSession>) {
@@ -206,12 +209,13 @@ impl Kept {
             self.sessions.insert(place, LiveSession { reminder: reminder.or(Some(false)), ..session.clone() });
             // The last of a page that is not the last one: sessions below it may go before it.
             let is_last = place + 1 == self.sessions.len();
-            if is_last && self.next_cursor.is_some() && self.sessions.len() <= self.limit {
+            if is_last && self.more && self.sessions.len() <= self.limit {
                 self.is_stale = true;
             }
         }
+        self.more |= self.sessions.len() > self.limit;
         self.sessions.truncate(self.limit);
-        self.is_stale |= was_here && self.next_cursor.is_some() && self.sessions.len() < self.limit;
+        self.is_stale |= was_here && self.more && self.sessions.len() < self.limit;
         self.sessions != before
     }
 }
@@ -273,8 +277,10 @@ mod tests {
         assert!(kept.take(&changed(session(5, LiveState::Upcoming, 58), 12)));
         assert_eq!(ids(&kept), [3, 5, 2, 1], "a page holds so many");
         let removed = LiveChanged { removed: true, ..changed(session(2, LiveState::Upcoming, 60), 13) };
-        assert!(kept.take(&removed) && !kept.is_stale);
-        assert_eq!(ids(&kept), [3, 5, 1], "there are no others");
+        assert!(kept.take(&removed) && kept.is_stale, "one was pushed off the page");
+        let removed = LiveChanged { removed: true, ..changed(session(2, LiveState::Upcoming, 60), 13) };
+        let mut all = self::kept(false);
+        assert!(all.take(&removed) && !all.is_stale, "there are no others");
     }
 
     #[test]

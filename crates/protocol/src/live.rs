@@ -28,7 +28,7 @@ pub struct LiveSession {
     pub id: Id,
     /// Person who holds it.
     pub host: Author,
-    /// What it is about.
+    /// Words that say what it is about.
     #[schema(examples("An evening of chess"))]
     pub title: String,
     /// Whether it is to come, on, or over.
@@ -52,7 +52,7 @@ pub struct LiveChanged {
     /// The session; of one that was removed as it was last.
     #[serde(flatten)]
     pub session: LiveSession,
-    /// It was cancelled, or its replay removed: it is in no list any more.
+    /// Whether it was cancelled, or its replay removed: it is in no list any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
     /// Number of the change: of two about one session the higher is the newer one.
@@ -78,7 +78,7 @@ pub struct PatchLiveSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 140, examples("Two evenings of chess"))]
     pub title: Option<String>,
-    /// Another planned start, while it is upcoming; at most 20 times.
+    /// New planned start, while it is upcoming; at most 20 times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<Timestamp>,
     /// Address of the recording, once it is over; `null` takes it away.

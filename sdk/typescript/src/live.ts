@@ -1,5 +1,6 @@
 // Live sessions: the calls, and a first page that is kept as it is now.
 
+import type { Once } from "./client.js";
 import type { CallOptions, Http } from "./http.js";
 import { Pages, type Paging } from "./paging.js";
 import { randomKey } from "./random.js";
@@ -28,9 +29,9 @@ export class LiveCalls {
   constructor(private readonly http: Http) {}
 
   /** Announces a session; sent again, it is made once. */
-  announce(session: NewLiveSession, call: CallOptions & { idempotencyKey?: string | undefined } = {}): Promise<LiveSession> {
-    const { idempotencyKey = randomKey(), ...options } = call;
-    return this.http.json("POST", "/v1/live", { ...options, body: session, idempotencyKey });
+  announce(session: NewLiveSession, once: Once = {}): Promise<LiveSession> {
+    const idempotencyKey = once.idempotencyKey ?? randomKey();
+    return this.http.json("POST", "/v1/live", { ...once, body: session, idempotencyKey });
   }
 
   get(id: Id, call?: CallOptions): Promise<LiveSession> {
@@ -49,7 +50,8 @@ export class LiveCalls {
 
   /** Ends a session of the caller; again it changes nothing. */
   end(id: Id, replay_url?: string, call?: CallOptions): Promise<LiveSession> {
-    return this.http.json("POST", `/v1/live/${id}/end`, { ...call, body: replay_url === undefined ? {} : { replay_url } });
+    const body = replay_url === undefined ? {} : { replay_url };
+    return this.http.json("POST", `/v1/live/${id}/end`, { ...call, body });
   }
 
   /** Cancels what is upcoming, or removes a replay; answers the session as it was last. */
@@ -170,6 +172,8 @@ export class KeptPage {
   nextCursor: string | null = null;
   /** Frames alone do not keep it: it is to be read anew. */
   stale = false;
+  /** Whether there are sessions below the page. */
+  #more = false;
   readonly #versions = new Map<Id, Id>();
 
   constructor(readonly limit: number) {}
@@ -177,6 +181,7 @@ export class KeptPage {
   read(page: Page<LiveSession>): void {
     this.sessions = [...page.items];
     this.nextCursor = page.next_cursor ?? null;
+    this.#more = this.nextCursor !== null;
     this.stale = false;
   }
 
@@ -196,10 +201,11 @@ export class KeptPage {
       const place = after < 0 ? kept.length : after;
       kept.splice(place, 0, placed);
       // The last of a page that is not the last one: sessions below it may go before it.
-      if (place + 1 === kept.length && this.nextCursor !== null && kept.length <= this.limit) this.stale = true;
+      if (place + 1 === kept.length && this.#more && kept.length <= this.limit) this.stale = true;
+      if (kept.length > this.limit) this.#more = true;
     }
     this.sessions = kept.slice(0, this.limit);
-    if (here && this.nextCursor !== null && this.sessions.length < this.limit) this.stale = true;
+    if (here && this.#more && this.sessions.length < this.limit) this.stale = true;
     return JSON.stringify(this.sessions) !== before;
   }
 }

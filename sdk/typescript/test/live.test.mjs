@@ -23,7 +23,8 @@ function session(id, state, minute) {
 
 function kept(next_cursor) {
   const page = new KeptPage(4);
-  const items = [session("1", "live", 50), session("2", "upcoming", 60), session("3", "upcoming", 70), session("4", "replay", 40)];
+  const upcoming = [session("2", "upcoming", 60), session("3", "upcoming", 70)];
+  const items = [session("1", "live", 50), ...upcoming, session("4", "replay", 40)];
   page.read({ items, next_cursor });
   return page;
 }
@@ -45,7 +46,10 @@ test("a session goes where it belongs, and an older change changes nothing", () 
   assert.ok(page.take(changed(session("5", "upcoming", 58), "12")));
   assert.deepEqual(ids(page), ["3", "5", "2", "1"]);
   assert.ok(page.take(changed(session("2", "upcoming", 60), "13", true)));
-  assert.deepEqual([ids(page), page.stale], [["3", "5", "1"], false]);
+  assert.ok(page.stale, "one was pushed off the page");
+  const all = kept(null);
+  assert.ok(all.take(changed(session("2", "upcoming", 60), "13", true)));
+  assert.deepEqual([ids(all), all.stale], [["1", "3", "4"], false]);
 });
 
 test("a page that lacks what is below it is to be read anew", () => {
@@ -77,7 +81,8 @@ test("a watch reads once, keeps what it hears, and reads again when it must", as
     },
   };
   const told = [];
-  const watch = calls.watch(realtime, { limit: 2, changed: (sessions, info) => told.push([sessions.map((one) => one.id), info.anew]) });
+  const hear = (sessions, info) => told.push([sessions.map((one) => one.id), info.anew]);
+  const watch = calls.watch(realtime, { limit: 2, changed: hear });
   await watch.anew();
   assert.deepEqual(told.splice(0).at(-1), [["1", "2"], true]);
   listeners["live.changed"](changed(session("3", "live", 55), "10"));

@@ -13,7 +13,7 @@ pub struct LiveRow {
     pub id: Id,
     /// Person who holds it.
     pub host: Id,
-    /// What it is about, as it is called now.
+    /// Title, as it is now.
     pub title: String,
     /// Planned starts, in the order in which they were decided: the first by the announcement.
     pub planned: Vec<Planned>,
@@ -43,13 +43,13 @@ pub struct Planned {
 /// Changes of a session in one record; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveEdit {
-    /// Another title.
+    /// New title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Another planned start, in milliseconds since the Unix epoch.
+    /// New planned start, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at_ms: Option<u64>,
-    /// Another address of the recording, or none.
+    /// New address of the recording, or none.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub replay_url: Option<Option<String>>,
 }

@@ -119,8 +119,8 @@ tables! {
     TOKENS_OF = 56, "tokens_of";
     /// session → `LiveRow`; versioned.
     LIVE = 70, "live";
-    /// hash of a host, (host, session) → `LiveRow` as it was while it was open; versioned. Sessions that are upcoming or
-    /// live, or were so lately: what the view in memory is made of.
+    /// hash of a host, (host, session) → `LiveRow` as it was while it was open; versioned. Sessions that are upcoming
+    /// or live, or were so lately: what the view in memory is made of.
     LIVE_OPEN = 71, "live_open";
     /// host, session → nothing: every session that was not removed; versioned.
     LIVE_OF_HOST = 72, "live_of_host";

@@ -10,18 +10,18 @@ use crate::base::slot_list::Slot;
 use crate::data::rows::AuthorEntry;
 use crate::feed::authors::RecentBounds;
 use crate::feed::interner::UserIndex;
-use crate::feed::item::{Happened, Item};
+use crate::feed::item::{FeedItem, ItemNews};
 use crate::feed::jobs::Job;
 use crate::feed::relations::Change;
 use crate::feed::ring::Entry;
 use crate::feed::timelines::Changed;
 use crate::log::events::{Event, Policy, Record};
 
-impl<P: Item> FeedCore<P> {
+impl<P: FeedItem> FeedCore<P> {
     pub(super) fn apply(&self, record: &Record) {
         match P::happened(record) {
-            Some(Happened::Published { author, entry, policy }) => return self.published(author, entry, policy),
-            Some(Happened::Deleted { author, id }) => {
+            Some(ItemNews::Published { author, entry, policy }) => return self.published(author, entry, policy),
+            Some(ItemNews::Deleted { author, id }) => {
                 if let Some(author) = self.authors.get(author) {
                     self.authors.remove_recent(author, id.0);
                 }

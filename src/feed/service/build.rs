@@ -14,7 +14,7 @@ use super::{EVICT_IDLE_MAX, FeedCore};
 use crate::base::slot_list::Slot;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
-use crate::feed::item::Item;
+use crate::feed::item::FeedItem;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::Entry;
 use crate::feed::timelines::{Lease, View};
@@ -25,14 +25,14 @@ const BUILD_TRIES_MAX: usize = 8;
 const MAKE_ROOM_MAX: usize = 4;
 
 /// A build that was begun; dropped before its end (an error, or the request was cancelled), it gives everything back.
-struct Building<'a, P: Item> {
+struct Building<'a, P: FeedItem> {
     core: &'a FeedCore<P>,
     reader: UserIndex,
     lease: Lease,
     done: bool,
 }
 
-impl<P: Item> Drop for Building<'_, P> {
+impl<P: FeedItem> Drop for Building<'_, P> {
     fn drop(&mut self) {
         if !self.done {
             let _lock = self.core.reader_lock(self.reader);
@@ -44,13 +44,13 @@ impl<P: Item> Drop for Building<'_, P> {
 }
 
 /// A place in the line of one reader's builders.
-struct Turn<'a, P: Item> {
+struct Turn<'a, P: FeedItem> {
     core: &'a FeedCore<P>,
     reader: UserIndex,
     line: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl<P: Item> Drop for Turn<'_, P> {
+impl<P: FeedItem> Drop for Turn<'_, P> {
     fn drop(&mut self) {
         let mut builders = self.core.builders.lock();
         // This one and the map's: nobody else stands in line.
@@ -60,7 +60,7 @@ impl<P: Item> Drop for Turn<'_, P> {
     }
 }
 
-impl<P: Item> FeedCore<P> {
+impl<P: FeedItem> FeedCore<P> {
     /// The reader's timeline, built if need be. One build a reader at a time, a bounded number in all.
     pub(super) async fn materialise(&self, id: Id, reader: UserIndex) -> Result<View, EngineError> {
         let line = Arc::clone(self.builders.lock().entry(reader).or_default());

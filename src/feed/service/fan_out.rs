@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{FeedCore, policy_name, policy_number};
 use crate::base::slot_list::Slot;
-use crate::feed::item::Item;
+use crate::feed::item::FeedItem;
 use crate::feed::jobs::Job;
 use crate::feed::ring::Entry;
 use crate::log::events::Policy;
 
-impl<P: Item> FeedCore<P> {
+impl<P: FeedItem> FeedCore<P> {
     /// Queues a job and wakes the worker; false when the queue is full.
     pub(super) fn enqueue(&self, job: Job) -> bool {
         let queued = self.queue.lock().push(job);

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::authors::Authors;
 use super::interner::UserIndex;
-use super::item::Item;
+use super::item::FeedItem;
 use super::jobs::JobQueue;
 use super::measure::{LagHistogram, TopCosts};
 use super::policy::{Thresholds, choose};
@@ -86,18 +86,18 @@ pub struct Unread {
     pub newest_id: Option<Id>,
 }
 
-/// Feeds of one node: of posts, or of what else [is an item](Item). Cheap to clone.
-pub struct Feed<P: Item = PostRecord> {
+/// Feeds of one node: of posts, or of what else [is an item](FeedItem). Cheap to clone.
+pub struct Feed<P: FeedItem = PostRecord> {
     core: Arc<FeedCore<P>>,
 }
 
-impl<P: Item> Clone for Feed<P> {
+impl<P: FeedItem> Clone for Feed<P> {
     fn clone(&self) -> Self {
         Self { core: Arc::clone(&self.core) }
     }
 }
 
-/// What a ranked feed is scored by.
+/// Inputs and formula of a ranked feed.
 struct Ranking {
     inputs: Arc<dyn RankInputs>,
     ranker: Box<dyn Ranker>,
@@ -113,7 +113,7 @@ struct FeedCounters {
     evictions: AtomicU64,
 }
 
-struct FeedCore<P: Item> {
+struct FeedCore<P: FeedItem> {
     settings: FeedSettings,
     source: Arc<dyn FeedSource<P>>,
     /// Of a feed that is ranked.
@@ -190,7 +190,7 @@ impl Feed {
     }
 }
 
-impl<P: Item> Feed<P> {
+impl<P: FeedItem> Feed<P> {
     /// An empty feed over `source` that is read newest first alone. As [`new`](Feed::new) else.
     pub fn unranked(
         settings: FeedSettings,
@@ -409,7 +409,7 @@ impl<P: Item> Feed<P> {
     }
 }
 
-impl<P: Item> FeedCore<P> {
+impl<P: FeedItem> FeedCore<P> {
     fn now_ms(&self) -> u64 {
         (self.clock)()
     }
@@ -485,12 +485,8 @@ fn by_policy(counters: &[AtomicU64; 3]) -> ByPolicy {
     ByPolicy { push, push_late, pull }
 }
 
-fn policy_number(policy: Policy) -> usize {
-    match policy {
-        Policy::Push => 0,
-        Policy::PushLate => 1,
-        Policy::Pull => 2,
-    }
+const fn policy_number(policy: Policy) -> usize {
+    policy as usize
 }
 
 fn policy_name(policy: Policy) -> &'static str {

@@ -11,7 +11,7 @@ use super::{FeedCore, FeedPage, PageQuery, Unread};
 use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
-use crate::feed::item::Item;
+use crate::feed::item::FeedItem;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::{Entry, newest_first};
 use crate::feed::timelines::View;
@@ -24,7 +24,7 @@ pub const UNREAD_MAX: usize = 1_000;
 const SPARE_DIVISOR: usize = 4;
 
 /// Candidates of a feed, newest first: the ring, then all followees.
-struct Candidates<'a, P: Item> {
+struct Candidates<'a, P: FeedItem> {
     core: &'a FeedCore<P>,
     view: View,
     next: usize,
@@ -33,7 +33,7 @@ struct Candidates<'a, P: Item> {
     walk: Option<Walk<'a, P>>,
 }
 
-impl<'a, P: Item> Candidates<'a, P> {
+impl<'a, P: FeedItem> Candidates<'a, P> {
     fn new(core: &'a FeedCore<P>, view: View, before: u64, since: u64) -> Self {
         let next = view.entries.partition_point(|entry| entry.id >= before);
         Self { core, view, next, since, before, walk: None }
@@ -68,13 +68,13 @@ impl<'a, P: Item> Candidates<'a, P> {
 }
 
 /// A read of one reader's feed.
-pub struct Reading<'a, P: Item> {
+pub struct Reading<'a, P: FeedItem> {
     core: &'a FeedCore<P>,
     view: View,
 }
 
-impl<P: Item> Reading<'_, P> {
-    /// What is between the reader and others.
+impl<P: FeedItem> Reading<'_, P> {
+    /// Relations between the reader and others.
     #[must_use]
     pub fn relations(&self) -> &std::sync::Arc<ReaderRelations> {
         &self.view.relations
@@ -89,7 +89,7 @@ impl<P: Item> Reading<'_, P> {
     }
 }
 
-impl<P: Item> FeedCore<P> {
+impl<P: FeedItem> FeedCore<P> {
     pub(super) async fn reading(&self, reader: Id) -> Result<Reading<'_, P>, EngineError> {
         Ok(Reading { core: self, view: self.fresh_view(reader).await? })
     }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::FeedCore;
 use crate::feed::interner::UserIndex;
-use crate::feed::item::Item;
+use crate::feed::item::FeedItem;
 use crate::feed::merge::{Merge, Step, Want};
 use crate::feed::recents::Older;
 use crate::feed::ring::Entry;
@@ -26,14 +26,14 @@ struct Reading {
 }
 
 /// Many authors' posts, newest first.
-pub(super) struct Walk<'a, P: Item> {
+pub(super) struct Walk<'a, P: FeedItem> {
     core: &'a FeedCore<P>,
     merge: Merge,
     readings: Vec<Reading>,
     ids: Vec<u64>,
 }
 
-impl<'a, P: Item> Walk<'a, P> {
+impl<'a, P: FeedItem> Walk<'a, P> {
     /// Takes what recents have; asks no table yet.
     pub fn new(core: &'a FeedCore<P>, targets: impl ExactSizeIterator<Item = Target>) -> Self {
         let (merge, readings) = (Merge::with_capacity(targets.len()), Vec::with_capacity(targets.len()));

@@ -1,4 +1,4 @@
-//! What time alone does to sessions: one that nobody started is cancelled, one that nobody ended is ended, and what
+//! Deeds of time alone: a session that nobody started is cancelled, one that nobody ended is ended, and what
 //! ended long ago leaves memory. Proposed like everything else: the session says whether it still is the time for it.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits::live::{DUE_AT_ONCE, DUE_PERIOD_MS};
 use crate::data::rows::LiveRow;
 use crate::live::replays::session_of;
-use crate::live::state::{Decision, Deed};
+use crate::live::state::{Decision, SessionDeed};
 use crate::log::events::{Event, Policy};
 
 /// Times after which sessions are cancelled and ended.
@@ -24,7 +24,7 @@ pub struct DueSettings {
 }
 
 impl DueSettings {
-    /// What is to be done with a session at `now_ms`, if anything. Pure.
+    /// Event that is due for a session at `now_ms`, if any. Pure.
     #[must_use]
     pub fn due(self, row: &LiveRow, now_ms: u64) -> Option<Event> {
         let (session, host) = (row.id, row.host);
@@ -71,8 +71,8 @@ impl Live {
             let Some(row) = session_of(&self.core.store, session).await? else { continue };
             let Some(event) = self.due.due(&row, now_ms) else { continue };
             let deed = match &event {
-                Event::LiveEnded { .. } => Deed::End { replay_url: None },
-                _ => Deed::Remove,
+                Event::LiveEnded { .. } => SessionDeed::End { replay_url: None },
+                _ => SessionDeed::Remove,
             };
             if matches!(row.decide(deed, Id(0)), Decision::Becomes(_)) {
                 self.core.log.commit(&guard, event).await?;

@@ -14,7 +14,7 @@ pub use self::due::DueSettings;
 use self::reminders::Reminders;
 use super::fold::deed_of;
 use super::replays::session_of;
-use super::state::{Decision, Deed, Refusal};
+use super::state::{Decision, SessionDeed, SessionRefusal};
 use super::view::LiveView;
 use super::wire;
 use crate::base::error::{Error, Result};
@@ -64,7 +64,7 @@ impl Live {
         Self { core, view, idempotency, reminders, targets: Arc::new(targets), due }
     }
 
-    /// What memory holds of sessions.
+    /// View of sessions in memory.
     #[must_use]
     pub fn view(&self) -> &LiveView {
         &self.view
@@ -290,21 +290,25 @@ fn clean_title(title: &str, errors: &mut Vec<FieldError>) -> String {
 }
 
 /// Why a deed is refused, for people.
-fn refused(why: Refusal, deed: Deed<'_>) -> Error {
+fn refused(why: SessionRefusal, deed: SessionDeed<'_>) -> Error {
     let conflict = |detail: &str| Error::refused(Code::Conflict, detail);
     let of_field = |field: &str, detail: &str| {
         let errors = vec![FieldError { field: field.into(), message: detail.into() }];
         Error::Refused(Box::new(Problem { errors, ..Problem::new(Code::Conflict, format!("{field}: {detail}")) }))
     };
     match (why, deed) {
-        (Refusal::Removed, Deed::Edit(_)) => Error::gone("live session"),
-        (Refusal::Removed, _) => conflict("the session was removed"),
-        (Refusal::NotBegun, _) => conflict("the session has not begun; start it first, or delete it to cancel it"),
-        (Refusal::IsLive, _) => conflict("the session is live; end it first"),
-        (Refusal::IsOver, _) => conflict("the session is over; announce another one"),
-        (Refusal::TimeHasCome, _) => of_field("starts_at", "the session has begun, so its planned start stays"),
-        (Refusal::NoReplayYet, _) => of_field("replay_url", "the session is not over, so there is no replay yet"),
-        (Refusal::TimeChangedTooOften, _) => {
+        (SessionRefusal::Removed, SessionDeed::Edit(_)) => Error::gone("live session"),
+        (SessionRefusal::Removed, _) => conflict("the session was removed"),
+        (SessionRefusal::NotBegun, _) => {
+            conflict("the session has not begun; start it first, or delete it to cancel it")
+        }
+        (SessionRefusal::IsLive, _) => conflict("the session is live; end it first"),
+        (SessionRefusal::IsOver, _) => conflict("the session is over; announce another one"),
+        (SessionRefusal::TimeHasCome, _) => of_field("starts_at", "the session has begun, so its planned start stays"),
+        (SessionRefusal::NoReplayYet, _) => {
+            of_field("replay_url", "the session is not over, so there is no replay yet")
+        }
+        (SessionRefusal::TimeChangedTooOften, _) => {
             let message = format!("was changed {STARTS_AT_CHANGES_MAX} times, which is the most; announce another one");
             Error::field("starts_at", message)
         }

@@ -13,7 +13,7 @@ use crate::base::id::unix_ms_of;
 use crate::data::rows::LiveRow;
 use crate::data::tables;
 use crate::feed::UserIndex;
-use crate::live::order::{Place, Position, highest};
+use crate::live::order::{LivePlace, LivePosition, highest};
 use crate::live::replays::sees;
 use crate::live::wire;
 
@@ -28,11 +28,11 @@ pub struct LivePage {
     pub t: Id,
     /// At most the limit; fewer only at the end.
     pub sessions: Vec<Arc<LiveRow>>,
-    /// Where the next page goes on; `None` at the end.
-    pub next: Option<Position>,
+    /// Point at which the next page goes on; `None` at the end.
+    pub next: Option<LivePosition>,
 }
 
-type Placed = (Place, Arc<LiveRow>);
+type Placed = (LivePlace, Arc<LiveRow>);
 
 impl Live {
     /// A page of what the reader's followees and the reader hold, as JSON, which reads as `Page<LiveSession>`.
@@ -71,7 +71,7 @@ impl Live {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn feed(&self, reader: Id, limit: usize, at: Option<Position>) -> Result<LivePage> {
+    pub async fn feed(&self, reader: Id, limit: usize, at: Option<LivePosition>) -> Result<LivePage> {
         // Before anything is read: whatever is at or below it is there then.
         let t = at.map_or_else(|| self.core.log.horizon().now(), |at| at.t);
         let below = at.map(|at| at.below);
@@ -80,7 +80,7 @@ impl Live {
         let hosts = relations.followees.iter().copied().chain([relations.me]);
         let mut found = self.lately(hosts, |host| sees(&relations, host), t, below, limit + 1);
         if found.len() <= limit {
-            let open = found.iter().filter(|(place, _)| matches!(place, Place::Open { .. })).count();
+            let open = found.iter().filter(|(place, _)| matches!(place, LivePlace::Open { .. })).count();
             let entries = reading.entries(replays_before(t, below), limit + 1 - open).await?;
             add_replays(&mut found, entries.into_iter().map(|entry| entry.post), limit + 1);
         }
@@ -91,7 +91,7 @@ impl Live {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn of_host(&self, host: Id, limit: usize, at: Option<Position>) -> Result<LivePage> {
+    pub async fn of_host(&self, host: Id, limit: usize, at: Option<LivePosition>) -> Result<LivePage> {
         let t = at.map_or_else(|| self.core.log.horizon().now(), |at| at.t);
         let below = at.map(|at| at.below);
         let index = self.view.feed().index_of(host);
@@ -123,7 +123,7 @@ impl Live {
         hosts: impl Iterator<Item = UserIndex>,
         is_seen: impl Fn(UserIndex) -> bool,
         t: Id,
-        below: Option<Place>,
+        below: Option<LivePlace>,
         max: usize,
     ) -> Vec<Placed> {
         let queues = self.view.queues();
@@ -139,9 +139,9 @@ impl Live {
     }
 
     /// Point at which a cursor goes on.
-    fn position(&self, scope: Scope<'_>, cursor: Option<&str>) -> Result<Option<Position>> {
+    fn position(&self, scope: Scope<'_>, cursor: Option<&str>) -> Result<Option<LivePosition>> {
         let Some(cursor) = cursor else { return Ok(None) };
-        let at = Position::from_bytes(&self.core.cursors.open(scope, cursor)?).ok_or_else(Error::bad_cursor)?;
+        let at = LivePosition::from_bytes(&self.core.cursors.open(scope, cursor)?).ok_or_else(Error::bad_cursor)?;
         let is_old = unix_ms_of(at.t) + self.view.pages_ms() < self.core.clock.now_ms();
         // Of a folder that was restored from a backup: nothing that it saw then is known here.
         let is_ahead = at.t > self.core.log.horizon().now();
@@ -183,17 +183,17 @@ impl Live {
 }
 
 /// Id below which the replays of a page begin.
-fn replays_before(t: Id, below: Option<Place>) -> Id {
+fn replays_before(t: Id, below: Option<LivePlace>) -> Id {
     match below {
-        Some(Place::Replay(ended)) => ended,
+        Some(LivePlace::Replay(ended)) => ended,
         _ => Id(t.0 + 1),
     }
 }
 
 /// Adds replays to what was found, some of which is there already.
 fn add_replays(found: &mut Vec<Placed>, replays: impl Iterator<Item = Arc<LiveRow>>, max: usize) {
-    let known: HashSet<Place> = found.iter().map(|(place, _)| *place).collect();
-    let placed = replays.filter_map(|row| Some((Place::Replay(row.ended?), row)));
+    let known: HashSet<LivePlace> = found.iter().map(|(place, _)| *place).collect();
+    let placed = replays.filter_map(|row| Some((LivePlace::Replay(row.ended?), row)));
     found.extend(placed.filter(|(place, _)| !known.contains(place)));
     highest(found, max);
 }
@@ -201,6 +201,6 @@ fn add_replays(found: &mut Vec<Placed>, replays: impl Iterator<Item = Arc<LiveRo
 fn page(t: Id, mut found: Vec<Placed>, limit: usize) -> LivePage {
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|(below, _)| Position { t, below: *below });
+    let next = found.last().filter(|_| more).map(|(below, _)| LivePosition { t, below: *below });
     LivePage { t, sessions: found.into_iter().map(|(_, row)| row).collect(), next }
 }

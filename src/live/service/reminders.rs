@@ -36,7 +36,7 @@ impl RemindersOf {
     }
 }
 
-/// What memory holds of reminders.
+/// Reminders as far as memory holds them.
 pub struct Reminders {
     store: Arc<Store>,
     of_people: Coherent<Id, Arc<RemindersOf>>,
@@ -185,7 +185,7 @@ impl Live {
     ///
     /// # Errors
     /// When the engine fails; the next call goes on where this one ended.
-    pub async fn remind_all(&self) -> Result<()> {
+    async fn remind_all(&self) -> Result<()> {
         loop {
             let port = &self.core.store;
             let all = KeyRange::ALL;
@@ -227,7 +227,7 @@ impl Live {
         self.clear_reminders(session).await
     }
 
-    /// Those of `people` who hear of a session of `host`: whose account is there, and who see the host.
+    /// People of `people` who hear of a session of `host`: whose account is there, and who see the host.
     async fn who_hears(&self, people: &[Id], host: Id) -> Result<Vec<Id>> {
         let store = &self.core.store;
         let mut hear = Vec::with_capacity(people.len());

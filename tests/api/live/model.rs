@@ -8,7 +8,7 @@ use fanfare::base::clock::Clock;
 use fanfare::base::handle::Handle;
 use fanfare::base::logging;
 use fanfare::http::OperatorTokens;
-use fanfare::live::order::Position;
+use fanfare::live::order::LivePosition;
 use fanfare_engines::Engines;
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
@@ -60,7 +60,7 @@ impl Session {
 /// A pass of one reader over pages.
 #[derive(Debug, Default)]
 struct Device {
-    at: Option<Position>,
+    at: Option<LivePosition>,
     seen: BTreeSet<Id>,
     /// Lowest rank so far.
     below: Option<(bool, i128, u64)>,
@@ -153,6 +153,8 @@ impl World {
                 let by_ms = dice.below(600_000);
                 self.now_ms = if dice.below(6) == 0 { self.now_ms - by_ms / 100 } else { self.now_ms + by_ms };
                 self.clock.set(self.now_ms);
+                let feed = self.app().live().view().feed().clone();
+                tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
                 self.app().live().do_due().await.unwrap();
             }
             12 => {
@@ -259,11 +261,11 @@ impl World {
         self.devices.iter_mut().for_each(|device| device.is_plain = false);
     }
 
-    /// One device reads on, or begins anew.
+    /// Reads on with a device, or begins anew.
     async fn page(&mut self, dice: &mut Random) {
         let (reader, limit) = (dice.below(3) as usize, 1 + dice.below(5) as usize);
         let device = &self.devices[reader];
-        let is_old = |at: &Position| fanfare::base::id::unix_ms_of(at.t) + PAGES_S * 1_000 < self.now_ms;
+        let is_old = |at: &LivePosition| fanfare::base::id::unix_ms_of(at.t) + PAGES_S * 1_000 < self.now_ms;
         let at = device.at.filter(|at| !is_old(at));
         let below = device.below.filter(|_| at.is_some());
         let page = self.app().live().feed(self.people[reader], limit, at).await.unwrap();
@@ -290,7 +292,7 @@ impl World {
         }
         device.below = expected.last().map(|(rank, _)| *rank);
         // As a cursor has it.
-        device.at = page.next.map(|next| Position::from_bytes(&next.to_bytes()).unwrap());
+        device.at = page.next.map(|next| LivePosition::from_bytes(&next.to_bytes()).unwrap());
         if device.at.is_none() && device.is_plain {
             let is_there = |(id, one): &(&u64, &Session)| one.rank(**id, t).is_some();
             let all = self.sessions.iter().filter(is_there).filter(|(_, one)| self.sees(reader, one.host));

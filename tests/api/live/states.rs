@@ -1,4 +1,4 @@
-//! What may be done when, by whom, and what is refused; time alone; deleted accounts.
+//! Deeds and refusals: what may be done when, and by whom; time alone; deleted accounts.
 
 use fanfare::base::clock::Clock;
 use fanfare::base::limits::live::{OPEN_MAX, STARTS_AT_CHANGES_MAX};
@@ -30,7 +30,7 @@ async fn a_session_is_announced_begins_is_over_and_goes() {
     let [ann, ben] = world.people(["ann", "ben"]).await;
     let now_ms = Clock::system().now_ms();
     let planned = at(now_ms, HOUR_MS);
-    let made = ann.announce_live("  An evening\n of chess ", planned, None).await.unwrap();
+    let made = ann.announce_live("  An evening of chess ", planned, None).await.unwrap();
     assert_eq!(
         (made.title.as_str(), made.state, made.starts_at),
         ("An evening of chess", LiveState::Upcoming, planned)
@@ -88,7 +88,8 @@ async fn what_is_wrong_is_refused_with_its_field() {
     let long = "x".repeat(141);
     for (words, planned, field) in [
         ("", planned, "title"),
-        (" \n ", planned, "title"),
+        ("  ", planned, "title"),
+        ("two\nlines", planned, "title"),
         (long.as_str(), planned, "title"),
         ("x", Timestamp(now_ms - 70_000), "starts_at"),
         ("x", at(now_ms, 367 * 24 * HOUR_MS), "starts_at"),

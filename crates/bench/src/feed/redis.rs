@@ -82,7 +82,7 @@ pub struct Redis {
     pub version: String,
     stream: UnixStream,
     out: Vec<u8>,
-    /// Its process.
+    /// Process of the server.
     pub process: ChildProcess,
     _folder: TempDir,
 }

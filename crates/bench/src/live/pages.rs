@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use fanfare::live::order::Position;
+use fanfare::live::order::LivePosition;
 use fanfare_protocol::Id;
 
 use super::child::installed;
@@ -51,7 +51,7 @@ async fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn page(world: &World, reader: Id, at: Option<Position>) -> Result<Option<Position>> {
+async fn page(world: &World, reader: Id, at: Option<LivePosition>) -> Result<Option<LivePosition>> {
     let page = world.app.live().feed(reader, PAGE, at).await?;
     if page.sessions.len() != PAGE {
         return Err(BenchError::Wrong(format!("a page of {PAGE} has {} sessions", page.sessions.len())));
@@ -99,7 +99,7 @@ async fn first(bench: &mut Bench, world: &World, readers: &[Id]) -> Result<()> {
     Ok(())
 }
 
-/// As many members as the hosts have sessions.
+/// Sets with as many members as the hosts have sessions.
 fn filled(mut redis: Redis) -> Result<Redis> {
     let mut members = Vec::new();
     for host in 0..READERS * HOSTS {

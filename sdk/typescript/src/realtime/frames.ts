@@ -50,7 +50,7 @@ export interface Events {
   "feed.read": ReadMarker;
   /** The notifications' read marker moved. */
   "notifications.read": ReadMarker;
-  /** A live session of a followed host, or of one's own, is this now; `removed`: it is in no list any more. */
+  /** A live session of a followed host or one's own is this now; `removed`: it is in no list any more. */
   "live.changed": LiveChanged;
   /** A watched person came or went. */
   presence: Presence;
