@@ -12,8 +12,8 @@
 //! | [`follows`] | follow, block, mute, and the lists of them |
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
-//! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
 //! | [`notifications`] | what others did that concerns a person |
+//! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |

@@ -63,9 +63,9 @@ pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
         (Product::folds(OperatorFold), Delivery::none()),
         (Product::folds(ImportFold), Delivery::none()),
         (Product::folds(AccountFold), Delivery::none()),
+        (Product::folds(LiveFold), Delivery::of_types(live::stream::TYPES)),
         (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
         (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
-        (Product::folds(LiveFold), Delivery::of_types(live::stream::TYPES)),
         (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
     ];
     list.into_iter().unzip()

@@ -66,10 +66,6 @@ pub enum Event {
     Liked { user: Id, post: PostRef },
     /// The like, made by record `since`, is over.
     Unliked { user: Id, post: PostRef, since: Id },
-    /// `user` is suspended; takes the place of an earlier suspension. It ends at `until_ms`, by the clock.
-    Suspended { user: Id, reason: String, until_ms: Option<u64> },
-    /// The suspension of `user` is lifted.
-    Unsuspended { user: Id },
     /// `host` announces a live session, which has the id of the record.
     LiveAnnounced { host: Id, title: String, starts_at_ms: u64 },
     /// Title, plan or recording of a session change.
@@ -95,6 +91,10 @@ pub enum Event {
     /// People who are reminded of a session that has begun: of those who want to be, the ones after whoever was
     /// reminded before, up to `upto`.
     LiveReminded { session: Id, host: Id, people: Vec<Id>, upto: Id },
+    /// `user` is suspended; takes the place of an earlier suspension. It ends at `until_ms`, by the clock.
+    Suspended { user: Id, reason: String, until_ms: Option<u64> },
+    /// The suspension of `user` is lifted.
+    Unsuspended { user: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
 }
@@ -116,14 +116,14 @@ impl Event {
                 (Some(user.id), None)
             }
             Self::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
+            Self::LiveAnnounced { host, .. } | Self::LiveEdited { host, .. } | Self::LiveStarted { host, .. } => {
+                (Some(*host), None)
+            }
             Self::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
             Self::Muted { muter, muted } => (Some(*muter), Some(*muted)),
             Self::Posted { post, .. } => (Some(post.author), None),
             Self::Liked { user, post } => (Some(*user), Some(post.author)),
             Self::Suspended { user, .. } => (None, Some(*user)),
-            Self::LiveAnnounced { host, .. } | Self::LiveEdited { host, .. } | Self::LiveStarted { host, .. } => {
-                (Some(*host), None)
-            }
             // They end something: the purge itself does so.
             _ => (None, None),
         };

@@ -1,5 +1,6 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
+import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
 import { LiveCalls } from "./live.js";
 import { Pages, type Paging } from "./paging.js";
@@ -93,6 +94,7 @@ export class Client {
   readonly feed: Feed;
   readonly live: LiveCalls;
   readonly notifications: Notifications;
+  readonly conversations: Conversations;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -106,6 +108,7 @@ export class Client {
     this.feed = new Feed(this.http);
     this.live = new LiveCalls(this.http);
     this.notifications = new Notifications(this.http);
+    this.conversations = new Conversations(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);

@@ -91,9 +91,9 @@ tables! {
     PURGES = 29, "purges";
     /// one partition, name → value: import watermark and the like; versioned.
     META = 30, "meta";
-    /// As [`META`], of the chat's partitions: their heads.
+    /// one partition, name → value: heads of the chat's partitions; versioned.
     CHAT_META = 60, "chat_meta";
-    /// As [`META`], of the clicks' partitions: their heads, and how far clicks were counted.
+    /// one partition, name → value: heads of the clicks' partitions, and how far clicks were counted; versioned.
     CLICKS_META = 61, "clicks_meta";
     /// post, bare repost → who made it; versioned: so that they go when the post does.
     REPOSTERS = 36, "reposters";
@@ -110,13 +110,6 @@ tables! {
     DEPARTURES = 47, "departures";
     /// one partition, user → `SuspensionRow`: who is suspended, the expired ones until the janitor comes; versioned.
     SUSPENSIONS = 33, "suspensions";
-    /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
-    AUDIT = 34, "audit";
-    /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
-    FIRST_SHOWN = 55, "first_shown";
-    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
-    /// have none.
-    TOKENS_OF = 56, "tokens_of";
     /// session → `LiveRow`; versioned.
     LIVE = 70, "live";
     /// hash of a host, (host, session) → `LiveRow` as it was while it was open; versioned. Sessions that are upcoming
@@ -137,6 +130,13 @@ tables! {
     /// one partition, session → host, and the last person who was reminded: sessions that began, or were removed, and
     /// whose reminders are still to be gone through; versioned.
     LIVE_REMINDING = 78, "live_reminding";
+    /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
+    AUDIT = 34, "audit";
+    /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
+    FIRST_SHOWN = 55, "first_shown";
+    /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
+    /// have none.
+    TOKENS_OF = 56, "tokens_of";
 }
 
 /// Whether rows of `table` are `Counters`.
