@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod live;
 mod products;
 mod settings;
 
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 pub use self::products::products;
 use self::products::{Listeners, listeners};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
-use crate::admin::live::LiveServer;
+use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
@@ -24,6 +25,7 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
+use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::watched::watched;
@@ -34,6 +36,7 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -98,10 +101,12 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Live sessions.
+    live: Arc<Live>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 /// Lets handlers take a service by its own name.
@@ -123,8 +128,9 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    live: Arc<Live>,
     acts: Arc<Acts>,
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 #[async_trait]
@@ -168,6 +174,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
+    replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
@@ -179,13 +186,13 @@ impl Running {
     pub async fn stop(self) {
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             owner.join();
-            drop(worker);
+            drop((worker, replays_worker));
         });
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
@@ -236,14 +243,16 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
+    let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
-    products.extend(listeners(&store, &feed, told));
+    products.extend(listeners(&store, &feed, live.clone(), told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, log.newest()).await?;
     // Every row is of an id below.
     feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
+    live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
@@ -263,12 +272,12 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
     let log = (logging, settings.log.level.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
-    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
-    let mut tasks = JoinSet::new();
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
+    let worker = feed.start_worker().map_err(no_thread)?;
+    let mut tasks = in_background(&feed, &core, janitor(settings, &core, attachments), lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let services = Services {
         http,
         core,
@@ -281,18 +290,34 @@ async fn start_under(
         notifications: Arc::new(notifications),
         realtime,
         media,
-        acts: Arc::new(acts),
         live: Arc::new(live),
+        acts: Arc::new(acts),
+        running: Arc::new(running),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    Ok(Running {
+        app: App(Arc::new(services)),
+        worker,
+        replays_worker,
+        owner,
+        realtime: realtime_threads,
+        tasks,
+        lease,
+    })
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
     tasks.spawn(lease.keep());
+    tasks
+}
+
+/// Error of a thread that does not start.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Internal(format!("cannot start a thread: {error}"))
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {

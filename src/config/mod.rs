@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Cluster, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
-    Users,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
+    Storage, Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Subnet};
@@ -67,7 +67,8 @@ macro_rules! settings {
 }
 settings! {
     server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
-    notifications: Notifications, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime, log: Log
+    live: Live, notifications: Notifications, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime,
+    log: Log
 }
 
 impl Settings {

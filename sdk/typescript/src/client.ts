@@ -2,6 +2,7 @@
 
 import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
+import { LiveCalls } from "./live.js";
 import { Pages, type Paging } from "./paging.js";
 import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
@@ -11,7 +12,6 @@ import type {
   ClientFrame,
   Id,
   Lane,
-  LiveSettings,
   Media,
   NewPost,
   NewSuspension,
@@ -32,6 +32,7 @@ import type {
   RealtimeSession,
   Relationship,
   Reply,
+  RunningSettings,
   Session,
   Status,
   Suspension,
@@ -91,6 +92,7 @@ export class Client {
   readonly users: Users;
   readonly posts: Posts;
   readonly feed: Feed;
+  readonly live: LiveCalls;
   readonly notifications: Notifications;
   readonly conversations: Conversations;
   readonly media: MediaCalls;
@@ -104,6 +106,7 @@ export class Client {
     this.users = new Users(this.http);
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
+    this.live = new LiveCalls(this.http);
     this.notifications = new Notifications(this.http);
     this.conversations = new Conversations(this.http);
     this.media = new MediaCalls(this.http);
@@ -398,11 +401,11 @@ export class Admin {
     return this.http.json("GET", "/v1/admin/status", call);
   }
 
-  settings(call?: CallOptions): Promise<LiveSettings> {
+  settings(call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("GET", "/v1/admin/settings", call);
   }
 
-  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<LiveSettings> {
+  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 

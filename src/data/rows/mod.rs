@@ -1,6 +1,7 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
 mod follows;
+mod live;
 mod markers;
 mod notifications;
 mod posts;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
+pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;
 pub use self::notifications::{
     Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,

@@ -12,7 +12,7 @@ mod memory;
 mod nginx;
 mod pages;
 pub(super) mod picture;
-mod redis;
+pub(super) mod redis;
 mod unfinished;
 
 pub(super) use self::fan_out::MEMORY_MAX;
