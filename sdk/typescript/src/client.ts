@@ -1,6 +1,7 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
 import { list, type Once, part, type Reasoned } from "./calls.js";
+import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type TokenSource } from "./http.js";
 import { Links } from "./links.js";
 import type { Pages, Paging } from "./paging.js";
@@ -63,6 +64,7 @@ export class Client {
   readonly posts: Posts;
   readonly feed: Feed;
   readonly notifications: Notifications;
+  readonly conversations: Conversations;
   readonly links: Links;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
@@ -76,6 +78,7 @@ export class Client {
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
     this.notifications = new Notifications(this.http);
+    this.conversations = new Conversations(this.http);
     this.links = new Links(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
