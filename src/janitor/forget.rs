@@ -67,6 +67,8 @@ fn forgettable(old_reposts_done: bool, public_done: bool) -> Vec<Table> {
         tables::LIVE_REMINDERS,
         tables::LIVE_REMINDERS_OF,
         tables::LIVE_REMINDING,
+        tables::LINKS_OF,
+        tables::LINK_COUNTS,
     ];
     if old_reposts_done {
         found.push(tables::REPOSTERS);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::rows::UserRow;
-pub use crate::data::rows::{EndedFollow, LiveEdit, Policy, PostRecord, PostRef};
+pub use crate::data::rows::{EndedFollow, LinkRow, LiveEdit, Policy, PostRecord, PostRef};
 
 /// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,19 @@ pub enum Event {
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
+    /// A short link was made; its code is taken for the attempt `claim`. `number`: of the code, where that is an alias
+    /// that could have been given out.
+    LinkCreated {
+        code: String,
+        claim: Id,
+        link: LinkRow,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+    },
+    /// The link is now this.
+    LinkChanged { code: String, link: LinkRow },
+    /// The link is gone; its code leads nowhere from now on.
+    LinkDeleted { code: String, link: Id, owner: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
 }
@@ -124,6 +137,7 @@ impl Event {
             Self::Posted { post, .. } => (Some(post.author), None),
             Self::Liked { user, post } => (Some(*user), Some(post.author)),
             Self::Suspended { user, .. } => (None, Some(*user)),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => (Some(link.owner), None),
             // They end something: the purge itself does so.
             _ => (None, None),
         };
@@ -146,6 +160,7 @@ impl Event {
                 | Self::Unsuspended { .. }
                 | Self::LiveEnded { .. }
                 | Self::LiveRemoved { .. }
+                | Self::LinkDeleted { .. }
         )
     }
 
@@ -198,6 +213,7 @@ impl Event {
             | Self::LiveEnded { .. }
             | Self::LiveRemoved { .. } => RECORD.and(SESSION),
             Self::LiveReminded { people, .. } => RECORD.and(MENTION.times(people.len())),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
             _ => RECORD,
         }
     }

@@ -27,6 +27,7 @@ mod jwks;
 mod jwt;
 mod kills;
 mod live;
+mod links;
 mod model;
 mod moderation;
 mod names;

@@ -1,7 +1,7 @@
 //! `fanfare bench`: the figures that the server promises, each beside what it is compared with, in one run.
 //!
-//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime` and `live`
-//! are the benches; each file in them measures one topic through the real code. Peers and load are child processes that
+//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime`, `live` and
+//! `links` are the benches; each file in them measures one topic through the real code. Peers and load are child processes that
 //! end with the bench.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
@@ -9,8 +9,10 @@
 mod child;
 mod feed;
 mod live;
+mod links;
 mod load;
 mod machine;
+mod nginx;
 pub mod realtime;
 mod report;
 mod serve;
@@ -37,6 +39,8 @@ pub enum Name {
     Realtime,
     /// Live sessions: pages, starts, memory
     Live,
+    /// Redirects and codes of short links
+    Links,
 }
 
 impl Name {
@@ -47,6 +51,7 @@ impl Name {
             Self::Feed => "feed",
             Self::Realtime => "realtime",
             Self::Live => "live",
+            Self::Links => "links",
         }
     }
 }
@@ -105,11 +110,17 @@ pub enum Part {
     LiveStart,
     /// live: bytes of an open session and of cursors, and a start of the server with very many
     LiveMemory,
+    /// links: redirects beside nginx, and posts beside them
+    Redirects,
+    /// links: visits of a link with a limit, creates, memory
+    Visits,
+    /// links: three ways to make codes, and unknown ones
+    Codes,
 }
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -127,6 +138,9 @@ impl Part {
         Self::Stalled,
         Self::Drain,
         Self::Soak,
+        Self::Redirects,
+        Self::Visits,
+        Self::Codes,
     ];
 
     /// The bench that it belongs to.
@@ -137,6 +151,7 @@ impl Part {
                 Name::Feed
             }
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
+            Self::Redirects | Self::Visits | Self::Codes => Name::Links,
             _ => Name::Realtime,
         }
     }
@@ -217,6 +232,7 @@ pub fn run(options: &Options) -> Result<()> {
         Name::Feed => feed::run(&mut bench, parts)?,
         Name::Realtime => realtime::run(&mut bench, parts)?,
         Name::Live => live::run(&mut bench, parts)?,
+        Name::Links => links::run(&mut bench, parts)?,
     }
     bench.report.machine.note_load();
     output::say(bench.report.table())?;
@@ -226,7 +242,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.svg {
         let picture = match options.name {
             Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
-            Name::Realtime | Name::Live => svg::bars(&bench.bars, &bench.report.machine),
+            Name::Realtime | Name::Live | Name::Links => svg::bars(&bench.bars, &bench.report.machine),
         };
         std::fs::write(file, picture)?;
     }

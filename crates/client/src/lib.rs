@@ -13,6 +13,7 @@
 mod admin;
 mod calls;
 mod live;
+mod links;
 pub mod realtime;
 mod repeats;
 
@@ -31,6 +32,7 @@ use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
 pub use live::{LiveWatch, Watched};
+pub use links::MadeLink;
 
 /// Seconds after which a request without a whole answer is given up.
 const REQUEST_S: u64 = 60;
