@@ -2,10 +2,9 @@
 
 import { list, type Once, part, type Reasoned } from "./calls.js";
 import { Conversations } from "./chat/calls.js";
-import { LiveCalls } from "./live.js";
-import { Pages, type Paging } from "./paging.js";
 import { type CallOptions, Http, type HttpOptions, type TokenSource } from "./http.js";
 import { Links } from "./links.js";
+import { LiveCalls } from "./live.js";
 import type { Pages, Paging } from "./paging.js";
 import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
