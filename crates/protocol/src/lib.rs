@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod clicks;
 mod id;
 mod media;
 mod notification;
@@ -18,6 +19,7 @@ mod timestamp;
 mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
+pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};

@@ -1,5 +1,7 @@
 //! Every bound that is not a setting: its name, its unit, and what happens when it is reached.
 
+pub mod clicks;
+
 /// Days for which what operators did is kept (`api.md`); older lines are not shown, and the janitor removes them.
 pub const AUDIT_DAYS: u32 = 400;
 /// Milliseconds by which acts may be newer than the clock, which may have gone back; newer ones are not shown.
