@@ -50,9 +50,14 @@ pub const FOLD_LOOK_MS: u64 = 1_000;
 /// Milliseconds before a step that storage refused is tried again; doubled up to thirty times as much.
 pub const RETRY_MS: u64 = 100;
 
+/// Milliseconds that a server which stops gives its shipper and its fold to end; what is left is done by the next start.
+pub const LAST_SHIP_MS: u64 = 2_000;
+
 /// Hours of records that a partition's head remembers the beginning of, so that old ones can be let go of.
 pub const MARKS_MAX: usize = 24 * 32;
 /// Shards of the partition of an hour's minutes, and of a day's hours.
 pub const TIME_SHARDS: u8 = 64;
 /// Rows that the janitor removes at once.
 pub const SWEEP_ROWS: usize = 1_000;
+/// Milliseconds between two looks at the salts of days.
+pub const SALT_LOOK_MS: u64 = 30_000;

@@ -1,10 +1,13 @@
 //! Keys of clicks' rows: numbers by link, or by time where a level is let go of after a while.
 
 use bytes::Bytes;
-use fanfare_engines::RowKey;
+use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::Id;
 
-use super::{CLICK_DAYS, CLICK_HEADS, CLICK_HOURS, CLICK_MINUTES, CLICK_SALTS, CLICK_TOTALS, CLICK_VISITORS, partition};
+use super::{
+    CLICK_DAYS, CLICK_HEADS, CLICK_HOURS, CLICK_MINUTES, CLICK_SALTS, CLICK_TIMES, CLICK_TOTALS, CLICK_VISITORS, ONE,
+    partition,
+};
 use crate::base::limits::clicks::TIME_SHARDS;
 
 /// Bits of a day's number below its bucket: about a year and a half.
@@ -78,5 +81,38 @@ pub fn click_hours_row(link: Id, day: u32) -> RowKey {
 /// Row of the salt by which visitors of a day are told apart.
 #[must_use]
 pub fn click_salt_row(day: u32) -> RowKey {
-    RowKey::single(CLICK_SALTS, day.to_be_bytes().to_vec())
+    RowKey::new(CLICK_SALTS, ONE, day.to_be_bytes().to_vec())
+}
+
+/// Row that says there are minutes of an hour, or hours of a day.
+#[must_use]
+pub fn click_time_row(level: TimeLevel, time: u32) -> RowKey {
+    RowKey::new(CLICK_TIMES, ONE, [&[level as u8], time.to_be_bytes().as_slice()].concat())
+}
+
+/// Time that such a row names.
+#[must_use]
+pub fn in_click_time(clustering: &[u8]) -> Option<u32> {
+    in_click_day(clustering.get(1..)?)
+}
+
+/// Rows of numbers that are let go of after a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum TimeLevel {
+    /// Minutes of an hour.
+    Minutes = 1,
+    /// Hours of a day.
+    Hours = 2,
+}
+
+impl TimeLevel {
+    /// Table of the rows.
+    #[must_use]
+    pub const fn table(self) -> Table {
+        match self {
+            Self::Minutes => CLICK_MINUTES,
+            Self::Hours => CLICK_HOURS,
+        }
+    }
 }

@@ -125,8 +125,11 @@ tables! {
     CLICK_HOURS = 94, "click_hours";
     /// (hour, shard), link → clicks of each minute; kept for `links.minutes_days`.
     CLICK_MINUTES = 95, "click_minutes";
-    /// day → salt by which its visitors are told apart; inserted uniquely, and released the day after.
+    /// one partition, day → salt by which its visitors are told apart, and the token that holds it; inserted uniquely,
+    /// and released the day after.
     CLICK_SALTS = 96, "click_salts";
+    /// one partition, (level, hour or day) → nothing: which hours and days there are rows of that are let go of.
+    CLICK_TIMES = 97, "click_times";
 }
 
 /// Whether rows of `table` are `Counters`.

@@ -5,10 +5,11 @@
 //! read once, counted in memory, and written when the fold has counted for a while or memory is short. Whoever asks for
 //! numbers is shown open rows as they are. After a crash the fold starts at its head; a row skips what it has counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use fanfare_engines::{Batch, EngineError, Journal, Partition, Position, RowKey, Tables};
 use fanfare_protocol::Id;
 use parking_lot::RwLock;
@@ -19,7 +20,7 @@ use super::rollup::{Kept, Place, RowOf, Tally, rows_of};
 use crate::base::limits::clicks::{
     FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX,
 };
-use crate::data::tables;
+use crate::data::tables::{self, TimeLevel};
 
 /// Bytes that a click adds to rows in memory, roughly and at most; counted anew with every flush.
 const CLICK_BYTES: usize = 64;
@@ -33,6 +34,15 @@ pub fn key_of(row: RowOf) -> RowKey {
         Place::Hours(day) => tables::click_hours_row(row.link, day),
         Place::Day(day) => tables::click_day_row(row.link, day),
         Place::Visitors(day) => tables::click_visitors_row(row.link, day),
+    }
+}
+
+/// Level and time of a row that is let go of after a while.
+const fn time_of(place: Place) -> Option<(TimeLevel, u32)> {
+    match place {
+        Place::Minutes(hour) => Some((TimeLevel::Minutes, hour)),
+        Place::Hours(day) => Some((TimeLevel::Hours, day)),
+        Place::Total | Place::Day(_) | Place::Visitors(_) => None,
     }
 }
 
@@ -133,6 +143,8 @@ pub struct Fold {
     bytes: usize,
     flush: Option<Flush>,
     flushes: u64,
+    /// Hours and days that are known to have a row which says so.
+    times: HashSet<(TimeLevel, u32)>,
 }
 
 impl Fold {
@@ -155,7 +167,7 @@ impl Fold {
             None => Head::default(),
         };
         let stored = head.clone();
-        Ok(Self { journal, tables, partition, kept, head, stored, open, bytes: 0, flush: None, flushes: 0 })
+        Ok(Self { journal, tables, partition, kept, head, stored, open, bytes: 0, flush: None, flushes: 0, times: HashSet::new() })
     }
 
     /// Head as it is in memory.
@@ -271,6 +283,7 @@ impl Fold {
         let Some(flush) = &self.flush else { return Ok(false) };
         let (mut batch, mut bytes, mut taken) = (Batch::default(), 0, 0);
         let mut written: Vec<(RowOf, u64)> = Vec::new();
+        let mut new_times: HashSet<(TimeLevel, u32)> = HashSet::new();
         {
             let open = self.open.rows.read();
             for row in flush.rows.iter().rev().take(FLUSH_ROWS) {
@@ -284,12 +297,20 @@ impl Fold {
                 bytes += value.len();
                 batch.put_versioned(key_of(*row), value, upto);
                 written.push((*row, upto));
+                // Written before the rows that it tells of: the janitor finds those by it.
+                new_times.extend(time_of(row.place).filter(|time| !self.times.contains(time)));
             }
         }
         if taken == 0 {
             return self.end_flush().await.map(|()| false);
         }
+        if !new_times.is_empty() {
+            let mut batch = Batch::default();
+            new_times.iter().for_each(|(level, time)| batch.put(tables::click_time_row(*level, *time), Bytes::new()));
+            self.tables.write(batch).await?;
+        }
         self.tables.write(batch).await?;
+        self.times.extend(new_times);
         let mut open = self.open.rows.write();
         for (row, upto) in written {
             if let Some(open) = open.get_mut(&row)
@@ -319,6 +340,8 @@ impl Fold {
         if let Some(flush) = self.flush.take() {
             self.stored = flush.head;
         }
+        // Those of long ago may have been removed meanwhile, and are told of again with the next row.
+        self.times.clear();
         Ok(())
     }
 

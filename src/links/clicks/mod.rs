@@ -5,11 +5,15 @@
 
 pub mod agent;
 pub mod click;
-pub mod csv;
+pub mod counter;
+
 pub mod fold;
 pub mod geo;
 pub mod head;
 pub mod rollup;
+pub mod salts;
+pub mod shipper;
+pub mod sink;
 pub mod spool;
 pub mod stats;
 pub mod visitor;

@@ -160,9 +160,8 @@ impl Spool {
     /// Opens the spool, with what a run before left in it.
     ///
     /// # Errors
-    /// When the folder can be neither made nor read.
+    /// When the folder is there and cannot be read; it is made with the first click.
     pub fn open(settings: SpoolSettings, disk: Box<dyn Disk>, mut draw: impl FnMut() -> u64) -> io::Result<Self> {
-        std::fs::create_dir_all(&settings.folder)?;
         let counts = SpoolCounts::default();
         let left = found(&settings.folder, &counts)?;
         let numbers: Vec<u64> = (0..settings.lanes.max(1)).map(|_| draw()).collect();
@@ -252,6 +251,7 @@ impl Spool {
         let start = source.end();
         let head = Head { source: source.number, start, made_ms: now_ms, shipped: start };
         let path = self.settings.folder.join(format!("{:016x}-{start:016x}{SUFFIX}", source.number));
+        std::fs::create_dir_all(&self.settings.folder)?;
         let file = self.disk.make(&path, self.settings.segment_bytes)?;
         let bytes = head.to_bytes();
         if !self.disk.write_at(&file, &bytes, 0).is_ok_and(|taken| taken == bytes.len()) {
@@ -307,6 +307,20 @@ impl Spool {
         }
     }
 
+    /// Something is to be shipped again.
+    pub fn look_again(&self) {
+        self.has_news.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Whether a click of this thread would be taken now.
+    pub fn takes(&self, now_ms: u64) -> bool {
+        let mut source = self.lanes[THREAD.with(|thread| *thread) % self.lanes.len()].lock();
+        let most = (FRAME_BYTES + BODY_BYTES_MAX) as u64;
+        let fits = |last: &Segment| HEAD_BYTES + last.end - last.head.start + most <= self.settings.segment_bytes;
+        source.segments.back().is_some_and(fits) || self.begin(&mut source, now_ms)
+    }
+
     /// Counts clicks that are not shipped because they waited for too long.
     pub fn give_up(&self, clicks: u64) {
         self.counts.lost.fetch_add(clicks, Ordering::Relaxed);
@@ -334,7 +348,12 @@ fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<Waiting>> {
 fn found(folder: &Path, counts: &SpoolCounts) -> io::Result<Vec<Source>> {
     let mut sources: Vec<Source> = Vec::new();
     let mut segments = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(sources),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let path = entry?.path();
         if !path.to_string_lossy().ends_with(SUFFIX) {
             continue;
@@ -353,10 +372,8 @@ fn found(folder: &Path, counts: &SpoolCounts) -> io::Result<Vec<Source>> {
     segments.sort_by_key(|segment| (segment.head.source, segment.head.start));
     for segment in segments {
         match sources.last_mut().filter(|last| last.number == segment.head.source) {
-            Some(source) => {
-                source.shipped = source.shipped.max(segment.head.shipped);
-                source.segments.push_back(segment);
-            }
+            // The first of them says what was shipped: later ones were only begun.
+            Some(source) => source.segments.push_back(segment),
             None => {
                 let (number, shipped) = (segment.head.source, segment.head.shipped);
                 sources.push(Source { number, segments: VecDeque::from([segment]), shipped, refused_ms: 0 });

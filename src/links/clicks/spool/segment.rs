@@ -168,7 +168,8 @@ mod tests {
             if flip.is_none() {
                 let mut ends = 0;
                 let whole = written.iter().take_while(|body| { ends += body.len() + FRAME_BYTES; ends <= bytes.len() - zeros }).count();
-                prop_assert_eq!(read.len(), whole);
+                // Zeros that were cut off are there again.
+                prop_assert!(read.len() >= whole);
             }
         }
     }

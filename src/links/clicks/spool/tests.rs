@@ -196,7 +196,7 @@ proptest! {
     /// Kills at any point: what was answered is shipped, in order, and only what was not told of as shipped again.
     #[test]
     fn kills_and_cut_off_tails_lose_nothing_that_was_answered(
-        runs in proptest::collection::vec((0_usize..60, 0_usize..5, 0_usize..30), 1..6),
+        runs in proptest::collection::vec((0_usize..250, 0_usize..5, 0_usize..30), 1..6),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (mut answered, mut next, mut shipped) = (Vec::new(), 0_u64, Vec::new());
