@@ -61,3 +61,5 @@ pub const TIME_SHARDS: u8 = 64;
 pub const SWEEP_ROWS: usize = 1_000;
 /// Milliseconds between two looks at the salts of days.
 pub const SALT_LOOK_MS: u64 = 30_000;
+/// Clicks of one record of an import.
+pub const IMPORT_CLICKS: usize = 500;

@@ -56,13 +56,22 @@ impl Salts {
         let now_ms = self.clock.now_ms();
         let today = (now_ms / DAY_MS) as u32;
         for day in [today, ((now_ms + HOUR_MS) / DAY_MS) as u32] {
-            if !self.known.read().iter().any(|(known, _)| *known == day) {
-                let salt = self.find_or_make(day).await?;
-                self.known.write().push((day, salt));
-            }
+            self.know(day).await?;
         }
         self.known.write().retain(|(day, _)| *day >= today);
         self.throw_away(today).await
+    }
+
+    /// Has the salt of a day from now on.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn know(&self, day: u32) -> Result<()> {
+        if !self.known.read().iter().any(|(known, _)| *known == day) {
+            let salt = self.find_or_make(day).await?;
+            self.known.write().push((day, salt));
+        }
+        Ok(())
     }
 
     async fn find_or_make(&self, day: u32) -> Result<Salt> {

@@ -1,5 +1,6 @@
 //! Numbers of links for those who ask, and the threads behind them: one that ships, and one a partition that counts.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fanfare_engines::{Engines, Partition, Tables};
+use fanfare_engines::{Engines, Family, Partition, Tables};
 use fanfare_protocol::{Code, FieldError, Id, LinkStats, Problem};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -70,6 +71,7 @@ pub struct Clicks {
     parts: Vec<Part>,
     bounds: Bounds,
     is_held: Arc<AtomicBool>,
+    settings: config::Links,
 }
 
 /// Threads of clicks.
@@ -130,8 +132,12 @@ pub async fn open(
     settings: &config::Links,
     folder: PathBuf,
 ) -> Result<Opened> {
-    let news = Arc::new(Notify::new());
-    let (owners, owner_threads) = log.open_family(engines, |_| ClickRecords { news: Arc::clone(&news) }).await?;
+    let family = engines.families.get(families::CLICKS.name);
+    let news: HashMap<Partition, Arc<Notify>> =
+        family.into_iter().flat_map(Family::partitions).map(|partition| (partition, Arc::default())).collect();
+    let news_of = |partition: Partition| news.get(&partition).map(Arc::clone).unwrap_or_default();
+    let records = |partition| ClickRecords { news: news_of(partition) };
+    let (owners, owner_threads) = log.open_family(engines, records).await?;
     let (log, bounds, is_held) = (ClickLog(owners), bounds_of(settings), Arc::new(AtomicBool::new(false)));
     let spool = Arc::new(open_spool(folder, settings)?);
     let stop = CancellationToken::new();
@@ -141,9 +147,8 @@ pub async fn open(
         Shipper::new(Arc::clone(&spool), Arc::new(log.clone()), clock.clone(), shipping, Arc::clone(&is_held));
     let mut threads = vec![thread("click-shipper", shipper.run(stop.clone()))?];
     let mut parts = Vec::new();
-    let family = engines.families.get(families::CLICKS.name);
-    for partition in family.into_iter().flat_map(fanfare_engines::Family::partitions) {
-        let (open, seen) = (Arc::new(OpenRows::default()), Arc::new(Counting::new(Arc::clone(&news))));
+    for partition in family.into_iter().flat_map(Family::partitions) {
+        let (open, seen) = (Arc::new(OpenRows::default()), Arc::new(Counting::new(news_of(partition))));
         let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
         let fold = Fold::open(Arc::clone(&journal), tables, partition, bounds.kept, Arc::clone(&open)).await;
         let fold = fold.map_err(|error| match error {
@@ -156,12 +161,10 @@ pub async fn open(
         parts.push(Part { partition, open, seen });
     }
     let salts = Arc::new(Salts::new(Arc::clone(&engines.tables), clock.clone()));
-    let geo = open_geo(settings);
-    let reducer =
-        Reducer { agents: Agents::default(), geo, salts: Arc::clone(&salts), honours_gpc: settings.honour_gpc };
+    let reducer = reducer(settings, Arc::clone(&salts));
     let sink = Arc::new(Sink::new(Arc::clone(&spool), reducer, clock.clone()));
-    let (engines, clock) = (engines.clone(), clock.clone());
-    let clicks = Arc::new(Clicks { log, engines, clock, spool, parts, bounds, is_held });
+    let (engines, clock, settings) = (engines.clone(), clock.clone(), settings.clone());
+    let clicks = Arc::new(Clicks { log, engines, clock, spool, parts, bounds, is_held, settings });
     Ok(Opened { sink, clicks, salts, threads: ClickThreads { stop, threads, owners: owner_threads } })
 }
 
@@ -170,6 +173,10 @@ fn open_spool(folder: PathBuf, settings: &config::Links) -> Result<Spool> {
     let settings = SpoolSettings::new(folder, lanes, settings.spool_bytes_max);
     let draw = || getrandom::u64().unwrap_or_default();
     Spool::open(settings, Box::new(RealDisk), draw).map_err(|error| Error::Internal(format!("the spool of clicks: {error}")))
+}
+
+fn reducer(settings: &config::Links, salts: Arc<Salts>) -> Reducer {
+    Reducer { agents: Agents::default(), geo: open_geo(settings), salts, honours_gpc: settings.honour_gpc }
 }
 
 /// The file of addresses, if there is one that can be read: clicks are counted without it too.
@@ -197,6 +204,12 @@ impl Clicks {
     #[must_use]
     pub const fn log(&self) -> &ClickLog {
         &self.log
+    }
+
+    /// What requests are reduced to, for an import, with salts of its own.
+    #[must_use]
+    pub fn reducer(&self, salts: Arc<Salts>) -> Reducer {
+        reducer(&self.settings, salts)
     }
 
     /// Numbers of a link.

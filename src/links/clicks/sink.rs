@@ -40,7 +40,8 @@ pub struct Reducer {
 
 impl Reducer {
     /// The click of a request: its address and user agent end here.
-    fn reduce<'a>(&'a self, raw: &RawClick<'a>) -> Click<'a> {
+    #[must_use]
+    pub fn reduce<'a>(&'a self, raw: &RawClick<'a>) -> Click<'a> {
         let bare = Click::bare(raw.code, raw.link, raw.at_ms);
         let headers = raw.headers;
         if self.honours_gpc && wants_privacy(headers) {
