@@ -26,6 +26,7 @@ mod imports;
 mod jwks;
 mod jwt;
 mod kills;
+mod links;
 mod model;
 mod moderation;
 mod names;

@@ -8,6 +8,7 @@
 
 mod admin;
 mod id;
+mod links;
 mod media;
 mod notification;
 mod page;
@@ -19,6 +20,7 @@ mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
 pub use id::{Id, ParseIdError};
+pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;

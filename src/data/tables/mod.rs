@@ -4,6 +4,7 @@
 //! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
 mod keys;
+mod links;
 pub mod notification_key;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::Id;
 
 pub use self::keys::*;
+pub use self::links::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -111,6 +113,21 @@ tables! {
     /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
     /// have none.
     TOKENS_OF = 56, "tokens_of";
+    /// code → `LinkRow`; versioned. Of a deleted link a row stays, so that its code is never given out again.
+    LINKS = 80, "links";
+    /// code → attempt for which it is taken, and whose; inserted uniquely with the attempt's id.
+    LINK_CLAIMS = 81, "link_claims";
+    /// (owner, bucket), `LinkCreated` id → code; versioned.
+    LINKS_OF = 82, "links_of";
+    /// owner → number of links that are not deleted; versioned by the last record applied.
+    LINK_COUNTS = 83, "link_counts";
+    /// one partition, number → nothing: codes that would be of that number and are somebody's alias; versioned.
+    LINK_ALIASES = 84, "link_aliases";
+    /// one partition, name → key of the codes, and how far their numbers are leased; inserted uniquely.
+    LINK_KEEPER = 85, "link_keeper";
+    /// code, first visit → number of visits from there on, of links with a limit of visits; inserted uniquely, so that
+    /// each visit is given out once.
+    LINK_SLOTS = 86, "link_slots";
 }
 
 /// Whether rows of `table` are `Counters`.
