@@ -245,7 +245,7 @@ fn hosts_have_one_spelling() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// What is taken once is taken again, unchanged, and can stand in a header.
+    /// Targets that are taken once are taken again, unchanged, and can stand in a header.
     #[test]
     fn what_is_taken_is_ascii_and_stays_as_it_is(text in hostile()) {
         if let Ok(target) = check(&text, &rules()) {

@@ -40,7 +40,7 @@ impl Links {
         }
     }
 
-    /// What contradicts itself.
+    /// Contradictions in the section, and with `http`.
     pub(super) fn check(&self, http: &Http) -> Result<(), String> {
         if self.schemes.is_empty() {
             return Err("links.schemes must name a scheme".to_owned());

@@ -26,9 +26,9 @@ pub struct RawClick<'a> {
 /// Fate of a click that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
-    /// It counts, also if the process is killed now.
+    /// Counted, also if the process is killed now.
     Kept,
-    /// It is lost; the redirect goes on.
+    /// Lost; the redirect goes on.
     Lost,
 }
 

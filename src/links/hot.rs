@@ -64,7 +64,7 @@ impl HotLinks {
         &self.0.rules
     }
 
-    /// What is known of codes that nobody has.
+    /// Knowledge of codes that nobody has.
     #[must_use]
     pub fn unclaimed(&self) -> &Arc<Unclaimed> {
         &self.0.unclaimed

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare_engines::{KeyRange, Order, Replaced, Unique};
 use fanfare_protocol::Id;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::code::Codes;
@@ -32,9 +32,13 @@ pub struct Keeper(Arc<Inner>);
 
 struct Inner {
     core: Core,
-    codes: Codes,
-    held: Mutex<Held>,
+    /// Known once storage had room for the rows of them.
+    codes: OnceCell<Codes>,
+    /// The same.
+    held: Mutex<Option<Held>>,
     unclaimed: Arc<Unclaimed>,
+    /// This node leases all numbers.
+    alone: bool,
 }
 
 /// Lease as this node holds it.
@@ -61,32 +65,55 @@ fn lease_in(value: &[u8]) -> Option<(Lease, u64)> {
 }
 
 impl Keeper {
-    /// The keeper of the folder's codes; the key and the first lease are made where there are none. `alone`: this node
-    /// leases all numbers, so that `unclaimed` can be told which were not.
+    /// The keeper of the folder's codes; the key and the first lease are made where there are none, as soon as there is
+    /// room for them. `alone`: this node leases all numbers, so that `unclaimed` can be told which were not.
     ///
     /// # Errors
     /// When the engine fails, or a row is damaged.
     pub async fn open(core: Core, unclaimed: Arc<Unclaimed>, alone: bool) -> Result<Self> {
-        let key = key_of_folder(&core).await?;
-        let first = Lease::first(core.clock.now_ms());
-        let (value, token, is_new) = unique(&core, LEASE, |token| lease_value(first, token)).await?;
-        let name = tables::link_keeper_row(LEASE);
-        let held = in_row(&name, Some(value.into()), lease_in)?.unwrap_or((first, token));
-        let held = Held { row: held.0, token: held.1, block: 0..0, is_begun: is_new, is_used: false, idle_marks: 0 };
-        let keeper = Self(Arc::new(Inner { core, codes: Codes::new(&key), held: Mutex::new(held), unclaimed }));
-        if !keeper.0.core.clock.is_by_hand() {
-            keeper.begin(&mut *keeper.0.held.lock().await).await?;
-        }
-        if alone {
-            keeper.tell_unclaimed().await?;
+        let (codes, held) = (OnceCell::new(), Mutex::new(None));
+        let keeper = Self(Arc::new(Inner { core, codes, held, unclaimed, alone }));
+        match keeper.ready().await {
+            Err(error) if error.is_of_room() => tracing::warn!("there is no room for codes of short links"),
+            done => done?,
         }
         Ok(keeper)
+    }
+
+    /// Makes what codes stand on, unless it is there.
+    ///
+    /// # Errors
+    /// When the engine fails, has no room for it, or a row is damaged.
+    pub async fn ready(&self) -> Result<()> {
+        let Inner { core, codes, held, unclaimed, alone } = &*self.0;
+        if codes.initialized() {
+            return Ok(());
+        }
+        let mut held = held.lock().await;
+        if held.is_none() {
+            let first = Lease::first(core.clock.now_ms());
+            let (value, token, is_new) = unique(core, LEASE, |token| lease_value(first, token)).await?;
+            let stored = in_row(&tables::link_keeper_row(LEASE), Some(value.into()), lease_in)?;
+            let (row, token) = stored.unwrap_or((first, token));
+            *held = Some(Held { row, token, block: 0..0, is_begun: is_new, is_used: false, idle_marks: 0 });
+        }
+        let Some(held) = held.as_mut() else { return Ok(()) };
+        let made = Codes::new(&key_of_folder(core).await?);
+        if !core.clock.is_by_hand() {
+            self.begin(held).await?;
+        }
+        if *alone {
+            tell_unclaimed(core, unclaimed, &made, held.row.next).await?;
+        }
+        // Last: whoever finds them finds the rest.
+        let _ = codes.set(made);
+        Ok(())
     }
 
     /// Number of a code, whoever has it; `None` for what is never given out.
     #[must_use]
     pub fn number(&self, code: &str) -> Option<u64> {
-        self.0.codes.number(code)
+        self.0.codes.get()?.number(code)
     }
 
     /// The next code, of a number that was never given out.
@@ -94,15 +121,19 @@ impl Keeper {
     /// # Errors
     /// 503 when more codes are wanted than there may be, or all are given out.
     pub async fn next(&self) -> Result<String> {
+        self.ready().await?;
         let mut held = self.0.held.lock().await;
+        let (Some(held), Some(codes)) = (held.as_mut(), self.0.codes.get()) else {
+            return Err(Error::Internal("codes are not ready".to_owned()));
+        };
         loop {
             if let Some(number) = held.block.next() {
                 held.is_used = true;
-                let code = self.0.codes.code(number);
+                let code = codes.code(number);
                 return code.ok_or_else(|| Error::Internal(format!("the number {number} has no code")));
             }
-            self.begin(&mut held).await?;
-            self.lease(&mut held).await?;
+            self.begin(held).await?;
+            self.lease(held).await?;
         }
     }
 
@@ -175,11 +206,12 @@ impl Keeper {
         loop {
             tick.tick().await;
             let mut held = self.0.held.lock().await;
+            let Some(held) = held.as_mut() else { continue };
             held.idle_marks += 1;
-            if held.is_used || held.idle_marks >= IDLE_MARKS {
-                if let Err(error) = self.mark(&mut held).await {
-                    tracing::debug!(%error, "how far numbers of links are leased was not marked");
-                }
+            if (held.is_used || held.idle_marks >= IDLE_MARKS)
+                && let Err(error) = self.mark(held).await
+            {
+                tracing::debug!(%error, "how far numbers of links are leased was not marked");
             }
         }
     }
@@ -189,7 +221,10 @@ impl Keeper {
     /// # Errors
     /// When the engine fails.
     pub async fn end(&self) -> Result<()> {
-        self.mark(&mut *self.0.held.lock().await).await
+        match self.0.held.lock().await.as_mut() {
+            Some(held) => self.mark(held).await,
+            None => Ok(()),
+        }
     }
 
     async fn mark(&self, held: &mut Held) -> Result<()> {
@@ -204,26 +239,23 @@ impl Keeper {
         }
         Ok(())
     }
+}
 
-    /// Tells which numbers were not leased, and which codes of those are aliases.
-    async fn tell_unclaimed(&self) -> Result<()> {
-        let Inner { core, codes, held, unclaimed } = &*self.0;
-        let next = held.lock().await.row.next;
-        let mut from = next;
-        loop {
-            let range = KeyRange { from: Some(tables::link_alias_key(from)), to: None };
-            let store = &core.store;
-            let rows =
-                store.scan(tables::LINK_ALIASES, &tables::ONE, range, Order::Ascending, ALIASES_STEP_ROWS).await?;
-            rows.iter().filter_map(|row| tables::in_link_alias(&row.clustering)).for_each(|one| unclaimed.taken(one));
-            match rows.last().and_then(|row| tables::in_link_alias(&row.clustering)) {
-                Some(last) if rows.len() == ALIASES_STEP_ROWS => from = last + 1,
-                _ => break,
-            }
+/// Tells `unclaimed` that numbers from `next` on were not leased, and which codes of those are aliases.
+async fn tell_unclaimed(core: &Core, unclaimed: &Unclaimed, codes: &Codes, next: u64) -> Result<()> {
+    let mut from = next;
+    loop {
+        let range = KeyRange { from: Some(tables::link_alias_key(from)), to: None };
+        let (step, order) = (ALIASES_STEP_ROWS, Order::Ascending);
+        let rows = core.store.scan(tables::LINK_ALIASES, &tables::ONE, range, order, step).await?;
+        rows.iter().filter_map(|row| tables::in_link_alias(&row.clustering)).for_each(|one| unclaimed.taken(one));
+        match rows.last().and_then(|row| tables::in_link_alias(&row.clustering)) {
+            Some(last) if rows.len() == step => from = last + 1,
+            _ => break,
         }
-        unclaimed.open(codes.clone(), next);
-        Ok(())
     }
+    unclaimed.open(codes.clone(), next);
+    Ok(())
 }
 
 /// The key, which the first node on a folder makes.

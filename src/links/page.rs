@@ -11,7 +11,7 @@ pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-ur
 /// Page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
-    /// There is no such link.
+    /// No such link.
     Unknown,
     /// The link is over: deleted, expired or used up.
     Over,
@@ -21,7 +21,7 @@ pub enum Page {
     Ask,
     /// The visitor is asked again.
     AskAgain,
-    /// There is a link, and its target is not shown.
+    /// A link whose target is not shown.
     Veiled,
     /// Too many tries.
     Wait,

@@ -80,11 +80,11 @@ pub struct Visit {
 /// Answer to a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// There is no such code.
+    /// No such code.
     Unknown,
-    /// It was deleted, with its owner or alone.
+    /// Deleted, with its owner or alone.
     Deleted,
-    /// Its time is over.
+    /// Past its end.
     Expired,
     /// Every visit that it had is used up.
     UsedUp,

@@ -23,7 +23,7 @@ pub struct Unclaimed {
 #[derive(Debug, Default)]
 struct Aliases {
     numbers: HashSet<u64>,
-    /// There were more than can be kept.
+    /// More than can be kept.
     is_full: bool,
 }
 

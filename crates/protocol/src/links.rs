@@ -131,22 +131,22 @@ impl NewLink {
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchLink {
-    /// Another target.
+    /// New target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2048, examples("https://example.com/another/page"))]
     pub url: Option<String>,
-    /// Another end; `null`: never.
+    /// New end; `null`: never.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Timestamp>)]
     pub expires_at: Option<Option<Timestamp>>,
-    /// Another status.
+    /// New status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectKind>,
-    /// Another limit, which counts the visits so far; `null`: none.
+    /// New limit, which counts the visits so far; `null`: none.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
     pub max_visits: Option<Option<u32>>,
-    /// Another password; `null`: none.
+    /// New password; `null`: none.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
     pub password: Option<Option<String>>,

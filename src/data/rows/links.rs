@@ -29,7 +29,7 @@ pub struct LinkRow {
     /// Hash of the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// It was deleted.
+    /// Mark of a deleted link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }

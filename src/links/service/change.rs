@@ -27,7 +27,7 @@ const CLAIM_TRIES_MAX: u32 = 4;
 /// Answer to making a link.
 #[derive(Debug)]
 pub enum MadeLink {
-    /// It was made.
+    /// Made now.
     New(Link),
     /// Result of an earlier request with the same key.
     Replayed(Link),
@@ -236,6 +236,8 @@ impl Links {
     /// a record says that it never will be.
     async fn claim_alias(&self, owner: Id, alias: &str) -> Result<(Guard, String, Id)> {
         let core = &self.0.core;
+        // What it would be the code of has to be known.
+        self.keeper().ready().await?;
         let guard = core.log.decide(owner, &[lock(alias)]).await?;
         let row = tables::link_claim_row(alias);
         for _ in 0..CLAIM_TRIES_MAX {
@@ -389,7 +391,7 @@ fn check_password(password: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// What browsers remember cannot be taken back: it goes with nothing that ends.
+/// Nothing that ends goes with what browsers remember: that cannot be taken back.
 fn check_permanent(row: &LinkRow, has_password: bool, errors: &mut Vec<FieldError>) {
     if !row.permanent {
         return;

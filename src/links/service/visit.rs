@@ -30,7 +30,7 @@ pub struct Asked<'a> {
 pub enum Followed {
     /// The visitor goes on.
     On(Arc<Loaded>),
-    /// They stay, for this reason.
+    /// The visitor stays, for this reason.
     Here(Answer),
 }
 

@@ -1,4 +1,4 @@
-//! What keeps links from being abused: blocked hosts, operators, scanning, bounds.
+//! Bounds of abuse: blocked hosts, operators, scanning, so many links and no more.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What may be linked to: hostile addresses at every way in, and real ones.
+//! Targets of links: hostile addresses at every way in, and rules that change.
 
 use fanfare_protocol::{NewLink, PatchLink};
 
@@ -56,7 +56,7 @@ async fn nobody_is_led_where_they_must_not_go_by_any_way_in() {
     assert_eq!(led(&follow(&ann, &idn.code).await), (302, idn.url.as_str()));
 }
 
-/// What was allowed once does not lead on under other rules, and does again under the old ones.
+/// A link that was allowed once does not lead on under other rules, and does again under the old ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_hold_for_links_that_are_there() {
     let mut world = World::with(|settings| {
