@@ -28,6 +28,7 @@
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
+//! | [`family`](log::family), [`owners`](log::owners), `social` | what an owner is told of its records; the owners of a family's partitions; the products as a family |
 //! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
 //! | `takeover`, `regain` | how a node comes to own the log: at a start, and after another owner wrote to it |
 //! | `folder`, `folding` | the next group of records, numbered and folded while one is on its way to the log |
@@ -40,6 +41,7 @@
 //! | [`mint`](log::mint), [`moments`](log::moments) | ids, which only rise; what a folder remembers of the time |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
+//! | [`families`](data::families) | which tables are kept together with which partitions |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
 //! | [`storage`](data::storage), [`watched`](data::watched) | whether engines keep what they are given: one state that everything reports to, and the engines that do |
 //! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |

@@ -42,7 +42,7 @@ use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
-use crate::log::owner::OwnerThread;
+use crate::log::owner::OwnerThreads;
 use crate::log::roster::Alone;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
@@ -174,7 +174,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
-    owner: OwnerThread,
+    owner: OwnerThreads,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
     lease: OwnerLease,

@@ -36,9 +36,11 @@ pub(super) struct Listeners {
 }
 
 impl Listener for Listeners {
-    fn committed(&self, committed: &[Committed], _horizon: Id) {
-        for Committed { record, .. } in committed {
-            self.realtime.committed(record);
+    fn committed(&self, committed: &[Committed], horizon: Id) {
+        for (place, Committed { record, .. }) in committed.iter().enumerate() {
+            // With the last of them, and not before.
+            let upto = if place + 1 == committed.len() { horizon } else { Id(0) };
+            self.realtime.committed(record, upto);
         }
         for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
             self.notices.notified(&notified);

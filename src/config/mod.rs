@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Feed, Http, LARGEST, Links, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage, Users,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
+    Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Subnet};
@@ -67,7 +68,8 @@ macro_rules! settings {
 }
 settings! {
     server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
-    notifications: Notifications, links: Links, media: Media, storage: Storage, realtime: Realtime, log: Log
+    notifications: Notifications, links: Links, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime,
+    log: Log
 }
 
 impl Settings {

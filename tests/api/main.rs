@@ -32,6 +32,7 @@ mod moderation;
 mod names;
 mod news;
 mod operators;
+mod partitions;
 mod posts;
 mod power;
 mod process;
