@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
-    Users,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
+    Storage, Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Subnet};
