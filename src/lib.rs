@@ -15,6 +15,7 @@
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
+//! | [`links`] | short links: codes, targets, redirects, and the door in front of the router |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
@@ -27,6 +28,7 @@
 //! |---|---|
 //! | [`events`](log::events) | the facts that the journal holds |
 //! | [`owner`](log::owner) | the one place where facts get ids, in the order of commit |
+//! | [`family`](log::family), [`owners`](log::owners), `social` | what an owner is told of its records; the owners of a family's partitions; the products as a family |
 //! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
 //! | `takeover`, `regain` | how a node comes to own the log: at a start, and after another owner wrote to it |
 //! | `folder`, `folding` | the next group of records, numbered and folded while one is on its way to the log |
@@ -39,6 +41,7 @@
 //! | [`mint`](log::mint), [`moments`](log::moments) | ids, which only rise; what a folder remembers of the time |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
+//! | [`families`](data::families) | which tables are kept together with which partitions |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
 //! | [`storage`](data::storage), [`watched`](data::watched) | whether engines keep what they are given: one state that everything reports to, and the engines that do |
 //! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |
@@ -53,10 +56,10 @@
 //! [`config`] and [`limits`](base::limits) hold every setting and every bound; [`fair`](base::fair) and
 //! [`network`](base::network) share out what is bounded; [`data_dir`](base::data_dir), [`clock`](base::clock),
 //! [`id`](base::id), [`cursor`](base::cursor), [`locks`](data::locks), [`gate`](base::gate), [`error`](base::error),
-//! [`logging`](base::logging), [`output`](base::output) are what they are called. The ports that rows, records and
-//! media go through, and the engines behind them, are the crate `fanfare_engines`; the types of the API are
-//! `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`. Above the server stand the crates
-//! `fanfare_bench` and `fanfare_commands`, the command line.
+//! [`logging`](base::logging), [`output`](base::output) are what they are called; [`target`](base::target) says where
+//! people may be sent. The ports that rows, records and media go through, and the engines behind them, are the crate
+//! `fanfare_engines`; the types of the API are `fanfare_protocol`, the codec of WebSockets is `fanfare_websocket`.
+//! Above the server stand the crates `fanfare_bench` and `fanfare_commands`, the command line.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
@@ -72,6 +75,7 @@ pub mod frames;
 pub mod http;
 pub mod import;
 pub mod janitor;
+pub mod links;
 pub mod log;
 pub mod markers;
 pub mod media;

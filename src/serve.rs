@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
-use fanfare_engines::embedded;
+use fanfare_engines::{EngineError, Engines, embedded};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -15,7 +15,7 @@ use crate::base::data_dir::{DataDir, DataDirError};
 use crate::base::error::Error;
 use crate::base::logging::LogControl;
 use crate::config::Settings;
-use crate::data::tables;
+use crate::data::families;
 use crate::http::{self, OperatorTokens, Phase, Sockets};
 use crate::log::legacy;
 
@@ -50,25 +50,39 @@ pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<
     let tokens = OperatorTokens::open(data_dir).map_err(|error| {
         ServeError::Unusable(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
     })?;
-    let storage = embedded::Settings {
-        cache_bytes: settings.storage.cache_bytes,
-        journal_partitions: 1,
-        free_bytes_min: settings.storage.free_bytes_min,
-        own_table: Some(tables::META),
-        ..embedded::Settings::default()
-    };
+    let storage = engine_settings(settings);
     if folder.is_earlier() {
         tracing::info!(
             "an earlier version wrote the data folder; it is brought up, and that version cannot open it again"
         );
         // In whatever room there is: without it nothing can be read, nor deleted.
         let storage = embedded::Settings { free_bytes_min: 0, ..storage.clone() };
-        let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
+        let engines = open_engines(&folder, &storage)?;
         legacy::bring_up(&engines, &app::products(settings.notifications.group_after as u64).0).await?;
         folder.brought_up().map_err(unusable)?;
     }
-    let engines = embedded::open(&folder.store(), &storage).map_err(Error::from)?;
+    let engines = open_engines(&folder, &storage)?;
     Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
+}
+
+/// Choices of the embedded engine.
+#[must_use]
+pub fn engine_settings(settings: &Settings) -> embedded::Settings {
+    embedded::Settings {
+        cache_bytes: settings.storage.cache_bytes,
+        families: families::families(settings.cluster.partitions),
+        free_bytes_min: settings.storage.free_bytes_min,
+        ..embedded::Settings::default()
+    }
+}
+
+fn open_engines(folder: &DataDir, storage: &embedded::Settings) -> Result<Engines, ServeError> {
+    embedded::open(&folder.store(), storage).map_err(|error| match error {
+        EngineError::Limit(why) => {
+            ServeError::Unusable(format!("{}: {why} (setting cluster.partitions)", folder.store().display()))
+        }
+        error => Error::from(error).into(),
+    })
 }
 
 /// Serves `api` until `stop` completes, finishes what was accepted, and lets go of the data folder.

@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod links;
 mod products;
 mod settings;
 
@@ -34,12 +35,14 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
+use crate::links::Links;
+use crate::links::hot::HotLinks;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
-use crate::log::owner::OwnerThread;
+use crate::log::owner::OwnerThreads;
 use crate::log::roster::Alone;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
@@ -98,6 +101,8 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Short links.
+    links: Links,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -123,6 +128,7 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    links: Links,
     acts: Arc<Acts>,
     live: Arc<LiveServer>,
 }
@@ -168,7 +174,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
-    owner: OwnerThread,
+    owner: OwnerThreads,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
     lease: OwnerLease,
@@ -177,6 +183,7 @@ pub struct Running {
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
     pub async fn stop(self) {
+        links::end(self.app.links(), self.app.http().storage()).await;
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
         let Self { app, worker, owner, realtime, mut tasks, lease } = self;
@@ -224,9 +231,7 @@ async fn start_under(
     clock: Clock,
     logging: LogControl,
 ) -> Result<Running> {
-    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
-    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
-    let refreshing = jwt.refreshing();
+    let (jwt, refreshing) = jwt(settings).await?;
     let storage = Storage::default();
     let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
@@ -238,22 +243,21 @@ async fn start_under(
     let notices = NotificationFeeder::new(sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
-    products.extend(listeners(&store, &feed, told));
+    let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
+    products.extend(listeners(&store, &hot, &feed, told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
-    learn(&store, log.newest()).await?;
-    // Every row is of an id below.
-    feed.settle(log.last_minted());
-    feed.warm_up(&store, clock.now_ms()).await?;
+    learn(&store, &feed, &log, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
-        Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
+        Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
+    let links = links::links(settings, &core, hot, passwords).await?;
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
     let (realtime, realtime_threads) =
@@ -261,14 +265,15 @@ async fn start_under(
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
-    let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
+    let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
     let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    links::in_background(&mut tasks, &links);
+    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments, &links), lease.clone());
     let services = Services {
         http,
         core,
@@ -281,6 +286,7 @@ async fn start_under(
         notifications: Arc::new(notifications),
         realtime,
         media,
+        links,
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
@@ -324,19 +330,41 @@ fn streams(
 }
 
 /// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(store: &Store, newest: Id) -> Result<()> {
+async fn learn(store: &Store, feed: &Feed, log: &Log, now_ms: u64) -> Result<()> {
+    let newest = log.newest();
     store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
     janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
-    posts::public::begin(store).await
+    posts::public::begin(store).await?;
+    // Every row is of an id below.
+    feed.settle(log.last_minted());
+    feed.warm_up(store, now_ms).await
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {
+/// Whoever looks at JWTs, and what keeps their keys fresh.
+async fn jwt(settings: &Settings) -> Result<(JwtVerifier, Option<impl Future<Output = ()> + Send + use<>>)> {
+    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
+    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    let refreshing = jwt.refreshing();
+    Ok((jwt, refreshing))
+}
+
+/// Parts of HTTP, with the door in front of the router.
+fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorTokens, storage: &Storage) -> HttpState {
+    let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
+    if settings.links.door {
+        http.put_door(Arc::new(links.clone()));
+    }
+    http
+}
+
+fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>, links: &Links) -> Janitor {
     Janitor {
         core: core.clone(),
         media,
+        links: links.clone(),
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }

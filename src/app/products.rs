@@ -11,6 +11,8 @@ use crate::feed::{Feed, FeedListener, PolicyStamp};
 use crate::follows::fold::FollowFold;
 use crate::follows::listener::FollowListener;
 use crate::follows::stream::FollowProducer;
+use crate::links::fold::LinkFold;
+use crate::links::hot::HotLinks;
 use crate::log::counters::CounterListener;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
@@ -34,9 +36,11 @@ pub(super) struct Listeners {
 }
 
 impl Listener for Listeners {
-    fn committed(&self, committed: &[Committed], _horizon: Id) {
-        for Committed { record, .. } in committed {
-            self.realtime.committed(record);
+    fn committed(&self, committed: &[Committed], horizon: Id) {
+        for (place, Committed { record, .. }) in committed.iter().enumerate() {
+            // With the last of them, and not before.
+            let upto = if place + 1 == committed.len() { horizon } else { Id(0) };
+            self.realtime.committed(record, upto);
         }
         for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
             self.notices.notified(&notified);
@@ -61,17 +65,19 @@ pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
         (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
         (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
         (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
+        (Product::folds(LinkFold), Delivery::none()),
     ];
     list.into_iter().unzip()
 }
 
 /// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
-pub(super) fn listeners(store: &Arc<Store>, feed: &Feed, sessions: Listeners) -> [Product; 6] {
+pub(super) fn listeners(store: &Arc<Store>, links: &HotLinks, feed: &Feed, sessions: Listeners) -> [Product; 7] {
     [
         Product::listens(CounterListener(Arc::clone(store))),
         Product::listens(AccountListener(Arc::clone(store))),
         Product::listens(FollowListener(Arc::clone(store))),
         Product::listens(PostListener(Arc::clone(store))),
+        Product::listens(links.clone()),
         Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
         // Last: a session that asks what it missed finds it in the rows and in the feed.
         Product::listens(sessions),

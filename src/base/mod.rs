@@ -15,6 +15,7 @@ pub mod mint_id;
 pub mod network;
 pub mod output;
 pub mod slot_list;
+pub mod target;
 pub mod text;
 pub mod token;
 pub mod written;

@@ -5,7 +5,7 @@ use crate::base::logging::{LogFormat, LogLevel};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Setting, Subnet, allowed_within};
+use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Setting, Subnet, allowed_within};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -276,6 +276,42 @@ section! {
         kept_max: usize = 1000 => 1..=100_000;
         /// So many of the same kind on the same post become one with a count.
         group_after: usize = 3 => 1..=1000;
+    }
+}
+
+section! {
+    /// Short links.
+    Links {
+        /// Address under which short links are handed out, with a host of its own; below it there are links and nothing
+        /// else. Without it they are handed out below http.public_url, at /s/.
+        short_url: Option<BaseUrl> = None;
+        /// Address that the short host itself leads to.
+        home_url: Option<BaseUrl> = None;
+        /// Days after which a link ends, unless its owner asks for another end.
+        expiry_days: u32 = 1_826 => 1..=36_500;
+        /// Links of one person; one more is refused with 422.
+        per_user_max: u64 = 100_000 => 0..=LARGEST;
+        /// Schemes of addresses that may be linked to; those that run something, such as javascript, never are.
+        schemes: Vec<Scheme> = vec![Scheme("http".to_owned()), Scheme("https".to_owned())];
+        /// Whether links may lead to private and local addresses.
+        allow_private: bool = false;
+        /// File of blocked hosts (with all below them) and codes, one a line; read again when it changes. New links to
+        /// them are refused, and those that are there answer 403.
+        blocklist_file: Option<PathBuf> = None;
+        /// Unknown codes that one address may ask for in a minute; further ones are answered 429. 0 sets no bound.
+        misses: u32 = 60 => 0..=1_000_000;
+        /// Whether redirects of links that are in memory are answered before a route is looked for; otherwise they go
+        /// the way of all requests, which takes more of the processor and answers the same.
+        door: bool = true;
+    }
+}
+
+section! {
+    /// How the data is divided.
+    Cluster {
+        /// Partitions of the people of a new data folder, each with a log and an owner of its own; what a folder was
+        /// made with stays as it is. One carries about 25,000 posts a second.
+        partitions: u16 = 1 => 1..=crate::base::limits::CLUSTER_PARTITIONS_MAX;
     }
 }
 

@@ -4,6 +4,7 @@ pub mod absent;
 pub mod audit;
 pub mod coherent;
 pub mod deletions;
+pub mod families;
 pub mod forgotten;
 pub mod locks;
 pub mod public;

@@ -46,6 +46,8 @@ pub struct Storage(Arc<State>);
 struct State {
     /// Bits of the [`StoragePart`]s that are away.
     away: AtomicU8,
+    /// Owners of logs that are away: the log is while one of them is.
+    logs_away: Mutex<usize>,
     /// Moment when the first of them went.
     since: Mutex<Option<Instant>>,
     ended: AtomicBool,
@@ -56,6 +58,50 @@ struct State {
     room: OnceLock<Arc<DiskRoom>>,
     /// Said, and not yet taken back, that the disk is as good as full.
     full: AtomicBool,
+}
+
+/// Part that the owner of one log has in the state of [`StoragePart::Log`].
+#[derive(Debug)]
+pub struct LogPart {
+    storage: Storage,
+    is_away: AtomicBool,
+}
+
+impl LogPart {
+    /// A log that works.
+    #[must_use]
+    pub const fn new(storage: Storage) -> Self {
+        Self { storage, is_away: AtomicBool::new(false) }
+    }
+
+    /// This log is away.
+    pub fn goes(&self, cause: &dyn Display) {
+        let mut away = self.storage.0.logs_away.lock();
+        if !self.is_away.swap(true, Ordering::AcqRel) {
+            *away += 1;
+        }
+        self.storage.goes(StoragePart::Log, cause);
+    }
+
+    /// This log works, or nobody tries any more. Costs nothing while everything does.
+    pub fn works(&self) {
+        if !self.storage.is_away(&[StoragePart::Log]) {
+            return;
+        }
+        let mut away = self.storage.0.logs_away.lock();
+        if self.is_away.swap(false, Ordering::AcqRel) {
+            *away -= 1;
+        }
+        if *away == 0 {
+            self.storage.works(StoragePart::Log);
+        }
+    }
+}
+
+impl Drop for LogPart {
+    fn drop(&mut self) {
+        self.works();
+    }
 }
 
 impl std::fmt::Debug for State {

@@ -84,3 +84,22 @@ fn a_full_disk_refuses_what_adds_and_nothing_else() {
     });
     assert_eq!((text.matches("as good as full").count(), text.matches("room again").count()), (1, 1), "{text}");
 }
+
+#[test]
+fn the_log_is_away_while_one_of_its_owners_is() {
+    let storage = Storage::default();
+    let (one, other) = (LogPart::new(storage.clone()), LogPart::new(storage.clone()));
+    let is_away = || storage.is_away(&[StoragePart::Log]);
+    one.goes(&"gone");
+    one.goes(&"gone still");
+    other.goes(&"gone too");
+    one.works();
+    assert!(is_away(), "the other is");
+    other.works();
+    assert!(!is_away());
+    other.goes(&"gone again");
+    one.works();
+    assert!(is_away());
+    drop(other);
+    assert!(!is_away(), "who ended is no longer away");
+}

@@ -17,7 +17,7 @@ use fanfare_engines::{
 };
 
 use super::storage::{Storage, StoragePart, awaited};
-use super::tables;
+use super::{families, tables};
 use crate::base::limits::{OBJECT_BYTES_PER_S_MIN, STORAGE_SILENT_MS};
 
 /// Tries of one write before its caller hears that the outcome is not known, or that nothing was done.
@@ -48,7 +48,7 @@ struct Watched {
 
 /// Whether a batch takes away only, but for the few rows that the server keeps for itself.
 fn frees(batch: &Batch) -> bool {
-    batch.rows.iter().all(|row| row.value.is_none() || row.key.table == tables::META)
+    batch.rows.iter().all(|row| row.value.is_none() || families::is_own_table(row.key.table))
 }
 
 impl Watched {

@@ -95,6 +95,36 @@ where
     }
 }
 
+/// Fields of a form (`application/x-www-form-urlencoded`), as browsers send them. Must be the last argument of a
+/// handler.
+///
+/// Refusals: as those of [`Valid`], 422 for fields that are no `T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<T>(pub T);
+
+impl<T, S> FromRequest<S> for Form<T>
+where
+    T: DeserializeOwned,
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        if media_type(&request) != "application/x-www-form-urlencoded" {
+            let detail = "send the fields with `Content-Type: application/x-www-form-urlencoded`";
+            return Err(Error::refused(Code::UnsupportedMediaType, detail));
+        }
+        let body = Arrived::of(request, &HttpState::from_ref(state)).await?;
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&body.bytes));
+        let fields = serde_path_to_error::deserialize(pairs);
+        fields.map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            Error::fields(vec![field_error(&path, "body", &error.inner().to_string())])
+        })
+    }
+}
+
 /// A [`Valid`] body of a POST that creates, with the client's `Idempotency-Key` if it sent one.
 #[derive(Debug, Clone)]
 pub struct Keyed<T> {
@@ -163,9 +193,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn require_json(request: &Request) -> Result<(), Error> {
+/// Media type of the body, without parameters, in lower case.
+fn media_type(request: &Request) -> String {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn require_json(request: &Request) -> Result<(), Error> {
+    let media_type = media_type(request);
     let json =
         media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"));
     let refusal = || Error::refused(Code::UnsupportedMediaType, "send the body with `Content-Type: application/json`");

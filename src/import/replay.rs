@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use fanfare_engines::Partition;
 use fanfare_protocol::{Id, NewPost};
 
 use super::graph::People;
@@ -51,6 +52,8 @@ pub struct Replayer {
     app: App,
     newest: HashMap<Id, Id>,
     in_flight: VecDeque<InFlight>,
+    /// Partition of the lines that are in flight.
+    partition: Option<Partition>,
     /// People who read now and then, in a fixed order.
     readers: Vec<Id>,
     next_reader: usize,
@@ -85,6 +88,7 @@ impl Replayer {
             app,
             newest: HashMap::new(),
             in_flight: VecDeque::new(),
+            partition: None,
             readers,
             next_reader: 0,
             owed_reads: 0.0,
@@ -167,6 +171,11 @@ impl Replayer {
         let notify = self.app.posts().notices(&post).await?;
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
+        // What a kill leaves is the lines up to a number: so those of one partition wait for those of another.
+        let partition = self.app.core().log.partition_of(people[0]);
+        if self.partition.replace(partition).is_some_and(|before| before != partition) {
+            self.drain().await?;
+        }
         let guard = self.app.core().log.decide(people[0], &[]).await?;
         match self.app.core().log.submit(&guard, proposal).await {
             Ok(pending) => self.in_flight.push_back(InFlight { people, pending }),

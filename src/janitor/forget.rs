@@ -61,6 +61,8 @@ fn forgettable(old_reposts_done: bool, public_done: bool) -> Vec<Table> {
         tables::DELETIONS,
         tables::SUSPENSIONS,
         tables::AUDIT,
+        tables::LINKS_OF,
+        tables::LINK_COUNTS,
     ];
     if old_reposts_done {
         found.push(tables::REPOSTERS);

@@ -17,6 +17,7 @@ use crate::base::error::Result;
 use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
+use crate::links::Links;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
 
@@ -28,6 +29,8 @@ pub struct Janitor {
     pub core: Core,
     /// Uploads of deleted accounts.
     pub media: Arc<dyn Attachments>,
+    /// Links of deleted accounts.
+    pub links: Links,
     /// Bytes of journal to keep.
     pub journal_bytes_max: u64,
     /// Days for which a handle stays reserved after its account is deleted.

@@ -38,10 +38,12 @@ enum List {
     Likes = 6,
     /// Rows of the account's own that nobody counts: they go without records.
     Own(Table),
+    /// Short links, which go by records: their codes lead nowhere from then on.
+    Links,
 }
 
 /// Lists, in the order in which they are purged.
-const LISTS: [List; 12] = [
+const LISTS: [List; 14] = [
     List::Followees,
     List::Followers,
     List::Blocks,
@@ -54,6 +56,8 @@ const LISTS: [List; 12] = [
     List::Own(tables::IDEMPOTENCY),
     List::Own(tables::INTERACTIONS),
     List::Own(tables::TOKENS_OF),
+    List::Links,
+    List::Own(tables::LINK_COUNTS),
 ];
 
 impl Janitor {
@@ -163,6 +167,7 @@ impl Janitor {
             List::Mutes => store.oldest(tables::MUTES, user, from, step).await?,
             List::Posts => store.newest_bucketed(tables::AUTHOR_POSTS, user, below, step).await?,
             List::Likes => store.oldest(tables::LIKED, user, from, step).await?,
+            List::Links => store.newest_bucketed(tables::LINKS_OF, user, below, step).await?,
             List::Own(table) => {
                 let range = KeyRange { from: place.last.as_deref().map(successor), to: None };
                 store.scan(table, &tables::partition(user), range, Order::Ascending, step).await?
@@ -176,6 +181,7 @@ impl Janitor {
             }
             List::Likes => self.purge_likes(user, &rows).await,
             List::Own(table) => self.purge_own(table, user, &rows).await,
+            List::Links => self.links.purge(&rows).await,
             list => {
                 let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
                 self.end_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
@@ -289,7 +295,7 @@ fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<End> 
         List::Blocks => other(tables::BLOCKS, user, key, Event::Unblocked { blocker: user, blocked: key }),
         List::BlockedBy => other(tables::BLOCKS, key, user, Event::Unblocked { blocker: key, blocked: user }),
         List::Mutes => other(tables::MUTES, user, key, Event::Unmuted { muter: user, muted: key }),
-        List::Posts | List::Likes | List::Own(_) => return None,
+        List::Posts | List::Likes | List::Links | List::Own(_) => return None,
     })
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::CONSUMER;
 use crate::base::error::{Error, Result};
 use crate::base::limits::{CONSUMERS_MAX, META_CONSUMER};
+use crate::data::families;
 use crate::data::rows::{from_json, to_json};
 use crate::data::store::Store;
 use crate::data::tables;
@@ -138,7 +139,9 @@ impl Consumers {
         }
     }
 
-    /// Lets go of the oldest records until `bytes_max` of each partition stay, but of none that a consumer needs.
+    /// Lets go of the oldest records until `bytes_max` of each partition stay, but of none that a consumer needs. Those
+    /// that are registered need the first family; of others a record is needed until its rows are written. What a family
+    /// keeps by a bound of its own is left alone.
     ///
     /// # Errors
     /// When the engine fails.
@@ -146,12 +149,18 @@ impl Consumers {
         let registered = self.registered().await?;
         let names: Vec<&str> = std::iter::once(CONSUMER).chain(registered.iter().map(String::as_str)).collect();
         let mut holders = Vec::new();
-        for partition in 0..self.store.journal().partitions() {
-            let trimmed = self.store.journal().trim(Partition(partition), bytes_max, &names).await?;
-            if trimmed.bytes_kept > bytes_max {
-                let slowest = self.slowest(Partition(partition), &names).await?;
-                let holder = |consumer: String| Holder { consumer, partition, bytes: trimmed.bytes_kept };
-                holders.extend(slowest.into_iter().map(holder));
+        for (place, family) in self.store.families().all().iter().enumerate() {
+            if families::has_own_bound(family.name) {
+                continue;
+            }
+            let names = if place == 0 { &names[..] } else { &names[..1] };
+            for partition in family.partitions() {
+                let trimmed = self.store.journal().trim(partition, bytes_max, names).await?;
+                if trimmed.bytes_kept > bytes_max {
+                    let slowest = self.slowest(partition, names).await?;
+                    let (partition, bytes) = (partition.0, trimmed.bytes_kept);
+                    holders.extend(slowest.into_iter().map(|consumer| Holder { consumer, partition, bytes }));
+                }
             }
         }
         self.tell(holders);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::rows::UserRow;
-pub use crate::data::rows::{EndedFollow, Policy, PostRecord, PostRef};
+pub use crate::data::rows::{EndedFollow, LinkRow, Policy, PostRecord, PostRef};
 
 /// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,19 @@ pub enum Event {
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
+    /// A short link was made; its code is taken for the attempt `claim`. `number`: of the code, where that is an alias
+    /// that could have been given out.
+    LinkCreated {
+        code: String,
+        claim: Id,
+        link: LinkRow,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+    },
+    /// The link is now this.
+    LinkChanged { code: String, link: LinkRow },
+    /// The link is gone; its code leads nowhere from now on.
+    LinkDeleted { code: String, link: Id, owner: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
 }
@@ -96,6 +109,7 @@ impl Event {
             Self::Posted { post, .. } => (Some(post.author), None),
             Self::Liked { user, post } => (Some(*user), Some(post.author)),
             Self::Suspended { user, .. } => (None, Some(*user)),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => (Some(link.owner), None),
             // They end something: the purge itself does so.
             _ => (None, None),
         };
@@ -116,6 +130,7 @@ impl Event {
                 | Self::Unliked { .. }
                 | Self::Suspended { .. }
                 | Self::Unsuspended { .. }
+                | Self::LinkDeleted { .. }
         )
     }
 
@@ -160,6 +175,7 @@ impl Event {
             Self::Unfollowed(_) => RECORD.and(NOTICE).and(ENDED),
             Self::Blocked { ended, .. } => RECORD.and(NOTICE.and(ENDED).times(ended.len())),
             Self::Suspended { reason, .. } => RECORD.and(text(reason)),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
             _ => RECORD,
         }
     }

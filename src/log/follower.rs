@@ -1,14 +1,21 @@
-//! Follower: tells views what is settled, which is durable with its rows written. On one node the owner hands over to
-//! it directly.
+//! Follower: tells views what is settled, which is durable with its rows written. On one node the owners hand over to
+//! it directly, and whoever of them comes first is first.
+//!
+//! Views show what is up to the horizon. So whoever handed in is answered only when the horizon has come to their
+//! record: where another partition has something older on its way, that is awaited, and what was acknowledged is in the
+//! next read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fanfare_engines::Partition;
 use fanfare_protocol::Id;
+use parking_lot::Mutex;
 
-use crate::log::product::{Committed, Listener};
+use crate::log::family::{CommittedIn, Family};
+use crate::log::horizon::Horizon;
 
-/// Id of the last record that every view has heard of. Clones share it.
+/// Id up to which every view has heard of every record. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Settled(Arc<AtomicU64>);
 
@@ -18,32 +25,67 @@ impl Settled {
     pub fn get(&self) -> Id {
         Id(self.0.load(Ordering::Acquire))
     }
+
+    /// Views have heard of everything up to `id`, or were filled with it.
+    pub(super) fn reach(&self, id: Id) {
+        self.0.fetch_max(id.0, Ordering::AcqRel);
+    }
 }
 
-/// Views in the order in which they are told, on one thread: caches, the feed, delivery.
+/// Answers to a group, and the id to which the horizon must come before.
+type Waiting = (Id, Box<dyn FnOnce() + Send>);
+
+/// Views of a family, which hear of one group at a time. Clones are the same.
+#[derive(Clone)]
 pub(super) struct Follower {
-    listeners: Vec<Arc<dyn Listener>>,
+    horizon: Horizon,
     settled: Settled,
+    /// Held while views are told.
+    telling: Arc<Mutex<()>>,
+    /// Bounded by what was handed in.
+    waiting: Arc<Mutex<Vec<Waiting>>>,
 }
 
 impl Follower {
-    /// For views that were filled with everything up to `last`.
-    pub(super) fn new(listeners: Vec<Arc<dyn Listener>>, last: Id) -> Self {
-        Self { listeners, settled: Settled(Arc::new(AtomicU64::new(last.0))) }
+    /// For views that were filled with everything up to where `settled` will stand when they are first told.
+    pub(super) fn new(horizon: Horizon, settled: Settled) -> Self {
+        Self { horizon, settled, telling: Arc::default(), waiting: Arc::default() }
     }
 
-    /// Position that this follower moves on.
-    pub(super) fn settled(&self) -> Settled {
-        self.settled.clone()
+    /// Horizon of the family, which it moves on.
+    pub(super) const fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
-    /// Tells of records whose rows are written, in their order.
-    pub(super) fn hear(&self, committed: &[Committed]) {
-        let Some(last) = committed.last().map(|one| one.record.id) else { return };
-        for listener in &self.listeners {
-            // Of one partition, the last record is the horizon.
-            listener.committed(committed, last);
+    /// Tells of records of `partition` whose rows are written, in their order.
+    pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
+        let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
+        let _one = self.telling.lock();
+        let horizon = self.horizon.with(partition, last);
+        family.tell(committed, horizon);
+        self.settled.reach(horizon);
+        self.horizon.reach(horizon);
+    }
+
+    /// The group of `partition` whose first id is `first` is through, settled or never to be.
+    pub(super) fn through(&self, partition: Partition, first: Id) {
+        self.horizon.through(partition, first);
+        let reached = self.horizon.reached();
+        let free: Vec<Waiting> = {
+            let mut waiting = self.waiting.lock();
+            waiting.extract_if(.., |(last, _)| *last <= reached).collect()
+        };
+        free.into_iter().for_each(|(_, answer)| answer());
+    }
+
+    /// Calls `answer` once the horizon has come to `last`.
+    pub(super) fn answer(&self, last: Id, answer: impl FnOnce() + Send + 'static) {
+        {
+            let mut waiting = self.waiting.lock();
+            if self.horizon.reached() < last {
+                return waiting.push((last, Box::new(answer)));
+            }
         }
-        self.settled.0.store(last.0, Ordering::Release);
+        answer();
     }
 }

@@ -1,29 +1,26 @@
 //! The write path as services see it: events go in, durable records come out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
+use fanfare_engines::{Claimant, Engines, Partition};
 use fanfare_protocol::Id;
-use tokio::sync::oneshot;
 
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
-use crate::base::limits;
-use crate::base::written;
+use crate::base::error::Result;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
-use crate::data::storage::{Storage, StoragePart};
+use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
-use crate::log::folder::queue::{Door, Queue, queue};
-use crate::log::follower::Settled;
+use crate::log::family::Family;
 use crate::log::horizon::Horizon;
+use crate::log::living::Living;
 use crate::log::mint::{Mint, Numbers};
-use crate::log::owner::{Around, Owner, OwnerThread, PARTITION};
+use crate::log::owner::OwnerThreads;
+use crate::log::owners::{Owners, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
-use crate::log::patience::Patience;
 use crate::log::product::Product;
-use crate::log::roster::{Assigned, Roster};
+use crate::log::roster::Roster;
+use crate::log::social::Social;
 
 /// An event on its way to the journal.
 #[derive(Debug)]
@@ -53,34 +50,6 @@ impl From<Event> for Proposal {
     }
 }
 
-/// A proposal at the owner's door.
-pub(super) struct Proposed {
-    pub(super) proposal: Proposal,
-    /// Term under which it was decided.
-    pub(super) term: u64,
-    /// Way back to who handed it in.
-    pub(super) answer: Answer,
-}
-
-/// Way back to who handed a proposal in. Until it is gone the decision's locks are held, also when nobody waits any
-/// more: whoever decides about the same next must see what comes of this one.
-pub(super) struct Answer {
-    to: oneshot::Sender<Result<Arc<Record>>>,
-    _held: Option<Arc<Held>>,
-}
-
-impl Answer {
-    /// Way back through `to`, with the locks that are held until then.
-    pub(super) const fn new(to: oneshot::Sender<Result<Arc<Record>>>, held: Option<Arc<Held>>) -> Self {
-        Self { to, _held: held }
-    }
-
-    /// Answers; gives back what a caller who went away does not take.
-    pub(super) fn send(self, record: Result<Arc<Record>>) -> Result<(), Result<Arc<Record>>> {
-        self.to.send(record)
-    }
-}
-
 /// Right to write records of one decision: locks on what it reads, and the term under which it was begun. What was
 /// decided under another term than the one in which it arrives is refused, for somebody else may have written between.
 /// What was handed in under it keeps the locks until it is answered, however its caller ends.
@@ -92,42 +61,8 @@ pub struct Guard {
     held: Option<Arc<Held>>,
 }
 
-/// Term of a partition's owner, as this node knows it.
-#[derive(Debug, Clone)]
-pub(super) struct CurrentTerm(Arc<AtomicU64>);
-
-impl CurrentTerm {
-    /// Term of the claim with which the partition was taken over. A claim of the same owner after an outcome that was
-    /// not known changes nothing: nobody else wrote between.
-    pub(super) fn new(term: Term) -> Self {
-        Self(Arc::new(AtomicU64::new(term.0)))
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// The partition was taken over again: what is decided from now on reads all that others wrote.
-    pub(super) fn set(&self, term: Term) {
-        self.0.store(term.0, Ordering::Release);
-    }
-}
-
 /// A proposal that was handed in, not yet durable.
-pub struct Pending(oneshot::Receiver<Result<Arc<Record>>>);
-
-impl Pending {
-    /// The record, once it is durable and visible. Waits while storage is away.
-    ///
-    /// # Errors
-    /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
-    pub async fn durable(self) -> Result<Arc<Record>> {
-        let answer = self.0.await;
-        let answer =
-            answer.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()));
-        answer.inspect(|_| written::note())
-    }
-}
+pub type Pending = PendingIn<Social>;
 
 /// Surroundings of a log.
 pub struct LogSetup {
@@ -143,50 +78,85 @@ pub struct LogSetup {
     pub horizon: Horizon,
 }
 
-/// Handle of the write path; clones share it. The owner's thread ends when every one of them is dropped.
+/// Handle of the write path; clones share it. The owners' threads end when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    door: Door,
+    owners: Owners<Social>,
     mint: Mint,
-    storage: Storage,
-    settled: Settled,
-    term: CurrentTerm,
     locks: Locks,
-    roster: Arc<dyn Roster>,
-    horizon: Horizon,
+    /// As the log knows this node.
+    claimant: Claimant,
 }
 
 impl Log {
-    /// Takes the partition over and starts its owner. Storage that is away is waited for. A clock by hand is an
-    /// import's, whose ids are of any time: its claim says so.
+    /// Takes the social partitions over and starts their owners. Storage that is away is waited for. A clock by hand is
+    /// an import's, whose ids are of any time: its claim says so.
     ///
     /// # Errors
     /// When the engines fail for good.
-    pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThread)> {
-        let (log, owner, queue) = Self::take_over(engines, products, setup).await?;
-        let thread = owner.start(queue, log.minting().clone(), log.storage.clone())?;
-        Ok((log, thread))
+    pub async fn open(engines: &Engines, products: Vec<Product>, setup: LogSetup) -> Result<(Self, OwnerThreads)> {
+        let (log, taken) = Self::take_over(engines, &products, setup).await?;
+        let (_, threads) = taken.start(&log.mint)?;
+        Ok((log, threads))
     }
 
-    /// Takes the partition over; the owner is to be run with the queue.
+    /// Takes the partitions over; the owners are to be run with their queues.
     pub(super) async fn take_over(
         engines: &Engines,
-        products: Vec<Product>,
+        products: &[Product],
         setup: LogSetup,
-    ) -> Result<(Self, Owner, Queue)> {
+    ) -> Result<(Self, Taken<Social>)> {
         let LogSetup { clock, numbers, storage, roster, horizon } = setup;
-        let (door, queue) = queue();
-        let handles = door.handles();
-        let patience = Patience::new(storage.clone(), move || handles.are_gone());
         let time = LogTime::from(clock.clone());
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
-        let around = Around { claimant, time: time.clone(), horizon: horizon.clone(), roster: Arc::clone(&roster) };
-        let (owner, last) = Owner::take_over(engines, products, around, patience.clone(), &storage).await?;
-        let (settled, term, locks) = (owner.settled(), owner.term(), Locks::new(storage.clone()));
-        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, last);
-        let mint = patience.until_done(open).await?;
-        horizon.open(mint.clone(), last);
-        Ok((Self { door, mint, storage, settled, term, locks, roster, horizon }, owner, queue))
+        let living = Arc::new(Living::new(Arc::clone(&engines.tables)));
+        let make = |_| Social::new(products, &engines.tables, &living);
+        let (locks, horizon_of_all) = (Locks::new(storage.clone()), horizon.clone());
+        let together = Together { claimant: claimant.clone(), time: time.clone(), storage, roster, horizon };
+        let taken = Owners::take_over(engines, make, together).await?;
+        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last);
+        let mint = taken.patience.until_done(open).await?;
+        horizon_of_all.open(mint.clone(), taken.last);
+        Ok((Self { owners: taken.owners.clone(), mint, locks, claimant }, taken))
+    }
+
+    /// Takes the partitions of another family over and starts their owners; `make` makes what folds the records of one.
+    /// Ids are of the one mint of this node. Storage that is away is waited for.
+    ///
+    /// # Errors
+    /// When the engines fail for good, or have no such family.
+    pub async fn open_family<F: Family>(
+        &self,
+        engines: &Engines,
+        make: impl Fn(Partition) -> F,
+    ) -> Result<(Owners<F>, OwnerThreads)> {
+        self.take_over_family(engines, make).await?.start(&self.mint)
+    }
+
+    /// Takes the partitions of another family over; the owners are to be run with their queues.
+    pub(super) async fn take_over_family<F: Family>(
+        &self,
+        engines: &Engines,
+        make: impl Fn(Partition) -> F,
+    ) -> Result<Taken<F>> {
+        let (horizon, storage) = (Horizon::default(), self.owners.storage().clone());
+        let together = Together {
+            claimant: self.claimant.clone(),
+            time: self.mint.time().clone(),
+            storage,
+            roster: Arc::clone(self.owners.roster()),
+            horizon: horizon.clone(),
+        };
+        let taken = Owners::take_over(engines, make, together).await?;
+        taken.patience.until_done(|| self.mint.go_on_above(taken.last)).await?;
+        horizon.open(self.mint.clone(), taken.last);
+        Ok(taken)
+    }
+
+    /// Partition of a person, for ever.
+    #[must_use]
+    pub fn partition_of(&self, person: Id) -> Partition {
+        self.owners.partition_of(person)
     }
 
     /// Begins a decision of `actor`, whose records go to the partition of theirs, about what `keys` lock. To be held
@@ -197,7 +167,7 @@ impl Log {
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
         let partition = self.here(actor)?;
         let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
-        Ok(Guard { partition, term: self.term.get(), held })
+        Ok(Guard { partition, term: self.owners.term(partition)?, held })
     }
 
     /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
@@ -207,21 +177,16 @@ impl Log {
     pub async fn decide_all(&self, actors: &[Id], keys: &[LockKey]) -> Result<Vec<Guard>> {
         let partitions: Vec<Partition> = actors.iter().map(|actor| self.here(*actor)).collect::<Result<_>>()?;
         let held = Some(Arc::new(self.locks.hold(keys).await?));
-        let term = self.term.get();
-        Ok(partitions.into_iter().map(|partition| Guard { partition, term, held: held.clone() }).collect())
+        let guard = |partition| Ok(Guard { partition, term: self.owners.term(partition)?, held: held.clone() });
+        partitions.into_iter().map(guard).collect()
     }
 
     /// Partition of `actor`, for whom this node decides.
     fn here(&self, actor: Id) -> Result<Partition> {
-        let partition = partition_of(actor);
-        match self.roster.owner_of(partition) {
-            Assigned::There(node) => Err(Error::Elsewhere(node)),
-            Assigned::Here => {
-                // Before the locks: whoever holds them may be waiting for storage.
-                self.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?;
-                Ok(partition)
-            }
-        }
+        let partition = self.owners.partition_of(actor);
+        // Before the locks: whoever holds them may be waiting for storage.
+        self.owners.here(partition)?;
+        Ok(partition)
     }
 
     /// Locks of decisions, for those that end in no record.
@@ -235,7 +200,7 @@ impl Log {
     /// # Errors
     /// 503 while storage is away, or when it has failed.
     pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
-        Ok(self.storage.unless_away(wait).await?)
+        Ok(self.owners.storage().unless_away(wait).await?)
     }
 
     /// Makes `proposal`, which was decided under `guard`, durable and visible, and answers its record.
@@ -253,27 +218,12 @@ impl Log {
     /// When storage is away, has no room for it, or failed before: nothing was done; or when one record would make too
     /// many rows.
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
-        debug_assert_eq!(guard.partition, PARTITION, "a node has one partition");
-        let proposal = proposal.into();
-        let rows = proposal.weight().rows;
-        if rows > limits::RECORD_ROWS_MAX {
-            let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
-            return Err(Error::Internal(what));
-        }
-        let adds = (!proposal.event.only_ends()).then_some(0);
-        self.storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
-        let (to, pending) = oneshot::channel();
-        let answer = Answer::new(to, guard.held.clone());
-        let proposed = Proposed { proposal, term: guard.term, answer };
-        if !self.storage.unless_away(self.door.send(proposed)).await? {
-            let error = EngineError::Closed("the log's owner has stopped".to_owned());
-            self.storage.fail(&error);
-            return Err(error.into());
-        }
-        Ok(Pending(pending))
+        let (term, held) = (Some(guard.term), guard.held.clone());
+        self.owners.hand_in(guard.partition, proposal.into(), term, held).await
     }
 
     /// The mint that records get their ids from.
+    #[cfg(test)]
     pub(super) const fn minting(&self) -> &Mint {
         &self.mint
     }
@@ -333,31 +283,26 @@ impl Log {
     /// process.
     #[must_use]
     pub fn settled(&self) -> Id {
-        self.settled.get()
+        self.owners.settled()
     }
 
     /// The id at or below which nothing can settle any more.
     #[must_use]
     pub fn horizon(&self) -> &Horizon {
-        &self.horizon
+        self.owners.horizon()
     }
 
     /// Whether writes are taken: storage is neither away nor has it failed.
     #[must_use]
     pub fn takes(&self) -> bool {
-        self.storage.serves()
+        self.owners.storage().serves()
     }
 
     /// Storage failed, and every write is refused until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.storage.has_failed()
+        self.owners.storage().has_failed()
     }
-}
-
-/// Partition of a person: a node has one, and everybody is in it.
-const fn partition_of(_person: Id) -> Partition {
-    PARTITION
 }
 
 #[cfg(test)]

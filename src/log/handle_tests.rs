@@ -16,10 +16,10 @@ use crate::data::storage::{Storage, StoragePart};
 use crate::log::events::{Event, Record};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
-use crate::log::owner::OwnerThread;
+use crate::log::owner::OwnerThreads;
 use crate::log::roster::Alone;
 
-async fn open(engines: &Engines, clock: &Clock, storage: &Storage) -> Result<(Log, OwnerThread)> {
+async fn open(engines: &Engines, clock: &Clock, storage: &Storage) -> Result<(Log, OwnerThreads)> {
     let setup = LogSetup {
         clock: clock.clone(),
         numbers: Numbers::of_node(0),
@@ -41,7 +41,7 @@ async fn unmute(log: &Log) -> Result<Arc<Record>> {
     log.commit(&guard, Event::Unmuted { muter: Id(1), muted: Id(2) }).await
 }
 
-async fn close(log: Log, thread: OwnerThread) {
+async fn close(log: Log, thread: OwnerThreads) {
     drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
 }

@@ -4,7 +4,7 @@
 //! it tells of: a write may tear. It holds JSON, which later versions add to.
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, Offset, Partition, Position, RowKey, Tables, Term};
+use fanfare_engines::{Batch, Offset, Partition, Position, RowKey, Table, Tables, Term};
 use fanfare_protocol::Id;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,15 @@ impl Head {
     /// # Errors
     /// When the engine fails, or a newer version wrote it.
     pub async fn read(tables: &dyn Tables, partition: Partition) -> Result<Self> {
-        let Some(bytes) = tables.get(&row(partition)).await? else { return Ok(Self::default()) };
+        Self::read_from(tables, tables::META, partition).await
+    }
+
+    /// The head of `partition` as it is stored in a family's own `table`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) async fn read_from(tables: &dyn Tables, table: Table, partition: Partition) -> Result<Self> {
+        let Some(bytes) = tables.get(&row_in(table, partition)).await? else { return Ok(Self::default()) };
         let Stored { format, offset, term, last, number, is_import } = from_json(&bytes)?;
         if format > FORMAT {
             return Err(Error::Internal(format!(
@@ -71,18 +79,30 @@ impl Head {
     /// # Errors
     /// When it does not encode.
     pub fn write(self, partition: Partition, batch: &mut Batch) -> Result<()> {
+        self.write_to(tables::META, partition, batch)
+    }
+
+    /// Adds the row of `partition` in a family's own `table` to `batch`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) fn write_to(self, table: Table, partition: Partition, batch: &mut Batch) -> Result<()> {
         let Position { offset, term, last_id, number, is_import } = self.0;
         let term = term.map(|term| term.0);
         let stored = Stored { format: FORMAT, offset: offset.0, term, last: Id(last_id), number, is_import };
-        batch.put_versioned(row(partition), to_json(&stored)?, offset.0.max(1));
+        batch.put_versioned(row_in(table, partition), to_json(&stored)?, offset.0.max(1));
         Ok(())
     }
 }
 
-/// Row of a partition's head.
+/// Row of a social partition's head.
 #[must_use]
 pub fn row(partition: Partition) -> RowKey {
-    RowKey::new(tables::META, tables::ONE, Bytes::from([META_HEAD, &partition.0.to_be_bytes()].concat()))
+    row_in(tables::META, partition)
+}
+
+fn row_in(table: Table, partition: Partition) -> RowKey {
+    RowKey::new(table, tables::ONE, Bytes::from([META_HEAD, &partition.0.to_be_bytes()].concat()))
 }
 
 #[cfg(test)]

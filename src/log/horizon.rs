@@ -1,14 +1,17 @@
 //! Horizon: the id at or below which nothing can settle any more, one number a node.
 //!
-//! It is the last record that views have heard of. While nothing happens it moves on with time, by burning ids: under
-//! the mint's lock, and only when nothing that has an id is still on its way. So no clock leaves a cursor above ids
-//! that come.
+//! It is the last record that views have heard of, or what lies below everything that is on its way in any partition of
+//! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when nothing
+//! that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a node owns
+//! have their ids from its one mint, so none that is idle holds the horizon back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fanfare_engines::Partition;
 use fanfare_protocol::Id;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::base::id::unix_ms_of;
@@ -19,18 +22,35 @@ const BEHIND_MS_MAX: u64 = 10_000;
 /// Least time between two reservations of a node that is asked and otherwise idle.
 const RESERVE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Horizon of a node; clones share it. Of a log that is not open yet it is 0.
+/// Horizon of a family on a node; clones share it. Of a log that is not open yet it is 0.
 #[derive(Clone, Default)]
 pub struct Horizon(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     id: AtomicU64,
-    /// Groups that have ids and are not settled. Raised under the mint's lock.
-    under_way: AtomicU64,
+    /// Changed under the mint's lock where something is added.
+    under_way: Mutex<UnderWay>,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
     wants_more: Notify,
+}
+
+/// What is on its way, and what was.
+#[derive(Default)]
+struct UnderWay {
+    /// Groups that have ids and are not settled: the partition, and the first id.
+    groups: Vec<(Partition, Id)>,
+    /// The last id that was settled.
+    top: Id,
+}
+
+impl UnderWay {
+    /// Nothing can settle at or below this any more, but for what `is_told` says of.
+    fn below(&self, is_told: impl Fn(Partition, Id) -> bool) -> Id {
+        let others = self.groups.iter().filter(|(partition, first)| !is_told(*partition, *first));
+        others.map(|(_, first)| Id(first.0 - 1)).min().unwrap_or(Id(u64::MAX))
+    }
 }
 
 impl Horizon {
@@ -38,7 +58,7 @@ impl Horizon {
     /// or below the answer.
     #[must_use]
     pub fn now(&self) -> Id {
-        let quiet = || self.0.under_way.load(Ordering::Acquire) == 0;
+        let quiet = || self.is_quiet();
         if let Some(mint) = self.0.mint.get()
             && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
         {
@@ -55,7 +75,7 @@ impl Horizon {
     pub async fn catch_up(&self) {
         let Some(mint) = self.0.mint.get() else { return };
         let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
-        if behind_ms > BEHIND_MS_MAX && self.0.under_way.load(Ordering::Acquire) == 0 {
+        if behind_ms > BEHIND_MS_MAX && self.is_quiet() {
             reserve(mint).await;
             let _ = self.now();
         }
@@ -85,19 +105,54 @@ impl Horizon {
         let _ = self.0.mint.set(mint);
     }
 
-    /// A group got its ids. To be called under the mint's lock.
-    pub(super) fn numbered(&self) {
-        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+    /// Whether nothing that has an id is on its way.
+    fn is_quiet(&self) -> bool {
+        self.0.under_way.lock().groups.is_empty()
     }
 
-    /// Everything up to `last` is settled, and views have heard of it.
-    pub(super) fn reach(&self, last: Id) {
-        self.0.id.fetch_max(last.0, Ordering::AcqRel);
+    /// A group of `partition` got its ids, of which `first` is the first. To be called under the mint's lock.
+    pub(super) fn numbered(&self, partition: Partition, first: Id) {
+        self.0.under_way.lock().groups.push((partition, first));
     }
 
-    /// A group that got its ids is through: what is not settled of it never will be.
-    pub(super) fn through(&self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and below
+    /// all that comes.
+    pub(super) fn with(&self, partition: Partition, last: Id) -> Id {
+        self.raised(|under_way| {
+            under_way.top = under_way.top.max(last);
+            // The next group of the same partition may be on its way too.
+            under_way.below(|one, first| one == partition && first <= last)
+        })
+    }
+
+    /// What is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
+    fn raised(&self, change: impl FnOnce(&mut UnderWay) -> Id) -> Id {
+        let reached = || {
+            let mut under_way = self.0.under_way.lock();
+            let below = change(&mut under_way);
+            under_way.top.min(below)
+        };
+        match self.0.mint.get() {
+            Some(mint) => mint.raise(reached),
+            None => reached(),
+        }
+    }
+
+    /// Views have heard of everything up to `horizon`.
+    pub(super) fn reach(&self, horizon: Id) {
+        self.0.id.fetch_max(horizon.0, Ordering::AcqRel);
+    }
+
+    /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.
+    pub(super) fn through(&self, partition: Partition, first: Id) {
+        let freed = self.raised(|under_way| {
+            if let Some(place) = under_way.groups.iter().position(|group| *group == (partition, first)) {
+                under_way.groups.swap_remove(place);
+            }
+            under_way.below(|_, _| false)
+        });
+        // What it held back, of others.
+        self.reach(freed);
     }
 }
 
@@ -114,6 +169,8 @@ mod tests {
     use crate::base::id::{EPOCH_MS, first_id_at};
     use crate::log::mint::Numbers;
 
+    const P: Partition = Partition(0);
+
     async fn opened(clock: &Clock) -> (Mint, Horizon) {
         let engines = fanfare_engines::memory::open(1).unwrap();
         let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
@@ -129,9 +186,10 @@ mod tests {
         assert_eq!(Horizon::default().now(), Id(0), "before there is a log");
         let (mint, horizon) = opened(&clock).await;
         let number = || {
-            mint.number(|next| {
-                horizon.numbered();
-                next(None)
+            mint.number(P, |next| {
+                let first = next(None);
+                horizon.numbered(P, first);
+                first
             })
         };
         let first = horizon.now();
@@ -143,16 +201,55 @@ mod tests {
         assert!(record > first, "what is burnt is never minted");
         clock.set(start_ms + 90);
         assert_eq!(horizon.now(), first, "a record below now is not settled");
-        horizon.reach(record);
-        horizon.through();
+        horizon.reach(horizon.with(P, record));
+        horizon.through(P, record);
         assert!(horizon.now() >= first_id_at(start_ms + 89));
 
         let after = horizon.now();
         clock.set(start_ms + 100);
-        number();
+        let refused = number();
         assert_eq!(horizon.now(), after);
-        horizon.through();
+        horizon.through(P, refused);
         assert!(horizon.now() > after, "what was refused holds nothing up");
+    }
+
+    /// Of two partitions one is slow: what the other settles meanwhile is told, and lies above the horizon.
+    #[tokio::test]
+    async fn it_stays_below_what_is_on_its_way_in_any_partition_and_waits_for_none_that_is_idle() {
+        let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+        let (mint, horizon) = opened(&clock).await;
+        let number = |partition| {
+            let number = mint.number(partition, |next| {
+                let first = next(None);
+                horizon.numbered(partition, first);
+                first
+            });
+            clock.set(clock.now_ms() + 1);
+            number
+        };
+        let settle = |partition, id| {
+            horizon.reach(horizon.with(partition, id));
+            horizon.through(partition, id);
+            horizon.reached()
+        };
+        let (slow, other) = (Partition(3), Partition(4));
+        let before = number(other);
+        assert_eq!(settle(other, before), before, "the others have nothing on their way");
+        let (held, fast) = (number(slow), number(other));
+        assert_eq!(settle(other, fast), Id(held.0 - 1));
+        assert!(horizon.now() < held, "nor does time move it on");
+        let later = number(other);
+        assert_eq!(settle(slow, held), Id(later.0 - 1).min(fast), "what was held back is free");
+        assert_eq!(settle(other, later), later);
+        let (early, next) = (number(slow), number(slow));
+        let top = number(other);
+        assert_eq!(settle(other, top), Id(early.0 - 1));
+        assert_eq!(settle(slow, early), Id(next.0 - 1), "the next of the same partition is on its way");
+        assert_eq!(settle(slow, next), top);
+        let (refused, last) = (number(slow), number(other));
+        assert_eq!(settle(other, last), Id(refused.0 - 1));
+        horizon.through(slow, refused);
+        assert_eq!(horizon.reached(), last, "what was refused holds nothing up");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Offset, Partition, Position};
+use fanfare_engines::{Batch, Engines, Family, Offset, Partition, Position};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
@@ -29,8 +29,8 @@ use crate::log::product::Product;
 /// When the engines fail, or a record does not decode; the next start does it again.
 pub async fn bring_up(engines: &Engines, products: &[Product]) -> Result<()> {
     let folds: Folds = products.iter().filter_map(|product| product.fold.clone()).collect();
-    for partition in 0..engines.journal.partitions() {
-        let partition = Partition(partition);
+    // Folders of that format have one family.
+    for partition in engines.families.all().iter().take(1).flat_map(Family::partitions) {
         let position = repair(engines, &folds, partition).await?;
         let mut batch = Batch::default();
         Head::new(position).write(partition, &mut batch)?;

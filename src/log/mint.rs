@@ -1,8 +1,10 @@
 //! The mint: where records, and all else that needs one, get their ids.
 //!
-//! One lock and one last id a node: the owner numbers a commit's records under it, services mint ids of accounts,
-//! uploads and tokens, and versions of rows that follow from no record. So what is minted later is higher, whatever it
-//! is for.
+//! One lock a node: owners number records under it, services mint ids of accounts, uploads and tokens, and versions of
+//! rows that follow from no record. What is no record is above everything that was minted before it, and below all that
+//! is minted after. Records of different partitions are ordered only where somebody can tell: each goes on from its
+//! partition's last, and none is at or below a horizon (`horizon.rs`). So partitions that take turns need no
+//! millisecond of their own each.
 //!
 //! Ids that stand in no record are given out only up to an end that is stored (`moments.rs`), and a start begins above
 //! that end: no clock that went back between makes one twice, or a version that is lower than one before. The end is
@@ -10,7 +12,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, EngineError, Tables};
+use fanfare_engines::{Batch, EngineError, Partition, Tables};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
@@ -21,20 +23,18 @@ use crate::base::limits::{HEARTBEAT_MS, RESERVE_MS};
 use crate::log::moments::{Moments, SweepTime};
 use crate::log::pace::LogTime;
 
-/// Numbers in the ids that a node mints.
+/// Number in the ids that a node mints for what is no record: above those of all partitions, which records have.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbers {
-    /// Of records: the partition's.
-    pub records: u16,
-    /// Of everything else: above those of all partitions.
+    /// The number.
     pub others: u16,
 }
 
 impl Numbers {
-    /// Of `node`, which writes the first partition.
+    /// Of `node`.
     #[must_use]
     pub const fn of_node(node: u16) -> Self {
-        Self { records: 0, others: number_of_others(node) }
+        Self { others: number_of_others(node) }
     }
 
     /// Name of the node in the log.
@@ -59,7 +59,12 @@ struct Shared {
 }
 
 struct State {
+    /// The highest of all.
     ids: IdMint,
+    /// Every id that comes is above this one.
+    floor: Id,
+    /// The last record of each partition that has one above the floor, or had.
+    lasts: Vec<(u16, Id)>,
     /// The newest row that was made, which may be on its way. Each reserves as much as those before it.
     made: Moments,
     /// End of what is reserved in rows that are stored.
@@ -70,6 +75,24 @@ struct State {
 }
 
 impl State {
+    /// The next id of a record of `partition`.
+    fn number(&mut self, at_ms: u64, partition: u16) -> Id {
+        let place = self.lasts.iter().position(|(one, _)| *one == partition).unwrap_or_else(|| {
+            self.lasts.push((partition, Id(0)));
+            self.lasts.len() - 1
+        });
+        let (_, last) = &mut self.lasts[place];
+        *last = following(self.floor.max(*last), at_ms, partition);
+        self.ids.pass(*last);
+        *last
+    }
+
+    /// Every id that comes is above `id`.
+    fn pass(&mut self, id: Id) {
+        self.ids.pass(id);
+        self.floor = self.floor.max(id);
+    }
+
     /// The next row, changed.
     fn row(&mut self, change: impl FnOnce(&mut Moments)) -> Moments {
         change(&mut self.made);
@@ -102,6 +125,8 @@ impl Mint {
         stored.believe(clock, last)?;
         let state = State {
             ids: IdMint::after(last),
+            floor: last,
+            lasts: Vec::new(),
             made: stored,
             reserved: stored.reserved,
             beats_at_ms: clock.run_ms().saturating_add(HEARTBEAT_MS),
@@ -147,6 +172,11 @@ impl Mint {
 
     fn clock(&self) -> &Clock {
         self.0.time.clock()
+    }
+
+    /// Time of the log, which ids follow.
+    pub(super) fn time(&self) -> &LogTime {
+        &self.0.time
     }
 
     /// Time that ids follow, in milliseconds since the Unix epoch.
@@ -195,7 +225,7 @@ impl Mint {
         if next > self.end(&state) {
             return Ok(None);
         }
-        state.ids.pass(next);
+        state.pass(next);
         Ok(Some(next))
     }
 
@@ -232,14 +262,16 @@ impl Mint {
             accepted_ms: made.accepted_ms.max(stored.accepted_ms),
             writes: made.writes.max(stored.writes),
         };
-        state.ids.pass(last.max(stored.reserved));
+        state.pass(last.max(stored.reserved));
         Ok(())
     }
 
     /// Forgets what was minted: for a test that must notice.
     #[cfg(test)]
     pub(super) fn forget_last(&self) {
-        self.0.state.lock().ids = IdMint::after(Id(0));
+        let mut state = self.0.state.lock();
+        (state.ids, state.floor) = (IdMint::after(Id(0)), Id(0));
+        state.lasts.clear();
     }
 
     /// The last id that was minted; the next is above it.
@@ -269,6 +301,8 @@ impl Mint {
         }
         let end = self.end(&state);
         state.ids.pass(now.min(end));
+        let burnt = state.ids.last();
+        state.pass(burnt);
         // Records whose commit is under way, or failed, may have ids beyond the end.
         Some(state.ids.last().min(end))
     }
@@ -298,12 +332,25 @@ impl Mint {
         state.is_closed || has_half(state.ids.last(), now_ms, self.end(&state))
     }
 
-    /// Numbers the records of one commit: their ids have no others between them. `number` is told each record's moment,
-    /// or none for now.
-    pub fn number<T>(&self, number: impl FnOnce(&mut dyn FnMut(Option<u64>) -> Id) -> T) -> T {
-        let (now_ms, records) = (self.now_ms(), self.0.numbers.records);
+    /// Lets every id that comes be above what `reached` answers, which is asked under the lock under which records are
+    /// numbered.
+    pub(super) fn raise(&self, reached: impl FnOnce() -> Id) -> Id {
         let mut state = self.0.state.lock();
-        number(&mut |at_ms| state.ids.mint(at_ms.unwrap_or(now_ms), records))
+        let reached = reached();
+        state.floor = state.floor.max(reached);
+        reached
+    }
+
+    /// Numbers records of `partition`: their ids have no others between them. `number` is told each record's moment, or
+    /// none for now.
+    pub fn number<T>(
+        &self,
+        Partition(partition): Partition,
+        number: impl FnOnce(&mut dyn FnMut(Option<u64>) -> Id) -> T,
+    ) -> T {
+        let now_ms = self.now_ms();
+        let mut state = self.0.state.lock();
+        number(&mut |at_ms| state.number(at_ms.unwrap_or(now_ms), partition))
     }
 
     /// Reserves more inside of a commit, where less than half is left. Records need no reservation: they are stored.

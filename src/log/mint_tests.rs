@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_engines::random::Random;
-use fanfare_engines::{Batch, Engines, memory};
+use fanfare_engines::{Batch, Engines, Partition, memory};
 use fanfare_protocol::Id;
 
 use super::{Mint, Numbers};
@@ -60,7 +60,7 @@ async fn a_start_begins_above_all_that_was_given_out_whatever_the_clock_does() {
                     5 => {
                         // A commit, which may be lost with all that is in it.
                         let (mut batch, records) = (Batch::default(), random.below(3));
-                        let ids: Vec<Id> = mint.number(|next| (0..records).map(|_| next(None)).collect());
+                        let ids: Vec<Id> = mint.number(Partition(0), |next| (0..records).map(|_| next(None)).collect());
                         let reserving = mint.reserve_in(&mut batch);
                         assert!(ids.iter().all(|id| *id > given), "seed {seed}");
                         if random.percent(70) {

@@ -13,17 +13,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Term};
+use fanfare_engines::{
+    Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Table, Term,
+};
 use fanfare_protocol::Id;
 
 use super::folder::group::Group;
 use super::folder::queue::Queue;
 use super::folder::{Ahead, Folder};
-use super::folding::Folding;
-use super::follower::{Follower, Settled};
-use super::handle::{Answer, CurrentTerm};
+use super::follower::Follower;
 use super::head::Head;
-use super::horizon::Horizon;
+use super::owners::{Answer, CurrentTerm};
 use super::pace::{self, LogTime};
 use super::patience::{Alarm, Patience, Tries};
 use super::regain::Fence;
@@ -32,32 +32,34 @@ use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::storage::Storage;
-use crate::log::living::Living;
+use crate::log::family::Family;
 use crate::log::mint::Mint;
-use crate::log::product::Product;
 
-/// The journal partition that this node owns; a single node has one.
-pub(super) const PARTITION: Partition = Partition(0);
 /// Name of the journal's consumer that writes rows.
 pub const CONSUMER: &str = "projector";
 
-/// Thread of an owner; it ends when every [`Log`](super::handle::Log) is dropped and all that was handed in is
-/// committed.
-pub struct OwnerThread(JoinHandle<()>);
+/// Threads of a family's owners; they end when every handle of it is dropped and all that was handed in is committed.
+pub struct OwnerThreads(Vec<JoinHandle<()>>);
 
-impl OwnerThread {
-    /// Waits for the end of the thread.
+impl OwnerThreads {
+    pub(super) const fn new(threads: Vec<JoinHandle<()>>) -> Self {
+        Self(threads)
+    }
+
+    /// Waits for the end of the threads.
     pub fn join(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the owner's thread panicked");
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::error!("an owner's thread panicked");
+            }
         }
     }
 }
 
-/// Claims the partition, and hears the log's time.
-async fn take(journal: &Arc<dyn Journal>, claimant: &Claimant, time: &LogTime) -> Result<Claim> {
+/// Claims a partition, and hears the log's time.
+async fn take(journal: &Arc<dyn Journal>, partition: Partition, claimant: &Claimant, time: &LogTime) -> Result<Claim> {
     let asked = time.asking();
-    let mut claim = Claim::take(Arc::clone(journal), PARTITION, claimant.clone()).await?;
+    let mut claim = Claim::take(Arc::clone(journal), partition, claimant.clone()).await?;
     time.hear(asked, claim.heard_ms());
     Ok(claim)
 }
@@ -65,6 +67,9 @@ async fn take(journal: &Arc<dyn Journal>, claimant: &Claimant, time: &LogTime) -
 /// Writer of records and rows to the journal, under the owner's claim.
 pub(super) struct Appender {
     journal: Arc<dyn Journal>,
+    partition: Partition,
+    /// Table of the head.
+    table: Table,
     claimant: Claimant,
     claim: Claim,
     pub(super) patience: Patience,
@@ -72,21 +77,26 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Claims the partition for `claimant`. Storage that is away is waited for.
-    pub(super) async fn claim(
+    /// Claims the partition for `claimant`; its head is in `table`. Storage that is away is waited for.
+    async fn claim(
         journal: &Arc<dyn Journal>,
-        claimant: Claimant,
+        (partition, table): (Partition, Table),
+        Around { claimant, time, .. }: &Around,
         patience: Patience,
-        time: LogTime,
     ) -> Result<Self> {
-        let take = || take(journal, &claimant, &time);
-        let claim = patience.until_done(take).await?;
-        Ok(Self { journal: Arc::clone(journal), claimant, claim, patience, time })
+        let claim = patience.until_done(|| take(journal, partition, claimant, time)).await?;
+        let (journal, claimant, time) = (Arc::clone(journal), claimant.clone(), time.clone());
+        Ok(Self { journal, partition, table, claimant, claim, patience, time })
+    }
+
+    /// The partition.
+    pub(super) const fn partition(&self) -> Partition {
+        self.partition
     }
 
     /// Claims it anew, after another owner wrote.
     pub(super) async fn claim_again(&mut self) -> Result<()> {
-        self.claim = self.patience.awaited(take(&self.journal, &self.claimant, &self.time)).await?;
+        self.claim = self.patience.awaited(take(&self.journal, self.partition, &self.claimant, &self.time)).await?;
         Ok(())
     }
 
@@ -102,7 +112,7 @@ impl Appender {
 
     /// Records that count from `from` on, as many as one commit may have.
     pub(super) async fn read(&self, from: Position) -> Result<Page> {
-        let read = self.journal.read(PARTITION, from, limits::GROUP_RECORDS_MAX);
+        let read = self.journal.read(self.partition, from, limits::GROUP_RECORDS_MAX);
         Ok(self.patience.awaited(read).await?)
     }
 
@@ -148,7 +158,7 @@ impl Appender {
 
     /// Remembers that everything below `head`, which is stored, has its rows.
     async fn checkpoint(&self, head: Head) -> Result<()> {
-        let checkpoint = self.journal.checkpoint(CONSUMER, PARTITION, head.position());
+        let checkpoint = self.journal.checkpoint(CONSUMER, self.partition, head.position());
         let done = self.patience.awaited(checkpoint).await;
         self.patience.done();
         Ok(done?)
@@ -157,7 +167,7 @@ impl Appender {
     /// Stores `head`: everything below it has its rows, and they are durable.
     pub(super) async fn settle(&mut self, head: Head) -> Result<()> {
         let mut batch = Batch::default();
-        head.write(PARTITION, &mut batch)?;
+        head.write_to(self.table, self.partition, &mut batch)?;
         self.append(&[], &batch).await?;
         self.patience.until_done(|| self.checkpoint(head)).await
     }
@@ -174,10 +184,10 @@ pub(super) struct Appended {
 }
 
 /// Way back to who handed in the record of an id.
-pub(super) type Numbered = (Id, Answer);
+pub(super) type Numbered<F> = (Id, Answer<F>);
 
 /// Answers a group that was not committed.
-pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
+pub(super) fn refuse<F: Family>(error: &Error, answers: Vec<Numbered<F>>, storage: &Storage) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
@@ -205,68 +215,57 @@ pub(super) fn refuse(error: &Error, answers: Vec<Numbered>, storage: &Storage) {
     }
 }
 
-/// Surroundings of an owner.
+/// Surroundings of the owners of a family.
 pub(super) struct Around {
     /// Node, as the log names it.
     pub(super) claimant: Claimant,
     /// Time of the log.
     pub(super) time: LogTime,
-    pub(super) horizon: Horizon,
+    pub(super) follower: Follower,
     pub(super) roster: Arc<dyn Roster>,
 }
 
 /// Owner of a partition, on a thread of its own.
-pub(super) struct Owner {
+pub(super) struct Owner<F: Family> {
     pub(super) appender: Appender,
-    pub(super) folder: Folder,
-    pub(super) follower: Follower,
+    pub(super) folder: Folder<F>,
     commits: u64,
     /// Position behind the last commit.
     pub(super) next: Position,
     pub(super) roster: Arc<dyn Roster>,
-    pub(super) fence: Fence,
+    pub(super) fence: Fence<F>,
 }
 
 /// Work of an owner: proposals, and the rest that it needs for them.
-struct Work {
-    queue: Queue,
+struct Work<F: Family> {
+    queue: Queue<F>,
     mint: Mint,
     storage: Storage,
 }
 
-impl Owner {
-    /// Takes the partition over; answers the highest id in it too. Where a record in it cannot be read, everything else
-    /// is as it was, and `storage` takes no more writes.
+impl<F: Family> Owner<F> {
+    /// Takes `partition` over; answers the highest id in it too, and a record in it that cannot be read, if there is
+    /// one: then nothing may be appended.
     pub(super) async fn take_over(
         engines: &Engines,
-        products: Vec<Product>,
-        Around { claimant, time, horizon, roster }: Around,
+        (partition, family): (Partition, F),
+        around: &Around,
         patience: Patience,
-        storage: &Storage,
-    ) -> Result<(Self, Id)> {
-        let prepares = products.iter().filter_map(|product| product.prepare.clone()).collect();
-        let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
-        let listeners = products.into_iter().filter_map(|product| product.listener).collect();
-        let folding = Folding::new(folds, Arc::clone(&engines.tables));
-        let mut appender = Appender::claim(&engines.journal, claimant, patience, time).await?;
-        let taken = takeover::take_over(engines, &folding, &mut appender).await?;
-        if let Some(unreadable) = taken.unreadable {
-            storage.fail(&unreadable);
-        }
-        let term = CurrentTerm::new(appender.term());
-        let follower = Follower::new(listeners, taken.last);
-        let living = Living::new(Arc::clone(&engines.tables));
+    ) -> Result<(Self, Id, Option<Error>)> {
+        let place = (partition, F::OWN_TABLE);
+        let mut appender = Appender::claim(&engines.journal, place, around, patience).await?;
+        let taken = takeover::take_over(engines, &family, &mut appender).await?;
         let folder = Folder {
-            prepares,
-            folding,
-            living,
-            term,
-            horizon,
+            family,
+            partition,
+            term: CurrentTerm::new(appender.term()),
+            follower: around.follower.clone(),
             #[cfg(test)]
             broken: None,
         };
+        let roster = Arc::clone(&around.roster);
         let (commits, next, fence) = (0, taken.next, Fence::default());
-        Ok((Self { appender, folder, follower, commits, next, roster, fence }, taken.last))
+        Ok((Self { appender, folder, commits, next, roster, fence }, taken.last, taken.unreadable))
     }
 
     /// Term of this owner.
@@ -274,32 +273,27 @@ impl Owner {
         self.folder.term.clone()
     }
 
-    /// Position up to which views have heard.
-    pub(super) fn settled(&self) -> Settled {
-        self.follower.settled()
-    }
-
     /// Starts the thread, which takes what comes through `queue`.
-    pub(super) fn start(self, queue: Queue, mint: Mint, storage: Storage) -> Result<OwnerThread> {
+    pub(super) fn start(self, queue: Queue<F>, mint: Mint, storage: Storage) -> Result<JoinHandle<()>> {
         let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(storage.clone()));
+        let name = if F::HAS_CLOCK { "owner".to_owned() } else { format!("owner-{}", F::NAME) };
         std::thread::Builder::new()
-            .name("owner".to_owned())
+            .name(name)
             .spawn(move || {
                 let _alarm = alarm;
                 runtime.block_on(self.run(queue, mint, storage));
             })
-            .map(OwnerThread)
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
     /// Takes what comes through `queue` until nobody has a way in.
-    pub(super) async fn run(mut self, queue: Queue, mint: Mint, storage: Storage) {
+    pub(super) async fn run(mut self, queue: Queue<F>, mint: Mint, storage: Storage) {
         let mut work = Work { queue, mint, storage };
         let mut next = Group::default();
         while !next.is_empty() || work.queue.wait().await {
             work.queue.gather();
             self.stand_again(&mut work.queue.waiting, &work.mint, &work.storage).await;
-            pace::keep(&mut work.queue, &work.mint, &self.appender.patience, &work.storage).await;
+            pace::keep(&mut work.queue, &work.mint, &self.appender.patience).await;
             self.folder.take(&mut next, (&mut work.queue, limits::GROUP_RECORDS_MAX), &work.mint, None);
             if !next.is_empty() {
                 next = self.commit(next, &mut work).await;
@@ -309,7 +303,9 @@ impl Owner {
         if work.storage.has_failed() || self.fence.is_up() {
             return;
         }
-        if let Err(error) = work.mint.close().await {
+        if F::HAS_CLOCK
+            && let Err(error) = work.mint.close().await
+        {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
         if let Err(error) = self.appender.settle(Head::new(self.next)).await {
@@ -318,8 +314,8 @@ impl Owner {
     }
 
     /// Commits a group and answers everybody in it. Answers the group that was begun meanwhile.
-    async fn commit(&mut self, mut group: Group, work: &mut Work) -> Group {
-        let mut ahead = Ahead::default();
+    async fn commit(&mut self, mut group: Group<F>, work: &mut Work<F>) -> Group<F> {
+        let (first, mut ahead) = (group.first(), Ahead::default());
         let committed = if work.storage.has_failed() {
             Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
         } else {
@@ -330,8 +326,9 @@ impl Owner {
             Ok(appended) => {
                 let is_sure = appended.as_ref().is_none_or(|appended| !appended.doubted);
                 let head = self.settle(&mut group, appended);
-                self.folder.horizon.through();
-                group.answer();
+                self.folder.through(first);
+                let last = group.folded.last().map_or(Id(0), |last| F::id(&last.record));
+                self.folder.follower.answer(last, move || group.answer());
                 self.checkpoint(head).await;
                 if is_sure {
                     return ahead;
@@ -346,7 +343,7 @@ impl Owner {
             Err(error) => {
                 // Of what is unknown some may settle yet.
                 if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
-                    self.folder.horizon.through();
+                    self.folder.through(first);
                 }
                 self.fence.undecided(std::mem::take(&mut group.lines));
                 refuse(&error, group.into_askers(), &work.storage);
@@ -362,7 +359,12 @@ impl Owner {
     }
 
     /// Folds the rest of `group` and appends it; nothing where none of its records happens. Meanwhile `ahead` is begun.
-    async fn append(&mut self, group: &mut Group, ahead: &mut Ahead, work: &mut Work) -> Result<Option<Appended>> {
+    async fn append(
+        &mut self,
+        group: &mut Group<F>,
+        ahead: &mut Ahead<F>,
+        work: &mut Work<F>,
+    ) -> Result<Option<Appended>> {
         let Self { appender, folder, .. } = self;
         folder.finish(group, &appender.patience).await?;
         if let Some(error) = group.failed.take() {
@@ -374,9 +376,9 @@ impl Owner {
         self.commits += 1;
         // What was settled before, now and then; this commit may tear.
         let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
-        head.map_or(Ok(()), |head| head.write(PARTITION, &mut group.batch))?;
+        head.map_or(Ok(()), |head| head.write_to(F::OWN_TABLE, folder.partition, &mut group.batch))?;
         let Work { queue, mint, .. } = work;
-        let reserving = mint.reserve_in(&mut group.batch);
+        let reserving = if F::HAS_CLOCK { mint.reserve_in(&mut group.batch) } else { None };
         let group = &*group;
         let mut append = pin!(appender.append(&group.lines, &group.batch));
         let appended = loop {
@@ -391,19 +393,15 @@ impl Owner {
     }
 
     /// Remembers what a durable group made, and tells the listeners. Answers a head that was written with it.
-    fn settle(&mut self, group: &mut Group, appended: Option<Appended>) -> Option<Head> {
+    fn settle(&mut self, group: &mut Group<F>, appended: Option<Appended>) -> Option<Head> {
         let Appended { next, doubted, head } = appended?;
         self.fence.ease();
         if doubted {
             // What is in memory was read before the engine lost its way.
-            self.folder.folding.forget();
+            self.folder.family.forget();
         }
-        self.folder.folding.keep(std::mem::take(&mut group.state));
-        self.folder.living.committed(&group.changed);
-        self.follower.hear(&group.folded);
-        if let Some(last) = group.folded.last() {
-            self.folder.horizon.reach(last.record.id);
-        }
+        self.folder.family.keep(std::mem::take(&mut group.state), &group.changes);
+        self.folder.follower.hear(&self.folder.family, self.folder.partition, &group.folded);
         self.next = next;
         head
     }

@@ -17,7 +17,7 @@ use super::patience::Patience;
 use crate::base::clock::Clock;
 use crate::base::id::unix_ms_of;
 use crate::base::limits;
-use crate::data::storage::{Storage, StoragePart};
+use crate::log::family::Family;
 use crate::log::mint::Mint;
 
 /// Lead of a log that has told no time.
@@ -86,12 +86,12 @@ impl LogTime {
 
 /// Waits while ids are ahead of the log's time, and refuses what waits, or comes meanwhile. Everybody hears that
 /// storage is away, and that it is back.
-pub(super) async fn keep(queue: &mut Queue, mint: &Mint, patience: &Patience, storage: &Storage) {
+pub(super) async fn keep<F: Family>(queue: &mut Queue<F>, mint: &Mint, patience: &Patience) {
     let mut was_ahead = false;
     while let Some(ahead_ms) = mint.ahead_ms() {
         was_ahead = true;
         let cause = format!("the last id is ahead of the log's time; it takes more in {ahead_ms} ms");
-        storage.goes(StoragePart::Log, &cause);
+        patience.log().goes(&cause);
         for late in queue.drain() {
             let _ = late.answer.send(Err(EngineError::Unavailable(cause.clone()).into()));
         }
@@ -101,7 +101,7 @@ pub(super) async fn keep(queue: &mut Queue, mint: &Mint, patience: &Patience, st
         tokio::time::sleep(Duration::from_millis(ahead_ms.min(LOOK_MS))).await;
     }
     if was_ahead {
-        storage.works(StoragePart::Log);
+        patience.log().works();
     }
 }
 

@@ -11,7 +11,7 @@ use fanfare_engines::EngineError;
 
 use crate::base::error::{Error, Result};
 use crate::base::limits;
-use crate::data::storage::{Storage, StoragePart, awaited};
+use crate::data::storage::{LogPart, Storage, awaited};
 
 /// Milliseconds before the first repetition, doubled each time, and the most.
 const AGAIN_MS: u64 = 20;
@@ -23,6 +23,7 @@ const TRIES_SILENT: u32 = 4;
 #[derive(Clone)]
 pub(super) struct Patience {
     storage: Storage,
+    log: Arc<LogPart>,
     /// Whether nobody waits for this owner any more: the server is stopping.
     is_over: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Calls that have no answer for long.
@@ -70,7 +71,13 @@ impl Tries {
 impl Patience {
     /// Patience until `is_over`; `storage` hears when it is needed.
     pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { storage, is_over: Arc::new(is_over), silent: Arc::default() }
+        let log = Arc::new(LogPart::new(storage.clone()));
+        Self { storage, log, is_over: Arc::new(is_over), silent: Arc::default() }
+    }
+
+    /// Part of this owner in the state of the log.
+    pub(super) fn log(&self) -> &LogPart {
+        &self.log
     }
 
     /// Whether nobody waits any more.
@@ -86,7 +93,7 @@ impl Patience {
         let is_silent = |cause: &EngineError| {
             self.silent.fetch_add(1, Ordering::AcqRel);
             silence = Some(Silence(&self.silent));
-            self.storage.goes(StoragePart::Log, cause);
+            self.log.goes(cause);
         };
         let answer = awaited(call, bound, is_silent).await;
         drop(silence);
@@ -110,7 +117,7 @@ impl Patience {
         tries.0 += 1;
         tracing::debug!(%error, tries = tries.0, "the log's owner tries again");
         if tries.0 >= TRIES_SILENT {
-            self.storage.goes(StoragePart::Log, error);
+            self.log.goes(error);
         }
         tries.wait().await;
         true
@@ -132,7 +139,7 @@ impl Patience {
     pub(super) fn done(&self) {
         // What is done beside a call that hangs, such as a read, says nothing of that one.
         if self.silent.load(Ordering::Acquire) == 0 {
-            self.storage.works(StoragePart::Log);
+            self.log.works();
         }
     }
 

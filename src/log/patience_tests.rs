@@ -17,7 +17,7 @@ use crate::log::events::{Event, Record};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
-use crate::log::owner::OwnerThread;
+use crate::log::owner::OwnerThreads;
 use crate::log::product::{Committed, Listener, Product};
 use crate::log::roster::Alone;
 
@@ -81,7 +81,7 @@ fn unknown() -> EngineError {
 }
 
 /// A log with these products, whose commits after the start are answered so first.
-async fn opened(answers: &[EngineError], products: Vec<Product>) -> (Log, OwnerThread, Storage) {
+async fn opened(answers: &[EngineError], products: Vec<Product>) -> (Log, OwnerThreads, Storage) {
     let engines = memory::open(1).unwrap();
     let journal = Arc::new(Failing { answers: Mutex::default(), kept: engines.journal });
     let engines = Engines { journal: journal.clone(), ..engines };
@@ -98,7 +98,7 @@ async fn burn(log: &Log) -> Result<Arc<Record>> {
     log.commit(&guard, Event::IdBurnt { user: Id(7) }).await
 }
 
-async fn end((log, owner): (Log, OwnerThread)) {
+async fn end((log, owner): (Log, OwnerThreads)) {
     drop(log);
     tokio::task::spawn_blocking(|| owner.join()).await.unwrap();
 }

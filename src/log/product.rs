@@ -7,6 +7,7 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Result;
 use crate::log::events::Record;
+use crate::log::family::CommittedOf;
 use crate::log::fold::{Fold, State};
 use crate::log::outcome::Outcome;
 
@@ -20,19 +21,14 @@ pub trait Prepare: Send + Sync + 'static {
     fn prepare(&self, record: &mut Record, state: &State) -> Result<()>;
 }
 
-/// A durable record and its outcome.
-#[derive(Debug, Clone)]
-pub struct Committed {
-    /// The record.
-    pub record: Arc<Record>,
-    /// Outcome of its fold.
-    pub outcome: Outcome,
-}
+/// Durable social record and its outcome.
+pub type Committed = CommittedOf<Record, Outcome>;
 
 /// Listener to commits.
 pub trait Listener: Send + Sync + 'static {
     /// Takes in the records of a commit, in their order: all that is durable comes once, in the order of ids within a
-    /// partition, on one thread, before its callers are answered. With them, all at or below `horizon` has been told.
+    /// partition, one call at a time, before its callers are answered. With them, all at or below `horizon` has been
+    /// told, of whatever partition; records of a partition may be above it.
     /// Must be quick and must not block.
     fn committed(&self, committed: &[Committed], horizon: Id);
 }

@@ -9,34 +9,36 @@ use std::sync::Arc;
 use fanfare_engines::{Batch, EngineError, JournalRecord, NewRecord};
 use fanfare_protocol::Id;
 
-use super::handle::Proposed;
-use super::owner::{Numbered, Owner, PARTITION, refuse};
+use super::owner::{Numbered, Owner, refuse};
+use super::owners::Proposed;
 use super::patience::Tries;
 use super::roster::Assigned;
 use crate::base::error::{Error, Result};
-use crate::data::forgotten::Forgotten;
 use crate::data::storage::Storage;
-use crate::data::swept::Swept;
-use crate::log::events::Record;
-use crate::log::living;
+use crate::log::family::{CommittedIn, CommittedOf, Family, Past};
 use crate::log::mint::Mint;
-use crate::log::product::Committed;
 
 /// Memory of a fence: what was on its way when another owner claimed the partition.
-#[derive(Default)]
-pub(super) struct Fence {
+pub(super) struct Fence<F: Family> {
     is_up: bool,
     /// Records of the last call that failed; of some it may be unknown whether they stand.
     undecided: Vec<NewRecord>,
     /// Undecided records that were found to stand.
-    standing: Vec<Arc<Record>>,
+    standing: Vec<CommittedIn<F>>,
     /// Fences that no commits came between.
     times: Tries,
-    /// Groups that have ids and are not known to be through.
-    groups: usize,
+    /// Groups that have ids and are not known to be through, by their first ids.
+    groups: Vec<Id>,
 }
 
-impl Fence {
+impl<F: Family> Default for Fence<F> {
+    fn default() -> Self {
+        let (undecided, standing, times, groups) = Default::default();
+        Self { is_up: false, undecided, standing, times, groups }
+    }
+}
+
+impl<F: Family> Fence<F> {
     /// Whether the partition is another's, as far as is known.
     pub(super) const fn is_up(&self) -> bool {
         self.is_up
@@ -53,29 +55,28 @@ impl Fence {
     }
 
     /// Learns that `found` stands; other owners mint ids of their own, which may be the same.
-    fn found(&mut self, found: &JournalRecord, record: &Arc<Record>) {
+    fn found(&mut self, found: &JournalRecord, record: &CommittedIn<F>) {
         let is_it = |ours: &NewRecord| found.id == Some(ours.id) && found.payload == ours.payload;
         if self.undecided.iter().any(is_it) {
-            self.standing.push(Arc::clone(record));
+            self.standing.push(record.clone());
         }
     }
 
-    fn answer_of(&self, id: Id) -> Result<Arc<Record>> {
-        let standing = self.standing.iter().find(|record| record.id == id).map(Arc::clone);
+    fn answer_of(&self, id: Id) -> Result<F::Answer> {
+        let standing = self.standing.iter().find(|one| F::id(&one.record) == id).cloned().map(F::answer);
         let cause = || EngineError::Unavailable("another owner wrote to the log meanwhile".to_owned()).into();
         standing.ok_or_else(cause)
     }
 }
 
-impl Owner {
+impl<F: Family> Owner<F> {
     /// Drops what is in memory, for another owner has written, takes the partition again where the roster says so, and
     /// answers the group whose append was fenced.
-    pub(super) async fn fenced(&mut self, answers: Vec<Numbered>, mint: &Mint, storage: &Storage) {
-        tracing::warn!(partition = PARTITION.0, "another owner wrote to the log");
+    pub(super) async fn fenced(&mut self, answers: Vec<Numbered<F>>, mint: &Mint, storage: &Storage) {
+        tracing::warn!(partition = self.folder.partition.0, "another owner wrote to the log");
         self.fence.is_up = true;
-        self.fence.groups += 1;
-        self.folder.folding.forget();
-        self.folder.living.forget();
+        self.fence.groups.extend(answers.first().map(|(first, _)| *first));
+        self.folder.family.forget();
         match self.regain(mint, storage).await {
             Ok(()) => {
                 for (id, answer) in answers {
@@ -88,7 +89,7 @@ impl Owner {
     }
 
     /// Takes the partition again, if it is lost and the roster gives it back; else refuses what waits.
-    pub(super) async fn stand_again(&mut self, waiting: &mut Vec<Proposed>, mint: &Mint, storage: &Storage) {
+    pub(super) async fn stand_again(&mut self, waiting: &mut Vec<Proposed<F>>, mint: &Mint, storage: &Storage) {
         if !self.fence.is_up || storage.has_failed() {
             return;
         }
@@ -114,7 +115,7 @@ impl Owner {
             return Err(error.into());
         }
         loop {
-            if let Assigned::There(node) = self.roster.owner_of(PARTITION) {
+            if let Assigned::There(node) = self.roster.owner_of(self.folder.partition) {
                 return Err(Error::Elsewhere(node));
             }
             if !self.appender.patience.back_off(&mut self.fence.times).await {
@@ -124,7 +125,7 @@ impl Owner {
                 Ok(()) => {
                     self.appender.patience.done();
                     tracing::info!(
-                        partition = PARTITION.0,
+                        partition = self.folder.partition.0,
                         term = self.folder.term.get(),
                         "the log is this node's again"
                     );
@@ -153,8 +154,7 @@ impl Owner {
     /// where it was.
     async fn catch_up(&mut self, mint: &Mint) -> Result<()> {
         self.appender.claim_again().await?;
-        let forgotten = Forgotten::read(self.folder.folding.tables()).await?.upto;
-        let swept = Swept::read(self.folder.folding.tables()).await?;
+        let (partition, Past { forgotten, swept }) = (self.folder.partition, self.folder.family.past().await?);
         let end = self.appender.position();
         while self.next.offset < end.offset {
             let found = self.appender.read(self.next).await?;
@@ -167,12 +167,12 @@ impl Owner {
             let mut batch = Batch::default();
             let mut committed = Vec::with_capacity(records.len());
             for one in records {
-                let (record, outcome) = self.folder.folding.read(PARTITION, one)?;
+                let (record, outcome) = self.folder.family.read(partition, one)?;
                 // As in a takeover: what storage may have forgotten since is not brought back.
-                if record.id > forgotten {
-                    self.folder.folding.rows(&record, &outcome, &mut batch)?;
+                if F::id(&record) > forgotten {
+                    self.folder.family.rows(&record, &outcome, &mut batch)?;
                 }
-                committed.push(Committed { record: Arc::new(record), outcome });
+                committed.push(CommittedOf { record: Arc::new(record), outcome });
             }
             if let Some(swept) = swept {
                 swept.expire_again(&mut batch);
@@ -180,18 +180,17 @@ impl Owner {
             if !batch.rows.is_empty() {
                 self.appender.append(&[], &batch).await?;
             }
-            self.folder.living.committed(&living::changes(&committed));
-            self.follower.hear(&committed);
-            for (one, Committed { record, .. }) in records.iter().zip(&committed) {
-                self.fence.found(one, record);
-                self.folder.horizon.reach(record.id);
-            }
+            self.folder.family.learn(&committed);
+            self.folder.follower.hear(&self.folder.family, partition, &committed);
+            records.iter().zip(&committed).for_each(|(one, record)| self.fence.found(one, record));
             self.next = found.next;
         }
         mint.go_on_above(Id(end.last_id).max(Id(self.next.last_id))).await?;
         self.next = self.appender.position();
         // Everything is known of what was on its way: it is settled, or never will be.
-        (0..std::mem::take(&mut self.fence.groups)).for_each(|_| self.folder.horizon.through());
+        for first in std::mem::take(&mut self.fence.groups) {
+            self.folder.through(Some(first));
+        }
         self.fence.is_up = false;
         self.folder.term.set(self.appender.term());
         Ok(())

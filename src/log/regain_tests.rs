@@ -11,8 +11,8 @@ use crate::log::events::Event;
 use crate::log::handle::{Guard, Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
-use crate::log::owner::OwnerThread;
-use crate::log::product::{Listener, Product};
+use crate::log::owner::OwnerThreads;
+use crate::log::product::{Committed, Listener, Product};
 use crate::log::roster::Roster;
 
 /// Roster that may say that another node owns everything.
@@ -47,7 +47,7 @@ struct Node {
     heard: Heard,
     says: Says,
     horizon: Horizon,
-    _thread: OwnerThread,
+    _thread: OwnerThreads,
 }
 
 async fn open(engines: &Engines, number: u16) -> Node {

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, EngineError, Engines, Offset, Position};
+use fanfare_engines::{Batch, EngineError, Engines, Offset, Partition, Position};
 use fanfare_protocol::Id;
 
-use super::folding::Folding;
 use super::head::Head;
-use super::owner::{Appender, CONSUMER, PARTITION};
+use super::owner::{Appender, CONSUMER};
 use crate::base::error::{Error, Result};
-use crate::data::forgotten::Forgotten;
-use crate::data::swept::Swept;
-use crate::log::records;
+use crate::log::family::{Family, Past};
 
 /// Place of a log's end when it was taken over.
 pub(super) struct TakenOver {
@@ -25,7 +22,11 @@ pub(super) struct TakenOver {
 
 /// Refuses a head that is not within its log, or a checkpoint beyond its end: rows and records are not of the same
 /// folder.
-fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> Result<()> {
+fn check_head(
+    Partition(partition): Partition,
+    (head, checkpoint): (Offset, Offset),
+    (first, end): (Offset, Offset),
+) -> Result<()> {
     let farthest = head.max(checkpoint);
     let (head, place) = if farthest > end {
         (farthest, "beyond the log's end")
@@ -34,7 +35,7 @@ fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> R
     } else {
         return Ok(());
     };
-    let (partition, head, first, end) = (PARTITION.0, head.0, first.0, end.0);
+    let (head, first, end) = (head.0, first.0, end.0);
     let cause = format!(
         "journal partition {partition}: its head, at {head}, is {place} (it has {first} to {end}): restore the folder \
          from a backup"
@@ -45,15 +46,15 @@ fn check_head(head: Offset, checkpoint: Offset, first: Offset, end: Offset) -> R
 /// Writes the rows of every record from the head to the claim again, from the records alone. Those of which storage may
 /// have forgotten what followed are left out: they were answered, and a copy that came late would bring back what was
 /// deleted since. Of the others rows without versions come back that expired since, and expire again.
-pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &mut Appender) -> Result<TakenOver> {
-    let forgotten = appender.ask(|| async { Ok(Forgotten::read(&*engines.tables).await?) }).await?.upto;
-    let swept = appender.ask(|| async { Ok(Swept::read(&*engines.tables).await?) }).await?;
+pub(super) async fn take_over<F: Family>(engines: &Engines, family: &F, appender: &mut Appender) -> Result<TakenOver> {
+    let partition = appender.partition();
+    let Past { forgotten, swept } = appender.ask(|| family.past()).await?;
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
-    let mut next = appender.ask(|| Head::read(&*engines.tables, PARTITION)).await?.position();
-    let (first, _) = appender.ask(|| async { Ok(journal.bounds(PARTITION).await?) }).await?;
-    let checkpoint = appender.ask(|| async { Ok(journal.checkpoint_of(CONSUMER, PARTITION).await?) }).await?;
-    check_head(next.offset, checkpoint.offset, first, end.offset)?;
+    let mut next = appender.ask(|| Head::read_from(&*engines.tables, F::OWN_TABLE, partition)).await?.position();
+    let (first, _) = appender.ask(|| async { Ok(journal.bounds(partition).await?) }).await?;
+    let checkpoint = appender.ask(|| async { Ok(journal.checkpoint_of(CONSUMER, partition).await?) }).await?;
+    check_head(partition, (next.offset, checkpoint.offset), (first, end.offset))?;
     let mut unreadable = None;
     let mut last = forgotten.max(Id(end.last_id)).max(Id(next.last_id));
     while next.offset < end.offset {
@@ -64,12 +65,12 @@ pub(super) async fn take_over(engines: &Engines, folding: &Folding, appender: &m
         }
         let mut batch = Batch::default();
         for one in &found.records {
-            last = last.max(records::id(one).unwrap_or_default());
+            last = last.max(F::stored_id(one).unwrap_or_default());
             if unreadable.is_some() {
                 continue; // nothing is written past it
             }
-            match folding.read(PARTITION, one) {
-                Ok((record, outcome)) if record.id > forgotten => folding.rows(&record, &outcome, &mut batch)?,
+            match family.read(partition, one) {
+                Ok((record, outcome)) if F::id(&record) > forgotten => family.rows(&record, &outcome, &mut batch)?,
                 Ok(_) => {}
                 Err(error) => unreadable = Some(error),
             }

@@ -26,7 +26,7 @@ use crate::log::horizon::Horizon;
 #[derive(Debug)]
 pub enum Signal {
     /// A record is durable.
-    Committed(Arc<Record>),
+    Committed(Arc<Record>, Mark),
     /// An item for an audience; answers the number of sessions.
     Deliver { deliver: Deliver, sessions: Option<oneshot::Sender<u64>> },
     /// A session began; what its client lacks is to be read once its person's follows are known.
@@ -195,31 +195,50 @@ impl ShardHandle {
     }
 }
 
-/// Record up to which everything has reached the shards.
+/// Mark in the stream of records, which come from several partitions, and so not in the order of their ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Number of the record, as they come.
+    pub number: u64,
+    /// Everything up to this id has come by then.
+    pub upto: Id,
+}
+
+impl Mark {
+    /// The later of two marks.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { number: self.number.max(other.number), upto: self.upto.max(other.upto) }
+    }
+}
+
+/// Mark up to which everything has reached the shards.
 #[derive(Debug)]
 pub struct Progress {
-    /// Parts: one for the dispatcher, then one a renderer.
-    parts: Vec<AtomicU64>,
+    /// Parts: one for the dispatcher, then one a renderer; number and id.
+    parts: Vec<[AtomicU64; 2]>,
 }
 
 impl Progress {
     /// Everybody is at `start`.
     #[must_use]
     pub fn new(renderers: usize, start: Id) -> Self {
-        Self { parts: (0..=renderers).map(|_| AtomicU64::new(start.0)).collect() }
+        Self { parts: (0..=renderers).map(|_| [AtomicU64::new(0), AtomicU64::new(start.0)]).collect() }
     }
 
-    /// A part has passed everything up to `id` on.
-    pub fn reached(&self, part: usize, id: Id) {
-        if let Some(part) = self.parts.get(part) {
-            part.fetch_max(id.0, Ordering::Release);
+    /// A part has passed everything up to `mark` on.
+    pub fn reached(&self, part: usize, mark: Mark) {
+        if let Some([number, upto]) = self.parts.get(part) {
+            upto.fetch_max(mark.upto.0, Ordering::Release);
+            number.fetch_max(mark.number, Ordering::Release);
         }
     }
 
     /// The slowest. To be read before the inbox is emptied: what it covers is then there.
     #[must_use]
-    pub fn slowest(&self) -> Id {
-        Id(self.parts.iter().map(|part| part.load(Ordering::Acquire)).min().unwrap_or_default())
+    pub fn slowest(&self) -> Mark {
+        let slowest = |which: usize| self.parts.iter().map(|part| part[which].load(Ordering::Acquire)).min();
+        Mark { number: slowest(0).unwrap_or_default(), upto: Id(slowest(1).unwrap_or_default()) }
     }
 }
 
@@ -239,6 +258,8 @@ pub struct SharedState {
     pub horizon: Horizon,
     /// The newest record that is durable.
     pub committed: AtomicU64,
+    /// Number of the record that came last.
+    pub number: AtomicU64,
     /// A commit found no room on its way to the dispatcher.
     pub overflowed: AtomicBool,
     /// Sessions of all shards that are not closing.

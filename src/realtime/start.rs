@@ -23,7 +23,7 @@ use super::presence::PresenceTable;
 use super::service::{Inner, Realtime};
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
-use super::signals::{BulkJob, Command, FromClient, Progress, SessionFilter, ShardHandle, SharedState, Signal};
+use super::signals::{BulkJob, Command, FromClient, Mark, Progress, SessionFilter, ShardHandle, SharedState, Signal};
 use super::source::{BulkJobs, BulkSource, FolloweeSource, Source, Sources};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -44,10 +44,11 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Publisher(Arc<SharedState>);
 
 impl Publisher {
-    /// A record is durable, and the store and the feed know it. Never waits.
-    pub fn committed(&self, record: &Arc<Record>) {
+    /// A record is durable, and the store and the feed know it; with it, all up to `upto` has come. Never waits.
+    pub fn committed(&self, record: &Arc<Record>, upto: Id) {
         self.0.committed.fetch_max(record.id.0, Ordering::AcqRel);
-        self.signal(Signal::Committed(Arc::clone(record)));
+        let number = self.0.number.fetch_add(1, Ordering::AcqRel) + 1;
+        self.signal(Signal::Committed(Arc::clone(record), Mark { number, upto }));
     }
 
     /// An item for an audience. Never waits.
@@ -117,6 +118,7 @@ impl RealtimeSetup {
             boot: getrandom::u32().unwrap_or_default() as u16,
             progress: Progress::new(RENDERERS, Id(0)),
             committed: AtomicU64::new(0),
+            number: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
@@ -158,7 +160,7 @@ impl RealtimeSetup {
         // ids of earlier days.
         let start = core.log.last_minted();
         shared.committed.fetch_max(start.0, Ordering::AcqRel);
-        (0..=RENDERERS).for_each(|part| shared.progress.reached(part, start));
+        (0..=RENDERERS).for_each(|part| shared.progress.reached(part, Mark { number: 0, upto: start }));
         let settings = &shared.settings;
         let presence = Arc::new(Mutex::new(PresenceTable::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
         let Streams { producers, mut sources, bulk, followees, types } = streams;
@@ -258,7 +260,7 @@ async fn render_personal(
 ) {
     while let Some(job) = jobs.recv().await {
         match job {
-            RenderJob::Mark(id) => shared.progress.reached(part, id),
+            RenderJob::Mark(mark) => shared.progress.reached(part, mark),
             RenderJob::Personal { person, item, sessions } => match item.frame(person).await {
                 Ok(Some(frame)) => {
                     for (number, shard) in shards.iter().enumerate() {

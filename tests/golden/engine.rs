@@ -17,7 +17,7 @@ use fanfare::log::fold::State;
 use fanfare::log::handle::{Log, LogSetup, Proposal};
 use fanfare::log::horizon::Horizon;
 use fanfare::log::mint::Numbers;
-use fanfare::log::owner::OwnerThread;
+use fanfare::log::owner::OwnerThreads;
 use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::{head, legacy};
@@ -116,7 +116,7 @@ fn taped() -> (Engines, Arc<Tape>) {
     (Engines { journal: tape.clone(), ..engines }, tape)
 }
 
-async fn start(engines: &Engines) -> (Log, OwnerThread) {
+async fn start(engines: &Engines) -> (Log, OwnerThreads) {
     let (mut products, _) = app::products(GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.

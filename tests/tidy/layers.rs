@@ -15,7 +15,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["http"],
     &["realtime"],
     &["markers", "media", "users"],
-    &["follows"],
+    &["follows", "links"],
     &["posts"],
     &["feed", "notifications"],
     &["admin", "frames", "janitor"],

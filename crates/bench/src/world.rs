@@ -13,6 +13,7 @@ use fanfare::config::Settings;
 use fanfare::data::rows::UserRow;
 use fanfare::http::OperatorTokens;
 use fanfare::log::events::{Event, Policy, PostRecord, Record};
+use fanfare::serve;
 use fanfare_engines::embedded;
 use fanfare_protocol::Id;
 use futures_util::stream::{self, StreamExt as _};
@@ -50,13 +51,7 @@ impl World {
         let wrong = |error: &dyn std::fmt::Display| BenchError::Wrong(error.to_string());
         let data = DataDir::open(folder.path()).map_err(|error| wrong(&error))?;
         let tokens = OperatorTokens::open(folder.path())?;
-        let storage = embedded::Settings {
-            cache_bytes: settings.storage.cache_bytes,
-            journal_partitions: 1,
-            free_bytes_min: settings.storage.free_bytes_min,
-            ..embedded::Settings::default()
-        };
-        let engines = embedded::open(&data.store(), &storage)?;
+        let engines = embedded::open(&data.store(), &serve::engine_settings(&settings))?;
         let running = app::start(&settings, engines, data.secret(), tokens, Clock::system(), log).await?;
         Ok(Self { app: running.app.clone(), running, people: 0, _folder: folder })
     }

@@ -117,10 +117,16 @@ pub struct ImportArgs {
     pub common: Common,
     /// File of follows: who follows whom
     #[arg(long, value_name = "FILE")]
-    pub follows: PathBuf,
+    pub follows: Option<PathBuf>,
     /// File of activity: what people did
     #[arg(long, value_name = "FILE")]
-    pub activity: PathBuf,
+    pub activity: Option<PathBuf>,
+    /// File of addresses, one a line: a short link is made of each
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with_all = ["follows", "activity"])]
+    pub urls: Option<PathBuf>,
+    /// Handle of the person whose links they become
+    #[arg(long, value_name = "HANDLE")]
+    pub user: Option<String>,
     /// Times faster than it happened, or `max`
     #[arg(long, value_name = "N|max", default_value = "max")]
     pub speed: Speed,

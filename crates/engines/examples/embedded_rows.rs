@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use fanfare_engines::claim::Claim;
 use fanfare_engines::embedded::{self, Settings};
-use fanfare_engines::{Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, Order, Partition, RowKey, Table};
+use fanfare_engines::{
+    Batch, Claimant, EngineError, Engines, KeyRange, NewFamily, NewRecord, Order, Partition, RowKey, Table,
+};
 
 const TABLE: Table = Table { id: 1, name: "bench" };
 const VALUE_BYTES: usize = 300;
@@ -111,7 +113,7 @@ async fn main() -> Result<(), EngineError> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "embedded-rows".into());
     let million: u64 = arguments.next().and_then(|rows| rows.parse().ok()).unwrap_or(4);
-    let settings = Settings { journal_partitions: WRITERS_MAX, ..Settings::default() };
+    let settings = Settings { families: vec![NewFamily::of_all(Some(WRITERS_MAX))], ..Settings::default() };
     let engines = embedded::open(Path::new(&folder), &settings)?;
     let next = Arc::new(AtomicU64::new(0));
     let load = Load { batch: 512, writers: 4, rows: million * 1_000_000 / 4, versioned: false, journal: false };

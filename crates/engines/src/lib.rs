@@ -13,6 +13,7 @@ pub mod admission;
 pub mod claim;
 pub mod conformance;
 pub mod embedded;
+pub mod families;
 pub mod hostile;
 pub mod limits;
 pub mod local;
@@ -25,6 +26,7 @@ mod room;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use families::{Families, Family, NewFamily};
 pub use ports::{
     Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
     NewTerm, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,
@@ -39,6 +41,8 @@ pub struct Engines {
     pub tables: Arc<dyn Tables>,
     /// Records: what happened.
     pub journal: Arc<dyn Journal>,
+    /// Families of the journal's partitions and of the tables.
+    pub families: Families,
     /// Media.
     pub objects: Arc<dyn Objects>,
     /// Signals between nodes.

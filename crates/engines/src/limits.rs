@@ -88,11 +88,6 @@ pub(crate) fn check_partition(partition: Partition, partitions: u16) -> Result<(
     })
 }
 
-/// Checks a number of partitions.
-pub(crate) fn check_partitions(partitions: u16) -> Result<(), EngineError> {
-    limit(partitions == 0, || "a journal has at least one partition".into())
-}
-
 /// Checks who claims.
 pub(crate) fn check_claimant(claimant: &Claimant) -> Result<(), EngineError> {
     check_consumer(&claimant.node)

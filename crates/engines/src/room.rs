@@ -5,7 +5,7 @@
 //! below half of it the engine itself takes nothing but deletes and what it cannot be opened without. The rest is for
 //! what a store writes by itself: its log, sorted files, compactions.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,16 +32,15 @@ impl DiskRoom {
         Self::told_by(|| None, 0)
     }
 
-    /// Room of the disk that holds `folder`, of which `margin_bytes` stay free.
+    /// Room of the disks that hold `folders`, of each of which `margin_bytes` stay free: the one with the least counts.
     #[must_use]
-    pub fn of_disk(folder: &Path, margin_bytes: u64) -> Self {
-        let folder = folder.to_owned();
-        let free = move || {
-            let disk = rustix::fs::statvfs(&folder).ok()?;
+    pub fn of_disks(folders: Vec<PathBuf>, margin_bytes: u64) -> Self {
+        let free = |folder: &PathBuf| {
+            let disk = rustix::fs::statvfs(folder).ok()?;
             // What is there for those who are not root.
             disk.f_bavail.checked_mul(disk.f_frsize)
         };
-        Self::told_by(free, margin_bytes)
+        Self::told_by(move || folders.iter().filter_map(free).min(), margin_bytes)
     }
 
     /// Room of which `ask` tells the free bytes.
@@ -111,9 +110,9 @@ mod tests {
     #[test]
     fn a_disk_says_how_much_is_free() {
         let folder = tempfile::tempdir().unwrap();
-        let room = DiskRoom::of_disk(folder.path(), 1);
+        let room = DiskRoom::of_disks(vec![folder.path().to_owned()], 1);
         assert!(room.free_bytes() < u64::MAX);
-        let gone = DiskRoom::of_disk(&folder.path().join("gone"), 1);
+        let gone = DiskRoom::of_disks(vec![folder.path().join("gone")], 1);
         assert_eq!(gone.free_bytes(), u64::MAX);
     }
 }

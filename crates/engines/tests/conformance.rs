@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_engines::embedded::{self, Settings};
 use fanfare_engines::hostile::{self, Faults, Hostile};
-use fanfare_engines::{Engines, conformance, memory};
+use fanfare_engines::{Engines, NewFamily, conformance, memory};
 
 const SEED: u64 = 0xfa0f_a4e0;
 
@@ -21,8 +21,12 @@ struct Folders(Mutex<Vec<tempfile::TempDir>>);
 
 impl Folders {
     fn open(&self) -> Engines {
+        self.open_families(&[NewFamily::of_all(Some(3))])
+    }
+
+    fn open_families(&self, families: &[NewFamily]) -> Engines {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions: 3, ..Settings::default() };
+        let settings = Settings { cache_bytes: 8 * 1024 * 1024, families: families.to_vec(), ..Settings::default() };
         let engines = embedded::open(folder.path(), &settings).unwrap();
         self.0.lock().unwrap().push(folder);
         engines
@@ -35,6 +39,7 @@ async fn memory_passes() {
     conformance::journal(&in_memory).await;
     conformance::objects(&in_memory).await;
     conformance::bus(&in_memory).await;
+    conformance::families(&|families| memory::open_families(families).unwrap()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,13 +60,15 @@ async fn embedded_journal_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn embedded_partitions_grow() {
+async fn embedded_families_pass() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |journal_partitions| {
-        let settings = Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions, ..Settings::default() };
-        embedded::open(folder.path(), &settings).unwrap()
+    let open = |families: &[NewFamily]| {
+        let settings = Settings { cache_bytes: 8 * 1024 * 1024, families: families.to_vec(), ..Settings::default() };
+        embedded::open(folder.path(), &settings)
     };
     conformance::growth(&open).await;
+    let folders = Folders::default();
+    conformance::families(&|families| folders.open_families(families)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,13 +101,17 @@ async fn the_hostile_engine_passes_with_all_its_faults() {
         conformance::journal(&|| worlds.open()).await;
         conformance::objects(&|| worlds.open()).await;
         conformance::bus(&|| worlds.open()).await;
-        let world = Hostile::new(SEED + round, 2, Faults::SOME).unwrap();
-        let open = |partitions| {
+        let first = NewFamily { name: "first", ..NewFamily::of_all(Some(2)) };
+        let world = Hostile::with_families(SEED + round, &[first], Faults::SOME).unwrap();
+        let open = |families: &[NewFamily]| {
             world.crash();
-            world.grow(partitions);
-            world.engines()
+            world.grow(families)?;
+            Ok(world.engines())
         };
         conformance::growth(&open).await;
+        let world =
+            |families: &[NewFamily]| Hostile::with_families(SEED + round, families, Faults::SOME).unwrap().engines();
+        conformance::families(&world).await;
     }
 }
 

@@ -5,15 +5,16 @@
 use bytes::Bytes;
 use fanfare_engines::embedded::{self, Settings};
 use fanfare_engines::{
-    Batch, Claimant, EngineError, Engines, KeyRange, NewRecord, NewTerm, Offset, Order, Partition, Position, RowKey,
-    Table, Turn, Unique,
+    Batch, Claimant, EngineError, Engines, KeyRange, NewFamily, NewRecord, NewTerm, Offset, Order, Partition, Position,
+    RowKey, Table, Turn, Unique,
 };
 
 const TABLE: Table = Table { id: 1, name: "test" };
 const P: Partition = Partition(0);
 
 fn open(folder: &tempfile::TempDir) -> Engines {
-    let settings = Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions: 2, ..Settings::default() };
+    let settings =
+        Settings { cache_bytes: 8 * 1024 * 1024, families: vec![NewFamily::of_all(Some(2))], ..Settings::default() };
     embedded::open(folder.path(), &settings).unwrap()
 }
 
@@ -279,7 +280,11 @@ async fn on_a_full_disk_an_owner_claims_writes_again_what_is_in_the_log_and_keep
         rows.put(RowKey::single(table, "k"), "v");
         rows
     };
-    let settings = Settings { free_bytes_min: u64::MAX, own_table: Some(OWN), ..Settings::default() };
+    let settings = Settings {
+        free_bytes_min: u64::MAX,
+        families: vec![NewFamily { own_table: Some(OWN), ..NewFamily::of_all(None) }],
+        ..Settings::default()
+    };
     let engines = embedded::open(folder.path(), &settings).unwrap();
     let turn = claim(&engines).await;
     engines.journal.commit(P, turn, Vec::new(), rows(TABLE)).await.unwrap();

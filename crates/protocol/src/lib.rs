@@ -9,6 +9,7 @@
 mod admin;
 mod clicks;
 mod id;
+mod links;
 mod media;
 mod notification;
 mod page;
@@ -21,6 +22,7 @@ mod user;
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
 pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
+pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 pub use self::moderation::{
-    __path_audit, __path_delete_post, __path_set_password, __path_suspend, __path_suspensions, __path_unsuspend, audit,
-    delete_post, set_password, suspend, suspensions, unsuspend,
+    __path_audit, __path_delete_link, __path_delete_post, __path_link, __path_set_password, __path_suspend,
+    __path_suspensions, __path_unsuspend, audit, delete_link, delete_post, link, set_password, suspend, suspensions,
+    unsuspend,
 };
 
 pub use self::realtime::{__path_close, __path_publish, __path_sessions, close, publish, sessions};

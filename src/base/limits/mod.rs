@@ -1,6 +1,7 @@
 //! Every bound that is not a setting: its name, its unit, and what happens when it is reached.
 
 pub mod clicks;
+pub mod links;
 
 /// Days for which what operators did is kept (`api.md`); older lines are not shown, and the janitor removes them.
 pub const AUDIT_DAYS: u32 = 400;
@@ -56,7 +57,9 @@ pub const META_IMPORT_LINE: &[u8] = b"import_line";
 pub const META_CONSUMER: &[u8] = b"consumer/";
 /// Consumers of the log that are registered at once, beside the one that writes rows; one more is refused.
 pub const CONSUMERS_MAX: usize = 64;
-/// Beginning of the key of a partition's head in the `meta` table.
+/// Partitions of people; the numbers up to 999 are for those of all families.
+pub const CLUSTER_PARTITIONS_MAX: u16 = 512;
+/// Beginning of the key of a partition's head in the own table of its family, such as `meta`.
 pub const META_HEAD: &[u8] = b"head";
 
 /// Proposals that wait for the owner; further callers wait for a place (requests are bounded before that).

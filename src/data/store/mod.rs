@@ -11,7 +11,7 @@ mod table;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fanfare_engines::{Engines, Ephemeral, Journal, Scans};
+use fanfare_engines::{Engines, Ephemeral, Families, Journal, Scans};
 use fanfare_protocol::Id;
 use tokio::sync::Notify;
 
@@ -73,6 +73,12 @@ impl Store {
     /// Learns at the start that ids up to `newest` are in the folder.
     pub fn opened_at(&self, newest: Id) {
         self.newest_at_start.fetch_max(newest.0, Ordering::Relaxed);
+    }
+
+    /// Families of tables and of the log's partitions.
+    #[must_use]
+    pub fn families(&self) -> &Families {
+        &self.engines.families
     }
 
     /// Records; `log` writes them.

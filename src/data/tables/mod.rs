@@ -5,6 +5,7 @@
 
 mod clicks;
 mod keys;
+mod links;
 pub mod notification_key;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use fanfare_protocol::Id;
 
 pub use self::clicks::*;
 pub use self::keys::*;
+pub use self::links::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -91,6 +93,10 @@ tables! {
     PURGES = 29, "purges";
     /// one partition, name → value: import watermark and the like; versioned.
     META = 30, "meta";
+    /// As [`META`], of the chat's partitions: their heads.
+    CHAT_META = 60, "chat_meta";
+    /// As [`META`], of the clicks' partitions: their heads, and how far clicks were counted.
+    CLICKS_META = 61, "clicks_meta";
     /// post, bare repost → who made it; versioned: so that they go when the post does.
     REPOSTERS = 36, "reposters";
     /// one partition, (record, post) → nothing: deleted posts of which something follows that is still to be done.
@@ -130,6 +136,21 @@ tables! {
     CLICK_SALTS = 96, "click_salts";
     /// one partition, (level, hour or day) → nothing: which hours and days there are rows of that are let go of.
     CLICK_TIMES = 97, "click_times";
+    /// code → `LinkRow`; versioned. Of a deleted link a row stays, so that its code is never given out again.
+    LINKS = 80, "links";
+    /// code → attempt for which it is taken, and whose; inserted uniquely with the attempt's id.
+    LINK_CLAIMS = 81, "link_claims";
+    /// (owner, bucket), `LinkCreated` id → code; versioned.
+    LINKS_OF = 82, "links_of";
+    /// owner → number of links that are not deleted; versioned by the last record applied.
+    LINK_COUNTS = 83, "link_counts";
+    /// one partition, number → nothing: codes that would be of that number and are somebody's alias; versioned.
+    LINK_ALIASES = 84, "link_aliases";
+    /// one partition, name → key of the codes, and how far their numbers are leased; inserted uniquely.
+    LINK_KEEPER = 85, "link_keeper";
+    /// code, first visit → number of visits from there on, of links with a limit of visits; inserted uniquely, so that
+    /// each visit is given out once.
+    LINK_SLOTS = 86, "link_slots";
 }
 
 /// Whether rows of `table` are `Counters`.

@@ -9,45 +9,64 @@ use fanfare_protocol::Id;
 
 use crate::base::error::Error;
 use crate::base::limits;
-use crate::log::events::{Record, Weight, weight};
-use crate::log::fold::State;
-use crate::log::handle::{Answer, Proposed};
-use crate::log::living::AccountStanding;
+use crate::log::events::Weight;
+use crate::log::family::{CommittedIn, Family};
 use crate::log::owner::Numbered;
-use crate::log::product::Committed;
+use crate::log::owners::{Answer, Proposed};
 
 /// Records of one commit, in their order, and what was made of them so far.
-#[derive(Default)]
-pub(in crate::log) struct Group {
+pub(in crate::log) struct Group<F: Family> {
     /// Ways back to who handed the records in.
-    askers: Vec<Asker>,
+    askers: Vec<Asker<F>>,
     weight: Weight,
     /// Records that have ids; then those that happen, not folded yet.
-    pub(in crate::log) numbered: Vec<Record>,
-    pub(in crate::log) admitted: Vec<Record>,
-    /// Accounts that the admitted records make and delete.
-    pub(in crate::log) changed: Vec<(Id, AccountStanding)>,
+    pub(in crate::log) numbered: Vec<F::Record>,
+    pub(in crate::log) admitted: Vec<F::Record>,
+    /// What the admitted records change of what decides whether records happen.
+    pub(in crate::log) changes: F::Changes,
     /// Records that are folded: what they are, their lines in the journal, and their rows.
-    pub(in crate::log) folded: Vec<Committed>,
+    pub(in crate::log) folded: Vec<CommittedIn<F>>,
     pub(in crate::log) lines: Vec<NewRecord>,
     pub(in crate::log) batch: Batch,
     /// State after them.
-    pub(in crate::log) state: State,
+    pub(in crate::log) state: F::State,
     /// Why the group cannot be committed.
     pub(in crate::log) failed: Option<Error>,
 }
 
 /// Way back to who handed a record in, and why it does not happen.
-struct Asker {
+struct Asker<F: Family> {
     id: Id,
-    answer: Answer,
+    answer: Answer<F>,
     refusal: Option<Error>,
 }
 
-impl Group {
+impl<F: Family> Default for Group<F> {
+    fn default() -> Self {
+        Self {
+            askers: Vec::new(),
+            weight: Weight::default(),
+            numbered: Vec::new(),
+            admitted: Vec::new(),
+            changes: F::Changes::default(),
+            folded: Vec::new(),
+            lines: Vec::new(),
+            batch: Batch::default(),
+            state: F::State::default(),
+            failed: None,
+        }
+    }
+}
+
+impl<F: Family> Group<F> {
     /// Whether nothing was taken yet.
     pub(in crate::log) fn is_empty(&self) -> bool {
         self.askers.is_empty()
+    }
+
+    /// Id of the first record that was taken.
+    pub(in crate::log) fn first(&self) -> Option<Id> {
+        self.askers.first().map(|asker| asker.id)
     }
 
     /// Whether records were taken that are not folded.
@@ -56,21 +75,21 @@ impl Group {
     }
 
     /// Number of the `waiting` proposals that still fit, at most `most`; at least one fits an empty group.
-    pub(in crate::log) fn fits(&self, waiting: &[Proposed], most: usize) -> usize {
+    pub(in crate::log) fn fits(&self, waiting: &[Proposed<F>], most: usize) -> usize {
         let mut weight = self.weight;
         let fits = waiting.iter().take_while(|proposed| {
-            weight = weight.and(proposed.proposal.weight());
+            weight = weight.and(F::weight(&proposed.proposal));
             weight.bytes <= limits::GROUP_BYTES_MAX && weight.rows <= limits::GROUP_ROWS_MAX
         });
         let most = most.min(limits::GROUP_RECORDS_MAX.saturating_sub(self.askers.len()));
         fits.take(most).count().max(usize::from(self.is_empty())).min(waiting.len())
     }
 
-    /// Adds a record that got its id.
-    pub(in crate::log) fn push(&mut self, record: Record, answer: Answer) {
-        self.weight = self.weight.and(weight(&record.event, record.idempotency.as_ref(), record.audit.as_ref()));
-        self.askers.push(Asker { id: record.id, answer, refusal: None });
-        self.numbered.push(record);
+    /// Adds a proposal that gets its `id`.
+    pub(in crate::log) fn push(&mut self, proposal: F::Proposal, id: Id, answer: Answer<F>) {
+        self.weight = self.weight.and(F::weight(&proposal));
+        self.askers.push(Asker { id, answer, refusal: None });
+        self.numbered.push(F::number(proposal, id));
     }
 
     /// Notes why each of the records that were numbered last does not happen.
@@ -91,7 +110,7 @@ impl Group {
 
     /// Answers everybody, of whose records those that happen are durable and told of.
     pub(in crate::log) fn answer(self) {
-        let mut records = self.folded.into_iter().map(|one| one.record);
+        let mut records = self.folded.into_iter().map(F::answer);
         let missing = || Error::Internal("a record was not committed".to_owned());
         for Asker { answer, refusal, .. } in self.askers {
             // A caller that went away needs no answer.
@@ -100,7 +119,7 @@ impl Group {
     }
 
     /// Everybody who waits for an answer, with the id of the record.
-    pub(in crate::log) fn into_askers(self) -> Vec<Numbered> {
+    pub(in crate::log) fn into_askers(self) -> Vec<Numbered<F>> {
         self.askers.into_iter().map(|Asker { id, answer, .. }| (id, answer)).collect()
     }
 }

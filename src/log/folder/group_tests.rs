@@ -10,19 +10,19 @@ use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::data::storage::Storage;
 use crate::log::events::{EndedFollow, Event, Notice, PostRecord, weight};
-use crate::log::handle::Answer;
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
 use crate::log::roster::Alone;
+use crate::log::social::Social;
 
-fn group_of(waiting: &[Proposed]) -> usize {
+fn group_of(waiting: &[Proposed<Social>]) -> usize {
     Group::default().fits(waiting, usize::MAX)
 }
 
-fn waiting(count: usize, event: &Event) -> Vec<Proposed> {
+fn waiting(count: usize, event: &Event) -> Vec<Proposed<Social>> {
     let proposed =
-        || Proposed { proposal: event.clone().into(), term: 1, answer: Answer::new(oneshot::channel().0, None) };
+        || Proposed { proposal: event.clone().into(), term: Some(1), answer: Answer::new(oneshot::channel().0, None) };
     std::iter::repeat_with(proposed).take(count).collect()
 }
 
@@ -52,7 +52,7 @@ async fn a_record_of_too_many_rows_is_refused_by_name_and_nothing_is_done() {
     let engines = fanfare_engines::memory::open(1).unwrap();
     let setup = LogSetup {
         clock: Clock::by_hand(1_700_000_000_000),
-        numbers: Numbers { records: 1, others: 1 },
+        numbers: Numbers { others: 1 },
         storage: Storage::default(),
         roster: Arc::new(Alone),
         horizon: Horizon::default(),
@@ -67,7 +67,7 @@ async fn a_record_of_too_many_rows_is_refused_by_name_and_nothing_is_done() {
     }
     // The next one is as if it had not been there.
     log.commit(&guard, blocked(100)).await.unwrap();
-    let page = engines.journal.read(crate::log::owner::PARTITION, Default::default(), 10).await.unwrap();
+    let page = engines.journal.read(fanfare_engines::Partition(0), Default::default(), 10).await.unwrap();
     assert_eq!(page.records.len(), 1);
     drop((log, guard));
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();

@@ -8,27 +8,27 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use crate::base::limits;
-use crate::log::handle::Proposed;
+use crate::log::family::Family;
+use crate::log::owners::Proposed;
 
 /// Proposals at the owner's door.
-pub(in crate::log) struct Queue {
-    proposals: mpsc::Receiver<Proposed>,
+pub(in crate::log) struct Queue<F: Family> {
+    proposals: mpsc::Receiver<Proposed<F>>,
     bell: Arc<Notify>,
     /// Taken from the queue, and in no group yet.
-    pub(in crate::log) waiting: Vec<Proposed>,
+    pub(in crate::log) waiting: Vec<Proposed<F>>,
 }
 
-/// Way in to an owner's queue; clones share it.
-#[derive(Clone)]
-pub(in crate::log) struct Door {
-    proposals: mpsc::Sender<Proposed>,
+/// Way in to an owner's queue.
+pub(in crate::log) struct Door<F: Family> {
+    proposals: mpsc::Sender<Proposed<F>>,
     bell: Arc<Notify>,
 }
 
 /// Ways in to an owner's queue, of which none may be left.
-pub(in crate::log) struct Handles(mpsc::WeakSender<Proposed>);
+pub(in crate::log) struct Handles<F: Family>(mpsc::WeakSender<Proposed<F>>);
 
-impl Handles {
+impl<F: Family> Handles<F> {
     /// Whether nobody has.
     pub(in crate::log) fn are_gone(&self) -> bool {
         self.0.strong_count() == 0
@@ -36,21 +36,21 @@ impl Handles {
 }
 
 /// An empty queue, and the way in.
-pub(in crate::log) fn queue() -> (Door, Queue) {
+pub(in crate::log) fn queue<F: Family>() -> (Door<F>, Queue<F>) {
     let (sender, proposals) = mpsc::channel(limits::PROPOSALS_MAX);
     let bell = Arc::new(Notify::new());
     let waiting = Vec::with_capacity(limits::GROUP_RECORDS_MAX);
     (Door { proposals: sender, bell: Arc::clone(&bell) }, Queue { proposals, bell, waiting })
 }
 
-impl Door {
+impl<F: Family> Door<F> {
     /// Handles of which this is one.
-    pub(in crate::log) fn handles(&self) -> Handles {
+    pub(in crate::log) fn handles(&self) -> Handles<F> {
         Handles(self.proposals.downgrade())
     }
 
     /// Hands a proposal in; waits for a place. False when there is no owner any more.
-    pub(in crate::log) async fn send(&self, proposed: Proposed) -> bool {
+    pub(in crate::log) async fn send(&self, proposed: Proposed<F>) -> bool {
         let sent = self.proposals.send(proposed).await.is_ok();
         if self.proposals.max_capacity() - self.proposals.capacity() >= limits::AHEAD_RECORDS_MIN {
             self.bell.notify_one();
@@ -59,7 +59,7 @@ impl Door {
     }
 }
 
-impl Queue {
+impl<F: Family> Queue<F> {
     /// Waits for a proposal. False when none comes any more.
     pub(in crate::log) async fn wait(&mut self) -> bool {
         !self.waiting.is_empty() || self.proposals.recv_many(&mut self.waiting, limits::GROUP_RECORDS_MAX).await > 0
@@ -75,7 +75,7 @@ impl Queue {
     }
 
     /// Everything that is there.
-    pub(in crate::log) fn drain(&mut self) -> impl Iterator<Item = Proposed> {
+    pub(in crate::log) fn drain(&mut self) -> impl Iterator<Item = Proposed<F>> {
         let come = std::iter::from_fn(|| self.proposals.try_recv().ok());
         self.waiting.drain(..).chain(come)
     }

@@ -205,7 +205,9 @@ impl History {
         };
         let view = View::new(self.watch.clone(), node);
         let products = vec![Product { listener: Some(Arc::new(view.clone())), ..Product::folds(Edges) }];
-        let (log, owner, proposals) = Log::take_over(&engines, products, setup).await?;
+        let (log, mut taken) = Log::take_over(&engines, &products, setup).await?;
+        let (owner, proposals) = taken.each.remove(0);
+        drop(taken);
         *view.opened.lock() = log.settled();
         self.views.push(view);
         self.watch.shows(horizon.reached());

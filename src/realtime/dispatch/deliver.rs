@@ -14,7 +14,7 @@ use crate::realtime::deliver::{Audience, Deliver, Item, PersonalItem};
 use crate::realtime::frame::Frame;
 use crate::realtime::loss::Loss;
 use crate::realtime::session::SessionId;
-use crate::realtime::signals::{BulkItem, BulkPost, ShardHandle};
+use crate::realtime::signals::{BulkItem, BulkPost, Mark, ShardHandle};
 
 impl Dispatcher {
     /// Sends an item on its way; answers how many sessions it is for, where that is known at once.
@@ -29,7 +29,7 @@ impl Dispatcher {
                     }
                     audience => Recipients::Sessions(self.sessions_of(&audience)),
                 };
-                self.queue(Queued { item, to });
+                self.queue(Queued { item, after: self.last.upto, to });
                 0
             }
             Item::Frame(frame) if audience == Audience::All => {
@@ -167,10 +167,13 @@ impl Dispatcher {
                 self.backlog.push_front(queued);
             }
         }
-        let below = |low: Id| Id(low.0.saturating_sub(1));
-        let waits = self.backlog.front().map(|first| first.item.key);
-        let held = self.outboxes.iter().filter_map(Outbox::low).min();
-        let reached = [waits, held].into_iter().flatten().map(below).fold(self.last, Id::min);
+        let waits = self.backlog.front().map(|first| first.after);
+        let held = self.outboxes.iter().filter_map(Outbox::low).min().map(|low| Id(low.0.saturating_sub(1)));
+        let reached = match [waits, held].into_iter().flatten().min() {
+            None => self.last,
+            // The number says that nothing is on its way, and something is.
+            Some(below) => Mark { number: 0, upto: below.min(self.last.upto) },
+        };
         self.shared.progress.reached(0, reached);
     }
 

@@ -28,7 +28,7 @@ use super::deliver::{ItemRef, Output, PersonalItem, Producer};
 use super::frame::Frame;
 use super::presence::PresenceTable;
 use super::session::SessionId;
-use super::signals::{Command, ShardHandle, SharedState, Signal};
+use super::signals::{Command, Mark, ShardHandle, SharedState, Signal};
 use super::source::{FolloweeSource, Sources};
 use crate::base::limits::realtime::{DRAIN_PER_S, REPLAYS_AT_ONCE};
 
@@ -43,7 +43,7 @@ pub enum RenderJob {
     /// Personal item to be rendered for sessions of the person.
     Personal { person: Id, item: Arc<dyn PersonalItem>, sessions: Vec<SessionId> },
     /// Everything up to this id was handed in before.
-    Mark(Id),
+    Mark(Mark),
 }
 
 /// The dispatcher's state.
@@ -61,12 +61,10 @@ pub struct Dispatcher {
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
-    /// The last record heard of.
-    last: Id,
+    /// Mark of what was heard of.
+    last: Mark,
     /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
-    settled: Id,
-    /// `last` at the start.
-    start: Id,
+    settled: Mark,
     audience: Vec<SeatNumber>,
     outputs: Vec<Output>,
     /// Items of the bulk stream that have not reached all shards, oldest first.
@@ -78,6 +76,8 @@ pub struct Dispatcher {
 /// An item of the bulk stream on its way to its audience.
 struct Queued {
     item: ItemRef,
+    /// Everything up to here came before it.
+    after: Id,
     to: Recipients,
 }
 
@@ -116,7 +116,7 @@ impl Dispatcher {
     /// Nobody is here yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let last = parts.shared.committed();
+        let last = Mark { number: 0, upto: parts.shared.committed() };
         let outboxes = parts.shards.iter().map(|_| Outbox::default()).collect();
         Self {
             shared: parts.shared,
@@ -133,7 +133,6 @@ impl Dispatcher {
             leaving: BTreeSet::new(),
             last,
             settled: last,
-            start: last,
             audience: Vec::new(),
             outputs: Vec::new(),
             backlog: VecDeque::new(),
@@ -165,10 +164,10 @@ impl Dispatcher {
 
     async fn signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Committed(record) => {
-                if self.last == self.start {
+            Signal::Committed(record, mark) => {
+                if self.last.number == 0 {
                     // The first record: nothing personal was handed out before it.
-                    let before = Id(record.id.0.saturating_sub(1));
+                    let before = Mark { number: 0, upto: mark.upto.min(Id(record.id.0.saturating_sub(1))) };
                     (0..=self.renderers.len()).for_each(|part| self.shared.progress.reached(part, before));
                 }
                 let mut outputs = std::mem::take(&mut self.outputs);
@@ -177,7 +176,7 @@ impl Dispatcher {
                     self.output(output).await;
                 }
                 self.outputs = outputs;
-                self.last = self.last.max(record.id);
+                self.last = self.last.max(mark);
             }
             Signal::Deliver { deliver, sessions } => {
                 let reached = self.deliver(deliver).await;

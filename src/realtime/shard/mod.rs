@@ -236,9 +236,9 @@ impl Shard {
         // First: what it covers is committed by now. Time is not asked for nobody.
         let horizon = &self.shared.horizon;
         let horizon = if self.sessions.is_empty() { horizon.reached() } else { horizon.now() };
-        let committed = self.shared.committed();
+        let came = self.shared.number.load(Ordering::Acquire);
         let progress = self.shared.progress.slowest();
-        if progress >= committed { horizon } else { progress.min(horizon) }
+        if progress.number >= came { horizon } else { progress.upto.min(horizon) }
     }
 
     /// The session, if it is still the same one.

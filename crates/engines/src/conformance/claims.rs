@@ -1,12 +1,10 @@
 //! Claims, turns and positions: who may append, and what counts.
 
-use bytes::Bytes;
-
 use super::writer::{P, Writer, claimant, payloads, read_all, read_from, read_to_end};
 use super::{TABLE, TRIES_MAX, get, sure, text};
 use crate::Engines;
 use crate::admission::unix_ms_of;
-use crate::ports::{Appended, Batch, EngineError, NewRecord, NewTerm, Offset, Partition, Position, RowKey, Term, Turn};
+use crate::ports::{Appended, Batch, EngineError, NewRecord, NewTerm, Position, RowKey, Term, Turn};
 
 fn record(id: u64) -> NewRecord {
     NewRecord { id, payload: text(format!("record {id}")) }
@@ -185,30 +183,4 @@ pub(super) async fn whoever_claims_again_knows(engines: Engines) {
         stands.extend(found);
     }
     assert_eq!(read_all(&engines).await, stands, "what was known changed");
-}
-
-/// Opens the same data with a number of partitions.
-pub type OpenAgain<'a> = &'a dyn Fn(u16) -> Engines;
-
-pub(super) async fn partitions_grow(open: OpenAgain<'_>) {
-    let engines = open(2);
-    assert_eq!(engines.journal.partitions(), 2);
-    let mut writer = Writer::new(&engines).await;
-    writer.append([text("before")]).await;
-    drop((writer, engines));
-    let engines = open(5);
-    assert_eq!(engines.journal.partitions(), 5);
-    assert_eq!(payloads(&read_all(&engines).await), [text("before")]);
-    let last = Partition(4);
-    assert_eq!(sure(|| engines.journal.bounds(last)).await, (Offset(0), Offset(0)));
-    let mut writer = Writer::of(&engines, last).await;
-    writer.append([text("in the last")]).await;
-    drop((writer, engines));
-    let engines = open(3);
-    assert_eq!(engines.journal.partitions(), 5, "partitions never go");
-    let page = sure(|| engines.journal.read(last, Position::START, 10)).await;
-    assert_eq!(page.records.iter().map(|one| one.payload.clone()).collect::<Vec<Bytes>>(), [text("in the last")]);
-    let mut writer = Writer::new(&engines).await;
-    writer.append([text("after")]).await;
-    assert_eq!(payloads(&read_all(&engines).await), [text("before"), text("after")]);
 }

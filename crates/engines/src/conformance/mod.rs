@@ -6,6 +6,7 @@
 
 mod claims;
 mod ephemeral;
+mod families;
 mod journal;
 mod model;
 mod objects;
@@ -20,10 +21,10 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-pub use self::claims::OpenAgain;
 pub use self::ephemeral::ephemeral;
-use crate::Engines;
+pub use self::families::OpenAgain;
 use crate::ports::{Batch, EngineError, RowKey, Table};
+use crate::{Engines, NewFamily};
 
 /// Opens an engine that holds nothing yet; called anew for every check.
 pub type Open<'a> = &'a dyn Fn() -> Engines;
@@ -77,9 +78,14 @@ pub async fn journal(open: Open<'_>) {
     claims::whoever_claims_again_knows(open()).await;
 }
 
-/// Checks that data can be opened with more partitions than before, and keeps them.
+/// Checks that data can be opened with more families than before, and keeps them.
 pub async fn growth(open: OpenAgain<'_>) {
-    claims::partitions_grow(open).await;
+    families::families_come_and_stay(open).await;
+}
+
+/// Checks that what belongs to different families is apart; `open` opens an engine that holds nothing yet.
+pub async fn families(open: &dyn Fn(&[NewFamily]) -> Engines) {
+    families::a_batch_stays_within_one(open(&families::two())).await;
 }
 
 /// Checks the [`Journal`](crate::Journal) of an engine with a clock of its own, which `set` sets (Unix milliseconds).

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{TRIES_MAX, sure};
 use crate::Engines;
 use crate::claim::Claim;
-use crate::ports::{Batch, Claimant, EngineError, JournalRecord, NewRecord, Partition, Position};
+use crate::ports::{Batch, Claimant, EngineError, JournalRecord, NewRecord, Partition, Position, Turn};
 
 /// The partition that most checks are about.
 pub(super) const P: Partition = Partition(0);
@@ -31,6 +31,11 @@ impl Writer {
         let claim = sure(|| Claim::take(engines.journal.clone(), partition, claimant("conformance"))).await;
         let last_id = claim.position().last_id;
         Self { claim, last_id }
+    }
+
+    /// The turn that is next.
+    pub(super) fn turn(&self) -> Turn {
+        Turn { term: self.claim.term(), number: self.claim.position().number }
     }
 
     pub(super) fn records(&mut self, payloads: impl IntoIterator<Item = Bytes>) -> Vec<NewRecord> {

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::group::{Done, Group, Work};
+use super::place::Place;
 use super::store::{LOG_BYTES_MAX, Store};
 use crate::DiskRoom;
 use crate::limits::WRITE_BYTES_MAX;
@@ -55,13 +56,13 @@ impl Committer {
     /// Starts the thread; `failed` is called when it has ended because a write failed, and let go of the store.
     pub(super) fn start(
         store: Arc<Store>,
-        disk: Arc<DiskRoom>,
-        own: Option<Table>,
+        place: &Place,
         failed: impl FnOnce(String) + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (queue, requests) = mpsc::channel(QUEUE_CALLS_MAX);
+        let (disk, own) = (Arc::clone(&place.shared.room), place.own_table);
         let thread = std::thread::Builder::new()
-            .name("committer".into())
+            .name(place.thread.clone())
             .spawn(move || run(store, (&disk, own), requests, failed))
             .map_err(|error| EngineError::Unavailable(format!("cannot start a thread: {error}")))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));

@@ -1,6 +1,5 @@
 //! Deletes leave the store, and only those that may.
 
-use super::super::keeper::Place;
 use super::super::{Embedded, Settings};
 use super::*;
 use crate::ports::{Batch, KeyRange, Order, RowKey, Tables};
@@ -10,18 +9,18 @@ const FORGETFUL: Table = Table { id: 1, name: "forgetful" };
 const OTHER: Table = Table { id: 2, name: "other" };
 
 fn open(folder: &tempfile::TempDir) -> Embedded {
-    Embedded::open(Place::new(folder.path().to_owned(), Settings::default()), 1).unwrap()
+    Embedded::open(folder.path(), &Settings::default(), 1).unwrap()
 }
 
 /// Has the store rewrite everything that it has.
 fn compact(engine: &Embedded) {
-    engine.life().unwrap().store.rows.rotate_memtable_and_wait().unwrap();
-    engine.life().unwrap().store.rows.major_compact().unwrap();
+    engine.life(0).unwrap().store.rows.rotate_memtable_and_wait().unwrap();
+    engine.life(0).unwrap().store.rows.major_compact().unwrap();
 }
 
 /// Cells that the store holds, dead ones too.
 fn cells(engine: &Embedded) -> usize {
-    engine.life().unwrap().store.rows.iter().count()
+    engine.life(0).unwrap().store.rows.iter().count()
 }
 
 fn key(table: Table, number: u16) -> RowKey {
@@ -86,7 +85,7 @@ async fn a_view_that_is_open_keeps_what_it_saw_while_deletes_leave() {
         rows.put_versioned(key(FORGETFUL, number), "v", 5);
     }
     engine.write(rows).await.unwrap();
-    let view = engine.life().unwrap().store.db.snapshot();
+    let view = engine.life(0).unwrap().store.db.snapshot();
     let mut deletes = Batch::default();
     for number in 0..100 {
         deletes.delete_versioned(key(FORGETFUL, number), 10);
@@ -94,7 +93,7 @@ async fn a_view_that_is_open_keeps_what_it_saw_while_deletes_leave() {
     engine.write(deletes).await.unwrap();
     engine.forget(&[FORGETFUL], 10).await.unwrap();
     compact(&engine);
-    let seen = fjall::Readable::iter(&view, &engine.life().unwrap().store.rows);
+    let seen = fjall::Readable::iter(&view, &engine.life(0).unwrap().store.rows);
     let seen = seen.filter_map(|row| row.into_inner().ok()).filter(|(_, cell)| layout::is_live(cell)).count();
     assert_eq!(seen, 100);
     drop(view);

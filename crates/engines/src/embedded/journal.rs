@@ -19,6 +19,12 @@ use crate::ports::{
 const TRIM_ENTRIES_MAX: usize = 1_024;
 
 impl Embedded {
+    /// Place of the family of a partition, which is checked.
+    fn family_of(&self, partition: Partition) -> Result<usize, EngineError> {
+        check_partition(partition, self.partitions())?;
+        Ok(self.families.of_partition(partition))
+    }
+
     /// Entries that a trim can let go of in one commit, and how many of them are records; `None` when there are none.
     fn next_trim(
         store: &Store,
@@ -61,13 +67,13 @@ impl Embedded {
 #[async_trait]
 impl Journal for Embedded {
     fn partitions(&self) -> u16 {
-        self.keeper.partitions()
+        self.families.partitions()
     }
 
     async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
-        check_partition(partition, self.partitions())?;
+        let family = self.family_of(partition)?;
         check_claimant(claimant)?;
-        match self.door()?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
+        match self.door(family)?.submit(Work::Claim { partition, claimant: claimant.clone() }, 0).await? {
             Done::Claimed(term, next) => Ok(NewTerm { term, next, appended_ms: 0 }),
             other => Err(other.strange()),
         }
@@ -82,11 +88,12 @@ impl Journal for Embedded {
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions())?;
         let bytes = check_write(&records, &rows)?;
+        let family = self.families.of_commit(partition, &rows)?;
         let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
         let stored = records.iter().map(|record| (record.id, Slice::from(record.payload.as_ref()))).collect();
         let work = Work::Commit { partition, turn, records: stored, rows: tables::stored_rows(&rows) };
         drop((records, rows));
-        match self.door()?.submit(work, bytes).await? {
+        match self.door(family)?.submit(work, bytes).await? {
             Done::Appended(next) => Ok(Appended { next, appended_ms }),
             Done::Fenced => Err(EngineError::Fenced),
             other => Err(other.strange()),
@@ -94,10 +101,10 @@ impl Journal for Embedded {
     }
 
     async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
-        check_partition(partition, self.partitions())?;
+        let family = self.family_of(partition)?;
         // From the first kept entry on, so as not to wade through those that were deleted. A snapshot, because a
         // group that is being applied shows its records in any order.
-        let life = self.life()?;
+        let life = self.life(family)?;
         let store = &life.store;
         let first = store.tail(partition).load().first;
         let mut next = if first.offset > from.offset { first } else { from };
@@ -124,40 +131,38 @@ impl Journal for Embedded {
     }
 
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        check_partition(partition, self.partitions())?;
-        let ends = self.life()?.store.tail(partition).load();
+        let ends = self.life(self.family_of(partition)?)?.store.tail(partition).load();
         Ok((ends.first.offset, ends.next.offset))
     }
 
     async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
         check_consumer(consumer)?;
-        check_partition(partition, self.partitions())?;
+        let family = self.family_of(partition)?;
         let work = Work::Checkpoint { key: layout::checkpoint_key(consumer, partition), next };
-        self.door()?.submit(work, 0).await.map(|_| ())
+        self.door(family)?.submit(work, 0).await.map(|_| ())
     }
 
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
         check_consumer(consumer)?;
-        check_partition(partition, self.partitions())?;
-        Self::checkpointed(&self.life()?.store, consumer, partition)
+        Self::checkpointed(&self.life(self.family_of(partition)?)?.store, consumer, partition)
     }
 
     async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        check_partition(partition, self.partitions())?;
+        let family = self.family_of(partition)?;
         let mut needed = None;
         for consumer in consumers {
             check_consumer(consumer)?;
-            let next = Self::checkpointed(&self.life()?.store, consumer, partition)?.offset;
+            let next = Self::checkpointed(&self.life(family)?.store, consumer, partition)?.offset;
             needed = Some(needed.map_or(next, |lowest: Offset| lowest.min(next)));
         }
         let mut trimmed = 0;
-        while let Some((trim, records)) = Self::next_trim(&self.life()?.store, partition, bytes_max, needed)? {
-            match self.door()?.submit(Work::Trim { partition, trim }, 0).await? {
+        while let Some((trim, records)) = Self::next_trim(&self.life(family)?.store, partition, bytes_max, needed)? {
+            match self.door(family)?.submit(Work::Trim { partition, trim }, 0).await? {
                 Done::Trimmed(true) => trimmed += records,
                 _ => break, // another trim is under way and does the rest
             }
         }
-        let ends = self.life()?.store.tail(partition).load();
+        let ends = self.life(family)?.store.tail(partition).load();
         Ok(Trimmed { records: trimmed, bytes_kept: ends.appended_bytes.saturating_sub(ends.trimmed_bytes) })
     }
 }

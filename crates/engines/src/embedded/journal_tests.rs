@@ -4,7 +4,8 @@ use fjall::PersistMode;
 
 use super::*;
 use crate::Engines;
-use crate::embedded::keeper::Place;
+use crate::embedded::layout::PARTITIONS_KEY;
+use crate::embedded::place::{Place, Shared};
 use crate::embedded::store::Store;
 use crate::embedded::{Settings, open};
 
@@ -14,7 +15,8 @@ const P: Partition = Partition(0);
 /// of one.
 fn folder_of_before(records: u64, marked: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Place::new(folder.path().to_owned(), settings())).unwrap();
+    let shared = Shared::new(folder.path(), &settings());
+    let store = Store::open(&Place::first(folder.path(), &settings(), &shared)).unwrap();
     let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
     for offset in 0..records {
         batch.insert(&store.journal, layout::entry_key(P, Offset(offset)), payload(offset));
@@ -22,6 +24,7 @@ fn folder_of_before(records: u64, marked: u64) -> tempfile::TempDir {
     if marked > 0 {
         batch.insert(&store.meta, layout::mark_key(P), [0, 0, marked, marked * 8].map(u64::to_be_bytes).concat());
     }
+    batch.insert(&store.meta, PARTITIONS_KEY, 1_u16.to_be_bytes());
     batch.insert(&store.meta, layout::checkpoint_key("projector", P), 2_u64.to_be_bytes());
     batch.commit().unwrap();
     folder
@@ -32,7 +35,7 @@ fn payload(number: u64) -> String {
 }
 
 fn settings() -> Settings {
-    Settings { cache_bytes: 8 * 1024 * 1024, journal_partitions: 1, ..Settings::default() }
+    Settings { cache_bytes: 8 * 1024 * 1024, ..Settings::default() }
 }
 
 async fn read(engines: &Engines, from: Position) -> (Vec<(Option<u64>, Bytes)>, Position) {

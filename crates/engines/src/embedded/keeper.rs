@@ -6,7 +6,7 @@
 //! writes are answered that nothing was done. Only corruption ends it.
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,13 +15,12 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use super::LONG_SCANS_MAX;
 use super::committer::Committer;
-use super::forget::Forgotten;
+use super::place::Place;
 use super::renew::renew_logs;
 use super::store::Store;
-use super::{LONG_SCANS_MAX, Settings};
 use crate::ports::EngineError;
-use crate::{DiskRoom, Scans};
 
 /// Doublings of the wait before the store is opened again add up to this many times the first one.
 const AGAIN_MAX: u32 = 30;
@@ -35,22 +34,6 @@ const LOCK_AGAIN: Duration = Duration::from_millis(100);
 /// The file in the folder that is locked while it is in use.
 const LOCK_FILE: &str = "in-use";
 
-/// Place of a store, and what outlives each opening of it.
-pub(super) struct Place {
-    pub(super) path: PathBuf,
-    pub(super) settings: Settings,
-    pub(super) forgotten: Arc<Forgotten>,
-    pub(super) scans: Arc<Scans>,
-    pub(super) room: Arc<DiskRoom>,
-}
-
-impl Place {
-    pub(super) fn new(path: PathBuf, settings: Settings) -> Self {
-        let room = Arc::new(DiskRoom::of_disk(&path, settings.free_bytes_min));
-        Self { path, settings, forgotten: Arc::default(), scans: Arc::default(), room }
-    }
-}
-
 /// A store from one opening to the next. The committer is declared first: it must end before the store is let go.
 pub(super) struct Life {
     pub(super) committer: Committer,
@@ -60,11 +43,11 @@ pub(super) struct Life {
 }
 
 impl Life {
-    fn open(place: &Place, notes: &Sender<Note>) -> Result<Self, EngineError> {
-        let store = Arc::new(Store::open(place)?);
+    fn begin(place: &Place, store: Store, notes: &Sender<Note>) -> Result<Self, EngineError> {
+        let store = Arc::new(store);
         let notes = notes.clone();
         let failed = move |cause| drop(notes.send(Note::Failed(cause)));
-        let committer = Committer::start(store.clone(), Arc::clone(&place.room), place.settings.own_table, failed)?;
+        let committer = Committer::start(store.clone(), place, failed)?;
         Ok(Self { committer, store, turns: Arc::new(Semaphore::new(LONG_SCANS_MAX)) })
     }
 }
@@ -84,19 +67,13 @@ pub(super) struct Keeper {
     now: Arc<Now>,
     notes: Sender<Note>,
     thread: Option<JoinHandle<()>>,
-    partitions: u16,
-    forgotten: Arc<Forgotten>,
-    /// Unlocked last.
-    _lock: File,
 }
 
 impl Keeper {
-    /// Locks the folder and opens the store in it.
-    pub(super) fn open(place: Place) -> Result<Self, EngineError> {
-        let lock = lock(&place)?;
+    /// Keeper of `store`, which was opened at `place` in a folder that is locked.
+    pub(super) fn of(place: Place, store: Store) -> Result<Self, EngineError> {
         let (notes, heard) = channel();
-        let life = Life::open(&place, &notes)?;
-        let (partitions, forgotten) = (life.store.partitions(), Arc::clone(&place.forgotten));
+        let life = Life::begin(&place, store, &notes)?;
         let now: Arc<Now> = Arc::new(RwLock::new(Ok(Arc::new(life))));
         let thread = std::thread::Builder::new().name("store-keeper".into());
         let wait = place.settings.reopen_after;
@@ -104,20 +81,12 @@ impl Keeper {
         let thread = thread
             .spawn(move || keeping.run())
             .map_err(|error| EngineError::Unavailable(format!("cannot start a thread: {error}")))?;
-        Ok(Self { now, notes, thread: Some(thread), partitions, forgotten, _lock: lock })
+        Ok(Self { now, notes, thread: Some(thread) })
     }
 
     /// The store now. To be held only while something of it is under way.
     pub(super) fn life(&self) -> Result<Arc<Life>, EngineError> {
         self.now.read().clone()
-    }
-
-    pub(super) fn partitions(&self) -> u16 {
-        self.partitions
-    }
-
-    pub(super) fn forgotten(&self) -> &Forgotten {
-        &self.forgotten
     }
 }
 
@@ -135,25 +104,26 @@ impl Drop for Keeper {
     }
 }
 
-fn lock(place: &Place) -> Result<File, EngineError> {
-    let shown = place.path.display();
+/// Locks the engine's folder `path` for as long as the answer is held.
+pub(super) fn lock(path: &Path) -> Result<File, EngineError> {
+    let shown = path.display();
     let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{shown}: {error}"));
-    std::fs::create_dir_all(&place.path).map_err(unavailable)?;
-    let file = File::options().create(true).truncate(false).write(true).open(place.path.join(LOCK_FILE));
+    std::fs::create_dir_all(path).map_err(unavailable)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path.join(LOCK_FILE));
     let file = file.map_err(unavailable)?;
     for tries in 1.. {
         match file.try_lock() {
             Ok(()) => break,
             Err(TryLockError::Error(error)) => return Err(unavailable(error)),
             Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => std::thread::sleep(LOCK_AGAIN),
-            Err(TryLockError::WouldBlock) => return Err(in_use(&place.path)),
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
         }
     }
     Ok(file)
 }
 
 /// Error of a folder that another process has.
-pub(super) fn in_use(path: &std::path::Path) -> EngineError {
+pub(super) fn in_use(path: &Path) -> EngineError {
     EngineError::Unavailable(format!(
         "{} is in use by another process; stop that one first, or choose another data folder",
         path.display()
@@ -177,7 +147,8 @@ impl Keeping {
     fn run(mut self) {
         let mut opened = Instant::now();
         while let Ok(Note::Failed(cause)) = self.heard.recv() {
-            tracing::error!(cause, "a write to disk failed: the store takes no more, and is opened again");
+            let store = self.place.folder.display();
+            tracing::error!(%store, cause, "a write to disk failed: the store takes no more, and is opened again");
             if opened.elapsed() >= MENDED_AFTER {
                 self.wait = self.place.settings.reopen_after;
             }
@@ -193,7 +164,7 @@ impl Keeping {
         loop {
             self.pause(self.wait)?;
             self.wait = (self.wait * 2).min(self.place.settings.reopen_after * AGAIN_MAX);
-            if let Some(free_bytes) = self.place.room.lacks() {
+            if let Some(free_bytes) = self.place.shared.room.lacks() {
                 tracing::debug!(free_bytes, "the store is not opened before there is room");
                 self.wait = self.place.settings.reopen_after;
                 continue;
@@ -223,9 +194,11 @@ impl Keeping {
     }
 
     fn open(&self) -> Result<Life, EngineError> {
-        let folder = Store::folder(&self.place.path);
-        renew_logs(&folder).map_err(|error| EngineError::Unavailable(format!("{}: {error}", folder.display())))?;
-        Life::open(&self.place, &self.notes)
+        let folder = &self.place.folder;
+        renew_logs(folder).map_err(|error| EngineError::Unavailable(format!("{}: {error}", folder.display())))?;
+        let mut store = Store::open(&self.place)?;
+        store.find_tails(self.place.partitions.clone())?;
+        Life::begin(&self.place, store, &self.notes)
     }
 
     /// Waits until nobody holds anything of the store, and closes it: two over the same files would break them.

@@ -5,13 +5,16 @@
 //! journal  partition u16 | offset u64 | id u64                       → payload
 //!          partition u16 | offset u64 | 'c'                          → claim: import u8 | node
 //!          partition u16 | offset u64                                → payload of before there were claims
-//! meta     'p'                                                       → partitions u16
+//! meta     'p'                                                       → partitions of all families u16
+//!          'f' | name                                                → family: first u16 | count u16
+//!          'i'                                                       → number of the whole folder u64
 //!          'l' | partition u16                                       → mark: first, trimmed, next, appended u64
 //!                                                                      | state at first | state at next
 //!          'c' | partition u16 | consumer                            → next offset u64 | state there
 //! state    flags u8 (1: term, 2: import) | term, last id, number u64
 //! ```
-//! A mark or checkpoint without states is from before there were claims. The id stands in the key, so that a payload is
+//! Of several stores the first has 'p' and 'f', and each has its own of the rest. A mark or checkpoint without states is
+//! from before there were claims. The id stands in the key, so that a payload is
 //! stored as it is.
 //!
 //! Numbers are big endian, so that bytes order as numbers do. The partition's length stands before it, so that no
@@ -22,6 +25,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use fjall::Slice;
 
+use crate::families::{Family, StoredFamily};
 use crate::ports::{Claimant, KeyRange, Offset, Partition, Position, RowKey, RowWrite, Table, Term};
 
 const TAG_PLAIN: u8 = 0;
@@ -221,6 +225,21 @@ pub(super) fn is_import(claim: &[u8]) -> bool {
 }
 
 pub(super) const PARTITIONS_KEY: &[u8] = b"p";
+pub(super) const FOLDER_ID_KEY: &[u8] = b"i";
+pub(super) const FAMILY_PREFIX: &[u8] = b"f";
+
+/// Key and value of a family.
+pub(super) fn family_entry(family: &Family) -> (Vec<u8>, Vec<u8>) {
+    let key = [FAMILY_PREFIX, family.name.as_bytes()].concat();
+    (key, [family.first.0, family.count].map(u16::to_be_bytes).concat())
+}
+
+/// A stored family.
+pub(super) fn parse_family(key: &[u8], value: &[u8]) -> Option<StoredFamily> {
+    let name = std::str::from_utf8(key.strip_prefix(FAMILY_PREFIX)?).ok()?.to_owned();
+    let (first, count) = value.split_first_chunk::<2>()?;
+    Some(StoredFamily { name, first: u16::from_be_bytes(*first), count: u16::from_be_bytes(count.try_into().ok()?) })
+}
 
 pub(super) fn mark_key(partition: Partition) -> Vec<u8> {
     [b"l".as_slice(), &partition.0.to_be_bytes()].concat()

@@ -3,8 +3,9 @@
 //! Every write goes through one committer thread (`committer.rs`), which merges what is waiting into a group
 //! (`group.rs`), commits it with one fsync and then answers all. Reads go straight to the store on the caller's thread:
 //! they cost microseconds, a block that is not cached some tens more. A write that fails ends the opened store, and the
-//! keeper (`keeper.rs`) opens it again. Stronger than the ports ask: a write is atomic
-//! over all its partitions and its records, and journal offsets have no gaps. Nothing above may lean on that.
+//! keeper (`keeper.rs`) opens it again. Each family of partitions and tables has all of that for itself, in a folder of
+//! its own (`place.rs`). Stronger than the ports ask: a write is atomic over all its partitions and its records, and
+//! journal offsets have no gaps. Nothing above may lean on that.
 
 mod committer;
 mod forget;
@@ -13,12 +14,14 @@ mod group;
 mod journal;
 mod keeper;
 mod layout;
+mod place;
 mod renew;
 mod scan;
 pub(crate) mod store;
 mod tables;
 mod torn;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +29,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use self::committer::Door;
-use self::keeper::{Keeper, Life, Place};
-use crate::Engines;
-use crate::limits::check_partitions;
+use self::forget::Forgotten;
+use self::keeper::{Keeper, Life};
+use self::place::Shared;
 use crate::local::{self, LocalBus, LocalEphemeral};
 use crate::objects::FileObjects;
-use crate::ports::{EngineError, Table};
+use crate::ports::EngineError;
+use crate::{Engines, Families, NewFamily};
 
 /// Folder of the objects within the engine's.
 const OBJECTS_FOLDER: &str = "objects";
@@ -43,20 +47,18 @@ const LONG_SCANS_WAITING_MAX: usize = 256;
 /// Choices when the engine is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Bytes of blocks kept in memory for reads; 64 to 256 MiB suit most.
+    /// Bytes of blocks kept in memory for reads; 64 to 256 MiB suit most. Each family beside the first has a quarter of
+    /// that for itself.
     pub cache_bytes: u64,
     /// Bytes of new rows that are gathered in memory before they are written as a sorted file; up to five times as
     /// much is held, and as much again for the journal. Existing data keeps what it was made with.
     pub write_buffer_bytes: u64,
-    /// Journal partitions of new data, at least 1; existing data keeps its number.
-    pub journal_partitions: u16,
+    /// Families of partitions and tables: one at least. Those that the data does not have yet are made.
+    pub families: Vec<NewFamily>,
     /// Bytes that the ephemeral store holds.
     pub ephemeral_bytes: usize,
     /// Bytes of the disk that stay free: the margin of [`DiskRoom`](crate::DiskRoom). 0 writes until the disk refuses.
     pub free_bytes_min: u64,
-    /// Table of few rows that its owner keeps for itself, if there is one: it is written as long as the disk takes
-    /// anything, for no other write is without it.
-    pub own_table: Option<Table>,
     /// Wait before a store is opened again whose write to disk failed; doubled up to thirty times as much.
     pub reopen_after: Duration,
 }
@@ -66,10 +68,9 @@ impl Default for Settings {
         Self {
             cache_bytes: 128 * 1024 * 1024,
             write_buffer_bytes: 32 * 1024 * 1024,
-            journal_partitions: 8,
+            families: vec![NewFamily::of_all(None)],
             ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT,
             free_bytes_min: 128 * 1024 * 1024,
-            own_table: None,
             reopen_after: Duration::from_secs(1),
         }
     }
@@ -85,15 +86,15 @@ impl Default for Settings {
 ///
 /// # Errors
 /// [`EngineError::Unavailable`] when the folder is in use or cannot be written, [`EngineError::Corrupt`] when
-/// acknowledged data was damaged. A write that a power loss tore is no error: it was never acknowledged.
+/// acknowledged data was damaged, or a folder of a family is missing or of other data, [`EngineError::Limit`] when the
+/// families are not those of the data. A write that a power loss tore is no error: it was never acknowledged.
 pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
-    check_partitions(settings.journal_partitions)?;
-    let place = Place::new(path.to_owned(), settings.clone());
-    let (scans, room) = (Arc::clone(&place.scans), Arc::clone(&place.room));
-    let embedded = Arc::new(Embedded::open(place, LONG_SCANS_MAX + LONG_SCANS_WAITING_MAX)?);
+    let embedded = Arc::new(Embedded::open(path, settings, LONG_SCANS_MAX + LONG_SCANS_WAITING_MAX)?);
+    let (families, Shared { scans, room, .. }) = (embedded.families.clone(), embedded.shared.clone());
     Ok(Engines {
         tables: embedded.clone(),
         journal: embedded,
+        families,
         objects: Arc::new(FileObjects::open(&path.join(OBJECTS_FOLDER))?),
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(settings.ephemeral_bytes)),
@@ -102,26 +103,38 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Engines, EngineError> {
     })
 }
 
-/// Tables and journal over one store.
+/// Tables and journal over a store a family.
 struct Embedded {
-    keeper: Keeper,
+    /// By the place of the family.
+    keepers: Vec<Keeper>,
+    families: Families,
+    shared: Shared,
     /// Long scans that run or wait for their turn; beyond, they are turned away.
     waiting: Semaphore,
+    /// Unlocked last.
+    _lock: File,
 }
 
 impl Embedded {
-    /// Opens the store at `place`; `waiting` long scans run or wait at once.
-    fn open(place: Place, waiting: usize) -> Result<Self, EngineError> {
-        Ok(Self { keeper: Keeper::open(place)?, waiting: Semaphore::new(waiting) })
+    /// Opens the stores in the folder `path`; `waiting` long scans run or wait at once.
+    fn open(path: &Path, settings: &Settings, waiting: usize) -> Result<Self, EngineError> {
+        let lock = keeper::lock(path)?;
+        let shared = Shared::new(path, settings);
+        let (families, keepers) = place::open_all(path, settings, &shared)?;
+        Ok(Self { keepers, families, shared, waiting: Semaphore::new(waiting), _lock: lock })
     }
 
-    /// Way in for writes.
-    fn door(&self) -> Result<Door, EngineError> {
-        self.life()?.committer.door()
+    /// Way in for writes to the store of a family, which is known by its place.
+    fn door(&self, family: usize) -> Result<Door, EngineError> {
+        self.life(family)?.committer.door()
     }
 
-    /// The store now, or why there is none.
-    fn life(&self) -> Result<Arc<Life>, EngineError> {
-        self.keeper.life()
+    /// The store of a family now, or why there is none.
+    fn life(&self, family: usize) -> Result<Arc<Life>, EngineError> {
+        self.keepers[family].life()
+    }
+
+    fn forgotten(&self) -> &Forgotten {
+        &self.shared.forgotten
     }
 }

@@ -1,19 +1,21 @@
 //! The opened LSM store with its keyspaces, and where each journal partition stands. Readers and committer share it.
 
 use std::fs::File;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::compaction::filter::Factory;
 use fjall::config::PinningPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use parking_lot::RwLock;
 
 use super::forget::{Forgetting, Forgotten};
 use super::gaps::GapIndex;
-use super::keeper::{Place, in_use};
-use super::layout::{self, Entry, Mark, PARTITIONS_KEY};
+use super::keeper::in_use;
+use super::layout::{self, Entry, Mark};
+use super::place::Place;
 use super::{Settings, torn};
 use crate::Scans;
 use crate::admission::Header;
@@ -25,10 +27,8 @@ const META_WRITE_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Threads that flush and compact: one is kept free for flushes, so 2 is the least at which compactions go on.
 const WORKERS: usize = 2;
-/// Folder of the store within the engine's.
-const STORE_FOLDER: &str = "store";
-/// Folder of a store that is being made.
-const UNFINISHED_FOLDER: &str = "store.new";
+/// Ending of the folder of a store that is being made.
+const UNFINISHED_EXTENSION: &str = "new";
 /// The file that a store has once it was opened.
 const STORE_MARKER: &str = "version";
 /// Name of the rows within the store.
@@ -54,9 +54,12 @@ pub(super) struct Store {
     pub(super) rows: Keyspace,
     pub(super) journal: Keyspace,
     pub(super) meta: Keyspace,
-    pub(super) tails: Vec<Tail>,
+    /// Numbers of the partitions that are kept here, and their ends.
+    first_partition: u16,
+    tails: Vec<Tail>,
     pub(super) gaps: GapIndex,
     pub(super) scans: Arc<Scans>,
+    folder: PathBuf,
 }
 
 impl Position {
@@ -86,21 +89,20 @@ impl Store {
     /// Opens the store in the folder `path`, or makes it there: beside its place, and moved into it when it is whole. A
     /// store that was cut off while it was made opens no more, and holds nothing yet.
     pub(super) fn open(place: &Place) -> Result<Self, EngineError> {
-        let Place { path, settings, .. } = place;
-        let folder = Self::folder(path);
+        let Place { path, folder, settings, shared, .. } = place;
         let unavailable = |error: std::io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(unavailable)?;
-        let (forgotten, scans) = (Arc::clone(&place.forgotten), Arc::clone(&place.scans));
-        if !folder.join(STORE_MARKER).try_exists().map_err(unavailable)? {
-            let unfinished = path.join(UNFINISHED_FOLDER);
-            for left in [&folder, &unfinished] {
+        let (forgotten, scans) = (Arc::clone(&shared.forgotten), Arc::clone(&shared.scans));
+        if !Self::is_there(folder)? {
+            let unfinished = folder.with_extension(UNFINISHED_EXTENSION);
+            for left in [folder, &unfinished] {
                 remove_folder(left).map_err(unavailable)?;
             }
             drop(open_database(&unfinished, settings, &forgotten)?);
-            std::fs::rename(&unfinished, &folder).map_err(unavailable)?;
+            std::fs::rename(&unfinished, folder).map_err(unavailable)?;
             sync_folder(path).map_err(unavailable)?;
         }
-        let db = open_database(&folder, settings, &forgotten)?;
+        let db = open_database(folder, settings, &forgotten)?;
 
         let keyspace = |name: &str, write_buffer_bytes: u64| {
             // Filters stay in memory (about 10 bits a row in the upper levels, where they are whole): the committer
@@ -111,19 +113,36 @@ impl Store {
         let rows = keyspace(ROWS, settings.write_buffer_bytes)?;
         let journal = keyspace("journal", settings.write_buffer_bytes)?;
         let meta = keyspace("meta", settings.write_buffer_bytes.min(META_WRITE_BUFFER_BYTES))?;
-        let partitions = partitions(&db, &meta, settings.journal_partitions)?;
-        let mut store = Self { db, rows, journal, meta, tails: Vec::new(), gaps: GapIndex::default(), scans };
-        for partition in 0..partitions {
-            let tail = Tail::default();
-            tail.publish(store.find_tail(Partition(partition))?);
-            store.tails.push(tail);
-        }
-        Ok(store)
+        let (folder, gaps) = (folder.clone(), GapIndex::default());
+        Ok(Self { db, rows, journal, meta, first_partition: 0, tails: Vec::new(), gaps, scans, folder })
     }
 
-    /// Folder of the store within the engine's folder `path`.
-    pub(super) fn folder(path: &Path) -> PathBuf {
-        path.join(STORE_FOLDER)
+    /// Whether a whole store lies in `folder`.
+    pub(super) fn is_there(folder: &Path) -> Result<bool, EngineError> {
+        let there = folder.join(STORE_MARKER).try_exists();
+        there.map_err(|error| EngineError::Unavailable(format!("{}: {error}", folder.display())))
+    }
+
+    /// Folder in which it lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether nobody ever wrote to it.
+    pub(super) fn is_empty(&self) -> Result<bool, EngineError> {
+        Ok(self.rows.is_empty().map_err(fault)? && self.journal.is_empty().map_err(fault)?)
+    }
+
+    /// Learns the ends of the partitions that are kept here.
+    pub(super) fn find_tails(&mut self, partitions: Range<u16>) -> Result<(), EngineError> {
+        self.first_partition = partitions.start;
+        self.tails.clear();
+        for partition in partitions {
+            let tail = Tail::default();
+            tail.publish(self.find_tail(Partition(partition))?);
+            self.tails.push(tail);
+        }
+        Ok(())
     }
 
     /// End of a partition: its last mark, and what was appended since.
@@ -145,31 +164,8 @@ impl Store {
     }
 
     pub(super) fn tail(&self, partition: Partition) -> &Tail {
-        &self.tails[usize::from(partition.0)]
+        &self.tails[usize::from(partition.0 - self.first_partition)]
     }
-
-    pub(super) fn partitions(&self) -> u16 {
-        u16::try_from(self.tails.len()).unwrap_or(u16::MAX)
-    }
-}
-
-/// The number of partitions: the stored one, or `wanted` if that is more. It never shrinks: what lies in a partition
-/// stays there.
-fn partitions(db: &Database, meta: &Keyspace, wanted: u16) -> Result<u16, EngineError> {
-    if let Some(stored) = meta.get(PARTITIONS_KEY).map_err(fault)? {
-        let stored = stored.as_ref().try_into().map_err(|_| corrupt("the number of partitions"))?;
-        let stored = u16::from_be_bytes(stored);
-        if stored > wanted {
-            tracing::warn!(stored, wanted, "the journal keeps the number of partitions it had");
-        }
-        if stored >= wanted {
-            return Ok(stored);
-        }
-    }
-    let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
-    batch.insert(meta, PARTITIONS_KEY, wanted.to_be_bytes());
-    batch.commit().map_err(fault)?;
-    Ok(wanted)
 }
 
 fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>) -> Result<Database, EngineError> {

@@ -26,6 +26,11 @@ const TURN: Most = Most { dead: 262_144, live: 262_144 };
 // a row whose record is not there yet.
 
 impl Embedded {
+    /// The store of the family of `table` now.
+    fn life_of(&self, table: Table) -> Result<Arc<Life>, EngineError> {
+        self.life(self.families.of_table(table))
+    }
+
     /// The value of one row. Copied: what the store hands out keeps a whole block in memory.
     fn value(life: &Life, snapshot: &Snapshot, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         let stored = snapshot.get(&life.store.rows, layout::row_key(key)).map_err(fault)?;
@@ -74,23 +79,33 @@ impl Tables for Embedded {
         if batch.rows.is_empty() {
             return Ok(());
         }
+        let family = self.families.of_batch(&batch)?;
         let rows = stored_rows(&batch);
         drop(batch);
-        self.door()?.submit(Work::Write { rows }, bytes).await.map(|_| ())
+        self.door(family)?.submit(Work::Write { rows }, bytes).await.map(|_| ())
     }
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         check_row_key(key)?;
-        let life = self.life()?;
+        let life = self.life_of(key.table)?;
         let snapshot = life.store.db.snapshot();
         Self::value(&life, &snapshot, key)
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
         keys.iter().try_for_each(check_row_key)?;
-        let life = self.life()?;
-        let snapshot = life.store.db.snapshot();
-        keys.iter().map(|key| Self::value(&life, &snapshot, key)).collect()
+        let mut values = Vec::with_capacity(keys.len());
+        // Those of a family that follow each other are read together: mostly that is all of them.
+        let is_together =
+            |one: &RowKey, next: &RowKey| self.families.of_table(one.table) == self.families.of_table(next.table);
+        for together in keys.chunk_by(is_together) {
+            let life = self.life_of(together[0].table)?;
+            let snapshot = life.store.db.snapshot();
+            for key in together {
+                values.push(Self::value(&life, &snapshot, key)?);
+            }
+        }
+        Ok(values)
     }
 
     async fn scan(
@@ -102,7 +117,7 @@ impl Tables for Embedded {
         limit: usize,
     ) -> Result<Vec<Row>, EngineError> {
         check_partition_key(partition)?;
-        let life = self.life()?;
+        let life = self.life_of(table)?;
         let Some(mut scan) = Scan::new(&life.store, (table, partition), &range, order, limit) else {
             return Ok(Vec::new());
         };
@@ -119,8 +134,9 @@ impl Tables for Embedded {
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         check_row_key(&key)?;
         check_value(&value)?;
+        let family = self.families.of_table(key.table);
         let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
-        match self.door()?.submit(work, value.len()).await? {
+        match self.door(family)?.submit(work, value.len()).await? {
             Done::Unique(unique) => Ok(unique),
             other => Err(other.strange()),
         }
@@ -129,9 +145,10 @@ impl Tables for Embedded {
     async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
         check_row_key(&key)?;
         check_value(&value)?;
+        let family = self.families.of_table(key.table);
         let (key, cell) = (layout::row_key(&key), layout::unique_cell(new, &value));
         let work = Work::ReplaceUnique { key, cell, held, new };
-        match self.door()?.submit(work, value.len()).await? {
+        match self.door(family)?.submit(work, value.len()).await? {
             Done::Replaced(replaced) => Ok(replaced),
             other => Err(other.strange()),
         }
@@ -140,11 +157,11 @@ impl Tables for Embedded {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         check_row_key(key)?;
         let work = Work::ReleaseUnique { key: layout::row_key(key), token };
-        self.door()?.submit(work, 0).await.map(|_| ())
+        self.door(self.families.of_table(key.table))?.submit(work, 0).await.map(|_| ())
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
-        self.keeper.forgotten().forget(tables, upto);
+        self.forgotten().forget(tables, upto);
         Ok(())
     }
 }

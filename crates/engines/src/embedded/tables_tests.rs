@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::keeper::Place;
 use super::super::{Embedded, Settings};
 use super::*;
 
@@ -11,7 +10,7 @@ const TABLE: Table = Table { id: 1, name: "test" };
 
 /// An engine that lets so many long scans run or wait.
 fn open(folder: &tempfile::TempDir, waiting: usize) -> Embedded {
-    Embedded::open(Place::new(folder.path().to_owned(), Settings::default()), waiting).unwrap()
+    Embedded::open(folder.path(), &Settings::default(), waiting).unwrap()
 }
 
 /// A living row behind `dead` ones.
@@ -49,19 +48,19 @@ async fn a_long_scan_leaves_its_callers_thread_and_waits_for_its_turn() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Arc::new(open(&folder, 8));
     fill(&engine, 10 * INLINE.dead).await;
-    let turn = engine.life().unwrap().turns.clone().acquire_owned().await.unwrap();
+    let turn = engine.life(0).unwrap().turns.clone().acquire_owned().await.unwrap();
     let waiting = tokio::spawn({
         let engine = engine.clone();
         async move { first(&engine).await }
     });
     // This thread is free although the scan is under way: it is the only one that runs tasks.
-    while engine.life().unwrap().store.scans.long.load(Relaxed) == 0 {
+    while engine.life(0).unwrap().store.scans.long.load(Relaxed) == 0 {
         tokio::task::yield_now().await;
     }
     assert!(!waiting.is_finished());
     drop(turn);
     assert_eq!(waiting.await.unwrap().unwrap(), 1);
-    let passed = engine.life().unwrap().store.scans.dead_rows_passed.load(Relaxed);
+    let passed = engine.life(0).unwrap().store.scans.dead_rows_passed.load(Relaxed);
     assert_eq!(passed, 10 * INLINE.dead as u64, "it goes on from where it was");
 }
 
@@ -78,6 +77,6 @@ async fn a_scan_of_very_many_live_rows_is_whole_and_long() {
         let rows = engine.scan(TABLE, b"p", KeyRange::ALL, Order::Descending, limit).await.unwrap();
         assert_eq!(rows.len(), limit.min(3 * INLINE.live));
         assert!(rows.windows(2).all(|pair| pair[0].clustering > pair[1].clustering));
-        assert_eq!(engine.life().unwrap().store.scans.long.load(Relaxed), long);
+        assert_eq!(engine.life(0).unwrap().store.scans.long.load(Relaxed), long);
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::world::{Call, Fate, Late, Part, World, unavailable, unknown};
+use crate::Families;
 use crate::admission::unix_ms_of;
 use crate::limits::{check_claimant, check_consumer, check_partition, check_partition_key, check_row_key};
 use crate::limits::{check_value, check_write};
@@ -27,15 +28,16 @@ pub(super) struct HostileEngine {
     world: Arc<Mutex<World>>,
     life: u64,
     partitions: u16,
+    families: Families,
 }
 
 impl HostileEngine {
     pub(super) fn new(world: Arc<Mutex<World>>) -> Self {
-        let (life, partitions) = {
+        let (life, families) = {
             let world = world.lock();
-            (world.life, world.store.partitions())
+            (world.life, world.families.clone())
         };
-        Self { world, life, partitions }
+        Self { world, life, partitions: families.partitions(), families }
     }
 
     fn enter(&self) -> Result<MutexGuard<'_, World>, EngineError> {
@@ -137,6 +139,7 @@ fn scatter(world: &mut World, parts: Vec<Vec<RowWrite>>) {
 impl Tables for HostileEngine {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
         check_write(&[], &batch)?;
+        self.families.of_batch(&batch)?;
         let parts = {
             let mut world = self.enter()?;
             let parts = torn(&mut world, batch);
@@ -343,6 +346,7 @@ impl Journal for HostileEngine {
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions)?;
         check_write(&records, &rows)?;
+        self.families.of_commit(partition, &rows)?;
         self.pause().await;
         let (appended, parts) = {
             let mut world = self.enter()?;

@@ -18,9 +18,9 @@ use parking_lot::Mutex;
 use self::engine::HostileEngine;
 use self::lossy::{LossyBus, LossyEphemeral, LossyObjects};
 use self::world::World;
-use crate::Engines;
-use crate::limits::check_partitions;
+use crate::families::StoredFamily;
 use crate::ports::{EngineError, Page, Partition, Position, RowKey};
+use crate::{Engines, Families, NewFamily};
 
 /// Frequency of faults, in percent of the calls (0 to 100).
 #[derive(Debug, Clone, Copy)]
@@ -84,15 +84,25 @@ impl Hostile {
     /// # Errors
     /// [`EngineError::Limit`] without partitions.
     pub fn new(seed: u64, partitions: u16, faults: Faults) -> Result<Self, EngineError> {
-        check_partitions(partitions)?;
-        Ok(Self { world: Arc::new(Mutex::new(World::new(seed, partitions, faults))) })
+        Self::with_families(seed, &[NewFamily::of_all(Some(partitions))], faults)
+    }
+
+    /// Makes an empty world with `families`, as [`new`](Self::new) does.
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`] when they do not go together.
+    pub fn with_families(seed: u64, families: &[NewFamily], faults: Faults) -> Result<Self, EngineError> {
+        let families = Families::settle(&[], families)?;
+        Ok(Self { world: Arc::new(Mutex::new(World::new(seed, families, faults))) })
     }
 
     /// The engines of the process that runs now. Ephemeral state and the bus begin empty.
     #[must_use]
     pub fn engines(&self) -> Engines {
         let engine = Arc::new(HostileEngine::new(self.world.clone()));
+        let families = self.world.lock().families.clone();
         Engines {
+            families,
             tables: engine.clone(),
             journal: engine,
             objects: Arc::new(LossyObjects::new(self.world.clone())),
@@ -142,9 +152,19 @@ impl Hostile {
         Page { next: end, ..page }
     }
 
-    /// Makes room for more journal partitions, as a new start with another number does.
-    pub fn grow(&self, partitions: u16) {
-        self.world.lock().store.grow(partitions);
+    /// Opens it with `families`, as a new start does, of which some may be new.
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`] when they do not go together with those that are there.
+    pub fn grow(&self, families: &[NewFamily]) -> Result<(), EngineError> {
+        let mut world = self.world.lock();
+        let stored =
+            |one: &crate::Family| StoredFamily { name: one.name.to_owned(), first: one.first.0, count: one.count };
+        let stored: Vec<_> = world.families.all().iter().map(stored).collect();
+        world.families = Families::settle(&stored, families)?;
+        let partitions = world.families.partitions();
+        world.store.grow(partitions);
+        Ok(())
     }
 
     /// Lets everything arrive that is still to arrive: the quiet after which views must agree with rows.

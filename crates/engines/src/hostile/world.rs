@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Faults;
+use crate::Families;
 use crate::admission::{Header, Verdict};
 use crate::memory::objects::MemoryObjects;
 use crate::memory::store::{Entry, Store};
@@ -64,6 +65,7 @@ pub(super) enum Part {
 
 pub(super) struct World {
     pub(super) store: Store,
+    pub(super) families: Families,
     pub(super) objects: Arc<MemoryObjects>,
     pub(super) faults: Faults,
     pub(super) random: Random,
@@ -81,9 +83,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, partitions: u16, faults: Faults) -> Self {
+    pub(super) fn new(seed: u64, families: Families, faults: Faults) -> Self {
         Self {
-            store: Store::new(partitions),
+            store: Store::new(families.partitions()),
+            families,
             objects: Arc::default(),
             faults,
             random: Random::new(seed),

@@ -12,22 +12,33 @@ use parking_lot::RwLock;
 use self::objects::MemoryObjects;
 use self::store::{Entry, Store};
 use crate::admission::unix_ms_of;
-use crate::limits::{check_claimant, check_consumer, check_partition, check_partition_key, check_partitions};
+use crate::limits::{check_claimant, check_consumer, check_partition, check_partition_key};
 use crate::limits::{check_row_key, check_value, check_write};
 use crate::local::{LocalBus, LocalEphemeral};
 use crate::ports::{
     Appended, Batch, Claimant, EngineError, Journal, KeyRange, NewRecord, NewTerm, Offset, Order, Page, Partition,
     Position, Replaced, Row, RowKey, Table, Tables, Term, Trimmed, Turn, Unique,
 };
-use crate::{DiskRoom, Engines, local};
+use crate::{DiskRoom, Engines, Families, NewFamily, local};
 
 /// Opens an empty world with `partitions` journal partitions (at least 1).
 pub fn open(partitions: u16) -> Result<Engines, EngineError> {
-    check_partitions(partitions)?;
-    let memory = Arc::new(Memory { store: RwLock::new(Store::new(partitions)), partitions });
+    open_families(&[NewFamily::of_all(Some(partitions))])
+}
+
+/// Opens an empty world with `families`.
+///
+/// # Errors
+/// [`EngineError::Limit`] when they do not go together.
+pub fn open_families(families: &[NewFamily]) -> Result<Engines, EngineError> {
+    let families = Families::settle(&[], families)?;
+    let partitions = families.partitions();
+    let store = RwLock::new(Store::new(partitions));
+    let memory = Arc::new(Memory { store, partitions, families: families.clone() });
     Ok(Engines {
         tables: memory.clone(),
         journal: memory,
+        families,
         objects: Arc::new(MemoryObjects::default()),
         bus: Arc::new(LocalBus::default()),
         ephemeral: Arc::new(LocalEphemeral::new(local::EPHEMERAL_BYTES_DEFAULT)),
@@ -40,12 +51,14 @@ pub fn open(partitions: u16) -> Result<Engines, EngineError> {
 struct Memory {
     store: RwLock<Store>,
     partitions: u16,
+    families: Families,
 }
 
 #[async_trait]
 impl Tables for Memory {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
         check_write(&[], &batch)?;
+        self.families.of_batch(&batch)?;
         self.store.write().apply(batch.rows);
         Ok(())
     }
@@ -121,6 +134,7 @@ impl Journal for Memory {
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions)?;
         check_write(&records, &rows)?;
+        self.families.of_commit(partition, &rows)?;
         let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
         let mut store = self.store.write();
         let next = store.append_call(partition, turn, records)?;

@@ -79,10 +79,6 @@ impl Store {
         Self { rows: HashMap::new(), logs, checkpoints: HashMap::new() }
     }
 
-    pub(crate) fn partitions(&self) -> u16 {
-        u16::try_from(self.logs.len()).unwrap_or(u16::MAX)
-    }
-
     /// Writes rows in order; versions decide, not arrival.
     pub(crate) fn apply(&mut self, rows: impl IntoIterator<Item = RowWrite>) {
         for RowWrite { key, value, version } in rows {

@@ -144,7 +144,8 @@ pub struct Trimmed {
 /// whoever else believes to be the owner and however often an append is repeated.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Number of partitions; grows when the data is opened with more, and never shrinks.
+    /// Number of partitions of all [families](crate::Families); grows when the data is opened with more of these, and
+    /// never shrinks.
     fn partitions(&self) -> u16;
 
     /// Begins a term; answers it, the position behind the claim, and the log's time.
@@ -165,7 +166,8 @@ pub trait Journal: Send + Sync + 'static {
     /// [`Unknown`](EngineError::Unknown) the first of the records may stand, some partitions of the rows too, and the
     /// rest may still arrive: the caller claims again, and then reads which of them stand
     /// ([`Claim`](crate::claim::Claim) does it). Either `records` or `rows` may be empty. At most [`Batch::ROWS_MAX`]
-    /// rows and as many records, in bytes as for a write.
+    /// rows and as many records, in bytes as for a write; rows are of the partition's family alone
+    /// ([`Limit`](EngineError::Limit)).
     async fn commit(
         &self,
         partition: Partition,

@@ -18,8 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(2);
 /// Time until a store whose write failed is opened again.
 pub const REOPEN_AFTER: Duration = Duration::from_millis(20);
-/// The workload's first table.
-const LEFT: Table = Table { id: 1, name: "left" };
 
 /// People at work over one engine.
 pub struct Life {
@@ -117,7 +115,7 @@ async fn write(opened: Arc<Opened>, told: Arc<Told>, (writer, first): Commit, he
 }
 
 fn row(commit: Commit) -> RowKey {
-    RowKey::new(LEFT, commit.0.to_be_bytes().to_vec(), commit.1.to_be_bytes().to_vec())
+    RowKey::new(workload::left_of(commit.0), commit.0.to_be_bytes().to_vec(), commit.1.to_be_bytes().to_vec())
 }
 
 /// Whether a commit whose outcome was unknown stands: asked once the store is open again, which is not while the one
@@ -128,7 +126,7 @@ async fn stands(opened: &Opened, commit: Commit) -> bool {
     loop {
         assert!(begun.elapsed() < PATIENCE, "it is not opened again");
         // Nothing is written any more to the one that failed, so a delete says that it is another one.
-        let asked = RowKey::single(Table { id: 9, name: "asked" }, "asked");
+        let asked = RowKey::single(Table { id: workload::left_of(commit.0).id + 8, name: "asked" }, "asked");
         if engines.tables.release_unique(&asked, 1).await.is_ok() {
             break;
         }

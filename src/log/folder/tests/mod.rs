@@ -27,11 +27,12 @@ use crate::base::id::first_id_at;
 use crate::data::rows::{Counters, EndedFollow, OfUser, PostRecord, PostRef, UserRow};
 use crate::data::storage::Storage;
 use crate::data::uncounted::Of;
-use crate::log::events::{Event, IdempotencyKey, Notice, Policy};
+use crate::log::events::{Event, IdempotencyKey, Notice, Policy, Record};
 use crate::log::fold::State;
-use crate::log::handle::{Log, LogSetup, Pending};
+use crate::log::handle::{Log, LogSetup, Pending, Proposal};
+use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
-use crate::log::product::{Listener, Product};
+use crate::log::product::{Committed, Listener, Prepare, Product};
 use crate::log::roster::Alone;
 
 const START_MS: u64 = 1_767_607_200_000;
@@ -126,7 +127,9 @@ impl Life {
             horizon: horizon.clone(),
         };
         let engines = Engines { journal: gate.clone(), ..engines.clone() };
-        let (log, mut owner, queue) = Log::take_over(&engines, products, setup).await.ok()?;
+        let (log, mut taken) = Log::take_over(&engines, &products, setup).await.ok()?;
+        let (mut owner, queue) = taken.each.remove(0);
+        drop(taken);
         owner.folder.broken = broken;
         let owner = spawn_local(owner.run(queue, log.minting().clone(), storage));
         Some(Self { log, gate, folded: stamp.0, clock, horizon, owner })

@@ -1,0 +1,310 @@
+//! Owners of a family's partitions on this node, as those who hand in see them: one a partition, each with a queue and
+//! a thread of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
+use fanfare_protocol::Id;
+use tokio::sync::oneshot;
+
+use super::folder::queue::{Door, Queue, queue};
+use super::follower::{Follower, Settled};
+use super::horizon::Horizon;
+use super::owner::{Around, Owner, OwnerThreads};
+use super::pace::LogTime;
+use super::patience::Patience;
+use super::roster::{Assigned, Roster};
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::base::written;
+use crate::data::locks::Held;
+use crate::data::storage::{Storage, StoragePart};
+use crate::log::family::Family;
+use crate::log::mint::Mint;
+
+/// A proposal at an owner's door.
+pub(super) struct Proposed<F: Family> {
+    pub(super) proposal: F::Proposal,
+    /// Term under which it was decided; `None` for one that the fold decides about.
+    pub(super) term: Option<u64>,
+    /// Way back to who handed it in.
+    pub(super) answer: Answer<F>,
+}
+
+/// Way back to who handed a proposal in. Until it is gone the decision's locks are held, also when nobody waits any
+/// more: whoever decides about the same next must see what comes of this one.
+pub(super) struct Answer<F: Family> {
+    to: oneshot::Sender<Result<F::Answer>>,
+    _held: Option<Arc<Held>>,
+}
+
+impl<F: Family> Answer<F> {
+    /// Way back through `to`, with the locks that are held until then.
+    pub(super) const fn new(to: oneshot::Sender<Result<F::Answer>>, held: Option<Arc<Held>>) -> Self {
+        Self { to, _held: held }
+    }
+
+    /// Answers; gives back what a caller who went away does not take.
+    pub(super) fn send(self, answer: Result<F::Answer>) -> Result<(), Result<F::Answer>> {
+        self.to.send(answer)
+    }
+}
+
+/// Term of a partition's owner, as this node knows it.
+#[derive(Debug, Clone)]
+pub(super) struct CurrentTerm(Arc<AtomicU64>);
+
+impl CurrentTerm {
+    /// Term of the claim with which the partition was taken over. A claim of the same owner after an outcome that was
+    /// not known changes nothing: nobody else wrote between.
+    pub(super) fn new(term: Term) -> Self {
+        Self(Arc::new(AtomicU64::new(term.0)))
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The partition was taken over again: what is decided from now on reads all that others wrote.
+    pub(super) fn set(&self, term: Term) {
+        self.0.store(term.0, Ordering::Release);
+    }
+}
+
+/// A proposal that was handed in, not yet durable.
+pub struct PendingIn<F: Family>(oneshot::Receiver<Result<F::Answer>>);
+
+impl<F: Family> PendingIn<F> {
+    /// What came of it, once it is durable and views have heard of it. Waits while storage is away.
+    ///
+    /// # Errors
+    /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
+    pub async fn durable(self) -> Result<F::Answer> {
+        let answer = self.0.await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(EngineError::Unknown("the log's owner has stopped".to_owned()).into()));
+        answer.inspect(|_| written::note())
+    }
+}
+
+/// Way to one owner.
+struct Way<F: Family> {
+    door: Door<F>,
+    term: CurrentTerm,
+    /// Why nothing is taken, until a restart.
+    failed: Option<String>,
+}
+
+/// Owners of a family; clones are the same. Their threads end when every one of them is dropped.
+pub struct Owners<F: Family>(Arc<Inner<F>>);
+
+impl<F: Family> Clone for Owners<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<F: Family> {
+    first: Partition,
+    ways: Vec<Way<F>>,
+    storage: Storage,
+    roster: Arc<dyn Roster>,
+    settled: Settled,
+    horizon: Horizon,
+}
+
+/// What the owners of a family on one node have together.
+pub(super) struct Together {
+    pub(super) claimant: Claimant,
+    pub(super) time: LogTime,
+    pub(super) storage: Storage,
+    pub(super) roster: Arc<dyn Roster>,
+    pub(super) horizon: Horizon,
+}
+
+/// Owners that have taken their partitions over, each to be run with its queue.
+pub(super) struct Taken<F: Family> {
+    pub(super) owners: Owners<F>,
+    pub(super) each: Vec<(Owner<F>, Queue<F>)>,
+    /// Highest id of a record.
+    pub(super) last: Id,
+    /// Patience of one of them.
+    pub(super) patience: Patience,
+}
+
+impl<F: Family> Taken<F> {
+    /// Starts the threads.
+    pub(super) fn start(self, mint: &Mint) -> Result<(Owners<F>, OwnerThreads)> {
+        let Self { owners, each, .. } = self;
+        let start = |(owner, queue): (Owner<F>, Queue<F>)| owner.start(queue, mint.clone(), owners.0.storage.clone());
+        let threads = each.into_iter().map(start).collect::<Result<_>>()?;
+        Ok((owners, OwnerThreads::new(threads)))
+    }
+}
+
+impl<F: Family> Owners<F> {
+    /// Takes all partitions of the family over; `make` makes what folds the records of one. Storage that is away is
+    /// waited for.
+    pub(super) async fn take_over(
+        engines: &Engines,
+        make: impl Fn(Partition) -> F,
+        together: Together,
+    ) -> Result<Taken<F>> {
+        let Together { claimant, time, storage, roster, horizon } = together;
+        let unknown = || Error::Internal(format!("the engines have no family {}", F::NAME));
+        let family = engines.families.get(F::NAME).ok_or_else(unknown)?;
+        let settled = Settled::default();
+        let follower = Follower::new(horizon.clone(), settled.clone());
+        let around = Around { claimant, time, follower, roster: Arc::clone(&roster) };
+        let (mut ways, mut each, mut last, mut patient) = (Vec::new(), Vec::new(), Id(0), None);
+        for partition in family.partitions() {
+            let (door, queue) = queue();
+            let handles = door.handles();
+            let patience = Patience::new(storage.clone(), move || handles.are_gone());
+            let owner = Owner::take_over(engines, (partition, make(partition)), &around, patience.clone());
+            let (owner, highest, unreadable) = owner.await?;
+            let failed = unreadable.as_ref().map(Error::to_string);
+            ways.push(Way { door, term: owner.term(), failed });
+            last = last.max(highest);
+            match unreadable {
+                None => each.push((owner, queue)),
+                // Nothing else is there that could go on.
+                Some(unreadable) if F::HAS_CLOCK && family.count == 1 => storage.fail(&unreadable),
+                Some(unreadable) => {
+                    let partition = partition.0;
+                    tracing::error!(family = F::NAME, partition, %unreadable, "a partition takes nothing more");
+                }
+            }
+            patient = Some(patience);
+        }
+        settled.reach(last);
+        let patience = patient.ok_or_else(unknown)?;
+        let owners = Self(Arc::new(Inner { first: family.first, ways, storage, roster, settled, horizon }));
+        Ok(Taken { owners, each, last, patience })
+    }
+
+    /// Partition of whatever has this id: of a person, or a conversation. The same for ever.
+    #[must_use]
+    pub fn partition_of(&self, id: Id) -> Partition {
+        Partition(self.0.first.0 + place_of(id, self.0.ways.len() as u64))
+    }
+
+    /// `partition`, if this node decides there and storage takes something.
+    ///
+    /// # Errors
+    /// 503 when another node decides there, or storage is away: nothing was begun.
+    pub(super) fn here(&self, partition: Partition) -> Result<()> {
+        match self.0.roster.owner_of(partition) {
+            Assigned::There(node) => Err(Error::Elsewhere(node)),
+            Assigned::Here => Ok(self.0.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?),
+        }
+    }
+
+    /// The term of the owner of `partition`.
+    pub(super) fn term(&self, partition: Partition) -> Result<u64> {
+        Ok(self.way(partition)?.term.get())
+    }
+
+    fn way(&self, Partition(partition): Partition) -> Result<&Way<F>> {
+        let place = partition.checked_sub(self.0.first.0).map(usize::from);
+        let way = place.and_then(|place| self.0.ways.get(place));
+        way.ok_or_else(|| Error::Internal(format!("the family {} has no partition {partition}", F::NAME)))
+    }
+
+    /// Hands in a proposal about which the fold decides, to the partition of `id`; those handed in earlier to the same
+    /// are committed earlier. Waits for a place in the queue.
+    ///
+    /// # Errors
+    /// 503 when another node owns the partition; when storage is away, has no room for it, or failed before; when one
+    /// record would make too many rows. Nothing was done.
+    pub async fn propose(&self, id: Id, proposal: F::Proposal) -> Result<PendingIn<F>> {
+        let partition = self.partition_of(id);
+        self.here(partition)?;
+        self.hand_in(partition, proposal, None, None).await
+    }
+
+    /// Hands in a proposal, which was decided in `term` under the locks `held`.
+    pub(super) async fn hand_in(
+        &self,
+        partition: Partition,
+        proposal: F::Proposal,
+        term: Option<u64>,
+        held: Option<Arc<Held>>,
+    ) -> Result<PendingIn<F>> {
+        let rows = F::weight(&proposal).rows;
+        if rows > limits::RECORD_ROWS_MAX {
+            let what = format!("one record of {rows} rows; {} is the limit", limits::RECORD_ROWS_MAX);
+            return Err(Error::Internal(what));
+        }
+        let (way, storage) = (self.way(partition)?, &self.0.storage);
+        if let Some(cause) = &way.failed {
+            return Err(EngineError::Closed(cause.clone()).into());
+        }
+        let adds = (!F::only_ends(&proposal)).then_some(0);
+        storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
+        let (to, pending) = oneshot::channel();
+        let proposed = Proposed { proposal, term, answer: Answer::new(to, held) };
+        if !storage.unless_away(way.door.send(proposed)).await? {
+            let error = EngineError::Closed("the log's owner has stopped".to_owned());
+            storage.fail(&error);
+            return Err(error.into());
+        }
+        Ok(PendingIn(pending))
+    }
+
+    /// Id up to which views have heard of every record: no row is written from one of these again in the life of this
+    /// process.
+    #[must_use]
+    pub fn settled(&self) -> Id {
+        self.0.settled.get()
+    }
+
+    /// The id at or below which nothing of the family can settle any more.
+    #[must_use]
+    pub fn horizon(&self) -> &Horizon {
+        &self.0.horizon
+    }
+
+    /// Whether storage works.
+    pub(super) fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// Who should own what.
+    pub(super) fn roster(&self) -> &Arc<dyn Roster> {
+        &self.0.roster
+    }
+}
+
+/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in common.
+fn place_of(id: Id, count: u64) -> u16 {
+    // The finaliser of SplitMix64; then the upper bits, scaled.
+    let mut hash = id.0;
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^= hash >> 31;
+    ((u128::from(hash) * u128::from(count)) >> 64) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::first_id_at;
+
+    #[test]
+    fn people_are_spread_evenly_and_stay_where_they_are() {
+        assert!((0..1_000).all(|id| place_of(Id(id), 1) == 0));
+        // Stored: whoever is in a partition stays there.
+        let places = |count| [1, 2, 3, 1_000, u64::MAX].map(|id| place_of(Id(id), count));
+        assert_eq!((places(3), places(12), places(996)), PLACES);
+        // Ids of one node, of a second in which many came.
+        let start = first_id_at(1_800_000_000_000).0;
+        let ids = (0..12_000).map(|number| Id(start + (((number / 12) << 22) | (1_000 << 12) | (number % 12))));
+        let mut people = [0; 12];
+        ids.for_each(|id| people[usize::from(place_of(id, 12))] += 1);
+        assert!(people.iter().all(|count| (900..1_100).contains(count)), "{people:?}");
+    }
+
+    const PLACES: ([u16; 5], [u16; 5], [u16; 5]) = ([1, 2, 0, 2, 2], [4, 10, 1, 9, 8], [336, 855, 117, 753, 703]);
+}
