@@ -36,6 +36,8 @@ use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::links::Links;
+use crate::links::clicks::salts::Salts;
+use crate::links::clicks::service::{ClickThreads, Clicks};
 use crate::links::hot::HotLinks;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
@@ -103,6 +105,10 @@ services! {
     media: Uploads,
     /// Short links.
     links: Links,
+    /// Numbers of links.
+    clicks: Arc<Clicks>,
+    /// Salts of links' visitors.
+    salts: Arc<Salts>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -129,6 +135,7 @@ provide! {
     realtime: Realtime,
     media: Uploads,
     links: Links,
+    clicks: Arc<Clicks>,
     acts: Arc<Acts>,
     live: Arc<LiveServer>,
 }
@@ -176,21 +183,27 @@ pub struct Running {
     worker: Worker,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
+    clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
     lease: OwnerLease,
 }
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         links::end(self.app.links(), self.app.http().storage()).await;
+        let click_owners = match self.clicks.take() {
+            Some(clicks) => Some(clicks.stop().await),
+            None => None,
+        };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
+            click_owners.into_iter().for_each(OwnerThreads::join);
             owner.join();
             drop(worker);
         });
@@ -256,7 +269,8 @@ async fn start_under(
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let links = links::links(settings, &core, hot, passwords).await?;
+    let clicks = links::clicks(settings, &core, &engines).await?;
+    let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
@@ -267,13 +281,16 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
+    let live =
+        LiveServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
     let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     links::in_background(&mut tasks, &links);
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments, &links), lease.clone());
+    links::clicks_in_background(&mut tasks, &clicks);
+    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
+    in_background(&mut tasks, &feed, &core, janitor, lease.clone());
     let services = Services {
         http,
         core,
@@ -287,10 +304,13 @@ async fn start_under(
         realtime,
         media,
         links,
+        clicks: clicks.clicks,
+        salts: clicks.salts,
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    let clicks = clicks.threads;
+    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, clicks, tasks, lease })
 }
 
 /// Work that goes on beside requests.
@@ -360,11 +380,18 @@ fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorToken
     http
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>, links: &Links) -> Janitor {
+fn janitor(
+    settings: &Settings,
+    core: &Core,
+    media: Arc<dyn Attachments>,
+    links: &Links,
+    clicks: &Arc<Clicks>,
+) -> Janitor {
     Janitor {
         core: core.clone(),
         media,
         links: links.clone(),
+        clicks: Arc::clone(clicks),
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }

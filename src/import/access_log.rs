@@ -32,7 +32,8 @@ pub fn hit(line: &str) -> Result<Hit, String> {
     let client = client.parse().map_err(|_| format!("begins with {client:?}, which is no address"))?;
     let (_, rest) = rest.split_once('[').ok_or("has no moment in brackets")?;
     let (at, rest) = rest.split_once(']').ok_or("has no moment in brackets")?;
-    let at_ms = moment(at).ok_or_else(|| format!("has the moment {at:?}, not one such as 17/May/2015:10:05:03 +0000"))?;
+    let at_ms =
+        moment(at).ok_or_else(|| format!("has the moment {at:?}, not one such as 17/May/2015:10:05:03 +0000"))?;
     let (request, rest) = quoted(rest).ok_or("has no request in quotes")?;
     let (referrer, rest) = quoted(rest).ok_or("has no referrer in quotes")?;
     let (agent, rest) = quoted(rest).ok_or("has no user agent in quotes")?;
@@ -101,7 +102,9 @@ mod tests {
     #[test]
     fn zones_are_heard_and_what_is_no_moment_is_refused() {
         assert_eq!(moment("17/May/2015:12:05:03 +0200"), moment("17/May/2015:10:05:03 +0000"));
-        for wrong in ["17/Mai/2015:12:05:03 +0000", "32/May/2015:12:05:03 +0000", "17/May/2015", "", "17/May/2015:12:05:03 x"] {
+        for wrong in
+            ["17/Mai/2015:12:05:03 +0000", "32/May/2015:12:05:03 +0000", "17/May/2015", "", "17/May/2015:12:05:03 x"]
+        {
             assert_eq!(moment(wrong), None, "{wrong}");
         }
     }

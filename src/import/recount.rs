@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::links::clicks::agent::Agents;
 use crate::links::clicks::click::cut;
 use crate::links::clicks::rollup::names::Names;
-use crate::links::clicks::rollup::{Numbers, Place};
+use crate::links::clicks::rollup::{MINUTE_MS, Numbers, Place};
 use crate::links::clicks::stats::UNKNOWN;
 
 /// Counts by name.
@@ -64,7 +64,9 @@ impl Recount {
             line: compile(
                 r#"^(?:[0-9.]+|[0-9a-fA-F:.]+) \S+ \S+ \[(\d+)/(\w+)/(\d+):(\d+):(\d+):\d+ ([+-])(\d\d)(\d\d)\] "GET (\S+) HTTP/[^" ]+" \S+ \S+ "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"\s*$"#,
             )?,
-            host: compile(r"(?i)^(?:https?|android-app)://(?:[^/?#\\]*@)?(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?:[:/?#\\]|$)")?,
+            host: compile(
+                r"(?i)^(?:https?|android-app)://(?:[^/?#\\]*@)?(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?:[:/?#\\]|$)",
+            )?,
             agents: Agents::default(),
             targets: HashMap::new(),
         })
@@ -95,6 +97,9 @@ impl Recount {
     /// When storage fails.
     pub async fn compare(&self, app: &App, links: &HashMap<String, (String, crate::base::id::Id)>) -> Result<Compared> {
         let mut compared = Compared::default();
+        // The janitor lets go of older ones while the import runs.
+        let newest = self.targets.values().filter_map(|visited| visited.minutes.keys().last()).max().copied();
+        let kept_from = newest.unwrap_or_default().saturating_sub(app.clicks().kept().minutes_ms / MINUTE_MS);
         for (target, visited) in &self.targets {
             let Some((code, link)) = links.get(target) else {
                 // Lines whose address cannot be linked to are named by the import.
@@ -109,7 +114,7 @@ impl Recount {
                 _ => 0,
             };
             compared.number(|| target.clone(), total, expected);
-            minutes(app, (target, code, *link), visited, &mut compared).await?;
+            minutes(app, (target, code, *link), (visited, kept_from), &mut compared).await?;
             lists(app, (target, code, *link), visited, &mut compared).await?;
         }
         Ok(compared)
@@ -119,13 +124,18 @@ impl Recount {
 /// Link that is compared: target, code, id.
 type Of<'a> = (&'a str, &'a str, crate::base::id::Id);
 
-async fn minutes(app: &App, (target, code, link): Of<'_>, visited: &Visited, compared: &mut Compared) -> Result<()> {
-    let mut hours: Vec<u64> = visited.minutes.keys().map(|minute| minute / 60).collect();
+async fn minutes(
+    app: &App,
+    (target, code, link): Of<'_>,
+    (visited, kept_from): (&Visited, u64),
+    compared: &mut Compared,
+) -> Result<()> {
+    let mut hours: Vec<u64> = visited.minutes.range(kept_from..).map(|(minute, _)| minute / 60).collect();
     hours.dedup();
     let places: Vec<Place> = hours.iter().map(|hour| Place::Minutes(*hour as u32)).collect();
     for (hour, numbers) in hours.iter().zip(app.clicks().numbers(code, link, &places).await?) {
         let slots = if let Some(Numbers::Slots(slots)) = numbers { slots } else { Vec::new() };
-        for minute in 0..60 {
+        for minute in (0..60).filter(|minute| hour * 60 + minute >= kept_from) {
             let counted = slots.get(minute as usize).map_or(0, |slot| slot.all);
             let expected = visited.minutes.get(&(hour * 60 + minute)).copied().unwrap_or_default();
             if counted + expected > 0 {

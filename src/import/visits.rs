@@ -70,10 +70,10 @@ fn code_of(url: &str) -> String {
     code
 }
 
-/// Number of a file's clicks: that of its content.
+/// Number of a file's clicks: that of its content, by the digest of its lines.
 #[must_use]
-pub fn source_of(content: &Sha256) -> u64 {
-    Id::from_bytes(&content.clone().finalize()).unwrap_or_default().0
+pub fn source_of(digest: &str) -> u64 {
+    Id::from_bytes(&Sha256::digest(digest.as_bytes())).unwrap_or_default().0
 }
 
 impl Visits {
@@ -90,7 +90,7 @@ impl Visits {
                 app.users().create(&handle, None, None, first_ms).await?.row.id
             }
         };
-        let salts = Arc::new(Salts::new(Arc::clone(app.core().store.tables()), app.core().clock.clone()));
+        let salts = app.clicks().salts();
         let reducer = app.clicks().reducer(Arc::clone(&salts));
         let site = site.trim_end_matches('/').to_owned();
         let (links, filling) = (HashMap::new(), HashMap::new());
@@ -112,7 +112,7 @@ impl Visits {
         let headers = headers_of(hit);
         let raw = RawClick { code: &code, link, at_ms: hit.at_ms, client: hit.client, headers: &headers };
         let click = self.reducer.reduce(&raw);
-        let partition = self.app.clicks().log().partition_of(&code).0;
+        let partition = self.app.clicks().log()?.partition_of(&code).0;
         let filling = self.filling.entry(partition).or_default();
         filling.code.clone_from(&code);
         write_line(Origin { source: self.source, place: line }, &click, &mut filling.lines)
@@ -126,7 +126,7 @@ impl Visits {
 
     async fn hand_in(&mut self, partition: u16) -> Result<()> {
         let Some(Filling { code, lines, .. }) = self.filling.remove(&partition) else { return Ok(()) };
-        self.app.clicks().log().append_at(&code, lines.into(), Some(self.latest_ms)).await
+        self.app.clicks().log()?.append_at(&code, lines.into(), Some(self.latest_ms)).await
     }
 
     /// Hands in what is left, and waits until all of it is counted.
@@ -161,7 +161,7 @@ impl Visits {
         let url = self.url(target);
         let code = code_of(&url);
         let links = self.app.links();
-        let new = NewLink { url, alias: Some(code.clone()), expires_at: Some(None), ..NewLink::default() };
+        let new = NewLink { alias: Some(code.clone()), expires_at: Some(None), ..NewLink::to(&url) };
         match links.create_at(self.owner, new, at_ms).await {
             Ok(_) => {}
             Err(Error::Refused(problem)) if problem.code == Code::Conflict => {}

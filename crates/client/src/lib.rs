@@ -12,6 +12,7 @@
 
 mod admin;
 mod calls;
+mod clicks;
 mod links;
 pub mod realtime;
 mod repeats;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
+pub use clicks::StatsQuery;
 pub use links::MadeLink;
 
 /// Seconds after which a request without a whole answer is given up.

@@ -101,7 +101,8 @@ impl Agents {
             let is_bot = self.bots.matches(agent);
             return Agent { device: is_bot.then_some(BOT), is_bot, ..Agent::default() };
         };
-        let name = |name: &str| Some(name).filter(|name| *name != UNKNOWN && !name.is_empty()).map(|name| cut(name).into());
+        let name =
+            |name: &str| Some(name).filter(|name| *name != UNKNOWN && !name.is_empty()).map(|name| cut(name).into());
         let is_bot = found.category == "crawler" || self.bots.matches(agent);
         let is_tablet = found.os == "iPad" || (found.os == "Android" && !agent.contains("Mobile"));
         let device = match found.category {

@@ -2,7 +2,8 @@ use std::io::Read as _;
 
 use super::*;
 
-const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+const CHROME: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
 
 #[test]
 fn every_pattern_of_the_list_is_one_here() {
@@ -19,19 +20,49 @@ fn people_and_programs_are_told_apart() {
     for (agent, device, browser, os) in [
         (CHROME, "desktop", "Chrome", "Windows 10"),
         ("Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "desktop", "Firefox", "Linux"),
-        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Mobile/15E148 Safari/604.1", "mobile", "Safari", "iPhone"),
-        ("Mozilla/5.0 (iPad; CPU OS 15_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.0 Mobile/15E148 Safari/604.1", "tablet", "Safari", "iPad"),
-        ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36", "mobile", "Chrome", "Android"),
-        ("Mozilla/5.0 (Linux; Android 13; SM-X906C) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36", "tablet", "Chrome", "Android"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Mobile/15E148 Safari/604.1",
+            "mobile",
+            "Safari",
+            "iPhone",
+        ),
+        (
+            "Mozilla/5.0 (iPad; CPU OS 15_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.0 Mobile/15E148 Safari/604.1",
+            "tablet",
+            "Safari",
+            "iPad",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
+            "mobile",
+            "Chrome",
+            "Android",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 13; SM-X906C) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+            "tablet",
+            "Chrome",
+            "Android",
+        ),
     ] {
         let found = agents.of(Some(agent));
         let names = (found.device, found.browser.as_deref(), found.os.as_deref(), found.is_bot);
         assert_eq!(names, (Some(device), Some(browser), Some(os), false), "{agent}");
     }
     for agent in [
-        "curl/8.5.0", "Wget/1.21", "python-requests/2.32", "Go-http-client/1.1", "Java/17.0.1", "axios/1.7", "okhttp/4.12",
-        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Slackbot-LinkExpanding 1.0",
-        "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", "Twitterbot/1.0", "-", "",
+        "curl/8.5.0",
+        "Wget/1.21",
+        "python-requests/2.32",
+        "Go-http-client/1.1",
+        "Java/17.0.1",
+        "axios/1.7",
+        "okhttp/4.12",
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Slackbot-LinkExpanding 1.0",
+        "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+        "Twitterbot/1.0",
+        "-",
+        "",
     ] {
         let found = agents.of(Some(agent));
         assert!(found.is_bot && found.device == Some(BOT), "{agent}: {found:?}");

@@ -17,9 +17,7 @@ use parking_lot::RwLock;
 use super::click::Click;
 use super::head::{Head, record_ms};
 use super::rollup::{Kept, Place, RowOf, Tally, rows_of};
-use crate::base::limits::clicks::{
-    FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX,
-};
+use crate::base::limits::clicks::{FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX};
 use crate::data::tables::{self, TimeLevel};
 
 /// Bytes that a click adds to rows in memory, roughly and at most; counted anew with every flush.
@@ -167,7 +165,19 @@ impl Fold {
             None => Head::default(),
         };
         let stored = head.clone();
-        Ok(Self { journal, tables, partition, kept, head, stored, open, bytes: 0, flush: None, flushes: 0, times: HashSet::new() })
+        Ok(Self {
+            journal,
+            tables,
+            partition,
+            kept,
+            head,
+            stored,
+            open,
+            bytes: 0,
+            flush: None,
+            flushes: 0,
+            times: HashSet::new(),
+        })
     }
 
     /// Head as it is in memory.
@@ -220,9 +230,9 @@ impl Fold {
     async fn load(&mut self, news: &[(u64, u64, Vec<Click<'_>>)]) -> Result<(), FoldError> {
         let mut missing: Vec<RowOf> = {
             let open = self.open.rows.read();
-            let rows = news.iter().flat_map(|(_, at_ms, clicks)| {
-                clicks.iter().flat_map(|click| rows_of(click, *at_ms, self.kept))
-            });
+            let rows = news
+                .iter()
+                .flat_map(|(_, at_ms, clicks)| clicks.iter().flat_map(|click| rows_of(click, *at_ms, self.kept)));
             rows.filter(|row| !open.contains_key(row)).collect()
         };
         missing.sort_unstable();

@@ -6,14 +6,18 @@
 pub mod agent;
 pub mod click;
 pub mod counter;
-
+pub mod csv;
 pub mod fold;
 pub mod geo;
 pub mod head;
+pub mod http;
+pub mod log;
 pub mod rollup;
 pub mod salts;
+pub mod service;
 pub mod shipper;
 pub mod sink;
 pub mod spool;
 pub mod stats;
+pub mod sweep;
 pub mod visitor;

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fanfare_engines::{Engines, Family, Partition, Tables};
-use fanfare_protocol::{Code, FieldError, Id, LinkStats, Problem};
+use fanfare_engines::{Engines, Partition, Tables};
+use fanfare_protocol::{Id, LinkStats};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::LANES_MAX;
 use crate::config;
 use crate::data::families;
-use crate::links::counting::Totals;
+use crate::links::counting::{ClickSink, Totals, Uncounted};
 use crate::log::handle::Log;
 use crate::log::owner::OwnerThreads;
 
@@ -64,7 +64,8 @@ pub struct ClickStatus {
 
 /// Numbers of links.
 pub struct Clicks {
-    log: ClickLog,
+    /// Where engines have clicks.
+    log: Option<ClickLog>,
     engines: Engines,
     clock: Clock,
     spool: Arc<Spool>,
@@ -97,13 +98,13 @@ impl ClickThreads {
 /// Everything about clicks: who takes them in, their numbers, the keeper of their salts, and the threads.
 pub struct Opened {
     /// Whoever takes clicks in.
-    pub sink: Arc<Sink>,
+    pub sink: Arc<dyn ClickSink>,
     /// Numbers.
     pub clicks: Arc<Clicks>,
     /// Salts of visitors.
     pub salts: Arc<Salts>,
-    /// Threads.
-    pub threads: ClickThreads,
+    /// Threads, where engines have clicks.
+    pub threads: Option<ClickThreads>,
 }
 
 fn thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>> {
@@ -121,7 +122,7 @@ fn bounds_of(settings: &config::Links) -> Bounds {
     }
 }
 
-/// Opens the clicks of this node; their spool is in `folder`.
+/// Opens the clicks of this node; their spool is in `folder`. On engines without a family of clicks nothing is counted.
 ///
 /// # Errors
 /// When the engines fail, or the spool cannot be read.
@@ -132,47 +133,51 @@ pub async fn open(
     settings: &config::Links,
     folder: PathBuf,
 ) -> Result<Opened> {
-    let family = engines.families.get(families::CLICKS.name);
-    let news: HashMap<Partition, Arc<Notify>> =
-        family.into_iter().flat_map(Family::partitions).map(|partition| (partition, Arc::default())).collect();
+    let spool = Arc::new(open_spool(folder, settings)?);
+    let salts = Arc::new(Salts::new(Arc::clone(&engines.tables), clock.clone()));
+    let mut clicks = Clicks {
+        log: None,
+        engines: engines.clone(),
+        clock: clock.clone(),
+        spool: Arc::clone(&spool),
+        parts: Vec::new(),
+        bounds: bounds_of(settings),
+        is_held: Arc::default(),
+        settings: settings.clone(),
+    };
+    let Some(family) = engines.families.get(families::CLICKS.name) else {
+        return Ok(Opened { sink: Arc::new(Uncounted), clicks: Arc::new(clicks), salts, threads: None });
+    };
+    let news: HashMap<Partition, Arc<Notify>> = family.partitions().map(|one| (one, Arc::default())).collect();
     let news_of = |partition: Partition| news.get(&partition).map(Arc::clone).unwrap_or_default();
     let records = |partition| ClickRecords { news: news_of(partition) };
     let (owners, owner_threads) = log.open_family(engines, records).await?;
-    let (log, bounds, is_held) = (ClickLog(owners), bounds_of(settings), Arc::new(AtomicBool::new(false)));
-    let spool = Arc::new(open_spool(folder, settings)?);
+    let log = ClickLog(owners);
     let stop = CancellationToken::new();
-    let flush = Duration::from_millis(settings.clicks_flush_ms);
-    let shipping = ShipperSettings { flush, per_record: settings.clicks_per_record };
-    let shipper =
-        Shipper::new(Arc::clone(&spool), Arc::new(log.clone()), clock.clone(), shipping, Arc::clone(&is_held));
-    let mut threads = vec![thread("click-shipper", shipper.run(stop.clone()))?];
-    let mut parts = Vec::new();
-    for partition in family.into_iter().flat_map(Family::partitions) {
-        let (open, seen) = (Arc::new(OpenRows::default()), Arc::new(Counting::new(news_of(partition))));
-        let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
-        let fold = Fold::open(Arc::clone(&journal), tables, partition, bounds.kept, Arc::clone(&open)).await;
-        let fold = fold.map_err(|error| match error {
-            FoldError::Engine(error) => Error::Engine(error),
-            FoldError::Unreadable(why) => Error::Internal(why),
-        })?;
-        let period = Duration::from_secs(settings.fold_s);
-        let counter = Counter { fold, journal, partition, period, seen: Arc::clone(&seen) };
+    let mut threads = Vec::new();
+    for partition in family.partitions() {
+        let (part, counter) = clicks.count(partition, news_of(partition)).await?;
         threads.push(thread("click-counter", counter.run(stop.clone()))?);
-        parts.push(Part { partition, open, seen });
+        clicks.parts.push(part);
     }
-    let salts = Arc::new(Salts::new(Arc::clone(&engines.tables), clock.clone()));
+    threads.push(thread("click-shipper", clicks.shipper(&log).run(stop.clone()))?);
+    clicks.log = Some(log);
     let reducer = reducer(settings, Arc::clone(&salts));
-    let sink = Arc::new(Sink::new(Arc::clone(&spool), reducer, clock.clone()));
-    let (engines, clock, settings) = (engines.clone(), clock.clone(), settings.clone());
-    let clicks = Arc::new(Clicks { log, engines, clock, spool, parts, bounds, is_held, settings });
-    Ok(Opened { sink, clicks, salts, threads: ClickThreads { stop, threads, owners: owner_threads } })
+    let sink = Arc::new(Sink::new(spool, reducer, clock.clone()));
+    Ok(Opened {
+        sink,
+        clicks: Arc::new(clicks),
+        salts,
+        threads: Some(ClickThreads { stop, threads, owners: owner_threads }),
+    })
 }
 
 fn open_spool(folder: PathBuf, settings: &config::Links) -> Result<Spool> {
     let lanes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX);
     let settings = SpoolSettings::new(folder, lanes, settings.spool_bytes_max);
     let draw = || getrandom::u64().unwrap_or_default();
-    Spool::open(settings, Box::new(RealDisk), draw).map_err(|error| Error::Internal(format!("the spool of clicks: {error}")))
+    Spool::open(settings, Box::new(RealDisk), draw)
+        .map_err(|error| Error::Internal(format!("the spool of clicks: {error}")))
 }
 
 fn reducer(settings: &config::Links, salts: Arc<Salts>) -> Reducer {
@@ -191,8 +196,29 @@ fn open_geo(settings: &config::Links) -> Option<Geo> {
 }
 
 impl Clicks {
+    /// A partition, and who counts its clicks.
+    async fn count(&self, partition: Partition, news: Arc<Notify>) -> Result<(Part, Counter)> {
+        let (open, seen) = (Arc::new(OpenRows::default()), Arc::new(Counting::new(news)));
+        let (journal, tables) = (Arc::clone(&self.engines.journal), Arc::clone(&self.engines.tables));
+        let fold = Fold::open(Arc::clone(&journal), tables, partition, self.bounds.kept, Arc::clone(&open)).await;
+        let fold = fold.map_err(|error| match error {
+            FoldError::Engine(error) => Error::Engine(error),
+            FoldError::Unreadable(why) => Error::Internal(why),
+        })?;
+        let period = Duration::from_secs(self.settings.fold_s);
+        let counter = Counter { fold, journal, partition, period, seen: Arc::clone(&seen) };
+        Ok((Part { partition, open, seen }, counter))
+    }
+
+    fn shipper(&self, log: &ClickLog) -> Shipper {
+        let flush = Duration::from_millis(self.settings.clicks_flush_ms);
+        let settings = ShipperSettings { flush, per_record: self.settings.clicks_per_record };
+        let (spool, clock, is_held) = (Arc::clone(&self.spool), self.clock.clone(), Arc::clone(&self.is_held));
+        Shipper::new(spool, Arc::new(log.clone()), clock, settings, is_held)
+    }
+
     fn part_of(&self, code: &str) -> Option<&Part> {
-        let partition = self.log.partition_of(code);
+        let partition = self.log.as_ref()?.partition_of(code);
         self.parts.iter().find(|part| part.partition == partition)
     }
 
@@ -201,9 +227,23 @@ impl Clicks {
     }
 
     /// The log of clicks, for an import.
+    ///
+    /// # Errors
+    /// On engines that have no clicks.
+    pub fn log(&self) -> Result<&ClickLog> {
+        self.log.as_ref().ok_or_else(|| Error::Internal("the engines have no family of clicks".to_owned()))
+    }
+
+    /// Time for which levels are kept.
     #[must_use]
-    pub const fn log(&self) -> &ClickLog {
-        &self.log
+    pub const fn kept(&self) -> Kept {
+        self.bounds.kept
+    }
+
+    /// Salts for an import, which keeps those of the days that it is at.
+    #[must_use]
+    pub fn salts(&self) -> Arc<Salts> {
+        Arc::new(Salts::new(Arc::clone(&self.engines.tables), self.clock.clone()))
     }
 
     /// What requests are reduced to, for an import, with salts of its own.
@@ -217,12 +257,11 @@ impl Clicks {
     /// # Errors
     /// 422 for a time that is none, is too long, or is not kept any more; when the engine fails.
     pub async fn stats(&self, code: &str, subject: Subject, question: Question) -> Result<LinkStats> {
-        let plan = Plan::of(question, subject, self.clock.now_ms(), self.bounds.kept).map_err(|refusal| {
-            let field = FieldError { field: refusal.field.to_owned(), message: refusal.detail };
-            Error::Refused(Box::new(Problem::invalid(vec![field])))
-        })?;
-        let part = self.part_of(code).ok_or_else(|| Error::refused(Code::NotFound, "no such link"))?;
-        Ok(plan.answer(part.open.read(self.tables(), &plan.rows()).await?))
+        let plan = Plan::of(question, subject, self.clock.now_ms(), self.bounds.kept)
+            .map_err(|refusal| Error::field(refusal.field, refusal.detail))?;
+        let rows = plan.rows();
+        let Some(part) = self.part_of(code) else { return Ok(plan.answer(vec![None; rows.len()])) };
+        Ok(plan.answer(part.open.read(self.tables(), &rows).await?))
     }
 
     /// Rows of a link as they are counted, for who verifies an import.
@@ -293,7 +332,7 @@ impl Totals for Clicks {
     async fn visits(&self, links: &[(&str, Id)]) -> Result<Vec<u64>> {
         let mut visits = vec![0; links.len()];
         for part in &self.parts {
-            let is_its = |at: &usize| self.log.partition_of(links[*at].0) == part.partition;
+            let is_its = |at: &usize| self.part_of(links[*at].0).is_some_and(|its| its.partition == part.partition);
             let places: Vec<usize> = (0..links.len()).filter(is_its).collect();
             let rows: Vec<RowOf> = places.iter().map(|at| RowOf { link: links[*at].1, place: Place::Total }).collect();
             for (at, tally) in places.into_iter().zip(part.open.read(self.tables(), &rows).await?) {

@@ -146,7 +146,9 @@ impl Shipper {
     pub async fn ship_all(&self) -> Result<()> {
         loop {
             if self.is_held.load(Ordering::Relaxed) {
-                return Err(Error::Internal("the log of clicks holds links.clicks_bytes_max that is not counted".to_owned()));
+                return Err(Error::Internal(
+                    "the log of clicks holds links.clicks_bytes_max that is not counted".to_owned(),
+                ));
             }
             if !self.ship().await? {
                 return Ok(());
@@ -155,7 +157,8 @@ impl Shipper {
     }
 
     async fn ship(&self) -> Result<bool> {
-        let waiting = self.spool.waiting(BLOCK_BYTES_MAX).map_err(|error| Error::Internal(format!("the spool: {error}")))?;
+        let waiting =
+            self.spool.waiting(BLOCK_BYTES_MAX).map_err(|error| Error::Internal(format!("the spool: {error}")))?;
         let now_ms = self.clock.now_ms();
         let each = waiting.iter().map(|waiting| self.ship_source(waiting, now_ms));
         let shipped = join_all(each).await.into_iter().collect::<Result<Vec<()>>>();

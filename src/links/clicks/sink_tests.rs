@@ -19,9 +19,9 @@ async fn reducer(honours_gpc: bool) -> Reducer {
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let pairs = pairs.iter().map(|(name, value)| {
-        (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
-    });
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
     pairs.collect()
 }
 

@@ -144,7 +144,8 @@ fn unique_is_the_sum_of_days_and_of_people_alone_where_bots_are_left_out() {
 
 #[test]
 fn a_long_list_ends_in_other() {
-    let clicks: Vec<_> = (0..3).flat_map(|day| (1..=80).map(move |n| click(day * DAY_MS, false, day * 100 + n))).collect();
+    let clicks: Vec<_> =
+        (0..3).flat_map(|day| (1..=80).map(move |n| click(day * DAY_MS, false, day * 100 + n))).collect();
     let stats = answer(Question::default(), &clicks);
     assert_eq!(stats.referrers.len(), LISTED_MAX + 1);
     assert_eq!(stats.referrers.last().map(|name| (&*name.name, name.count)), Some((OTHER, 140)));

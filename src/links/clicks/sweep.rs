@@ -132,3 +132,7 @@ pub async fn trim(
     let trimmed = journal.trim(partition, bounds.records_bytes, &[owner, CONSUMER]).await?;
     Ok(trimmed.bytes_kept > bounds.records_bytes)
 }
+
+#[cfg(test)]
+#[path = "sweep_tests.rs"]
+mod tests;

@@ -30,8 +30,10 @@ fn written(path: &Path) {
     for number in 0..2_000_u64 {
         let (day, hour, minute) = (17 + number / 500, (number / 22 % 24), random.below(60));
         let method = ["GET", "GET", "GET", "GET", "HEAD", "POST"][random.index(6)];
-        let referrer = [r#"http://news.example/x"#, "-", r#"https://a\"b.example/"#, "https://Other.example:8443/"][random.index(4)];
-        let agent = ["Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "curl/8.5.0", "-"][random.index(3)];
+        let referrer = [r#"http://news.example/x"#, "-", r#"https://a\"b.example/"#, "https://Other.example:8443/"]
+            [random.index(4)];
+        let agent = ["Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "curl/8.5.0", "-"]
+            [random.index(3)];
         let _ = writeln!(
             log,
             r#"192.0.2.{} - - [{day}/May/2015:{hour:02}:{minute:02}:03 +0000] "{method} /p{} HTTP/1.1" 200 5 "{referrer}" "{agent}""#,

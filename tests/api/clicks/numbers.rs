@@ -46,9 +46,17 @@ async fn visits_are_counted_by_where_they_come_from_and_programs_apart() {
     let people = ann.link_stats(&code, StatsQuery { bots: Bots::Exclude, ..StatsQuery::days() }).await.unwrap();
     assert_eq!((people.total, people.bots, people.series[0].count, people.unique), (7, 2, 5, 1));
     assert_eq!(people.devices.iter().map(|name| name.count).sum::<u64>(), 5);
-    assert_eq!((ann.link(&code).await.unwrap().visits, ann.links(fanfare_client::Paging::first(5)).await.unwrap().items[0].visits), (7, 7));
+    assert_eq!(
+        (
+            ann.link(&code).await.unwrap().visits,
+            ann.links(fanfare_client::Paging::first(5)).await.unwrap().items[0].visits
+        ),
+        (7, 7)
+    );
     let csv = ann.link_stats_csv(&code, StatsQuery::days()).await.unwrap();
-    assert!(csv.starts_with("kind,name,count\r\ntotal,,7\r\nbots,,2\r\n") && csv.contains("referrer,news.example,3\r\n"));
+    assert!(
+        csv.starts_with("kind,name,count\r\ntotal,,7\r\nbots,,2\r\n") && csv.contains("referrer,news.example,3\r\n")
+    );
     assert_eq!(refused(bob.link_stats(&code, StatsQuery::days()).await), Code::NotFound);
     assert_eq!(refused(bob.link_stats_csv(&code, StatsQuery::days()).await), Code::NotFound);
     assert_eq!(refused(ann.link_stats("nothing-there", StatsQuery::days()).await), Code::NotFound);
@@ -82,12 +90,16 @@ async fn a_time_that_is_none_too_long_or_not_kept_is_refused_with_what_to_ask_fo
     let code = made(&ann, &NewLink::to(URL)).await.code;
     let now_ms = Clock::system().now_ms();
     let asked = |from_ms: u64, to_ms: u64, interval: Interval| {
-        let query = StatsQuery { from: Some(Timestamp(from_ms)), to: Some(Timestamp(to_ms)), interval, ..StatsQuery::days() };
+        let query =
+            StatsQuery { from: Some(Timestamp(from_ms)), to: Some(Timestamp(to_ms)), interval, ..StatsQuery::days() };
         ann.link_stats(&code, query)
     };
     assert_eq!(refused_field(asked(now_ms, now_ms - 1, Interval::Day).await), "from");
     assert_eq!(refused_field(asked(now_ms - 2 * DAY_MS, now_ms, Interval::Minute).await), "interval");
-    assert_eq!(refused_field(asked(now_ms - 9 * DAY_MS, now_ms - 9 * DAY_MS + HOUR_MS, Interval::Minute).await), "interval");
+    assert_eq!(
+        refused_field(asked(now_ms - 9 * DAY_MS, now_ms - 9 * DAY_MS + HOUR_MS, Interval::Minute).await),
+        "interval"
+    );
     assert_eq!(refused_field(asked(now_ms - 95 * DAY_MS, now_ms - 94 * DAY_MS, Interval::Hour).await), "interval");
     let minutes = asked(now_ms / DAY_MS * DAY_MS, now_ms / DAY_MS * DAY_MS + DAY_MS, Interval::Minute).await.unwrap();
     assert_eq!((minutes.series.len(), minutes.total), (1_440, 0), "the empty ones are there");

@@ -146,9 +146,8 @@ const FROZEN: &str = "0103000000000000000501010000004100000081000000c10000000004
 
 #[test]
 fn a_click_counts_in_its_own_minute_as_long_as_that_is_kept_and_in_its_day_always() {
-    let places = |late_ms: u64| -> HashSet<Place> {
-        rows_of(&click(0), AT_MS + late_ms, KEPT).map(|row| row.place).collect()
-    };
+    let places =
+        |late_ms: u64| -> HashSet<Place> { rows_of(&click(0), AT_MS + late_ms, KEPT).map(|row| row.place).collect() };
     let [total, minutes, hours, day, visitors] = PLACES;
     assert_eq!(places(0), HashSet::from([total, minutes, hours, day, visitors]));
     assert_eq!(places(7 * DAY_MS), places(0));

@@ -85,7 +85,8 @@ fn read_sketch(from: &mut &[u8]) -> Option<Sketch> {
             let (&kind, rest) = from.split_first()?;
             let (words, rest) = rest.split_at_checked((count as usize - 1) * 4)?;
             *from = rest;
-            let words = words.chunks_exact(4).filter_map(|word| word.first_chunk()).map(|word| u32::from_le_bytes(*word));
+            let words =
+                words.chunks_exact(4).filter_map(|word| word.first_chunk()).map(|word| u32::from_le_bytes(*word));
             (u64::from(kind), Some(words.collect()))
         }
         _ => return None,

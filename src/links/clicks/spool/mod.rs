@@ -291,7 +291,8 @@ impl Spool {
         while let Some(first) = source.segments.front() {
             let is_done = first.end <= source.shipped;
             let is_last = source.segments.len() == 1;
-            let is_full = |end: u64| HEAD_BYTES + end - first.head.start + BODY_BYTES_MAX as u64 > self.settings.segment_bytes;
+            let is_full =
+                |end: u64| HEAD_BYTES + end - first.head.start + BODY_BYTES_MAX as u64 > self.settings.segment_bytes;
             // One that is still written stays, unless hardly anything fits any more.
             if !is_done || (is_last && self.numbers.contains(&source.number) && !is_full(first.end)) {
                 break;
@@ -338,8 +339,7 @@ fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<Waiting>> {
     let length = usize::try_from(end - from).unwrap_or(usize::MAX).min(bytes.max(FRAME_BYTES + BODY_BYTES_MAX));
     let mut buffer = vec![0; length];
     std::os::unix::fs::FileExt::read_exact_at(&*file, &mut buffer, HEAD_BYTES + from - head.start)?;
-    let clicks: Vec<(u64, Vec<u8>)> =
-        bodies(&buffer).map(|(body, ends)| (from + ends as u64, body.to_vec())).collect();
+    let clicks: Vec<(u64, Vec<u8>)> = bodies(&buffer).map(|(body, ends)| (from + ends as u64, body.to_vec())).collect();
     let upto = clicks.last().map_or(end, |(place, _)| *place);
     Ok(Some(Waiting { source: number, clicks, upto }))
 }
