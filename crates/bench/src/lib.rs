@@ -104,11 +104,13 @@ pub enum Part {
     Visits,
     /// links: three ways to make codes, and unknown ones
     Codes,
+    /// links: clicks written, counted and asked for
+    Clicks,
 }
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Memory,
         Self::FanOut,
         Self::Redis,
@@ -125,6 +127,7 @@ impl Part {
         Self::Redirects,
         Self::Visits,
         Self::Codes,
+        Self::Clicks,
     ];
 
     /// The bench that it belongs to.
@@ -134,7 +137,7 @@ impl Part {
             Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Dead | Self::Http => {
                 Name::Feed
             }
-            Self::Redirects | Self::Visits | Self::Codes => Name::Links,
+            Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
             _ => Name::Realtime,
         }
     }
