@@ -207,9 +207,9 @@ impl Fold {
         let (mut news, mut lines) = (Vec::new(), 0);
         let mut before = self.head.next();
         for record in &page.records {
+            before = Position { offset: record.offset, ..before };
             let clicks = head.admit(record, before).map_err(FoldError::Unreadable)?;
             lines += record.payload.iter().filter(|byte| **byte == b'\n').count() as u64;
-            before = Position { offset: record.offset, ..before };
             news.push((record.id.unwrap_or(record.offset.0), record_ms(record), clicks));
         }
         self.load(&news).await?;

@@ -76,8 +76,8 @@ impl Head {
         self.next = next.into();
     }
 
-    /// Clicks of the next record that were not counted yet; from now on they are. `before` is a position at or before
-    /// the record.
+    /// Clicks of the next record that were not counted yet; from now on they are. `before` is the position
+    /// before it.
     ///
     /// # Errors
     /// When the record is none of clicks; then nothing has changed.

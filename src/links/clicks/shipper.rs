@@ -139,7 +139,7 @@ impl Shipper {
         drop(tokio::time::timeout(Duration::from_millis(LAST_SHIP_MS), self.ship_all()).await);
     }
 
-    /// Ships all that waits.
+    /// Ships all that waits now. What comes meanwhile has its own window: a block is worth its fsync.
     ///
     /// # Errors
     /// When something is not known to stand; it waits, and is shipped again.
@@ -161,8 +161,8 @@ impl Shipper {
             self.spool.waiting(BLOCK_BYTES_MAX).map_err(|error| Error::Internal(format!("the spool: {error}")))?;
         let now_ms = self.clock.now_ms();
         let each = waiting.iter().map(|waiting| self.ship_source(waiting, now_ms));
-        let shipped = join_all(each).await.into_iter().collect::<Result<Vec<()>>>();
-        shipped.map(|shipped| !shipped.is_empty())
+        join_all(each).await.into_iter().collect::<Result<Vec<()>>>()?;
+        Ok(waiting.iter().any(|waiting| waiting.has_more))
     }
 
     async fn ship_source(&self, waiting: &Waiting, now_ms: u64) -> Result<()> {

@@ -129,6 +129,8 @@ pub struct Waiting {
     pub clicks: Vec<(u64, Vec<u8>)>,
     /// Place to tell of when they are shipped.
     pub upto: u64,
+    /// More waits behind them.
+    pub has_more: bool,
 }
 
 /// Spool of a node.
@@ -330,18 +332,18 @@ impl Spool {
 
 /// Clicks of a source that wait, from the first segment that has any.
 fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<Waiting>> {
-    let (number, file, head, from, end) = {
+    let (number, file, head, from, end, source_end) = {
         let source = source.lock();
         let Some(first) = source.segments.iter().find(|segment| segment.end > source.shipped) else { return Ok(None) };
         let from = source.shipped.max(first.head.start);
-        (source.number, Arc::clone(&first.file), first.head, from, first.end)
+        (source.number, Arc::clone(&first.file), first.head, from, first.end, source.end())
     };
     let length = usize::try_from(end - from).unwrap_or(usize::MAX).min(bytes.max(FRAME_BYTES + BODY_BYTES_MAX));
     let mut buffer = vec![0; length];
     std::os::unix::fs::FileExt::read_exact_at(&*file, &mut buffer, HEAD_BYTES + from - head.start)?;
     let clicks: Vec<(u64, Vec<u8>)> = bodies(&buffer).map(|(body, ends)| (from + ends as u64, body.to_vec())).collect();
     let upto = clicks.last().map_or(end, |(place, _)| *place);
-    Ok(Some(Waiting { source: number, clicks, upto }))
+    Ok(Some(Waiting { source: number, clicks, upto, has_more: source_end > upto }))
 }
 
 /// Sources that are in `folder`. What has no whole head was never written to, and goes.
