@@ -1,6 +1,7 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
 import { list, type Once, part, type Reasoned } from "./calls.js";
+import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type TokenSource } from "./http.js";
 import { Links } from "./links.js";
 import type { Pages, Paging } from "./paging.js";
@@ -64,6 +65,7 @@ export class Client {
   readonly feed: Feed;
   readonly notifications: Notifications;
   readonly links: Links;
+  readonly conversations: Conversations;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -77,6 +79,7 @@ export class Client {
     this.feed = new Feed(this.http);
     this.notifications = new Notifications(this.http);
     this.links = new Links(this.http);
+    this.conversations = new Conversations(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);
