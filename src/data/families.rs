@@ -18,7 +18,7 @@ const CHAT: NewFamily = NewFamily {
     own_table: Some(tables::CHAT_META),
 };
 /// Clicks on links.
-const CLICKS: NewFamily = NewFamily {
+pub const CLICKS: NewFamily = NewFamily {
     name: "clicks",
     partitions: None,
     tables: |id| id == tables::CLICKS_META.id || (90..=99).contains(&id),

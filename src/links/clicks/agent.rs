@@ -17,7 +17,7 @@ const BOTS: &str = include_str!("bots.txt");
 /// What woothee says where it does not know.
 const UNKNOWN: &str = "UNKNOWN";
 /// Device of whatever is no person's.
-pub const BOT: &str = "bot";
+const BOT: &str = "bot";
 
 /// What a user agent is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,8 +21,6 @@ pub const CONSUMER: &str = "clicks-fold";
 pub struct Counting {
     /// A record could not be read: nothing behind it is counted.
     pub is_stuck: AtomicBool,
-    /// Offset of the next record to count.
-    pub next: AtomicU64,
     /// The head as it is stored.
     pub stored: parking_lot::Mutex<Head>,
     /// Somebody wants what was counted to be written now.
@@ -104,7 +102,6 @@ impl Counter {
     /// Counts and writes a little; answers whether there was anything to do.
     async fn turn(&mut self, due: &mut Instant) -> Result<bool, FoldError> {
         let counted = self.fold.step().await?;
-        self.seen.next.store(self.fold.head().next().offset.0, Ordering::Relaxed);
         let is_full = self.fold.is_full();
         // All that is there is counted before it is written for somebody who waits.
         let is_asked = !counted && self.seen.flush.swap(false, Ordering::AcqRel);

@@ -15,7 +15,7 @@ use crate::base::error::Result;
 use crate::data::{families, tables};
 use crate::log::events::Weight;
 use crate::log::family::{CommittedIn, Family};
-use crate::log::owners::Owners;
+use crate::log::owners::FamilyLog;
 
 /// Record of clicks, as it is handed in.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Family for ClickRecords {
 
 /// Log of clicks; clones are the same.
 #[derive(Clone)]
-pub struct ClickLog(pub Owners<ClickRecords>);
+pub struct ClickLog(pub FamilyLog<ClickRecords>);
 
 impl ClickLog {
     /// Number that a code's clicks are spread by; the same for ever.

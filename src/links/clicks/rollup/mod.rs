@@ -58,8 +58,7 @@ pub struct Kept {
 
 impl Kept {
     /// Whether minutes of that moment are still counted at `now_ms`.
-    #[must_use]
-    pub const fn has_minutes(self, at_ms: u64, now_ms: u64) -> bool {
+    const fn has_minutes(self, at_ms: u64, now_ms: u64) -> bool {
         at_ms.saturating_add(self.minutes_ms) >= now_ms
     }
 
@@ -106,7 +105,7 @@ pub struct Lists {
 
 impl Lists {
     /// Number of the lists.
-    pub const COUNT: usize = 7;
+    const COUNT: usize = 7;
     const BOUNDS: [usize; Self::COUNT] =
         [NAMES_MAX, COUNTRIES_MAX, NAMES_MAX, BROWSERS_MAX, BROWSERS_MAX, BROWSERS_MAX, NAMES_MAX];
 

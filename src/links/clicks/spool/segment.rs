@@ -88,8 +88,7 @@ pub fn frame(framed: &mut [u8]) {
 }
 
 /// The first body in `bytes`, and the bytes that it takes with its frame; `None` at the end.
-#[must_use]
-pub fn next_body(bytes: &[u8]) -> Option<(&[u8], usize)> {
+fn next_body(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (head, rest) = bytes.split_first_chunk::<FRAME_BYTES>()?;
     let length = u32::from_le_bytes(*head.first_chunk()?) as usize;
     let crc = u32::from_le_bytes(*head[4..].first_chunk()?);
