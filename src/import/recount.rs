@@ -40,7 +40,7 @@ pub struct Compared {
     pub clicks: u64,
     /// Minutes, referrers and browsers that were compared.
     pub numbers: u64,
-    /// What differs, in words.
+    /// Differences, in words.
     pub differences: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Compared {
 }
 
 impl Recount {
-    /// Nothing counted yet.
+    /// A recount of nothing yet.
     ///
     /// # Errors
     /// Never: its patterns are fixed.

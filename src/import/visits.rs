@@ -29,9 +29,9 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// Fate of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
-    /// It is a click.
+    /// Counted as a click.
     Click,
-    /// It is a request that is no visit: `HEAD`, `POST` and the like.
+    /// A request that is no visit: `HEAD`, `POST` and the like.
     NoVisit,
 }
 

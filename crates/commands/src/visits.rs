@@ -23,7 +23,7 @@ const LINES_PER_LOOK: u64 = 500;
 /// Differences that are printed; further ones are only counted.
 const REPORTED_MAX: usize = 20;
 
-/// What is imported, and whose it becomes.
+/// Access log that is imported, and whose links it becomes.
 pub(super) struct AccessLog<'a> {
     pub(super) file: &'a Path,
     pub(super) site: &'a str,

@@ -22,7 +22,7 @@ pub enum Interval {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bots {
-    /// They do.
+    /// Programs count.
     #[default]
     Include,
     /// Only people do.
@@ -40,7 +40,7 @@ pub struct LinkStats {
     pub interval: Interval,
     /// Every redirect that was answered, bots' too.
     pub total: u64,
-    /// How many of them were bots'.
+    /// Bots' redirects among them.
     pub bots: u64,
     /// Visitors, an estimate (about 1.6 %, exact when few). Over several days it is the sum of the days: visitor-days.
     pub unique: u64,

@@ -1,4 +1,4 @@
-//! What a request says of who asks: browser, system, device, language, the page before, and whether it is a program.
+//! Agents: browser, system, device, language and page before of whoever asks, and whether a program does.
 //!
 //! A user agent is looked at once and remembered. Browsers are told by woothee, which is of 2021 and misses bots, so
 //! bots are told by the patterns in `bots.txt` too.
@@ -14,12 +14,12 @@ use crate::base::limits::clicks::{AGENT_BYTES_MAX, AGENTS_MAX};
 
 /// Patterns of bots, one a line.
 const BOTS: &str = include_str!("bots.txt");
-/// What woothee says where it does not know.
+/// Word of woothee for what it does not know.
 const UNKNOWN: &str = "UNKNOWN";
 /// Device of whatever is no person's.
 const BOT: &str = "bot";
 
-/// What a user agent is.
+/// User agent, as it is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agent {
     /// Kind of device: desktop, mobile, tablet, other, bot.
@@ -76,7 +76,7 @@ impl Default for Agents {
 }
 
 impl Agents {
-    /// What the user agent is. None, or an empty one, is a program's: every browser has one.
+    /// Meaning of a user agent. None, or an empty one, is a program's: every browser has one.
     #[must_use]
     pub fn of(&self, agent: Option<&str>) -> Arc<Agent> {
         let agent = agent.map(str::trim).unwrap_or_default();

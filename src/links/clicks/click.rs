@@ -13,7 +13,7 @@ const FORMAT: u8 = 1;
 const IS_BOT: u8 = 1;
 const HAS_VISITOR: u8 = 2;
 
-/// What stands for a visitor on one day: nobody can tell from it who it is.
+/// Number that stands for a visitor on one day: nobody can tell from it who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Visitor(pub u64);
 
@@ -42,7 +42,7 @@ pub struct Click<'a> {
     pub language: Option<Cow<'a, str>>,
     /// Whether a program asked, rather than a person.
     pub is_bot: bool,
-    /// Who asked, for this day.
+    /// Visitor, for this day.
     pub visitor: Option<Visitor>,
 }
 
@@ -147,7 +147,7 @@ fn word<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(word).ok()
 }
 
-/// Where a click comes from: the file that it was first written to, and its place in it. No two clicks share it, and
+/// Origin of a click: the file that it was first written to, and its place in it. No two clicks share it, and
 /// one that comes again has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {

@@ -49,7 +49,7 @@ proptest! {
     }
 }
 
-/// What other tools read: a change here breaks them.
+/// Tools of others read lines: a change here breaks them.
 #[test]
 fn the_line_is_what_the_docs_say() {
     let click = Click {

@@ -16,7 +16,7 @@ use crate::base::limits::clicks::{FOLD_LOOK_MS, LAST_SHIP_MS, RETRY_MS};
 /// Name of the consumer of the log that counts.
 pub const CONSUMER: &str = "clicks-fold";
 
-/// What others see of a counter.
+/// A counter, as others see it.
 #[derive(Debug, Default)]
 pub struct Counting {
     /// A record could not be read: nothing behind it is counted.
@@ -27,7 +27,7 @@ pub struct Counting {
     flush: AtomicBool,
     /// Number of times that everything was written.
     written: AtomicU64,
-    /// There may be records to count, or something to write.
+    /// Notice that there may be records to count, or something to write.
     news: Arc<Notify>,
     done: Notify,
 }
@@ -60,7 +60,7 @@ pub struct Counter {
     pub partition: Partition,
     /// Time for which it counts before it writes.
     pub period: Duration,
-    /// What others see.
+    /// Itself, as others see it.
     pub seen: Arc<Counting>,
 }
 

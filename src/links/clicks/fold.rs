@@ -23,7 +23,7 @@ use crate::data::tables::{self, TimeLevel};
 /// Bytes that a click adds to rows in memory, roughly and at most; counted anew with every flush.
 const CLICK_BYTES: usize = 64;
 
-/// Where the row is stored.
+/// Key under which the row is stored.
 #[must_use]
 pub fn key_of(row: RowOf) -> RowKey {
     match row.place {

@@ -37,7 +37,7 @@ fn block(source: u64, places: std::ops::Range<u64>) -> Vec<u8> {
     payload
 }
 
-/// Who moves spools into the log: repeats what it is not sure of, and begins anew after a crash.
+/// Mover of spools into the log: repeats what it is not sure of, and begins anew after a crash.
 struct Shipper {
     claim: Option<Claim>,
     engines: Engines,
@@ -86,7 +86,7 @@ async fn open(engines: &Engines) -> (Fold, Arc<OpenRows>) {
     }
 }
 
-/// What distinct clicks of the log come to, counted without head and rows.
+/// Numbers of the distinct clicks of the log, counted without head and rows.
 #[derive(Default)]
 struct Recount {
     counts: HashMap<RowOf, Count>,
@@ -155,7 +155,7 @@ fn check(world: &Hostile, seed: u64) -> usize {
     expected.clicks.len()
 }
 
-/// One history: blocks that repeat and overlap, folds that are killed anywhere, an engine that only keeps its promises.
+/// A history: blocks that repeat and overlap, folds that are killed anywhere, an engine that only keeps its promises.
 async fn history(seed: u64) -> usize {
     let mut random = Random::new(seed);
     let world = Hostile::new(seed, 1, Faults::SOME).unwrap();

@@ -10,7 +10,7 @@ use super::click::cut;
 /// Kinds of file that know of countries, by a word in their name.
 const KINDS: [&str; 4] = ["country", "city", "enterprise", "location"];
 
-/// Where an address is.
+/// Place of an address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Whereabouts<'a> {
     /// Country, in two letters.
@@ -36,7 +36,7 @@ impl Geo {
         Ok(Self(reader))
     }
 
-    /// Where the address is, as far as the file knows.
+    /// Place of the address, as far as the file knows.
     #[must_use]
     pub fn whereabouts(&self, address: IpAddr) -> Whereabouts<'_> {
         let Ok(found) = self.0.lookup(address.to_canonical()) else { return Whereabouts::default() };

@@ -15,7 +15,7 @@ use super::rollup::{DAY_MS, HOUR_MS};
 use crate::base::id::{Id, unix_ms_of};
 use crate::base::limits::clicks::{MARKS_MAX, SOURCE_DAYS};
 
-/// How far a source is counted.
+/// Progress in a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Reached {
     /// Place up to which its clicks are counted.

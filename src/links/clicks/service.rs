@@ -56,15 +56,15 @@ pub struct ClickStatus {
     pub repeated: u64,
     /// Bytes of the spool's files.
     pub spool_bytes: u64,
-    /// Nothing is shipped, for the log holds `links.clicks_bytes_max` that is not counted yet.
+    /// Whether shipping is held up, for the log holds `links.clicks_bytes_max` that is not counted yet.
     pub is_held: bool,
-    /// A record of clicks cannot be read, and nothing behind it is counted.
+    /// Whether a record of clicks cannot be read, so that none behind it is counted.
     pub is_stuck: bool,
 }
 
 /// Numbers of links.
 pub struct Clicks {
-    /// Where engines have clicks.
+    /// The log, if engines have clicks.
     log: Option<ClickLog>,
     engines: Engines,
     clock: Clock,
@@ -246,7 +246,7 @@ impl Clicks {
         Arc::new(Salts::new(Arc::clone(&self.engines.tables), self.clock.clone()))
     }
 
-    /// What requests are reduced to, for an import, with salts of its own.
+    /// Reduction of requests for an import, with salts of its own.
     #[must_use]
     pub fn reducer(&self, salts: Arc<Salts>) -> Reducer {
         reducer(&self.settings, salts)

@@ -26,11 +26,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What a request is reduced to.
+/// Reduction of a request to a click.
 pub struct Reducer {
     /// User agents that were seen.
     pub agents: Agents,
-    /// Where addresses are.
+    /// Places of addresses.
     pub geo: Option<Geo>,
     /// Salts of days.
     pub salts: Arc<Salts>,

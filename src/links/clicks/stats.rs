@@ -29,9 +29,9 @@ pub struct Question {
 /// Link that is asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject {
-    /// Its id.
+    /// Id of the link.
     pub link: Id,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// Moment at which it was made, in milliseconds since the Unix epoch.
     pub made_ms: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct Subject {
 pub struct Refusal {
     /// Field of the question.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// Reason.
     pub detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! Who visited a link on a day, as a number that says nothing else: a keyed hash under a salt of that day. Pure.
+//! Visitors of a link on a day, each as a number that says nothing else: a keyed hash under a salt of that day. Pure.
 //!
 //! The salt is thrown away the day after. Then nobody can tell any more which address a number stood for, nor whether
 //! two days' numbers are of the same person.

@@ -43,7 +43,7 @@ pub enum Place {
 pub struct RowOf {
     /// The link.
     pub link: Id,
-    /// Which of its rows.
+    /// Place of the row among its rows.
     pub place: Place,
 }
 
@@ -135,12 +135,12 @@ impl Lists {
     }
 }
 
-/// What a row counts.
+/// Content of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Numbers {
-    /// All clicks.
+    /// Clicks, all of them.
     Total(Count),
-    /// One count a minute of an hour, or an hour of a day.
+    /// A count a minute of an hour, or an hour of a day.
     Slots(Vec<Count>),
     /// A day.
     Day(Count, Box<Lists>),
@@ -224,7 +224,7 @@ impl Numbers {
 pub struct Tally {
     /// Id of the last record that is counted; 0 for none.
     pub upto: u64,
-    /// Its numbers.
+    /// Numbers of the row.
     pub numbers: Numbers,
 }
 

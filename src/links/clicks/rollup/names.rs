@@ -3,9 +3,9 @@
 /// Clicks, and how many of them were bots'.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// All of them.
+    /// Clicks.
     pub all: u64,
-    /// Those of bots.
+    /// Bots' clicks among them.
     pub bots: u64,
 }
 

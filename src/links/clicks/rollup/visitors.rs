@@ -35,7 +35,7 @@ impl Visitors {
         sketch.insert_hash(visitor);
     }
 
-    /// How many there were.
+    /// Number of visitors.
     #[must_use]
     pub fn count(&self, with_bots: bool) -> u64 {
         (self.people.estimate() + if with_bots { self.bots.estimate() } else { 0 }) as u64

@@ -120,7 +120,7 @@ pub struct SpoolCounts {
     pub lost: AtomicU64,
 }
 
-/// What of a source is to be shipped next.
+/// Next part of a source that is to be shipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Number of the source.
@@ -139,7 +139,7 @@ pub struct Spool {
     disk: Box<dyn Disk>,
     /// Sources that are written now.
     lanes: Vec<Mutex<Source>>,
-    /// Their numbers.
+    /// Numbers of these sources.
     numbers: Vec<u64>,
     /// Sources that a run before left.
     left: Vec<Mutex<Source>>,

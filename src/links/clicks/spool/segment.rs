@@ -17,7 +17,7 @@ pub const HEAD_BYTES: u64 = 64;
 pub const FRAME_BYTES: usize = 8;
 /// Most bytes of a click's body.
 pub const BODY_BYTES_MAX: usize = 4_096;
-/// Where the head says what was shipped.
+/// Offset in the head of how much was shipped.
 pub const SHIPPED_AT: u64 = 48;
 
 const MAGIC: [u8; 8] = *b"ffclicks";
@@ -31,7 +31,7 @@ pub struct Head {
     pub source: u64,
     /// Place in the source at which it begins.
     pub start: u64,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// Moment at which it was made, in milliseconds since the Unix epoch.
     pub made_ms: u64,
     /// Place up to which its clicks are in the log; at least `start`.
     pub shipped: u64,
@@ -70,7 +70,7 @@ impl Head {
     }
 }
 
-/// What stands at [`SHIPPED_AT`].
+/// Mark at [`SHIPPED_AT`].
 #[must_use]
 pub fn shipped_mark(place: u64) -> [u8; 12] {
     let mut mark = [0; 12];
