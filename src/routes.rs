@@ -64,6 +64,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(links::http::export))
         .routes(routes!(links::http::get, links::http::change, links::http::delete))
         .routes(routes!(links::http::draw))
+        .routes(routes!(links::clicks::http::stats))
+        .routes(routes!(links::clicks::http::export))
         .routes(routes!(links::http::follow, links::http::unlock))
         .route("/s/", get(links::http::home))
         .route("/s/robots.txt", get(links::http::robots))

@@ -1,7 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
-mod live;
 mod links;
+mod live;
 mod products;
 mod settings;
 
@@ -37,9 +37,11 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
-use crate::live::Live;
 use crate::links::Links;
+use crate::links::clicks::salts::Salts;
+use crate::links::clicks::service::{ClickThreads, Clicks};
 use crate::links::hot::HotLinks;
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -108,6 +110,10 @@ services! {
     live: Arc<Live>,
     /// Short links.
     links: Links,
+    /// Numbers of links.
+    clicks: Arc<Clicks>,
+    /// Salts of links' visitors.
+    salts: Arc<Salts>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -135,6 +141,7 @@ provide! {
     media: Uploads,
     live: Arc<Live>,
     links: Links,
+    clicks: Arc<Clicks>,
     acts: Arc<Acts>,
     running: Arc<RunningServer>,
 }
@@ -183,21 +190,27 @@ pub struct Running {
     replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
+    clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
     lease: OwnerLease,
 }
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         links::end(self.app.links(), self.app.http().storage()).await;
+        let click_owners = match self.clicks.take() {
+            Some(clicks) => Some(clicks.stop().await),
+            None => None,
+        };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
+            click_owners.into_iter().for_each(OwnerThreads::join);
             owner.join();
             drop((worker, replays_worker));
         });
@@ -265,7 +278,8 @@ async fn start_under(
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let links = links::links(settings, &core, hot, passwords).await?;
+    let clicks = links::clicks(settings, &core, &engines).await?;
+    let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
@@ -276,13 +290,16 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let running = RunningServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
+    let running =
+        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
     let worker = feed.start_worker().map_err(no_thread)?;
-    let mut tasks = in_background(&feed, &core, janitor(settings, &core, attachments, &links), lease.clone());
+    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     links::in_background(&mut tasks, &links);
+    links::clicks_in_background(&mut tasks, &clicks);
     let services = Services {
         http,
         core,
@@ -296,6 +313,8 @@ async fn start_under(
         realtime,
         media,
         links,
+        clicks: clicks.clicks,
+        salts: clicks.salts,
         live: Arc::new(live),
         acts: Arc::new(acts),
         running: Arc::new(running),
@@ -306,6 +325,7 @@ async fn start_under(
         replays_worker,
         owner,
         realtime: realtime_threads,
+        clicks: clicks.threads,
         tasks,
         lease,
     })
@@ -385,11 +405,18 @@ fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorToken
     http
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>, links: &Links) -> Janitor {
+fn janitor(
+    settings: &Settings,
+    core: &Core,
+    media: Arc<dyn Attachments>,
+    links: &Links,
+    clicks: &Arc<Clicks>,
+) -> Janitor {
     Janitor {
         core: core.clone(),
         media,
         links: links.clone(),
+        clicks: Arc::clone(clicks),
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }

@@ -8,8 +8,8 @@
 
 mod child;
 mod feed;
-mod live;
 mod links;
+mod live;
 mod load;
 mod machine;
 mod nginx;
@@ -116,11 +116,13 @@ pub enum Part {
     Visits,
     /// links: three ways to make codes, and unknown ones
     Codes,
+    /// links: clicks written, counted and asked for
+    Clicks,
 }
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -141,6 +143,7 @@ impl Part {
         Self::Redirects,
         Self::Visits,
         Self::Codes,
+        Self::Clicks,
     ];
 
     /// The bench that it belongs to.
@@ -151,7 +154,7 @@ impl Part {
                 Name::Feed
             }
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
-            Self::Redirects | Self::Visits | Self::Codes => Name::Links,
+            Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
             _ => Name::Realtime,
         }
     }

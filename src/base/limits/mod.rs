@@ -1,5 +1,6 @@
 //! Every bound that is not a setting: its name, its unit, and what happens when it is reached.
 
+pub mod clicks;
 pub mod links;
 pub mod live;
 

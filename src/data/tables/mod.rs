@@ -3,18 +3,20 @@
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
 //! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
+mod clicks;
 mod keys;
-mod live;
 mod links;
+mod live;
 pub mod notification_key;
 
 use bytes::Bytes;
 use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::Id;
 
+pub use self::clicks::*;
 pub use self::keys::*;
-pub use self::live::*;
 pub use self::links::*;
+pub use self::live::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -139,6 +141,23 @@ tables! {
     /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
     /// have none.
     TOKENS_OF = 56, "tokens_of";
+    /// partition of the clicks' log → position, and place reached in every source; versioned by the position.
+    CLICK_HEADS = 90, "click_heads";
+    /// link → all clicks ever; versioned by the last record counted, as are the other rows of clicks.
+    CLICK_TOTALS = 91, "click_totals";
+    /// (link, bucket), day → clicks of the day, and its lists.
+    CLICK_DAYS = 92, "click_days";
+    /// (link, bucket), day → sketch of the day's visitors.
+    CLICK_VISITORS = 93, "click_visitors";
+    /// (day, shard), link → clicks of each hour; kept for `links.hours_days`.
+    CLICK_HOURS = 94, "click_hours";
+    /// (hour, shard), link → clicks of each minute; kept for `links.minutes_days`.
+    CLICK_MINUTES = 95, "click_minutes";
+    /// one partition, day → salt by which its visitors are told apart, and the token that holds it; inserted uniquely,
+    /// and released the day after.
+    CLICK_SALTS = 96, "click_salts";
+    /// one partition, (level, hour or day) → nothing: which hours and days there are rows of that are let go of.
+    CLICK_TIMES = 97, "click_times";
     /// code → `LinkRow`; versioned. Of a deleted link a row stays, so that its code is never given out again.
     LINKS = 80, "links";
     /// code → attempt for which it is taken, and whose; inserted uniquely with the attempt's id.
