@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod chat;
 mod products;
 mod settings;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{Id, Media};
+use fanfare_protocol::{ConversationKind, Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -23,6 +24,8 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
+use crate::chat::service::Chat;
+use crate::chat::stream::ChatSource;
 use crate::config::Settings;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
@@ -96,6 +99,8 @@ services! {
     notifications: Arc<Notifications>,
     /// Sessions.
     realtime: Realtime,
+    /// Conversations.
+    chat: Chat,
     /// Uploads.
     media: Uploads,
     /// Acts of operators.
@@ -122,6 +127,7 @@ provide! {
     home: Arc<HomeFeeds>,
     notifications: Arc<Notifications>,
     realtime: Realtime,
+    chat: Chat,
     media: Uploads,
     acts: Arc<Acts>,
     live: Arc<LiveServer>,
@@ -169,6 +175,7 @@ pub struct Running {
     pub app: App,
     worker: Worker,
     owner: OwnerThreads,
+    chat_owner: OwnerThreads,
     realtime: RealtimeThreads,
     tasks: JoinSet<()>,
     lease: OwnerLease,
@@ -179,11 +186,12 @@ impl Running {
     pub async fn stop(self) {
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, owner, chat_owner, realtime, mut tasks, lease } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
+            chat_owner.join();
             owner.join();
             drop(worker);
         });
@@ -224,14 +232,12 @@ async fn start_under(
     clock: Clock,
     logging: LogControl,
 ) -> Result<Running> {
-    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
-    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    let jwt = jwts(settings).await?;
     let refreshing = jwt.refreshing();
     let storage = Storage::default();
     let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
-    let feed_clock = clock.clone();
-    let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
+    let feed = feeds(settings, &store, clock.clone());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
@@ -245,19 +251,20 @@ async fn start_under(
     feed.settle(log.last_minted());
     feed.warm_up(&store, clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
+    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
-    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
+    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64, Arc::new(chat.clone()));
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
-    let (realtime, realtime_threads) =
-        sessions.start(&core, streams(&core, &feed, &notices, &markers, &views, deliveries))?;
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
+    let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
@@ -268,7 +275,7 @@ async fn start_under(
     let mut tasks = JoinSet::new();
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    in_background(&mut tasks, (&feed, &chat), &core, janitor(settings, &core, &chat, attachments), lease.clone());
     let services = Services {
         http,
         core,
@@ -280,15 +287,35 @@ async fn start_under(
         markers,
         notifications: Arc::new(notifications),
         realtime,
+        chat,
         media,
         acts: Arc::new(acts),
         live: Arc::new(live),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    Ok(Running { app: App(Arc::new(services)), worker, owner, chat_owner, realtime: realtime_threads, tasks, lease })
+}
+
+/// Keys of the operator's JWTs; what there is to say about them is logged.
+async fn jwts(settings: &Settings) -> Result<JwtVerifier> {
+    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
+    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    Ok(jwt)
+}
+
+fn feeds(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Feed {
+    Feed::new(feed_settings(settings), store.clone(), store.clone(), move || clock.now_ms())
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(
+    tasks: &mut JoinSet<()>,
+    (feed, chat): (&Feed, &Chat),
+    core: &Core,
+    janitor: Janitor,
+    lease: OwnerLease,
+) {
+    tasks.spawn(chat.horizon().clone().keep_reserved());
+    tasks.spawn(chat.clone().tell_receipts());
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
@@ -310,14 +337,18 @@ fn streams(
     core: &Core,
     feed: &Feed,
     notices: &NotificationFeeder,
-    markers: &Markers,
+    (markers, chat): (&Markers, &Chat),
     views: &PostViews,
     deliveries: Vec<Delivery>,
 ) -> Streams {
     Streams {
-        types: frames::frames(markers, &deliveries),
+        types: frames::frames(markers, chat, &deliveries),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
-        sources: vec![notices.open(core.clone(), views.clone(), markers.clone())],
+        sources: vec![
+            notices.open(core.clone(), views.clone(), markers.clone()),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Direct)),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
+        ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }
@@ -333,9 +364,10 @@ async fn learn(store: &Store, newest: Id) -> Result<()> {
     posts::public::begin(store).await
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {
+fn janitor(settings: &Settings, core: &Core, chat: &Chat, media: Arc<dyn Attachments>) -> Janitor {
     Janitor {
         core: core.clone(),
+        chat: chat.clone(),
         media,
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,

@@ -27,7 +27,7 @@ pub const CLICKS: NewFamily = NewFamily {
 
 /// Families beside the first that products write to. Add one here when its product is there: a folder that is opened
 /// gets what it lacks.
-const OTHERS: &[NewFamily] = &[];
+const OTHERS: &[NewFamily] = &[CHAT];
 
 /// Families that a data folder is opened with; `partitions` are those of the first, as the operator wants them.
 #[must_use]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::base::error::Result;
 use crate::base::id::first_id_at;
 use crate::base::limits;
+use crate::chat::service::Chat;
 use crate::data::deletions;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
@@ -26,6 +27,8 @@ const HOUR_MS: u64 = 3_600_000;
 pub struct Janitor {
     /// Rows and records.
     pub core: Core,
+    /// Conversations.
+    pub chat: Chat,
     /// Uploads of deleted accounts.
     pub media: Arc<dyn Attachments>,
     /// Bytes of journal to keep.
@@ -72,6 +75,7 @@ impl Janitor {
             deletions::bring_over(&self.core.store, now).await,
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
+            self.chat.clean().await,
             forget::forget(&self.core).await,
             self.core.consumers.trim(self.journal_bytes_max).await,
         ];

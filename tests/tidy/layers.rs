@@ -17,7 +17,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["markers", "media", "users"],
     &["follows"],
     &["posts"],
-    &["feed", "notifications"],
+    &["chat", "feed", "notifications"],
     &["admin", "frames", "janitor"],
     &["app"],
     &["routes", "serve"],

@@ -12,6 +12,7 @@
 
 mod admin;
 mod calls;
+mod chat;
 pub mod realtime;
 mod repeats;
 
@@ -29,6 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
+pub use chat::{Made, MessagePlace, text_message};
 
 /// Seconds after which a request without a whole answer is given up.
 const REQUEST_S: u64 = 60;

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod chat;
 mod id;
 mod media;
 mod notification;
@@ -18,6 +19,13 @@ mod timestamp;
 mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
+pub use chat::{
+    Attachment, Change, ChangeKind, ChangePage, Conversation, ConversationKind, ConversationPage, ConversationUpdated,
+    EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, Member, MemberRole, MentionedIn,
+    Message, MessageChanged, MessageKind, MessagePage, MessageRecalled, NewConversation, NewInvite, NewMessage, Notify,
+    PatchConversation, PatchPersonal, Personal, Quote, Reaction, Receipt, ReceiptChanged, RoleChange, SendMessage,
+    SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
+};
 pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};

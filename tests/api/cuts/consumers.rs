@@ -16,8 +16,9 @@ const BYTES_MAX: u64 = 1_000;
 /// A round of the janitor of a server that keeps little.
 async fn clean(server: &Served) {
     let media = Arc::new(server.app.media().clone());
-    let core = server.app.core().clone();
-    Janitor { core, media, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }.round().await.unwrap();
+    let (core, chat) = (server.app.core().clone(), server.app.chat().clone());
+    let janitor = Janitor { core, chat, media, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 };
+    janitor.round().await.unwrap();
 }
 
 async fn held_by(ground: &Ground, server: &Served) -> Value {

@@ -91,6 +91,7 @@ async fn counts_stay_those_of_lists(engines: Engines, seed: u64, set: impl Fn(bo
     let app = life.running.app.clone();
     let janitor = Janitor {
         core: app.core().clone(),
+        chat: app.chat().clone(),
         media: Arc::new(app.media().clone()),
         journal_bytes_max: 1 << 30,
         handle_reserved_days: 90,
