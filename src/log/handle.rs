@@ -16,7 +16,7 @@ use crate::log::horizon::Horizon;
 use crate::log::living::Living;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
-use crate::log::owners::{Owners, PendingIn, Taken, Together};
+use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
 use crate::log::product::Product;
 use crate::log::roster::Roster;
@@ -81,10 +81,10 @@ pub struct LogSetup {
 /// Handle of the write path; clones share it. The owners' threads end when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    owners: Owners<Social>,
+    owners: FamilyLog<Social>,
     mint: Mint,
     locks: Locks,
-    /// As the log knows this node.
+    /// Name of this node in the log.
     claimant: Claimant,
 }
 
@@ -113,7 +113,7 @@ impl Log {
         let make = |_| Social::new(products, &engines.tables, &living);
         let (locks, horizon_of_all) = (Locks::new(storage.clone()), horizon.clone());
         let together = Together { claimant: claimant.clone(), time: time.clone(), storage, roster, horizon };
-        let taken = Owners::take_over(engines, make, together).await?;
+        let taken = FamilyLog::take_over(engines, make, together).await?;
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last);
         let mint = taken.patience.until_done(open).await?;
         horizon_of_all.open(mint.clone(), taken.last);
@@ -129,7 +129,7 @@ impl Log {
         &self,
         engines: &Engines,
         make: impl Fn(Partition) -> F,
-    ) -> Result<(Owners<F>, OwnerThreads)> {
+    ) -> Result<(FamilyLog<F>, OwnerThreads)> {
         self.take_over_family(engines, make).await?.start(&self.mint)
     }
 
@@ -147,7 +147,7 @@ impl Log {
             roster: Arc::clone(self.owners.roster()),
             horizon: horizon.clone(),
         };
-        let taken = Owners::take_over(engines, make, together).await?;
+        let taken = FamilyLog::take_over(engines, make, together).await?;
         taken.patience.until_done(|| self.mint.go_on_above(taken.last)).await?;
         horizon.open(self.mint.clone(), taken.last);
         Ok(taken)

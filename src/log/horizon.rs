@@ -36,7 +36,7 @@ struct Shared {
     wants_more: Notify,
 }
 
-/// What is on its way, and what was.
+/// Groups on their way, and the end of what was.
 #[derive(Default)]
 struct UnderWay {
     /// Groups that have ids and are not settled: the partition, and the first id.
@@ -125,7 +125,7 @@ impl Horizon {
         })
     }
 
-    /// What is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
+    /// End of what is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
     fn raised(&self, change: impl FnOnce(&mut UnderWay) -> Id) -> Id {
         let reached = || {
             let mut under_way = self.0.under_way.lock();

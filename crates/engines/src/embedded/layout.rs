@@ -25,7 +25,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use fjall::Slice;
 
-use crate::families::{Family, StoredFamily};
+use crate::families::{FamilyPlace, StoredFamily};
 use crate::ports::{Claimant, KeyRange, Offset, Partition, Position, RowKey, RowWrite, Table, Term};
 
 const TAG_PLAIN: u8 = 0;
@@ -229,7 +229,7 @@ pub(super) const FOLDER_ID_KEY: &[u8] = b"i";
 pub(super) const FAMILY_PREFIX: &[u8] = b"f";
 
 /// Key and value of a family.
-pub(super) fn family_entry(family: &Family) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn family_entry(family: &FamilyPlace) -> (Vec<u8>, Vec<u8>) {
     let key = [FAMILY_PREFIX, family.name.as_bytes()].concat();
     (key, [family.first.0, family.count].map(u16::to_be_bytes).concat())
 }
