@@ -68,6 +68,8 @@ pub async fn conversations(
 }
 
 /// Numbers for badges.
+///
+/// Of the inbox; muted conversations are not counted, and requests apart.
 #[utoipa::path(get, path = "/v1/conversations/unread", tag = "chat", operation_id = "count_unread_conversations",
     responses((status = 200, body = UnreadConversations), Problems))]
 pub async fn unread(State(chat): State<Chat>, caller: Caller) -> Result<Json<UnreadConversations>> {
@@ -75,6 +77,8 @@ pub async fn unread(State(chat): State<Chat>, caller: Caller) -> Result<Json<Unr
 }
 
 /// Messages that name the caller, newest first.
+///
+/// Across conversations, without those that were recalled.
 #[utoipa::path(get, path = "/v1/mentions", tag = "chat", operation_id = "list_mentions", params(Paging),
     responses((status = 200, body = Page<MentionedIn>), Problems))]
 pub async fn mentions(State(chat): State<Chat>, caller: Caller, paging: Paging) -> Result<Json<Page<MentionedIn>>> {
@@ -167,6 +171,8 @@ pub async fn mark_delivered(
 }
 
 /// Marks of the members.
+///
+/// Two numbers each, which only rise: everything up to them has arrived, and was read.
 #[utoipa::path(get, path = "/v1/conversations/{id}/receipts", tag = "chat", operation_id = "list_receipts",
     params(("id" = Id, Path)), responses((status = 200, body = Page<Receipt>), Problems))]
 pub async fn receipts(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Page<Receipt>>> {

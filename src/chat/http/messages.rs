@@ -74,8 +74,11 @@ pub async fn messages(
 }
 
 /// A message.
+///
+/// As it is now: with its edits, reactions and, where it was recalled, without its words.
 #[utoipa::path(get, path = "/v1/conversations/{id}/messages/{seq}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path)), responses((status = 200, body = Message), Problems))]
+    params(("id" = Id, Path),
+        ("seq" = u64, Path, description = "number of the message")), responses((status = 200, body = Message), Problems))]
 pub async fn message(
     State(chat): State<Chat>,
     caller: Caller,
@@ -85,8 +88,10 @@ pub async fn message(
 }
 
 /// Give a message of the caller other words.
+///
+/// What it said before is kept, and shown by `…/edits`. Forwarded and recalled messages stay as they are.
 #[utoipa::path(patch, path = "/v1/conversations/{id}/messages/{seq}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path)), request_body = EditMessage,
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message")), request_body = EditMessage,
     responses((status = 200, body = Message), (status = 403, description = "the message is somebody else's"),
         Problems))]
 pub async fn edit_message(
@@ -102,7 +107,7 @@ pub async fn edit_message(
 ///
 /// Its sender can, and admins of a group. The number stays, the text goes.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/messages/{seq}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path)),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message")),
     responses((status = 204), (status = 403, description = "the message is somebody else's"), Problems))]
 pub async fn recall_message(
     State(chat): State<Chat>,
@@ -114,8 +119,10 @@ pub async fn recall_message(
 }
 
 /// Words that a message had before it was edited, oldest first.
+///
+/// Nothing where it never was, or was recalled.
 #[utoipa::path(get, path = "/v1/conversations/{id}/messages/{seq}/edits", tag = "chat", operation_id = "list_edits",
-    params(("id" = Id, Path), ("seq" = u64, Path)),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message")),
     responses((status = 200, body = Page<EarlierText>), Problems))]
 pub async fn earlier_texts(
     State(chat): State<Chat>,
@@ -129,7 +136,8 @@ pub async fn earlier_texts(
 ///
 /// One of each kind a person, 20 kinds a message. Again it changes nothing.
 #[utoipa::path(put, path = "/v1/conversations/{id}/messages/{seq}/reactions/{emoji}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path), ("emoji" = String, Path, description = "one emoji")),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message"),
+        ("emoji" = String, Path, description = "one emoji", example = "👍")),
     responses((status = 200, body = Message), (status = 422, description = "`emoji` is none, or one too many"),
         (status = 403, description = "one of the two blocks the other"), Problems))]
 pub async fn react(
@@ -141,8 +149,11 @@ pub async fn react(
 }
 
 /// Take a reaction back.
+///
+/// Where there was none nothing changes.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/messages/{seq}/reactions/{emoji}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path), ("emoji" = String, Path, description = "one emoji")),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message"),
+        ("emoji" = String, Path, description = "one emoji", example = "👍")),
     responses((status = 200, body = Message), (status = 422, description = "`emoji` is none"),
         (status = 403, description = "one of the two blocks the other"), Problems))]
 pub async fn unreact(
@@ -154,6 +165,8 @@ pub async fn unreact(
 }
 
 /// Pinned messages, the latest pin first.
+///
+/// Those that the caller may see; at most 50.
 #[utoipa::path(get, path = "/v1/conversations/{id}/pins", tag = "chat", operation_id = "list_pins",
     params(("id" = Id, Path)), responses((status = 200, body = Page<Message>), Problems))]
 pub async fn pins(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) -> Result<Json<Page<Message>>> {
@@ -164,7 +177,7 @@ pub async fn pins(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) 
 ///
 /// In a group its owner and admins can. At most 50; again it changes nothing.
 #[utoipa::path(put, path = "/v1/conversations/{id}/pins/{seq}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path)),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message")),
     responses((status = 204), (status = 403, description = "the caller is no admin"),
         (status = 422, description = "it was recalled, or there are 50"), Problems))]
 pub async fn pin(State(chat): State<Chat>, caller: Caller, Path((id, seq)): Path<(Id, u64)>) -> Result<NoContent> {
@@ -173,8 +186,10 @@ pub async fn pin(State(chat): State<Chat>, caller: Caller, Path((id, seq)): Path
 }
 
 /// Take a message off the pins.
+///
+/// Whoever can pin can; again it changes nothing.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/pins/{seq}", tag = "chat",
-    params(("id" = Id, Path), ("seq" = u64, Path)),
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message")),
     responses((status = 204), (status = 403, description = "the caller is no admin"),
         (status = 422, description = "it was recalled"), Problems))]
 pub async fn unpin(State(chat): State<Chat>, caller: Caller, Path((id, seq)): Path<(Id, u64)>) -> Result<NoContent> {
@@ -187,6 +202,7 @@ pub async fn unpin(State(chat): State<Chat>, caller: Caller, Path((id, seq)): Pa
 #[into_params(parameter_in = Query)]
 pub struct ChangePlace {
     /// The last change that the caller knows; 0 for none.
+    #[param(example = 0)]
     after: u64,
 }
 

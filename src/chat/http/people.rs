@@ -10,6 +10,8 @@ use crate::chat::service::Chat;
 use crate::http::{Caller, Created, NoContent, Paging, Path, Problems, Valid};
 
 /// Members of a conversation, by id.
+///
+/// With their roles; in a direct conversation both are members.
 #[utoipa::path(get, path = "/v1/conversations/{id}/members", tag = "chat", operation_id = "list_members",
     params(("id" = Id, Path), Paging), responses((status = 200, body = Page<Member>), Problems))]
 pub async fn members(
@@ -87,6 +89,8 @@ pub async fn make_invite(
 }
 
 /// Invites of a group that are good, the latest first.
+///
+/// For its owner and admins. Their tokens are not told again.
 #[utoipa::path(get, path = "/v1/conversations/{id}/invites", tag = "chat", operation_id = "list_invites",
     params(("id" = Id, Path), Paging),
     responses((status = 200, body = Page<Invite>), (status = 403, description = "the caller is no admin"), Problems))]
@@ -100,6 +104,8 @@ pub async fn invites(
 }
 
 /// End an invite.
+///
+/// For the group's owner and admins. Who came by it stays.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/invites/{invite}", tag = "chat",
     params(("id" = Id, Path), ("invite" = Id, Path)),
     responses((status = 204), (status = 403, description = "the caller is no admin"),
@@ -116,7 +122,8 @@ pub async fn revoke_invite(
 /// A group as whoever has an invite sees it.
 ///
 /// 404 for what is no invite, or one that is good no more.
-#[utoipa::path(get, path = "/v1/invites/{token}", tag = "chat", params(("token" = String, Path)),
+#[utoipa::path(get, path = "/v1/invites/{token}", tag = "chat",
+    params(("token" = String, Path, description = "the secret of the invite")),
     responses((status = 200, body = InviteLook), Problems))]
 pub async fn look_at_invite(
     State(chat): State<Chat>,
@@ -129,7 +136,8 @@ pub async fn look_at_invite(
 /// Join a group by an invite.
 ///
 /// Again it changes nothing.
-#[utoipa::path(post, path = "/v1/invites/{token}/join", tag = "chat", params(("token" = String, Path)),
+#[utoipa::path(post, path = "/v1/invites/{token}/join", tag = "chat",
+    params(("token" = String, Path, description = "the secret of the invite")),
     responses((status = 200, body = Conversation), (status = 422, description = "the group is full"), Problems))]
 pub async fn join_by_invite(
     State(chat): State<Chat>,
@@ -140,6 +148,8 @@ pub async fn join_by_invite(
 }
 
 /// Accept a request, or an invitation to a group.
+///
+/// Whoever was asked can; again it changes nothing.
 #[utoipa::path(post, path = "/v1/conversations/{id}/accept", tag = "chat", params(("id" = Id, Path)),
     responses((status = 200, body = Conversation), Problems))]
 pub async fn accept_request(

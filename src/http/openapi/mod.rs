@@ -43,6 +43,7 @@ use self::samples::Samples;
         (name = "posts", description = "Posts, replies, reposts, likes"),
         (name = "feed", description = "The home feed and its read marker"),
         (name = "notifications", description = "What others did"),
+        (name = "chat", description = "Conversations and messages"),
         (name = "media", description = "Uploads"),
         (name = "realtime", description = "Events as they happen, and who is online"),
         (name = "operators", description = "With the admin token, or as a person with role admin"),
