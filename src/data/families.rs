@@ -11,7 +11,7 @@ use super::tables;
 pub const SOCIAL: NewFamily =
     NewFamily { name: "social", partitions: None, tables: |_| true, own_table: Some(tables::META) };
 /// Conversations.
-const CHAT: NewFamily = NewFamily {
+pub const CHAT: NewFamily = NewFamily {
     name: "chat",
     partitions: None,
     tables: |id| id == tables::CHAT_META.id || (100..=139).contains(&id),

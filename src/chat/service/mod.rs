@@ -32,7 +32,7 @@ use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
 use crate::log::horizon::Horizon;
-use crate::log::owners::Owners;
+use crate::log::owners::FamilyLog;
 use crate::realtime::Publisher;
 
 /// Choices of the operator.
@@ -54,7 +54,7 @@ pub struct Chat(Arc<Inner>);
 
 struct Inner {
     core: Core,
-    owners: Owners<ChatFamily>,
+    owners: FamilyLog<ChatFamily>,
     views: MessageViews,
     settings: ChatSettings,
     publisher: Publisher,
@@ -89,7 +89,7 @@ pub struct Made<T> {
 impl Chat {
     /// Over the rows of `core` and chat's own log; `publisher` reaches who is connected.
     #[must_use]
-    pub fn new(core: Core, owners: Owners<ChatFamily>, settings: ChatSettings, publisher: Publisher) -> Self {
+    pub fn new(core: Core, owners: FamilyLog<ChatFamily>, settings: ChatSettings, publisher: Publisher) -> Self {
         let views = MessageViews::new(core.clone());
         let (receipts, typists) = (Receipts::default(), Typists::default());
         Self(Arc::new(Inner { core, owners, views, settings, publisher, receipts, typists }))

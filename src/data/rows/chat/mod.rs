@@ -2,9 +2,7 @@
 
 mod fixed;
 
-use fanfare_protocol::{
-    ConversationKind, History, Id, MediaKind, MemberRole, Mention, MessageKind, Notify, SystemEvent,
-};
+use fanfare_protocol::{ConversationKind, History, Id, MediaKind, Mention, MessageKind, Notify, SystemEvent};
 use serde::{Deserialize, Serialize};
 
 pub use self::fixed::{ActivityRow, ChangeRow, ChatHead, HourRow, MarkRow, MemberRow, Membership, SendRow};
