@@ -71,6 +71,7 @@ fn conversations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(chat::http::begin, chat::http::conversations))
         .routes(routes!(chat::http::unread))
+        .routes(routes!(chat::http::preferences, chat::http::prefer))
         .routes(routes!(chat::http::mentions))
         .routes(routes!(chat::http::conversation, chat::http::change_conversation, chat::http::hide))
         .routes(routes!(chat::http::personal))

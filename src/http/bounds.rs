@@ -34,6 +34,7 @@ pub(super) const BODIES: &[(Method, &str, Body)] = &[
     (Method::POST, "/v1/conversations", Body::Message),
     (Method::PATCH, "/v1/conversations/{id}", Body::Small),
     (Method::PUT, "/v1/conversations/{id}/personal", Body::Message),
+    (Method::PATCH, "/v1/users/me/chat", Body::Small),
     (Method::PUT, "/v1/conversations/{id}/read", Body::Small),
     (Method::PUT, "/v1/conversations/{id}/delivered", Body::Small),
     (Method::PATCH, "/v1/conversations/{id}/members/{user}", Body::Small),

@@ -1,9 +1,10 @@
 //! The calls of chat. Each answers the problem as its error.
 
 use fanfare_protocol::{
-    ChangePage, Conversation, ConversationKind, ConversationPage, EarlierText, EditMessage, Id, Invite, InviteLook,
-    Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage, NewConversation, NewInvite, NewMessage, Page,
-    PatchConversation, PatchPersonal, Personal, Receipt, RoleChange, UnreadConversations, Watermark,
+    ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText, EditMessage, Id,
+    Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage, NewConversation, NewInvite,
+    NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Receipt, RoleChange,
+    UnreadConversations, Watermark,
 };
 use form_urlencoded::byte_serialize;
 use hyper::{Method, StatusCode};
@@ -300,6 +301,14 @@ impl Client {
     /// The problem.
     pub async fn change_role(&self, conversation: Id, user: Id, role: MemberRole) -> Result<Member> {
         self.call(Method::PATCH, &of(conversation, &format!("/members/{user}")), Some(&RoleChange { role })).await
+    }
+
+    /// Changes preferences of the caller in chat.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn prefer(&self, patch: &PatchChatPreferences) -> Result<ChatPreferences> {
+        self.call(Method::PATCH, "/v1/users/me/chat", Some(patch)).await
     }
 
     /// Accepts a request, or an invitation.

@@ -20,11 +20,12 @@ mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
 pub use chat::{
-    Attachment, Change, ChangeKind, ChangePage, Conversation, ConversationKind, ConversationPage, ConversationUpdated,
-    EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, Member, MemberRole, MentionedIn,
-    Message, MessageChanged, MessageKind, MessagePage, MessageRecalled, NewConversation, NewInvite, NewMessage, Notify,
-    PatchConversation, PatchPersonal, Personal, Quote, Reaction, Receipt, ReceiptChanged, RoleChange, SendMessage,
-    SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
+    Attachment, Change, ChangeKind, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage,
+    ConversationUpdated, EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, Member,
+    MemberRole, MentionedIn, Message, MessageChanged, MessageKind, MessagePage, MessageRecalled, NewConversation,
+    NewInvite, NewMessage, Notify, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Quote, Reaction,
+    Receipt, ReceiptChanged, RoleChange, SendMessage, SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
+    WhoMay,
 };
 pub use id::{Id, ParseIdError};
 pub use media::{Media, MediaKind};

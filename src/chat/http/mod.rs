@@ -8,8 +8,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{
-    Conversation, EditMessage, Invite, Message, NewConversation, NewInvite, NewMessage, PatchConversation,
-    PatchPersonal, RoleChange, Watermark,
+    Conversation, EditMessage, Invite, Message, NewConversation, NewInvite, NewMessage, PatchChatPreferences,
+    PatchConversation, PatchPersonal, RoleChange, Watermark,
 };
 use serde::Serialize;
 
@@ -23,6 +23,7 @@ use crate::http::{Check, Created, Located};
 impl Check for NewConversation {}
 impl Check for PatchConversation {}
 impl Check for PatchPersonal {}
+impl Check for PatchChatPreferences {}
 impl Check for NewMessage {}
 impl Check for EditMessage {}
 impl Check for Watermark {}

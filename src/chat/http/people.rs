@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::{Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, RoleChange};
+use fanfare_protocol::{
+    ChatPreferences, Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, PatchChatPreferences, RoleChange,
+};
 
 use super::NewlyInvited;
 use crate::base::error::Result;
@@ -168,4 +170,26 @@ pub async fn accept_request(
 pub async fn decline_request(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
     chat.decline(caller.id, id).await?;
     Ok(NoContent)
+}
+
+/// Preferences of the caller in chat.
+///
+/// Who may talk to them and add them, and whether they share what they have read.
+#[utoipa::path(get, path = "/v1/users/me/chat", tag = "chat", operation_id = "read_preferences",
+    responses((status = 200, body = ChatPreferences), Problems))]
+pub async fn preferences(State(chat): State<Chat>, caller: Caller) -> Result<Json<ChatPreferences>> {
+    Ok(Json(chat.preferences(caller.id).await?))
+}
+
+/// Change preferences of the caller in chat.
+///
+/// A field that is absent stays. They hold for what begins from now on.
+#[utoipa::path(patch, path = "/v1/users/me/chat", tag = "chat", operation_id = "change_preferences",
+    request_body = PatchChatPreferences, responses((status = 200, body = ChatPreferences), Problems))]
+pub async fn prefer(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Valid(patch): Valid<PatchChatPreferences>,
+) -> Result<Json<ChatPreferences>> {
+    Ok(Json(chat.prefer(caller.id, patch).await?))
 }

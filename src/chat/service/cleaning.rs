@@ -207,7 +207,7 @@ impl Chat {
                 self.core().store.write(batch).await?;
             }
         }
-        for table in [keys::MENTIONS, keys::MENTIONED, keys::PERSONAL, keys::TOUCHED] {
+        for table in [keys::MENTIONS, keys::MENTIONED, keys::PERSONAL, keys::TOUCHED, keys::PREFERENCES] {
             self.clear(table, &partition).await?;
         }
         Ok(())

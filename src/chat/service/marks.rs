@@ -102,12 +102,15 @@ impl Chat {
             .collect();
         let values = self.core().store.get_many(&wanted).await?;
         let mark = |value: &Option<bytes::Bytes>| value.as_deref().and_then(MarkRow::from_bytes).unwrap_or_default();
+        let silent = self.silent(&members).await?;
+        let sees = |user: Id| user == caller || !(silent.contains(&caller) || silent.contains(&user));
         let pairs = members.iter().zip(values.chunks(2));
         Ok(pairs
             .filter_map(|(user, pair)| match pair {
                 [read, delivered] => Some(receipt(*user, mark(read), mark(delivered))),
                 _ => None,
             })
+            .map(|one| if sees(one.user_id) { one } else { Receipt { read_seq: 0, ..one } })
             .collect())
     }
 

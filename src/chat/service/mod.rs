@@ -8,6 +8,7 @@ mod list;
 mod marks;
 mod messages;
 mod people;
+mod preferences;
 mod refusals;
 mod told;
 
@@ -18,6 +19,7 @@ use fanfare_protocol::{ConversationKind, Id, NewConversation};
 
 pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
+use self::preferences::Welcome;
 
 use super::admission;
 use super::family::{ChatCommitted, ChatFamily};
@@ -183,9 +185,20 @@ impl Chat {
         let id = match (new.kind, &new.member_ids[..]) {
             (ConversationKind::Direct, [peer]) => {
                 created.bars = self.bars(caller, *peer).await?;
+                created.request = self.is_request(caller, *peer).await?;
                 keys::direct_id(caller, *peer)
             }
-            _ => self.core().log.mint().await?,
+            _ => {
+                created.members.clear();
+                for (place, member) in new.member_ids.iter().enumerate() {
+                    match self.welcome(*member, caller, new.kind).await? {
+                        Welcome::In => created.members.push(*member),
+                        Welcome::Asked => created.invited.push(*member),
+                        Welcome::Out => return Err(Error::field(format!("member_ids.{place}"), "joins no groups")),
+                    }
+                }
+                self.core().log.mint().await?
+            }
         };
         let outcome = self.act(caller, id, ChatAct::Created(created)).await?;
         let value = self.conversation(caller, id).await?;

@@ -4,11 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Conversation, Id, Invite, InviteLook, Member, MemberRole, NewInvite, Page, PatchConversation, Timestamp,
+    Code, Conversation, ConversationKind, Id, Invite, InviteLook, Member, MemberRole, NewInvite, Page,
+    PatchConversation, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
 use super::Chat;
+use super::preferences::Welcome;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
@@ -104,7 +106,12 @@ impl Chat {
         }
         let _writing = self.core().writing(user).await?;
         let members_max = self.members_max();
-        self.act(caller, id, ChatAct::Added { members: vec![user], invited: Vec::new(), members_max }).await?;
+        let (members, invited) = match self.welcome(user, caller, ConversationKind::Group).await? {
+            Welcome::In => (vec![user], Vec::new()),
+            Welcome::Asked => (Vec::new(), vec![user]),
+            Welcome::Out => return Err(Error::refused(Code::Forbidden, "this person joins no groups")),
+        };
+        self.act(caller, id, ChatAct::Added { members, invited, members_max }).await?;
         self.conversation(caller, id).await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fanfare_engines::{EngineError, KeyRange, Order, Row, Table};
-use fanfare_protocol::{ConversationUpdated, Id, Lane, ReceiptChanged, Typing};
+use fanfare_protocol::{ConversationUpdated, Id, Lane, Receipt, ReceiptChanged, Typing};
 use smallvec::SmallVec;
 
 use super::Chat;
@@ -68,9 +68,23 @@ impl Chat {
                         continue;
                     }
                 };
-                let changed = ReceiptChanged { conversation_id, receipts };
-                let frame = Frame::passing("receipt", Lane::Normal, self.now_ms(), &changed);
-                self.0.publisher.send(Deliver::frame(Audience::Members(members.into()), frame)).await;
+                let silent = match self.silent(&members).await {
+                    Ok(silent) => silent,
+                    Err(error) => {
+                        tracing::warn!(%error, "receipts are told to nobody; they are read over HTTP");
+                        continue;
+                    }
+                };
+                // Whoever shares nothing hears of what arrived alone.
+                let (deaf, others): (Vec<Id>, Vec<Id>) = members.into_iter().partition(|one| silent.contains(one));
+                let hidden = |one: &Receipt, all: bool| all || silent.contains(&one.user_id);
+                for (members, all) in [(others, false), (deaf, true)] {
+                    let shown =
+                        |one: &Receipt| Receipt { read_seq: if hidden(one, all) { 0 } else { one.read_seq }, ..*one };
+                    let changed = ReceiptChanged { conversation_id, receipts: receipts.iter().map(shown).collect() };
+                    let frame = Frame::passing("receipt", Lane::Normal, self.now_ms(), &changed);
+                    self.0.publisher.send(Deliver::frame(Audience::Members(members.into()), frame)).await;
+                }
             }
         }
     }

@@ -58,8 +58,8 @@ tables! {
     HOURS = 117, "chat_hours";
     /// hour, (conversation, sender, hash) → nothing: sends that were refused in that hour, for the janitor.
     REFUSALS = 118, "chat_refusals";
-    /// user → `ChatSettings`; no record, its version is minted.
-    SETTINGS = 119, "chat_settings";
+    /// user → `PreferencesRow`; no record, its version is minted.
+    PREFERENCES = 119, "chat_preferences";
     /// user, conversation → id of when something changed there that only the person sees; versioned by it.
     TOUCHED = 120, "chat_touched";
 }

@@ -6,10 +6,12 @@ mod list;
 mod live;
 mod messages;
 mod people;
+mod strangers;
 
 use fanfare_client::{MessagePlace, text_message};
 use fanfare_protocol::{Id, Message};
 
+use crate::realtime::device::Device;
 use crate::world::Person;
 
 /// Says something in a conversation; each text is said once.
@@ -26,6 +28,15 @@ pub async fn all_messages(person: &Person, conversation: Id, limit: u16) -> Vec<
         after = last.seq;
         found.extend(page.items);
     }
+}
+
+/// Fails if a device has heard of something by now: the answer to a question must be the next that comes.
+pub async fn heard_nothing(device: &mut Device) {
+    device.send(r#"{"ref": 9, "type": "ping"}"#).await;
+    let first = device.frame().await;
+    assert!(["reply", "pong"].contains(&first.kind.as_str()), "{first:?}");
+    let second = device.frame().await;
+    assert!(["reply", "pong"].contains(&second.kind.as_str()), "{second:?}");
 }
 
 /// Texts of messages.

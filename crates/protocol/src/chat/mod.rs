@@ -3,6 +3,7 @@
 mod conversation;
 mod frames;
 mod message;
+mod preferences;
 
 pub use conversation::{
     Conversation, ConversationKind, ConversationPage, History, Invite, InviteLook, Member, MemberRole, NewConversation,
@@ -15,3 +16,4 @@ pub use message::{
     Attachment, Change, ChangeKind, ChangePage, EarlierText, EditMessage, Forward, MentionedIn, Message, MessageKind,
     MessagePage, NewMessage, Quote, Reaction, SystemEvent, SystemKind,
 };
+pub use preferences::{ChatPreferences, PatchChatPreferences, WhoMay};

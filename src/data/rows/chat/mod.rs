@@ -250,6 +250,23 @@ pub struct PersonalRow {
     pub draft: String,
 }
 
+/// Preferences of a person in chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreferencesRow {
+    /// Version of the row.
+    #[serde(default)]
+    pub version: Id,
+    /// People who may begin a direct conversation with the person.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub who_may_message: WhoMay,
+    /// People who may add the person to groups.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub who_may_add: WhoMay,
+    /// Others do not see what the person has read, nor the person what others have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_receipts: bool,
+}
+
 /// An invite to a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
