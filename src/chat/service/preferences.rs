@@ -104,7 +104,7 @@ impl Chat {
         }
     }
 
-    /// Those of `people` who share with nobody what they have read.
+    /// People among `people` who share with nobody what they have read.
     pub(super) async fn silent(&self, people: &[Id]) -> Result<HashSet<Id>> {
         let wanted: Vec<_> = people.iter().map(|person| tables::by_id(keys::PREFERENCES, *person)).collect();
         let rows = self.core().store.get_many(&wanted).await?;

@@ -25,7 +25,7 @@ pub struct ChatPreferences {
     pub who_may_message: WhoMay,
     /// People who may add the person to groups.
     pub who_may_add: WhoMay,
-    /// Others see what the person has read, and the person sees what others have.
+    /// Whether others see what the person has read, and the person what others have.
     pub read_receipts: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct PatchChatPreferences {
     /// People who may add the person to groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who_may_add: Option<WhoMay>,
-    /// Others see what the person has read, and the person sees what others have.
+    /// Whether others see what the person has read, and the person what others have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_receipts: Option<bool>,
 }

@@ -262,7 +262,7 @@ pub struct PreferencesRow {
     /// People who may add the person to groups.
     #[serde(default, skip_serializing_if = "is_default")]
     pub who_may_add: WhoMay,
-    /// Others do not see what the person has read, nor the person what others have.
+    /// Whether others do not see what the person has read, nor the person what others have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_receipts: bool,
 }
