@@ -34,7 +34,7 @@ pub enum Folder {
 }
 
 /// List that is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ListQuery<'a> {
     /// Part of the conversations.
     pub folder: Folder,
