@@ -80,7 +80,7 @@ impl<T> ListMerge<T> {
     }
 
     /// The next of the list, if it is known which one that is.
-    pub fn next(&mut self) -> Option<(ListPlace, T)> {
+    pub fn pop(&mut self) -> Option<(ListPlace, T)> {
         let (place, _) = self.read.peek()?;
         if let Some(unread) = self.rest.last() {
             let end_ms = (u64::from(unread.minute) + 1) * MINUTE_MS;
@@ -131,7 +131,7 @@ mod tests {
             let mut merge = ListMerge::new(listed);
             let mut found = Vec::new();
             while found.len() < wanted {
-                if let Some((place, ())) = merge.next() {
+                if let Some((place, ())) = merge.pop() {
                     found.push(place);
                     continue;
                 }

@@ -283,7 +283,7 @@ impl Chat {
         let (mut merge, mut last, mut is_more) = (ListMerge::new(rest), after, false);
         let before = found.len();
         loop {
-            if let Some((place, read)) = merge.next() {
+            if let Some((place, read)) = merge.pop() {
                 if after.is_some_and(|after| place >= after) {
                     continue;
                 }
