@@ -91,12 +91,6 @@ impl<T> ListMerge<T> {
         let (place, Reverse(at)) = self.read.pop()?;
         self.values.get_mut(at).and_then(Option::take).map(|value| (place, value))
     }
-
-    /// Whether all was read.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.rest.is_empty()
-    }
 }
 
 /// Whether something of this minute may have happened after `mark`.

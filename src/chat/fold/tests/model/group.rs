@@ -91,9 +91,9 @@ impl Group {
                     return Ok(false);
                 }
                 if *on {
-                    self.pins.push(*seq)
+                    self.pins.push(*seq);
                 } else {
-                    self.pins.retain(|pin| pin != seq)
+                    self.pins.retain(|pin| pin != seq);
                 }
                 self.changes += 1;
                 Ok(true)
