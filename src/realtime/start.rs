@@ -65,6 +65,11 @@ impl Publisher {
         self.signal(Signal::Told { track, mark });
     }
 
+    /// It is not known whom a record is news to: sessions are asked to come back, and read it from rows.
+    pub fn lost_track(&self) {
+        self.0.overflowed.store(true, Ordering::Release);
+    }
+
     /// An item for an audience. Never waits.
     pub fn deliver(&self, deliver: Deliver) {
         self.signal(Signal::Deliver { deliver, sessions: None });

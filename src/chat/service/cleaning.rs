@@ -72,11 +72,13 @@ impl Chat {
             let last = now.saturating_sub(aged.hours());
             let stored = self.core().store.get_as(&aged.row(), number_in).await?;
             // Of a folder that was never cleaned nothing is older than chat.
-            let first = stored.map_or(last.saturating_sub(aged.hours()), |hour| hour + 1);
+            let first = stored.map_or(last, |hour| hour + 1);
             for hour in first..=last {
                 self.clean_hour(aged, hour).await?;
+            }
+            if first <= last {
                 let mut batch = Batch::default();
-                batch.put_versioned(aged.row(), hour.to_be_bytes().to_vec(), u64::from(hour) + 1);
+                batch.put_versioned(aged.row(), last.to_be_bytes().to_vec(), u64::from(last) + 1);
                 self.core().store.write(batch).await?;
             }
         }

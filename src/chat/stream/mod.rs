@@ -59,7 +59,12 @@ impl ChatFeeder {
     }
 
     fn tell(&self, record: &ChatRecord, outcome: &ChatOutcome) {
-        let (Some(audience), Some(head), Some(views)) = (&outcome.audience, outcome.head, self.views.get()) else {
+        let Some(views) = self.views.get() else { return };
+        let (Some(audience), Some(head)) = (&outcome.audience, outcome.head) else {
+            // Another owner folded it, and it was read from the log.
+            if outcome.came_about() {
+                self.publisher.lost_track();
+            }
             return;
         };
         let conversation = record.conversation;
@@ -85,7 +90,8 @@ impl ChatFeeder {
         if is_news && !counts_requests && (outcome.info.is_some() || !outcome.members.is_empty()) {
             let updated = |left| ConversationUpdated { conversation_id: conversation, left };
             let item = Arc::new(news(What::Updated(updated(false)), record.id));
-            self.publisher.deliver(Deliver::shared(Arc::clone(&audience.members), stream, item));
+            // Not to whoever has not accepted it yet.
+            self.publisher.deliver(Deliver::shared(audience.of_message(u64::MAX), stream, item));
             let gone: Arc<[Id]> =
                 outcome.members.iter().filter(|(_, row)| row.is_gone()).map(|(user, _)| *user).collect();
             if !gone.is_empty() {

@@ -110,7 +110,8 @@ async fn after_eight_days_no_send_is_remembered_and_after_fifteen_no_change() {
     world.app().chat().clean().await.unwrap();
     assert_eq!(rows(keys::SENDS).await, 1, "the same client's id is another message by now");
     assert_eq!(ann.changes(id, 0, 10).await.unwrap().items.len(), 1);
-    world.set_clock(start_ms + 15 * 86_400_000);
+    world.set_clock(start_ms + 16 * 86_400_000);
+    say(&ann, id, "late").await;
     world.app().chat().clean().await.unwrap();
     assert_eq!(refused(ann.changes(id, 0, 10).await), Code::SnapshotExpired);
     assert_eq!(ann.message(id, 2).await.unwrap().text, "edited");

@@ -121,7 +121,7 @@ async fn a_message_sent_by_a_frame_is_answered_to_its_device_and_told_to_the_oth
     for (kind, data, field) in [
         ("message.send", frame("", "a"), "client_id"),
         ("message.send", frame("x", ""), "text"),
-        ("message.send", json!({ "conversation_id": id, "kind": "text", "text": "a" }), "data.client_id"),
+        ("message.send", json!({ "conversation_id": id, "kind": "text", "text": "a" }), "data"),
         ("read", json!({ "seq": 1 }), "data.conversation_id"),
         ("read", json!({ "conversation_id": id, "seq": 99 }), "seq"),
     ] {

@@ -4,6 +4,7 @@ mod gone;
 mod kills;
 mod list;
 mod live;
+pub mod matrix;
 mod messages;
 mod people;
 mod strangers;
