@@ -65,7 +65,7 @@ impl Publisher {
         self.signal(Signal::Told { track, mark });
     }
 
-    /// It is not known whom a record is news to: sessions are asked to come back, and read it from rows.
+    /// Nobody knows whom a record is news to: sessions are asked to come back, and read it from rows.
     pub fn lost_track(&self) {
         self.0.overflowed.store(true, Ordering::Release);
     }

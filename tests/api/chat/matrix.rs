@@ -9,7 +9,7 @@ use crate::world::{Person, World, raw};
 
 /// Reads that are the caller's own, of whatever conversations.
 const OWN: [&str; 4] = ["/v1/conversations", "/v1/conversations/unread", "/v1/mentions", "/v1/users/me/chat"];
-/// What begins with the secret of an invite.
+/// Calls that name the secret of an invite.
 const BY_INVITE: [&str; 2] = ["/v1/invites/{token}", "/v1/invites/{token}/join"];
 /// Calls that whoever was asked to join can make.
 const ASKED: [&str; 3] =
@@ -62,8 +62,7 @@ async fn ask(person: &Person, (method, path): &(String, String), id: Id, other: 
     (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
 }
 
-/// Who was never in it, who left, who was removed, and who was asked: for each it is not there, in the same words as
-/// one that is not.
+/// To whoever was never in it, left, was removed, or was asked it is not there, in the same words as one that is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_of_others_is_not_there_for_any_call() {
     let world = World::new().await;
@@ -78,9 +77,11 @@ async fn a_conversation_of_others_is_not_there_for_any_call() {
     for call in calls(&world).await {
         let (_, missing) = ask(&eve, &call, Id(7), bob.id).await;
         for (who, person) in [("eve", &eve), ("left", &left), ("removed", &removed), ("asked", &asked)] {
+            if who == "asked" && ASKED.contains(&format!("{} {}", call.0, call.1).as_str()) {
+                continue;
+            }
             let (status, answer) = ask(person, &call, id, bob.id).await;
-            let may = who == "asked" && ASKED.contains(&format!("{} {}", call.0, call.1).as_str());
-            if !may && (status != 404 || answer["detail"] != missing["detail"]) {
+            if status != 404 || answer["detail"] != missing["detail"] {
                 wrong.push(format!("{call:?} by {who}: {status} {answer}, not {missing}"));
             }
             assert!(!answer.to_string().contains("secret"), "{call:?} by {who}: {answer}");
