@@ -2,7 +2,7 @@
 
 mod fixed;
 
-use fanfare_protocol::{ConversationKind, History, Id, MediaKind, Mention, MessageKind, Notify, SystemEvent};
+use fanfare_protocol::{ConversationKind, History, Id, MediaKind, Mention, MessageKind, Notify, SystemEvent, WhoMay};
 use serde::{Deserialize, Serialize};
 
 pub use self::fixed::{ActivityRow, ChangeRow, ChatHead, HourRow, MarkRow, MemberRow, Membership, SendRow};
