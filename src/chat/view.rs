@@ -1,5 +1,6 @@
 //! From rows to what a member sees: messages with their senders, quotes and reactions, and personal settings.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use fanfare_engines::{Order, RowKey};
@@ -112,8 +113,8 @@ impl MessageViews {
         let mine = self.own_reactions(conversation, viewer, &stored).await?;
         let mut authors: HashMap<Id, Author> = HashMap::new();
         for one in &stored {
-            if !authors.contains_key(&one.row.by) {
-                authors.insert(one.row.by, self.author(one.row.by).await?);
+            if let Entry::Vacant(place) = authors.entry(one.row.by) {
+                place.insert(self.author(one.row.by).await?);
             }
         }
         let message = |one: Stored| {

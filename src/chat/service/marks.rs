@@ -49,7 +49,7 @@ impl Chat {
             touch(caller, id, now, &mut batch);
             if let Some(row) = personal {
                 let version = self.core().log.mint_above(row.version).await?;
-                put_personal(caller, id, PersonalRow { version, unread_at: None, ..row }, &mut batch)?;
+                put_personal(caller, id, &PersonalRow { version, unread_at: None, ..row }, &mut batch)?;
             }
         }
         self.core().store.write(batch).await?;
@@ -132,7 +132,7 @@ impl Chat {
         row.version = self.core().log.mint_above(row.version).await?;
         let mut batch = Batch::default();
         touch(caller, id, row.version, &mut batch);
-        put_personal(caller, id, row.clone(), &mut batch)?;
+        put_personal(caller, id, &row, &mut batch)?;
         self.core().store.write(batch).await?;
         self.tell_devices(caller, id);
         Ok(row)
@@ -184,9 +184,9 @@ fn touch(user: Id, conversation: Id, now: Id, batch: &mut Batch) {
     batch.put_versioned(key, now.to_bytes().to_vec(), now.0);
 }
 
-fn put_personal(user: Id, conversation: Id, row: PersonalRow, batch: &mut Batch) -> Result<()> {
+fn put_personal(user: Id, conversation: Id, row: &PersonalRow, batch: &mut Batch) -> Result<()> {
     let version = row.version.0;
-    batch.put_versioned(tables::pair(keys::PERSONAL, user, conversation), to_json(&row)?, version);
+    batch.put_versioned(tables::pair(keys::PERSONAL, user, conversation), to_json(row)?, version);
     Ok(())
 }
 

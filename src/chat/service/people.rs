@@ -32,7 +32,7 @@ fn hash_of(token: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn shown(id: Id, row: InviteRow, token: Option<String>) -> Invite {
+fn shown(id: Id, row: &InviteRow, token: Option<String>) -> Invite {
     Invite {
         id,
         token,
@@ -187,7 +187,7 @@ impl Chat {
         let (hash, expires_ms) = (hash_of(&token), new.expires_at.map(|at| at.0));
         let outcome = self.act(caller, id, ChatAct::InviteMade { hash, expires_ms, max_uses: new.max_uses }).await?;
         let (invite, row) = outcome.invite.ok_or_else(|| Error::Internal("an invite was not made".to_owned()))?;
-        Ok(shown(invite, *row, Some(token)))
+        Ok(shown(invite, &row, Some(token)))
     }
 
     /// Invites of a group that are good, the latest first.
@@ -216,7 +216,7 @@ impl Chat {
                 }
                 before = Some(invite);
                 if is_good {
-                    items.push(shown(invite, value, None));
+                    items.push(shown(invite, &value, None));
                 }
             }
             if is_last {

@@ -80,11 +80,9 @@ impl Chat {
         };
         Ok(match who {
             WhoMay::Everybody => Welcome::In,
-            WhoMay::Nobody => Welcome::Out,
-            WhoMay::Requests if follows().await? => Welcome::In,
+            WhoMay::Requests | WhoMay::Followed if follows().await? => Welcome::In,
             WhoMay::Requests => Welcome::Asked,
-            WhoMay::Followed if follows().await? => Welcome::In,
-            WhoMay::Followed => Welcome::Out,
+            WhoMay::Followed | WhoMay::Nobody => Welcome::Out,
         })
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use fanfare_protocol::{
-    ConversationKind, ConversationUpdated, Id, KeyedMessage, Lane, MessageChanged, MessageRecalled, Stream,
+    ConversationKind, ConversationUpdated, Id, KeyedMessage, Lane, Message, MessageChanged, MessageRecalled, Stream,
 };
 
 pub use self::calls::{Typists, delivered, message_send, read, typing};
@@ -155,7 +155,7 @@ impl SharedItem for News {
                 let stored = Stored { seq: *seq, row, edit: None, reactions: Vec::new() };
                 let viewer = Viewer { id: None, visible_from: *seen_from };
                 let message = self.views.render(self.conversation, viewer, vec![stored]).await?.pop();
-                Ok(message.map(|message| message_frame(KeyedMessage { key: self.key.to_string(), message }, now_ms)))
+                Ok(message.map(|message| message_frame(message, now_ms)))
             }
             What::Change { seq, change_seq, seen_from } => {
                 let Some(stored) = self.views.stored_one(self.conversation, *seq).await? else { return Ok(None) };
@@ -169,7 +169,8 @@ impl SharedItem for News {
 }
 
 /// The frame of a message.
-fn message_frame(keyed: KeyedMessage, now_ms: u64) -> Frame {
+fn message_frame(message: Message, now_ms: u64) -> Frame {
+    let keyed = KeyedMessage { key: message.id.to_string(), message };
     let durable = Durable::one(stream_of(keyed.message.conversation_id), keyed.message.id);
     Frame::durable("message", durable, now_ms, &keyed)
 }

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use fanfare_engines::{KeyRange, Order};
-use fanfare_protocol::{ConversationKind, Gap, Id, KeyedMessage, Stream};
+use fanfare_protocol::{ConversationKind, Gap, Id, Stream};
 
 use super::{change_frame, message_frame};
 use crate::base::error::Result;
@@ -114,7 +114,7 @@ impl ChatSource {
             }
         }
         for message in self.chat.views().render(of.id, viewer, messages).await? {
-            frames.push(message_frame(KeyedMessage { key: message.id.to_string(), message }, now_ms));
+            frames.push(message_frame(message, now_ms));
         }
         for (key, seq, change_seq) in changes {
             if let Some(stored) = self.chat.views().stored_one(of.id, seq).await? {

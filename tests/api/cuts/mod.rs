@@ -208,7 +208,8 @@ impl Life {
     pub async fn round(&self) -> fanfare::base::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media().clone());
         let core = self.app.core().clone();
-        let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
+        let chat = self.app.chat().clone();
+        let janitor = Janitor { core, chat, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
         janitor.round().await
     }
 
