@@ -121,7 +121,8 @@ impl Log {
     }
 
     /// Takes the partitions of another family over and starts their owners; `make` makes what folds the records of one.
-    /// Ids are of the one mint of this node. Storage that is away is waited for.
+    /// Ids are of the one mint of this node. Storage that is away is waited for. Where somebody asks for the family's
+    /// horizon, time is to be [kept reserved](Horizon::keep_reserved) for it, as for the social one.
     ///
     /// # Errors
     /// When the engines fail for good, or have no such family.

@@ -1,9 +1,9 @@
 //! Horizon: the id at or below which nothing can settle any more, one number a node.
 //!
 //! It is the last record that views have heard of, or what lies below everything that is on its way in any partition of
-//! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when nothing
-//! that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a node owns
-//! have their ids from its one mint, so none that is idle holds the horizon back.
+//! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when
+//! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
+//! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -115,8 +115,8 @@ impl Horizon {
         self.0.under_way.lock().groups.push((partition, first));
     }
 
-    /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and below
-    /// all that comes.
+    /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and
+    /// below all that comes.
     pub(super) fn with(&self, partition: Partition, last: Id) -> Id {
         self.raised(|under_way| {
             under_way.top = under_way.top.max(last);

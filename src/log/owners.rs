@@ -277,7 +277,8 @@ impl<F: Family> FamilyLog<F> {
     }
 }
 
-/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in common.
+/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in
+/// common.
 fn place_of(id: Id, count: u64) -> u16 {
     // The finaliser of SplitMix64; then the upper bits, scaled.
     let mut hash = id.0;

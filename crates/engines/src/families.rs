@@ -20,8 +20,8 @@ pub struct NewFamily {
     pub name: &'static str,
     /// Partitions of a family that is made now; a stored one must have as many. `None` is what is stored, or one.
     pub partitions: Option<u16>,
-    /// Whether a table is the family's, by its number. The first family of a list is not asked: it has all that no other
-    /// has.
+    /// Whether a table is the family's, by its number. The first family of a list is not asked: it has all that no
+    /// other has.
     pub tables: fn(u8) -> bool,
     /// Table of few rows that the family's owners keep for themselves, if there is one: it is written as long as the
     /// disk takes anything, for no other write is without it.

@@ -13,9 +13,8 @@
 //!          'c' | partition u16 | consumer                            → next offset u64 | state there
 //! state    flags u8 (1: term, 2: import) | term, last id, number u64
 //! ```
-//! Of several stores the first has 'p' and 'f', and each has its own of the rest. A mark or checkpoint without states is
-//! from before there were claims. The id stands in the key, so that a payload is
-//! stored as it is.
+//! Of several stores the first has 'p' and 'f', and each has its own of the rest. A mark or checkpoint without states
+//! is from before there were claims. The id stands in the key, so that a payload is stored as it is.
 //!
 //! Numbers are big endian, so that bytes order as numbers do. The partition's length stands before it, so that no
 //! partition is a prefix of another.

@@ -2,8 +2,8 @@
 //!
 //! The first store knows all families, their partitions, and a number by which the folders know that they belong
 //! together. A new family's folder is made before it is entered there, in one commit with the new number of partitions:
-//! cut off in between, an empty folder lies there that nobody knows, and is taken. What is known and missing is not made
-//! anew, for it held something.
+//! cut off in between, an empty folder lies there that nobody knows, and is taken. What is known and missing is not
+//! made anew, for it held something.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
