@@ -23,7 +23,6 @@ pub fn frames(markers: &Markers, chat: &Chat, deliveries: &[Delivery]) -> FrameT
         .server(realtime::TYPES)
         .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)
         .server(markers::stream::TYPES)
-        .server(chat::stream::TYPES)
-        .server(&["live.changed"]);
+        .server(chat::stream::TYPES);
     deliveries.iter().fold(list, |list, product| list.server(product.types)).build()
 }

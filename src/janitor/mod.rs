@@ -18,6 +18,8 @@ use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::chat::service::Chat;
 use crate::data::deletions;
+use crate::links::Links;
+use crate::links::clicks::service::Clicks;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
 
@@ -31,6 +33,10 @@ pub struct Janitor {
     pub chat: Chat,
     /// Uploads of deleted accounts.
     pub media: Arc<dyn Attachments>,
+    /// Links of deleted accounts.
+    pub links: Links,
+    /// Clicks on links.
+    pub clicks: Arc<Clicks>,
     /// Bytes of journal to keep.
     pub journal_bytes_max: u64,
     /// Days for which a handle stays reserved after its account is deleted.
@@ -78,6 +84,7 @@ impl Janitor {
             self.chat.clean().await,
             forget::forget(&self.core).await,
             self.core.consumers.trim(self.journal_bytes_max).await,
+            self.clicks.sweep(self.core.log.sweep_ms()).await,
         ];
         done.into_iter().collect()
     }

@@ -23,7 +23,8 @@ pub fn janitor(world: &World, handle_reserved_days: u32) -> Janitor {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
     let (core, chat) = (app.core().clone(), app.chat().clone());
-    Janitor { core, chat, media, journal_bytes_max: 1 << 30, handle_reserved_days }
+    let (links, clicks) = (app.links().clone(), app.clicks().clone());
+    Janitor { core, chat, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days }
 }
 
 /// Keeps what deleted accounts left behind from being cleared away, for as long as this is held.

@@ -13,6 +13,9 @@
 mod admin;
 mod calls;
 mod chat;
+mod clicks;
+mod links;
+mod live;
 pub mod realtime;
 mod repeats;
 
@@ -31,6 +34,9 @@ use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
 pub use chat::{Made, MessagePlace, text_message};
+pub use clicks::StatsQuery;
+pub use links::MadeLink;
+pub use live::{LiveWatch, Watched};
 
 /// Seconds after which a request without a whole answer is given up.
 const REQUEST_S: u64 = 60;

@@ -8,7 +8,10 @@
 
 mod admin;
 mod chat;
+mod clicks;
 mod id;
+mod links;
+mod live;
 mod media;
 mod notification;
 mod page;
@@ -27,7 +30,10 @@ pub use chat::{
     Receipt, ReceiptChanged, RoleChange, SendMessage, SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
     WhoMay,
 };
+pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
+pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
+pub use live::{EndLiveSession, LiveChanged, LiveSession, LiveState, NewLiveSession, PatchLiveSession};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;

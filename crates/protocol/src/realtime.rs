@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::chat::{ConversationUpdated, KeyedMessage, MessageChanged, MessageRecalled, ReceiptChanged, Typing};
-use crate::{Id, Notification, Post, Problem, Timestamp};
+use crate::{Id, LiveChanged, Notification, Post, Problem, Timestamp};
 
 /// Characters of a cursor, at most.
 pub const CURSOR_CHARS_MAX: usize = 96;
@@ -335,6 +335,8 @@ pub enum ServerEvent {
     Typing(Typing),
     /// `presence`.
     Presence(Presence),
+    /// `live.changed`.
+    LiveChanged(Box<LiveChanged>),
     /// `pong`.
     Pong(Pong),
     /// `reply`.
@@ -368,6 +370,7 @@ impl ServerFrame {
             "receipt" => ServerEvent::Receipt(serde_json::from_value(data())?),
             "typing" => ServerEvent::Typing(serde_json::from_value(data())?),
             "presence" => ServerEvent::Presence(serde_json::from_value(data())?),
+            "live.changed" => ServerEvent::LiveChanged(serde_json::from_value(data())?),
             "pong" => ServerEvent::Pong(serde_json::from_value(data())?),
             "reply" => ServerEvent::Reply(Box::new(Reply {
                 reference: self.reference,

@@ -17,8 +17,11 @@ const BYTES_MAX: u64 = 1_000;
 async fn clean(server: &Served) {
     let media = Arc::new(server.app.media().clone());
     let (core, chat) = (server.app.core().clone(), server.app.chat().clone());
-    let janitor = Janitor { core, chat, media, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 };
-    janitor.round().await.unwrap();
+    let (links, clicks) = (server.app.links().clone(), server.app.clicks().clone());
+    Janitor { core, chat, media, links, clicks, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }
+        .round()
+        .await
+        .unwrap();
 }
 
 async fn held_by(ground: &Ground, server: &Served) -> Value {

@@ -209,7 +209,9 @@ impl Life {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media().clone());
         let core = self.app.core().clone();
         let chat = self.app.chat().clone();
-        let janitor = Janitor { core, chat, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
+        let (links, clicks) = (self.app.links().clone(), self.app.clicks().clone());
+        let janitor =
+            Janitor { core, chat, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
         janitor.round().await
     }
 

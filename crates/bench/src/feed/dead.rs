@@ -173,10 +173,13 @@ impl Scene {
             .commit_all(std::iter::once(Event::UserDeleted { user: UserRow { id: self.purged, ..UserRow::default() } }))
             .await?;
         let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
+        let (core, links, clicks) = (app.core().clone(), app.links().clone(), app.clicks().clone());
         let janitor = Janitor {
-            core: app.core().clone(),
+            core,
             chat: app.chat().clone(),
             media,
+            links,
+            clicks,
             journal_bytes_max: u64::MAX,
             handle_reserved_days: 1,
         };

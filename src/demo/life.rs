@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
 use super::chatter::Chatter;
+use super::links;
 use super::town::{Deed, Doing};
 use crate::app::App;
 use crate::base::error::{Error, Result};
@@ -32,6 +33,8 @@ const READS_AT_ONCE: usize = 16;
 const POSTS_KEPT_MAX: usize = 4_096;
 /// Acts after which people look for posts of newcomers.
 const ACTS_PER_LOOK: u64 = 8;
+/// Acts for which one visitor follows a short link.
+const ACTS_PER_VISIT: u64 = 2;
 /// Newest public posts that they look at.
 const LOOKED_AT: usize = 20;
 /// Acts for which somebody says something in a conversation of the newcomer's.
@@ -66,7 +69,7 @@ fn gap(passed_s: f64, chance: f64) -> Duration {
 }
 
 /// Goes on until it is aborted.
-pub async fn live(app: App, mut sample: Sample) {
+pub async fn go_on(app: App, mut sample: Sample) {
     let started = Instant::now();
     sample.town.played_act = false;
     sample.town.pictures = true;
@@ -95,6 +98,11 @@ pub async fn live(app: App, mut sample: Sample) {
             if let Err(error) = app.feed().page(reader, first_page()).await {
                 tracing::warn!(%error, "a feed of the demo cannot be read");
             }
+        }
+        if number % ACTS_PER_VISIT == 0
+            && let Err(error) = links::visit(&app, &mut sample).await
+        {
+            tracing::debug!(%error, "a link of the demo was not followed");
         }
         if number % ACTS_PER_LOOK == 0
             && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await
