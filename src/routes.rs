@@ -59,16 +59,6 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(realtime::http::presence_of))
         .routes(routes!(follows::http::presence))
         .routes(routes!(realtime::http::heartbeat))
-        // Short links.
-        .routes(routes!(links::http::make, links::http::list))
-        .routes(routes!(links::http::export))
-        .routes(routes!(links::http::get, links::http::change, links::http::delete))
-        .routes(routes!(links::http::draw))
-        .routes(routes!(links::clicks::http::stats))
-        .routes(routes!(links::clicks::http::export))
-        .routes(routes!(links::http::follow, links::http::unlock))
-        .route("/s/", get(links::http::home))
-        .route("/s/robots.txt", get(links::http::robots))
         // Operators.
         .routes(routes!(admin::http::sessions))
         .routes(routes!(admin::http::close))
@@ -83,7 +73,22 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
         .merge(conversations())
+        .merge(short_links())
         .merge(media::http::routes())
+}
+
+/// Short links, and the pages that they are followed at.
+fn short_links() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(links::http::make, links::http::list))
+        .routes(routes!(links::http::export))
+        .routes(routes!(links::http::get, links::http::change, links::http::delete))
+        .routes(routes!(links::http::draw))
+        .routes(routes!(links::clicks::http::stats))
+        .routes(routes!(links::clicks::http::export))
+        .routes(routes!(links::http::follow, links::http::unlock))
+        .route("/s/", get(links::http::home))
+        .route("/s/robots.txt", get(links::http::robots))
 }
 
 /// Conversations and messages.

@@ -252,7 +252,7 @@ pub async fn start(
     started
 }
 
-/// What services stand on: the log taken over, and whatever hears of its commits.
+/// Ground of the services: the log taken over, and whatever hears of its commits.
 struct Ground {
     storage: Storage,
     engines: Engines,
