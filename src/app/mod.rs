@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod chat;
 mod links;
 mod live;
 mod products;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{Id, Media};
+use fanfare_protocol::{ConversationKind, Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -25,6 +26,8 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
+use crate::chat::service::Chat;
+use crate::chat::stream::ChatSource;
 use crate::config::Settings;
 use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
@@ -39,9 +42,9 @@ use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::links::Links;
 use crate::links::clicks::salts::Salts;
-use crate::links::clicks::service::{ClickThreads, Clicks};
+use crate::links::clicks::service::{ClickThreads, Clicks, Opened};
 use crate::links::hot::HotLinks;
-use crate::live::Live;
+use crate::live::{Live, LiveListener};
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -52,6 +55,7 @@ use crate::log::roster::Alone;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
+use crate::notifications::fold::Notified;
 use crate::notifications::stream::NotificationFeeder;
 use crate::posts;
 use crate::posts::service::Posts;
@@ -104,6 +108,8 @@ services! {
     notifications: Arc<Notifications>,
     /// Sessions.
     realtime: Realtime,
+    /// Conversations.
+    chat: Chat,
     /// Uploads.
     media: Uploads,
     /// Live sessions.
@@ -138,6 +144,7 @@ provide! {
     home: Arc<HomeFeeds>,
     notifications: Arc<Notifications>,
     realtime: Realtime,
+    chat: Chat,
     media: Uploads,
     live: Arc<Live>,
     links: Links,
@@ -189,6 +196,7 @@ pub struct Running {
     worker: Worker,
     replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
+    chat_owner: OwnerThreads,
     realtime: RealtimeThreads,
     clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
@@ -205,12 +213,13 @@ impl Running {
         };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
+        let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             click_owners.into_iter().for_each(OwnerThreads::join);
+            chat_owner.join();
             owner.join();
             drop((worker, replays_worker));
         });
@@ -243,20 +252,26 @@ pub async fn start(
     started
 }
 
-async fn start_under(
-    lease: OwnerLease,
-    settings: &Settings,
+/// Ground of the services: the log taken over, and whatever hears of its commits.
+struct Ground {
+    storage: Storage,
     engines: Engines,
-    (secret, tokens): (&[u8], OperatorTokens),
-    clock: Clock,
-    logging: LogControl,
-) -> Result<Running> {
-    let (jwt, refreshing) = jwt(settings).await?;
+    feed: Feed,
+    sessions: RealtimeSetup,
+    notices: NotificationFeeder,
+    trims: mpsc::Receiver<Notified>,
+    live: LiveListener,
+    hot: HotLinks,
+    deliveries: Vec<Delivery>,
+    core: Core,
+    owner: OwnerThreads,
+}
+
+async fn ground(settings: &Settings, engines: Engines, secret: &[u8], clock: Clock) -> Result<Ground> {
     let storage = Storage::default();
     let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
-    let feed_clock = clock.clone();
-    let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
+    let feed = feeds(settings, &store, clock.clone());
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
@@ -270,47 +285,59 @@ async fn start_under(
     learn(&store, &feed, &log, clock.now_ms()).await?;
     live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
+    Ok(Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner })
+}
+
+async fn start_under(
+    lease: OwnerLease,
+    settings: &Settings,
+    engines: Engines,
+    (secret, tokens): (&[u8], OperatorTokens),
+    clock: Clock,
+    logging: LogControl,
+) -> Result<Running> {
+    let (jwt, refreshing) = jwt(settings).await?;
+    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner } =
+        ground(settings, engines, secret, clock).await?;
+    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
-    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
+    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64, Arc::new(chat.clone()));
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
-    let (realtime, realtime_threads) =
-        sessions.start(&core, streams(&core, &feed, &notices, &markers, &views, deliveries))?;
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
+    let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
-    let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
-    let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let running =
-        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
+    let keeps = (storage.clone(), core.consumers.clone());
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
     let worker = feed.start_worker().map_err(no_thread)?;
-    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
-    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
+    let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background((&feed, &chat), (&links, &clicks), &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
-    links::in_background(&mut tasks, &links);
-    links::clicks_in_background(&mut tasks, &clicks);
     let services = Services {
-        http,
+        http: http(settings, &users, &links, tokens, &storage),
+        home: Arc::new(HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone())),
         core,
         users: Arc::new(users),
         follows: Arc::new(follows),
         posts: Arc::new(posts),
         feed,
-        home: Arc::new(home),
         markers,
         notifications: Arc::new(notifications),
         realtime,
+        chat,
         media,
         links,
         clicks: clicks.clicks,
@@ -324,6 +351,7 @@ async fn start_under(
         worker,
         replays_worker,
         owner,
+        chat_owner,
         realtime: realtime_threads,
         clicks: clicks.threads,
         tasks,
@@ -331,9 +359,23 @@ async fn start_under(
     })
 }
 
+fn feeds(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Feed {
+    Feed::new(feed_settings(settings), store.clone(), store.clone(), move || clock.now_ms())
+}
+
 /// Work that goes on beside requests.
-fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+fn in_background(
+    (feed, chat): (&Feed, &Chat),
+    (links, clicks): (&Links, &Opened),
+    core: &Core,
+    janitor: Janitor,
+    lease: OwnerLease,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    links::in_background(&mut tasks, links);
+    links::clicks_in_background(&mut tasks, clicks);
+    tasks.spawn(chat.horizon().clone().keep_reserved());
+    tasks.spawn(chat.clone().tell_receipts());
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
@@ -361,14 +403,18 @@ fn streams(
     core: &Core,
     feed: &Feed,
     notices: &NotificationFeeder,
-    markers: &Markers,
+    (markers, chat): (&Markers, &Chat),
     views: &PostViews,
     deliveries: Vec<Delivery>,
 ) -> Streams {
     Streams {
-        types: frames::frames(markers, &deliveries),
+        types: frames::frames(markers, chat, &deliveries),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
-        sources: vec![notices.open(core.clone(), views.clone(), markers.clone())],
+        sources: vec![
+            notices.open(core.clone(), views.clone(), markers.clone()),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Direct)),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
+        ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }
@@ -408,12 +454,14 @@ fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorToken
 fn janitor(
     settings: &Settings,
     core: &Core,
+    chat: &Chat,
     media: Arc<dyn Attachments>,
     links: &Links,
     clicks: &Arc<Clicks>,
 ) -> Janitor {
     Janitor {
         core: core.clone(),
+        chat: chat.clone(),
         media,
         links: links.clone(),
         clicks: Arc::clone(clicks),

@@ -12,6 +12,7 @@
 
 mod admin;
 mod calls;
+mod chat;
 mod clicks;
 mod links;
 mod live;
@@ -32,6 +33,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
+pub use chat::{Made, MessagePlace, text_message};
 pub use clicks::StatsQuery;
 pub use links::MadeLink;
 pub use live::{LiveWatch, Watched};
