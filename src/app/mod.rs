@@ -12,8 +12,8 @@ use fanfare_protocol::{Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use self::products::products;
 use self::products::{Listeners, listeners};
+pub use self::products::{products, products_over};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
 use crate::admin::live::LiveServer;
 use crate::admin::service::Acts;
@@ -41,6 +41,8 @@ use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThreads;
 use crate::log::roster::Alone;
+use crate::log::spread::Spread;
+use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
@@ -237,9 +239,12 @@ async fn start_under(
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
-    let (mut products, deliveries) = products(settings.notifications.group_after as u64);
+    let group_after = settings.notifications.group_after as u64;
+    let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
     products.extend(listeners(&store, &feed, told));
-    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
+    let setup = log_setup(settings, &clock, &storage, horizon);
+    let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
+    let takers = Takers::new(log.clone(), &engines, &products);
     learn(&store, log.newest()).await?;
     // Every row is of an id below.
     feed.settle(log.last_minted());
@@ -269,6 +274,7 @@ async fn start_under(
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    tell_what_follows(&mut tasks, takers, &http).await?;
     let services = Services {
         http,
         core,
@@ -285,6 +291,22 @@ async fn start_under(
         live: Arc::new(live),
     };
     Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+}
+
+/// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
+async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpState) -> Result<()> {
+    let each = takers.each().await?;
+    if !each.is_empty() {
+        http.answer_after(takers.log().horizon().clone());
+    }
+    for mut taker in each {
+        match taker.catch_up().await {
+            Ok(()) => drop(tasks.spawn(taker.run())),
+            // It stops the others no more than its own partition does.
+            Err(error) => tracing::error!(%error, "what follows from a partition is told no further"),
+        }
+    }
+    Ok(())
 }
 
 /// Work that goes on beside requests.

@@ -1,9 +1,10 @@
 //! State of the HTTP layer: given once at the start, shared by all requests.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use fanfare_protocol::Id;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -12,9 +13,11 @@ use super::addresses::Addresses;
 use super::bounds::BodyBounds;
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
+use crate::base::limits;
 use crate::base::network::Network;
 use crate::config::{Api, Http, Settings};
 use crate::data::storage::Storage;
+use crate::log::horizon::Horizon;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ struct Shared {
     in_flight: Arc<Semaphore>,
     late: Arc<Semaphore>,
     writes: TaskTracker,
+    /// What answers to whoever wrote wait for.
+    horizon: OnceLock<Horizon>,
 }
 
 impl HttpState {
@@ -71,11 +76,28 @@ impl HttpState {
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             late: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
+            horizon: OnceLock::new(),
         }))
     }
 }
 
 impl HttpState {
+    /// From now on whoever wrote is answered once `horizon` has come to the last record of it, or a second later: what
+    /// follows from it in other partitions is there for whoever has the answer.
+    pub fn answer_after(&self, horizon: Horizon) {
+        // Once; a server has one log.
+        let _ = self.0.horizon.set(horizon);
+    }
+
+    /// Waits for what follows from `record`; at most a second.
+    pub(super) async fn followed(&self, record: Id) {
+        if let Some(horizon) = self.0.horizon.get()
+            && record.0 > 0
+        {
+            horizon.comes_to(record, limits::EFFECTS_WAIT).await;
+        }
+    }
+
     /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {

@@ -20,6 +20,7 @@ use fanfare::log::mint::Numbers;
 use fanfare::log::owner::OwnerThreads;
 use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
+use fanfare::log::spread::Spread;
 use fanfare::log::{head, legacy};
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
@@ -109,15 +110,15 @@ impl Prepare for Stamp {
     }
 }
 
-fn taped() -> (Engines, Arc<Tape>) {
-    let engines = fanfare_engines::memory::open(1).unwrap();
+fn taped(story: &Story) -> (Engines, Arc<Tape>) {
+    let engines = fanfare_engines::memory::open(story.partitions).unwrap();
     let tape =
         Arc::new(Tape { journal: engines.journal, commits: Mutex::default(), gate: tokio::sync::Mutex::default() });
     (Engines { journal: tape.clone(), ..engines }, tape)
 }
 
 async fn start(engines: &Engines) -> (Log, OwnerThreads) {
-    let (mut products, _) = app::products(GROUP_AFTER);
+    let (mut products, _) = app::products_over(Spread::of(&engines.families).unwrap(), GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.
     let (clock, storage) = (Clock::by_hand(0), Storage::default());
@@ -130,20 +131,31 @@ async fn give(engines: &Engines, pair: &Pair) {
     engines.tables.write(Batch { rows }).await.unwrap();
 }
 
+/// Partition of a story's records.
+const fn partition(story: &Story) -> Partition {
+    Partition(if story.partitions == 1 { 0 } else { 1 })
+}
+
+/// Somebody of that partition.
+fn somebody(story: &Story) -> Id {
+    let spread = Spread::over(0, story.partitions);
+    (1..).map(Id).find(|person| spread.partition_of(*person) == partition(story)).unwrap()
+}
+
 fn text(payload: &Bytes) -> String {
     String::from_utf8(payload.to_vec()).unwrap()
 }
 
 /// The story as a server commits it: each record proposed for the moment of its id.
 pub async fn committed(story: &Story) -> Vec<Pair> {
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     let mut found = Vec::new();
     for pair in &story.pairs {
         give(&engines, pair).await;
         tape.commits.lock().clear();
         let (id, proposal) = proposal(pair);
-        let committed = log.commit(&log.decide(Id(0), &[]).await.unwrap(), proposal).await;
+        let committed = log.commit(&log.decide(somebody(story), &[]).await.unwrap(), proposal).await;
         let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
         assert_eq!(committed.id, id, "{}", pair.name);
         let (records, rows) = tape.commits.lock().pop().unwrap();
@@ -163,13 +175,13 @@ fn proposal(pair: &Pair) -> (Id, Proposal) {
 /// Rows at the end of the story when its records are committed together, as far as they gather: by line of the key, the
 /// last one written.
 pub async fn together(story: &Story) -> BTreeMap<String, String> {
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     tape.commits.lock().clear();
     let closed = tape.gate.lock().await;
     let mut waiting = Vec::new();
     for pair in &story.pairs {
-        waiting.push(log.submit(&log.decide(Id(0), &[]).await.unwrap(), proposal(pair).1).await.unwrap());
+        waiting.push(log.submit(&log.decide(somebody(story), &[]).await.unwrap(), proposal(pair).1).await.unwrap());
     }
     drop(closed);
     for (pair, pending) in story.pairs.iter().zip(waiting) {
@@ -193,7 +205,7 @@ pub fn last_written(lines: impl Iterator<Item = String>) -> BTreeMap<String, Str
 /// The story as a start writes its rows again: each record's bytes stand in the journal, and its rows are not written.
 pub async fn repaired(story: &Story) -> Vec<Pair> {
     let mut found = Vec::new();
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
@@ -202,8 +214,8 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let payload = Bytes::from(pair.record.clone().into_bytes());
         let record = NewRecord { id: proposal(pair).0.0, payload };
         let claimant = Claimant { node: "before".to_owned(), is_import: false };
-        let term = tape.journal.claim(Partition(0), &claimant).await.unwrap().term;
-        tape.journal.commit(Partition(0), Turn::first(term), vec![record], Batch::default()).await.unwrap();
+        let term = tape.journal.claim(partition(story), &claimant).await.unwrap().term;
+        tape.journal.commit(partition(story), Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
         let (log, thread) = start(&engines).await;
         drop(log);

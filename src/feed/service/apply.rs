@@ -18,7 +18,7 @@ use crate::log::events::{Event, Policy, PostRecord, Record};
 
 impl FeedCore {
     pub(super) fn apply(&self, record: &Record) {
-        match &record.event {
+        match record.event.news() {
             Event::Posted { post, .. } => self.posted(post),
             Event::PostDeleted { post, author, .. } => {
                 if let Some(author) = self.authors.get(*author) {
@@ -26,9 +26,15 @@ impl FeedCore {
                 }
             }
             Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
-            Event::Unfollowed(ended) => self.change(ended.follower, ended.followee, Change::Unfollow),
+            Event::Unfollowed(ended) | Event::FollowRefused(ended) => {
+                self.change(ended.follower, ended.followee, Change::Unfollow)
+            }
             Event::Blocked { blocker, blocked, .. } => {
-                for (one, other) in [(*blocker, *blocked), (*blocked, *blocker)] {
+                // A timeline that was built since the block has what rows of the blocked person's partition said.
+                let again = matches!(record.event, Event::Derived(_));
+                for (one, other) in
+                    [(*blocked, *blocker), (*blocker, *blocked)].into_iter().take(2 - usize::from(again))
+                {
                     self.change(one, other, Change::Unfollow);
                     self.change(one, other, Change::Block);
                 }
