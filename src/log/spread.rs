@@ -111,6 +111,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::first_id_at;
 
     #[test]
     fn people_stay_where_they_are_and_no_partition_is_empty() {
@@ -118,13 +119,13 @@ mod tests {
         let of = |count, person| Spread::over(0, count).partition_of(Id(person)).0;
         let places = |count| [1, 2, 3, 1_000, u64::MAX].map(|id| of(count, id));
         assert_eq!((places(1), places(3), places(12)), PLACES);
-        for count in [3, 12] {
-            let mut people = vec![0; usize::from(count)];
-            // Ids of one node, a millisecond apart.
-            (0..1_200_u64).for_each(|person| people[usize::from(of(count, (person << 22) | 5 << 12))] += 1);
-            let even = 1_200 / usize::from(count);
-            assert!(people.iter().all(|found| (even / 2..even * 2).contains(found)), "{people:?}");
-        }
+        assert_eq!([1, 2, 3, 1_000, u64::MAX].map(|id| of(996, id)), [336, 855, 117, 753, 703]);
+        // Ids of one node, of a second in which many came.
+        let start = first_id_at(1_800_000_000_000).0;
+        let ids = (0..12_000).map(|number| start + (((number / 12) << 22) | (1_000 << 12) | (number % 12)));
+        let mut people = [0; 12];
+        ids.for_each(|id| people[usize::from(of(12, id))] += 1);
+        assert!(people.iter().all(|count| (900..1_100).contains(count)), "{people:?}");
         assert_eq!(Spread::over(40, 3).partitions().collect::<Vec<_>>(), [Partition(40), Partition(41), Partition(42)]);
     }
 

@@ -34,7 +34,9 @@ fn stories() -> Vec<(PathBuf, Story)> {
         let mut paths: Vec<PathBuf> =
             paths.filter(|path| path.extension().is_some_and(|end| end == "golden")).collect();
         paths.sort();
-        let read = |path: PathBuf| (path.clone(), Story::parse((format, partitions), &std::fs::read_to_string(&path).unwrap()));
+        let read = |path: PathBuf| {
+            (path.clone(), Story::parse((format, partitions), &std::fs::read_to_string(&path).unwrap()))
+        };
         found.extend(paths.into_iter().map(read));
     }
     found
