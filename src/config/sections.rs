@@ -280,7 +280,7 @@ section! {
 }
 
 section! {
-    /// How the data is divided.
+    /// Division of the data.
     Cluster {
         /// Partitions of the people of a new data folder, each with a log and an owner of its own; what a folder was
         /// made with stays as it is. One carries about 25,000 posts a second.

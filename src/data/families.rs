@@ -11,14 +11,14 @@ use super::tables;
 pub const SOCIAL: NewFamily =
     NewFamily { name: "social", partitions: None, tables: |_| true, own_table: Some(tables::META) };
 /// Conversations.
-pub const CHAT: NewFamily = NewFamily {
+const CHAT: NewFamily = NewFamily {
     name: "chat",
     partitions: None,
     tables: |id| id == tables::CHAT_META.id || (100..=139).contains(&id),
     own_table: Some(tables::CHAT_META),
 };
 /// Clicks on links.
-pub const CLICKS: NewFamily = NewFamily {
+const CLICKS: NewFamily = NewFamily {
     name: "clicks",
     partitions: None,
     tables: |id| id == tables::CLICKS_META.id || (90..=99).contains(&id),

@@ -74,7 +74,7 @@ impl LogPart {
         Self { storage, is_away: AtomicBool::new(false) }
     }
 
-    /// This log is away.
+    /// The owner cannot write to its log.
     pub fn goes(&self, cause: &dyn Display) {
         let mut away = self.storage.0.logs_away.lock();
         if !self.is_away.swap(true, Ordering::AcqRel) {
@@ -83,7 +83,7 @@ impl LogPart {
         self.storage.goes(StoragePart::Log, cause);
     }
 
-    /// This log works, or nobody tries any more. Costs nothing while everything does.
+    /// The owner can, or tries no more. Costs nothing while everything works.
     pub fn works(&self) {
         if !self.storage.is_away(&[StoragePart::Log]) {
             return;

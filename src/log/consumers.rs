@@ -141,8 +141,8 @@ impl Consumers {
     }
 
     /// Lets go of the oldest records until `bytes_max` of each partition stay, but of none that a consumer needs. Those
-    /// that are registered need the first family; of others a record is needed until its rows are written. What a family
-    /// keeps by a bound of its own is left alone.
+    /// that are registered need the first family; of others a record is needed until its rows are written. What a
+    /// family keeps by a bound of its own is left alone.
     ///
     /// # Errors
     /// When the engine fails.

@@ -33,7 +33,7 @@ impl<R, O: Clone> Clone for CommittedOf<R, O> {
 /// Durable record of the family `F`.
 pub type CommittedIn<F> = CommittedOf<<F as Family>::Record, <F as Family>::Outcome>;
 
-/// What is known of the past when rows of records are written again.
+/// Knowledge of the past that is needed when rows of records are written again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Past {
     /// Record up to which storage may have forgotten what followed: rows of it and those before are not written again.
@@ -48,19 +48,19 @@ pub struct Past {
 /// same record, and `rows` makes the same rows of a record and its outcome however often. Every row's version is the
 /// record's id, and its table one of the family's (`data/families.rs`).
 pub trait Family: Send + Sync + Sized + 'static {
-    /// What is handed in: a fact without an id.
+    /// Fact without an id, as it is handed in.
     type Proposal: Send + 'static;
     /// Fact with its id.
     type Record: Clone + Send + Sync + 'static;
-    /// What a record gave.
+    /// Outcome of folding a record.
     type Outcome: Clone + Send + Sync + 'static;
-    /// What folding reads, as the records of one group leave it. A group's begins empty.
+    /// Rows and the like that folding reads, as the records of one group leave them. A group begins with nothing.
     type State: Default + Send + Sync + 'static;
-    /// What whoever handed in is answered.
+    /// Answer to whoever handed in.
     type Answer: Send + 'static;
-    /// What decides whether records happen, as it stands before a group; `()` where all of them do.
+    /// Facts that decide whether records happen, as they stand before a group; `()` where all of them do.
     type Standings: Send;
-    /// What the records of a group change of that; `()` where all of them happen.
+    /// Changes of these facts by the records of a group; `()` where all of them happen.
     type Changes: Default + Send + Sync;
 
     /// Name, as in the catalogue of families.
@@ -102,7 +102,7 @@ pub trait Family: Send + Sync + Sized + 'static {
         false
     }
 
-    /// What decides whether `records` happen. May be dropped at any time.
+    /// Facts that decide whether `records` happen. May be dropped at any time.
     ///
     /// # Errors
     /// When the engine fails.
@@ -162,7 +162,7 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// When a row does not encode.
     fn rows(&self, record: &Self::Record, outcome: &Self::Outcome, batch: &mut Batch) -> Result<()>;
 
-    /// What is to be known before rows are written again.
+    /// Knowledge that is needed before rows are written again.
     ///
     /// # Errors
     /// When the engine fails.

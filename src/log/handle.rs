@@ -18,7 +18,7 @@ use crate::log::horizon::Horizon;
 use crate::log::living::Living;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
-use crate::log::owners::{Owners, PendingIn, Taken, Together};
+use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
 use crate::log::product::Product;
 use crate::log::roster::Roster;
@@ -85,10 +85,10 @@ pub struct LogSetup {
 /// Handle of the write path; clones share it. The owners' threads end when every one of them is dropped.
 #[derive(Clone)]
 pub struct Log {
-    owners: Owners<Social>,
+    owners: FamilyLog<Social>,
     mint: Mint,
     locks: Locks,
-    /// As the log knows this node.
+    /// Name of this node in the log.
     claimant: Claimant,
     /// Partitions of people, and what takers look at of each.
     spread: Spread,
@@ -126,7 +126,7 @@ impl Log {
         };
         let (locks, horizon_of_all) = (Locks::new(storage.clone()), horizon.clone());
         let together = Together { claimant: claimant.clone(), time: time.clone(), storage, roster, horizon };
-        let taken = Owners::take_over(engines, make, together).await?;
+        let taken = FamilyLog::take_over(engines, make, together).await?;
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last);
         let mint = taken.patience.until_done(open).await?;
         horizon_of_all.open(mint.clone(), taken.last);
@@ -135,7 +135,8 @@ impl Log {
     }
 
     /// Takes the partitions of another family over and starts their owners; `make` makes what folds the records of one.
-    /// Ids are of the one mint of this node. Storage that is away is waited for.
+    /// Ids are of the one mint of this node. Storage that is away is waited for. Where somebody asks for the family's
+    /// horizon, time is to be [kept reserved](Horizon::keep_reserved) for it, as for the social one.
     ///
     /// # Errors
     /// When the engines fail for good, or have no such family.
@@ -143,7 +144,7 @@ impl Log {
         &self,
         engines: &Engines,
         make: impl Fn(Partition) -> F,
-    ) -> Result<(Owners<F>, OwnerThreads)> {
+    ) -> Result<(FamilyLog<F>, OwnerThreads)> {
         self.take_over_family(engines, make).await?.start(&self.mint)
     }
 
@@ -161,7 +162,7 @@ impl Log {
             roster: Arc::clone(self.owners.roster()),
             horizon: horizon.clone(),
         };
-        let taken = Owners::take_over(engines, make, together).await?;
+        let taken = FamilyLog::take_over(engines, make, together).await?;
         taken.patience.until_done(|| self.mint.go_on_above(taken.last)).await?;
         horizon.open(self.mint.clone(), taken.last);
         Ok(taken)

@@ -1,12 +1,12 @@
 //! Horizon: the id at or below which nothing can settle any more, one number a node.
 //!
 //! It is the last record that views have heard of, or what lies below everything that is on its way in any partition of
-//! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when nothing
-//! that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a node owns
-//! have their ids from its one mint, so none that is idle holds the horizon back.
+//! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when
+//! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
+//! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
-//! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when it
-//! is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
+//! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
+//! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +44,7 @@ struct Shared {
     wants_more: Notify,
 }
 
-/// What is on its way, and what was.
+/// Groups on their way, and the end of what was.
 #[derive(Default)]
 struct UnderWay {
     /// Groups that have ids and are not settled: the partition, and the first id.
@@ -179,8 +179,8 @@ impl Horizon {
         self.0.under_way.lock().groups.push((partition, first));
     }
 
-    /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and below
-    /// all that comes.
+    /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and
+    /// below all that comes.
     pub(super) fn with(&self, partition: Partition, last: Id) -> Reach {
         self.raised(|under_way| {
             under_way.top = under_way.top.max(last);
@@ -189,7 +189,7 @@ impl Horizon {
         })
     }
 
-    /// What is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
+    /// End of what is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
     fn raised(&self, change: impl FnOnce(&mut UnderWay) -> Id) -> Reach {
         let mut held = Id(u64::MAX);
         let reached = || {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, Engines, Family, Offset, Partition, Position};
+use fanfare_engines::{Batch, Engines, FamilyPlace, Offset, Partition, Position};
 use fanfare_protocol::Id;
 
 use crate::base::error::Result;
@@ -30,7 +30,7 @@ use crate::log::product::Product;
 pub async fn bring_up(engines: &Engines, products: &[Product]) -> Result<()> {
     let folds: Folds = products.iter().filter_map(|product| product.fold.clone()).collect();
     // Folders of that format have one family.
-    for partition in engines.families.all().iter().take(1).flat_map(Family::partitions) {
+    for partition in engines.families.all().iter().take(1).flat_map(FamilyPlace::partitions) {
         let position = repair(engines, &folds, partition).await?;
         let mut batch = Batch::default();
         Head::new(position).write(partition, &mut batch)?;

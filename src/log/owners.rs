@@ -77,7 +77,7 @@ impl CurrentTerm {
 pub struct PendingIn<F: Family>(oneshot::Receiver<Result<F::Answer>>);
 
 impl<F: Family> PendingIn<F> {
-    /// What came of it, once it is durable and views have heard of it. Waits while storage is away.
+    /// The answer, once it is durable and views have heard of it. Waits while storage is away.
     ///
     /// # Errors
     /// When it was refused, as the error says: nothing was done then. `Unknown` where nobody can say what was.
@@ -98,9 +98,9 @@ struct Way<F: Family> {
 }
 
 /// Owners of a family; clones are the same. Their threads end when every one of them is dropped.
-pub struct Owners<F: Family>(Arc<Inner<F>>);
+pub struct FamilyLog<F: Family>(Arc<Inner<F>>);
 
-impl<F: Family> Clone for Owners<F> {
+impl<F: Family> Clone for FamilyLog<F> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -115,7 +115,7 @@ struct Inner<F: Family> {
     horizon: Horizon,
 }
 
-/// What the owners of a family on one node have together.
+/// Things that the owners of a family on one node have together.
 pub(super) struct Together {
     pub(super) claimant: Claimant,
     pub(super) time: LogTime,
@@ -126,7 +126,7 @@ pub(super) struct Together {
 
 /// Owners that have taken their partitions over, each to be run with its queue.
 pub(super) struct Taken<F: Family> {
-    pub(super) owners: Owners<F>,
+    pub(super) owners: FamilyLog<F>,
     pub(super) each: Vec<(Owner<F>, Queue<F>)>,
     /// Highest id of a record.
     pub(super) last: Id,
@@ -136,7 +136,7 @@ pub(super) struct Taken<F: Family> {
 
 impl<F: Family> Taken<F> {
     /// Starts the threads.
-    pub(super) fn start(self, mint: &Mint) -> Result<(Owners<F>, OwnerThreads)> {
+    pub(super) fn start(self, mint: &Mint) -> Result<(FamilyLog<F>, OwnerThreads)> {
         let Self { owners, each, .. } = self;
         let start = |(owner, queue): (Owner<F>, Queue<F>)| owner.start(queue, mint.clone(), owners.0.storage.clone());
         let threads = each.into_iter().map(start).collect::<Result<_>>()?;
@@ -144,7 +144,7 @@ impl<F: Family> Taken<F> {
     }
 }
 
-impl<F: Family> Owners<F> {
+impl<F: Family> FamilyLog<F> {
     /// Takes all partitions of the family over; `make` makes what folds the records of one. Storage that is away is
     /// waited for.
     pub(super) async fn take_over(
@@ -272,7 +272,7 @@ impl<F: Family> Owners<F> {
         &self.0.storage
     }
 
-    /// Who should own what.
+    /// Roster of this node.
     pub(super) fn roster(&self) -> &Arc<dyn Roster> {
         &self.0.roster
     }

@@ -9,6 +9,7 @@ use fanfare::app;
 use fanfare::base::clock::Clock;
 use fanfare::base::error::Result;
 use fanfare::base::id::unix_ms_of;
+use fanfare::data::families;
 use fanfare::data::storage::Storage;
 use fanfare::data::uncounted::Of;
 use fanfare::log::counters;
@@ -22,9 +23,10 @@ use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::spread::Spread;
 use fanfare::log::{head, legacy};
+use fanfare_engines::families::StoredFamily;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
-    RowWrite, Trimmed, Turn,
+    Appended, Batch, Claimant, EngineError, Engines, Families, Journal, NewRecord, NewTerm, Offset, Page, Partition,
+    Position, RowWrite, StoredFamily, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -33,8 +35,8 @@ use crate::story::{Pair, Story, lines, row};
 
 /// Events of one kind that are listed one by one before they are grouped.
 const GROUP_AFTER: u64 = 3;
-/// Numbers in the ids of the stories: those of node 1, as earlier versions gave them.
-const NUMBERS: Numbers = Numbers { records: 1, others: 1 };
+/// Number in the ids of the stories, as earlier versions gave it to node 1: the partition whose records they are.
+const NUMBER: u16 = 1;
 
 /// Records and rows of a commit.
 type Commit = (Vec<Bytes>, Vec<RowWrite>);
@@ -111,10 +113,14 @@ impl Prepare for Stamp {
 }
 
 fn taped(story: &Story) -> (Engines, Arc<Tape>) {
-    let engines = fanfare_engines::memory::open(story.partitions).unwrap();
+    let engines = fanfare_engines::memory::open(story.partitions.max(NUMBER + 1)).unwrap();
+    let name = families::SOCIAL.name;
+    let first = if story.partitions == 1 { NUMBER } else { 0 };
+    let stored = StoredFamily { name: name.to_owned(), first, count: story.partitions };
+    let families = Families::settle(&[stored], &[families::SOCIAL]).unwrap();
     let tape =
         Arc::new(Tape { journal: engines.journal, commits: Mutex::default(), gate: tokio::sync::Mutex::default() });
-    (Engines { journal: tape.clone(), ..engines }, tape)
+    (Engines { journal: tape.clone(), families, ..engines }, tape)
 }
 
 async fn start(engines: &Engines) -> (Log, OwnerThreads) {
@@ -122,7 +128,13 @@ async fn start(engines: &Engines) -> (Log, OwnerThreads) {
     products.push(Product::default().prepares(Stamp));
     // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.
     let (clock, storage) = (Clock::by_hand(0), Storage::default());
-    let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone), horizon: Horizon::default() };
+    let setup = LogSetup {
+        clock,
+        numbers: Numbers { others: NUMBER },
+        storage,
+        roster: Arc::new(Alone),
+        horizon: Horizon::default(),
+    };
     Log::open(engines, products, setup).await.unwrap()
 }
 
@@ -131,15 +143,13 @@ async fn give(engines: &Engines, pair: &Pair) {
     engines.tables.write(Batch { rows }).await.unwrap();
 }
 
-/// Partition of a story's records.
-const fn partition(story: &Story) -> Partition {
-    Partition(if story.partitions == 1 { 0 } else { 1 })
-}
+/// Partition of the records.
+const P: Partition = Partition(NUMBER);
 
 /// Somebody of that partition.
 fn somebody(story: &Story) -> Id {
     let spread = Spread::over(0, story.partitions);
-    (1..).map(Id).find(|person| spread.partition_of(*person) == partition(story)).unwrap()
+    (1..).map(Id).find(|person| spread.is_one() || spread.partition_of(*person) == P).unwrap()
 }
 
 fn text(payload: &Bytes) -> String {
@@ -214,8 +224,8 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let payload = Bytes::from(pair.record.clone().into_bytes());
         let record = NewRecord { id: proposal(pair).0.0, payload };
         let claimant = Claimant { node: "before".to_owned(), is_import: false };
-        let term = tape.journal.claim(partition(story), &claimant).await.unwrap().term;
-        tape.journal.commit(partition(story), Turn::first(term), vec![record], Batch::default()).await.unwrap();
+        let term = tape.journal.claim(P, &claimant).await.unwrap().term;
+        tape.journal.commit(P, Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
         let (log, thread) = start(&engines).await;
         drop(log);

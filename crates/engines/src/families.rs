@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::ports::{Batch, EngineError, Partition, Table};
 
 /// Partitions of all families together, at most. Higher numbers are for ids that are no records.
-pub const PARTITIONS_MAX: u16 = 1_000;
+const PARTITIONS_MAX: u16 = 1_000;
 /// Longest name of a family in bytes.
 const NAME_BYTES_MAX: usize = 32;
 
@@ -20,8 +20,8 @@ pub struct NewFamily {
     pub name: &'static str,
     /// Partitions of a family that is made now; a stored one must have as many. `None` is what is stored, or one.
     pub partitions: Option<u16>,
-    /// Whether a table is the family's, by its number. The first family of a list is not asked: it has all that no other
-    /// has.
+    /// Whether a table is the family's, by its number. The first family of a list is not asked: it has all that no
+    /// other has.
     pub tables: fn(u8) -> bool,
     /// Table of few rows that the family's owners keep for themselves, if there is one: it is written as long as the
     /// disk takes anything, for no other write is without it.
@@ -38,7 +38,7 @@ impl NewFamily {
 
 /// Family of opened data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Family {
+pub struct FamilyPlace {
     /// Name.
     pub name: &'static str,
     /// The first of its partitions; the others follow.
@@ -49,8 +49,8 @@ pub struct Family {
     pub own_table: Option<Table>,
 }
 
-impl Family {
-    /// Its partitions.
+impl FamilyPlace {
+    /// Partitions of the family.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         (self.first.0..self.first.0 + self.count).map(Partition)
     }
@@ -73,7 +73,7 @@ pub struct Families(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    families: Vec<Family>,
+    families: Vec<FamilyPlace>,
     partitions: u16,
     /// By number of a table: place of its family in the list.
     of_table: [u8; 256],
@@ -111,7 +111,7 @@ impl Families {
                 return Err(refused(format!("the family {} has at least one partition", new.name)));
             }
             partitions = partitions.max(first.saturating_add(count));
-            families.push(Family { name: new.name, first: Partition(first), count, own_table: new.own_table });
+            families.push(FamilyPlace { name: new.name, first: Partition(first), count, own_table: new.own_table });
             for table in (0..=u8::MAX).filter(|table| place > 0 && (new.tables)(*table)) {
                 if std::mem::replace(&mut of_table[usize::from(table)], place as u8) != 0 {
                     return Err(refused(format!("two families have the table {table}")));
@@ -129,13 +129,13 @@ impl Families {
 
     /// The families.
     #[must_use]
-    pub fn all(&self) -> &[Family] {
+    pub fn all(&self) -> &[FamilyPlace] {
         &self.0.families
     }
 
     /// The family called `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Family> {
+    pub fn get(&self, name: &str) -> Option<&FamilyPlace> {
         self.0.families.iter().find(|family| family.name == name)
     }
 
@@ -147,7 +147,7 @@ impl Families {
 
     /// Family of a partition, by its place in the list; the first for one that is nobody's.
     pub(crate) fn of_partition(&self, partition: Partition) -> usize {
-        let is_its = |family: &Family| (family.first.0..family.first.0 + family.count).contains(&partition.0);
+        let is_its = |family: &FamilyPlace| (family.first.0..family.first.0 + family.count).contains(&partition.0);
         self.0.families.iter().position(is_its).unwrap_or(0)
     }
 

@@ -26,7 +26,7 @@ mod room;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-pub use families::{Families, Family, NewFamily};
+pub use families::{Families, FamilyPlace, NewFamily};
 pub use ports::{
     Appended, BACKLOG_MAX, Batch, Bus, Claimant, EngineError, Ephemeral, Journal, JournalRecord, KeyRange, NewRecord,
     NewTerm, Object, ObjectMeta, Objects, Offset, Order, Page, Partition, Position, Replaced, Row, RowKey, RowWrite,

@@ -1,5 +1,6 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
+import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
 import { Pages, type Paging } from "./paging.js";
 import { randomKey } from "./random.js";
@@ -91,6 +92,7 @@ export class Client {
   readonly posts: Posts;
   readonly feed: Feed;
   readonly notifications: Notifications;
+  readonly conversations: Conversations;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -103,6 +105,7 @@ export class Client {
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
     this.notifications = new Notifications(this.http);
+    this.conversations = new Conversations(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);

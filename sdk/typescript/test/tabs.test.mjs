@@ -3,62 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Client } from "../dist/index.js";
 import { Realtime } from "../dist/realtime/realtime.js";
+import { FakeBrowser } from "./fake-browser.mjs";
 import { FakeClock, FakeDial, posts, settle } from "./fakes.mjs";
-
-/** Locks and channels of one browser. */
-class FakeBrowser {
-  channels = new Set();
-  queues = new Map();
-  platform() {
-    return {
-      locks: { request: (name, options, callback) => this.request(name, options, callback) },
-      channel: (name) => {
-        const channel = {
-          name,
-          onmessage: null,
-          postMessage: (message) => {
-            const data = structuredClone(message);
-            for (const other of this.channels) {
-              if (other !== channel && other.name === name) queueMicrotask(() => this.channels.has(other) && other.onmessage?.({ data }));
-            }
-          },
-          close: () => this.channels.delete(channel),
-        };
-        this.channels.add(channel);
-        return channel;
-      },
-    };
-  }
-  request(name, options, callback) {
-    const queue = this.queues.get(name) ?? [];
-    this.queues.set(name, queue);
-    return new Promise((resolve, reject) => {
-      const entry = { callback, resolve, reject, held: false };
-      options.signal?.addEventListener("abort", () => {
-        if (entry.held) return;
-        const at = queue.indexOf(entry);
-        if (at >= 0) queue.splice(at, 1);
-        reject(new Error("aborted"));
-      });
-      if (options.steal && queue[0]?.held) queue.shift().reject(new Error("stolen"));
-      if (options.steal) queue.unshift(entry);
-      else queue.push(entry);
-      this.grant(queue);
-    });
-  }
-  grant(queue) {
-    const first = queue[0];
-    if (!first || first.held) return;
-    first.held = true;
-    queueMicrotask(async () => {
-      await first.callback();
-      if (queue[0] !== first) return;
-      queue.shift();
-      first.resolve();
-      this.grant(queue);
-    });
-  }
-}
 
 function world() {
   const clock = new FakeClock();

@@ -89,9 +89,9 @@ tables! {
     PURGES = 29, "purges";
     /// one partition, name → value: import watermark and the like; versioned.
     META = 30, "meta";
-    /// As [`META`], of the chat's partitions: their heads.
+    /// one partition, name → value: heads of the chat's partitions; versioned.
     CHAT_META = 60, "chat_meta";
-    /// As [`META`], of the clicks' partitions: their heads, and how far clicks were counted.
+    /// one partition, name → value: heads of the clicks' partitions, and how far clicks were counted; versioned.
     CLICKS_META = 61, "clicks_meta";
     /// post, bare repost → who made it; versioned: so that they go when the post does.
     REPOSTERS = 36, "reposters";

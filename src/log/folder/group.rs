@@ -22,7 +22,7 @@ pub(in crate::log) struct Group<F: Family> {
     /// Records that have ids; then those that happen, not folded yet.
     pub(in crate::log) numbered: Vec<F::Record>,
     pub(in crate::log) admitted: Vec<F::Record>,
-    /// What the admitted records change of what decides whether records happen.
+    /// Changes by the admitted records of what decides whether records happen.
     pub(in crate::log) changes: F::Changes,
     /// Records that are folded: what they are, their lines in the journal, and their rows.
     pub(in crate::log) folded: Vec<CommittedIn<F>>,

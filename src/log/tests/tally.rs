@@ -29,7 +29,8 @@ use crate::log::family::{CommittedOf, Family};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
-use crate::log::owners::Owners;
+use crate::log::owner::OwnerThreads;
+use crate::log::owners::FamilyLog;
 use crate::log::roster::Alone;
 
 const OWN: Table = Table { id: 250, name: "tally_meta" };
@@ -50,7 +51,7 @@ const TRIES_MAX: usize = 6;
 const FAULTS: Faults =
     Faults { unavailable: 1, unknown: 6, offset_gaps: 10, doubled: 15, lost_replies: 8, sleeps: 25, ..Faults::NONE };
 
-/// One more of a key; whose act it is.
+/// Count of one more under a key, and whose act it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct One {
     id: Id,
@@ -195,7 +196,7 @@ type Answered = (u64, Option<Option<(Id, u64)>>);
 
 struct Node {
     log: Log,
-    tally: Owners<Tally>,
+    tally: FamilyLog<Tally>,
     clock: Clock,
     threads: Vec<JoinHandle<()>>,
     reserving: JoinHandle<()>,
@@ -209,7 +210,7 @@ struct History {
     random: Random,
     now_ms: u64,
     nodes: [Option<Node>; NODES],
-    /// What each view heard.
+    /// Records that each view heard.
     views: Vec<Heard>,
     clients: Vec<(usize, u64, JoinHandle<Answered>)>,
     acts: u64,
@@ -460,4 +461,39 @@ async fn a_record_that_cannot_be_read_stops_its_own_partition_only() {
             history.crash(0);
         })
         .await;
+}
+
+/// The owners of a family have threads of their own, and end with its last handle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_family_is_opened_beside_the_social_one_and_ends_by_itself() {
+    let tally = NewFamily { partitions: Some(3), ..TALLY };
+    let world = Hostile::with_families(1, &[families::SOCIAL, tally], Faults::NONE).unwrap();
+    for life in 0..2 {
+        let engines = world.engines();
+        let setup = LogSetup {
+            clock: Clock::system(),
+            numbers: Numbers::of_node(0),
+            storage: Storage::default(),
+            roster: Arc::new(Alone),
+            horizon: Horizon::default(),
+        };
+        let (log, social) = Log::open(&engines, Vec::new(), setup).await.unwrap();
+        let make = |_| Tally {
+            tables: Arc::clone(&engines.tables),
+            kept: Mutex::default(),
+            heard: Arc::default(),
+            shown: None,
+            world: world.clone(),
+        };
+        let (tally, owners) = log.open_family(&engines, make).await.unwrap();
+        for key in (1..20).map(Id) {
+            let first = tally.propose(key, (key, 1)).await.unwrap();
+            let second = tally.propose(key, (key, 2)).await.unwrap();
+            let (first, second) = (first.durable().await.unwrap(), second.durable().await.unwrap());
+            assert_eq!((first.1, second.1), (2 * life + 1, 2 * life + 2));
+            assert!(tally.horizon().reached() >= second.0.max(first.0));
+        }
+        drop((log, tally));
+        tokio::task::spawn_blocking(move || [social, owners].into_iter().for_each(OwnerThreads::join)).await.unwrap();
+    }
 }

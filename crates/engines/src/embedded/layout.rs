@@ -13,9 +13,8 @@
 //!          'c' | partition u16 | consumer                            → next offset u64 | state there
 //! state    flags u8 (1: term, 2: import) | term, last id, number u64
 //! ```
-//! Of several stores the first has 'p' and 'f', and each has its own of the rest. A mark or checkpoint without states is
-//! from before there were claims. The id stands in the key, so that a payload is
-//! stored as it is.
+//! Of several stores the first has 'p' and 'f', and each has its own of the rest. A mark or checkpoint without states
+//! is from before there were claims. The id stands in the key, so that a payload is stored as it is.
 //!
 //! Numbers are big endian, so that bytes order as numbers do. The partition's length stands before it, so that no
 //! partition is a prefix of another.
@@ -25,7 +24,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use fjall::Slice;
 
-use crate::families::{Family, StoredFamily};
+use crate::families::{FamilyPlace, StoredFamily};
 use crate::ports::{Claimant, KeyRange, Offset, Partition, Position, RowKey, RowWrite, Table, Term};
 
 const TAG_PLAIN: u8 = 0;
@@ -229,7 +228,7 @@ pub(super) const FOLDER_ID_KEY: &[u8] = b"i";
 pub(super) const FAMILY_PREFIX: &[u8] = b"f";
 
 /// Key and value of a family.
-pub(super) fn family_entry(family: &Family) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn family_entry(family: &FamilyPlace) -> (Vec<u8>, Vec<u8>) {
     let key = [FAMILY_PREFIX, family.name.as_bytes()].concat();
     (key, [family.first.0, family.count].map(u16::to_be_bytes).concat())
 }

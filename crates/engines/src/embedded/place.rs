@@ -2,8 +2,8 @@
 //!
 //! The first store knows all families, their partitions, and a number by which the folders know that they belong
 //! together. A new family's folder is made before it is entered there, in one commit with the new number of partitions:
-//! cut off in between, an empty folder lies there that nobody knows, and is taken. What is known and missing is not made
-//! anew, for it held something.
+//! cut off in between, an empty folder lies there that nobody knows, and is taken. What is known and missing is not
+//! made anew, for it held something.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -19,14 +19,14 @@ use super::layout::{self, FOLDER_ID_KEY, PARTITIONS_KEY};
 use super::store::{Store, corrupt, fault};
 use crate::families::StoredFamily;
 use crate::ports::{EngineError, Table};
-use crate::{DiskRoom, Families, Family, Scans};
+use crate::{DiskRoom, Families, FamilyPlace, Scans};
 
 /// Folder of the first family's store.
 const FIRST_FOLDER: &str = "store";
 /// Part of the cache that each of the other families has.
 const CACHE_SHARE: u64 = 4;
 
-/// What the stores of all families have together, and what outlives each opening of them.
+/// Things that the stores of all families have together, and that outlive each opening of them.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) forgotten: Arc<Forgotten>,
@@ -75,7 +75,7 @@ impl Place {
     }
 
     /// Place of another family.
-    fn other(&self, family: &Family) -> Self {
+    fn other(&self, family: &FamilyPlace) -> Self {
         let mut place = self.clone();
         place.settings.cache_bytes /= CACHE_SHARE;
         place.folder = folder_of(&self.path, 1, family.name);
@@ -84,7 +84,7 @@ impl Place {
         place.of(family)
     }
 
-    fn of(self, family: &Family) -> Self {
+    fn of(self, family: &FamilyPlace) -> Self {
         Self { partitions: family.first.0..family.first.0 + family.count, ..self }
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn open_all(
     let mut first = Store::open(&place)?;
     let stored = stored_families(&first, settings)?;
     let families = Families::settle(&stored, &settings.families)?;
-    let is_new = |family: &Family| stored.iter().all(|one| one.name != family.name);
+    let is_new = |family: &FamilyPlace| stored.iter().all(|one| one.name != family.name);
     let id = folder_id(&first)?;
     let mut others = Vec::new();
     for family in families.all().iter().skip(1) {
@@ -146,7 +146,7 @@ fn folder_id(store: &Store) -> Result<u64, EngineError> {
     }
 }
 
-fn open_other(place: &Place, family: &Family, is_new: bool, id: u64) -> Result<Store, EngineError> {
+fn open_other(place: &Place, family: &FamilyPlace, is_new: bool, id: u64) -> Result<Store, EngineError> {
     let (shown, name) = (place.folder.display(), family.name);
     if !is_new && !Store::is_there(&place.folder)? {
         return Err(EngineError::Corrupt(format!(

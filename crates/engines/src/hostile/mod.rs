@@ -159,7 +159,7 @@ impl Hostile {
     pub fn grow(&self, families: &[NewFamily]) -> Result<(), EngineError> {
         let mut world = self.world.lock();
         let stored =
-            |one: &crate::Family| StoredFamily { name: one.name.to_owned(), first: one.first.0, count: one.count };
+            |one: &crate::FamilyPlace| StoredFamily { name: one.name.to_owned(), first: one.first.0, count: one.count };
         let stored: Vec<_> = world.families.all().iter().map(stored).collect();
         world.families = Families::settle(&stored, families)?;
         let partitions = world.families.partitions();

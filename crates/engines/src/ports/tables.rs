@@ -160,8 +160,8 @@ pub trait Tables: Send + Sync + 'static {
     /// others not, and what is missing may still arrive later: after newer writes, which only versions protect.
     ///
     /// At most [`Batch::ROWS_MAX`] rows, a value at most [`VALUE_BYTES_MAX`](crate::limits::VALUE_BYTES_MAX), all
-    /// together [`WRITE_BYTES_MAX`](crate::limits::WRITE_BYTES_MAX), and all of one [family](crate::Families); otherwise
-    /// nothing is written ([`Limit`](EngineError::Limit)).
+    /// together [`WRITE_BYTES_MAX`](crate::limits::WRITE_BYTES_MAX), and all of one [family](crate::Families);
+    /// otherwise nothing is written ([`Limit`](EngineError::Limit)).
     async fn write(&self, batch: Batch) -> Result<(), EngineError>;
 
     /// The value of one row.

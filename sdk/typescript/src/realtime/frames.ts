@@ -1,6 +1,14 @@
 // Frames between server and client, as types; and the one place where a frame's text is read.
 
 import type {
+  ConversationUpdated,
+  KeyedMessage,
+  MessageChanged,
+  MessageRecalled,
+  ReceiptChanged,
+  Typing,
+} from "../chat/types.js";
+import type {
   AuthorDeleted,
   Drain,
   FeedPosts,
@@ -41,6 +49,18 @@ export interface Events {
   "author.deleted": AuthorDeleted;
   /** Notification of what somebody did; each comes once. */
   notification: KeyedNotification;
+  /** A message of a conversation; `Chat` puts them in order and keeps them whole. */
+  message: KeyedMessage;
+  /** A message that was there is another now. */
+  "message.updated": MessageChanged;
+  /** A message was taken back. */
+  "message.recalled": MessageRecalled;
+  /** Settings, members or what the person keeps to themselves changed. */
+  "conversation.updated": ConversationUpdated;
+  /** Members have come further. */
+  receipt: ReceiptChanged;
+  /** Somebody writes; gone after six seconds. */
+  typing: Typing;
   /** Items that were left out; `recovering` says that they are being read over HTTP and will come as their own events. */
   gap: Gap & { recovering: boolean };
   /** Streams whose items may be shown wrong: read them anew. `recovering` as with a gap. */

@@ -26,6 +26,10 @@ export function fresh(out: HandedOut, type: string, data: unknown): unknown {
       note(out, "notifications", notification.id);
       return data;
     }
+    case "message":
+    case "message.updated":
+    case "message.recalled":
+      return out.seen.add(`m${(data as { key: string }).key}`) ? data : null;
     case "post.deleted":
     case "author.deleted":
       return out.seen.add(`d${(data as PostDeleted | AuthorDeleted).key}`) ? data : null;

@@ -4,6 +4,7 @@
 import type { Client } from "../client.js";
 import type { Timer } from "../clock.js";
 import { ProblemError, RealtimeError } from "../errors.js";
+import { hash } from "../hash.js";
 import type { TokenChange } from "../tokens.js";
 import type { Gap, Id, Reset, Stream, Transport } from "../types.js";
 import { fetcher, type Range } from "./fetchers.js";
@@ -445,14 +446,4 @@ function shared(state: State): SharedState {
 
 function unshared(state: SharedState): State {
   return { ...state, error: state.error && new RealtimeError(state.error.code, state.error.message) };
-}
-
-/** A name that does not show what it was made of: FNV-1a, twice with different seeds. Names are no secrets, tokens are. */
-function hash(text: string): string {
-  let [a, b] = [0x811c9dc5, 0xc9dc5811];
-  for (let at = 0; at < text.length; at += 1) {
-    a = Math.imul(a ^ text.charCodeAt(at), 0x01000193);
-    b = Math.imul(b ^ text.charCodeAt(at), 0x01000193);
-  }
-  return [a, b].map((part) => (part >>> 0).toString(16).padStart(8, "0")).join("");
 }

@@ -26,6 +26,12 @@ export type TabMessage =
   /** The network or the machine came back, as another tab noticed. */
   | { t: "wake" };
 
+/** Messages that every sharing has: a tab leaves, a tab asks whether somebody leads. */
+type AnyTabMessage = { t: "bye"; tab: string } | { t: "there" };
+
+/** Messages that only a leader posts: they show that it lives. */
+const LEADERS: readonly string[] = ["lead", "state", "event", "cursor", "reply"];
+
 /** A state as it can be sent: errors lose their class on the way. */
 export interface SharedState extends Omit<State, "error"> {
   error: { code: number; message: string } | null;
@@ -63,15 +69,15 @@ export function platformTabs(): TabPlatform | null {
 }
 
 /** Reactions of a tab to changes of its part. */
-export interface TabEvents {
+export interface TabEvents<M = TabMessage> {
   lead(): void;
   /** Called when another tab took the lead away: this one was thought dead. */
   resign(): void;
-  message(message: TabMessage): void;
+  message(message: M | AnyTabMessage): void;
 }
 
-/** Part of one tab in sharing. */
-export class Tabs {
+/** Part of one tab in sharing; `leaders` are the messages that show that a leader lives. */
+export class Tabs<M extends { t: string } = TabMessage> {
   readonly id: string = randomKey();
   #leading = false;
   #stopped = false;
@@ -86,11 +92,12 @@ export class Tabs {
     private readonly name: string,
     private readonly clock: Clock,
     private readonly times: { leaderSilenceMs: number; leaderAnswerMs: number },
-    private readonly events: TabEvents,
+    private readonly events: TabEvents<M>,
+    private readonly leaders: readonly string[] = LEADERS,
   ) {
     this.#heard = clock.now();
     this.#channel = platform.channel(name);
-    this.#channel.onmessage = (event) => this.#message(event.data as TabMessage);
+    this.#channel.onmessage = (event) => this.#message(event.data as M | AnyTabMessage);
     this.#stand({ signal: this.#waiting.signal });
     this.#watchLater();
   }
@@ -99,7 +106,7 @@ export class Tabs {
     return this.#leading;
   }
 
-  post(message: TabMessage): void {
+  post(message: M | AnyTabMessage): void {
     if (!this.#stopped) this.#channel.postMessage(message);
   }
 
@@ -149,9 +156,9 @@ export class Tabs {
     });
   }
 
-  #message(message: TabMessage): void {
+  #message(message: M | AnyTabMessage): void {
     if (this.#stopped) return;
-    if (!this.#leading && ["lead", "state", "event", "cursor", "reply"].includes(message.t)) this.#heard = this.clock.now();
+    if (!this.#leading && this.leaders.includes(message.t)) this.#heard = this.clock.now();
     this.events.message(message);
   }
 
