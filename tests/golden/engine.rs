@@ -26,7 +26,7 @@ use fanfare::log::{head, legacy};
 use fanfare_engines::families::StoredFamily;
 use fanfare_engines::{
     Appended, Batch, Claimant, EngineError, Engines, Families, Journal, NewRecord, NewTerm, Offset, Page, Partition,
-    Position, RowWrite, StoredFamily, Trimmed, Turn,
+    Position, RowWrite, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
