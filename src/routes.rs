@@ -1,10 +1,11 @@
 //! Every route of the API, in one list.
 
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{admin, feed, follows, media, notifications, posts, realtime, users};
+use crate::{admin, feed, follows, links, live, media, notifications, posts, realtime, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
@@ -38,6 +39,14 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(feed::http::read))
         .routes(routes!(feed::http::unread))
         .routes(routes!(feed::http::mark_read))
+        // Live sessions.
+        .routes(routes!(live::http::announce))
+        .routes(routes!(live::http::feed))
+        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
+        .routes(routes!(live::http::start))
+        .routes(routes!(live::http::end))
+        .routes(routes!(live::http::remind, live::http::no_reminder))
+        .routes(routes!(live::http::of_host))
         // Notifications.
         .routes(routes!(notifications::http::list))
         .routes(routes!(notifications::http::read))
@@ -50,6 +59,16 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(realtime::http::presence_of))
         .routes(routes!(follows::http::presence))
         .routes(routes!(realtime::http::heartbeat))
+        // Short links.
+        .routes(routes!(links::http::make, links::http::list))
+        .routes(routes!(links::http::export))
+        .routes(routes!(links::http::get, links::http::change, links::http::delete))
+        .routes(routes!(links::http::draw))
+        .routes(routes!(links::clicks::http::stats))
+        .routes(routes!(links::clicks::http::export))
+        .routes(routes!(links::http::follow, links::http::unlock))
+        .route("/s/", get(links::http::home))
+        .route("/s/robots.txt", get(links::http::robots))
         // Operators.
         .routes(routes!(admin::http::sessions))
         .routes(routes!(admin::http::close))
@@ -58,6 +77,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::settings, admin::http::change_settings))
         .routes(routes!(admin::http::set_role))
         .routes(routes!(admin::http::delete_post))
+        .routes(routes!(admin::http::link, admin::http::delete_link))
         .routes(routes!(admin::http::suspend, admin::http::unsuspend))
         .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))

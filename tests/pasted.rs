@@ -17,7 +17,7 @@ const FOLDER: &str = "/var/lib/fanfare";
 /// The secret that docs/api.md signs with.
 const SECRET: &str = "thirty-two bytes or more, as random as can be";
 /// Documents whose calls are pasted, in this order: a later one may count on accounts of an earlier one.
-const PASTED: [&str; 4] = ["README.md", "README.zh-CN.md", "docs/api.md", "docs/operations.md"];
+const PASTED: [&str; 5] = ["README.md", "README.zh-CN.md", "docs/api.md", "docs/links.md", "docs/operations.md"];
 /// Beginnings of lines in blocks that call no API, and who tries those instead.
 const ELSEWHERE: [(&str, &str); 13] = [
     ("cargo", "the tests' own build; `tidy` knows the commands"),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use fanfare_engines::{KeyRange, Order};
-use fanfare_protocol::{AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
+use fanfare_protocol::{AdminLink, AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
 
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::base::text;
 use crate::data::audit::{Act, Action, Actor, Operator, oldest_kept};
 use crate::data::rows::{SuspensionRow, from_json};
 use crate::data::tables;
+use crate::links::Links;
 use crate::log::core::Core;
 use crate::log::events::Event;
 use crate::log::handle::Proposal;
@@ -29,6 +30,7 @@ pub struct Acts {
     core: Core,
     users: Users,
     posts: Posts,
+    links: Links,
     sessions: Arc<dyn SessionEnder>,
 }
 
@@ -51,8 +53,8 @@ pub fn clean_reason(reason: Option<&str>) -> Result<Option<String>> {
 impl Acts {
     /// Over the services; `sessions` hears who is suspended.
     #[must_use]
-    pub fn new(core: Core, users: Users, posts: Posts, sessions: Arc<dyn SessionEnder>) -> Self {
-        Self { core, users, posts, sessions }
+    pub fn new(core: Core, users: Users, posts: Posts, links: Links, sessions: Arc<dyn SessionEnder>) -> Self {
+        Self { core, users, posts, links, sessions }
     }
 
     /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody
@@ -87,6 +89,25 @@ impl Acts {
         let post = self.core.store.post_or_gone(id).await?.ok_or_else(|| Error::not_found("post"))?;
         self.may_act_on(operator, post.author).await?;
         self.posts.remove(id, operator.act(Action::DeletePost, format!("posts/{id}"), reason)).await
+    }
+
+    /// A short link, whoever made it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 410 when it was deleted.
+    pub async fn link(&self, code: &str) -> Result<AdminLink> {
+        let (link, owner, blocked) = self.links.anybodys(code).await?;
+        Ok(AdminLink { link, owner, blocked })
+    }
+
+    /// Deletes a short link, whoever made it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 410 when it is gone already, 403 for an operator's link and an operator by role.
+    pub async fn delete_link(&self, operator: &Operator, code: &str, reason: Option<String>) -> Result<()> {
+        let (_, owner, _) = self.links.anybodys(code).await?;
+        self.may_act_on(operator, owner).await?;
+        self.links.remove(code, Some(operator.act(Action::DeleteLink, format!("links/{code}"), reason))).await
     }
 
     /// Suspends a person, in place of an earlier suspension: from now on nobody sees them, and they are not let in.

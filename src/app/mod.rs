@@ -1,5 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod links;
+mod live;
 mod products;
 mod settings;
 
@@ -15,7 +17,7 @@ use tokio::task::JoinSet;
 use self::products::{Listeners, listeners};
 pub use self::products::{products, products_over};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
-use crate::admin::live::LiveServer;
+use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
@@ -24,6 +26,7 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
+use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::watched::watched;
@@ -34,6 +37,11 @@ use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
+use crate::links::Links;
+use crate::links::clicks::salts::Salts;
+use crate::links::clicks::service::{ClickThreads, Clicks};
+use crate::links::hot::HotLinks;
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -100,10 +108,18 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Live sessions.
+    live: Arc<Live>,
+    /// Short links.
+    links: Links,
+    /// Numbers of links.
+    clicks: Arc<Clicks>,
+    /// Salts of links' visitors.
+    salts: Arc<Salts>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 /// Lets handlers take a service by its own name.
@@ -125,8 +141,11 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    live: Arc<Live>,
+    links: Links,
+    clicks: Arc<Clicks>,
     acts: Arc<Acts>,
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 #[async_trait]
@@ -170,24 +189,32 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
+    replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
+    clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
     lease: OwnerLease,
 }
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        links::end(self.app.links(), self.app.http().storage()).await;
+        let click_owners = match self.clicks.take() {
+            Some(clicks) => Some(clicks.stop().await),
+            None => None,
+        };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
+            click_owners.into_iter().for_each(OwnerThreads::join);
             owner.join();
-            drop(worker);
+            drop((worker, replays_worker));
         });
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
@@ -226,9 +253,7 @@ async fn start_under(
     clock: Clock,
     logging: LogControl,
 ) -> Result<Running> {
-    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
-    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
-    let refreshing = jwt.refreshing();
+    let (jwt, refreshing) = jwt(settings).await?;
     let storage = Storage::default();
     let engines = watched(engines, &storage);
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
@@ -238,27 +263,29 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
+    let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let group_after = settings.notifications.group_after as u64;
     let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
-    products.extend(listeners(&store, &feed, told));
+    let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
+    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
     let setup = log_setup(settings, &clock, &storage, horizon);
     let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
     let takers = Takers::new(log.clone(), &engines, &products);
-    learn(&store, log.newest()).await?;
-    // Every row is of an id below.
-    feed.settle(log.last_minted());
-    feed.warm_up(&store, clock.now_ms()).await?;
+    learn(&store, &feed, &log, clock.now_ms()).await?;
+    live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
-        Users::new(core.clone(), user_settings(settings), passwords, jwt, attachments.clone(), Arc::clone(&ender));
+        Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), ender);
+    let clicks = links::clicks(settings, &core, &engines).await?;
+    let links = links::links(settings, &core, hot, passwords, &clicks).await?;
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
     let (realtime, realtime_threads) =
@@ -266,14 +293,18 @@ async fn start_under(
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
-    let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
+    let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
-    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
-    let mut tasks = JoinSet::new();
+    let running =
+        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
+    let worker = feed.start_worker().map_err(no_thread)?;
+    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments), lease.clone());
+    let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
+    links::in_background(&mut tasks, &links);
+    links::clicks_in_background(&mut tasks, &clicks);
     tell_what_follows(&mut tasks, takers, &http).await?;
     let services = Services {
         http,
@@ -287,10 +318,23 @@ async fn start_under(
         notifications: Arc::new(notifications),
         realtime,
         media,
-        acts: Arc::new(acts),
+        links,
+        clicks: clicks.clicks,
+        salts: clicks.salts,
         live: Arc::new(live),
+        acts: Arc::new(acts),
+        running: Arc::new(running),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    Ok(Running {
+        app: App(Arc::new(services)),
+        worker,
+        replays_worker,
+        owner,
+        realtime: realtime_threads,
+        clicks: clicks.threads,
+        tasks,
+        lease,
+    })
 }
 
 /// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
@@ -310,11 +354,18 @@ async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpS
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
     tasks.spawn(lease.keep());
+    tasks
+}
+
+/// Error of a thread that does not start.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Internal(format!("cannot start a thread: {error}"))
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
@@ -346,19 +397,48 @@ fn streams(
 }
 
 /// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(store: &Store, newest: Id) -> Result<()> {
+async fn learn(store: &Store, feed: &Feed, log: &Log, now_ms: u64) -> Result<()> {
+    let newest = log.newest();
     store.opened_at(newest);
     store.load_absent().await?;
     store.load_deletions(newest).await?;
     janitor::credentials::begin(store).await?;
     janitor::names::begin(store).await?;
-    posts::public::begin(store).await
+    posts::public::begin(store).await?;
+    // Every row is of an id below.
+    feed.settle(log.last_minted());
+    feed.warm_up(store, now_ms).await
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>) -> Janitor {
+/// Whoever looks at JWTs, and what keeps their keys fresh.
+async fn jwt(settings: &Settings) -> Result<(JwtVerifier, Option<impl Future<Output = ()> + Send + use<>>)> {
+    let jwt = JwtVerifier::open(JwtSettings::of(settings)).await?;
+    jwt.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    let refreshing = jwt.refreshing();
+    Ok((jwt, refreshing))
+}
+
+/// Parts of HTTP, with the door in front of the router.
+fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorTokens, storage: &Storage) -> HttpState {
+    let http = HttpState::new(settings, Arc::new(users.clone()), tokens, storage.clone());
+    if settings.links.door {
+        http.put_door(Arc::new(links.clone()));
+    }
+    http
+}
+
+fn janitor(
+    settings: &Settings,
+    core: &Core,
+    media: Arc<dyn Attachments>,
+    links: &Links,
+    clicks: &Arc<Clicks>,
+) -> Janitor {
     Janitor {
         core: core.clone(),
         media,
+        links: links.clone(),
+        clicks: Arc::clone(clicks),
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }

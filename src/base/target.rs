@@ -30,7 +30,7 @@ pub struct TargetRules {
 pub struct Target {
     /// The address as the parser writes it: ASCII, names in punycode.
     pub url: String,
-    /// Its host, as [`host_key`] writes it.
+    /// Host of the address, as [`host_key`] writes it.
     pub host: String,
 }
 
@@ -46,7 +46,7 @@ pub enum Forbidden {
     /// Not an address with a scheme.
     #[error("is no absolute URL, such as https://example.com/page")]
     NoUrl,
-    /// Another scheme.
+    /// A scheme that is not allowed.
     #[error("must begin with {0}")]
     Scheme(String),
     /// Nowhere to go.
@@ -144,8 +144,7 @@ fn is_private(host: &Host<String>, key: &str) -> bool {
 }
 
 /// Whether an address means the same machine to everybody (IANA's registries of special-purpose addresses).
-#[must_use]
-pub fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded(address) {

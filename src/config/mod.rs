@@ -3,6 +3,7 @@
 //! The first thing a command reads. `sections` holds every key with its words, default and range; here they are read,
 //! checked against each other, and printed as an example. Unknown names are an error that names the nearest known one.
 
+mod links;
 mod sections;
 mod value;
 
@@ -11,11 +12,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Cluster, Feed, Http, LARGEST, Log, Media, Metrics, Notifications, Posts, Realtime, Server, Storage,
-    Users,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
+    Storage, Users,
 };
 use sections::{Given, Key, Section};
-pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Secret, Subnet};
+pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Subnet};
 
 /// Prefix of the names of environment variables.
 const PREFIX: &str = "FANFARE__";
@@ -67,7 +68,8 @@ macro_rules! settings {
 }
 settings! {
     server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
-    notifications: Notifications, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime, log: Log
+    live: Live, links: Links, notifications: Notifications, media: Media, storage: Storage, cluster: Cluster,
+    realtime: Realtime, log: Log
 }
 
 impl Settings {
@@ -185,6 +187,7 @@ impl Settings {
                 realtime.offline_after_s, realtime.heartbeat_s
             )));
         }
+        self.links.check(&self.http).map_err(ConfigError::Contradiction)?;
         if self.auth.jwt_jwks_ca_file.is_some() && self.auth.jwt_jwks_url.is_none() {
             return Err(ConfigError::Contradiction(
                 "auth.jwt_jwks_ca_file vouches for auth.jwt_jwks_url, which is not set".to_owned(),

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use toml::Value;
 
 use crate::base::limits::auth::SECRET_BYTES_MIN;
+use crate::base::target::NEVER;
 
 /// A type that a key can have.
 pub trait Setting: Sized {
@@ -93,6 +94,7 @@ texts! {
     Subnet, "an address or a network, such as \"10.0.0.0/8\"", |network| network.0.to_string();
     Origin, "\"*\" or an origin without a path, such as \"https://app.example\"", |origin| origin.0.clone();
     BaseUrl, "an http or https address without a query, such as \"https://social.example\"", |url| url.0.clone();
+    Scheme, "the name of a scheme that leads elsewhere, such as \"https\", in lower case", |scheme| scheme.0.clone();
     JwksUrl, "an https address such as \"https://id.example/.well-known/jwks.json\", without a user; http on this machine only (127.0.0.1, [::1], localhost)", |url| url.0.to_string();
     Secret, "text of at least 32 bytes in quotes", |secret| secret.0.clone();
     LogLevel, "a level (error, warn, info, debug, trace) or a filter such as \"info,fanfare=debug\"", |level| level.0.clone();
@@ -196,6 +198,19 @@ impl FromStr for BaseUrl {
         } else {
             Err(())
         }
+    }
+}
+
+/// A scheme of addresses, in lower case, which does not run or show something of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheme(pub String);
+
+impl FromStr for Scheme {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
+        let named = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(plain);
+        if named && !NEVER.contains(&text) { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }
 

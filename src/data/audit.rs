@@ -61,6 +61,9 @@ pub enum Action {
     /// A post was deleted.
     #[serde(rename = "post.delete")]
     DeletePost,
+    /// A short link was deleted.
+    #[serde(rename = "link.delete")]
+    DeleteLink,
     /// A person was suspended.
     #[serde(rename = "user.suspend")]
     Suspend,

@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::town::{Deed, Doing, Town};
 use super::world::{Person, World};
-use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, picture};
+use super::{DEMO_HANDLE, DEMO_PASSWORD, SEED, links, picture};
 use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::handle::Handle;
@@ -113,6 +113,7 @@ pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
     batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
     app.core().store.write(batch).await?;
     app.core().clock.let_go();
+    links::make(app, sample.people[sample.town.world.demo()]).await?;
     Ok(sample)
 }
 

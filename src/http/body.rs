@@ -62,6 +62,30 @@ where
     }
 }
 
+/// A [`Valid`] body of a call that can also be made without one: that is the default then.
+#[derive(Debug, Clone, Copy)]
+pub struct OrDefault<T>(pub T);
+
+impl<T, S> FromRequest<S> for OrDefault<T>
+where
+    T: DeserializeOwned + Check + Default,
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let http = HttpState::from_ref(state);
+        let typed = require_json(&request);
+        let body = Arrived::of(request, &http).await?;
+        if body.bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        typed?;
+        parse(&body.bytes, http.checks()).map(Self)
+    }
+}
+
 /// A body of JSON as it came, within the bound of its call: for one that is looked at before it is parsed.
 #[derive(Debug)]
 pub struct Unparsed(Arrived);
@@ -92,6 +116,36 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         require_json(&request)?;
         Arrived::of(request, &HttpState::from_ref(state)).await.map(Self)
+    }
+}
+
+/// Fields of a form (`application/x-www-form-urlencoded`), as browsers send them. Must be the last argument of a
+/// handler.
+///
+/// Refusals: as those of [`Valid`], 422 for fields that are no `T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<T>(pub T);
+
+impl<T, S> FromRequest<S> for Form<T>
+where
+    T: DeserializeOwned,
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        if media_type(&request) != "application/x-www-form-urlencoded" {
+            let detail = "send the fields with `Content-Type: application/x-www-form-urlencoded`";
+            return Err(Error::refused(Code::UnsupportedMediaType, detail));
+        }
+        let body = Arrived::of(request, &HttpState::from_ref(state)).await?;
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&body.bytes));
+        let fields = serde_path_to_error::deserialize(pairs);
+        fields.map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            Error::fields(vec![field_error(&path, "body", &error.inner().to_string())])
+        })
     }
 }
 
@@ -163,9 +217,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn require_json(request: &Request) -> Result<(), Error> {
+/// Media type of the body, without parameters, in lower case.
+fn media_type(request: &Request) -> String {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn require_json(request: &Request) -> Result<(), Error> {
+    let media_type = media_type(request);
     let json =
         media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"));
     let refusal = || Error::refused(Code::UnsupportedMediaType, "send the body with `Content-Type: application/json`");

@@ -40,14 +40,24 @@ pub(super) fn client_of_request(request: &Request, http: &HttpState) -> IpAddr {
     client(peer(request.extensions()), request.headers(), &http.settings().trusted_proxies)
 }
 
+/// Address of the client of a request on a connection of `peer`.
+pub(super) fn client_of_peer(peer: SocketAddr, headers: &HeaderMap, http: &HttpState) -> IpAddr {
+    client(peer.ip().to_canonical(), headers, &http.settings().trusted_proxies)
+}
+
+/// The other end of the connection of a request, if it came by one.
+pub(super) fn peer_of(request: &Request) -> Option<SocketAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0)
+}
+
 /// The client of a request that a trusted proxy passes on; `None` when it comes from the client itself.
-pub(super) fn client_of_proxy(request: &Request, http: &HttpState) -> Option<IpAddr> {
+pub(super) fn client_of_proxy(peer: SocketAddr, headers: &HeaderMap, http: &HttpState) -> Option<IpAddr> {
     let trusted = &http.settings().trusted_proxies;
     if trusted.is_empty() {
         return None;
     }
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
-    http.addresses().trusts(peer).then(|| client(peer, request.headers(), trusted))
+    let peer = peer.ip().to_canonical();
+    http.addresses().trusts(peer).then(|| client(peer, headers, trusted))
 }
 
 /// The other end of the connection; the unspecified address when the request came without one (tests).

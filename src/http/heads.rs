@@ -1,15 +1,13 @@
 //! Heads of requests are read strictly: what two readers could take differently is refused before anything acts on it.
 
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Version, header};
+use axum::http::{HeaderName, HeaderValue, Request, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use fanfare_protocol::Code;
-use http_body::Body as _;
 
 use crate::base::error::Error;
 
 /// The answer to a request whose head cannot be taken; `None` when all is well.
-pub(super) fn refusal(request: &Request) -> Option<Response> {
+pub(super) fn refusal<B: http_body::Body>(request: &Request<B>) -> Option<Response> {
     let headers = request.headers();
     let count = |name: &HeaderName| headers.get_all(name).iter().take(2).count();
     let refused = |detail: &str| Some(Error::refused(Code::BadRequest, detail).into_response());

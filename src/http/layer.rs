@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::answer::{Cause, Doubt, Logged, after_a_write, internal, outcome_unknown};
-use super::client_addr::{client_of_proxy, client_of_request};
+use super::client_addr::{client_of_proxy, client_of_request, peer_of};
 use super::drain::Remains;
 use super::{HttpState, drain, heads};
 use crate::base::error::Error;
@@ -87,14 +87,51 @@ pub(super) fn new_id() -> HeaderValue {
     HeaderValue::from_str(&format!("{mixed:016x}")).unwrap_or(HeaderValue::from_static("none"))
 }
 
+/// Name of the route of requests that have none.
+pub(super) const NO_ROUTE: &str = "none";
+
+/// Mark of an answer that does not tell browsers to keep from the next page where they came from.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenReferrer;
+
+/// Request whose answer is on its way: what its end needs.
+pub(super) struct Begun {
+    started: Instant,
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+}
+
+impl Begun {
+    /// A request that arrives now.
+    pub(super) fn of<B>(request: &axum::http::Request<B>) -> Self {
+        let id = RequestId::of(request.headers());
+        Self { started: Instant::now(), id, method: request.method().clone(), uri: request.uri().clone() }
+    }
+
+    /// The answer as it leaves: with the headers that all have, counted under `route`, and in the log.
+    pub(super) fn end(self, http: &HttpState, route: &str, mut response: Response) -> Response {
+        let open_referrer = response.extensions().get::<OpenReferrer>().is_some();
+        let headers = response.headers_mut();
+        for (name, value) in &DEFAULT_HEADERS {
+            if !(open_referrer && *name == header::REFERRER_POLICY) {
+                headers.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        headers.insert(&X_REQUEST_ID, self.id.0.clone());
+        let took = self.started.elapsed();
+        http.meter().record(route, &self.method, response.status(), took);
+        log(&self.id, &self.method, &self.uri, &response, took);
+        response
+    }
+}
+
 /// Runs the rest of the stack for one request.
 pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = RequestId::of(request.headers());
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let begun = Begun::of(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    request.extensions_mut().insert(id.clone());
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    request.extensions_mut().insert(begun.id.clone());
     let remains = drain::lend(&mut request);
 
     let mut response = match heads::refusal(&request) {
@@ -111,16 +148,7 @@ pub(super) async fn pass(State(http): State<HttpState>, mut request: Request, ne
     {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response = as_problem(response);
-    let headers = response.headers_mut();
-    for (name, value) in &DEFAULT_HEADERS {
-        headers.entry(name).or_insert_with(|| value.clone());
-    }
-    headers.insert(&X_REQUEST_ID, id.0.clone());
-    let took = started.elapsed();
-    http.meter().record(route, &method, response.status(), took);
-    log(&id, &method, &uri, &response, took);
-    response
+    begun.end(&http, route, as_problem(response))
 }
 
 /// The answer of the rest of the stack, or of the bound that the request ran into.
@@ -133,7 +161,8 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         shed("requests");
         return overloaded("too many requests are under way");
     }
-    let client = client_of_proxy(&request, http).filter(|_| !UNBOUNDED.contains(&route));
+    let client = peer_of(&request).and_then(|peer| client_of_proxy(peer, request.headers(), http));
+    let client = client.filter(|_| !UNBOUNDED.contains(&route));
     let Some(own_place) = client.map_or(Some(None), |client| http.addresses().enter(client).map(Some)) else {
         shed("requests_of_address");
         let reason = "too many requests of this address are under way";
@@ -149,8 +178,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer =
-        answer.map(|done| done.unwrap_or_else(|panic| internal(format!("panic: {}", panic_message(panic.as_ref())))));
+    let answer = answer.map(|done| done.unwrap_or_else(|panic| panicked(&*panic)));
     let places = (place, own_place, arriving);
     let answered = if only_reads {
         let answered = tokio::time::timeout(bound, answer).await.ok();
@@ -215,9 +243,11 @@ fn overloaded(reason: &'static str) -> Response {
     Error::Overloaded { reason, retry_after_s: RETRY_AFTER_S }.into_response()
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// The answer of a request that panicked.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
+    internal(format!("panic: {text}"))
 }
 
 /// Bare refusals of the libraries below (they carry no body of JSON) become problems too.

@@ -2,7 +2,7 @@
 //!
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by
 //! the extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together;
-//! `doors` says from where the demo may be asked.
+//! `door` answers what is known at once before the router is asked; `doors` says from where the demo may be asked.
 
 mod addresses;
 mod answer;
@@ -11,6 +11,7 @@ mod bounds;
 mod caller;
 mod client_addr;
 pub mod docs;
+mod door;
 mod doors;
 mod drain;
 mod heads;
@@ -29,11 +30,12 @@ mod welcome;
 mod wire;
 
 pub use answer::{Created, Located, NoContent, Problems};
-pub use body::{Check, Checks, ClientKey, Keyed, Unparsed, Valid, named_key};
+pub use body::{Check, Checks, ClientKey, Form, Keyed, OrDefault, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
+pub use door::{Door, Knock, Opened};
 pub use doors::Doors;
-pub use layer::{RequestId, shed};
+pub use layer::{OpenReferrer, RequestId, shed};
 pub use query::{Paging, Params, Path};
 pub use server::{Sockets, run};
 pub use starting::answer_while;

@@ -1,13 +1,18 @@
 //! The list of routes that belong to no capability, and the router that carries all of them.
 
+use std::convert::Infallible;
+
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts as _, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts as _, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use axum::{Json, middleware};
 use fanfare_protocol::Code;
+use futures_util::FutureExt as _;
 use serde::Serialize;
+use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -86,6 +91,8 @@ where
         router = router.layer(cors);
     }
     if let Some(doors) = doors {
+        // It looks at every request before anything else does.
+        http.shut_door();
         router = router.layer(middleware::from_fn_with_state(doors, doors::check_host));
     }
     router.layer(middleware::from_fn_with_state(http, layer::pass))
@@ -156,6 +163,14 @@ async fn nothing_here() -> Error {
 
 pub(super) async fn wrong_method() -> Error {
     Error::refused(Code::MethodNotAllowed, "the path exists, the method does not; see the Allow header")
+}
+
+/// Headers that the CORS layer gives answers to requests without an `Origin`.
+pub(super) fn cors_without_origin(settings: &Http) -> HeaderMap {
+    let Some(layer) = cors(settings, None) else { return HeaderMap::new() };
+    let bare = tower::service_fn(|_: Request| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+    let answer = layer.layer(bare).oneshot(Request::new(Body::empty())).now_or_never();
+    answer.and_then(Result::ok).map(|answer| answer.headers().clone()).unwrap_or_default()
 }
 
 /// The CORS layer for `http.cors_origins` and the demo's doors; `None` when no other origin may call.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -25,7 +26,7 @@ use super::addresses::{AddressPlace, Addresses};
 use super::layer::{new_id, shed};
 use super::takeover::{self, LetGo, TakeOver, Word};
 use super::wire::Watched;
-use super::{HttpState, Phase, scrapes};
+use super::{HttpState, Phase, door, scrapes};
 use crate::base::error::Error;
 use crate::base::limits::http::{ACCEPT_PAUSE_MS, HEAD_BYTES_MAX, METRICS_UPKEEP_S, RETRY_AFTER_S};
 use crate::config::Http;
@@ -66,8 +67,9 @@ pub async fn run(
     let over = CancellationToken::new();
     let scrapes = metrics.map(|listener| tokio::spawn(scrapes::serve(listener, http.clone(), over.clone())));
 
+    let (guarded, connections_max) = (connections.at_the_door_of(&http), http.settings().connections_max);
     tokio::select! {
-        () = connections.accept(&listener, &router, http.settings(), http.settings().connections_max, http.addresses()) => {}
+        () = guarded.accept(&listener, &router, http.settings(), connections_max, http.addresses()) => {}
         () = shutdown => {}
     }
 
@@ -99,9 +101,16 @@ pub(super) struct Connections {
     drain: CancellationToken,
     /// Let go at once.
     cut: CancellationToken,
+    /// The server at whose door requests are looked at before they are routed.
+    http: Option<HttpState>,
 }
 
 impl Connections {
+    /// Connections like these, whose requests come by the door of `http`.
+    fn at_the_door_of(&self, http: &HttpState) -> Self {
+        Self { http: Some(http.clone()), ..self.clone() }
+    }
+
     /// Accepts for ever. At `connections_max` further connections wait in the system's queue; an address that has as
     /// many as it may is told so.
     pub(super) async fn accept(
@@ -183,18 +192,25 @@ async fn serve(
 ) {
     let word = Arc::new(Word::default());
     let left = Arc::clone(&word);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let http = stop.http.clone();
+    let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
+        if let Some(http) = &http {
+            door::on_short_host(http, &mut request);
+            if let Some(answer) = door::at_the_door(http, &request, peer) {
+                return Either::Left(std::future::ready(Ok(answer)));
+            }
+        }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let (answer, word) = (router.clone().call(request), Arc::clone(&word));
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let mut answer = answer.await?;
             if let Some(to) = answer.extensions_mut().remove::<TakeOver>() {
                 word.leave(&answer, to);
                 return std::future::pending().await;
             }
             Ok::<_, Infallible>(answer)
-        })
+        }))
     });
     // Boxed, so that the connection can be taken apart.
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));

@@ -1,7 +1,7 @@
 //! State of the HTTP layer: given once at the start, shared by all requests.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use fanfare_protocol::Id;
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::addresses::Addresses;
 use super::bounds::BodyBounds;
+use super::door::{Door, Doorway};
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
 use crate::base::limits;
@@ -42,6 +43,9 @@ struct Shared {
     writes: TaskTracker,
     /// What answers to whoever wrote wait for.
     horizon: OnceLock<Horizon>,
+    door: OnceLock<Doorway>,
+    is_door_shut: AtomicBool,
+    short_host: Option<String>,
 }
 
 impl HttpState {
@@ -77,6 +81,9 @@ impl HttpState {
             late: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
             horizon: OnceLock::new(),
+            door: OnceLock::new(),
+            is_door_shut: AtomicBool::new(false),
+            short_host: settings.links.short_host(),
         }))
     }
 }
@@ -120,6 +127,32 @@ impl HttpState {
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.0.storage
+    }
+
+    /// Puts a door in front of the router; a server has one.
+    pub fn put_door(&self, door: Arc<dyn Door>) {
+        // The first stays.
+        let _ = self.0.door.set(Doorway::new(door, self.settings()));
+    }
+
+    /// Opens a door that was shut.
+    pub fn open_door(&self) {
+        self.0.is_door_shut.store(false, Ordering::Release);
+    }
+
+    /// From now on every request goes through the router.
+    pub fn shut_door(&self) {
+        self.0.is_door_shut.store(true, Ordering::Release);
+    }
+
+    /// The door, unless it is shut.
+    pub(super) fn door(&self) -> Option<&Doorway> {
+        self.0.door.get().filter(|_| !self.0.is_door_shut.load(Ordering::Acquire))
+    }
+
+    /// Host below which there are short links and nothing else, in lower case.
+    pub(super) fn short_host(&self) -> Option<&str> {
+        self.0.short_host.as_deref()
     }
 
     /// Token of the operator.

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
+use sha2::{Digest as _, Sha256};
 
 /// Bytes of a line; a longer one is not read as one.
 const LINE_BYTES_MAX: u64 = 4_096;
@@ -140,6 +141,18 @@ impl Lines {
     /// # Errors
     /// When it cannot be read, or its first line is another.
     pub fn open(path: &Path, header: &str) -> io::Result<Self> {
+        let mut lines = Self::bare(path)?;
+        match lines.next_line()? {
+            Some((_, Ok(first))) if first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first) == header => Ok(lines),
+            _ => Err(io::Error::other(format!("the first line must be {header:?} (with tabs)"))),
+        }
+    }
+
+    /// Opens a file without a header.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn bare(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let mut magic = [0; 2];
         let gzipped = file.read(&mut magic)? == 2 && magic == [0x1f, 0x8b];
@@ -148,11 +161,7 @@ impl Lines {
             true => Box::new(BufReader::with_capacity(1 << 16, Gunzip::of(file))),
             false => Box::new(BufReader::with_capacity(1 << 16, file)),
         };
-        let mut lines = Self { reader, number: 0 };
-        match lines.next_line()? {
-            Some((_, Ok(first))) if first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first) == header => Ok(lines),
-            _ => Err(io::Error::other(format!("the first line must be {header:?} (with tabs)"))),
-        }
+        Ok(Self { reader, number: 0 })
     }
 
     /// The next line: its number, and its text or what is wrong with it.
@@ -204,6 +213,21 @@ pub fn count(path: &Path, header: &str) -> io::Result<u64> {
         number = at - 1;
     }
     Ok(number)
+}
+
+/// Digest of the lines of a file without a header, and their number.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(path: &Path) -> io::Result<(String, u64)> {
+    let (mut lines, mut hash, mut number) = (Lines::bare(path)?, Sha256::new(), 0);
+    while let Some((at, line)) = lines.next_line()? {
+        number = at;
+        hash.update(line.unwrap_or_default());
+        hash.update(b"\n");
+    }
+    let digest = hash.finalize();
+    Ok((digest[..16].iter().map(|byte| format!("{byte:02x}")).collect(), number))
 }
 
 #[cfg(test)]

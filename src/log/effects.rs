@@ -81,6 +81,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let notices: &[Notice] = if let Event::Posted { notify, .. } = event { notify } else { &[] };
     let (mentioned, told): (&[Id], &[Id]) = match event {
         Event::PostDeleted { mentioned, told, .. } => (mentioned, told),
+        Event::LiveReminded { people, .. } => (people, &[]),
         _ => (&[], &[]),
     };
     let named = mentioned.iter().chain(told).copied();
@@ -109,6 +110,10 @@ fn reduced(event: &Event, there: impl Fn(Id) -> bool) -> Event {
                 mentioned: kept(mentioned),
                 told: kept(told),
             }
+        }
+        Event::LiveReminded { session, host, people, upto } => {
+            let people = people.iter().filter(|person| there(**person)).copied().collect();
+            Event::LiveReminded { session: *session, host: *host, people, upto: *upto }
         }
         event => event.clone(),
     }

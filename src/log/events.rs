@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::rows::UserRow;
-pub use crate::data::rows::{EndedFollow, Policy, PostRecord, PostRef};
+pub use crate::data::rows::{EndedFollow, LinkRow, LiveEdit, Policy, PostRecord, PostRef};
 
 /// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,10 +66,48 @@ pub enum Event {
     Liked { user: Id, post: PostRef },
     /// The like, made by record `since`, is over.
     Unliked { user: Id, post: PostRef, since: Id },
+    /// `host` announces a live session, which has the id of the record.
+    LiveAnnounced { host: Id, title: String, starts_at_ms: u64 },
+    /// Title, plan or recording of a session change.
+    LiveEdited { session: Id, host: Id, edit: LiveEdit },
+    /// A session begins: now, whatever was planned.
+    LiveStarted { session: Id, host: Id },
+    /// A session is over; from now on it is a replay, which reaches followers by `policy`.
+    LiveEnded {
+        session: Id,
+        host: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replay_url: Option<String>,
+        #[serde(default)]
+        policy: Policy,
+    },
+    /// A session is cancelled, or its replay removed, which is that of the record `ended`.
+    LiveRemoved {
+        session: Id,
+        host: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<Id>,
+    },
+    /// People who are reminded of a session that has begun: of those who want to be, the ones after whoever was
+    /// reminded before, up to `upto`.
+    LiveReminded { session: Id, host: Id, people: Vec<Id>, upto: Id },
     /// `user` is suspended; takes the place of an earlier suspension. It ends at `until_ms`, by the clock.
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
+    /// A short link was made; its code is taken for the attempt `claim`. `number`: of the code, where that is an alias
+    /// that could have been given out.
+    LinkCreated {
+        code: String,
+        claim: Id,
+        link: LinkRow,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+    },
+    /// The link is now this.
+    LinkChanged { code: String, link: LinkRow },
+    /// The link is gone; its code leads nowhere from now on.
+    LinkDeleted { code: String, link: Id, owner: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
     /// A post answers, passes on or names people of the partition in which this stands: that share of `Posted`, in
@@ -173,6 +211,14 @@ impl Event {
             Self::Posted { post, .. } => post.author,
             Self::PostDeleted { author, .. } | Self::Referred { author, .. } => *author,
             Self::Liked { user, .. } | Self::Unliked { user, .. } => *user,
+            Self::LiveAnnounced { host, .. }
+            | Self::LiveEdited { host, .. }
+            | Self::LiveStarted { host, .. }
+            | Self::LiveEnded { host, .. }
+            | Self::LiveRemoved { host, .. }
+            | Self::LiveReminded { host, .. } => *host,
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => link.owner,
+            Self::LinkDeleted { owner, .. } => *owner,
             Self::Operated | Self::Derived(_) => return None,
         })
     }
@@ -184,11 +230,15 @@ impl Event {
                 (Some(user.id), None)
             }
             Self::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
+            Self::LiveAnnounced { host, .. } | Self::LiveEdited { host, .. } | Self::LiveStarted { host, .. } => {
+                (Some(*host), None)
+            }
             Self::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
             Self::Muted { muter, muted } => (Some(*muter), Some(*muted)),
             Self::Posted { post, .. } => (Some(post.author), None),
             Self::Liked { user, post } => (Some(*user), Some(post.author)),
             Self::Suspended { user, .. } => (None, Some(*user)),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => (Some(link.owner), None),
             // They end something: the purge itself does so.
             _ => (None, None),
         };
@@ -211,6 +261,9 @@ impl Event {
                 | Self::Unsuspended { .. }
                 // What it follows from stands already.
                 | Self::Derived(_)
+                | Self::LiveEnded { .. }
+                | Self::LiveRemoved { .. }
+                | Self::LinkDeleted { .. }
         )
     }
 
@@ -225,6 +278,8 @@ impl Event {
         /// Mention: all are by one person.
         const MENTION: Weight = Weight { bytes: 2_560, rows: 8 };
         const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
+        /// Live session: it stands in the record, in the outcome and in two rows, with an address and every plan.
+        const SESSION: Weight = Weight { bytes: 24_576, rows: 16 };
         const ORIGIN: Weight = Weight { bytes: 256, rows: 0 };
         let notice = |notice: &Notice| match notice.kind {
             NotificationKind::Mention => MENTION,
@@ -258,6 +313,13 @@ impl Event {
             Self::Suspended { reason, .. } => RECORD.and(text(reason)),
             Self::Referred { notify, .. } => notify.iter().map(notice).fold(RECORD, Weight::and),
             Self::Derived(derived) => derived.effect.as_ref().map_or(RECORD, |effect| effect.weight().and(ORIGIN)),
+            Self::LiveAnnounced { .. }
+            | Self::LiveEdited { .. }
+            | Self::LiveStarted { .. }
+            | Self::LiveEnded { .. }
+            | Self::LiveRemoved { .. } => RECORD.and(SESSION),
+            Self::LiveReminded { people, .. } => RECORD.and(MENTION.times(people.len())),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
             _ => RECORD,
         }
     }

@@ -27,6 +27,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let other = match event {
         Event::IdBurnt { user } => Some(*user),
         Event::Derived(Derived { effect: Some(effect), .. }) => subject(effect),
+        Event::LinkCreated { claim, .. } => Some(*claim),
         _ => None,
     };
     event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(other)
@@ -88,6 +89,10 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> AccountStanding) -> O
             if standing(*id) == AccountStanding::There =>
         {
             return Some(Error::refused(Code::Conflict, "the account was made already"));
+        }
+        // Burnt: this took so long that somebody else has the code.
+        Event::LinkCreated { claim, .. } if is_gone(*claim) => {
+            return Some(Error::refused(Code::Conflict, "the code was given to somebody else"));
         }
         _ => {}
     }
@@ -173,7 +178,10 @@ impl Living {
                     Some(_) => AccountStanding::There,
                     None => AccountStanding::Unknown,
                 };
-                self.known.insert(*person, *standing);
+                // Of attempts to make something there is a new one each time: only what is known of them is kept.
+                if *standing != AccountStanding::Unknown {
+                    self.known.insert(*person, *standing);
+                }
             }
         }
         Ok(Standings(standings))

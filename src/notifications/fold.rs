@@ -61,6 +61,14 @@ fn given(record: &Record) -> Vec<Deed> {
         Event::Referred { author, reply_to, repost_of, bare_repost, notify } => {
             posted((id, *author), (*reply_to, *repost_of), *bare_repost, notify)
         }
+        Event::LiveReminded { session, host, people, .. } => people
+            .iter()
+            .map(|person| {
+                let (user, kind, actor, subject) = (*person, NotificationKind::Live, *host, *session);
+                let listing = Listing { user, kind, actor, post: None, subject, record: id };
+                Deed { listing, toggles: false, entered: true }
+            })
+            .collect(),
         _ => Vec::new(),
     }
 }

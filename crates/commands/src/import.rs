@@ -20,7 +20,8 @@ use fanfare_protocol::Id;
 
 use super::args::{ImportArgs, Speed};
 use super::progress::Progress;
-use super::{Failure, block_on};
+use super::visits::{self, AccessLog};
+use super::{Failure, block_on, urls};
 
 const FOLLOWS_HEADER: &str = "follower\tfollowee";
 const ACTIVITY_HEADER: &str = "actor\ttarget\tunixtime\tkind";
@@ -28,12 +29,26 @@ const ACTIVITY_HEADER: &str = "actor\ttarget\tunixtime\tkind";
 const BLOCK_LINES: usize = 4_096;
 /// Lines that cannot be read and are printed; further ones are only counted.
 const REPORTED_LINES_MAX: u64 = 20;
+/// Handle of the person whom the links of an access log belong to, where none is named.
+const IMPORTER: &str = "import";
 /// Entries of a page while verifying: more than a page of the API, and no divisor of the ring.
 const VERIFY_PAGE: usize = 77;
 
 pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure> {
+    if let (Some(file), Some(user)) = (&args.urls, &args.user) {
+        return urls::run(settings, file, user);
+    }
+    if let (Some(file), Some(site)) = (&args.access_log, &args.site) {
+        let user = args.user.as_deref().unwrap_or(IMPORTER);
+        return visits::run(settings, &AccessLog { file, site, user, verify: args.verify > 0 });
+    }
+    let (Some(follows), Some(activity)) = (&args.follows, &args.activity) else {
+        let files = "name the files with --follows and --activity, or with --urls or --access-log";
+        return Err(Failure::Usage(files.to_owned()));
+    };
+    let args = &Replayed { follows, activity, speed: args.speed, readers: args.readers, verify: args.verify };
     let log = logging::start(&settings.log.level, settings.log.format);
-    let first_ms = first_act(&args.activity)?;
+    let first_ms = first_act(args.activity)?;
     block_on(settings, async {
         let clock = Clock::by_hand(first_ms);
         let running = serve::open(settings, clock, log).await?;
@@ -45,7 +60,16 @@ pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     })
 }
 
-fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
+/// A graph and its days, and how they are replayed.
+struct Replayed<'a> {
+    follows: &'a Path,
+    activity: &'a Path,
+    speed: Speed,
+    readers: u8,
+    verify: usize,
+}
+
+pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
     let path = path.display().to_string();
     move |error| Failure::Failed(format!("{path}: {error}"))
 }
@@ -67,13 +91,23 @@ fn first_act(path: &Path) -> Result<u64, Failure> {
 }
 
 /// Counts lines that cannot be used, and prints the first of them.
-struct Skipped<'a> {
+pub(super) struct Skipped<'a> {
     path: &'a Path,
     count: u64,
 }
 
-impl Skipped<'_> {
-    fn say(&mut self, progress: &Progress, line: u64, why: &str) {
+impl<'a> Skipped<'a> {
+    /// None yet, of `path`.
+    pub(super) fn of(path: &'a Path) -> Self {
+        Self { path, count: 0 }
+    }
+
+    /// So many lines.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn say(&mut self, progress: &Progress, line: u64, why: &str) {
         self.count += 1;
         if self.count <= REPORTED_LINES_MAX {
             progress.say(&format!("{}:{line}: skipped: {why}", self.path.display()));
@@ -81,7 +115,7 @@ impl Skipped<'_> {
     }
 }
 
-async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failure> {
+async fn import(app: &App, args: &Replayed<'_>, first_ms: u64) -> Result<(), Failure> {
     // People and edges are made one second before the first act.
     let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
     let done = replayed(app).await?;
@@ -114,8 +148,8 @@ async fn import(app: &App, args: &ImportArgs, first_ms: u64) -> Result<(), Failu
     if args.verify > 0 { check(app, &people, args.verify).await } else { Ok(()) }
 }
 
-async fn load_graph(people: &mut People, args: &ImportArgs, loaded: u64) -> Result<(), Failure> {
-    let path = &args.follows;
+async fn load_graph(people: &mut People, args: &Replayed<'_>, loaded: u64) -> Result<(), Failure> {
+    let path = args.follows;
     let total = lines::count(path, FOLLOWS_HEADER).map_err(unreadable(path))?;
     let mut progress = Progress::start("follows", total);
     let mut skipped = Skipped { path, count: 0 };
@@ -157,11 +191,11 @@ async fn load_graph(people: &mut People, args: &ImportArgs, loaded: u64) -> Resu
 async fn act_again(
     app: &App,
     people: &mut People,
-    args: &ImportArgs,
+    args: &Replayed<'_>,
     done: u64,
     first_ms: u64,
 ) -> Result<(Tally, Duration, u64), Failure> {
-    let path = &args.activity;
+    let path = args.activity;
     let total = lines::count(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
     let mut progress = Progress::start("activity", total);
     if done > 0 {

@@ -15,6 +15,8 @@ mod import;
 mod openapi;
 mod progress;
 mod serve;
+mod urls;
+mod visits;
 
 use std::process::ExitCode;
 

@@ -1,17 +1,20 @@
 // The API as typed calls, grouped as its documentation groups them. Each throws ProblemError or NetworkError.
 
+import { list, type Once, part, type Reasoned } from "./calls.js";
 import { Conversations } from "./chat/calls.js";
-import { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
-import { Pages, type Paging } from "./paging.js";
+import { type CallOptions, Http, type HttpOptions, type TokenSource } from "./http.js";
+import { Links } from "./links.js";
+import { LiveCalls } from "./live.js";
+import type { Pages, Paging } from "./paging.js";
 import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
 import type { RealtimeOptions } from "./realtime/options.js";
 import type {
+  AdminLink,
   AuditEntry,
   ClientFrame,
   Id,
   Lane,
-  LiveSettings,
   Media,
   NewPost,
   NewSuspension,
@@ -19,7 +22,6 @@ import type {
   Notification,
   NotificationPage,
   NotificationsUnread,
-  Page,
   PatchSettings,
   PatchUser,
   PollAnswer,
@@ -32,6 +34,7 @@ import type {
   RealtimeSession,
   Relationship,
   Reply,
+  RunningSettings,
   Session,
   Status,
   Suspension,
@@ -45,42 +48,12 @@ const UPLOAD_MS = 600_000;
 /** People named in one request about presence. */
 const PRESENCE_IDS_MAX = 200;
 
-/** Options of calls that create, besides their body. */
-export interface Once extends CallOptions {
-  /** Yours, to make a repetition of your own recognisable; made up when absent, for repetitions by the client. */
-  idempotencyKey?: string | undefined;
-}
-
 /** Options of uploads besides the file. */
 export interface UploadOptions extends Once {
   /** Instead of the file's own. */
   filename?: string | undefined;
   /** Says in words what a picture shows. */
   alt?: string | undefined;
-}
-
-/** Options of acts of operators. */
-export interface Reasoned extends CallOptions {
-  /** Why, for the audit: up to 500 characters. */
-  reason?: string | undefined;
-}
-
-/** Lists of the API. */
-function list<T, P extends Page<T> = Page<T>>(
-  http: Http,
-  path: string,
-  paging: Paging = {},
-  query: RequestOptions["query"] = {},
-): Pages<T, P> {
-  const { limit, signal, timeoutMs } = paging;
-  const ask = (cursor: string | null | undefined) =>
-    http.json<P>("GET", path, { signal, timeoutMs, query: { ...query, limit, cursor } });
-  return new Pages<T, P>(ask, paging.cursor);
-}
-
-/** A part of a path. A leading `@` is kept: handles are written with it. */
-function part(value: string): string {
-  return encodeURIComponent(value).replace(/^%40/, "@");
 }
 
 /** A server and a person, or nobody. */
@@ -91,8 +64,10 @@ export class Client {
   readonly users: Users;
   readonly posts: Posts;
   readonly feed: Feed;
+  readonly live: LiveCalls;
   readonly notifications: Notifications;
   readonly conversations: Conversations;
+  readonly links: Links;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -104,8 +79,10 @@ export class Client {
     this.users = new Users(this.http);
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
+    this.live = new LiveCalls(this.http);
     this.notifications = new Notifications(this.http);
     this.conversations = new Conversations(this.http);
+    this.links = new Links(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);
@@ -398,11 +375,11 @@ export class Admin {
     return this.http.json("GET", "/v1/admin/status", call);
   }
 
-  settings(call?: CallOptions): Promise<LiveSettings> {
+  settings(call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("GET", "/v1/admin/settings", call);
   }
 
-  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<LiveSettings> {
+  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 
@@ -414,6 +391,17 @@ export class Admin {
   deletePost(id: Id, options: Reasoned = {}): Promise<void> {
     const { reason, ...call } = options;
     return this.http.json("DELETE", `/v1/admin/posts/${part(id)}`, { ...call, query: { reason } });
+  }
+
+  /** A short link, whoever made it. */
+  link(code: string, call?: CallOptions): Promise<AdminLink> {
+    return this.http.json("GET", `/v1/admin/links/${part(code)}`, call);
+  }
+
+  /** Deletes a short link, whoever made it. */
+  deleteLink(code: string, options: Reasoned = {}): Promise<void> {
+    const { reason, ...call } = options;
+    return this.http.json("DELETE", `/v1/admin/links/${part(code)}`, { ...call, query: { reason } });
   }
 
   /** Hides a person and lets them in nowhere, until the suspension ends or is lifted. */

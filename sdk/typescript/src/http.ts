@@ -136,6 +136,19 @@ export class Http {
     }
   }
 
+  /** Asks and reads the answer's text. */
+  async text(method: string, path: string, options: RequestOptions = {}): Promise<string> {
+    const response = await this.send(method, path, options);
+    try {
+      return await response.text();
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw new NetworkError(`${method} ${path}: the answer broke off`, error);
+    } finally {
+      this.#holds.get(response)?.();
+    }
+  }
+
   /**
    * Asks; repeats what may be repeated, after what the server says or a growing pause; renews a refused token once.
    * Throws [ProblemError] or [NetworkError], or the reason of the caller's signal.

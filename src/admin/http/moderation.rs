@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::{AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
+use fanfare_protocol::{AdminLink, AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -39,6 +39,32 @@ pub async fn delete_post(
     Params(why): Params<Reason>,
 ) -> Result<NoContent> {
     acts.delete_post(&admin.0, post, clean_reason(why.reason.as_deref())?).await?;
+    Ok(NoContent)
+}
+
+/// A short link, whoever made it.
+///
+/// With who made it, and whether `links.blocklist_file` names it or its host.
+#[utoipa::path(get, path = "/v1/admin/links/{code}", tag = "operators", operation_id = "operators_read_link",
+    params(("code" = String, Path, example = "3x5pu")),
+    responses((status = 200, body = AdminLink), (status = 410, description = "it was deleted"), Problems))]
+pub async fn link(State(acts): State<Arc<Acts>>, _: Admin, Path(code): Path<String>) -> Result<Json<AdminLink>> {
+    Ok(Json(acts.link(&code).await?))
+}
+
+/// Delete a short link, whoever made it.
+///
+/// Its code answers 410 from now on, for ever. An operator by role cannot delete links of operators this way; the admin
+/// token can.
+#[utoipa::path(delete, path = "/v1/admin/links/{code}", tag = "operators", operation_id = "operators_delete_link",
+    params(("code" = String, Path, example = "3x5pu"), Reason), responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
+pub async fn delete_link(
+    State(acts): State<Arc<Acts>>,
+    admin: Admin,
+    Path(code): Path<String>,
+    Params(why): Params<Reason>,
+) -> Result<NoContent> {
+    acts.delete_link(&admin.0, &code, clean_reason(why.reason.as_deref())?).await?;
     Ok(NoContent)
 }
 

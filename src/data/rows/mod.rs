@@ -1,6 +1,8 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
 mod follows;
+mod links;
+mod live;
 mod markers;
 mod notifications;
 mod posts;
@@ -13,6 +15,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
+pub use self::links::{
+    LinkRow, claim_in, claim_value, link_count_in, link_count_value, slots_end, slots_token, slots_value,
+};
+pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;
 pub use self::notifications::{
     Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,

@@ -9,14 +9,13 @@ mod graph;
 mod http;
 mod late;
 mod memory;
-mod nginx;
 mod pages;
 pub(super) mod picture;
-mod redis;
+pub(super) mod redis;
 mod unfinished;
 
 pub(super) use self::fan_out::MEMORY_MAX;
-use super::{Bench, BenchError, Part, Result, child, load, machine, median, percentile, report, serve, world};
+use super::{Bench, BenchError, Part, Result, child, load, machine, median, nginx, percentile, report, serve, world};
 
 /// Measures `parts`, and adds the curves as rows.
 pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Result<()> {

@@ -8,6 +8,7 @@ use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
+use super::links;
 use super::town::{Deed, Doing};
 use crate::app::App;
 use crate::base::error::{Error, Result};
@@ -31,6 +32,8 @@ const READS_AT_ONCE: usize = 16;
 const POSTS_KEPT_MAX: usize = 4_096;
 /// Acts after which people look for posts of newcomers.
 const ACTS_PER_LOOK: u64 = 8;
+/// Acts for which one visitor follows a short link.
+const ACTS_PER_VISIT: u64 = 2;
 /// Newest public posts that they look at.
 const LOOKED_AT: usize = 20;
 /// Pause after storage has failed.
@@ -63,7 +66,7 @@ fn gap(passed_s: f64, chance: f64) -> Duration {
 }
 
 /// Goes on until it is aborted.
-pub async fn live(app: App, mut sample: Sample) {
+pub async fn go_on(app: App, mut sample: Sample) {
     let started = Instant::now();
     sample.town.played_act = false;
     sample.town.pictures = true;
@@ -85,6 +88,11 @@ pub async fn live(app: App, mut sample: Sample) {
             if let Err(error) = app.feed().page(reader, first_page()).await {
                 tracing::warn!(%error, "a feed of the demo cannot be read");
             }
+        }
+        if number % ACTS_PER_VISIT == 0
+            && let Err(error) = links::visit(&app, &mut sample).await
+        {
+            tracing::debug!(%error, "a link of the demo was not followed");
         }
         if number % ACTS_PER_LOOK == 0
             && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await

@@ -1,0 +1,17 @@
+//! Links at the door: the redirects that are known at once, before any route is looked for.
+
+use super::http::redirect;
+use super::service::{Asked, Links};
+use crate::http::{Door, Knock, Opened};
+
+/// Route that the door stands for.
+const ROUTE: &str = "/s/{code}";
+
+impl Door for Links {
+    fn open(&self, knock: &Knock<'_>) -> Option<Opened> {
+        let code = knock.path.strip_prefix("/s/")?;
+        let asked = Asked { code, headers: knock.headers, client: knock.client, is_head: knock.is_head };
+        let link = self.follow_now(&asked)?;
+        Some(Opened { response: redirect(&link), route: ROUTE })
+    }
+}

@@ -1,0 +1,153 @@
+//! Visits of links that have only so many: each is taken once, durably, before it is answered.
+//!
+//! Rows are a chain: each begins at the visit where the one before it ended, and is inserted uniquely. So two nodes
+//! that count on never give out the same visit: the second finds the row taken, and reads on from the end. All who
+//! wait for one link share a row.
+
+use std::sync::Arc;
+
+use fanfare_engines::{KeyRange, Order, Unique};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use tokio::sync::oneshot;
+
+use crate::base::error::{Error, Result};
+use crate::base::limits::links::COUNTED_LINKS_MAX;
+use crate::base::written;
+use crate::data::rows::{slots_end, slots_token, slots_value};
+use crate::data::tables;
+use crate::log::core::Core;
+
+/// Visits that were taken; clones share what is in memory.
+#[derive(Clone)]
+pub struct Slots {
+    core: Core,
+    links: Arc<Cache<String, Arc<Counter>>>,
+}
+
+/// Visits of one link.
+#[derive(Default)]
+struct Counter {
+    waiting: Mutex<Vec<Waiting>>,
+    /// The next visit, where it is known; held by whoever takes visits for all that wait.
+    next: tokio::sync::Mutex<Option<u32>>,
+}
+
+/// A visit that is wanted, and how many there may be.
+struct Waiting {
+    max: u32,
+    answer: oneshot::Sender<bool>,
+}
+
+impl Slots {
+    /// Over the rows of `core`.
+    #[must_use]
+    pub fn new(core: Core) -> Self {
+        Self { core, links: Arc::new(Cache::new(COUNTED_LINKS_MAX)) }
+    }
+
+    /// Takes one visit of the link with `code`, of `max`; false when all are taken. In a task of its own: others wait
+    /// for what this one takes for them.
+    ///
+    /// # Errors
+    /// 503 when storage does not take it: the visit may be lost then, and is never given out twice.
+    pub async fn take(&self, code: &str, max: u32) -> Result<bool> {
+        let counter = self.counter(code);
+        let (answer, mut told) = oneshot::channel();
+        counter.waiting.lock().push(Waiting { max, answer });
+        let (slots, code) = (self.clone(), code.to_owned());
+        let turn = written::spawn(async move {
+            let mut next = counter.next.lock().await;
+            // Whoever came before may have taken it along.
+            let waiting = std::mem::take(&mut *counter.waiting.lock());
+            slots.take_all(&code, &mut next, waiting).await
+        });
+        let done = turn.await.map_err(|cause| Error::Internal(format!("a visit was cut off: {cause}")))?;
+        match told.try_recv() {
+            Ok(taken) => Ok(taken),
+            Err(_) => {
+                done?;
+                Err(Error::Overloaded { reason: "visits of this link cannot be counted now", retry_after_s: 1 })
+            }
+        }
+    }
+
+    fn counter(&self, code: &str) -> Arc<Counter> {
+        let made = self.links.get_or_insert_with(code, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        made.unwrap_or_default()
+    }
+
+    /// Takes a visit for each of `waiting`, as far as there are any.
+    async fn take_all(&self, code: &str, next: &mut Option<u32>, waiting: Vec<Waiting>) -> Result<()> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let first = match *next {
+                Some(first) => first,
+                None => self.end_of(code).await?,
+            };
+            let mut end = first;
+            for one in &waiting {
+                end += u32::from(end < one.max);
+            }
+            // Nobody hears of a visit that is not durable.
+            if end > first && !self.insert(code, first, end - first, next).await? {
+                continue;
+            }
+            *next = Some(end);
+            let mut at = first;
+            for Waiting { max, answer } in waiting {
+                let taken = at < max;
+                at += u32::from(taken);
+                // Whoever went away leaves the visit unused.
+                let _ = answer.send(taken);
+            }
+            return Ok(());
+        }
+    }
+
+    /// Inserts the row of visits; false when another node has it.
+    async fn insert(&self, code: &str, first: u32, count: u32, next: &mut Option<u32>) -> Result<bool> {
+        // Until it is known what came of it.
+        *next = None;
+        let token = self.core.log.mint().await?.0;
+        let row = tables::link_slots_row(code, first);
+        Ok(self.core.store.insert_unique(row, slots_value(count, token), token).await? == Unique::Mine)
+    }
+
+    /// The visit after the last that was taken.
+    async fn end_of(&self, code: &str) -> Result<u32> {
+        let store = &self.core.store;
+        let rows = store.scan(tables::LINK_SLOTS, code.as_bytes(), KeyRange::ALL, Order::Descending, 1).await?;
+        let Some(row) = rows.first() else { return Ok(0) };
+        let end = slots_end(&row.clustering, &row.value);
+        end.ok_or_else(|| Error::Internal(format!("the last row of visits of {code} does not decode")))
+    }
+
+    /// Removes the rows of a link that is gone.
+    ///
+    /// # Errors
+    /// When the engine fails; the next call goes on.
+    pub async fn forget(&self, code: &str) -> Result<()> {
+        let store = &self.core.store;
+        loop {
+            let step = crate::base::limits::JANITOR_STEP_ROWS;
+            let rows = store.scan(tables::LINK_SLOTS, code.as_bytes(), KeyRange::ALL, Order::Ascending, step).await?;
+            for row in &rows {
+                let first = row.clustering.first_chunk::<4>().map(|first| u32::from_be_bytes(*first));
+                if let (Some(first), Some(token)) = (first, slots_token(&row.value)) {
+                    store.release_unique(&tables::link_slots_row(code, first), token).await?;
+                }
+            }
+            if rows.len() < step {
+                self.links.remove(code);
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "slots_tests.rs"]
+mod tests;
