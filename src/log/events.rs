@@ -203,7 +203,7 @@ impl Event {
     pub fn actor(&self) -> Option<Id> {
         Some(match self {
             Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => user.id,
-            Self::IdBurnt { user } | Self::Suspended { user, .. } | Self::Unsuspended { user } => *user,
+            Self::Suspended { user, .. } | Self::Unsuspended { user } => *user,
             Self::Followed { follower, .. } => *follower,
             Self::Unfollowed(edge) | Self::FollowRefused(edge) => edge.follower,
             Self::Blocked { blocker, .. } | Self::Unblocked { blocker, .. } => *blocker,
@@ -219,7 +219,8 @@ impl Event {
             | Self::LiveReminded { host, .. } => *host,
             Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => link.owner,
             Self::LinkDeleted { owner, .. } => *owner,
-            Self::Operated | Self::Derived(_) => return None,
+            // What an id was claimed for is decided where that is.
+            Self::IdBurnt { .. } | Self::Operated | Self::Derived(_) => return None,
         })
     }
 
