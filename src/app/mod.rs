@@ -15,8 +15,8 @@ use fanfare_protocol::{ConversationKind, Id, Media};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use self::products::products;
 use self::products::{Listeners, listeners};
+pub use self::products::{products, products_over};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
 use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
@@ -52,6 +52,8 @@ use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThreads;
 use crate::log::roster::Alone;
+use crate::log::spread::Spread;
+use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
@@ -265,6 +267,7 @@ struct Ground {
     deliveries: Vec<Delivery>,
     core: Core,
     owner: OwnerThreads,
+    takers: Takers,
 }
 
 async fn ground(settings: &Settings, engines: Engines, secret: &[u8], clock: Clock) -> Result<Ground> {
@@ -278,14 +281,17 @@ async fn ground(settings: &Settings, engines: Engines, secret: &[u8], clock: Clo
     let notices = NotificationFeeder::new(sessions.publisher());
     let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
-    let (mut products, deliveries) = products(settings.notifications.group_after as u64);
+    let group_after = settings.notifications.group_after as u64;
+    let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
     let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
     products.extend(listeners(&store, &hot, &feed, live.clone(), told));
-    let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
+    let setup = log_setup(settings, &clock, &storage, horizon);
+    let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
+    let takers = Takers::new(log.clone(), &engines, &products);
     learn(&store, &feed, &log, clock.now_ms()).await?;
     live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
-    Ok(Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner })
+    Ok(Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers })
 }
 
 async fn start_under(
@@ -297,7 +303,7 @@ async fn start_under(
     logging: LogControl,
 ) -> Result<Running> {
     let (jwt, refreshing) = jwt(settings).await?;
-    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner } =
+    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
         ground(settings, engines, secret, clock).await?;
     let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
     let media = uploads(settings, &core, &engines);
@@ -326,8 +332,10 @@ async fn start_under(
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
+    let http = http(settings, &users, &links, tokens, &storage);
+    tell_what_follows(&mut tasks, takers, &http).await?;
     let services = Services {
-        http: http(settings, &users, &links, tokens, &storage),
+        http,
         home: Arc::new(HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone())),
         core,
         users: Arc::new(users),
@@ -361,6 +369,22 @@ async fn start_under(
 
 fn feeds(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Feed {
     Feed::new(feed_settings(settings), store.clone(), store.clone(), move || clock.now_ms())
+}
+
+/// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
+async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpState) -> Result<()> {
+    let each = takers.each().await?;
+    if !each.is_empty() {
+        http.answer_after(takers.log().horizon().clone());
+    }
+    for mut taker in each {
+        match taker.catch_up().await {
+            Ok(()) => drop(tasks.spawn(taker.run())),
+            // It stops the others no more than its own partition does.
+            Err(error) => tracing::error!(%error, "what follows from a partition is told no further"),
+        }
+    }
+    Ok(())
 }
 
 /// Work that goes on beside requests.

@@ -20,6 +20,7 @@ use crate::log::counters::CounterListener;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
 use crate::log::product::{Committed, Listener, Product};
+use crate::log::spread::Spread;
 use crate::notifications;
 use crate::notifications::fold::{NotificationFold, Notified};
 use crate::notifications::stream::NotificationFeeder;
@@ -60,15 +61,22 @@ impl Listener for Listeners {
 /// notification.
 #[must_use]
 pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
+    products_over(Spread::ONE, group_after)
+}
+
+/// The [`products`], which write the rows of people in the partition of each record.
+#[must_use]
+pub fn products_over(spread: Spread, group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
+    let (follows, posts) = (FollowFold { spread }, PostFold { spread });
     let list = [
         (Product::folds(IdempotencyFold), Delivery::none()),
         (Product::folds(OperatorFold), Delivery::none()),
         (Product::folds(ImportFold), Delivery::none()),
         (Product::folds(AccountFold), Delivery::none()),
         (Product::folds(LiveFold), Delivery::of_types(live::stream::TYPES)),
-        (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
-        (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
-        (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
+        (Product::folds(follows).arrives(follows), Delivery::new(FollowProducer, &[])),
+        (Product::folds(posts).prepares(posts), Delivery::new(PostProducer, posts::stream::TYPES)),
+        (Product::folds(NotificationFold { spread, group_after }), Delivery::of_types(notifications::stream::TYPES)),
         (Product::folds(LinkFold), Delivery::none()),
     ];
     list.into_iter().unzip()

@@ -171,8 +171,8 @@ proptest! {
             for act in acts {
                 let Some(record) = world.record(*act) else { continue };
                 let mut changes = Changes::default();
-                FollowFold.counts(&record.event, &mut changes);
-                PostFold.counts(&record.event, &mut changes);
+                FollowFold::default().counts(&record.event, &mut changes);
+                PostFold::default().counts(&record.event, &mut changes);
                 for change in changes.iter() {
                     let values = stored.entry(change.of).or_default().iter_mut();
                     values.zip(change.by).for_each(|(value, by)| *value += by);

@@ -7,7 +7,7 @@ use fanfare_protocol::Id;
 
 use crate::data::store::Store;
 use crate::data::uncounted::{CountChange, of_follow};
-use crate::log::events::{EndedFollow, Event, Record};
+use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
 
 /// Keeps what memory knows of edges true.
@@ -21,8 +21,8 @@ impl Listener for FollowListener {
 
 impl FollowListener {
     fn heard(&self, record: &Record) {
-        match &record.event {
-            Event::Followed { .. } | Event::Unfollowed(_) => {}
+        match record.event.news() {
+            Event::Followed { .. } | Event::Unfollowed(_) | Event::FollowRefused(_) => {}
             Event::Blocked { blocker, blocked, .. } | Event::Unblocked { blocker, blocked } => {
                 self.0.hidden_changed(*blocker);
                 self.0.hidden_changed(*blocked);
@@ -36,15 +36,15 @@ impl FollowListener {
 
 /// Contributions to counts of people that an event adds and takes back.
 pub fn contributions(event: &Event) -> impl Iterator<Item = CountChange> {
-    let (made, ended): (_, &[EndedFollow]) = match event {
-        Event::Followed { follower, followee, .. } => (Some((*follower, *followee)), &[]),
-        Event::Unfollowed(edge) => (None, std::slice::from_ref(edge)),
-        Event::Blocked { ended, .. } => (None, ended),
-        _ => (None, &[]),
+    let (made, ended) = match event.news() {
+        Event::Followed { follower, followee, .. } => (Some((*follower, *followee)), None),
+        Event::Unfollowed(edge) | Event::FollowRefused(edge) => (None, Some(*edge)),
+        _ => (None, None),
     };
     let each = |(follower, followee): (Id, Id), there| {
         of_follow(follower, followee).into_iter().map(move |(person, one)| (person, one, there))
     };
     let made = made.into_iter().flat_map(move |edge| each(edge, true));
-    made.chain(ended.iter().flat_map(move |edge| each((edge.follower, edge.followee), false)))
+    let ended = ended.into_iter().chain(event.ended());
+    made.chain(ended.flat_map(move |edge| each((edge.follower, edge.followee), false)))
 }

@@ -1,5 +1,6 @@
 //! Follows, blocks and mutes between people.
 
+mod arrival;
 pub mod fold;
 pub mod listener;
 pub mod service;

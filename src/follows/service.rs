@@ -124,7 +124,10 @@ impl Follows {
                 self.room(tables::BLOCKS, blocker).await?;
                 let mut ended = Vec::new();
                 ended.extend(self.edge(blocker, blocked).await?);
-                ended.extend(self.edge(blocked, blocker).await?);
+                // A follow is its follower's: elsewhere the block ends it when it arrives.
+                if self.core.log.spread().partition_of(blocked) == self.core.log.spread().partition_of(blocker) {
+                    ended.extend(self.edge(blocked, blocker).await?);
+                }
                 self.core.log.commit(&guard, Event::Blocked { blocker, blocked, ended }).await?.id
             }
         };

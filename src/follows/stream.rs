@@ -16,11 +16,13 @@ pub struct FollowProducer;
 impl Producer for FollowProducer {
     fn produce(&self, record: &Record, out: &mut Vec<Output>) {
         let change = |follower, followee, follows| Output::Follow { follower, followee, follows };
-        match &record.event {
+        match record.event.news() {
             Event::Followed { follower, followee, .. } => out.push(change(*follower, *followee, true)),
-            Event::Unfollowed(edge) => out.push(change(edge.follower, edge.followee, false)),
-            Event::Blocked { blocker, blocked, ended } => {
-                out.extend(ended.iter().map(|edge| change(edge.follower, edge.followee, false)));
+            Event::Unfollowed(edge) | Event::FollowRefused(edge) => {
+                out.push(change(edge.follower, edge.followee, false))
+            }
+            Event::Blocked { blocker, blocked, .. } => {
+                out.extend(record.event.ended().map(|edge| change(edge.follower, edge.followee, false)));
                 out.push(Output::Apart(*blocker, *blocked));
             }
             _ => {}

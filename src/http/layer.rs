@@ -190,7 +190,12 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         }
     } else {
         let answer = written::telling(answer);
-        let answer = answer.map(|(answer, wrote)| if wrote { after_a_write(answer) } else { answer });
+        let waiting = http.clone();
+        let answer = async move {
+            let (answer, wrote) = answer.await;
+            waiting.followed(wrote.last).await;
+            if wrote.any { after_a_write(answer) } else { answer }
+        };
         let (tell, told) = oneshot::channel();
         let task = http.writes().spawn(holding(places, (bound, Arc::clone(http.late())), answer, tell));
         let answered = told.await.unwrap_or_else(|_| Some(internal("a request was cut off".to_owned())));

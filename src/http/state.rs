@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use fanfare_protocol::Id;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -13,9 +14,11 @@ use super::bounds::BodyBounds;
 use super::door::{Door, Doorway};
 use super::meter::Meter;
 use super::{Authenticate, Checks, FileToken, OperatorTokens};
+use crate::base::limits;
 use crate::base::network::Network;
 use crate::config::{Api, Http, Settings};
 use crate::data::storage::Storage;
+use crate::log::horizon::Horizon;
 
 /// The state of the routes in this folder; the application's own state provides it through `FromRef`. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ struct Shared {
     in_flight: Arc<Semaphore>,
     late: Arc<Semaphore>,
     writes: TaskTracker,
+    /// What answers to whoever wrote wait for.
+    horizon: OnceLock<Horizon>,
     door: OnceLock<Doorway>,
     is_door_shut: AtomicBool,
     short_host: Option<String>,
@@ -75,6 +80,7 @@ impl HttpState {
             in_flight: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             late: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
+            horizon: OnceLock::new(),
             door: OnceLock::new(),
             is_door_shut: AtomicBool::new(false),
             short_host: settings.links.short_host(),
@@ -83,6 +89,22 @@ impl HttpState {
 }
 
 impl HttpState {
+    /// From now on whoever wrote is answered once `horizon` has come to the last record of it, or a second later: what
+    /// follows from it in other partitions is there for whoever has the answer.
+    pub fn answer_after(&self, horizon: Horizon) {
+        // Once; a server has one log.
+        let _ = self.0.horizon.set(horizon);
+    }
+
+    /// Waits for what follows from `record`; at most a second.
+    pub(super) async fn followed(&self, record: Id) {
+        if let Some(horizon) = self.0.horizon.get()
+            && record.0 > 0
+        {
+            horizon.comes_to(record, limits::EFFECTS_WAIT).await;
+        }
+    }
+
     /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {

@@ -241,13 +241,15 @@ impl Janitor {
         Ok(true)
     }
 
-    /// Ends what still stands, by records of `user`; false when there is nothing. One that fails does not keep the
+    /// Ends what still stands, by records of `user` and of whoever followed or blocked them; false when there is nothing. One that fails does not keep the
     /// others.
     async fn end_all(&self, user: Id, ends: Vec<End>) -> Result<bool> {
         let (mut any, mut outcome) = (false, Ok(()));
         for ends in ends.chunks(limits::GROUP_RECORDS_MAX) {
             let keys: Vec<LockKey> = ends.iter().map(|end| end.lock).collect();
-            let guard = self.core.log.decide(user, &keys).await?;
+            // A follow is its follower's, and a block its blocker's, whoever left.
+            let actors: Vec<Id> = ends.iter().map(|end| end.event.actor().unwrap_or(user)).collect();
+            let guards = self.core.log.decide_all(&actors, &keys).await?;
             // Somebody may have been about to end it, from before the deletion: it is taken back once.
             let rows: Vec<RowKey> = ends.iter().map(|end| end.row.clone()).collect();
             let stored = self.core.store.get_many(&rows).await?;
@@ -255,8 +257,8 @@ impl Janitor {
                 let since = row.and_then(|row| Id::from_bytes(row));
                 if end.is_counted { since == Some(end.since) } else { row.is_some() }
             };
-            let ends = ends.iter().zip(&stored).filter(|(end, row)| stands(row.as_ref(), end));
-            let events: Vec<(&Guard, Event)> = ends.map(|(end, _)| (&guard, end.event.clone())).collect();
+            let ends = ends.iter().zip(&guards).zip(&stored).filter(|((end, _), row)| stands(row.as_ref(), end));
+            let events: Vec<(&Guard, Event)> = ends.map(|((end, guard), _)| (guard, end.event.clone())).collect();
             match self.core.log.commit_all(events).await {
                 Ok(count) => any |= count > 0,
                 Err(error) if error.is_of_storage() => return Err(error),

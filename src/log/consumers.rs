@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::owner::CONSUMER;
+use super::takers;
 use crate::base::error::{Error, Result};
 use crate::base::limits::{CONSUMERS_MAX, META_CONSUMER};
 use crate::data::families;
@@ -147,7 +148,10 @@ impl Consumers {
     /// When the engine fails.
     pub async fn trim(&self, bytes_max: u64) -> Result<()> {
         let registered = self.registered().await?;
-        let names: Vec<&str> = std::iter::once(CONSUMER).chain(registered.iter().map(String::as_str)).collect();
+        let mut names: Vec<&str> = std::iter::once(CONSUMER).chain(registered.iter().map(String::as_str)).collect();
+        // What follows from a record in other partitions is told before it goes.
+        let are_several = self.store.families().all().first().is_some_and(|family| family.count > 1);
+        names.extend(are_several.then_some(takers::CONSUMER));
         let mut holders = Vec::new();
         for (place, family) in self.store.families().all().iter().enumerate() {
             if families::has_own_bound(family.name) {

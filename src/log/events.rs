@@ -110,7 +110,50 @@ pub enum Event {
     LinkDeleted { code: String, link: Id, owner: Id },
     /// An operator did what makes no other rows than the audit line: it stands in [`Record::audit`].
     Operated,
+    /// A post answers, passes on or names people of the partition in which this stands: that share of `Posted`, in
+    /// derived records alone. The post is the record that they follow from.
+    Referred {
+        author: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<PostRef>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repost_of: Option<PostRef>,
+        bare_repost: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notify: Vec<Notice>,
+    },
+    /// The account that somebody of another partition follows was gone when that was told here: they follow nobody.
+    /// It stands in derived records alone.
+    FollowRefused(EndedFollow),
+    /// A record of another partition changes something for people of this one.
+    Derived(Derived),
 }
+
+/// Share of an event that concerns people of another partition than its actor's, told there once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derived {
+    /// Record that it follows from.
+    pub from: Origin,
+    /// Partition in which it stands: rows of its people are written, and of nobody else.
+    pub to: u16,
+    /// What happened, as far as it concerns them; nothing where whom it concerned is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Box<Event>>,
+}
+
+/// Record from which one in another partition follows. Within a partition ids rise, so they number what is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Partition of the record.
+    pub partition: u16,
+    /// Id of the record: rows that others know by it keep it as their key.
+    pub id: Id,
+    /// The record of that partition that was taken before this one: so a repeat shows, and one that comes too early.
+    pub after: Id,
+}
+
+/// Nothing that happened.
+static NOTHING: Event = Event::Operated;
 
 /// Part of a person in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +165,65 @@ pub enum Party {
 }
 
 impl Event {
+    /// Fact that it tells: of what is derived, the effect.
+    #[must_use]
+    pub fn told(&self) -> &Self {
+        match self {
+            Self::Derived(derived) => derived.effect.as_deref().unwrap_or(&NOTHING),
+            event => event,
+        }
+    }
+
+    /// Fact that views hear of. What is derived they heard of at its source, and hear again where something was decided
+    /// here, or where rows that caches hold are written only now.
+    #[must_use]
+    pub fn news(&self) -> &Self {
+        match self {
+            Self::Derived(_) => match self.told() {
+                news @ (Self::Blocked { .. } | Self::Unblocked { .. } | Self::FollowRefused(_)) => news,
+                _ => &NOTHING,
+            },
+            event => event,
+        }
+    }
+
+    /// Follows that a block ended, as far as its record decided so: of one that is derived, the follow of who is
+    /// blocked, for the other was ended with the source.
+    pub fn ended(&self) -> impl Iterator<Item = EndedFollow> {
+        let (ended, of): (&[EndedFollow], _) = match (self.told(), self) {
+            (Self::Blocked { blocked, ended, .. }, Self::Derived(_)) => (ended, Some(*blocked)),
+            (Self::Blocked { ended, .. }, _) => (ended, None),
+            _ => (&[], None),
+        };
+        ended.iter().copied().filter(move |edge| of.is_none_or(|of| edge.follower == of))
+    }
+
+    /// Person who does it, in whose partition its record stands; nobody for what operators do, and for what is derived.
+    #[must_use]
+    pub fn actor(&self) -> Option<Id> {
+        Some(match self {
+            Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => user.id,
+            Self::Suspended { user, .. } | Self::Unsuspended { user } => *user,
+            Self::Followed { follower, .. } => *follower,
+            Self::Unfollowed(edge) | Self::FollowRefused(edge) => edge.follower,
+            Self::Blocked { blocker, .. } | Self::Unblocked { blocker, .. } => *blocker,
+            Self::Muted { muter, .. } | Self::Unmuted { muter, .. } => *muter,
+            Self::Posted { post, .. } => post.author,
+            Self::PostDeleted { author, .. } | Self::Referred { author, .. } => *author,
+            Self::Liked { user, .. } | Self::Unliked { user, .. } => *user,
+            Self::LiveAnnounced { host, .. }
+            | Self::LiveEdited { host, .. }
+            | Self::LiveStarted { host, .. }
+            | Self::LiveEnded { host, .. }
+            | Self::LiveRemoved { host, .. }
+            | Self::LiveReminded { host, .. } => *host,
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => link.owner,
+            Self::LinkDeleted { owner, .. } => *owner,
+            // What an id was claimed for is decided where that is.
+            Self::IdBurnt { .. } | Self::Operated | Self::Derived(_) => return None,
+        })
+    }
+
     /// People whose accounts must be there for the event to happen.
     pub fn parties(&self) -> impl Iterator<Item = (Id, Party)> {
         let (actor, other) = match self {
@@ -158,6 +260,8 @@ impl Event {
                 | Self::Unliked { .. }
                 | Self::Suspended { .. }
                 | Self::Unsuspended { .. }
+                // What it follows from stands already.
+                | Self::Derived(_)
                 | Self::LiveEnded { .. }
                 | Self::LiveRemoved { .. }
                 | Self::LinkDeleted { .. }
@@ -177,6 +281,12 @@ impl Event {
         const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
         /// Live session: it stands in the record, in the outcome and in two rows, with an address and every plan.
         const SESSION: Weight = Weight { bytes: 24_576, rows: 16 };
+        const ORIGIN: Weight = Weight { bytes: 256, rows: 0 };
+        let notice = |notice: &Notice| match notice.kind {
+            NotificationKind::Mention => MENTION,
+            NotificationKind::Reply => REPLY,
+            _ => NOTICE,
+        };
         match self {
             Self::UserCreated { user } | Self::UserDeleted { user } => RECORD.and(profile(user, None)),
             Self::ProfileChanged { user, old_display_name } => {
@@ -188,11 +298,6 @@ impl Event {
                 // A mention and an id, in both.
                 let lists = 256 * post.mentions.len() + 64 * post.told.len().max(notify.len());
                 let bytes = media.chain(links).sum::<usize>() + text(&post.text).bytes + lists;
-                let notice = |notice: &Notice| match notice.kind {
-                    NotificationKind::Mention => MENTION,
-                    NotificationKind::Reply => REPLY,
-                    _ => NOTICE,
-                };
                 let notices = notify.iter().map(notice).fold(Weight::default(), Weight::and);
                 RECORD.and(Weight { bytes, rows: 0 }).and(notices)
             }
@@ -207,6 +312,8 @@ impl Event {
             Self::Unfollowed(_) => RECORD.and(NOTICE).and(ENDED),
             Self::Blocked { ended, .. } => RECORD.and(NOTICE.and(ENDED).times(ended.len())),
             Self::Suspended { reason, .. } => RECORD.and(text(reason)),
+            Self::Referred { notify, .. } => notify.iter().map(notice).fold(RECORD, Weight::and),
+            Self::Derived(derived) => derived.effect.as_ref().map_or(RECORD, |effect| effect.weight().and(ORIGIN)),
             Self::LiveAnnounced { .. }
             | Self::LiveEdited { .. }
             | Self::LiveStarted { .. }
@@ -302,4 +409,16 @@ pub struct Record {
     /// The operator whose act this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Act>,
+}
+
+impl Record {
+    /// Id under which what it tells is known: that of the record which said it first. Rows are keyed by it; their
+    /// version is the id of the record that writes them.
+    #[must_use]
+    pub const fn known_as(&self) -> Id {
+        match &self.event {
+            Event::Derived(derived) => derived.from.id,
+            _ => self.id,
+        }
+    }
 }

@@ -13,6 +13,7 @@ use fanfare_protocol::Id;
 use crate::base::error::{Error, Result};
 use crate::data::swept::Swept;
 use crate::log::events::Weight;
+use crate::log::taken::Taken;
 
 /// Durable record of a family, and its outcome.
 #[derive(Debug)]
@@ -167,6 +168,33 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// When the engine fails.
     fn past(&self) -> impl Future<Output = Result<Past>> + Send {
         async { Ok(Past::default()) }
+    }
+
+    /// The first of durable records from which something follows in other partitions: the horizon that is shown stays
+    /// below it until that is settled too.
+    fn held(&self, committed: &[CommittedIn<Self>]) -> Option<Id> {
+        let _ = committed;
+        None
+    }
+
+    /// What the partition has taken of others, with everything that was [kept](Self::keep).
+    fn taken(&self) -> Taken {
+        Taken::default()
+    }
+
+    /// The partition is taken over, from a head that knew of `taken`.
+    fn begin(&self, taken: &Taken) {
+        let _ = taken;
+    }
+
+    /// A record above that head was read again.
+    fn pass(&self, record: &Self::Record) {
+        let _ = record;
+    }
+
+    /// Everything up to `last`, the highest id of a record, is settled.
+    fn opened(&self, last: Id) {
+        let _ = last;
     }
 
     /// A group is durable, whose records changed `changes` and left `state`: it may be kept for the next ones.

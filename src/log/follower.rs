@@ -61,16 +61,19 @@ impl Follower {
     pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
         let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
         let _one = self.telling.lock();
-        let horizon = self.horizon.with(partition, last);
-        family.tell(committed, horizon);
-        self.settled.reach(horizon);
-        self.horizon.reach(horizon);
+        if let Some(first) = family.held(committed) {
+            self.horizon.hold(partition, first);
+        }
+        let reach = self.horizon.with(partition, last);
+        family.tell(committed, reach.all);
+        self.settled.reach(reach.records);
+        self.horizon.reach(reach);
     }
 
     /// The group of `partition` whose first id is `first` is through, settled or never to be.
     pub(super) fn through(&self, partition: Partition, first: Id) {
         self.horizon.through(partition, first);
-        let reached = self.horizon.reached();
+        let reached = self.horizon.reached_by_records();
         let free: Vec<Waiting> = {
             let mut waiting = self.waiting.lock();
             waiting.extract_if(.., |(last, _)| *last <= reached).collect()
@@ -82,7 +85,7 @@ impl Follower {
     pub(super) fn answer(&self, last: Id, answer: impl FnOnce() + Send + 'static) {
         {
             let mut waiting = self.waiting.lock();
-            if self.horizon.reached() < last {
+            if self.horizon.reached_by_records() < last {
                 return waiting.push((last, Box::new(answer)));
             }
         }

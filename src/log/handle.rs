@@ -6,7 +6,9 @@ use fanfare_engines::{Claimant, Engines, Partition};
 use fanfare_protocol::Id;
 
 use crate::base::clock::Clock;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::base::limits;
+use crate::base::written;
 use crate::data::audit::Act;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
@@ -21,6 +23,8 @@ use crate::log::pace::LogTime;
 use crate::log::product::Product;
 use crate::log::roster::Roster;
 use crate::log::social::Social;
+use crate::log::spread::Spread;
+use crate::log::taken::Crossing;
 
 /// An event on its way to the journal.
 #[derive(Debug)]
@@ -86,6 +90,9 @@ pub struct Log {
     locks: Locks,
     /// Name of this node in the log.
     claimant: Claimant,
+    /// Partitions of people, and what takers look at of each.
+    spread: Spread,
+    crossings: Arc<[Crossing]>,
 }
 
 impl Log {
@@ -110,14 +117,21 @@ impl Log {
         let time = LogTime::from(clock.clone());
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
         let living = Arc::new(Living::new(Arc::clone(&engines.tables)));
-        let make = |_| Social::new(products, &engines.tables, &living);
+        let spread = Spread::of(&engines.families)?;
+        let crossings: Arc<[Crossing]> = spread.partitions().map(|_| Crossing::default()).collect();
+        let make = |partition| {
+            let place = spread.partitions().position(|one| one == partition);
+            let crossing = place.and_then(|place| crossings.get(place)).cloned().unwrap_or_default();
+            Social::new(products, &engines.tables, &living, (spread, crossing))
+        };
         let (locks, horizon_of_all) = (Locks::new(storage.clone()), horizon.clone());
         let together = Together { claimant: claimant.clone(), time: time.clone(), storage, roster, horizon };
         let taken = FamilyLog::take_over(engines, make, together).await?;
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last);
         let mint = taken.patience.until_done(open).await?;
         horizon_of_all.open(mint.clone(), taken.last);
-        Ok((Self { owners: taken.owners.clone(), mint, locks, claimant }, taken))
+        let owners = taken.owners.clone();
+        Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
     }
 
     /// Takes the partitions of another family over and starts their owners; `make` makes what folds the records of one.
@@ -171,6 +185,47 @@ impl Log {
         Ok(Guard { partition, term: self.owners.term(partition)?, held })
     }
 
+    /// Partitions of people.
+    #[must_use]
+    pub const fn spread(&self) -> Spread {
+        self.spread
+    }
+
+    /// What takers look at of a partition.
+    ///
+    /// # Errors
+    /// When it is no partition of people.
+    pub(super) fn crossing(&self, partition: Partition) -> Result<&Crossing> {
+        let place = self.spread.partitions().position(|one| one == partition);
+        let unknown = || Error::Internal(format!("{} is no partition of people", partition.0));
+        place.and_then(|place| self.crossings.get(place)).ok_or_else(unknown)
+    }
+
+    /// Lets partitions take again what they have taken: for a test that must notice.
+    #[cfg(test)]
+    pub(super) fn take_twice(&self) {
+        let on = |crossing: &Crossing| crossing.takes_twice.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.crossings.iter().for_each(on);
+    }
+
+    /// Begins a decision about what reaches `partition` from another, as [`decide`](Self::decide) does.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub(super) async fn decide_in(&self, partition: Partition, keys: &[LockKey]) -> Result<Guard> {
+        self.owners.here(partition)?;
+        let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
+        Ok(Guard { partition, term: self.owners.term(partition)?, held })
+    }
+
+    /// Waits until what follows from `record` in other partitions is settled, a second at most: for answers that show
+    /// it. Nothing is waited for where there is one partition.
+    pub async fn followed(&self, record: Id) {
+        if !self.spread.is_one() {
+            self.horizon().comes_to(record, limits::EFFECTS_WAIT).await;
+        }
+    }
+
     /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
     ///
     /// # Errors
@@ -209,7 +264,9 @@ impl Log {
     /// # Errors
     /// As [`Self::submit`] and [`Pending::durable`]; 503 when the partition had another owner since the decision.
     pub async fn commit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Arc<Record>> {
-        self.submit(guard, proposal).await?.durable().await
+        let record = self.submit(guard, proposal).await?.durable().await?;
+        written::record(record.id);
+        Ok(record)
     }
 
     /// Hands in a `proposal` that was decided under `guard`; those handed in earlier are committed earlier. Waits for a
@@ -219,8 +276,16 @@ impl Log {
     /// When storage is away, has no room for it, or failed before: nothing was done; or when one record would make too
     /// many rows.
     pub async fn submit(&self, guard: &Guard, proposal: impl Into<Proposal>) -> Result<Pending> {
-        let (term, held) = (Some(guard.term), guard.held.clone());
-        self.owners.hand_in(guard.partition, proposal.into(), term, held).await
+        let (term, held, proposal) = (Some(guard.term), guard.held.clone(), proposal.into());
+        // A row is written from one partition only: a record of somebody else's would break that for ever.
+        if !self.spread.is_one() && proposal.event.actor().is_some() {
+            let partition = self.spread.share(&proposal.event).partition();
+            if partition != guard.partition {
+                let (asked, here) = (partition.0, guard.partition.0);
+                return Err(Error::Internal(format!("a record of partition {asked} was decided in {here}")));
+            }
+        }
+        self.owners.hand_in(guard.partition, proposal, term, held).await
     }
 
     /// The mint that records get their ids from.

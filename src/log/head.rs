@@ -12,13 +12,17 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::META_HEAD;
 use crate::data::rows::{from_json, to_json};
 use crate::data::tables;
+use crate::log::taken::Taken;
 
 /// Format of the records above a head: they hold their outcomes.
 pub const FORMAT: u32 = 2;
 
 /// Position in a log below which every row is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Head(Position);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    position: Position,
+    taken: Taken,
+}
 
 /// A head as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -36,19 +40,34 @@ struct Stored {
     number: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_import: bool,
+    /// What was taken of other partitions below it.
+    #[serde(default, skip_serializing_if = "Taken::is_empty")]
+    consumed: Taken,
 }
 
 impl Head {
     /// Everything below `position` has its rows.
     #[must_use]
-    pub const fn new(position: Position) -> Self {
-        Self(position)
+    pub fn new(position: Position) -> Self {
+        Self { position, taken: Taken::default() }
+    }
+
+    /// The head, with what was `taken` of other partitions below it.
+    #[must_use]
+    pub fn having(self, taken: Taken) -> Self {
+        Self { taken, ..self }
     }
 
     /// Position of the first record whose rows may be missing.
     #[must_use]
-    pub const fn position(self) -> Position {
-        self.0
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What was taken of other partitions below it.
+    #[must_use]
+    pub const fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// The head of `partition` as it is stored; that of an empty log when none is.
@@ -65,13 +84,14 @@ impl Head {
     /// As [`read`](Self::read).
     pub(super) async fn read_from(tables: &dyn Tables, table: Table, partition: Partition) -> Result<Self> {
         let Some(bytes) = tables.get(&row_in(table, partition)).await? else { return Ok(Self::default()) };
-        let Stored { format, offset, term, last, number, is_import } = from_json(&bytes)?;
+        let Stored { format, offset, term, last, number, is_import, consumed } = from_json(&bytes)?;
         if format > FORMAT {
             return Err(Error::Internal(format!(
                 "the log has format {format}, and this version knows formats up to {FORMAT}: use the newer fanfare"
             )));
         }
-        Ok(Self(Position { offset: Offset(offset), term: term.map(Term), last_id: last.0, number, is_import }))
+        let position = Position { offset: Offset(offset), term: term.map(Term), last_id: last.0, number, is_import };
+        Ok(Self { position, taken: consumed })
     }
 
     /// Adds the row of `partition` to `batch`; a later head wins.
@@ -87,10 +107,12 @@ impl Head {
     /// # Errors
     /// As [`write`](Self::write).
     pub(super) fn write_to(self, table: Table, partition: Partition, batch: &mut Batch) -> Result<()> {
-        let Position { offset, term, last_id, number, is_import } = self.0;
+        let Position { offset, term, last_id, number, is_import } = self.position;
+        let consumed = self.taken;
         let term = term.map(|term| term.0);
-        let stored = Stored { format: FORMAT, offset: offset.0, term, last: Id(last_id), number, is_import };
-        batch.put_versioned(row_in(table, partition), to_json(&stored)?, offset.0.max(1));
+        let (format, offset, last) = (FORMAT, offset.0, Id(last_id));
+        let stored = Stored { format, offset, term, last, number, is_import, consumed };
+        batch.put_versioned(row_in(table, partition), to_json(&stored)?, offset.max(1));
         Ok(())
     }
 }
@@ -108,6 +130,7 @@ fn row_in(table: Table, partition: Partition) -> RowKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::events::Origin;
 
     #[tokio::test]
     async fn a_head_reads_back_bears_what_later_versions_add_and_refuses_a_newer_format() {
@@ -115,14 +138,16 @@ mod tests {
         let partition = Partition(0);
         assert_eq!(Head::read(&*engines.tables, partition).await.unwrap(), Head::default());
         let at = |offset, last_id| Position { offset: Offset(offset), term: Some(Term(5)), last_id, ..Position::START };
-        let head = Head::new(at(7, 9));
+        let mut taken = Taken::default();
+        taken.take(&Origin { partition: 4, id: Id(6), after: Id(0) }).unwrap();
+        let head = Head::new(at(7, 9)).having(taken);
         let mut batch = Batch::default();
-        head.write(partition, &mut batch).unwrap();
+        head.clone().write(partition, &mut batch).unwrap();
         Head::new(at(6, 8)).write(partition, &mut batch).unwrap();
         engines.tables.write(batch).await.unwrap();
         assert_eq!(Head::read(&*engines.tables, partition).await.unwrap(), head, "the later one wins");
         for (json, good) in [
-            (r#"{"format":2,"offset":8,"last":"9","consumed":[3]}"#, true),
+            (r#"{"format":2,"offset":8,"last":"9","consumed":{"3":"7"},"later":[3]}"#, true),
             (r#"{"format":3,"offset":8,"last":"9"}"#, false),
         ] {
             let mut batch = Batch::default();

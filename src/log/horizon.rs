@@ -4,7 +4,11 @@
 //! the family. While nothing happens it moves on with time, by burning ids: under the mint's lock, and only when
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
+//!
+//! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
+//! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,6 +33,10 @@ pub struct Horizon(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     id: AtomicU64,
+    /// As the horizon, but for what is held.
+    records: AtomicU64,
+    /// Told when the horizon moves on.
+    moved: Notify,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
     mint: OnceLock<Mint>,
@@ -41,11 +49,27 @@ struct Shared {
 struct UnderWay {
     /// Groups that have ids and are not settled: the partition, and the first id.
     groups: Vec<(Partition, Id)>,
+    /// Records that are settled, of which something follows that is not, with their partitions.
+    held: Vec<(Partition, Id)>,
     /// The last id that was settled.
     top: Id,
 }
 
+/// Reach of the horizon.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// Up to here records are settled, and views have heard of them.
+    pub(super) records: Id,
+    /// Up to here what follows from them is too.
+    pub(super) all: Id,
+}
+
 impl UnderWay {
+    /// Nothing that follows from records can settle below this any more.
+    fn below_held(&self) -> Id {
+        self.held.iter().map(|(_, id)| Id(id.0 - 1)).min().unwrap_or(Id(u64::MAX))
+    }
+
     /// Nothing can settle at or below this any more, but for what `is_told` says of.
     fn below(&self, is_told: impl Fn(Partition, Id) -> bool) -> Id {
         let others = self.groups.iter().filter(|(partition, first)| !is_told(*partition, *first));
@@ -62,7 +86,7 @@ impl Horizon {
         if let Some(mint) = self.0.mint.get()
             && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
         {
-            self.0.id.fetch_max(burnt.0, Ordering::AcqRel);
+            self.reach(Reach { records: burnt, all: burnt });
             if !mint.is_reserved() {
                 self.0.wants_more.notify_one();
             }
@@ -100,14 +124,54 @@ impl Horizon {
 
     /// A log was opened in which everything up to `last` is settled.
     pub(super) fn open(&self, mint: Mint, last: Id) {
-        self.0.id.fetch_max(last.0, Ordering::AcqRel);
+        self.reach(Reach { records: last, all: last });
         // A handle is of one log for its life.
         let _ = self.0.mint.set(mint);
     }
 
     /// Whether nothing that has an id is on its way.
-    fn is_quiet(&self) -> bool {
-        self.0.under_way.lock().groups.is_empty()
+    pub(super) fn is_quiet(&self) -> bool {
+        let under_way = self.0.under_way.lock();
+        under_way.groups.is_empty() && under_way.held.is_empty()
+    }
+
+    /// The horizon of what is answered: up to here records are settled.
+    pub(super) fn reached_by_records(&self) -> Id {
+        Id(self.0.records.load(Ordering::Acquire))
+    }
+
+    /// Something follows from the record `id` of `partition`, which is being settled.
+    pub(super) fn hold(&self, partition: Partition, id: Id) {
+        self.0.under_way.lock().held.push((partition, id));
+    }
+
+    /// Everything that follows from records of `partition` up to `upto` is settled.
+    pub(super) fn release(&self, partition: Partition, upto: Id) {
+        {
+            let mut under_way = self.0.under_way.lock();
+            let count = under_way.held.len();
+            under_way.held.retain(|(of, id)| *of != partition || *id > upto);
+            if under_way.held.len() == count {
+                return;
+            }
+        }
+        let freed = self.raised(|under_way| under_way.below(|_, _| false));
+        self.reach(freed);
+    }
+
+    /// Waits until the horizon has come to `id`, or for as long as `bound`.
+    pub async fn comes_to(&self, id: Id, bound: Duration) {
+        let comes = async {
+            loop {
+                let mut moved = pin!(self.0.moved.notified());
+                moved.as_mut().enable();
+                if self.reached() >= id {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        let _ = tokio::time::timeout(bound, comes).await;
     }
 
     /// A group of `partition` got its ids, of which `first` is the first. To be called under the mint's lock.
@@ -117,7 +181,7 @@ impl Horizon {
 
     /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and
     /// below all that comes.
-    pub(super) fn with(&self, partition: Partition, last: Id) -> Id {
+    pub(super) fn with(&self, partition: Partition, last: Id) -> Reach {
         self.raised(|under_way| {
             under_way.top = under_way.top.max(last);
             // The next group of the same partition may be on its way too.
@@ -126,21 +190,26 @@ impl Horizon {
     }
 
     /// End of what is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
-    fn raised(&self, change: impl FnOnce(&mut UnderWay) -> Id) -> Id {
+    fn raised(&self, change: impl FnOnce(&mut UnderWay) -> Id) -> Reach {
+        let mut held = Id(u64::MAX);
         let reached = || {
             let mut under_way = self.0.under_way.lock();
             let below = change(&mut under_way);
+            held = under_way.below_held();
             under_way.top.min(below)
         };
-        match self.0.mint.get() {
+        let records = match self.0.mint.get() {
             Some(mint) => mint.raise(reached),
             None => reached(),
-        }
+        };
+        Reach { records, all: records.min(held) }
     }
 
-    /// Views have heard of everything up to `horizon`.
-    pub(super) fn reach(&self, horizon: Id) {
-        self.0.id.fetch_max(horizon.0, Ordering::AcqRel);
+    /// Views have heard of everything up to there.
+    pub(super) fn reach(&self, Reach { records, all }: Reach) {
+        self.0.records.fetch_max(records.0, Ordering::AcqRel);
+        self.0.id.fetch_max(all.0, Ordering::AcqRel);
+        self.0.moved.notify_waiters();
     }
 
     /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.

@@ -14,22 +14,48 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::{UserRow, from_json};
 use crate::data::tables;
-use crate::log::events::{Event, Party, Record};
+use crate::log::events::{Derived, EndedFollow, Event, Party, Record};
 use crate::log::product::Committed;
 
 /// Everybody of whom it matters whether their account is there: the [parties](Event::parties), who is told of it, and
 /// whose account never will be.
 fn concerned(event: &Event) -> impl Iterator<Item = Id> {
-    let told = match event {
-        Event::Posted { notify, .. } => notify.as_slice(),
+    let told = match event.told() {
+        Event::Posted { notify, .. } | Event::Referred { notify, .. } => notify.as_slice(),
         _ => &[],
     };
-    let burnt = match event {
+    let other = match event {
         Event::IdBurnt { user } => Some(*user),
+        Event::Derived(Derived { effect: Some(effect), .. }) => subject(effect),
         Event::LinkCreated { claim, .. } => Some(*claim),
         _ => None,
     };
-    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(burnt)
+    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(other)
+}
+
+/// Person whose rows an effect adds to: what was done to somebody who is gone meanwhile leaves no rows.
+const fn subject(effect: &Event) -> Option<Id> {
+    match effect {
+        Event::Followed { followee, .. } => Some(*followee),
+        Event::Blocked { blocked, .. } => Some(*blocked),
+        Event::Liked { post, .. } => Some(post.author),
+        _ => None,
+    }
+}
+
+/// Makes of what is derived what is left of it, as the accounts stand: the source stands, so it is never refused.
+fn derive(derived: &mut Derived, standing: impl Fn(Id) -> AccountStanding) {
+    let is_gone = |person| standing(person) == AccountStanding::Gone;
+    let Some(effect) = derived.effect.as_deref_mut() else { return };
+    match effect {
+        Event::Referred { notify, .. } => notify.retain(|notice| !is_gone(notice.user)),
+        Event::Followed { follower, followee, silent, .. } if is_gone(*followee) => {
+            let (follower, followee, since) = (*follower, *followee, derived.from.id);
+            *effect = Event::FollowRefused(EndedFollow { follower, followee, since, departed: None, silent: *silent });
+        }
+        effect if subject(effect).is_some_and(is_gone) => derived.effect = None,
+        _ => {}
+    }
 }
 
 /// Standing of an id among accounts.
@@ -57,6 +83,7 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> AccountStanding) -> O
     }
     match event {
         Event::Posted { notify, .. } => notify.retain(|notice| !is_gone(notice.user)),
+        Event::Derived(derived) => derive(derived, &standing),
         // Of two who make one account, or of one who makes it and one who says that nobody will, the first did.
         Event::UserCreated { user: UserRow { id, .. } } | Event::IdBurnt { user: id }
             if standing(*id) == AccountStanding::There =>

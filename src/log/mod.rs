@@ -3,6 +3,7 @@
 pub mod consumers;
 pub mod core;
 pub mod counters;
+pub mod effects;
 pub mod events;
 pub mod family;
 pub mod fold;
@@ -31,7 +32,10 @@ mod regain;
 pub mod roster;
 mod several;
 mod social;
+pub mod spread;
+pub mod taken;
 mod takeover;
+pub mod takers;
 #[cfg(test)]
 mod tests;
 pub mod writers;

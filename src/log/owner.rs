@@ -157,7 +157,7 @@ impl Appender {
     }
 
     /// Remembers that everything below `head`, which is stored, has its rows.
-    async fn checkpoint(&self, head: Head) -> Result<()> {
+    async fn checkpoint(&self, head: &Head) -> Result<()> {
         let checkpoint = self.journal.checkpoint(CONSUMER, self.partition, head.position());
         let done = self.patience.awaited(checkpoint).await;
         self.patience.done();
@@ -167,9 +167,9 @@ impl Appender {
     /// Stores `head`: everything below it has its rows, and they are durable.
     pub(super) async fn settle(&mut self, head: Head) -> Result<()> {
         let mut batch = Batch::default();
-        head.write_to(self.table, self.partition, &mut batch)?;
+        head.clone().write_to(self.table, self.partition, &mut batch)?;
         self.append(&[], &batch).await?;
-        self.patience.until_done(|| self.checkpoint(head)).await
+        self.patience.until_done(|| self.checkpoint(&head)).await
     }
 }
 
@@ -308,7 +308,7 @@ impl<F: Family> Owner<F> {
         {
             tracing::warn!(%error, "the end of the ids is not stored; the next start begins a little above it");
         }
-        if let Err(error) = self.appender.settle(Head::new(self.next)).await {
+        if let Err(error) = self.appender.settle(Head::new(self.next).having(self.folder.family.taken())).await {
             tracing::warn!(%error, "the last head was not written; the next start writes a few rows again");
         }
     }
@@ -375,8 +375,9 @@ impl<F: Family> Owner<F> {
         }
         self.commits += 1;
         // What was settled before, now and then; this commit may tear.
-        let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY).then(|| Head::new(self.next));
-        head.map_or(Ok(()), |head| head.write_to(F::OWN_TABLE, folder.partition, &mut group.batch))?;
+        let head = self.commits.is_multiple_of(limits::CHECKPOINT_EVERY);
+        let head = head.then(|| Head::new(self.next).having(folder.family.taken()));
+        head.clone().map_or(Ok(()), |head| head.write_to(F::OWN_TABLE, folder.partition, &mut group.batch))?;
         let Work { queue, mint, .. } = work;
         let reserving = if F::HAS_CLOCK { mint.reserve_in(&mut group.batch) } else { None };
         let group = &*group;
@@ -409,7 +410,7 @@ impl<F: Family> Owner<F> {
     /// Remembers that everything below `head` has its rows.
     async fn checkpoint(&self, head: Option<Head>) {
         if let Some(head) = head
-            && let Err(error) = self.appender.checkpoint(head).await
+            && let Err(error) = self.appender.checkpoint(&head).await
         {
             // The records are durable and told of; a later checkpoint covers them.
             tracing::debug!(%error, "a checkpoint was not written");

@@ -22,6 +22,7 @@ use crate::data::locks::Held;
 use crate::data::storage::{Storage, StoragePart};
 use crate::log::family::Family;
 use crate::log::mint::Mint;
+use crate::log::spread::Spread;
 
 /// A proposal at an owner's door.
 pub(super) struct Proposed<F: Family> {
@@ -187,7 +188,7 @@ impl<F: Family> FamilyLog<F> {
     /// Partition of whatever has this id: of a person, or a conversation. The same for ever.
     #[must_use]
     pub fn partition_of(&self, id: Id) -> Partition {
-        Partition(self.0.first.0 + place_of(id, self.0.ways.len() as u64))
+        Spread::over(self.0.first.0, self.0.ways.len() as u16).partition_of(id)
     }
 
     /// `partition`, if this node decides there and storage takes something.
@@ -275,37 +276,4 @@ impl<F: Family> FamilyLog<F> {
     pub(super) fn roster(&self) -> &Arc<dyn Roster> {
         &self.0.roster
     }
-}
-
-/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in
-/// common.
-fn place_of(id: Id, count: u64) -> u16 {
-    // The finaliser of SplitMix64; then the upper bits, scaled.
-    let mut hash = id.0;
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^= hash >> 31;
-    ((u128::from(hash) * u128::from(count)) >> 64) as u16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::id::first_id_at;
-
-    #[test]
-    fn people_are_spread_evenly_and_stay_where_they_are() {
-        assert!((0..1_000).all(|id| place_of(Id(id), 1) == 0));
-        // Stored: whoever is in a partition stays there.
-        let places = |count| [1, 2, 3, 1_000, u64::MAX].map(|id| place_of(Id(id), count));
-        assert_eq!((places(3), places(12), places(996)), PLACES);
-        // Ids of one node, of a second in which many came.
-        let start = first_id_at(1_800_000_000_000).0;
-        let ids = (0..12_000).map(|number| Id(start + (((number / 12) << 22) | (1_000 << 12) | (number % 12))));
-        let mut people = [0; 12];
-        ids.for_each(|id| people[usize::from(place_of(id, 12))] += 1);
-        assert!(people.iter().all(|count| (900..1_100).contains(count)), "{people:?}");
-    }
-
-    const PLACES: ([u16; 5], [u16; 5], [u16; 5]) = ([1, 2, 0, 2, 2], [4, 10, 1, 9, 8], [336, 855, 117, 753, 703]);
 }

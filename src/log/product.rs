@@ -10,6 +10,7 @@ use crate::log::events::Record;
 use crate::log::family::CommittedOf;
 use crate::log::fold::{Fold, State};
 use crate::log::outcome::Outcome;
+use crate::log::takers::Arrival;
 
 /// Step of a record between its id and its fold: fills in what only the order of commits can tell.
 pub trait Prepare: Send + Sync + 'static {
@@ -42,6 +43,8 @@ pub struct Product {
     pub fold: Option<Arc<dyn Fold>>,
     /// Listener: a cache, a view, delivery.
     pub listener: Option<Arc<dyn Listener>>,
+    /// Decisions about what reaches people from other partitions.
+    pub arrival: Option<Arc<dyn Arrival>>,
 }
 
 impl Product {
@@ -55,6 +58,12 @@ impl Product {
     #[must_use]
     pub fn listens(listener: impl Listener) -> Self {
         Self { listener: Some(Arc::new(listener)), ..Self::default() }
+    }
+
+    /// The product with decisions about what reaches people from other partitions.
+    #[must_use]
+    pub fn arrives(self, arrival: impl Arrival) -> Self {
+        Self { arrival: Some(Arc::new(arrival)), ..self }
     }
 
     /// The product with a step before the fold.

@@ -47,7 +47,7 @@ impl Prepare for Gate {
 
 async fn open(gate: &Gate, storage: &Storage) -> (Engines, Log) {
     let engines = fanfare_engines::memory::open(1).unwrap();
-    let products = vec![Product::folds(FollowFold).prepares(gate.clone())];
+    let products = vec![Product::folds(FollowFold::default()).prepares(gate.clone())];
     let setup = LogSetup {
         clock: Clock::system(),
         numbers: Numbers::of_node(0),

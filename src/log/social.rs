@@ -11,7 +11,8 @@ use crate::base::error::{Error, Result};
 use crate::data::forgotten::Forgotten;
 use crate::data::swept::Swept;
 use crate::data::{families, tables};
-use crate::log::events::{Record, Weight};
+use crate::log::effects;
+use crate::log::events::{Derived, Event, Record, Weight};
 use crate::log::family::{Family, Past};
 use crate::log::fold::State;
 use crate::log::handle::Proposal;
@@ -19,6 +20,8 @@ use crate::log::living::{self, AccountStanding, Living, Standings};
 use crate::log::outcome::Outcome;
 use crate::log::product::{Committed, Listener, Prepare, Product};
 use crate::log::records;
+use crate::log::spread::Spread;
+use crate::log::taken::{Crossing, Taken};
 
 /// The products, as the owner of one social partition asks them.
 pub struct Social {
@@ -26,17 +29,43 @@ pub struct Social {
     folding: Folding,
     living: Arc<Living>,
     listeners: Vec<Arc<dyn Listener>>,
+    /// Partitions of people.
+    spread: Spread,
+    /// What takers look at.
+    crossing: Crossing,
+}
+
+/// What decides whether records happen: who lives, and what was taken of other partitions.
+pub struct SocialStandings {
+    accounts: Standings,
+    taken: Taken,
+    #[cfg(test)]
+    takes_twice: bool,
+}
+
+/// What records change of that.
+#[derive(Default)]
+pub struct SocialChanges {
+    accounts: Vec<(Id, AccountStanding)>,
+    taken: Taken,
 }
 
 impl Social {
-    /// For one partition, whose rows are in `tables`; who lives is known to all together.
-    pub(super) fn new(products: &[Product], tables: &Arc<dyn Tables>, living: &Arc<Living>) -> Self {
+    /// For one partition of `spread`, whose rows are in `tables`; who lives is known to all together.
+    pub(super) fn new(
+        products: &[Product],
+        tables: &Arc<dyn Tables>,
+        living: &Arc<Living>,
+        (spread, crossing): (Spread, Crossing),
+    ) -> Self {
         let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
         Self {
             prepares: products.iter().filter_map(|product| product.prepare.clone()).collect(),
             folding: Folding::new(folds, Arc::clone(tables)),
             living: Arc::clone(living),
             listeners: products.iter().filter_map(|product| product.listener.clone()).collect(),
+            spread,
+            crossing,
         }
     }
 }
@@ -47,8 +76,8 @@ impl Family for Social {
     type Outcome = Outcome;
     type State = State;
     type Answer = Arc<Record>;
-    type Standings = Standings;
-    type Changes = Vec<(Id, AccountStanding)>;
+    type Standings = SocialStandings;
+    type Changes = SocialChanges;
 
     const NAME: &'static str = families::SOCIAL.name;
     const OWN_TABLE: Table = tables::META;
@@ -80,20 +109,47 @@ impl Family for Social {
     }
 
     fn depends_on(changes: &Self::Changes, proposal: &Proposal) -> bool {
-        living::depends_on(changes, &proposal.event)
+        let is_next = |derived: &Derived| changes.taken.of(derived.from.partition).0 > 0;
+        let is_derived = matches!(&proposal.event, Event::Derived(derived) if is_next(derived));
+        is_derived || living::depends_on(&changes.accounts, &proposal.event)
     }
 
-    async fn standings(&self, records: &[Record]) -> Result<Standings> {
-        self.living.load(records).await
+    async fn standings(&self, records: &[Record]) -> Result<SocialStandings> {
+        Ok(SocialStandings {
+            accounts: self.living.load(records).await?,
+            taken: self.crossing.taken(),
+            #[cfg(test)]
+            takes_twice: self.crossing.takes_twice(),
+        })
     }
 
     fn admit(
         records: Vec<Record>,
-        standings: &Standings,
+        standings: &SocialStandings,
         changes: &mut Self::Changes,
         admitted: &mut Vec<Record>,
     ) -> Vec<Option<Error>> {
-        Living::admit(records, standings, changes, admitted)
+        let SocialStandings { accounts, taken, .. } = standings;
+        if !records.iter().any(|record| matches!(record.event, Event::Derived(_))) {
+            return Living::admit(records, accounts, &mut changes.accounts, admitted);
+        }
+        let mut refusals = Vec::with_capacity(records.len());
+        for record in records {
+            if let Event::Derived(derived) = &record.event {
+                let mut known = taken.clone();
+                known.join(&changes.taken);
+                let turn = known.take(&derived.from);
+                #[cfg(test)]
+                let turn = if standings.takes_twice { Ok(()) } else { turn };
+                if let Err(error) = turn {
+                    refusals.push(Some(error));
+                    continue;
+                }
+                changes.taken.learn(&record.event);
+            }
+            refusals.extend(Living::admit(vec![record], accounts, &mut changes.accounts, admitted));
+        }
+        refusals
     }
 
     async fn load(&self, records: &[Record], state: &State, before: Option<(&State, &Batch)>) -> Result<State> {
@@ -130,11 +186,37 @@ impl Family for Social {
 
     fn keep(&self, state: State, changes: &Self::Changes) {
         self.folding.keep(state);
-        self.living.committed(changes);
+        self.living.committed(&changes.accounts);
+        self.crossing.join(&changes.taken);
     }
 
     fn learn(&self, committed: &[Committed]) {
         self.living.committed(&living::changes(committed));
+        self.crossing.learn(committed.iter().map(|one| &one.record.event));
+    }
+
+    fn held(&self, committed: &[Committed]) -> Option<Id> {
+        if self.spread.is_one() {
+            return None;
+        }
+        let follows = |one: &&Committed| !effects::of(&one.record, &one.outcome, self.spread).is_empty();
+        committed.iter().find(follows).map(|one| one.record.id)
+    }
+
+    fn taken(&self) -> Taken {
+        self.crossing.taken()
+    }
+
+    fn begin(&self, taken: &Taken) {
+        self.crossing.join(taken);
+    }
+
+    fn pass(&self, record: &Record) {
+        self.crossing.learn(std::iter::once(&record.event));
+    }
+
+    fn opened(&self, last: Id) {
+        self.crossing.settle(last);
     }
 
     fn forget(&self) {
@@ -145,6 +227,9 @@ impl Family for Social {
     fn tell(&self, committed: &[Committed], horizon: Id) {
         for listener in &self.listeners {
             listener.committed(committed, horizon);
+        }
+        if let Some(last) = committed.last() {
+            self.crossing.settle(last.record.id);
         }
     }
 

@@ -51,7 +51,9 @@ pub(super) async fn take_over<F: Family>(engines: &Engines, family: &F, appender
     let Past { forgotten, swept } = appender.ask(|| family.past()).await?;
     let journal = Arc::clone(&engines.journal);
     let end = appender.position();
-    let mut next = appender.ask(|| Head::read_from(&*engines.tables, F::OWN_TABLE, partition)).await?.position();
+    let head = appender.ask(|| Head::read_from(&*engines.tables, F::OWN_TABLE, partition)).await?;
+    family.begin(head.taken());
+    let mut next = head.position();
     let (first, _) = appender.ask(|| async { Ok(journal.bounds(partition).await?) }).await?;
     let checkpoint = appender.ask(|| async { Ok(journal.checkpoint_of(CONSUMER, partition).await?) }).await?;
     check_head(partition, (next.offset, checkpoint.offset), (first, end.offset))?;
@@ -70,8 +72,12 @@ pub(super) async fn take_over<F: Family>(engines: &Engines, family: &F, appender
                 continue; // nothing is written past it
             }
             match family.read(partition, one) {
-                Ok((record, outcome)) if F::id(&record) > forgotten => family.rows(&record, &outcome, &mut batch)?,
-                Ok(_) => {}
+                Ok((record, outcome)) => {
+                    family.pass(&record);
+                    if F::id(&record) > forgotten {
+                        family.rows(&record, &outcome, &mut batch)?;
+                    }
+                }
                 Err(error) => unreadable = Some(error),
             }
         }
@@ -86,7 +92,8 @@ pub(super) async fn take_over<F: Family>(engines: &Engines, family: &F, appender
     // Of records from before there were claims the log does not tell the last id: the head does.
     let next = Position { last_id: last.0.max(next.last_id), ..next };
     if unreadable.is_none() {
-        appender.settle(Head::new(next)).await?;
+        appender.settle(Head::new(next).having(family.taken())).await?;
     }
+    family.opened(last);
     Ok(TakenOver { next, last, unreadable })
 }

@@ -19,9 +19,10 @@ use crate::data::rows::{
     Doer, GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState, from_json, to_json,
 };
 use crate::data::tables::{self, notification_key};
-use crate::log::events::{EndedFollow, Event, Record};
+use crate::log::events::{EndedFollow, Event, Notice, PostRef, Record};
 use crate::log::fold::{Fold, Keys, State};
 use crate::log::outcome::{Outcome, OutcomePart};
+use crate::log::spread::Spread;
 
 /// Effect on a person's list of a record that gave a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,30 +48,24 @@ struct Deed {
 
 /// The notifications that a record gives: to each person at most one, as they share `applied`.
 fn given(record: &Record) -> Vec<Deed> {
-    match &record.event {
+    let id = record.known_as();
+    match record.event.told() {
         Event::Followed { follower, followee, notify: true, .. } => {
-            let (follower, followee, since) = (*follower, *followee, record.id);
+            let (follower, followee, since) = (*follower, *followee, id);
             vec![follow(EndedFollow { follower, followee, since, departed: None, silent: false })]
         }
-        Event::Liked { user, post } if *user != post.author => vec![like(*user, post.author, post.id, record.id)],
-        Event::Posted { post, notify } => notify
-            .iter()
-            .map(|notice| {
-                let subject = match notice.kind {
-                    NotificationKind::Reply => post.reply_to.map_or(Id(0), |parent| parent.id),
-                    NotificationKind::Repost => post.repost_of.map_or(Id(0), |original| original.id),
-                    _ => post.author,
-                };
-                let (user, kind, actor) = (notice.user, notice.kind, post.author);
-                let listing = Listing { user, kind, actor, post: Some(record.id), subject, record: record.id };
-                Deed { listing, toggles: post.is_bare_repost(), entered: true }
-            })
-            .collect(),
+        Event::Liked { user, post } if *user != post.author => vec![like(*user, post.author, post.id, id)],
+        Event::Posted { post, notify } => {
+            posted((id, post.author), (post.reply_to, post.repost_of), post.is_bare_repost(), notify)
+        }
+        Event::Referred { author, reply_to, repost_of, bare_repost, notify } => {
+            posted((id, *author), (*reply_to, *repost_of), *bare_repost, notify)
+        }
         Event::LiveReminded { session, host, people, .. } => people
             .iter()
             .map(|person| {
                 let (user, kind, actor, subject) = (*person, NotificationKind::Live, *host, *session);
-                let listing = Listing { user, kind, actor, post: None, subject, record: record.id };
+                let listing = Listing { user, kind, actor, post: None, subject, record: id };
                 Deed { listing, toggles: false, entered: true }
             })
             .collect(),
@@ -78,10 +73,30 @@ fn given(record: &Record) -> Vec<Deed> {
     }
 }
 
+/// The notifications of a post and its author.
+fn posted(
+    (id, actor): (Id, Id),
+    (reply_to, repost_of): (Option<PostRef>, Option<PostRef>),
+    toggles: bool,
+    notify: &[Notice],
+) -> Vec<Deed> {
+    let deed = |notice: &Notice| {
+        let (user, kind) = (notice.user, notice.kind);
+        let subject = match kind {
+            NotificationKind::Reply => reply_to.map_or(Id(0), |parent| parent.id),
+            NotificationKind::Repost => repost_of.map_or(Id(0), |original| original.id),
+            _ => actor,
+        };
+        let listing = Listing { user, kind, actor, post: Some(id), subject, record: id };
+        Deed { listing, toggles, entered: true }
+    };
+    notify.iter().map(deed).collect()
+}
+
 /// The notifications that a record takes back, if they were given: to each person at most one. Beyond
 /// [`limits::POST_NOTICES_MAX`] none were given; places in this list stand in stored outcomes.
 fn taken(record: &Record) -> Vec<Deed> {
-    match &record.event {
+    match record.event.told() {
         Event::Unfollowed(edge) => vec![follow(*edge)],
         Event::Blocked { ended, .. } => ended.iter().copied().map(follow).collect(),
         Event::Unliked { user, post, since } if *user != post.author && post.author != Id(0) => {
@@ -120,6 +135,8 @@ fn like(actor: Id, user: Id, post: Id, record: Id) -> Deed {
 
 /// Lists of notifications.
 pub struct NotificationFold {
+    /// Partitions of people.
+    pub spread: Spread,
     /// Entries of one person, kind, subject and hour that are listed one by one before they are grouped.
     pub group_after: u64,
 }
@@ -133,13 +150,15 @@ impl Fold for NotificationFold {
     }
 
     fn keys(&self, record: &Record, keys: &mut Keys) {
-        for Deed { listing, toggles, .. } in given(record) {
+        let share = self.spread.share(&record.event);
+        let is_here = |deed: &Deed| share.holds(deed.listing.user);
+        for Deed { listing, toggles, .. } in given(record).into_iter().filter(is_here) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
             pages_of(&listing, toggles).for_each(|page| keys.own(page));
             keys.shared(group_row(&listing));
         }
-        for Deed { listing, toggles, .. } in taken(record).into_iter().take(limits::POST_NOTICES_MAX) {
+        for Deed { listing, toggles, .. } in taken(record).into_iter().take(limits::POST_NOTICES_MAX).filter(is_here) {
             keys.own(state_row(&listing));
             keys.own(memory_row(&listing));
             let is_remembered = toggles && hour_of(record.id) == hour_of(listing.record);
@@ -151,14 +170,16 @@ impl Fold for NotificationFold {
     }
 
     fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
+        let share = self.spread.share(&record.event);
+        let changes = |lists: &[ListChange], user| share.holds(user) && is_unchanged(lists, user);
         let mut lists = Vec::new();
         for (place, deed) in given(record).into_iter().enumerate() {
-            if is_unchanged(&lists, deed.listing.user) {
-                lists.extend(give(place, &deed, self.group_after, state)?);
+            if changes(&lists, deed.listing.user) {
+                lists.extend(give(record.id, (place, &deed), self.group_after, state)?);
             }
         }
         for (place, deed) in taken(record).into_iter().enumerate().take(limits::POST_NOTICES_MAX) {
-            if is_unchanged(&lists, deed.listing.user) {
+            if changes(&lists, deed.listing.user) {
                 lists.extend(take_back(record.id, (place, &deed), state)?);
             }
         }
@@ -201,12 +222,12 @@ pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
     })
 }
 
-/// Lists a notification. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
-fn give(place: usize, deed: &Deed, group_after: u64, rows: &State) -> Result<Option<ListChange>> {
+/// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
+fn give(by: Id, (place, deed): (usize, &Deed), group_after: u64, rows: &State) -> Result<Option<ListChange>> {
     let Deed { listing, toggles, .. } = *deed;
     let id = listing.record;
     let mut state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
-    if state.applied >= id {
+    if state.applied >= by {
         return Ok(None);
     }
     let mut memory: GroupMemory = read(rows, &memory_row(&listing))?.unwrap_or_default();
@@ -219,7 +240,7 @@ fn give(place: usize, deed: &Deed, group_after: u64, rows: &State) -> Result<Opt
     let in_group = !is_news || group.is_some() || memory.events > group_after;
     // What takes the place of something does not push others out of the list.
     let grew = is_news && !(in_group && group.is_some());
-    state.applied = id;
+    state.applied = by;
     state.seq += u64::from(grew);
     let mut change = ListChange::new(place, listing, state);
     if in_group {

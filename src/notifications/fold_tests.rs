@@ -19,8 +19,11 @@ const GROUP_AFTER: u64 = 2;
 const APART: u64 = limits::GROUP_REPOSTERS_MAX as u64;
 
 fn folds() -> Folds {
-    let products: [Arc<dyn Fold>; 3] =
-        [Arc::new(FollowFold), Arc::new(PostFold), Arc::new(NotificationFold { group_after: GROUP_AFTER })];
+    let products: [Arc<dyn Fold>; 3] = [
+        Arc::new(FollowFold::default()),
+        Arc::new(PostFold::default()),
+        Arc::new(NotificationFold { spread: Spread::ONE, group_after: GROUP_AFTER }),
+    ];
     products.into_iter().collect()
 }
 

@@ -61,9 +61,11 @@ impl GroupItem {
         matches!(self.kind, NotificationKind::Reply | NotificationKind::Repost)
     }
 
-    /// Somebody does it.
+    /// Somebody does it. What was done in another partition may come behind what was done later here.
     pub fn enter(&mut self, doer: Doer, room: GroupRoom) {
-        self.newest.insert(0, doer);
+        let at = self.newest.iter().position(|newer| newer.record < doer.record).unwrap_or(self.newest.len());
+        self.newest.insert(at, doer);
+        self.began = self.began.min(doer.record);
         self.fit(room);
     }
 

@@ -14,6 +14,7 @@ use crate::base::id::first_id_at;
 use crate::follows::fold::FollowFold;
 use crate::log::events::{Event, PostRef, Record};
 use crate::log::fold::{Fold, Folds, Keys, State};
+use crate::log::spread::Spread;
 use crate::notifications::fold::{NotificationFold, notified};
 use crate::posts::fold::PostFold;
 
@@ -64,8 +65,11 @@ impl World {
         self.next += 1;
         let id = Id(first_id_at(self.now_ms).0 + self.next);
         let record = Record { id, event: event(id), idempotency: None, import_line: None, audit: None };
-        let products: [Arc<dyn Fold>; 3] =
-            [Arc::new(FollowFold), Arc::new(PostFold), Arc::new(NotificationFold { group_after: GROUP_AFTER })];
+        let products: [Arc<dyn Fold>; 3] = [
+            Arc::new(FollowFold::default()),
+            Arc::new(PostFold::default()),
+            Arc::new(NotificationFold { spread: Spread::ONE, group_after: GROUP_AFTER }),
+        ];
         let folds: Folds = products.into_iter().collect();
         let (mut keys, mut state, mut batch) = (Keys::default(), State::default(), Batch::default());
         folds.keys(&record, &mut keys);

@@ -22,12 +22,17 @@ use crate::log::events::{Event, Record};
 use crate::log::fold::{Fold, State};
 use crate::log::outcome::{Outcome, OutcomePart};
 use crate::log::product::Prepare;
+use crate::log::spread::{Share, Spread};
 
 /// Name of the part of outcomes.
 const PART: &str = "u";
 
 /// Posts and likes.
-pub struct PostFold;
+#[derive(Debug, Default, Clone, Copy)]
+pub struct PostFold {
+    /// Partitions of people.
+    pub spread: Spread,
+}
 
 /// Posts that are gone and of which something is left to be done.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,27 +55,32 @@ impl Fold for PostFold {
     }
 
     fn counts(&self, event: &Event, changes: &mut Changes) {
-        match event {
+        let share = self.spread.share(event);
+        match event.told() {
             Event::Posted { post, .. } => {
                 changes.user(post.author, OfUser::Posts, 1);
-                points_at(changes, post.reply_to, post.repost_of, 1);
+                points_at(changes, share, (post.reply_to, post.repost_of), 1);
             }
+            Event::Referred { reply_to, repost_of, .. } => points_at(changes, share, (*reply_to, *repost_of), 1),
             Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, .. } => {
-                changes.user(*author, OfUser::Posts, -1);
-                points_at(changes, *reply_to, *repost_of, -1);
+                let is_here = share.holds(*author);
+                if is_here {
+                    changes.user(*author, OfUser::Posts, -1);
+                }
+                points_at(changes, share, (*reply_to, *repost_of), -1);
                 // Nothing points at a bare repost.
-                if !bare_repost {
+                if is_here && !bare_repost {
                     changes.gone(*post);
                 }
             }
-            Event::Liked { post, .. } => changes.post(post.id, OfPost::Likes, 1),
-            Event::Unliked { post, .. } => changes.post(post.id, OfPost::Likes, -1),
+            Event::Liked { post, .. } if share.holds(post.author) => changes.post(post.id, OfPost::Likes, 1),
+            Event::Unliked { post, .. } if share.holds(post.author) => changes.post(post.id, OfPost::Likes, -1),
             _ => {}
         }
     }
 
     fn fold(&self, record: &Record, state: &State, outcome: &mut Outcome) -> Result<()> {
-        let posts = unsettled(&record.event, state)?;
+        let posts = unsettled(record.event.told(), self.spread.share(&record.event), state)?;
         if !posts.is_empty() {
             outcome.add(PART, Arc::new(Unsettled(posts)));
         }
@@ -82,34 +92,49 @@ impl Fold for PostFold {
     }
 
     fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
-        let (id, version) = (record.id, record.id.0);
-        match &record.event {
-            Event::Posted { post, .. } => posted(post, id, batch)?,
-            Event::PostDeleted { .. } => deleted(record, batch)?,
+        let (id, version) = (record.known_as(), record.id.0);
+        let share = self.spread.share(&record.event);
+        match record.event.told() {
+            Event::Posted { post, .. } => posted(post, id, share, batch)?,
+            Event::Referred { author, reply_to, repost_of, bare_repost, .. } => {
+                answers(share, (id, *author), *reply_to, version, batch);
+                passes_on(share, (id, *author), repost_of.filter(|_| *bare_repost), version, batch);
+            }
+            Event::PostDeleted { .. } => deleted(record, share, batch)?,
             Event::Liked { user, post } => {
-                batch.put_versioned(tables::pair(tables::LIKERS, post.id, id), tables::partition(*user), version);
-                batch.put_versioned(tables::pair(tables::LIKED, *user, post.id), tables::partition(id), version);
-                interaction(*user, post.author, id, batch);
+                if share.holds(post.author) {
+                    batch.put_versioned(tables::pair(tables::LIKERS, post.id, id), tables::partition(*user), version);
+                }
+                if share.holds(*user) {
+                    batch.put_versioned(tables::pair(tables::LIKED, *user, post.id), tables::partition(id), version);
+                    interaction(*user, post.author, id, batch);
+                }
             }
             Event::Unliked { user, post, since } => {
-                batch.delete_versioned(tables::pair(tables::LIKERS, post.id, *since), version);
-                batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
-                batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
+                // Of a post that nobody can read any more it is not known whose it was.
+                if share.holds(post.author) {
+                    batch.delete_versioned(tables::pair(tables::LIKERS, post.id, *since), version);
+                }
+                if share.holds(*user) {
+                    batch.delete_versioned(tables::pair(tables::LIKED, *user, post.id), version);
+                    batch.delete_versioned(tables::pair(tables::INTERACTIONS, *user, *since), version);
+                }
             }
             _ => return Ok(()),
         }
         for post in outcome.part::<Unsettled>().into_iter().flat_map(|unsettled| &unsettled.0) {
-            batch.put(tables::unsettled_row(id, *post), Bytes::new());
+            batch.put(tables::unsettled_row(record.id, *post), Bytes::new());
         }
         Ok(())
     }
 }
 
-fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option<PostRef>, by: i64) {
-    if let Some(parent) = reply_to {
+/// Counts what a post that answers and passes on adds to those which are here, or takes off them.
+fn points_at(changes: &mut Changes, share: Share, (reply_to, repost_of): (Option<PostRef>, Option<PostRef>), by: i64) {
+    if let Some(parent) = reply_to.filter(|parent| share.holds(parent.author)) {
         changes.post(parent.id, OfPost::Replies, by);
     }
-    if let Some(original) = repost_of {
+    if let Some(original) = repost_of.filter(|original| share.holds(original.author)) {
         changes.post(original.id, OfPost::Reposts, by);
     }
 }
@@ -117,22 +142,25 @@ fn points_at(changes: &mut Changes, reply_to: Option<PostRef>, repost_of: Option
 /// Posts that are gone and about which an event leaves something to be done: a post that it deletes, if it was liked,
 /// passed on, or an answer; and one that it answers, likes, passes on, or no longer answers, where that was deleted
 /// before. Whoever decided may not have known.
-fn unsettled(event: &Event, state: &State) -> Result<SmallVec<[Id; 2]>> {
+fn unsettled(event: &Event, share: Share, state: &State) -> Result<SmallVec<[Id; 2]>> {
     let mut found = SmallVec::new();
     let pointed_at = match event {
         Event::Posted { post, .. } => [post.reply_to, post.repost_of.filter(|_| post.is_bare_repost())],
-        Event::PostDeleted { post, reply_to, bare_repost: false, .. } => {
+        Event::Referred { reply_to, repost_of, bare_repost, .. } => [*reply_to, repost_of.filter(|_| *bare_repost)],
+        Event::PostDeleted { post, author, reply_to, bare_repost: false, .. } => {
             // Of most that are deleted nothing follows.
-            let [likes, _, reposts] = counters::of(Of::Post(*post), state)?.values;
-            if reply_to.is_some() || likes > 0 || reposts > 0 {
-                found.push(*post);
+            if share.holds(*author) {
+                let [likes, _, reposts] = counters::of(Of::Post(*post), state)?.values;
+                if reply_to.is_some() || likes > 0 || reposts > 0 {
+                    found.push(*post);
+                }
             }
             [*reply_to, None]
         }
         Event::Liked { post, .. } => [Some(*post), None],
         _ => return Ok(found),
     };
-    for other in pointed_at.into_iter().flatten() {
+    for other in pointed_at.into_iter().flatten().filter(|other| share.holds(other.author)) {
         if counters::of(Of::Post(other.id), state)?.gone {
             found.push(other.id);
         }
@@ -140,7 +168,7 @@ fn unsettled(event: &Event, state: &State) -> Result<SmallVec<[Id; 2]>> {
     Ok(found)
 }
 
-fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
+fn posted(post: &PostRecord, id: Id, share: Share, batch: &mut Batch) -> Result<()> {
     let version = id.0;
     let (kind, related) = kind_of(post);
     let value = entry_value(kind, related);
@@ -153,19 +181,32 @@ fn posted(post: &PostRecord, id: Id, batch: &mut Batch) -> Result<()> {
     }
     put_once(tables::bucket_row(tables::bucket_of(id)), batch);
     if let Some(parent) = post.reply_to {
-        batch.put_versioned(tables::pair(tables::REPLIES, parent.id, id), tables::partition(post.author), version);
+        answers(share, (id, post.author), post.reply_to, version, batch);
         interaction(post.author, parent.author, id, batch);
     }
     if let Some(original) = post.repost_of {
         if post.is_bare_repost() {
             let row = tables::pair(tables::REPOSTED, post.author, original.id);
             batch.put_versioned(row, tables::partition(id), version);
-            let row = tables::pair(tables::REPOSTERS, original.id, id);
-            batch.put_versioned(row, tables::partition(post.author), version);
+            passes_on(share, (id, post.author), Some(original), version, batch);
         }
         interaction(post.author, original.author, id, batch);
     }
     Ok(())
+}
+
+/// Row of an answer, a post and its author, among those to a post that is here.
+fn answers(share: Share, (post, author): (Id, Id), parent: Option<PostRef>, version: u64, batch: &mut Batch) {
+    if let Some(parent) = parent.filter(|parent| share.holds(parent.author)) {
+        batch.put_versioned(tables::pair(tables::REPLIES, parent.id, post), tables::partition(author), version);
+    }
+}
+
+/// Row of a bare repost and its author among those of a post that is here.
+fn passes_on(share: Share, (post, author): (Id, Id), original: Option<PostRef>, version: u64, batch: &mut Batch) {
+    if let Some(original) = original.filter(|original| share.holds(original.author)) {
+        batch.put_versioned(tables::pair(tables::REPOSTERS, original.id, post), tables::partition(author), version);
+    }
 }
 
 /// Adds a row without a value, unless a post shortly before in this commit has brought it: nearly all do.
@@ -179,31 +220,38 @@ fn put_once(row: RowKey, batch: &mut Batch) {
 }
 
 /// The tombstone, what sessions that come back hear of, and the rows that go.
-fn deleted(record: &Record, batch: &mut Batch) -> Result<()> {
+fn deleted(record: &Record, share: Share, batch: &mut Batch) -> Result<()> {
     let (id, version) = (record.id, record.id.0);
-    let Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged, .. } = &record.event else {
+    let Event::PostDeleted { post, author, reply_to, repost_of, bare_repost, purged, .. } = record.event.told() else {
         return Ok(());
     };
     let (post, author, bare_repost) = (*post, *author, *bare_repost);
-    let tombstone = PostRecord::tombstone(post, author, *reply_to);
-    batch.put_versioned(tables::by_id(tables::POSTS, post), to_json(&tombstone)?, version);
-    if !purged {
-        deletions::keep(Deletion { id, post, author }, batch);
-    }
-    batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
-    batch.delete_versioned(tables::timeline_row(post), version);
-    if public::belongs(reply_to.is_some(), bare_repost) {
-        batch.delete_versioned(tables::public_row(post), version);
+    let is_here = share.holds(author);
+    if is_here {
+        let tombstone = PostRecord::tombstone(post, author, *reply_to);
+        batch.put_versioned(tables::by_id(tables::POSTS, post), to_json(&tombstone)?, version);
+        if !purged {
+            deletions::keep(Deletion { id, post, author }, batch);
+        }
+        batch.delete_versioned(tables::bucketed_row(tables::AUTHOR_POSTS, author, post), version);
+        batch.delete_versioned(tables::timeline_row(post), version);
+        if public::belongs(reply_to.is_some(), bare_repost) {
+            batch.delete_versioned(tables::public_row(post), version);
+        }
     }
     // Its row among the replies stays while it is answered, which nobody knows here.
     if let (Some(original), true) = (repost_of, bare_repost) {
-        batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);
-        batch.delete_versioned(tables::pair(tables::REPOSTERS, original.id, post), version);
+        if is_here {
+            batch.delete_versioned(tables::pair(tables::REPOSTED, author, original.id), version);
+        }
+        if share.holds(original.author) {
+            batch.delete_versioned(tables::pair(tables::REPOSTERS, original.id, post), version);
+        }
     }
-    if reply_to.is_some() || repost_of.is_some() {
+    if is_here && (reply_to.is_some() || repost_of.is_some()) {
         batch.delete_versioned(tables::pair(tables::INTERACTIONS, author, post), version);
     }
-    if !bare_repost {
+    if is_here && !bare_repost {
         // Until then they tell what comes late that the post is gone.
         let counters = tables::by_id(tables::POST_COUNTERS, post);
         batch.put(tables::expiry_row(hour_of(id) + 2, &counters), Bytes::new());

@@ -1,6 +1,11 @@
 //! Data folders and the partitions that they were made with.
 
-use crate::world::World;
+use std::collections::BTreeSet;
+
+use fanfare_client::Paging;
+use fanfare_protocol::{Code, NotificationKind, PostOrGone};
+
+use crate::world::{Person, World, eventually, refused, whole_feed};
 
 #[tokio::test]
 async fn a_folder_keeps_the_partitions_that_it_was_made_with_and_says_so() {
@@ -16,4 +21,106 @@ async fn a_folder_keeps_the_partitions_that_it_was_made_with_and_says_so() {
     world.start().await;
     let again = world.anyone.with_token(&ada.token);
     assert_eq!(again.me().await.unwrap().handle, "ada");
+}
+
+/// Everybody is in a partition of a few of twelve: nearly all that one does to another crosses from one to another.
+async fn world_of_twelve() -> (World, [Person; 5]) {
+    let world = World::with(|settings| settings.cluster.partitions = 12).await;
+    let people = world.people(["ann", "bob", "carl", "dora", "emil"]).await;
+    (world, people)
+}
+
+async fn counts(viewer: &Person, of: &Person) -> (u64, u64, u64) {
+    let user = viewer.user(&of.id.to_string()).await.unwrap();
+    (user.followers_count, user.following_count, user.posts_count)
+}
+
+/// People of whom somebody is told, and what they did.
+async fn told(person: &Person) -> BTreeSet<(String, String)> {
+    let page = person.notifications(Paging::first(100)).await.unwrap();
+    page.items.into_iter().map(|one| (one.actor.handle, format!("{:?}", one.kind))).collect()
+}
+
+fn done(handle: &str, kind: NotificationKind) -> (String, String) {
+    (handle.to_owned(), format!("{kind:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_does_to_another_is_there_with_the_answer_wherever_both_are() {
+    let (mut world, mut people) = world_of_twelve().await;
+    for one in &people {
+        for other in people.iter().filter(|other| other.id != one.id) {
+            assert!(one.follow(other.id).await.unwrap().following);
+        }
+    }
+    for one in &people {
+        assert_eq!(counts(&people[0], one).await, (4, 4, 0));
+    }
+    let post = people[0].say("hello @bob and @carl").await.unwrap();
+    for (liked, fan) in (1..).zip(&people[1..]) {
+        assert_eq!(fan.like(post.id).await.unwrap().like_count, liked);
+    }
+    assert!(matches!(people[4].unlike(post.id).await.unwrap(), PostOrGone::Post(post) if post.like_count == 3));
+    let answer = people[1].reply(post.id, "well").await.unwrap();
+    let bare = people[2].repost(post.id, "").await.unwrap();
+    people[3].repost(post.id, "look").await.unwrap();
+    let seen = people[4].post(post.id).await.unwrap();
+    assert_eq!((seen.like_count, seen.reply_count, seen.repost_count), (3, 1, 2));
+    assert_eq!(people[4].replies(post.id, Paging::first(10)).await.unwrap().items.len(), 1);
+    let follows = |handle: &str| done(handle, NotificationKind::Follow);
+    let mut expected: BTreeSet<_> = ["bob", "carl", "dora", "emil"].map(follows).into();
+    expected.extend(["bob", "carl", "dora"].map(|handle| done(handle, NotificationKind::Like)));
+    expected.insert(done("bob", NotificationKind::Reply));
+    expected.extend(["carl", "dora"].map(|handle| done(handle, NotificationKind::Repost)));
+    assert_eq!(told(&people[0]).await, expected);
+    assert!(told(&people[2]).await.contains(&done("ann", NotificationKind::Mention)));
+    for person in &people {
+        assert!(whole_feed(person).await.contains(&post.id));
+    }
+    people[1].delete_post(answer.id).await.unwrap();
+    people[2].delete_post(bare.id).await.unwrap();
+    let seen = people[4].post(post.id).await.unwrap();
+    assert_eq!((seen.like_count, seen.reply_count, seen.repost_count), (3, 0, 1));
+    expected.remove(&done("bob", NotificationKind::Reply));
+    expected.remove(&done("carl", NotificationKind::Repost));
+    assert_eq!(told(&people[0]).await, expected);
+    let [ann, bob, carl, dora, emil] = &mut people;
+    world.restart(&mut [ann, bob, carl, dora, emil]).await;
+    assert_eq!((told(ann).await, counts(bob, ann).await), (expected, (4, 4, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_ends_follows_wherever_they_are_and_whoever_leaves_is_followed_by_nobody() {
+    let (_world, people) = world_of_twelve().await;
+    for one in &people {
+        for other in people.iter().filter(|other| other.id != one.id) {
+            one.follow(other.id).await.unwrap();
+        }
+    }
+    let [ann, bob, carl, dora, emil] = &people;
+    for other in [bob, carl] {
+        let between = ann.block(other.id).await.unwrap();
+        assert!(between.blocking && !between.following && !between.followed_by);
+    }
+    // The end of a follow that a block finds elsewhere goes back.
+    for (person, expected) in [(ann, (2, 2, 0)), (dora, (4, 4, 0)), (bob, (3, 3, 0)), (carl, (3, 3, 0))] {
+        eventually("follows end both ways", async || (counts(emil, person).await == expected).then_some(())).await;
+    }
+    assert_eq!(refused(bob.follow(ann.id).await), Code::NotFound);
+    ann.unblock(bob.id).await.unwrap();
+    assert!(bob.follow(ann.id).await.unwrap().following);
+    assert_eq!(counts(emil, ann).await, (3, 2, 0));
+    let post = dora.say("here").await.unwrap();
+    emil.like(post.id).await.unwrap();
+    emil.delete_account().await.unwrap();
+    let left = |person: &Person, followers, following| {
+        let (dora, person) = (dora.clone(), person.clone());
+        async move || (counts(&dora, &person).await == (followers, following, 0)).then_some(())
+    };
+    eventually("nobody follows who left", left(ann, 2, 1)).await;
+    eventually("nobody follows who left", left(bob, 2, 3)).await;
+    eventually("a like goes with who liked", async || {
+        (dora.post(post.id).await.unwrap().like_count == 0).then_some(())
+    })
+    .await;
 }

@@ -94,6 +94,9 @@ pub fn quick() -> Settings {
     settings.auth.argon2_iterations = 1;
     settings.storage.cache_bytes = 1 << 20;
     settings.log.level = "off".parse().unwrap_or(settings.log.level);
+    // All of these stories hold however many partitions there are.
+    let partitions = std::env::var("FANFARE_TEST_PARTITIONS").ok().and_then(|number| number.parse().ok());
+    settings.cluster.partitions = partitions.unwrap_or(settings.cluster.partitions);
     settings
 }
 

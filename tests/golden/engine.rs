@@ -9,6 +9,7 @@ use fanfare::app;
 use fanfare::base::clock::Clock;
 use fanfare::base::error::Result;
 use fanfare::base::id::unix_ms_of;
+use fanfare::data::families;
 use fanfare::data::storage::Storage;
 use fanfare::data::uncounted::Of;
 use fanfare::log::counters;
@@ -20,10 +21,12 @@ use fanfare::log::mint::Numbers;
 use fanfare::log::owner::OwnerThreads;
 use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
+use fanfare::log::spread::Spread;
 use fanfare::log::{head, legacy};
+use fanfare_engines::families::StoredFamily;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
-    RowWrite, Trimmed, Turn,
+    Appended, Batch, Claimant, EngineError, Engines, Families, Journal, NewRecord, NewTerm, Offset, Page, Partition,
+    Position, RowWrite, Trimmed, Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -32,8 +35,8 @@ use crate::story::{Pair, Story, lines, row};
 
 /// Events of one kind that are listed one by one before they are grouped.
 const GROUP_AFTER: u64 = 3;
-/// Numbers in the ids of the stories: those of node 1, as earlier versions gave them.
-const NUMBERS: Numbers = Numbers { others: 1 };
+/// Number in the ids of the stories, as earlier versions gave it to node 1: the partition whose records they are.
+const NUMBER: u16 = 1;
 
 /// Records and rows of a commit.
 type Commit = (Vec<Bytes>, Vec<RowWrite>);
@@ -109,19 +112,29 @@ impl Prepare for Stamp {
     }
 }
 
-fn taped() -> (Engines, Arc<Tape>) {
-    let engines = fanfare_engines::memory::open(1).unwrap();
+fn taped(story: &Story) -> (Engines, Arc<Tape>) {
+    let engines = fanfare_engines::memory::open(story.partitions.max(NUMBER + 1)).unwrap();
+    let name = families::SOCIAL.name;
+    let first = if story.partitions == 1 { NUMBER } else { 0 };
+    let stored = StoredFamily { name: name.to_owned(), first, count: story.partitions };
+    let families = Families::settle(&[stored], &[families::SOCIAL]).unwrap();
     let tape =
         Arc::new(Tape { journal: engines.journal, commits: Mutex::default(), gate: tokio::sync::Mutex::default() });
-    (Engines { journal: tape.clone(), ..engines }, tape)
+    (Engines { journal: tape.clone(), families, ..engines }, tape)
 }
 
 async fn start(engines: &Engines) -> (Log, OwnerThreads) {
-    let (mut products, _) = app::products(GROUP_AFTER);
+    let (mut products, _) = app::products_over(Spread::of(&engines.families).unwrap(), GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.
     let (clock, storage) = (Clock::by_hand(0), Storage::default());
-    let setup = LogSetup { clock, numbers: NUMBERS, storage, roster: Arc::new(Alone), horizon: Horizon::default() };
+    let setup = LogSetup {
+        clock,
+        numbers: Numbers { others: NUMBER },
+        storage,
+        roster: Arc::new(Alone),
+        horizon: Horizon::default(),
+    };
     Log::open(engines, products, setup).await.unwrap()
 }
 
@@ -130,20 +143,29 @@ async fn give(engines: &Engines, pair: &Pair) {
     engines.tables.write(Batch { rows }).await.unwrap();
 }
 
+/// Partition of the records.
+const P: Partition = Partition(NUMBER);
+
+/// Somebody of that partition.
+fn somebody(story: &Story) -> Id {
+    let spread = Spread::over(0, story.partitions);
+    (1..).map(Id).find(|person| spread.is_one() || spread.partition_of(*person) == P).unwrap()
+}
+
 fn text(payload: &Bytes) -> String {
     String::from_utf8(payload.to_vec()).unwrap()
 }
 
 /// The story as a server commits it: each record proposed for the moment of its id.
 pub async fn committed(story: &Story) -> Vec<Pair> {
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     let mut found = Vec::new();
     for pair in &story.pairs {
         give(&engines, pair).await;
         tape.commits.lock().clear();
         let (id, proposal) = proposal(pair);
-        let committed = log.commit(&log.decide(Id(0), &[]).await.unwrap(), proposal).await;
+        let committed = log.commit(&log.decide(somebody(story), &[]).await.unwrap(), proposal).await;
         let committed = committed.unwrap_or_else(|error| panic!("{}: {error}", pair.name));
         assert_eq!(committed.id, id, "{}", pair.name);
         let (records, rows) = tape.commits.lock().pop().unwrap();
@@ -163,13 +185,13 @@ fn proposal(pair: &Pair) -> (Id, Proposal) {
 /// Rows at the end of the story when its records are committed together, as far as they gather: by line of the key, the
 /// last one written.
 pub async fn together(story: &Story) -> BTreeMap<String, String> {
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     tape.commits.lock().clear();
     let closed = tape.gate.lock().await;
     let mut waiting = Vec::new();
     for pair in &story.pairs {
-        waiting.push(log.submit(&log.decide(Id(0), &[]).await.unwrap(), proposal(pair).1).await.unwrap());
+        waiting.push(log.submit(&log.decide(somebody(story), &[]).await.unwrap(), proposal(pair).1).await.unwrap());
     }
     drop(closed);
     for (pair, pending) in story.pairs.iter().zip(waiting) {
@@ -193,7 +215,7 @@ pub fn last_written(lines: impl Iterator<Item = String>) -> BTreeMap<String, Str
 /// The story as a start writes its rows again: each record's bytes stand in the journal, and its rows are not written.
 pub async fn repaired(story: &Story) -> Vec<Pair> {
     let mut found = Vec::new();
-    let (engines, tape) = taped();
+    let (engines, tape) = taped(story);
     let (log, thread) = start(&engines).await;
     drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
@@ -202,8 +224,8 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let payload = Bytes::from(pair.record.clone().into_bytes());
         let record = NewRecord { id: proposal(pair).0.0, payload };
         let claimant = Claimant { node: "before".to_owned(), is_import: false };
-        let term = tape.journal.claim(Partition(0), &claimant).await.unwrap().term;
-        tape.journal.commit(Partition(0), Turn::first(term), vec![record], Batch::default()).await.unwrap();
+        let term = tape.journal.claim(P, &claimant).await.unwrap().term;
+        tape.journal.commit(P, Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
         let (log, thread) = start(&engines).await;
         drop(log);

@@ -27,6 +27,8 @@ pub struct Pair {
 pub struct Story {
     /// Format of the records: from 2 on they hold their outcomes.
     pub format: u32,
+    /// Partitions of people; the records are of the second, where there are several.
+    pub partitions: u16,
     /// Lines above the first pair.
     head: Vec<String>,
     /// The pairs.
@@ -34,8 +36,8 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn parse(format: u32, text: &str) -> Self {
-        let mut story = Self { format, head: Vec::new(), pairs: Vec::new() };
+    pub fn parse((format, partitions): (u32, u16), text: &str) -> Self {
+        let mut story = Self { format, partitions, head: Vec::new(), pairs: Vec::new() };
         for line in text.lines() {
             let pair = story.pairs.last_mut();
             match (pair, line.split_once(' ').unwrap_or((line, ""))) {

@@ -84,6 +84,8 @@ pub const FOLD_ROWS_MAX: usize = 262_144;
 pub const LOCK_STRIPES: usize = 4_096;
 /// Commits between two checkpoints of the rows; as many records are folded again after a crash, to no effect.
 pub const CHECKPOINT_EVERY: u64 = 64;
+/// Longest wait of an answer for what follows in other partitions from what was asked for.
+pub const EFFECTS_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Posts kept in memory; the least used make room.
 pub const POST_CACHE_MAX: usize = 400_000;

@@ -71,7 +71,7 @@ impl Store {
         Ok(hidden)
     }
 
-    /// Relationship of `viewer` to `other`.
+    /// Relationship of `viewer` to `other`. Across a block nobody follows, also while the end of a follow is on its way.
     ///
     /// # Errors
     /// When the engine fails.
@@ -81,10 +81,12 @@ impl Store {
             tables::pair(tables::FOLLOWS, other, viewer),
             tables::pair(tables::BLOCKS, viewer, other),
             tables::pair(tables::MUTES, viewer, other),
+            tables::pair(tables::BLOCKS, other, viewer),
         ];
         let rows = self.get_many(&keys).await?;
         let is = |index: usize| rows.get(index).is_some_and(Option::is_some);
-        Ok(Relationship { following: is(0), followed_by: is(1), blocking: is(2), muting: is(3) })
+        let apart = is(2) || is(4);
+        Ok(Relationship { following: is(0) && !apart, followed_by: is(1) && !apart, blocking: is(2), muting: is(3) })
     }
 
     /// Followees of `person`, ascending.

@@ -29,11 +29,17 @@ impl<P: FeedItem> FeedCore<P> {
             }
             None => {}
         }
-        match &record.event {
+        match record.event.news() {
             Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
-            Event::Unfollowed(ended) => self.change(ended.follower, ended.followee, Change::Unfollow),
+            Event::Unfollowed(ended) | Event::FollowRefused(ended) => {
+                self.change(ended.follower, ended.followee, Change::Unfollow)
+            }
             Event::Blocked { blocker, blocked, .. } => {
-                for (one, other) in [(*blocker, *blocked), (*blocked, *blocker)] {
+                // A timeline that was built since the block has what rows of the blocked person's partition said.
+                let again = matches!(record.event, Event::Derived(_));
+                for (one, other) in
+                    [(*blocked, *blocker), (*blocker, *blocked)].into_iter().take(2 - usize::from(again))
+                {
                     self.change(one, other, Change::Unfollow);
                     self.change(one, other, Change::Block);
                 }

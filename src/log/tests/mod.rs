@@ -5,8 +5,10 @@
 //! it runs on one thread, and time passes when nobody has anything to do.
 
 mod broken;
+mod crossing;
 mod history;
 mod model;
+pub(in crate::log) mod people;
 mod tally;
 
 use std::thread;

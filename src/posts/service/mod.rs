@@ -322,7 +322,9 @@ impl Posts {
             let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
             if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
                 let post = PostRef { id, author: post.author };
-                self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
+                let record = self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
+                drop(guard);
+                self.core.log.followed(record.id).await;
             }
         }
         self.get(Some(caller), id).await
@@ -356,7 +358,9 @@ impl Posts {
             return Ok(false);
         };
         let post = PostRef { id, author: post.author };
-        self.core.log.commit(&guard, Event::Unliked { user: caller, post, since }).await?;
+        let record = self.core.log.commit(&guard, Event::Unliked { user: caller, post, since }).await?;
+        drop(guard);
+        self.core.log.followed(record.id).await;
         Ok(true)
     }
 }
