@@ -74,6 +74,8 @@ export const CALLS = {
     markDelivered: ["1", 1],
     receipts: ["1"],
     setPersonal: ["1", {}],
+    preferences: [],
+    changePreferences: [{}],
     mentions: [],
   },
   links: { create: [{ url: "https://example.com" }], list: [], get: ["a"], update: ["a", {}], delete: ["a"], qr: ["a"], csv: [] },

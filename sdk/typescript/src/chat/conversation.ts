@@ -118,6 +118,11 @@ export class ConversationState {
     return this.#view;
   }
 
+  /** Number of the reading that told it last. */
+  get reading(): number {
+    return this.#reading;
+  }
+
   /** Progress of the members, as far as it was asked for or told. */
   get receipts(): ReadonlyMap<Id, Receipt> {
     return this.#receipts;
@@ -425,7 +430,7 @@ export class ConversationState {
 
   #names(message: Message): boolean {
     if (message.sender.id === this.me) return false;
-    return message.mentions_all === true || message.mentions.some((mention) => mention.id === this.me);
+    return message.mentions_all === true || (message.mentions ?? []).some((mention) => mention.id === this.me);
   }
 
   #advance({ user_id, delivered_seq, read_seq }: Receipt): void {
