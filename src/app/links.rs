@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_engines::Engines;
 use tokio::task::JoinSet;
 
 use crate::base::error::Result;
@@ -10,18 +11,27 @@ use crate::config::Settings;
 use crate::data::storage::Storage;
 use crate::links::Links;
 use crate::links::blocklist::Blocklist;
-use crate::links::counting::NobodyCounts;
+use crate::links::clicks::service;
+use crate::links::clicks::service::{Clicks, Opened};
 use crate::links::hot::HotLinks;
 use crate::links::keeper::Keeper;
 use crate::links::service::{LinkParts, LinkSettings};
 use crate::log::core::Core;
 use crate::users::password::Passwords;
 
+/// Folder of the spool within the data folder.
+const SPOOL_FOLDER: &str = "spool";
 /// Longest wait for the last mark of leased numbers when the server stops.
 const END_S: u64 = 2;
 
 /// The service, once the log is open.
-pub(super) async fn links(settings: &Settings, core: &Core, hot: HotLinks, passwords: Passwords) -> Result<Links> {
+pub(super) async fn links(
+    settings: &Settings,
+    core: &Core,
+    hot: HotLinks,
+    passwords: Passwords,
+    clicks: &Opened,
+) -> Result<Links> {
     let section = &settings.links;
     let blocklist = Blocklist::open(section.blocklist_file.clone())?;
     // A node is alone: it leases all numbers.
@@ -33,9 +43,31 @@ pub(super) async fn links(settings: &Settings, core: &Core, hot: HotLinks, passw
         home_url: section.home_url.as_ref().map(|url| url.0.clone()),
         misses_per_minute: section.misses,
     };
-    let counted = Arc::new(NobodyCounts);
-    let parts = LinkParts { hot, keeper, passwords, blocklist, sink: counted.clone(), totals: counted };
+    let (sink, totals) = (Arc::clone(&clicks.sink), clicks.clicks.clone());
+    let parts = LinkParts { hot, keeper, passwords, blocklist, sink, totals };
     Ok(Links::new(core.clone(), link_settings, parts))
+}
+
+/// Clicks, once the log is open.
+pub(super) async fn clicks(settings: &Settings, core: &Core, engines: &Engines) -> Result<Opened> {
+    let folder = settings.server.data_dir.join(SPOOL_FOLDER);
+    service::open(&core.log, engines, &core.clock, &settings.links, folder).await
+}
+
+/// Work of clicks that goes on beside requests, where engines have any.
+pub(super) fn clicks_in_background(tasks: &mut JoinSet<()>, opened: &Opened) {
+    if opened.threads.is_some() {
+        tasks.spawn(Arc::clone(&opened.salts).keep());
+        tasks.spawn(meter(Arc::clone(&opened.clicks)));
+    }
+}
+
+async fn meter(clicks: Arc<Clicks>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        clicks.meter();
+    }
 }
 
 /// Work of links that goes on beside requests.

@@ -1,6 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
 mod links;
+mod live;
 mod products;
 mod settings;
 
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 pub use self::products::products;
 use self::products::{Listeners, listeners};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
-use crate::admin::live::LiveServer;
+use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
@@ -25,6 +26,7 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
+use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::watched::watched;
@@ -36,7 +38,10 @@ use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::links::Links;
+use crate::links::clicks::salts::Salts;
+use crate::links::clicks::service::{ClickThreads, Clicks};
 use crate::links::hot::HotLinks;
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -101,12 +106,18 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Live sessions.
+    live: Arc<Live>,
     /// Short links.
     links: Links,
+    /// Numbers of links.
+    clicks: Arc<Clicks>,
+    /// Salts of links' visitors.
+    salts: Arc<Salts>,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 /// Lets handlers take a service by its own name.
@@ -128,9 +139,11 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    live: Arc<Live>,
     links: Links,
+    clicks: Arc<Clicks>,
     acts: Arc<Acts>,
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 #[async_trait]
@@ -174,25 +187,32 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
+    replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
+    clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
     lease: OwnerLease,
 }
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         links::end(self.app.links(), self.app.http().storage()).await;
+        let click_owners = match self.clicks.take() {
+            Some(clicks) => Some(clicks.stop().await),
+            None => None,
+        };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
+            click_owners.into_iter().for_each(OwnerThreads::join);
             owner.join();
-            drop(worker);
+            drop((worker, replays_worker));
         });
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
@@ -241,12 +261,14 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
+    let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
-    products.extend(listeners(&store, &hot, &feed, told));
+    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, &feed, &log, clock.now_ms()).await?;
+    live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
@@ -256,7 +278,8 @@ async fn start_under(
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
-    let links = links::links(settings, &core, hot, passwords).await?;
+    let clicks = links::clicks(settings, &core, &engines).await?;
+    let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let views = posts.views().clone();
     let markers = Markers::new(core.clone(), sessions.publisher());
@@ -267,13 +290,16 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let live = LiveServer::new(acts.clone(), feed.clone(), log, storage, core.consumers.clone());
-    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
-    let mut tasks = JoinSet::new();
+    let running =
+        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
+    let worker = feed.start_worker().map_err(no_thread)?;
+    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
+    let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     links::in_background(&mut tasks, &links);
-    in_background(&mut tasks, &feed, &core, janitor(settings, &core, attachments, &links), lease.clone());
+    links::clicks_in_background(&mut tasks, &clicks);
     let services = Services {
         http,
         core,
@@ -287,18 +313,37 @@ async fn start_under(
         realtime,
         media,
         links,
-        acts: Arc::new(acts),
+        clicks: clicks.clicks,
+        salts: clicks.salts,
         live: Arc::new(live),
+        acts: Arc::new(acts),
+        running: Arc::new(running),
     };
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, tasks, lease })
+    Ok(Running {
+        app: App(Arc::new(services)),
+        worker,
+        replays_worker,
+        owner,
+        realtime: realtime_threads,
+        clicks: clicks.threads,
+        tasks,
+        lease,
+    })
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
     tasks.spawn(lease.keep());
+    tasks
+}
+
+/// Error of a thread that does not start.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Internal(format!("cannot start a thread: {error}"))
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
@@ -360,11 +405,18 @@ fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorToken
     http
 }
 
-fn janitor(settings: &Settings, core: &Core, media: Arc<dyn Attachments>, links: &Links) -> Janitor {
+fn janitor(
+    settings: &Settings,
+    core: &Core,
+    media: Arc<dyn Attachments>,
+    links: &Links,
+    clicks: &Arc<Clicks>,
+) -> Janitor {
     Janitor {
         core: core.clone(),
         media,
         links: links.clone(),
+        clicks: Arc::clone(clicks),
         journal_bytes_max: settings.storage.journal_bytes_max,
         handle_reserved_days: settings.users.handle_reserved_days,
     }

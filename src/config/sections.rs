@@ -270,6 +270,20 @@ section! {
 }
 
 section! {
+    /// Live sessions.
+    Live {
+        /// Seconds for which a pass over pages of sessions may last: so long the order of its first page is kept.
+        pages_s: u64 = 3600 => 1..=86_400;
+        /// Hours after its planned start at which a session that has not begun is cancelled.
+        overdue_h: u32 = 24 => 1..=8_760;
+        /// Hours after its start at which a session that is still live is ended.
+        hours_max: u32 = 12 => 1..=8_760;
+        /// Bytes that timelines of replays take in memory; beyond it the least recently read one is dropped.
+        timelines_bytes_max: u64 = 64 * MIB => 64 * KIB..=LARGEST;
+    }
+}
+
+section! {
     /// Notifications.
     Notifications {
         /// Notifications kept a person; older ones are dropped.
@@ -303,6 +317,27 @@ section! {
         /// Whether redirects of links that are in memory are answered before a route is looked for; otherwise they go
         /// the way of all requests, which takes more of the processor and answers the same.
         door: bool = true;
+        /// Milliseconds after which a click is in its log, with an fsync; a loss of power takes what is younger.
+        clicks_flush_ms: u64 = 200 => 1..=10_000;
+        /// Seconds for which clicks are counted in memory before rows are written.
+        fold_s: u64 = 30 => 1..=3_600;
+        /// Bytes of clicks that wait for their log in files; beyond, redirects go on uncounted, and links with a limit
+        /// of visits answer 503.
+        spool_bytes_max: u64 = GIB => 64 * MIB..=LARGEST;
+        /// Days for which clicks are kept by the minute.
+        minutes_days: u32 = 7 => 1..=366;
+        /// Days for which clicks are kept by the hour. Days and totals stay as long as the link.
+        hours_days: u32 = 90 => 1..=3_660;
+        /// Hours for which clicks themselves are kept, for other tools.
+        clicks_keep_hours: u32 = 24 => 1..=720;
+        /// Bytes of clicks that are kept at most, but for those that are not counted yet.
+        clicks_bytes_max: u64 = 4 * GIB => 64 * MIB..=LARGEST;
+        /// Clicks of one record; 1 where whoever reads them takes one object a message.
+        clicks_per_record: usize = 1_000 => 1..=2_000;
+        /// File of countries and cities in MaxMind's format (.mmdb); without it clicks have neither.
+        geo_file: Option<PathBuf> = None;
+        /// Whether a visitor who sends Sec-GPC or DNT is counted by code and moment only.
+        honour_gpc: bool = true;
     }
 }
 

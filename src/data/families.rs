@@ -18,7 +18,7 @@ const CHAT: NewFamily = NewFamily {
     own_table: Some(tables::CHAT_META),
 };
 /// Clicks on links.
-const CLICKS: NewFamily = NewFamily {
+pub const CLICKS: NewFamily = NewFamily {
     name: "clicks",
     partitions: None,
     tables: |id| id == tables::CLICKS_META.id || (90..=99).contains(&id),
@@ -27,7 +27,7 @@ const CLICKS: NewFamily = NewFamily {
 
 /// Families beside the first that products write to. Add one here when its product is there: a folder that is opened
 /// gets what it lacks.
-const OTHERS: &[NewFamily] = &[];
+const OTHERS: &[NewFamily] = &[CLICKS];
 
 /// Families that a data folder is opened with; `partitions` are those of the first, as the operator wants them.
 #[must_use]

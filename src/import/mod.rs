@@ -1,12 +1,16 @@
 //! Loads a real follow graph and replays its activity through the real pipeline, then checks the feeds by brute force.
 //!
 //! `lines` reads the files, `graph` loads people and follows, `replay` acts the days again, `verify` compares feeds
-//! with a query of its own, `report` says what was seen; `urls` makes a short link of each line of a file. The way in
-//! is `fanfare import`, above this crate.
+//! with a query of its own, `report` says what was seen; `urls` makes a short link of each line of a file;
+//! `access_log` reads one, `visits` makes clicks of it, and `recount` compares those with the file. The way in is
+//! `fanfare import`, above this crate.
 
+pub mod access_log;
 pub mod graph;
 pub mod lines;
+pub mod recount;
 pub mod replay;
 pub mod report;
 pub mod urls;
 pub mod verify;
+pub mod visits;

@@ -18,6 +18,7 @@ use crate::base::id::first_id_at;
 use crate::base::limits;
 use crate::data::deletions;
 use crate::links::Links;
+use crate::links::clicks::service::Clicks;
 use crate::log::core::{Attachments, Core};
 use crate::posts::{old_reposts, public, settle};
 
@@ -31,6 +32,8 @@ pub struct Janitor {
     pub media: Arc<dyn Attachments>,
     /// Links of deleted accounts.
     pub links: Links,
+    /// Clicks on links.
+    pub clicks: Arc<Clicks>,
     /// Bytes of journal to keep.
     pub journal_bytes_max: u64,
     /// Days for which a handle stays reserved after its account is deleted.
@@ -77,6 +80,7 @@ impl Janitor {
             settle::settle_all(&self.core).await,
             forget::forget(&self.core).await,
             self.core.consumers.trim(self.journal_bytes_max).await,
+            self.clicks.sweep(self.core.log.sweep_ms()).await,
         ];
         done.into_iter().collect()
     }

@@ -26,7 +26,7 @@ pub struct RawClick<'a> {
 /// Fate of a click that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClickFate {
-    /// ClickFate, also if the process is killed now.
+    /// Kept, also if the process is killed now.
     Kept,
     /// Lost; the redirect goes on.
     Lost,

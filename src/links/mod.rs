@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod blocklist;
+pub mod clicks;
 pub mod code;
 pub mod counting;
 pub mod csv;

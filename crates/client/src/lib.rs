@@ -12,7 +12,9 @@
 
 mod admin;
 mod calls;
+mod clicks;
 mod links;
+mod live;
 pub mod realtime;
 mod repeats;
 
@@ -30,7 +32,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
+pub use clicks::StatsQuery;
 pub use links::MadeLink;
+pub use live::{LiveWatch, Watched};
 
 /// Seconds after which a request without a whole answer is given up.
 const REQUEST_S: u64 = 60;

@@ -124,6 +124,12 @@ pub struct ImportArgs {
     /// File of addresses, one a line: a short link is made of each
     #[arg(long, value_name = "FILE", requires = "user", conflicts_with_all = ["follows", "activity"])]
     pub urls: Option<PathBuf>,
+    /// Access log in the combined format: each path becomes a link, each GET a click at its own time
+    #[arg(long, value_name = "FILE", requires = "site", conflicts_with_all = ["follows", "activity", "urls"])]
+    pub access_log: Option<PathBuf>,
+    /// Address that the paths of the access log are below, such as http://example.com
+    #[arg(long, value_name = "URL")]
+    pub site: Option<String>,
     /// Handle of the person whose links they become
     #[arg(long, value_name = "HANDLE")]
     pub user: Option<String>,
@@ -133,8 +139,9 @@ pub struct ImportArgs {
     /// Percent of people who read now and then, beyond those who act
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub readers: u8,
-    /// Compare the feeds of N random people, whole depth, with a brute-force query; a difference fails
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Compare the feeds of N random people, whole depth, with a brute-force query; of an access log, which needs no N,
+    /// every number with a recount of the file. A difference fails
+    #[arg(long, value_name = "N", default_value_t = 0, num_args = 0..=1, default_missing_value = "1000")]
     pub verify: usize,
 }
 

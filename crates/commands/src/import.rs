@@ -20,6 +20,7 @@ use fanfare_protocol::Id;
 
 use super::args::{ImportArgs, Speed};
 use super::progress::Progress;
+use super::visits::{self, AccessLog};
 use super::{Failure, block_on, urls};
 
 const FOLLOWS_HEADER: &str = "follower\tfollowee";
@@ -28,6 +29,8 @@ const ACTIVITY_HEADER: &str = "actor\ttarget\tunixtime\tkind";
 const BLOCK_LINES: usize = 4_096;
 /// Lines that cannot be read and are printed; further ones are only counted.
 const REPORTED_LINES_MAX: u64 = 20;
+/// Handle of the person whom the links of an access log belong to, where none is named.
+const IMPORTER: &str = "import";
 /// Entries of a page while verifying: more than a page of the API, and no divisor of the ring.
 const VERIFY_PAGE: usize = 77;
 
@@ -35,8 +38,13 @@ pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     if let (Some(file), Some(user)) = (&args.urls, &args.user) {
         return urls::run(settings, file, user);
     }
+    if let (Some(file), Some(site)) = (&args.access_log, &args.site) {
+        let user = args.user.as_deref().unwrap_or(IMPORTER);
+        return visits::run(settings, &AccessLog { file, site, user, verify: args.verify > 0 });
+    }
     let (Some(follows), Some(activity)) = (&args.follows, &args.activity) else {
-        return Err(Failure::Usage("name the files with --follows and --activity, or with --urls".to_owned()));
+        let files = "name the files with --follows and --activity, or with --urls or --access-log";
+        return Err(Failure::Usage(files.to_owned()));
     };
     let args = &Replayed { follows, activity, speed: args.speed, readers: args.readers, verify: args.verify };
     let log = logging::start(&settings.log.level, settings.log.format);
@@ -92,6 +100,11 @@ impl<'a> Skipped<'a> {
     /// None yet, of `path`.
     pub(super) fn of(path: &'a Path) -> Self {
         Self { path, count: 0 }
+    }
+
+    /// So many lines.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
     }
 
     pub(super) fn say(&mut self, progress: &Progress, line: u64, why: &str) {

@@ -16,6 +16,7 @@ mod openapi;
 mod progress;
 mod serve;
 mod urls;
+mod visits;
 
 use std::process::ExitCode;
 

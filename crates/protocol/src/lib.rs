@@ -7,8 +7,10 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod clicks;
 mod id;
 mod links;
+mod live;
 mod media;
 mod notification;
 mod page;
@@ -19,8 +21,10 @@ mod timestamp;
 mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
+pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
 pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
+pub use live::{EndLiveSession, LiveChanged, LiveSession, LiveState, NewLiveSession, PatchLiveSession};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;

@@ -4,7 +4,19 @@ import { type Once, list, part } from "./calls.js";
 import type { CallOptions, Http } from "./http.js";
 import type { Pages, Paging } from "./paging.js";
 import { randomKey } from "./random.js";
-import type { Link, NewLink, PatchLink } from "./types.js";
+import type { Link, LinkStats, NewLink, PatchLink, Timestamp } from "./types.js";
+
+/** Time that numbers are asked for; what is absent is the server's choice. */
+export interface StatsQuery {
+  /** First moment. */
+  from?: Timestamp | undefined;
+  /** Moment up to which is counted, itself left out. */
+  to?: Timestamp | undefined;
+  /** Length of a point; `day` when absent. */
+  interval?: "minute" | "hour" | "day" | undefined;
+  /** Whether programs count in the series and the lists. */
+  bots?: "include" | "exclude" | undefined;
+}
 
 /** Short links of the caller. */
 export class Links {
@@ -43,5 +55,15 @@ export class Links {
   /** All links as CSV, newest first. */
   csv(call?: CallOptions): Promise<string> {
     return this.http.text("GET", "/v1/links.csv", call);
+  }
+
+  /** Who followed the link, when, and where from. */
+  stats(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<LinkStats> {
+    return this.http.json("GET", `/v1/links/${part(code)}/stats`, { ...call, query: { ...query } });
+  }
+
+  /** The same as CSV. */
+  statsCsv(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<string> {
+    return this.http.text("GET", `/v1/links/${part(code)}/stats.csv`, { ...call, query: { ...query } });
   }
 }

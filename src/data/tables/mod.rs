@@ -3,16 +3,20 @@
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
 //! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
+mod clicks;
 mod keys;
 mod links;
+mod live;
 pub mod notification_key;
 
 use bytes::Bytes;
 use fanfare_engines::{RowKey, Table};
 use fanfare_protocol::Id;
 
+pub use self::clicks::*;
 pub use self::keys::*;
 pub use self::links::*;
+pub use self::live::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -110,6 +114,26 @@ tables! {
     DEPARTURES = 47, "departures";
     /// one partition, user → `SuspensionRow`: who is suspended, the expired ones until the janitor comes; versioned.
     SUSPENSIONS = 33, "suspensions";
+    /// session → `LiveRow`; versioned.
+    LIVE = 70, "live";
+    /// hash of a host, (host, session) → `LiveRow` as it was while it was open; versioned. Sessions that are upcoming
+    /// or live, or were so lately: what the view in memory is made of.
+    LIVE_OPEN = 71, "live_open";
+    /// host, session → nothing: every session that was not removed; versioned.
+    LIVE_OF_HOST = 72, "live_of_host";
+    /// (host, bucket), `LiveEnded` id → session: replays; versioned.
+    LIVE_REPLAYS = 73, "live_replays";
+    /// `LiveEnded` id → session; versioned.
+    LIVE_ENDS = 74, "live_ends";
+    /// bucket, `LiveEnded` id → host; versioned. Every replay, for the scan that warms the recents.
+    LIVE_TIMELINE = 75, "live_timeline";
+    /// session, person → nothing: who wants to be reminded; versioned.
+    LIVE_REMINDERS = 76, "live_reminders";
+    /// person, session → nothing: of what somebody wants to be reminded; versioned.
+    LIVE_REMINDERS_OF = 77, "live_reminders_of";
+    /// one partition, session → host, and the last person who was reminded: sessions that began, or were removed, and
+    /// whose reminders are still to be gone through; versioned.
+    LIVE_REMINDING = 78, "live_reminding";
     /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
     AUDIT = 34, "audit";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
@@ -117,6 +141,23 @@ tables! {
     /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions
     /// have none.
     TOKENS_OF = 56, "tokens_of";
+    /// partition of the clicks' log → position, and place reached in every source; versioned by the position.
+    CLICK_HEADS = 90, "click_heads";
+    /// link → all clicks ever; versioned by the last record counted, as are the other rows of clicks.
+    CLICK_TOTALS = 91, "click_totals";
+    /// (link, bucket), day → clicks of the day, and its lists.
+    CLICK_DAYS = 92, "click_days";
+    /// (link, bucket), day → sketch of the day's visitors.
+    CLICK_VISITORS = 93, "click_visitors";
+    /// (day, shard), link → clicks of each hour; kept for `links.hours_days`.
+    CLICK_HOURS = 94, "click_hours";
+    /// (hour, shard), link → clicks of each minute; kept for `links.minutes_days`.
+    CLICK_MINUTES = 95, "click_minutes";
+    /// one partition, day → salt by which its visitors are told apart, and the token that holds it; inserted uniquely,
+    /// and released the day after.
+    CLICK_SALTS = 96, "click_salts";
+    /// one partition, (level, hour or day) → nothing: which hours and days there are rows of that are let go of.
+    CLICK_TIMES = 97, "click_times";
     /// code → `LinkRow`; versioned. Of a deleted link a row stays, so that its code is never given out again.
     LINKS = 80, "links";
     /// code → attempt for which it is taken, and whose; inserted uniquely with the attempt's id.

@@ -68,6 +68,7 @@ struct Draft {
     row: LinkRow,
     alias: Option<String>,
     idempotency: Option<IdempotencyKey>,
+    at_ms: Option<u64>,
 }
 
 fn wrong(errors: &mut Vec<FieldError>, field: &str, message: impl Into<String>) {
@@ -121,7 +122,16 @@ impl Links {
         if let Some(password) = new.password {
             row.password = Some(self.0.parts.passwords.hash(password, from).await?);
         }
-        self.make(Draft { row, alias: new.alias, idempotency }).await
+        self.make(Draft { row, alias: new.alias, idempotency, at_ms: None }).await
+    }
+
+    /// Makes a link at a given moment, in milliseconds: an import's, whose clicks have times of their own.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_at(&self, owner: Id, new: NewLink, at_ms: u64) -> Result<Link> {
+        let row = self.drafted(owner, &new)?;
+        self.make(Draft { row, alias: new.alias, idempotency: None, at_ms: Some(at_ms) }).await
     }
 
     /// Checks what somebody wants to link to.
@@ -192,7 +202,7 @@ impl Links {
         };
         let number = draft.alias.as_ref().and_then(|alias| self.keeper().number(alias));
         let event = Event::LinkCreated { code: code.clone(), claim, link: draft.row.clone(), number };
-        let proposal = Proposal { idempotency: draft.idempotency, ..event.into() };
+        let proposal = Proposal { idempotency: draft.idempotency, at_ms: draft.at_ms, ..event.into() };
         match core.log.commit(&guard, proposal).await {
             Ok(record) => Ok(self.rendered(&code, &LinkRow { id: record.id, ..draft.row }, 0)),
             Err(Error::Refused(problem)) => {

@@ -13,6 +13,7 @@ pub use self::change::MadeLink;
 use self::change::Places;
 pub use self::visit::{Asked, Visited};
 use super::blocklist::Blocklist;
+use super::clicks::stats::Subject;
 use super::counting::{ClickSink, Totals};
 use super::hot::HotLinks;
 use super::keeper::Keeper;
@@ -141,6 +142,15 @@ impl Links {
         let link = self.hot().load(code).await?.filter(|link| link.row.owner == owner);
         let link = link.ok_or_else(|| Error::not_found("link"))?;
         if link.row.deleted { Err(Error::gone("link")) } else { Ok(link) }
+    }
+
+    /// The link whose numbers its owner asks for.
+    ///
+    /// # Errors
+    /// 404 when there is none, or it is somebody else's; 410 when it was deleted.
+    pub async fn subject(&self, owner: Id, code: &str) -> Result<Subject> {
+        let link = self.own(owner, code).await?.row.id;
+        Ok(Subject { link, made_ms: unix_ms_of(link) })
     }
 
     /// The caller's link with this code.

@@ -17,8 +17,11 @@ const BYTES_MAX: u64 = 1_000;
 async fn clean(server: &Served) {
     let media = Arc::new(server.app.media().clone());
     let core = server.app.core().clone();
-    let links = server.app.links().clone();
-    Janitor { core, media, links, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }.round().await.unwrap();
+    let (links, clicks) = (server.app.links().clone(), server.app.clicks().clone());
+    Janitor { core, media, links, clicks, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }
+        .round()
+        .await
+        .unwrap();
 }
 
 async fn held_by(ground: &Ground, server: &Served) -> Value {

@@ -207,7 +207,8 @@ impl Life {
     pub async fn round(&self) -> fanfare::base::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media().clone());
         let core = self.app.core().clone();
-        let janitor = Janitor { core, media, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
+        let (links, clicks) = (self.app.links().clone(), self.app.clicks().clone());
+        let janitor = Janitor { core, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
         janitor.round().await
     }
 

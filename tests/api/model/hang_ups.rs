@@ -93,6 +93,7 @@ async fn counts_stay_those_of_lists(engines: Engines, seed: u64, set: impl Fn(bo
         core: app.core().clone(),
         media: Arc::new(app.media().clone()),
         links: app.links().clone(),
+        clicks: app.clicks().clone(),
         journal_bytes_max: 1 << 30,
         handle_reserved_days: 90,
     };

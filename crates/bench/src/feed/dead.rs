@@ -173,8 +173,8 @@ impl Scene {
             .commit_all(std::iter::once(Event::UserDeleted { user: UserRow { id: self.purged, ..UserRow::default() } }))
             .await?;
         let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
-        let (core, links) = (app.core().clone(), app.links().clone());
-        let janitor = Janitor { core, media, links, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
+        let (core, links, clicks) = (app.core().clone(), app.links().clone(), app.clicks().clone());
+        let janitor = Janitor { core, media, links, clicks, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
         janitor.round().await?;
         let left = app
             .core()

@@ -1,5 +1,6 @@
 //! `fanfare bench links`: redirects beside nginx, visits that are limited, creates, and what codes cost.
 
+mod clicks;
 mod codes;
 mod redirects;
 mod visits;
@@ -13,6 +14,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::Redirects => redirects::run(bench)?,
             Part::Visits => visits::run(bench)?,
             Part::Codes => codes::run(bench)?,
+            Part::Clicks => clicks::run(bench)?,
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The server while it runs, as operators see it and change it: its state, and the settings that need no restart.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_protocol::Id;
@@ -15,6 +16,7 @@ use crate::base::logging::{LogControl, LogLevel};
 use crate::data::audit::{Action, Operator};
 use crate::data::storage::Storage;
 use crate::feed::{ByPolicy, Feed, Thresholds};
+use crate::links::clicks::service::{ClickStatus, Clicks};
 use crate::log::consumers::{Consumers, Holder};
 
 /// An author whose fan-out costs much.
@@ -66,11 +68,13 @@ pub struct Status {
     deliveries_by_policy: [u64; 3],
     /// The dearest authors, dearest first.
     costly_authors: Vec<CostlyAuthor>,
+    /// Clicks on short links.
+    clicks: ClickStatus,
 }
 
 /// Settings that can change while the server runs; by their names in the configuration.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LiveSettings {
+pub struct RunningSettings {
     /// Authors with fewer followers are pushed at once.
     #[serde(rename = "feed.push_below")]
     pub push_below: u64,
@@ -122,27 +126,35 @@ impl PatchSettings {
 }
 
 /// State and live settings of a running server.
-pub struct LiveServer {
+pub struct RunningServer {
     acts: Acts,
     feed: Feed,
     log: Mutex<(LogControl, LogLevel)>,
     storage: Storage,
     consumers: Consumers,
+    clicks: Arc<Clicks>,
     /// Held while settings change, so that changes come one after the other.
     changing: tokio::sync::Mutex<()>,
     started: Instant,
 }
 
-impl LiveServer {
+impl RunningServer {
     /// A server that starts now; `log` writes lines from that level on.
     #[must_use]
-    pub fn new(acts: Acts, feed: Feed, log: (LogControl, LogLevel), storage: Storage, consumers: Consumers) -> Self {
+    pub fn new(
+        acts: Acts,
+        feed: Feed,
+        log: (LogControl, LogLevel),
+        (storage, consumers): (Storage, Consumers),
+        clicks: Arc<Clicks>,
+    ) -> Self {
         Self {
             acts,
             feed,
             log: Mutex::new(log),
             storage,
             consumers,
+            clicks,
             changing: tokio::sync::Mutex::default(),
             started: Instant::now(),
         }
@@ -175,6 +187,7 @@ impl LiveServer {
                 .into_iter()
                 .map(|cost| CostlyAuthor { user_id: cost.author, deliveries_per_s: cost.deliveries_per_s })
                 .collect(),
+            clicks: self.clicks.status(),
         })
     }
 
@@ -185,16 +198,16 @@ impl LiveServer {
 
     /// The settings now.
     #[must_use]
-    pub fn settings(&self) -> LiveSettings {
+    pub fn settings(&self) -> RunningSettings {
         let Thresholds { push_below, pull_above } = self.feed.thresholds();
-        LiveSettings { push_below, pull_above, log_level: self.log.lock().1.0.clone() }
+        RunningSettings { push_below, pull_above, log_level: self.log.lock().1.0.clone() }
     }
 
     /// Changes settings, and leaves the line of the act.
     ///
     /// # Errors
     /// 422 for values that cannot be.
-    pub async fn change(&self, operator: &Operator, patch: PatchSettings) -> Result<LiveSettings> {
+    pub async fn change(&self, operator: &Operator, patch: PatchSettings) -> Result<RunningSettings> {
         let _changing = self.changing.lock().await;
         let now = self.feed.thresholds();
         let wanted = Thresholds {

@@ -1,0 +1,182 @@
+//! Clicks: written to the spool, counted, caught up with after a kill, and asked for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanfare::base::id::first_id_at;
+use fanfare::data::families;
+use fanfare::links::clicks::click::{Click, Origin, Visitor, write_line};
+use fanfare::links::clicks::fold::{Fold, FoldError, OpenRows, key_of};
+use fanfare::links::clicks::rollup::{DAY_MS, HOUR_MS, Kept, Numbers, Place, RowOf, Tally};
+use fanfare::links::clicks::spool::{RealDisk, Spool, SpoolSettings};
+use fanfare::links::clicks::stats::{Plan, Question, Subject};
+use fanfare_engines::claim::Claim;
+use fanfare_engines::random::Random;
+use fanfare_engines::{Batch, Claimant, Engines, NewRecord, Partition, embedded};
+use fanfare_protocol::{Id, Interval};
+
+use super::report::{Goal, Row};
+use super::{Bench, BenchError, Result, percentile};
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const KEPT: Kept = Kept { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
+/// Clicks of a record.
+const RECORD_CLICKS: u64 = 1_000;
+/// Goals.
+const FOLDED_RATE_MIN: f64 = 500_000.0;
+const CATCH_UP_S_MAX: f64 = 5.0;
+const STATS_P99_MS_MAX: f64 = 10.0;
+const RAW_BYTES_MAX: f64 = 250.0;
+const WRITE_P999_MS_MAX: f64 = 1.0;
+
+/// Rows of clicks.
+pub(super) fn run(bench: &mut Bench) -> Result<()> {
+    bench.say("clicks: the spool");
+    spool(bench)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        bench.say("clicks: counting");
+        fold(bench).await?;
+        bench.say("clicks: numbers");
+        stats(bench).await
+    })
+}
+
+/// A click on one of `links`, the popular ones more often (Zipf, s = 1), within the last hour.
+fn click(random: &mut Random, links: u64) -> Click<'static> {
+    let link = (links as f64).powf(random.unit()) as u64;
+    let referrer = (random.below(3) > 0).then(|| format!("www.site-{}.example", random.below(40)).into());
+    Click {
+        referrer,
+        device: Some("mobile".into()),
+        browser: Some("Chrome".into()),
+        os: Some("Android".into()),
+        language: Some("en".into()),
+        country: Some("GB".into()),
+        is_bot: random.percent(10),
+        visitor: Some(Visitor(random.next())),
+        ..Click::bare("3x5pu", Id(first_id_at(NOW_MS - DAY_MS).0 + (link << 22)), NOW_MS - random.below(HOUR_MS))
+    }
+}
+
+fn wrong(error: &impl std::fmt::Display) -> BenchError {
+    BenchError::Wrong(error.to_string())
+}
+
+fn spool(bench: &mut Bench) -> Result<()> {
+    let (folder, count) = (bench.folder()?, bench.size(1_000_000_u64, 50_000));
+    let mut next = 0;
+    let draw = || {
+        next += 1;
+        next
+    };
+    let settings = SpoolSettings::new(folder.path().to_owned(), 2, 4 << 30);
+    let spool = Spool::open(settings, Box::new(RealDisk), draw)?;
+    let mut random = Random::new(1);
+    let clicks: Vec<Click<'_>> = (0..1_000).map(|_| click(&mut random, 100_000)).collect();
+    let mut times_ms = Vec::with_capacity(count as usize);
+    for number in 0..count {
+        let began = Instant::now();
+        if !spool.write(&clicks[number as usize % clicks.len()], NOW_MS) {
+            return Err(BenchError::Wrong("the spool took no more".to_owned()));
+        }
+        times_ms.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    let mean_us = times_ms.iter().sum::<f64>() * 1e3 / times_ms.len() as f64;
+    bench.report.add(Row::new("a click written to the spool, one thread", mean_us, "µs"));
+    let row = Row::new("a click written to the spool: p99.9", percentile(&mut times_ms, 99.9), "ms");
+    bench.report.add(row.goal(Goal::at_most(WRITE_P999_MS_MAX)));
+    Ok(())
+}
+
+fn engines(folder: &std::path::Path) -> Result<Engines> {
+    let settings = embedded::Settings { families: families::families(1), ..embedded::Settings::default() };
+    Ok(embedded::open(folder, &settings)?)
+}
+
+fn partition_of(engines: &Engines) -> Result<Partition> {
+    let family = engines.families.get(families::CLICKS.name);
+    family.map(|family| family.first).ok_or_else(|| BenchError::Wrong("the engines have no clicks".to_owned()))
+}
+
+async fn opened(engines: &Engines) -> Result<Fold> {
+    let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
+    let fold = Fold::open(journal, tables, partition_of(engines)?, KEPT, Arc::new(OpenRows::default())).await;
+    fold.map_err(|error: FoldError| wrong(&error))
+}
+
+/// Appends `count` clicks, and counts them: in memory first, then to rows and head, as after a kill.
+async fn fold(bench: &mut Bench) -> Result<()> {
+    let (folder, count) = (bench.folder()?, bench.size(1_000_000_u64, 50_000));
+    let (links, engines) = (count, engines(folder.path())?);
+    let claimant = Claimant { node: "bench".to_owned(), is_import: false };
+    let mut claim = Claim::take(Arc::clone(&engines.journal), partition_of(&engines)?, claimant).await?;
+    let (mut random, mut bytes) = (Random::new(1), 0);
+    for record in 0..count / RECORD_CLICKS {
+        let mut lines = Vec::new();
+        for place in record * RECORD_CLICKS..(record + 1) * RECORD_CLICKS {
+            let origin = Origin { source: 1, place: place + 1 };
+            write_line(origin, &click(&mut random, links), &mut lines).map_err(|error| wrong(&error))?;
+        }
+        bytes += lines.len();
+        let record = NewRecord { id: first_id_at(NOW_MS).0 + record, payload: lines.into() };
+        claim.append(&[record], &Batch::default()).await?;
+    }
+    let row = Row::new("a click in the log, before the engine packs it", bytes as f64 / count as f64, "bytes");
+    bench.report.add(row.goal(Goal::at_most(RAW_BYTES_MAX)));
+    let began = Instant::now();
+    let mut fold = opened(&engines).await?;
+    while fold.step().await.map_err(|error| wrong(&error))? {}
+    let counted_s = began.elapsed().as_secs_f64();
+    fold.flush_all().await.map_err(|error| wrong(&error))?;
+    let written_s = began.elapsed().as_secs_f64();
+    let name = format!("clicks counted on one core, {links} links");
+    bench.report.add(Row::new(name, count as f64 / counted_s, "1/s").goal(Goal::at_least(FOLDED_RATE_MIN)));
+    let name = format!("{count} clicks caught up with after a kill, until they are in the numbers");
+    bench.report.add(Row::new(name, counted_s, "s").goal(Goal::at_most(CATCH_UP_S_MAX)));
+    bench.report.add(Row::new("the same, until rows and head are written", written_s, "s"));
+    Ok(())
+}
+
+/// A day of minutes of a link, of links with a click in every minute.
+async fn stats(bench: &mut Bench) -> Result<()> {
+    let (folder, links, asked) = (bench.folder()?, bench.size(20_000_u64, 500), bench.size(5_000, 300));
+    let engines = engines(folder.path())?;
+    let (mut random, mut day_bytes) = (Random::new(1), 0);
+    let link_of = |number: u64| Id(first_id_at(NOW_MS - 2 * DAY_MS).0 + (number << 22));
+    let hours = ((NOW_MS - DAY_MS) / HOUR_MS) as u32..=(NOW_MS / HOUR_MS) as u32;
+    let (today, mut batch) = ((NOW_MS / DAY_MS) as u32, Batch::default());
+    for number in 0..links {
+        let link = link_of(number);
+        let days = [today - 1, today].into_iter().flat_map(|day| [Place::Day(day), Place::Visitors(day)]);
+        for place in hours.clone().map(Place::Minutes).chain(days) {
+            let mut tally = Tally { upto: 1, ..Tally::none(place) };
+            for minute in 0..60_u64 {
+                let at_ms = u64::from(*hours.start()) * HOUR_MS + minute * 60_000;
+                tally.numbers.add(&Click { at_ms, ..click(&mut random, links) });
+            }
+            let value = tally.to_bytes();
+            day_bytes += if matches!(tally.numbers, Numbers::Slots(_)) { 0 } else { value.len() };
+            batch.put_versioned(key_of(RowOf { link, place }), value, 1);
+        }
+        if batch.rows.len() > 4_096 {
+            engines.tables.write(std::mem::take(&mut batch)).await?;
+        }
+    }
+    engines.tables.write(batch).await?;
+    let open = OpenRows::default();
+    let question = Question { interval: Interval::Minute, ..Question::default() };
+    let mut times_ms = Vec::with_capacity(asked);
+    for _ in 0..asked {
+        let subject = Subject { link: link_of(random.below(links)), made_ms: NOW_MS - 2 * DAY_MS };
+        let began = Instant::now();
+        let plan = Plan::of(question, subject, NOW_MS, KEPT).map_err(|refusal| BenchError::Wrong(refusal.detail))?;
+        std::hint::black_box(plan.answer(open.read(&*engines.tables, &plan.rows()).await?));
+        times_ms.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    let name = format!("numbers of a link, a day of minutes, {links} links with a click in each minute: p99");
+    bench.report.add(Row::new(name, percentile(&mut times_ms, 99.0), "ms").goal(Goal::at_most(STATS_P99_MS_MAX)));
+    let bytes = day_bytes as f64 / (links * 2) as f64;
+    bench.report.add(Row::new("rows of a link's day, lists and visitors", bytes, "bytes"));
+    Ok(())
+}
