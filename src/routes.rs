@@ -1,6 +1,5 @@
 //! Every route of the API, in one list.
 
-use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,7 +76,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(media::http::routes())
 }
 
-/// Short links, and the pages that they are followed at.
+/// Calls of short links, and where everybody follows them.
 fn short_links() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(links::http::make, links::http::list))
@@ -87,8 +86,8 @@ fn short_links() -> OpenApiRouter<App> {
         .routes(routes!(links::clicks::http::stats))
         .routes(routes!(links::clicks::http::export))
         .routes(routes!(links::http::follow, links::http::unlock))
-        .route("/s/", get(links::http::home))
-        .route("/s/robots.txt", get(links::http::robots))
+        .routes(routes!(links::http::home))
+        .routes(routes!(links::http::robots))
 }
 
 /// Conversations and messages.
