@@ -97,6 +97,12 @@ export interface Drain {
   reconnect_after_ms: number;
 }
 
+/** `POST /v1/live/{id}/end`. */
+export interface EndLiveSession {
+  /** Address of the recording, if there is one already. */
+  replay_url?: string | null | undefined;
+}
+
 /** `feed.posts`: new posts of the home feed. */
 export interface FeedPosts {
   /** Newest first. */
@@ -190,15 +196,38 @@ export type KeyedPost = Post & {
 /** Lane: priority of a frame when not everything can go at once. */
 export type Lane = "urgent" | "normal" | "bulk";
 
-/** Settings that can change while the server runs; by their names in the configuration. */
-export interface RunningSettings {
-  /** Authors with more followers are pulled. */
-  "feed.pull_above": number;
-  /** Authors with fewer followers are pushed at once. */
-  "feed.push_below": number;
-  /** Lowest level written to the log, or a filter. */
-  "log.level": string;
+/** Body of `live.changed`: the session as it is now, whoever reads it. */
+export type LiveChanged = LiveSession & {
+  /** Whether it was cancelled, or its replay removed: it is in no list any more. */
+  removed?: boolean | undefined;
+  /** Number of the change: of two about one session the higher is the newer one. */
+  version: Id;
+};
+
+/** A live session. On a page it is as it was when the first page of the pass was made. */
+export interface LiveSession {
+  /** Moment it was over. */
+  ended_at?: Timestamp | null | undefined;
+  /** Person who holds it. */
+  host: Author;
+  /** The session. */
+  id: Id;
+  /** Whether the caller is to be reminded at the start; absent without a token, and in frames. */
+  reminder?: boolean | null | undefined;
+  /** Address of the recording. */
+  replay_url?: string | null | undefined;
+  /** Moment it began. */
+  started_at?: Timestamp | null | undefined;
+  /** Planned start. */
+  starts_at: Timestamp;
+  /** Whether it is to come, on, or over. */
+  state: LiveState;
+  /** Words that say what it is about. */
+  title: string;
 }
+
+/** State of a live session. */
+export type LiveState = "upcoming" | "live" | "replay" | (string & {});
 
 /** Uploaded file. */
 export interface Media {
@@ -248,6 +277,14 @@ export interface NamedFrames {
 export interface NamedReplies {
   /** In the order of the frames. */
   replies: Reply[];
+}
+
+/** `POST /v1/live`. */
+export interface NewLiveSession {
+  /** Planned start: at most a minute ago, within a year. */
+  starts_at: Timestamp;
+  /** 1 to 140 characters. */
+  title: string;
 }
 
 /** The parts of an upload. */
@@ -359,6 +396,16 @@ export interface NotificationsRead {
 export interface NotificationsUnread {
   /** Above the read marker. */
   unread_count: number;
+}
+
+/** `PATCH /v1/live/{id}`, a JSON merge patch: a field that is absent stays. */
+export interface PatchLiveSession {
+  /** Address of the recording, once it is over; `null` takes it away. */
+  replay_url?: string | null | undefined;
+  /** New planned start, while it is upcoming; at most 20 times. */
+  starts_at?: Timestamp | null | undefined;
+  /** 1 to 140 characters. */
+  title?: string | null | undefined;
 }
 
 /** Changes of settings while the server runs; what is absent stays. A restart reads the configuration again. */
@@ -583,6 +630,16 @@ export type ResetReason =
 
 /** Role: what a person may do. */
 export type RoleName = "user" | "admin";
+
+/** Settings that can change while the server runs; by their names in the configuration. */
+export interface RunningSettings {
+  /** Authors with more followers are pulled. */
+  "feed.pull_above": number;
+  /** Authors with fewer followers are pushed at once. */
+  "feed.push_below": number;
+  /** Lowest level written to the log, or a filter. */
+  "log.level": string;
+}
 
 /** Frames of a client that has no socket to send them by. */
 export type Sent = ClientFrame[] | NamedFrames | ClientFrame;
