@@ -134,9 +134,9 @@ async fn minutes(
     hours.dedup();
     let places: Vec<Place> = hours.iter().map(|hour| Place::Minutes(*hour as u32)).collect();
     for (hour, numbers) in hours.iter().zip(app.clicks().numbers(code, link, &places).await?) {
-        let slots = if let Some(Numbers::Slots(slots)) = numbers { slots } else { Vec::new() };
+        let slots = if let Some(Numbers::Slots(slots)) = numbers { Some(slots) } else { None };
         for minute in (0..60).filter(|minute| hour * 60 + minute >= kept_from) {
-            let counted = slots.get(minute as usize).map_or(0, |slot| slot.all);
+            let counted = slots.as_ref().map_or(0, |slots| slots.at(minute as u8).all);
             let expected = visited.minutes.get(&(hour * 60 + minute)).copied().unwrap_or_default();
             if counted + expected > 0 {
                 compared.number(|| format!("{target}, minute {}", hour * 60 + minute), counted, expected);

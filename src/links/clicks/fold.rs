@@ -5,7 +5,7 @@
 //! read once, counted in memory, and written when the fold has counted for a while or memory is short. Whoever asks for
 //! numbers is shown open rows as they are. After a crash the fold starts at its head; a row skips what it has counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use super::click::Click;
 use super::head::{Head, record_ms};
 use super::rollup::{Kept, Place, RowOf, Tally, rows_of};
+use crate::base::id_map::IdMap;
 use crate::base::limits::clicks::{FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX};
 use crate::data::tables::{self, TimeLevel};
 
@@ -74,7 +75,7 @@ impl Open {
 /// Rows in memory, as the fold and whoever asks for numbers share them.
 #[derive(Default)]
 pub struct OpenRows {
-    rows: RwLock<HashMap<RowOf, Open>>,
+    rows: RwLock<IdMap<RowOf, Open>>,
     /// Clicks that were counted since the start.
     pub counted: AtomicU64,
     /// Clicks that had come before.

@@ -131,9 +131,9 @@ fn check(world: &Hostile, seed: u64) -> usize {
         match parse(*row, &stored).unwrap().numbers {
             Numbers::Total(total) => assert_eq!(total, *count, "seed {seed}: {row:?}"),
             Numbers::Slots(slots) => {
-                for (at, slot) in slots.iter().enumerate() {
-                    let count = expected.slots.get(&(*row, at)).copied().unwrap_or_default();
-                    assert_eq!(slot.all, count, "seed {seed}: {row:?} at {at}");
+                for at in 0..60_u8 {
+                    let count = expected.slots.get(&(*row, at.into())).copied().unwrap_or_default();
+                    assert_eq!(slots.at(at).all, count, "seed {seed}: {row:?} at {at}");
                 }
             }
             Numbers::Day(total, lists) => {

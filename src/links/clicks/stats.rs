@@ -147,7 +147,7 @@ impl Plan {
             };
             match tally.map(|tally| tally.numbers) {
                 Some(Numbers::Slots(slots)) => {
-                    slots.into_iter().enumerate().for_each(|(at, count)| put(begin_ms + at as u64 * slot_ms, count));
+                    slots.iter().for_each(|(at, count)| put(begin_ms + u64::from(at) * slot_ms, count));
                 }
                 Some(Numbers::Day(count, day)) => {
                     lists.merge(&day);

@@ -6,9 +6,11 @@
 pub mod names;
 pub mod visitors;
 
+use std::hash::{Hash, Hasher};
+
 use fanfare_protocol::Id;
 
-use self::names::{Count, Names};
+use self::names::{Count, Names, Slots};
 use self::visitors::Visitors;
 use super::click::{Click, Visitor};
 use crate::base::limits::clicks::{BROWSERS_MAX, COUNTRIES_MAX, NAMES_MAX};
@@ -39,12 +41,27 @@ pub enum Place {
 }
 
 /// Row of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowOf {
     /// The link.
     pub link: Id,
     /// Place of the row among its rows.
     pub place: Place,
+}
+
+/// Two numbers: maps of rows are looked into five times a click.
+impl Hash for RowOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (kind, time) = match self.place {
+            Place::Total => (0, 0),
+            Place::Minutes(hour) => (1, hour),
+            Place::Hours(day) => (2, day),
+            Place::Day(day) => (3, day),
+            Place::Visitors(day) => (4, day),
+        };
+        state.write_u64(self.link.0);
+        state.write_u64(kind << 32 | u64::from(time));
+    }
 }
 
 /// Time for which levels are kept, in milliseconds.
@@ -141,7 +158,7 @@ pub enum Numbers {
     /// Clicks, all of them.
     Total(Count),
     /// A count a minute of an hour, or an hour of a day.
-    Slots(Vec<Count>),
+    Slots(Slots),
     /// A day.
     Day(Count, Box<Lists>),
     /// Visitors of a day.
@@ -154,8 +171,8 @@ impl Numbers {
     pub fn none(place: Place) -> Self {
         match place {
             Place::Total => Self::Total(Count::default()),
-            Place::Minutes(_) => Self::Slots(vec![Count::default(); 60]),
-            Place::Hours(_) => Self::Slots(vec![Count::default(); 24]),
+            Place::Minutes(_) => Self::Slots(Slots::none(60)),
+            Place::Hours(_) => Self::Slots(Slots::none(24)),
             Place::Day(_) => Self::Day(Count::default(), Box::default()),
             Place::Visitors(_) => Self::Visitors(Visitors::default()),
         }
@@ -166,11 +183,8 @@ impl Numbers {
         match self {
             Self::Total(count) => count.add(click.is_bot),
             Self::Slots(slots) => {
-                let step_ms = if slots.len() == 60 { MINUTE_MS } else { HOUR_MS };
-                let at = click.at_ms / step_ms % slots.len() as u64;
-                if let Some(slot) = slots.get_mut(at as usize) {
-                    slot.add(click.is_bot);
-                }
+                let step_ms = if slots.per() == 60 { MINUTE_MS } else { HOUR_MS };
+                slots.add((click.at_ms / step_ms % u64::from(slots.per())) as u8, click.is_bot);
             }
             Self::Day(count, lists) => {
                 count.add(click.is_bot);
@@ -191,12 +205,7 @@ impl Numbers {
         bytes.extend_from_slice(&upto.to_le_bytes());
         match self {
             Self::Total(count) => count.write(&mut bytes),
-            Self::Slots(slots) => {
-                for (at, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.all > 0) {
-                    bytes.push(at as u8);
-                    slot.write(&mut bytes);
-                }
-            }
+            Self::Slots(slots) => slots.write(&mut bytes),
             Self::Day(count, lists) => {
                 count.write(&mut bytes);
                 lists.all().into_iter().for_each(|list| list.write(&mut bytes));
@@ -211,7 +220,7 @@ impl Numbers {
     pub fn bytes(&self) -> usize {
         let more = match self {
             Self::Total(_) => 0,
-            Self::Slots(slots) => slots.len() * size_of::<Count>(),
+            Self::Slots(slots) => slots.bytes(),
             Self::Day(_, lists) => size_of::<Lists>() + lists.all().iter().map(|list| list.bytes()).sum::<usize>(),
             Self::Visitors(visitors) => visitors.bytes(),
         };
@@ -249,12 +258,7 @@ impl Tally {
         let mut numbers = Numbers::none(place);
         match &mut numbers {
             Numbers::Total(count) => *count = Count::read(&mut rest)?,
-            Numbers::Slots(slots) => {
-                while let Some((&at, more)) = rest.split_first() {
-                    rest = more;
-                    *slots.get_mut(usize::from(at))? = Count::read(&mut rest)?;
-                }
-            }
+            Numbers::Slots(slots) => *slots = Slots::read(slots.per(), &mut rest)?,
             Numbers::Day(count, lists) => {
                 *count = Count::read(&mut rest)?;
                 for list in lists.all_mut() {
