@@ -18,6 +18,6 @@ pub fn frames(markers: &Markers, deliveries: &[Delivery]) -> FrameTypes {
         .server(realtime::TYPES)
         .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)
         .server(markers::stream::TYPES)
-        .server(&["message", "message.recalled", "receipt", "typing", "live.changed"]);
+        .server(&["message", "message.recalled", "receipt", "typing"]);
     deliveries.iter().fold(list, |list, product| list.server(product.types)).build()
 }

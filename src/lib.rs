@@ -13,6 +13,7 @@
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
+//! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`links`] | short links: codes, targets, redirects, and the door in front of the router |
@@ -76,6 +77,7 @@ pub mod http;
 pub mod import;
 pub mod janitor;
 pub mod links;
+pub mod live;
 pub mod log;
 pub mod markers;
 pub mod media;

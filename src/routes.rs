@@ -5,7 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{admin, feed, follows, links, media, notifications, posts, realtime, users};
+use crate::{admin, feed, follows, links, live, media, notifications, posts, realtime, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
@@ -39,6 +39,14 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(feed::http::read))
         .routes(routes!(feed::http::unread))
         .routes(routes!(feed::http::mark_read))
+        // Live sessions.
+        .routes(routes!(live::http::announce))
+        .routes(routes!(live::http::feed))
+        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
+        .routes(routes!(live::http::start))
+        .routes(routes!(live::http::end))
+        .routes(routes!(live::http::remind, live::http::no_reminder))
+        .routes(routes!(live::http::of_host))
         // Notifications.
         .routes(routes!(notifications::http::list))
         .routes(routes!(notifications::http::read))

@@ -2,5 +2,5 @@
 
 pub mod fold;
 pub mod http;
-pub mod live;
+pub mod running;
 pub mod service;

@@ -1,6 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
 mod links;
+mod live;
 mod products;
 mod settings;
 
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 pub use self::products::products;
 use self::products::{Listeners, listeners};
 use self::settings::{feed_settings, media_tables, password_cost, user_settings};
-use crate::admin::live::LiveServer;
+use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::cursor::Cursors;
@@ -25,6 +26,7 @@ use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::config::Settings;
+use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::watched::watched;
@@ -39,6 +41,7 @@ use crate::links::Links;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::service::{ClickThreads, Clicks};
 use crate::links::hot::HotLinks;
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::{Log, LogSetup};
 use crate::log::horizon::Horizon;
@@ -103,6 +106,8 @@ services! {
     realtime: Realtime,
     /// Uploads.
     media: Uploads,
+    /// Live sessions.
+    live: Arc<Live>,
     /// Short links.
     links: Links,
     /// Numbers of links.
@@ -112,7 +117,7 @@ services! {
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 /// Lets handlers take a service by its own name.
@@ -134,10 +139,11 @@ provide! {
     notifications: Arc<Notifications>,
     realtime: Realtime,
     media: Uploads,
+    live: Arc<Live>,
     links: Links,
     clicks: Arc<Clicks>,
     acts: Arc<Acts>,
-    live: Arc<LiveServer>,
+    running: Arc<RunningServer>,
 }
 
 #[async_trait]
@@ -181,6 +187,7 @@ pub struct Running {
     /// State of every handler.
     pub app: App,
     worker: Worker,
+    replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
     realtime: RealtimeThreads,
     clicks: Option<ClickThreads>,
@@ -198,14 +205,14 @@ impl Running {
         };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, owner, realtime, mut tasks, lease, .. } = self;
+        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             click_owners.into_iter().for_each(OwnerThreads::join);
             owner.join();
-            drop(worker);
+            drop((worker, replays_worker));
         });
         if let Err(error) = ended.await {
             tracing::error!(%error, "the log's owner did not end well");
@@ -254,12 +261,14 @@ async fn start_under(
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
     let notices = NotificationFeeder::new(sessions.publisher());
+    let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let (mut products, deliveries) = products(settings.notifications.group_after as u64);
     let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
-    products.extend(listeners(&store, &hot, &feed, told));
+    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
     let (log, owner) = Log::open(&engines, products, log_setup(settings, &clock, &storage, horizon)).await?;
     learn(&store, &feed, &log, clock.now_ms()).await?;
+    live.view.load(log.last_minted(), clock.now_ms()).await?;
     let core = Core::new(store, log, Cursors::new(secret)?, clock);
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
@@ -281,16 +290,16 @@ async fn start_under(
     let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
     let http = http(settings, &users, &links, tokens, &storage);
     let log = (logging, settings.log.level.clone());
-    let live =
-        LiveServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
-    let worker = feed.start_worker().map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?;
-    let mut tasks = JoinSet::new();
+    let running =
+        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
+    let worker = feed.start_worker().map_err(no_thread)?;
+    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
+    let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     links::in_background(&mut tasks, &links);
     links::clicks_in_background(&mut tasks, &clicks);
-    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
-    in_background(&mut tasks, &feed, &core, janitor, lease.clone());
     let services = Services {
         http,
         core,
@@ -306,19 +315,35 @@ async fn start_under(
         links,
         clicks: clicks.clicks,
         salts: clicks.salts,
-        acts: Arc::new(acts),
         live: Arc::new(live),
+        acts: Arc::new(acts),
+        running: Arc::new(running),
     };
-    let clicks = clicks.threads;
-    Ok(Running { app: App(Arc::new(services)), worker, owner, realtime: realtime_threads, clicks, tasks, lease })
+    Ok(Running {
+        app: App(Arc::new(services)),
+        worker,
+        replays_worker,
+        owner,
+        realtime: realtime_threads,
+        clicks: clicks.threads,
+        tasks,
+        lease,
+    })
 }
 
 /// Work that goes on beside requests.
-fn in_background(tasks: &mut JoinSet<()>, feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) {
+fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
     tasks.spawn(lease.keep());
+    tasks
+}
+
+/// Error of a thread that does not start.
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Internal(format!("cannot start a thread: {error}"))
 }
 
 fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {

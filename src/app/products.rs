@@ -13,6 +13,9 @@ use crate::follows::listener::FollowListener;
 use crate::follows::stream::FollowProducer;
 use crate::links::fold::LinkFold;
 use crate::links::hot::HotLinks;
+use crate::live::fold::LiveFold;
+use crate::live::replays::ReplayStamp;
+use crate::live::{self, LiveListener};
 use crate::log::counters::CounterListener;
 use crate::log::idempotency::IdempotencyFold;
 use crate::log::imports::ImportFold;
@@ -62,6 +65,7 @@ pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
         (Product::folds(OperatorFold), Delivery::none()),
         (Product::folds(ImportFold), Delivery::none()),
         (Product::folds(AccountFold), Delivery::none()),
+        (Product::folds(LiveFold), Delivery::of_types(live::stream::TYPES)),
         (Product::folds(FollowFold), Delivery::new(FollowProducer, &[])),
         (Product::folds(PostFold).prepares(PostFold), Delivery::new(PostProducer, posts::stream::TYPES)),
         (Product::folds(NotificationFold { group_after }), Delivery::of_types(notifications::stream::TYPES)),
@@ -71,7 +75,13 @@ pub fn products(group_after: u64) -> (Vec<Product>, Vec<Delivery>) {
 }
 
 /// Listeners to commits, in the order in which they are told: caches, the feed, delivery.
-pub(super) fn listeners(store: &Arc<Store>, links: &HotLinks, feed: &Feed, sessions: Listeners) -> [Product; 7] {
+pub(super) fn listeners(
+    store: &Arc<Store>,
+    links: &HotLinks,
+    feed: &Feed,
+    live: LiveListener,
+    sessions: Listeners,
+) -> [Product; 8] {
     [
         Product::listens(CounterListener(Arc::clone(store))),
         Product::listens(AccountListener(Arc::clone(store))),
@@ -79,6 +89,7 @@ pub(super) fn listeners(store: &Arc<Store>, links: &HotLinks, feed: &Feed, sessi
         Product::listens(PostListener(Arc::clone(store))),
         Product::listens(links.clone()),
         Product::listens(FeedListener(feed.clone())).prepares(PolicyStamp(feed.clone())),
+        Product::listens(live.clone()).prepares(ReplayStamp(live.view.feed().clone())),
         // Last: a session that asks what it missed finds it in the rows and in the feed.
         Product::listens(sessions),
     ]

@@ -1,8 +1,11 @@
 //! Settings of services, from the configuration.
 
+use crate::base::limits;
+use crate::base::target::TargetRules;
 use crate::config::Settings;
 use crate::data::tables;
 use crate::feed::FeedSettings;
+use crate::live::DueSettings;
 use crate::media::MediaTables;
 use crate::users::attempts::Bounds;
 use crate::users::password::PasswordCost;
@@ -26,6 +29,33 @@ pub(super) fn feed_settings(settings: &Settings) -> FeedSettings {
         builds_max: feed.builds_max,
         ..FeedSettings::default()
     }
+}
+
+/// Settings of timelines of replays: the feed's, but for how much they hold.
+#[must_use]
+pub(super) fn replay_settings(settings: &Settings) -> FeedSettings {
+    FeedSettings {
+        timeline_cap: limits::live::REPLAYS_CAP,
+        timeline_bytes_max: settings.live.timelines_bytes_max,
+        recents_per_author: limits::live::REPLAYS_RECENT,
+        recents_age_ms: limits::live::REPLAYS_RECENT_DAYS * 86_400_000,
+        ..feed_settings(settings)
+    }
+}
+
+/// Times after which live sessions are cancelled and ended.
+pub(super) fn due_settings(settings: &Settings) -> DueSettings {
+    const HOUR_MS: u64 = 3_600_000;
+    DueSettings {
+        overdue_ms: u64::from(settings.live.overdue_h) * HOUR_MS,
+        lasts_ms_max: u64::from(settings.live.hours_max) * HOUR_MS,
+    }
+}
+
+/// Rules about addresses of recordings.
+#[must_use]
+pub(super) fn target_rules() -> TargetRules {
+    TargetRules { schemes: vec!["https".to_owned(), "http".to_owned()], ..TargetRules::default() }
 }
 
 /// Tables of uploads.

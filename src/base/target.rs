@@ -144,8 +144,7 @@ fn is_private(host: &Host<String>, key: &str) -> bool {
 }
 
 /// Whether an address means the same machine to everybody (IANA's registries of special-purpose addresses).
-#[must_use]
-pub fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded(address) {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
+    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
     Storage, Users,
 };
 use sections::{Given, Key, Section};
@@ -68,8 +68,8 @@ macro_rules! settings {
 }
 settings! {
     server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
-    notifications: Notifications, links: Links, media: Media, storage: Storage, cluster: Cluster, realtime: Realtime,
-    log: Log
+    live: Live, links: Links, notifications: Notifications, media: Media, storage: Storage, cluster: Cluster,
+    realtime: Realtime, log: Log
 }
 
 impl Settings {

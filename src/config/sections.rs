@@ -270,6 +270,20 @@ section! {
 }
 
 section! {
+    /// Live sessions.
+    Live {
+        /// Seconds for which a pass over pages of sessions may last: so long the order of its first page is kept.
+        pages_s: u64 = 3600 => 1..=86_400;
+        /// Hours after its planned start at which a session that has not begun is cancelled.
+        overdue_h: u32 = 24 => 1..=8_760;
+        /// Hours after its start at which a session that is still live is ended.
+        hours_max: u32 = 12 => 1..=8_760;
+        /// Bytes that timelines of replays take in memory; beyond it the least recently read one is dropped.
+        timelines_bytes_max: u64 = 64 * MIB => 64 * KIB..=LARGEST;
+    }
+}
+
+section! {
     /// Notifications.
     Notifications {
         /// Notifications kept a person; older ones are dropped.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
+use super::item::FeedItem;
 use crate::data::absent::Standing;
 use crate::data::rows::{AuthorEntry, PostRecord};
 
@@ -22,7 +23,7 @@ pub struct Relations {
 
 /// Rows that timelines are rebuilt from.
 #[async_trait]
-pub trait FeedSource: Send + Sync + 'static {
+pub trait FeedSource<P: FeedItem = PostRecord>: Send + Sync + 'static {
     /// Posts of `author` with ids below `before`, newest first, at most `limit`, deleted ones left out. Fewer than
     /// `limit` means that there are no older ones.
     async fn author_entries(&self, author: Id, before: Id, limit: usize) -> Result<Vec<AuthorEntry>, EngineError>;
@@ -31,10 +32,10 @@ pub trait FeedSource: Send + Sync + 'static {
     async fn relations(&self, reader: Id) -> Result<Relations, EngineError>;
 
     /// The posts of `ids` in the same order; `None` for what is deleted or unknown. Cached: cheap for recent posts.
-    async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<PostRecord>>>, EngineError>;
+    async fn posts(&self, ids: &[Id]) -> Result<Vec<Option<Arc<P>>>, EngineError>;
 
     /// Whether a post that was read is there, whoever asks. Asked of every post of a page: no more than memory.
-    fn standing(&self, post: &PostRecord) -> Standing {
-        if post.deleted { Standing::Gone } else { Standing::Stands }
+    fn standing(&self, post: &P) -> Standing {
+        if post.is_deleted() { Standing::Gone } else { Standing::Stands }
     }
 }

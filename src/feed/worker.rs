@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use super::item::FeedItem;
 use super::service::Feed;
+use crate::log::events::PostRecord;
 
 /// A running fan-out thread. Stops and joins when dropped; what is queued stays queued.
-pub struct Worker {
-    feed: Feed,
+pub struct Worker<P: FeedItem = PostRecord> {
+    feed: Feed<P>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worker {
+impl<P: FeedItem> Worker<P> {
     /// Starts the thread.
     ///
     /// # Errors
     /// The operating system gave no thread.
-    pub fn start(feed: Feed) -> std::io::Result<Self> {
+    pub fn start(feed: Feed<P>) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (thread_feed, thread_stop) = (feed.clone(), Arc::clone(&stop));
         let work = move || thread_feed.work_until(&thread_stop);
@@ -32,7 +34,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl<P: FeedItem> Drop for Worker<P> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.feed.wake_worker();

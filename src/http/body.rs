@@ -62,6 +62,30 @@ where
     }
 }
 
+/// A [`Valid`] body of a call that can also be made without one: that is the default then.
+#[derive(Debug, Clone, Copy)]
+pub struct OrDefault<T>(pub T);
+
+impl<T, S> FromRequest<S> for OrDefault<T>
+where
+    T: DeserializeOwned + Check + Default,
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let http = HttpState::from_ref(state);
+        let typed = require_json(&request);
+        let body = Arrived::of(request, &http).await?;
+        if body.bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        typed?;
+        parse(&body.bytes, http.checks()).map(Self)
+    }
+}
+
 /// A body of JSON as it came, within the bound of its call: for one that is looked at before it is parsed.
 #[derive(Debug)]
 pub struct Unparsed(Arrived);

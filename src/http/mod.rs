@@ -30,7 +30,7 @@ mod welcome;
 mod wire;
 
 pub use answer::{Created, Located, NoContent, Problems};
-pub use body::{Check, Checks, ClientKey, Form, Keyed, Unparsed, Valid, named_key};
+pub use body::{Check, Checks, ClientKey, Form, Keyed, OrDefault, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
 pub use door::{Door, Knock, Opened};

@@ -106,7 +106,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// The same connections, whose requests come by the door of `http`.
+    /// Connections like these, whose requests come by the door of `http`.
     fn at_the_door_of(&self, http: &HttpState) -> Self {
         Self { http: Some(http.clone()), ..self.clone() }
     }

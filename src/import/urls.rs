@@ -21,7 +21,7 @@ const PAUSE_S: u64 = 1;
 
 /// Counts of lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct UrlTally {
     /// Links that were made.
     pub made: u64,
     /// Links that an earlier run had made.
@@ -49,8 +49,8 @@ pub async fn shorten(
     lines: impl Iterator<Item = (u64, Result<String, String>)>,
     mut skipped: impl FnMut(u64, &str),
     mut at: impl FnMut(u64),
-) -> Result<Tally> {
-    let mut tally = Tally::default();
+) -> Result<UrlTally> {
+    let mut tally = UrlTally::default();
     let one = |(number, line)| async move { (number, make(app, owner, file, number, line).await) };
     let mut fates = stream::iter(lines).map(one).buffered(AT_ONCE);
     while let Some((number, fate)) = fates.next().await {

@@ -61,6 +61,12 @@ fn forgettable(old_reposts_done: bool, public_done: bool) -> Vec<Table> {
         tables::DELETIONS,
         tables::SUSPENSIONS,
         tables::AUDIT,
+        tables::LIVE_OF_HOST,
+        tables::LIVE_REPLAYS,
+        tables::LIVE_TIMELINE,
+        tables::LIVE_REMINDERS,
+        tables::LIVE_REMINDERS_OF,
+        tables::LIVE_REMINDING,
         tables::LINKS_OF,
         tables::LINK_COUNTS,
     ];

@@ -19,6 +19,7 @@ use crate::data::deletions;
 use crate::data::rows::{PurgeProgress, is_silent, version_above};
 use crate::data::tables;
 use crate::follows::service::pair;
+use crate::live::Live;
 use crate::log::core::LockKey;
 use crate::log::events::{EndedFollow, Event, PostRef};
 use crate::log::handle::Guard;
@@ -36,6 +37,7 @@ enum List {
     Mutes = 4,
     Posts = 5,
     Likes = 6,
+    Live = 7,
     /// Rows of the account's own that nobody counts: they go without records.
     Own(Table),
     /// Short links, which go by records: their codes lead nowhere from then on.
@@ -43,7 +45,7 @@ enum List {
 }
 
 /// Lists, in the order in which they are purged.
-const LISTS: [List; 14] = [
+const LISTS: [List; 16] = [
     List::Followees,
     List::Followers,
     List::Blocks,
@@ -56,6 +58,8 @@ const LISTS: [List; 14] = [
     List::Own(tables::IDEMPOTENCY),
     List::Own(tables::INTERACTIONS),
     List::Own(tables::TOKENS_OF),
+    List::Own(tables::LIVE_REMINDERS_OF),
+    List::Live,
     List::Links,
     List::Own(tables::LINK_COUNTS),
 ];
@@ -167,6 +171,7 @@ impl Janitor {
             List::Mutes => store.oldest(tables::MUTES, user, from, step).await?,
             List::Posts => store.newest_bucketed(tables::AUTHOR_POSTS, user, below, step).await?,
             List::Likes => store.oldest(tables::LIKED, user, from, step).await?,
+            List::Live => store.oldest(tables::LIVE_OF_HOST, user, from, step).await?,
             List::Links => store.newest_bucketed(tables::LINKS_OF, user, below, step).await?,
             List::Own(table) => {
                 let range = KeyRange { from: place.last.as_deref().map(successor), to: None };
@@ -180,6 +185,10 @@ impl Janitor {
                 settle::purge_standing(&self.core, &posts).await.map(|count| count > 0)
             }
             List::Likes => self.purge_likes(user, &rows).await,
+            List::Live => {
+                let sessions: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
+                Live::purge(&self.core, user, &sessions).await
+            }
             List::Own(table) => self.purge_own(table, user, &rows).await,
             List::Links => self.links.purge(&rows).await,
             list => {
@@ -222,6 +231,9 @@ impl Janitor {
             batch.delete_versioned(key, version);
             if table == tables::TOKENS_OF {
                 batch.delete_versioned(RowKey::single(tables::TOKENS, row.clustering.clone()), version);
+            }
+            if let Some(session) = Id::from_bytes(&row.clustering).filter(|_| table == tables::LIVE_REMINDERS_OF) {
+                batch.delete_versioned(tables::pair(tables::LIVE_REMINDERS, session, user), version);
             }
         }
         self.core.store.write(batch).await?;
@@ -295,7 +307,7 @@ fn end_of(list: List, (user, gone): (Id, Option<Id>), row: &Row) -> Option<End> 
         List::Blocks => other(tables::BLOCKS, user, key, Event::Unblocked { blocker: user, blocked: key }),
         List::BlockedBy => other(tables::BLOCKS, key, user, Event::Unblocked { blocker: key, blocked: user }),
         List::Mutes => other(tables::MUTES, user, key, Event::Unmuted { muter: user, muted: key }),
-        List::Posts | List::Likes | List::Links | List::Own(_) => return None,
+        List::Posts | List::Likes | List::Live | List::Links | List::Own(_) => return None,
     })
 }
 

@@ -59,8 +59,7 @@ impl Names {
     }
 
     /// Whether `host`, as [`host_key`] writes it, or a host above it is named.
-    #[must_use]
-    pub fn has_host(&self, host: &str) -> bool {
+    fn has_host(&self, host: &str) -> bool {
         if self.hosts.is_empty() {
             return false;
         }
@@ -77,8 +76,7 @@ impl Names {
     }
 
     /// Whether `code` is named.
-    #[must_use]
-    pub fn has_code(&self, code: &str) -> bool {
+    fn has_code(&self, code: &str) -> bool {
         !self.codes.is_empty() && self.codes.contains(code)
     }
 }

@@ -25,8 +25,8 @@ pub struct RawClick<'a> {
 
 /// Fate of a click that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// Counted, also if the process is killed now.
+pub enum ClickFate {
+    /// Kept, also if the process is killed now.
     Kept,
     /// Lost; the redirect goes on.
     Lost,
@@ -35,7 +35,7 @@ pub enum Counted {
 /// Whoever counts clicks.
 pub trait ClickSink: Send + Sync + 'static {
     /// Takes in a click whose redirect is about to be answered. Quick; called on the threads that serve requests.
-    fn clicked(&self, click: &RawClick<'_>) -> Counted;
+    fn clicked(&self, click: &RawClick<'_>) -> ClickFate;
 
     /// Whether clicks are kept now: visits of links with a limit are not given out uncounted.
     fn is_counting(&self) -> bool;
@@ -58,11 +58,11 @@ pub trait Totals: Send + Sync + 'static {
 }
 
 /// Nobody counts: clicks are lost, and there are no numbers.
-pub struct Uncounted;
+pub struct NobodyCounts;
 
-impl ClickSink for Uncounted {
-    fn clicked(&self, _: &RawClick<'_>) -> Counted {
-        Counted::Lost
+impl ClickSink for NobodyCounts {
+    fn clicked(&self, _: &RawClick<'_>) -> ClickFate {
+        ClickFate::Lost
     }
 
     fn is_counting(&self) -> bool {
@@ -71,7 +71,7 @@ impl ClickSink for Uncounted {
 }
 
 #[async_trait]
-impl Totals for Uncounted {
+impl Totals for NobodyCounts {
     async fn visits(&self, links: &[(&str, Id)]) -> Result<Vec<u64>> {
         Ok(vec![0; links.len()])
     }

@@ -21,7 +21,7 @@ pub struct LinkFold;
 
 /// Number of the owner's links after a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkCount(pub u64);
+struct LinkCount(u64);
 
 /// Owner of the link that a record makes or ends, and whether it makes it.
 fn counted(event: &Event) -> Option<(Id, bool)> {

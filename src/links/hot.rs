@@ -21,11 +21,11 @@ use crate::log::events::Event;
 use crate::log::product::{Committed, Listener};
 
 /// Code as a key in memory: those that the server gives out take no allocation.
-pub type Code = SmallVec<[u8; 16]>;
+pub type CodeKey = SmallVec<[u8; 16]>;
 
 /// The key of a code.
 #[must_use]
-pub fn key(code: &str) -> Code {
+pub fn key(code: &str) -> CodeKey {
     SmallVec::from_slice(code.as_bytes())
 }
 
@@ -36,8 +36,8 @@ pub struct HotLinks(Arc<Inner>);
 struct Inner {
     store: Arc<Store>,
     rules: TargetRules,
-    links: Coherent<Code, Arc<Loaded>>,
-    missing: Coherent<Code, ()>,
+    links: Coherent<CodeKey, Arc<Loaded>>,
+    missing: Coherent<CodeKey, ()>,
     loading: Box<[Mutex<()>]>,
     hasher: RandomState,
     unclaimed: Arc<Unclaimed>,

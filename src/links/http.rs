@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::page::{self, Language, Page};
 use super::qr;
 use super::redirect::{Answer, Loaded, wants_page};
-use super::service::{Asked, Followed, Links, MadeLink};
+use super::service::{Asked, Links, MadeLink, Visited};
 use crate::base::error::{Error, Result};
 use crate::http::{
     Caller, Check, ClientAddr, Created, Form, Keyed, Located, NoContent, OpenReferrer, Paging, Path, Problems, Valid,
@@ -159,8 +159,8 @@ pub async fn follow(
 ) -> Response {
     let asked = Asked { code: &code, headers: &headers, client: client.0, is_head: method == Method::HEAD };
     match links.follow(&asked, None).await {
-        Ok(Followed::On(link)) => redirect(&link),
-        Ok(Followed::Here(answer)) => stay(answer, false, &headers),
+        Ok(Visited::On(link)) => redirect(&link),
+        Ok(Visited::Here(answer)) => stay(answer, false, &headers),
         Err(error) => refused(error, &headers),
     }
 }
@@ -187,13 +187,13 @@ pub async fn unlock(
 ) -> Response {
     let asked = Asked { code: &code, headers: &headers, client: client.0, is_head: false };
     match links.follow(&asked, Some(sent.password)).await {
-        Ok(Followed::On(link)) => {
+        Ok(Visited::On(link)) => {
             let mut response = redirect(&link);
             *response.status_mut() = StatusCode::SEE_OTHER;
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
             response
         }
-        Ok(Followed::Here(answer)) => stay(answer, true, &headers),
+        Ok(Visited::Here(answer)) => stay(answer, true, &headers),
         Err(error) => refused(error, &headers),
     }
 }

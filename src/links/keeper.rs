@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::code::Codes;
-use super::lease::{Block, Lease};
+use super::lease::{Block, NumberLease};
 use super::unclaimed::Unclaimed;
 use crate::base::error::{Error, Result};
 use crate::base::limits::links::{ALIASES_STEP_ROWS, IDLE_MARKS, LEASE_TRIES_MAX, MARK_S, NUMBER_WAIT_MS};
@@ -34,17 +34,17 @@ struct Inner {
     core: Core,
     /// Known once storage had room for the rows of them.
     codes: OnceCell<Codes>,
-    /// The same.
+    /// Lease, known from then on too.
     held: Mutex<Option<Held>>,
     unclaimed: Arc<Unclaimed>,
-    /// This node leases all numbers.
+    /// Whether this node leases all numbers.
     alone: bool,
 }
 
-/// Lease as this node holds it.
+/// NumberLease as this node holds it.
 struct Held {
     /// The row, and the token under which it is held.
-    row: Lease,
+    row: NumberLease,
     token: u64,
     block: Block,
     /// Whether what could have been given out since the row was written was skipped by this process.
@@ -55,13 +55,13 @@ struct Held {
 }
 
 /// Row of the lease with the token that holds it.
-fn lease_value(row: Lease, token: u64) -> Vec<u8> {
+fn lease_value(row: NumberLease, token: u64) -> Vec<u8> {
     [&row.to_bytes()[..], &token.to_be_bytes()].concat()
 }
 
-fn lease_in(value: &[u8]) -> Option<(Lease, u64)> {
+fn lease_in(value: &[u8]) -> Option<(NumberLease, u64)> {
     let token = value.get(16..)?.first_chunk::<8>()?;
-    Some((Lease::from_bytes(value)?, u64::from_be_bytes(*token)))
+    Some((NumberLease::from_bytes(value)?, u64::from_be_bytes(*token)))
 }
 
 impl Keeper {
@@ -91,7 +91,7 @@ impl Keeper {
         }
         let mut held = held.lock().await;
         if held.is_none() {
-            let first = Lease::first(core.clock.now_ms());
+            let first = NumberLease::first(core.clock.now_ms());
             let (value, token, is_new) = unique(core, LEASE, |token| lease_value(first, token)).await?;
             let stored = in_row(&tables::link_keeper_row(LEASE), Some(value.into()), lease_in)?;
             let (row, token) = stored.unwrap_or((first, token));
@@ -180,7 +180,7 @@ impl Keeper {
 
     /// Replaces the row by `row` if this node knows what it holds; false when another node changed it, which is known
     /// then.
-    async fn change(&self, held: &mut Held, row: Lease) -> Result<bool> {
+    async fn change(&self, held: &mut Held, row: NumberLease) -> Result<bool> {
         let Inner { core, unclaimed, .. } = &*self.0;
         let (name, token) = (tables::link_keeper_row(LEASE), core.log.mint().await?.0);
         let value = lease_value(row, token);
@@ -268,7 +268,7 @@ async fn key_of_folder(core: &Core) -> Result<[u8; KEY_BYTES]> {
     key.ok_or_else(|| Error::Internal("there is no key of codes".to_owned()))
 }
 
-/// Value of the row `name`, which is made with a new token where there is none; with the token, and whether it was made.
+/// Value of the row `name`, which is made with a new token where there is none; with the token, and whether it is new.
 async fn unique(core: &Core, name: &'static [u8], new: impl Fn(u64) -> Vec<u8>) -> Result<(Vec<u8>, u64, bool)> {
     let row = tables::link_keeper_row(name);
     if let Some(value) = core.store.get(&row).await? {

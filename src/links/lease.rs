@@ -15,7 +15,7 @@ pub const AHEAD_MS: u64 = 10_000;
 
 /// The row, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
+pub struct NumberLease {
     /// The lowest number that nobody has leased.
     pub next: u64,
     /// Moment at which numbers from `next` on may be given out, and [`AHEAD_MS`] later than that of which this was true
@@ -26,7 +26,7 @@ pub struct Lease {
 /// Numbers that were leased, from the first to below the end.
 pub type Block = std::ops::Range<u64>;
 
-impl Lease {
+impl NumberLease {
     /// Bytes of a row.
     const BYTES: usize = 16;
 

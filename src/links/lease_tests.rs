@@ -49,7 +49,7 @@ impl Given {
 
 fn run(steps: Vec<Step>) {
     let (mut now_ms, mut given) = (NOW_MS, Given::default());
-    let (mut stored, mut copy) = (Lease::first(now_ms), Lease::first(now_ms));
+    let (mut stored, mut copy) = (NumberLease::first(now_ms), NumberLease::first(now_ms));
     let mut block: Block = 0..0;
     let mut is_begun = true;
     for step in steps {
@@ -94,7 +94,7 @@ proptest! {
 
 #[test]
 fn a_start_skips_what_could_have_been_given_out_since_and_no_more() {
-    let row = Lease::first(NOW_MS).begun(NOW_MS);
+    let row = NumberLease::first(NOW_MS).begun(NOW_MS);
     assert_eq!((row.next, row.room(NOW_MS)), (10 * 20_000, 0), "ten seconds beyond the row");
     assert_eq!(row.room(NOW_MS + 500), 10_000);
     let again = row.begun(NOW_MS + 1_000);
@@ -105,17 +105,17 @@ fn a_start_skips_what_could_have_been_given_out_since_and_no_more() {
 
 #[test]
 fn a_clock_that_went_back_leaves_the_length() {
-    let row = Lease { next: 5_000, through_ms: NOW_MS };
+    let row = NumberLease { next: 5_000, through_ms: NOW_MS };
     assert_eq!(row.begun(NOW_MS - AHEAD_MS).next, 5_000);
     assert_eq!(row.begun(NOW_MS - AHEAD_MS - 1).next, code::first_of(6));
-    let longest = Lease { next: code::first_of(7), through_ms: NOW_MS }.begun(0);
+    let longest = NumberLease { next: code::first_of(7), through_ms: NOW_MS }.begun(0);
     assert!(longest.is_used_up() && longest.leased(NOW_MS * 2).is_none());
-    assert!(Lease { next: 0, through_ms: 0 }.begun(u64::MAX).is_used_up(), "and never wraps round");
+    assert!(NumberLease { next: 0, through_ms: 0 }.begun(u64::MAX).is_used_up(), "and never wraps round");
 }
 
 #[test]
 fn numbers_come_no_faster_than_their_rate() {
-    let (mut row, mut count) = (Lease::first(NOW_MS).begun(NOW_MS), 0);
+    let (mut row, mut count) = (NumberLease::first(NOW_MS).begun(NOW_MS), 0);
     for now_ms in NOW_MS..NOW_MS + 60_000 {
         while let Some((leased, block)) = row.leased(now_ms) {
             (row, count) = (leased, count + block.end - block.start);
@@ -128,7 +128,7 @@ fn numbers_come_no_faster_than_their_rate() {
 
 #[test]
 fn rows_read_back_as_they_were_written() {
-    let row = Lease { next: 7, through_ms: NOW_MS };
-    assert_eq!(Lease::from_bytes(&row.to_bytes()), Some(row));
-    assert_eq!(Lease::from_bytes(&[0; 15]), None);
+    let row = NumberLease { next: 7, through_ms: NOW_MS };
+    assert_eq!(NumberLease::from_bytes(&row.to_bytes()), Some(row));
+    assert_eq!(NumberLease::from_bytes(&[0; 15]), None);
 }

@@ -20,5 +20,5 @@ pub mod service;
 pub mod slots;
 pub mod unclaimed;
 
-pub use self::counting::{ClickSink, Counted, RawClick, Totals};
+pub use self::counting::{ClickFate, ClickSink, RawClick, Totals};
 pub use self::service::Links;

@@ -1,8 +1,8 @@
 //! Visits of links that have only so many: each is taken once, durably, before it is answered.
 //!
-//! Rows are a chain: each begins at the visit where the one before it ended, and is inserted uniquely. So two nodes that
-//! count on never give out the same visit: the second finds the row taken, and reads on from the end. All who wait
-//! for one link share a row.
+//! Rows are a chain: each begins at the visit where the one before it ended, and is inserted uniquely. So two nodes
+//! that count on never give out the same visit: the second finds the row taken, and reads on from the end. All who
+//! wait for one link share a row.
 
 use std::sync::Arc;
 
@@ -147,3 +147,7 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "slots_tests.rs"]
+mod tests;

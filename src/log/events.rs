@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits;
 use crate::data::audit::Act;
 use crate::data::rows::UserRow;
-pub use crate::data::rows::{EndedFollow, LinkRow, Policy, PostRecord, PostRef};
+pub use crate::data::rows::{EndedFollow, LinkRow, LiveEdit, Policy, PostRecord, PostRef};
 
 /// A fact. The id of the post or edge that it makes is the record's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,31 @@ pub enum Event {
     Liked { user: Id, post: PostRef },
     /// The like, made by record `since`, is over.
     Unliked { user: Id, post: PostRef, since: Id },
+    /// `host` announces a live session, which has the id of the record.
+    LiveAnnounced { host: Id, title: String, starts_at_ms: u64 },
+    /// Title, plan or recording of a session change.
+    LiveEdited { session: Id, host: Id, edit: LiveEdit },
+    /// A session begins: now, whatever was planned.
+    LiveStarted { session: Id, host: Id },
+    /// A session is over; from now on it is a replay, which reaches followers by `policy`.
+    LiveEnded {
+        session: Id,
+        host: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replay_url: Option<String>,
+        #[serde(default)]
+        policy: Policy,
+    },
+    /// A session is cancelled, or its replay removed, which is that of the record `ended`.
+    LiveRemoved {
+        session: Id,
+        host: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<Id>,
+    },
+    /// People who are reminded of a session that has begun: of those who want to be, the ones after whoever was
+    /// reminded before, up to `upto`.
+    LiveReminded { session: Id, host: Id, people: Vec<Id>, upto: Id },
     /// `user` is suspended; takes the place of an earlier suspension. It ends at `until_ms`, by the clock.
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
@@ -104,6 +129,9 @@ impl Event {
                 (Some(user.id), None)
             }
             Self::Followed { follower, followee, .. } => (Some(*follower), Some(*followee)),
+            Self::LiveAnnounced { host, .. } | Self::LiveEdited { host, .. } | Self::LiveStarted { host, .. } => {
+                (Some(*host), None)
+            }
             Self::Blocked { blocker, blocked, .. } => (Some(*blocker), Some(*blocked)),
             Self::Muted { muter, muted } => (Some(*muter), Some(*muted)),
             Self::Posted { post, .. } => (Some(post.author), None),
@@ -130,6 +158,8 @@ impl Event {
                 | Self::Unliked { .. }
                 | Self::Suspended { .. }
                 | Self::Unsuspended { .. }
+                | Self::LiveEnded { .. }
+                | Self::LiveRemoved { .. }
                 | Self::LinkDeleted { .. }
         )
     }
@@ -145,6 +175,8 @@ impl Event {
         /// Mention: all are by one person.
         const MENTION: Weight = Weight { bytes: 2_560, rows: 8 };
         const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
+        /// Live session: it stands in the record, in the outcome and in two rows, with an address and every plan.
+        const SESSION: Weight = Weight { bytes: 24_576, rows: 16 };
         match self {
             Self::UserCreated { user } | Self::UserDeleted { user } => RECORD.and(profile(user, None)),
             Self::ProfileChanged { user, old_display_name } => {
@@ -175,6 +207,12 @@ impl Event {
             Self::Unfollowed(_) => RECORD.and(NOTICE).and(ENDED),
             Self::Blocked { ended, .. } => RECORD.and(NOTICE.and(ENDED).times(ended.len())),
             Self::Suspended { reason, .. } => RECORD.and(text(reason)),
+            Self::LiveAnnounced { .. }
+            | Self::LiveEdited { .. }
+            | Self::LiveStarted { .. }
+            | Self::LiveEnded { .. }
+            | Self::LiveRemoved { .. } => RECORD.and(SESSION),
+            Self::LiveReminded { people, .. } => RECORD.and(MENTION.times(people.len())),
             Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
             _ => RECORD,
         }

@@ -66,6 +66,14 @@ fn given(record: &Record) -> Vec<Deed> {
                 Deed { listing, toggles: post.is_bare_repost(), entered: true }
             })
             .collect(),
+        Event::LiveReminded { session, host, people, .. } => people
+            .iter()
+            .map(|person| {
+                let (user, kind, actor, subject) = (*person, NotificationKind::Live, *host, *session);
+                let listing = Listing { user, kind, actor, post: None, subject, record: record.id };
+                Deed { listing, toggles: false, entered: true }
+            })
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -52,6 +52,15 @@ pub enum Item {
     Personal(Arc<dyn PersonalItem>),
     /// Single frame for everybody, made already.
     Frame(Frame),
+    /// Single frame, made already, for those from whom its sender is not hidden.
+    Judged {
+        /// The frame.
+        frame: Frame,
+        /// Person whose news it is.
+        from: Id,
+        /// Judge of who gets it.
+        judge: Arc<dyn Judge>,
+    },
 }
 
 /// Reference to an item of the bulk stream: all that a session holds of it until it is rendered.
@@ -78,6 +87,22 @@ pub trait PersonalItem: Debug + Send + Sync {
     /// # Errors
     /// When the engine fails; the person's sessions are asked to come back then.
     async fn frame(&self, person: Id) -> Result<Option<Frame>>;
+}
+
+/// Judge of who is kept from somebody's news, asked slice by slice beside the dispatcher.
+#[async_trait]
+pub trait Judge: Send + Sync {
+    /// Whether `person` is not to hear of what is `from` somebody. Cached: asked of a whole audience.
+    ///
+    /// # Errors
+    /// When the engine fails: the person does not hear of it then.
+    async fn hides(&self, person: Id, from: Id) -> Result<bool>;
+}
+
+impl Debug for dyn Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judge")
+    }
 }
 
 /// Consequence of a record for who is connected.
@@ -147,6 +172,14 @@ impl Deliver {
     pub fn personal(person: Id, stream: Stream, item: Arc<dyn PersonalItem>) -> Self {
         let audience = Audience::People(SmallVec::from_buf([person]));
         Self { audience, item: Item::Personal(item), stream: Some(stream), lane: lane_of(stream) }
+    }
+
+    /// A current value of the followers of a person, for those to whom `judge` does not hide it.
+    #[must_use]
+    pub fn judged(from: Id, frame: Frame, judge: &Arc<dyn Judge>) -> Self {
+        let lane = frame.lane();
+        let item = Item::Judged { frame, from, judge: Arc::clone(judge) };
+        Self { audience: Audience::Followers(from), item, stream: None, lane }
     }
 
     /// A frame that is the same for everybody.

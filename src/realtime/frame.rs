@@ -18,6 +18,16 @@ struct Body {
     text: Box<[u8]>,
     lane: Lane,
     durable: Option<Durable>,
+    /// Subject of a current value: of several that wait for a reader only the newest does.
+    about: Option<(&'static str, Id)>,
+}
+
+impl Body {
+    fn of(value: &impl Serialize, lane: Lane, durable: Option<Durable>) -> Self {
+        // What is serialised here has string keys and no failing parts; an empty object would be a frame without type.
+        let object = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+        Self { text: object.get(1..).unwrap_or_default().into(), lane, durable, about: None }
+    }
 }
 
 /// Items of a frame of a durable stream.
@@ -148,9 +158,7 @@ struct Answer<'a, T> {
 
 impl Frame {
     fn encode(value: &impl Serialize, lane: Lane, durable: Option<Durable>) -> Self {
-        // What is serialised here has string keys and no failing parts; an empty object would be a frame without type.
-        let object = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
-        Self(Arc::new(Body { text: object.get(1..).unwrap_or_default().into(), lane, durable }))
+        Self(Arc::new(Body::of(value, lane, durable)))
     }
 
     /// A frame of a durable stream, in the stream's lane.
@@ -164,6 +172,13 @@ impl Frame {
     #[must_use]
     pub fn passing(kind: &str, lane: Lane, now_ms: u64, data: &impl Serialize) -> Self {
         Self::encode(&Plain { kind, lane: Some(lane), at: Timestamp(now_ms), data }, lane, None)
+    }
+
+    /// A frame that is the current value of something: one that waits for a slow reader gives way to a newer one.
+    #[must_use]
+    pub fn current(kind: &'static str, lane: Lane, now_ms: u64, about: Id, data: &impl Serialize) -> Self {
+        let body = Body::of(&Plain { kind, lane: Some(lane), at: Timestamp(now_ms), data }, lane, None);
+        Self(Arc::new(Body { about: Some((kind, about)), ..body }))
     }
 
     /// A frame about the session itself: `hello`, `pong`, `drain`.
@@ -214,6 +229,12 @@ impl Frame {
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.0.lane
+    }
+
+    /// Subject of a current value that gives way to a newer one.
+    #[must_use]
+    pub fn about(&self) -> Option<(&'static str, Id)> {
+        self.0.about
     }
 
     /// Content, if it is of a durable stream.

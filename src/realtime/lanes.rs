@@ -70,6 +70,9 @@ impl Lanes {
     /// first, but never the one just added; answers the lanes of those dropped.
     pub fn push(&mut self, frame: Frame, bytes_max: usize) -> Vec<Lane> {
         let lane = number(frame.lane());
+        if frame.about().is_some() {
+            self.give_way(lane, &frame);
+        }
         self.bytes += frame.wire_bytes();
         self.lanes[lane].push_back(frame);
         let mut dropped = Vec::new();
@@ -78,6 +81,16 @@ impl Lanes {
             dropped.push(gone);
         }
         dropped
+    }
+
+    /// Drops what waits of the same current value: the newer one says it all.
+    fn give_way(&mut self, lane: usize, newer: &Frame) {
+        let queue = &mut self.lanes[lane];
+        if let Some(place) = queue.iter().rposition(|waiting| waiting.about() == newer.about())
+            && let Some(older) = queue.remove(place)
+        {
+            self.bytes -= older.wire_bytes();
+        }
     }
 
     fn drop_oldest(&mut self, keep_last_of: usize) -> Option<Lane> {

@@ -40,7 +40,7 @@ mod wheel;
 mod wire;
 
 pub use client_frames::{ClientCall, FrameList, FrameTypes};
-pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Output, PersonalItem, Producer};
+pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer};
 pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};

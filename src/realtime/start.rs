@@ -19,8 +19,10 @@ use super::cursor::CursorSeal;
 use super::deliver::{Deliver, Producer};
 use super::dispatch::{Dispatcher, Parts, RenderJob};
 use super::ended_tokens::{EndedTokens, SessionCloser};
+use super::frame::Frame;
 use super::presence::PresenceTable;
 use super::service::{Inner, Realtime};
+use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Mark, Progress, SessionFilter, ShardHandle, SharedState, Signal};
@@ -261,16 +263,19 @@ async fn render_personal(
     while let Some(job) = jobs.recv().await {
         match job {
             RenderJob::Mark(mark) => shared.progress.reached(part, mark),
-            RenderJob::Personal { person, item, sessions } => match item.frame(person).await {
-                Ok(Some(frame)) => {
-                    for (number, shard) in shards.iter().enumerate() {
-                        let of_shard = sessions.iter().copied().filter(|session| session.shard() == number);
-                        let of_shard: Vec<_> = of_shard.collect();
-                        if !of_shard.is_empty() {
-                            shard.send(Command::Deliver { sessions: of_shard, frame: frame.clone() }).await;
-                        }
+            RenderJob::Judged { people, frame, from, judge } => {
+                let mut sessions = Vec::with_capacity(people.len());
+                for (person, theirs) in people {
+                    match judge.hides(person, from).await {
+                        Ok(false) => sessions.extend(theirs),
+                        Ok(true) => {}
+                        Err(error) => tracing::warn!(%error, "somebody does not hear of a current value"),
                     }
                 }
+                hand_over(&shards, &sessions, &frame).await;
+            }
+            RenderJob::Personal { person, item, sessions } => match item.frame(person).await {
+                Ok(Some(frame)) => hand_over(&shards, &sessions, &frame).await,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "an item could not be rendered; its sessions are asked to come back");
@@ -283,6 +288,16 @@ async fn render_personal(
                     }
                 }
             },
+        }
+    }
+}
+
+/// Hands a frame to the shards of these sessions, waiting for room.
+async fn hand_over(shards: &[ShardHandle], sessions: &[SessionId], frame: &Frame) {
+    for (number, shard) in shards.iter().enumerate() {
+        let of_shard: Vec<_> = sessions.iter().copied().filter(|session| session.shard() == number).collect();
+        if !of_shard.is_empty() {
+            shard.send(Command::Deliver { sessions: of_shard, frame: frame.clone() }).await;
         }
     }
 }

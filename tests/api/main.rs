@@ -28,6 +28,7 @@ mod jwks;
 mod jwt;
 mod kills;
 mod links;
+mod live;
 mod model;
 mod moderation;
 mod names;

@@ -33,7 +33,7 @@ use crate::story::{Pair, Story, lines, row};
 /// Events of one kind that are listed one by one before they are grouped.
 const GROUP_AFTER: u64 = 3;
 /// Numbers in the ids of the stories: those of node 1, as earlier versions gave them.
-const NUMBERS: Numbers = Numbers { records: 1, others: 1 };
+const NUMBERS: Numbers = Numbers { others: 1 };
 
 /// Records and rows of a commit.
 type Commit = (Vec<Bytes>, Vec<RowWrite>);

@@ -18,6 +18,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["follows", "links"],
     &["posts"],
     &["feed", "notifications"],
+    &["live"],
     &["admin", "frames", "janitor"],
     &["app"],
     &["routes", "serve"],

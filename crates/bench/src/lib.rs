@@ -1,14 +1,15 @@
 //! `fanfare bench`: the figures that the server promises, each beside what it is compared with, in one run.
 //!
-//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime` and `links` are
-//! the benches; each file in them measures one topic through the real code. Peers and load are child processes that end
-//! with the bench.
+//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime`, `live` and
+//! `links` are the benches; each file in them measures one topic through the real code. Peers and load are child processes that
+//! end with the bench.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod child;
 mod feed;
 mod links;
+mod live;
 mod load;
 mod machine;
 mod nginx;
@@ -36,6 +37,8 @@ pub enum Name {
     Feed,
     /// Connections, broadcasts, lanes
     Realtime,
+    /// Live sessions: pages, starts, memory
+    Live,
     /// Redirects and codes of short links
     Links,
 }
@@ -47,6 +50,7 @@ impl Name {
         match self {
             Self::Feed => "feed",
             Self::Realtime => "realtime",
+            Self::Live => "live",
             Self::Links => "links",
         }
     }
@@ -98,6 +102,14 @@ pub enum Part {
     Drain,
     /// realtime: six servers full of connections for minutes; not with --quick
     Soak,
+    /// live: pages in process, beside sorted sets in Redis
+    LivePages,
+    /// live: the server over HTTP, beside feed pages, and while sessions change state
+    LiveHttp,
+    /// live: a start until the last follower has it, beside a broadcast
+    LiveStart,
+    /// live: bytes of an open session and of cursors, and a start of the server with very many
+    LiveMemory,
     /// links: redirects beside nginx, and posts beside them
     Redirects,
     /// links: visits of a link with a limit, creates, memory
@@ -110,7 +122,11 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 21] = [
+        Self::LiveMemory,
+        Self::LivePages,
+        Self::LiveHttp,
+        Self::LiveStart,
         Self::Memory,
         Self::FanOut,
         Self::Redis,
@@ -137,6 +153,7 @@ impl Part {
             Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Dead | Self::Http => {
                 Name::Feed
             }
+            Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
             _ => Name::Realtime,
         }
@@ -217,6 +234,7 @@ pub fn run(options: &Options) -> Result<()> {
     match options.name {
         Name::Feed => feed::run(&mut bench, parts)?,
         Name::Realtime => realtime::run(&mut bench, parts)?,
+        Name::Live => live::run(&mut bench, parts)?,
         Name::Links => links::run(&mut bench, parts)?,
     }
     bench.report.machine.note_load();
@@ -227,7 +245,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.svg {
         let picture = match options.name {
             Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
-            Name::Realtime | Name::Links => svg::bars(&bench.bars, &bench.report.machine),
+            Name::Realtime | Name::Live | Name::Links => svg::bars(&bench.bars, &bench.report.machine),
         };
         std::fs::write(file, picture)?;
     }

@@ -1,6 +1,6 @@
 //! Calls of operators and of whoever watches the server.
 
-use fanfare_protocol::{AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
+use fanfare_protocol::{AdminLink, AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -79,6 +79,22 @@ impl Client {
     /// The problem.
     pub async fn remove_post(&self, post: Id, reason: Option<&str>) -> Result<()> {
         self.order(Method::DELETE, &format!("/v1/admin/posts/{post}{}", why(reason)), None::<&()>).await
+    }
+
+    /// `GET /v1/admin/links/{code}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn admin_link(&self, code: &str) -> Result<AdminLink> {
+        self.get(&format!("/v1/admin/links/{code}")).await
+    }
+
+    /// `DELETE /v1/admin/links/{code}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn remove_link(&self, code: &str, reason: Option<&str>) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/admin/links/{code}{}", why(reason)), None::<&()>).await
     }
 
     /// `PUT /v1/admin/users/{id or @handle}/suspension`.

@@ -14,6 +14,7 @@ mod admin;
 mod calls;
 mod clicks;
 mod links;
+mod live;
 pub mod realtime;
 mod repeats;
 
@@ -33,6 +34,7 @@ use serde::de::DeserializeOwned;
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
 pub use clicks::StatsQuery;
 pub use links::MadeLink;
+pub use live::{LiveWatch, Watched};
 
 /// Seconds after which a request without a whole answer is given up.
 const REQUEST_S: u64 = 60;

@@ -1,6 +1,6 @@
 //! Calls of short links.
 
-use fanfare_protocol::{AdminLink, Link, NewLink, Page, PatchLink};
+use fanfare_protocol::{Link, NewLink, Page, PatchLink};
 use hyper::Method;
 
 use crate::{Client, Paging, Result};
@@ -86,21 +86,5 @@ impl Client {
     /// The problem.
     pub async fn links_csv(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&self.download("/v1/links.csv").await?).into_owned())
-    }
-
-    /// `GET /v1/admin/links/{code}`.
-    ///
-    /// # Errors
-    /// The problem.
-    pub async fn admin_link(&self, code: &str) -> Result<AdminLink> {
-        self.get(&format!("/v1/admin/links/{code}")).await
-    }
-
-    /// `DELETE /v1/admin/links/{code}`.
-    ///
-    /// # Errors
-    /// The problem.
-    pub async fn admin_delete_link(&self, code: &str) -> Result<()> {
-        self.order(Method::DELETE, &format!("/v1/admin/links/{code}"), NO_BODY).await
     }
 }

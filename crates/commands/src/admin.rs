@@ -10,11 +10,11 @@ use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::http::ADMIN_FILE;
 use fanfare_client::{Client, ClientError, Paging};
-use fanfare_protocol::{AuditEntry, NewSuspension, Page, Suspension};
+use fanfare_protocol::{AdminLink, AuditEntry, NewSuspension, Page, Suspension};
 use serde::Serialize;
 
 use super::Failure;
-use super::admin_args::{AdminAct, AdminArgs, List, PostAct, UserAct};
+use super::admin_args::{AdminAct, AdminArgs, LinkAct, List, PostAct, UserAct};
 
 /// Runs one act to its end.
 pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
@@ -89,6 +89,18 @@ async fn act(asked: &Asked, act: AdminAct, password: Option<String>) -> Result<(
         AdminAct::Post(PostAct::Delete { id, reason }) => {
             asked.answer(client.remove_post(id, reason.as_deref()).await)?;
             format!("Post {id} is deleted.")
+        }
+        AdminAct::Link(LinkAct::Show { code }) => {
+            let AdminLink { link, owner, blocked } = asked.answer(client.admin_link(&code).await)?;
+            let blocked = if blocked { ", blocked" } else { "" };
+            format!(
+                "{} leads to {} ({} visits{blocked}); made by {owner}, {}",
+                code, link.url, link.visits, link.created_at
+            )
+        }
+        AdminAct::Link(LinkAct::Delete { code, reason }) => {
+            asked.answer(client.remove_link(&code, reason.as_deref()).await)?;
+            format!("Link {code} is deleted.")
         }
         AdminAct::User(UserAct::Suspend { who, reason, until }) => {
             let until = until.map(|until| until.from(Clock::system().now_ms()));

@@ -39,6 +39,9 @@ pub enum AdminAct {
     /// Posts
     #[command(subcommand)]
     Post(PostAct),
+    /// Short links
+    #[command(subcommand)]
+    Link(LinkAct),
     /// People
     #[command(subcommand)]
     User(UserAct),
@@ -67,6 +70,28 @@ pub enum PostAct {
         /// The post's id
         #[arg(value_name = "ID")]
         id: Id,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+/// Acts of operators about short links.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LinkAct {
+    /// Show a link: where it leads, and who made it
+    #[command(after_help = "Examples:\n  fanfare admin link show 3x5pu")]
+    Show {
+        /// The link's code
+        #[arg(value_name = "CODE")]
+        code: String,
+    },
+    /// Delete a link, whoever made it
+    #[command(after_help = "Examples:\n  fanfare admin link delete 3x5pu --reason spam")]
+    Delete {
+        /// The link's code
+        #[arg(value_name = "CODE")]
+        code: String,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,

@@ -11,7 +11,9 @@ use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::data::audit::{Actor, Operator};
 use fanfare::demo::build::{self, Found, Sample, Size};
-use fanfare::demo::{BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, live, welcome};
+use fanfare::demo::{
+    BULK_DELAY_MS, DEMO_HANDLE, DEMO_PASSWORD, FRIEND_HANDLE, PULL_ABOVE, PUSH_BELOW, hosts, life, welcome,
+};
 use fanfare::http::{self, Doors};
 use fanfare::routes;
 use fanfare::serve;
@@ -77,7 +79,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
             return Ok(None);
         }
         let sample = build::open(&app, found, now_ms).await?;
-        live::wake(&app, &sample).await?;
+        life::wake(&app, &sample).await?;
         let size = build::size(&app, &sample).await?;
         let demo = sample.people[sample.town.world.demo()];
         // Whoever reaches the demo can log in as this person: an operator only where nobody else can. Said each time,
@@ -108,7 +110,8 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         running.stop().await;
         return Ok(());
     }
-    let life = tokio::spawn(live::live(app, sample));
+    let hosts = hosts::of(&app, &sample).await?;
+    let life = tokio::spawn(async move { tokio::join!(hosts::hold(app.clone(), hosts), life::go_on(app, sample)) });
     let stop = async {
         stop.await;
         life.abort();

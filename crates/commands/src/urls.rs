@@ -8,7 +8,7 @@ use fanfare::base::logging;
 use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::import::lines;
-use fanfare::import::urls::{self, Tally};
+use fanfare::import::urls::{self, UrlTally};
 use fanfare::serve;
 use fanfare_protocol::Id;
 
@@ -64,7 +64,7 @@ async fn import(app: &App, file: &Path, handle: &str) -> Result<(), Failure> {
     if let Some(error) = broken {
         return Err(unreadable(file)(error));
     }
-    let Tally { made, there, skipped } = done;
+    let UrlTally { made, there, skipped } = done;
     progress.into_inner().finish(total, "");
     say(format_args!("links made: {made}; made by an earlier run: {there}; lines skipped: {skipped}"))?;
     Ok(())

@@ -69,7 +69,8 @@ pub struct AuditEntry {
     /// Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
     /// `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
     pub action: String,
-    /// Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`.
+    /// Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
+    /// `events/TYPE to …`.
     pub target: String,
     /// Why, if it was said.
     pub reason: Option<String>,

@@ -10,6 +10,7 @@ mod admin;
 mod clicks;
 mod id;
 mod links;
+mod live;
 mod media;
 mod notification;
 mod page;
@@ -23,6 +24,7 @@ pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSess
 pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
 pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
+pub use live::{EndLiveSession, LiveChanged, LiveSession, LiveState, NewLiveSession, PatchLiveSession};
 pub use media::{Media, MediaKind};
 pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Id, Notification, Post, Problem, Timestamp};
+use crate::{Id, LiveChanged, Notification, Post, Problem, Timestamp};
 
 /// Characters of a cursor, at most.
 pub const CURSOR_CHARS_MAX: usize = 96;
@@ -322,6 +322,8 @@ pub enum ServerEvent {
     NotificationsRead(ReadMarker),
     /// `presence`.
     Presence(Presence),
+    /// `live.changed`.
+    LiveChanged(Box<LiveChanged>),
     /// `pong`.
     Pong(Pong),
     /// `reply`.
@@ -349,6 +351,7 @@ impl ServerFrame {
             "feed.read" => ServerEvent::FeedRead(serde_json::from_value(data())?),
             "notifications.read" => ServerEvent::NotificationsRead(serde_json::from_value(data())?),
             "presence" => ServerEvent::Presence(serde_json::from_value(data())?),
+            "live.changed" => ServerEvent::LiveChanged(serde_json::from_value(data())?),
             "pong" => ServerEvent::Pong(serde_json::from_value(data())?),
             "reply" => ServerEvent::Reply(Box::new(Reply {
                 reference: self.reference,

@@ -121,7 +121,7 @@ pub struct PatchUser {
 }
 
 /// Tells `null` (clear) from absent (leave), as RFC 7396 wants.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Deserialize<'de>,

@@ -1,4 +1,4 @@
-// What the groups of calls share: options, lists, parts of paths.
+// Shared by the groups of calls: options, lists, parts of paths.
 
 import type { CallOptions, Http, RequestOptions } from "./http.js";
 import { Pages, type Paging } from "./paging.js";

@@ -4,6 +4,7 @@ import { list, type Once, part, type Reasoned } from "./calls.js";
 import { Conversations } from "./chat/calls.js";
 import { type CallOptions, Http, type HttpOptions, type TokenSource } from "./http.js";
 import { Links } from "./links.js";
+import { LiveCalls } from "./live.js";
 import type { Pages, Paging } from "./paging.js";
 import { randomKey } from "./random.js";
 import { Realtime } from "./realtime/realtime.js";
@@ -14,7 +15,6 @@ import type {
   ClientFrame,
   Id,
   Lane,
-  LiveSettings,
   Media,
   NewPost,
   NewSuspension,
@@ -34,6 +34,7 @@ import type {
   RealtimeSession,
   Relationship,
   Reply,
+  RunningSettings,
   Session,
   Status,
   Suspension,
@@ -63,9 +64,10 @@ export class Client {
   readonly users: Users;
   readonly posts: Posts;
   readonly feed: Feed;
+  readonly live: LiveCalls;
   readonly notifications: Notifications;
-  readonly links: Links;
   readonly conversations: Conversations;
+  readonly links: Links;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -77,9 +79,10 @@ export class Client {
     this.users = new Users(this.http);
     this.posts = new Posts(this.http);
     this.feed = new Feed(this.http);
+    this.live = new LiveCalls(this.http);
     this.notifications = new Notifications(this.http);
-    this.links = new Links(this.http);
     this.conversations = new Conversations(this.http);
+    this.links = new Links(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);
@@ -372,11 +375,11 @@ export class Admin {
     return this.http.json("GET", "/v1/admin/status", call);
   }
 
-  settings(call?: CallOptions): Promise<LiveSettings> {
+  settings(call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("GET", "/v1/admin/settings", call);
   }
 
-  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<LiveSettings> {
+  changeSettings(patch: PatchSettings, call?: CallOptions): Promise<RunningSettings> {
     return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 

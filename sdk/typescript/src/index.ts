@@ -5,6 +5,7 @@ export * from "./client.js";
 export type { Clock, Timer } from "./clock.js";
 export { FanfareError, NetworkError, ProblemError, RealtimeError } from "./errors.js";
 export { type CallOptions, Http, type HttpOptions, type RequestOptions, type TokenSource } from "./http.js";
+export { LiveCalls, LiveWatch, type LiveWatchOptions } from "./live.js";
 export { Links, type StatsQuery } from "./links.js";
 export { Pages, type Paging } from "./paging.js";
 export { isDropped } from "./realtime/dropped.js";

@@ -191,7 +191,7 @@ export type KeyedPost = Post & {
 export type Lane = "urgent" | "normal" | "bulk";
 
 /** Settings that can change while the server runs; by their names in the configuration. */
-export interface LiveSettings {
+export interface RunningSettings {
   /** Authors with more followers are pulled. */
   "feed.pull_above": number;
   /** Authors with fewer followers are pushed at once. */

@@ -18,7 +18,7 @@ pub use self::moderation::{
 };
 
 pub use self::realtime::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
-use super::live::{LiveServer, LiveSettings, PatchSettings, Status};
+use super::running::{PatchSettings, RunningServer, RunningSettings, Status};
 use super::service::Acts;
 use crate::base::error::Result;
 use crate::config::LARGEST;
@@ -29,8 +29,8 @@ use crate::users::service::Users;
 ///
 /// What `/metrics` says over time, as it is now: queues, timelines, and the authors who cost most.
 #[utoipa::path(get, path = "/v1/admin/status", tag = "operators", operation_id = "get_status", responses((status = 200, body = Status), Problems))]
-pub async fn status(State(live): State<Arc<LiveServer>>, _: Admin) -> Result<Json<Status>> {
-    Ok(Json(live.status().await?))
+pub async fn status(State(running): State<Arc<RunningServer>>, _: Admin) -> Result<Json<Status>> {
+    Ok(Json(running.status().await?))
 }
 
 impl Check for PatchSettings {
@@ -47,22 +47,22 @@ impl Check for PatchSettings {
 ///
 /// By their names in the configuration.
 #[utoipa::path(get, path = "/v1/admin/settings", tag = "operators", operation_id = "get_settings",
-    responses((status = 200, body = LiveSettings), Problems))]
-pub async fn settings(State(live): State<Arc<LiveServer>>, _: Admin) -> Json<LiveSettings> {
-    Json(live.settings())
+    responses((status = 200, body = RunningSettings), Problems))]
+pub async fn settings(State(running): State<Arc<RunningServer>>, _: Admin) -> Json<RunningSettings> {
+    Json(running.settings())
 }
 
 /// Change settings while the server runs.
 ///
 /// What is absent stays. A restart reads the configuration again.
 #[utoipa::path(patch, path = "/v1/admin/settings", tag = "operators", request_body = PatchSettings,
-    responses((status = 200, body = LiveSettings), Problems))]
+    responses((status = 200, body = RunningSettings), Problems))]
 pub async fn change_settings(
-    State(live): State<Arc<LiveServer>>,
+    State(running): State<Arc<RunningServer>>,
     admin: Admin,
     Valid(patch): Valid<PatchSettings>,
-) -> Result<Json<LiveSettings>> {
-    Ok(Json(live.change(&admin.0, patch).await?))
+) -> Result<Json<RunningSettings>> {
+    Ok(Json(running.change(&admin.0, patch).await?))
 }
 
 /// Role: what a person may do.

@@ -2,6 +2,7 @@
 
 pub mod clicks;
 pub mod links;
+pub mod live;
 
 /// Days for which what operators did is kept (`api.md`); older lines are not shown, and the janitor removes them.
 pub const AUDIT_DAYS: u32 = 400;
@@ -400,6 +401,10 @@ pub mod realtime {
     pub const BACKLOG_SLICES: usize = 16;
     /// Sessions named in one command; a larger audience takes several.
     pub const AUDIENCE_SLICE: usize = 4_096;
+    /// People of an audience who are judged at once; what is urgent overtakes between two such slices.
+    pub const JUDGED_SLICE: usize = 512;
+    /// Slices of audiences that wait to be judged; beyond it the oldest is shed, which holds current values alone.
+    pub const UNJUDGED_MAX: usize = 4_096;
     /// Sessions that a shard serves before it looks for more urgent work.
     pub const FLUSH_SLICE: usize = 256;
     /// Bytes written to a socket in one turn.

@@ -2,6 +2,7 @@
 
 mod follows;
 mod links;
+mod live;
 mod markers;
 mod notifications;
 mod posts;
@@ -17,6 +18,7 @@ pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::links::{
     LinkRow, claim_in, claim_value, link_count_in, link_count_value, slots_end, slots_token, slots_value,
 };
+pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;
 pub use self::notifications::{
     Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,

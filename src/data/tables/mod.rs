@@ -6,6 +6,7 @@
 mod clicks;
 mod keys;
 mod links;
+mod live;
 pub mod notification_key;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use fanfare_protocol::Id;
 pub use self::clicks::*;
 pub use self::keys::*;
 pub use self::links::*;
+pub use self::live::*;
 use crate::base::id::BELOW_MS_BITS;
 
 /// Declares a table with its stored number.
@@ -112,6 +114,26 @@ tables! {
     DEPARTURES = 47, "departures";
     /// one partition, user → `SuspensionRow`: who is suspended, the expired ones until the janitor comes; versioned.
     SUSPENSIONS = 33, "suspensions";
+    /// session → `LiveRow`; versioned.
+    LIVE = 70, "live";
+    /// hash of a host, (host, session) → `LiveRow` as it was while it was open; versioned. Sessions that are upcoming
+    /// or live, or were so lately: what the view in memory is made of.
+    LIVE_OPEN = 71, "live_open";
+    /// host, session → nothing: every session that was not removed; versioned.
+    LIVE_OF_HOST = 72, "live_of_host";
+    /// (host, bucket), `LiveEnded` id → session: replays; versioned.
+    LIVE_REPLAYS = 73, "live_replays";
+    /// `LiveEnded` id → session; versioned.
+    LIVE_ENDS = 74, "live_ends";
+    /// bucket, `LiveEnded` id → host; versioned. Every replay, for the scan that warms the recents.
+    LIVE_TIMELINE = 75, "live_timeline";
+    /// session, person → nothing: who wants to be reminded; versioned.
+    LIVE_REMINDERS = 76, "live_reminders";
+    /// person, session → nothing: of what somebody wants to be reminded; versioned.
+    LIVE_REMINDERS_OF = 77, "live_reminders_of";
+    /// one partition, session → host, and the last person who was reminded: sessions that began, or were removed, and
+    /// whose reminders are still to be gone through; versioned.
+    LIVE_REMINDING = 78, "live_reminding";
     /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
     AUDIT = 34, "audit";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.

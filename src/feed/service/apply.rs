@@ -7,24 +7,29 @@ use fanfare_protocol::Id;
 use super::{FeedCore, policy_name, policy_number};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::slot_list::Slot;
-use crate::data::rows::{AuthorEntry, kind_of};
+use crate::data::rows::AuthorEntry;
 use crate::feed::authors::RecentBounds;
 use crate::feed::interner::UserIndex;
+use crate::feed::item::{FeedItem, ItemNews};
 use crate::feed::jobs::Job;
 use crate::feed::relations::Change;
 use crate::feed::ring::Entry;
 use crate::feed::timelines::Changed;
-use crate::log::events::{Event, Policy, PostRecord, Record};
+use crate::log::events::{Event, Policy, Record};
 
-impl FeedCore {
+impl<P: FeedItem> FeedCore<P> {
     pub(super) fn apply(&self, record: &Record) {
-        match &record.event {
-            Event::Posted { post, .. } => self.posted(post),
-            Event::PostDeleted { post, author, .. } => {
-                if let Some(author) = self.authors.get(*author) {
-                    self.authors.remove_recent(author, post.0);
+        match P::happened(record) {
+            Some(ItemNews::Published { author, entry, policy }) => return self.published(author, entry, policy),
+            Some(ItemNews::Deleted { author, id }) => {
+                if let Some(author) = self.authors.get(author) {
+                    self.authors.remove_recent(author, id.0);
                 }
+                return;
             }
+            None => {}
+        }
+        match &record.event {
             Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
             Event::Unfollowed(ended) => self.change(ended.follower, ended.followee, Change::Unfollow),
             Event::Blocked { blocker, blocked, .. } => {
@@ -61,24 +66,26 @@ impl FeedCore {
         (author, timeline, listeners)
     }
 
-    fn posted(&self, post: &PostRecord) {
-        let (author, timeline, listeners) = self.add_recent(post.author, entry_of(post));
-        let id = post.id.0;
+    fn published(&self, author: Id, entry: AuthorEntry, policy: Policy) {
+        let (author, timeline, listeners) = self.add_recent(author, entry);
+        let id = entry.id.0;
         // Authors see their own posts at once, whatever the policy and the queue.
         if let Some(slot) = timeline {
             self.timelines.push_own(slot, author, Entry { id, author });
         }
-        let job = Job { author, id, policy: post.policy, queued_us: self.uptime_us(), resume: None };
-        let number = policy_number(post.policy);
+        let job = Job { author, id, policy, queued_us: self.uptime_us(), resume: None };
+        let number = policy_number(policy);
         self.counters.posts[number].fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("fanfare_feed_posts_total", "policy" => policy_name(post.policy)).increment(1);
+        metrics::counter!("fanfare_feed_posts_total", "source" => P::SOURCE, "policy" => policy_name(policy))
+            .increment(1);
         self.costs.lock().record(author, listeners, self.started.elapsed().as_secs_f64());
         let horizon = self.horizon.load(Ordering::SeqCst);
-        if post.policy == Policy::Pull {
+        if policy == Policy::Pull {
             self.authors.must_pull(author, id, horizon);
         } else if !self.enqueue(job) {
             self.counters.overflowed.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("fanfare_feed_overflowed_total", "policy" => policy_name(post.policy)).increment(1);
+            metrics::counter!("fanfare_feed_overflowed_total", "source" => P::SOURCE, "policy" => policy_name(policy))
+                .increment(1);
             self.authors.must_pull(author, id, horizon);
         }
     }
@@ -113,10 +120,4 @@ impl FeedCore {
             self.evict_locked(reader);
         }
     }
-}
-
-/// Entry of a post in its author's row.
-fn entry_of(post: &PostRecord) -> AuthorEntry {
-    let (kind, related) = kind_of(post);
-    AuthorEntry { id: post.id, kind, related }
 }

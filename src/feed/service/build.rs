@@ -14,6 +14,7 @@ use super::{EVICT_IDLE_MAX, FeedCore};
 use crate::base::slot_list::Slot;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
+use crate::feed::item::FeedItem;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::Entry;
 use crate::feed::timelines::{Lease, View};
@@ -24,14 +25,14 @@ const BUILD_TRIES_MAX: usize = 8;
 const MAKE_ROOM_MAX: usize = 4;
 
 /// A build that was begun; dropped before its end (an error, or the request was cancelled), it gives everything back.
-struct Building<'a> {
-    core: &'a FeedCore,
+struct Building<'a, P: FeedItem> {
+    core: &'a FeedCore<P>,
     reader: UserIndex,
     lease: Lease,
     done: bool,
 }
 
-impl Drop for Building<'_> {
+impl<P: FeedItem> Drop for Building<'_, P> {
     fn drop(&mut self) {
         if !self.done {
             let _lock = self.core.reader_lock(self.reader);
@@ -43,13 +44,13 @@ impl Drop for Building<'_> {
 }
 
 /// A place in the line of one reader's builders.
-struct Turn<'a> {
-    core: &'a FeedCore,
+struct Turn<'a, P: FeedItem> {
+    core: &'a FeedCore<P>,
     reader: UserIndex,
     line: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Drop for Turn<'_> {
+impl<P: FeedItem> Drop for Turn<'_, P> {
     fn drop(&mut self) {
         let mut builders = self.core.builders.lock();
         // This one and the map's: nobody else stands in line.
@@ -59,7 +60,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl FeedCore {
+impl<P: FeedItem> FeedCore<P> {
     /// The reader's timeline, built if need be. One build a reader at a time, a bounded number in all.
     pub(super) async fn materialise(&self, id: Id, reader: UserIndex) -> Result<View, EngineError> {
         let line = Arc::clone(self.builders.lock().entry(reader).or_default());
@@ -73,7 +74,7 @@ impl FeedCore {
             self.make_room();
             if let Some(view) = self.build(id, reader).await? {
                 self.counters.builds.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("fanfare_feed_builds_total").increment(1);
+                metrics::counter!("fanfare_feed_builds_total", "source" => P::SOURCE).increment(1);
                 return Ok(view);
             }
         }
@@ -112,7 +113,7 @@ impl FeedCore {
         building.lease.slot
     }
 
-    fn begin(&self, reader: UserIndex) -> Building<'_> {
+    fn begin(&self, reader: UserIndex) -> Building<'_, P> {
         let _lock = self.reader_lock(reader);
         let lease = self.timelines.allocate(reader, self.now_ms());
         self.authors.set_timeline(reader, Some(lease.slot));
@@ -120,7 +121,7 @@ impl FeedCore {
     }
 
     /// Replays what changed during the load and subscribes the slot; `None`: start again.
-    fn subscribe(&self, building: &Building<'_>, loaded: ReaderRelations) -> Option<Box<[UserIndex]>> {
+    fn subscribe(&self, building: &Building<'_, P>, loaded: ReaderRelations) -> Option<Box<[UserIndex]>> {
         let _lock = self.reader_lock(building.reader);
         let relations = self.timelines.replay(building.lease, loaded)?;
         for followee in &relations.followees {
@@ -143,7 +144,7 @@ impl FeedCore {
         let Some((lease, relations)) = ready else { return false };
         self.release(reader, lease, &relations);
         self.counters.evictions.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("fanfare_feed_evictions_total").increment(1);
+        metrics::counter!("fanfare_feed_evictions_total", "source" => P::SOURCE).increment(1);
         true
     }
 
@@ -182,8 +183,8 @@ impl FeedCore {
         {
             evicted += usize::from(self.evict(reader));
         }
-        metrics::gauge!("fanfare_feed_timelines").set(self.timelines.count() as f64);
-        metrics::gauge!("fanfare_feed_timeline_bytes").set(self.timelines.bytes() as f64);
+        metrics::gauge!("fanfare_feed_timelines", "source" => P::SOURCE).set(self.timelines.count() as f64);
+        metrics::gauge!("fanfare_feed_timeline_bytes", "source" => P::SOURCE).set(self.timelines.bytes() as f64);
         evicted
     }
 }

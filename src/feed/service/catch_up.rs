@@ -11,6 +11,7 @@ use crate::base::error::Result;
 use crate::feed::Feed;
 use crate::feed::interner::UserIndex;
 use crate::feed::relations::ReaderRelations;
+use crate::log::events::PostRecord;
 use crate::posts::stream::{Followed, FollowedPosts};
 
 /// Answer of [`super::Feed::catch_up`].
@@ -30,7 +31,7 @@ impl FollowedPosts for Feed {
     }
 }
 
-impl FeedCore {
+impl FeedCore<PostRecord> {
     pub(super) async fn catch_up(
         &self,
         reader: Id,

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{FeedCore, policy_name, policy_number};
 use crate::base::slot_list::Slot;
+use crate::feed::item::FeedItem;
 use crate::feed::jobs::Job;
 use crate::feed::ring::Entry;
 use crate::log::events::Policy;
 
-impl FeedCore {
+impl<P: FeedItem> FeedCore<P> {
     /// Queues a job and wakes the worker; false when the queue is full.
     pub(super) fn enqueue(&self, job: Job) -> bool {
         let queued = self.queue.lock().push(job);
@@ -27,7 +28,7 @@ impl FeedCore {
         self.timelines.scatter(slots, Entry { id: job.id, author: job.author });
         let number = policy_number(job.policy);
         self.counters.deliveries[number].fetch_add(copied as u64, Ordering::Relaxed);
-        metrics::counter!("fanfare_feed_deliveries_total", "policy" => policy_name(job.policy))
+        metrics::counter!("fanfare_feed_deliveries_total", "source" => P::SOURCE, "policy" => policy_name(job.policy))
             .increment(copied as u64);
         if copied == slice {
             self.queue.lock().put_back(Job { resume: slots.last().copied(), ..job });
@@ -56,7 +57,7 @@ impl FeedCore {
     fn finished(&self, job: &Job) {
         let lag_us = self.uptime_us().saturating_sub(job.queued_us);
         self.lags.lock()[usize::from(job.policy != Policy::Push)].record(lag_us);
-        metrics::histogram!("fanfare_feed_fan_out_lag_seconds", "policy" => policy_name(job.policy))
+        metrics::histogram!("fanfare_feed_fan_out_lag_seconds", "source" => P::SOURCE, "policy" => policy_name(job.policy))
             .record(lag_us as f64 / 1e6);
         self.queue.lock().finished();
     }

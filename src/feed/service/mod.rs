@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::authors::Authors;
 use super::interner::UserIndex;
+use super::item::FeedItem;
 use super::jobs::JobQueue;
 use super::measure::{LagHistogram, TopCosts};
 use super::policy::{Thresholds, choose};
@@ -37,13 +38,13 @@ use super::timelines::{TimelineBounds, Timelines};
 use super::worker::Worker;
 use crate::base::id_map::IdMap;
 use crate::base::slot_list::Slot;
-use crate::data::rows::{AuthorEntry, EntryKind};
+use crate::data::rows::{AuthorEntry, EntryKind, PostRecord};
 use crate::log::events::{Policy, Record};
 use crate::posts::entry::FeedEntry;
 
 pub use self::catch_up::CatchUp;
 pub use self::ranked::{FeedError, RankedNext, RankedPage};
-pub use self::read::UNREAD_MAX;
+pub use self::read::{Reading, UNREAD_MAX};
 
 /// Locks over readers; a build holds one while it subscribes, some 100 µs for 2,000 followees.
 const READER_LOCKS: usize = 1_024;
@@ -62,12 +63,18 @@ pub struct PageQuery {
 }
 
 /// Entries, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FeedPage {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPage<P = PostRecord> {
     /// At most the limit; fewer only at the end.
-    pub entries: Vec<FeedEntry>,
+    pub entries: Vec<FeedEntry<P>>,
     /// Id below which the next page begins (its `before`); `None` at the end.
     pub next: Option<Id>,
+}
+
+impl<P> Default for FeedPage<P> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), next: None }
+    }
 }
 
 /// Entries that a reader has not read.
@@ -79,10 +86,21 @@ pub struct Unread {
     pub newest_id: Option<Id>,
 }
 
-/// Home feeds of one node. Cheap to clone.
-#[derive(Clone)]
-pub struct Feed {
-    core: Arc<FeedCore>,
+/// Feeds of one node: of posts, or of what else [is an item](FeedItem). Cheap to clone.
+pub struct Feed<P: FeedItem = PostRecord> {
+    core: Arc<FeedCore<P>>,
+}
+
+impl<P: FeedItem> Clone for Feed<P> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core) }
+    }
+}
+
+/// Inputs and formula of a ranked feed.
+struct Ranking {
+    inputs: Arc<dyn RankInputs>,
+    ranker: Box<dyn Ranker>,
 }
 
 #[derive(Default)]
@@ -95,11 +113,11 @@ struct FeedCounters {
     evictions: AtomicU64,
 }
 
-struct FeedCore {
+struct FeedCore<P: FeedItem> {
     settings: FeedSettings,
-    source: Arc<dyn FeedSource>,
-    rank_inputs: Arc<dyn RankInputs>,
-    ranker: Box<dyn Ranker>,
+    source: Arc<dyn FeedSource<P>>,
+    /// Of a feed that is ranked.
+    ranking: Option<Ranking>,
     clock: Box<dyn Fn() -> u64 + Send + Sync>,
     started: Instant,
     authors: Authors,
@@ -127,8 +145,8 @@ struct FeedCore {
 }
 
 impl Feed {
-    /// An empty feed over `source`, with the default ranking. `clock` answers Unix milliseconds. Starts no thread: see
-    /// [`start_worker`](Self::start_worker).
+    /// An empty feed of posts over `source`, with the default ranking. `clock` answers Unix milliseconds. Starts no
+    /// thread: see [`start_worker`](Self::start_worker).
     pub fn new(
         settings: FeedSettings,
         source: Arc<dyn FeedSource>,
@@ -142,8 +160,50 @@ impl Feed {
     fn with_ranker(
         settings: FeedSettings,
         source: Arc<dyn FeedSource>,
-        rank_inputs: Arc<dyn RankInputs>,
+        inputs: Arc<dyn RankInputs>,
         ranker: Box<dyn Ranker>,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self::open(settings, source, Some(Ranking { inputs, ranker }), clock)
+    }
+
+    /// Entries that a reader missed above `after`: the newest `max` visible ones, and whom the reader follows. Read
+    /// from the authors, late pushes and all; makes no timeline.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn catch_up(&self, reader: Id, after: Id, max: usize) -> Result<CatchUp, EngineError> {
+        self.core.catch_up(reader, after, max).await
+    }
+
+    /// A ranked page: of a new snapshot, or the one that `at` names from that position on.
+    ///
+    /// # Errors
+    /// What the tables answered, and [`FeedError::SnapshotExpired`].
+    pub async fn ranked(
+        &self,
+        reader: Id,
+        at: Option<(super::SnapshotId, usize)>,
+        limit: usize,
+    ) -> Result<RankedPage, FeedError> {
+        self.core.ranked(reader, at, limit).await
+    }
+}
+
+impl<P: FeedItem> Feed<P> {
+    /// An empty feed over `source` that is read newest first alone. As [`new`](Feed::new) else.
+    pub fn unranked(
+        settings: FeedSettings,
+        source: Arc<dyn FeedSource<P>>,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self::open(settings, source, None, clock)
+    }
+
+    fn open(
+        settings: FeedSettings,
+        source: Arc<dyn FeedSource<P>>,
+        ranking: Option<Ranking>,
         clock: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
         let bounds = TimelineBounds {
@@ -170,8 +230,7 @@ impl Feed {
             started: Instant::now(),
             settings,
             source,
-            rank_inputs,
-            ranker,
+            ranking,
             clock: Box::new(clock),
         };
         Self { core: Arc::new(core) }
@@ -181,7 +240,7 @@ impl Feed {
     ///
     /// # Errors
     /// The operating system gave no thread.
-    pub fn start_worker(&self) -> std::io::Result<Worker> {
+    pub fn start_worker(&self) -> std::io::Result<Worker<P>> {
         Worker::start(self.clone())
     }
 
@@ -286,7 +345,7 @@ impl Feed {
     ///
     /// # Errors
     /// What the tables answered.
-    pub async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage, EngineError> {
+    pub async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage<P>, EngineError> {
         self.core.page(reader, query).await
     }
 
@@ -298,26 +357,18 @@ impl Feed {
         self.core.unread(reader, marker).await
     }
 
-    /// Entries that a reader missed above `after`: the newest `max` visible ones, and whom the reader follows. Read
-    /// from the authors, late pushes and all; makes no timeline.
+    /// A read that looks at whom the reader follows before it asks for entries.
     ///
     /// # Errors
     /// What the tables answered.
-    pub async fn catch_up(&self, reader: Id, after: Id, max: usize) -> Result<CatchUp, EngineError> {
-        self.core.catch_up(reader, after, max).await
+    pub async fn reading(&self, reader: Id) -> Result<Reading<'_, P>, EngineError> {
+        self.core.reading(reader).await
     }
 
-    /// A ranked page: of a new snapshot, or the one that `at` names from that position on.
-    ///
-    /// # Errors
-    /// What the tables answered, and [`FeedError::SnapshotExpired`].
-    pub async fn ranked(
-        &self,
-        reader: Id,
-        at: Option<(super::SnapshotId, usize)>,
-        limit: usize,
-    ) -> Result<RankedPage, FeedError> {
-        self.core.ranked(reader, at, limit).await
+    /// The index of a person, made at first sight: the same in every [`ReaderRelations`] of this feed.
+    #[must_use]
+    pub fn index_of(&self, person: Id) -> UserIndex {
+        self.core.authors.intern(person)
     }
 
     /// Does one slice of fan-out work in the calling thread; false when nothing waits.
@@ -358,7 +409,7 @@ impl Feed {
     }
 }
 
-impl FeedCore {
+impl<P: FeedItem> FeedCore<P> {
     fn now_ms(&self) -> u64 {
         (self.clock)()
     }
@@ -434,12 +485,8 @@ fn by_policy(counters: &[AtomicU64; 3]) -> ByPolicy {
     ByPolicy { push, push_late, pull }
 }
 
-fn policy_number(policy: Policy) -> usize {
-    match policy {
-        Policy::Push => 0,
-        Policy::PushLate => 1,
-        Policy::Pull => 2,
-    }
+const fn policy_number(policy: Policy) -> usize {
+    policy as usize
 }
 
 fn policy_name(policy: Policy) -> &'static str {

@@ -7,6 +7,7 @@ use super::{FeedCore, PageQuery};
 use crate::base::id::unix_ms_of;
 use crate::feed::rank::{Candidate, Engagement};
 use crate::feed::snapshots::SnapshotId;
+use crate::log::events::PostRecord;
 use crate::posts::entry::{FeedEntry, Original};
 
 /// Milliseconds in an hour.
@@ -41,7 +42,7 @@ pub struct RankedPage {
     pub next: Option<RankedNext>,
 }
 
-impl FeedCore {
+impl FeedCore<PostRecord> {
     pub(super) async fn ranked(
         &self,
         reader: Id,
@@ -82,13 +83,15 @@ impl FeedCore {
 
     /// Scores the newest candidates and keeps their order.
     async fn rank(&self, reader: Id) -> Result<SnapshotId, EngineError> {
+        let unranked = || EngineError::Closed("this feed is not ranked".to_owned());
+        let ranking = self.ranking.as_ref().ok_or_else(unranked)?;
         let view = self.fresh_view(reader).await?;
         let max = self.settings.ranked_candidates;
         let candidates = self.visible(view, u64::MAX, 0, max, |_| true).await?;
         let subjects: Vec<Id> = candidates.iter().map(|entry| subject(entry).0).collect();
         let authors: Vec<Id> = candidates.iter().map(|entry| entry.post.author).collect();
-        let engagement = self.rank_inputs.engagement(&subjects).await?;
-        let interactions = self.rank_inputs.interactions(reader, &authors).await?;
+        let engagement = ranking.inputs.engagement(&subjects).await?;
+        let interactions = ranking.inputs.interactions(reader, &authors).await?;
         let now_ms = self.now_ms();
         let mut scored: Vec<(f64, u64)> = Vec::with_capacity(candidates.len());
         for (number, entry) in candidates.iter().enumerate() {
@@ -100,7 +103,7 @@ impl FeedCore {
                 interactions: interactions.get(number).copied().unwrap_or_default(),
                 has_media: subject(entry).1,
             };
-            scored.push((self.ranker.score(&candidate), entry.id.0));
+            scored.push((ranking.ranker.score(&candidate), entry.id.0));
         }
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         let is_all = candidates.len() < max;

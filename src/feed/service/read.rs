@@ -10,8 +10,8 @@ use super::walk::{Target, Walk};
 use super::{FeedCore, FeedPage, PageQuery, Unread};
 use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
-use crate::feed::filter::shows;
 use crate::feed::interner::UserIndex;
+use crate::feed::item::FeedItem;
 use crate::feed::relations::ReaderRelations;
 use crate::feed::ring::{Entry, newest_first};
 use crate::feed::timelines::View;
@@ -24,17 +24,17 @@ pub const UNREAD_MAX: usize = 1_000;
 const SPARE_DIVISOR: usize = 4;
 
 /// Candidates of a feed, newest first: the ring, then all followees.
-struct Candidates<'a> {
-    core: &'a FeedCore,
+struct Candidates<'a, P: FeedItem> {
+    core: &'a FeedCore<P>,
     view: View,
     next: usize,
     since: u64,
     before: u64,
-    walk: Option<Walk<'a>>,
+    walk: Option<Walk<'a, P>>,
 }
 
-impl<'a> Candidates<'a> {
-    fn new(core: &'a FeedCore, view: View, before: u64, since: u64) -> Self {
+impl<'a, P: FeedItem> Candidates<'a, P> {
+    fn new(core: &'a FeedCore<P>, view: View, before: u64, since: u64) -> Self {
         let next = view.entries.partition_point(|entry| entry.id >= before);
         Self { core, view, next, since, before, walk: None }
     }
@@ -67,13 +67,39 @@ impl<'a> Candidates<'a> {
     }
 }
 
-impl FeedCore {
+/// A read of one reader's feed.
+pub struct Reading<'a, P: FeedItem> {
+    core: &'a FeedCore<P>,
+    view: View,
+}
+
+impl<P: FeedItem> Reading<'_, P> {
+    /// Relations between the reader and others.
+    #[must_use]
+    pub fn relations(&self) -> &std::sync::Arc<ReaderRelations> {
+        &self.view.relations
+    }
+
+    /// The newest `max` visible entries below `before`.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn entries(self, before: Id, max: usize) -> Result<Vec<FeedEntry<P>>, EngineError> {
+        self.core.visible(self.view, before.0, 0, max, |_| true).await
+    }
+}
+
+impl<P: FeedItem> FeedCore<P> {
+    pub(super) async fn reading(&self, reader: Id) -> Result<Reading<'_, P>, EngineError> {
+        Ok(Reading { core: self, view: self.fresh_view(reader).await? })
+    }
+
     /// Bound at which a read from the top begins: what is above the horizon may still get neighbours below it.
     fn after_horizon(&self) -> u64 {
         self.horizon.load(Ordering::SeqCst).saturating_add(1)
     }
 
-    pub(super) async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage, EngineError> {
+    pub(super) async fn page(&self, reader: Id, query: PageQuery) -> Result<FeedPage<P>, EngineError> {
         let before = query.before.map_or_else(|| self.after_horizon(), |before| before.0);
         let since = query.since.map_or(0, |since| since.0);
         let view = self.fresh_view(reader).await?;
@@ -91,9 +117,9 @@ impl FeedCore {
         let before = self.after_horizon();
         let view = self.fresh_view(reader).await?;
         let mut newest_id = None;
-        let others = |entry: &FeedEntry| {
+        let others = |entry: &FeedEntry<P>| {
             newest_id.get_or_insert(entry.id);
-            entry.post.author != reader
+            entry.post.author() != reader
         };
         let count = self.visible(view, before, marker.0, UNREAD_MAX, others).await?.len();
         if newest_id.is_none() {
@@ -111,8 +137,8 @@ impl FeedCore {
         before: u64,
         since: u64,
         max: usize,
-        mut wanted: impl FnMut(&FeedEntry) -> bool,
-    ) -> Result<Vec<FeedEntry>, EngineError> {
+        mut wanted: impl FnMut(&FeedEntry<P>) -> bool,
+    ) -> Result<Vec<FeedEntry<P>>, EngineError> {
         let relations = std::sync::Arc::clone(&view.relations);
         let mut candidates = Candidates::new(self, view, before, since);
         let fetch_max = self.settings.reads.posts_max.max(1);
@@ -133,27 +159,26 @@ impl FeedCore {
     }
 
     /// The posts of `ids`, in the same order, without what the reader may not see.
-    pub(super) async fn fetch(&self, reader: &ReaderRelations, ids: &[Id]) -> Result<Vec<FeedEntry>, EngineError> {
+    pub(super) async fn fetch(&self, reader: &ReaderRelations, ids: &[Id]) -> Result<Vec<FeedEntry<P>>, EngineError> {
         let posts = self.source.posts(ids).await?;
-        let original_ids: Vec<Id> =
-            posts.iter().flatten().filter_map(|post| Some(post.repost_of.as_ref()?.id)).collect();
+        let original_ids: Vec<Id> = posts.iter().flatten().filter_map(|post| post.original()).collect();
         let originals = if original_ids.is_empty() { Vec::new() } else { self.source.posts(&original_ids).await? };
         let mut originals = originals.into_iter();
         let mut entries = Vec::with_capacity(ids.len());
         for post in posts.into_iter().flatten() {
-            let original = if post.repost_of.is_some() { originals.next().flatten() } else { None };
+            let original = if post.original().is_some() { originals.next().flatten() } else { None };
             let index = |user: Id| self.authors.get(user);
-            let Some(author) = index(post.author) else { continue };
+            let Some(author) = index(post.author()) else { continue };
             // What is not among the posts is gone.
             let of_original = original.as_ref().map_or(Standing::Gone, |original| self.source.standing(original));
             let standing = self.source.standing(&post);
-            let original = match (shows(reader, author, &post, standing, of_original, index), original) {
+            let original = match (post.shown(reader, author, standing, of_original, index), original) {
                 (Shown::Nothing(_), _) => continue,
                 (Shown::WithoutOriginal(why), _) => Original::Absent(why),
                 (Shown::Whole, Some(original)) => Original::Shown(original),
                 (Shown::Whole, None) => Original::None,
             };
-            entries.push(FeedEntry { id: post.id, post, original });
+            entries.push(FeedEntry { id: post.id(), post, original });
         }
         Ok(entries)
     }

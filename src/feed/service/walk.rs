@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use super::FeedCore;
 use crate::feed::interner::UserIndex;
+use crate::feed::item::FeedItem;
 use crate::feed::merge::{Merge, Step, Want};
 use crate::feed::recents::Older;
 use crate::feed::ring::Entry;
@@ -25,16 +26,16 @@ struct Reading {
 }
 
 /// Many authors' posts, newest first.
-pub(super) struct Walk<'a> {
-    core: &'a FeedCore,
+pub(super) struct Walk<'a, P: FeedItem> {
+    core: &'a FeedCore<P>,
     merge: Merge,
     readings: Vec<Reading>,
     ids: Vec<u64>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, P: FeedItem> Walk<'a, P> {
     /// Takes what recents have; asks no table yet.
-    pub fn new(core: &'a FeedCore, targets: impl ExactSizeIterator<Item = Target>) -> Self {
+    pub fn new(core: &'a FeedCore<P>, targets: impl ExactSizeIterator<Item = Target>) -> Self {
         let (merge, readings) = (Merge::with_capacity(targets.len()), Vec::with_capacity(targets.len()));
         let mut walk = Self { core, merge, readings, ids: Vec::new() };
         for Target { author, before, lower } in targets {

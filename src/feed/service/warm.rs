@@ -13,6 +13,7 @@ use crate::base::limits;
 use crate::data::rows;
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::feed::item::FeedItem;
 
 impl Feed {
     /// Fills the recents by one scan over the newest posts, so that a restart is no stampede of queries.
@@ -50,7 +51,9 @@ impl Feed {
         tracing::info!(posts, since_ms = unix_ms_of(floor), "recent posts are in memory");
         Ok(())
     }
+}
 
+impl<P: FeedItem> Feed<P> {
     /// Drops timelines that nobody reads, every few seconds, for ever.
     pub async fn evict_now_and_then(self, clock: Clock) {
         let mut tick = tokio::time::interval(Duration::from_secs(limits::EVICT_PERIOD_S));

@@ -10,8 +10,8 @@ mod samples;
 
 use axum::http::Method;
 use fanfare_protocol::{
-    AuthorDeleted, ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, PollAnswer,
-    Pong, PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker,
+    AuthorDeleted, ClientFrame, Code, Drain, FeedPosts, FieldError, Gap, Hello, KeyedNotification, Lane, LiveChanged,
+    PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, Problem, PublishEvent, Published, ReadMarker,
     RealtimeSession, Reply, Reset, ServerFrame, Stream, Ticket, Transport,
 };
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ use self::samples::Samples;
         (name = "people", description = "Profiles, follows, blocks, mutes, search"),
         (name = "posts", description = "Posts, replies, reposts, likes"),
         (name = "feed", description = "The home feed and its read marker"),
+        (name = "live", description = "Live sessions: announced, live, over"),
         (name = "notifications", description = "What others did"),
         (name = "media", description = "Uploads"),
         (name = "realtime", description = "Events as they happen, and who is online"),
@@ -50,8 +51,8 @@ use self::samples::Samples;
     ),
     // What frames hold is named by no route.
     components(schemas(
-        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, AuthorDeleted, KeyedNotification, Gap,
-        Reset, Drain, ReadMarker, Presence, PresenceList, PresenceWatch, Pong, Reply, Lane, Stream, Transport, Ticket,
+        Problem, Code, FieldError, ServerFrame, ClientFrame, Hello, FeedPosts, PostDeleted, AuthorDeleted, KeyedNotification,
+        LiveChanged, Gap, Reset, Drain, ReadMarker, Presence, PresenceList, PresenceWatch, Pong, Reply, Lane, Stream, Transport, Ticket,
         PollAnswer, PublishEvent, Published, RealtimeSession
     ))
 )]

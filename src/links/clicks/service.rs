@@ -32,7 +32,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::LANES_MAX;
 use crate::config;
 use crate::data::families;
-use crate::links::counting::{ClickSink, Totals, Uncounted};
+use crate::links::counting::{ClickSink, NobodyCounts, Totals};
 use crate::log::handle::Log;
 use crate::log::owner::OwnerThreads;
 
@@ -146,7 +146,7 @@ pub async fn open(
         settings: settings.clone(),
     };
     let Some(family) = engines.families.get(families::CLICKS.name) else {
-        return Ok(Opened { sink: Arc::new(Uncounted), clicks: Arc::new(clicks), salts, threads: None });
+        return Ok(Opened { sink: Arc::new(NobodyCounts), clicks: Arc::new(clicks), salts, threads: None });
     };
     let news: HashMap<Partition, Arc<Notify>> = family.partitions().map(|one| (one, Arc::default())).collect();
     let news_of = |partition: Partition| news.get(&partition).map(Arc::clone).unwrap_or_default();

@@ -11,7 +11,7 @@ use super::geo::Geo;
 use super::salts::Salts;
 use super::spool::Spool;
 use crate::base::clock::Clock;
-use crate::links::counting::{ClickSink, Counted, RawClick};
+use crate::links::counting::{ClickFate, ClickSink, RawClick};
 
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -85,8 +85,8 @@ impl Sink {
 }
 
 impl ClickSink for Sink {
-    fn clicked(&self, raw: &RawClick<'_>) -> Counted {
-        if self.spool.write(&self.reducer.reduce(raw), raw.at_ms) { Counted::Kept } else { Counted::Lost }
+    fn clicked(&self, raw: &RawClick<'_>) -> ClickFate {
+        if self.spool.write(&self.reducer.reduce(raw), raw.at_ms) { ClickFate::Kept } else { ClickFate::Lost }
     }
 
     fn is_counting(&self) -> bool {

@@ -79,9 +79,9 @@ async fn a_spool_without_room_says_so_before_visits_are_given_out() {
     let spool = Arc::new(Spool::open(settings, Box::new(RealDisk), || 1).unwrap());
     let sink = Sink::new(Arc::clone(&spool), reducer(true).await, Clock::by_hand(NOW_MS));
     let headers = headers(&[("user-agent", FIREFOX)]);
-    assert!(sink.is_counting() && sink.clicked(&raw(&headers)) == Counted::Kept);
+    assert!(sink.is_counting() && sink.clicked(&raw(&headers)) == ClickFate::Kept);
     let mut taken = 1;
-    while sink.clicked(&raw(&headers)) == Counted::Kept {
+    while sink.clicked(&raw(&headers)) == ClickFate::Kept {
         taken += 1;
     }
     assert!(!sink.is_counting(), "after {taken} clicks");

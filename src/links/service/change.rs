@@ -125,7 +125,7 @@ impl Links {
         self.make(Draft { row, alias: new.alias, idempotency, at_ms: None }).await
     }
 
-    /// Makes a link at a given moment, in milliseconds; for the demo.
+    /// Makes a link at a given moment, in milliseconds: an import's, whose clicks have times of their own.
     ///
     /// # Errors
     /// As [`create`](Self::create).

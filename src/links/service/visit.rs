@@ -27,7 +27,7 @@ pub struct Asked<'a> {
 
 /// Outcome of a visit.
 #[derive(Debug)]
-pub enum Followed {
+pub enum Visited {
     /// The visitor goes on.
     On(Arc<Loaded>),
     /// The visitor stays, for this reason.
@@ -67,17 +67,17 @@ impl Links {
     /// # Errors
     /// 429 for whoever asks for too many codes that are unknown, or tries too many passwords; 503 when visits of a link
     /// with a limit cannot be counted.
-    pub async fn follow(&self, asked: &Asked<'_>, password: Option<String>) -> Result<Followed> {
+    pub async fn follow(&self, asked: &Asked<'_>, password: Option<String>) -> Result<Visited> {
         let link = if is_code(asked.code) { self.hot().load(asked.code).await? } else { None };
         let at_ms = self.clock().now_ms();
         let mut answer = self.decided(link.as_deref(), asked, at_ms, false);
         let Some(link) = link else {
             self.0.misses.count(asked.client.into())?;
-            return Ok(Followed::Here(answer));
+            return Ok(Visited::Here(answer));
         };
         if let (Answer::Ask, Some(password)) = (answer, password) {
             if !self.is_right(&link, asked, password).await? {
-                return Ok(Followed::Here(answer));
+                return Ok(Visited::Here(answer));
             }
             answer = self.decided(Some(&link), asked, at_ms, true);
         }
@@ -88,10 +88,10 @@ impl Links {
             answer = if self.0.slots.take(asked.code, max).await? { Answer::Go } else { Answer::UsedUp };
         }
         if answer != Answer::Go {
-            return Ok(Followed::Here(answer));
+            return Ok(Visited::Here(answer));
         }
         self.count(&link, asked, at_ms);
-        Ok(Followed::On(link))
+        Ok(Visited::On(link))
     }
 
     /// Whether it is the password of the link. Each try counts for the link and the visitor's network.

@@ -9,7 +9,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::outbox::{self, Outbox};
 use super::readers::SeatNumber;
 use super::{Dispatcher, Queued, Recipients, RenderJob};
-use crate::base::limits::realtime::{AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES};
+use crate::base::limits::realtime::{
+    AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, JUDGED_SLICE, RENDER_QUEUE_MAX, UNJUDGED_MAX,
+};
 use crate::realtime::deliver::{Audience, Deliver, Item, PersonalItem};
 use crate::realtime::frame::Frame;
 use crate::realtime::loss::Loss;
@@ -42,6 +44,21 @@ impl Dispatcher {
                 self.send(Some(&sessions), frame, lane).await;
                 reached
             }
+            Item::Judged { frame, from, judge } => {
+                let seats = self.seats_of(&audience);
+                for slice in seats.chunks(JUDGED_SLICE) {
+                    let there = slice.iter().filter_map(|seat| self.readers.seat(*seat));
+                    let people: Vec<_> = there.map(|(person, sessions)| (person, sessions.to_vec())).collect();
+                    let (frame, judge) = (frame.clone(), Arc::clone(&judge));
+                    self.unjudged.push_back(RenderJob::Judged { people, frame, from, judge });
+                }
+                while self.unjudged.len() > UNJUDGED_MAX {
+                    self.unjudged.pop_front();
+                    metrics::counter!("fanfare_shed_total", "what" => "realtime_unjudged").increment(1);
+                }
+                self.hand_out_unjudged();
+                0
+            }
             Item::Personal(item) => {
                 let people: Vec<Id> = match audience {
                     Audience::People(people) => people.into_vec(),
@@ -51,6 +68,20 @@ impl Dispatcher {
                     self.render(person, Arc::clone(&item), stream, lane).await;
                 }
                 0
+            }
+        }
+    }
+
+    /// Hands slices to be judged to a renderer, as far as it has room beside what is urgent. Always the same one: what
+    /// is said of one thing stays in order.
+    pub(super) fn hand_out_unjudged(&mut self) {
+        let Some(renderer) = self.renderers.last() else { return };
+        while renderer.capacity() > RENDER_QUEUE_MAX / 2
+            && let Some(job) = self.unjudged.pop_front()
+        {
+            if let Err(TrySendError::Full(job)) = renderer.try_send(job) {
+                self.unjudged.push_front(job);
+                return;
             }
         }
     }
@@ -136,6 +167,7 @@ impl Dispatcher {
     /// Hands what waits to the shards, oldest first, as far as these have room: so what is urgent never waits behind it
     /// here.
     pub(super) fn hand_out(&mut self) {
+        self.hand_out_unjudged();
         for (shard, outbox) in self.shards.iter().zip(&mut self.outboxes) {
             // What stays is tried again with the next signals; a tick is one.
             while shard.takes_more()

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use self::outbox::Outbox;
 use self::readers::{Join, Readers, SeatNumber, Waiting};
 use self::watchers::Watchers;
-use super::deliver::{ItemRef, Output, PersonalItem, Producer};
+use super::deliver::{ItemRef, Judge, Output, PersonalItem, Producer};
 use super::frame::Frame;
 use super::presence::PresenceTable;
 use super::session::SessionId;
@@ -42,6 +42,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub enum RenderJob {
     /// Personal item to be rendered for sessions of the person.
     Personal { person: Id, item: Arc<dyn PersonalItem>, sessions: Vec<SessionId> },
+    /// Slice of an audience for a frame, to be judged one by one.
+    Judged { people: Vec<(Id, Vec<SessionId>)>, frame: Frame, from: Id, judge: Arc<dyn Judge> },
     /// Everything up to this id was handed in before.
     Mark(Mark),
 }
@@ -69,6 +71,8 @@ pub struct Dispatcher {
     outputs: Vec<Output>,
     /// Items of the bulk stream that have not reached all shards, oldest first.
     backlog: VecDeque<Queued>,
+    /// Slices of audiences that wait for a renderer to judge them, oldest first.
+    unjudged: VecDeque<RenderJob>,
     /// Of each shard, what it had no room for.
     outboxes: Vec<Outbox>,
 }
@@ -136,6 +140,7 @@ impl Dispatcher {
             audience: Vec::new(),
             outputs: Vec::new(),
             backlog: VecDeque::new(),
+            unjudged: VecDeque::new(),
             outboxes,
         }
     }
@@ -309,6 +314,7 @@ impl Dispatcher {
         metrics::counter!("fanfare_realtime_overflows_total").increment(1);
         self.readers = Readers::default();
         self.backlog.clear();
+        self.unjudged.clear();
         self.outboxes.iter_mut().for_each(|outbox| *outbox = Outbox::default());
         let spread_ms = sessions * 1_000 / DRAIN_PER_S;
         for shard in &self.shards {

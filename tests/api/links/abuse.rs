@@ -48,9 +48,8 @@ async fn operators_see_and_delete_links_of_everybody_and_the_audit_says_so() {
     assert_eq!(refused(world.operator.admin_link("nothing").await), Code::NotFound);
     let seen = world.operator.admin_link("of-ann").await.unwrap();
     assert_eq!((seen.owner, seen.blocked, seen.link.url, seen.link.visits), (ann.id, false, link.url, 0));
-    let answer = raw(&world.operator, "DELETE", "/v1/admin/links/of-ann?reason=spam", &[], "").await;
-    assert_eq!(answer.status, 204);
-    assert_eq!(refused(world.operator.admin_delete_link("of-ann").await), Code::Gone);
+    world.operator.remove_link("of-ann", Some("spam")).await.unwrap();
+    assert_eq!(refused(world.operator.remove_link("of-ann", None).await), Code::Gone);
     assert_eq!((follow(&ann, "of-ann").await.status.as_u16(), refused(ann.link("of-ann").await)), (410, Code::Gone));
     let audit = world.operator.audit(Paging::first(5)).await.unwrap().items;
     let line = audit.iter().find(|line| line.action == "link.delete").unwrap();

@@ -11,7 +11,7 @@ mod late;
 mod memory;
 mod pages;
 pub(super) mod picture;
-mod redis;
+pub(super) mod redis;
 mod unfinished;
 
 pub(super) use self::fan_out::MEMORY_MAX;

@@ -77,16 +77,19 @@ pub fn run(bench: &mut Bench) -> Result<()> {
 }
 
 /// A Redis without persistence, behind a Unix socket.
-struct Redis {
-    version: String,
+pub struct Redis {
+    /// Name and version.
+    pub version: String,
     stream: UnixStream,
     out: Vec<u8>,
-    process: ChildProcess,
+    /// Process of the server.
+    pub process: ChildProcess,
     _folder: TempDir,
 }
 
 impl Redis {
-    fn start(program: &Path, folder: TempDir) -> Result<Self> {
+    /// Starts one in `folder`.
+    pub fn start(program: &Path, folder: TempDir) -> Result<Self> {
         let socket = folder.path().join("s");
         let mut command = Command::new(program);
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no", "--unixsocket"]);
@@ -158,6 +161,30 @@ impl Redis {
                     word(out, b"0");
                     word(out, b"-801");
                 }
+            }
+        })?;
+        Ok(self.used() - before)
+    }
+
+    /// Sorted sets with these members by score.
+    pub fn fill_sets(&mut self, members: &[(String, f64, String)]) -> Result<()> {
+        self.pipeline(members.len(), |number, out| {
+            let (set, score, member) = &members[number];
+            begin(out, 4);
+            for part in ["ZADD", set, &score.to_string(), member] {
+                word(out, part.as_bytes());
+            }
+        })
+    }
+
+    /// The highest `count` members of each of `sets`, all asked for at once; answers the processor time of Redis.
+    pub fn highest(&mut self, sets: &[String], count: usize) -> Result<Duration> {
+        let before = self.used();
+        let last = (count - 1).to_string();
+        self.pipeline(sets.len(), |number, out| {
+            begin(out, 4);
+            for part in ["ZREVRANGE", &sets[number], "0", &last] {
+                word(out, part.as_bytes());
             }
         })?;
         Ok(self.used() - before)

@@ -1,5 +1,5 @@
-//! Three ways to make codes, over the same rows: shuffled numbers; a hash of the address, looked up and repeated; a pool
-//! of codes that were drawn before. And unknown codes: told by their number, or looked for.
+//! Three ways to make codes, over the same rows: shuffled numbers; a hash of the address, looked up and repeated; a
+//! pool of codes that were drawn before. And unknown codes: told by their number, or looked for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

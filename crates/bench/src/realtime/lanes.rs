@@ -115,8 +115,8 @@ fn urgent(
     })
 }
 
-/// Posts of a stranger that mention one reader each.
-fn mentions(
+/// Posts of a stranger that mention one reader each, of those from number `first` on.
+pub fn mentions(
     bench: &Bench,
     scene: &Scene,
     server: &super::super::serve::Server,

@@ -10,12 +10,12 @@ mod broadcast;
 mod centrifugo;
 pub mod client;
 mod drain;
-mod fleet;
-mod http;
+pub(super) mod fleet;
+pub(super) mod http;
 mod idle;
-mod lanes;
-mod publish;
-mod scene;
+pub(super) mod lanes;
+pub(super) mod publish;
+pub(super) mod scene;
 mod soak;
 mod stalled;
 

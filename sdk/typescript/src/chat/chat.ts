@@ -301,7 +301,7 @@ export class Chat {
       next,
       told: (conversation, reading) => this.#told(conversation, reading),
       whole: (cursor) => this.#keeper.reached(cursor),
-      anew: (known) => this.#anew(known),
+      anew: (listed, began) => this.#anew(listed, began),
       changed: () => this.#tell(null),
     });
     this.#shared = new Shared({
@@ -435,9 +435,10 @@ export class Chat {
   }
 
   /** The list begins anew: what is not in it and nobody looks at is let go, the rest is read. */
-  #anew(listed: ReadonlySet<Id>): void {
+  #anew(listed: ReadonlySet<Id>, began: number): void {
     for (const [id, state] of this.#states) {
-      if (listed.has(id)) continue;
+      // One that became known since the list began is newer than it.
+      if (listed.has(id) || state.reading > began) continue;
       if (!state.isOpen) this.#drop(id);
       else this.#at(id, (one) => one.updated());
     }

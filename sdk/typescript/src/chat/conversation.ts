@@ -118,6 +118,11 @@ export class ConversationState {
     return this.#view;
   }
 
+  /** Number of the reading that told it last. */
+  get reading(): number {
+    return this.#reading;
+  }
+
   /** Progress of the members, as far as it was asked for or told. */
   get receipts(): ReadonlyMap<Id, Receipt> {
     return this.#receipts;

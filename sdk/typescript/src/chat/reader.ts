@@ -106,15 +106,19 @@ export class Reader {
       const want = state ? state.wants() : UNKNOWN;
       if (!want || this.#stopped) return null;
       const failed = state?.reads(want);
+      const reading = this.parts.next();
       try {
-        await this.#read(id, state, want);
+        await this.#read(id, state, want, reading);
         this.#tries.delete(id);
         if (!this.#stopped) this.parts.changed(id);
       } catch (error) {
         failed?.();
         if (this.#stopped) return null;
         if (error instanceof ProblemError && [403, 404, 410].includes(error.status)) {
-          this.parts.gone(id);
+          const now = this.parts.state(id);
+          // The person may have come back since the question.
+          if (now && now.reading > reading) now.updated();
+          else this.parts.gone(id);
           return null;
         }
         const tries = this.#tries.get(id) ?? 0;
@@ -125,10 +129,9 @@ export class Reader {
     return PAUSE_MS;
   }
 
-  async #read(id: Id, state: ConversationState | undefined, want: Want): Promise<void> {
+  async #read(id: Id, state: ConversationState | undefined, want: Want, reading: number): Promise<void> {
     const { calls } = this.parts;
     if (want.kind === "conversation" || !state) {
-      const reading = this.parts.next();
       const conversation = await calls.get(id);
       if (!this.#stopped && this.parts.state(id) === state) this.parts.told(conversation, reading);
       return;

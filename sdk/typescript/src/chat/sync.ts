@@ -25,8 +25,8 @@ export interface SyncParts {
   told(conversation: Conversation, reading: number): void;
   /** Everything up to this value of `changed_after` was told. */
   whole(cursor: string): void;
-  /** The list was read from its beginning, and these stood on the first pages. */
-  anew(listed: ReadonlySet<Id>): void;
+  /** The list was read from its beginning, by a reading of this number first, and these stood on the first pages. */
+  anew(listed: ReadonlySet<Id>, began: number): void;
   /** `hasMore` or `unread` changed. */
   changed(): void;
 }
@@ -161,12 +161,15 @@ export class Syncer {
   /** The first page of each folder, in place of what was known. */
   async #first(): Promise<void> {
     // The inbox first: it is what a screen shows, and its cursor is the oldest.
+    const began = this.parts.next();
     const pages: (ConversationPage | null)[] = [];
     for (const folder of FOLDERS) pages.push(await this.#page(folder, null));
     const cursor = pages[0]?.changes_cursor;
     if (this.#stopped || cursor === undefined) return;
-    this.parts.anew(new Set(pages.flatMap((page) => page?.items ?? []).map(({ id }) => id)));
+    this.parts.anew(new Set(pages.flatMap((page) => page?.items ?? []).map(({ id }) => id)), began);
     this.#reached(cursor);
+    // What was let go because of these pages may have changed meanwhile.
+    this.#again = true;
   }
 
   async #page(folder: Folder, cursor: string | null | undefined): Promise<ConversationPage | null> {

@@ -16,6 +16,7 @@ import type {
   Hello,
   Id,
   KeyedNotification,
+  LiveChanged,
   PostDeleted,
   Presence,
   Problem,
@@ -69,6 +70,8 @@ export interface Events {
   "feed.read": ReadMarker;
   /** The notifications' read marker moved. */
   "notifications.read": ReadMarker;
+  /** A live session of a followed host or one's own is this now; `removed`: it is in no list any more. */
+  "live.changed": LiveChanged;
   /** A watched person came or went. */
   presence: Presence;
   /** The server stops; this client comes back by itself. */

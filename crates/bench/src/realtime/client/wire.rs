@@ -123,6 +123,7 @@ pub fn classify(text: &[u8]) -> Frame<'_> {
         b"reset" => Frame::Reset,
         b"hello" => Frame::Hello(find(text, b"\"resumed\":true").is_some()),
         b"drain" => Frame::Drain(number_after(text, b"\"reconnect_after_ms\":").unwrap_or(0)),
+        b"live.changed" => Frame::Event,
         kind if kind.starts_with(b"bench.") => Frame::Event,
         kind => Frame::Other(kind),
     }

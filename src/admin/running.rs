@@ -74,7 +74,7 @@ pub struct Status {
 
 /// Settings that can change while the server runs; by their names in the configuration.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LiveSettings {
+pub struct RunningSettings {
     /// Authors with fewer followers are pushed at once.
     #[serde(rename = "feed.push_below")]
     pub push_below: u64,
@@ -126,7 +126,7 @@ impl PatchSettings {
 }
 
 /// State and live settings of a running server.
-pub struct LiveServer {
+pub struct RunningServer {
     acts: Acts,
     feed: Feed,
     log: Mutex<(LogControl, LogLevel)>,
@@ -138,7 +138,7 @@ pub struct LiveServer {
     started: Instant,
 }
 
-impl LiveServer {
+impl RunningServer {
     /// A server that starts now; `log` writes lines from that level on.
     #[must_use]
     pub fn new(
@@ -198,16 +198,16 @@ impl LiveServer {
 
     /// The settings now.
     #[must_use]
-    pub fn settings(&self) -> LiveSettings {
+    pub fn settings(&self) -> RunningSettings {
         let Thresholds { push_below, pull_above } = self.feed.thresholds();
-        LiveSettings { push_below, pull_above, log_level: self.log.lock().1.0.clone() }
+        RunningSettings { push_below, pull_above, log_level: self.log.lock().1.0.clone() }
     }
 
     /// Changes settings, and leaves the line of the act.
     ///
     /// # Errors
     /// 422 for values that cannot be.
-    pub async fn change(&self, operator: &Operator, patch: PatchSettings) -> Result<LiveSettings> {
+    pub async fn change(&self, operator: &Operator, patch: PatchSettings) -> Result<RunningSettings> {
         let _changing = self.changing.lock().await;
         let now = self.feed.thresholds();
         let wanted = Thresholds {

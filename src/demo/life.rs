@@ -66,7 +66,7 @@ fn gap(passed_s: f64, chance: f64) -> Duration {
 }
 
 /// Goes on until it is aborted.
-pub async fn live(app: App, mut sample: Sample) {
+pub async fn go_on(app: App, mut sample: Sample) {
     let started = Instant::now();
     sample.town.played_act = false;
     sample.town.pictures = true;
