@@ -72,10 +72,56 @@ impl Open {
     }
 }
 
+/// Rows in memory by their link: a click is counted in five of one.
+#[derive(Default)]
+struct Rows {
+    /// In the order of their places.
+    links: IdMap<Id, Vec<(Place, Open)>>,
+    count: usize,
+}
+
+impl Rows {
+    fn of(&self, link: Id) -> &[(Place, Open)] {
+        self.links.get(&link).map_or(&[], Vec::as_slice)
+    }
+
+    fn get(&self, row: RowOf) -> Option<&Open> {
+        let rows = self.of(row.link);
+        place_in(rows, row.place).ok().map(|at| &rows[at].1)
+    }
+
+    fn insert(&mut self, row: RowOf, open: Open) {
+        let rows = self.links.entry(row.link).or_default();
+        if let Err(at) = place_in(rows, row.place) {
+            rows.insert(at, (row.place, open));
+            self.count += 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (RowOf, &Open)> {
+        let of_link = |(link, rows): (&Id, _)| (*link, rows);
+        self.links.iter().map(of_link).flat_map(|(link, rows): (Id, &Vec<(Place, Open)>)| {
+            rows.iter().map(move |(place, open)| (RowOf { link, place: *place }, open))
+        })
+    }
+
+    fn retain(&mut self, keeps: impl Fn(&Open) -> bool) {
+        self.links.retain(|_, rows| {
+            rows.retain(|(_, open)| keeps(open));
+            !rows.is_empty()
+        });
+        self.count = self.links.values().map(Vec::len).sum();
+    }
+}
+
+fn place_in(rows: &[(Place, Open)], place: Place) -> Result<usize, usize> {
+    rows.binary_search_by_key(&place, |(place, _)| *place)
+}
+
 /// Rows in memory, as the fold and whoever asks for numbers share them.
 #[derive(Default)]
 pub struct OpenRows {
-    rows: RwLock<IdMap<RowOf, Open>>,
+    rows: RwLock<Rows>,
     /// Clicks that were counted since the start.
     pub counted: AtomicU64,
     /// Clicks that had come before.
@@ -90,7 +136,7 @@ impl OpenRows {
     pub async fn read(&self, tables: &dyn Tables, rows: &[RowOf]) -> Result<Vec<Option<Tally>>, EngineError> {
         let mut found: Vec<Option<Tally>> = {
             let open = self.rows.read();
-            rows.iter().map(|row| open.get(row).map(|open| open.tally.clone())).collect()
+            rows.iter().map(|row| open.get(*row).map(|open| open.tally.clone())).collect()
         };
         let missing: Vec<usize> = (0..rows.len()).filter(|at| found[*at].is_none()).collect();
         let keys: Vec<RowKey> = missing.iter().map(|at| key_of(rows[*at])).collect();
@@ -104,7 +150,9 @@ impl OpenRows {
 
     /// Lets go of all rows of a link, which is deleted.
     pub fn forget(&self, link: Id) {
-        self.rows.write().retain(|row, _| row.link != link);
+        let mut rows = self.rows.write();
+        let gone = rows.links.remove(&link).map_or(0, |rows| rows.len());
+        rows.count -= gone;
     }
 }
 
@@ -229,13 +277,16 @@ impl Fold {
 
     /// Reads the rows that clicks are counted in, as far as they are not in memory.
     async fn load(&mut self, news: &[(u64, u64, Vec<Click<'_>>)]) -> Result<(), FoldError> {
-        let mut missing: Vec<RowOf> = {
+        let mut missing: Vec<RowOf> = Vec::new();
+        {
             let open = self.open.rows.read();
-            let rows = news
-                .iter()
-                .flat_map(|(_, at_ms, clicks)| clicks.iter().flat_map(|click| rows_of(click, *at_ms, self.kept)));
-            rows.filter(|row| !open.contains_key(row)).collect()
-        };
+            for (_, at_ms, clicks) in news {
+                for click in clicks {
+                    let rows = open.of(click.link);
+                    missing.extend(rows_of(click, *at_ms, self.kept).filter(|row| place_in(rows, row.place).is_err()));
+                }
+            }
+        }
         missing.sort_unstable();
         missing.dedup();
         let keys: Vec<RowKey> = missing.iter().map(|row| key_of(*row)).collect();
@@ -255,9 +306,11 @@ impl Fold {
         for slice in clicks.chunks(FOLD_SLICE) {
             let mut open = self.open.rows.write();
             for click in slice {
+                // There are none any more when the link was deleted.
+                let Some(rows) = open.links.get_mut(&click.link) else { continue };
                 for row in rows_of(click, record_ms, self.kept) {
-                    if let Some(open) = open.get_mut(&row) {
-                        open.add(click, record, self.flushes);
+                    if let Ok(at) = place_in(rows, row.place) {
+                        rows[at].1.add(click, record, self.flushes);
                     }
                 }
             }
@@ -269,14 +322,14 @@ impl Fold {
     /// Whether memory is short, so that rows are to be written before more is counted.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.open.rows.read().len() >= OPEN_ROWS_MAX || self.bytes >= OPEN_BYTES_MAX
+        self.open.rows.read().count >= OPEN_ROWS_MAX || self.bytes >= OPEN_BYTES_MAX
     }
 
     /// Begins to write what was counted so far; does nothing while that is done already, or where there is nothing.
     pub fn begin_flush(&mut self) {
         if self.flush.is_none() && self.head != self.stored {
             let open = self.open.rows.read();
-            let mut rows: Vec<RowOf> = open.iter().filter(|(_, open)| open.is_dirty).map(|(row, _)| *row).collect();
+            let mut rows: Vec<RowOf> = open.iter().filter(|(_, open)| open.is_dirty).map(|(row, _)| row).collect();
             drop(open);
             // Rows of one partition go together.
             rows.sort_unstable_by(|a, b| b.cmp(a));
@@ -303,7 +356,7 @@ impl Fold {
                 }
                 taken += 1;
                 // It is not there any more when its link was deleted.
-                let Some(open) = open.get(row) else { continue };
+                let Some(open) = open.get(*row) else { continue };
                 let (upto, value) = open.as_stored();
                 bytes += value.len();
                 batch.put_versioned(key_of(*row), value, upto);
@@ -324,10 +377,11 @@ impl Fold {
         self.times.extend(new_times);
         let mut open = self.open.rows.write();
         for (row, upto) in written {
-            if let Some(open) = open.get_mut(&row)
-                && open.touched <= upto
+            let Some(rows) = open.links.get_mut(&row.link) else { continue };
+            if let Ok(at) = place_in(rows, row.place)
+                && rows[at].1.touched <= upto
             {
-                open.is_dirty = false;
+                rows[at].1.is_dirty = false;
             }
         }
         drop(open);
@@ -345,8 +399,8 @@ impl Fold {
         batch.put_versioned(tables::click_head_row(self.partition.0), value, flush.head.next().offset.0);
         self.tables.write(batch).await?;
         let mut open = self.open.rows.write();
-        open.retain(|_, open| open.is_dirty || open.flush >= self.flushes);
-        self.bytes = open.values().map(|open| open.tally.numbers.bytes()).sum();
+        open.retain(|open| open.is_dirty || open.flush >= self.flushes);
+        self.bytes = open.iter().map(|(_, open)| open.tally.numbers.bytes()).sum();
         drop(open);
         if let Some(flush) = self.flush.take() {
             self.stored = flush.head;

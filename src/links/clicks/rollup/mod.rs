@@ -6,8 +6,6 @@
 pub mod names;
 pub mod visitors;
 
-use std::hash::{Hash, Hasher};
-
 use fanfare_protocol::Id;
 
 use self::names::{Count, Names, Slots};
@@ -41,27 +39,12 @@ pub enum Place {
 }
 
 /// Row of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowOf {
     /// The link.
     pub link: Id,
     /// Place of the row among its rows.
     pub place: Place,
-}
-
-/// Two numbers: maps of rows are looked into five times a click.
-impl Hash for RowOf {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let (kind, time) = match self.place {
-            Place::Total => (0, 0),
-            Place::Minutes(hour) => (1, hour),
-            Place::Hours(day) => (2, day),
-            Place::Day(day) => (3, day),
-            Place::Visitors(day) => (4, day),
-        };
-        state.write_u64(self.link.0);
-        state.write_u64(kind << 32 | u64::from(time));
-    }
 }
 
 /// Time for which levels are kept, in milliseconds.
