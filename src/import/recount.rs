@@ -82,9 +82,11 @@ impl Recount {
         let (minute, day) = (minute as u64, minute as u64 / 1_440);
         let visited = self.targets.entry(found[9].to_owned()).or_default();
         *visited.minutes.entry(minute).or_default() += 1;
-        let host = self.host.captures(&found[10]).and_then(|host| host.get(1).or(host.get(2)));
+        let plain = |at: usize| found[at].replace("\\\"", "\"").replace("\\\\", "\\");
+        let referrer = plain(10);
+        let host = self.host.captures(&referrer).and_then(|host| host.get(1).or(host.get(2)));
         let referrer = host.map(|host| cut(host.as_str().trim_end_matches('.')).to_ascii_lowercase());
-        let agent = self.agents.of(Some(&found[11].replace("\\\"", "\"")));
+        let agent = self.agents.of(Some(&plain(11)));
         let browser = agent.browser.as_deref().map(str::to_owned);
         for (list, name) in [(&mut visited.referrers, referrer), (&mut visited.browsers, browser)] {
             *list.entry(day).or_default().entry(name.unwrap_or_else(|| UNKNOWN.to_owned())).or_default() += 1;
