@@ -85,6 +85,8 @@ export const CALLS = {
     markDelivered: ["1", 1],
     receipts: ["1"],
     setPersonal: ["1", {}],
+    preferences: [],
+    changePreferences: [{}],
     mentions: [],
   },
   media: { upload: [new Blob(["a"])] },

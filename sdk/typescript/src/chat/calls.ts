@@ -6,6 +6,7 @@ import type { Id, Page } from "../types.js";
 import type { Folder } from "./list.js";
 import type {
   ChangePage,
+  ChatPreferences,
   Conversation,
   ConversationPage,
   EarlierText,
@@ -19,6 +20,7 @@ import type {
   NewConversation,
   NewInvite,
   NewMessage,
+  PatchChatPreferences,
   PatchConversation,
   Personal,
   Receipt,
@@ -205,6 +207,15 @@ export class Conversations {
   /** Changes what the caller keeps to themselves: mute, pin, archive, draft. */
   setPersonal(id: Id, patch: Personal, call?: CallOptions): Promise<Personal> {
     return this.#ask("PUT", id, "/personal", { ...call, body: patch });
+  }
+
+  /** People who may write to the caller and add them to groups, and whether marks are shared. */
+  preferences(call?: CallOptions): Promise<ChatPreferences> {
+    return this.http.json("GET", "/v1/users/me/chat", call);
+  }
+
+  changePreferences(patch: PatchChatPreferences, call?: CallOptions): Promise<ChatPreferences> {
+    return this.http.json("PATCH", "/v1/users/me/chat", { ...call, body: patch });
   }
 
   /** Messages that name the caller, newest first, across conversations. */

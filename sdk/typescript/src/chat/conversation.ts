@@ -430,7 +430,7 @@ export class ConversationState {
 
   #names(message: Message): boolean {
     if (message.sender.id === this.me) return false;
-    return message.mentions_all === true || message.mentions.some((mention) => mention.id === this.me);
+    return message.mentions_all === true || (message.mentions ?? []).some((mention) => mention.id === this.me);
   }
 
   #advance({ user_id, delivered_seq, read_seq }: Receipt): void {

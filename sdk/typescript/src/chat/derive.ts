@@ -28,16 +28,16 @@ export function isQuoted(message: Message, quote: Quote): boolean {
  * and may be among the rest, `unsure` says that the message should be read. `covered` is how many changes it stands for.
  */
 export function reactedBy(
-  before: readonly Reaction[],
-  now: readonly Reaction[],
+  before: readonly Reaction[] | undefined,
+  now: readonly Reaction[] | undefined,
   me: Id,
   covered: number,
 ): { reactions: Reaction[]; unsure: boolean } {
   let unsure = false;
-  const reactions = now.map((reaction) => {
+  const reactions = (now ?? []).map((reaction) => {
     if (reaction.user_ids.includes(me)) return { ...reaction, mine: true };
     if (reaction.count <= reaction.user_ids.length) return { ...reaction, mine: false };
-    const was = before.find((one) => one.emoji === reaction.emoji);
+    const was = before?.find((one) => one.emoji === reaction.emoji);
     const mine = was?.mine ?? false;
     const same = was !== undefined && reaction.count === was.count && `${reaction.user_ids}` === `${was.user_ids}`;
     // One more, and the latest is somebody else; or one less, and it cannot have been the caller's.

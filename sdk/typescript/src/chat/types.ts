@@ -159,7 +159,7 @@ export interface Reaction {
 /** Event that a system message tells of. */
 export interface SystemEvent {
   kind: string;
-  user_ids: Id[];
+  user_ids?: Id[] | undefined;
   title?: string | null | undefined;
   seq?: number | null | undefined;
 }
@@ -179,13 +179,13 @@ export interface Message {
   text: string;
   attachment?: Attachment | null | undefined;
   client_id: string;
-  mentions: Mention[];
+  mentions?: Mention[] | undefined;
   /** Names everybody. */
   mentions_all?: boolean | undefined;
-  links: string[];
+  links?: string[] | undefined;
   reply_to?: Quote | null | undefined;
   forwarded?: boolean | undefined;
-  reactions: Reaction[];
+  reactions?: Reaction[] | undefined;
   edited_at?: Timestamp | null | undefined;
   recalled: boolean;
   /** Person who took it back, where that was not the sender. */
@@ -262,6 +262,24 @@ export interface MentionedIn {
   message: Message;
   /** Whether the caller has read up to it. */
   read: boolean;
+}
+
+/** People of whom a person lets something come. */
+export type WhoMay = "everybody" | "requests" | "followed" | "nobody";
+
+/** Preferences of a person in chat. */
+export interface ChatPreferences {
+  who_may_message: WhoMay;
+  who_may_add: WhoMay;
+  /** Whether others see what the person has read, and the person what others have. */
+  read_receipts: boolean;
+}
+
+/** Changes to preferences: a field that is absent stays. */
+export interface PatchChatPreferences {
+  who_may_message?: WhoMay | null | undefined;
+  who_may_add?: WhoMay | null | undefined;
+  read_receipts?: boolean | null | undefined;
 }
 
 /** Frame `message`. */
