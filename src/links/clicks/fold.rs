@@ -15,8 +15,8 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use super::click::Click;
-use super::head::{Head, record_ms};
-use super::rollup::{Kept, Place, RowOf, Tally, rows_of};
+use super::head::{FoldHead, record_ms};
+use super::rollup::{KeptLevels, RowOf, RowPlace, RowTally, rows_of};
 use crate::base::id_map::IdMap;
 use crate::base::limits::clicks::{FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX};
 use crate::data::tables::{self, TimeLevel};
@@ -28,26 +28,26 @@ const CLICK_BYTES: usize = 64;
 #[must_use]
 pub fn key_of(row: RowOf) -> RowKey {
     match row.place {
-        Place::Total => tables::click_total_row(row.link),
-        Place::Minutes(hour) => tables::click_minutes_row(row.link, hour),
-        Place::Hours(day) => tables::click_hours_row(row.link, day),
-        Place::Day(day) => tables::click_day_row(row.link, day),
-        Place::Visitors(day) => tables::click_visitors_row(row.link, day),
+        RowPlace::Total => tables::click_total_row(row.link),
+        RowPlace::Minutes(hour) => tables::click_minutes_row(row.link, hour),
+        RowPlace::Hours(day) => tables::click_hours_row(row.link, day),
+        RowPlace::Day(day) => tables::click_day_row(row.link, day),
+        RowPlace::Visitors(day) => tables::click_visitors_row(row.link, day),
     }
 }
 
 /// Level and time of a row that is let go of after a while.
-const fn time_of(place: Place) -> Option<(TimeLevel, u32)> {
+const fn time_of(place: RowPlace) -> Option<(TimeLevel, u32)> {
     match place {
-        Place::Minutes(hour) => Some((TimeLevel::Minutes, hour)),
-        Place::Hours(day) => Some((TimeLevel::Hours, day)),
-        Place::Total | Place::Day(_) | Place::Visitors(_) => None,
+        RowPlace::Minutes(hour) => Some((TimeLevel::Minutes, hour)),
+        RowPlace::Hours(day) => Some((TimeLevel::Hours, day)),
+        RowPlace::Total | RowPlace::Day(_) | RowPlace::Visitors(_) => None,
     }
 }
 
 /// Row in memory.
 struct Open {
-    tally: Tally,
+    tally: RowTally,
     /// Id of the last record that was counted; the tally's own is that up to which it was read.
     touched: u64,
     is_dirty: bool,
@@ -76,12 +76,12 @@ impl Open {
 #[derive(Default)]
 struct Rows {
     /// In the order of their places.
-    links: IdMap<Id, Vec<(Place, Open)>>,
+    links: IdMap<Id, Vec<(RowPlace, Open)>>,
     count: usize,
 }
 
 impl Rows {
-    fn of(&self, link: Id) -> &[(Place, Open)] {
+    fn of(&self, link: Id) -> &[(RowPlace, Open)] {
         self.links.get(&link).map_or(&[], Vec::as_slice)
     }
 
@@ -100,7 +100,7 @@ impl Rows {
 
     fn iter(&self) -> impl Iterator<Item = (RowOf, &Open)> {
         let of_link = |(link, rows): (&Id, _)| (*link, rows);
-        self.links.iter().map(of_link).flat_map(|(link, rows): (Id, &Vec<(Place, Open)>)| {
+        self.links.iter().map(of_link).flat_map(|(link, rows): (Id, &Vec<(RowPlace, Open)>)| {
             rows.iter().map(move |(place, open)| (RowOf { link, place: *place }, open))
         })
     }
@@ -114,7 +114,7 @@ impl Rows {
     }
 }
 
-fn place_in(rows: &[(Place, Open)], place: Place) -> Result<usize, usize> {
+fn place_in(rows: &[(RowPlace, Open)], place: RowPlace) -> Result<usize, usize> {
     rows.binary_search_by_key(&place, |(place, _)| *place)
 }
 
@@ -133,8 +133,8 @@ impl OpenRows {
     ///
     /// # Errors
     /// When the engine fails, or a row is damaged.
-    pub async fn read(&self, tables: &dyn Tables, rows: &[RowOf]) -> Result<Vec<Option<Tally>>, EngineError> {
-        let mut found: Vec<Option<Tally>> = {
+    pub async fn read(&self, tables: &dyn Tables, rows: &[RowOf]) -> Result<Vec<Option<RowTally>>, EngineError> {
+        let mut found: Vec<Option<RowTally>> = {
             let open = self.rows.read();
             rows.iter().map(|row| open.get(*row).map(|open| open.tally.clone())).collect()
         };
@@ -156,8 +156,8 @@ impl OpenRows {
     }
 }
 
-fn parse(row: RowOf, value: &[u8]) -> Result<Tally, EngineError> {
-    Tally::parse(row.place, value).ok_or_else(|| EngineError::Corrupt(format!("a row of clicks: {row:?}")))
+fn parse(row: RowOf, value: &[u8]) -> Result<RowTally, EngineError> {
+    RowTally::parse(row.place, value).ok_or_else(|| EngineError::Corrupt(format!("a row of clicks: {row:?}")))
 }
 
 /// Why a fold does not go on.
@@ -173,19 +173,19 @@ pub enum FoldError {
 
 /// Rows that are being written, and the head behind them.
 struct Flush {
-    head: Head,
+    head: FoldHead,
     rows: Vec<RowOf>,
 }
 
 /// Fold of a partition of the log.
-pub struct Fold {
+pub struct ClickFold {
     journal: Arc<dyn Journal>,
     tables: Arc<dyn Tables>,
     partition: Partition,
-    kept: Kept,
-    head: Head,
+    kept: KeptLevels,
+    head: FoldHead,
     /// The head as it is stored.
-    stored: Head,
+    stored: FoldHead,
     open: Arc<OpenRows>,
     bytes: usize,
     flush: Option<Flush>,
@@ -194,7 +194,7 @@ pub struct Fold {
     times: HashSet<(TimeLevel, u32)>,
 }
 
-impl Fold {
+impl ClickFold {
     /// The fold as it was left.
     ///
     /// # Errors
@@ -203,15 +203,15 @@ impl Fold {
         journal: Arc<dyn Journal>,
         tables: Arc<dyn Tables>,
         partition: Partition,
-        kept: Kept,
+        kept: KeptLevels,
         open: Arc<OpenRows>,
     ) -> Result<Self, FoldError> {
         let stored = tables.get(&tables::click_head_row(partition.0)).await?;
-        let head: Head = match stored {
+        let head: FoldHead = match stored {
             Some(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| FoldError::Unreadable(format!("its head: {error}")))?
             }
-            None => Head::default(),
+            None => FoldHead::default(),
         };
         let stored = head.clone();
         Ok(Self {
@@ -231,13 +231,13 @@ impl Fold {
 
     /// Head as it is in memory.
     #[must_use]
-    pub const fn head(&self) -> &Head {
+    pub const fn head(&self) -> &FoldHead {
         &self.head
     }
 
     /// Head as it is stored.
     #[must_use]
-    pub const fn stored(&self) -> &Head {
+    pub const fn stored(&self) -> &FoldHead {
         &self.stored
     }
 
@@ -292,7 +292,7 @@ impl Fold {
         let keys: Vec<RowKey> = missing.iter().map(|row| key_of(*row)).collect();
         let mut loaded = Vec::with_capacity(keys.len());
         for (row, value) in missing.into_iter().zip(self.tables.get_many(&keys).await?) {
-            loaded.push((row, value.map_or_else(|| Ok(Tally::none(row.place)), |value| parse(row, &value))?));
+            loaded.push((row, value.map_or_else(|| Ok(RowTally::none(row.place)), |value| parse(row, &value))?));
         }
         let mut open = self.open.rows.write();
         for (row, tally) in loaded {

@@ -1,3 +1,5 @@
+//! Requests as they are reduced, and a spool without room.
+
 use std::net::IpAddr;
 
 use axum::http::HeaderValue;

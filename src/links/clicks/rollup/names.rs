@@ -136,7 +136,7 @@ pub(super) fn read_number(from: &mut &[u8]) -> Option<u64> {
 
 /// Names with their counts, in the order of the names; what is not known, and what came when the list was full, apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct NameCounts {
     named: Vec<(Box<str>, Count)>,
     /// Clicks of which it is not known.
     pub unknown: Count,
@@ -144,7 +144,7 @@ pub struct Names {
     pub other: Count,
 }
 
-impl Names {
+impl NameCounts {
     /// Counts a click; at `bound` names no further ones are taken in.
     pub fn add(&mut self, name: Option<&str>, is_bot: bool, bound: usize) {
         let Some(name) = name else { return self.unknown.add(is_bot) };
