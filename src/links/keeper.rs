@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::code::Codes;
-use super::lease::{Block, NumberLease};
+use super::lease::{LeasedNumbers, NumberLease};
 use super::unclaimed::Unclaimed;
 use crate::base::error::{Error, Result};
 use crate::base::limits::links::{ALIASES_STEP_ROWS, IDLE_MARKS, LEASE_TRIES_MAX, MARK_S, NUMBER_WAIT_MS};
@@ -46,7 +46,7 @@ struct Held {
     /// The row, and the token under which it is held.
     row: NumberLease,
     token: u64,
-    block: Block,
+    block: LeasedNumbers,
     /// Whether what could have been given out since the row was written was skipped by this process.
     is_begun: bool,
     /// Numbers were given out since the last mark.

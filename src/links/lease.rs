@@ -24,7 +24,7 @@ pub struct NumberLease {
 }
 
 /// Numbers that were leased, from the first to below the end.
-pub type Block = std::ops::Range<u64>;
+pub type LeasedNumbers = std::ops::Range<u64>;
 
 impl NumberLease {
     /// Bytes of a row.
@@ -58,7 +58,7 @@ impl NumberLease {
     /// The row with a block leased, as large as there is room at `now_ms` and at most [`LEASE_NUMBERS`]; `None` when
     /// there is no room.
     #[must_use]
-    pub fn leased(self, now_ms: u64) -> Option<(Self, Block)> {
+    pub fn leased(self, now_ms: u64) -> Option<(Self, LeasedNumbers)> {
         let idle = self.idle(now_ms);
         let count = idle.room(now_ms).min(LEASE_NUMBERS);
         if count == 0 {

@@ -50,7 +50,7 @@ impl Given {
 fn run(steps: Vec<Step>) {
     let (mut now_ms, mut given) = (NOW_MS, Given::default());
     let (mut stored, mut copy) = (NumberLease::first(now_ms), NumberLease::first(now_ms));
-    let mut block: Block = 0..0;
+    let mut block: LeasedNumbers = 0..0;
     let mut is_begun = true;
     for step in steps {
         match step {
