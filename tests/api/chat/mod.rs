@@ -1,5 +1,6 @@
 //! Chat: conversations, messages, people in them, and what stays whatever happens.
 
+mod clients;
 mod gone;
 mod kills;
 mod list;
