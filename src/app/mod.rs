@@ -42,7 +42,7 @@ use crate::http::{HttpState, OperatorTokens};
 use crate::janitor::{self, Janitor};
 use crate::links::Links;
 use crate::links::clicks::salts::Salts;
-use crate::links::clicks::service::{ClickThreads, Clicks, Opened};
+use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
 use crate::links::hot::HotLinks;
 use crate::live::{Live, LiveListener};
 use crate::log::core::{Attachments, Core};
@@ -390,7 +390,7 @@ async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpS
 /// Work that goes on beside requests.
 fn in_background(
     (feed, chat): (&Feed, &Chat),
-    (links, clicks): (&Links, &Opened),
+    (links, clicks): (&Links, &OpenedClicks),
     core: &Core,
     janitor: Janitor,
     lease: OwnerLease,
