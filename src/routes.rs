@@ -38,14 +38,6 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(feed::http::read))
         .routes(routes!(feed::http::unread))
         .routes(routes!(feed::http::mark_read))
-        // Live sessions.
-        .routes(routes!(live::http::announce))
-        .routes(routes!(live::http::feed))
-        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
-        .routes(routes!(live::http::start))
-        .routes(routes!(live::http::end))
-        .routes(routes!(live::http::remind, live::http::no_reminder))
-        .routes(routes!(live::http::of_host))
         // Notifications.
         .routes(routes!(notifications::http::list))
         .routes(routes!(notifications::http::read))
@@ -72,7 +64,20 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
+        .merge(live_sessions())
         .merge(media::http::routes())
+}
+
+/// Routes of live sessions.
+fn live_sessions() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(live::http::announce))
+        .routes(routes!(live::http::feed))
+        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
+        .routes(routes!(live::http::start))
+        .routes(routes!(live::http::end))
+        .routes(routes!(live::http::remind, live::http::no_reminder))
+        .routes(routes!(live::http::of_host))
 }
 
 /// Calls of short links, and where everybody follows them.

@@ -57,12 +57,12 @@ export class Links {
     return this.http.text("GET", "/v1/links.csv", call);
   }
 
-  /** Visits of the link: when, from where, by what. */
+  /** Numbers of the link: who followed it, when, and where from. */
   stats(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<LinkStats> {
     return this.http.json("GET", `/v1/links/${part(code)}/stats`, { ...call, query: { ...query } });
   }
 
-  /** Numbers of a link as CSV. */
+  /** Numbers of the link as CSV. */
   statsCsv(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<string> {
     return this.http.text("GET", `/v1/links/${part(code)}/stats.csv`, { ...call, query: { ...query } });
   }
