@@ -7,6 +7,7 @@
 //! the line and idle time only lowers it; a start begins on the line, at the moment that it is by then. So whoever
 //! begins on an older row begins above everything that came after it, however often there were starts between.
 
+use crate::base::id::EPOCH_MS;
 use crate::base::limits::links::{LEASE_NUMBERS, NUMBERS_PER_MS};
 use crate::links::code;
 
@@ -41,6 +42,10 @@ impl NumberLease {
     #[must_use]
     pub fn begun(self, now_ms: u64) -> Self {
         let line_ms = now_ms.saturating_add(AHEAD_MS);
+        if self.through_ms < EPOCH_MS {
+            // Written by an import, into a folder that no server had before.
+            return Self { next: self.next.saturating_add(AHEAD_MS * NUMBERS_PER_MS), through_ms: line_ms };
+        }
         let next = match line_ms.checked_sub(self.through_ms) {
             Some(passed_ms) => self.next.saturating_add(passed_ms.saturating_mul(NUMBERS_PER_MS)).min(code::end()),
             None => code::next_length(self.next),

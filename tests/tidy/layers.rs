@@ -126,8 +126,8 @@ fn rooms_import_lower_floors_only() {
     assert_none(&broken);
 }
 
-/// Rows are read and written by `data`; the write path commits them with its records, and so does the counter of clicks,
-/// which is the end of a write path of its own.
+/// Rows are read and written by `data`; the write path commits them with its records, and so does the counter of
+/// clicks, which is the end of a write path of its own.
 #[test]
 fn engines_of_rows_are_held_by_the_lowest_floors_only() {
     let mut broken = Vec::new();
