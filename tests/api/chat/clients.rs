@@ -32,13 +32,12 @@ async fn a_client_shows_what_the_server_answers() -> Result<(), ClientError> {
         let from = if number % 3 == 0 { &bobs } else { &anns };
         assert!(from.send(id, format!("text {number}").as_str()).is_some());
     }
-    eventually("all to arrive", async || {
-        (shown(&anns, id).len() == 60 && shown(&bobs, id).len() == 60).then_some(())
-    })
-    .await;
+    eventually("all to arrive", async || (shown(&anns, id).len() == 60 && shown(&bobs, id).len() == 60).then_some(()))
+        .await;
     let own: Vec<String> =
         shown(&bobs, id).into_iter().filter(|one| one.sender.id == ann.id).map(|one| one.text).collect();
-    let written: Vec<String> = (0..60).filter(|number| number % 3 != 0).map(|number| format!("text {number}")).collect();
+    let written: Vec<String> =
+        (0..60).filter(|number| number % 3 != 0).map(|number| format!("text {number}")).collect();
     assert_eq!(own, written, "each once, in the order of writing");
     let first = shown(&anns, id).into_iter().find(|one| one.sender.id == ann.id).map_or(0, |one| one.seq);
     ann.edit_message(id, first, "another text").await?;
