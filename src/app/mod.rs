@@ -1,6 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
 mod chat;
+mod ground;
 mod links;
 mod live;
 mod products;
@@ -12,18 +13,15 @@ use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
 use fanfare_protocol::{ConversationKind, Id, Media};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::products::{Listeners, listeners};
+use self::ground::{Ground, ground};
 pub use self::products::{products, products_over};
-use self::settings::{feed_settings, media_tables, password_cost, user_settings};
+use self::settings::{media_tables, password_cost, user_settings};
 use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
-use crate::base::cursor::Cursors;
 use crate::base::error::{Error, Result};
-use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
 use crate::chat::service::Chat;
@@ -31,39 +29,32 @@ use crate::chat::stream::ChatSource;
 use crate::config::Settings;
 use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
-use crate::data::store::Store;
-use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, Worker};
 use crate::follows::Follows;
 use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
-use crate::janitor::{self, Janitor};
+use crate::janitor::Janitor;
 use crate::links::Links;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
-use crate::links::hot::HotLinks;
-use crate::live::{Live, LiveListener};
+use crate::live::Live;
 use crate::log::core::{Attachments, Core};
-use crate::log::handle::{Log, LogSetup};
-use crate::log::horizon::Horizon;
+use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThreads;
-use crate::log::roster::Alone;
-use crate::log::spread::Spread;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
-use crate::notifications::fold::Notified;
 use crate::notifications::stream::NotificationFeeder;
 use crate::posts;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Delivery, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -254,46 +245,6 @@ pub async fn start(
     started
 }
 
-/// Ground of the services: the log taken over, and whatever hears of its commits.
-struct Ground {
-    storage: Storage,
-    engines: Engines,
-    feed: Feed,
-    sessions: RealtimeSetup,
-    notices: NotificationFeeder,
-    trims: mpsc::Receiver<Notified>,
-    live: LiveListener,
-    hot: HotLinks,
-    deliveries: Vec<Delivery>,
-    core: Core,
-    owner: OwnerThreads,
-    takers: Takers,
-}
-
-async fn ground(settings: &Settings, engines: Engines, secret: &[u8], clock: Clock) -> Result<Ground> {
-    let storage = Storage::default();
-    let engines = watched(engines, &storage);
-    let store = Arc::new(Store::new(engines.clone(), clock.clone()));
-    let feed = feeds(settings, &store, clock.clone());
-    let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let horizon = Horizon::default();
-    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
-    let notices = NotificationFeeder::new(sessions.publisher());
-    let live = live::listener(settings, &store, sessions.publisher());
-    let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
-    let group_after = settings.notifications.group_after as u64;
-    let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
-    let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
-    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
-    let setup = log_setup(settings, &clock, &storage, horizon);
-    let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
-    let takers = Takers::new(log.clone(), &engines, &products);
-    learn(&store, &feed, &log, clock.now_ms()).await?;
-    live.view.load(log.last_minted(), clock.now_ms()).await?;
-    let core = Core::new(store, log, Cursors::new(secret)?, clock);
-    Ok(Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers })
-}
-
 async fn start_under(
     lease: OwnerLease,
     settings: &Settings,
@@ -317,14 +268,12 @@ async fn start_under(
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
-    let views = posts.views().clone();
-    let markers = Markers::new(core.clone(), sessions.publisher());
+    let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
     let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
-    let log = (logging, settings.log.level.clone());
-    let keeps = (storage.clone(), core.consumers.clone());
+    let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
     let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
     let worker = feed.start_worker().map_err(no_thread)?;
     let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
@@ -365,10 +314,6 @@ async fn start_under(
         tasks,
         lease,
     })
-}
-
-fn feeds(settings: &Settings, store: &Arc<Store>, clock: Clock) -> Feed {
-    Feed::new(feed_settings(settings), store.clone(), store.clone(), move || clock.now_ms())
 }
 
 /// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
@@ -412,16 +357,6 @@ fn no_thread(error: std::io::Error) -> Error {
     Error::Internal(format!("cannot start a thread: {error}"))
 }
 
-fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
-    LogSetup {
-        clock: clock.clone(),
-        numbers: Numbers::of_node(settings.server.node),
-        storage: storage.clone(),
-        roster: Arc::new(Alone),
-        horizon,
-    }
-}
-
 /// Parts of the products in realtime delivery.
 fn streams(
     core: &Core,
@@ -442,20 +377,6 @@ fn streams(
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }
-}
-
-/// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(store: &Store, feed: &Feed, log: &Log, now_ms: u64) -> Result<()> {
-    let newest = log.newest();
-    store.opened_at(newest);
-    store.load_absent().await?;
-    store.load_deletions(newest).await?;
-    janitor::credentials::begin(store).await?;
-    janitor::names::begin(store).await?;
-    posts::public::begin(store).await?;
-    // Every row is of an id below.
-    feed.settle(log.last_minted());
-    feed.warm_up(store, now_ms).await
 }
 
 /// Whoever looks at JWTs, and what keeps their keys fresh.
