@@ -67,8 +67,8 @@ async fn what_one_does_to_another_is_there_with_the_answer_wherever_both_are() {
     let seen = people[4].post(post.id).await.unwrap();
     assert_eq!((seen.like_count, seen.reply_count, seen.repost_count), (3, 1, 2));
     assert_eq!(people[4].replies(post.id, Paging::first(10)).await.unwrap().items.len(), 1);
-    let follows = |handle: &str| done(handle, NotificationKind::Follow);
-    let mut expected: BTreeSet<_> = ["bob", "carl", "dora", "emil"].map(follows).into();
+    let mut expected: BTreeSet<_> =
+        ["bob", "carl", "dora", "emil"].map(|handle| done(handle, NotificationKind::Follow)).into();
     expected.extend(["bob", "carl", "dora"].map(|handle| done(handle, NotificationKind::Like)));
     expected.insert(done("bob", NotificationKind::Reply));
     expected.extend(["carl", "dora"].map(|handle| done(handle, NotificationKind::Repost)));
