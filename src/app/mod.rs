@@ -50,7 +50,6 @@ use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
-use crate::posts;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
