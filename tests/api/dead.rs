@@ -156,7 +156,7 @@ async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
-    let mut world = World::new().await;
+    let mut world = World::of_earlier_layout().await;
     let [mut ann, mut bob] = world.people(["ann", "bob"]).await;
     let of = |id| PostRef { id, author: ann.id };
     let plain = PostRecord { author: ann.id, text: "old".into(), ..PostRecord::default() };
