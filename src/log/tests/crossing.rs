@@ -47,7 +47,7 @@ const NOW_MS: u64 = 1_800_000_000_000;
 const GROUP_AFTER: u64 = 2;
 /// Patience with whoever should have been answered; it costs no time.
 const PATIENCE: Duration = Duration::from_secs(600);
-const HISTORIES: u64 = 40;
+const HISTORIES: u64 = 16;
 
 const FAULTS: Faults =
     Faults { unavailable: 1, unknown: 5, offset_gaps: 10, doubled: 15, lost_replies: 6, sleeps: 20, ..Faults::NONE };
@@ -64,9 +64,9 @@ enum Lacks {
     Versions,
 }
 
-/// Seeds of histories over three partitions that show each fault.
-const CAUGHT: [(Lacks, [u64; 3]); 3] =
-    [(Lacks::SettledSources, [0, 1, 2]), (Lacks::Numbers, [0, 1, 2]), (Lacks::Versions, [0, 1, 2])];
+/// Histories over three partitions of which some show each fault. Maps have an order of their own in each process, so
+/// which ones do differs.
+const CAUGHT_WITHIN: [(Lacks, u64); 3] = [(Lacks::SettledSources, 300), (Lacks::Numbers, 10), (Lacks::Versions, 500)];
 
 /// Engines of a history.
 #[derive(Clone)]
@@ -433,19 +433,8 @@ fn what_follows_is_told_once_whoever_sleeps() {
 
 #[test]
 fn a_variant_that_lacks_a_precaution_is_caught() {
-    for (lacks, seeds) in CAUGHT {
-        for seed in seeds {
-            assert!(replay(seed, 3, true, lacks).is_err(), "without {lacks:?} seed {seed} passes");
-        }
-    }
-}
-
-/// Finds seeds for [`CAUGHT`] after a change of the histories.
-#[test]
-#[ignore = "a tool: cargo test -p fanfare-server --lib crossing::seeds -- --ignored --nocapture"]
-fn seeds_that_catch() {
-    for (lacks, _) in CAUGHT {
-        let caught = (0..200).filter_map(|seed| Some((seed, replay(seed, 3, true, lacks).err()?)));
-        println!("{lacks:?}: {:#?}", caught.take(6).collect::<Vec<_>>());
+    for (lacks, within) in CAUGHT_WITHIN {
+        let is_caught = (0..within).any(|seed| replay(seed, 3, true, lacks).is_err());
+        assert!(is_caught, "without {lacks:?} all of {within} histories pass");
     }
 }
