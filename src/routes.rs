@@ -1,6 +1,5 @@
 //! Every route of the API, in one list.
 
-use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -39,14 +38,6 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(feed::http::read))
         .routes(routes!(feed::http::unread))
         .routes(routes!(feed::http::mark_read))
-        // Live sessions.
-        .routes(routes!(live::http::announce))
-        .routes(routes!(live::http::feed))
-        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
-        .routes(routes!(live::http::start))
-        .routes(routes!(live::http::end))
-        .routes(routes!(live::http::remind, live::http::no_reminder))
-        .routes(routes!(live::http::of_host))
         // Notifications.
         .routes(routes!(notifications::http::list))
         .routes(routes!(notifications::http::read))
@@ -59,16 +50,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(realtime::http::presence_of))
         .routes(routes!(follows::http::presence))
         .routes(routes!(realtime::http::heartbeat))
-        // Short links.
-        .routes(routes!(links::http::make, links::http::list))
-        .routes(routes!(links::http::export))
-        .routes(routes!(links::http::get, links::http::change, links::http::delete))
-        .routes(routes!(links::http::draw))
-        .routes(routes!(links::clicks::http::stats))
-        .routes(routes!(links::clicks::http::export))
-        .routes(routes!(links::http::follow, links::http::unlock))
-        .route("/s/", get(links::http::home))
-        .route("/s/robots.txt", get(links::http::robots))
+        .merge(short_links())
         // Operators.
         .routes(routes!(admin::http::sessions))
         .routes(routes!(admin::http::close))
@@ -82,5 +64,32 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
+        .merge(live_sessions())
         .merge(media::http::routes())
+}
+
+/// Routes of live sessions.
+fn live_sessions() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(live::http::announce))
+        .routes(routes!(live::http::feed))
+        .routes(routes!(live::http::get, live::http::patch, live::http::remove))
+        .routes(routes!(live::http::start))
+        .routes(routes!(live::http::end))
+        .routes(routes!(live::http::remind, live::http::no_reminder))
+        .routes(routes!(live::http::of_host))
+}
+
+/// Calls of short links, and where everybody follows them.
+fn short_links() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(links::http::make, links::http::list))
+        .routes(routes!(links::http::export))
+        .routes(routes!(links::http::get, links::http::change, links::http::delete))
+        .routes(routes!(links::http::draw))
+        .routes(routes!(links::clicks::http::stats))
+        .routes(routes!(links::clicks::http::export))
+        .routes(routes!(links::http::follow, links::http::unlock))
+        .routes(routes!(links::http::home))
+        .routes(routes!(links::http::robots))
 }

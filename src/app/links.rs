@@ -12,7 +12,7 @@ use crate::data::storage::Storage;
 use crate::links::Links;
 use crate::links::blocklist::Blocklist;
 use crate::links::clicks::service;
-use crate::links::clicks::service::{Clicks, Opened};
+use crate::links::clicks::service::{Clicks, OpenedClicks};
 use crate::links::hot::HotLinks;
 use crate::links::keeper::Keeper;
 use crate::links::service::{LinkParts, LinkSettings};
@@ -30,7 +30,7 @@ pub(super) async fn links(
     core: &Core,
     hot: HotLinks,
     passwords: Passwords,
-    clicks: &Opened,
+    clicks: &OpenedClicks,
 ) -> Result<Links> {
     let section = &settings.links;
     let blocklist = Blocklist::open(section.blocklist_file.clone())?;
@@ -49,13 +49,13 @@ pub(super) async fn links(
 }
 
 /// Clicks, once the log is open.
-pub(super) async fn clicks(settings: &Settings, core: &Core, engines: &Engines) -> Result<Opened> {
+pub(super) async fn clicks(settings: &Settings, core: &Core, engines: &Engines) -> Result<OpenedClicks> {
     let folder = settings.server.data_dir.join(SPOOL_FOLDER);
     service::open(&core.log, engines, &core.clock, &settings.links, folder).await
 }
 
 /// Work of clicks that goes on beside requests, where engines have any.
-pub(super) fn clicks_in_background(tasks: &mut JoinSet<()>, opened: &Opened) {
+pub(super) fn clicks_in_background(tasks: &mut JoinSet<()>, opened: &OpenedClicks) {
     if opened.threads.is_some() {
         tasks.spawn(Arc::clone(&opened.salts).keep());
         tasks.spawn(meter(Arc::clone(&opened.clicks)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::no_thread;
-use super::settings::{due_settings, replay_settings, target_rules};
+use super::settings::{due_settings, replay_settings};
 use crate::base::error::Result;
 use crate::config::Settings;
 use crate::data::rows::LiveRow;
@@ -37,7 +37,9 @@ pub(super) fn begin(
     let worker = view.feed().start_worker().map_err(no_thread)?;
     tasks.spawn(feeder.keep_telling(Arc::clone(&core.store)));
     tasks.spawn(view.feed().clone().evict_now_and_then(core.clock.clone()));
-    let live = Live::new(core.clone(), view, target_rules(), due_settings(settings));
+    // An address of a recording keeps to the rules of short links.
+    let targets = settings.links.rules(&settings.http);
+    let live = Live::new(core.clone(), view, targets, due_settings(settings));
     tasks.spawn(live.clone().keep_time());
     tasks.spawn(live.clone().keep_reminding());
     Ok((live, worker))

@@ -1,7 +1,6 @@
 //! Settings of services, from the configuration.
 
 use crate::base::limits;
-use crate::base::target::TargetRules;
 use crate::config::Settings;
 use crate::data::tables;
 use crate::feed::FeedSettings;
@@ -50,12 +49,6 @@ pub(super) fn due_settings(settings: &Settings) -> DueSettings {
         overdue_ms: u64::from(settings.live.overdue_h) * HOUR_MS,
         lasts_ms_max: u64::from(settings.live.hours_max) * HOUR_MS,
     }
-}
-
-/// Rules about addresses of recordings.
-#[must_use]
-pub(super) fn target_rules() -> TargetRules {
-    TargetRules { schemes: vec!["https".to_owned(), "http".to_owned()], ..TargetRules::default() }
 }
 
 /// Tables of uploads.

@@ -35,7 +35,7 @@ pub struct Knock<'a> {
 
 /// Answer of the door.
 #[derive(Debug)]
-pub struct Opened {
+pub struct DoorAnswer {
     /// The answer, without the headers that all have.
     pub response: Response,
     /// Route whose answer it is, for metrics.
@@ -46,7 +46,7 @@ pub struct Opened {
 pub trait Door: Send + Sync + 'static {
     /// Answers a request at once, exactly as its route would; `None` leaves it to the router, and has no effect. Never
     /// waits.
-    fn open(&self, knock: &Knock<'_>) -> Option<Opened>;
+    fn open(&self, knock: &Knock<'_>) -> Option<DoorAnswer>;
 }
 
 /// The door of a server, and what all answers carry besides.
@@ -89,9 +89,13 @@ where
     let opened = catch_unwind(AssertUnwindSafe(|| door.door.open(&knock)));
     let (mut response, route) = match opened {
         Ok(None) => return None,
-        Ok(Some(Opened { response, route })) => (response, route),
+        Ok(Some(DoorAnswer { response, route })) => (response, route),
         Err(panic) => (panicked(&*panic), NO_ROUTE),
     };
+    if is_head && let Some(bytes) = http_body::Body::size_hint(response.body()).exact() {
+        // As the router says it.
+        response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+    }
     for (name, value) in &door.always {
         response.headers_mut().append(name, value.clone());
     }

@@ -33,7 +33,7 @@ pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Form, Keyed, OrDefault, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
-pub use door::{Door, Knock, Opened};
+pub use door::{Door, DoorAnswer, Knock};
 pub use doors::Doors;
 pub use layer::{OpenReferrer, RequestId, shed};
 pub use query::{Paging, Params, Path};

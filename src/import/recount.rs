@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::links::clicks::agent::Agents;
 use crate::links::clicks::click::cut;
-use crate::links::clicks::rollup::names::Names;
-use crate::links::clicks::rollup::{MINUTE_MS, Numbers, Place};
+use crate::links::clicks::rollup::names::NameCounts;
+use crate::links::clicks::rollup::{MINUTE_MS, RowNumbers, RowPlace};
 use crate::links::clicks::stats::UNKNOWN;
 
 /// Counts by name.
@@ -82,9 +82,11 @@ impl Recount {
         let (minute, day) = (minute as u64, minute as u64 / 1_440);
         let visited = self.targets.entry(found[9].to_owned()).or_default();
         *visited.minutes.entry(minute).or_default() += 1;
-        let host = self.host.captures(&found[10]).and_then(|host| host.get(1).or(host.get(2)));
+        let plain = |at: usize| found[at].replace("\\\"", "\"").replace("\\\\", "\\");
+        let referrer = plain(10);
+        let host = self.host.captures(&referrer).and_then(|host| host.get(1).or(host.get(2)));
         let referrer = host.map(|host| cut(host.as_str().trim_end_matches('.')).to_ascii_lowercase());
-        let agent = self.agents.of(Some(&found[11].replace("\\\"", "\"")));
+        let agent = self.agents.of(Some(&plain(11)));
         let browser = agent.browser.as_deref().map(str::to_owned);
         for (list, name) in [(&mut visited.referrers, referrer), (&mut visited.browsers, browser)] {
             *list.entry(day).or_default().entry(name.unwrap_or_else(|| UNKNOWN.to_owned())).or_default() += 1;
@@ -108,9 +110,9 @@ impl Recount {
             compared.links += 1;
             let expected: u64 = visited.minutes.values().sum();
             compared.clicks += expected;
-            let total = app.clicks().numbers(code, *link, &[Place::Total]).await?;
+            let total = app.clicks().numbers(code, *link, &[RowPlace::Total]).await?;
             let total = match total.first() {
-                Some(Some(Numbers::Total(count))) => count.all,
+                Some(Some(RowNumbers::Total(count))) => count.all,
                 _ => 0,
             };
             compared.number(|| target.clone(), total, expected);
@@ -132,11 +134,11 @@ async fn minutes(
 ) -> Result<()> {
     let mut hours: Vec<u64> = visited.minutes.range(kept_from..).map(|(minute, _)| minute / 60).collect();
     hours.dedup();
-    let places: Vec<Place> = hours.iter().map(|hour| Place::Minutes(*hour as u32)).collect();
+    let places: Vec<RowPlace> = hours.iter().map(|hour| RowPlace::Minutes(*hour as u32)).collect();
     for (hour, numbers) in hours.iter().zip(app.clicks().numbers(code, link, &places).await?) {
-        let slots = if let Some(Numbers::Slots(slots)) = numbers { slots } else { Vec::new() };
+        let slots = if let Some(RowNumbers::Slots(slots)) = numbers { Some(slots) } else { None };
         for minute in (0..60).filter(|minute| hour * 60 + minute >= kept_from) {
-            let counted = slots.get(minute as usize).map_or(0, |slot| slot.all);
+            let counted = slots.as_ref().map_or(0, |slots| slots.at(minute as u8).all);
             let expected = visited.minutes.get(&(hour * 60 + minute)).copied().unwrap_or_default();
             if counted + expected > 0 {
                 compared.number(|| format!("{target}, minute {}", hour * 60 + minute), counted, expected);
@@ -148,9 +150,9 @@ async fn minutes(
 
 async fn lists(app: &App, (target, code, link): Of<'_>, visited: &Visited, compared: &mut Compared) -> Result<()> {
     let days: Vec<u64> = visited.referrers.keys().copied().collect();
-    let places: Vec<Place> = days.iter().map(|day| Place::Day(*day as u32)).collect();
+    let places: Vec<RowPlace> = days.iter().map(|day| RowPlace::Day(*day as u32)).collect();
     for (day, numbers) in days.iter().zip(app.clicks().numbers(code, link, &places).await?) {
-        let Some(Numbers::Day(_, lists)) = numbers else {
+        let Some(RowNumbers::Day(_, lists)) = numbers else {
             compared.differences.push(format!("{target}, day {day}: nothing is counted"));
             continue;
         };
@@ -170,7 +172,7 @@ async fn lists(app: &App, (target, code, link): Of<'_>, visited: &Visited, compa
     Ok(())
 }
 
-fn named(names: &Names) -> impl Iterator<Item = (&str, u64)> {
+fn named(names: &NameCounts) -> impl Iterator<Item = (&str, u64)> {
     let unknown = (names.unknown.all > 0).then_some((UNKNOWN, names.unknown.all));
     names.iter().map(|(name, count)| (name, count.all)).chain(unknown)
 }

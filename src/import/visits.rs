@@ -1,7 +1,7 @@
 //! Visits of an access log: every path becomes a link, every `GET` a click at its own time.
 //!
-//! Clicks go into their log as a source of its own, whose places are the numbers of the lines. So an import that was cut
-//! off is begun again from the first line, and what was counted is recognised.
+//! Clicks go into their log as a source of its own, whose places are the numbers of the lines. So an import that was
+//! cut off is begun again from the first line, and what was counted is recognised.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::handle::Handle;
 use crate::base::limits::clicks::{IMPORT_CLICKS, RECORD_BYTES_MAX};
-use crate::links::clicks::click::{Origin, write_line};
+use crate::links::clicks::click::{ClickOrigin, write_line};
 use crate::links::clicks::rollup::DAY_MS;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::shipper::Blocks as _;
@@ -115,7 +115,7 @@ impl Visits {
         let partition = self.app.clicks().log()?.partition_of(&code).0;
         let filling = self.filling.entry(partition).or_default();
         filling.code.clone_from(&code);
-        write_line(Origin { source: self.source, place: line }, &click, &mut filling.lines)
+        write_line(ClickOrigin { source: self.source, place: line }, &click, &mut filling.lines)
             .map_err(|error| Error::Internal(error.to_string()))?;
         filling.clicks += 1;
         if filling.clicks >= IMPORT_CLICKS || filling.lines.len() >= RECORD_BYTES_MAX {

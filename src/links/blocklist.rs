@@ -16,7 +16,7 @@ use crate::base::target::host_key;
 
 /// Names that are blocked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Names {
+struct Names {
     hosts: HashSet<Box<str>>,
     codes: HashSet<Box<str>>,
 }

@@ -2,16 +2,16 @@
 
 use super::http::redirect;
 use super::service::{Asked, Links};
-use crate::http::{Door, Knock, Opened};
+use crate::http::{Door, DoorAnswer, Knock};
 
 /// Route that the door stands for.
 const ROUTE: &str = "/s/{code}";
 
 impl Door for Links {
-    fn open(&self, knock: &Knock<'_>) -> Option<Opened> {
+    fn open(&self, knock: &Knock<'_>) -> Option<DoorAnswer> {
         let code = knock.path.strip_prefix("/s/")?;
         let asked = Asked { code, headers: knock.headers, client: knock.client, is_head: knock.is_head };
         let link = self.follow_now(&asked)?;
-        Some(Opened { response: redirect(&link), route: ROUTE })
+        Some(DoorAnswer { response: redirect(&link), route: ROUTE })
     }
 }

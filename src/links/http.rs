@@ -174,7 +174,10 @@ pub async fn follow(
     params(("code" = String, Path, example = "3x5pu")),
     responses((status = 200, description = "a page without the target, for programs that look at links", body = String,
             content_type = "text/html"),
-        (status = 303, description = "the target"), (status = 403, description = "that is not the password"),
+        (status = 303, description = "the target"), (status = 400, description = "the body did not arrive whole"),
+        (status = 403, description = "that is not the password"),
+        (status = 413, description = "the body is too large"), (status = 415, description = "the body is no form"),
+        (status = 422, description = "`password` is missing, or there is another field"),
         (status = 404, description = "there is no such link"),
         (status = 410, description = "the link was deleted, has expired, or is used up"),
         (status = 429, description = "too many wrong passwords"), Problems))]
@@ -198,7 +201,12 @@ pub async fn unlock(
     }
 }
 
-/// `/` of the short host.
+/// The first page of the short host.
+///
+/// The redirect to `links.home_url`; on the host of `links.short_url` it is at `/`.
+#[utoipa::path(get, path = "/s/", tag = "links", operation_id = "follow_home", security(()),
+    responses((status = 302, description = "`links.home_url`"),
+        (status = 404, description = "`links.home_url` is not set"), Problems))]
 pub async fn home(State(links): State<Links>) -> Response {
     let leads = links.home_url().and_then(|url| HeaderValue::from_str(url).ok());
     match leads {
@@ -207,7 +215,13 @@ pub async fn home(State(links): State<Links>) -> Response {
     }
 }
 
-/// `/robots.txt` of the short host: programs may follow links, or they could not show what is behind them.
+/// Rules for programs on the short host.
+///
+/// They may follow links, or they could not show what is behind them. On the host of `links.short_url` it is at
+/// `/robots.txt`.
+#[utoipa::path(get, path = "/s/robots.txt", tag = "links", operation_id = "read_robots", security(()),
+    responses((status = 200, description = "rules for programs", body = String, content_type = "text/plain"),
+        Problems))]
 pub async fn robots() -> &'static str {
     "User-agent: *\nAllow: /\n"
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::code::Codes;
-use super::lease::{Block, NumberLease};
+use super::lease::{LeasedNumbers, NumberLease};
 use super::unclaimed::Unclaimed;
 use crate::base::error::{Error, Result};
 use crate::base::limits::links::{ALIASES_STEP_ROWS, IDLE_MARKS, LEASE_TRIES_MAX, MARK_S, NUMBER_WAIT_MS};
@@ -46,7 +46,7 @@ struct Held {
     /// The row, and the token under which it is held.
     row: NumberLease,
     token: u64,
-    block: Block,
+    block: LeasedNumbers,
     /// Whether what could have been given out since the row was written was skipped by this process.
     is_begun: bool,
     /// Numbers were given out since the last mark.
@@ -66,13 +66,18 @@ fn lease_in(value: &[u8]) -> Option<(NumberLease, u64)> {
 
 impl Keeper {
     /// The keeper of the folder's codes; the key and the first lease are made where there are none, as soon as there is
-    /// room for them. `alone`: this node leases all numbers, so that `unclaimed` can be told which were not.
+    /// room for them, and by a clock by hand when the first is needed. `alone`: this node leases all numbers, so that
+    /// `unclaimed` can be told which were not.
     ///
     /// # Errors
     /// When the engine fails, or a row is damaged.
     pub async fn open(core: Core, unclaimed: Arc<Unclaimed>, alone: bool) -> Result<Self> {
         let (codes, held) = (OnceCell::new(), Mutex::new(None));
         let keeper = Self(Arc::new(Inner { core, codes, held, unclaimed, alone }));
+        if keeper.0.core.clock.is_by_hand() {
+            // An import that has not begun looks for ids that are later than its own: none is minted here for nothing.
+            return Ok(keeper);
+        }
         match keeper.ready().await {
             Err(error) if error.is_of_room() => tracing::warn!("there is no room for codes of short links"),
             done => done?,
@@ -91,7 +96,9 @@ impl Keeper {
         }
         let mut held = held.lock().await;
         if held.is_none() {
-            let first = NumberLease::first(core.clock.now_ms());
+            // A clock by hand tells nothing of when the folder was written.
+            let now_ms = if core.clock.is_by_hand() { 0 } else { core.clock.now_ms() };
+            let first = NumberLease::first(now_ms);
             let (value, token, is_new) = unique(core, LEASE, |token| lease_value(first, token)).await?;
             let stored = in_row(&tables::link_keeper_row(LEASE), Some(value.into()), lease_in)?;
             let (row, token) = stored.unwrap_or((first, token));
@@ -150,7 +157,7 @@ impl Keeper {
     /// to another length.
     fn now_ms(&self, held: &Held) -> u64 {
         let clock = &self.0.core.clock;
-        if clock.is_by_hand() { clock.now_ms().max(held.row.through_ms) } else { clock.now_ms() }
+        if clock.is_by_hand() { held.row.through_ms } else { clock.now_ms() }
     }
 
     /// Leases the next block.

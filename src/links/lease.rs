@@ -7,6 +7,7 @@
 //! the line and idle time only lowers it; a start begins on the line, at the moment that it is by then. So whoever
 //! begins on an older row begins above everything that came after it, however often there were starts between.
 
+use crate::base::id::EPOCH_MS;
 use crate::base::limits::links::{LEASE_NUMBERS, NUMBERS_PER_MS};
 use crate::links::code;
 
@@ -24,7 +25,7 @@ pub struct NumberLease {
 }
 
 /// Numbers that were leased, from the first to below the end.
-pub type Block = std::ops::Range<u64>;
+pub type LeasedNumbers = std::ops::Range<u64>;
 
 impl NumberLease {
     /// Bytes of a row.
@@ -41,6 +42,10 @@ impl NumberLease {
     #[must_use]
     pub fn begun(self, now_ms: u64) -> Self {
         let line_ms = now_ms.saturating_add(AHEAD_MS);
+        if self.through_ms < EPOCH_MS {
+            // Written by an import, into a folder that no server had before.
+            return Self { next: self.next.saturating_add(AHEAD_MS * NUMBERS_PER_MS), through_ms: line_ms };
+        }
         let next = match line_ms.checked_sub(self.through_ms) {
             Some(passed_ms) => self.next.saturating_add(passed_ms.saturating_mul(NUMBERS_PER_MS)).min(code::end()),
             None => code::next_length(self.next),
@@ -58,7 +63,7 @@ impl NumberLease {
     /// The row with a block leased, as large as there is room at `now_ms` and at most [`LEASE_NUMBERS`]; `None` when
     /// there is no room.
     #[must_use]
-    pub fn leased(self, now_ms: u64) -> Option<(Self, Block)> {
+    pub fn leased(self, now_ms: u64) -> Option<(Self, LeasedNumbers)> {
         let idle = self.idle(now_ms);
         let count = idle.room(now_ms).min(LEASE_NUMBERS);
         if count == 0 {

@@ -50,7 +50,7 @@ impl Given {
 fn run(steps: Vec<Step>) {
     let (mut now_ms, mut given) = (NOW_MS, Given::default());
     let (mut stored, mut copy) = (NumberLease::first(now_ms), NumberLease::first(now_ms));
-    let mut block: Block = 0..0;
+    let mut block: LeasedNumbers = 0..0;
     let mut is_begun = true;
     for step in steps {
         match step {
@@ -110,7 +110,9 @@ fn a_clock_that_went_back_leaves_the_length() {
     assert_eq!(row.begun(NOW_MS - AHEAD_MS - 1).next, code::first_of(6));
     let longest = NumberLease { next: code::first_of(7), through_ms: NOW_MS }.begun(0);
     assert!(longest.is_used_up() && longest.leased(NOW_MS * 2).is_none());
-    assert!(NumberLease { next: 0, through_ms: 0 }.begun(u64::MAX).is_used_up(), "and never wraps round");
+    assert!(NumberLease { next: 0, through_ms: NOW_MS }.begun(u64::MAX).is_used_up(), "and never wraps round");
+    let imported = NumberLease { next: 32_000, through_ms: 1_600 }.begun(NOW_MS);
+    assert_eq!((imported.next, imported.through_ms), (232_000, NOW_MS + AHEAD_MS), "an import tells no time");
 }
 
 #[test]

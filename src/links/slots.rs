@@ -20,7 +20,7 @@ use crate::log::core::Core;
 
 /// Visits that were taken; clones share what is in memory.
 #[derive(Clone)]
-pub struct Slots {
+pub struct VisitSlots {
     core: Core,
     links: Arc<Cache<String, Arc<Counter>>>,
 }
@@ -39,7 +39,7 @@ struct Waiting {
     answer: oneshot::Sender<bool>,
 }
 
-impl Slots {
+impl VisitSlots {
     /// Over the rows of `core`.
     #[must_use]
     pub fn new(core: Core) -> Self {

@@ -30,7 +30,7 @@ async fn core(engines: &Engines) -> Core {
 }
 
 /// Visits that were given out to 64 who ask `times` times each, half of them at each of two counters.
-async fn given(nodes: [&Slots; 2], code: &str, times: usize) -> u32 {
+async fn given(nodes: [&VisitSlots; 2], code: &str, times: usize) -> u32 {
     let mut askers = JoinSet::new();
     for asker in 0..64 {
         let (slots, code) = (nodes[asker % 2].clone(), code.to_owned());
@@ -49,9 +49,9 @@ async fn given(nodes: [&Slots; 2], code: &str, times: usize) -> u32 {
 async fn two_counters_give_out_exactly_what_there_is() {
     let engines = fanfare_engines::memory::open(1).unwrap();
     let core = core(&engines).await;
-    let (one, other) = (Slots::new(core.clone()), Slots::new(core.clone()));
+    let (one, other) = (VisitSlots::new(core.clone()), VisitSlots::new(core.clone()));
     assert_eq!(given([&one, &other], "few", 4).await, MAX);
-    let third = Slots::new(core);
+    let third = VisitSlots::new(core);
     assert!(!third.take("few", MAX).await.unwrap(), "the rows say so");
     assert!(third.take("few", MAX + 1).await.unwrap(), "and a higher limit goes on");
     third.forget("few").await.unwrap();
@@ -63,7 +63,7 @@ async fn storage_that_fails_wastes_visits_and_never_adds_one() {
     for seed in 0..8 {
         let engines = hostile::open(seed, 1, Faults::SOME).unwrap();
         let core = core(&engines).await;
-        let (one, other) = (Slots::new(core.clone()), Slots::new(core));
+        let (one, other) = (VisitSlots::new(core.clone()), VisitSlots::new(core));
         let given = given([&one, &other], "few", 8).await;
         assert!((1..=MAX).contains(&given), "seed {seed}: {given}");
     }

@@ -124,7 +124,7 @@ pub struct ImportArgs {
     /// File of addresses, one a line: a short link is made of each
     #[arg(long, value_name = "FILE", requires = "user", conflicts_with_all = ["follows", "activity"])]
     pub urls: Option<PathBuf>,
-    /// Access log in the combined format: each path becomes a link, each GET a click at its own time
+    /// Access log in the combined format: each path becomes a link, each visit a click at its own time
     #[arg(long, value_name = "FILE", requires = "site", conflicts_with_all = ["follows", "activity", "urls"])]
     pub access_log: Option<PathBuf>,
     /// Address that the paths of the access log are below, such as http://example.com

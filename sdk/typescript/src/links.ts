@@ -57,12 +57,12 @@ export class Links {
     return this.http.text("GET", "/v1/links.csv", call);
   }
 
-  /** Who followed the link, when, and where from. */
+  /** Numbers of the link: who followed it, when, and where from. */
   stats(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<LinkStats> {
     return this.http.json("GET", `/v1/links/${part(code)}/stats`, { ...call, query: { ...query } });
   }
 
-  /** The same as CSV. */
+  /** Numbers of the link as CSV. */
   statsCsv(code: string, query: StatsQuery = {}, call?: CallOptions): Promise<string> {
     return this.http.text("GET", `/v1/links/${part(code)}/stats.csv`, { ...call, query: { ...query } });
   }

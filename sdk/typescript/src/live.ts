@@ -1,6 +1,6 @@
 // Live sessions: the calls, and a first page that is kept as it is now.
 
-import type { Once } from "./client.js";
+import type { Once } from "./calls.js";
 import type { CallOptions, Http } from "./http.js";
 import { Pages, type Paging } from "./paging.js";
 import { randomKey } from "./random.js";

@@ -9,11 +9,19 @@ export interface Page<T> {
   next_cursor?: string | null | undefined;
 }
 
+/** A link as operators see it. */
+export type AdminLink = Link & {
+  /** Whether the list of blocked hosts and codes names it. */
+  blocked: boolean;
+  /** Person who made it. */
+  owner: Id;
+};
+
 /** Act of an operator. It stands in the same record as what was done, and is kept for 400 days. */
 export interface AuditEntry {
   /**
-   * Kind of act: `post.delete`, `user.suspend`, `user.unsuspend`, `user.password`, `user.grant_admin`,
-   * `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
+   * Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
+   * `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
    */
   action: string;
   /** Operator: `admin.token`, or the id of a person whose role is admin. */
@@ -26,7 +34,10 @@ export interface AuditEntry {
   id: Id;
   /** Why, if it was said. */
   reason?: string | null | undefined;
-  /** Target of the act: `posts/ID`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`, `events/TYPE to …`. */
+  /**
+   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
+   * `events/TYPE to …`.
+   */
   target: string;
 }
 
@@ -48,6 +59,24 @@ export interface AuthorDeleted {
   key: string;
   /** Person whose account it was. */
   user_id: Id;
+}
+
+/** Clicks at this moment, for operators. */
+export interface ClickStatus {
+  /** Clicks that were counted since the start. */
+  counted: number;
+  /** Whether shipping is held up, for the log holds `links.clicks_bytes_max` that is not counted yet. */
+  is_held: boolean;
+  /** Whether a record of clicks cannot be read, so that none behind it is counted. */
+  is_stuck: boolean;
+  /** Clicks that were lost since the start: the spool had no room, or they waited in it for too long. */
+  lost: number;
+  /** Clicks that came more than once, and were counted once. */
+  repeated: number;
+  /** Bytes of the spool's files. */
+  spool_bytes: number;
+  /** Clicks that were written since the start. */
+  written: number;
 }
 
 /** A frame of a client; answered by a `Reply` with the same `ref`. */
@@ -95,6 +124,12 @@ export interface CostlyAuthor {
 export interface Drain {
   /** Milliseconds to wait before connecting again; different for every session. */
   reconnect_after_ms: number;
+}
+
+/** `POST /v1/live/{id}/end`. */
+export interface EndLiveSession {
+  /** Address of the recording, if there is one already. */
+  replay_url?: string | null | undefined;
 }
 
 /** `feed.posts`: new posts of the home feed. */
@@ -165,6 +200,9 @@ export interface Hello {
 /** Snowflake id as a decimal string; ids order by time of creation */
 export type Id = string;
 
+/** Length of a point of a series. */
+export type Interval = "minute" | "hour" | "day";
+
 /** Consumer of the journal that holds more of it than `storage.journal_bytes_max`. */
 export interface JournalHolder {
   /** Bytes of the journal that wait for it. */
@@ -190,15 +228,98 @@ export type KeyedPost = Post & {
 /** Lane: priority of a frame when not everything can go at once. */
 export type Lane = "urgent" | "normal" | "bulk";
 
-/** Settings that can change while the server runs; by their names in the configuration. */
-export interface RunningSettings {
-  /** Authors with more followers are pulled. */
-  "feed.pull_above": number;
-  /** Authors with fewer followers are pushed at once. */
-  "feed.push_below": number;
-  /** Lowest level written to the log, or a filter. */
-  "log.level": string;
+/** A short link. */
+export interface Link {
+  /** Code: what stands at the end of `short_url`. */
+  code: string;
+  /** Moment at which it was made. */
+  created_at: Timestamp;
+  /** End of the link; `null`: never. */
+  expires_at?: Timestamp | null | undefined;
+  /** Whether it asks for a password. */
+  has_password?: boolean | undefined;
+  /** Visits after which it is used up; `null`: none. */
+  max_visits?: number | null | undefined;
+  /** Status of the redirect. */
+  redirect: RedirectKind;
+  /** Address to hand out. */
+  short_url: string;
+  /** Target, as the server writes it: names in punycode, everything in ASCII. */
+  url: string;
+  /** Visits that were answered with the redirect, bots included. */
+  visits: number;
 }
+
+/** Password that a visitor sends. */
+export interface LinkPassword {
+  /** The password. */
+  password: string;
+}
+
+/** Clicks of a link within a time. */
+export interface LinkStats {
+  /** Bots' redirects among them. */
+  bots: number;
+  /** Browsers. */
+  browsers: StatsName[];
+  /** Cities. */
+  cities: StatsName[];
+  /** Countries, in two letters. */
+  countries: StatsName[];
+  /** Kinds of device: desktop, mobile, tablet, other, bot. */
+  devices: StatsName[];
+  /** First moment that is counted: the beginning of the first point. */
+  from: Timestamp;
+  /** Length of a point. */
+  interval: Interval;
+  /** Languages. */
+  languages: StatsName[];
+  /** Hosts of the pages that the link was followed from, over the whole UTC days that the time touches. */
+  referrers: StatsName[];
+  /** Clicks in each interval, the empty ones too. */
+  series: StatsPoint[];
+  /** Operating systems. */
+  systems: StatsName[];
+  /** Moment up to which is counted: the end of the last point. */
+  to: Timestamp;
+  /** Every redirect that was answered, bots' too. */
+  total: number;
+  /** Visitors, an estimate (about 1.6 %, exact when few). Over several days it is the sum of the days: visitor-days. */
+  unique: number;
+}
+
+/** Body of `live.changed`: the session as it is now, whoever reads it. */
+export type LiveChanged = LiveSession & {
+  /** Whether it was cancelled, or its replay removed: it is in no list any more. */
+  removed?: boolean | undefined;
+  /** Number of the change: of two about one session the higher is the newer one. */
+  version: Id;
+};
+
+/** A live session. On a page it is as it was when the first page of the pass was made. */
+export interface LiveSession {
+  /** Moment it was over. */
+  ended_at?: Timestamp | null | undefined;
+  /** Person who holds it. */
+  host: Author;
+  /** The session. */
+  id: Id;
+  /** Whether the caller is to be reminded at the start; absent without a token, and in frames. */
+  reminder?: boolean | null | undefined;
+  /** Address of the recording. */
+  replay_url?: string | null | undefined;
+  /** Moment it began. */
+  started_at?: Timestamp | null | undefined;
+  /** Planned start. */
+  starts_at: Timestamp;
+  /** Whether it is to come, on, or over. */
+  state: LiveState;
+  /** Words that say what it is about. */
+  title: string;
+}
+
+/** State of a live session. */
+export type LiveState = "upcoming" | "live" | "replay" | (string & {});
 
 /** Uploaded file. */
 export interface Media {
@@ -248,6 +369,30 @@ export interface NamedFrames {
 export interface NamedReplies {
   /** In the order of the frames. */
   replies: Reply[];
+}
+
+/** `POST /v1/links`. */
+export interface NewLink {
+  /** Code of one's own, 1 to 64 of `A-Z a-z 0-9 _ -`; without it the server gives a short one. */
+  alias?: string | null | undefined;
+  /** End of the link; `null`: never; without it five years from now, or what the server says. */
+  expires_at?: Timestamp | null | undefined;
+  /** Visits after which it is used up, 1 to 100,000. */
+  max_visits?: number | null | undefined;
+  /** Password that visitors are asked for, 1 to 128 characters. */
+  password?: string | null | undefined;
+  /** 302 when it is not named. 301 goes with no password, no visit limit and no `expires_at` of one's own. */
+  redirect?: RedirectKind | null | undefined;
+  /** Target: `http` or `https`, at most 2,048 bytes. */
+  url: string;
+}
+
+/** `POST /v1/live`. */
+export interface NewLiveSession {
+  /** Planned start: at most a minute ago, within a year. */
+  starts_at: Timestamp;
+  /** 1 to 140 characters. */
+  title: string;
 }
 
 /** The parts of an upload. */
@@ -359,6 +504,33 @@ export interface NotificationsRead {
 export interface NotificationsUnread {
   /** Above the read marker. */
   unread_count: number;
+}
+
+/**
+ * `PATCH /v1/links/{code}`, a JSON merge patch: a field that is absent stays, one that is `null` is cleared. Code and
+ * numbers stay.
+ */
+export interface PatchLink {
+  /** New end; `null`: never. */
+  expires_at?: Timestamp | null | undefined;
+  /** New limit, which counts the visits so far; `null`: none. */
+  max_visits?: number | null | undefined;
+  /** New password; `null`: none. */
+  password?: string | null | undefined;
+  /** New status. */
+  redirect?: RedirectKind | null | undefined;
+  /** New target. */
+  url?: string | null | undefined;
+}
+
+/** `PATCH /v1/live/{id}`, a JSON merge patch: a field that is absent stays. */
+export interface PatchLiveSession {
+  /** Address of the recording, once it is over; `null` takes it away. */
+  replay_url?: string | null | undefined;
+  /** New planned start, while it is upcoming; at most 20 times. */
+  starts_at?: Timestamp | null | undefined;
+  /** 1 to 140 characters. */
+  title?: string | null | undefined;
 }
 
 /** Changes of settings while the server runs; what is absent stays. A restart reads the configuration again. */
@@ -536,6 +708,9 @@ export interface RealtimeSession {
   user_id: Id;
 }
 
+/** 302 asks at each visit; 301 lets browsers remember it for an hour */
+export type RedirectKind = 302 | 301;
+
 /** Relationship of the caller to another person. */
 export interface Relationship {
   /** The caller blocks the person. */
@@ -584,6 +759,16 @@ export type ResetReason =
 /** Role: what a person may do. */
 export type RoleName = "user" | "admin";
 
+/** Settings that can change while the server runs; by their names in the configuration. */
+export interface RunningSettings {
+  /** Authors with more followers are pulled. */
+  "feed.pull_above": number;
+  /** Authors with fewer followers are pushed at once. */
+  "feed.push_below": number;
+  /** Lowest level written to the log, or a filter. */
+  "log.level": string;
+}
+
 /** Frames of a client that has no socket to send them by. */
 export type Sent = ClientFrame[] | NamedFrames | ClientFrame;
 
@@ -624,8 +809,26 @@ export interface SetPassword {
   password: string;
 }
 
+/** Name in a list, the most frequent first; `unknown` is what is not known, `other` what is beyond the list's bound. */
+export interface StatsName {
+  /** Clicks of it. */
+  count: number;
+  /** The name. */
+  name: string;
+}
+
+/** Point of a series. */
+export interface StatsPoint {
+  /** Beginning of the interval. */
+  at: Timestamp;
+  /** Clicks in it. */
+  count: number;
+}
+
 /** The server at this moment. */
 export interface Status {
+  /** Clicks on short links. */
+  clicks: ClickStatus;
   /** The dearest authors, dearest first. */
   costly_authors: CostlyAuthor[];
   /** Timeline entries written since the start, by policy: push, push_late, pull. */

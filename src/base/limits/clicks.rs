@@ -50,7 +50,7 @@ pub const FOLD_LOOK_MS: u64 = 1_000;
 /// Milliseconds before a step that storage refused is tried again; doubled up to thirty times as much.
 pub const RETRY_MS: u64 = 100;
 
-/// Milliseconds that a server which stops gives its shipper and its fold to end; what is left is done by the next start.
+/// Milliseconds that a server which stops gives its shipper and its fold to end; the next start does what is left.
 pub const LAST_SHIP_MS: u64 = 2_000;
 
 /// Hours of records that a partition's head remembers the beginning of, so that old ones can be let go of.

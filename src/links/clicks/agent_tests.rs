@@ -1,3 +1,5 @@
+//! Agents of people and programs, and the headers beside them.
+
 use std::io::Read as _;
 
 use super::*;
@@ -110,7 +112,8 @@ fn the_language_is_the_one_with_the_highest_weight() {
     assert!(is_prefetch("prefetch;prerender") && is_prefetch("Preview") && !is_prefetch("navigate"));
 }
 
-/// The list finds bots that a program of 2021 misses: of the real log at least as many lines are bots as its owner would say.
+/// The list finds bots that a program of 2021 misses: of the real log about as many lines are bots as its owner would
+/// say.
 #[test]
 fn the_real_log_is_told_apart() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/access.log.gz");

@@ -150,14 +150,14 @@ fn word<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
 /// Origin of a click: the file that it was first written to, and its place in it. No two clicks share it, and
 /// one that comes again has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
+pub struct ClickOrigin {
     /// Number of the file, drawn when it is made.
     pub source: u64,
     /// Place in it; later clicks have higher ones.
     pub place: u64,
 }
 
-impl Origin {
+impl ClickOrigin {
     fn to_text(self) -> String {
         format!("{:016x}-{}", self.source, self.place)
     }
@@ -212,7 +212,7 @@ struct Line<'a> {
 ///
 /// # Errors
 /// Never, for text and numbers; the writer's type has them.
-pub fn write_line(origin: Origin, click: &Click<'_>, to: &mut Vec<u8>) -> serde_json::Result<()> {
+pub fn write_line(origin: ClickOrigin, click: &Click<'_>, to: &mut Vec<u8>) -> serde_json::Result<()> {
     fn lent<'b>(name: &'b Option<Cow<'_, str>>) -> Option<Word<'b>> {
         name.as_deref().map(|name| Word(Cow::Borrowed(name)))
     }
@@ -240,14 +240,14 @@ pub fn write_line(origin: Origin, click: &Click<'_>, to: &mut Vec<u8>) -> serde_
 ///
 /// # Errors
 /// With the number of the line, when one is no click.
-pub fn read_lines(payload: &[u8]) -> Result<Vec<(Origin, Click<'_>)>, String> {
+pub fn read_lines(payload: &[u8]) -> Result<Vec<(ClickOrigin, Click<'_>)>, String> {
     let lines = payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.enumerate().map(|(at, line)| read_line(line).map_err(|why| format!("line {}: {why}", at + 1))).collect()
 }
 
-fn read_line(line: &[u8]) -> Result<(Origin, Click<'_>), String> {
+fn read_line(line: &[u8]) -> Result<(ClickOrigin, Click<'_>), String> {
     let line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    let origin = Origin::parse(&line.id).ok_or_else(|| format!("id {:?} is none", line.id))?;
+    let origin = ClickOrigin::parse(&line.id).ok_or_else(|| format!("id {:?} is none", line.id))?;
     let visitor = line.visitor.map(|Word(hex)| u64::from_str_radix(&hex, 16).map_err(|_| format!("visitor {hex:?}")));
     let click = Click {
         code: line.code,

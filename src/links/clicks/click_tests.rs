@@ -1,3 +1,5 @@
+//! Clicks as the spool has them, and as lines.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -28,7 +30,7 @@ proptest! {
         let mut bytes = Vec::new();
         click.encode(&mut bytes);
         prop_assert_eq!(Click::decode(&bytes), Some(click.clone()));
-        let (origin, mut line) = (Origin { source, place }, Vec::new());
+        let (origin, mut line) = (ClickOrigin { source, place }, Vec::new());
         write_line(origin, &click, &mut line).unwrap();
         prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
         prop_assert_eq!(read_lines(&line), Ok(vec![(origin, click)]));
@@ -63,7 +65,7 @@ fn the_line_is_what_the_docs_say() {
         ..Click::bare("aZ3", Id(7), 1_431_857_103_000)
     };
     let mut line = Vec::new();
-    write_line(Origin { source: 0x1f, place: 64 }, &click, &mut line).unwrap();
+    write_line(ClickOrigin { source: 0x1f, place: 64 }, &click, &mut line).unwrap();
     let expected = concat!(
         r#"{"id":"000000000000001f-64","at":"2015-05-17T10:05:03.000Z","code":"aZ3","link":"7","country":"GB","#,
         r#""city":null,"referrer":"news.example","device":"mobile","browser":"Firefox","os":"Android","#,

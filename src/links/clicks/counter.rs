@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::fold::{Fold, FoldError};
-use super::head::Head;
+use super::fold::{ClickFold, FoldError};
+use super::head::FoldHead;
 use crate::base::limits::clicks::{FOLD_LOOK_MS, LAST_SHIP_MS, RETRY_MS};
 
 /// Name of the consumer of the log that counts.
@@ -22,7 +22,7 @@ pub struct Counting {
     /// A record could not be read: nothing behind it is counted.
     pub is_stuck: AtomicBool,
     /// The head as it is stored.
-    pub stored: parking_lot::Mutex<Head>,
+    pub stored: parking_lot::Mutex<FoldHead>,
     /// Somebody wants what was counted to be written now.
     flush: AtomicBool,
     /// Number of times that everything was written.
@@ -53,7 +53,7 @@ impl Counting {
 /// The fold of a partition, and how it is driven.
 pub struct Counter {
     /// The fold.
-    pub fold: Fold,
+    pub fold: ClickFold,
     /// The log.
     pub journal: Arc<dyn Journal>,
     /// The partition.

@@ -5,7 +5,7 @@
 //! read once, counted in memory, and written when the fold has counted for a while or memory is short. Whoever asks for
 //! numbers is shown open rows as they are. After a crash the fold starts at its head; a row skips what it has counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +15,9 @@ use fanfare_protocol::Id;
 use parking_lot::RwLock;
 
 use super::click::Click;
-use super::head::{Head, record_ms};
-use super::rollup::{Kept, Place, RowOf, Tally, rows_of};
+use super::head::{FoldHead, record_ms};
+use super::rollup::{KeptLevels, RowOf, RowPlace, RowTally, rows_of};
+use crate::base::id_map::IdMap;
 use crate::base::limits::clicks::{FLUSH_BYTES, FLUSH_ROWS, FOLD_RECORDS, FOLD_SLICE, OPEN_BYTES_MAX, OPEN_ROWS_MAX};
 use crate::data::tables::{self, TimeLevel};
 
@@ -27,26 +28,26 @@ const CLICK_BYTES: usize = 64;
 #[must_use]
 pub fn key_of(row: RowOf) -> RowKey {
     match row.place {
-        Place::Total => tables::click_total_row(row.link),
-        Place::Minutes(hour) => tables::click_minutes_row(row.link, hour),
-        Place::Hours(day) => tables::click_hours_row(row.link, day),
-        Place::Day(day) => tables::click_day_row(row.link, day),
-        Place::Visitors(day) => tables::click_visitors_row(row.link, day),
+        RowPlace::Total => tables::click_total_row(row.link),
+        RowPlace::Minutes(hour) => tables::click_minutes_row(row.link, hour),
+        RowPlace::Hours(day) => tables::click_hours_row(row.link, day),
+        RowPlace::Day(day) => tables::click_day_row(row.link, day),
+        RowPlace::Visitors(day) => tables::click_visitors_row(row.link, day),
     }
 }
 
 /// Level and time of a row that is let go of after a while.
-const fn time_of(place: Place) -> Option<(TimeLevel, u32)> {
+const fn time_of(place: RowPlace) -> Option<(TimeLevel, u32)> {
     match place {
-        Place::Minutes(hour) => Some((TimeLevel::Minutes, hour)),
-        Place::Hours(day) => Some((TimeLevel::Hours, day)),
-        Place::Total | Place::Day(_) | Place::Visitors(_) => None,
+        RowPlace::Minutes(hour) => Some((TimeLevel::Minutes, hour)),
+        RowPlace::Hours(day) => Some((TimeLevel::Hours, day)),
+        RowPlace::Total | RowPlace::Day(_) | RowPlace::Visitors(_) => None,
     }
 }
 
 /// Row in memory.
 struct Open {
-    tally: Tally,
+    tally: RowTally,
     /// Id of the last record that was counted; the tally's own is that up to which it was read.
     touched: u64,
     is_dirty: bool,
@@ -71,10 +72,56 @@ impl Open {
     }
 }
 
+/// Rows in memory by their link: a click is counted in five of one.
+#[derive(Default)]
+struct Rows {
+    /// In the order of their places.
+    links: IdMap<Id, Vec<(RowPlace, Open)>>,
+    count: usize,
+}
+
+impl Rows {
+    fn of(&self, link: Id) -> &[(RowPlace, Open)] {
+        self.links.get(&link).map_or(&[], Vec::as_slice)
+    }
+
+    fn get(&self, row: RowOf) -> Option<&Open> {
+        let rows = self.of(row.link);
+        place_in(rows, row.place).ok().map(|at| &rows[at].1)
+    }
+
+    fn insert(&mut self, row: RowOf, open: Open) {
+        let rows = self.links.entry(row.link).or_default();
+        if let Err(at) = place_in(rows, row.place) {
+            rows.insert(at, (row.place, open));
+            self.count += 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (RowOf, &Open)> {
+        let of_link = |(link, rows): (&Id, _)| (*link, rows);
+        self.links.iter().map(of_link).flat_map(|(link, rows): (Id, &Vec<(RowPlace, Open)>)| {
+            rows.iter().map(move |(place, open)| (RowOf { link, place: *place }, open))
+        })
+    }
+
+    fn retain(&mut self, keeps: impl Fn(&Open) -> bool) {
+        self.links.retain(|_, rows| {
+            rows.retain(|(_, open)| keeps(open));
+            !rows.is_empty()
+        });
+        self.count = self.links.values().map(Vec::len).sum();
+    }
+}
+
+fn place_in(rows: &[(RowPlace, Open)], place: RowPlace) -> Result<usize, usize> {
+    rows.binary_search_by_key(&place, |(place, _)| *place)
+}
+
 /// Rows in memory, as the fold and whoever asks for numbers share them.
 #[derive(Default)]
 pub struct OpenRows {
-    rows: RwLock<HashMap<RowOf, Open>>,
+    rows: RwLock<Rows>,
     /// Clicks that were counted since the start.
     pub counted: AtomicU64,
     /// Clicks that had come before.
@@ -86,10 +133,10 @@ impl OpenRows {
     ///
     /// # Errors
     /// When the engine fails, or a row is damaged.
-    pub async fn read(&self, tables: &dyn Tables, rows: &[RowOf]) -> Result<Vec<Option<Tally>>, EngineError> {
-        let mut found: Vec<Option<Tally>> = {
+    pub async fn read(&self, tables: &dyn Tables, rows: &[RowOf]) -> Result<Vec<Option<RowTally>>, EngineError> {
+        let mut found: Vec<Option<RowTally>> = {
             let open = self.rows.read();
-            rows.iter().map(|row| open.get(row).map(|open| open.tally.clone())).collect()
+            rows.iter().map(|row| open.get(*row).map(|open| open.tally.clone())).collect()
         };
         let missing: Vec<usize> = (0..rows.len()).filter(|at| found[*at].is_none()).collect();
         let keys: Vec<RowKey> = missing.iter().map(|at| key_of(rows[*at])).collect();
@@ -103,12 +150,14 @@ impl OpenRows {
 
     /// Lets go of all rows of a link, which is deleted.
     pub fn forget(&self, link: Id) {
-        self.rows.write().retain(|row, _| row.link != link);
+        let mut rows = self.rows.write();
+        let gone = rows.links.remove(&link).map_or(0, |rows| rows.len());
+        rows.count -= gone;
     }
 }
 
-fn parse(row: RowOf, value: &[u8]) -> Result<Tally, EngineError> {
-    Tally::parse(row.place, value).ok_or_else(|| EngineError::Corrupt(format!("a row of clicks: {row:?}")))
+fn parse(row: RowOf, value: &[u8]) -> Result<RowTally, EngineError> {
+    RowTally::parse(row.place, value).ok_or_else(|| EngineError::Corrupt(format!("a row of clicks: {row:?}")))
 }
 
 /// Why a fold does not go on.
@@ -124,19 +173,19 @@ pub enum FoldError {
 
 /// Rows that are being written, and the head behind them.
 struct Flush {
-    head: Head,
+    head: FoldHead,
     rows: Vec<RowOf>,
 }
 
 /// Fold of a partition of the log.
-pub struct Fold {
+pub struct ClickFold {
     journal: Arc<dyn Journal>,
     tables: Arc<dyn Tables>,
     partition: Partition,
-    kept: Kept,
-    head: Head,
+    kept: KeptLevels,
+    head: FoldHead,
     /// The head as it is stored.
-    stored: Head,
+    stored: FoldHead,
     open: Arc<OpenRows>,
     bytes: usize,
     flush: Option<Flush>,
@@ -145,7 +194,7 @@ pub struct Fold {
     times: HashSet<(TimeLevel, u32)>,
 }
 
-impl Fold {
+impl ClickFold {
     /// The fold as it was left.
     ///
     /// # Errors
@@ -154,15 +203,15 @@ impl Fold {
         journal: Arc<dyn Journal>,
         tables: Arc<dyn Tables>,
         partition: Partition,
-        kept: Kept,
+        kept: KeptLevels,
         open: Arc<OpenRows>,
     ) -> Result<Self, FoldError> {
         let stored = tables.get(&tables::click_head_row(partition.0)).await?;
-        let head: Head = match stored {
+        let head: FoldHead = match stored {
             Some(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| FoldError::Unreadable(format!("its head: {error}")))?
             }
-            None => Head::default(),
+            None => FoldHead::default(),
         };
         let stored = head.clone();
         Ok(Self {
@@ -182,13 +231,13 @@ impl Fold {
 
     /// Head as it is in memory.
     #[must_use]
-    pub const fn head(&self) -> &Head {
+    pub const fn head(&self) -> &FoldHead {
         &self.head
     }
 
     /// Head as it is stored.
     #[must_use]
-    pub const fn stored(&self) -> &Head {
+    pub const fn stored(&self) -> &FoldHead {
         &self.stored
     }
 
@@ -228,19 +277,22 @@ impl Fold {
 
     /// Reads the rows that clicks are counted in, as far as they are not in memory.
     async fn load(&mut self, news: &[(u64, u64, Vec<Click<'_>>)]) -> Result<(), FoldError> {
-        let mut missing: Vec<RowOf> = {
+        let mut missing: Vec<RowOf> = Vec::new();
+        {
             let open = self.open.rows.read();
-            let rows = news
-                .iter()
-                .flat_map(|(_, at_ms, clicks)| clicks.iter().flat_map(|click| rows_of(click, *at_ms, self.kept)));
-            rows.filter(|row| !open.contains_key(row)).collect()
-        };
+            for (_, at_ms, clicks) in news {
+                for click in clicks {
+                    let rows = open.of(click.link);
+                    missing.extend(rows_of(click, *at_ms, self.kept).filter(|row| place_in(rows, row.place).is_err()));
+                }
+            }
+        }
         missing.sort_unstable();
         missing.dedup();
         let keys: Vec<RowKey> = missing.iter().map(|row| key_of(*row)).collect();
         let mut loaded = Vec::with_capacity(keys.len());
         for (row, value) in missing.into_iter().zip(self.tables.get_many(&keys).await?) {
-            loaded.push((row, value.map_or_else(|| Ok(Tally::none(row.place)), |value| parse(row, &value))?));
+            loaded.push((row, value.map_or_else(|| Ok(RowTally::none(row.place)), |value| parse(row, &value))?));
         }
         let mut open = self.open.rows.write();
         for (row, tally) in loaded {
@@ -254,9 +306,11 @@ impl Fold {
         for slice in clicks.chunks(FOLD_SLICE) {
             let mut open = self.open.rows.write();
             for click in slice {
+                // There are none any more when the link was deleted.
+                let Some(rows) = open.links.get_mut(&click.link) else { continue };
                 for row in rows_of(click, record_ms, self.kept) {
-                    if let Some(open) = open.get_mut(&row) {
-                        open.add(click, record, self.flushes);
+                    if let Ok(at) = place_in(rows, row.place) {
+                        rows[at].1.add(click, record, self.flushes);
                     }
                 }
             }
@@ -268,14 +322,14 @@ impl Fold {
     /// Whether memory is short, so that rows are to be written before more is counted.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.open.rows.read().len() >= OPEN_ROWS_MAX || self.bytes >= OPEN_BYTES_MAX
+        self.open.rows.read().count >= OPEN_ROWS_MAX || self.bytes >= OPEN_BYTES_MAX
     }
 
     /// Begins to write what was counted so far; does nothing while that is done already, or where there is nothing.
     pub fn begin_flush(&mut self) {
         if self.flush.is_none() && self.head != self.stored {
             let open = self.open.rows.read();
-            let mut rows: Vec<RowOf> = open.iter().filter(|(_, open)| open.is_dirty).map(|(row, _)| *row).collect();
+            let mut rows: Vec<RowOf> = open.iter().filter(|(_, open)| open.is_dirty).map(|(row, _)| row).collect();
             drop(open);
             // Rows of one partition go together.
             rows.sort_unstable_by(|a, b| b.cmp(a));
@@ -302,7 +356,7 @@ impl Fold {
                 }
                 taken += 1;
                 // It is not there any more when its link was deleted.
-                let Some(open) = open.get(row) else { continue };
+                let Some(open) = open.get(*row) else { continue };
                 let (upto, value) = open.as_stored();
                 bytes += value.len();
                 batch.put_versioned(key_of(*row), value, upto);
@@ -323,10 +377,11 @@ impl Fold {
         self.times.extend(new_times);
         let mut open = self.open.rows.write();
         for (row, upto) in written {
-            if let Some(open) = open.get_mut(&row)
-                && open.touched <= upto
+            let Some(rows) = open.links.get_mut(&row.link) else { continue };
+            if let Ok(at) = place_in(rows, row.place)
+                && rows[at].1.touched <= upto
             {
-                open.is_dirty = false;
+                rows[at].1.is_dirty = false;
             }
         }
         drop(open);
@@ -344,8 +399,8 @@ impl Fold {
         batch.put_versioned(tables::click_head_row(self.partition.0), value, flush.head.next().offset.0);
         self.tables.write(batch).await?;
         let mut open = self.open.rows.write();
-        open.retain(|_, open| open.is_dirty || open.flush >= self.flushes);
-        self.bytes = open.values().map(|open| open.tally.numbers.bytes()).sum();
+        open.retain(|open| open.is_dirty || open.flush >= self.flushes);
+        self.bytes = open.iter().map(|(_, open)| open.tally.numbers.bytes()).sum();
         drop(open);
         if let Some(flush) = self.flush.take() {
             self.stored = flush.head;

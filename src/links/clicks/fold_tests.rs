@@ -1,3 +1,5 @@
+//! Histories of clicks that come again, over an engine that keeps its promises and nothing more.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fanfare_engines::claim::Claim;
@@ -5,15 +7,15 @@ use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
 use fanfare_engines::{Claimant, Engines, NewRecord};
 
-use super::super::click::{Origin, Visitor, read_lines, write_line};
+use super::super::click::{ClickOrigin, Visitor, read_lines, write_line};
 use super::super::rollup::names::Count;
-use super::super::rollup::{DAY_MS, HOUR_MS, MINUTE_MS, Numbers};
+use super::super::rollup::{DAY_MS, HOUR_MS, MINUTE_MS, RowNumbers};
 use super::*;
 use crate::base::id::{following, unix_ms_of};
 
 const PARTITION: Partition = Partition(0);
 const NOW_MS: u64 = 1_800_000_000_000;
-const KEPT: Kept = Kept { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
+const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 const LINKS: u64 = 4;
 
 /// The click that a source has at a place: the same whenever it is asked for.
@@ -32,7 +34,7 @@ fn click_at(source: u64, place: u64) -> Click<'static> {
 fn block(source: u64, places: std::ops::Range<u64>) -> Vec<u8> {
     let mut payload = Vec::new();
     for place in places {
-        write_line(Origin { source, place: place + 1 }, &click_at(source, place), &mut payload).unwrap();
+        write_line(ClickOrigin { source, place: place + 1 }, &click_at(source, place), &mut payload).unwrap();
     }
     payload
 }
@@ -74,11 +76,11 @@ impl Shipper {
     }
 }
 
-async fn open(engines: &Engines) -> (Fold, Arc<OpenRows>) {
+async fn open(engines: &Engines) -> (ClickFold, Arc<OpenRows>) {
     let rows = Arc::new(OpenRows::default());
     loop {
         let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
-        match Fold::open(journal, tables, PARTITION, KEPT, Arc::clone(&rows)).await {
+        match ClickFold::open(journal, tables, PARTITION, KEPT, Arc::clone(&rows)).await {
             Ok(fold) => return (fold, rows),
             Err(FoldError::Engine(EngineError::Unavailable(_))) => {}
             Err(error) => panic!("{error}"),
@@ -93,7 +95,7 @@ struct Recount {
     slots: BTreeMap<(RowOf, usize), u64>,
     referrers: BTreeMap<(Id, u32, String), u64>,
     visitors: HashMap<(Id, u32), HashSet<u64>>,
-    clicks: HashSet<Origin>,
+    clicks: HashSet<ClickOrigin>,
 }
 
 fn recount(world: &Hostile) -> Recount {
@@ -108,8 +110,8 @@ fn recount(world: &Hostile) -> Recount {
             for row in rows_of(&click, made_ms, KEPT) {
                 all.counts.entry(row).or_default().add(click.is_bot);
                 let at = match row.place {
-                    Place::Minutes(_) => click.at_ms / MINUTE_MS % 60,
-                    Place::Hours(_) => click.at_ms / HOUR_MS % 24,
+                    RowPlace::Minutes(_) => click.at_ms / MINUTE_MS % 60,
+                    RowPlace::Hours(_) => click.at_ms / HOUR_MS % 24,
                     _ => continue,
                 };
                 *all.slots.entry((row, at as usize)).or_default() += 1;
@@ -129,16 +131,16 @@ fn check(world: &Hostile, seed: u64) -> usize {
     for (row, count) in &expected.counts {
         let stored = world.row(&key_of(*row)).unwrap_or_else(|| panic!("seed {seed}: no {row:?}"));
         match parse(*row, &stored).unwrap().numbers {
-            Numbers::Total(total) => assert_eq!(total, *count, "seed {seed}: {row:?}"),
-            Numbers::Slots(slots) => {
-                for (at, slot) in slots.iter().enumerate() {
-                    let count = expected.slots.get(&(*row, at)).copied().unwrap_or_default();
-                    assert_eq!(slot.all, count, "seed {seed}: {row:?} at {at}");
+            RowNumbers::Total(total) => assert_eq!(total, *count, "seed {seed}: {row:?}"),
+            RowNumbers::Slots(slots) => {
+                for at in 0..60_u8 {
+                    let count = expected.slots.get(&(*row, at.into())).copied().unwrap_or_default();
+                    assert_eq!(slots.at(at).all, count, "seed {seed}: {row:?} at {at}");
                 }
             }
-            Numbers::Day(total, lists) => {
+            RowNumbers::Day(total, lists) => {
                 assert_eq!(total, *count, "seed {seed}: {row:?}");
-                let Place::Day(day) = row.place else { panic!("a day") };
+                let RowPlace::Day(day) = row.place else { panic!("a day") };
                 let of = |name: &str| expected.referrers.get(&(row.link, day, name.to_owned())).copied().unwrap_or(0);
                 for (name, named) in lists.referrers.iter() {
                     assert_eq!(named.all, of(name), "seed {seed}: {row:?} {name}");
@@ -146,8 +148,8 @@ fn check(world: &Hostile, seed: u64) -> usize {
                 assert_eq!(lists.referrers.unknown.all, of("-"), "seed {seed}: {row:?}");
                 assert_eq!(lists.referrers.sum(), total, "seed {seed}: {row:?}");
             }
-            Numbers::Visitors(visitors) => {
-                let Place::Visitors(day) = row.place else { panic!("visitors") };
+            RowNumbers::Visitors(visitors) => {
+                let RowPlace::Visitors(day) = row.place else { panic!("visitors") };
                 assert_eq!(visitors.count(true), expected.visitors[&(row.link, day)].len() as u64, "seed {seed}");
             }
         }
@@ -217,9 +219,9 @@ async fn open_rows_are_shown_and_stored_ones_when_they_are_closed() {
     assert!(shipper.append(block(1, 0..50), 9).await);
     let (mut fold, rows) = open(&engines).await;
     while fold.step().await.unwrap() {}
-    let totals: Vec<RowOf> = (1..=LINKS).map(|link| RowOf { link: Id(link), place: Place::Total }).collect();
-    let sum = |found: Vec<Option<Tally>>| -> u64 {
-        let all = |tally: Tally| if let Numbers::Total(count) = tally.numbers { count.all } else { 0 };
+    let totals: Vec<RowOf> = (1..=LINKS).map(|link| RowOf { link: Id(link), place: RowPlace::Total }).collect();
+    let sum = |found: Vec<Option<RowTally>>| -> u64 {
+        let all = |tally: RowTally| if let RowNumbers::Total(count) = tally.numbers { count.all } else { 0 };
         found.into_iter().flatten().map(all).sum()
     };
     let tables = &*engines.tables;

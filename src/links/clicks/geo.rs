@@ -1,4 +1,4 @@
-//! Country and city of an address, from a file in MaxMind's format that the operator gives. Without one nothing is said.
+//! Country and city of an address, from a file in MaxMind's format that the operator gives. Without one there are none.
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -51,20 +51,20 @@ impl From<Stored> for Position {
 
 /// Head of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct FoldHead {
     next: Stored,
     sources: BTreeMap<u64, Reached>,
     /// First position of every hour in which there were records, the newest last: what is older can be let go of.
     marks: Vec<(u32, Stored)>,
 }
 
-impl Default for Head {
+impl Default for FoldHead {
     fn default() -> Self {
         Self { next: Position::START.into(), sources: BTreeMap::new(), marks: Vec::new() }
     }
 }
 
-impl Head {
+impl FoldHead {
     /// Position of the next record to count.
     #[must_use]
     pub fn next(&self) -> Position {
@@ -125,7 +125,7 @@ pub fn record_ms(record: &JournalRecord) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::click::{Origin, write_line};
+    use super::super::click::{ClickOrigin, write_line};
     use super::*;
     use crate::base::id::first_id_at;
 
@@ -134,14 +134,14 @@ mod tests {
     fn record(offset: u64, at_ms: u64, origins: &[(u64, u64)]) -> JournalRecord {
         let mut payload = Vec::new();
         for (source, place) in origins {
-            let origin = Origin { source: *source, place: *place };
+            let origin = ClickOrigin { source: *source, place: *place };
             write_line(origin, &Click::bare("c", fanfare_protocol::Id(*place), at_ms), &mut payload).unwrap();
         }
         let id = first_id_at(at_ms).0;
         JournalRecord { offset: Offset(offset), id: Some(id), payload: payload.into(), appended_ms: at_ms }
     }
 
-    fn news(head: &mut Head, record: &JournalRecord) -> Vec<u64> {
+    fn news(head: &mut FoldHead, record: &JournalRecord) -> Vec<u64> {
         let before = head.next();
         let news = head.admit(record, before).unwrap().iter().map(|click| click.link.0).collect();
         head.pass(Position::at(Offset(record.offset.0 + 1)));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_comes_again_is_not_news_and_what_overlaps_is_cut() {
-        let mut head = Head::default();
+        let mut head = FoldHead::default();
         assert_eq!(news(&mut head, &record(0, NOW_MS, &[(1, 10), (1, 20), (2, 5)])), [10, 20, 5]);
         assert_eq!(news(&mut head, &record(1, NOW_MS, &[(1, 10), (1, 20), (2, 5)])), Vec::<u64>::new());
         assert_eq!(news(&mut head, &record(2, NOW_MS, &[(1, 20), (1, 30), (2, 6)])), [30, 6]);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_quiet_for_a_week_leaves_and_one_that_is_heard_stays() {
-        let mut head = Head::default();
+        let mut head = FoldHead::default();
         news(&mut head, &record(0, NOW_MS, &[(1, 10), (2, 10)]));
         news(&mut head, &record(1, NOW_MS + 6 * DAY_MS, &[(2, 11)]));
         news(&mut head, &record(2, NOW_MS + 7 * DAY_MS + HOUR_MS, &[(3, 1)]));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_head_knows_below_which_position_all_is_older() {
-        let mut head = Head::default();
+        let mut head = FoldHead::default();
         for (offset, hours) in [(0, 0), (5, 0), (7, 1), (9, 30)] {
             head.pass(Position::at(Offset(offset)));
             news(&mut head, &record(offset, NOW_MS + hours * HOUR_MS, &[(1, offset + 1)]));
@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_record_that_is_none_changes_nothing() {
-        let mut head = Head::default();
+        let mut head = FoldHead::default();
         let record = JournalRecord { payload: "{}\n".into(), ..record(4, NOW_MS, &[]) };
         assert!(head.admit(&record, Position::START).unwrap_err().starts_with("record 4: line 1: "));
-        assert_eq!(head, Head::default());
+        assert_eq!(head, FoldHead::default());
     }
 }

@@ -45,7 +45,7 @@ async fn asked(links: &Links, clicks: &Clicks, caller: Caller, code: &str, query
 /// Numbers of a link of the caller.
 ///
 /// Clicks count within a second. `total` is every redirect that was answered; the series and each list sum to it over
-/// whole UTC days, or to the people with `bots=exclude`. `unique` is an estimate, and over several days the sum of them.
+/// whole UTC days, or to the people with `bots=exclude`. `unique` is an estimate, and over several days their sum.
 #[utoipa::path(get, path = "/v1/links/{code}/stats", tag = "links", operation_id = "read_link_stats",
     params(("code" = String, Path, example = "3x5pu"), StatsQuery),
     responses((status = 200, body = LinkStats), (status = 410, description = "the link was deleted"), Problems))]

@@ -1,5 +1,5 @@
-//! Clicks' family of partitions: records of many clicks, of which the owner makes no rows. Whoever counts them reads the
-//! log as any other tool does.
+//! Clicks' family of partitions: records of many clicks, of which the owner makes no rows. Whoever counts them reads
+//! the log as any other tool does.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::log::owners::FamilyLog;
 
 /// Record of clicks, as it is handed in.
 #[derive(Debug, Clone)]
-pub struct Block {
+pub struct ClickBlock {
     /// Lines of JSON, one a click.
     pub lines: Bytes,
     /// Moment of the record, for an import; `None` is now.
@@ -33,7 +33,7 @@ pub struct ClickRecords {
 }
 
 impl Family for ClickRecords {
-    type Proposal = Block;
+    type Proposal = ClickBlock;
     type Record = (Id, Bytes);
     type Outcome = ();
     type State = ();
@@ -44,15 +44,15 @@ impl Family for ClickRecords {
     const NAME: &'static str = families::CLICKS.name;
     const OWN_TABLE: Table = tables::CLICKS_META;
 
-    fn weight(block: &Block) -> Weight {
+    fn weight(block: &ClickBlock) -> Weight {
         Weight { bytes: block.lines.len(), rows: 0 }
     }
 
-    fn at_ms(block: &Block) -> Option<u64> {
+    fn at_ms(block: &ClickBlock) -> Option<u64> {
         block.at_ms
     }
 
-    fn number(block: Block, id: Id) -> (Id, Bytes) {
+    fn number(block: ClickBlock, id: Id) -> (Id, Bytes) {
         (id, block.lines)
     }
 
@@ -117,7 +117,7 @@ impl ClickLog {
     /// # Errors
     /// When it is not known to stand.
     pub async fn append_at(&self, code: &str, lines: Bytes, at_ms: Option<u64>) -> Result<()> {
-        self.0.propose(Self::number_of(code), Block { lines, at_ms }).await?.durable().await.map(|_| ())
+        self.0.propose(Self::number_of(code), ClickBlock { lines, at_ms }).await?.durable().await.map(|_| ())
     }
 }
 

@@ -17,16 +17,16 @@ use utoipa::ToSchema;
 
 use super::agent::Agents;
 use super::counter::{Counter, Counting};
-use super::fold::{Fold, FoldError, OpenRows};
+use super::fold::{ClickFold, FoldError, OpenRows};
 use super::geo::Geo;
 use super::log::{ClickLog, ClickRecords};
-use super::rollup::{DAY_MS, HOUR_MS, Kept, Numbers, Place, RowOf};
+use super::rollup::{DAY_MS, HOUR_MS, KeptLevels, RowNumbers, RowOf, RowPlace};
 use super::salts::Salts;
 use super::shipper::{Blocks as _, Shipper, ShipperSettings};
 use super::sink::{Reducer, Sink};
 use super::spool::{RealDisk, Spool, SpoolSettings};
-use super::stats::{Plan, Question, Subject};
-use super::sweep::{self, Bounds};
+use super::stats::{Question, StatsPlan, Subject};
+use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::LANES_MAX;
@@ -55,7 +55,7 @@ pub struct ClickStatus {
     /// Clicks that came more than once, and were counted once.
     pub repeated: u64,
     /// Bytes of the spool's files.
-    pub spool_bytes: u64,
+    spool_bytes: u64,
     /// Whether shipping is held up, for the log holds `links.clicks_bytes_max` that is not counted yet.
     pub is_held: bool,
     /// Whether a record of clicks cannot be read, so that none behind it is counted.
@@ -70,7 +70,7 @@ pub struct Clicks {
     clock: Clock,
     spool: Arc<Spool>,
     parts: Vec<Part>,
-    bounds: Bounds,
+    bounds: ClickBounds,
     is_held: Arc<AtomicBool>,
     settings: config::Links,
 }
@@ -96,7 +96,7 @@ impl ClickThreads {
 }
 
 /// Everything about clicks: who takes them in, their numbers, the keeper of their salts, and the threads.
-pub struct Opened {
+pub struct OpenedClicks {
     /// Whoever takes clicks in.
     pub sink: Arc<dyn ClickSink>,
     /// Numbers.
@@ -113,10 +113,10 @@ fn thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result
     spawned.map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
 }
 
-fn bounds_of(settings: &config::Links) -> Bounds {
+fn bounds_of(settings: &config::Links) -> ClickBounds {
     let (minutes_days, hours_days) = (u64::from(settings.minutes_days), u64::from(settings.hours_days));
-    Bounds {
-        kept: Kept { minutes_ms: minutes_days * DAY_MS, hours_ms: hours_days * DAY_MS },
+    ClickBounds {
+        kept: KeptLevels { minutes_ms: minutes_days * DAY_MS, hours_ms: hours_days * DAY_MS },
         records_ms: u64::from(settings.clicks_keep_hours) * HOUR_MS,
         records_bytes: settings.clicks_bytes_max,
     }
@@ -132,7 +132,7 @@ pub async fn open(
     clock: &Clock,
     settings: &config::Links,
     folder: PathBuf,
-) -> Result<Opened> {
+) -> Result<OpenedClicks> {
     let spool = Arc::new(open_spool(folder, settings)?);
     let salts = Arc::new(Salts::new(Arc::clone(&engines.tables), clock.clone()));
     let mut clicks = Clicks {
@@ -146,7 +146,7 @@ pub async fn open(
         settings: settings.clone(),
     };
     let Some(family) = engines.families.get(families::CLICKS.name) else {
-        return Ok(Opened { sink: Arc::new(NobodyCounts), clicks: Arc::new(clicks), salts, threads: None });
+        return Ok(OpenedClicks { sink: Arc::new(NobodyCounts), clicks: Arc::new(clicks), salts, threads: None });
     };
     let news: HashMap<Partition, Arc<Notify>> = family.partitions().map(|one| (one, Arc::default())).collect();
     let news_of = |partition: Partition| news.get(&partition).map(Arc::clone).unwrap_or_default();
@@ -164,7 +164,7 @@ pub async fn open(
     clicks.log = Some(log);
     let reducer = reducer(settings, Arc::clone(&salts));
     let sink = Arc::new(Sink::new(spool, reducer, clock.clone()));
-    Ok(Opened {
+    Ok(OpenedClicks {
         sink,
         clicks: Arc::new(clicks),
         salts,
@@ -200,7 +200,7 @@ impl Clicks {
     async fn count(&self, partition: Partition, news: Arc<Notify>) -> Result<(Part, Counter)> {
         let (open, seen) = (Arc::new(OpenRows::default()), Arc::new(Counting::new(news)));
         let (journal, tables) = (Arc::clone(&self.engines.journal), Arc::clone(&self.engines.tables));
-        let fold = Fold::open(Arc::clone(&journal), tables, partition, self.bounds.kept, Arc::clone(&open)).await;
+        let fold = ClickFold::open(Arc::clone(&journal), tables, partition, self.bounds.kept, Arc::clone(&open)).await;
         let fold = fold.map_err(|error| match error {
             FoldError::Engine(error) => Error::Engine(error),
             FoldError::Unreadable(why) => Error::Internal(why),
@@ -236,7 +236,7 @@ impl Clicks {
 
     /// Time for which levels are kept.
     #[must_use]
-    pub const fn kept(&self) -> Kept {
+    pub const fn kept(&self) -> KeptLevels {
         self.bounds.kept
     }
 
@@ -257,7 +257,7 @@ impl Clicks {
     /// # Errors
     /// 422 for a time that is none, is too long, or is not kept any more; when the engine fails.
     pub async fn stats(&self, code: &str, subject: Subject, question: Question) -> Result<LinkStats> {
-        let plan = Plan::of(question, subject, self.clock.now_ms(), self.bounds.kept)
+        let plan = StatsPlan::of(question, subject, self.clock.now_ms(), self.bounds.kept)
             .map_err(|refusal| Error::field(refusal.field, refusal.detail))?;
         let rows = plan.rows();
         let Some(part) = self.part_of(code) else { return Ok(plan.answer(vec![None; rows.len()])) };
@@ -268,7 +268,7 @@ impl Clicks {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn numbers(&self, code: &str, link: Id, places: &[Place]) -> Result<Vec<Option<Numbers>>> {
+    pub async fn numbers(&self, code: &str, link: Id, places: &[RowPlace]) -> Result<Vec<Option<RowNumbers>>> {
         let rows: Vec<RowOf> = places.iter().map(|place| RowOf { link, place: *place }).collect();
         let Some(part) = self.part_of(code) else { return Ok(vec![None; places.len()]) };
         let found = part.open.read(self.tables(), &rows).await?;
@@ -334,9 +334,10 @@ impl Totals for Clicks {
         for part in &self.parts {
             let is_its = |at: &usize| self.part_of(links[*at].0).is_some_and(|its| its.partition == part.partition);
             let places: Vec<usize> = (0..links.len()).filter(is_its).collect();
-            let rows: Vec<RowOf> = places.iter().map(|at| RowOf { link: links[*at].1, place: Place::Total }).collect();
+            let rows: Vec<RowOf> =
+                places.iter().map(|at| RowOf { link: links[*at].1, place: RowPlace::Total }).collect();
             for (at, tally) in places.into_iter().zip(part.open.read(self.tables(), &rows).await?) {
-                if let Some(Numbers::Total(count)) = tally.map(|tally| tally.numbers) {
+                if let Some(RowNumbers::Total(count)) = tally.map(|tally| tally.numbers) {
                     visits[at] = count.all;
                 }
             }

@@ -13,9 +13,9 @@ use fanfare_engines::Partition;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::click::{Click, Origin, write_line};
+use super::click::{Click, ClickOrigin, write_line};
 use super::rollup::DAY_MS;
-use super::spool::{Spool, Waiting};
+use super::spool::{Spool, WaitingClicks};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::{BLOCK_BYTES_MAX, LAST_SHIP_MS, RECORD_BYTES_MAX, RETRY_MS, SPOOL_DAYS_MAX};
@@ -53,7 +53,12 @@ struct Lines {
 }
 
 /// Cuts clicks into records of one partition each. Pure.
-fn cut(waiting: &Waiting, now_ms: u64, per_record: usize, partition_of: impl Fn(&str) -> Partition) -> Result<Cut> {
+fn cut(
+    waiting: &WaitingClicks,
+    now_ms: u64,
+    per_record: usize,
+    partition_of: impl Fn(&str) -> Partition,
+) -> Result<Cut> {
     let mut cut = Cut::default();
     let mut open: Vec<Lines> = Vec::new();
     let before = std::iter::once(0).chain(waiting.clicks.iter().map(|(place, _)| *place));
@@ -70,7 +75,7 @@ fn cut(waiting: &Waiting, now_ms: u64, per_record: usize, partition_of: impl Fn(
             open.len() - 1
         });
         let record = &mut open[at];
-        let origin = Origin { source: waiting.source, place: *place };
+        let origin = ClickOrigin { source: waiting.source, place: *place };
         write_line(origin, &click, &mut record.lines).map_err(|error| Error::Internal(error.to_string()))?;
         record.clicks += 1;
         if record.clicks >= per_record || record.lines.len() >= RECORD_BYTES_MAX {
@@ -165,7 +170,7 @@ impl Shipper {
         Ok(waiting.iter().any(|waiting| waiting.has_more))
     }
 
-    async fn ship_source(&self, waiting: &Waiting, now_ms: u64) -> Result<()> {
+    async fn ship_source(&self, waiting: &WaitingClicks, now_ms: u64) -> Result<()> {
         let cut = cut(waiting, now_ms, self.settings.per_record, |code| self.blocks.partition_of(code))?;
         // What is before the first click of all that is left is done with.
         let mut left: Vec<u64> = cut.records.iter().rev().map(|record| record.from).collect();

@@ -1,9 +1,11 @@
+//! Shipments that fail, and logs that take records without saying so.
+
 use fanfare_engines::random::Random;
 use fanfare_engines::{EngineError, JournalRecord, Offset, Position};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
-use super::super::head::Head;
+use super::super::head::FoldHead;
 use super::super::spool::{RealDisk, SpoolSettings};
 use super::*;
 use crate::base::id::first_id_at;
@@ -46,7 +48,7 @@ impl Faulty {
     fn counted(&self) -> Vec<u64> {
         let mut links = Vec::new();
         for (partition, log) in self.logs.lock().iter().enumerate() {
-            let mut head = Head::default();
+            let mut head = FoldHead::default();
             for (offset, payload) in log.iter().enumerate() {
                 let offset = Offset(offset as u64);
                 let id = Some(first_id_at(NOW_MS).0 + offset.0);

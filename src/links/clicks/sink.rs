@@ -62,7 +62,8 @@ impl Reducer {
             os: owned(&agent.os),
             language: text(headers, &header::ACCEPT_LANGUAGE).and_then(language).map(Cow::Owned),
             is_bot: agent.is_bot || purpose,
-            visitor: self.salts.visitor(raw.at_ms, raw.link, raw.client, agent_bytes),
+            // Whoever fetches ahead may come yet.
+            visitor: if purpose { None } else { self.salts.visitor(raw.at_ms, raw.link, raw.client, agent_bytes) },
             ..bare
         }
     }

@@ -1,3 +1,5 @@
+//! Requests as they are reduced, and a spool without room.
+
 use std::net::IpAddr;
 
 use axum::http::HeaderValue;
@@ -67,7 +69,7 @@ async fn the_wish_may_be_left_unheard_and_prefetching_is_a_bots() {
     assert!(visitor.is_some());
     let prefetched = headers(&[("sec-purpose", "prefetch;anonymous-client-ip"), ("user-agent", FIREFOX)]);
     let click = reducer.reduce(&raw(&prefetched));
-    assert!(click.is_bot && click.device.as_deref() == Some("desktop"));
+    assert!(click.is_bot && click.device.as_deref() == Some("desktop") && click.visitor.is_none());
     let odd = headers(&[("user-agent", "\u{e9}\u{e8}"), ("referer", "\u{e9}"), ("accept-language", "\u{e9}")]);
     let _ = reducer.reduce(&raw(&odd));
 }

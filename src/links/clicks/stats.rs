@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use fanfare_protocol::{Bots, Id, Interval, LinkStats, StatsName, StatsPoint, Timestamp};
 
-use super::rollup::names::{Count, Names};
-use super::rollup::{DAY_MS, HOUR_MS, Kept, Lists, MINUTE_MS, Numbers, Place, RowOf, Tally};
+use super::rollup::names::{Count, NameCounts};
+use super::rollup::{DAY_MS, DayLists, HOUR_MS, KeptLevels, MINUTE_MS, RowNumbers, RowOf, RowPlace, RowTally};
 use crate::base::limits::clicks::{LISTED_MAX, POINTS_MAX};
 
 /// Name of what is not known.
@@ -37,7 +37,7 @@ pub struct Subject {
 
 /// Why a question is refused: the field, and the reason for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct StatsRefusal {
     /// Field of the question.
     pub field: &'static str,
     /// Reason.
@@ -54,7 +54,7 @@ const fn step_of(interval: Interval) -> u64 {
 
 /// Rows that answer a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct StatsPlan {
     link: Id,
     interval: Interval,
     bots: Bots,
@@ -62,14 +62,14 @@ pub struct Plan {
     to_ms: u64,
 }
 
-impl Plan {
+impl StatsPlan {
     /// Plans the answer as of `now_ms`.
     ///
     /// # Errors
     /// When the time is none, has too many points, or is not kept any more at that interval.
-    pub fn of(question: Question, subject: Subject, now_ms: u64, kept: Kept) -> Result<Self, Refusal> {
+    pub fn of(question: Question, subject: Subject, now_ms: u64, kept: KeptLevels) -> Result<Self, StatsRefusal> {
         let step = step_of(question.interval);
-        let refused = |field, detail| Err(Refusal { field, detail });
+        let refused = |field, detail| Err(StatsRefusal { field, detail });
         let asked_to = question.to.map_or(now_ms + 1, |to| to.0);
         let usual_from = match question.interval {
             Interval::Minute => asked_to.saturating_sub(DAY_MS),
@@ -113,14 +113,14 @@ impl Plan {
     #[must_use]
     pub fn rows(&self) -> Vec<RowOf> {
         let (first, end) = self.days();
-        let days = (first..end).map(Place::Day).chain((first..end).map(Place::Visitors));
+        let days = (first..end).map(RowPlace::Day).chain((first..end).map(RowPlace::Visitors));
         let row = |place| RowOf { link: self.link, place };
-        let series: Vec<Place> = match self.interval {
+        let series: Vec<RowPlace> = match self.interval {
             Interval::Day => Vec::new(),
-            Interval::Hour => (first..end).map(Place::Hours).collect(),
+            Interval::Hour => (first..end).map(RowPlace::Hours).collect(),
             Interval::Minute => {
                 let hours = (self.from_ms / HOUR_MS) as u32..self.to_ms.div_ceil(HOUR_MS) as u32;
-                hours.map(Place::Minutes).collect()
+                hours.map(RowPlace::Minutes).collect()
             }
         };
         days.chain(series).map(row).collect()
@@ -128,7 +128,7 @@ impl Plan {
 
     /// The answer, from the [`rows`](Self::rows) as they were found.
     #[must_use]
-    pub fn answer(&self, found: Vec<Option<Tally>>) -> LinkStats {
+    pub fn answer(&self, found: Vec<Option<RowTally>>) -> LinkStats {
         let with_bots = self.bots == Bots::Include;
         let step = step_of(self.interval);
         let mut counts = vec![Count::default(); ((self.to_ms - self.from_ms) / step) as usize];
@@ -137,26 +137,26 @@ impl Plan {
                 slot.merge(count);
             }
         };
-        let (mut lists, mut unique) = (Lists::default(), 0);
+        let (mut lists, mut unique) = (DayLists::default(), 0);
         for (row, tally) in self.rows().into_iter().zip(found) {
             let (begin_ms, slot_ms) = match row.place {
-                Place::Minutes(hour) => (u64::from(hour) * HOUR_MS, MINUTE_MS),
-                Place::Hours(day) => (u64::from(day) * DAY_MS, HOUR_MS),
-                Place::Day(day) | Place::Visitors(day) => (u64::from(day) * DAY_MS, DAY_MS),
-                Place::Total => continue,
+                RowPlace::Minutes(hour) => (u64::from(hour) * HOUR_MS, MINUTE_MS),
+                RowPlace::Hours(day) => (u64::from(day) * DAY_MS, HOUR_MS),
+                RowPlace::Day(day) | RowPlace::Visitors(day) => (u64::from(day) * DAY_MS, DAY_MS),
+                RowPlace::Total => continue,
             };
             match tally.map(|tally| tally.numbers) {
-                Some(Numbers::Slots(slots)) => {
-                    slots.into_iter().enumerate().for_each(|(at, count)| put(begin_ms + at as u64 * slot_ms, count));
+                Some(RowNumbers::Slots(slots)) => {
+                    slots.iter().for_each(|(at, count)| put(begin_ms + u64::from(at) * slot_ms, count));
                 }
-                Some(Numbers::Day(count, day)) => {
+                Some(RowNumbers::Day(count, day)) => {
                     lists.merge(&day);
                     if self.interval == Interval::Day {
                         put(begin_ms, count);
                     }
                 }
-                Some(Numbers::Visitors(visitors)) => unique += visitors.count(with_bots),
-                Some(Numbers::Total(_)) | None => {}
+                Some(RowNumbers::Visitors(visitors)) => unique += visitors.count(with_bots),
+                Some(RowNumbers::Total(_)) | None => {}
             }
         }
         let mut sum = Count::default();
@@ -183,7 +183,7 @@ impl Plan {
 }
 
 /// A list as it is answered: the most frequent names first, then those that are none.
-fn listed(names: &Names, with_bots: bool) -> Vec<StatsName> {
+fn listed(names: &NameCounts, with_bots: bool) -> Vec<StatsName> {
     let mut all: Vec<(&str, u64)> = names.iter().map(|(name, count)| (name, count.of(with_bots))).collect();
     all.sort_by_key(|(_, count)| Reverse(*count));
     let beyond: u64 = all.iter().skip(LISTED_MAX).map(|(_, count)| count).sum();

@@ -1,3 +1,5 @@
+//! Questions about links: sums, empty points, and what is refused.
+
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
@@ -6,7 +8,7 @@ use super::super::click::{Click, Visitor};
 use super::super::rollup::rows_of;
 use super::*;
 
-const KEPT: Kept = Kept { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
+const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 /// A day's noon.
 const NOW_MS: u64 = 20_000 * DAY_MS + 12 * HOUR_MS;
 const SUBJECT: Subject = Subject { link: Id(1), made_ms: NOW_MS - 40 * DAY_MS };
@@ -15,8 +17,8 @@ fn asked(from_ms: u64, to_ms: u64, interval: Interval) -> Question {
     Question { from: Some(Timestamp(from_ms)), to: Some(Timestamp(to_ms)), interval, bots: Bots::Include }
 }
 
-fn plan(question: Question) -> Result<Plan, Refusal> {
-    Plan::of(question, SUBJECT, NOW_MS, KEPT)
+fn plan(question: Question) -> Result<StatsPlan, StatsRefusal> {
+    StatsPlan::of(question, SUBJECT, NOW_MS, KEPT)
 }
 
 fn refusal(question: Question) -> (&'static str, String) {
@@ -24,11 +26,11 @@ fn refusal(question: Question) -> (&'static str, String) {
     (refusal.field, refusal.detail)
 }
 
-fn counted(clicks: &[Click<'_>]) -> HashMap<RowOf, Tally> {
+fn counted(clicks: &[Click<'_>]) -> HashMap<RowOf, RowTally> {
     let mut rows = HashMap::new();
     for click in clicks {
         for row in rows_of(click, NOW_MS, KEPT) {
-            rows.entry(row).or_insert_with(|| Tally::none(row.place)).numbers.add(click);
+            rows.entry(row).or_insert_with(|| RowTally::none(row.place)).numbers.add(click);
         }
     }
     rows
@@ -86,7 +88,7 @@ proptest! {
         for interval in [Interval::Minute, Interval::Hour, Interval::Day] {
             let question = Question { from: from.map(Timestamp), to: to.map(Timestamp), interval, bots: Bots::Include };
             let subject = Subject { link: Id(1), made_ms: made };
-            if let Ok(plan) = Plan::of(question, subject, NOW_MS, KEPT) {
+            if let Ok(plan) = StatsPlan::of(question, subject, NOW_MS, KEPT) {
                 let stats = plan.answer(vec![None; plan.rows().len()]);
                 prop_assert!((1..=POINTS_MAX as usize).contains(&stats.series.len()));
             }
@@ -112,7 +114,7 @@ fn without_a_time_the_days_since_the_link_was_made_are_answered() {
     let stats = answer(Question::default(), &[click(40 * DAY_MS, false, 1)]);
     assert_eq!((stats.series.len(), stats.total, stats.unique), (41, 1, 1));
     let old = Subject { made_ms: 5, ..SUBJECT };
-    let plan = Plan::of(Question::default(), old, NOW_MS, KEPT).unwrap();
+    let plan = StatsPlan::of(Question::default(), old, NOW_MS, KEPT).unwrap();
     assert_eq!(plan.answer(Vec::new()).series.len() as u64, POINTS_MAX);
 }
 

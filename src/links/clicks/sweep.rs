@@ -8,7 +8,7 @@ use fanfare_protocol::Id;
 
 use super::counter::{CONSUMER, Counting};
 use super::fold::key_of;
-use super::rollup::{DAY_MS, HOUR_MS, Kept, Place, RowOf};
+use super::rollup::{DAY_MS, HOUR_MS, KeptLevels, RowOf, RowPlace};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits::clicks::{SWEEP_ROWS, TIME_SHARDS};
 use crate::data::tables::{self, NEVER_AGAIN, TimeLevel};
@@ -18,9 +18,9 @@ const AGE: &str = "clicks-age";
 
 /// Bounds of what is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct ClickBounds {
     /// Levels of numbers.
-    pub kept: Kept,
+    pub kept: KeptLevels,
     /// Time for which records are kept.
     pub records_ms: u64,
     /// Bytes of records that are kept, at most.
@@ -31,7 +31,7 @@ pub struct Bounds {
 ///
 /// # Errors
 /// When the engine fails; the next round goes on.
-pub async fn let_go(tables: &dyn Tables, kept: Kept, now_ms: u64) -> Result<(), EngineError> {
+pub async fn let_go(tables: &dyn Tables, kept: KeptLevels, now_ms: u64) -> Result<(), EngineError> {
     for (level, kept_ms, length_ms) in
         [(TimeLevel::Minutes, kept.minutes_ms, HOUR_MS), (TimeLevel::Hours, kept.hours_ms, DAY_MS)]
     {
@@ -79,7 +79,7 @@ async fn remove_all(
 ///
 /// # Errors
 /// When the engine fails; again it does the rest.
-pub async fn forget_link(tables: &dyn Tables, link: Id, kept: Kept, now_ms: u64) -> Result<(), EngineError> {
+pub async fn forget_link(tables: &dyn Tables, link: Id, kept: KeptLevels, now_ms: u64) -> Result<(), EngineError> {
     let mut batch = Batch::default();
     batch.delete_versioned(tables::click_total_row(link), NEVER_AGAIN);
     let today = (now_ms / DAY_MS) as u32;
@@ -100,8 +100,8 @@ pub async fn forget_link(tables: &dyn Tables, link: Id, kept: Kept, now_ms: u64)
     }
     let (hours, days) = ((kept.minutes_ms / HOUR_MS) as u32 + 1, (kept.hours_ms / DAY_MS) as u32 + 1);
     let hour = (now_ms / HOUR_MS) as u32;
-    let finer = (hour.saturating_sub(hours)..=hour).map(Place::Minutes);
-    let finer = finer.chain((today.saturating_sub(days)..=today).map(Place::Hours));
+    let finer = (hour.saturating_sub(hours)..=hour).map(RowPlace::Minutes);
+    let finer = finer.chain((today.saturating_sub(days)..=today).map(RowPlace::Hours));
     let keys: Vec<RowKey> = finer.map(|place| key_of(RowOf { link, place })).collect();
     for (key, value) in keys.iter().zip(tables.get_many(&keys).await?) {
         if value.is_some() {
@@ -120,7 +120,7 @@ pub async fn trim(
     journal: &Arc<dyn Journal>,
     partition: Partition,
     counting: &Counting,
-    bounds: Bounds,
+    bounds: ClickBounds,
     now_ms: u64,
 ) -> Result<bool, EngineError> {
     let owner = crate::log::owner::CONSUMER;

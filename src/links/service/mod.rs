@@ -19,7 +19,7 @@ use super::hot::HotLinks;
 use super::keeper::Keeper;
 use super::misses::Misses;
 use super::redirect::Loaded;
-use super::slots::Slots;
+use super::slots::VisitSlots;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
@@ -71,7 +71,7 @@ struct Inner {
     core: Core,
     settings: LinkSettings,
     parts: LinkParts,
-    slots: Slots,
+    slots: VisitSlots,
     places: Places,
     misses: Misses,
     guard: PasswordGuard,
@@ -95,7 +95,7 @@ impl Links {
             window_ms: LINK_PASSWORDS_WINDOW_MS,
         };
         let guard = PasswordGuard::new(bounds, core.clock.clone());
-        let (slots, idempotency) = (Slots::new(core.clone()), Idempotency::new(Arc::clone(&core.store)));
+        let (slots, idempotency) = (VisitSlots::new(core.clone()), Idempotency::new(Arc::clone(&core.store)));
         let misses = Misses::new(settings.misses_per_minute);
         let places = Places::default();
         Self(Arc::new(Inner { core, settings, parts, slots, places, misses, guard, idempotency }))

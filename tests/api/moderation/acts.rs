@@ -102,6 +102,7 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
     let world = World::new().await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
     let post = bob.say("something").await.unwrap().id;
+    let code = bob.shorten("https://example.com").await.unwrap().code;
     let _session = crate::realtime::device::Device::ws(&world, &ann.token).await;
     let session = async || {
         let page: Value = raw(&world.operator, "GET", "/v1/admin/realtime/sessions", &[], "").await.json().unwrap();
@@ -114,7 +115,7 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
     for (method, path) in &acts {
         let body = example(method, path).unwrap_or_else(|| panic!("{method} {path} has no example in this test"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let filled = path.replace("{user}", "@bob").replace("{id}", &post.to_string());
+        let filled = path.replace("{user}", "@bob").replace("{id}", &post.to_string()).replace("{code}", &code);
         let before = audit(&world).await.len();
         let answer = json(&world.operator, method, &filled.replace("{session_id}", &session), &body).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use fanfare::base::id::first_id_at;
 use fanfare::data::families;
-use fanfare::links::clicks::click::{Click, Origin, Visitor, write_line};
-use fanfare::links::clicks::fold::{Fold, FoldError, OpenRows, key_of};
-use fanfare::links::clicks::rollup::{DAY_MS, HOUR_MS, Kept, Numbers, Place, RowOf, Tally};
+use fanfare::links::clicks::click::{Click, ClickOrigin, Visitor, write_line};
+use fanfare::links::clicks::fold::{ClickFold, FoldError, OpenRows, key_of};
+use fanfare::links::clicks::rollup::{DAY_MS, HOUR_MS, KeptLevels, RowNumbers, RowOf, RowPlace, RowTally};
 use fanfare::links::clicks::spool::{RealDisk, Spool, SpoolSettings};
-use fanfare::links::clicks::stats::{Plan, Question, Subject};
+use fanfare::links::clicks::stats::{Question, StatsPlan, Subject};
 use fanfare_engines::claim::Claim;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, Claimant, Engines, NewRecord, Partition, embedded};
@@ -19,7 +19,7 @@ use super::report::{Goal, Row};
 use super::{Bench, BenchError, Result, percentile};
 
 const NOW_MS: u64 = 1_800_000_000_000;
-const KEPT: Kept = Kept { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
+const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 /// Clicks of a record.
 const RECORD_CLICKS: u64 = 1_000;
 /// Goals.
@@ -99,9 +99,9 @@ fn partition_of(engines: &Engines) -> Result<Partition> {
     family.map(|family| family.first).ok_or_else(|| BenchError::Wrong("the engines have no clicks".to_owned()))
 }
 
-async fn opened(engines: &Engines) -> Result<Fold> {
+async fn opened(engines: &Engines) -> Result<ClickFold> {
     let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
-    let fold = Fold::open(journal, tables, partition_of(engines)?, KEPT, Arc::new(OpenRows::default())).await;
+    let fold = ClickFold::open(journal, tables, partition_of(engines)?, KEPT, Arc::new(OpenRows::default())).await;
     fold.map_err(|error: FoldError| wrong(&error))
 }
 
@@ -115,7 +115,7 @@ async fn fold(bench: &mut Bench) -> Result<()> {
     for record in 0..count / RECORD_CLICKS {
         let mut lines = Vec::new();
         for place in record * RECORD_CLICKS..(record + 1) * RECORD_CLICKS {
-            let origin = Origin { source: 1, place: place + 1 };
+            let origin = ClickOrigin { source: 1, place: place + 1 };
             write_line(origin, &click(&mut random, links), &mut lines).map_err(|error| wrong(&error))?;
         }
         bytes += lines.len();
@@ -148,15 +148,15 @@ async fn stats(bench: &mut Bench) -> Result<()> {
     let (today, mut batch) = ((NOW_MS / DAY_MS) as u32, Batch::default());
     for number in 0..links {
         let link = link_of(number);
-        let days = [today - 1, today].into_iter().flat_map(|day| [Place::Day(day), Place::Visitors(day)]);
-        for place in hours.clone().map(Place::Minutes).chain(days) {
-            let mut tally = Tally { upto: 1, ..Tally::none(place) };
+        let days = [today - 1, today].into_iter().flat_map(|day| [RowPlace::Day(day), RowPlace::Visitors(day)]);
+        for place in hours.clone().map(RowPlace::Minutes).chain(days) {
+            let mut tally = RowTally { upto: 1, ..RowTally::none(place) };
             for minute in 0..60_u64 {
                 let at_ms = u64::from(*hours.start()) * HOUR_MS + minute * 60_000;
                 tally.numbers.add(&Click { at_ms, ..click(&mut random, links) });
             }
             let value = tally.to_bytes();
-            day_bytes += if matches!(tally.numbers, Numbers::Slots(_)) { 0 } else { value.len() };
+            day_bytes += if matches!(tally.numbers, RowNumbers::Slots(_)) { 0 } else { value.len() };
             batch.put_versioned(key_of(RowOf { link, place }), value, 1);
         }
         if batch.rows.len() > 4_096 {
@@ -170,7 +170,8 @@ async fn stats(bench: &mut Bench) -> Result<()> {
     for _ in 0..asked {
         let subject = Subject { link: link_of(random.below(links)), made_ms: NOW_MS - 2 * DAY_MS };
         let began = Instant::now();
-        let plan = Plan::of(question, subject, NOW_MS, KEPT).map_err(|refusal| BenchError::Wrong(refusal.detail))?;
+        let plan =
+            StatsPlan::of(question, subject, NOW_MS, KEPT).map_err(|refusal| BenchError::Wrong(refusal.detail))?;
         std::hint::black_box(plan.answer(open.read(&*engines.tables, &plan.rows()).await?));
         times_ms.push(began.elapsed().as_secs_f64() * 1e3);
     }

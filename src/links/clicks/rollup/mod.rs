@@ -8,7 +8,7 @@ pub mod visitors;
 
 use fanfare_protocol::Id;
 
-use self::names::{Count, Names};
+use self::names::{Count, NameCounts, Slots};
 use self::visitors::Visitors;
 use super::click::{Click, Visitor};
 use crate::base::limits::clicks::{BROWSERS_MAX, COUNTRIES_MAX, NAMES_MAX};
@@ -25,7 +25,7 @@ const FORMAT: u8 = 1;
 
 /// Row that clicks are counted in. Hours and days are counted from the Unix epoch, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
+pub enum RowPlace {
     /// Everything ever.
     Total,
     /// Minutes of an hour.
@@ -44,19 +44,19 @@ pub struct RowOf {
     /// The link.
     pub link: Id,
     /// Place of the row among its rows.
-    pub place: Place,
+    pub place: RowPlace,
 }
 
 /// Time for which levels are kept, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptLevels {
     /// Minutes.
     pub minutes_ms: u64,
     /// Hours.
     pub hours_ms: u64,
 }
 
-impl Kept {
+impl KeptLevels {
     /// Whether minutes of that moment are still counted at `now_ms`.
     const fn has_minutes(self, at_ms: u64, now_ms: u64) -> bool {
         at_ms.saturating_add(self.minutes_ms) >= now_ms
@@ -71,50 +71,50 @@ impl Kept {
 
 /// Rows that a click is counted in, when its record was made at `record_ms`. A click counts in its own minute, however
 /// late it comes, as long as that level is kept.
-pub fn rows_of(click: &Click<'_>, record_ms: u64, kept: Kept) -> impl Iterator<Item = RowOf> {
+pub fn rows_of(click: &Click<'_>, record_ms: u64, kept: KeptLevels) -> impl Iterator<Item = RowOf> {
     let (link, at_ms) = (click.link, click.at_ms);
     let (hour, day) = ((at_ms / HOUR_MS) as u32, (at_ms / DAY_MS) as u32);
     let places = [
-        Some(Place::Total),
-        Some(Place::Day(day)),
-        click.visitor.map(|_| Place::Visitors(day)),
-        kept.has_hours(at_ms, record_ms).then_some(Place::Hours(day)),
-        kept.has_minutes(at_ms, record_ms).then_some(Place::Minutes(hour)),
+        Some(RowPlace::Total),
+        Some(RowPlace::Day(day)),
+        click.visitor.map(|_| RowPlace::Visitors(day)),
+        kept.has_hours(at_ms, record_ms).then_some(RowPlace::Hours(day)),
+        kept.has_minutes(at_ms, record_ms).then_some(RowPlace::Minutes(hour)),
     ];
     places.into_iter().flatten().map(move |place| RowOf { link, place })
 }
 
 /// Lists of a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lists {
+pub struct DayLists {
     /// Hosts of referring pages.
-    pub referrers: Names,
+    pub referrers: NameCounts,
     /// Countries.
-    pub countries: Names,
+    pub countries: NameCounts,
     /// Cities.
-    pub cities: Names,
+    pub cities: NameCounts,
     /// Kinds of device.
-    pub devices: Names,
+    pub devices: NameCounts,
     /// Browsers.
-    pub browsers: Names,
+    pub browsers: NameCounts,
     /// Operating systems.
-    pub systems: Names,
+    pub systems: NameCounts,
     /// Languages.
-    pub languages: Names,
+    pub languages: NameCounts,
 }
 
-impl Lists {
+impl DayLists {
     /// Number of the lists.
     const COUNT: usize = 7;
     const BOUNDS: [usize; Self::COUNT] =
         [NAMES_MAX, COUNTRIES_MAX, NAMES_MAX, BROWSERS_MAX, BROWSERS_MAX, BROWSERS_MAX, NAMES_MAX];
 
-    fn all_mut(&mut self) -> [&mut Names; Self::COUNT] {
+    fn all_mut(&mut self) -> [&mut NameCounts; Self::COUNT] {
         let Self { referrers, countries, cities, devices, browsers, systems, languages } = self;
         [referrers, countries, cities, devices, browsers, systems, languages]
     }
 
-    fn all(&self) -> [&Names; Self::COUNT] {
+    fn all(&self) -> [&NameCounts; Self::COUNT] {
         let Self { referrers, countries, cities, devices, browsers, systems, languages } = self;
         [referrers, countries, cities, devices, browsers, systems, languages]
     }
@@ -137,27 +137,27 @@ impl Lists {
 
 /// Content of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Numbers {
+pub enum RowNumbers {
     /// Clicks, all of them.
     Total(Count),
     /// A count a minute of an hour, or an hour of a day.
-    Slots(Vec<Count>),
+    Slots(Slots),
     /// A day.
-    Day(Count, Box<Lists>),
+    Day(Count, Box<DayLists>),
     /// Visitors of a day.
     Visitors(Visitors),
 }
 
-impl Numbers {
+impl RowNumbers {
     /// Numbers of a row that nothing was counted in.
     #[must_use]
-    pub fn none(place: Place) -> Self {
+    pub fn none(place: RowPlace) -> Self {
         match place {
-            Place::Total => Self::Total(Count::default()),
-            Place::Minutes(_) => Self::Slots(vec![Count::default(); 60]),
-            Place::Hours(_) => Self::Slots(vec![Count::default(); 24]),
-            Place::Day(_) => Self::Day(Count::default(), Box::default()),
-            Place::Visitors(_) => Self::Visitors(Visitors::default()),
+            RowPlace::Total => Self::Total(Count::default()),
+            RowPlace::Minutes(_) => Self::Slots(Slots::none(60)),
+            RowPlace::Hours(_) => Self::Slots(Slots::none(24)),
+            RowPlace::Day(_) => Self::Day(Count::default(), Box::default()),
+            RowPlace::Visitors(_) => Self::Visitors(Visitors::default()),
         }
     }
 
@@ -166,11 +166,8 @@ impl Numbers {
         match self {
             Self::Total(count) => count.add(click.is_bot),
             Self::Slots(slots) => {
-                let step_ms = if slots.len() == 60 { MINUTE_MS } else { HOUR_MS };
-                let at = click.at_ms / step_ms % slots.len() as u64;
-                if let Some(slot) = slots.get_mut(at as usize) {
-                    slot.add(click.is_bot);
-                }
+                let step_ms = if slots.per() == 60 { MINUTE_MS } else { HOUR_MS };
+                slots.add((click.at_ms / step_ms % u64::from(slots.per())) as u8, click.is_bot);
             }
             Self::Day(count, lists) => {
                 count.add(click.is_bot);
@@ -191,12 +188,7 @@ impl Numbers {
         bytes.extend_from_slice(&upto.to_le_bytes());
         match self {
             Self::Total(count) => count.write(&mut bytes),
-            Self::Slots(slots) => {
-                for (at, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.all > 0) {
-                    bytes.push(at as u8);
-                    slot.write(&mut bytes);
-                }
-            }
+            Self::Slots(slots) => slots.write(&mut bytes),
             Self::Day(count, lists) => {
                 count.write(&mut bytes);
                 lists.all().into_iter().for_each(|list| list.write(&mut bytes));
@@ -211,8 +203,8 @@ impl Numbers {
     pub fn bytes(&self) -> usize {
         let more = match self {
             Self::Total(_) => 0,
-            Self::Slots(slots) => slots.len() * size_of::<Count>(),
-            Self::Day(_, lists) => size_of::<Lists>() + lists.all().iter().map(|list| list.bytes()).sum::<usize>(),
+            Self::Slots(slots) => slots.bytes(),
+            Self::Day(_, lists) => size_of::<DayLists>() + lists.all().iter().map(|list| list.bytes()).sum::<usize>(),
             Self::Visitors(visitors) => visitors.bytes(),
         };
         more + 64
@@ -221,18 +213,18 @@ impl Numbers {
 
 /// A row: its numbers, and up to which record they count.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tally {
+pub struct RowTally {
     /// Id of the last record that is counted; 0 for none.
     pub upto: u64,
     /// Numbers of the row.
-    pub numbers: Numbers,
+    pub numbers: RowNumbers,
 }
 
-impl Tally {
+impl RowTally {
     /// A row that nothing was counted in.
     #[must_use]
-    pub fn none(place: Place) -> Self {
-        Self { upto: 0, numbers: Numbers::none(place) }
+    pub fn none(place: RowPlace) -> Self {
+        Self { upto: 0, numbers: RowNumbers::none(place) }
     }
 
     /// The row as it is stored.
@@ -243,25 +235,20 @@ impl Tally {
 
     /// Reads a row of `place`; `None` when it is none.
     #[must_use]
-    pub fn parse(place: Place, bytes: &[u8]) -> Option<Self> {
+    pub fn parse(place: RowPlace, bytes: &[u8]) -> Option<Self> {
         let (&format, rest) = bytes.split_first()?;
         let (upto, mut rest) = rest.split_first_chunk::<8>()?;
-        let mut numbers = Numbers::none(place);
+        let mut numbers = RowNumbers::none(place);
         match &mut numbers {
-            Numbers::Total(count) => *count = Count::read(&mut rest)?,
-            Numbers::Slots(slots) => {
-                while let Some((&at, more)) = rest.split_first() {
-                    rest = more;
-                    *slots.get_mut(usize::from(at))? = Count::read(&mut rest)?;
-                }
-            }
-            Numbers::Day(count, lists) => {
+            RowNumbers::Total(count) => *count = Count::read(&mut rest)?,
+            RowNumbers::Slots(slots) => *slots = Slots::read(slots.per(), &mut rest)?,
+            RowNumbers::Day(count, lists) => {
                 *count = Count::read(&mut rest)?;
                 for list in lists.all_mut() {
-                    *list = Names::read(&mut rest)?;
+                    *list = NameCounts::read(&mut rest)?;
                 }
             }
-            Numbers::Visitors(visitors) => *visitors = Visitors::read(&mut rest)?,
+            RowNumbers::Visitors(visitors) => *visitors = Visitors::read(&mut rest)?,
         }
         (format == FORMAT && rest.is_empty()).then_some(Self { upto: u64::from_le_bytes(*upto), numbers })
     }

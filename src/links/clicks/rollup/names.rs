@@ -38,6 +38,80 @@ impl Count {
     }
 }
 
+/// Counts of the minutes of an hour, or the hours of a day: those that have any, in order. Most have few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slots {
+    /// Number of minutes or hours.
+    per: u8,
+    counted: Vec<(u8, Count)>,
+}
+
+impl Slots {
+    /// Nothing in any of so many.
+    #[must_use]
+    pub(super) const fn none(per: u8) -> Self {
+        Self { per, counted: Vec::new() }
+    }
+
+    /// Number of minutes or hours.
+    pub(super) const fn per(&self) -> u8 {
+        self.per
+    }
+
+    fn entry(&mut self, at: u8) -> &mut Count {
+        let place = match self.counted.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(place) => place,
+            Err(place) => {
+                self.counted.insert(place, (at, Count::default()));
+                place
+            }
+        };
+        &mut self.counted[place].1
+    }
+
+    pub(super) fn add(&mut self, at: u8, is_bot: bool) {
+        self.entry(at % self.per).add(is_bot);
+    }
+
+    /// Count of a minute or an hour.
+    #[must_use]
+    pub fn at(&self, at: u8) -> Count {
+        let place = self.counted.binary_search_by_key(&at, |(at, _)| *at);
+        place.map_or_else(|_| Count::default(), |place| self.counted[place].1)
+    }
+
+    /// Minutes or hours that have any, with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, Count)> {
+        self.counted.iter().copied()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.counted.len() * size_of::<(u8, Count)>()
+    }
+
+    pub(super) fn write(&self, to: &mut Vec<u8>) {
+        for (at, count) in &self.counted {
+            to.push(*at);
+            count.write(to);
+        }
+    }
+
+    /// Reads the rest.
+    pub(super) fn read(per: u8, from: &mut &[u8]) -> Option<Self> {
+        let mut slots = Self::none(per);
+        while let Some((&at, rest)) = from.split_first() {
+            *from = rest;
+            let count = Count::read(from)?;
+            *slots.counted_at(at)? = count;
+        }
+        Some(slots)
+    }
+
+    fn counted_at(&mut self, at: u8) -> Option<&mut Count> {
+        (at < self.per).then(|| self.entry(at))
+    }
+}
+
 /// Writes a number in seven bits a byte, the lowest first.
 pub(super) fn write_number(mut number: u64, to: &mut Vec<u8>) {
     while number >= 0x80 {
@@ -62,7 +136,7 @@ pub(super) fn read_number(from: &mut &[u8]) -> Option<u64> {
 
 /// Names with their counts, in the order of the names; what is not known, and what came when the list was full, apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct NameCounts {
     named: Vec<(Box<str>, Count)>,
     /// Clicks of which it is not known.
     pub unknown: Count,
@@ -70,7 +144,7 @@ pub struct Names {
     pub other: Count,
 }
 
-impl Names {
+impl NameCounts {
     /// Counts a click; at `bound` names no further ones are taken in.
     pub fn add(&mut self, name: Option<&str>, is_bot: bool, bound: usize) {
         let Some(name) = name else { return self.unknown.add(is_bot) };

@@ -1,3 +1,5 @@
+//! Rows of numbers: bounds, bytes, and the order in which clicks come.
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::limits::clicks::NAME_BYTES_MAX;
 
-const KEPT: Kept = Kept { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
+const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 const AT_MS: u64 = 20_000 * DAY_MS + 5 * HOUR_MS + 7 * MINUTE_MS;
 
 fn click(number: u64) -> Click<'static> {
@@ -26,14 +28,19 @@ fn click(number: u64) -> Click<'static> {
     }
 }
 
-fn folded(place: Place, clicks: impl Iterator<Item = Click<'static>>) -> Tally {
-    let mut tally = Tally { upto: 9, ..Tally::none(place) };
+fn folded(place: RowPlace, clicks: impl Iterator<Item = Click<'static>>) -> RowTally {
+    let mut tally = RowTally { upto: 9, ..RowTally::none(place) };
     clicks.for_each(|click| tally.numbers.add(&click));
     tally
 }
 
-const PLACES: [Place; 5] =
-    [Place::Total, Place::Minutes(480_005), Place::Hours(20_000), Place::Day(20_000), Place::Visitors(20_000)];
+const PLACES: [RowPlace; 5] = [
+    RowPlace::Total,
+    RowPlace::Minutes(480_005),
+    RowPlace::Hours(20_000),
+    RowPlace::Day(20_000),
+    RowPlace::Visitors(20_000),
+];
 
 proptest! {
     #[test]
@@ -43,12 +50,12 @@ proptest! {
         for place in PLACES {
             let tally = folded(place, numbers.iter().map(|number| click(*number)));
             let bytes = tally.to_bytes();
-            let read = Tally::parse(place, &bytes);
+            let read = RowTally::parse(place, &bytes);
             prop_assert_eq!(read.as_ref(), Some(&tally));
             prop_assert_eq!(read.map(|read| read.to_bytes()), Some(bytes.clone()), "the same bytes");
-            if let Some(read) = Tally::parse(place, &bytes[..cut.index(bytes.len())]) {
+            if let Some(read) = RowTally::parse(place, &bytes[..cut.index(bytes.len())]) {
                 // Slots that are missing at the end are slots of nobody.
-                prop_assert!(matches!(read.numbers, Numbers::Slots(_)));
+                prop_assert!(matches!(read.numbers, RowNumbers::Slots(_)));
             }
         }
     }
@@ -56,7 +63,7 @@ proptest! {
     #[test]
     fn no_bytes_make_reading_a_row_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         for place in PLACES {
-            let _ = Tally::parse(place, &[&[FORMAT; 1], &bytes[..]].concat());
+            let _ = RowTally::parse(place, &[&[FORMAT; 1], &bytes[..]].concat());
         }
     }
 
@@ -68,13 +75,13 @@ proptest! {
         for (before, after) in before.iter().zip(of(&numbers)) {
             match (&before.numbers, &after.numbers) {
                 // Which referrers come first decides which have names; sums stay.
-                (Numbers::Day(count, lists), Numbers::Day(other, others)) => {
+                (RowNumbers::Day(count, lists), RowNumbers::Day(other, others)) => {
                     prop_assert_eq!(count, other);
                     for (list, other) in lists.all().into_iter().zip(others.all()) {
                         prop_assert_eq!(list.sum(), other.sum());
                     }
                 }
-                (Numbers::Visitors(visitors), Numbers::Visitors(others)) => {
+                (RowNumbers::Visitors(visitors), RowNumbers::Visitors(others)) => {
                     prop_assert_eq!(visitors.count(true), others.count(true));
                 }
                 (numbers, others) => prop_assert_eq!(numbers, others),
@@ -85,8 +92,8 @@ proptest! {
 
 #[test]
 fn lists_sum_to_all_that_was_counted_and_name_what_came_first() {
-    let tally = folded(Place::Day(20_000), (0..5_000).map(click));
-    let Numbers::Day(count, lists) = tally.numbers else { panic!("a day") };
+    let tally = folded(RowPlace::Day(20_000), (0..5_000).map(click));
+    let RowNumbers::Day(count, lists) = tally.numbers else { panic!("a day") };
     assert_eq!((count.all, count.of(false)), (5_000, 5_000 - count.bots));
     for list in lists.all() {
         assert_eq!(list.sum(), count);
@@ -99,7 +106,7 @@ fn lists_sum_to_all_that_was_counted_and_name_what_came_first() {
 #[test]
 fn a_hundred_thousand_referrers_leave_a_row_below_16_kib() {
     let long = "x".repeat(200);
-    let mut tally = Tally::none(Place::Day(20_000));
+    let mut tally = RowTally::none(RowPlace::Day(20_000));
     for number in 0..100_000_u64 {
         let host = format!("{number}.{long}");
         let letters = [b'a' + (number % 26) as u8, b'a' + (number / 26 % 26) as u8, b'a' + (number / 676 % 26) as u8];
@@ -137,7 +144,7 @@ fn visitors_are_exact_when_few_and_within_five_percent_when_many() {
 fn stored_rows_of_visitors_are_read_as_what_they_were() {
     let mut visitors = Visitors::default();
     (0..5).for_each(|number| visitors.add(number, number == 4));
-    let bytes = Tally { upto: 3, numbers: Numbers::Visitors(visitors) }.to_bytes();
+    let bytes = RowTally { upto: 3, numbers: RowNumbers::Visitors(visitors) }.to_bytes();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, FROZEN);
 }
@@ -146,8 +153,9 @@ const FROZEN: &str = "0103000000000000000501010000004100000081000000c10000000004
 
 #[test]
 fn a_click_counts_in_its_own_minute_as_long_as_that_is_kept_and_in_its_day_always() {
-    let places =
-        |late_ms: u64| -> HashSet<Place> { rows_of(&click(0), AT_MS + late_ms, KEPT).map(|row| row.place).collect() };
+    let places = |late_ms: u64| -> HashSet<RowPlace> {
+        rows_of(&click(0), AT_MS + late_ms, KEPT).map(|row| row.place).collect()
+    };
     let [total, minutes, hours, day, visitors] = PLACES;
     assert_eq!(places(0), HashSet::from([total, minutes, hours, day, visitors]));
     assert_eq!(places(7 * DAY_MS), places(0));
@@ -159,13 +167,13 @@ fn a_click_counts_in_its_own_minute_as_long_as_that_is_kept_and_in_its_day_alway
 
 #[test]
 fn minutes_and_hours_are_where_they_belong() {
-    let tally = folded(Place::Minutes(480_005), (0..200).map(click));
-    let Numbers::Slots(slots) = tally.numbers else { panic!("slots") };
+    let tally = folded(RowPlace::Minutes(480_005), (0..200).map(click));
+    let RowNumbers::Slots(slots) = tally.numbers else { panic!("slots") };
     let mut expected: BTreeMap<usize, u64> = BTreeMap::new();
     for number in 0..200 {
         *expected.entry((click(number).at_ms / MINUTE_MS % 60) as usize).or_default() += 1;
     }
-    for (at, slot) in slots.iter().enumerate() {
-        assert_eq!(slot.all, expected.get(&at).copied().unwrap_or_default());
+    for at in 0..60_u8 {
+        assert_eq!(slots.at(at).all, expected.get(&usize::from(at)).copied().unwrap_or_default());
     }
 }

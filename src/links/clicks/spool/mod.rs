@@ -3,7 +3,7 @@
 //! A click is written with one call to the kernel, which keeps it through a kill of the process, and only then its
 //! visitor is answered. There are a few files (*lanes*), so that threads do not wait for one another; each is a
 //! *source* of its own, in segments that are made whole before they are written and let go of once they are shipped.
-//! Nothing is synced here: that is the log's part, and until then a loss of power takes what is younger than the window.
+//! Nothing is synced here: that is the log's part, and until then a loss of power takes what is younger than a window.
 
 pub mod segment;
 
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use self::segment::{BODY_BYTES_MAX, FRAME_BYTES, HEAD_BYTES, Head, SHIPPED_AT, bodies, frame, shipped_mark};
+use self::segment::{BODY_BYTES_MAX, FRAME_BYTES, HEAD_BYTES, SHIPPED_AT, SegmentHead, bodies, frame, shipped_mark};
 use super::click::Click;
 use crate::base::limits::clicks::{SEGMENT_BYTES, SPOOL_RETRY_MS};
 
@@ -86,7 +86,7 @@ impl SpoolSettings {
 struct Segment {
     file: Arc<File>,
     path: PathBuf,
-    head: Head,
+    head: SegmentHead,
     /// Place behind the last click.
     end: u64,
     /// Bytes of the file.
@@ -122,7 +122,7 @@ pub struct SpoolCounts {
 
 /// Next part of a source that is to be shipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingClicks {
     /// Number of the source.
     pub source: u64,
     /// Clicks as the spool has them, with the place of each.
@@ -251,7 +251,7 @@ impl Spool {
 
     fn make(&self, source: &Source, now_ms: u64) -> io::Result<Segment> {
         let start = source.end();
-        let head = Head { source: source.number, start, made_ms: now_ms, shipped: start };
+        let head = SegmentHead { source: source.number, start, made_ms: now_ms, shipped: start };
         let path = self.settings.folder.join(format!("{:016x}-{start:016x}{SUFFIX}", source.number));
         std::fs::create_dir_all(&self.settings.folder)?;
         let file = self.disk.make(&path, self.settings.segment_bytes)?;
@@ -270,11 +270,12 @@ impl Spool {
         }
     }
 
-    /// Clicks that wait, of every source, at most `bytes` of each. What comes after this call wakes who [waits](Self::wait).
+    /// Clicks that wait, of every source, at most `bytes` of each. What comes after this call wakes who
+    /// [waits](Self::wait).
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn waiting(&self, bytes: usize) -> io::Result<Vec<Waiting>> {
+    pub fn waiting(&self, bytes: usize) -> io::Result<Vec<WaitingClicks>> {
         self.has_news.store(false, Ordering::Release);
         let mut all = Vec::new();
         for source in self.left.iter().chain(&self.lanes) {
@@ -331,7 +332,7 @@ impl Spool {
 }
 
 /// Clicks of a source that wait, from the first segment that has any.
-fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<Waiting>> {
+fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<WaitingClicks>> {
     let (number, file, head, from, end, source_end) = {
         let source = source.lock();
         let Some(first) = source.segments.iter().find(|segment| segment.end > source.shipped) else { return Ok(None) };
@@ -343,7 +344,7 @@ fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<Waiting>> {
     std::os::unix::fs::FileExt::read_exact_at(&*file, &mut buffer, HEAD_BYTES + from - head.start)?;
     let clicks: Vec<(u64, Vec<u8>)> = bodies(&buffer).map(|(body, ends)| (from + ends as u64, body.to_vec())).collect();
     let upto = clicks.last().map_or(end, |(place, _)| *place);
-    Ok(Some(Waiting { source: number, clicks, upto, has_more: source_end > upto }))
+    Ok(Some(WaitingClicks { source: number, clicks, upto, has_more: source_end > upto }))
 }
 
 /// Sources that are in `folder`. What has no whole head was never written to, and goes.
@@ -361,7 +362,7 @@ fn found(folder: &Path, counts: &SpoolCounts) -> io::Result<Vec<Source>> {
             continue;
         }
         let bytes = std::fs::read(&path)?;
-        let Some(head) = Head::parse(&bytes) else {
+        let Some(head) = SegmentHead::parse(&bytes) else {
             tracing::warn!(path = %path.display(), "a file of the spool has no whole head; it goes");
             std::fs::remove_file(&path)?;
             continue;

@@ -26,7 +26,7 @@ const FIXED: usize = SHIPPED_AT as usize;
 
 /// Head of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct SegmentHead {
     /// Number of the source, drawn when its first segment is made.
     pub source: u64,
     /// Place in the source at which it begins.
@@ -37,7 +37,7 @@ pub struct Head {
     pub shipped: u64,
 }
 
-impl Head {
+impl SegmentHead {
     /// The head as it is written.
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEAD_BYTES as usize] {
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    const HEAD: Head = Head { source: 7, start: 100, made_ms: 5, shipped: 130 };
+    const HEAD: SegmentHead = SegmentHead { source: 7, start: 100, made_ms: 5, shipped: 130 };
 
     fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut all = Vec::new();
@@ -135,18 +135,18 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_was_written_and_a_torn_one_is_none() {
         let bytes = HEAD.to_bytes();
-        assert_eq!(Head::parse(&bytes), Some(HEAD));
+        assert_eq!(SegmentHead::parse(&bytes), Some(HEAD));
         for torn in 0..bytes.len() {
-            assert_eq!(Head::parse(&bytes[..torn]), None);
+            assert_eq!(SegmentHead::parse(&bytes[..torn]), None);
         }
         for at in 0..FIXED {
             let mut changed = bytes;
             changed[at] ^= 1;
-            assert_eq!(Head::parse(&changed), None, "byte {at}");
+            assert_eq!(SegmentHead::parse(&changed), None, "byte {at}");
         }
         let mut unmarked = bytes;
         unmarked[FIXED] ^= 1;
-        assert_eq!(Head::parse(&unmarked), Some(Head { shipped: 100, ..HEAD }), "it comes again");
+        assert_eq!(SegmentHead::parse(&unmarked), Some(SegmentHead { shipped: 100, ..HEAD }), "it comes again");
     }
 
     proptest! {

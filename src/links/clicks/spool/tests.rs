@@ -1,3 +1,5 @@
+//! Spools that are killed, cut off and full.
+
 use std::sync::atomic::AtomicUsize;
 
 use fanfare_protocol::Id;
