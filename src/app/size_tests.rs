@@ -10,6 +10,7 @@ use crate::data::audit::{Action, Actor, Operator};
 use crate::data::rows::{Counters, Doer, GroupItem, GroupMemory, Known, Left, to_json};
 use crate::data::tables::{self, notification_key};
 use crate::data::uncounted::Of;
+use crate::log::events::{Derived, Origin};
 
 /// Bytes of the last line, with and without its outcome.
 fn sizes(world: &World) -> (usize, usize) {
@@ -329,6 +330,19 @@ fn heaviest(post: PostRef) -> Vec<Event> {
         Event::Suspended { user: other, reason: long(limits::REASON_CHARS_MAX), until_ms: Some(u64::MAX / 2) },
         Event::Unsuspended { user: other },
         Event::Operated,
+        Event::Referred {
+            author: stranger(5_001),
+            reply_to: None,
+            repost_of: Some(post),
+            bare_repost: true,
+            notify: vec![Notice { user: post.author, kind: NotificationKind::Repost }],
+        },
+        Event::FollowRefused(edge(other, one)),
+        Event::Derived(Derived {
+            from: Origin { partition: 1, id: Id(post.id.0 + 3), after: Id(post.id.0 + 2) },
+            to: 0,
+            effect: Some(Box::new(Event::Blocked { blocker: one, blocked: other, ended: vec![edge(one, other)] })),
+        }),
     ]
 }
 
