@@ -13,6 +13,7 @@
 //! | [`posts`] | posts, replies, reposts, likes, threads, the public timeline; what mentions and links a text holds |
 //! | [`feed`] | home feeds: who gets a post at once, late, or when they read; rings, merges, ranking |
 //! | [`notifications`] | what others did that concerns a person |
+//! | [`chat`] | direct and group conversations: messages numbered without holes, members, receipts, requests |
 //! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
@@ -67,6 +68,7 @@
 pub mod admin;
 pub mod app;
 pub mod base;
+pub mod chat;
 pub mod config;
 pub mod data;
 pub mod demo;

@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{admin, feed, follows, links, live, media, notifications, posts, realtime, users};
+use crate::{admin, chat, feed, follows, links, live, media, notifications, posts, realtime, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
@@ -50,7 +50,6 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(realtime::http::presence_of))
         .routes(routes!(follows::http::presence))
         .routes(routes!(realtime::http::heartbeat))
-        .merge(short_links())
         // Operators.
         .routes(routes!(admin::http::sessions))
         .routes(routes!(admin::http::close))
@@ -64,6 +63,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
+        .merge(conversations())
+        .merge(short_links())
         .merge(live_sessions())
         .merge(media::http::routes())
 }
@@ -92,4 +93,33 @@ fn short_links() -> OpenApiRouter<App> {
         .routes(routes!(links::http::follow, links::http::unlock))
         .routes(routes!(links::http::home))
         .routes(routes!(links::http::robots))
+}
+
+/// Conversations and messages.
+fn conversations() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(chat::http::begin, chat::http::conversations))
+        .routes(routes!(chat::http::unread))
+        .routes(routes!(chat::http::preferences, chat::http::prefer))
+        .routes(routes!(chat::http::mentions))
+        .routes(routes!(chat::http::conversation, chat::http::change_conversation, chat::http::hide))
+        .routes(routes!(chat::http::personal))
+        .routes(routes!(chat::http::mark_conversation_read))
+        .routes(routes!(chat::http::mark_delivered))
+        .routes(routes!(chat::http::receipts))
+        .routes(routes!(chat::http::members))
+        .routes(routes!(chat::http::add_member, chat::http::remove_member, chat::http::change_role))
+        .routes(routes!(chat::http::accept_request))
+        .routes(routes!(chat::http::decline_request))
+        .routes(routes!(chat::http::send_message, chat::http::messages))
+        .routes(routes!(chat::http::message, chat::http::edit_message, chat::http::recall_message))
+        .routes(routes!(chat::http::earlier_texts))
+        .routes(routes!(chat::http::react, chat::http::unreact))
+        .routes(routes!(chat::http::pins))
+        .routes(routes!(chat::http::pin, chat::http::unpin))
+        .routes(routes!(chat::http::changes))
+        .routes(routes!(chat::http::make_invite, chat::http::invites))
+        .routes(routes!(chat::http::revoke_invite))
+        .routes(routes!(chat::http::look_at_invite))
+        .routes(routes!(chat::http::join_by_invite))
 }

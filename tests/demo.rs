@@ -140,6 +140,11 @@ fn a_newcomer_finds_a_world_that_has_all_policies_and_leaves_nothing_behind() {
         assert!(Instant::now() < deadline, "nobody liked it");
         std::thread::sleep(Duration::from_millis(50)); // poll
     }
+    // People talk in conversations of the newcomer's.
+    while demo.get("/v1/conversations/unread")["messages"].as_u64() < Some(8) {
+        assert!(Instant::now() < deadline, "nobody talks");
+        std::thread::sleep(Duration::from_millis(50)); // poll
+    }
     let mut who = Vec::new();
     for path in ["/demo.json", "/demo.json?as=demo", "/demo.json?as=friend"] {
         let (status, session) = demo.call("POST", "/v1/sessions", &demo.get(path).to_string());

@@ -1,5 +1,7 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod chat;
+mod ground;
 mod links;
 mod live;
 mod products;
@@ -10,56 +12,48 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{Id, Media};
-use tokio::sync::mpsc;
+use fanfare_protocol::{ConversationKind, Id, Media};
 use tokio::task::JoinSet;
 
-use self::products::{Listeners, listeners};
+use self::ground::{Ground, ground};
 pub use self::products::{products, products_over};
-use self::settings::{feed_settings, media_tables, password_cost, user_settings};
+use self::settings::{media_tables, password_cost, user_settings};
 use crate::admin::running::RunningServer;
 use crate::admin::service::Acts;
 use crate::base::clock::Clock;
-use crate::base::cursor::Cursors;
 use crate::base::error::{Error, Result};
-use crate::base::limits;
 use crate::base::logging::LogControl;
 use crate::base::token::TokenHash;
+use crate::chat::service::Chat;
+use crate::chat::stream::ChatSource;
 use crate::config::Settings;
 use crate::data::rows::LiveRow;
 use crate::data::storage::Storage;
-use crate::data::store::Store;
-use crate::data::watched::watched;
 use crate::feed::home::HomeFeeds;
 use crate::feed::{Feed, Worker};
 use crate::follows::Follows;
 use crate::follows::stream::FollowRows;
 use crate::frames;
 use crate::http::{HttpState, OperatorTokens};
-use crate::janitor::{self, Janitor};
+use crate::janitor::Janitor;
 use crate::links::Links;
 use crate::links::clicks::salts::Salts;
-use crate::links::clicks::service::{ClickThreads, Clicks};
-use crate::links::hot::HotLinks;
+use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
 use crate::live::Live;
 use crate::log::core::{Attachments, Core};
-use crate::log::handle::{Log, LogSetup};
-use crate::log::horizon::Horizon;
+use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::owner::OwnerThreads;
-use crate::log::roster::Alone;
-use crate::log::spread::Spread;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
 use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
-use crate::posts;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Delivery, Realtime, RealtimeSettings, RealtimeSetup, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -106,6 +100,8 @@ services! {
     notifications: Arc<Notifications>,
     /// Sessions.
     realtime: Realtime,
+    /// Conversations.
+    chat: Chat,
     /// Uploads.
     media: Uploads,
     /// Live sessions.
@@ -140,6 +136,7 @@ provide! {
     home: Arc<HomeFeeds>,
     notifications: Arc<Notifications>,
     realtime: Realtime,
+    chat: Chat,
     media: Uploads,
     live: Arc<Live>,
     links: Links,
@@ -191,6 +188,7 @@ pub struct Running {
     worker: Worker,
     replays_worker: Worker<LiveRow>,
     owner: OwnerThreads,
+    chat_owner: OwnerThreads,
     realtime: RealtimeThreads,
     clicks: Option<ClickThreads>,
     tasks: JoinSet<()>,
@@ -207,12 +205,13 @@ impl Running {
         };
         // What waits for storage that is away would be waited for.
         self.app.http().storage().leave();
-        let Self { app, worker, replays_worker, owner, realtime, mut tasks, lease, .. } = self;
+        let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
         tasks.shutdown().await;
         realtime.stop().await;
         drop(app);
         let ended = tokio::task::spawn_blocking(move || {
             click_owners.into_iter().for_each(OwnerThreads::join);
+            chat_owner.join();
             owner.join();
             drop((worker, replays_worker));
         });
@@ -254,69 +253,47 @@ async fn start_under(
     logging: LogControl,
 ) -> Result<Running> {
     let (jwt, refreshing) = jwt(settings).await?;
-    let storage = Storage::default();
-    let engines = watched(engines, &storage);
-    let store = Arc::new(Store::new(engines.clone(), clock.clone()));
-    let feed_clock = clock.clone();
-    let feed = Feed::new(feed_settings(settings), store.clone(), store.clone(), move || feed_clock.now_ms());
-    let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
-    let horizon = Horizon::default();
-    let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
-    let notices = NotificationFeeder::new(sessions.publisher());
-    let live = live::listener(settings, &store, sessions.publisher());
-    let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
-    let group_after = settings.notifications.group_after as u64;
-    let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
-    let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
-    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
-    let setup = log_setup(settings, &clock, &storage, horizon);
-    let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
-    let takers = Takers::new(log.clone(), &engines, &products);
-    learn(&store, &feed, &log, clock.now_ms()).await?;
-    live.view.load(log.last_minted(), clock.now_ms()).await?;
-    let core = Core::new(store, log, Cursors::new(secret)?, clock);
+    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
+        ground(settings, engines, secret, clock).await?;
+    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
     let media = uploads(settings, &core, &engines);
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
-    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64);
+    let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64, Arc::new(chat.clone()));
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
-    let views = posts.views().clone();
-    let markers = Markers::new(core.clone(), sessions.publisher());
-    let (realtime, realtime_threads) =
-        sessions.start(&core, streams(&core, &feed, &notices, &markers, &views, deliveries))?;
+    let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
+    let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
-    let home = HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone());
-    let http = http(settings, &users, &links, tokens, &storage);
-    let log = (logging, settings.log.level.clone());
-    let running =
-        RunningServer::new(acts.clone(), feed.clone(), log, (storage, core.consumers.clone()), clicks.clicks.clone());
+    let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
     let worker = feed.start_worker().map_err(no_thread)?;
-    let janitor = janitor(settings, &core, attachments, &links, &clicks.clicks);
-    let mut tasks = in_background(&feed, &core, janitor, lease.clone());
+    let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
+    let mut tasks = in_background((&feed, &chat), (&links, &clicks), &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
-    links::in_background(&mut tasks, &links);
-    links::clicks_in_background(&mut tasks, &clicks);
+    let http = http(settings, &users, &links, tokens, &storage);
     tell_what_follows(&mut tasks, takers, &http).await?;
     let services = Services {
         http,
+        home: Arc::new(HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone())),
         core,
         users: Arc::new(users),
         follows: Arc::new(follows),
         posts: Arc::new(posts),
         feed,
-        home: Arc::new(home),
         markers,
         notifications: Arc::new(notifications),
         realtime,
+        chat,
         media,
         links,
         clicks: clicks.clicks,
@@ -330,6 +307,7 @@ async fn start_under(
         worker,
         replays_worker,
         owner,
+        chat_owner,
         realtime: realtime_threads,
         clicks: clicks.threads,
         tasks,
@@ -354,8 +332,18 @@ async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpS
 }
 
 /// Work that goes on beside requests.
-fn in_background(feed: &Feed, core: &Core, janitor: Janitor, lease: OwnerLease) -> JoinSet<()> {
+fn in_background(
+    (feed, chat): (&Feed, &Chat),
+    (links, clicks): (&Links, &OpenedClicks),
+    core: &Core,
+    janitor: Janitor,
+    lease: OwnerLease,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    links::in_background(&mut tasks, links);
+    links::clicks_in_background(&mut tasks, clicks);
+    tasks.spawn(chat.horizon().clone().keep_reserved());
+    tasks.spawn(chat.clone().tell_receipts());
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
@@ -368,46 +356,26 @@ fn no_thread(error: std::io::Error) -> Error {
     Error::Internal(format!("cannot start a thread: {error}"))
 }
 
-fn log_setup(settings: &Settings, clock: &Clock, storage: &Storage, horizon: Horizon) -> LogSetup {
-    LogSetup {
-        clock: clock.clone(),
-        numbers: Numbers::of_node(settings.server.node),
-        storage: storage.clone(),
-        roster: Arc::new(Alone),
-        horizon,
-    }
-}
-
 /// Parts of the products in realtime delivery.
 fn streams(
     core: &Core,
     feed: &Feed,
     notices: &NotificationFeeder,
-    markers: &Markers,
+    (markers, chat): (&Markers, &Chat),
     views: &PostViews,
     deliveries: Vec<Delivery>,
 ) -> Streams {
     Streams {
-        types: frames::frames(markers, &deliveries),
+        types: frames::frames(markers, chat, &deliveries),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
-        sources: vec![notices.open(core.clone(), views.clone(), markers.clone())],
+        sources: vec![
+            notices.open(core.clone(), views.clone(), markers.clone()),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Direct)),
+            Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
+        ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
         followees: Arc::new(FollowRows(core.store.clone())),
     }
-}
-
-/// Reads from rows the state that memory must hold before anybody asks.
-async fn learn(store: &Store, feed: &Feed, log: &Log, now_ms: u64) -> Result<()> {
-    let newest = log.newest();
-    store.opened_at(newest);
-    store.load_absent().await?;
-    store.load_deletions(newest).await?;
-    janitor::credentials::begin(store).await?;
-    janitor::names::begin(store).await?;
-    posts::public::begin(store).await?;
-    // Every row is of an id below.
-    feed.settle(log.last_minted());
-    feed.warm_up(store, now_ms).await
 }
 
 /// Whoever looks at JWTs, and what keeps their keys fresh.
@@ -430,12 +398,14 @@ fn http(settings: &Settings, users: &Users, links: &Links, tokens: OperatorToken
 fn janitor(
     settings: &Settings,
     core: &Core,
+    chat: &Chat,
     media: Arc<dyn Attachments>,
     links: &Links,
     clicks: &Arc<Clicks>,
 ) -> Janitor {
     Janitor {
         core: core.clone(),
+        chat: chat.clone(),
         media,
         links: links.clone(),
         clicks: Arc::clone(clicks),

@@ -1,6 +1,7 @@
 //! Settings of services, from the configuration.
 
 use crate::base::limits;
+use crate::chat::service::ChatSettings;
 use crate::config::Settings;
 use crate::data::tables;
 use crate::feed::FeedSettings;
@@ -27,6 +28,18 @@ pub(super) fn feed_settings(settings: &Settings) -> FeedSettings {
         push_slice: feed.push_slice,
         builds_max: feed.builds_max,
         ..FeedSettings::default()
+    }
+}
+
+/// Chat's settings from the configuration.
+#[must_use]
+pub(super) fn chat_settings(settings: &Settings) -> ChatSettings {
+    let chat = &settings.chat;
+    ChatSettings {
+        group_max: chat.group_max,
+        text_max: chat.text_max,
+        erases: chat.erase_with_account,
+        change_ms: (chat.change_hours > 0).then_some(u64::from(chat.change_hours) * 3_600_000),
     }
 }
 

@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use sections::{
-    Api, Auth, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime, Server,
-    Storage, Users,
+    Api, Auth, Chat, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime,
+    Server, Storage, Users,
 };
 use sections::{Given, Key, Section};
 pub use value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Subnet};
@@ -67,7 +67,7 @@ macro_rules! settings {
     };
 }
 settings! {
-    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed,
+    server: Server, http: Http, metrics: Metrics, api: Api, auth: Auth, users: Users, posts: Posts, feed: Feed, chat: Chat,
     live: Live, links: Links, notifications: Notifications, media: Media, storage: Storage, cluster: Cluster,
     realtime: Realtime, log: Log
 }

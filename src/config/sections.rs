@@ -270,6 +270,20 @@ section! {
 }
 
 section! {
+    /// Conversations and messages.
+    Chat {
+        /// Members of a group; one more is refused with 422.
+        group_max: usize = 500 => 2..=crate::base::limits::chat::GROUP_MEMBERS_MAX;
+        /// Longest message in characters (Unicode scalar values).
+        text_max: usize = 8_000 => 1..=100_000;
+        /// Hours after a message for which its sender can edit or recall it; 0 for ever.
+        change_hours: u32 = 0 => 0..=876_000;
+        /// Whether what somebody wrote is taken back when their account is deleted; else it stays, without their name.
+        erase_with_account: bool = true;
+    }
+}
+
+section! {
     /// Live sessions.
     Live {
         /// Seconds for which a pass over pages of sessions may last: so long the order of its first page is kept.

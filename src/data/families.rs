@@ -11,7 +11,7 @@ use super::tables;
 pub const SOCIAL: NewFamily =
     NewFamily { name: "social", partitions: None, tables: |_| true, own_table: Some(tables::META) };
 /// Conversations.
-const CHAT: NewFamily = NewFamily {
+pub const CHAT: NewFamily = NewFamily {
     name: "chat",
     partitions: None,
     tables: |id| id == tables::CHAT_META.id || (100..=139).contains(&id),
@@ -27,7 +27,7 @@ pub const CLICKS: NewFamily = NewFamily {
 
 /// Families beside the first that products write to. Add one here when its product is there: a folder that is opened
 /// gets what it lacks.
-const OTHERS: &[NewFamily] = &[CLICKS];
+const OTHERS: &[NewFamily] = &[CHAT, CLICKS];
 
 /// Families that a data folder is opened with; `partitions` are those of the first, as the operator wants them.
 #[must_use]

@@ -8,6 +8,7 @@ use fanfare_protocol::{Id, NewPost};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::build::{Sample, upload};
+use super::chatter::Chatter;
 use super::links;
 use super::town::{Deed, Doing};
 use crate::app::App;
@@ -36,6 +37,8 @@ const ACTS_PER_LOOK: u64 = 8;
 const ACTS_PER_VISIT: u64 = 2;
 /// Newest public posts that they look at.
 const LOOKED_AT: usize = 20;
+/// Acts for which somebody says something in a conversation of the newcomer's.
+const ACTS_PER_LINE: u64 = 16;
 /// Pause after storage has failed.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -73,6 +76,13 @@ pub async fn go_on(app: App, mut sample: Sample) {
     let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
     let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
     let mut seen = app.core().log.last_minted();
+    let mut chatter = match Chatter::open(&app, &sample).await {
+        Ok(chatter) => Some(chatter),
+        Err(error) => {
+            tracing::warn!(%error, "nobody talks in this demo");
+            None
+        }
+    };
     for number in 0_u64.. {
         let chance = sample.town.below(1_000) as f64 / 1_000.0;
         tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;
@@ -98,6 +108,12 @@ pub async fn go_on(app: App, mut sample: Sample) {
             && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await
         {
             tracing::warn!(%error, "posts of newcomers cannot be read");
+        }
+        if number % ACTS_PER_LINE == 0
+            && let Some(chatter) = &mut chatter
+            && let Err(error) = chatter.say(&app).await
+        {
+            tracing::debug!(%error, "somebody could not say something");
         }
         // Numbers go on; what they stood for is let go.
         while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {

@@ -2,11 +2,12 @@
 //!
 //! `words` is what they say and `picture` what they show, `world` makes people and their graph out of a seed, `town`
 //! decides who does what next; all of these are pure. `build` acts the past through the services, `life` goes on while
-//! the server serves, `hosts` hold live sessions that come and go, `links` are what the newcomer shortened and others
-//! follow, `welcome` tells the page at `/` whom it may log in as and what the fan-out does. The way in is `fanfare
-//! demo`, above this crate.
+//! the server serves, `chatter` talks meanwhile, `hosts` hold live sessions that come and go, `links` are what the
+//! newcomer shortened and others follow, `welcome` tells the page at `/` whom it may log in as and what the fan-out
+//! does. The way in is `fanfare demo`, above this crate.
 
 pub mod build;
+mod chatter;
 pub mod hosts;
 pub mod life;
 mod links;

@@ -1,6 +1,8 @@
 //! Edges between people. Each decision reads the edge, commits a record if it changes something, and is made one at a
 //! time per pair of people (and per follower, for the follow limit).
 
+use std::sync::Arc;
+
 use fanfare_engines::{KeyRange, Order, Table};
 use fanfare_protocol::{Code, Id, Page, Relationship, User};
 
@@ -10,7 +12,7 @@ use crate::base::limits;
 use crate::data::rows::is_silent;
 use crate::data::tables;
 use crate::data::uncounted::Of;
-use crate::log::core::{Core, LockKey};
+use crate::log::core::{Core, HearsBlocks, LockKey};
 use crate::log::events::{EndedFollow, Event};
 use crate::log::handle::Proposal;
 use crate::users::service::Users;
@@ -21,6 +23,7 @@ pub struct Follows {
     core: Core,
     users: Users,
     follow_limit: u64,
+    hears: Arc<dyn HearsBlocks>,
 }
 
 /// Lock of what is between two people, whichever way round.
@@ -37,10 +40,11 @@ fn not_oneself(caller: Id, other: Id, what: &str) -> Result<()> {
 }
 
 impl Follows {
-    /// The service; `follow_limit` is the most people one can follow.
+    /// The service; `follow_limit` is the most people one can follow, and `hears` knows of blocks before they are
+    /// answered.
     #[must_use]
-    pub fn new(core: Core, users: Users, follow_limit: u64) -> Self {
-        Self { core, users, follow_limit }
+    pub fn new(core: Core, users: Users, follow_limit: u64, hears: Arc<dyn HearsBlocks>) -> Self {
+        Self { core, users, follow_limit, hears }
     }
 
     /// `follower` follows `followee`; following twice changes nothing.
@@ -111,10 +115,12 @@ impl Follows {
     pub async fn block(&self, blocker: Id, blocked: Id) -> Result<Relationship> {
         not_oneself(blocker, blocked, "block")?;
         self.core.account(blocked).await?;
-        {
+        let source = {
             let keys = [pair(blocker, blocked), ("follower", blocker.0, 0), ("follower", blocked.0, 0)];
             let guard = self.core.log.decide(blocker, &keys).await?;
-            if self.core.store.get(&tables::pair(tables::BLOCKS, blocker, blocked)).await?.is_none() {
+            if let Some(row) = self.core.store.get_id(&tables::pair(tables::BLOCKS, blocker, blocked)).await? {
+                row
+            } else {
                 self.room(tables::BLOCKS, blocker).await?;
                 let mut ended = Vec::new();
                 ended.extend(self.edge(blocker, blocked).await?);
@@ -122,9 +128,10 @@ impl Follows {
                 if self.core.log.spread().partition_of(blocked) == self.core.log.spread().partition_of(blocker) {
                     ended.extend(self.edge(blocked, blocker).await?);
                 }
-                self.core.log.commit(&guard, Event::Blocked { blocker, blocked, ended }).await?;
+                self.core.log.commit(&guard, Event::Blocked { blocker, blocked, ended }).await?.id
             }
-        }
+        };
+        self.hears.blocked(blocker, blocked, true, source).await?;
         self.core.store.relationship(blocker, blocked).await
     }
 
@@ -134,12 +141,17 @@ impl Follows {
     /// 404 for nobody.
     pub async fn unblock(&self, blocker: Id, blocked: Id) -> Result<Relationship> {
         self.core.account(blocked).await?;
-        {
+        let source = {
             let guard = self.core.log.decide(blocker, &[pair(blocker, blocked)]).await?;
+            // Before the row is read: what is settled later says more.
+            let read = self.core.log.horizon().now();
             if self.core.store.get(&tables::pair(tables::BLOCKS, blocker, blocked)).await?.is_some() {
-                self.core.log.commit(&guard, Event::Unblocked { blocker, blocked }).await?;
+                self.core.log.commit(&guard, Event::Unblocked { blocker, blocked }).await?.id
+            } else {
+                read
             }
-        }
+        };
+        self.hears.blocked(blocker, blocked, false, source).await?;
         self.core.store.relationship(blocker, blocked).await
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Body {
     Small,
     /// A text of `posts.text_max` characters.
     Post,
+    /// A text of `chat.text_max` characters.
+    Message,
     /// Client frames of realtime delivery.
     Frames,
     /// An operator's event with its audience.
@@ -29,6 +31,16 @@ pub(super) const BODIES: &[(Method, &str, Body)] = &[
     (Method::POST, "/v1/posts", Body::Post),
     (Method::POST, "/v1/realtime/send", Body::Frames),
     (Method::PUT, "/v1/feed/read", Body::Small),
+    (Method::POST, "/v1/conversations", Body::Message),
+    (Method::PATCH, "/v1/conversations/{id}", Body::Small),
+    (Method::PUT, "/v1/conversations/{id}/personal", Body::Message),
+    (Method::PATCH, "/v1/users/me/chat", Body::Small),
+    (Method::PUT, "/v1/conversations/{id}/read", Body::Small),
+    (Method::PUT, "/v1/conversations/{id}/delivered", Body::Small),
+    (Method::PATCH, "/v1/conversations/{id}/members/{user}", Body::Small),
+    (Method::POST, "/v1/conversations/{id}/messages", Body::Message),
+    (Method::PATCH, "/v1/conversations/{id}/messages/{seq}", Body::Message),
+    (Method::POST, "/v1/conversations/{id}/invites", Body::Small),
     (Method::PUT, "/v1/notifications/read", Body::Small),
     (Method::POST, "/v1/sessions", Body::Small),
     (Method::POST, "/v1/users", Body::Small),
@@ -56,6 +68,9 @@ impl Body {
             Self::Post => {
                 "the body is larger than 16 KiB, and larger than 12 bytes for each character of `posts.text_max` and 4 KiB"
             }
+            Self::Message => {
+                "the body is larger than 16 KiB, and larger than 12 bytes for each character of `chat.text_max` and 4 KiB"
+            }
             Self::Frames => "the body is larger than `realtime.message_bytes_max`",
             Self::Event => "the body is larger than 384 KiB",
             Self::Upload => "the file is larger than `media.file_bytes_max`",
@@ -68,6 +83,7 @@ impl Body {
 pub struct BodyBounds {
     small: u64,
     post: u64,
+    message: u64,
     frames: u64,
     event: u64,
     most: u64,
@@ -78,10 +94,14 @@ impl BodyBounds {
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let most = settings.http.body_bytes_max;
-        let text = (settings.posts.text_max as u64).saturating_mul(POST_BODY_CHAR_BYTES_MAX) + POST_BODY_BYTES_BESIDE;
+        let text = |chars: usize| {
+            let bytes = (chars as u64).saturating_mul(POST_BODY_CHAR_BYTES_MAX) + POST_BODY_BYTES_BESIDE;
+            bytes.max(SMALL_BODY_BYTES_MAX).min(most)
+        };
         Self {
             small: SMALL_BODY_BYTES_MAX.min(most),
-            post: text.max(SMALL_BODY_BYTES_MAX).min(most),
+            post: text(settings.posts.text_max),
+            message: text(settings.chat.text_max),
             frames: (settings.realtime.message_bytes_max as u64).min(most),
             event: EVENT_BODY_BYTES_MAX.min(most),
             most,
@@ -95,6 +115,7 @@ impl BodyBounds {
         match route.and_then(|route| Body::of(request.method(), route)) {
             Some(Body::Small) => self.small,
             Some(Body::Post) => self.post,
+            Some(Body::Message) => self.message,
             Some(Body::Frames) => self.frames,
             Some(Body::Event) => self.event,
             Some(Body::Upload) | None => self.most,
@@ -104,7 +125,7 @@ impl BodyBounds {
     /// Bytes of the largest.
     pub(super) fn largest(&self) -> u64 {
         // What is not listed takes no body.
-        self.small.max(self.post).max(self.frames).max(self.event)
+        self.small.max(self.post).max(self.message).max(self.frames).max(self.event)
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::base::error::Result;
 use crate::base::id::first_id_at;
 use crate::base::limits;
+use crate::chat::service::Chat;
 use crate::data::deletions;
 use crate::links::Links;
 use crate::links::clicks::service::Clicks;
@@ -28,6 +29,8 @@ const HOUR_MS: u64 = 3_600_000;
 pub struct Janitor {
     /// Rows and records.
     pub core: Core,
+    /// Conversations.
+    pub chat: Chat,
     /// Uploads of deleted accounts.
     pub media: Arc<dyn Attachments>,
     /// Links of deleted accounts.
@@ -78,6 +81,7 @@ impl Janitor {
             deletions::bring_over(&self.core.store, now).await,
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
+            self.chat.clean().await,
             forget::forget(&self.core).await,
             self.core.consumers.trim(self.journal_bytes_max).await,
             self.clicks.sweep(self.core.log.sweep_ms()).await,

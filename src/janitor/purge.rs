@@ -119,6 +119,7 @@ impl Janitor {
                     return Err(Error::Internal("some of it does not decode".to_owned()));
                 }
                 deletions::forget(&self.core.store, user).await?;
+                self.chat.forget_person(user).await?;
                 if let Err(error) = self.media.forget_owner(user).await {
                     // A file that cannot be removed is this account's trouble alone.
                     self.remember(user, &place, Some(place.begun_again())).await?;

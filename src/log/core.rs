@@ -71,6 +71,17 @@ pub trait Attachments: Send + Sync + 'static {
     async fn forget_owner(&self, owner: Id) -> Result<()>;
 }
 
+/// Whoever has to know of a block before it is answered.
+#[async_trait]
+pub trait HearsBlocks: Send + Sync + 'static {
+    /// `blocker` blocks `other`, or does no more: said by the record `source`, or read when nothing later was settled.
+    /// Of what is said of a pair the highest source stands.
+    ///
+    /// # Errors
+    /// When it cannot be taken in now; what the record says stands, and may be said again.
+    async fn blocked(&self, blocker: Id, other: Id, on: bool, source: Id) -> Result<()>;
+}
+
 impl Core {
     /// For a server whose rows are in `store`.
     #[must_use]

@@ -40,17 +40,10 @@ type Answerer = Box<dyn Fn(ClientCall) -> Answering + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct FrameTypes(Arc<Lists>);
 
-/// Answer to a type of clients.
-enum Call {
-    Answered(Answerer),
-    /// Nobody answers it yet: there is nothing of the name that it would be about.
-    ToCome(&'static str),
-}
-
 #[derive(Default)]
 struct Lists {
     /// Types of clients, in the order of the list.
-    calls: Vec<(&'static str, Call)>,
+    calls: Vec<(&'static str, Answerer)>,
     server: Vec<&'static str>,
     /// Types that not every client knows, and the reason of the reset that others get in their place.
     novel: Vec<(&'static str, ResetReason)>,
@@ -80,15 +73,7 @@ impl FrameList {
         F: Fn(ClientCall) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Value>> + Send + 'static,
     {
-        self.0.calls.push((kind, Call::Answered(Box::new(move |call| Box::pin(answer(call))))));
-        self
-    }
-
-    /// Types that clients may send one day: until then there is no `subject`, such as a conversation, that they could
-    /// mean, and none is found.
-    #[must_use]
-    pub fn calls_to_come(mut self, subject: &'static str, kinds: &[&'static str]) -> Self {
-        self.0.calls.extend(kinds.iter().map(|kind| (*kind, Call::ToCome(subject))));
+        self.0.calls.push((kind, Box::new(move |call| Box::pin(answer(call)))));
         self
     }
 
@@ -133,7 +118,7 @@ impl FrameTypes {
     /// Does what a frame asks for.
     ///
     /// # Errors
-    /// What the product that answers it says; 422 for an unknown type, 404 for one to come.
+    /// What the product that answers it says; 422 for an unknown type.
     pub async fn answer(
         &self,
         realtime: Realtime,
@@ -142,10 +127,7 @@ impl FrameTypes {
         turn: FrameTurn,
     ) -> Result<Value> {
         match self.0.calls.iter().find(|(kind, _)| *kind == frame.kind) {
-            Some((_, Call::Answered(answer))) => {
-                answer(ClientCall { realtime, person, session, data: frame.data, turn }).await
-            }
-            Some((_, Call::ToCome(subject))) => Err(Error::not_found(subject)),
+            Some((_, answer)) => answer(ClientCall { realtime, person, session, data: frame.data, turn }).await,
             None => {
                 let shown: String = frame.kind.chars().take(SHOWN_CHARS_MAX).collect();
                 Err(Error::field("type", format!("\"{shown}\" is unknown; it must be {}", self.known())))
@@ -164,6 +146,12 @@ impl FrameTypes {
 }
 
 impl ClientCall {
+    /// Session that sent it, if one did.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
     /// Data of the frame.
     ///
     /// # Errors
@@ -212,9 +200,10 @@ mod tests {
 
     #[test]
     fn the_known_types_are_told_as_they_are_listed() {
-        let types =
-            FrameList::new().call("ping", async |_| Ok(Value::Null)).calls_to_come("chat", &["read", "typing"]).build();
+        let [ping, read, typing] = ["ping", "read", "typing"];
+        let answer = async |_: ClientCall| Ok(Value::Null);
+        assert_eq!(FrameList::new().call(read, answer).build().known(), "read");
+        let types = FrameList::new().call(ping, answer).call(read, answer).call(typing, answer).build();
         assert_eq!(types.known(), "ping, read or typing");
-        assert_eq!(FrameList::new().calls_to_come("chat", &["read"]).build().known(), "read");
     }
 }

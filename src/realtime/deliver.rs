@@ -12,6 +12,7 @@ use fanfare_protocol::{Id, Lane, Stream};
 use smallvec::SmallVec;
 
 use super::frame::{Frame, lane_of};
+use super::session::SessionId;
 use crate::base::error::Result;
 use crate::log::events::Record;
 
@@ -26,6 +27,8 @@ pub struct Deliver {
     pub stream: Option<Stream>,
     /// Priority. Only what is urgent is waited for when a shard is full; the rest is held, then shed.
     pub lane: Lane,
+    /// Session that hears of it otherwise.
+    pub except: Option<SessionId>,
 }
 
 /// People who are connected.
@@ -39,6 +42,8 @@ pub enum Audience {
     FollowersUntilNow(Id),
     /// People by id.
     People(SmallVec<[Id; 1]>),
+    /// People of a list that others hold too.
+    Members(Arc<[Id]>),
     /// Everybody.
     All,
 }
@@ -50,6 +55,8 @@ pub enum Item {
     Reference(ItemRef),
     /// Rendered for each person, at once, each person's in their order.
     Personal(Arc<dyn PersonalItem>),
+    /// Rendered once for everybody in the audience, in the order of its line.
+    Shared(Arc<dyn SharedItem>),
     /// Single frame for everybody, made already.
     Frame(Frame),
     /// Single frame, made already, for those from whom its sender is not hidden.
@@ -87,6 +94,22 @@ pub trait PersonalItem: Debug + Send + Sync {
     /// # Errors
     /// When the engine fails; the person's sessions are asked to come back then.
     async fn frame(&self, person: Id) -> Result<Option<Frame>>;
+}
+
+/// An item that is the same frame for everybody, and is rendered first.
+#[async_trait]
+pub trait SharedItem: Debug + Send + Sync {
+    /// Key of the item in its stream.
+    fn key(&self) -> Id;
+
+    /// Line in which it stands, such as its conversation: items of one line are rendered and sent in their order.
+    fn line(&self) -> Id;
+
+    /// The frame; `None` when there is nothing to tell any more.
+    ///
+    /// # Errors
+    /// When the engine fails; the sessions are asked to come back then.
+    async fn frame(&self) -> Result<Option<Frame>>;
 }
 
 /// Judge of who is kept from somebody's news, asked slice by slice beside the dispatcher.
@@ -164,14 +187,14 @@ impl Deliver {
     #[must_use]
     pub fn reference(audience: Audience, item: ItemRef) -> Self {
         let stream = super::frame::BULK_STREAM;
-        Self { audience, item: Item::Reference(item), stream: Some(stream), lane: lane_of(stream) }
+        Self { audience, item: Item::Reference(item), stream: Some(stream), lane: lane_of(stream), except: None }
     }
 
     /// An item of `stream` that is rendered for `person`.
     #[must_use]
     pub fn personal(person: Id, stream: Stream, item: Arc<dyn PersonalItem>) -> Self {
         let audience = Audience::People(SmallVec::from_buf([person]));
-        Self { audience, item: Item::Personal(item), stream: Some(stream), lane: lane_of(stream) }
+        Self { audience, item: Item::Personal(item), stream: Some(stream), lane: lane_of(stream), except: None }
     }
 
     /// A current value of the followers of a person, for those to whom `judge` does not hide it.
@@ -179,13 +202,26 @@ impl Deliver {
     pub fn judged(from: Id, frame: Frame, judge: &Arc<dyn Judge>) -> Self {
         let lane = frame.lane();
         let item = Item::Judged { frame, from, judge: Arc::clone(judge) };
-        Self { audience: Audience::Followers(from), item, stream: None, lane }
+        Self { audience: Audience::Followers(from), item, stream: None, lane, except: None }
     }
 
     /// A frame that is the same for everybody.
     #[must_use]
     pub fn frame(audience: Audience, frame: Frame) -> Self {
         let (stream, lane) = (frame.items().map(|items| items.stream), frame.lane());
-        Self { audience, item: Item::Frame(frame), stream, lane }
+        Self { audience, item: Item::Frame(frame), stream, lane, except: None }
+    }
+
+    /// An item of `stream` that is rendered once for a list of people.
+    #[must_use]
+    pub fn shared(members: Arc<[Id]>, stream: Stream, item: Arc<dyn SharedItem>) -> Self {
+        let (audience, item) = (Audience::Members(members), Item::Shared(item));
+        Self { audience, item, stream: Some(stream), lane: lane_of(stream), except: None }
+    }
+
+    /// The delivery, but not to `session`.
+    #[must_use]
+    pub fn but(self, session: Option<SessionId>) -> Self {
+        Self { except: session, ..self }
     }
 }

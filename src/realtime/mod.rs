@@ -36,15 +36,19 @@ mod source;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod wheel;
 mod wire;
 
 pub use client_frames::{ClientCall, FrameList, FrameTypes};
-pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer};
+pub use cursor::Watermarks;
+pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer, SharedItem};
 pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};
+pub use session::SessionId;
 pub use settings::RealtimeSettings;
 pub use signals::BulkJob;
 pub use source::{BulkJobs, BulkSource, FolloweeSource, Missed, Source};
 pub use start::{Publisher, RealtimeSetup, RealtimeThreads, Streams};
+pub use tracks::Track;

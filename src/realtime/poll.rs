@@ -56,7 +56,7 @@ impl Realtime {
         // Before anything is read: what is committed later is found by the next poll, or by the session that waits. The
         // horizon first, so that what is at or below it is read.
         let horizon = self.horizon();
-        let upto = self.committed().max(horizon);
+        let upto: Watermarks = std::array::from_fn(|at| self.committed()[at].max(horizon[at]));
         let (Some(cursor), Resume::From) = (poll.cursor, poll.resume) else {
             return Ok(Polled::Answer(self.first_answer(&poll, horizon)));
         };
@@ -64,17 +64,17 @@ impl Realtime {
         let overlap: Vec<(usize, Id)> = missed.items().collect();
         let told = AnnouncedDeletions::of(unknown_items(&missed, poll.knows));
         if poll.waits && (missed.frames.is_empty() || !is_news(cursor, &missed)) {
-            return Ok(Polled::Wait { from: [upto; 4], overlap, told });
+            return Ok(Polled::Wait { from: upto, overlap, told });
         }
         let frames = known(missed, cursor, poll.knows, self.clock().now_ms());
         Ok(Polled::Answer(self.answer(poll.user, &frames, (&overlap, &told), cursor.marks, (upto, horizon))))
     }
 
     /// The answer to a poll that brings no cursor, or none that can be used.
-    fn first_answer(&self, poll: &Poll<'_>, horizon: Id) -> Bytes {
+    fn first_answer(&self, poll: &Poll<'_>, horizon: Watermarks) -> Bytes {
         let upto = if matches!(poll.resume, Resume::Broken(_)) { self.lately() } else { horizon };
         let now_ms = self.clock().now_ms();
-        let cursor = self.sealed(poll.user, [upto; 4], (&[], &AnnouncedDeletions::default()), upto);
+        let cursor = self.sealed(poll.user, upto, (&[], &AnnouncedDeletions::default()), upto);
         let hello = Hello {
             session_id: Id(0),
             heartbeat_s: self.settings().heartbeat_s,
@@ -84,7 +84,8 @@ impl Realtime {
         };
         let mut frames = vec![Frame::of_session("hello", now_ms, &hello)];
         if let Resume::Broken(reason) = poll.resume {
-            frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, upto, now_ms));
+            let after = upto.into_iter().min().unwrap_or_default();
+            frames.push(Frame::reset(&Reset { streams: Stream::ALL.to_vec(), reason }, after, now_ms));
         }
         body(&frames, &cursor)
     }
@@ -95,7 +96,7 @@ impl Realtime {
         frames: &[Frame],
         (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
         marks: Watermarks,
-        (upto, horizon): (Id, Id),
+        (upto, horizon): (Watermarks, Watermarks),
     ) -> Bytes {
         let (frames, upto_each) = fitting(frames, marks, upto);
         let overlap: Vec<(usize, Id)> =
@@ -110,9 +111,9 @@ impl Realtime {
         user: Id,
         upto: Watermarks,
         (overlap, told): (&[(usize, Id)], &AnnouncedDeletions),
-        horizon: Id,
+        horizon: Watermarks,
     ) -> wire::CursorText {
-        let marks = upto.map(|mark| mark.min(horizon));
+        let marks: Watermarks = std::array::from_fn(|at| upto[at].min(horizon[at]));
         let of = |stream: usize| overlap.iter().filter(move |(of, _)| *of == stream).map(|(_, id)| *id);
         let digests = std::array::from_fn(|stream| digest(of(stream).filter(|id| *id > marks[stream])));
         let told = told.digest(marks[stream_index(Stream::Posts)]);
@@ -156,8 +157,8 @@ fn unknown_items(missed: &Replay, knows: Knows) -> Vec<Id> {
 
 /// The frames that fit into one answer, and how far each stream has come with them: what does not fit comes with the
 /// next poll, so that watermarks stay below it.
-fn fitting(frames: &[Frame], marks: Watermarks, upto: Id) -> (&[Frame], Watermarks) {
-    let mut upto_each = [upto; 4];
+fn fitting(frames: &[Frame], marks: Watermarks, upto: Watermarks) -> (&[Frame], Watermarks) {
+    let mut upto_each = upto;
     let (first, rest) = frames.split_at(frames.len().min(POLL_FRAMES_MAX));
     for items in rest.iter().filter_map(Frame::items) {
         if let Some(low) = items.low() {
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn watermarks_stay_below_what_does_not_fit() {
         let frames: Vec<Frame> = (10..12 + POLL_FRAMES_MAX as u64).map(post).collect();
-        let (first, upto) = fitting(&frames, [Id(3); 4], Id(9_000));
+        let (first, upto) = fitting(&frames, [Id(3); 4], [Id(9_000); 4]);
         assert_eq!(first.len(), POLL_FRAMES_MAX);
         assert_eq!(upto, [Id(9_000), Id(9_000), Id(9_000), Id(9 + POLL_FRAMES_MAX as u64)]);
     }

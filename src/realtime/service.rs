@@ -23,6 +23,7 @@ use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::signals::{Command, SessionFilter, ShardHandle, SharedState, Signal};
 use super::source::{Replay, Sources};
+use super::tracks::{Track, marks};
 use super::wire::CursorText;
 use crate::base::clock::Clock;
 use crate::base::cursor::Scope;
@@ -152,36 +153,40 @@ impl Realtime {
         if is_too_old(&cursor, first_id_at(self.clock().now_ms())) { Err(ResetReason::Expired) } else { Ok(cursor) }
     }
 
-    /// Items that `user` missed, up to a record that was the newest before.
+    /// Items that `user` missed, up to records that were the newest before.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn missed(&self, user: Id, from: Watermarks, upto: Id) -> Result<Replay> {
+    pub async fn missed(&self, user: Id, from: Watermarks, upto: Watermarks) -> Result<Replay> {
         self.0.sources.missed(user, from, upto).await
     }
 
-    /// The newest durable record.
+    /// The newest durable record of each stream's family.
     #[must_use]
-    pub fn committed(&self) -> Id {
-        self.0.shared.committed()
+    pub fn committed(&self) -> Watermarks {
+        marks(self.0.shared.committed())
     }
 
-    /// Id that watermarks do not pass: all records up to it are committed. To be asked before what is missed is read.
+    /// Ids that watermarks do not pass: all records up to them are committed. To be asked before what is missed is
+    /// read.
     #[must_use]
-    pub fn horizon(&self) -> Id {
-        self.0.shared.horizon.now()
+    pub fn horizon(&self) -> Watermarks {
+        marks(self.0.shared.tracks.now())
     }
 
     /// Lets the horizon come up to now where nobody has asked for long: a cursor from there would be too old at once.
     pub async fn catch_up(&self) {
-        self.0.shared.horizon.catch_up().await;
+        for track in Track::ALL {
+            if let Some(horizon) = self.0.shared.tracks.horizon(track) {
+                horizon.catch_up().await;
+            }
+        }
     }
 
     /// Id from which a client that reads everything anew gets posts again: some may be on their way into timelines.
     #[must_use]
-    pub fn lately(&self) -> Id {
-        let horizon = self.horizon();
-        horizon.min(first_id_at(unix_ms_of(horizon).saturating_sub(LATELY_MS)))
+    pub fn lately(&self) -> Watermarks {
+        self.horizon().map(|horizon| horizon.min(first_id_at(unix_ms_of(horizon).saturating_sub(LATELY_MS))))
     }
 
     /// The text of a cursor.

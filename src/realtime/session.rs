@@ -64,8 +64,8 @@ pub enum Phase {
 pub struct Now<'a> {
     /// Milliseconds since the Unix epoch.
     pub ms: u64,
-    /// Every stream's items up to here have reached the sessions of this shard, and watermarks may not pass it.
-    pub horizon: Id,
+    /// Each stream's items up to here have reached the sessions of this shard, and watermarks may not pass it.
+    pub horizon: Watermarks,
     /// Seals cursors.
     pub seal: &'a CursorSeal,
 }
@@ -181,13 +181,14 @@ impl Session {
 
     /// Watermarks up to which everything was sent, or told of.
     #[must_use]
-    pub fn marks(&self, horizon: Id) -> Watermarks {
+    pub fn marks(&self, horizon: Watermarks) -> Watermarks {
         let low = |stream: Stream| {
             let lanes = self.lanes.as_ref().and_then(|lanes| lanes.low(stream));
             let bulk = self.bulk.as_ref().filter(|_| stream == BULK_STREAM).and_then(|bulk| bulk.low());
             [lanes, bulk].into_iter().flatten().min()
         };
         Stream::ALL.map(|stream| {
+            let horizon = horizon[stream_index(stream)];
             let known = self.from.as_ref().map_or(horizon, |from| {
                 let from = from[stream_index(stream)];
                 if self.phase == Phase::Replaying { horizon.min(from) } else { horizon.max(from) }

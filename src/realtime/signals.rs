@@ -17,16 +17,18 @@ use super::loss::Loss;
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::source::Replay;
+use super::tracks::{Each, Track, Tracks};
 use crate::base::clock::Clock;
 use crate::base::limits::realtime::COMMANDS_RESERVED;
 use crate::log::events::Record;
-use crate::log::horizon::Horizon;
 
 /// Signals to the dispatcher.
 #[derive(Debug)]
 pub enum Signal {
     /// A record is durable.
     Committed(Arc<Record>, Mark),
+    /// Records of another family were handed in before.
+    Told { track: Track, mark: Mark },
     /// An item for an audience; answers the number of sessions.
     Deliver { deliver: Deliver, sessions: Option<oneshot::Sender<u64>> },
     /// A session began; what its client lacks is to be read once its person's follows are known.
@@ -252,14 +254,8 @@ pub struct SharedState {
     pub clock: Clock,
     /// Tells the sessions of this start from those of another.
     pub boot: u16,
-    /// See [`Progress`].
-    pub progress: Progress,
-    /// Horizon of the log: cursors never pass it.
-    pub horizon: Horizon,
-    /// The newest record that is durable.
-    pub committed: AtomicU64,
-    /// Number of the record that came last.
-    pub number: AtomicU64,
+    /// Progress of each family of records.
+    pub tracks: Tracks,
     /// A commit found no room on its way to the dispatcher.
     pub overflowed: AtomicBool,
     /// Sessions of all shards that are not closing.
@@ -279,9 +275,9 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// The newest durable record.
+    /// The newest durable records.
     #[must_use]
-    pub fn committed(&self) -> Id {
-        Id(self.committed.load(Ordering::Acquire))
+    pub fn committed(&self) -> Each {
+        Track::ALL.map(|track| self.tracks.newest(track))
     }
 }

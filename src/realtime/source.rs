@@ -113,17 +113,22 @@ impl Sources {
         Self(sources.into())
     }
 
-    /// Everything of `person`'s streams above `from` and up to `upto`, which must have been the newest record before
+    /// Everything of `person`'s streams above `from` and up to `upto`, which must have been the newest records before
     /// this is called.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn missed(&self, person: Id, from: super::cursor::Watermarks, upto: Id) -> Result<Replay> {
+    pub async fn missed(
+        &self,
+        person: Id,
+        from: super::cursor::Watermarks,
+        upto: super::cursor::Watermarks,
+    ) -> Result<Replay> {
         let mut replay = Replay::default();
         for source in &*self.0 {
             let index = super::cursor::stream_index(source.stream());
-            if from[index] < upto {
-                let mut missed = source.missed(person, from[index], upto).await?;
+            if from[index] < upto[index] {
+                let mut missed = source.missed(person, from[index], upto[index]).await?;
                 missed.keys.sort_unstable();
                 replay.frames.append(&mut missed.frames);
                 replay.keys[index] = missed.keys;

@@ -2,7 +2,7 @@
 //! the threads and tasks follow when the services are there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,19 +25,22 @@ use super::service::{Inner, Realtime};
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
-use super::signals::{BulkJob, Command, FromClient, Mark, Progress, SessionFilter, ShardHandle, SharedState, Signal};
+use super::signals::{BulkJob, Command, FromClient, Mark, SessionFilter, ShardHandle, SharedState, Signal};
 use super::source::{BulkJobs, BulkSource, FolloweeSource, Source, Sources};
+use super::tracks::{Track, Tracks};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
 use crate::base::limits::realtime::{
-    BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS, SEND_FRAMES_MAX,
-    SIGNALS_MAX,
+    BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS, RENDERERS_OF_GROUPS,
+    SEND_FRAMES_MAX, SIGNALS_MAX,
 };
 use crate::log::core::Core;
 use crate::log::events::Record;
 use crate::log::horizon::Horizon;
 
+/// Renderers of what is urgent, then those of groups.
+const ALL_RENDERERS: usize = RENDERERS + RENDERERS_OF_GROUPS;
 /// Milliseconds between two ticks of the dispatcher.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -48,9 +51,25 @@ pub struct Publisher(Arc<SharedState>);
 impl Publisher {
     /// A record is durable, and the store and the feed know it; with it, all up to `upto` has come. Never waits.
     pub fn committed(&self, record: &Arc<Record>, upto: Id) {
-        self.0.committed.fetch_max(record.id.0, Ordering::AcqRel);
-        let number = self.0.number.fetch_add(1, Ordering::AcqRel) + 1;
-        self.signal(Signal::Committed(Arc::clone(record), Mark { number, upto }));
+        self.0.tracks.committed(Track::Social, record.id);
+        let mark = self.0.tracks.told(Track::Social, upto);
+        self.signal(Signal::Committed(Arc::clone(record), mark));
+    }
+
+    /// A record of another family is durable, and what it means for who is connected is handed in next.
+    pub fn committed_in(&self, track: Track, id: Id) {
+        self.0.tracks.committed(track, id);
+    }
+
+    /// Everything of a family up to `upto` was handed in. Never waits.
+    pub fn told(&self, track: Track, upto: Id) {
+        let mark = self.0.tracks.told(track, upto);
+        self.signal(Signal::Told { track, mark });
+    }
+
+    /// Nobody knows whom a record is news to: sessions are asked to come back, and read it from rows.
+    pub fn lost_track(&self) {
+        self.0.overflowed.store(true, Ordering::Release);
     }
 
     /// An item for an audience. Never waits.
@@ -116,11 +135,8 @@ impl RealtimeSetup {
             settings,
             seal: CursorSeal::new(secret)?,
             clock,
-            horizon,
+            tracks: Tracks::new(ALL_RENDERERS, horizon),
             boot: getrandom::u32().unwrap_or_default() as u16,
-            progress: Progress::new(RENDERERS, Id(0)),
-            committed: AtomicU64::new(0),
-            number: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
@@ -156,21 +172,23 @@ impl RealtimeSetup {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(self, core: &Core, streams: Streams) -> Result<(Realtime, RealtimeThreads)> {
+    pub fn start(self, core: &Core, chat: &Horizon, streams: Streams) -> Result<(Realtime, RealtimeThreads)> {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // Everything up to it is committed, and nobody is here yet. None is minted: an import and the sample world mint
         // ids of earlier days.
         let start = core.log.last_minted();
-        shared.committed.fetch_max(start.0, Ordering::AcqRel);
-        (0..=RENDERERS).for_each(|part| shared.progress.reached(part, Mark { number: 0, upto: start }));
+        shared.tracks.follow(Track::Chat, chat.clone());
+        Track::ALL.into_iter().for_each(|track| shared.tracks.committed(track, start));
+        let at_start = Track::ALL.map(|_| Mark { number: 0, upto: start });
+        (0..=ALL_RENDERERS).for_each(|part| shared.tracks.reached(part, at_start));
         let settings = &shared.settings;
         let presence = Arc::new(Mutex::new(PresenceTable::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
         let Streams { producers, mut sources, bulk, followees, types } = streams;
         sources.push(Arc::clone(&bulk) as Arc<dyn Source>);
         let sources = Sources::new(sources);
         let mut tasks = JoinSet::new();
-        let mut renderers = Vec::with_capacity(RENDERERS);
-        for number in 0..RENDERERS {
+        let mut renderers = Vec::with_capacity(ALL_RENDERERS);
+        for number in 0..ALL_RENDERERS {
             let (sender, jobs) = mpsc::channel(RENDER_QUEUE_MAX);
             renderers.push(sender);
             tasks.spawn(render_personal(number + 1, jobs, handles.clone(), Arc::clone(&shared)));
@@ -262,7 +280,7 @@ async fn render_personal(
 ) {
     while let Some(job) = jobs.recv().await {
         match job {
-            RenderJob::Mark(mark) => shared.progress.reached(part, mark),
+            RenderJob::Mark(marks) => shared.tracks.reached(part, marks),
             RenderJob::Judged { people, frame, from, judge } => {
                 let mut sessions = Vec::with_capacity(people.len());
                 for (person, theirs) in people {
@@ -274,7 +292,7 @@ async fn render_personal(
                 }
                 hand_over(&shards, &sessions, &frame).await;
             }
-            RenderJob::Personal { person, item, sessions } => match item.frame(person).await {
+            RenderJob::Item { item, sessions } => match item.frame().await {
                 Ok(Some(frame)) => hand_over(&shards, &sessions, &frame).await,
                 Ok(None) => {}
                 Err(error) => {

@@ -22,15 +22,9 @@ pub async fn clean(world: &World) {
 pub fn janitor(world: &World, handle_reserved_days: u32) -> Janitor {
     let app = world.app();
     let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
-    let links = app.links().clone();
-    Janitor {
-        core: app.core().clone(),
-        media,
-        links,
-        clicks: app.clicks().clone(),
-        journal_bytes_max: 1 << 30,
-        handle_reserved_days,
-    }
+    let (core, chat) = (app.core().clone(), app.chat().clone());
+    let (links, clicks) = (app.links().clone(), app.clicks().clone());
+    Janitor { core, chat, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days }
 }
 
 /// Keeps what deleted accounts left behind from being cleared away, for as long as this is held.

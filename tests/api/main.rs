@@ -8,6 +8,7 @@ mod accounts;
 mod blocked;
 mod bounds;
 mod cases;
+mod chat;
 mod clicks;
 mod clocks;
 mod closed;

@@ -17,7 +17,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["markers", "media", "users"],
     &["follows", "links"],
     &["posts"],
-    &["feed", "notifications"],
+    &["chat", "feed", "notifications"],
     &["live"],
     &["admin", "frames", "janitor"],
     &["app"],

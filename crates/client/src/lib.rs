@@ -5,14 +5,16 @@
 //! of operators. A refusal is [`ClientError::Problem`]. Where the server does not know what became of a request
 //! (`outcome_unknown`), what may be sent twice is: GET, PUT, DELETE, and whatever carries an `Idempotency-Key`, up to
 //! three times. What is still unknown then is the caller's to find out: read the thing, or repeat the call with the
-//! same key. [`realtime`] listens, by whatever transport passes.
+//! same key. [`realtime`] listens, by whatever transport passes; [`conversations`] keeps a person's chat whole.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![warn(missing_docs)]
 
 mod admin;
 mod calls;
+mod chat;
 mod clicks;
+pub mod conversations;
 mod links;
 mod live;
 pub mod realtime;
@@ -32,6 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
+pub use chat::{Made, MessagePlace, text_message};
 pub use clicks::StatsQuery;
 pub use links::MadeLink;
 pub use live::{LiveWatch, Watched};

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod chat;
 mod clicks;
 mod id;
 mod links;
@@ -21,6 +22,14 @@ mod timestamp;
 mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
+pub use chat::{
+    Attachment, Change, ChangeKind, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage,
+    ConversationUpdated, EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, Member,
+    MemberRole, MentionedIn, Message, MessageChanged, MessageKind, MessagePage, MessageRecalled, NewConversation,
+    NewInvite, NewMessage, Notify, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Quote, Reaction,
+    Receipt, ReceiptChanged, RoleChange, SendMessage, SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
+    WhoMay,
+};
 pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
 pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::chat::{ConversationUpdated, KeyedMessage, MessageChanged, MessageRecalled, ReceiptChanged, Typing};
 use crate::{Id, LiveChanged, Notification, Post, Problem, Timestamp};
 
 /// Characters of a cursor, at most.
@@ -320,6 +321,18 @@ pub enum ServerEvent {
     FeedRead(ReadMarker),
     /// `notifications.read`.
     NotificationsRead(ReadMarker),
+    /// `message`.
+    Message(Box<KeyedMessage>),
+    /// `message.updated`.
+    MessageChanged(Box<MessageChanged>),
+    /// `message.recalled`.
+    MessageRecalled(MessageRecalled),
+    /// `conversation.updated`.
+    ConversationUpdated(ConversationUpdated),
+    /// `receipt`.
+    Receipt(ReceiptChanged),
+    /// `typing`.
+    Typing(Typing),
     /// `presence`.
     Presence(Presence),
     /// `live.changed`.
@@ -350,6 +363,12 @@ impl ServerFrame {
             "drain" => ServerEvent::Drain(serde_json::from_value(data())?),
             "feed.read" => ServerEvent::FeedRead(serde_json::from_value(data())?),
             "notifications.read" => ServerEvent::NotificationsRead(serde_json::from_value(data())?),
+            "message" => ServerEvent::Message(serde_json::from_value(data())?),
+            "message.updated" => ServerEvent::MessageChanged(serde_json::from_value(data())?),
+            "message.recalled" => ServerEvent::MessageRecalled(serde_json::from_value(data())?),
+            "conversation.updated" => ServerEvent::ConversationUpdated(serde_json::from_value(data())?),
+            "receipt" => ServerEvent::Receipt(serde_json::from_value(data())?),
+            "typing" => ServerEvent::Typing(serde_json::from_value(data())?),
             "presence" => ServerEvent::Presence(serde_json::from_value(data())?),
             "live.changed" => ServerEvent::LiveChanged(serde_json::from_value(data())?),
             "pong" => ServerEvent::Pong(serde_json::from_value(data())?),

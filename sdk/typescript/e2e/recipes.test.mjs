@@ -169,6 +169,16 @@ describe("recipes", { timeout: 400_000 }, () => {
       const [missed] = await away(page, null, 540);
       await until(() => page.evaluate((id) => window.recipe.filled.some((item) => item.id === id), missed), "what was missed");
     },
+    "A chat 0": async ({ page }) => {
+      const id = await page.evaluate(() => window.recipe.talkTo("bob"));
+      await page.evaluate((of) => void window.recipe.show(of, document.querySelector("ul")), id);
+      await page.evaluate((of) => void window.recipe.say(of, "from the page"), id);
+      await page.waitForSelector("li[data-state=sent]:has-text('from the page')");
+      await bob.conversations.send(id, { client_id: "back", kind: "text", text: "and back" });
+      await page.waitForSelector("li[data-state=theirs]:has-text('and back')");
+      const read = async () => (await bob.conversations.receipts(id).take(9)).some((one) => one.user_id === ann.user.id && one.read_seq === 2);
+      await until(read, "the mark of who looked");
+    },
     "React 0": async ({ page }) => {
       await page.waitForSelector("main[data-status=open]", { state: "attached" });
       await bob.posts.create({ text: "for React" });

@@ -1,5 +1,6 @@
 //! Every bound that is not a setting: its name, its unit, and what happens when it is reached.
 
+pub mod chat;
 pub mod clicks;
 pub mod links;
 pub mod live;
@@ -432,6 +433,8 @@ pub mod realtime {
     pub const BULK_BATCH: usize = 256;
     /// Tasks that render notifications; those of one person always go to the same.
     pub const RENDERERS: usize = 2;
+    /// Renderers of messages of groups, which what is urgent never waits for.
+    pub const RENDERERS_OF_GROUPS: usize = 1;
     /// Notifications that wait for one of them; the dispatcher waits for room.
     pub const RENDER_QUEUE_MAX: usize = 4_096;
     /// Items of one stream that a session gets when it resumes; older ones become a gap.

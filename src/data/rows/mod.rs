@@ -1,5 +1,6 @@
 //! Values of rows: JSON where people and upgrades meet them, fixed bytes where there are very many.
 
+pub mod chat;
 mod follows;
 mod links;
 mod live;

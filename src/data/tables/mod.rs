@@ -3,6 +3,7 @@
 //! Partitions are what a wide-column store keeps on one node, so they are small or bucketed by time: a bucket is about
 //! 99 days of ids (`BUCKET_SHIFT`). Numbers are stored, so they never change meaning.
 
+pub mod chat;
 mod clicks;
 mod keys;
 mod links;
@@ -266,8 +267,9 @@ mod tests {
 
     #[test]
     fn no_two_tables_share_a_number_or_a_name() {
-        for (index, table) in ALL.iter().enumerate() {
-            for other in &ALL[..index] {
+        let all = [ALL, chat::ALL].concat();
+        for (index, table) in all.iter().enumerate() {
+            for other in &all[..index] {
                 assert!(table.id != other.id && table.name != other.name, "{table:?} and {other:?}");
             }
         }

@@ -44,6 +44,7 @@ use self::samples::Samples;
         (name = "feed", description = "The home feed and its read marker"),
         (name = "live", description = "Live sessions: announced, live, over"),
         (name = "notifications", description = "What others did"),
+        (name = "chat", description = "Conversations and messages"),
         (name = "media", description = "Uploads"),
         (name = "realtime", description = "Events as they happen, and who is online"),
         (name = "operators", description = "With the admin token, or as a person with role admin"),

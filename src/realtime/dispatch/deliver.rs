@@ -8,20 +8,21 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::outbox::{self, Outbox};
 use super::readers::SeatNumber;
-use super::{Dispatcher, Queued, Recipients, RenderJob};
+use super::{Dispatcher, Queued, Recipients, RenderJob, Rendered};
 use crate::base::limits::realtime::{
-    AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, JUDGED_SLICE, RENDER_QUEUE_MAX, UNJUDGED_MAX,
+    AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, JUDGED_SLICE, RENDER_QUEUE_MAX, RENDERERS_OF_GROUPS, UNJUDGED_MAX,
 };
-use crate::realtime::deliver::{Audience, Deliver, Item, PersonalItem};
-use crate::realtime::frame::Frame;
+use crate::realtime::deliver::{Audience, Deliver, Item};
+use crate::realtime::frame::{BULK_STREAM, Frame};
 use crate::realtime::loss::Loss;
 use crate::realtime::session::SessionId;
 use crate::realtime::signals::{BulkItem, BulkPost, Mark, ShardHandle};
+use crate::realtime::tracks::Track;
 
 impl Dispatcher {
     /// Sends an item on its way; answers how many sessions it is for, where that is known at once.
     pub(super) async fn deliver(&mut self, deliver: Deliver) -> usize {
-        let Deliver { audience, item, stream, lane } = deliver;
+        let Deliver { audience, item, stream, lane, except } = deliver;
         match item {
             Item::Reference(item) => {
                 let to = match audience {
@@ -31,15 +32,23 @@ impl Dispatcher {
                     }
                     audience => Recipients::Sessions(self.sessions_of(&audience)),
                 };
-                self.queue(Queued { item, after: self.last.upto, to });
+                let after = self.last[Track::Social as usize].upto;
+                self.queue(Queued { item, after, to });
                 0
             }
             Item::Frame(frame) if audience == Audience::All => {
                 self.send(None, frame, lane).await;
                 self.shared.sessions.load(Ordering::Relaxed)
             }
+            Item::Shared(item) => {
+                let mut sessions = self.sessions_of(&audience);
+                sessions.retain(|session| except != Some(*session));
+                self.render(Rendered::Shared(item), sessions, stream, lane).await;
+                0
+            }
             Item::Frame(frame) => {
-                let sessions = self.sessions_of(&audience);
+                let mut sessions = self.sessions_of(&audience);
+                sessions.retain(|session| except != Some(*session));
                 let reached = sessions.len();
                 self.send(Some(&sessions), frame, lane).await;
                 reached
@@ -65,7 +74,8 @@ impl Dispatcher {
                     audience => self.people_of(&audience),
                 };
                 for person in people {
-                    self.render(person, Arc::clone(&item), stream, lane).await;
+                    let sessions = self.readers.sessions_of(person).to_vec();
+                    self.render(Rendered::Personal(person, Arc::clone(&item)), sessions, stream, lane).await;
                 }
                 0
             }
@@ -86,20 +96,22 @@ impl Dispatcher {
         }
     }
 
-    /// Has `item` rendered for `person`, if they are connected.
-    async fn render(&mut self, person: Id, item: Arc<dyn PersonalItem>, stream: Option<Stream>, lane: Lane) {
-        let sessions = self.readers.sessions_of(person).to_vec();
+    /// Has `item` rendered for sessions, if there are any.
+    async fn render(&mut self, item: Rendered, sessions: Vec<SessionId>, stream: Option<Stream>, lane: Lane) {
         if sessions.is_empty() {
             return;
         }
-        // Always the same renderer for the same person: what is theirs stays in order.
-        let renderer = (person.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % self.renderers.len().max(1);
-        let Some(renderer) = self.renderers.get(renderer) else { return };
-        let job = RenderJob::Personal { person, item, sessions };
+        // Always the same renderer for the same line: what is in it stays in order.
+        let of_groups = RENDERERS_OF_GROUPS.min(self.renderers.len());
+        let (urgent, others) = self.renderers.split_at(self.renderers.len() - of_groups);
+        let renderers = if stream == Some(Stream::Group) || urgent.is_empty() { others } else { urgent };
+        let renderer = (item.line().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % renderers.len().max(1);
+        let Some(renderer) = renderers.get(renderer) else { return };
+        let job = RenderJob::Item { item, sessions };
         if lane == Lane::Urgent {
             // Full: the dispatcher waits, and commits wait in its inbox.
             let _ = renderer.send(job).await;
-        } else if let Err(TrySendError::Full(RenderJob::Personal { item, sessions, .. })) = renderer.try_send(job) {
+        } else if let Err(TrySendError::Full(RenderJob::Item { item, sessions })) = renderer.try_send(job) {
             for (outbox, sessions) in self.outboxes.iter_mut().zip(by_shard(&self.shards, &sessions)) {
                 if let Some(stream) = stream.filter(|_| !sessions.is_empty()) {
                     outbox.lose(stream, Some(&sessions), Loss::one(item.key(), true));
@@ -114,6 +126,7 @@ impl Dispatcher {
             Audience::Followers(author) | Audience::FollowersUntilNow(author) => (*author, None),
             Audience::FollowersOfBoth(author, with) => (*author, Some(*with)),
             Audience::People(people) => return people.iter().filter_map(|one| self.readers.seat_of(*one)).collect(),
+            Audience::Members(people) => return people.iter().filter_map(|one| self.readers.seat_of(*one)).collect(),
             Audience::All => return self.readers.seats().collect(),
         };
         let (mut seats, mut after) = (Vec::new(), None);
@@ -201,12 +214,16 @@ impl Dispatcher {
         }
         let waits = self.backlog.front().map(|first| first.after);
         let held = self.outboxes.iter().filter_map(Outbox::low).min().map(|low| Id(low.0.saturating_sub(1)));
-        let reached = match [waits, held].into_iter().flatten().min() {
-            None => self.last,
-            // The number says that nothing is on its way, and something is.
-            Some(below) => Mark { number: 0, upto: below.min(self.last.upto) },
-        };
-        self.shared.progress.reached(0, reached);
+        let reached = Track::ALL.map(|track| {
+            let last = self.last[track as usize];
+            let waits = waits.filter(|_| track == Track::of(BULK_STREAM));
+            match [waits, held].into_iter().flatten().min() {
+                None => last,
+                // The number says that nothing is on its way, and something is.
+                Some(below) => Mark { number: 0, upto: below.min(last.upto) },
+            }
+        });
+        self.shared.tracks.reached(0, reached);
     }
 
     /// Next slice of an audience, by shard; true when there may be more.

@@ -24,12 +24,14 @@ use tokio::task::JoinSet;
 use self::outbox::Outbox;
 use self::readers::{Join, Readers, SeatNumber, Waiting};
 use self::watchers::Watchers;
-use super::deliver::{ItemRef, Judge, Output, PersonalItem, Producer};
+use super::deliver::{ItemRef, Judge, Output, PersonalItem, Producer, SharedItem};
 use super::frame::Frame;
 use super::presence::PresenceTable;
 use super::session::SessionId;
 use super::signals::{Command, Mark, ShardHandle, SharedState, Signal};
 use super::source::{FolloweeSource, Sources};
+use super::tracks::{Track, TrackMarks, marks};
+use crate::base::error::Result;
 use crate::base::limits::realtime::{DRAIN_PER_S, REPLAYS_AT_ONCE};
 
 /// Signals taken in one go.
@@ -40,12 +42,50 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Work of a renderer of personal items, or a mark that passes through its queue.
 #[derive(Debug)]
 pub enum RenderJob {
-    /// Personal item to be rendered for sessions of the person.
-    Personal { person: Id, item: Arc<dyn PersonalItem>, sessions: Vec<SessionId> },
+    /// An item to be rendered for sessions.
+    Item { item: Rendered, sessions: Vec<SessionId> },
     /// Slice of an audience for a frame, to be judged one by one.
     Judged { people: Vec<(Id, Vec<SessionId>)>, frame: Frame, from: Id, judge: Arc<dyn Judge> },
-    /// Everything up to this id was handed in before.
-    Mark(Mark),
+    /// Everything up to these marks was handed in before.
+    Mark(TrackMarks),
+}
+
+/// An item of a renderer.
+#[derive(Debug)]
+pub enum Rendered {
+    /// For one person.
+    Personal(Id, Arc<dyn PersonalItem>),
+    /// For several, all the same.
+    Shared(Arc<dyn SharedItem>),
+}
+
+impl Rendered {
+    /// Line in which it stands.
+    pub(super) fn line(&self) -> Id {
+        match self {
+            Self::Personal(person, _) => *person,
+            Self::Shared(item) => item.line(),
+        }
+    }
+
+    /// Key of the item in its stream.
+    pub(super) fn key(&self) -> Id {
+        match self {
+            Self::Personal(_, item) => item.key(),
+            Self::Shared(item) => item.key(),
+        }
+    }
+
+    /// The frame, if there is something to tell.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn frame(&self) -> Result<Option<Frame>> {
+        match self {
+            Self::Personal(person, item) => item.frame(*person).await,
+            Self::Shared(item) => item.frame().await,
+        }
+    }
 }
 
 /// The dispatcher's state.
@@ -63,10 +103,10 @@ pub struct Dispatcher {
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
-    /// Mark of what was heard of.
-    last: Mark,
+    /// TrackMarks of what was heard of.
+    last: TrackMarks,
     /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
-    settled: Mark,
+    settled: TrackMarks,
     audience: Vec<SeatNumber>,
     outputs: Vec<Output>,
     /// Items of the bulk stream that have not reached all shards, oldest first.
@@ -120,7 +160,7 @@ impl Dispatcher {
     /// Nobody is here yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let last = Mark { number: 0, upto: parts.shared.committed() };
+        let last = parts.shared.committed().map(|upto| Mark { number: 0, upto });
         let outboxes = parts.shards.iter().map(|_| Outbox::default()).collect();
         Self {
             shared: parts.shared,
@@ -170,19 +210,16 @@ impl Dispatcher {
     async fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Committed(record, mark) => {
-                if self.last.number == 0 {
-                    // The first record: nothing personal was handed out before it.
-                    let before = Mark { number: 0, upto: mark.upto.min(Id(record.id.0.saturating_sub(1))) };
-                    (0..=self.renderers.len()).for_each(|part| self.shared.progress.reached(part, before));
-                }
+                self.begin(mark.upto.min(Id(record.id.0.saturating_sub(1))));
                 let mut outputs = std::mem::take(&mut self.outputs);
                 self.producers.iter().for_each(|producer| producer.produce(&record, &mut outputs));
                 for output in outputs.drain(..) {
                     self.output(output).await;
                 }
                 self.outputs = outputs;
-                self.last = self.last.max(mark);
+                self.heard(Track::Social, mark);
             }
+            Signal::Told { track, mark } => self.heard(track, mark),
             Signal::Deliver { deliver, sessions } => {
                 let reached = self.deliver(deliver).await;
                 if let Some(sessions) = sessions {
@@ -211,6 +248,20 @@ impl Dispatcher {
             }
             Signal::Tick => self.tick().await,
         }
+    }
+
+    /// Before the first record nothing personal was handed out: up to `before` everything has come.
+    fn begin(&mut self, upto: Id) {
+        let track = Track::Social;
+        if self.last[track as usize].number == 0 {
+            let before = Mark { number: 0, upto };
+            (0..=self.renderers.len()).for_each(|part| self.shared.tracks.reached_in(track, part, before));
+        }
+    }
+
+    fn heard(&mut self, track: Track, mark: Mark) {
+        let last = &mut self.last[track as usize];
+        *last = last.max(mark);
     }
 
     async fn output(&mut self, output: Output) {
@@ -270,7 +321,7 @@ impl Dispatcher {
         let Waiting { session, from } = waiting;
         let Some(shard) = self.shards.get(session.shard()).cloned() else { return };
         let upto = self.shared.committed();
-        if from.iter().all(|mark| *mark >= upto)
+        if from.iter().zip(marks(upto)).all(|(mark, upto)| *mark >= upto)
             && shard.try_send(Command::Replayed { session, replay: Some(Box::default()) }).is_ok()
         {
             return;
@@ -280,7 +331,7 @@ impl Dispatcher {
         self.tasks.spawn(async move {
             let Ok(_turn) = turns.acquire().await else { return };
             let upto = shared.committed();
-            let replay = match sources.missed(user, from, upto).await {
+            let replay = match sources.missed(user, from, marks(upto)).await {
                 Ok(replay) => Some(Box::new(replay)),
                 Err(error) => {
                     tracing::warn!(%error, "what a session missed could not be read; it is told to read anew");

@@ -209,8 +209,8 @@ impl Entry {
         let from = match (self.cursor, self.resume) {
             (Some(cursor), _) => cursor.marks,
             // What the client reads anew may lack what is on its way into timelines just now.
-            (None, Resume::Broken(_)) => [realtime.lately(); 4],
-            (None, _) => [realtime.horizon(); 4],
+            (None, Resume::Broken(_)) => realtime.lately(),
+            (None, _) => realtime.horizon(),
         };
         Opening {
             user: self.user,

@@ -87,7 +87,7 @@ impl Shard {
         let Some(session) = self.session(id).filter(|session| session.phase == Phase::Replaying) else { return };
         session.phase = Phase::Live;
         // Else a cursor could fall behind the one that it came with, and what it was told of would be told again.
-        if session.from.as_ref().is_some_and(|from| from.iter().all(|mark| *mark <= horizon)) {
+        if session.from.as_ref().is_some_and(|from| from.iter().zip(horizon).all(|(mark, horizon)| *mark <= horizon)) {
             session.from = None;
         }
         match replay {

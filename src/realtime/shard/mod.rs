@@ -18,16 +18,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use fanfare_protocol::{Id, Transport};
+use fanfare_protocol::{Id, Stream, Transport};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use tokio::sync::mpsc;
 
 use self::broadcast::Broadcast;
 use super::bulk::Delay;
+use super::cursor::Watermarks;
 use super::meter::Meter;
 use super::session::{Session, SessionId};
 use super::signals::{BulkPost, Command, ShardHandle, SharedState, Signal};
+use super::tracks::marks;
 use super::wheel::{Tick, Wheel};
 use crate::base::error::{Error, Result};
 use crate::base::limits::realtime::{COMMANDS_MAX, POSTED_MAX, READ_BYTES, TICK_MS, WHEEL_TICKS};
@@ -59,7 +61,7 @@ pub struct Shard {
     /// Milliseconds since the thread was made, which no clock by hand holds up.
     up_ms: u64,
     tick: Tick,
-    horizon: Id,
+    horizon: Watermarks,
     urgent: VecDeque<SessionId>,
     other: VecDeque<SessionId>,
     unread: VecDeque<SessionId>,
@@ -110,7 +112,7 @@ impl Shard {
             now_ms: shared.clock.now_ms(),
             up_ms: 0,
             tick: 0,
-            horizon: Id(0),
+            horizon: [Id(0); Stream::ALL.len()],
             urgent: VecDeque::new(),
             other: VecDeque::new(),
             unread: VecDeque::new(),
@@ -204,7 +206,9 @@ impl Shard {
                 Ok(command) => self.command(command),
                 Err(mpsc::error::TryRecvError::Empty) => {
                     if self.take_bulk() {
-                        self.horizon = self.horizon.max(reached);
+                        for (horizon, reached) in self.horizon.iter_mut().zip(reached) {
+                            *horizon = (*horizon).max(reached);
+                        }
                     }
                     return;
                 }
@@ -230,15 +234,11 @@ impl Shard {
         true
     }
 
-    /// Id up to which everything is in the inbox, or came by it. Where nothing is on its way that is the horizon, which
-    /// moves on with time: on a quiet node the newest record may be older than a cursor may be.
-    fn reached(&self) -> Id {
-        // First: what it covers is committed by now. Time is not asked for nobody.
-        let horizon = &self.shared.horizon;
-        let horizon = if self.sessions.is_empty() { horizon.reached() } else { horizon.now() };
-        let came = self.shared.number.load(Ordering::Acquire);
-        let progress = self.shared.progress.slowest();
-        if progress.number >= came { horizon } else { progress.upto.min(horizon) }
+    /// Ids up to which everything is in the inbox, or came by it. Where nothing is on its way that is the horizon,
+    /// which moves on with time: on a quiet node the newest record may be older than a cursor may be.
+    fn reached(&self) -> Watermarks {
+        // Time is not asked for nobody.
+        marks(self.shared.tracks.in_inbox(!self.sessions.is_empty()))
     }
 
     /// The session, if it is still the same one.

@@ -16,9 +16,9 @@ const BYTES_MAX: u64 = 1_000;
 /// A round of the janitor of a server that keeps little.
 async fn clean(server: &Served) {
     let media = Arc::new(server.app.media().clone());
-    let core = server.app.core().clone();
+    let (core, chat) = (server.app.core().clone(), server.app.chat().clone());
     let (links, clicks) = (server.app.links().clone(), server.app.clicks().clone());
-    Janitor { core, media, links, clicks, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }
+    Janitor { core, chat, media, links, clicks, journal_bytes_max: BYTES_MAX, handle_reserved_days: 90 }
         .round()
         .await
         .unwrap();

@@ -24,6 +24,7 @@ use fanfare::app::{self, App, Running};
 use fanfare::base::clock::Clock;
 use fanfare::base::logging;
 use fanfare::config::Settings;
+use fanfare::data::families::families;
 use fanfare::data::tables;
 use fanfare::http::OperatorTokens;
 use fanfare::janitor::Janitor;
@@ -101,7 +102,7 @@ impl Ground {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
-        let (stored, free_bytes) = (memory::open(1).unwrap(), Arc::new(AtomicU64::new(u64::MAX)));
+        let (stored, free_bytes) = (memory::open_families(&families(1)).unwrap(), Arc::new(AtomicU64::new(u64::MAX)));
         Self { stored, settings, folder, written: Arc::default(), free_bytes }
     }
 
@@ -207,8 +208,10 @@ impl Life {
     pub async fn round(&self) -> fanfare::base::error::Result<()> {
         let media: Arc<dyn Attachments> = Arc::new(self.app.media().clone());
         let core = self.app.core().clone();
+        let chat = self.app.chat().clone();
         let (links, clicks) = (self.app.links().clone(), self.app.clicks().clone());
-        let janitor = Janitor { core, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
+        let janitor =
+            Janitor { core, chat, media, links, clicks, journal_bytes_max: 1 << 30, handle_reserved_days: 90 };
         janitor.round().await
     }
 

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use fanfare::app::App;
 use fanfare::base::handle::Handle;
+use fanfare::data::families::families;
 use fanfare::data::storage::StoragePart;
 use fanfare::janitor::Janitor;
 use fanfare::posts::service::Publication;
@@ -91,6 +92,7 @@ async fn counts_stay_those_of_lists(engines: Engines, seed: u64, set: impl Fn(bo
     let app = life.running.app.clone();
     let janitor = Janitor {
         core: app.core().clone(),
+        chat: app.chat().clone(),
         media: Arc::new(app.media().clone()),
         links: app.links().clone(),
         clicks: app.clicks().clone(),
@@ -136,14 +138,14 @@ async fn counts_stay_those_of_lists(engines: Engines, seed: u64, set: impl Fn(bo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memory_counts_stay_those_of_lists_whoever_hangs_up() {
     for seed in crate::world::seeds(2) {
-        counts_stay_those_of_lists(fanfare_engines::memory::open(1).unwrap(), seed, |_| {}).await;
+        counts_stay_those_of_lists(fanfare_engines::memory::open_families(&families(1)).unwrap(), seed, |_| {}).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_the_hostile_engine_counts_stay_those_of_lists_whoever_hangs_up() {
     for seed in crate::world::seeds(2) {
-        let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
+        let world = Hostile::with_families(seed, &families(1), Faults::NONE).unwrap();
         let set = |some| {
             world.set_faults(if some { Faults::SOME } else { Faults::NONE });
             if !some {

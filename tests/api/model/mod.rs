@@ -8,6 +8,7 @@ mod check;
 mod hang_ups;
 mod life;
 
+use fanfare::data::families::families;
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
 
@@ -31,7 +32,7 @@ async fn crash(world: &Hostile, life: Life) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
     for seed in crate::world::seeds(SEEDS) {
-        let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
+        let world = Hostile::with_families(seed, &families(1), Faults::NONE).unwrap();
         let mut story = Story::default();
         let mut dice = Random::new(seed ^ 0x5eed);
         for number in 0..LIVES {
@@ -59,7 +60,7 @@ async fn one_after_another_over_the_hostile_engine_all_that_was_told_is_true() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_at_once_over_the_hostile_engine_crashed_in_the_middle_all_that_was_told_is_true() {
     for seed in crate::world::seeds(SEEDS) {
-        let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
+        let world = Hostile::with_families(seed, &families(1), Faults::NONE).unwrap();
         let mut story = Story::default();
         for number in 0..LIVES {
             let life = Life::start(world.engines(), if seed % 2 == 0 { MANY } else { FEW }).await;
@@ -82,7 +83,7 @@ async fn all_at_once_over_the_hostile_engine_crashed_in_the_middle_all_that_was_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_at_once_in_memory_all_that_was_told_is_true_before_and_after_a_restart() {
-    let engines = fanfare_engines::memory::open(1).unwrap();
+    let engines = fanfare_engines::memory::open_families(&families(1)).unwrap();
     let mut story = Story::default();
     for number in 0..LIVES {
         let life = Life::start(engines.clone(), if number % 2 == 0 { MANY } else { FEW }).await;

@@ -32,7 +32,7 @@ async fn every_wrong_frame_gets_a_problem_and_the_session_goes_on() {
     let world = world().await;
     let ann = world.person("ann").await;
     let mut device = Device::ws(&world, &ann.token).await;
-    let cases: [(&str, Value, Code); 13] = [
+    let cases: [(&str, Value, Code); 17] = [
         ("feed.read", Value::Null, Code::ValidationFailed),
         ("feed.read", json!({}), Code::ValidationFailed),
         ("feed.read", json!({ "last_read_id": "x" }), Code::ValidationFailed),
@@ -41,10 +41,18 @@ async fn every_wrong_frame_gets_a_problem_and_the_session_goes_on() {
         ("presence.watch", json!({ "user_ids": "1" }), Code::ValidationFailed),
         ("presence.watch", json!({ "user_ids": vec!["1"; 201] }), Code::ValidationFailed),
         ("presence.watch", json!({ "user_ids": [], "more": 1 }), Code::ValidationFailed),
-        ("message.send", json!({ "conversation_id": "1", "text": "x" }), Code::NotFound),
-        ("read", json!({}), Code::NotFound),
-        ("delivered", json!({}), Code::NotFound),
-        ("typing", json!({}), Code::NotFound),
+        ("message.send", json!({ "conversation_id": "1", "text": "x" }), Code::ValidationFailed),
+        (
+            "message.send",
+            json!({ "conversation_id": "1", "client_id": "c", "kind": "text", "text": "x" }),
+            Code::NotFound,
+        ),
+        ("read", json!({}), Code::ValidationFailed),
+        ("read", json!({ "conversation_id": "1", "seq": 1 }), Code::NotFound),
+        ("delivered", json!({ "seq": 1 }), Code::ValidationFailed),
+        ("delivered", json!({ "conversation_id": "1", "seq": 1 }), Code::NotFound),
+        ("typing", json!({}), Code::ValidationFailed),
+        ("typing", json!({ "conversation_id": "1" }), Code::NotFound),
         ("hologram", json!({}), Code::ValidationFailed),
     ];
     for (reference, (kind, data, expected)) in cases.into_iter().enumerate() {

@@ -140,7 +140,9 @@ fn look_at(text: &str) -> ServerFrame {
     assert!(!text.contains("\"liked\"") && !text.contains("\"reposted\""), "who asks shows in {text}");
     assert!(fields["at"].as_str().unwrap().ends_with('Z'), "{text}");
     let kind = fields["type"].as_str().unwrap();
-    let durable = ["feed.posts", "post.deleted", "author.deleted", "notification", "gap", "reset"].contains(&kind);
+    let of_chat = ["message", "message.updated", "message.recalled"].contains(&kind);
+    let durable =
+        of_chat || ["feed.posts", "post.deleted", "author.deleted", "notification", "gap", "reset"].contains(&kind);
     assert_eq!(durable, fields.contains_key("id"), "{text}");
     if let Some(id) = fields.get("id").and_then(Value::as_str) {
         assert!(
@@ -152,6 +154,10 @@ fn look_at(text: &str) -> ServerFrame {
     match kind {
         "feed.posts" | "post.deleted" | "author.deleted" => assert_eq!(lane, Some("bulk"), "{text}"),
         "notification" => assert_eq!(lane, Some("urgent"), "{text}"),
+        "message" | "message.updated" | "message.recalled" => {
+            assert!(matches!(lane, Some("urgent" | "normal")), "{text}");
+        }
+        "conversation.updated" | "receipt" | "typing" => assert_eq!(lane, Some("normal"), "{text}"),
         "hello" | "reply" | "pong" | "drain" => assert_eq!(lane, None, "{text}"),
         _ => {}
     }

@@ -73,7 +73,7 @@ impl Model {
 }
 
 async fn replayed(world: &World, reader: Id, after: Id, upto: Id) -> Told {
-    let missed = world.app().realtime().missed(reader, [after; 4], upto).await.unwrap();
+    let missed = world.app().realtime().missed(reader, [after; 4], [upto; 4]).await.unwrap();
     let mut told = Told::new();
     for frame in &missed.frames {
         let frame: ServerFrame = serde_json::from_slice(&[b"{", frame.text()].concat()).unwrap();

@@ -174,7 +174,15 @@ impl Scene {
             .await?;
         let media: Arc<dyn Attachments> = Arc::new(app.media().clone());
         let (core, links, clicks) = (app.core().clone(), app.links().clone(), app.clicks().clone());
-        let janitor = Janitor { core, media, links, clicks, journal_bytes_max: u64::MAX, handle_reserved_days: 1 };
+        let janitor = Janitor {
+            core,
+            chat: app.chat().clone(),
+            media,
+            links,
+            clicks,
+            journal_bytes_max: u64::MAX,
+            handle_reserved_days: 1,
+        };
         janitor.round().await?;
         let left = app
             .core()

@@ -26,12 +26,13 @@ const GIVES_BACK: Duration = Duration::from_millis(1_500);
 /// Rows of memory and of the start.
 pub fn run(bench: &mut Bench) -> Result<()> {
     let sessions = bench.size(SESSIONS, 10_000);
+    let hosts = HOSTS.min(sessions / 5);
     bench.say("live memory: open sessions");
     let before = machine::resident_bytes();
     let mut queues = Queues::default();
     for number in 0..sessions as u64 {
         let row = LiveRow::announced(Id(1 + number), Id(1), TITLE.to_owned(), number);
-        queues.take_in((number % HOSTS as u64) as u32, Arc::new(row));
+        queues.take_in((number % hosts as u64) as u32, Arc::new(row));
     }
     let bytes = machine::resident_bytes().saturating_sub(before) as f64 / queues.len() as f64;
     let row = Row::new(format!("memory of an open session, of {sessions}"), bytes, "bytes");

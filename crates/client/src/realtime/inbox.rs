@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::{Drain, Gap, Hello, Id, Reply, Reset, ServerEvent, ServerFrame, Stream, Transport};
+use fanfare_protocol::{Drain, Gap, Hello, Id, Lane, Reply, Reset, ServerEvent, ServerFrame, Stream, Transport};
 use parking_lot::Mutex;
 
 use super::ladder::Ended;
@@ -101,7 +101,18 @@ impl Inbox {
                 let new = seen.insert(Stream::Notifications, &notification.key);
                 if new { frame_of(ServerEvent::Notification(notification)) } else { Taken::Nothing }
             }
-            other => frame_of(other),
+            other => {
+                let key = match &other {
+                    ServerEvent::Message(message) => Some(&message.key),
+                    ServerEvent::MessageChanged(changed) => Some(&changed.key),
+                    ServerEvent::MessageRecalled(recalled) => Some(&recalled.key),
+                    _ => None,
+                };
+                // A frame of a conversation tells by its lane which of the two streams it belongs to.
+                let stream = if frame.lane == Some(Lane::Urgent) { Stream::Direct } else { Stream::Group };
+                let new = key.is_none_or(|key| seen.insert(stream, key));
+                if new { frame_of(other) } else { Taken::Nothing }
+            }
         })
     }
 }

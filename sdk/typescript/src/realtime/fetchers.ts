@@ -20,7 +20,7 @@ export interface Range {
 /** Reads a range: ids above `after`, and below `before` if that is given. */
 export type Fetcher = (stream: Stream, after: Id, before: Id | null) => Promise<Range>;
 
-/** Reads ranges with a client. Streams of chat hold nothing yet. */
+/** Reads ranges with a client. Streams of conversations are read by `Chat`, by change and number. */
 export function fetcher(client: Client): Fetcher {
   return async (stream, after, before) => {
     if (stream === "posts") {

@@ -1,0 +1,369 @@
+//! The calls of chat. Each answers the problem as its error.
+
+use fanfare_protocol::{
+    ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText, EditMessage, Id,
+    Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage, NewConversation, NewInvite,
+    NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Receipt, RoleChange,
+    UnreadConversations, Watermark,
+};
+use form_urlencoded::byte_serialize;
+use hyper::{Method, StatusCode};
+
+use crate::{Client, Paging, Result};
+
+const NO_BODY: Option<&()> = None;
+
+/// A thing that was asked for, and whether it was made by this request.
+#[derive(Debug, Clone)]
+pub struct Made<T> {
+    /// Thing that is there.
+    pub value: T,
+    /// Whether this request made it.
+    pub created: bool,
+}
+
+/// Place of a page of messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MessagePlace {
+    /// The newest ones, newest first.
+    #[default]
+    Newest,
+    /// Messages below a number, newest first.
+    Before(u64),
+    /// Messages above a number, oldest first.
+    After(u64),
+    /// Messages about a number, newest first.
+    Around(u64),
+}
+
+/// A message of words alone.
+#[must_use]
+pub fn text_message(client_id: &str, text: &str) -> NewMessage {
+    NewMessage {
+        client_id: client_id.to_owned(),
+        kind: MessageKind::Text,
+        text: Some(text.to_owned()),
+        media_id: None,
+        duration_ms: None,
+        reply_to: None,
+        forward: None,
+    }
+}
+
+fn of(conversation: Id, rest: &str) -> String {
+    format!("/v1/conversations/{conversation}{rest}")
+}
+
+fn emoji_path(conversation: Id, seq: u64, emoji: &str) -> String {
+    let emoji: String = byte_serialize(emoji.as_bytes()).collect();
+    of(conversation, &format!("/messages/{seq}/reactions/{emoji}"))
+}
+
+impl Client {
+    /// Begins a conversation; a pair has one.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn begin(&self, new: &NewConversation) -> Result<Made<Conversation>> {
+        let answer = self.send_json(Method::POST, "/v1/conversations", &[], Some(new)).await?.accepted()?;
+        Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED })
+    }
+
+    /// The direct conversation with somebody.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn direct(&self, peer: Id) -> Result<Conversation> {
+        let (kind, member_ids) = (ConversationKind::Direct, vec![peer]);
+        Ok(self.begin(&NewConversation { kind, member_ids, title: None, history: None }).await?.value)
+    }
+
+    /// A new group.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn group(&self, title: &str, member_ids: &[Id]) -> Result<Conversation> {
+        let (kind, title) = (ConversationKind::Group, Some(title.to_owned()));
+        let new = NewConversation { kind, member_ids: member_ids.to_vec(), title, history: None };
+        Ok(self.begin(&new).await?.value)
+    }
+
+    /// A page of `GET /v1/conversations`, with further parameters, such as `folder`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn conversations(&self, parameters: &[(&str, &str)], paging: Paging<'_>) -> Result<ConversationPage> {
+        self.get(&paging.with("/v1/conversations", parameters)).await
+    }
+
+    /// `GET /v1/conversations/unread`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn unread_conversations(&self) -> Result<UnreadConversations> {
+        self.get("/v1/conversations/unread").await
+    }
+
+    /// A page of `GET /v1/mentions`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn mentions(&self, paging: Paging<'_>) -> Result<Page<MentionedIn>> {
+        self.get(&paging.onto("/v1/mentions")).await
+    }
+
+    /// `GET /v1/conversations/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn conversation(&self, id: Id) -> Result<Conversation> {
+        self.get(&of(id, "")).await
+    }
+
+    /// `PATCH /v1/conversations/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn change_conversation(&self, id: Id, patch: &PatchConversation) -> Result<Conversation> {
+        self.call(Method::PATCH, &of(id, ""), Some(patch)).await
+    }
+
+    /// `DELETE /v1/conversations/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn hide_conversation(&self, id: Id) -> Result<()> {
+        self.order(Method::DELETE, &of(id, ""), NO_BODY).await
+    }
+
+    /// `PUT /v1/conversations/{id}/personal`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn personal(&self, id: Id, patch: &PatchPersonal) -> Result<Personal> {
+        self.call(Method::PUT, &of(id, "/personal"), Some(patch)).await
+    }
+
+    /// Sends a message; the same `client_id` again is the same message.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn send_message(&self, conversation: Id, new: &NewMessage) -> Result<Made<Message>> {
+        let path = of(conversation, "/messages");
+        let answer = self.send_json(Method::POST, &path, &[], Some(new)).await?.accepted()?;
+        Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED })
+    }
+
+    /// A page of `GET /v1/conversations/{id}/messages`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn messages(&self, conversation: Id, place: MessagePlace, limit: u16) -> Result<MessagePage> {
+        let (name, seq) = match place {
+            MessagePlace::Newest => ("", 0),
+            MessagePlace::Before(seq) => ("before_seq", seq),
+            MessagePlace::After(seq) => ("after_seq", seq),
+            MessagePlace::Around(seq) => ("around_seq", seq),
+        };
+        let seq = seq.to_string();
+        let parameters: &[(&str, &str)] = if name.is_empty() { &[] } else { &[(name, &seq)] };
+        self.get(&Paging::first(limit).with(&of(conversation, "/messages"), parameters)).await
+    }
+
+    /// `GET /v1/conversations/{id}/messages/{seq}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn message(&self, conversation: Id, seq: u64) -> Result<Message> {
+        self.get(&of(conversation, &format!("/messages/{seq}"))).await
+    }
+
+    /// `PATCH /v1/conversations/{id}/messages/{seq}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn edit_message(&self, conversation: Id, seq: u64, text: &str) -> Result<Message> {
+        let edit = EditMessage { text: text.to_owned() };
+        self.call(Method::PATCH, &of(conversation, &format!("/messages/{seq}")), Some(&edit)).await
+    }
+
+    /// `GET /v1/conversations/{id}/messages/{seq}/edits`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn earlier_texts(&self, conversation: Id, seq: u64) -> Result<Page<EarlierText>> {
+        self.get(&of(conversation, &format!("/messages/{seq}/edits"))).await
+    }
+
+    /// `DELETE /v1/conversations/{id}/messages/{seq}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn recall_message(&self, conversation: Id, seq: u64) -> Result<()> {
+        self.order(Method::DELETE, &of(conversation, &format!("/messages/{seq}")), NO_BODY).await
+    }
+
+    /// Reacts to a message.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn react(&self, conversation: Id, seq: u64, emoji: &str) -> Result<Message> {
+        self.call(Method::PUT, &emoji_path(conversation, seq, emoji), NO_BODY).await
+    }
+
+    /// Takes a reaction back.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn unreact(&self, conversation: Id, seq: u64, emoji: &str) -> Result<Message> {
+        self.call(Method::DELETE, &emoji_path(conversation, seq, emoji), NO_BODY).await
+    }
+
+    /// `GET /v1/conversations/{id}/pins`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn pins(&self, conversation: Id) -> Result<Page<Message>> {
+        self.get(&of(conversation, "/pins")).await
+    }
+
+    /// Pins a message, or does no more.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn pin(&self, conversation: Id, seq: u64, on: bool) -> Result<()> {
+        let method = if on { Method::PUT } else { Method::DELETE };
+        self.order(method, &of(conversation, &format!("/pins/{seq}")), NO_BODY).await
+    }
+
+    /// Changes to messages after the change `after`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn changes(&self, conversation: Id, after: u64, limit: u16) -> Result<ChangePage> {
+        let after = after.to_string();
+        self.get(&Paging::first(limit).with(&of(conversation, "/changes"), &[("after", &after)])).await
+    }
+
+    /// Marks everything up to a message as read.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn mark_read(&self, conversation: Id, seq: u64) -> Result<Receipt> {
+        let mark = Watermark { conversation_id: None, seq };
+        self.call(Method::PUT, &of(conversation, "/read"), Some(&mark)).await
+    }
+
+    /// Says that everything up to a message has arrived.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn mark_delivered(&self, conversation: Id, seq: u64) -> Result<Receipt> {
+        let mark = Watermark { conversation_id: None, seq };
+        self.call(Method::PUT, &of(conversation, "/delivered"), Some(&mark)).await
+    }
+
+    /// Marks of the members.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn receipts(&self, conversation: Id) -> Result<Page<Receipt>> {
+        self.get(&of(conversation, "/receipts")).await
+    }
+
+    /// A page of `GET /v1/conversations/{id}/members`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn members(&self, conversation: Id, paging: Paging<'_>) -> Result<Page<Member>> {
+        self.get(&paging.onto(&of(conversation, "/members"))).await
+    }
+
+    /// Adds somebody to a group.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn add_member(&self, conversation: Id, user: Id) -> Result<Conversation> {
+        self.call(Method::PUT, &of(conversation, &format!("/members/{user}")), NO_BODY).await
+    }
+
+    /// Removes somebody from a group; oneself leaves.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn remove_member(&self, conversation: Id, user: Id) -> Result<()> {
+        self.order(Method::DELETE, &of(conversation, &format!("/members/{user}")), NO_BODY).await
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn change_role(&self, conversation: Id, user: Id, role: MemberRole) -> Result<Member> {
+        self.call(Method::PATCH, &of(conversation, &format!("/members/{user}")), Some(&RoleChange { role })).await
+    }
+
+    /// Changes preferences of the caller in chat.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn prefer(&self, patch: &PatchChatPreferences) -> Result<ChatPreferences> {
+        self.call(Method::PATCH, "/v1/users/me/chat", Some(patch)).await
+    }
+
+    /// Accepts a request, or an invitation.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn accept_request(&self, conversation: Id) -> Result<Conversation> {
+        self.call(Method::POST, &of(conversation, "/accept"), NO_BODY).await
+    }
+
+    /// Declines a request, or an invitation.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn decline_request(&self, conversation: Id) -> Result<()> {
+        self.order(Method::POST, &of(conversation, "/decline"), NO_BODY).await
+    }
+
+    /// Makes an invite to a group.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn make_invite(&self, conversation: Id, new: &NewInvite) -> Result<Invite> {
+        self.call(Method::POST, &of(conversation, "/invites"), Some(new)).await
+    }
+
+    /// A page of `GET /v1/conversations/{id}/invites`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn invites(&self, conversation: Id, paging: Paging<'_>) -> Result<Page<Invite>> {
+        self.get(&paging.onto(&of(conversation, "/invites"))).await
+    }
+
+    /// Ends an invite.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn revoke_invite(&self, conversation: Id, invite: Id) -> Result<()> {
+        self.order(Method::DELETE, &of(conversation, &format!("/invites/{invite}")), NO_BODY).await
+    }
+
+    /// The group that an invite lets into.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn look_at_invite(&self, token: &str) -> Result<InviteLook> {
+        self.get(&format!("/v1/invites/{token}")).await
+    }
+
+    /// Joins a group by an invite.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn join_by_invite(&self, token: &str) -> Result<Conversation> {
+        self.call(Method::POST, &format!("/v1/invites/{token}/join"), NO_BODY).await
+    }
+}

@@ -1,0 +1,45 @@
+//! Preferences of a person in chat: what others may do with them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// People who may do something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhoMay {
+    /// Everybody.
+    #[default]
+    Everybody,
+    /// People whom the person follows; others ask.
+    Requests,
+    /// People whom the person follows.
+    Followed,
+    /// Nobody.
+    Nobody,
+}
+
+/// `GET /v1/users/me/chat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChatPreferences {
+    /// People who may begin a direct conversation with the person.
+    pub who_may_message: WhoMay,
+    /// People who may add the person to groups.
+    pub who_may_add: WhoMay,
+    /// Whether others see what the person has read, and the person what others have.
+    pub read_receipts: bool,
+}
+
+/// `PATCH /v1/users/me/chat`: a field that is absent stays.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchChatPreferences {
+    /// People who may begin a direct conversation with the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_may_message: Option<WhoMay>,
+    /// People who may add the person to groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_may_add: Option<WhoMay>,
+    /// Whether others see what the person has read, and the person what others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_receipts: Option<bool>,
+}

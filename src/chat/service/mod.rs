@@ -1,0 +1,216 @@
+//! Chat as its routes and frames see it: what people ask for becomes records, and rows become answers.
+//!
+//! Nothing is decided under locks: the fold decides by the record. What is looked at before, only keeps refusals out of
+//! the log.
+
+mod cleaning;
+mod list;
+mod marks;
+mod messages;
+mod people;
+mod preferences;
+mod refusals;
+mod told;
+
+use std::sync::Arc;
+
+use fanfare_engines::RowKey;
+use fanfare_protocol::{ConversationKind, Id, NewConversation};
+
+pub use self::list::{Folder, Heard, ListQuery};
+pub use self::messages::{Handed, MessagesAt, Sending};
+use self::preferences::Welcome;
+
+use super::admission;
+use super::family::{ChatCommitted, ChatFamily};
+use super::fold::outcome::ChatOutcome;
+use super::fold::record::{Beginning, ChatAct, ChatRecord};
+use super::stream::{Receipts, Typists};
+use super::view::MessageViews;
+use crate::base::error::{Error, Result};
+use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow};
+use crate::data::rows::{from_json, in_row};
+use crate::data::tables;
+use crate::data::tables::chat as keys;
+use crate::log::core::{Core, Owners as _};
+use crate::log::horizon::Horizon;
+use crate::log::owners::FamilyLog;
+use crate::realtime::Publisher;
+
+/// Choices of the operator.
+#[derive(Debug, Clone, Copy)]
+pub struct ChatSettings {
+    /// Members of a group, at most.
+    pub group_max: usize,
+    /// Characters of a message, at most.
+    pub text_max: usize,
+    /// Milliseconds after a message for which it can be edited or recalled; ever without.
+    pub change_ms: Option<u64>,
+    /// Messages of a deleted account are taken back; else they stay, of nobody.
+    pub erases: bool,
+}
+
+/// Conversations and messages; clones are the same.
+#[derive(Clone)]
+pub struct Chat(Arc<Inner>);
+
+struct Inner {
+    core: Core,
+    owners: FamilyLog<ChatFamily>,
+    views: MessageViews,
+    settings: ChatSettings,
+    publisher: Publisher,
+    receipts: Receipts,
+    typists: Typists,
+}
+
+/// ChatOutcome of a record, unless it was refused.
+fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
+    match committed.outcome.refused {
+        Some(refusal) => Err(refusals::error(refusal)),
+        None => Ok(committed),
+    }
+}
+
+/// A conversation as it is read for a caller who is in it.
+pub(super) struct Seat {
+    pub(super) head: ChatHead,
+    pub(super) info: Info,
+    pub(super) member: MemberRow,
+}
+
+/// A conversation that was asked for, and whether it was made now.
+#[derive(Debug)]
+pub struct Made<T> {
+    /// Thing that is there now.
+    pub value: T,
+    /// Whether this request made it.
+    pub is_new: bool,
+}
+
+impl Chat {
+    /// Over the rows of `core` and chat's own log; `publisher` reaches who is connected.
+    #[must_use]
+    pub fn new(core: Core, owners: FamilyLog<ChatFamily>, settings: ChatSettings, publisher: Publisher) -> Self {
+        let views = MessageViews::new(core.clone());
+        let (receipts, typists) = (Receipts::default(), Typists::default());
+        Self(Arc::new(Inner { core, owners, views, settings, publisher, receipts, typists }))
+    }
+
+    /// Renderer of messages.
+    #[must_use]
+    pub fn views(&self) -> &MessageViews {
+        &self.0.views
+    }
+
+    /// The id at or below which nothing of chat can settle any more.
+    #[must_use]
+    pub fn horizon(&self) -> &Horizon {
+        self.0.owners.horizon()
+    }
+
+    fn core(&self) -> &Core {
+        &self.0.core
+    }
+
+    /// Hands a record in, and answers what it gave; refusals are errors.
+    async fn commit(&self, record: ChatRecord) -> Result<ChatCommitted> {
+        // The purge of an account waits for what is under way.
+        let _writing = self.core().writing(record.actor).await?;
+        self.commit_for_nobody(record).await
+    }
+
+    /// Hands in a record whose actor may be gone.
+    async fn commit_for_nobody(&self, record: ChatRecord) -> Result<ChatCommitted> {
+        let pending = self.0.owners.propose(record.conversation, record).await?;
+        done(pending.durable().await?)
+    }
+
+    /// Hands in an act of `caller`.
+    async fn act(&self, caller: Id, conversation: Id, act: ChatAct) -> Result<ChatOutcome> {
+        Ok(self.commit(ChatRecord::new(conversation, caller, act)).await?.outcome)
+    }
+
+    /// ChatHead, information and the caller's row of a conversation, as stored.
+    async fn rows_of(&self, caller: Id, id: Id) -> Result<(Option<ChatHead>, Option<Info>, Option<MemberRow>)> {
+        let wanted =
+            [keys::of_conversation(keys::HEADS, id), keys::of_conversation(keys::INFOS, id), keys::member(id, caller)];
+        let mut values = self.core().store.get_many(&wanted).await?.into_iter();
+        let mut next = || values.next().flatten();
+        let (head, info, member) = (next(), next(), next());
+        let head = in_row(&wanted[0], head, ChatHead::from_bytes)?;
+        let info = info.as_deref().map(from_json::<Info>).transpose()?;
+        Ok((head, info, in_row(&wanted[2], member, MemberRow::from_bytes)?))
+    }
+
+    /// The conversation, for a caller who is in it.
+    ///
+    /// # Errors
+    /// 404 for everybody else, whether it is there or not.
+    pub(super) async fn seat(&self, caller: Id, id: Id) -> Result<Seat> {
+        let (head, info, member) = self.rows_of(caller, id).await?;
+        match (head, info, member.filter(MemberRow::is_in)) {
+            (Some(head), Some(info), Some(member)) if info.created.is_some() => Ok(Seat { head, info, member }),
+            _ => Err(Error::not_found("conversation")),
+        }
+    }
+
+    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one.
+    ///
+    /// # Errors
+    /// 422 for what is malformed or names nobody, 403 for a direct one where one of the two blocks the other.
+    pub async fn create(&self, caller: Id, new: NewConversation) -> Result<Made<fanfare_protocol::Conversation>> {
+        let title = admission::conversation(&new, caller, self.0.settings.group_max)?;
+        for (place, member) in new.member_ids.iter().enumerate() {
+            let seen = self.core().store.seen_account(*member).await?;
+            // Who blocks the caller is not there, as for their profile.
+            let blocks = seen.is_some() && self.core().blocks(*member, caller).await?;
+            if seen.is_none() || blocks && new.kind == ConversationKind::Group {
+                return Err(Error::field(format!("member_ids.{place}"), "names nobody"));
+            }
+        }
+        let mut writing = Vec::new();
+        for member in &new.member_ids {
+            writing.push(self.core().writing(*member).await?);
+        }
+        let mut created = Beginning {
+            kind: new.kind,
+            members: new.member_ids.clone(),
+            invited: Vec::new(),
+            title,
+            history: new.history,
+            request: false,
+            bars: Vec::new(),
+        };
+        let id = match (new.kind, &new.member_ids[..]) {
+            (ConversationKind::Direct, [peer]) => {
+                created.bars = self.bars(caller, *peer).await?;
+                created.request = self.is_request(caller, *peer).await?;
+                keys::direct_id(caller, *peer)
+            }
+            _ => {
+                created.members.clear();
+                for (place, member) in new.member_ids.iter().enumerate() {
+                    match self.welcome(*member, caller, new.kind).await? {
+                        Welcome::In => created.members.push(*member),
+                        Welcome::Asked => created.invited.push(*member),
+                        Welcome::Out => return Err(Error::field(format!("member_ids.{place}"), "joins no groups")),
+                    }
+                }
+                self.core().log.mint().await?
+            }
+        };
+        let outcome = self.act(caller, id, ChatAct::Created(created)).await?;
+        let value = self.conversation(caller, id).await?;
+        Ok(Made { value, is_new: outcome.repeat.is_none() })
+    }
+
+    /// Blocks between two people, with the moment up to which they are known.
+    async fn bars(&self, one: Id, other: Id) -> Result<Vec<Bar>> {
+        let source = self.core().log.horizon().now();
+        let pairs = [(one, other), (other, one)];
+        let rows: Vec<RowKey> = pairs.iter().map(|(by, whom)| tables::pair(tables::BLOCKS, *by, *whom)).collect();
+        let found = self.core().store.get_many(&rows).await?;
+        Ok(pairs.iter().zip(found).map(|((by, _), row)| Bar { by: *by, source, on: row.is_some() }).collect())
+    }
+}

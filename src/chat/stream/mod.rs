@@ -1,0 +1,198 @@
+//! The streams `direct` and `group`: what happens in a conversation, as frames for its members who are connected, and
+//! what somebody missed, from rows.
+//!
+//! Whoever is to hear of a record is known with its outcome; nothing is kept from conversations to readers. All of a
+//! conversation goes through one line of one renderer, so that it stays in order.
+
+mod calls;
+mod receipts;
+mod source;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use fanfare_protocol::{
+    ConversationKind, ConversationUpdated, Id, KeyedMessage, Lane, Message, MessageChanged, MessageRecalled, Stream,
+};
+
+pub use self::calls::{Typists, delivered, message_send, read, typing};
+pub use self::receipts::Receipts;
+pub use self::source::ChatSource;
+
+use super::family::{ChatCommitted, Hears};
+use super::fold::outcome::ChatOutcome;
+use super::fold::record::{ChatAct, ChatRecord};
+use super::fold::rows;
+use super::view::{MessageViews, Stored, Viewer};
+use crate::base::clock::Clock;
+use crate::base::error::Result;
+use crate::data::rows::chat::MessageRow;
+use crate::data::tables::chat as keys;
+use crate::realtime::{Deliver, Durable, Frame, Publisher, SessionId, SharedItem, Track};
+
+/// Types of frames of these streams.
+pub const TYPES: &[&str] =
+    &["message", "message.updated", "message.recalled", "conversation.updated", "receipt", "typing"];
+
+/// The stream of a conversation.
+const fn stream_of(conversation: Id) -> Stream {
+    match keys::kind_of(conversation) {
+        ConversationKind::Direct => Stream::Direct,
+        ConversationKind::Group => Stream::Group,
+    }
+}
+
+/// Hands what happens to sessions, as the owner tells it.
+pub struct ChatFeeder {
+    publisher: Publisher,
+    clock: Clock,
+    /// Renderer, once the services are there; before that nobody is connected.
+    views: Arc<OnceLock<MessageViews>>,
+}
+
+impl ChatFeeder {
+    /// Hands over to `publisher`, once there are `views`.
+    #[must_use]
+    pub fn new(publisher: Publisher, clock: Clock, views: Arc<OnceLock<MessageViews>>) -> Self {
+        Self { publisher, clock, views }
+    }
+
+    fn tell(&self, record: &ChatRecord, outcome: &ChatOutcome) {
+        let Some(views) = self.views.get() else { return };
+        let (Some(audience), Some(head)) = (&outcome.audience, outcome.head) else {
+            // Another owner folded it, and it was read from the log.
+            if outcome.came_about() {
+                self.publisher.lost_track();
+            }
+            return;
+        };
+        let conversation = record.conversation;
+        let stream = stream_of(conversation);
+        let origin = record.origin.map(SessionId);
+        let news = |what: What, key| News { views: views.clone(), clock: self.clock.clone(), conversation, key, what };
+        if let Some(seq) = outcome.seq {
+            let row = rows::message(record, outcome, head);
+            let what = What::Message { seq, row: Box::new(row), seen_from: audience.seen_from };
+            let item = Arc::new(news(what, record.id));
+            self.publisher.deliver(Deliver::shared(audience.of_message(seq), stream, item).but(origin));
+        }
+        let changes = rows::changes(record, outcome);
+        let first = (head.change_seq + 1).saturating_sub(changes.len() as u64);
+        for (change_seq, (_, seq)) in (first..).zip(changes) {
+            let item = Arc::new(news(What::Change { seq, change_seq, seen_from: audience.seen_from }, record.id));
+            self.publisher.deliver(Deliver::shared(audience.of_message(seq), stream, item));
+        }
+        // An invite that was made, and a block, are nobody's news.
+        let is_news =
+            !matches!(record.act, ChatAct::InviteMade { .. } | ChatAct::InviteRevoked { .. } | ChatAct::Barred { .. });
+        let counts_requests = matches!(record.act, ChatAct::Sent(_)) && audience.pending.is_some();
+        if is_news && !counts_requests && (outcome.info.is_some() || !outcome.members.is_empty()) {
+            let updated = |left| ConversationUpdated { conversation_id: conversation, left };
+            let item = Arc::new(news(What::Updated(updated(false)), record.id));
+            // Not to whoever has not accepted it yet.
+            self.publisher.deliver(Deliver::shared(audience.of_message(u64::MAX), stream, item));
+            let gone: Arc<[Id]> =
+                outcome.members.iter().filter(|(_, row)| row.is_gone()).map(|(user, _)| *user).collect();
+            if !gone.is_empty() {
+                let item = Arc::new(news(What::Updated(updated(true)), record.id));
+                self.publisher.deliver(Deliver::shared(gone, stream, item));
+            }
+        }
+    }
+}
+
+impl Hears for ChatFeeder {
+    fn committed(&self, committed: &[ChatCommitted], horizon: Id) {
+        for one in committed {
+            self.publisher.committed_in(Track::Chat, one.record.id);
+            self.tell(&one.record, &one.outcome);
+        }
+        self.publisher.told(Track::Chat, horizon);
+    }
+}
+
+/// Something that happened in a conversation, on its way to its members.
+struct News {
+    views: MessageViews,
+    clock: Clock,
+    conversation: Id,
+    key: Id,
+    what: What,
+}
+
+/// Kinds of news.
+enum What {
+    /// A new message; members see everything from `seen_from` on.
+    Message { seq: u64, row: Box<MessageRow>, seen_from: u64 },
+    /// A message is another now.
+    Change { seq: u64, change_seq: u64, seen_from: u64 },
+    /// The conversation is another now.
+    Updated(ConversationUpdated),
+}
+
+impl fmt::Debug for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "news {} of {}", self.key, self.conversation)
+    }
+}
+
+#[async_trait]
+impl SharedItem for News {
+    fn key(&self) -> Id {
+        self.key
+    }
+
+    fn line(&self) -> Id {
+        self.conversation
+    }
+
+    async fn frame(&self) -> Result<Option<Frame>> {
+        let now_ms = self.clock.now_ms();
+        match &self.what {
+            What::Message { seq, row, seen_from } => {
+                let row = MessageRow::clone(row);
+                let stored = Stored { seq: *seq, row, edit: None, reactions: Vec::new() };
+                let viewer = Viewer { id: None, visible_from: *seen_from };
+                let message = self.views.render(self.conversation, viewer, vec![stored]).await?.pop();
+                Ok(message.map(|message| message_frame(message, now_ms)))
+            }
+            What::Change { seq, change_seq, seen_from } => {
+                let Some(stored) = self.views.stored_one(self.conversation, *seq).await? else { return Ok(None) };
+                let change = (self.key, *change_seq);
+                let viewer = Viewer { id: None, visible_from: *seen_from };
+                change_frame(&self.views, (self.conversation, viewer), stored, change, now_ms).await
+            }
+            What::Updated(updated) => Ok(Some(Frame::passing("conversation.updated", Lane::Normal, now_ms, updated))),
+        }
+    }
+}
+
+/// The frame of a message.
+fn message_frame(message: Message, now_ms: u64) -> Frame {
+    let keyed = KeyedMessage { key: message.id.to_string(), message };
+    let durable = Durable::one(stream_of(keyed.message.conversation_id), keyed.message.id);
+    Frame::durable("message", durable, now_ms, &keyed)
+}
+
+/// The frame of a change with its key and number: the message as it is now, or that it is gone.
+async fn change_frame(
+    views: &MessageViews,
+    (conversation_id, viewer): (Id, Viewer),
+    stored: Stored,
+    (key, change_seq): (Id, u64),
+    now_ms: u64,
+) -> Result<Option<Frame>> {
+    let (seq, after) = (stored.seq, change_seq - 1);
+    let durable = Durable::one(stream_of(conversation_id), key);
+    let name = key.to_string();
+    if stored.row.recalled.is_some() {
+        let recalled = MessageRecalled { key: name, after, change_seq, conversation_id, seq };
+        return Ok(Some(Frame::durable("message.recalled", durable, now_ms, &recalled)));
+    }
+    let message = views.render(conversation_id, viewer, vec![stored]).await?.pop();
+    Ok(message.map(|message| {
+        let changed = MessageChanged { key: name, after, change_seq, message };
+        Frame::durable("message.updated", durable, now_ms, &changed)
+    }))
+}

@@ -1,0 +1,50 @@
+//! Chat: conversations, messages, people in them, and what stays whatever happens.
+
+mod clients;
+mod gone;
+mod kills;
+mod list;
+mod live;
+pub mod matrix;
+mod messages;
+mod people;
+mod strangers;
+
+use fanfare_client::{MessagePlace, text_message};
+use fanfare_protocol::{Id, Message};
+
+use crate::realtime::device::Device;
+use crate::world::Person;
+
+/// Says something in a conversation; each text is said once.
+pub async fn say(person: &Person, conversation: Id, text: &str) -> Message {
+    person.send_message(conversation, &text_message(text, text)).await.unwrap().value
+}
+
+/// Every message that a person sees of a conversation, oldest first, read by pages of `limit`.
+pub async fn all_messages(person: &Person, conversation: Id, limit: u16) -> Vec<Message> {
+    let (mut after, mut found) = (0, Vec::new());
+    loop {
+        let page = person.messages(conversation, MessagePlace::After(after), limit).await.unwrap();
+        let Some(last) = page.items.last() else { return found };
+        after = last.seq;
+        found.extend(page.items);
+    }
+}
+
+/// Fails if a device has heard of something by now: the answer to a question must be the next that comes.
+pub async fn heard_nothing(device: &mut Device) {
+    device.send(r#"{"ref": 9, "type": "ping"}"#).await;
+    loop {
+        let frame = device.frame().await;
+        assert!(["reply", "pong"].contains(&frame.kind.as_str()), "{frame:?}");
+        if frame.kind == "reply" {
+            return;
+        }
+    }
+}
+
+/// Texts of messages.
+pub fn texts(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.text.as_str()).collect()
+}
