@@ -133,7 +133,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Derived {
     /// Record that it follows from.
-    pub from: Origin,
+    pub from: SourceRecord,
     /// Partition in which it stands: rows of its people are written, and of nobody else.
     pub to: u16,
     /// What happened, as far as it concerns them; nothing where whom it concerned is gone.
@@ -143,7 +143,7 @@ pub struct Derived {
 
 /// Record from which one in another partition follows. Within a partition ids rise, so they number what is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct SourceRecord {
     /// Partition of the record.
     pub partition: u16,
     /// Id of the record: rows that others know by it keep it as their key.

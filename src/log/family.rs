@@ -13,7 +13,7 @@ use fanfare_protocol::Id;
 use crate::base::error::{Error, Result};
 use crate::data::swept::Swept;
 use crate::log::events::Weight;
-use crate::log::taken::Taken;
+use crate::log::taken::Consumed;
 
 /// Durable record of a family, and its outcome.
 #[derive(Debug)]
@@ -178,12 +178,12 @@ pub trait Family: Send + Sync + Sized + 'static {
     }
 
     /// What the partition has taken of others, with everything that was [kept](Self::keep).
-    fn taken(&self) -> Taken {
-        Taken::default()
+    fn taken(&self) -> Consumed {
+        Consumed::default()
     }
 
     /// The partition is taken over, from a head that knew of `taken`.
-    fn begin(&self, taken: &Taken) {
+    fn begin(&self, taken: &Consumed) {
         let _ = taken;
     }
 

@@ -21,7 +21,7 @@ use crate::log::outcome::Outcome;
 use crate::log::product::{Committed, Listener, Prepare, Product};
 use crate::log::records;
 use crate::log::spread::Spread;
-use crate::log::taken::{Crossing, Taken};
+use crate::log::taken::{Crossing, Consumed};
 
 /// The products, as the owner of one social partition asks them.
 pub struct Social {
@@ -38,7 +38,7 @@ pub struct Social {
 /// What decides whether records happen: who lives, and what was taken of other partitions.
 pub struct SocialStandings {
     accounts: Standings,
-    taken: Taken,
+    taken: Consumed,
     #[cfg(test)]
     takes_twice: bool,
 }
@@ -47,7 +47,7 @@ pub struct SocialStandings {
 #[derive(Default)]
 pub struct SocialChanges {
     accounts: Vec<(Id, AccountStanding)>,
-    taken: Taken,
+    taken: Consumed,
 }
 
 impl Social {
@@ -203,11 +203,11 @@ impl Family for Social {
         committed.iter().find(follows).map(|one| one.record.id)
     }
 
-    fn taken(&self) -> Taken {
+    fn taken(&self) -> Consumed {
         self.crossing.taken()
     }
 
-    fn begin(&self, taken: &Taken) {
+    fn begin(&self, taken: &Consumed) {
         self.crossing.join(taken);
     }
 

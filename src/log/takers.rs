@@ -19,7 +19,7 @@ use super::records;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::locks::LockKey;
-use crate::log::events::{Event, Origin};
+use crate::log::events::{Event, SourceRecord};
 use crate::log::fold::Folds;
 use crate::log::product::Product;
 
@@ -230,7 +230,7 @@ impl Taker {
         for (to, effects) in told {
             let mut after = self.around.log.crossing(to)?.taken_of(self.partition.0);
             for (id, effect) in effects.into_iter().filter(|(id, _)| *id > after).collect::<Vec<_>>() {
-                let from = Origin { partition: self.partition.0, id, after };
+                let from = SourceRecord { partition: self.partition.0, id, after };
                 match self.hand_in(to, from, effect).await {
                     Ok(Some(one)) => {
                         pending.push(one);
@@ -252,7 +252,7 @@ impl Taker {
     }
 
     /// Hands in what follows from a record for the partition `to`; nothing if that is over there already.
-    async fn hand_in(&self, to: Partition, from: Origin, effect: Event) -> Result<Option<super::handle::Pending>> {
+    async fn hand_in(&self, to: Partition, from: SourceRecord, effect: Event) -> Result<Option<super::handle::Pending>> {
         let Takers { log, tables, arrivals, .. } = &self.around;
         let mut found = None;
         for arrival in arrivals {

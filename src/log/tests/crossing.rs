@@ -313,7 +313,7 @@ impl History {
         let node = self.open(0, true).await.map_err(|error| format!("no start in the quiet: {error}"))?;
         let quiet = async {
             while !node.log.horizon().is_quiet() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await; // poll
             }
         };
         tokio::time::timeout(PATIENCE, quiet).await.map_err(|_| "what follows is not told".to_owned())?;
