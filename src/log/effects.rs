@@ -11,7 +11,7 @@ use fanfare_engines::Partition;
 use fanfare_protocol::Id;
 use smallvec::SmallVec;
 
-use crate::log::events::{Derived, EndedFollow, Event, Notice, SourceRecord, Record};
+use crate::log::events::{Derived, EndedFollow, Event, Notice, Record, SourceRecord};
 use crate::log::outcome::Outcome;
 use crate::log::spread::{Share, Spread};
 

@@ -136,7 +136,7 @@ pub struct Derived {
     pub from: SourceRecord,
     /// Partition in which it stands: rows of its people are written, and of nobody else.
     pub to: u16,
-    /// What happened, as far as it concerns them; nothing where whom it concerned is gone.
+    /// Event, as far as it concerns them; nothing where whom it concerned is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Box<Event>>,
 }

@@ -177,7 +177,7 @@ pub trait Family: Send + Sync + Sized + 'static {
         None
     }
 
-    /// What the partition has taken of others, with everything that was [kept](Self::keep).
+    /// Records of other partitions that were taken, with everything that was [kept](Self::keep).
     fn taken(&self) -> Consumed {
         Consumed::default()
     }

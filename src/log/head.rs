@@ -40,7 +40,7 @@ struct Stored {
     number: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_import: bool,
-    /// What was taken of other partitions below it.
+    /// Records of other partitions that were taken below it.
     #[serde(default, skip_serializing_if = "Consumed::is_empty")]
     consumed: Consumed,
 }
@@ -64,7 +64,7 @@ impl Head {
         self.position
     }
 
-    /// What was taken of other partitions below it.
+    /// Records of other partitions that were taken below it.
     #[must_use]
     pub const fn taken(&self) -> &Consumed {
         &self.taken

@@ -21,7 +21,7 @@ use crate::log::outcome::Outcome;
 use crate::log::product::{Committed, Listener, Prepare, Product};
 use crate::log::records;
 use crate::log::spread::Spread;
-use crate::log::taken::{Crossing, Consumed};
+use crate::log::taken::{Consumed, Crossing};
 
 /// The products, as the owner of one social partition asks them.
 pub struct Social {
@@ -31,11 +31,11 @@ pub struct Social {
     listeners: Vec<Arc<dyn Listener>>,
     /// Partitions of people.
     spread: Spread,
-    /// What takers look at.
+    /// Part that takers look at.
     crossing: Crossing,
 }
 
-/// What decides whether records happen: who lives, and what was taken of other partitions.
+/// Grounds on which records happen: who lives, and what was taken of other partitions.
 pub struct SocialStandings {
     accounts: Standings,
     taken: Consumed,
@@ -43,7 +43,7 @@ pub struct SocialStandings {
     takes_twice: bool,
 }
 
-/// What records change of that.
+/// Changes of these grounds by records.
 #[derive(Default)]
 pub struct SocialChanges {
     accounts: Vec<(Id, AccountStanding)>,

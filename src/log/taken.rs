@@ -70,7 +70,7 @@ impl Consumed {
 pub struct Crossing {
     taken: Arc<Mutex<Consumed>>,
     settled: watch::Sender<Id>,
-    /// What was taken is taken again: for a test that must notice.
+    /// Repeats are taken: for a test that must notice.
     #[cfg(test)]
     pub(super) takes_twice: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -93,7 +93,7 @@ impl Crossing {
         self.takes_twice.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// What is durably taken.
+    /// Records that are durably taken.
     #[must_use]
     pub fn taken(&self) -> Consumed {
         self.taken.lock().clone()

@@ -35,7 +35,7 @@ pub trait Arrival: Send + Sync + 'static {
     /// Locks under which it is decided; none where there is nothing to decide.
     fn locks(&self, effect: &Event) -> Vec<LockKey>;
 
-    /// What becomes of the effect, by the rows that are there; nothing if it is over already.
+    /// Effect as the rows that are there make it; nothing if it is over already.
     ///
     /// # Errors
     /// When the engine fails.
@@ -123,12 +123,12 @@ pub struct Taker {
     is_hasty: bool,
 }
 
-/// What follows for one partition: records of the source with what each changes there.
+/// Effects on one partition: records of the source with what each changes there.
 type Told = (Partition, Vec<(Id, Event)>);
 
 impl Taker {
-    /// Tells what follows from everything that is settled now, and waits for it, also while storage is away. A partition
-    /// that takes nothing any more is not waited for.
+    /// Tells what follows from everything that is settled now, and waits for it, also while storage is away. A
+    /// partition that takes nothing any more is not waited for.
     ///
     /// # Errors
     /// When a record cannot be read.
@@ -252,7 +252,12 @@ impl Taker {
     }
 
     /// Hands in what follows from a record for the partition `to`; nothing if that is over there already.
-    async fn hand_in(&self, to: Partition, from: SourceRecord, effect: Event) -> Result<Option<super::handle::Pending>> {
+    async fn hand_in(
+        &self,
+        to: Partition,
+        from: SourceRecord,
+        effect: Event,
+    ) -> Result<Option<super::handle::Pending>> {
         let Takers { log, tables, arrivals, .. } = &self.around;
         let mut found = None;
         for arrival in arrivals {

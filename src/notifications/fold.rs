@@ -222,7 +222,8 @@ pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
     })
 }
 
-/// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
+/// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the
+/// hour and done again, or perhaps so.
 fn give(by: Id, (place, deed): (usize, &Deed), group_after: u64, rows: &State) -> Result<Option<ListChange>> {
     let Deed { listing, toggles, .. } = *deed;
     let id = listing.record;

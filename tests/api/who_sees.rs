@@ -29,13 +29,15 @@ struct Row {
 }
 
 /// Routes that tell nothing of people and their posts to anybody, or only to operators.
-const TELL_NOTHING: [&str; 21] = [
+const TELL_NOTHING: [&str; 23] = [
     "/healthz",
     "/readyz",
     "/metrics",
     "/media/{id}/{variant}",
     "/v1/feed/unread",
     // Whoever has the code gets to the target, whoever made it; the rest is their own.
+    "/s/",
+    "/s/robots.txt",
     "/s/{code}",
     "/v1/links",
     "/v1/links.csv",
@@ -198,8 +200,8 @@ impl Stage {
             with("?scope=public".into(), row("/v1/posts", None, "quill", "+ + + - - - 403", ["-", "-"])),
             row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with("?order=ranked".into(), row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"])),
-            row("/v1/live/{id}", Some(*session), "quill", "+ + + 404 404 + 403", ["404", "404"]),
-            row("/v1/users/{user}/live", a, "quill", "+ + + 404 - + 403", ["404", "404"]),
+            row("/v1/live/{id}", Some(*session), "quill", "+ + + 404 + + 403", ["404", "404"]),
+            row("/v1/users/{user}/live", a, "quill", "+ + + 404 404 + 403", ["404", "404"]),
             row("/v1/live/feed", None, "quill", "+ - 401 - - - 403", ["-", "-"]),
             row("/v1/notifications", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with(

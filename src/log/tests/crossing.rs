@@ -58,7 +58,7 @@ enum Lacks {
     Nothing,
     /// Effects are told before their source is settled.
     SettledSources,
-    /// What was taken is taken again.
+    /// Repeats are taken.
     Numbers,
     /// Of two writes of a row the later one stands.
     Versions,
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// What counts of all logs.
+    /// Records of all logs that count.
     fn logs(&self, spread: Spread, folds: &Folds) -> Logs {
         let read = |partition: Partition| {
             let page = match self {
