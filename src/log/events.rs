@@ -203,14 +203,16 @@ impl Event {
     pub fn actor(&self) -> Option<Id> {
         Some(match self {
             Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => user.id,
-            Self::Suspended { user, .. } | Self::Unsuspended { user } => *user,
+            Self::Suspended { user, .. }
+            | Self::Unsuspended { user }
+            | Self::Liked { user, .. }
+            | Self::Unliked { user, .. } => *user,
             Self::Followed { follower, .. } => *follower,
             Self::Unfollowed(edge) | Self::FollowRefused(edge) => edge.follower,
             Self::Blocked { blocker, .. } | Self::Unblocked { blocker, .. } => *blocker,
             Self::Muted { muter, .. } | Self::Unmuted { muter, .. } => *muter,
             Self::Posted { post, .. } => post.author,
             Self::PostDeleted { author, .. } | Self::Referred { author, .. } => *author,
-            Self::Liked { user, .. } | Self::Unliked { user, .. } => *user,
             Self::LiveAnnounced { host, .. }
             | Self::LiveEdited { host, .. }
             | Self::LiveStarted { host, .. }

@@ -214,6 +214,9 @@ impl Rows {
     }
 }
 
+/// Person, kind, subject and hour of what is told together.
+type Group = (Id, u8, Id, u32);
+
 /// Truth of the logs, read once by somebody who knows of no partitions.
 #[derive(Default)]
 struct Model {
@@ -222,7 +225,7 @@ struct Model {
     likes: BTreeMap<(Id, Id), Id>,
     gone: BTreeSet<Id>,
     /// Of each person, kind, subject and hour: who did it by which record.
-    told: BTreeMap<(Id, u8, Id, u32), BTreeSet<(Id, Id)>>,
+    told: BTreeMap<Group, BTreeSet<(Id, Id)>>,
 }
 
 impl Model {
