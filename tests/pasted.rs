@@ -34,8 +34,10 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("npx", "scripts/openapi-test"),
     ("openapi-python-client", "scripts/openapi-test"),
 ];
-/// Refusals that are as they should be: statuses and what paths begin with.
-const REFUSED: [(&str, &str); 4] = [
+/// Answers beside those of success that are as they should be: statuses and what paths begin with.
+const REFUSED: [(&str, &str); 5] = [
+    // A short link leads on.
+    ("302", "/s/"),
     // The account is there already.
     ("409", "/v1/users"),
     // What the document cannot know: a session, a post, somebody who deserves it.

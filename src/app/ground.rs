@@ -67,7 +67,7 @@ pub(super) async fn ground(settings: &Settings, engines: Engines, secret: &[u8],
     let group_after = settings.notifications.group_after as u64;
     let (mut products, deliveries) = products_over(Spread::of(&engines.families)?, group_after);
     let hot = HotLinks::new(store.clone(), settings.links.rules(&settings.http));
-    products.extend(listeners(&store, &hot, &feed, live.clone(), told));
+    products.extend(listeners(&store, &hot, &feed, &live, told));
     let setup = log_setup(settings, &clock, &storage, horizon);
     let (log, owner) = Log::open(&engines, products.clone(), setup).await?;
     let takers = Takers::new(log.clone(), &engines, &products);

@@ -34,7 +34,7 @@ pub(super) fn begin(
     tasks: &mut JoinSet<()>,
 ) -> Result<(Live, Worker<LiveRow>)> {
     let LiveListener { view, feeder } = heard;
-    let worker = view.feed().start_worker().map_err(no_thread)?;
+    let worker = view.feed().start_worker().map_err(|error| no_thread(&error))?;
     tasks.spawn(feeder.keep_telling(Arc::clone(&core.store)));
     tasks.spawn(view.feed().clone().evict_now_and_then(core.clock.clone()));
     // An address of a recording keeps to the rules of short links.

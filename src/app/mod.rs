@@ -274,7 +274,7 @@ async fn start_under(
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
     let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
-    let worker = feed.start_worker().map_err(no_thread)?;
+    let worker = feed.start_worker().map_err(|error| no_thread(&error))?;
     let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
     let mut tasks = in_background((&feed, &chat), (&links, &clicks), &core, janitor, lease.clone());
     tasks.spawn(notifications.clone().trim_as_told(trims));
@@ -352,7 +352,7 @@ fn in_background(
 }
 
 /// Error of a thread that does not start.
-fn no_thread(error: std::io::Error) -> Error {
+fn no_thread(error: &std::io::Error) -> Error {
     Error::Internal(format!("cannot start a thread: {error}"))
 }
 

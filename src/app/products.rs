@@ -87,7 +87,7 @@ pub(super) fn listeners(
     store: &Arc<Store>,
     links: &HotLinks,
     feed: &Feed,
-    live: LiveListener,
+    live: &LiveListener,
     sessions: Listeners,
 ) -> [Product; 8] {
     [

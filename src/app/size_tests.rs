@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use fanfare_protocol::{Media, MediaKind};
 
 use super::*;
-use crate::base::limits;
+use crate::base::limits::{self, live};
 use crate::data::audit::{Action, Actor, Operator};
-use crate::data::rows::{Counters, Doer, GroupItem, GroupMemory, Known, Left, to_json};
+use crate::data::rows::{
+    Counters, Doer, GroupItem, GroupMemory, Known, Left, LinkRow, LiveEdit, LiveRow, Planned, to_json,
+};
 use crate::data::tables::{self, notification_key};
 use crate::data::uncounted::Of;
+use crate::log::events::{Derived, SourceRecord};
 
 /// Bytes of the last line, with and without its outcome.
 fn sizes(world: &World) -> (usize, usize) {
@@ -329,6 +332,72 @@ fn heaviest(post: PostRef) -> Vec<Event> {
         Event::Suspended { user: other, reason: long(limits::REASON_CHARS_MAX), until_ms: Some(u64::MAX / 2) },
         Event::Unsuspended { user: other },
         Event::Operated,
+        Event::Referred {
+            author: stranger(5_001),
+            reply_to: None,
+            repost_of: Some(post),
+            bare_repost: true,
+            notify: vec![Notice { user: post.author, kind: NotificationKind::Repost }],
+        },
+        Event::FollowRefused(edge(other, one)),
+        Event::Derived(Derived {
+            from: SourceRecord { partition: 1, id: Id(post.id.0 + 3), after: Id(post.id.0 + 2) },
+            to: 0,
+            effect: Some(Box::new(Event::Blocked { blocker: one, blocked: other, ended: vec![edge(one, other)] })),
+        }),
+    ]
+    .into_iter()
+    .chain(heaviest_of_sessions(post))
+    .chain(heaviest_of_links())
+    .collect()
+}
+
+/// A session whose every plan was changed, with titles and addresses as long as they may be.
+fn planned_session(post: PostRef) -> LiveRow {
+    let plan = |number| Planned { by: Id(post.id.0 + number), at_ms: u64::MAX };
+    let planned = (0..=live::STARTS_AT_CHANGES_MAX as u64).map(plan).collect();
+    let title = "\"".repeat(live::TITLE_CHARS_MAX);
+    let id = Id(post.id.0 + 1);
+    LiveRow { planned, ..LiveRow::announced(id, post.author, title, u64::MAX) }
+}
+
+fn heaviest_of_sessions(post: PostRef) -> Vec<Event> {
+    let LiveRow { id: session, host, title, .. } = planned_session(post);
+    let url = || "https://example.com/".repeat(100);
+    let edit = LiveEdit { title: Some(long(live::TITLE_CHARS_MAX)), starts_at_ms: None, replay_url: None };
+    let recording = LiveEdit { replay_url: Some(Some(url())), ..LiveEdit::default() };
+    vec![
+        Event::LiveAnnounced { host, title, starts_at_ms: u64::MAX },
+        Event::LiveEdited { session, host, edit },
+        Event::LiveStarted { session, host },
+        Event::LiveReminded {
+            session,
+            host,
+            people: named().into_iter().take(live::REMINDED_AT_ONCE).collect(),
+            upto: post.id,
+        },
+        Event::LiveEnded { session, host, replay_url: Some(url()), policy: crate::data::rows::Policy::default() },
+        Event::LiveEdited { session, host, edit: recording },
+        Event::LiveRemoved { session, host, ended: Some(post.id) },
+    ]
+}
+
+fn heaviest_of_links() -> Vec<Event> {
+    let code = || "a".repeat(64);
+    let link = LinkRow {
+        id: person(6),
+        owner: person(1),
+        url: "https://example.com/".repeat(102),
+        own_expiry: true,
+        expires_ms: Some(u64::MAX / 2),
+        max_visits: Some(u32::MAX),
+        password: Some("p".repeat(200)),
+        ..LinkRow::default()
+    };
+    vec![
+        Event::LinkCreated { code: code(), claim: person(5), link: link.clone(), number: Some(u64::MAX) },
+        Event::LinkChanged { code: code(), link },
+        Event::LinkDeleted { code: code(), link: person(6), owner: person(1) },
     ]
 }
 
@@ -347,6 +416,10 @@ fn a_record_of_any_kind_has_few_rows_and_no_more_bytes_than_was_said_before() {
             world.wave(&folds, post, Wave::Do { what: 3, from: 0, people: 300 });
             world.wave(&folds, post, Wave::Do { what: 0, from: 0, people: 300 });
         }
+        let session = planned_session(post);
+        let mut planned = Batch::default();
+        planned.put_versioned(tables::by_id(tables::LIVE, session.id), to_json(&session).unwrap(), 2);
+        world.rows.write(planned);
         let operator = Operator { actor: Actor::Person(person(1)), address };
         for event in heaviest(post) {
             kinds.insert(serde_json::to_value(&event).unwrap()["type"].as_str().unwrap().to_owned());

@@ -19,7 +19,7 @@ impl Producer for FollowProducer {
         match record.event.news() {
             Event::Followed { follower, followee, .. } => out.push(change(*follower, *followee, true)),
             Event::Unfollowed(edge) | Event::FollowRefused(edge) => {
-                out.push(change(edge.follower, edge.followee, false))
+                out.push(change(edge.follower, edge.followee, false));
             }
             Event::Blocked { blocker, blocked, .. } => {
                 out.extend(record.event.ended().map(|edge| change(edge.follower, edge.followee, false)));

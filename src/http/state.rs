@@ -41,7 +41,7 @@ struct Shared {
     in_flight: Arc<Semaphore>,
     late: Arc<Semaphore>,
     writes: TaskTracker,
-    /// What answers to whoever wrote wait for.
+    /// Horizon that answers to writes wait for.
     horizon: OnceLock<Horizon>,
     door: OnceLock<Doorway>,
     is_door_shut: AtomicBool,

@@ -193,6 +193,12 @@ impl Janitor {
             List::Own(table) => self.purge_own(table, user, &rows).await,
             List::Links => self.links.purge(&rows).await,
             list => {
+                if matches!(list, List::Blocks) {
+                    // Before the rows go, by which they are found.
+                    for other in rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)) {
+                        self.chat.forget_block(user, other).await?;
+                    }
+                }
                 let gone = store.account_or_gone(user).await?.and_then(|account| account.row.deleted_by);
                 self.end_all(user, rows.iter().filter_map(|row| end_of(list, (user, gone), row)).collect()).await
             }
@@ -241,8 +247,8 @@ impl Janitor {
         Ok(true)
     }
 
-    /// Ends what still stands, by records of `user` and of whoever followed or blocked them; false when there is nothing. One that fails does not keep the
-    /// others.
+    /// Ends what still stands, by records of `user` and of whoever followed or blocked them; false when there is
+    /// nothing. One that fails does not keep the others.
     async fn end_all(&self, user: Id, ends: Vec<End>) -> Result<bool> {
         let (mut any, mut outcome) = (false, Ok(()));
         for ends in ends.chunks(limits::GROUP_RECORDS_MAX) {

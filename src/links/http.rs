@@ -66,6 +66,8 @@ pub async fn make(
 }
 
 /// List the caller's links, newest first.
+///
+/// Deleted ones are not among them; those that have expired or are used up are.
 #[utoipa::path(get, path = "/v1/links", tag = "links", operation_id = "list_links", params(Paging),
     responses((status = 200, body = Listed<Link>), Problems))]
 pub async fn list(State(links): State<Links>, caller: Caller, paging: Paging) -> Result<Json<Listed<Link>>> {
@@ -88,8 +90,10 @@ pub async fn export(State(links): State<Links>, caller: Caller) -> Response {
 }
 
 /// A link of the caller.
+///
+/// With its target, what limits it, and how often it was followed.
 #[utoipa::path(get, path = "/v1/links/{code}", tag = "links", operation_id = "read_link",
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, body = Link), (status = 410, description = "the link was deleted"), Problems))]
 pub async fn get(State(links): State<Links>, caller: Caller, Path(code): Path<String>) -> Result<Json<Link>> {
     Ok(Json(links.get(caller.id, &code).await?))
@@ -99,7 +103,7 @@ pub async fn get(State(links): State<Links>, caller: Caller, Path(code): Path<St
 ///
 /// A JSON merge patch. Code and numbers stay; whoever follows the link from now on gets what it says then.
 #[utoipa::path(patch, path = "/v1/links/{code}", tag = "links", operation_id = "change_link", request_body = PatchLink,
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, body = Link), (status = 410, description = "the link was deleted"), Problems))]
 pub async fn change(
     State(links): State<Links>,
@@ -115,7 +119,7 @@ pub async fn change(
 ///
 /// Its code answers 410 from now on, for ever, and its numbers are gone.
 #[utoipa::path(delete, path = "/v1/links/{code}", tag = "links", operation_id = "delete_link",
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 204), (status = 410, description = "the link was deleted before"), Problems))]
 pub async fn delete(State(links): State<Links>, caller: Caller, Path(code): Path<String>) -> Result<NoContent> {
     links.delete(caller.id, &code).await?;
@@ -126,7 +130,7 @@ pub async fn delete(State(links): State<Links>, caller: Caller, Path(code): Path
 ///
 /// An SVG with the quiet zone that readers need; error correction level M.
 #[utoipa::path(get, path = "/v1/links/{code}/qr.svg", tag = "links", operation_id = "draw_link",
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, description = "the picture", body = String, content_type = "image/svg+xml"),
         (status = 410, description = "the link was deleted"), Problems))]
 pub async fn draw(State(links): State<Links>, caller: Caller, Path(code): Path<String>) -> Result<Response> {
@@ -141,7 +145,7 @@ pub async fn draw(State(links): State<Links>, caller: Caller, Path(code): Path<S
 /// none; other clients get problems. HEAD is answered and not counted. On the host of `links.short_url` the same is at
 /// `/{code}`.
 #[utoipa::path(get, path = "/s/{code}", tag = "links", operation_id = "follow_link", security(()),
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, description = "a page without the target, for programs that look at links", body = String,
             content_type = "text/html"),
         (status = 301, description = "the target, which browsers may remember"),
@@ -171,12 +175,12 @@ pub async fn follow(
 /// while.
 #[utoipa::path(post, path = "/s/{code}", tag = "links", operation_id = "unlock_link", security(()),
     request_body(content = LinkPassword, content_type = "application/x-www-form-urlencoded"),
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, description = "a page without the target, for programs that look at links", body = String,
             content_type = "text/html"),
         (status = 303, description = "the target"), (status = 400, description = "the body did not arrive whole"),
         (status = 403, description = "that is not the password"),
-        (status = 413, description = "the body is too large"), (status = 415, description = "the body is no form"),
+        (status = 413, description = "the body is larger than 16 KiB"), (status = 415, description = "the body is no form"),
         (status = 422, description = "`password` is missing, or there is another field"),
         (status = 404, description = "there is no such link"),
         (status = 410, description = "the link was deleted, has expired, or is used up"),

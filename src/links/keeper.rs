@@ -106,9 +106,6 @@ impl Keeper {
         }
         let Some(held) = held.as_mut() else { return Ok(()) };
         let made = Codes::new(&key_of_folder(core).await?);
-        if !core.clock.is_by_hand() {
-            self.begin(held).await?;
-        }
         if *alone {
             tell_unclaimed(core, unclaimed, &made, held.row.next).await?;
         }
@@ -229,8 +226,9 @@ impl Keeper {
     /// When the engine fails.
     pub async fn end(&self) -> Result<()> {
         match self.0.held.lock().await.as_mut() {
-            Some(held) => self.mark(held).await,
-            None => Ok(()),
+            // Who never began gave nothing out, and a start whose clock is wrong leaves nothing behind.
+            Some(held) if held.is_begun => self.mark(held).await,
+            _ => Ok(()),
         }
     }
 

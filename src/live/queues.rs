@@ -30,7 +30,7 @@ pub struct Queues {
 
 impl Queues {
     /// Takes in a session as it is now: its host's record, in the order of commits.
-    pub fn take_in(&mut self, host: HostIndex, row: Arc<LiveRow>) {
+    pub fn take_in(&mut self, host: HostIndex, row: &Arc<LiveRow>) {
         if row.removed.is_some() {
             return self.drop_session(host, row.id);
         }
@@ -39,7 +39,7 @@ impl Queues {
         let had_ended = match known {
             Some(known) => {
                 let had_ended = known.ended.is_some();
-                *known = Arc::clone(&row);
+                *known = Arc::clone(row);
                 had_ended
             }
             // What ended a while ago was let go of, and stays so whatever its replay is called since.
@@ -50,7 +50,7 @@ impl Queues {
                 return;
             }
             None => {
-                queue.push(Arc::clone(&row));
+                queue.push(Arc::clone(row));
                 self.sessions += 1;
                 self.mark(host, true);
                 false
@@ -143,7 +143,7 @@ impl Queues {
 
     /// Number of sessions here.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.sessions
     }
 

@@ -80,7 +80,7 @@ impl LiveView {
                         // What is said of a replay changes in its own row alone.
                         session = now;
                     }
-                    self.take_in(Arc::new(session));
+                    self.take_in(&Arc::new(session));
                 }
                 match rows.last() {
                     Some(last) if rows.len() == WARM_STEP_ROWS => {
@@ -90,7 +90,7 @@ impl LiveView {
                 }
             }
         }
-        tracing::info!(sessions = self.queues().len(), "live sessions are in memory");
+        tracing::info!(sessions = self.queues().count(), "live sessions are in memory");
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl LiveView {
         self.queues().session(self.feed().index_of(host), session).cloned()
     }
 
-    fn take_in(&self, row: Arc<LiveRow>) {
+    fn take_in(&self, row: &Arc<LiveRow>) {
         let host = self.feed().index_of(row.host);
         self.shared.queues.write().take_in(host, row);
     }
@@ -177,7 +177,7 @@ impl Listener for LiveListener {
                 continue;
             };
             self.view.shared.source.changed(after);
-            self.view.take_in(Arc::clone(after));
+            self.view.take_in(after);
             feed.apply(record);
             self.feeder.changed(Arc::clone(after), record.id);
             if matches!(record.event, Event::LiveStarted { .. } | Event::LiveRemoved { .. }) {

@@ -11,7 +11,7 @@ use fanfare_engines::Partition;
 use fanfare_protocol::Id;
 use smallvec::SmallVec;
 
-use crate::log::events::{Derived, EndedFollow, Event, Notice, Origin, Record};
+use crate::log::events::{Derived, EndedFollow, Event, Notice, Record, SourceRecord};
 use crate::log::outcome::Outcome;
 use crate::log::spread::{Share, Spread};
 
@@ -36,7 +36,7 @@ pub fn of(record: &Record, outcome: &Outcome, spread: Spread) -> Effects {
 
 /// The event that tells `effect` in the partition `to`.
 #[must_use]
-pub fn derived(effect: Event, to: Partition, from: Origin) -> Event {
+pub fn derived(effect: Event, to: Partition, from: SourceRecord) -> Event {
     Event::Derived(Derived { from, to: to.0, effect: Some(Box::new(effect)) })
 }
 

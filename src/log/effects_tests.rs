@@ -139,7 +139,7 @@ impl World {
             let found = of(record, outcome, self.spread).into_iter().find(|(other, _)| other.0 == to);
             let Some((to, effect)) = found else { continue };
             let id = record.id;
-            let origin = Origin { partition: from, id, after };
+            let origin = SourceRecord { partition: from, id, after };
             if id <= after && self.variant != Variant::RepeatsCount {
                 return true; // dropped by its number
             }

@@ -133,17 +133,17 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Derived {
     /// Record that it follows from.
-    pub from: Origin,
+    pub from: SourceRecord,
     /// Partition in which it stands: rows of its people are written, and of nobody else.
     pub to: u16,
-    /// What happened, as far as it concerns them; nothing where whom it concerned is gone.
+    /// Event, as far as it concerns them; nothing where whom it concerned is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Box<Event>>,
 }
 
 /// Record from which one in another partition follows. Within a partition ids rise, so they number what is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct SourceRecord {
     /// Partition of the record.
     pub partition: u16,
     /// Id of the record: rows that others know by it keep it as their key.
@@ -203,14 +203,16 @@ impl Event {
     pub fn actor(&self) -> Option<Id> {
         Some(match self {
             Self::UserCreated { user } | Self::ProfileChanged { user, .. } | Self::UserDeleted { user } => user.id,
-            Self::Suspended { user, .. } | Self::Unsuspended { user } => *user,
+            Self::Suspended { user, .. }
+            | Self::Unsuspended { user }
+            | Self::Liked { user, .. }
+            | Self::Unliked { user, .. } => *user,
             Self::Followed { follower, .. } => *follower,
             Self::Unfollowed(edge) | Self::FollowRefused(edge) => edge.follower,
             Self::Blocked { blocker, .. } | Self::Unblocked { blocker, .. } => *blocker,
             Self::Muted { muter, .. } | Self::Unmuted { muter, .. } => *muter,
             Self::Posted { post, .. } => post.author,
             Self::PostDeleted { author, .. } | Self::Referred { author, .. } => *author,
-            Self::Liked { user, .. } | Self::Unliked { user, .. } => *user,
             Self::LiveAnnounced { host, .. }
             | Self::LiveEdited { host, .. }
             | Self::LiveStarted { host, .. }

@@ -13,7 +13,7 @@ use fanfare_protocol::Id;
 use crate::base::error::{Error, Result};
 use crate::data::swept::Swept;
 use crate::log::events::Weight;
-use crate::log::taken::Taken;
+use crate::log::taken::Consumed;
 
 /// Durable record of a family, and its outcome.
 #[derive(Debug)]
@@ -177,13 +177,13 @@ pub trait Family: Send + Sync + Sized + 'static {
         None
     }
 
-    /// What the partition has taken of others, with everything that was [kept](Self::keep).
-    fn taken(&self) -> Taken {
-        Taken::default()
+    /// Records of other partitions that were taken, with everything that was [kept](Self::keep).
+    fn taken(&self) -> Consumed {
+        Consumed::default()
     }
 
     /// The partition is taken over, from a head that knew of `taken`.
-    fn begin(&self, taken: &Taken) {
+    fn begin(&self, taken: &Consumed) {
         let _ = taken;
     }
 

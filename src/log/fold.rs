@@ -73,7 +73,7 @@ impl FromIterator<Arc<dyn Fold>> for Folds {
 }
 
 impl Folds {
-    /// These folds, whose rows are in `layout`.
+    /// Folds as they are, with rows in `layout`.
     #[must_use]
     pub fn in_layout(self, layout: Layout) -> Self {
         Self { layout, ..self }

@@ -198,7 +198,7 @@ impl Log {
         self.spread
     }
 
-    /// What takers look at of a partition.
+    /// Part of a partition that takers look at.
     ///
     /// # Errors
     /// When it is no partition of people.

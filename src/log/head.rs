@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::META_HEAD;
 use crate::data::rows::{from_json, to_json};
 use crate::data::tables;
-use crate::log::taken::Taken;
+use crate::log::taken::Consumed;
 
 /// Format of the records above a head: they hold their outcomes.
 pub const FORMAT: u32 = 2;
@@ -21,7 +21,7 @@ pub const FORMAT: u32 = 2;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     position: Position,
-    taken: Taken,
+    taken: Consumed,
 }
 
 /// A head as it is stored.
@@ -40,21 +40,21 @@ struct Stored {
     number: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_import: bool,
-    /// What was taken of other partitions below it.
-    #[serde(default, skip_serializing_if = "Taken::is_empty")]
-    consumed: Taken,
+    /// Records of other partitions that were taken below it.
+    #[serde(default, skip_serializing_if = "Consumed::is_empty")]
+    consumed: Consumed,
 }
 
 impl Head {
     /// Everything below `position` has its rows.
     #[must_use]
     pub fn new(position: Position) -> Self {
-        Self { position, taken: Taken::default() }
+        Self { position, taken: Consumed::default() }
     }
 
     /// The head, with what was `taken` of other partitions below it.
     #[must_use]
-    pub fn having(self, taken: Taken) -> Self {
+    pub fn having(self, taken: Consumed) -> Self {
         Self { taken, ..self }
     }
 
@@ -64,9 +64,9 @@ impl Head {
         self.position
     }
 
-    /// What was taken of other partitions below it.
+    /// Records of other partitions that were taken below it.
     #[must_use]
-    pub const fn taken(&self) -> &Taken {
+    pub const fn taken(&self) -> &Consumed {
         &self.taken
     }
 
@@ -130,7 +130,7 @@ fn row_in(table: Table, partition: Partition) -> RowKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::events::Origin;
+    use crate::log::events::SourceRecord;
 
     #[tokio::test]
     async fn a_head_reads_back_bears_what_later_versions_add_and_refuses_a_newer_format() {
@@ -138,8 +138,8 @@ mod tests {
         let partition = Partition(0);
         assert_eq!(Head::read(&*engines.tables, partition).await.unwrap(), Head::default());
         let at = |offset, last_id| Position { offset: Offset(offset), term: Some(Term(5)), last_id, ..Position::START };
-        let mut taken = Taken::default();
-        taken.take(&Origin { partition: 4, id: Id(6), after: Id(0) }).unwrap();
+        let mut taken = Consumed::default();
+        taken.take(&SourceRecord { partition: 4, id: Id(6), after: Id(0) }).unwrap();
         let head = Head::new(at(7, 9)).having(taken);
         let mut batch = Batch::default();
         head.clone().write(partition, &mut batch).unwrap();

@@ -33,7 +33,7 @@ pub struct Horizon(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     id: AtomicU64,
-    /// As the horizon, but for what is held.
+    /// Horizon without what is held.
     records: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,

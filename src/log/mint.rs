@@ -270,7 +270,7 @@ impl Mint {
             |before: Moments| Moments { reserved: before.reserved.max(end_of(floor(before), at_ms)), ..before };
         let (before, after) = reservation::change(&*self.0.tables, self.0.numbers.others, extend).await?;
         let mut state = self.0.state.lock();
-        state.ids.pass(floor(before));
+        state.pass(floor(before));
         state.reserved = state.reserved.max(after.reserved);
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::log::outcome::Outcome;
 use crate::log::product::{Committed, Listener, Prepare, Product};
 use crate::log::records;
 use crate::log::spread::Spread;
-use crate::log::taken::{Crossing, Taken};
+use crate::log::taken::{Consumed, Crossing};
 
 /// The products, as the owner of one social partition asks them.
 pub struct Social {
@@ -32,23 +32,23 @@ pub struct Social {
     listeners: Vec<Arc<dyn Listener>>,
     /// Partitions of people.
     spread: Spread,
-    /// What takers look at.
+    /// Part that takers look at.
     crossing: Crossing,
 }
 
-/// What decides whether records happen: who lives, and what was taken of other partitions.
+/// Grounds on which records happen: who lives, and what was taken of other partitions.
 pub struct SocialStandings {
     accounts: Standings,
-    taken: Taken,
+    taken: Consumed,
     #[cfg(test)]
     takes_twice: bool,
 }
 
-/// What records change of that.
+/// Changes of these grounds by records.
 #[derive(Default)]
 pub struct SocialChanges {
     accounts: Vec<(Id, AccountStanding)>,
-    taken: Taken,
+    taken: Consumed,
 }
 
 impl Social {
@@ -208,11 +208,11 @@ impl Family for Social {
         committed.iter().find(follows).map(|one| one.record.id)
     }
 
-    fn taken(&self) -> Taken {
+    fn taken(&self) -> Consumed {
         self.crossing.taken()
     }
 
-    fn begin(&self, taken: &Taken) {
+    fn begin(&self, taken: &Consumed) {
         self.crossing.join(taken);
     }
 

@@ -25,7 +25,7 @@ impl Default for Spread {
 }
 
 impl Spread {
-    /// One partition, in which everybody is.
+    /// Everybody in a single partition.
     pub const ONE: Self = Self { first: 0, count: 1 };
 
     /// Over `count` partitions from `first` on.
@@ -73,7 +73,8 @@ impl Spread {
     }
 }
 
-/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in common.
+/// Place of an id among so many partitions: by a hash of it, for ids of one moment, or of one node, have much in
+/// common.
 const fn place_of(id: Id, count: u16) -> u16 {
     if count == 1 {
         return 0;

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::base::error::Error;
-use crate::log::events::{Event, Origin};
+use crate::log::events::{Event, SourceRecord};
 use fanfare_engines::EngineError;
 
 /// The last record of each source that was taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Taken(BTreeMap<u16, Id>);
+pub struct Consumed(BTreeMap<u16, Id>);
 
-impl Taken {
+impl Consumed {
     /// Whether nothing was taken of anybody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -38,7 +38,7 @@ impl Taken {
     ///
     /// # Errors
     /// For what was taken before, and where something before it was not.
-    pub fn take(&mut self, from: &Origin) -> Result<(), Error> {
+    pub fn take(&mut self, from: &SourceRecord) -> Result<(), Error> {
         let last = self.of(from.partition);
         if from.after != last || from.id <= last {
             let what = format!("record {} of partition {} is not next after {last}", from.id, from.partition);
@@ -68,9 +68,9 @@ impl Taken {
 /// State of a social partition that takers look at: what it has taken, and up to where it is settled. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Crossing {
-    taken: Arc<Mutex<Taken>>,
+    taken: Arc<Mutex<Consumed>>,
     settled: watch::Sender<Id>,
-    /// What was taken is taken again: for a test that must notice.
+    /// Repeats are taken: for a test that must notice.
     #[cfg(test)]
     pub(super) takes_twice: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -93,9 +93,9 @@ impl Crossing {
         self.takes_twice.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// What is durably taken.
+    /// Records that are durably taken.
     #[must_use]
-    pub fn taken(&self) -> Taken {
+    pub fn taken(&self) -> Consumed {
         self.taken.lock().clone()
     }
 
@@ -110,7 +110,7 @@ impl Crossing {
     }
 
     /// Learns all that `other` knows, which is durable.
-    pub fn join(&self, other: &Taken) {
+    pub fn join(&self, other: &Consumed) {
         if !other.is_empty() {
             self.taken.lock().join(other);
         }
@@ -143,13 +143,13 @@ impl Crossing {
 mod tests {
     use super::*;
 
-    const fn from(partition: u16, after: u64, id: u64) -> Origin {
-        Origin { partition, id: Id(id), after: Id(after) }
+    const fn from(partition: u16, after: u64, id: u64) -> SourceRecord {
+        SourceRecord { partition, id: Id(id), after: Id(after) }
     }
 
     #[test]
     fn what_follows_is_taken_once_and_in_turn() {
-        let mut taken = Taken::default();
+        let mut taken = Consumed::default();
         taken.take(&from(2, 0, 5)).unwrap();
         taken.take(&from(3, 0, 4)).unwrap();
         assert!(taken.take(&from(2, 0, 5)).is_err(), "a repeat");
@@ -159,6 +159,6 @@ mod tests {
         assert_eq!((taken.of(2), taken.of(3), taken.of(4)), (Id(9), Id(4), Id(0)));
         let stored = serde_json::to_string(&taken).unwrap();
         assert_eq!(stored, r#"{"2":"9","3":"4"}"#);
-        assert_eq!(serde_json::from_str::<Taken>(&stored).unwrap(), taken);
+        assert_eq!(serde_json::from_str::<Consumed>(&stored).unwrap(), taken);
     }
 }

@@ -19,7 +19,7 @@ use super::records;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::locks::LockKey;
-use crate::log::events::{Event, Origin};
+use crate::log::events::{Event, SourceRecord};
 use crate::log::fold::Folds;
 use crate::log::product::Product;
 
@@ -35,7 +35,7 @@ pub trait Arrival: Send + Sync + 'static {
     /// Locks under which it is decided; none where there is nothing to decide.
     fn locks(&self, effect: &Event) -> Vec<LockKey>;
 
-    /// What becomes of the effect, by the rows that are there; nothing if it is over already.
+    /// Effect as the rows that are there make it; nothing if it is over already.
     ///
     /// # Errors
     /// When the engine fails.
@@ -123,12 +123,12 @@ pub struct Taker {
     is_hasty: bool,
 }
 
-/// What follows for one partition: records of the source with what each changes there.
+/// Effects on one partition: records of the source with what each changes there.
 type Told = (Partition, Vec<(Id, Event)>);
 
 impl Taker {
-    /// Tells what follows from everything that is settled now, and waits for it, also while storage is away. A partition
-    /// that takes nothing any more is not waited for.
+    /// Tells what follows from everything that is settled now, and waits for it, also while storage is away. A
+    /// partition that takes nothing any more is not waited for.
     ///
     /// # Errors
     /// When a record cannot be read.
@@ -230,7 +230,7 @@ impl Taker {
         for (to, effects) in told {
             let mut after = self.around.log.crossing(to)?.taken_of(self.partition.0);
             for (id, effect) in effects.into_iter().filter(|(id, _)| *id > after).collect::<Vec<_>>() {
-                let from = Origin { partition: self.partition.0, id, after };
+                let from = SourceRecord { partition: self.partition.0, id, after };
                 match self.hand_in(to, from, effect).await {
                     Ok(Some(one)) => {
                         pending.push(one);
@@ -252,7 +252,12 @@ impl Taker {
     }
 
     /// Hands in what follows from a record for the partition `to`; nothing if that is over there already.
-    async fn hand_in(&self, to: Partition, from: Origin, effect: Event) -> Result<Option<super::handle::Pending>> {
+    async fn hand_in(
+        &self,
+        to: Partition,
+        from: SourceRecord,
+        effect: Event,
+    ) -> Result<Option<super::handle::Pending>> {
         let Takers { log, tables, arrivals, .. } = &self.around;
         let mut found = None;
         for arrival in arrivals {

@@ -11,7 +11,7 @@ use fanfare_protocol::{Id, NotificationKind};
 
 use super::group::GroupRoom;
 use super::list::{Happened, ListEntry};
-use super::outcome::{ListChange, Listing, Lists, Written};
+use super::outcome::{ListChange, Listing, Lists, RowChange};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
@@ -215,14 +215,15 @@ pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
     changes(outcome).iter().filter(|change| change.rings).map(|change| {
         let Listing { user, kind, actor, post, subject, record } = change.listing;
         let what = match &change.group {
-            Some(Written::Put(item)) => Happened::Group { item: item.clone(), subject },
+            Some(RowChange::Put(item)) => Happened::Group { item: item.clone(), subject },
             _ => Happened::One { actor, post, count: 1 },
         };
         Notified { user, entry: ListEntry { id: record, kind, what }, seq: change.state.seq, grew: change.grew }
     })
 }
 
-/// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the hour and done again, or perhaps so.
+/// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the
+/// hour and done again, or perhaps so.
 fn give(by: Id, (place, deed): (usize, &Deed), group_after: u64, rows: &State) -> Result<Option<ListChange>> {
     let Deed { listing, toggles, .. } = *deed;
     let id = listing.record;
@@ -244,13 +245,13 @@ fn give(by: Id, (place, deed): (usize, &Deed), group_after: u64, rows: &State) -
     state.seq += u64::from(grew);
     let mut change = ListChange::new(place, listing, state);
     if in_group {
-        change.place = group.as_ref().is_none_or(|group| is_stale(group, &state)).then_some(Written::Put(()));
+        change.place = group.as_ref().is_none_or(|group| is_stale(group, &state)).then_some(RowChange::Put(()));
         let mut group = group.unwrap_or_else(|| GroupItem::new(listing.kind, id));
         group.enter(Doer { actor: listing.actor, record: id, earlier }, room(listing.kind, rows));
         group.seq = state.seq;
-        change.group = Some(Written::Put(group));
+        change.group = Some(RowChange::Put(group));
     } else {
-        change.item = Some(Written::Put(listing.row(1, state.seq)));
+        change.item = Some(RowChange::Put(listing.row(1, state.seq)));
     }
     change.remembers_anew = memory.events == 1 && is_news;
     change.rings = is_news && !(toggles && memory.full);
@@ -280,11 +281,11 @@ fn take_back(by: Id, (place, deed): (usize, &Deed), rows: &State) -> Result<Opti
         // A group of an earlier version, listed under its newest record: nobody else in it is known.
         (Some(item), _) if item.count > 1 => {
             first = listing.record;
-            change.item = Some(Written::Put(listing.row(item.count - 1, item.seq)));
+            change.item = Some(RowChange::Put(listing.row(item.count - 1, item.seq)));
         }
         (Some(_), _) => {
             first = listing.record;
-            change.item = Some(Written::Removed);
+            change.item = Some(RowChange::Removed);
         }
         (None, Some(mut group)) => {
             let named = group.leave(listing.record);
@@ -295,12 +296,12 @@ fn take_back(by: Id, (place, deed): (usize, &Deed), rows: &State) -> Result<Opti
             }
             first = named.unwrap_or(listing.record);
             if group.is_empty() {
-                change.place = Some(Written::Removed);
-                change.group = Some(Written::Removed);
+                change.place = Some(RowChange::Removed);
+                change.group = Some(RowChange::Removed);
             } else {
                 group.fit(room(listing.kind, rows));
-                change.place = is_stale(&group, &state).then_some(Written::Put(()));
-                change.group = Some(Written::Put(group));
+                change.place = is_stale(&group, &state).then_some(RowChange::Put(()));
+                change.group = Some(RowChange::Put(group));
             }
         }
         // Never given, or trimmed.
@@ -348,15 +349,15 @@ fn write(id: Id, change: &ListChange, batch: &mut Batch) -> Result<()> {
 }
 
 fn put<T>(
-    written: Option<&Written<T>>,
+    written: Option<&RowChange<T>>,
     key: RowKey,
     version: Id,
     batch: &mut Batch,
     encode: impl Fn(&T) -> Result<Bytes>,
 ) -> Result<()> {
     match written {
-        Some(Written::Put(value)) => batch.put_versioned(key, encode(value)?, version.0),
-        Some(Written::Removed) => batch.delete_versioned(key, version.0),
+        Some(RowChange::Put(value)) => batch.put_versioned(key, encode(value)?, version.0),
+        Some(RowChange::Removed) => batch.delete_versioned(key, version.0),
         None => {}
     }
     Ok(())

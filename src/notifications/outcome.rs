@@ -31,11 +31,11 @@ pub struct ListChange {
     /// The page of those who took it back, and which it is, if it changed.
     pub page: Option<(usize, LeftPage)>,
     /// The row of an entry that is listed by itself, if it changed.
-    pub item: Option<Written<NotificationRow>>,
+    pub item: Option<RowChange<NotificationRow>>,
     /// The row of the group, if it changed.
-    pub group: Option<Written<GroupItem>>,
+    pub group: Option<RowChange<GroupItem>>,
     /// The row that says where the group stands, if it is written or removed.
-    pub place: Option<Written<()>>,
+    pub place: Option<RowChange<()>>,
     /// News: the person's devices hear of it.
     pub rings: bool,
     /// The list is longer than before.
@@ -89,14 +89,14 @@ impl Listing {
 
 /// New value of a row, or its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written<T> {
+pub enum RowChange<T> {
     /// The row is this now.
     Put(T),
     /// The row is gone.
     Removed,
 }
 
-impl<T> Written<T> {
+impl<T> RowChange<T> {
     const fn is_put(&self) -> bool {
         matches!(self, Self::Put(_))
     }
@@ -140,9 +140,9 @@ impl Listing {
 impl ListChange {
     fn flags(&self, index: usize) -> u64 {
         let is_put = |written: Option<bool>| (written == Some(true), written == Some(false));
-        let (group, group_removed) = is_put(self.group.as_ref().map(Written::is_put));
-        let (place, place_removed) = is_put(self.place.as_ref().map(Written::is_put));
-        let (item, item_removed) = is_put(self.item.as_ref().map(Written::is_put));
+        let (group, group_removed) = is_put(self.group.as_ref().map(RowChange::is_put));
+        let (place, place_removed) = is_put(self.place.as_ref().map(RowChange::is_put));
+        let (item, item_removed) = is_put(self.item.as_ref().map(RowChange::is_put));
         let memory = self.memory.as_ref();
         let all = [
             (flag::RINGS, self.rings),
@@ -158,7 +158,7 @@ impl ListChange {
             (flag::MEMORY_FULL, memory.is_some_and(|memory| memory.full)),
             (flag::MEMORY_OF_FORMAT_1, memory.is_some_and(|memory| !memory.left.is_empty())),
             (flag::PAGE, self.page.is_some()),
-            (flag::ITEM_OF_MANY, item && self.item != Some(Written::Put(self.listing.row(1, self.state.seq)))),
+            (flag::ITEM_OF_MANY, item && self.item != Some(RowChange::Put(self.listing.row(1, self.state.seq)))),
             (flag::PLACED, self.place_in_event != index),
         ];
         all.iter().map(|(flag, holds)| if *holds { *flag } else { 0 }).sum()
@@ -173,7 +173,7 @@ impl ListChange {
         if flags & flag::PLACED != 0 {
             packer.number(self.place_in_event as u64);
         }
-        if let Some(Written::Put(row)) = &self.item
+        if let Some(RowChange::Put(row)) = &self.item
             && flags & flag::ITEM_OF_MANY != 0
         {
             packer.number(row.count);
@@ -190,7 +190,7 @@ impl ListChange {
             packer.number(*at as u64);
             packer.left(&page.left, near);
         }
-        if let Some(Written::Put(group)) = &self.group {
+        if let Some(RowChange::Put(group)) = &self.group {
             packer.group(group, near, self.state.seq);
         }
         packer.finish()
@@ -208,11 +208,11 @@ impl ListChange {
         let near = listing.near();
         let mut change = Self::new(place_in_event, listing, NotificationState { seq, applied: by });
         change.item = if is(flag::ITEM_OF_MANY) {
-            Some(Written::Put(listing.row(rest.number()?, rest.number()?)))
+            Some(RowChange::Put(listing.row(rest.number()?, rest.number()?)))
         } else if is(flag::ITEM) {
-            Some(Written::Put(listing.row(1, seq)))
+            Some(RowChange::Put(listing.row(1, seq)))
         } else {
-            is(flag::ITEM_REMOVED).then_some(Written::Removed)
+            is(flag::ITEM_REMOVED).then_some(RowChange::Removed)
         };
         if is(flag::MEMORY) {
             let (events, paged) = (rest.number()?, usize::try_from(rest.number()?).ok()?);
@@ -223,13 +223,13 @@ impl ListChange {
             change.page = Some((usize::try_from(rest.number()?).ok()?, rest.page(near)?));
         }
         change.group = if is(flag::GROUP) {
-            Some(Written::Put(rest.group(listing.kind, near, seq)?))
+            Some(RowChange::Put(rest.group(listing.kind, near, seq)?))
         } else {
-            is(flag::GROUP_REMOVED).then_some(Written::Removed)
+            is(flag::GROUP_REMOVED).then_some(RowChange::Removed)
         };
         change.place = match (is(flag::PLACE), is(flag::PLACE_REMOVED)) {
-            (true, _) => Some(Written::Put(())),
-            (false, true) => Some(Written::Removed),
+            (true, _) => Some(RowChange::Put(())),
+            (false, true) => Some(RowChange::Removed),
             (false, false) => None,
         };
         change.remembers_anew = is(flag::REMEMBERS_ANEW);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use fanfare_client::Client;
-use fanfare_protocol::{Id, NewPost, NewSuspension, Transport};
+use fanfare_protocol::{Id, NewPost, NewSuspension, Timestamp, Transport};
 use serde_json::Value;
 
 use crate::realtime::device::{ALL, Device, poll};
@@ -29,12 +29,23 @@ struct Row {
 }
 
 /// Routes that tell nothing of people and their posts to anybody, or only to operators.
-const TELL_NOTHING: [&str; 13] = [
+const TELL_NOTHING: [&str; 23] = [
     "/healthz",
     "/readyz",
     "/metrics",
     "/media/{id}/{variant}",
     "/v1/feed/unread",
+    // Whoever has the code gets to the target, whoever made it; the rest is their own.
+    "/s/",
+    "/s/robots.txt",
+    "/s/{code}",
+    "/v1/links",
+    "/v1/links.csv",
+    "/v1/links/{code}",
+    "/v1/links/{code}/qr.svg",
+    "/v1/links/{code}/stats",
+    "/v1/links/{code}/stats.csv",
+    "/v1/admin/links/{code}",
     "/v1/admin/audit",
     "/v1/admin/realtime/sessions",
     "/v1/admin/settings",
@@ -78,6 +89,8 @@ struct Stage {
     quote: Id,
     bare: Id,
     reply: Id,
+    /// A live session that the author announced.
+    session: Id,
 }
 
 impl Stage {
@@ -123,6 +136,8 @@ impl Stage {
         let said = author.say(&format!("quill says {}", Self::mentions(&viewers))).await.unwrap().id;
         let answer = author.reply(plain, "quill answers").await.unwrap().id;
         carl.like(said).await.unwrap();
+        let soon = Timestamp(world.app().core().clock.now_ms() + 3_600_000);
+        let session = author.announce_live("quill is live", soon, None).await.unwrap().id;
         let quote = Self::quoting(&carl, said, &viewers).await;
         let bare = carl.repost(said, "").await.unwrap().id;
         let reply = carl.reply(said, "carl answers").await.unwrap().id;
@@ -132,7 +147,7 @@ impl Stage {
         who("mutes").mute(author.id).await.unwrap();
         suspend(&world, who("suspended")).await;
         carl.quiet().await;
-        Self { world, author, carl, viewers, cursors, said, answer, plain, quote, bare, reply }
+        Self { world, author, carl, viewers, cursors, said, answer, plain, quote, bare, reply, session }
     }
 
     fn client(&self, viewer: usize) -> Client {
@@ -144,7 +159,7 @@ impl Stage {
 
     /// The table.
     fn rows(&self) -> Vec<Row> {
-        let Self { author, carl, said, answer, plain, quote, bare, reply, .. } = self;
+        let Self { author, carl, said, answer, plain, quote, bare, reply, session, .. } = self;
         let online = format!("\"user_id\":\"{}\",\"online\":true", author.id);
         let row = |route: &'static str, of: Option<Id>, looks_for: &str, there: &str, away: [&'static str; 2]| {
             let cells: Vec<&'static str> = there
@@ -185,6 +200,9 @@ impl Stage {
             with("?scope=public".into(), row("/v1/posts", None, "quill", "+ + + - - - 403", ["-", "-"])),
             row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with("?order=ranked".into(), row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"])),
+            row("/v1/live/{id}", Some(*session), "quill", "+ + + 404 + + 403", ["404", "404"]),
+            row("/v1/users/{user}/live", a, "quill", "+ + + 404 404 + 403", ["404", "404"]),
+            row("/v1/live/feed", None, "quill", "+ - 401 - - - 403", ["-", "-"]),
             row("/v1/notifications", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with(
                 format!("?user_ids={}", author.id),

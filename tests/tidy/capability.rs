@@ -12,6 +12,7 @@ const CODE: &[&str] = &[
     "src/data/tables/mod.rs",
     "src/data/rows/mod.rs",
     "src/data/rows/waves.rs",
+    "src/log/effects.rs",
     "src/log/events.rs",
     "src/app/products.rs",
 ];

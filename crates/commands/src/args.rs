@@ -127,7 +127,7 @@ pub struct ImportArgs {
     /// Access log in the combined format: each path becomes a link, each visit a click at its own time
     #[arg(long, value_name = "FILE", requires = "site", conflicts_with_all = ["follows", "activity", "urls"])]
     pub access_log: Option<PathBuf>,
-    /// Address that the paths of the access log are below, such as http://example.com
+    /// Address that the paths of the access log are below, such as `http://example.com`
     #[arg(long, value_name = "URL")]
     pub site: Option<String>,
     /// Handle of the person whose links they become

@@ -9,8 +9,8 @@ use crate::ports::{
     Order, Page, Partition, Position, Replaced, Row, RowKey, Table, Tables, Trimmed, Turn, Unique,
 };
 
-/// Journal in front of another one: each method hands on to [`behind`](Self::behind), and a test writes those that it is
-/// about. Whoever has it has a [`Journal`].
+/// Journal in front of another one: each method hands on to [`behind`](Self::behind), and a test writes those that it
+/// is about. Whoever has it has a [`Journal`].
 #[async_trait]
 pub trait JournalDelegate: Send + Sync + 'static {
     /// The journal that answers.

@@ -55,7 +55,8 @@ describe("the demo's page", { timeout: 400_000 }, () => {
     await page.waitForFunction(() => /Ben.* liked your post “Like this/.test(document.querySelector("#demo .latest").textContent));
     assert.match(await text(latest.locator(".arrival")), ARRIVED);
     await until(async () => (await unread("demo")) > before, "the bell to count");
-    assert.match(await text(card(page, "demo", said).getByRole("button", { name: /Like/ })), /· 1/);
+    // The town may like it too.
+    assert.match(await text(card(page, "demo", said).getByRole("button", { name: /Like/ })), /· [1-9]/);
     assert.equal(await text(page.locator("#step-bell .tick")), "done");
 
     await card(page, "friend", said).getByRole("button", { name: /Reply/ }).click();

@@ -9,7 +9,7 @@ import { folder } from "./harness.mjs";
 const run = promisify(execFile);
 export const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 /** What the package is made from; not what was built from it. */
-const SOURCES = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.cjs.json", "src", "scripts", "README.md", "LICENSE"];
+const SOURCES = ["package.json", "chat", "package-lock.json", "tsconfig.json", "tsconfig.cjs.json", "src", "scripts", "README.md", "LICENSE"];
 /** npm without talk; what is in its cache is not asked for again. */
 const QUIET = ["--no-fund", "--no-audit", "--prefer-offline", "--loglevel=error"];
 

@@ -3,6 +3,7 @@
 // rest.
 
 export type * from "./types/admin.js";
+export type * from "./types/chat.js";
 export type * from "./types/clicks.js";
 export type * from "./types/common.js";
 export type * from "./types/links.js";

@@ -40,6 +40,18 @@ export const CALLS = {
   },
   feed: { read: [], unread: [], markRead: ["1"] },
   notifications: { list: [], markRead: ["1"] },
+  live: {
+    announce: [{ title: "a", starts_at: "2026-01-01T00:00:00.000Z" }],
+    get: ["1"],
+    update: ["1", {}],
+    start: ["1"],
+    end: ["1", "https://a.example/replay"],
+    remove: ["1"],
+    feed: [],
+    of: ["1"],
+    remind: ["1"],
+    noReminder: ["1"],
+  },
   links: {
     create: [{ url: "https://example.com" }],
     list: [],
@@ -112,4 +124,4 @@ export const CALLS = {
   },
 };
 /** Calls that ask nobody. */
-export const ASKS_NOBODY = ["media.url"];
+export const ASKS_NOBODY = ["media.url", "live.watch"];

@@ -46,7 +46,7 @@ pub async fn delete_post(
 ///
 /// With who made it, and whether `links.blocklist_file` names it or its host.
 #[utoipa::path(get, path = "/v1/admin/links/{code}", tag = "operators", operation_id = "operators_read_link",
-    params(("code" = String, Path, example = "3x5pu")),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, body = AdminLink), (status = 410, description = "it was deleted"), Problems))]
 pub async fn link(State(acts): State<Arc<Acts>>, _: Admin, Path(code): Path<String>) -> Result<Json<AdminLink>> {
     Ok(Json(acts.link(&code).await?))
@@ -57,7 +57,8 @@ pub async fn link(State(acts): State<Arc<Acts>>, _: Admin, Path(code): Path<Stri
 /// Its code answers 410 from now on, for ever. An operator by role cannot delete links of operators this way; the admin
 /// token can.
 #[utoipa::path(delete, path = "/v1/admin/links/{code}", tag = "operators", operation_id = "operators_delete_link",
-    params(("code" = String, Path, example = "3x5pu"), Reason), responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu"), Reason),
+    responses((status = 204, description = "deleted"), (status = 410, description = "it is gone already"), Problems))]
 pub async fn delete_link(
     State(acts): State<Arc<Acts>>,
     admin: Admin,

@@ -228,20 +228,37 @@ pub(super) fn leave(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
 
 /// The actor's account is gone: they leave, and what waited for them ends. What they wrote is erased by records of its
 /// own.
+/// Information without the blocks by somebody; nothing if there are none.
+fn unbarred(info: Option<&Arc<Info>>, by: Id) -> Option<Box<Info>> {
+    let info = info.filter(|info| info.bars.iter().any(|bar| bar.by == by))?;
+    let mut without = copied(info);
+    without.bars.retain(|bar| bar.by != by);
+    Some(without)
+}
+
+/// Somebody's account is gone: they leave, and whom they blocked is forgotten, also where nobody ever talked.
 pub(super) fn depart(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
     let actor = case.record.actor;
-    let info = case.conversation.created()?.clone();
-    let row = *case.conversation.person(actor).ok_or(ChatRefusal::NotFound)?;
-    if !row.is_in() && row.presence != Membership::Invited {
-        return Ok(ChatOutcome { repeat: Some((case.record.id, 0)), ..ChatOutcome::default() });
-    }
+    let unbarred = unbarred(case.conversation.info.as_ref(), actor);
     let mut outcome = ChatOutcome { head: Some(case.conversation.head), ..ChatOutcome::default() };
+    let (Ok(info), Some(row)) = (case.conversation.created().cloned(), case.conversation.person(actor).copied()) else {
+        outcome.info = Some(unbarred.ok_or(ChatRefusal::NotFound)?);
+        return Ok(outcome);
+    };
+    if !row.is_in() && row.presence != Membership::Invited {
+        if unbarred.is_none() {
+            return Ok(ChatOutcome { repeat: Some((case.record.id, 0)), ..ChatOutcome::default() });
+        }
+        outcome.info = unbarred;
+        return Ok(outcome);
+    }
     if info.kind == ConversationKind::Group && row.is_in() {
         tell(case, &mut outcome, about(SystemKind::Left, actor));
     }
     goes(case, actor, row, Membership::Left, &mut outcome);
-    if info.pending.is_some() {
-        outcome.info = Some(Box::new(Info { pending: None, ..Info::clone(&info) }));
+    if info.pending.is_some() || unbarred.is_some() {
+        outcome.info =
+            Some(Box::new(Info { pending: None, ..unbarred.map_or_else(|| Info::clone(&info), |info| *info) }));
     }
     Ok(outcome)
 }

@@ -33,9 +33,9 @@ pub async fn begin(
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListParameters {
-    /// `inbox`, `archived` or `requests`.
+    /// `inbox`, `archived` or `requests`; `inbox` where nothing is said.
     #[serde(default)]
-    #[param(inline, default = "inbox")]
+    #[param(inline)]
     folder: Folder,
     /// Pinned ones come first.
     #[serde(default)]

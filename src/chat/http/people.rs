@@ -29,7 +29,7 @@ pub async fn members(
 ///
 /// For its owner and admins. Again it changes nothing.
 #[utoipa::path(put, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path)),
+    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")),
     responses((status = 200, body = Conversation), (status = 403, description = "the caller is no admin"),
         (status = 409, description = "a direct conversation stays between two"),
         (status = 422, description = "the group is full"), Problems))]
@@ -46,7 +46,7 @@ pub async fn add_member(
 /// Admins remove members, the owner everybody. An owner who leaves hands the group to the longest-serving admin, else
 /// member.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path)),
+    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")),
     responses((status = 204), (status = 403, description = "the caller's role does not allow it"),
         (status = 409, description = "a direct conversation cannot be left"), Problems))]
 pub async fn remove_member(
@@ -62,7 +62,7 @@ pub async fn remove_member(
 ///
 /// For the owner. `owner` hands the group over: the caller becomes an admin.
 #[utoipa::path(patch, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path)), request_body = RoleChange,
+    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")), request_body = RoleChange,
     responses((status = 200, body = Member), (status = 403, description = "the caller is not the owner"),
         (status = 409, description = "a direct conversation has no roles"), Problems))]
 pub async fn change_role(

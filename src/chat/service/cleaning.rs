@@ -57,7 +57,12 @@ impl HearsBlocks for Chat {
             return Ok(());
         }
         let barred = ChatRecord::new(conversation, blocker, ChatAct::Barred { other, on, source });
-        self.commit(barred).await.map(drop)
+        self.commit(barred).await?;
+        // Of whoever is gone since, nothing stays.
+        match self.core().store.account(blocker).await? {
+            Some(_) => Ok(()),
+            None => self.forget_block(blocker, other).await,
+        }
     }
 }
 
@@ -181,6 +186,19 @@ impl Chat {
                 batch.delete_versioned(RowKey::new(keys::REFUSALS, partition.clone(), row.clustering), end.0);
             }
             self.core().store.write(batch).await?;
+        }
+    }
+
+    /// Forgets that somebody whose account is gone blocked `other`.
+    ///
+    /// # Errors
+    /// When the engine fails; the next call goes on.
+    pub async fn forget_block(&self, gone: Id, other: Id) -> Result<()> {
+        let departed = ChatRecord::new(keys::direct_id(gone, other), gone, ChatAct::Departed {});
+        match self.commit_for_nobody(departed).await {
+            Ok(_) => Ok(()),
+            Err(Error::Refused(problem)) if problem.code == Code::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

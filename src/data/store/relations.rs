@@ -71,7 +71,8 @@ impl Store {
         Ok(hidden)
     }
 
-    /// Relationship of `viewer` to `other`. Across a block nobody follows, also while the end of a follow is on its way.
+    /// Relationship of `viewer` to `other`. Across a block nobody follows, also while the end of a follow is on its
+    /// way.
     ///
     /// # Errors
     /// When the engine fails.

@@ -32,7 +32,7 @@ impl<P: FeedItem> FeedCore<P> {
         match record.event.news() {
             Event::Followed { follower, followee, .. } => self.change(*follower, *followee, Change::Follow),
             Event::Unfollowed(ended) | Event::FollowRefused(ended) => {
-                self.change(ended.follower, ended.followee, Change::Unfollow)
+                self.change(ended.follower, ended.followee, Change::Unfollow);
             }
             Event::Blocked { blocker, blocked, .. } => {
                 // A timeline that was built since the block has what rows of the blocked person's partition said.

@@ -43,6 +43,7 @@ use self::samples::Samples;
         (name = "posts", description = "Posts, replies, reposts, likes"),
         (name = "feed", description = "The home feed and its read marker"),
         (name = "live", description = "Live sessions: announced, live, over"),
+        (name = "links", description = "Short links, and how often they were followed"),
         (name = "notifications", description = "What others did"),
         (name = "chat", description = "Conversations and messages"),
         (name = "media", description = "Uploads"),

@@ -23,10 +23,10 @@ fn click_at(source: u64, place: u64) -> Click<'static> {
     let mixed = (source * 1_000 + place).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let late_ms = [0, MINUTE_MS, 3 * HOUR_MS, 8 * DAY_MS, 91 * DAY_MS][(mixed >> 60) as usize % 5];
     Click {
-        referrer: (mixed % 5 > 0).then(|| format!("r{}", mixed % 9).into()),
+        referrer: (!mixed.is_multiple_of(5)).then(|| format!("r{}", mixed % 9).into()),
         browser: Some(format!("b{}", mixed % 3).into()),
         is_bot: mixed.is_multiple_of(4),
-        visitor: (mixed % 6 > 0).then_some(Visitor(mixed >> 50)),
+        visitor: (!mixed.is_multiple_of(6)).then_some(Visitor(mixed >> 50)),
         ..Click::bare("code", Id(mixed % LINKS + 1), NOW_MS - late_ms + place * 700)
     }
 }

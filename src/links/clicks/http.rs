@@ -30,9 +30,11 @@ pub struct StatsQuery {
     /// Length of a point. Minutes are kept for a week, hours for three months (settings), days as long as the link; at
     /// most 1,500 points are answered.
     #[serde(default)]
+    #[param(inline)]
     interval: Interval,
     /// Whether programs count in the series and the lists.
     #[serde(default)]
+    #[param(inline)]
     bots: Bots,
 }
 
@@ -47,7 +49,7 @@ async fn asked(links: &Links, clicks: &Clicks, caller: Caller, code: &str, query
 /// Clicks count within a second. `total` is every redirect that was answered; the series and each list sum to it over
 /// whole UTC days, or to the people with `bots=exclude`. `unique` is an estimate, and over several days their sum.
 #[utoipa::path(get, path = "/v1/links/{code}/stats", tag = "links", operation_id = "read_link_stats",
-    params(("code" = String, Path, example = "3x5pu"), StatsQuery),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu"), StatsQuery),
     responses((status = 200, body = LinkStats), (status = 410, description = "the link was deleted"), Problems))]
 pub async fn stats(
     State(links): State<Links>,
@@ -63,7 +65,7 @@ pub async fn stats(
 ///
 /// Rows of kind, name and count. A cell that begins like a formula has a `'` before it.
 #[utoipa::path(get, path = "/v1/links/{code}/stats.csv", tag = "links", operation_id = "export_link_stats",
-    params(("code" = String, Path, example = "3x5pu"), StatsQuery),
+    params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu"), StatsQuery),
     responses((status = 200, description = "a line a number", body = String, content_type = "text/csv"),
         (status = 410, description = "the link was deleted"), Problems))]
 pub async fn export(

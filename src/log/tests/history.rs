@@ -340,6 +340,8 @@ impl History {
             if self.is_stamped {
                 // Each start goes on above what the one before reserved: many in a short time are ahead of the log.
                 self.pass(CALM_MS);
+                // Time passes when nobody has anything to do.
+                let _ = tokio::time::timeout(Duration::from_millis(CALM_MS), pending::<()>()).await;
             }
             self.act(node);
             heard.extend(self.answers().await);

@@ -22,7 +22,7 @@ use crate::posts::service::{deletion, like_key};
 
 const PEOPLE: u64 = 8;
 
-/// What counts of each partition's log.
+/// Records that count, of each partition's log.
 pub(in crate::log) type Logs = BTreeMap<u16, Vec<(Record, Outcome)>>;
 /// Rows, as somebody who decides reads them.
 type Stored<'a> = &'a dyn Fn(&RowKey) -> Option<Bytes>;
@@ -194,7 +194,7 @@ impl Rows {
         self.of(table).map(|(key, _)| (id(&key.partition[..8]), id(&key.clustering))).collect()
     }
 
-    /// As [`pairs`](Self::pairs), of a table whose rows name the second in their value.
+    /// Pairs of a table whose rows name the second in their value.
     fn pairs_by_value(&self, table: Table) -> BTreeSet<(Id, Id)> {
         let id = |bytes: &[u8]| Id::from_bytes(bytes).unwrap();
         self.of(table).map(|(key, value)| (id(&key.partition[..8]), id(value))).collect()
@@ -214,7 +214,10 @@ impl Rows {
     }
 }
 
-/// What the logs say, read once by somebody who knows of no partitions.
+/// Person, kind, subject and hour of what is told together.
+type Group = (Id, u8, Id, u32);
+
+/// Truth of the logs, read once by somebody who knows of no partitions.
 #[derive(Default)]
 struct Model {
     follows: BTreeMap<(Id, Id), Id>,
@@ -222,7 +225,7 @@ struct Model {
     likes: BTreeMap<(Id, Id), Id>,
     gone: BTreeSet<Id>,
     /// Of each person, kind, subject and hour: who did it by which record.
-    told: BTreeMap<(Id, u8, Id, u32), BTreeSet<(Id, Id)>>,
+    told: BTreeMap<Group, BTreeSet<(Id, Id)>>,
 }
 
 impl Model {

@@ -163,7 +163,15 @@ impl Ground {
     /// Rows of records that are there, of all that were ever written; what nodes remember for themselves is left out.
     pub async fn rows(&self) -> BTreeMap<RowKey, Bytes> {
         let mut keys: Vec<RowKey> = self.written.lock().0.iter().cloned().collect();
-        keys.retain(|key| key.table != tables::META);
+        let of_nodes = [
+            tables::META,
+            tables::CHAT_META,
+            tables::CLICKS_META,
+            tables::CLICK_HEADS,
+            tables::CLICK_SALTS,
+            tables::LINK_KEEPER,
+        ];
+        keys.retain(|key| !of_nodes.contains(&key.table));
         let values = self.stored.tables.get_many(&keys).await.unwrap();
         keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect()
     }

@@ -4,6 +4,7 @@ use fanfare::app;
 use fanfare::base::clock::Clock;
 use fanfare::base::handle::Handle;
 use fanfare::base::logging;
+use fanfare::data::families::families;
 use fanfare::data::tables;
 use fanfare::http::OperatorTokens;
 use fanfare::live::service::Announced;
@@ -91,7 +92,8 @@ async fn start(world: &Hostile, folder: &tempfile::TempDir) -> app::Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_person_is_reminded_once_through_crashes_at_any_step() {
     for seed in seeds(SEEDS) {
-        let (world, folder) = (Hostile::new(seed, 1, Faults::NONE).unwrap(), tempfile::tempdir().unwrap());
+        let (world, folder) =
+            (Hostile::with_families(seed, &families(1), Faults::NONE).unwrap(), tempfile::tempdir().unwrap());
         let mut dice = Random::new(seed ^ 0x4e31);
         let mut running = start(&world, &folder).await;
         let now_ms = running.app.core().clock.now_ms();

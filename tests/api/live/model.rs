@@ -7,6 +7,7 @@ use fanfare::app::{self, Running};
 use fanfare::base::clock::Clock;
 use fanfare::base::handle::Handle;
 use fanfare::base::logging;
+use fanfare::data::families::families;
 use fanfare::http::OperatorTokens;
 use fanfare::live::order::LivePosition;
 use fanfare_engines::Engines;
@@ -315,14 +316,14 @@ async fn history(seed: u64, engines: Engines) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_a_sort_of_all_sessions_as_of_its_moment() {
     for seed in seeds(SEEDS) {
-        history(seed, fanfare_engines::memory::open(1).unwrap()).await;
+        history(seed, fanfare_engines::memory::open_families(&families(1)).unwrap()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_a_sort_over_the_hostile_engine_too() {
     for seed in seeds(SEEDS) {
-        let world = Hostile::new(seed, 1, Faults::NONE).unwrap();
+        let world = Hostile::with_families(seed, &families(1), Faults::NONE).unwrap();
         history(seed, world.engines()).await;
     }
 }

@@ -136,7 +136,7 @@ async fn a_pass_may_last_so_long_and_not_a_second_longer() {
     tokio::task::spawn_blocking(move || feed.quiesce()).await.unwrap();
     world.set_clock(now_ms + 700_000);
     world.app().live().do_due().await.unwrap();
-    assert_eq!(world.app().live().view().queues().len(), 3);
+    assert_eq!(world.app().live().view().queues().count(), 3);
     assert_eq!(page(&ben, 9, None).await.0, "3u 2u 1u 4r");
 }
 

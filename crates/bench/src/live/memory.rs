@@ -32,9 +32,9 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let mut queues = Queues::default();
     for number in 0..sessions as u64 {
         let row = LiveRow::announced(Id(1 + number), Id(1), TITLE.to_owned(), number);
-        queues.take_in((number % hosts as u64) as u32, Arc::new(row));
+        queues.take_in((number % hosts as u64) as u32, &Arc::new(row));
     }
-    let bytes = machine::resident_bytes().saturating_sub(before) as f64 / queues.len() as f64;
+    let bytes = machine::resident_bytes().saturating_sub(before) as f64 / queues.count() as f64;
     let row = Row::new(format!("memory of an open session, of {sessions}"), bytes, "bytes");
     bench.report.add(row.goal(Goal::at_most(SESSION_BYTES_MAX)));
     drop(queues);
@@ -79,7 +79,7 @@ async fn starts(bench: &mut Bench, sessions: usize) -> Result<()> {
     let began = Instant::now();
     let world = World::start_with(folder, Settings::default()).await?;
     let with = began.elapsed().as_secs_f64();
-    let found = world.app.live().view().queues().len();
+    let found = world.app.live().view().queues().count();
     let row = Row::new(format!("start with {found} open sessions: longer by"), with - without, "s");
     bench.report.add(row.beside("the start without", without).goal(Goal::at_most(RESTART_S_MAX)));
     world.stop().await;

@@ -260,6 +260,10 @@ impl Group {
         if let ChatAct::Joined { invite, .. } = &record.act {
             return self.join(record, *invite);
         }
+        let unbarred = matches!(record.act, ChatAct::Departed {}) && self.bars.remove(&actor).is_some();
+        if unbarred && (self.created.is_none() || !self.people.contains_key(&actor)) {
+            return Ok(true);
+        }
         if self.created.is_none() {
             return Err(ChatRefusal::NotFound);
         }
@@ -275,7 +279,7 @@ impl Group {
                 self.go(actor, Membership::Left);
                 return Ok(true);
             }
-            (ChatAct::Departed {}, Membership::Left | Membership::Removed) => return Ok(false),
+            (ChatAct::Departed {}, Membership::Left | Membership::Removed) => return Ok(unbarred),
             (_, Membership::In) => {}
             _ => return Err(ChatRefusal::NotFound),
         }
