@@ -104,13 +104,13 @@ async fn a_folder_that_was_brought_up_and_does_not_say_so_is_brought_up_again() 
 
 /// The public timeline in pages of two.
 async fn public(client: &Client) -> Vec<String> {
-    let (mut found, mut path) = (Vec::new(), "/v1/posts?limit=2".to_owned());
+    let (mut found, mut path) = (Vec::new(), "/v1/posts?scope=public&limit=2".to_owned());
     loop {
         let page: Value = raw(client, "GET", &path, &[], "").await.json().unwrap();
         let items = page["items"].as_array().unwrap();
         found.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         let Some(cursor) = page["next_cursor"].as_str() else { return found };
-        path = format!("/v1/posts?limit=2&cursor={cursor}");
+        path = format!("/v1/posts?scope=public&limit=2&cursor={cursor}");
     }
 }
 
