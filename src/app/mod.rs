@@ -169,6 +169,10 @@ impl Attachments for Uploads {
     async fn forget_owner(&self, owner: Id) -> Result<()> {
         self.delete_of(owner).await
     }
+
+    async fn forget_unused(&self, now_ms: u64) -> Result<()> {
+        self.clean(now_ms).await
+    }
 }
 
 /// Mints ids of uploads.
@@ -255,8 +259,8 @@ async fn start_under(
     let (jwt, refreshing) = jwt(settings).await?;
     let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
         ground(settings, engines, secret, clock).await?;
-    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
-    let media = uploads(settings, &core, &engines);
+    let media = uploads(settings, &core, &engines, secret)?;
+    let (chat, chat_owner) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -414,10 +418,11 @@ fn janitor(
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
+fn uploads(settings: &Settings, core: &Core, engines: &Engines, secret: &[u8]) -> Result<Uploads> {
     let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
-    Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
+    let (settings, clock) = (MediaSettings::of(settings, secret)?, core.clock.clone());
+    Ok(Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock))
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Family for ChatFamily {
                 let people = members.len() + invited.len();
                 Weight { bytes: 256 * people, rows: 2 * people }
             }
-            ChatAct::Erased { seqs } => Weight { bytes: 512 * seqs.len(), rows: 4 * seqs.len() },
+            ChatAct::Erased { seqs } => Weight { bytes: 768 * seqs.len(), rows: 7 * seqs.len() },
             _ => Weight::default(),
         };
         usual.and(more)

@@ -225,7 +225,13 @@ pub(super) async fn upload(app: &App, owner: Id, seed: u64) -> Result<Id> {
     let drawn = tokio::task::spawn_blocking(move || picture::evening(seed)).await;
     let bytes = drawn.map_err(|error| Error::Internal(format!("a demo picture: {error}")))??;
     let room = app.media().room(owner, bytes.len() as u64)?;
-    let upload = Upload { filename: Some("evening.png".to_owned()), alt: Some(picture::ALT.to_owned()), bytes, room };
+    let upload = Upload {
+        filename: Some("evening.png".to_owned()),
+        alt: Some(picture::ALT.to_owned()),
+        private: false,
+        bytes,
+        room,
+    };
     Ok(app.media().upload(owner, upload).await?.id)
 }
 

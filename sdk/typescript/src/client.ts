@@ -54,6 +54,11 @@ export interface UploadOptions extends Once {
   filename?: string | undefined;
   /** Says in words what a picture shows. */
   alt?: string | undefined;
+  /**
+   * `message` for an upload that stands in messages alone: name it in `media_id` of one within 24 hours. Its addresses
+   * are for who sees the message, and good until `expires_at`.
+   */
+  purpose?: "message" | undefined;
 }
 
 /** A server and a person, or nobody. */
@@ -299,9 +304,10 @@ export class MediaCalls {
 
   /** Uploads that break off are not tried again unless you name a key. */
   upload(file: Blob, options: UploadOptions = {}): Promise<Media> {
-    const { filename, alt, idempotencyKey, signal, timeoutMs = UPLOAD_MS } = options;
+    const { filename, alt, purpose, idempotencyKey, signal, timeoutMs = UPLOAD_MS } = options;
     const body = new FormData();
     if (alt !== undefined) body.append("alt", alt);
+    if (purpose !== undefined) body.append("purpose", purpose);
     body.append("file", file, filename ?? (file as File).name ?? "file");
     return this.http.json("POST", "/v1/media", { body, idempotencyKey, signal, timeoutMs });
   }

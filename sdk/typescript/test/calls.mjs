@@ -83,6 +83,7 @@ export const CALLS = {
     join: ["t"],
     messages: ["1"],
     message: ["1", 1],
+    attachment: [{ conversation_id: "1", seq: 1, attachment: { expires_at: "2020-01-01T00:00:00.000Z" } }],
     send: ["1", { client_id: "c", kind: "text", text: "a" }],
     edit: ["1", 1, "b"],
     recall: ["1", 1],

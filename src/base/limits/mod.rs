@@ -280,6 +280,15 @@ pub mod media {
     pub const ROOM_WAIT_S: u64 = 10;
     /// Characters of an alt text.
     pub const ALT_CHARS_MAX: usize = 1_500;
+    /// Milliseconds after which an upload for messages that was never attached goes.
+    pub const UNATTACHED_MS: u64 = 24 * 3_600_000;
+    /// Milliseconds for which one stays whose last use has ended: who passes it on just now is done by then.
+    pub const UNUSED_MS: u64 = 3_600_000;
+    /// Milliseconds within which a message that attaches one is written, once that was allowed; later it is refused
+    /// with 422. Half of [`UNUSED_MS`], so that no file goes under a message that comes.
+    pub const ATTACHING_MS: u64 = UNUSED_MS / 2;
+    /// Uploads for messages that are looked at in one step.
+    pub const CHECKED_AT_ONCE: usize = 256;
     /// Rows of an owner that are deleted in one step.
     pub const DELETION_STEP: usize = 64;
     /// Bytes of a multipart body beside the file: boundaries, part headers, the alt text.
