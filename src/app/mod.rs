@@ -54,6 +54,7 @@ use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
 use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -112,6 +113,8 @@ services! {
     clicks: Arc<Clicks>,
     /// Salts of links' visitors.
     salts: Arc<Salts>,
+    /// Reports of people.
+    reports: Reports,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -141,6 +144,7 @@ provide! {
     live: Arc<Live>,
     links: Links,
     clicks: Arc<Clicks>,
+    reports: Reports,
     acts: Arc<Acts>,
     running: Arc<RunningServer>,
 }
@@ -270,7 +274,8 @@ async fn start_under(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
+    let reports = Reports::new(core.clone(), chat.clone());
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), reports.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
     let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
@@ -303,6 +308,7 @@ async fn start_under(
         clicks: clicks.clicks,
         salts: clicks.salts,
         live: Arc::new(live),
+        reports,
         acts: Arc::new(acts),
         running: Arc::new(running),
     };

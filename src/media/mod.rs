@@ -22,4 +22,6 @@ pub use process::MediaLimits;
 pub use service::{MediaRow, MediaSettings, MediaTables, Upload, Uploads, Variant};
 
 #[cfg(test)]
+mod private_tests;
+#[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use fanfare_protocol::{
-    FeedRead, Id, Media, NewPassword, NewPost, NewSession, NewUser, NotificationPage, NotificationsRead, Page,
-    PatchUser, Post, PostOrGone, PostThread, Relationship, Session, UnreadCount, User,
+    FeedRead, Id, Media, NewPassword, NewPost, NewReport, NewSession, NewUser, NotificationPage, NotificationsRead,
+    Page, PatchUser, Post, PostOrGone, PostThread, Relationship, Report, Session, UnreadCount, User,
 };
 use form_urlencoded::Serializer;
 use hyper::{Method, StatusCode};
@@ -406,6 +406,22 @@ impl Client {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let answer = self.send(Method::POST, "/v1/media", &[("content-type", &content_type)], body.into()).await?;
         answer.accepted()?.json()
+    }
+
+    /// `POST /v1/reports`: tells the operators of something that the caller can see.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn report(&self, new: &NewReport) -> Result<Report> {
+        self.call(Method::POST, "/v1/reports", Some(new)).await
+    }
+
+    /// `GET /v1/reports/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn own_report(&self, report: Id) -> Result<Report> {
+        self.get(&format!("/v1/reports/{report}")).await
     }
 
     /// The bytes at a path of this server, such as `Media::url`.

@@ -1,10 +1,10 @@
 //! The calls of chat. Each answers the problem as its error.
 
 use fanfare_protocol::{
-    Attachment, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText, EditMessage, Forward,
-    Id, Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage, NewConversation,
-    NewInvite, NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Receipt, RoleChange,
-    UnreadConversations, Watermark,
+    Attachment, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText,
+    EditMessage, Forward, Id, Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage,
+    NewConversation, NewInvite, NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal,
+    Receipt, RoleChange, UnreadConversations, Watermark,
 };
 use form_urlencoded::byte_serialize;
 use hyper::{Method, StatusCode};

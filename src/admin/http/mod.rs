@@ -2,6 +2,7 @@
 
 mod moderation;
 mod realtime;
+mod reports;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use self::moderation::{
 };
 
 pub use self::realtime::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
+pub use self::reports::{__path_reports, __path_resolve_report, reports, resolve_report};
 use super::running::{PatchSettings, RunningServer, RunningSettings, Status};
 use super::service::Acts;
 use crate::base::error::Result;

@@ -5,6 +5,7 @@
 
 mod attaching;
 mod cleaning;
+mod evidence;
 mod list;
 mod marks;
 mod messages;
