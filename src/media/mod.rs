@@ -6,6 +6,7 @@
 
 pub mod addresses;
 mod blank;
+mod deletion;
 pub mod http;
 mod isobmff;
 pub mod private;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::{Id, Media};
 
-use super::service::{GONE, MediaRow, NOBODYS, Uploads, Variant, object_key};
+use super::service::{GONE, MediaRow, Uploads, Variant, object_key};
 use crate::base::error::Result;
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits::media::{ATTACHING_MS, CHECKED_AT_ONCE, UNATTACHED_MS, UNUSED_MS};
@@ -150,18 +150,6 @@ impl Uploads {
         let mut batch = Batch::default();
         batch.put_versioned(keys::media_check(unix_ms_of(id) + UNATTACHED_MS, id), Bytes::new(), id.0);
         Ok(self.rows().write(batch).await?)
-    }
-
-    /// Lets go of what a deleted account uploaded for messages: what is used stays with its uses, as nobody's, and what
-    /// was used lately for as long as somebody may be passing it on. Answers whether it is kept.
-    pub(super) async fn disown(&self, id: Id, row: MediaRow) -> Result<bool> {
-        if uses(self.rows(), id).await? == Uses::Never {
-            return Ok(false);
-        }
-        let mut batch = Batch::default();
-        batch.put_versioned(self.media_key(id), super::service::encode(&MediaRow { owner: Id(0), ..row })?, NOBODYS);
-        self.rows().write(batch).await?;
-        Ok(true)
     }
 
     /// Removes private uploads that were not used in time, or are used no more, as of `now_ms`.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Objects, Order, RowKey, Table};
+use fanfare_engines::{Batch, Objects, RowKey, Table};
 use fanfare_protocol::{Code, FieldError, Id, Media, MediaKind, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -23,7 +23,7 @@ use crate::base::error::{Error, Result};
 use crate::base::gate::{Gate, Named};
 use crate::base::id::unix_ms_of;
 use crate::base::limits::media::{
-    DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
+    OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
 use crate::base::mint_id::MintId;
 use crate::config::Settings;
@@ -388,45 +388,12 @@ impl Uploads {
         Ok(Some(object.data))
     }
 
-    /// Deletes everything that `owner` uploaded, what a crash left of uploads included, and not what messages of others
-    /// hold, or held lately: that goes with its last use. Can be repeated after an error.
-    ///
-    /// # Errors
-    /// When the engine fails; some uploads may be gone by then.
-    pub async fn delete_of(&self, owner: Id) -> Result<()> {
-        let Inner { store, objects, names, .. } = &*self.0;
-        let partition = owner.to_bytes();
-        loop {
-            let rows = store.scan(names.owners, &partition, KeyRange::ALL, Order::Ascending, DELETION_STEP).await?;
-            let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-            if ids.is_empty() {
-                return Ok(());
-            }
-            let (mut media, mut index) = (Batch::default(), Batch::default());
-            let mut gone = Vec::with_capacity(ids.len());
-            for id in ids {
-                index.delete_versioned(self.owner_key(owner, id), GONE);
-                let kept = match self.row(id).await? {
-                    Some(row) if row.private => self.disown(id, row).await?,
-                    _ => false,
-                };
-                if !kept {
-                    media.delete_versioned(self.media_key(id), GONE);
-                    gone.push(id);
-                }
-            }
-            // The rows first, so that nothing points at what is gone; the index last, so that a retry finds the rest.
-            store.write(media).await?;
-            for id in gone {
-                objects.delete(&object_key(id, Variant::Original)).await?;
-                objects.delete(&object_key(id, Variant::Thumbnail)).await?;
-            }
-            store.write(index).await?;
-        }
-    }
-
     pub(super) async fn row(&self, id: Id) -> Result<Option<MediaRow>> {
         self.0.store.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
+    }
+
+    pub(super) fn owners_table(&self) -> Table {
+        self.0.names.owners
     }
 
     pub(super) fn rows(&self) -> &Store {
