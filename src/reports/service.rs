@@ -137,12 +137,8 @@ impl Reports {
         match kind {
             ReportKind::User => {
                 let account = self.core.account_for(Some(caller), target).await.map_err(hide("person"))?;
-                let user = ReportedUser {
-                    id: target,
-                    handle: account.row.handle.clone(),
-                    display_name: account.row.display_name.clone(),
-                };
-                let row = ReportRow { user: Some(user), text: account.row.bio.clone(), ..empty };
+                let row =
+                    ReportRow { user: Some(reported(account.author.clone())), text: account.row.bio.clone(), ..empty };
                 not_own(caller, row)
             }
             ReportKind::Conversation => {

@@ -89,7 +89,7 @@ pub struct FiledReport {
     pub user: Option<Author>,
     /// Text of the message, bio of the person, or title of the conversation, as it was then.
     pub text: String,
-    /// Upload of the message, as long as it is there.
+    /// Upload of the message; its addresses answer 404 once that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<Attachment>,
     /// Why it was reported.

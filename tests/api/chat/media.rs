@@ -2,12 +2,15 @@
 
 use fanfare::base::clock::Clock;
 use fanfare_client::{Client, Upload, forwarding, media_message, text_message};
-use fanfare_protocol::{Code, Id, Media, Message, MessageKind, NewMessage, NewPost, PatchConversation, PatchUser};
+use fanfare_protocol::{
+    Code, Id, Media, Message, MessageKind, NewMessage, NewPost, NewUser, PatchConversation, PatchUser,
+};
 
 use super::say;
 use crate::deletion::clean;
+use crate::process::Process;
 use crate::uploads::picture_bytes;
-use crate::world::{Person, World, raw, refused, refused_field};
+use crate::world::{PASSWORD, Person, World, raw, refused, refused_field};
 
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;
@@ -250,6 +253,37 @@ fn objects(world: &World, media: Id) -> usize {
         }
     }
     found
+}
+
+/// What was answered is there after a `kill -9`: an upload, the message that holds it, and that it was taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_and_their_uses_outlive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Process::serve(folder.path(), &[]).await;
+    let new = NewUser { handle: "ann".to_owned(), password: PASSWORD.to_owned(), display_name: None };
+    let token = server.anyone.register(&new).await.unwrap().token;
+    let ann = server.anyone.with_token(&token);
+    let id = ann.group("alone", &[]).await.unwrap().id;
+    let upload = Upload { filename: "a.txt", alt: None, bytes: b"kept" };
+    let media = ann.upload_for_messages(&upload).await.unwrap();
+    for step in 0..3 {
+        server.kill();
+        server = Process::serve(folder.path(), &[]).await;
+        let ann = server.anyone.with_token(&token);
+        assert_eq!(&ann.download(&media.url).await.unwrap()[..], b"kept", "its address is as good as before");
+        let message = media_message("once", MessageKind::File, media.id);
+        let sent = ann.send_message(id, &message).await.unwrap();
+        assert_eq!(sent.created, step == 0);
+        assert_eq!(sent.value.attachment.is_some(), step < 2);
+        if step == 1 {
+            ann.recall_message(id, sent.value.seq).await.unwrap();
+        }
+        if step == 2 {
+            let anew = media_message("anew", MessageKind::File, media.id);
+            assert_eq!(refused_field(ann.send_message(id, &anew).await), "media_id");
+        }
+    }
+    server.kill();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
