@@ -15,6 +15,7 @@
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`chat`] | direct and group conversations: messages numbered without holes, members, receipts, requests |
 //! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
+//! | [`reports`] | what people tell operators of others, with a copy of what it is about |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`links`] | short links: codes, targets, redirects, and the door in front of the router |
@@ -87,6 +88,7 @@ pub mod media;
 pub mod notifications;
 pub mod posts;
 pub mod realtime;
+pub mod reports;
 pub mod routes;
 pub mod serve;
 pub mod users;

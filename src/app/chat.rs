@@ -12,6 +12,7 @@ use crate::chat::stream::ChatFeeder;
 use crate::config::Settings;
 use crate::log::core::Core;
 use crate::log::owner::OwnerThreads;
+use crate::media::Uploads;
 use crate::realtime::Publisher;
 
 /// Takes over chat's partitions; `publisher` reaches who is connected.
@@ -19,6 +20,7 @@ pub(super) async fn open(
     settings: &Settings,
     engines: &Engines,
     core: &Core,
+    media: &Uploads,
     publisher: Publisher,
 ) -> Result<(Chat, OwnerThreads)> {
     // The owner's thread hears of records before there is somebody to render them.
@@ -27,7 +29,7 @@ pub(super) async fn open(
     let feeder: Arc<dyn Hears> = Arc::new(feeder);
     let family = |_| ChatFamily::new(Arc::clone(&core.store), vec![Arc::clone(&feeder)]);
     let (owners, threads) = core.log.open_family(engines, family).await?;
-    let chat = Chat::new(core.clone(), owners, chat_settings(settings), publisher);
+    let chat = Chat::new(core.clone(), owners, media.clone(), chat_settings(settings), publisher);
     let _ = views.set(chat.views().clone());
     Ok((chat, threads))
 }

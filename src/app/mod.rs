@@ -55,6 +55,7 @@ use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
 use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -113,6 +114,8 @@ services! {
     clicks: Arc<Clicks>,
     /// Salts of links' visitors.
     salts: Arc<Salts>,
+    /// Reports of people.
+    reports: Reports,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -142,6 +145,7 @@ provide! {
     live: Arc<Live>,
     links: Links,
     clicks: Arc<Clicks>,
+    reports: Reports,
     acts: Arc<Acts>,
     running: Arc<RunningServer>,
 }
@@ -169,6 +173,10 @@ impl Attachments for Uploads {
 
     async fn forget_owner(&self, owner: Id) -> Result<()> {
         self.delete_of(owner).await
+    }
+
+    async fn forget_unused(&self, now_ms: u64) -> Result<()> {
+        self.clean(now_ms).await
     }
 }
 
@@ -260,8 +268,8 @@ async fn start_under(
     let (jwt, refreshing) = jwt(settings).await?;
     let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
         ground(settings, engines, secret, clock).await?;
-    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
-    let media = uploads(settings, &core, &engines);
+    let media = uploads(settings, &core, &engines, secret)?;
+    let (chat, chat_owner) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -271,7 +279,8 @@ async fn start_under(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
+    let reports = Reports::new(core.clone(), chat.clone());
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), reports.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
     let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
@@ -304,6 +313,7 @@ async fn start_under(
         clicks: clicks.clicks,
         salts: clicks.salts,
         live: Arc::new(live),
+        reports,
         acts: Arc::new(acts),
         running: Arc::new(running),
     };
@@ -419,10 +429,11 @@ fn janitor(
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
+fn uploads(settings: &Settings, core: &Core, engines: &Engines, secret: &[u8]) -> Result<Uploads> {
     let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
-    Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
+    let (settings, clock) = (MediaSettings::of(settings, secret)?, core.clock.clone());
+    Ok(Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use fanfare_protocol::{ConversationKind, Id, MessageKind, NewConversation, NewMessage};
 
-use super::build::Sample;
+use super::build::{Sample, upload};
 use crate::app::App;
 use crate::base::error::Result;
 use crate::chat::service::ListQuery;
@@ -30,6 +30,8 @@ const LINES: [&str; 16] = [
     "That was a good evening",
     "Same time next week?",
 ];
+/// Line that comes with a picture.
+const SHOWS: &str = "I found the photo from last time";
 /// Lines that are there when the newcomer comes.
 const BEFORE: usize = 4;
 
@@ -85,11 +87,15 @@ impl Chatter {
         let (Some(who), Some(line)) = (people.get(turn % people.len().max(1)), LINES.get(turn % LINES.len())) else {
             return Ok(());
         };
+        let (kind, media_id) = match *line == SHOWS {
+            true => (MessageKind::Image, Some(upload(app, *who, number as u64, true).await?)),
+            false => (MessageKind::Text, None),
+        };
         let new = NewMessage {
             client_id: format!("{}/{number}", self.run),
-            kind: MessageKind::Text,
+            kind,
             text: Some((*line).to_owned()),
-            media_id: None,
+            media_id,
             duration_ms: None,
             reply_to: None,
             forward: None,

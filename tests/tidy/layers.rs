@@ -18,7 +18,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["follows", "links"],
     &["posts"],
     &["chat", "feed", "notifications"],
-    &["live"],
+    &["live", "reports"],
     &["admin", "frames", "janitor"],
     &["app"],
     &["routes", "serve"],

@@ -211,6 +211,9 @@ pub struct Sent {
     /// Upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<AttachmentRow>,
+    /// Moment up to which what it holds or passes on is there to be attached, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach_until_ms: Option<u64>,
     /// Number of the message that this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,

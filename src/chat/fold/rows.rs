@@ -10,7 +10,8 @@ use super::outcome::{ChangeOf, ChatOutcome};
 use super::record::{ChatAct, ChatRecord, Sent};
 use super::sending::body_hash;
 use crate::base::error::{Error, Result};
-use crate::base::id::hour_of;
+use crate::base::id::{hour_of, unix_ms_of};
+use crate::base::limits::media::UNUSED_MS;
 use crate::data::rows::chat::{ActivityRow, ChangeRow, ChatHead, EditRow, MarkRow, MemberRow, MessageRow, SendRow};
 use crate::data::rows::to_json;
 use crate::data::tables::chat as tables;
@@ -149,6 +150,12 @@ fn change_rows(record: &ChatRecord, outcome: &ChatOutcome, head: ChatHead, batch
         for edit in 1..=*edits {
             batch.delete_versioned(tables::edit(conversation, *seq, edit), version);
         }
+    }
+    for (seq, media) in &outcome.ended {
+        let due_ms = unix_ms_of(record.id) + UNUSED_MS;
+        batch.delete_versioned(tables::media_use(*media, conversation, *seq), version);
+        batch.put_versioned(tables::media_end(*media), record.id.to_bytes().to_vec(), version);
+        batch.put_versioned(tables::media_check(due_ms, *media), Vec::new(), version);
     }
     match (&record.act, outcome.edited, &outcome.reactions) {
         (ChatAct::Edited { seq, said, .. }, Some((message, number)), _) => {

@@ -78,6 +78,9 @@ pub(super) fn send(case: &mut Case<'_>, sent: &Sent) -> Result<ChatOutcome, Chat
     let info = case.conversation.created()?.clone();
     let member = *case.conversation.member(record.actor)?;
     admit(case, &info, &member)?;
+    if sent.attach_until_ms.is_some_and(|until_ms| unix_ms_of(record.id) >= until_ms) {
+        return Err(ChatRefusal::NoMedia);
+    }
     if let Some(answered) = sent.reply_to {
         case.changeable(&member, answered).map_err(|_| ChatRefusal::ReplyTo)?;
     }

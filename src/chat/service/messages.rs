@@ -2,10 +2,11 @@
 
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, Mention, Message, MessageKind, MessagePage,
-    NewMessage, Timestamp,
+    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, Mention, Message, MessagePage, NewMessage,
+    Timestamp,
 };
 
+use super::attaching::Held;
 use super::{Chat, Made, Seat};
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{CHANGES_PAGE_MAX, EDITS_MAX};
@@ -105,11 +106,13 @@ impl Chat {
         {
             return Err(Error::field("reply_to", "names no message that can be answered"));
         }
-        if let Some(forward) = new.forward {
-            return self.forwarded(caller, (forward.conversation_id, forward.seq), new, checked.body).await;
-        }
-        if new.media_id.is_some() {
-            return Err(Error::field("media_id", "names no upload for messages of the caller"));
+        let held = match self.held(caller, &new).await {
+            // The same send again is the same message, whatever became of what it names.
+            Err(Error::Refused(_)) if self.was_sent(caller, conversation, &new.client_id).await? => Held::gone(&new),
+            held => held?,
+        };
+        if held.forwarded {
+            return Ok(held.sent(new.client_id, checked.body));
         }
         let mentions = self.mentions(caller, conversation, &checked.text).await?;
         Ok(Sent {
@@ -117,30 +120,10 @@ impl Chat {
             body: checked.body,
             kind: new.kind,
             said: said(checked.text, mentions, checked.all && seat.info.kind == ConversationKind::Group),
-            attachment: None,
+            attachment: held.attachment,
+            attach_until_ms: held.until_ms,
             reply_to: new.reply_to,
             forwarded: false,
-        })
-    }
-
-    /// A message that passes another one on, which the caller can see.
-    async fn forwarded(&self, caller: Id, (from, seq): (Id, u64), new: NewMessage, body: String) -> Result<Sent> {
-        let missing = || Error::field("forward", "names no message that the caller can see");
-        let seat = self.seat(caller, from).await.map_err(|_| missing())?;
-        let stored = self.visible(&seat, from, seq).await.map_err(|_| missing())?;
-        let is_there = stored.row.recalled.is_none() && stored.row.kind != MessageKind::System;
-        if !is_there {
-            return Err(missing());
-        }
-        let words = stored.edit.map_or(stored.row.words, |edit| edit.words);
-        Ok(Sent {
-            client_id: new.client_id,
-            body,
-            kind: stored.row.kind,
-            said: Said { mentions: Vec::new(), all: false, ..words },
-            attachment: stored.row.attachment,
-            reply_to: None,
-            forwarded: true,
         })
     }
 

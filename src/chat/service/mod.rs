@@ -3,7 +3,9 @@
 //! Nothing is decided under locks: the fold decides by the record. What is looked at before, only keeps refusals out of
 //! the log.
 
+mod attaching;
 mod cleaning;
+mod evidence;
 mod list;
 mod marks;
 mod messages;
@@ -35,6 +37,7 @@ use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
 use crate::log::horizon::Horizon;
 use crate::log::owners::FamilyLog;
+use crate::media::Uploads;
 use crate::realtime::Publisher;
 
 /// Choices of the operator.
@@ -58,6 +61,7 @@ struct Inner {
     core: Core,
     owners: FamilyLog<ChatFamily>,
     views: MessageViews,
+    media: Uploads,
     settings: ChatSettings,
     publisher: Publisher,
     receipts: Receipts,
@@ -89,12 +93,18 @@ pub struct Made<T> {
 }
 
 impl Chat {
-    /// Over the rows of `core` and chat's own log; `publisher` reaches who is connected.
+    /// Over the rows of `core`, chat's own log, and uploads; `publisher` reaches who is connected.
     #[must_use]
-    pub fn new(core: Core, owners: FamilyLog<ChatFamily>, settings: ChatSettings, publisher: Publisher) -> Self {
-        let views = MessageViews::new(core.clone());
+    pub fn new(
+        core: Core,
+        owners: FamilyLog<ChatFamily>,
+        media: Uploads,
+        settings: ChatSettings,
+        publisher: Publisher,
+    ) -> Self {
+        let views = MessageViews::new(core.clone(), media.clone());
         let (receipts, typists) = (Receipts::default(), Typists::default());
-        Self(Arc::new(Inner { core, owners, views, settings, publisher, receipts, typists }))
+        Self(Arc::new(Inner { core, owners, views, media, settings, publisher, receipts, typists }))
     }
 
     /// Renderer of messages.

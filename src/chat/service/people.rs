@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Code, Conversation, ConversationKind, Id, Invite, InviteLook, Member, MemberRole, NewInvite, Page,
+    Code, Conversation, ConversationKind, Id, Invite, InviteLook, MediaKind, Member, MemberRole, NewInvite, Page,
     PatchConversation, Timestamp,
 };
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits::chat::{INVITE_USES_MAX, PEOPLE_EVER_MAX, SLOW_S_MAX};
 use crate::chat::admission;
 use crate::chat::fold::record::{ChatAct, NewSettings};
-use crate::data::rows::chat::{InviteRow, MemberRow, Membership};
+use crate::data::rows::chat::{InviteRow, MemberRow, Membership, Picture};
 use crate::data::rows::from_json;
 use crate::data::tables;
 use crate::data::tables::chat as keys;
@@ -157,16 +157,28 @@ impl Chat {
         if patch.slow_mode_s.is_some_and(|slow_s| slow_s > SLOW_S_MAX) {
             return Err(Error::field("slow_mode_s", format!("is at most {SLOW_S_MAX}")));
         }
+        let picture = match patch.picture_media_id.flatten() {
+            Some(media) => Some(self.picture(caller, media).await?),
+            None => None,
+        };
         let new = NewSettings {
             title,
-            picture: None,
-            no_picture: false,
+            picture,
+            no_picture: patch.picture_media_id == Some(None),
             history: patch.history,
             announcements: patch.announcements_only,
             slow_s: patch.slow_mode_s,
         };
         self.act(caller, id, ChatAct::SettingsChanged(Box::new(new))).await?;
         self.conversation(caller, id).await
+    }
+
+    /// A picture for a group, which whoever has an invite sees too: it is public.
+    async fn picture(&self, caller: Id, media: Id) -> Result<Picture> {
+        let found = self.0.media.owned(&[media], caller).await?.pop();
+        let found = found.filter(|media| media.kind == MediaKind::Image);
+        let found = found.ok_or_else(|| Error::field("picture_media_id", "is no public picture of the caller"))?;
+        Ok(Picture { media, url: found.url })
     }
 
     /// Makes an invite; its token is told this once.

@@ -22,6 +22,9 @@ pub(super) fn error(refusal: ChatRefusal) -> Error {
         ChatRefusal::Fixed => {
             Error::field("seq", "names a message that cannot be changed: it was recalled, or is no text")
         }
+        ChatRefusal::NoMedia => {
+            Error::field("media_id", "names an upload that is not there any more, or it was passed on too late")
+        }
         ChatRefusal::ReplyTo => Error::field("reply_to", "names no message that can be answered"),
         ChatRefusal::Full => Error::refused(Code::ValidationFailed, "there is no room for more"),
         ChatRefusal::Kind => Error::refused(Code::Conflict, "a conversation of this kind does not have that"),

@@ -6,6 +6,7 @@ mod kills;
 mod list;
 mod live;
 pub mod matrix;
+mod media;
 mod messages;
 mod people;
 mod strangers;

@@ -5,6 +5,7 @@ import { Pages, type Paging } from "../paging.js";
 import type { Id, Page } from "../types.js";
 import type { Folder } from "./list.js";
 import type {
+  Attachment,
   ChangePage,
   ChatPreferences,
   Conversation,
@@ -26,6 +27,9 @@ import type {
   Receipt,
   UnreadConversations,
 } from "./types.js";
+
+/** Milliseconds before its end from which an address of an upload counts as none. */
+const ENDS_SOON_MS = 60_000;
 
 /** Part of the list of conversations. */
 export interface ConversationsQuery extends Paging {
@@ -138,6 +142,17 @@ export class Conversations {
   messages(id: Id, query: MessagesQuery = {}): Promise<MessagePage> {
     const { before_seq, after_seq, around_seq, limit, signal, timeoutMs } = query;
     return this.#ask("GET", id, "/messages", { signal, timeoutMs, query: { before_seq, after_seq, around_seq, limit } });
+  }
+
+  /**
+   * The upload of a message, with addresses that are good for a while: the message is read again where those that are
+   * known have ended, or are about to. `null` where it has none, or was taken back meanwhile.
+   */
+  async attachment(message: Message, call?: CallOptions): Promise<Attachment | null> {
+    const known = message.attachment ?? null;
+    const ends = known?.expires_at ? Date.parse(known.expires_at) : Infinity;
+    if (known === null || ends - this.http.clock.now() > ENDS_SOON_MS) return known;
+    return (await this.message(message.conversation_id, message.seq, call)).attachment ?? null;
   }
 
   message(id: Id, seq: number, call?: CallOptions): Promise<Message> {

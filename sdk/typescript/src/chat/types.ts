@@ -165,7 +165,12 @@ export interface SystemEvent {
 }
 
 /** Upload in a message; its addresses are good until `expires_at`. */
-export type Attachment = Media & { duration_ms?: number | null | undefined; expires_at?: Timestamp | null | undefined };
+export type Attachment = Media & {
+  /** Name that the file is saved under. */
+  filename?: string | null | undefined;
+  /** Milliseconds, of a voice message. */
+  duration_ms?: number | null | undefined;
+};
 
 /** A message. */
 export interface Message {

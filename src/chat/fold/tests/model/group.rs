@@ -51,7 +51,7 @@ impl Group {
                 if message.system {
                     return Err(ChatRefusal::Fixed);
                 }
-                self.recall(*seq);
+                self.recall(record.id, *seq);
                 Ok(true)
             }
             _ => self.of_mark(record, own),
