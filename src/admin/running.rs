@@ -13,6 +13,8 @@ use super::service::Acts;
 use crate::base::error::{Error, Result};
 use crate::base::limits::AUDIT_TARGET_CHARS_MAX;
 use crate::base::logging::{LogControl, LogLevel};
+use crate::chat::counts::ChatStatus;
+use crate::chat::service::Chat;
 use crate::data::audit::{Action, Operator};
 use crate::data::storage::Storage;
 use crate::feed::{ByPolicy, Feed, Thresholds};
@@ -68,6 +70,8 @@ pub struct Status {
     deliveries_by_policy: [u64; 3],
     /// The dearest authors, dearest first.
     costly_authors: Vec<CostlyAuthor>,
+    /// Conversations and messages.
+    chat: ChatStatus,
     /// Clicks on short links.
     clicks: ClickStatus,
 }
@@ -132,6 +136,7 @@ pub struct RunningServer {
     log: Mutex<(LogControl, LogLevel)>,
     storage: Storage,
     consumers: Consumers,
+    chat: Chat,
     clicks: Arc<Clicks>,
     /// Held while settings change, so that changes come one after the other.
     changing: tokio::sync::Mutex<()>,
@@ -146,7 +151,7 @@ impl RunningServer {
         feed: Feed,
         log: (LogControl, LogLevel),
         (storage, consumers): (Storage, Consumers),
-        clicks: Arc<Clicks>,
+        (chat, clicks): (Chat, Arc<Clicks>),
     ) -> Self {
         Self {
             acts,
@@ -154,6 +159,7 @@ impl RunningServer {
             log: Mutex::new(log),
             storage,
             consumers,
+            chat,
             clicks,
             changing: tokio::sync::Mutex::default(),
             started: Instant::now(),
@@ -187,6 +193,7 @@ impl RunningServer {
                 .into_iter()
                 .map(|cost| CostlyAuthor { user_id: cost.author, deliveries_per_s: cost.deliveries_per_s })
                 .collect(),
+            chat: self.chat.status(),
             clicks: self.clicks.status(),
         })
     }

@@ -8,6 +8,7 @@ mod broken;
 mod crossing;
 mod history;
 mod model;
+mod onward;
 pub(in crate::log) mod people;
 mod tally;
 
