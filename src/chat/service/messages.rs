@@ -24,7 +24,7 @@ use crate::log::writers::Writing;
 use crate::posts::text::ParsedText;
 use crate::realtime::SessionId;
 
-/// ListPlace of a page of messages.
+/// Place of a page of messages.
 #[derive(Debug, Clone, Copy)]
 pub enum MessagesAt {
     /// The newest ones.
@@ -80,7 +80,7 @@ impl Chat {
         self.draft(caller, conversation, new).await
     }
 
-    /// ChatOutcome of a message that was handed in.
+    /// Outcome of a message that was handed in.
     ///
     /// # Errors
     /// As [`send`](Self::send).
