@@ -37,6 +37,7 @@
 //! | `folder`, `folding` | the next group of records, numbered and folded while one is on its way to the log |
 //! | `patience`, `pace` | what an owner waits for: storage that is away, and the time of a log that stamps what it takes |
 //! | `several` | many records of one decision, handed in one after the other and all waited for |
+//! | [`onward`](log::onward) | what follows for people from records of another family: told once, whatever comes between |
 //! | [`lease`](log::lease), [`consumers`](log::consumers) | the sign of life that keeps an import out; who reads the journal, and what is kept for them |
 //! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
 //! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |

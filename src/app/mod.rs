@@ -45,6 +45,7 @@ use crate::log::core::{Attachments, Core};
 use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
+use crate::log::onward::Bearer;
 use crate::log::owner::OwnerThreads;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
@@ -269,7 +270,7 @@ async fn start_under(
     let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
         ground(settings, engines, secret, clock).await?;
     let media = uploads(settings, &core, &engines, secret)?;
-    let (chat, chat_owner) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
+    let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
     let passwords = Passwords::new(password_cost(settings))?;
@@ -287,7 +288,7 @@ async fn start_under(
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
-    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, (chat.clone(), clicks.clicks.clone()));
     let worker = feed.start_worker().map_err(|error| no_thread(&error))?;
     let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
     let mut tasks = in_background((&feed, &chat), (&links, &clicks), &core, janitor, lease.clone());
@@ -295,7 +296,7 @@ async fn start_under(
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let http = http(settings, &users, &links, tokens, &storage);
-    tell_what_follows(&mut tasks, takers, &http).await?;
+    tell_what_follows(&mut tasks, (takers, bearers), &http).await?;
     let services = Services {
         http,
         home: Arc::new(HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone())),
@@ -331,7 +332,13 @@ async fn start_under(
 }
 
 /// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
-async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpState) -> Result<()> {
+async fn tell_what_follows(
+    tasks: &mut JoinSet<()>,
+    (takers, bearers): (Takers, Vec<Bearer>),
+    http: &HttpState,
+) -> Result<()> {
+    // Nobody waits for what other families say.
+    bearers.into_iter().for_each(|bearer| drop(tasks.spawn(bearer.run())));
     let each = takers.each().await?;
     if !each.is_empty() {
         http.answer_after(takers.log().horizon().clone());
@@ -359,6 +366,7 @@ fn in_background(
     links::clicks_in_background(&mut tasks, clicks);
     tasks.spawn(chat.horizon().clone().keep_reserved());
     tasks.spawn(chat.clone().tell_receipts());
+    tasks.spawn(chat.clone().measure());
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());

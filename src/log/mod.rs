@@ -21,6 +21,7 @@ pub mod line;
 pub mod living;
 pub mod mint;
 pub mod moments;
+pub mod onward;
 pub mod outcome;
 pub mod owner;
 pub mod owners;

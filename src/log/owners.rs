@@ -254,6 +254,15 @@ impl<F: Family> FamilyLog<F> {
         Ok(PendingIn(pending))
     }
 
+    /// Owners: the partition of each, how many proposals wait for it, and whether it takes any.
+    pub fn states(&self) -> impl Iterator<Item = (Partition, usize, bool)> + '_ {
+        let serves = self.0.storage.serves();
+        let state = move |(place, way): (u16, &Way<F>)| {
+            (Partition(self.0.first.0 + place), way.door.len(), serves && way.failed.is_none())
+        };
+        (0..).zip(&self.0.ways).map(state)
+    }
+
     /// Id up to which views have heard of every record: no row is written from one of these again in the life of this
     /// process.
     #[must_use]

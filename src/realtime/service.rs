@@ -250,8 +250,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are
-    /// suspended or gone, it tells nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, of those who do not let the
+    /// viewer see it, and of those who are suspended or gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -261,9 +261,10 @@ impl Realtime {
         }
         let hidden = self.0.core.store.hidden(viewer).await?;
         let now_ms = self.0.core.clock.now_ms();
-        let mut seen = Vec::with_capacity(people.len());
-        for user in people {
-            seen.push(!hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some());
+        let pairs: Vec<(Id, Id)> = people.iter().map(|person| (*person, viewer)).collect();
+        let mut seen = self.0.core.store.lets_see(&pairs).await?;
+        for (user, seen) in people.iter().zip(&mut seen) {
+            *seen = *seen && !hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some();
         }
         let presence = self.0.presence.lock();
         let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };

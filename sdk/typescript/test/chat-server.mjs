@@ -163,7 +163,8 @@ export class ChatServer {
     this.#touch(conversation);
     const head = { key: this.#id(), after, change_seq: after + 1 };
     if (kind === "recalled") {
-      const data = { ...head, conversation_id: conversation.id, seq: message.seq };
+      const by = message.recalled_by ? { recalled_by: message.recalled_by } : {};
+      const data = { ...head, conversation_id: conversation.id, seq: message.seq, ...by };
       return this.#tell(conversation, { type: "message.recalled", data }, (member) => member.here && message.seq >= member.visible_from);
     }
     const data = { ...head, message: this.message(conversation, message, null) };

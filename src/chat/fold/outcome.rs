@@ -65,6 +65,27 @@ impl ChatRefusal {
         })
     }
 
+    /// Name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NoMessage => "no_message",
+            Self::NoMember => "no_member",
+            Self::NoInvite => "no_invite",
+            Self::Role => "role",
+            Self::Closed => "closed",
+            Self::Announcements => "announcements",
+            Self::Reused => "reused",
+            Self::Fixed => "fixed",
+            Self::TooLate => "too_late",
+            Self::ReplyTo => "reply_to",
+            Self::Full => "full",
+            Self::Kind => "kind",
+            Self::Slow(_) => "slow",
+        }
+    }
+
     /// The refusal of a number.
     #[must_use]
     pub const fn of_code(code: u8) -> Option<Self> {

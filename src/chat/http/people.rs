@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use fanfare_protocol::{
-    ChatPreferences, Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, PatchChatPreferences, RoleChange,
+    ChatPreferences, Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, PatchChatPreferences,
+    RequestsDeclined, RoleChange,
 };
 
 use super::NewlyInvited;
@@ -170,6 +171,15 @@ pub async fn accept_request(
 pub async fn decline_request(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
     chat.decline(caller.id, id).await?;
     Ok(NoContent)
+}
+
+/// Decline all requests and invitations.
+///
+/// Those that wait now, up to 1,000 a call. Whoever asked is not told.
+#[utoipa::path(post, path = "/v1/conversations/requests/decline", tag = "chat", operation_id = "decline_all_requests",
+    responses((status = 200, body = RequestsDeclined), Problems))]
+pub async fn decline_all(State(chat): State<Chat>, caller: Caller) -> Result<Json<RequestsDeclined>> {
+    Ok(Json(chat.decline_all(caller.id).await?))
 }
 
 /// Preferences of the caller in chat.

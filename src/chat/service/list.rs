@@ -398,6 +398,24 @@ impl Chat {
         Ok(sum)
     }
 
+    /// Requests and invitations that wait for the caller, at most `limit`, and whether there are more.
+    pub(super) async fn requests(&self, caller: Id, limit: usize) -> Result<(Vec<Id>, bool)> {
+        let mut listed = self.listed(caller).await?;
+        listed.retain(|one| !one.gone);
+        let mut found = Vec::new();
+        for asked in listed.chunks(LIST_STEP) {
+            for read in self.read_listed(caller, asked).await? {
+                // Hidden ones wait too.
+                let is_open = read.is_request(caller) && !read.is_declined(caller) && !read.member.is_gone();
+                if is_open && found.len() == limit {
+                    return Ok((found, true));
+                }
+                found.extend(is_open.then_some(read.listed.conversation));
+            }
+        }
+        Ok((found, false))
+    }
+
     /// Messages that name the caller, newest first, across conversations.
     ///
     /// # Errors

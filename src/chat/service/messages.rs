@@ -48,7 +48,8 @@ impl Chat {
     /// Sends a message; the same client's id again is the same message.
     ///
     /// # Errors
-    /// 404 for whoever is not in the conversation, 403 where it takes nothing from them, 422 for what is malformed.
+    /// 404 for whoever is not in the conversation, 403 where it takes nothing from them, 422 for what is malformed, 429
+    /// for who sends too many.
     pub async fn send(&self, caller: Id, conversation: Id, new: NewMessage) -> Result<Sending> {
         let handed = self.hand_in(caller, conversation, new, None).await?;
         self.sent(handed).await
@@ -66,11 +67,18 @@ impl Chat {
         new: NewMessage,
         origin: Option<SessionId>,
     ) -> Result<Handed> {
-        let sent = self.draft(caller, conversation, new).await?;
+        let sent =
+            self.admit(caller, conversation, new).await.inspect_err(|error| self.0.counts.not_admitted(error))?;
         let record = ChatRecord::new(conversation, caller, ChatAct::Sent(Box::new(sent)));
         let record = ChatRecord { origin: origin.map(|session| session.0), ..record };
         let writing = self.core().writing(caller).await?;
         Ok(Handed(self.0.owners.propose(conversation, record).await?, writing))
+    }
+
+    /// Looks whether a message may be handed in, and says what it is.
+    async fn admit(&self, caller: Id, conversation: Id, new: NewMessage) -> Result<Sent> {
+        self.pace(|paces, now_ms| paces.message(caller, now_ms))?;
+        self.draft(caller, conversation, new).await
     }
 
     /// Outcome of a message that was handed in.
@@ -78,7 +86,9 @@ impl Chat {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn sent(&self, Handed(pending, _writing): Handed) -> Result<Sending> {
-        let committed = super::done(pending.durable().await?)?;
+        let answer = pending.durable().await;
+        self.0.counts.answered(&answer);
+        let committed = super::done(answer?)?;
         let (caller, conversation) = (committed.record.actor, committed.record.conversation);
         let (record, outcome) = (&committed.record, &committed.outcome);
         let viewer = Viewer { id: Some(caller), visible_from: 1 };

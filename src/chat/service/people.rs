@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
     Code, Conversation, ConversationKind, Id, Invite, InviteLook, MediaKind, Member, MemberRole, NewInvite, Page,
-    PatchConversation, Timestamp,
+    PatchConversation, RequestsDeclined, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -14,9 +14,9 @@ use super::preferences::Welcome;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
-use crate::base::limits::chat::{INVITE_USES_MAX, PEOPLE_EVER_MAX, SLOW_S_MAX};
+use crate::base::limits::chat::{DECLINED_AT_ONCE, INVITE_USES_MAX, LIST_STEP, PEOPLE_EVER_MAX, SLOW_S_MAX};
 use crate::chat::admission;
-use crate::chat::fold::record::{ChatAct, NewSettings};
+use crate::chat::fold::record::{ChatAct, ChatRecord, NewSettings};
 use crate::data::rows::chat::{InviteRow, MemberRow, Membership, Picture};
 use crate::data::rows::from_json;
 use crate::data::tables;
@@ -108,7 +108,10 @@ impl Chat {
         let members_max = self.members_max();
         let (members, invited) = match self.welcome(user, caller, ConversationKind::Group).await? {
             Welcome::In => (vec![user], Vec::new()),
-            Welcome::Asked => (Vec::new(), vec![user]),
+            Welcome::Asked => {
+                self.pace(|paces, now_ms| paces.requests(caller, 1, now_ms))?;
+                (Vec::new(), vec![user])
+            }
             Welcome::Out => return Err(Error::refused(Code::Forbidden, "this person joins no groups")),
         };
         self.act(caller, id, ChatAct::Added { members, invited, members_max }).await?;
@@ -310,6 +313,35 @@ impl Chat {
     pub async fn accept(&self, caller: Id, id: Id) -> Result<Conversation> {
         self.act(caller, id, ChatAct::Accepted {}).await?;
         self.conversation(caller, id).await
+    }
+
+    /// Declines the requests and invitations of the caller that wait, as many as one call does. Whoever asked is not
+    /// told.
+    ///
+    /// # Errors
+    /// When the engine fails: some may be declined.
+    pub async fn decline_all(&self, caller: Id) -> Result<RequestsDeclined> {
+        let (requests, more) = self.requests(caller, DECLINED_AT_ONCE).await?;
+        let mut declined = 0;
+        for asked in requests.chunks(LIST_STEP) {
+            let mut pending = Vec::with_capacity(asked.len());
+            // Together: they share commits.
+            for id in asked {
+                let record = ChatRecord::new(*id, caller, ChatAct::Declined {});
+                let writing = self.core().writing(caller).await?;
+                pending.push((self.0.owners.propose(*id, record).await?, writing));
+            }
+            let mut outcome = Ok(());
+            for (one, _writing) in pending {
+                match one.durable().await {
+                    // Accepted or gone meanwhile: nothing is left to decline.
+                    Ok(committed) => declined += u64::from(committed.outcome.came_about()),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            outcome?;
+        }
+        Ok(RequestsDeclined { declined, more })
     }
 
     /// Declines a request, or an invitation to a group. Whoever asked is not told.

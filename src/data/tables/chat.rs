@@ -162,6 +162,13 @@ pub fn reaction(conversation: Id, message: u64, emoji: &str, user: Id) -> RowKey
     RowKey::new(REACTIONS, message_partition(conversation, message), clustering)
 }
 
+/// Kind and person of a row of [`REACTIONS`].
+#[must_use]
+pub fn reaction_in(clustering: &[u8]) -> Option<(&str, Id)> {
+    let (emoji, user) = clustering.split_at_checked(clustering.len().checked_sub(9)?)?;
+    Some((std::str::from_utf8(emoji).ok()?, Id::from_bytes(user.get(1..)?)?))
+}
+
 /// Row of `user` in a conversation's partition.
 #[must_use]
 pub fn member(conversation: Id, user: Id) -> RowKey {

@@ -9,6 +9,7 @@ mod broken;
 mod crossing;
 mod history;
 mod model;
+mod onward;
 pub(in crate::log) mod people;
 mod tally;
 

@@ -352,7 +352,7 @@ impl Look<'_> {
             let user = Id::from_bytes(&key.partition).unwrap();
             let Some(entry) = ListEntry::of(&key.clustering, value).unwrap() else { continue };
             match entry.what {
-                Happened::One { actor, .. } => {
+                Happened::One { actor, .. } | Happened::Chat { actor, .. } => {
                     listed.entry((user, entry.kind as u8)).or_default().insert(actor);
                 }
                 Happened::Group { item, .. } => {

@@ -214,6 +214,15 @@ pub struct UnreadConversations {
     pub requests: u64,
 }
 
+/// `POST /v1/conversations/requests/decline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestsDeclined {
+    /// Requests and invitations that are declined now.
+    pub declined: u64,
+    /// Whether there are more: a call declines up to 1,000.
+    pub more: bool,
+}
+
 /// A member of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {

@@ -302,7 +302,9 @@ impl Server {
         self.touch(talk, None);
         let change_seq = after + 1;
         if kind == ChangeKind::Recalled {
-            let frame = MessageRecalled { key, after, change_seq, conversation_id: talk, seq };
+            let sent = &self.talks[&talk].messages[seq as usize - 1];
+            let recalled_by = sent.recalled_by.filter(|by| *by != sent.sender);
+            let frame = MessageRecalled { key, after, change_seq, conversation_id: talk, seq, recalled_by };
             self.tell(talk, ServerEvent::MessageRecalled(frame));
         } else {
             let message = self.message(talk, seq, None);
