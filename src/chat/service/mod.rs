@@ -10,6 +10,7 @@ mod messages;
 mod people;
 mod preferences;
 mod refusals;
+mod replay;
 mod told;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use fanfare_protocol::{ConversationKind, Id, NewConversation};
 pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
+pub use self::replay::Replayed;
 
 use super::admission;
 use super::family::{ChatCommitted, ChatFamily};
