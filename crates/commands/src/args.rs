@@ -170,7 +170,7 @@ impl FromStr for Speed {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json --svg feed.svg\n  \
-    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n\n\
+    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n  fanfare bench chat\n\n\
     Some rows compare with redis-server, nginx and Centrifugo; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {

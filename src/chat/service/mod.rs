@@ -13,6 +13,7 @@ mod people;
 mod preferences;
 mod reactors;
 mod refusals;
+mod replay;
 mod told;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
 pub use self::reactors::ReactorQuery;
+pub use self::replay::Replayed;
 
 use super::admission;
 use super::counts::{ChatCounts, ChatOwnerStatus, ChatPart, ChatStatus};
