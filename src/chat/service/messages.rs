@@ -8,14 +8,15 @@ use fanfare_protocol::{
 
 use super::{Chat, Made, Seat};
 use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
 use crate::base::limits::chat::{CHANGES_PAGE_MAX, EDITS_MAX};
 use crate::chat::family::ChatFamily;
 use crate::chat::fold::outcome::ChangeOf;
 use crate::chat::fold::record::{ChatAct, ChatRecord, Sent};
-use crate::chat::fold::rows;
+use crate::chat::fold::{is_repeat, rows};
 use crate::chat::view::{Stored, Viewer};
 use crate::chat::{admission, emoji};
-use crate::data::rows::chat::{ChangeRow, EditRow, MemberRow, Said};
+use crate::data::rows::chat::{ChangeRow, EditRow, MemberRow, Said, SendRow};
 use crate::data::rows::from_json;
 use crate::data::tables::chat as keys;
 use crate::log::core::Owners as _;
@@ -24,7 +25,7 @@ use crate::log::writers::Writing;
 use crate::posts::text::ParsedText;
 use crate::realtime::SessionId;
 
-/// ListPlace of a page of messages.
+/// Place of a page of messages.
 #[derive(Debug, Clone, Copy)]
 pub enum MessagesAt {
     /// The newest ones.
@@ -37,8 +38,13 @@ pub enum MessagesAt {
     Around(u64),
 }
 
-/// A message on its way.
-pub struct Handed(PendingIn<ChatFamily>, Writing);
+/// A message on its way, or one that was there already.
+pub enum Handed {
+    /// The owner has it.
+    Pending(Box<PendingIn<ChatFamily>>, Writing),
+    /// The same send was answered before: sender, conversation and number.
+    Known(Id, Id, u64),
+}
 
 /// A message that was handed in: sending it again is the same message.
 pub type Sending = Made<Message>;
@@ -65,18 +71,33 @@ impl Chat {
         new: NewMessage,
         origin: Option<SessionId>,
     ) -> Result<Handed> {
-        let sent = self.draft(caller, conversation, new).await?;
+        let sent = match self.draft(caller, conversation, &new).await {
+            Ok(sent) => sent,
+            // What it passes on or names may be gone since it was sent first.
+            Err(Error::Refused(problem)) => {
+                let known = self.sent_before(caller, conversation, &new).await?;
+                return known.ok_or(Error::Refused(problem));
+            }
+            Err(error) => return Err(error),
+        };
         let record = ChatRecord::new(conversation, caller, ChatAct::Sent(Box::new(sent)));
         let record = ChatRecord { origin: origin.map(|session| session.0), ..record };
         let writing = self.core().writing(caller).await?;
-        Ok(Handed(self.0.owners.propose(conversation, record).await?, writing))
+        Ok(Handed::Pending(Box::new(self.0.owners.propose(conversation, record).await?), writing))
     }
 
-    /// ChatOutcome of a message that was handed in.
+    /// Outcome of a message that was handed in.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn sent(&self, Handed(pending, _writing): Handed) -> Result<Sending> {
+    pub async fn sent(&self, handed: Handed) -> Result<Sending> {
+        let (pending, _writing) = match handed {
+            Handed::Pending(pending, writing) => (pending, writing),
+            Handed::Known(caller, conversation, seq) => {
+                let value = self.message(caller, conversation, seq).await?;
+                return Ok(Made { value, is_new: false });
+            }
+        };
         let committed = super::done(pending.durable().await?)?;
         let (caller, conversation) = (committed.record.actor, committed.record.conversation);
         let (record, outcome) = (&committed.record, &committed.outcome);
@@ -96,15 +117,19 @@ impl Chat {
         Ok(Made { value: rendered.ok_or_else(|| Error::not_found("message"))?, is_new })
     }
 
+    /// The same send, where it placed a message lately.
+    async fn sent_before(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Option<Handed>> {
+        let key = keys::send(conversation, caller, &new.client_id);
+        let Some(row) = self.core().store.get_as(&key, SendRow::from_bytes).await? else { return Ok(None) };
+        let now = first_id_at(self.core().clock.now_ms());
+        let is_same = row.refused == 0 && is_repeat(&row, &admission::body_hash(new), now);
+        Ok(is_same.then_some(Handed::Known(caller, conversation, row.seq)))
+    }
+
     /// Checks a message, and resolves what it names.
-    async fn draft(&self, caller: Id, conversation: Id, new: NewMessage) -> Result<Sent> {
-        let checked = admission::message(&new, self.0.settings.text_max)?;
+    async fn draft(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Sent> {
+        let checked = admission::message(new, self.0.settings.text_max)?;
         let seat = self.seat(caller, conversation).await?;
-        if let Some(reply_to) = new.reply_to
-            && reply_to > seat.head.last_seq
-        {
-            return Err(Error::field("reply_to", "names no message that can be answered"));
-        }
         if let Some(forward) = new.forward {
             return self.forwarded(caller, (forward.conversation_id, forward.seq), new, checked.body).await;
         }
@@ -113,7 +138,7 @@ impl Chat {
         }
         let mentions = self.mentions(caller, conversation, &checked.text).await?;
         Ok(Sent {
-            client_id: new.client_id,
+            client_id: new.client_id.clone(),
             body: checked.body,
             kind: new.kind,
             said: said(checked.text, mentions, checked.all && seat.info.kind == ConversationKind::Group),
@@ -124,7 +149,7 @@ impl Chat {
     }
 
     /// A message that passes another one on, which the caller can see.
-    async fn forwarded(&self, caller: Id, (from, seq): (Id, u64), new: NewMessage, body: String) -> Result<Sent> {
+    async fn forwarded(&self, caller: Id, (from, seq): (Id, u64), new: &NewMessage, body: String) -> Result<Sent> {
         let missing = || Error::field("forward", "names no message that the caller can see");
         let seat = self.seat(caller, from).await.map_err(|_| missing())?;
         let stored = self.visible(&seat, from, seq).await.map_err(|_| missing())?;
@@ -134,7 +159,7 @@ impl Chat {
         }
         let words = stored.edit.map_or(stored.row.words, |edit| edit.words);
         Ok(Sent {
-            client_id: new.client_id,
+            client_id: new.client_id.clone(),
             body,
             kind: stored.row.kind,
             said: Said { mentions: Vec::new(), all: false, ..words },

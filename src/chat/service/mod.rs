@@ -28,14 +28,21 @@ use super::fold::record::{Beginning, ChatAct, ChatRecord};
 use super::stream::{Receipts, Typists};
 use super::view::MessageViews;
 use crate::base::error::{Error, Result};
-use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::IDEMPOTENCY_HOURS;
+use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow, SendRow};
 use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
+use crate::log::events::IdempotencyKey;
 use crate::log::horizon::Horizon;
+use crate::log::idempotency::Idempotency;
 use crate::log::owners::FamilyLog;
 use crate::realtime::Publisher;
+
+/// Milliseconds for which a key is remembered.
+const IDEMPOTENCY_MS: u64 = IDEMPOTENCY_HOURS as u64 * 3_600_000;
 
 /// Choices of the operator.
 #[derive(Debug, Clone, Copy)]
@@ -62,12 +69,13 @@ struct Inner {
     publisher: Publisher,
     receipts: Receipts,
     typists: Typists,
+    idempotency: Idempotency,
 }
 
-/// ChatOutcome of a record, unless it was refused.
+/// A record with its outcome, unless it was refused.
 fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
     match committed.outcome.refused {
-        Some(refusal) => Err(refusals::error(refusal)),
+        Some(refusal) => Err(refusals::error(refusal, &committed.record.act)),
         None => Ok(committed),
     }
 }
@@ -77,6 +85,15 @@ pub(super) struct Seat {
     pub(super) head: ChatHead,
     pub(super) info: Info,
     pub(super) member: MemberRow,
+}
+
+/// Answer to beginning a conversation.
+#[derive(Debug)]
+pub enum Begun {
+    /// The conversation, made now or there before.
+    Here(Made<fanfare_protocol::Conversation>),
+    /// Conversation that an earlier request with the same key made.
+    Replayed(fanfare_protocol::Conversation),
 }
 
 /// A conversation that was asked for, and whether it was made now.
@@ -94,7 +111,8 @@ impl Chat {
     pub fn new(core: Core, owners: FamilyLog<ChatFamily>, settings: ChatSettings, publisher: Publisher) -> Self {
         let views = MessageViews::new(core.clone());
         let (receipts, typists) = (Receipts::default(), Typists::default());
-        Self(Arc::new(Inner { core, owners, views, settings, publisher, receipts, typists }))
+        let idempotency = Idempotency::new(Arc::clone(&core.store));
+        Self(Arc::new(Inner { core, owners, views, settings, publisher, receipts, typists, idempotency }))
     }
 
     /// Renderer of messages.
@@ -131,7 +149,7 @@ impl Chat {
         Ok(self.commit(ChatRecord::new(conversation, caller, act)).await?.outcome)
     }
 
-    /// ChatHead, information and the caller's row of a conversation, as stored.
+    /// Head, information and the caller's row of a conversation, as stored.
     async fn rows_of(&self, caller: Id, id: Id) -> Result<(Option<ChatHead>, Option<Info>, Option<MemberRow>)> {
         let wanted =
             [keys::of_conversation(keys::HEADS, id), keys::of_conversation(keys::INFOS, id), keys::member(id, caller)];
@@ -155,11 +173,37 @@ impl Chat {
         }
     }
 
-    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one.
+    /// Begins a conversation, once per idempotency key.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); 422 for a key that was used with another body, 409 while the same key is at work,
+    /// 404 when the caller is no more in what the first request with it made.
+    pub async fn begin(&self, caller: Id, new: NewConversation, key: Option<IdempotencyKey>) -> Result<Begun> {
+        let Some(key) = key else { return Ok(Begun::Here(self.create(caller, new, None).await?)) };
+        let now_ms = self.core().clock.now_ms();
+        // Two at once are kept apart by it; what a key made stands in chat's own rows.
+        let _claimed = self.0.idempotency.claim(&key, now_ms).await?;
+        let before = self.core().store.get_as(&keys::request(caller, &key.key), SendRow::from_bytes).await?;
+        match before.filter(|row| unix_ms_of(row.record) + IDEMPOTENCY_MS > now_ms) {
+            None => Ok(Begun::Here(self.create(caller, new, Some(key)).await?)),
+            Some(row) if row.body == keys::hash_of(key.body_hash.as_bytes()) => {
+                Ok(Begun::Replayed(self.conversation(caller, Id(row.seq)).await?))
+            }
+            Some(_) => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
+        }
+    }
+
+    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one. `key` is remembered
+    /// with what it makes.
     ///
     /// # Errors
     /// 422 for what is malformed or names nobody, 403 for a direct one where one of the two blocks the other.
-    pub async fn create(&self, caller: Id, new: NewConversation) -> Result<Made<fanfare_protocol::Conversation>> {
+    pub async fn create(
+        &self,
+        caller: Id,
+        new: NewConversation,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<fanfare_protocol::Conversation>> {
         let title = admission::conversation(&new, caller, self.0.settings.group_max)?;
         for (place, member) in new.member_ids.iter().enumerate() {
             let seen = self.core().store.seen_account(*member).await?;
@@ -200,7 +244,9 @@ impl Chat {
                 self.core().log.mint().await?
             }
         };
-        let outcome = self.act(caller, id, ChatAct::Created(created)).await?;
+        let record = ChatRecord::new(id, caller, ChatAct::Created(created));
+        let record = ChatRecord { idempotency: key.map(Box::new), ..record };
+        let outcome = self.commit(record).await?.outcome;
         let value = self.conversation(caller, id).await?;
         Ok(Made { value, is_new: outcome.repeat.is_none() })
     }

@@ -1,6 +1,7 @@
 //! Chat: conversations, messages, people in them, and what stays whatever happens.
 
 mod clients;
+mod edges;
 mod gone;
 mod kills;
 mod list;
