@@ -72,7 +72,7 @@ struct Inner {
     idempotency: Idempotency,
 }
 
-/// A record with its outcome, unless it was refused.
+/// Outcome of a record, unless it was refused.
 fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
     match committed.outcome.refused {
         Some(refusal) => Err(refusals::error(refusal, &committed.record.act)),
