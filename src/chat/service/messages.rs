@@ -151,8 +151,8 @@ impl Chat {
     /// A message that passes another one on, which the caller can see.
     async fn forwarded(&self, caller: Id, (from, seq): (Id, u64), new: &NewMessage, body: String) -> Result<Sent> {
         let missing = || Error::field("forward", "names no message that the caller can see");
-        let seat = self.seat(caller, from).await.map_err(|_| missing())?;
-        let stored = self.visible(&seat, from, seq).await.map_err(|_| missing())?;
+        let seat = self.seat(caller, from).await.map_err(|error| error.refused_as(missing()))?;
+        let stored = self.visible(&seat, from, seq).await.map_err(|error| error.refused_as(missing()))?;
         let is_there = stored.row.recalled.is_none() && stored.row.kind != MessageKind::System;
         if !is_there {
             return Err(missing());

@@ -309,10 +309,8 @@ impl Chat {
             Err(error @ Error::Refused(_)) => {
                 let place = self.core().store.get(&keys::invite(hash.as_bytes())).await?;
                 let id = place.as_deref().and_then(Id::from_bytes).ok_or(error)?;
-                return self.conversation(caller, id).await.map_err(|error| match error {
-                    Error::Refused(_) => Error::not_found("invite"),
-                    error => error,
-                });
+                let joined = self.conversation(caller, id).await;
+                return joined.map_err(|error| error.refused_as(Error::not_found("invite")));
             }
             Err(error) => return Err(error),
         };
