@@ -133,6 +133,8 @@ async fn a_group_that_is_asked_for_twice_with_one_key_is_made_once() {
     let bob = world.anyone.with_token(&bob.token);
     let listed = bob.conversations(&[], Paging::first(10)).await.unwrap().items;
     assert_eq!(listed.iter().map(|one| one.id).collect::<Vec<_>>(), [made.id]);
+    let again = ann.begin_once(&new, "once").await.unwrap();
+    assert_eq!((again.created, again.value.id), (false, made.id));
     // Somebody else's key is another.
     let bobs = begin(&bob, r#"{"kind": "group", "member_ids": []}"#).await;
     assert_eq!((bobs.status.as_u16(), bobs.headers.get("idempotency-replayed")), (201, None));
