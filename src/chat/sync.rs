@@ -27,7 +27,7 @@ pub struct Listed {
 /// Place in a list: pinned ones first, where that is asked for, then by the newest message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
-    /// It stands among those that come first.
+    /// Whether the conversation stands among those that come first.
     pub is_pinned: bool,
     /// The newest message.
     pub last_message: Id,

@@ -9,7 +9,7 @@ use fanfare_bench::{Name, Part};
 
 use super::admin_args::AdminArgs;
 
-/// A self-hosted social backend in one binary: people, posts, feeds, chat, live sessions, short links, realtime delivery
+/// A self-hosted social backend in one binary: people, posts, feeds, chat, live sessions, short links, realtime
 #[derive(Debug, Parser)]
 #[command(
     name = "fanfare",

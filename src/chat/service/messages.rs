@@ -42,7 +42,7 @@ pub enum MessagesAt {
 pub enum Handed {
     /// The owner has it.
     Pending(Box<PendingIn<ChatFamily>>, Writing),
-    /// The same send was answered before: sender, conversation and number.
+    /// Message of the same send before: sender, conversation and number.
     Known(Id, Id, u64),
 }
 
@@ -117,7 +117,7 @@ impl Chat {
         Ok(Made { value: rendered.ok_or_else(|| Error::not_found("message"))?, is_new })
     }
 
-    /// The same send, where it placed a message lately.
+    /// Message that an equal send placed lately.
     async fn sent_before(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Option<Handed>> {
         let key = keys::send(conversation, caller, &new.client_id);
         let Some(row) = self.core().store.get_as(&key, SendRow::from_bytes).await? else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::base::limits::chat::{EDITS_MAX, INVITES_MAX, PINS_MAX, REACTION_KINDS
 use crate::chat::fold::outcome::ChatRefusal;
 use crate::chat::fold::record::ChatAct;
 
-/// What there is no room for.
+/// Refusal for want of room, which names what is too much.
 fn full(act: &ChatAct) -> Error {
     match act {
         ChatAct::Reacted { .. } => {
