@@ -84,6 +84,17 @@ impl Client {
         Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED })
     }
 
+    /// Begins a conversation that is made once, however often it is asked for with the same key.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn begin_once(&self, new: &NewConversation, key: &str) -> Result<Made<Conversation>> {
+        let key = [("idempotency-key", key)];
+        let answer = self.send_json(Method::POST, "/v1/conversations", &key, Some(new)).await?.accepted()?;
+        let is_again = answer.header("idempotency-replayed") == "true";
+        Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED && !is_again })
+    }
+
     /// The direct conversation with somebody.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::data::rows::chat::{ChatHead, HourRow, Info, InviteRow, MemberRow, Mes
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatRefusal {
-    /// Folded that is not there, or not for the actor.
+    /// Conversation that is not there, or not for the actor.
     NotFound,
     /// Message that is not there, or not for the actor.
     NoMessage,

@@ -84,7 +84,7 @@ impl Read {
     }
 
     fn is_archived(&self, now_ms: u64) -> bool {
-        view::personal(&self.personal, self.head.last_seq, now_ms).archived
+        view::personal(&self.personal, self.mark.seq, self.head.last_seq, now_ms).archived
     }
 
     fn is_in(&self, folder: Folder, user: Id, now_ms: u64) -> bool {
@@ -97,7 +97,7 @@ impl Read {
     }
 
     fn place(&self) -> ListPlace {
-        ListPlace { last_message: self.head.last_message, conversation: self.listed.conversation }
+        ListPlace { is_pinned: false, last_message: self.head.last_message, conversation: self.listed.conversation }
     }
 
     /// Everything up to here was read.
@@ -229,7 +229,8 @@ impl Chat {
             mention_count,
             is_request,
             left,
-            personal: view::personal(&read.personal, head.last_seq, self.core().clock.now_ms()),
+            hidden: !left && read.is_hidden(),
+            personal: view::personal(&read.personal, read.mark.seq, head.last_seq, self.core().clock.now_ms()),
             created_at: Timestamp(info.at_ms),
         })
     }
@@ -269,49 +270,55 @@ impl Chat {
         };
         // Before what is read: what comes meanwhile is told the next time.
         let changes_cursor = self.changes_cursor(caller);
-        let now_ms = self.core().clock.now_ms();
         let mut listed = self.listed(caller).await?;
         listed.retain(|one| !one.gone);
         let pinned = if query.pinned_first { self.pinned(caller).await? } else { HashSet::new() };
         let (first, rest): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| pinned.contains(&one.conversation));
-        let mut found: Vec<Read> = Vec::new();
-        if after.is_none() && !first.is_empty() {
-            found = self.read_listed(caller, &first).await?;
-            found.retain(|read| read.is_in(query.folder, caller, now_ms));
-            found.sort_unstable_by_key(|read| std::cmp::Reverse(read.place()));
+        let (mut found, mut is_more) = (Vec::new(), false);
+        for (is_pinned, part) in [(true, first), (false, rest)] {
+            is_more = is_more || self.next_of(caller, query, (is_pinned, part), after, &mut found).await?;
         }
-        let (mut merge, mut last, mut is_more) = (ListMerge::new(rest), after, false);
-        let before = found.len();
+        let last = found.last().filter(|_| is_more).map(|(place, _): &(ListPlace, Read)| place.to_bytes());
+        let next_cursor = last.map(|last| self.core().cursors.seal(scope, &last));
+        let mut items = Vec::with_capacity(found.len());
+        for (_, read) in found {
+            items.push(self.shown(caller, read).await?);
+        }
+        Ok(ConversationPage { items, next_cursor, changes_cursor })
+    }
+
+    /// Adds what comes below `after` of a part of the list, until the page is full; whether there is more of it then.
+    async fn next_of(
+        &self,
+        caller: Id,
+        query: ListQuery<'_>,
+        (is_pinned, part): (bool, Vec<Listed>),
+        after: Option<ListPlace>,
+        found: &mut Vec<(ListPlace, Read)>,
+    ) -> Result<bool> {
+        let now_ms = self.core().clock.now_ms();
+        let mut merge = ListMerge::new(part);
         loop {
             if let Some((place, read)) = merge.pop() {
+                let place = ListPlace { is_pinned, ..place };
                 if after.is_some_and(|after| place >= after) {
                     continue;
                 }
-                if found.len() >= query.limit.max(before) {
-                    is_more = true;
-                    break;
+                if found.len() == query.limit {
+                    return Ok(true);
                 }
-                last = Some(place);
-                found.push(read);
+                found.push((place, read));
                 continue;
             }
             let asked = merge.ask(LIST_STEP);
             if asked.is_empty() {
-                break;
+                return Ok(false);
             }
             let read = self.read_listed(caller, &asked).await?;
             for read in read.into_iter().filter(|read| read.is_in(query.folder, caller, now_ms)) {
                 merge.put(read.place(), read);
             }
         }
-        // Where pinned ones fill the page, the rest begins at the top.
-        let top = ListPlace { last_message: Id(u64::MAX), conversation: Id(u64::MAX) };
-        let next_cursor = is_more.then(|| self.core().cursors.seal(scope, &last.unwrap_or(top).to_bytes()));
-        let mut items = Vec::with_capacity(found.len());
-        for read in found {
-            items.push(self.shown(caller, read).await?);
-        }
-        Ok(ConversationPage { items, next_cursor, changes_cursor })
     }
 
     async fn pinned(&self, user: Id) -> Result<HashSet<Id>> {
@@ -389,7 +396,7 @@ impl Chat {
                 }
                 let unread = read.unread();
                 sum.messages += unread;
-                sum.conversations += u64::from(unread > 0 || read.personal.unread_at.is_some());
+                sum.conversations += u64::from(unread > 0 || view::is_marked(&read.personal, read.mark.seq));
                 if unread > 0 {
                     sum.mentions += self.mention_count(caller, read.listed.conversation, read.read_seq()).await?;
                 }

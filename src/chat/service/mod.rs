@@ -38,18 +38,24 @@ use super::paces::{ChatPaces, ChatRates};
 use super::stream::{Receipts, Typists};
 use super::view::MessageViews;
 use crate::base::error::{Error, Result};
-use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::IDEMPOTENCY_HOURS;
+use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow, SendRow};
 use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
+use crate::log::events::IdempotencyKey;
 use crate::log::horizon::Horizon;
+use crate::log::idempotency::Idempotency;
 use crate::log::owners::FamilyLog;
 use crate::media::Uploads;
 use crate::realtime::Publisher;
 
 /// Time between two looks at what waits.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// Milliseconds for which a key is remembered.
+const IDEMPOTENCY_MS: u64 = IDEMPOTENCY_HOURS as u64 * 3_600_000;
 
 /// Choices of the operator.
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +91,13 @@ struct Inner {
     typists: Typists,
     began: Instant,
     paces: Mutex<ChatPaces>,
+    idempotency: Idempotency,
 }
 
 /// Outcome of a record, unless it was refused.
 fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
     match committed.outcome.refused {
-        Some(refusal) => Err(refusals::error(refusal)),
+        Some(refusal) => Err(refusals::error(refusal, &committed.record.act)),
         None => Ok(committed),
     }
 }
@@ -100,6 +107,15 @@ pub(super) struct Seat {
     pub(super) head: ChatHead,
     pub(super) info: Info,
     pub(super) member: MemberRow,
+}
+
+/// Answer to beginning a conversation.
+#[derive(Debug)]
+pub enum Begun {
+    /// The conversation, made now or there before.
+    Here(Made<fanfare_protocol::Conversation>),
+    /// Conversation that an earlier request with the same key made.
+    Replayed(fanfare_protocol::Conversation),
 }
 
 /// A conversation that was asked for, and whether it was made now.
@@ -124,6 +140,7 @@ impl Chat {
         let views = MessageViews::new(core.clone(), media.clone());
         let (receipts, typists) = (Receipts::default(), Typists::default());
         let (began, paces) = (Instant::now(), Mutex::new(ChatPaces::new(settings.rates)));
+        let idempotency = Idempotency::new(Arc::clone(&core.store));
         Self(Arc::new(Inner {
             core,
             owners,
@@ -137,6 +154,7 @@ impl Chat {
             typists,
             began,
             paces,
+            idempotency,
         }))
     }
 
@@ -238,12 +256,38 @@ impl Chat {
         }
     }
 
-    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one.
+    /// Begins a conversation, once per idempotency key.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); 422 for a key that was used with another body, 409 while the same key is at work,
+    /// 404 when the caller is no more in what the first request with it made.
+    pub async fn begin(&self, caller: Id, new: NewConversation, key: Option<IdempotencyKey>) -> Result<Begun> {
+        let Some(key) = key else { return Ok(Begun::Here(self.create(caller, new, None).await?)) };
+        let now_ms = self.core().clock.now_ms();
+        // Two at once are kept apart by it; what a key made stands in chat's own rows.
+        let _claimed = self.0.idempotency.claim(&key, now_ms).await?;
+        let before = self.core().store.get_as(&keys::request(caller, &key.key), SendRow::from_bytes).await?;
+        match before.filter(|row| unix_ms_of(row.record) + IDEMPOTENCY_MS > now_ms) {
+            None => Ok(Begun::Here(self.create(caller, new, Some(key)).await?)),
+            Some(row) if row.body == keys::hash_of(key.body_hash.as_bytes()) => {
+                Ok(Begun::Replayed(self.conversation(caller, Id(row.seq)).await?))
+            }
+            Some(_) => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
+        }
+    }
+
+    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one. `key` is remembered
+    /// with what it makes.
     ///
     /// # Errors
     /// 422 for what is malformed or names nobody, 403 for a direct one where one of the two blocks the other, 429 for
     /// who begins or asks too many.
-    pub async fn create(&self, caller: Id, new: NewConversation) -> Result<Made<fanfare_protocol::Conversation>> {
+    pub async fn create(
+        &self,
+        caller: Id,
+        new: NewConversation,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<fanfare_protocol::Conversation>> {
         let title = admission::conversation(&new, caller, self.0.settings.group_max)?;
         for (place, member) in new.member_ids.iter().enumerate() {
             let seen = self.core().store.seen_account(*member).await?;
@@ -290,7 +334,9 @@ impl Chat {
                 self.core().log.mint().await?
             }
         };
-        let outcome = self.act(caller, id, ChatAct::Created(created)).await?;
+        let record = ChatRecord::new(id, caller, ChatAct::Created(created));
+        let record = ChatRecord { idempotency: key.map(Box::new), ..record };
+        let outcome = self.commit(record).await?.outcome;
         let value = self.conversation(caller, id).await?;
         Ok(Made { value, is_new: outcome.repeat.is_none() })
     }

@@ -195,6 +195,19 @@ pub fn send(conversation: Id, sender: Id, client_id: &str) -> RowKey {
     RowKey::new(SENDS, partition(conversation), clustering)
 }
 
+/// Row of a request that made a conversation and may come again with its key; it stands as a send of the person to
+/// themselves, whose id no conversation has.
+#[must_use]
+pub fn request(person: Id, key: &str) -> RowKey {
+    send(person, person, key)
+}
+
+/// Row by which that of a request goes, with those that were refused in `hour`.
+#[must_use]
+pub fn request_end(hour: u32, person: Id, key: &str) -> RowKey {
+    refusal(hour, person, person, key)
+}
+
 /// Row of a send that was refused in `hour`.
 #[must_use]
 pub fn refusal(hour: u32, conversation: Id, sender: Id, client_id: &str) -> RowKey {

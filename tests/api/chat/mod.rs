@@ -2,6 +2,7 @@
 
 mod clients;
 mod crowd;
+mod edges;
 mod gone;
 mod kills;
 mod list;

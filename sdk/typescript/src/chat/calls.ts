@@ -1,7 +1,9 @@
 // Calls of conversations, as the API has them. `Chat` is what applications hold; it calls these.
 
+import type { Once } from "../calls.js";
 import type { CallOptions, Http, RequestOptions } from "../http.js";
 import { Pages, type Paging } from "../paging.js";
+import { randomKey } from "../random.js";
 import type { Id, Page } from "../types.js";
 import type { Folder } from "./list.js";
 import type {
@@ -70,9 +72,10 @@ export class Conversations {
   }
 
   /** A direct conversation of the same pair is made once, however often it is asked for. */
-  create(conversation: NewConversation, call: CallOptions = {}): Promise<Conversation> {
-    // A group would be made twice.
-    return this.http.json("POST", "/v1/conversations", { ...call, body: conversation, repeatable: conversation.kind === "direct" });
+  create(conversation: NewConversation, once: Once = {}): Promise<Conversation> {
+    // Without it a group would be made twice.
+    const idempotencyKey = once.idempotencyKey ?? randomKey();
+    return this.http.json("POST", "/v1/conversations", { ...once, body: conversation, idempotencyKey });
   }
 
   get(id: Id, call?: CallOptions): Promise<Conversation> {

@@ -84,6 +84,8 @@ export interface Conversation {
   is_request: boolean;
   /** The caller left or was removed; only in lists by `changed_after`. */
   left?: boolean | undefined;
+  /** The caller hid it: it is in no folder until something new comes. */
+  hidden?: boolean | undefined;
   personal: Personal;
   created_at: Timestamp;
 }

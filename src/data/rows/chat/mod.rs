@@ -298,3 +298,12 @@ pub struct InviteRow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
 }
+
+impl InviteRow {
+    /// Whether it lets anybody in at `now_ms`.
+    #[must_use]
+    pub fn is_good(&self, now_ms: u64) -> bool {
+        let is_used_up = self.max_uses.is_some_and(|max| self.uses >= max);
+        !self.revoked && !is_used_up && self.expires_ms.is_none_or(|end| now_ms < end)
+    }
+}
