@@ -83,6 +83,7 @@ pub mod live;
 pub mod log;
 pub mod markers;
 pub mod media;
+pub mod nodes;
 pub mod notifications;
 pub mod posts;
 pub mod realtime;

@@ -33,6 +33,7 @@ use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
+use crate::log::hearing::Hearing;
 use crate::log::horizon::Horizon;
 use crate::log::owners::FamilyLog;
 use crate::realtime::Publisher;
@@ -107,6 +108,12 @@ impl Chat {
     #[must_use]
     pub fn horizon(&self) -> &Horizon {
         self.0.owners.horizon()
+    }
+
+    /// Way to hear how far other nodes are with chat's partitions; none on a node that is alone.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.0.owners.hearing()
     }
 
     fn core(&self) -> &Core {
