@@ -8,6 +8,7 @@ mod live;
 mod products;
 mod settings;
 
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -199,28 +200,30 @@ pub struct Running {
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(mut self) {
-        links::end(self.app.links(), self.app.http().storage()).await;
-        let click_owners = match self.clicks.take() {
-            Some(clicks) => Some(clicks.stop().await),
-            None => None,
-        };
-        // What waits for storage that is away would be waited for.
-        self.app.http().storage().leave();
-        let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
-        tasks.shutdown().await;
-        realtime.stop().await;
-        drop(app);
-        let ended = tokio::task::spawn_blocking(move || {
-            click_owners.into_iter().for_each(OwnerThreads::join);
-            chat_owner.join();
-            owner.join();
-            drop((worker, replays_worker));
-        });
-        if let Err(error) = ended.await {
-            tracing::error!(%error, "the log's owner did not end well");
-        }
-        lease.end().await;
+    pub fn stop(mut self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            links::end(self.app.links(), self.app.http().storage()).await;
+            let click_owners = match self.clicks.take() {
+                Some(clicks) => Some(clicks.stop().await),
+                None => None,
+            };
+            // What waits for storage that is away would be waited for.
+            self.app.http().storage().leave();
+            let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
+            tasks.shutdown().await;
+            realtime.stop().await;
+            drop(app);
+            let ended = tokio::task::spawn_blocking(move || {
+                click_owners.into_iter().for_each(OwnerThreads::join);
+                chat_owner.join();
+                owner.join();
+                drop((worker, replays_worker));
+            });
+            if let Err(error) = ended.await {
+                tracing::error!(%error, "the log's owner did not end well");
+            }
+            lease.end().await;
+        })
     }
 }
 
@@ -229,30 +232,30 @@ impl Running {
 /// # Errors
 /// When the engines fail, or the keys of JWTs can be neither read nor fetched; an import's while somebody else is alive
 /// on these engines.
-pub async fn start(
-    settings: &Settings,
+pub fn start<'a>(
+    settings: &'a Settings,
     engines: Engines,
-    secret: &[u8],
+    secret: &'a [u8],
     tokens: OperatorTokens,
     clock: Clock,
     logging: LogControl,
-) -> Result<Running> {
-    start_as(None, settings, engines, (secret, tokens), clock, logging).await
+) -> BoxFuture<'a, Result<Running>> {
+    Box::pin(start_as(None, settings, engines, (secret, tokens), (clock, logging)))
 }
 
 /// Starts one of several nodes over the same `engines`: as [`start`], for its part of the partitions.
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_among(
+pub fn start_among<'a>(
     membership: Membership,
-    settings: &Settings,
+    settings: &'a Settings,
     engines: Engines,
-    (secret, tokens): (&[u8], OperatorTokens),
+    secrets: (&'a [u8], OperatorTokens),
     clock: Clock,
     logging: LogControl,
-) -> Result<Running> {
-    start_as(Some(membership), settings, engines, (secret, tokens), clock, logging).await
+) -> BoxFuture<'a, Result<Running>> {
+    Box::pin(start_as(Some(membership), settings, engines, secrets, (clock, logging)))
 }
 
 async fn start_as(
@@ -260,8 +263,7 @@ async fn start_as(
     settings: &Settings,
     engines: Engines,
     secrets: (&[u8], OperatorTokens),
-    clock: Clock,
-    logging: LogControl,
+    (clock, logging): (Clock, LogControl),
 ) -> Result<Running> {
     let node = Numbers::of_node(settings.server.node).node_name();
     let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
