@@ -26,6 +26,8 @@ use crate::base::written;
 static DEADLINE: HeaderName = HeaderName::from_static("fanfare-deadline-ms");
 /// Header of an answer to whoever wrote: the record up to which others are to have come.
 static POSITION: HeaderName = HeaderName::from_static("fanfare-position");
+/// Header of a request: the record up to which whoever asks has seen.
+static AFTER: HeaderName = HeaderName::from_static("fanfare-after");
 static X_REQUEST_ID: LazyLock<HeaderName> = LazyLock::new(|| HeaderName::from_static("x-request-id"));
 
 /// Way to other nodes.
@@ -56,8 +58,13 @@ pub(super) fn say_position(response: &mut Response, last: Id) {
     }
 }
 
-fn position_of(headers: &HeaderMap) -> Option<Id> {
-    headers.get(&POSITION)?.to_str().ok()?.parse().ok().map(Id)
+fn id_in(headers: &HeaderMap, name: &HeaderName) -> Option<Id> {
+    headers.get(name)?.to_str().ok()?.parse().ok().map(Id)
+}
+
+/// Record up to which whoever asks has seen, on whatever node; 0 where they do not say.
+pub(super) fn seen(headers: &HeaderMap) -> Id {
+    id_in(headers, &AFTER).unwrap_or_default()
 }
 
 /// The answer of the rest of the stack, or of the node that decides, to a request that may change something and has
@@ -97,7 +104,7 @@ pub(super) async fn answered(http: HttpState, bound: Duration, request: Request,
     match tokio::time::timeout(left, way.forward(&node, forwarded)).await {
         Ok(Ok(response)) => {
             // Whoever asked reads here.
-            if let Some(position) = position_of(response.headers()) {
+            if let Some(position) = id_in(response.headers(), &POSITION) {
                 http.followed(position).await;
             }
             response

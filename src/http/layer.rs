@@ -179,7 +179,16 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let only_reads = request.method().is_safe();
     let places = (place, own_place, arriving);
     let answered = if only_reads {
-        let answer = unpanicked(next.run(request));
+        let answer = unpanicked(async move {
+            if http.forward().is_none() {
+                return next.run(request).await;
+            }
+            // What they have seen elsewhere is here, or comes within a second.
+            http.followed(forward::seen(request.headers())).await;
+            let mut answer = next.run(request).await;
+            forward::say_position(&mut answer, http.position());
+            answer
+        });
         let answered = tokio::time::timeout(bound, answer).await.ok();
         drop(places);
         // Reading changes nothing that the client asked for: it may ask again.

@@ -107,6 +107,11 @@ impl HttpState {
         }
     }
 
+    /// Record up to which an answer shows what happened, where there are other nodes.
+    pub(super) fn position(&self) -> Id {
+        self.0.horizon.get().map(Horizon::reached).unwrap_or_default()
+    }
+
     /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {

@@ -46,6 +46,9 @@ struct Shared {
     /// Ends to be said of partitions that are owned here.
     says: Mutex<Vec<Option<SettledEnd>>>,
     said: Notify,
+    /// What the log holds is taken for settled: for a test that must notice.
+    #[cfg(test)]
+    believes_the_log: std::sync::atomic::AtomicBool,
 }
 
 impl Hearing {
@@ -54,7 +57,14 @@ impl Hearing {
     pub fn new(Partition(first): Partition, count: u16) -> Self {
         let heard = (0..count).map(|_| watch::Sender::new(None)).collect();
         let says = Mutex::new(vec![None; usize::from(count)]);
-        Self(Arc::new(Shared { first, heard, says, said: Notify::new() }))
+        Self(Arc::new(Shared {
+            first,
+            heard,
+            says,
+            said: Notify::new(),
+            #[cfg(test)]
+            believes_the_log: std::sync::atomic::AtomicBool::default(),
+        }))
     }
 
     fn place(&self, Partition(partition): Partition) -> Option<usize> {
@@ -102,6 +112,19 @@ impl Hearing {
             end.map(|end| SettledSign { partition: self.0.first + place as u16, end })
         };
         says.iter().enumerate().filter_map(sign).collect()
+    }
+
+    /// Takes what the log holds for settled.
+    #[cfg(test)]
+    pub(super) fn believe_the_log(&self) {
+        self.0.believes_the_log.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The end of what is settled, as it was heard.
+    #[cfg(test)]
+    pub(super) fn believed(&self, heard: Option<SettledEnd>) -> Option<SettledEnd> {
+        let believes = self.0.believes_the_log.load(std::sync::atomic::Ordering::Relaxed);
+        if believes { Some(SettledEnd { offset: u64::MAX, term: heard.map_or(0, |end| end.term) }) } else { heard }
     }
 
     /// Waits until there is something new to say.

@@ -5,6 +5,9 @@
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
+//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records that
+//! views have heard of from each partition, and moves with records alone.
+//!
 //! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
 //! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
 
@@ -59,6 +62,8 @@ struct UnderWay {
     lasts: Vec<(Partition, Id)>,
     /// The highest id of a record there that is more than a sign of life.
     news: Id,
+    #[cfg(test)]
+    shows_the_highest: bool,
 }
 
 /// Reach of the horizon.
@@ -161,6 +166,11 @@ impl Horizon {
         let mut under_way = self.0.under_way.lock();
         change(&mut under_way);
         let records = under_way.lasts.iter().map(|(_, last)| *last).min().unwrap_or_default();
+        #[cfg(test)]
+        if under_way.shows_the_highest {
+            let highest = under_way.lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
+            return Reach { records: highest, all: highest };
+        }
         Reach { records, all: records.min(under_way.below_held()) }
     }
 
@@ -168,6 +178,18 @@ impl Horizon {
     pub(super) fn has_news(&self, id: Id) {
         let mut under_way = self.0.under_way.lock();
         under_way.news = id.max(under_way.news);
+    }
+
+    /// Shows the highest id that was settled anywhere: for a test that must notice.
+    #[cfg(test)]
+    pub(super) fn show_the_highest(&self) {
+        self.0.under_way.lock().shows_the_highest = true;
+    }
+
+    /// Whether no partition is behind what was heard of others.
+    #[cfg(test)]
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.behind().0.is_empty()
     }
 
     /// Lets every id that comes be above `id`.

@@ -14,8 +14,8 @@ use fanfare_protocol::Id;
 use tokio::sync::watch;
 
 use super::effects;
-use super::hearing::ROSTER_PAUSE;
 use super::handle::{Guard, Log};
+use super::hearing::ROSTER_PAUSE;
 use super::records;
 use crate::base::error::{Error, Result};
 use crate::base::limits;

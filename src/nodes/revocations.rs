@@ -1,7 +1,7 @@
 //! Revocations: what ends tokens and sessions on one node, told to all.
 //!
-//! Tokens and credentials are rows that no record of the log tells of, and every node remembers some of them. So whoever
-//! ends one says so over the bus, in numbered messages. The bus may lose them: a node that misses a number, or hears
+//! Tokens and credentials are rows that no record of the log tells of, and every node remembers some. So whoever ends
+//! one says so over the bus, in numbered messages. The bus may lose them: a node that misses a number, or hears
 //! nothing of another for long, forgets all that it remembers, and reads rows. What the log tells of (suspended people,
 //! deleted accounts) is heard with the log.
 

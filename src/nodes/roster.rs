@@ -112,7 +112,7 @@ mod tests {
                 let nodes = names(&group.iter().copied().collect::<Vec<_>>());
                 let now = evenly(&partitions, &nodes, &before);
                 prop_assert_eq!(now.0.len(), partitions.len());
-                let of = |node: &Arc<str>, assigned: &Assignments| assigned.0.values().filter(|one| *one == node).count();
+                let of = |node: &Arc<str>, all: &Assignments| all.0.values().filter(|one| *one == node).count();
                 let counts: Vec<usize> = nodes.iter().map(|node| of(node, &now)).collect();
                 let (fewest, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
                 prop_assert!(most - fewest <= 1, "{counts:?}");
@@ -121,7 +121,8 @@ mod tests {
                 }
                 for (node, count) in nodes.iter().zip(&counts).filter(|(node, _)| of(node, &before) > 0) {
                     let kept = now.0.iter().filter(|(at, one)| *one == node && before.0.get(at) == Some(node)).count();
-                    prop_assert!(kept == of(node, &before).min(*count) || kept >= *fewest, "{node} kept {kept} of {count}");
+                    let had = of(node, &before);
+                    prop_assert!(kept == had.min(*count) || kept >= *fewest, "{node} kept {kept} of {count}");
                 }
                 (before, nodes_before) = (now, group);
             }

@@ -15,6 +15,7 @@ use fanfare_client::{Client, ClientError, FeedQuery, Paging};
 use fanfare_engines::{Engines, Partition, memory};
 use fanfare_protocol::{Code, Id, NewPost, NewUser, Session};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::world::{PASSWORD, eventually, ids, quick, raw, refused};
@@ -24,6 +25,7 @@ struct Node {
     running: Option<Running>,
     roster: Arc<HeardRoster>,
     anyone: Client,
+    stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -76,8 +78,10 @@ impl Nodes {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let anyone = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Node { running: Some(running), roster, anyone, serving, _folder: folder }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(async move { drop(stopped.await) });
+        let serving = tokio::spawn(async move { serving.await.unwrap() });
+        Node { running: Some(running), roster, anyone, stop: Some(stop), serving, _folder: folder }
     }
 
     /// Somebody who registers at a node.
@@ -104,7 +108,8 @@ impl Nodes {
 
     async fn stop(mut self) {
         for node in &mut self.each {
-            node.serving.abort();
+            drop(node.stop.take());
+            (&mut node.serving).await.unwrap();
         }
         for name in &self.names {
             self.peers.went(name);
@@ -195,9 +200,8 @@ async fn a_write_at_the_wrong_node_is_done_once_and_answered_as_by_the_right_one
         assert_eq!(own.items[0].id, said.id);
     }
     // A refusal is the same everywhere.
-    let refusals = |node: usize| nodes.at(node, &ann).follow(ann.user.id);
     for node in 0..3 {
-        assert_eq!(refused(refusals(node).await), Code::ValidationFailed);
+        assert_eq!(refused(nodes.at(node, &ann).follow(ann.user.id).await), Code::ValidationFailed);
     }
     // Nobody goes round in circles when nodes do not agree.
     let partition = nodes.each[0].running.as_ref().unwrap().app.core().log.partition_of(ann.user.id);

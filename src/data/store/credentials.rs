@@ -4,8 +4,8 @@
 //! that arrives late, a clock that was ahead bring no old password back. Rows of earlier versions are in a table of
 //! their own; until all were moved, both are read.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fanfare_engines::{Batch, EngineError, Replaced, RowKey, Unique};
 use fanfare_protocol::Id;

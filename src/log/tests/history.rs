@@ -59,11 +59,17 @@ const FAULTS: Faults = Faults {
 #[derive(Clone, Default)]
 struct Says {
     there: Arc<AtomicBool>,
+    /// Whether no other node lives at the same time.
+    is_alone: bool,
 }
 
 impl Roster for Says {
     fn owner_of(&self, _partition: Partition) -> Assigned {
         if self.there.load(Ordering::Relaxed) { Assigned::There("other".into()) } else { Assigned::Here }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
     }
 }
 
@@ -118,7 +124,7 @@ pub(super) fn replay(seed: u64, variant: Variant) -> std::result::Result<Course,
             now_ms: NOW_MS,
             off_ms: [0; NODES],
             clocks: std::array::from_fn(|_| Clock::stand_in(NOW_MS)),
-            says: Default::default(),
+            says: std::array::from_fn(|_| Says { is_alone: seed.is_multiple_of(3), ..Says::default() }),
             nodes: Default::default(),
             views: Vec::new(),
             clients: Vec::new(),
