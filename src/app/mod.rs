@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod among;
 mod chat;
 mod ground;
 mod links;
@@ -50,6 +51,7 @@ use crate::log::owner::OwnerThreads;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
+use crate::nodes::Membership;
 use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
@@ -247,32 +249,56 @@ pub fn start<'a>(
     clock: Clock,
     logging: LogControl,
 ) -> BoxFuture<'a, Result<Running>> {
-    Box::pin(async move {
-        let node = Numbers::of_node(settings.server.node).node_name();
-        let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
-        let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
-        if started.is_err() {
-            lease.end().await;
-        }
-        started
-    })
+    Box::pin(start_as(None, settings, engines, (secret, tokens), (clock, logging)))
+}
+
+/// Starts one of several nodes over the same `engines`: as [`start`], for its part of the partitions.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_among<'a>(
+    membership: Membership,
+    settings: &'a Settings,
+    engines: Engines,
+    secrets: (&'a [u8], OperatorTokens),
+    clock: Clock,
+    logging: LogControl,
+) -> BoxFuture<'a, Result<Running>> {
+    Box::pin(start_as(Some(membership), settings, engines, secrets, (clock, logging)))
+}
+
+async fn start_as(
+    membership: Option<Membership>,
+    settings: &Settings,
+    engines: Engines,
+    secrets: (&[u8], OperatorTokens),
+    (clock, logging): (Clock, LogControl),
+) -> Result<Running> {
+    let node = Numbers::of_node(settings.server.node).node_name();
+    let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
+    let started = start_under(lease.clone(), membership, settings, engines, secrets, (clock, logging)).await;
+    if started.is_err() {
+        lease.end().await;
+    }
+    started
 }
 
 async fn start_under(
     lease: OwnerLease,
+    membership: Option<Membership>,
     settings: &Settings,
     engines: Engines,
     (secret, tokens): (&[u8], OperatorTokens),
-    clock: Clock,
-    logging: LogControl,
+    (clock, logging): (Clock, LogControl),
 ) -> Result<Running> {
     let (jwt, refreshing) = jwt(settings).await?;
-    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
-        ground(settings, engines, secret, clock).await?;
+    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers, among } =
+        ground(membership, settings, engines, secret, clock).await?;
     let media = uploads(settings, &core, &engines, secret)?;
     let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
+    let closer = sessions.closer();
+    let ender = among::ender(closer.clone(), &core.store, among.as_ref().map(|among| &among.revocations));
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
@@ -296,6 +322,9 @@ async fn start_under(
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let http = http(settings, &users, &links, tokens, &storage);
+    if let Some(among) = among {
+        among.begin(&mut tasks, &engines, (&core, &chat, &http), (&users, closer));
+    }
     tell_what_follows(&mut tasks, (takers, bearers), &http).await?;
     let services = Services {
         http,
@@ -340,10 +369,16 @@ async fn tell_what_follows(
     // Nobody waits for what other families say.
     bearers.into_iter().for_each(|bearer| drop(tasks.spawn(bearer.run())));
     let each = takers.each().await?;
-    if !each.is_empty() {
+    let is_alone = takers.log().is_alone();
+    if !each.is_empty() || !is_alone {
         http.answer_after(takers.log().horizon().clone());
     }
     for mut taker in each {
+        if !is_alone {
+            // Of partitions that other nodes have, or nobody yet, it may take long; the horizon waits for them.
+            tasks.spawn(taker.run());
+            continue;
+        }
         match taker.catch_up().await {
             Ok(()) => drop(tasks.spawn(taker.run())),
             // It stops the others no more than its own partition does.

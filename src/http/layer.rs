@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::answer::{Cause, Doubt, Logged, after_a_write, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request, peer_of};
 use super::drain::Remains;
-use super::{HttpState, drain, heads};
+use super::{HttpState, drain, forward, heads};
 use crate::base::error::Error;
 use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 use crate::base::written;
@@ -177,10 +177,18 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings().request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer = answer.map(|done| done.unwrap_or_else(|panic| panicked(&*panic)));
     let places = (place, own_place, arriving);
     let answered = if only_reads {
+        let answer = unpanicked(async move {
+            if http.forward().is_none() {
+                return next.run(request).await;
+            }
+            // What they have seen elsewhere is here, or comes within a second.
+            http.followed(forward::seen(request.headers())).await;
+            let mut answer = next.run(request).await;
+            forward::say_position(&mut answer, http.position());
+            answer
+        });
         let answered = tokio::time::timeout(bound, answer).await.ok();
         drop(places);
         // Reading changes nothing that the client asked for: it may ask again.
@@ -189,12 +197,24 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             answered => answered,
         }
     } else {
-        let answer = written::telling(answer);
-        let waiting = http.clone();
+        let is_among_nodes = http.forward().is_some();
+        let forwarded = forward::deadline_of(request.headers()).filter(|_| is_among_nodes);
+        let bound = forwarded.map_or(bound, |left| bound.min(left));
+        let (waiting, asking) = (http.clone(), (is_among_nodes && !upload).then(|| http.clone()));
+        let answer = written::telling(unpanicked(async move {
+            match asking {
+                Some(http) => forward::answered(http, bound, request, next).await,
+                None => next.run(request).await,
+            }
+        }));
         let answer = async move {
             let (answer, wrote) = answer.await;
             waiting.followed(wrote.last).await;
-            if wrote.any { after_a_write(answer) } else { answer }
+            let mut answer = if wrote.any { after_a_write(answer) } else { answer };
+            if is_among_nodes {
+                forward::say_position(&mut answer, wrote.last);
+            }
+            answer
         };
         let (tell, told) = oneshot::channel();
         let task = http.writes().spawn(holding(places, (bound, Arc::clone(http.late())), answer, tell));
@@ -211,6 +231,11 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         answered
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
+}
+
+/// The answer that comes, or that of a panic.
+async fn unpanicked(answer: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
 }
 
 /// Does a request that holds `places` while somebody waits for it, which is `bound` at most; tells the answer, or that

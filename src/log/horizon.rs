@@ -5,11 +5,14 @@
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
+//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records that
+//! views have heard of from each partition, and moves with records alone.
+//!
 //! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
 //! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +42,8 @@ struct Shared {
     moved: Notify,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
+    /// Other nodes own some of the partitions.
+    is_of_many: AtomicBool,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
     wants_more: Notify,
@@ -53,6 +58,12 @@ struct UnderWay {
     held: Vec<(Partition, Id)>,
     /// The last id that was settled.
     top: Id,
+    /// The last ids that were settled of each partition, where other nodes own some: there no mint knows what comes.
+    lasts: Vec<(Partition, Id)>,
+    /// The highest id of a record there that is more than a sign of life.
+    news: Id,
+    #[cfg(test)]
+    shows_the_highest: bool,
 }
 
 /// Reach of the horizon.
@@ -82,6 +93,9 @@ impl Horizon {
     /// or below the answer.
     #[must_use]
     pub fn now(&self) -> Id {
+        if self.is_of_many() {
+            return self.reached();
+        }
         let quiet = || self.is_quiet();
         if let Some(mint) = self.0.mint.get()
             && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
@@ -97,7 +111,7 @@ impl Horizon {
     /// Comes up to now, with a reservation if nobody has asked for long. Where storage takes none, or something is on
     /// its way, the horizon stays where it is.
     pub async fn catch_up(&self) {
-        let Some(mint) = self.0.mint.get() else { return };
+        let Some(mint) = self.0.mint.get().filter(|_| !self.is_of_many()) else { return };
         let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
         if behind_ms > BEHIND_MS_MAX && self.is_quiet() {
             reserve(mint).await;
@@ -124,9 +138,72 @@ impl Horizon {
 
     /// A log was opened in which everything up to `last` is settled.
     pub(super) fn open(&self, mint: Mint, last: Id) {
-        self.reach(Reach { records: last, all: last });
+        let reached = match self.is_of_many() {
+            true => self.lowest(|_| {}),
+            false => Reach { records: last, all: last },
+        };
+        self.reach(reached);
         // A handle is of one log for its life.
         let _ = self.0.mint.set(mint);
+    }
+
+    /// Other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled of each, for
+    /// within a partition ids rise, whoever owns it. It moves with records alone.
+    /// Answers the lowest. To be said before the log is [opened](Self::open).
+    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
+        self.0.under_way.lock().lasts = lasts.to_vec();
+        self.0.is_of_many.store(true, Ordering::Release);
+        self.lowest(|_| {}).records
+    }
+
+    /// Whether other nodes own some of the partitions.
+    pub(super) fn is_of_many(&self) -> bool {
+        self.0.is_of_many.load(Ordering::Acquire)
+    }
+
+    /// Horizon of many nodes, after a `change`.
+    fn lowest(&self, change: impl FnOnce(&mut UnderWay)) -> Reach {
+        let mut under_way = self.0.under_way.lock();
+        change(&mut under_way);
+        let records = under_way.lasts.iter().map(|(_, last)| *last).min().unwrap_or_default();
+        #[cfg(test)]
+        if under_way.shows_the_highest {
+            let highest = under_way.lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
+            return Reach { records: highest, all: highest };
+        }
+        Reach { records, all: records.min(under_way.below_held()) }
+    }
+
+    /// Views hear of the record `id`, which is more than a sign of life: the others are to come up to it.
+    pub(super) fn has_news(&self, id: Id) {
+        let mut under_way = self.0.under_way.lock();
+        under_way.news = id.max(under_way.news);
+    }
+
+    /// Shows the highest id that was settled anywhere: for a test that must notice.
+    #[cfg(test)]
+    pub(super) fn show_the_highest(&self) {
+        self.0.under_way.lock().shows_the_highest = true;
+    }
+
+    /// Whether no partition is behind what was heard of others.
+    #[cfg(test)]
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.behind().0.is_empty()
+    }
+
+    /// Lets every id that comes be above `id`.
+    pub(super) fn raise_mint(&self, id: Id) {
+        if let Some(mint) = self.0.mint.get() {
+            let _ = mint.raise(|| id);
+        }
+    }
+
+    /// Partitions that are behind what was heard of others, and the id that they are to come up to.
+    pub(super) fn behind(&self) -> (Vec<Partition>, Id) {
+        let under_way = self.0.under_way.lock();
+        let behind = under_way.lasts.iter().filter(|(_, last)| *last < under_way.news);
+        (behind.map(|(partition, _)| *partition).collect(), under_way.news)
     }
 
     /// Whether nothing that has an id is on its way.
@@ -155,7 +232,10 @@ impl Horizon {
                 return;
             }
         }
-        let freed = self.raised(|under_way| under_way.below(|_, _| false));
+        let freed = match self.is_of_many() {
+            true => self.lowest(|_| {}),
+            false => self.raised(|under_way| under_way.below(|_, _| false)),
+        };
         self.reach(freed);
     }
 
@@ -182,11 +262,27 @@ impl Horizon {
     /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and
     /// below all that comes.
     pub(super) fn with(&self, partition: Partition, last: Id) -> Reach {
+        if self.is_of_many() {
+            let under_way = self.0.under_way.lock();
+            let settled = |(one, known): &(Partition, Id)| if *one == partition { last.max(*known) } else { *known };
+            let records = under_way.lasts.iter().map(settled).min().unwrap_or_default();
+            return Reach { records, all: records.min(under_way.below_held()) };
+        }
         self.raised(|under_way| {
             under_way.top = under_way.top.max(last);
             // The next group of the same partition may be on its way too.
             under_way.below(|one, first| one == partition && first <= last)
         })
+    }
+
+    /// Views have heard of everything of `partition` up to `last`, where other nodes own some.
+    pub(super) fn told_of_many(&self, partition: Partition, last: Id) {
+        let reached = self.lowest(|under_way| {
+            for (_, known) in under_way.lasts.iter_mut().filter(|(one, _)| *one == partition) {
+                *known = last.max(*known);
+            }
+        });
+        self.reach(reached);
     }
 
     /// End of what is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
@@ -214,12 +310,18 @@ impl Horizon {
 
     /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.
     pub(super) fn through(&self, partition: Partition, first: Id) {
-        let freed = self.raised(|under_way| {
+        let end = |under_way: &mut UnderWay| {
             if let Some(place) = under_way.groups.iter().position(|group| *group == (partition, first)) {
                 under_way.groups.swap_remove(place);
             }
-            under_way.below(|_, _| false)
-        });
+        };
+        let freed = match self.is_of_many() {
+            true => self.lowest(end),
+            false => self.raised(|under_way| {
+                end(under_way);
+                under_way.below(|_, _| false)
+            }),
+        };
         // What it held back, of others.
         self.reach(freed);
     }

@@ -25,6 +25,11 @@ impl Roster for Says {
     fn owner_of(&self, _partition: Partition) -> Assigned {
         if self.there.load(Ordering::SeqCst) { Assigned::There("other".into()) } else { Assigned::Here }
     }
+
+    fn is_alone(&self) -> bool {
+        // It hears of others by the log alone.
+        true
+    }
 }
 
 /// View that remembers whom it heard follow.

@@ -176,7 +176,7 @@ impl RealtimeSetup {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // Everything up to it is committed, and nobody is here yet. None is minted: an import and the sample world mint
         // ids of earlier days.
-        let start = core.log.last_minted();
+        let start = core.log.shown();
         shared.tracks.follow(Track::Chat, chat.clone());
         Track::ALL.into_iter().for_each(|track| shared.tracks.committed(track, start));
         let at_start = Track::ALL.map(|_| Mark { number: 0, upto: start });

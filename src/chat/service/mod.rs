@@ -46,6 +46,7 @@ use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
 use crate::log::events::IdempotencyKey;
+use crate::log::hearing::Hearing;
 use crate::log::horizon::Horizon;
 use crate::log::idempotency::Idempotency;
 use crate::log::owners::FamilyLog;
@@ -174,6 +175,12 @@ impl Chat {
     fn pace(&self, act: impl FnOnce(&mut ChatPaces, u64) -> Result<()>) -> Result<()> {
         let now_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         act(&mut self.0.paces.lock(), now_ms)
+    }
+
+    /// Way to hear how far other nodes are with chat's partitions; none on a node that is alone.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.0.owners.hearing()
     }
 
     fn core(&self) -> &Core {

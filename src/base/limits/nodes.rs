@@ -1,0 +1,13 @@
+//! Nodes that tell each other what they know.
+
+/// Milliseconds after which an owner says again how far it is, though nothing happened.
+pub const SIGNS_PAUSE_MS: u64 = 100;
+/// Partitions of which one message tells; of more there are several.
+pub const SIGNS_IN_MESSAGE: usize = 256;
+/// Revocations that wait to be told; where there is no room for one, other nodes notice that something is missing, and
+/// forget all that they remember.
+pub const REVOCATIONS_WAITING_MAX: usize = 1_024;
+/// Milliseconds between two signs of life.
+pub const SIGN_OF_LIFE_MS: u64 = 200;
+/// Milliseconds without a sign of life of another node after which nothing is remembered of tokens and credentials.
+pub const SILENT_MS: u64 = 2_000;
