@@ -82,6 +82,7 @@ impl ChatRefusal {
             Self::ReplyTo => "reply_to",
             Self::Full => "full",
             Self::Kind => "kind",
+            Self::NoMedia => "no_media",
             Self::Slow(_) => "slow",
         }
     }

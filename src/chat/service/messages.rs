@@ -6,7 +6,6 @@ use fanfare_protocol::{
     Timestamp,
 };
 
-use super::attaching::Held;
 use super::{Chat, Made, Seat};
 use crate::base::error::{Error, Result};
 use crate::base::id::first_id_at;

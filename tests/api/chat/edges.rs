@@ -11,7 +11,7 @@ use crate::world::{Person, World, json, problem_of, raw, refused, refused_field}
 
 fn asks() -> PatchChatPreferences {
     let (message, add) = (Some(WhoMay::Requests), Some(WhoMay::Requests));
-    PatchChatPreferences { who_may_message: message, who_may_add: add, read_receipts: None }
+    PatchChatPreferences { who_may_message: message, who_may_add: add, read_receipts: None, last_seen: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -247,6 +247,7 @@ impl Server {
             mention_count: unread.iter().filter(names).count() as u64,
             is_request: false,
             left: !seat.here,
+            hidden: false,
             personal: seat.personal.clone(),
             created_at: at(id.0),
         }
