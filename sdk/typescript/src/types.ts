@@ -92,14 +92,50 @@ export interface ChangePage {
   items: Change[];
 }
 
+/** Owner of one of chat's partitions. */
+export interface ChatOwnerStatus {
+  /** Bytes of these. */
+  cached_bytes: number;
+  /** Conversations that stay decoded with it. */
+  conversations_cached: number;
+  /** Records of requests and invitations that people are still to be told of. */
+  notices_waiting: number;
+  /** Number of the partition. */
+  partition: number;
+  /** Whether it takes anything: not while storage is away, and not any more where its log cannot be read. */
+  takes: boolean;
+  /** Records that wait to be taken. */
+  waiting: number;
+}
+
 /** `GET /v1/users/me/chat`. */
 export interface ChatPreferences {
+  /** People who see whether the person is online, and when they were last; to others they are offline. */
+  last_seen: LastSeen;
   /** Whether others see what the person has read, and the person what others have. */
   read_receipts: boolean;
   /** People who may add the person to groups. */
   who_may_add: WhoMay;
   /** People who may begin a direct conversation with the person. */
   who_may_message: WhoMay;
+}
+
+/** Conversations and messages. */
+export interface ChatStatus {
+  /** Commits since the start. */
+  commits: number;
+  /** Messages that were sent since the start. */
+  messages: number;
+  /** Owners on this node. */
+  owners: ChatOwnerStatus[];
+  /** Records of all kinds, and the commits that they shared. */
+  records: number;
+  /** Acts that were refused, by reason. */
+  refusals: Record<string, number>;
+  /** Sends that were repeats of earlier ones, and were answered as these. */
+  repeats: number;
+  /** Acts of which nobody could say whether they were done. */
+  unknown: number;
 }
 
 /** Clicks at this moment, for operators. */
@@ -385,6 +421,9 @@ export type KeyedPost = Post & {
 /** Lane: priority of a frame when not everything can go at once. */
 export type Lane = "urgent" | "normal" | "bulk";
 
+/** People who see whether somebody is there, and when they were last. */
+export type LastSeen = "everybody" | "followed" | "nobody";
+
 /** A short link. */
 export interface Link {
   /** Code: what stands at the end of `short_url`. */
@@ -594,6 +633,9 @@ export interface MessagePage {
   visible_from: number;
 }
 
+/** Reason of a notification of kind `message`. */
+export type MessageReason = "request" | "invitation" | "added" | (string & {});
+
 /** Several frames. */
 export interface NamedFrames {
   /** Up to 50. */
@@ -732,6 +774,11 @@ export interface NewUser {
 export interface Notification {
   /** Person who did it; of many, the latest whom the caller may see. */
   actor: Author;
+  /**
+   * Of kind `message`, the conversation. Requests and invitations are listed as long as they wait for an answer, and
+   * count as unread nowhere.
+   */
+  conversation_id?: Id | null | undefined;
   /** Number of people it stands for, of mentions number of posts; 1 unless grouped. */
   count: number;
   /** Moment of the newest event. */
@@ -744,6 +791,8 @@ export interface Notification {
   post?: Post | null | undefined;
   /** Whether it is at or below the read marker. */
   read: boolean;
+  /** Of kind `message`, what the actor did. */
+  reason?: MessageReason | null | undefined;
 }
 
 /** Kind of event that a notification tells of. */
@@ -763,7 +812,7 @@ export interface NotificationPage {
   items: Notification[];
   /** Cursor of the next page; `null` on the last. */
   next_cursor?: string | null | undefined;
-  /** Notifications above the read marker. */
+  /** Notifications above the read marker; requests and invitations are not counted. */
   unread_count: number;
 }
 
@@ -784,6 +833,8 @@ export type Notify = "all" | "mentions" | "nothing";
 
 /** `PATCH /v1/users/me/chat`: a field that is absent stays. */
 export interface PatchChatPreferences {
+  /** People who see whether the person is online, and when they were last; to others they are offline. */
+  last_seen?: LastSeen | null | undefined;
   /** Whether others see what the person has read, and the person what others have. */
   read_receipts?: boolean | null | undefined;
   /** People who may add the person to groups. */
@@ -990,6 +1041,8 @@ export interface Problem {
   detail: string;
   /** The refused fields, for `validation_failed`. */
   errors?: FieldError[] | undefined;
+  /** Seconds until another try, in replies to frames: over HTTP the header `Retry-After` says so. */
+  retry_after_s?: number | null | undefined;
   /** HTTP status. */
   status: number;
   /** Title of the code, equal for every occurrence. */
@@ -1042,6 +1095,14 @@ export interface Reaction {
   mine?: boolean | undefined;
   /** Up to eight of them, the latest last. */
   user_ids: Id[];
+}
+
+/** Somebody who reacted to a message. */
+export interface Reactor {
+  /** Kind of the reaction, one emoji. */
+  emoji: string;
+  /** The person. Without handle and name when the account is gone. */
+  user: Author;
 }
 
 /** `feed.read` and `notifications.read`: a read marker moved on one of the person's devices. */
@@ -1104,6 +1165,14 @@ export interface Reply {
   ok: boolean;
   /** The frame's; `null` when what came was no frame. */
   ref?: number | null | undefined;
+}
+
+/** `POST /v1/conversations/requests/decline`. */
+export interface RequestsDeclined {
+  /** Requests and invitations that are declined now. */
+  declined: number;
+  /** Whether there are more: a call declines up to 1,000. */
+  more: boolean;
 }
 
 /** `reset`: forget what was seen of these streams and read them over HTTP. */
@@ -1201,6 +1270,8 @@ export interface StatsPoint {
 
 /** The server at this moment. */
 export interface Status {
+  /** Conversations and messages. */
+  chat: ChatStatus;
   /** Clicks on short links. */
   clicks: ClickStatus;
   /** The dearest authors, dearest first. */
