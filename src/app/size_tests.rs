@@ -354,7 +354,7 @@ fn heaviest(post: PostRef) -> Vec<Event> {
     .collect()
 }
 
-/// As many people asked and added as a group has members.
+/// People asked and added, as many as a group has members.
 fn heaviest_of_chat(post: PostRef) -> Vec<Event> {
     let people: Vec<Id> = (0..limits::chat::GROUP_MEMBERS_MAX as u64).map(|number| stranger(number + 1)).collect();
     let (asked, added) = people.split_at(people.len() / 2);

@@ -331,11 +331,10 @@ mod tests {
     /// Why `event` does not happen, if those stand so: as [`refusal`], for what these tests propose.
     fn told(standing: AccountStanding, event: &Event) -> Option<Code> {
         match (event, standing) {
-            (Event::UserCreated { .. }, AccountStanding::There) => Some(Code::Conflict),
+            (Event::UserCreated { .. } | Event::IdBurnt { .. }, AccountStanding::There) => Some(Code::Conflict),
             (Event::UserCreated { .. } | Event::UserDeleted { .. }, AccountStanding::Gone) => {
                 Some(Code::Unauthenticated)
             }
-            (Event::IdBurnt { .. }, AccountStanding::There) => Some(Code::Conflict),
             _ => None,
         }
     }

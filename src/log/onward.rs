@@ -1,4 +1,4 @@
-//! News for people that follow from records of another family: told to the partitions of those people, by records there.
+//! News for people that follow from records of another family: told to their partitions by records there.
 //!
 //! The owner of such a record says what follows as it settles. That waits in memory, bounded, and a *bearer* a
 //! partition hands it in to the owners of people's partitions, each of which knows what it has taken (`taken.rs`): so
@@ -124,7 +124,7 @@ impl Onward {
         std::mem::replace(&mut *waiting, Waiting { settled, is_behind: false, ..Waiting::default() })
     }
 
-    /// What was taken was not told: the log tells it again.
+    /// Records that were taken were not told: the log tells them again.
     fn give_back(&self) {
         let mut waiting = self.0.state.lock();
         waiting.records.clear();

@@ -61,7 +61,7 @@ enum Lacks {
     Nothing,
     /// Repeats are taken.
     Numbers,
-    /// What an earlier life left is not read from the log.
+    /// Records that an earlier life left are not read from the log.
     Past,
 }
 

@@ -169,7 +169,7 @@ export interface Reactor {
 export interface RequestsDeclined {
   /** Requests and invitations that are declined now. */
   declined: number;
-  /** There are more: a call declines up to 1,000. */
+  /** Whether there are more: a call declines up to 1,000. */
   more: boolean;
 }
 
