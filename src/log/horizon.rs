@@ -5,8 +5,8 @@
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
-//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records that
-//! views have heard of from each partition, and moves with records alone.
+//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records
+//! that views have heard of from each partition, and moves with records alone.
 //!
 //! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
 //! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
@@ -42,7 +42,7 @@ struct Shared {
     moved: Notify,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
-    /// Other nodes own some of the partitions.
+    /// Whether other nodes own some of the partitions.
     is_of_many: AtomicBool,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
@@ -147,8 +147,8 @@ impl Horizon {
         let _ = self.0.mint.set(mint);
     }
 
-    /// Other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled of each, for
-    /// within a partition ids rise, whoever owns it. It moves with records alone.
+    /// Learns that other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled
+    /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
     /// Answers the lowest. To be said before the log is [opened](Self::open).
     pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
         self.0.under_way.lock().lasts = lasts.to_vec();

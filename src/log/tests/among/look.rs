@@ -160,7 +160,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Who went through somebody's posts saw each once, whatever nodes answered, but for those that went meanwhile.
+    /// Cursors that went through somebody's posts saw each once, whatever nodes answered, but for those that are gone.
     pub(super) fn at_pagers(&self, pagers: &[Pager], logs: &Logs) -> Verdict {
         let gone: BTreeSet<Id> = logs
             .values()
