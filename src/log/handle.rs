@@ -1,6 +1,6 @@
 //! The write path as services see it: events go in, durable records come out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fanfare_engines::{Claimant, Engines, Partition};
 use fanfare_protocol::Id;
@@ -21,7 +21,7 @@ use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
 use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
-use crate::log::product::Product;
+use crate::log::product::{Listener, Product};
 use crate::log::roster::{Assigned, Roster};
 use crate::log::social::Social;
 use crate::log::spread::Spread;
@@ -142,6 +142,14 @@ impl Log {
             }
         }
         horizon_of_all.open(mint.clone(), taken.last);
+        if !spread.is_one() || !taken.owners.roster().is_alone() {
+            // Views hold horizons themselves, and engines: they end when the owners do.
+            let listeners = products.iter().filter_map(|product| product.listener.as_ref().map(Arc::downgrade));
+            let listeners: Vec<Weak<dyn Listener>> = listeners.collect();
+            horizon_of_all.tell(move |upto| {
+                listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.moved(upto));
+            });
+        }
         let owners = taken.owners.clone();
         Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
     }

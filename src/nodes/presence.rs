@@ -49,7 +49,9 @@ impl Said {
 pub async fn exchange(name: Arc<str>, bus: Arc<dyn Bus>, realtime: Realtime) {
     let (beats, mut heartbeats) = mpsc::channel(HEARTBEATS_WAITING_MAX);
     // Where there is no room a person's next heartbeat is as good.
-    realtime.tell_of_heartbeats(move |person| drop(beats.try_send(person)));
+    realtime.tell_of_heartbeats(move |person| {
+        let _ = beats.try_send(person);
+    });
     let mut said = Said::default();
     let pause = Duration::from_millis(HERE_PAUSE_MS);
     loop {
