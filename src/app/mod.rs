@@ -266,7 +266,7 @@ async fn start_as(
     (clock, logging): (Clock, LogControl),
 ) -> Result<Running> {
     let node = Numbers::of_node(settings.server.node).node_name();
-    let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
+    let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
     let started = start_under(lease.clone(), (membership, settings), engines, secrets, (clock, logging)).await;
     if started.is_err() {
         lease.end().await;
