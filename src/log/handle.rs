@@ -291,6 +291,15 @@ impl Log {
         self.owners.hearing().is_none()
     }
 
+    /// Error of the first of `people` for whom another node decides; none where this one does for all.
+    #[must_use]
+    pub fn elsewhere(&self, people: impl IntoIterator<Item = Id>) -> Option<Error> {
+        people.into_iter().find_map(|person| match self.owners.roster().owner_of(self.owners.partition_of(person)) {
+            Assigned::There(node) => Some(Error::Elsewhere(node)),
+            Assigned::Here => None,
+        })
+    }
+
     /// Whether this node should own `partition`.
     #[must_use]
     pub fn owns(&self, partition: Partition) -> bool {
