@@ -19,7 +19,8 @@ use fanfare_protocol::{Code, Id};
 use super::layer::RequestId;
 use super::{HttpState, answer};
 use crate::base::error::Error;
-use crate::base::limits::http::{FORWARD_MS_MIN, RETRY_AFTER_S};
+use crate::base::limits::http::RETRY_AFTER_S;
+use crate::base::limits::nodes::FORWARD_MS_MIN;
 use crate::base::written;
 
 /// Header of a request that was forwarded: the milliseconds that are left for it.

@@ -274,7 +274,7 @@ impl Log {
         }
         let mut found = Ok(Id(0));
         // Of few partitions one is hit soon.
-        for _ in 0..limits::PERSON_IDS_MAX {
+        for _ in 0..limits::nodes::PERSON_IDS_MAX {
             let id = self.mint.mint_at(at_ms).await?;
             match self.here(id) {
                 Ok(_) => return Ok(id),
