@@ -12,19 +12,23 @@ use crate::data::families;
 use crate::data::store::Store;
 use crate::http::HttpState;
 use crate::log::core::Core;
-use crate::nodes::revocations::{self, Absent, EnderOfAll, Forgets, Revocation, Revocations};
-use crate::nodes::{Membership, exchange};
-use crate::realtime::SessionCloser;
+use crate::nodes::revocations::{self, AbsentPeople, EnderOfAll, Forgets, Revocation, Revocations};
+use crate::nodes::{NodeMembership, exchange, presence};
+use crate::realtime::{Realtime, SessionCloser};
 use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
 
-/// Ender of sessions: of this node, or of all.
-pub(super) fn ender(closer: SessionCloser, store: &Store, others: Option<&Revocations>) -> Arc<dyn SessionEnder> {
-    let here = Arc::new(closer);
-    let Some(others) = others.cloned() else { return here };
-    let telling = others.clone();
+/// Closer of the sessions of this node, and the ender of all that there are.
+pub(super) fn ender(
+    closer: SessionCloser,
+    store: &Store,
+    among: Option<&Among>,
+) -> (SessionCloser, Arc<dyn SessionEnder>) {
+    let here = Arc::new(closer.clone());
+    let Some(Among { revocations, .. }) = among else { return (closer, here) };
+    let (telling, others) = (revocations.clone(), revocations.clone());
     store.tell_of_credentials(move |user| telling.say(Revocation::Credentials { user }));
-    Arc::new(EnderOfAll { here, others })
+    (closer, Arc::new(EnderOfAll { here, others }))
 }
 
 /// Memory of tokens and credentials on this node, and its sessions.
@@ -62,39 +66,39 @@ impl Forgets for Remembered {
 
 /// Part of a node in a whole of several, as it begins.
 pub(super) struct Among {
-    pub(super) membership: Membership,
+    pub(super) membership: NodeMembership,
     pub(super) revocations: Revocations,
-    pub(super) absent: Absent,
+    pub(super) absent: AbsentPeople,
 }
 
-impl Among {
-    /// Starts what goes on between nodes.
-    pub(super) fn begin(
-        self,
-        tasks: &mut JoinSet<()>,
-        engines: &Engines,
-        (core, chat, http): (&Core, &Chat, &HttpState),
-        (users, closer): (&Users, SessionCloser),
-    ) {
-        let Self { membership: Membership { name, others, peers, .. }, revocations, absent } = self;
-        let bus = || Arc::clone(&engines.bus);
-        for (family, hearing) in [(families::SOCIAL.name, core.log.hearing()), (families::CHAT.name, chat.hearing())] {
-            if let Some(hearing) = hearing {
-                tasks.spawn(exchange(bus(), family, hearing.clone()));
-            }
+/// Starts what goes on between nodes, where there are several.
+pub(super) fn begin(
+    among: Option<Among>,
+    tasks: &mut JoinSet<()>,
+    engines: &Engines,
+    (core, chat, http): (&Core, &Chat, &HttpState),
+    (users, closer, realtime): (&Users, SessionCloser, &Realtime),
+) {
+    let Some(Among { membership, revocations, absent }) = among else { return };
+    let NodeMembership { name, others, peers, .. } = membership;
+    let bus = || Arc::clone(&engines.bus);
+    for (family, hearing) in [(families::SOCIAL.name, core.log.hearing()), (families::CHAT.name, chat.hearing())] {
+        if let Some(hearing) = hearing {
+            tasks.spawn(exchange(bus(), family, hearing.clone()));
         }
-        let here: Arc<dyn SessionEnder> = Arc::new(closer.clone());
-        let forgets: Arc<dyn Forgets> =
-            Arc::new(Remembered { users: users.clone(), store: Arc::clone(&core.store), closer });
-        tasks.spawn(revocations::hear(Arc::clone(&name), others, bus(), Arc::clone(&forgets)));
-        tasks.spawn(revocations::end_absent(absent, forgets, here));
-        let publishing = revocations.publish(name, bus());
-        tasks.spawn(async move {
-            if let Err(error) = publishing.await {
-                tracing::error!(%error, "other nodes do not hear what ends here");
-            }
-        });
-        tasks.spawn(core.log.clone().keep_up());
-        http.put_forward(peers);
     }
+    let here: Arc<dyn SessionEnder> = Arc::new(closer.clone());
+    let forgets: Arc<dyn Forgets> =
+        Arc::new(Remembered { users: users.clone(), store: Arc::clone(&core.store), closer });
+    tasks.spawn(revocations::hear(Arc::clone(&name), others, bus(), Arc::clone(&forgets)));
+    tasks.spawn(revocations::end_absent(absent, forgets, here));
+    tasks.spawn(presence::exchange(Arc::clone(&name), bus(), realtime.clone()));
+    let publishing = revocations.publish(name, bus());
+    tasks.spawn(async move {
+        if let Err(error) = publishing.await {
+            tracing::error!(%error, "other nodes do not hear what ends here");
+        }
+    });
+    tasks.spawn(core.log.clone().keep_up());
+    http.put_forward(peers);
 }

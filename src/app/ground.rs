@@ -30,7 +30,7 @@ use crate::log::product::Product;
 use crate::log::roster::{Alone, Roster};
 use crate::log::spread::Spread;
 use crate::log::takers::Takers;
-use crate::nodes::Membership;
+use crate::nodes::NodeMembership;
 use crate::nodes::revocations::{AbsenceListener, Revocations};
 use crate::notifications::fold::Notified;
 use crate::notifications::stream::NotificationFeeder;
@@ -59,7 +59,7 @@ pub(super) struct Ground {
 /// # Errors
 /// When the engines fail.
 pub(super) async fn ground(
-    membership: Option<Membership>,
+    membership: Option<NodeMembership>,
     settings: &Settings,
     engines: Engines,
     secret: &[u8],

@@ -51,7 +51,7 @@ use crate::log::owner::OwnerThreads;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
-use crate::nodes::Membership;
+use crate::nodes::NodeMembership;
 use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
@@ -257,7 +257,7 @@ pub fn start<'a>(
 /// # Errors
 /// As [`start`].
 pub fn start_among<'a>(
-    membership: Membership,
+    membership: NodeMembership,
     settings: &'a Settings,
     engines: Engines,
     secrets: (&'a [u8], OperatorTokens),
@@ -268,7 +268,7 @@ pub fn start_among<'a>(
 }
 
 async fn start_as(
-    membership: Option<Membership>,
+    membership: Option<NodeMembership>,
     settings: &Settings,
     engines: Engines,
     secrets: (&[u8], OperatorTokens),
@@ -276,7 +276,7 @@ async fn start_as(
 ) -> Result<Running> {
     let node = Numbers::of_node(settings.server.node).node_name();
     let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
-    let started = start_under(lease.clone(), membership, settings, engines, secrets, (clock, logging)).await;
+    let started = start_under(lease.clone(), (membership, settings), engines, secrets, (clock, logging)).await;
     if started.is_err() {
         lease.end().await;
     }
@@ -285,8 +285,7 @@ async fn start_as(
 
 async fn start_under(
     lease: OwnerLease,
-    membership: Option<Membership>,
-    settings: &Settings,
+    (membership, settings): (Option<NodeMembership>, &Settings),
     engines: Engines,
     (secret, tokens): (&[u8], OperatorTokens),
     (clock, logging): (Clock, LogControl),
@@ -297,8 +296,7 @@ async fn start_under(
     let media = uploads(settings, &core, &engines, secret)?;
     let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let closer = sessions.closer();
-    let ender = among::ender(closer.clone(), &core.store, among.as_ref().map(|among| &among.revocations));
+    let (closer, ender) = among::ender(sessions.closer(), &core.store, among.as_ref());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
@@ -322,9 +320,7 @@ async fn start_under(
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let http = http(settings, &users, &links, tokens, &storage);
-    if let Some(among) = among {
-        among.begin(&mut tasks, &engines, (&core, &chat, &http), (&users, closer));
-    }
+    among::begin(among, &mut tasks, &engines, (&core, &chat, &http), (&users, closer, &realtime));
     tell_what_follows(&mut tasks, (takers, bearers), &http).await?;
     let services = Services {
         http,

@@ -19,7 +19,8 @@ use fanfare_protocol::{Code, Id};
 use super::layer::RequestId;
 use super::{HttpState, answer};
 use crate::base::error::Error;
-use crate::base::limits::http::{FORWARD_MS_MIN, RETRY_AFTER_S};
+use crate::base::limits::http::RETRY_AFTER_S;
+use crate::base::limits::nodes::FORWARD_MS_MIN;
 use crate::base::written;
 
 /// Header of a request that was forwarded: the milliseconds that are left for it.
@@ -32,7 +33,7 @@ static X_REQUEST_ID: LazyLock<HeaderName> = LazyLock::new(|| HeaderName::from_st
 
 /// Way to other nodes.
 #[async_trait]
-pub trait Forward: Send + Sync + 'static {
+pub trait Forwarding: Send + Sync + 'static {
     /// Answer of `node` to a whole request.
     ///
     /// # Errors
@@ -45,8 +46,13 @@ pub trait Forward: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub(super) struct DecidedBy(pub(super) Arc<str>);
 
-/// Time that a forwarded request has, if it is one.
-pub(super) fn deadline_of(headers: &HeaderMap) -> Option<Duration> {
+/// Time that a request has, of the `bound` for all: less where another node waits for it.
+pub(super) fn bound_of(http: &HttpState, request: &Request, bound: Duration) -> Duration {
+    let forwarded = http.forward().and_then(|_| deadline_of(request.headers()));
+    forwarded.map_or(bound, |left| bound.min(left))
+}
+
+fn deadline_of(headers: &HeaderMap) -> Option<Duration> {
     let left_ms = headers.get(&DEADLINE)?.to_str().ok()?.parse().unwrap_or(FORWARD_MS_MIN);
     Some(Duration::from_millis(left_ms))
 }
@@ -69,7 +75,7 @@ pub(super) fn seen(headers: &HeaderMap) -> Id {
 
 /// The answer of the rest of the stack, or of the node that decides, to a request that may change something and has
 /// `bound` for it.
-pub(super) async fn answered(http: HttpState, bound: Duration, request: Request, next: Next) -> Response {
+pub(super) async fn answered(http: &HttpState, bound: Duration, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let Some(way) = http.forward().cloned().filter(|_| deadline_of(request.headers()).is_none()) else {
         return next.run(request).await;

@@ -179,16 +179,7 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let only_reads = request.method().is_safe();
     let places = (place, own_place, arriving);
     let answered = if only_reads {
-        let answer = unpanicked(async move {
-            if http.forward().is_none() {
-                return next.run(request).await;
-            }
-            // What they have seen elsewhere is here, or comes within a second.
-            http.followed(forward::seen(request.headers())).await;
-            let mut answer = next.run(request).await;
-            forward::say_position(&mut answer, http.position());
-            answer
-        });
+        let answer = unpanicked(read(http, request, next));
         let answered = tokio::time::timeout(bound, answer).await.ok();
         drop(places);
         // Reading changes nothing that the client asked for: it may ask again.
@@ -197,25 +188,8 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             answered => answered,
         }
     } else {
-        let is_among_nodes = http.forward().is_some();
-        let forwarded = forward::deadline_of(request.headers()).filter(|_| is_among_nodes);
-        let bound = forwarded.map_or(bound, |left| bound.min(left));
-        let (waiting, asking) = (http.clone(), (is_among_nodes && !upload).then(|| http.clone()));
-        let answer = written::telling(unpanicked(async move {
-            match asking {
-                Some(http) => forward::answered(http, bound, request, next).await,
-                None => next.run(request).await,
-            }
-        }));
-        let answer = async move {
-            let (answer, wrote) = answer.await;
-            waiting.followed(wrote.last).await;
-            let mut answer = if wrote.any { after_a_write(answer) } else { answer };
-            if is_among_nodes {
-                forward::say_position(&mut answer, wrote.last);
-            }
-            answer
-        };
+        let bound = forward::bound_of(http, &request, bound);
+        let answer = changed(http.clone(), (upload, bound), request, next);
         let (tell, told) = oneshot::channel();
         let task = http.writes().spawn(holding(places, (bound, Arc::clone(http.late())), answer, tell));
         let answered = told.await.unwrap_or_else(|_| Some(internal("a request was cut off".to_owned())));
@@ -231,6 +205,36 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         answered
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
+}
+
+/// The answer to a request that only reads.
+async fn read(http: &HttpState, request: Request, next: Next) -> Response {
+    if http.forward().is_none() {
+        return next.run(request).await;
+    }
+    // What they have seen elsewhere is here, or comes within a second.
+    http.followed(forward::seen(request.headers())).await;
+    let mut answer = next.run(request).await;
+    forward::say_position(&mut answer, http.position());
+    answer
+}
+
+/// The answer to a request that may change something, once what follows from that is there.
+async fn changed(http: HttpState, (upload, bound): (bool, Duration), request: Request, next: Next) -> Response {
+    let is_among_nodes = http.forward().is_some();
+    let answer = async {
+        match is_among_nodes && !upload {
+            true => forward::answered(&http, bound, request, next).await,
+            false => next.run(request).await,
+        }
+    };
+    let (answer, wrote) = written::telling(unpanicked(answer)).await;
+    http.followed(wrote.last).await;
+    let mut answer = if wrote.any { after_a_write(answer) } else { answer };
+    if is_among_nodes {
+        forward::say_position(&mut answer, wrote.last);
+    }
+    answer
 }
 
 /// The answer that comes, or that of a panic.

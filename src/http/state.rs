@@ -13,7 +13,7 @@ use super::addresses::Addresses;
 use super::bounds::BodyBounds;
 use super::door::{Door, Doorway};
 use super::meter::Meter;
-use super::{Authenticate, Checks, FileToken, Forward, OperatorTokens};
+use super::{Authenticate, Checks, FileToken, Forwarding, OperatorTokens};
 use crate::base::limits;
 use crate::base::network::Network;
 use crate::config::{Api, Http, Settings};
@@ -43,7 +43,7 @@ struct Shared {
     writes: TaskTracker,
     /// Horizon that answers to writes wait for.
     horizon: OnceLock<Horizon>,
-    forward: OnceLock<Arc<dyn Forward>>,
+    forward: OnceLock<Arc<dyn Forwarding>>,
     door: OnceLock<Doorway>,
     is_door_shut: AtomicBool,
     short_host: Option<String>,
@@ -137,13 +137,13 @@ impl HttpState {
     }
 
     /// From now on what another node decides about goes there.
-    pub fn put_forward(&self, forward: Arc<dyn Forward>) {
+    pub fn put_forward(&self, forward: Arc<dyn Forwarding>) {
         // Once; a server is one node.
         let _ = self.0.forward.set(forward);
     }
 
     /// Way to other nodes; none where there are none.
-    pub(super) fn forward(&self) -> Option<&Arc<dyn Forward>> {
+    pub(super) fn forward(&self) -> Option<&Arc<dyn Forwarding>> {
         self.0.forward.get()
     }
 

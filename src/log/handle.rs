@@ -1,6 +1,6 @@
 //! The write path as services see it: events go in, durable records come out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fanfare_engines::{Claimant, Engines, Partition};
 use fanfare_protocol::Id;
@@ -22,7 +22,7 @@ use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
 use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
-use crate::log::product::Product;
+use crate::log::product::{Listener, Product};
 use crate::log::roster::{Assigned, Roster};
 use crate::log::social::Social;
 use crate::log::spread::Spread;
@@ -138,7 +138,7 @@ impl Log {
         let is_alone = taken.owners.roster().is_alone();
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last, is_alone);
         let mint = taken.patience.until_done(open).await?;
-        if !taken.owners.roster().is_alone() && !spread.is_one() {
+        if !is_alone && !spread.is_one() {
             // What follows may not be settled of records that were not looked at.
             for (partition, crossing) in spread.partitions().zip(&*crossings) {
                 let looked_at = || async { Ok(engines.journal.checkpoint_of(takers::CONSUMER, partition).await?) };
@@ -149,6 +149,14 @@ impl Log {
             }
         }
         horizon_of_all.open(mint.clone(), taken.last);
+        if !spread.is_one() || !is_alone {
+            // Views hold horizons themselves, and engines: they end when the owners do.
+            let listeners = products.iter().filter_map(|product| product.listener.as_ref().map(Arc::downgrade));
+            let listeners: Vec<Weak<dyn Listener>> = listeners.collect();
+            horizon_of_all.tell(move |upto| {
+                listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.moved(upto));
+            });
+        }
         let owners = taken.owners.clone();
         Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
     }
@@ -266,7 +274,7 @@ impl Log {
         }
         let mut found = Ok(Id(0));
         // Of few partitions one is hit soon.
-        for _ in 0..limits::PERSON_IDS_MAX {
+        for _ in 0..limits::nodes::PERSON_IDS_MAX {
             let id = self.mint.mint_at(at_ms).await?;
             match self.here(id) {
                 Ok(_) => return Ok(id),
@@ -281,6 +289,15 @@ impl Log {
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.owners.hearing().is_none()
+    }
+
+    /// Error of the first of `people` for whom another node decides; none where this one does for all.
+    #[must_use]
+    pub fn elsewhere(&self, people: impl IntoIterator<Item = Id>) -> Option<Error> {
+        people.into_iter().find_map(|person| match self.owners.roster().owner_of(self.owners.partition_of(person)) {
+            Assigned::There(node) => Some(Error::Elsewhere(node)),
+            Assigned::Here => None,
+        })
     }
 
     /// Whether this node should own `partition`.

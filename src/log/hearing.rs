@@ -46,7 +46,7 @@ struct Shared {
     /// Ends to be said of partitions that are owned here.
     says: Mutex<Vec<Option<SettledEnd>>>,
     said: Notify,
-    /// What the log holds is taken for settled: for a test that must notice.
+    /// Takes what the log holds for settled: for a test that must notice.
     #[cfg(test)]
     believes_the_log: std::sync::atomic::AtomicBool,
 }
@@ -72,8 +72,7 @@ impl Hearing {
         (place < self.0.heard.len()).then_some(place)
     }
 
-    /// Another node says that a partition is settled up to there. Of a partition that is none of the family's nothing
-    /// is heard.
+    /// Takes in that another node says where a partition is settled; nothing of one that is none of the family's.
     pub fn hear(&self, SettledSign { partition, end }: SettledSign) {
         let Some(place) = self.place(Partition(partition)) else { return };
         self.0.heard[place].send_if_modified(|heard| {
@@ -97,7 +96,7 @@ impl Hearing {
         self.0.said.notify_one();
     }
 
-    /// This node owns `partition` no more.
+    /// Says nothing of `partition` any more, which this node does not own.
     pub(super) fn be_silent(&self, partition: Partition) {
         if let Some(place) = self.place(partition) {
             self.0.says.lock()[place] = None;

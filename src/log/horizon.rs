@@ -5,8 +5,8 @@
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
-//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records that
-//! views have heard of from each partition, and moves with records alone.
+//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records
+//! that views have heard of from each partition, and moves with records alone.
 //!
 //! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
 //! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
@@ -40,9 +40,11 @@ struct Shared {
     records: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,
+    /// Views that hear of it without a record.
+    tells: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
-    /// Other nodes own some of the partitions.
+    /// Whether other nodes own some of the partitions.
     is_of_many: AtomicBool,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
@@ -147,8 +149,8 @@ impl Horizon {
         let _ = self.0.mint.set(mint);
     }
 
-    /// Other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled of each, for
-    /// within a partition ids rise, whoever owns it. It moves with records alone.
+    /// Learns that other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled
+    /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
     /// Answers the lowest. To be said before the log is [opened](Self::open).
     pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
         self.0.under_way.lock().lasts = lasts.to_vec();
@@ -239,6 +241,12 @@ impl Horizon {
         self.reach(freed);
     }
 
+    /// Tells `tell` from now on how far it has come, where views are to hear of it without a record. Must be quick.
+    pub(super) fn tell(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
+        // A handle is of one log for its life.
+        let _ = self.0.tells.set(Box::new(tell));
+    }
+
     /// Waits until the horizon has come to `id`, or for as long as `bound`.
     pub async fn comes_to(&self, id: Id, bound: Duration) {
         let comes = async {
@@ -304,8 +312,13 @@ impl Horizon {
     /// Views have heard of everything up to there.
     pub(super) fn reach(&self, Reach { records, all }: Reach) {
         self.0.records.fetch_max(records.0, Ordering::AcqRel);
-        self.0.id.fetch_max(all.0, Ordering::AcqRel);
+        let before = self.0.id.fetch_max(all.0, Ordering::AcqRel);
         self.0.moved.notify_waiters();
+        if before < all.0
+            && let Some(tell) = self.0.tells.get()
+        {
+            tell(all);
+        }
     }
 
     /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.
@@ -421,6 +434,39 @@ mod tests {
         assert_eq!(settle(other, last), Id(refused.0 - 1));
         horizon.through(slow, refused);
         assert_eq!(horizon.reached(), last, "what was refused holds nothing up");
+    }
+
+    /// Views heard of a record with the horizon below it, and would show it with the next record only.
+    #[tokio::test]
+    async fn views_hear_how_far_it_is_when_what_held_it_back_is_through_or_told() {
+        let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+        let (mint, horizon) = opened(&clock).await;
+        let heard = Arc::new(AtomicU64::new(0));
+        let hears = Arc::clone(&heard);
+        horizon.tell(move |upto| hears.store(upto.0, Ordering::SeqCst));
+        let number = |partition| {
+            let id = mint.number(partition, |next| {
+                let first = next(None);
+                horizon.numbered(partition, first);
+                first
+            });
+            clock.set(clock.now_ms() + 1);
+            id
+        };
+        let (slow, other) = (Partition(3), Partition(4));
+        let (refused, shown) = (number(slow), number(other));
+        horizon.reach(horizon.with(other, shown));
+        horizon.through(other, shown);
+        assert_eq!(heard.load(Ordering::SeqCst), refused.0 - 1);
+        horizon.through(slow, refused);
+        assert_eq!(heard.load(Ordering::SeqCst), shown.0);
+        let source = number(other);
+        horizon.hold(other, source);
+        horizon.reach(horizon.with(other, source));
+        horizon.through(other, source);
+        assert_eq!(heard.load(Ordering::SeqCst), shown.0.max(source.0 - 1));
+        horizon.release(other, source);
+        assert_eq!(heard.load(Ordering::SeqCst), source.0);
     }
 
     #[tokio::test]

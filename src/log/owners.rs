@@ -163,7 +163,7 @@ impl<F: Family> FamilyLog<F> {
         let family = engines.families.get(F::NAME).ok_or_else(unknown)?;
         let settled = Settled::default();
         let follower = Follower::new(horizon.clone(), settled.clone());
-        let hearing = (!roster.is_alone()).then(|| Hearing::new(family.first, family.count));
+        let hearing = roster.tells_what_is_settled().then(|| Hearing::new(family.first, family.count));
         let around = Around { claimant, time, follower, roster: Arc::clone(&roster), hearing: hearing.clone() };
         let mut lasts = Vec::new();
         let (mut ways, mut each, mut last, mut patient) = (Vec::new(), Vec::new(), Id(0), None);

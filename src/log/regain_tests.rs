@@ -26,9 +26,9 @@ impl Roster for Says {
         if self.there.load(Ordering::SeqCst) { Assigned::There("other".into()) } else { Assigned::Here }
     }
 
-    fn is_alone(&self) -> bool {
-        // It hears of others by the log alone.
-        true
+    fn tells_what_is_settled(&self) -> bool {
+        // Here they hear of each other by the log alone.
+        false
     }
 }
 

@@ -123,7 +123,7 @@ impl<F: Family> Owner<F> {
         }
     }
 
-    /// What cannot be read now is read at the next sign; what nobody can read never.
+    /// Tells of what could not be read: it is read at the next sign, or never where nobody can read it.
     fn not_heard(&mut self, error: &Error) {
         let partition = self.folder.partition.0;
         if matches!(error, Error::Engine(EngineError::Unavailable(_) | EngineError::Unknown(_))) {

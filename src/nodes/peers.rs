@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tower::ServiceExt as _;
 
 use crate::base::error::Error;
-use crate::http::{Forward, no_way};
+use crate::http::{Forwarding, no_way};
 
 /// Routers of the nodes of this process, by name. Clones are the same.
 #[derive(Clone, Default)]
@@ -30,7 +30,7 @@ impl LocalPeers {
 }
 
 #[async_trait]
-impl Forward for LocalPeers {
+impl Forwarding for LocalPeers {
     async fn forward(&self, node: &str, request: Request) -> Result<Response, Error> {
         let router = self.0.read().get(node).cloned().ok_or_else(no_way)?;
         match router.oneshot(request).await {

@@ -41,7 +41,7 @@ pub enum Revocation {
     Credentials { user: Id },
 }
 
-/// Whatever remembers what ends.
+/// Memory of tokens, credentials and sessions, which is told what ends.
 #[async_trait]
 pub trait Forgets: Send + Sync + 'static {
     /// Forgets it, and ends the sessions that stood on it.
@@ -54,7 +54,7 @@ pub trait Forgets: Send + Sync + 'static {
     async fn come_back(&self);
 }
 
-/// Message of a node: its so many'th since it started. Without an end it is a sign of life.
+/// Message of a node, by its number since the start. Without an end it is a sign of life.
 #[derive(Debug, Serialize, Deserialize)]
 struct Message {
     node: Arc<str>,
@@ -65,7 +65,7 @@ struct Message {
     ended: Option<Revocation>,
 }
 
-/// What was heard of each other node. Pure.
+/// Last message of each other node. Pure.
 #[derive(Debug, Default)]
 struct Heard(BTreeMap<Arc<str>, LastHeard>);
 
@@ -80,7 +80,7 @@ struct LastHeard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
     Nothing,
-    /// It is the first of that node, and not the first that it said: nobody knows when the others were.
+    /// First one that was heard of that node, and not the first that it said: nobody knows when the others were.
     Earlier,
     Something,
 }
@@ -112,7 +112,7 @@ pub struct Revocations(Arc<Mouth>);
 struct Mouth {
     says: mpsc::Sender<Revocation>,
     waiting: Mutex<Option<mpsc::Receiver<Revocation>>>,
-    /// There was no room for something: others are to notice.
+    /// Whether there was no room for something: others are to notice.
     has_lost: AtomicBool,
 }
 
@@ -238,9 +238,9 @@ pub struct AbsenceListener {
 }
 
 /// Absences that were heard of.
-pub struct Absent {
+pub struct AbsentPeople {
     heard: mpsc::Receiver<Absence>,
-    /// There was no room for one.
+    /// Whether there was no room for one.
     has_lost: Arc<AtomicBool>,
 }
 
@@ -256,10 +256,10 @@ enum Absence {
 impl AbsenceListener {
     /// A listener, and what it hears: to be [ended](end_absent).
     #[must_use]
-    pub fn new() -> (Self, Absent) {
+    pub fn new() -> (Self, AbsentPeople) {
         let (sender, heard) = mpsc::channel(REVOCATIONS_WAITING_MAX);
         let has_lost = Arc::new(AtomicBool::new(false));
-        (Self { heard: sender, has_lost: Arc::clone(&has_lost) }, Absent { heard, has_lost })
+        (Self { heard: sender, has_lost: Arc::clone(&has_lost) }, AbsentPeople { heard, has_lost })
     }
 }
 
@@ -279,7 +279,7 @@ impl Listener for AbsenceListener {
 }
 
 /// Ends sessions of who is absent. Without end.
-pub async fn end_absent(mut absent: Absent, forgets: Arc<dyn Forgets>, here: Arc<dyn SessionEnder>) {
+pub async fn end_absent(mut absent: AbsentPeople, forgets: Arc<dyn Forgets>, here: Arc<dyn SessionEnder>) {
     while let Some(absence) = absent.heard.recv().await {
         match absence {
             Absence::Suspended(user) => here.suspended(user).await,

@@ -44,8 +44,8 @@ pub fn evenly(partitions: &[Partition], nodes: &[Arc<str>], before: &Assignments
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignments(pub BTreeMap<Partition, Arc<str>>);
 
-/// What a node has heard of assignments: it may be wrong, late, or another's too. A partition that nobody has is asked
-/// for at nobody.
+/// Assignments as a node has heard of them: they may be wrong, late, or name several. A partition that nobody has is
+/// asked for at nobody.
 #[derive(Debug)]
 pub struct HeardRoster {
     name: Arc<str>,

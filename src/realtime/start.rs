@@ -1,8 +1,8 @@
 //! Realtime delivery put together, in two steps: what the write path and the accounts need to know of it comes first,
 //! the threads and tasks follow when the services are there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -210,6 +210,7 @@ impl RealtimeSetup {
             core: core.clone(),
             paces: Mutex::new(Paces::new(paced.0, paced.1, PACED_MAX)),
             began: Instant::now(),
+            others: OnceLock::new(),
         });
         tasks.spawn(Clients::new(realtime.clone(), types, handles.clone()).run(from_clients));
         let shards_of = handles.clone();

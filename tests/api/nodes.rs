@@ -8,7 +8,7 @@ use fanfare::base::clock::Clock;
 use fanfare::base::logging;
 use fanfare::data::families::families;
 use fanfare::http::{OperatorTokens, routes};
-use fanfare::nodes::Membership;
+use fanfare::nodes::NodeMembership;
 use fanfare::nodes::peers::LocalPeers;
 use fanfare::nodes::roster::{Assignments, HeardRoster, evenly};
 use fanfare_client::{Client, ClientError, FeedQuery, Paging};
@@ -62,7 +62,7 @@ impl Nodes {
         settings.server.node = number as u16;
         let name = &self.names[number];
         let roster = Arc::new(HeardRoster::new(name, self.even()));
-        let membership = Membership {
+        let membership = NodeMembership {
             name: Arc::clone(name),
             others: self.names.iter().filter(|other| *other != name).cloned().collect(),
             roster: roster.clone(),
@@ -219,5 +219,22 @@ async fn a_write_at_the_wrong_node_is_done_once_and_answered_as_by_the_right_one
         };
         eventually("all nodes show what stands", own).await;
     }
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_shows_a_sign_of_life_on_one_node_is_online_on_all() {
+    let nodes = Nodes::new(2, 1).await;
+    let (ann, ben) = (nodes.person(0, "ann").await, nodes.person(1, "ben").await);
+    let beaten = raw(&nodes.at(0, &ann), "POST", "/v1/presence/heartbeat", &[], "").await;
+    assert!(beaten.status.is_success(), "{beaten:?}");
+    let path = format!("/v1/presence?user_ids={}", ann.user.id);
+    let is_online = async || {
+        let answer = raw(&nodes.at(1, &ben), "GET", &path, &[], "").await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        let seen: serde_json::Value = answer.json().unwrap();
+        seen.to_string().contains("\"online\":true").then_some(())
+    };
+    eventually("the other node knows", is_online).await;
     nodes.stop().await;
 }

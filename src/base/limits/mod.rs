@@ -76,9 +76,6 @@ pub const PROPOSALS_MAX: usize = 4_096;
 /// Records of another family from which something follows for people, in memory, of each partition; of more the log
 /// tells.
 pub const ONWARD_WAITING_MAX: usize = 4_096;
-/// Ids that are minted at most for one that is of a partition of this node, where others own some: with an even share
-/// of a third it is missed once in 10^11.
-pub const PERSON_IDS_MAX: usize = 64;
 /// Records in one commit; the rest waits for the next.
 pub const GROUP_RECORDS_MAX: usize = 256;
 /// Proposals that wait before the owner is woken for them while a commit is on its way: fewer are folded when that is
@@ -259,8 +256,6 @@ pub mod http {
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.
     pub const RETRY_AFTER_S: u32 = 1;
-    /// Milliseconds that must be left of a request for it to be sent on to another node.
-    pub const FORWARD_MS_MIN: u64 = 20;
     /// Milliseconds to wait before accepting again after the system had no file descriptor left.
     pub const ACCEPT_PAUSE_MS: u64 = 100;
     /// Connections at once to `metrics.listen`; further ones wait in the system's queue.

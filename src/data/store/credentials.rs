@@ -68,7 +68,7 @@ fn old_row_of(id: Id) -> RowKey {
 }
 
 impl Store {
-    /// Another node changed credentials: of that person, or it is not known whose.
+    /// Takes in that another node changed credentials: of that person, or it is not known whose.
     pub fn credentials_changed_elsewhere(&self, id: Option<Id>) {
         match id {
             Some(id) => self.people.credentials.forget(id),

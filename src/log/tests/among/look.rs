@@ -70,8 +70,9 @@ impl Look<'_> {
     }
 
     /// Rows are those of the logs and of the model, and every act that was answered is there once.
-    pub(super) fn at_rows(&self, logs: &Logs, heard: &[(u64, Heard)]) -> Verdict {
+    pub(super) async fn at_rows(&self, logs: &Logs, heard: &[(u64, Heard)]) -> Verdict {
         let (folds, mut rows, mut standing) = (self.folds(), Rows::default(), BTreeMap::<u64, Vec<Id>>::new());
+        folds.layout().read(&*self.engines.tables).await.map_err(|error| error.to_string())?;
         for (record, outcome) in logs.values().flatten() {
             let mut batch = Batch::default();
             folds.rows(record, outcome, &mut batch).unwrap();
@@ -160,7 +161,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Who went through somebody's posts saw each once, whatever nodes answered, but for those that went meanwhile.
+    /// Cursors that went through somebody's posts saw each once, whatever nodes answered, but for those that are gone.
     pub(super) fn at_pagers(&self, pagers: &[Pager], logs: &Logs) -> Verdict {
         let gone: BTreeSet<Id> = logs
             .values()

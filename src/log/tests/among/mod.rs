@@ -82,7 +82,7 @@ const CAUGHT_WITHIN: [(Lacks, u64); 8] = [
     (Lacks::LowestHorizon, 40),
     (Lacks::SettledSources, 300),
     (Lacks::Numbers, 40),
-    (Lacks::OfTheLog(Variant::NoTermCheck), 40),
+    (Lacks::OfTheLog(Variant::NoTermCheck), 100),
     (Lacks::OfTheLog(Variant::NoIdCheck), 40),
     (Lacks::OfTheLog(Variant::ToldBeforeSettled), 40),
     (Lacks::OfTheLog(Variant::RowsWithoutVersions), 300),
@@ -335,7 +335,7 @@ impl History {
         }
         let look = Look { world: &self.world, engines: self.engines(), spread: self.spread };
         let logs = look.logs();
-        look.at_rows(&logs, &heard)?;
+        look.at_rows(&logs, &heard).await?;
         for node in &nodes {
             node.feed.quiesce();
             look.at_caches(node, &logs).await?;

@@ -80,6 +80,7 @@ fn feed_over(store: &Arc<Store>, clock: &Clock) -> Feed {
 pub(super) async fn blank(engines: &Engines, clock: &Clock, horizon: Id) -> Result<(Arc<Store>, Feed)> {
     let store = Arc::new(Store::new(engines.clone(), clock.clone()));
     let feed = feed_over(&store, clock);
+    store.load_layout().await?;
     feed.settle(horizon);
     feed.warm_up(&store, clock.now_ms()).await?;
     Ok((store, feed))
@@ -122,6 +123,7 @@ impl Node {
         if lacks == Lacks::Numbers {
             log.take_twice();
         }
+        store.load_layout().await?;
         feed.settle(log.shown());
         feed.warm_up(&store, clock.now_ms()).await?;
         let mint = log.minting();
