@@ -54,6 +54,16 @@ impl Name {
             Self::Links => "links",
         }
     }
+
+    /// Title of its picture.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Feed => "Feeds",
+            Self::Realtime => "Realtime delivery",
+            Self::Live => "Live sessions",
+            Self::Links => "Short links",
+        }
+    }
 }
 
 /// Choices of a run: what to measure and where to write it.
@@ -245,7 +255,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.svg {
         let picture = match options.name {
             Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
-            Name::Realtime | Name::Live | Name::Links => svg::bars(&bench.bars, &bench.report.machine),
+            name => svg::bars(&bench.bars, (name.title(), name.word()), &bench.report.machine),
         };
         std::fs::write(file, picture)?;
     }
