@@ -1,8 +1,10 @@
 //! Clicks: written to the spool, counted, caught up with after a kill, and asked for.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use fanfare::base::id::first_id_at;
@@ -24,6 +26,8 @@ const NOW_MS: u64 = 1_800_000_000_000;
 const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 /// Clicks of a record.
 const RECORD_CLICKS: u64 = 1_000;
+/// Bytes of a commit beside the spool.
+const COMMIT_BYTES: usize = 256 << 10;
 /// Goals.
 const FOLDED_RATE_MIN: f64 = 500_000.0;
 const CATCH_UP_S_MAX: f64 = 5.0;
@@ -76,19 +80,48 @@ fn spool(bench: &mut Bench) -> Result<()> {
     let spool = Spool::open(settings, Box::new(RealDisk), draw)?;
     let mut random = Random::new(1);
     let clicks: Vec<Click<'_>> = (0..1_000).map(|_| click(&mut random, 100_000)).collect();
-    let mut times_ms = Vec::with_capacity(count as usize);
-    for number in 0..count {
-        let began = Instant::now();
-        if !spool.write(&clicks[number as usize % clicks.len()], NOW_MS) {
-            return Err(BenchError::Wrong("the spool took no more".to_owned()));
+    let write = || -> Result<Vec<f64>> {
+        let mut times_ms = Vec::with_capacity(count as usize);
+        for number in 0..count {
+            let began = Instant::now();
+            if !spool.write(&clicks[number as usize % clicks.len()], NOW_MS) {
+                return Err(BenchError::Wrong("the spool took no more".to_owned()));
+            }
+            times_ms.push(began.elapsed().as_secs_f64() * 1e3);
         }
-        times_ms.push(began.elapsed().as_secs_f64() * 1e3);
-    }
-    let mean_us = times_ms.iter().sum::<f64>() * 1e3 / times_ms.len() as f64;
+        Ok(times_ms)
+    };
+    let mut quiet_ms = write()?;
+    let (mut busy_ms, syncs) = while_syncing(folder.path(), write)?;
+    let mean_us = quiet_ms.iter().sum::<f64>() * 1e3 / quiet_ms.len() as f64;
     bench.report.add(Row::new("a click written to the spool, one thread", mean_us, "µs"));
-    let row = Row::new("a click written to the spool: p99.9", percentile(&mut times_ms, 99.9), "ms");
-    bench.report.add(row.goal(Goal::at_most(WRITE_P999_MS_MAX)));
+    let name =
+        format!("a click written to the spool, while another thread writes and syncs, {syncs:.0} times a second");
+    let row = Row::new(format!("{name}: p99.9"), percentile(&mut busy_ms, 99.9), "ms");
+    bench.report.add(row.beside("alone", percentile(&mut quiet_ms, 99.9)).goal(Goal::at_most(WRITE_P999_MS_MAX)));
     Ok(())
+}
+
+/// Runs `meanwhile` while another thread writes and syncs a file of `folder` as commits do, as fast as the disk takes
+/// it; with how many syncs there were a second.
+fn while_syncing<T>(folder: &Path, meanwhile: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let (stop, began) = (AtomicBool::new(false), Instant::now());
+    let commit = || -> std::io::Result<u64> {
+        let (mut file, mut syncs) = (std::fs::File::create(folder.join("commits"))?, 0);
+        while !stop.load(Ordering::Relaxed) {
+            file.write_all(&[1; COMMIT_BYTES])?;
+            file.sync_data()?;
+            syncs += 1;
+        }
+        Ok(syncs)
+    };
+    std::thread::scope(|scope| {
+        let commits = scope.spawn(commit);
+        let done = meanwhile();
+        stop.store(true, Ordering::Relaxed);
+        let syncs = commits.join().map_err(|_| BenchError::Wrong("the commits panicked".to_owned()))??;
+        Ok((done?, syncs as f64 / began.elapsed().as_secs_f64()))
+    })
 }
 
 fn engines(folder: &Path) -> Result<Engines> {
