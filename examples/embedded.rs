@@ -23,7 +23,7 @@ const HANDLE: &str = "noticeboard";
 pub async fn run(
     folder: &Path,
     listener: TcpListener,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut settings = Settings::default();
     settings.server.data_dir = folder.to_owned();

@@ -1,6 +1,10 @@
 //! A server from its settings to its end: addresses, data folder, requests until it is told to stop. `fanfare serve`
 //! and programs that hold a server stand on it.
+//!
+//! Doors of the library, here and in `app`, `demo` and `import`, answer boxed futures: an `async fn` is compiled anew,
+//! with all that it awaits, in every crate that awaits it.
 
+use futures_util::future::BoxFuture;
 use std::io;
 use std::net::SocketAddr;
 
@@ -37,32 +41,37 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When the folder cannot be used, or is in use.
-pub async fn open(settings: &Settings, clock: Clock, log: LogControl) -> Result<Running, ServeError> {
-    let data_dir = &settings.server.data_dir;
-    let unusable = |error: DataDirError| ServeError::Unusable(error.to_string());
-    let mut folder = DataDir::open(data_dir).map_err(unusable)?;
-    if folder.is_open_to_others() {
-        let shown = data_dir.display();
-        tracing::warn!(
-            "others on this machine can look into the data folder, which holds password hashes: chmod 700 {shown}"
-        );
-    }
-    let tokens = OperatorTokens::open(data_dir).map_err(|error| {
-        ServeError::Unusable(format!("{}: {error}; choose a folder you can write with --data-dir", data_dir.display()))
-    })?;
-    let storage = engine_settings(settings);
-    if folder.is_earlier() {
-        tracing::info!(
-            "an earlier version wrote the data folder; it is brought up, and that version cannot open it again"
-        );
-        // In whatever room there is: without it nothing can be read, nor deleted.
-        let storage = embedded::Settings { free_bytes_min: 0, ..storage.clone() };
+pub fn open(settings: &Settings, clock: Clock, log: LogControl) -> BoxFuture<'_, Result<Running, ServeError>> {
+    Box::pin(async move {
+        let data_dir = &settings.server.data_dir;
+        let unusable = |error: DataDirError| ServeError::Unusable(error.to_string());
+        let mut folder = DataDir::open(data_dir).map_err(unusable)?;
+        if folder.is_open_to_others() {
+            let shown = data_dir.display();
+            tracing::warn!(
+                "others on this machine can look into the data folder, which holds password hashes: chmod 700 {shown}"
+            );
+        }
+        let tokens = OperatorTokens::open(data_dir).map_err(|error| {
+            ServeError::Unusable(format!(
+                "{}: {error}; choose a folder you can write with --data-dir",
+                data_dir.display()
+            ))
+        })?;
+        let storage = engine_settings(settings);
+        if folder.is_earlier() {
+            tracing::info!(
+                "an earlier version wrote the data folder; it is brought up, and that version cannot open it again"
+            );
+            // In whatever room there is: without it nothing can be read, nor deleted.
+            let storage = embedded::Settings { free_bytes_min: 0, ..storage.clone() };
+            let engines = open_engines(&folder, &storage)?;
+            legacy::bring_up(&engines, &app::products(settings.notifications.group_after as u64).0).await?;
+            folder.brought_up().map_err(unusable)?;
+        }
         let engines = open_engines(&folder, &storage)?;
-        legacy::bring_up(&engines, &app::products(settings.notifications.group_after as u64).0).await?;
-        folder.brought_up().map_err(unusable)?;
-    }
-    let engines = open_engines(&folder, &storage)?;
-    Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
+        Ok(app::start(settings, engines, folder.secret(), tokens, clock, log).await?)
+    })
 }
 
 /// Choices of the embedded engine.
@@ -90,45 +99,58 @@ fn open_engines(folder: &DataDir, storage: &embedded::Settings) -> Result<Engine
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_until(
+pub fn serve_until(
     running: Running,
     sockets: impl Into<Sockets>,
     api: OpenApiRouter<App>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> BoxFuture<'static, Result<(), ServeError>> {
     let router = http::routes::router(api, running.app.clone());
-    serve_router(running, sockets, router, stop).await
+    serve_router(running, sockets, router, stop)
 }
 
 /// Serves a router that was put together already, as [`serve_until`] does.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_router(
+pub fn serve_router(
     running: Running,
     sockets: impl Into<Sockets>,
     router: Router,
-    stop: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    let http = running.app.http().clone();
-    http.readiness().advance(Phase::Ready);
-    let realtime = running.app.realtime().clone();
-    let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;
-    running.stop().await;
-    Ok(served?)
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> BoxFuture<'static, Result<(), ServeError>> {
+    serve_boxed(running, sockets.into(), router, Box::pin(stop))
+}
+
+fn serve_boxed(
+    running: Running,
+    sockets: Sockets,
+    router: Router,
+    stop: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, Result<(), ServeError>> {
+    Box::pin(async move {
+        let http = running.app.http().clone();
+        http.readiness().advance(Phase::Ready);
+        let realtime = running.app.realtime().clone();
+        let served = http::run(sockets, router, http, stop, async move { realtime.drain().await }).await;
+        running.stop().await;
+        Ok(served?)
+    })
 }
 
 /// Takes `http.listen` and `metrics.listen`; connections wait until somebody serves them.
 ///
 /// # Errors
 /// When an address cannot be listened on.
-pub async fn bind(settings: &Settings) -> Result<Sockets, ServeError> {
-    let api = take(settings.http.listen, "--listen").await?;
-    let metrics = match settings.metrics.listen {
-        Some(address) => Some(take(address.0, "the setting metrics.listen").await?),
-        None => None,
-    };
-    Ok(Sockets { api, metrics })
+pub fn bind(settings: &Settings) -> BoxFuture<'_, Result<Sockets, ServeError>> {
+    Box::pin(async move {
+        let api = take(settings.http.listen, "--listen").await?;
+        let metrics = match settings.metrics.listen {
+            Some(address) => Some(take(address.0, "the setting metrics.listen").await?),
+            None => None,
+        };
+        Ok(Sockets { api, metrics })
+    })
 }
 
 async fn take(wanted: SocketAddr, chosen_with: &str) -> Result<TcpListener, ServeError> {

@@ -7,6 +7,7 @@ mod live;
 mod products;
 mod settings;
 
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -197,28 +198,30 @@ pub struct Running {
 
 impl Running {
     /// Ends background work, finishes what was handed in, and lets go of the engines.
-    pub async fn stop(mut self) {
-        links::end(self.app.links(), self.app.http().storage()).await;
-        let click_owners = match self.clicks.take() {
-            Some(clicks) => Some(clicks.stop().await),
-            None => None,
-        };
-        // What waits for storage that is away would be waited for.
-        self.app.http().storage().leave();
-        let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
-        tasks.shutdown().await;
-        realtime.stop().await;
-        drop(app);
-        let ended = tokio::task::spawn_blocking(move || {
-            click_owners.into_iter().for_each(OwnerThreads::join);
-            chat_owner.join();
-            owner.join();
-            drop((worker, replays_worker));
-        });
-        if let Err(error) = ended.await {
-            tracing::error!(%error, "the log's owner did not end well");
-        }
-        lease.end().await;
+    pub fn stop(mut self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            links::end(self.app.links(), self.app.http().storage()).await;
+            let click_owners = match self.clicks.take() {
+                Some(clicks) => Some(clicks.stop().await),
+                None => None,
+            };
+            // What waits for storage that is away would be waited for.
+            self.app.http().storage().leave();
+            let Self { app, worker, replays_worker, owner, chat_owner, realtime, mut tasks, lease, .. } = self;
+            tasks.shutdown().await;
+            realtime.stop().await;
+            drop(app);
+            let ended = tokio::task::spawn_blocking(move || {
+                click_owners.into_iter().for_each(OwnerThreads::join);
+                chat_owner.join();
+                owner.join();
+                drop((worker, replays_worker));
+            });
+            if let Err(error) = ended.await {
+                tracing::error!(%error, "the log's owner did not end well");
+            }
+            lease.end().await;
+        })
     }
 }
 
@@ -227,21 +230,23 @@ impl Running {
 /// # Errors
 /// When the engines fail, or the keys of JWTs can be neither read nor fetched; an import's while somebody else is alive
 /// on these engines.
-pub async fn start(
-    settings: &Settings,
+pub fn start<'a>(
+    settings: &'a Settings,
     engines: Engines,
-    secret: &[u8],
+    secret: &'a [u8],
     tokens: OperatorTokens,
     clock: Clock,
     logging: LogControl,
-) -> Result<Running> {
-    let node = Numbers::of_node(settings.server.node).node_name();
-    let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
-    let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
-    if started.is_err() {
-        lease.end().await;
-    }
-    started
+) -> BoxFuture<'a, Result<Running>> {
+    Box::pin(async move {
+        let node = Numbers::of_node(settings.server.node).node_name();
+        let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
+        let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
+        if started.is_err() {
+            lease.end().await;
+        }
+        started
+    })
 }
 
 async fn start_under(

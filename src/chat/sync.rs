@@ -24,7 +24,7 @@ pub struct Listed {
     pub gone: bool,
 }
 
-/// ListPlace in a list: the newest message, then the conversation.
+/// Place in a list: the newest message, then the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
     /// The newest message.
@@ -48,7 +48,7 @@ impl ListPlace {
     }
 }
 
-/// ListMerge of a list in its order: asks for what has to be read next, and hands out what is final.
+/// Merge of a list in its order: asks for what has to be read next, and hands out what is final.
 #[derive(Debug)]
 pub struct ListMerge<T> {
     /// By falling minute, from the end: what was not read yet.

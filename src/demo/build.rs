@@ -3,6 +3,7 @@
 //! Records are handed to the owner in order of time without waiting for each, so that many share a commit; only who
 //! reacts to a post waits until it is durable.
 
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use std::collections::{HashMap, VecDeque};
 use std::f64::consts::TAU;
 use std::net::Ipv4Addr;
@@ -78,43 +79,51 @@ pub enum Found {
 /// # Errors
 /// 409 when the folder holds something else, or a world that was never finished, or whose newcomer is gone; otherwise
 /// when storage fails.
-pub async fn find(app: &App, now_ms: u64) -> Result<Found> {
-    let refused = |detail| Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
-    if app.core().store.get(&mark()).await?.is_some() {
-        if app.core().store.by_handle(DEMO_HANDLE).await?.is_none() {
-            return refused("the demo person of this sample world has no account any more; choose an empty --data-dir");
+pub fn find(app: &App, now_ms: u64) -> BoxFuture<'_, Result<Found>> {
+    Box::pin(async move {
+        let refused = |detail| Err(Error::refused(fanfare_protocol::Code::Conflict, detail));
+        if app.core().store.get(&mark()).await?.is_some() {
+            if app.core().store.by_handle(DEMO_HANDLE).await?.is_none() {
+                return refused(
+                    "the demo person of this sample world has no account any more; choose an empty --data-dir",
+                );
+            }
+            return Ok(Found::World);
         }
-        return Ok(Found::World);
-    }
-    if app.core().log.newest() >= crate::base::id::first_id_at(begin_ms(now_ms)) {
-        return refused("the data folder holds something that is no finished sample world; choose an empty --data-dir");
-    }
-    Ok(Found::Nothing)
+        if app.core().log.newest() >= crate::base::id::first_id_at(begin_ms(now_ms)) {
+            return refused(
+                "the data folder holds something that is no finished sample world; choose an empty --data-dir",
+            );
+        }
+        Ok(Found::Nothing)
+    })
 }
 
 /// The sample world of this data folder, made or gone on with as [`find`] said.
 ///
 /// # Errors
 /// When storage fails.
-pub async fn open(app: &App, found: Found, now_ms: u64) -> Result<Sample> {
-    if found == Found::World {
+pub fn open(app: &App, found: Found, now_ms: u64) -> LocalBoxFuture<'_, Result<Sample>> {
+    Box::pin(async move {
+        if found == Found::World {
+            app.core().clock.let_go();
+            return remember(app).await;
+        }
+        let begin_ms = begin_ms(now_ms);
+        let world = World::new(SEED);
+        let people = join(app, &world, begin_ms).await?;
+        let past_ms = now_ms - PAST_DAYS * DAY_MS;
+        connect(app, &world, &people, past_ms).await?;
+        let mut past = Past::new(app, Sample { town: Town::new(world, SEED), people, posts: Vec::new() });
+        past.happen(now_ms).await?;
+        let sample = past.sample;
+        let mut batch = Batch::default();
+        batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
+        app.core().store.write(batch).await?;
         app.core().clock.let_go();
-        return remember(app).await;
-    }
-    let begin_ms = begin_ms(now_ms);
-    let world = World::new(SEED);
-    let people = join(app, &world, begin_ms).await?;
-    let past_ms = now_ms - PAST_DAYS * DAY_MS;
-    connect(app, &world, &people, past_ms).await?;
-    let mut past = Past::new(app, Sample { town: Town::new(world, SEED), people, posts: Vec::new() });
-    past.happen(now_ms).await?;
-    let sample = past.sample;
-    let mut batch = Batch::default();
-    batch.put_versioned(mark(), SEED.to_be_bytes().to_vec(), 1);
-    app.core().store.write(batch).await?;
-    app.core().clock.let_go();
-    links::make(app, sample.people[sample.town.world.demo()]).await?;
-    Ok(sample)
+        links::make(app, sample.people[sample.town.world.demo()]).await?;
+        Ok(sample)
+    })
 }
 
 /// Makes everybody's account; answers their ids in the same order.
@@ -181,13 +190,15 @@ pub struct Size {
 ///
 /// # Errors
 /// When storage fails.
-pub async fn size(app: &App, sample: &Sample) -> Result<Size> {
-    let mut size = Size::default();
-    for person in sample.people.iter().filter(|person| **person != Id(0)) {
-        let [_, follows, posts] = app.core().store.counters(Of::User(*person)).await?.values;
-        size = Size { people: size.people + 1, follows: size.follows + follows, posts: size.posts + posts };
-    }
-    Ok(size)
+pub fn size<'a>(app: &'a App, sample: &'a Sample) -> BoxFuture<'a, Result<Size>> {
+    Box::pin(async move {
+        let mut size = Size::default();
+        for person in sample.people.iter().filter(|person| **person != Id(0)) {
+            let [_, follows, posts] = app.core().store.counters(Of::User(*person)).await?.values;
+            size = Size { people: size.people + 1, follows: size.follows + follows, posts: size.posts + posts };
+        }
+        Ok(size)
+    })
 }
 
 /// Finds a world that was made before.

@@ -1,6 +1,7 @@
 //! Hosts of the sample world, whose live sessions come and go: so that there is something live at any time, something
 //! to come, and replays.
 
+use futures_util::future::BoxFuture;
 use std::time::Duration;
 
 use fanfare_protocol::{Id, LiveState, NewLiveSession, Timestamp};
@@ -35,29 +36,33 @@ const TITLES: [&str; 8] = [
 ///
 /// # Errors
 /// When storage fails.
-pub async fn of(app: &App, sample: &Sample) -> Result<Vec<Id>> {
-    let demo = sample.people[sample.town.world.demo()];
-    let mut hosts = app.core().store.followees_of(demo).await?;
-    hosts.retain(|host| sample.people.contains(host));
-    hosts.truncate(HOSTS_MAX);
-    Ok(hosts)
+pub fn of<'a>(app: &'a App, sample: &'a Sample) -> BoxFuture<'a, Result<Vec<Id>>> {
+    Box::pin(async move {
+        let demo = sample.people[sample.town.world.demo()];
+        let mut hosts = app.core().store.followees_of(demo).await?;
+        hosts.retain(|host| sample.people.contains(host));
+        hosts.truncate(HOSTS_MAX);
+        Ok(hosts)
+    })
 }
 
 /// Has the hosts announce, begin and end sessions in turn, until it is aborted.
-pub async fn hold(app: App, hosts: Vec<Id>) {
-    if hosts.is_empty() {
-        return;
-    }
-    for number in 0_usize.. {
-        let host = hosts[number % hosts.len()];
-        // Each is at another turn.
-        let turn = (number / hosts.len() + number % hosts.len()) % TURNS;
-        match act(&app, host, turn, TITLES[number % TITLES.len()]).await {
-            Ok(()) | Err(Error::Refused(_)) => {}
-            Err(error) => tracing::warn!(%error, "a host of the demo pauses"),
+pub fn hold(app: App, hosts: Vec<Id>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if hosts.is_empty() {
+            return;
         }
-        tokio::time::sleep(ACT).await;
-    }
+        for number in 0_usize.. {
+            let host = hosts[number % hosts.len()];
+            // Each is at another turn.
+            let turn = (number / hosts.len() + number % hosts.len()) % TURNS;
+            match act(&app, host, turn, TITLES[number % TITLES.len()]).await {
+                Ok(()) | Err(Error::Refused(_)) => {}
+                Err(error) => tracing::warn!(%error, "a host of the demo pauses"),
+            }
+            tokio::time::sleep(ACT).await;
+        }
+    })
 }
 
 async fn act(app: &App, host: Id, turn: usize, title: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Life after the start: people go on acting through the services, a few times a second, and read their feeds.
 
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use std::collections::HashSet;
 use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
@@ -46,15 +47,17 @@ const PAUSE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When storage fails.
-pub async fn wake(app: &App, sample: &Sample) -> Result<()> {
-    let awake = sample.people.len() * AWAKE_PERCENT / 100;
-    let mut reads = stream::iter(sample.people.iter().rev().take(awake))
-        .map(|reader| app.feed().page(*reader, first_page()))
-        .buffer_unordered(READS_AT_ONCE);
-    while let Some(read) = reads.next().await {
-        read?;
-    }
-    Ok(())
+pub fn wake<'a>(app: &'a App, sample: &'a Sample) -> LocalBoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let awake = sample.people.len() * AWAKE_PERCENT / 100;
+        let mut reads = stream::iter(sample.people.iter().rev().take(awake))
+            .map(|reader| app.feed().page(*reader, first_page()))
+            .buffer_unordered(READS_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            read?;
+        }
+        Ok(())
+    })
 }
 
 fn first_page() -> PageQuery {
@@ -69,58 +72,60 @@ fn gap(passed_s: f64, chance: f64) -> Duration {
 }
 
 /// Goes on until it is aborted.
-pub async fn go_on(app: App, mut sample: Sample) {
-    let started = Instant::now();
-    sample.town.played_act = false;
-    sample.town.pictures = true;
-    let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
-    let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
-    let mut seen = app.core().log.last_minted();
-    let mut chatter = match Chatter::open(&app, &sample).await {
-        Ok(chatter) => Some(chatter),
-        Err(error) => {
-            tracing::warn!(%error, "nobody talks in this demo");
-            None
-        }
-    };
-    for number in 0_u64.. {
-        let chance = sample.town.below(1_000) as f64 / 1_000.0;
-        tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;
-        match act(&app, &mut sample).await {
-            Ok(()) | Err(Error::Refused(_)) => {}
+pub fn go_on(app: App, mut sample: Sample) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let started = Instant::now();
+        sample.town.played_act = false;
+        sample.town.pictures = true;
+        let mut first = sample.posts.len().saturating_sub(POSTS_KEPT_MAX);
+        let world: HashSet<Id> = sample.people.iter().take(sample.town.world.friend()).copied().collect();
+        let mut seen = app.core().log.last_minted();
+        let mut chatter = match Chatter::open(&app, &sample).await {
+            Ok(chatter) => Some(chatter),
             Err(error) => {
-                tracing::warn!(%error, "the demo pauses");
-                tokio::time::sleep(PAUSE).await;
+                tracing::warn!(%error, "nobody talks in this demo");
+                None
+            }
+        };
+        for number in 0_u64.. {
+            let chance = sample.town.below(1_000) as f64 / 1_000.0;
+            tokio::time::sleep(gap(started.elapsed().as_secs_f64(), chance)).await;
+            match act(&app, &mut sample).await {
+                Ok(()) | Err(Error::Refused(_)) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the demo pauses");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            if number % ACTS_PER_READ == 0 {
+                let reader = sample.people[sample.town.reader()];
+                if let Err(error) = app.feed().page(reader, first_page()).await {
+                    tracing::warn!(%error, "a feed of the demo cannot be read");
+                }
+            }
+            if number % ACTS_PER_VISIT == 0
+                && let Err(error) = links::visit(&app, &mut sample).await
+            {
+                tracing::debug!(%error, "a link of the demo was not followed");
+            }
+            if number % ACTS_PER_LOOK == 0
+                && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await
+            {
+                tracing::warn!(%error, "posts of newcomers cannot be read");
+            }
+            if number % ACTS_PER_LINE == 0
+                && let Some(chatter) = &mut chatter
+                && let Err(error) = chatter.say(&app).await
+            {
+                tracing::debug!(%error, "somebody could not say something");
+            }
+            // Numbers go on; what they stood for is let go.
+            while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
+                sample.posts[first] = None;
+                first += 1;
             }
         }
-        if number % ACTS_PER_READ == 0 {
-            let reader = sample.people[sample.town.reader()];
-            if let Err(error) = app.feed().page(reader, first_page()).await {
-                tracing::warn!(%error, "a feed of the demo cannot be read");
-            }
-        }
-        if number % ACTS_PER_VISIT == 0
-            && let Err(error) = links::visit(&app, &mut sample).await
-        {
-            tracing::debug!(%error, "a link of the demo was not followed");
-        }
-        if number % ACTS_PER_LOOK == 0
-            && let Err(error) = notice(&app, &mut sample, &world, &mut seen).await
-        {
-            tracing::warn!(%error, "posts of newcomers cannot be read");
-        }
-        if number % ACTS_PER_LINE == 0
-            && let Some(chatter) = &mut chatter
-            && let Err(error) = chatter.say(&app).await
-        {
-            tracing::debug!(%error, "somebody could not say something");
-        }
-        // Numbers go on; what they stood for is let go.
-        while first < sample.posts.len().saturating_sub(POSTS_KEPT_MAX) {
-            sample.posts[first] = None;
-            first += 1;
-        }
-    }
+    })
 }
 
 /// Tells the town of what newcomers posted since `seen`, so that people answer it.

@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
@@ -30,22 +31,22 @@ pub async fn answer_while<T>(
     work: impl Future<Output = T>,
 ) -> std::io::Result<(TcpListener, T)> {
     let opened = CancellationToken::new();
-    let accepting = {
-        let (settings, router, opened) = (settings.clone(), router(), opened.clone());
-        let (connections, addresses) = (Connections::default(), Addresses::new(&settings, 0, true));
-        async move {
-            tokio::select! {
-                () = connections.accept(&listener, &router, &settings, settings.connections_max, &addresses) => {}
-                () = opened.cancelled() => {}
-            }
-            listener
-        }
-    };
-    // A task of its own: what opens the data blocks its thread now and then.
-    let accepting = tokio::spawn(accepting);
+    let accepting = accepting(listener, settings.clone(), opened.clone());
     let done = work.await;
     opened.cancel();
     Ok((accepting.await?, done))
+}
+
+/// A task of its own, until `opened`: what opens the data blocks its thread now and then.
+fn accepting(listener: TcpListener, settings: Http, opened: CancellationToken) -> JoinHandle<TcpListener> {
+    let (router, connections, addresses) = (router(), Connections::default(), Addresses::new(&settings, 0, true));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = connections.accept(&listener, &router, &settings, settings.connections_max, &addresses) => {}
+            () = opened.cancelled() => {}
+        }
+        listener
+    })
 }
 
 fn router() -> Router {

@@ -3,6 +3,7 @@
 //! Lines are loaded in blocks, many at once; after a block its last line is remembered. A block that a kill cut off is
 //! loaded again, to no effect: making somebody who exists and following twice change nothing.
 
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -66,13 +67,15 @@ impl People {
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn find_or_make(&mut self, external: u64, at_ms: u64) -> Result<Id> {
-        if let Some(id) = self.get(external) {
-            return Ok(id);
-        }
-        let id = make(&self.app, external, at_ms).await?;
-        self.known.insert(external, id);
-        Ok(id)
+    pub fn find_or_make(&mut self, external: u64, at_ms: u64) -> BoxFuture<'_, Result<Id>> {
+        Box::pin(async move {
+            if let Some(id) = self.get(external) {
+                return Ok(id);
+            }
+            let id = make(&self.app, external, at_ms).await?;
+            self.known.insert(external, id);
+            Ok(id)
+        })
     }
 
     /// Finds or makes everybody in `externals`, many at once.
@@ -100,41 +103,45 @@ impl People {
     ///
     /// # Errors
     /// When storage fails; an edge that is not allowed is only reported.
-    pub async fn load(&mut self, block: &[(u64, Follow)], last: u64) -> Result<Refused> {
-        let people = block.iter().flat_map(|(_, follow)| [follow.follower, follow.followee]);
-        self.find_or_make_all(people).await?;
-        let mut drawn = stream::iter(block.iter().copied())
-            .map(|(line, follow)| {
-                let (app, at_ms) = (self.app.clone(), self.at_ms);
-                let edge = (self.get(follow.follower), self.get(follow.followee));
-                async move {
-                    let (Some(follower), Some(followee)) = edge else { return (line, Err(Error::not_found("user"))) };
-                    (line, app.follows().follow_as(follower, followee, Some(at_ms)).await)
+    pub fn load<'a>(&'a mut self, block: &'a [(u64, Follow)], last: u64) -> BoxFuture<'a, Result<Refused>> {
+        Box::pin(async move {
+            let people = block.iter().flat_map(|(_, follow)| [follow.follower, follow.followee]);
+            self.find_or_make_all(people).await?;
+            let mut drawn = stream::iter(block.iter().copied())
+                .map(|(line, follow)| {
+                    let (app, at_ms) = (self.app.clone(), self.at_ms);
+                    let edge = (self.get(follow.follower), self.get(follow.followee));
+                    async move {
+                        let (Some(follower), Some(followee)) = edge else {
+                            return (line, Err(Error::not_found("user")));
+                        };
+                        (line, app.follows().follow_as(follower, followee, Some(at_ms)).await)
+                    }
+                })
+                .buffer_unordered(AT_ONCE);
+            let mut refused = Refused::new();
+            while let Some((line, outcome)) = drawn.next().await {
+                match outcome {
+                    Ok(()) => {}
+                    Err(Error::Refused(problem)) => refused.push((line, problem.detail)),
+                    Err(error) => return Err(error),
                 }
-            })
-            .buffer_unordered(AT_ONCE);
-        let mut refused = Refused::new();
-        while let Some((line, outcome)) = drawn.next().await {
-            match outcome {
-                Ok(()) => {}
-                Err(Error::Refused(problem)) => refused.push((line, problem.detail)),
-                Err(error) => return Err(error),
             }
-        }
-        drop(drawn);
-        refused.sort_unstable();
-        let mut batch = Batch::default();
-        batch.put_versioned(graph_row(), last.to_be_bytes().to_vec(), last.max(1));
-        self.app.core().store.write(batch).await?;
-        Ok(refused)
+            drop(drawn);
+            refused.sort_unstable();
+            let mut batch = Batch::default();
+            batch.put_versioned(graph_row(), last.to_be_bytes().to_vec(), last.max(1));
+            self.app.core().store.write(batch).await?;
+            Ok(refused)
+        })
     }
 
     /// The last line of the follows that an import into this folder has loaded; 0 when there was none.
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn loaded(&self) -> Result<u64> {
-        Ok(self.app.core().store.get_id(&graph_row()).await?.map_or(0, |line| line.0))
+    pub fn loaded(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move { Ok(self.app.core().store.get_id(&graph_row()).await?.map_or(0, |line| line.0)) })
     }
 }
 
@@ -142,11 +149,13 @@ fn graph_row() -> RowKey {
     RowKey::new(tables::META, tables::ONE, META_GRAPH_LINE)
 }
 
-async fn make(app: &App, external: u64, at_ms: u64) -> Result<Id> {
-    let name = format!("u{external}");
-    if let Some(account) = app.core().store.by_handle(&name).await? {
-        return Ok(account.row.id);
-    }
-    let handle = Handle::parse(&name).map_err(|error| Error::Internal(error.to_string()))?;
-    app.users().create(&handle, None, None, at_ms).await.map(|account| account.row.id)
+fn make(app: &App, external: u64, at_ms: u64) -> BoxFuture<'_, Result<Id>> {
+    Box::pin(async move {
+        let name = format!("u{external}");
+        if let Some(account) = app.core().store.by_handle(&name).await? {
+            return Ok(account.row.id);
+        }
+        let handle = Handle::parse(&name).map_err(|error| Error::Internal(error.to_string()))?;
+        app.users().create(&handle, None, None, at_ms).await.map(|account| account.row.id)
+    })
 }

@@ -1,5 +1,6 @@
 //! Recount of an access log by code of its own, and how the numbers of its links differ from it.
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
 
 use regex::Regex;
@@ -97,29 +98,35 @@ impl Recount {
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn compare(&self, app: &App, links: &HashMap<String, (String, crate::base::id::Id)>) -> Result<Compared> {
-        let mut compared = Compared::default();
-        // The janitor lets go of older ones while the import runs.
-        let newest = self.targets.values().filter_map(|visited| visited.minutes.keys().last()).max().copied();
-        let kept_from = newest.unwrap_or_default().saturating_sub(app.clicks().kept().minutes_ms / MINUTE_MS);
-        for (target, visited) in &self.targets {
-            let Some((code, link)) = links.get(target) else {
-                // Lines whose address cannot be linked to are named by the import.
-                continue;
-            };
-            compared.links += 1;
-            let expected: u64 = visited.minutes.values().sum();
-            compared.clicks += expected;
-            let total = app.clicks().numbers(code, *link, &[RowPlace::Total]).await?;
-            let total = match total.first() {
-                Some(Some(RowNumbers::Total(count))) => count.all,
-                _ => 0,
-            };
-            compared.number(|| target.clone(), total, expected);
-            minutes(app, (target, code, *link), (visited, kept_from), &mut compared).await?;
-            lists(app, (target, code, *link), visited, &mut compared).await?;
-        }
-        Ok(compared)
+    pub fn compare<'a>(
+        &'a self,
+        app: &'a App,
+        links: &'a HashMap<String, (String, crate::base::id::Id)>,
+    ) -> BoxFuture<'a, Result<Compared>> {
+        Box::pin(async move {
+            let mut compared = Compared::default();
+            // The janitor lets go of older ones while the import runs.
+            let newest = self.targets.values().filter_map(|visited| visited.minutes.keys().last()).max().copied();
+            let kept_from = newest.unwrap_or_default().saturating_sub(app.clicks().kept().minutes_ms / MINUTE_MS);
+            for (target, visited) in &self.targets {
+                let Some((code, link)) = links.get(target) else {
+                    // Lines whose address cannot be linked to are named by the import.
+                    continue;
+                };
+                compared.links += 1;
+                let expected: u64 = visited.minutes.values().sum();
+                compared.clicks += expected;
+                let total = app.clicks().numbers(code, *link, &[RowPlace::Total]).await?;
+                let total = match total.first() {
+                    Some(Some(RowNumbers::Total(count))) => count.all,
+                    _ => 0,
+                };
+                compared.number(|| target.clone(), total, expected);
+                minutes(app, (target, code, *link), (visited, kept_from), &mut compared).await?;
+                lists(app, (target, code, *link), visited, &mut compared).await?;
+            }
+            Ok(compared)
+        })
     }
 }
 

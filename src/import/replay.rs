@@ -5,6 +5,7 @@
 //! its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post that its
 //! target needed) does not repeat because the target then has a post.
 
+use futures_util::future::BoxFuture;
 use std::collections::{HashMap, VecDeque};
 
 use fanfare_engines::Partition;
@@ -67,8 +68,8 @@ pub struct Replayer {
 ///
 /// # Errors
 /// When storage fails.
-pub async fn replayed(app: &App) -> Result<u64> {
-    Ok(app.core().store.get_id(&line_row()).await?.map_or(0, |line| line.0))
+pub fn replayed(app: &App) -> BoxFuture<'_, Result<u64>> {
+    Box::pin(async move { Ok(app.core().store.get_id(&line_row()).await?.map_or(0, |line| line.0)) })
 }
 
 impl Replayer {
@@ -106,38 +107,42 @@ impl Replayer {
     ///
     /// # Errors
     /// What the server refused (the next line can go on), or a failure of storage.
-    pub async fn act(&mut self, people: &mut People, line: u64, act: Activity) -> Result<()> {
-        self.app.core().clock.set(act.at_ms);
-        self.others_read(act.at_ms).await?;
-        if people.get(act.actor).is_none() || people.get(act.target).is_none() {
-            // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
-            self.drain().await?;
-        }
-        let actor = people.find_or_make(act.actor, act.at_ms).await?;
-        let target = people.find_or_make(act.target, act.at_ms).await?;
-        self.settle([actor, target]).await?;
-        self.read(actor).await?;
-        self.tally.lines += 1;
-        let new = if actor == target {
-            NewPost { text: format!("Note to self, line {line}."), ..NewPost::default() }
-        } else {
-            match act.kind {
-                Kind::Mention => {
-                    NewPost { text: format!("Have you seen this, @u{}?", act.target), ..NewPost::default() }
-                }
-                Kind::Reply => {
-                    let reply_to = Some(self.newest_of(target, act).await?);
-                    NewPost { text: format!("I answer you, @u{}.", act.target), reply_to, ..NewPost::default() }
-                }
-                Kind::Repost => NewPost { repost_of: Some(self.newest_of(target, act).await?), ..NewPost::default() },
+    pub fn act<'a>(&'a mut self, people: &'a mut People, line: u64, act: Activity) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.app.core().clock.set(act.at_ms);
+            self.others_read(act.at_ms).await?;
+            if people.get(act.actor).is_none() || people.get(act.target).is_none() {
+                // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
+                self.drain().await?;
             }
-        };
-        let post = self.app.posts().draft(actor, new).await?;
-        if self.has_reposted(&post).await? {
-            self.tally.repeated += 1;
-            return Ok(());
-        }
-        self.hand_in([actor, target], post, act.at_ms, Some(line)).await
+            let actor = people.find_or_make(act.actor, act.at_ms).await?;
+            let target = people.find_or_make(act.target, act.at_ms).await?;
+            self.settle([actor, target]).await?;
+            self.read(actor).await?;
+            self.tally.lines += 1;
+            let new = if actor == target {
+                NewPost { text: format!("Note to self, line {line}."), ..NewPost::default() }
+            } else {
+                match act.kind {
+                    Kind::Mention => {
+                        NewPost { text: format!("Have you seen this, @u{}?", act.target), ..NewPost::default() }
+                    }
+                    Kind::Reply => {
+                        let reply_to = Some(self.newest_of(target, act).await?);
+                        NewPost { text: format!("I answer you, @u{}.", act.target), reply_to, ..NewPost::default() }
+                    }
+                    Kind::Repost => {
+                        NewPost { repost_of: Some(self.newest_of(target, act).await?), ..NewPost::default() }
+                    }
+                }
+            };
+            let post = self.app.posts().draft(actor, new).await?;
+            if self.has_reposted(&post).await? {
+                self.tally.repeated += 1;
+                return Ok(());
+            }
+            self.hand_in([actor, target], post, act.at_ms, Some(line)).await
+        })
     }
 
     async fn has_reposted(&self, post: &PostRecord) -> Result<bool> {
@@ -221,11 +226,13 @@ impl Replayer {
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn finish(&mut self) -> Result<()> {
-        self.drain().await?;
-        let feed = self.app.feed().clone();
-        let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
-        quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
+    pub fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.drain().await?;
+            let feed = self.app.feed().clone();
+            let quiet = tokio::task::spawn_blocking(move || feed.quiesce()).await;
+            quiet.map_err(|error| Error::Internal(format!("the fan-out failed: {error}")))
+        })
     }
 
     async fn read(&mut self, reader: Id) -> Result<()> {

@@ -5,6 +5,7 @@
 
 use fanfare_protocol::{Id, NewLink};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use sha2::{Digest as _, Sha256};
 
@@ -67,25 +68,33 @@ pub async fn shorten(
     Ok(tally)
 }
 
-async fn make(app: &App, owner: Id, file: &str, number: u64, line: Result<String, String>) -> Result<Fate> {
-    let url = match line {
-        Ok(url) => url,
-        Err(why) => return Ok(Fate::Skipped(why)),
-    };
-    let digest = Sha256::digest(url.as_bytes());
-    let body_hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let here = Network::V4(std::net::Ipv4Addr::LOCALHOST);
-    loop {
-        let (route, key) = ("import urls".to_owned(), format!("{file}/{number}"));
-        let key = IdempotencyKey { caller: owner, route, key, body_hash: body_hash.clone() };
-        match app.links().create(owner, NewLink::to(&url), Some(key), here).await {
-            Ok(MadeLink::New(_)) => return Ok(Fate::Made),
-            Ok(MadeLink::Replayed(_)) => return Ok(Fate::There),
-            // Deleted since an earlier run made it.
-            Err(error) if error.is_gone() => return Ok(Fate::There),
-            Err(Error::Refused(problem)) => return Ok(Fate::Skipped(problem.detail)),
-            Err(Error::Overloaded { .. }) => tokio::time::sleep(std::time::Duration::from_secs(PAUSE_S)).await,
-            Err(error) => return Err(error),
+fn make<'a>(
+    app: &'a App,
+    owner: Id,
+    file: &'a str,
+    number: u64,
+    line: Result<String, String>,
+) -> BoxFuture<'a, Result<Fate>> {
+    Box::pin(async move {
+        let url = match line {
+            Ok(url) => url,
+            Err(why) => return Ok(Fate::Skipped(why)),
+        };
+        let digest = Sha256::digest(url.as_bytes());
+        let body_hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let here = Network::V4(std::net::Ipv4Addr::LOCALHOST);
+        loop {
+            let (route, key) = ("import urls".to_owned(), format!("{file}/{number}"));
+            let key = IdempotencyKey { caller: owner, route, key, body_hash: body_hash.clone() };
+            match app.links().create(owner, NewLink::to(&url), Some(key), here).await {
+                Ok(MadeLink::New(_)) => return Ok(Fate::Made),
+                Ok(MadeLink::Replayed(_)) => return Ok(Fate::There),
+                // Deleted since an earlier run made it.
+                Err(error) if error.is_gone() => return Ok(Fate::There),
+                Err(Error::Refused(problem)) => return Ok(Fate::Skipped(problem.detail)),
+                Err(Error::Overloaded { .. }) => tokio::time::sleep(std::time::Duration::from_secs(PAUSE_S)).await,
+                Err(error) => return Err(error),
+            }
         }
-    }
+    })
 }

@@ -1,5 +1,6 @@
 //! Feeds by brute force: read straight from the rows, with nothing of the read path but the documented rules.
 
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeSet, HashMap};
 
 use fanfare_engines::{KeyRange, Order, RowKey, Table};
@@ -32,30 +33,32 @@ pub struct Difference {
 ///
 /// # Errors
 /// When storage fails.
-pub async fn compare(app: &App, reader: Id, page: usize) -> Result<(usize, Option<Difference>)> {
-    let expected = Brute { app }.feed(reader).await?;
-    let mut found = Vec::new();
-    let mut before = None;
-    loop {
-        let page = app.feed().page(reader, PageQuery { before, since: None, limit: page }).await?;
-        found.extend(page.entries.iter().map(|entry| entry.id));
-        before = page.next;
-        if before.is_none() {
-            break;
+pub fn compare(app: &App, reader: Id, page: usize) -> BoxFuture<'_, Result<(usize, Option<Difference>)>> {
+    Box::pin(async move {
+        let expected = Brute { app }.feed(reader).await?;
+        let mut found = Vec::new();
+        let mut before = None;
+        loop {
+            let page = app.feed().page(reader, PageQuery { before, since: None, limit: page }).await?;
+            found.extend(page.entries.iter().map(|entry| entry.id));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
         }
-    }
-    if found == expected {
-        return Ok((expected.len(), None));
-    }
-    let (wanted, got): (BTreeSet<Id>, BTreeSet<Id>) =
-        (expected.iter().copied().collect(), found.iter().copied().collect());
-    let difference = Difference {
-        reader,
-        missing: wanted.difference(&got).copied().collect(),
-        extra: got.difference(&wanted).copied().collect(),
-        disordered: found.windows(2).any(|pair| pair[0] <= pair[1]),
-    };
-    Ok((expected.len(), Some(difference)))
+        if found == expected {
+            return Ok((expected.len(), None));
+        }
+        let (wanted, got): (BTreeSet<Id>, BTreeSet<Id>) =
+            (expected.iter().copied().collect(), found.iter().copied().collect());
+        let difference = Difference {
+            reader,
+            missing: wanted.difference(&got).copied().collect(),
+            extra: got.difference(&wanted).copied().collect(),
+            disordered: found.windows(2).any(|pair| pair[0] <= pair[1]),
+        };
+        Ok((expected.len(), Some(difference)))
+    })
 }
 
 /// The pull query over rows.

@@ -3,6 +3,7 @@
 //! Clicks go into their log as a source of its own, whose places are the numbers of the lines. So an import that was
 //! cut off is begun again from the first line, and what was counted is recognised.
 
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -82,46 +83,56 @@ impl Visits {
     ///
     /// # Errors
     /// When the person can be neither found nor made.
-    pub async fn open(app: App, site: &str, handle: &str, source: u64, first_ms: u64) -> Result<Self> {
-        let owner = match app.core().store.by_handle(handle).await? {
-            Some(account) => account.row.id,
-            None => {
-                let handle = Handle::parse(handle).map_err(|error| Error::Setting(format!("--user: {error}")))?;
-                app.users().create(&handle, None, None, first_ms).await?.row.id
-            }
-        };
-        let salts = app.clicks().salts();
-        let reducer = app.clicks().reducer(Arc::clone(&salts));
-        let site = site.trim_end_matches('/').to_owned();
-        let (links, filling) = (HashMap::new(), HashMap::new());
-        Ok(Self { app, site, owner, source, reducer, salts, links, filling, latest_ms: first_ms })
+    pub fn open<'a>(
+        app: App,
+        site: &'a str,
+        handle: &'a str,
+        source: u64,
+        first_ms: u64,
+    ) -> BoxFuture<'a, Result<Self>> {
+        Box::pin(async move {
+            let owner = match app.core().store.by_handle(handle).await? {
+                Some(account) => account.row.id,
+                None => {
+                    let handle = Handle::parse(handle).map_err(|error| Error::Setting(format!("--user: {error}")))?;
+                    app.users().create(&handle, None, None, first_ms).await?.row.id
+                }
+            };
+            let salts = app.clicks().salts();
+            let reducer = app.clicks().reducer(Arc::clone(&salts));
+            let site = site.trim_end_matches('/').to_owned();
+            let (links, filling) = (HashMap::new(), HashMap::new());
+            Ok(Self { app, site, owner, source, reducer, salts, links, filling, latest_ms: first_ms })
+        })
     }
 
     /// Adds a line.
     ///
     /// # Errors
     /// When its address cannot be linked to, or storage fails.
-    pub async fn add(&mut self, line: u64, hit: &Hit) -> Result<Added> {
-        if hit.method != "GET" {
-            return Ok(Added::NoVisit);
-        }
-        self.latest_ms = self.latest_ms.max(hit.at_ms);
-        self.app.core().clock.set(self.latest_ms);
-        let (code, link) = self.link(&hit.target, hit.at_ms).await?;
-        self.salts.know((hit.at_ms / DAY_MS) as u32).await?;
-        let headers = headers_of(hit);
-        let raw = RawClick { code: &code, link, at_ms: hit.at_ms, client: hit.client, headers: &headers };
-        let click = self.reducer.reduce(&raw);
-        let partition = self.app.clicks().log()?.partition_of(&code).0;
-        let filling = self.filling.entry(partition).or_default();
-        filling.code.clone_from(&code);
-        write_line(ClickOrigin { source: self.source, place: line }, &click, &mut filling.lines)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        filling.clicks += 1;
-        if filling.clicks >= IMPORT_CLICKS || filling.lines.len() >= RECORD_BYTES_MAX {
-            self.hand_in(partition).await?;
-        }
-        Ok(Added::Click)
+    pub fn add<'a>(&'a mut self, line: u64, hit: &'a Hit) -> BoxFuture<'a, Result<Added>> {
+        Box::pin(async move {
+            if hit.method != "GET" {
+                return Ok(Added::NoVisit);
+            }
+            self.latest_ms = self.latest_ms.max(hit.at_ms);
+            self.app.core().clock.set(self.latest_ms);
+            let (code, link) = self.link(&hit.target, hit.at_ms).await?;
+            self.salts.know((hit.at_ms / DAY_MS) as u32).await?;
+            let headers = headers_of(hit);
+            let raw = RawClick { code: &code, link, at_ms: hit.at_ms, client: hit.client, headers: &headers };
+            let click = self.reducer.reduce(&raw);
+            let partition = self.app.clicks().log()?.partition_of(&code).0;
+            let filling = self.filling.entry(partition).or_default();
+            filling.code.clone_from(&code);
+            write_line(ClickOrigin { source: self.source, place: line }, &click, &mut filling.lines)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            filling.clicks += 1;
+            if filling.clicks >= IMPORT_CLICKS || filling.lines.len() >= RECORD_BYTES_MAX {
+                self.hand_in(partition).await?;
+            }
+            Ok(Added::Click)
+        })
     }
 
     async fn hand_in(&mut self, partition: u16) -> Result<()> {
@@ -133,13 +144,15 @@ impl Visits {
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn finish(&mut self) -> Result<()> {
-        let partitions: Vec<u16> = self.filling.keys().copied().collect();
-        for partition in partitions {
-            self.hand_in(partition).await?;
-        }
-        self.app.clicks().write_all().await;
-        Ok(())
+    pub fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let partitions: Vec<u16> = self.filling.keys().copied().collect();
+            for partition in partitions {
+                self.hand_in(partition).await?;
+            }
+            self.app.clicks().write_all().await;
+            Ok(())
+        })
     }
 
     /// Address of a request's target.

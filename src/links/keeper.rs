@@ -41,7 +41,7 @@ struct Inner {
     alone: bool,
 }
 
-/// NumberLease as this node holds it.
+/// Lease as this node holds it.
 struct Held {
     /// The row, and the token under which it is held.
     row: NumberLease,

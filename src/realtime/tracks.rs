@@ -35,7 +35,7 @@ impl Track {
 
 /// Ids, one a track.
 pub type Each = [Id; Track::ALL.len()];
-/// TrackMarks, one a track.
+/// Marks, one a track.
 pub type TrackMarks = [Mark; Track::ALL.len()];
 
 /// Watermarks of all streams, from what holds for their tracks.

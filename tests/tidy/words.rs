@@ -98,6 +98,40 @@ fn comments_are_understood_without_the_code() {
     assert_none(&broken(&found, EXCUSED));
 }
 
+/// Names of types of two words or more that `source` declares: no words of English.
+fn compounds(source: &str) -> Vec<String> {
+    let declared = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("pub ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
+        let rest = ["struct ", "enum ", "trait ", "type "].into_iter().find_map(|kind| line.strip_prefix(kind))?;
+        Some(rest.split(|c: char| !c.is_alphanumeric()).next()?.to_owned())
+    };
+    let is_compound = |name: &String| name.chars().skip(1).any(char::is_uppercase) && name != "WebSocket";
+    source.lines().filter_map(declared).filter(is_compound).collect()
+}
+
+#[test]
+fn comments_open_with_words_and_not_with_a_types_name() {
+    let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+    let paths: Vec<_> = ["src", "crates", "tests"].into_iter().flat_map(|folder| files_under(folder, ".rs")).collect();
+    let names: std::collections::HashSet<String> = paths.iter().flat_map(|path| compounds(&read(path))).collect();
+    assert!(names.len() > 300, "only {} names were found", names.len());
+    let named = |path: &std::path::PathBuf| {
+        let found = openings(&shown(path), &read(path)).into_iter();
+        let is_name =
+            |one: &Opening| names.contains(one.text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or(""));
+        found.filter(is_name).collect::<Vec<_>>()
+    };
+    let found = paths.iter().flat_map(named);
+    let told =
+        |Opening { path, line, text }| format!("{path}:{line} opens with a type's name: say it in words. {text}");
+    assert_none(&found.map(told).collect::<Vec<_>>());
+    assert_eq!(
+        compounds("pub struct ListPlace(u8);\nenum Place {}\n    pub(super) type MarkOf = u8;"),
+        ["ListPlace", "MarkOf"]
+    );
+}
+
 #[test]
 fn the_rule_tells_a_pointer_from_a_name() {
     let lines = [

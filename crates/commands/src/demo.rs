@@ -90,7 +90,7 @@ async fn demo(settings: &Settings, log: LogControl, temporary: bool) -> Result<(
         Ok::<_, Failure>(Some((sample, size, way_in)))
     };
     // Heard from the beginning, so that a temporary folder goes even when nobody waits for the world.
-    let mut stop = std::pin::pin!(stop_signal());
+    let mut stop = Box::pin(stop_signal());
     let made = tokio::select! {
         biased;
         () = &mut stop => Ok(None),

@@ -45,7 +45,7 @@ pub fn encode(record: &ChatRecord, outcome: &ChatOutcome) -> Result<Bytes> {
         .map_err(|error| Error::Internal(format!("a record of chat does not encode: {error}")))
 }
 
-/// ChatRecord and outcome of a line.
+/// Record and outcome of a line.
 ///
 /// # Errors
 /// When it was written by a later version, or is none.

@@ -34,7 +34,7 @@ pub enum ChatRefusal {
     ReplyTo,
     /// Room for more is not there.
     Full,
-    /// ChatAct that a conversation of this kind does not have.
+    /// Act that a conversation of this kind does not have.
     Kind,
     /// Too soon after the sender's last message: come back after so many seconds.
     Slow(u32),
@@ -92,14 +92,14 @@ pub enum ChangeOf {
     Unpinned = 5,
 }
 
-/// ChatOutcome of a record.
+/// Outcome of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatOutcome {
     /// Why nothing came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<ChatRefusal>,
-    /// ChatRecord by which it came about before, and the number that it had.
+    /// Record by which it came about before, and the number that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<(Id, u64)>,
     /// Numbers of the conversation after it, where they changed.

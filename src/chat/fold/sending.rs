@@ -23,7 +23,7 @@ fn is_remembered(earlier: Id, later: Id) -> bool {
     earlier < later && (later.0 - earlier.0) >> BELOW_MS_BITS < REMEMBERED_MS
 }
 
-/// ChatOutcome of the same send before.
+/// Outcome of the same send before.
 fn repeat(case: &mut Case<'_>, sent: &Sent) -> Result<Option<ChatOutcome>, ChatRefusal> {
     let Some(before) = case.sent_before(&sent.client_id) else { return Ok(None) };
     if !is_remembered(before.record, case.record.id) {

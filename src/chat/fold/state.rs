@@ -1,4 +1,4 @@
-//! ChatState of chat's fold: conversations, decoded, and rows that records ask for. Pure: whoever folds loads it.
+//! State of chat's fold: conversations, decoded, and rows that records ask for. Pure: whoever folds loads it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

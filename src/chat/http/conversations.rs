@@ -142,7 +142,7 @@ fn number(mark: Watermark) -> Result<u64> {
     }
 }
 
-/// MarkOf everything up to a message as read.
+/// Mark everything up to a message as read.
 ///
 /// Only forward: a lower number changes nothing.
 #[utoipa::path(put, path = "/v1/conversations/{id}/read", tag = "chat", params(("id" = Id, Path)),

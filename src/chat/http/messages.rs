@@ -28,7 +28,7 @@ pub async fn send_message(
     chat.send(caller.id, id, new).await
 }
 
-/// ListPlace of a page of messages: at most one.
+/// Place of a page of messages: at most one.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PagePlace {
@@ -197,7 +197,7 @@ pub async fn unpin(State(chat): State<Chat>, caller: Caller, Path((id, seq)): Pa
     Ok(NoContent)
 }
 
-/// ListPlace of a page of changes.
+/// Place of a page of changes.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ChangePlace {

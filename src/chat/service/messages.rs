@@ -24,7 +24,7 @@ use crate::log::writers::Writing;
 use crate::posts::text::ParsedText;
 use crate::realtime::SessionId;
 
-/// ListPlace of a page of messages.
+/// Place of a page of messages.
 #[derive(Debug, Clone, Copy)]
 pub enum MessagesAt {
     /// The newest ones.
@@ -72,7 +72,7 @@ impl Chat {
         Ok(Handed(self.0.owners.propose(conversation, record).await?, writing))
     }
 
-    /// ChatOutcome of a message that was handed in.
+    /// Outcome of a message that was handed in.
     ///
     /// # Errors
     /// As [`send`](Self::send).

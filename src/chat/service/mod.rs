@@ -64,7 +64,7 @@ struct Inner {
     typists: Typists,
 }
 
-/// ChatOutcome of a record, unless it was refused.
+/// Outcome of a record, unless it was refused.
 fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
     match committed.outcome.refused {
         Some(refusal) => Err(refusals::error(refusal)),
@@ -131,7 +131,7 @@ impl Chat {
         Ok(self.commit(ChatRecord::new(conversation, caller, act)).await?.outcome)
     }
 
-    /// ChatHead, information and the caller's row of a conversation, as stored.
+    /// Head, information and the caller's row of a conversation, as stored.
     async fn rows_of(&self, caller: Id, id: Id) -> Result<(Option<ChatHead>, Option<Info>, Option<MemberRow>)> {
         let wanted =
             [keys::of_conversation(keys::HEADS, id), keys::of_conversation(keys::INFOS, id), keys::member(id, caller)];

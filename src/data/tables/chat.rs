@@ -191,7 +191,7 @@ pub fn refusal(hour: u32, conversation: Id, sender: Id, client_id: &str) -> RowK
     RowKey::new(REFUSALS, super::hour_partition(hour), clustering)
 }
 
-/// MarkOf of a member in a conversation.
+/// Kind of mark of a member in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MarkOf {

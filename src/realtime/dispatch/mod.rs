@@ -103,7 +103,7 @@ pub struct Dispatcher {
     watchers: Watchers,
     /// People who are offline and whose seat could not be given up yet.
     leaving: BTreeSet<u64>,
-    /// TrackMarks of what was heard of.
+    /// Marks of what was heard of.
     last: TrackMarks,
     /// `last` at the tick before: by now whatever came with it has been handed to the renderers.
     settled: TrackMarks,

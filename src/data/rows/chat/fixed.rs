@@ -76,7 +76,7 @@ impl ChatHead {
         bytes.into()
     }
 
-    /// ChatHead in stored bytes.
+    /// Head in stored bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut words = Words(bytes);
@@ -230,7 +230,7 @@ impl ActivityRow {
     }
 }
 
-/// MarkOf of a member: a number, and how many messages counted up to it.
+/// Mark of a member: a number, and how many messages counted up to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MarkRow {
     /// Everything up to here; the version of the row.
@@ -246,7 +246,7 @@ impl MarkRow {
         [self.seq, self.counted].map(u64::to_be_bytes).concat().into()
     }
 
-    /// MarkOf in stored bytes.
+    /// Mark in stored bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut words = Words(bytes);
