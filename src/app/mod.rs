@@ -57,7 +57,7 @@ use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{CurrentValues, Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
 use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
@@ -307,7 +307,8 @@ async fn start_under(
     let reports = Reports::new(core.clone(), chat.clone());
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), reports.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
-    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
+    let values = vec![live.feeder.values(&core.store)];
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, values));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
@@ -417,7 +418,7 @@ fn streams(
     notices: &NotificationFeeder,
     (markers, chat): (&Markers, &Chat),
     views: &PostViews,
-    deliveries: Vec<Delivery>,
+    (deliveries, values): (Vec<Delivery>, Vec<Arc<dyn CurrentValues>>),
 ) -> Streams {
     Streams {
         types: frames::frames(markers, chat, &deliveries),
@@ -428,6 +429,7 @@ fn streams(
             Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
         ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
+        values,
         followees: Arc::new(FollowRows(core.store.clone())),
     }
 }

@@ -26,7 +26,7 @@ use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Mark, SessionFilter, ShardHandle, SharedState, Signal};
-use super::source::{BulkJobs, BulkSource, FolloweeSource, Source, Sources};
+use super::source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Source, Sources};
 use super::tracks::{Track, Tracks};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -98,6 +98,8 @@ pub struct Streams {
     pub sources: Vec<Arc<dyn Source>>,
     /// The source of the bulk stream.
     pub bulk: Arc<dyn BulkSource>,
+    /// Values that those hear of too who were not connected when they changed.
+    pub values: Vec<Arc<dyn CurrentValues>>,
     /// Followees of people.
     pub followees: Arc<dyn FolloweeSource>,
     /// Types of frames, and who answers those of clients.
@@ -183,9 +185,9 @@ impl RealtimeSetup {
         (0..=ALL_RENDERERS).for_each(|part| shared.tracks.reached(part, at_start));
         let settings = &shared.settings;
         let presence = Arc::new(Mutex::new(PresenceTable::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
-        let Streams { producers, mut sources, bulk, followees, types } = streams;
+        let Streams { producers, mut sources, bulk, values, followees, types } = streams;
         sources.push(Arc::clone(&bulk) as Arc<dyn Source>);
-        let sources = Sources::new(sources);
+        let sources = Sources::new(sources, values);
         let mut tasks = JoinSet::new();
         let mut renderers = Vec::with_capacity(ALL_RENDERERS);
         for number in 0..ALL_RENDERERS {
