@@ -276,6 +276,8 @@ test("what one device hides goes from the others too, until something new comes;
   await w.clock.pass(2_000);
   assert.deepEqual(words(other, w.id), ["hello"]);
   for (const done of [close, leave]) done();
+  await w.clock.pass(2_000);
+  assert.deepEqual(lists(), [0, 0, 0], "nobody looks any more");
   w.says("again");
   await w.clock.pass(3_000);
   assert.deepEqual(lists(), [1, 1, 1]);

@@ -15,7 +15,9 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{LIST_STEP, LISTED_MAX, MENTIONS_COUNTED_MAX};
 use crate::chat::sync::{ListMerge, ListPlace, Listed, may_be_after};
 use crate::chat::view::{self, Viewer};
-use crate::data::rows::chat::{ActivityRow, ChatHead, Info, MarkRow, MemberRow, Membership, PersonalRow};
+use crate::data::rows::chat::{
+    ActivityRow, ChatHead, EditRow, Info, MarkRow, MemberRow, Membership, MessageRow, PersonalRow,
+};
 use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
@@ -244,10 +246,29 @@ impl Chat {
         }
     }
 
+    /// Unread messages that name the person: rows tell which did at first, and the messages whether they still do.
     async fn mention_count(&self, user: Id, id: Id, read: u64) -> Result<u64> {
         let (partition, range) = (tables::partition(user), keys::mentioned_above(id, read));
         let scan = self.core().store.scan(keys::MENTIONED, &partition, range, Order::Ascending, MENTIONS_COUNTED_MAX);
-        Ok(scan.await?.len() as u64)
+        let rows = scan.await?;
+        let numbers = rows.iter().filter_map(|row| keys::number_in(row.clustering.get(8..)?));
+        let wanted: Vec<RowKey> = numbers
+            .flat_map(|seq| [keys::numbered(keys::MESSAGES, id, seq), keys::state(id, seq, keys::Which::Text)])
+            .collect();
+        if wanted.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        for pair in self.core().store.get_many(&wanted).await?.chunks(2) {
+            let [Some(row), edit] = pair else { continue };
+            let edit: Option<EditRow> = edit.as_deref().map(from_json).transpose()?;
+            let words = match edit {
+                Some(edit) => edit.words,
+                None => from_json::<MessageRow>(row)?.words,
+            };
+            count += u64::from(words.names(user));
+        }
+        Ok(count)
     }
 
     fn changes_cursor(&self, caller: Id) -> String {
@@ -460,7 +481,8 @@ impl Chat {
             Err(error) => return Err(error),
         };
         let stored = match self.visible(&seat, id, seq).await {
-            Ok(stored) if stored.row.recalled.is_none() => stored,
+            // Recalled ones name nobody.
+            Ok(stored) if stored.edit.as_ref().map_or(&stored.row.words, |edit| &edit.words).names(caller) => stored,
             Ok(_) | Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };

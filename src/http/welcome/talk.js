@@ -45,6 +45,8 @@ export class Talk {
   async load() {
     const { items } = await this.person.api.call("GET", `/v1/conversations?limit=${ROOMS}`);
     for (const told of items) this.#room(told.id).told = told;
+    for (const id of [...this.#rooms.keys()]) if (!items.some((told) => told.id === id)) this.#rooms.delete(id);
+    if (!this.#rooms.has(this.#open)) this.#open = null;
     const direct = items.find(({ peer }) => peer?.id === this.person.other.api.user.id);
     this.#open ??= direct?.id ?? items[0]?.id ?? null;
     if (this.#open) await this.#read(this.#open);

@@ -250,3 +250,27 @@ async fn what_is_hidden_says_so_until_something_new_comes_and_speaking_ends_the_
     assert_eq!(ann.unread_conversations().await.unwrap().conversations, 0);
     assert!(ann.personal(id, &unread).await.unwrap().marked_unread, "and it can be marked again");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_named_no_more_is_not_counted_as_named() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let id = ann.group("group", &[bob.id]).await.unwrap().id;
+    let numbers = async || {
+        let conversation = bob.conversation(id).await.unwrap();
+        let listed = bob.mentions(Paging::first(10)).await.unwrap().items.len();
+        (conversation.mention_count, bob.unread_conversations().await.unwrap().mentions, listed)
+    };
+    let first = say(&ann, id, "hello @bob").await.seq;
+    let second = say(&ann, id, "and @all").await.seq;
+    assert_eq!(numbers().await, (2, 2, 2));
+    ann.edit_message(id, first, "hello").await.unwrap();
+    assert_eq!(numbers().await, (1, 1, 1));
+    ann.recall_message(id, second).await.unwrap();
+    assert_eq!(numbers().await, (0, 0, 0));
+    ann.edit_message(id, first, "hello again @bob").await.unwrap();
+    assert_eq!(numbers().await, (1, 1, 1));
+    assert_eq!(bob.conversation(id).await.unwrap().unread_count, 2, "what was recalled counts until it is read");
+    bob.mark_read(id, second).await.unwrap();
+    assert_eq!(numbers().await, (0, 0, 1));
+}

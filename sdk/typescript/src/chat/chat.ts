@@ -191,6 +191,11 @@ export class Chat {
       if (others > 0) this.#openers.set(id, others);
       else this.#openers.delete(id);
       if (opened && this.#states.get(id) === opened) opened.close();
+      // Nobody looks at it any more: whether it is still hidden, the server says.
+      if (others === 0 && this.#states.get(id)?.view.hidden) {
+        this.#states.get(id)?.updated();
+        this.#reader.check(id, 0);
+      }
       this.#changed(id);
     };
   }

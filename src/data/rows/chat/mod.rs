@@ -166,6 +166,14 @@ pub struct Said {
     pub links: Vec<String>,
 }
 
+impl Said {
+    /// Whether the words name somebody, by handle or with everybody.
+    #[must_use]
+    pub fn names(&self, person: Id) -> bool {
+        self.all || self.mentions.iter().any(|mention| mention.id == person)
+    }
+}
+
 /// A message as it was sent, or what is left of one that was recalled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
