@@ -46,7 +46,7 @@ pub enum AdminAct {
     /// People
     #[command(subcommand)]
     User(UserAct),
-    /// What people report
+    /// Reports of people
     #[command(subcommand)]
     Report(ReportAct),
     /// List the acts of operators, newest first
@@ -108,7 +108,8 @@ pub enum ReportAct {
     /// List what people reported, newest first: what no operator has seen to, or all of it
     #[command(after_help = "Examples:\n  fanfare admin report list\n  \
         fanfare admin report list --all --json | jq .text")]
-    List {
+    #[command(name = "list")]
+    Filed {
         /// Resolved ones too
         #[arg(long)]
         all: bool,
@@ -123,7 +124,7 @@ pub enum ReportAct {
         /// The report's id
         #[arg(value_name = "ID")]
         id: Id,
-        /// What was done, or why nothing was
+        /// Note: what was done, or why nothing was
         #[arg(long, value_name = "TEXT")]
         note: String,
     },

@@ -21,15 +21,15 @@ export type AdminLink = Link & {
 export type Attachment = Media & {
   /** Milliseconds, of a voice message. */
   duration_ms?: number | null | undefined;
-  /** Moment from which the addresses are good no more; a fresh one comes with the message read again. */
-  expires_at?: Timestamp | null | undefined;
+  /** Name that the file is saved under. */
+  filename?: string | null | undefined;
 };
 
 /** Act of an operator. It stands in the same record as what was done, and is kept for 400 days. */
 export interface AuditEntry {
   /**
    * Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
-   * `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`; more may come.
+   * `user.grant_admin`, `user.revoke_admin`, `report.resolve`, `settings.change`, `session.close`, `event.publish`; more may come.
    */
   action: string;
   /** Operator: `admin.token`, or the id of a person whose role is admin. */
@@ -43,7 +43,7 @@ export interface AuditEntry {
   /** Why, if it was said. */
   reason?: string | null | undefined;
   /**
-   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
+   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`, `settings KEY=VALUE …`,
    * `events/TYPE to …`.
    */
   target: string;
@@ -266,6 +266,34 @@ export interface FieldError {
   message: string;
 }
 
+/** A report as operators see it, with a copy of what it is about as that was then. */
+export interface FiledReport {
+  /** Upload of the message; its addresses answer 404 once that is gone. */
+  attachment?: Attachment | null | undefined;
+  /** Conversation that it is, or stands in. */
+  conversation_id?: Id | null | undefined;
+  /** Moment of the report. */
+  created_at: Timestamp;
+  /** The report. */
+  id: Id;
+  /** Kind of what is reported. */
+  kind: ReportKind;
+  /** Why it was reported. */
+  reason: string;
+  /** Person who reports it. Without handle and name when the account is gone. */
+  reporter: Author;
+  /** End of it, once an operator has seen to it. */
+  resolution?: Resolution | null | undefined;
+  /** Number of the message. */
+  seq?: number | null | undefined;
+  /** Id of what is reported. */
+  target_id: Id;
+  /** Text of the message, bio of the person, or title of the conversation, as it was then. */
+  text: string;
+  /** Person who is reported, or sent what is, by the handle and name of that time. */
+  user?: Author | null | undefined;
+}
+
 /** A message of any conversation that the caller can see. */
 export interface Forward {
   /** Conversation of the message. */
@@ -486,6 +514,11 @@ export interface Media {
   bytes: number;
   /** Found from the bytes, not from what the client said. */
   content_type: string;
+  /**
+   * Moment from which the addresses of an upload for messages are good no more: whoever sees the message reads it
+   * again for fresh ones.
+   */
+  expires_at?: Timestamp | null | undefined;
   /** Pixels, for images. */
   height?: number | null | undefined;
   /** The upload. */
@@ -499,7 +532,7 @@ export interface Media {
   notice?: string | null | undefined;
   /** A small picture, for images. */
   thumbnail_url?: string | null | undefined;
-  /** Address that it is served under. */
+  /** Address that it is served under. That of an upload for messages is signed, and good until `expires_at`. */
   url: string;
   /** Pixels, for images. */
   width?: number | null | undefined;
@@ -656,6 +689,8 @@ export interface NewMedia {
   alt?: string | undefined;
   /** The picture or file. */
   file: Blob;
+  /** Purpose of an upload that is not for everybody: `message` for one that stands in messages alone. */
+  purpose?: "message" | null | undefined;
 }
 
 /** `POST /v1/conversations/{id}/messages`. */
@@ -694,6 +729,18 @@ export interface NewPost {
   repost_of?: Id | null | undefined;
   /** Up to `posts.text_max` characters (500); may be empty with media or `repost_of`. */
   text?: string | undefined;
+}
+
+/** `POST /v1/reports`. */
+export interface NewReport {
+  /** Conversation of a message; without it the server looks for it in those of the caller that were active lately. */
+  conversation_id?: Id | null | undefined;
+  /** Id of what is reported. */
+  id: Id;
+  /** `message`, `user` or `conversation`. */
+  kind: ReportKind;
+  /** Why, for operators: 1 to 1,000 characters. */
+  reason: string;
 }
 
 /** `PUT /v1/admin/users/{user}/role`. */
@@ -1106,6 +1153,25 @@ export interface Reply {
   ref?: number | null | undefined;
 }
 
+/** A report as whoever made it sees it. */
+export interface Report {
+  /** Moment of the report. */
+  created_at: Timestamp;
+  /** The report. */
+  id: Id;
+  /** Kind of what is reported. */
+  kind: ReportKind;
+  /** Why. */
+  reason: string;
+  /** Whether an operator has seen to it. */
+  resolved: boolean;
+  /** Id of what is reported. */
+  target_id: Id;
+}
+
+/** Kind of thing that is reported. */
+export type ReportKind = "message" | "user" | "conversation" | (string & {});
+
 /** `reset`: forget what was seen of these streams and read them over HTTP. */
 export interface Reset {
   /** Why. */
@@ -1123,6 +1189,22 @@ export type ResetReason =
   | "overflow"
   | "author_deleted"
   | (string & {});
+
+/** End of a report. */
+export interface Resolution {
+  /** Moment of it. */
+  at: Timestamp;
+  /** Operator: `admin.token`, or the id of a person whose role is admin. */
+  by: string;
+  /** What was done, or why nothing was. */
+  note: string;
+}
+
+/** `PUT /v1/admin/reports/{id}/resolution`. */
+export interface ResolveReport {
+  /** What was done, or why nothing was: 1 to 500 characters. */
+  note: string;
+}
 
 /** `PATCH /v1/conversations/{id}/members/{user_id}`. */
 export interface RoleChange {

@@ -1,4 +1,4 @@
-//! What a message holds beside its own words: an upload of its sender, or a message that it passes on.
+//! Things that a message holds beside its own words: an upload of its sender, or a message that it passes on.
 //!
 //! Both are looked at before the message is written, and good for a while from then on: the fold refuses what comes
 //! later, by the time of the record alone.
@@ -14,7 +14,7 @@ use crate::data::rows::chat::{AttachmentRow, Said};
 use crate::data::tables::chat as keys;
 use crate::media::ForMessages;
 
-/// What a message holds.
+/// Thing that a message holds.
 pub(super) struct Held {
     pub(super) kind: MessageKind,
     /// Words of what is passed on.
@@ -31,7 +31,7 @@ impl Held {
         Self { kind: new.kind, said: Said::default(), attachment: None, until_ms: None, forwarded: false }
     }
 
-    /// What was held is gone: the message is the one that was sent before, or none.
+    /// Nothing that is there any more: the message is the one that was sent before, or none.
     pub(super) fn gone(new: &NewMessage) -> Self {
         Self { until_ms: Some(0), forwarded: new.forward.is_some(), ..Self::nothing(new) }
     }
@@ -52,7 +52,7 @@ impl Held {
 }
 
 impl Chat {
-    /// What a message holds, if its sender may have it so.
+    /// Finds what a message holds, if its sender may have it so.
     ///
     /// # Errors
     /// 422 that names the field.
