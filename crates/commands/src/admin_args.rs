@@ -49,6 +49,9 @@ pub enum AdminAct {
     /// Reports of people
     #[command(subcommand)]
     Report(ReportAct),
+    /// Consumers of the journal
+    #[command(subcommand)]
+    Consumer(ConsumerAct),
     /// List the acts of operators, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
     Audit(List),
@@ -74,6 +77,21 @@ pub enum PostAct {
         /// The post's id
         #[arg(value_name = "ID")]
         id: Id,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+/// Acts of operators about consumers of the journal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConsumerAct {
+    /// Remove one that is no more, so that the journal is not kept for it
+    #[command(after_help = "Examples:\n  fanfare admin consumer remove effects --reason 'of a version before'")]
+    Remove {
+        /// Name of the consumer, as journal_consumers in the status has it
+        #[arg(value_name = "NAME", value_parser = consumer_name)]
+        name: String,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -128,6 +146,12 @@ pub enum ReportAct {
         #[arg(long, value_name = "TEXT")]
         note: String,
     },
+}
+
+fn consumer_name(text: &str) -> Result<String, String> {
+    let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-' || one == b'_';
+    let is_name = !text.is_empty() && text.bytes().all(fits);
+    if is_name { Ok(text.to_owned()) } else { Err("give a name of a-z, 0-9, - and _".to_owned()) }
 }
 
 /// Acts of operators about people.

@@ -11,7 +11,7 @@ use crate::base::limits::media::UNUSED_MS;
 use crate::data::rows::chat::AttachmentRow;
 use crate::data::tables::chat as tables;
 
-/// One of a few uploads.
+/// Upload with a number, of a few.
 pub fn upload(number: u8) -> AttachmentRow {
     AttachmentRow {
         id: Id(900 + u64::from(number)),
