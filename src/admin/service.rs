@@ -13,6 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::{first_id_at, unix_ms_of};
 use crate::base::limits;
 use crate::base::text;
+use crate::chat::service::Chat;
 use crate::data::audit::{Act, Action, Actor, Operator, oldest_kept};
 use crate::data::rows::{SuspensionRow, from_json};
 use crate::data::tables;
@@ -60,10 +61,17 @@ impl Acts {
         users: Users,
         posts: Posts,
         links: Links,
-        reports: Reports,
+        chat: Chat,
         sessions: Arc<dyn SessionEnder>,
     ) -> Self {
+        let reports = Reports::new(core.clone(), chat);
         Self { core, users, posts, links, reports, sessions }
+    }
+
+    /// Reports of people.
+    #[must_use]
+    pub const fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody

@@ -117,8 +117,6 @@ services! {
     clicks: Arc<Clicks>,
     /// Salts of links' visitors.
     salts: Arc<Salts>,
-    /// Reports of people.
-    reports: Reports,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -148,9 +146,14 @@ provide! {
     live: Arc<Live>,
     links: Links,
     clicks: Arc<Clicks>,
-    reports: Reports,
     acts: Arc<Acts>,
     running: Arc<RunningServer>,
+}
+
+impl FromRef<App> for Reports {
+    fn from_ref(app: &App) -> Self {
+        app.0.acts.reports().clone()
+    }
 }
 
 #[async_trait]
@@ -304,8 +307,7 @@ async fn start_under(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
-    let reports = Reports::new(core.clone(), chat.clone());
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), reports.clone(), ender);
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), chat.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
     let values = vec![live.feeder.values(&core.store)];
     let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, values));
@@ -340,7 +342,6 @@ async fn start_under(
         clicks: clicks.clicks,
         salts: clicks.salts,
         live: Arc::new(live),
-        reports,
         acts: Arc::new(acts),
         running: Arc::new(running),
     };

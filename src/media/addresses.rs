@@ -19,7 +19,7 @@ use crate::base::error::{Error, Result};
 const HOUR_MS: u64 = 3_600_000;
 /// Bytes of a signature: as many as nobody guesses.
 const SIGNATURE_BYTES: usize = 16;
-/// What the key is derived with, so that no other signature of the server is one of an address.
+/// Text that the key is derived with, so that no other signature of the server is one of an address.
 const PURPOSE: &[u8] = b"addresses of media";
 
 /// End of a private address, and its proof.
@@ -38,7 +38,7 @@ pub struct Signature {
 
 /// Addresses of uploads; a clone is as good.
 #[derive(Clone)]
-pub struct Addresses {
+pub struct MediaAddresses {
     /// Start of every address, such as `https://social.example`; empty for addresses without a host.
     public_url: String,
     keyed: Hmac<Sha256>,
@@ -46,7 +46,7 @@ pub struct Addresses {
     hours: u64,
 }
 
-impl Addresses {
+impl MediaAddresses {
     /// Addresses below `public_url`, signed with a key that follows from `secret`; nodes that share data share it.
     ///
     /// # Errors
@@ -111,8 +111,8 @@ mod tests {
         serde_urlencoded::from_str(query).unwrap()
     }
 
-    fn addresses(secret: &[u8], hours: u16) -> Addresses {
-        Addresses::new(secret, "https://social.example".to_owned(), hours).unwrap()
+    fn addresses(secret: &[u8], hours: u16) -> MediaAddresses {
+        MediaAddresses::new(secret, "https://social.example".to_owned(), hours).unwrap()
     }
 
     #[test]

@@ -17,12 +17,10 @@ pub mod serving;
 pub mod strip;
 mod tiff;
 
-pub use addresses::Addresses;
+pub use addresses::MediaAddresses;
 pub use private::ForMessages;
 pub use process::MediaLimits;
 pub use service::{MediaRow, MediaSettings, MediaTables, Upload, Uploads, Variant};
 
-#[cfg(test)]
-mod private_tests;
 #[cfg(test)]
 mod tests;

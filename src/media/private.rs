@@ -28,26 +28,26 @@ const HOURS_AGAIN: u32 = 48;
 /// Uses of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uses {
-    /// There are some.
+    /// Messages hold it.
     Some,
-    /// There are none any more, since this moment in milliseconds.
+    /// No message holds it any more, since this moment in milliseconds.
     Ended(u64),
-    /// There never was one.
+    /// No message ever held it.
     Never,
 }
 
 /// Fate of a private upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It stays: whoever ends its last use says when to look again.
+    /// Kept: whoever ends its last use says when to look again.
     Stays,
-    /// It is to be looked at then, in milliseconds.
+    /// Looked at again then, in milliseconds.
     Waits(u64),
-    /// Its files go.
+    /// Removed with its files.
     Goes,
 }
 
-/// What becomes, at `now_ms`, of an upload of `uploaded_ms` that is used so. Pure.
+/// Decides what becomes, at `now_ms`, of an upload of `uploaded_ms` that is used so. Pure.
 #[must_use]
 pub fn fate(uploaded_ms: u64, uses: Uses, now_ms: u64) -> Fate {
     let end_ms = match uses {
@@ -59,8 +59,7 @@ pub fn fate(uploaded_ms: u64, uses: Uses, now_ms: u64) -> Fate {
 }
 
 /// Moment up to which a message that is written at `now_ms` may attach an upload; `None` when none may any more. Pure.
-#[must_use]
-pub fn attach_until(uploaded_ms: u64, uses: Uses, now_ms: u64) -> Option<u64> {
+fn attach_until(uploaded_ms: u64, uses: Uses, now_ms: u64) -> Option<u64> {
     let last_ms = match uses {
         Uses::Some => now_ms + ATTACHING_MS,
         Uses::Ended(_) => return None,
@@ -72,13 +71,13 @@ pub fn attach_until(uploaded_ms: u64, uses: Uses, now_ms: u64) -> Option<u64> {
 /// An upload that somebody wants to attach to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForMessages {
-    /// It is theirs, and can be attached up to this moment in milliseconds.
+    /// Upload of the asker that can be attached up to this moment in milliseconds.
     Free(Box<AttachmentRow>, u64),
-    /// It is theirs, and everybody's to see.
+    /// Upload of the asker for everybody to see.
     Public,
-    /// It is theirs, and about to go.
+    /// Upload of the asker that is about to go.
     Going,
-    /// It is not there, or somebody else's.
+    /// No upload, or somebody else's.
     Missing,
 }
 
@@ -112,7 +111,7 @@ pub async fn uses(store: &Store, media: Id) -> Result<Uses> {
 }
 
 impl Uploads {
-    /// What `owner` can attach of the upload `id` to a message that is written at `now_ms`.
+    /// Finds what `owner` can attach of the upload `id` to a message that is written at `now_ms`.
     ///
     /// # Errors
     /// Only when the engine fails or the row cannot be read.
@@ -239,3 +238,7 @@ impl Uploads {
         Ok(self.rows().write(end).await?)
     }
 }
+
+#[cfg(test)]
+#[path = "private_tests.rs"]
+mod tests;

@@ -10,9 +10,7 @@ use fanfare_engines::{Batch, Engines};
 use fanfare_protocol::Id;
 use proptest::prelude::*;
 
-use super::private::{ForMessages, uses};
-use super::service::object_key;
-use super::{Addresses, MediaLimits, MediaSettings, MediaTables, Upload, Uploads, Variant};
+use super::{ForMessages, Uses, uses};
 use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::id::{first_id_at, unix_ms_of};
@@ -21,6 +19,8 @@ use crate::data::store::Store;
 use crate::data::tables::{self, chat as keys};
 use crate::log::core::Owners;
 use crate::log::writers::{Writers, Writing};
+use crate::media::service::object_key;
+use crate::media::{MediaAddresses, MediaLimits, MediaSettings, MediaTables, Upload, Uploads, Variant};
 
 const OWNER: Id = Id(7);
 const CONVERSATION: Id = Id(9);
@@ -101,7 +101,7 @@ impl Stage {
         let last = Arc::new(AtomicU64::new(first_id_at(START_MS).0));
         let next = Arc::clone(&last);
         let mint = Arc::new(move || Id(next.fetch_add(1, Ordering::Relaxed) + 1));
-        let addresses = Addresses::new(b"secret", String::new(), 1).unwrap();
+        let addresses = MediaAddresses::new(b"secret", String::new(), 1).unwrap();
         let settings = MediaSettings { limits: MediaLimits::default(), addresses };
         let names = MediaTables { media: tables::MEDIA, owners: tables::MEDIA_OWNERS };
         let owners = Arc::new(Everybody);
@@ -204,7 +204,7 @@ impl Stage {
             if file.gone {
                 assert!(file.uses.is_empty());
             } else if !file.uses.is_empty() {
-                assert_eq!(uses(&self.store, file.id).await.unwrap(), super::private::Uses::Some);
+                assert_eq!(uses(&self.store, file.id).await.unwrap(), Uses::Some);
             }
         }
     }

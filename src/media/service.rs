@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use super::room::UploadRoom;
 
-use super::addresses::{Addresses, Signature};
+use super::addresses::{MediaAddresses, Signature};
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::room::Rooms;
 use super::serving::clean_filename;
@@ -59,14 +59,14 @@ pub struct MediaSettings {
     /// Limits of an upload.
     pub limits: MediaLimits,
     /// Addresses under which media are served.
-    pub addresses: Addresses,
+    pub addresses: MediaAddresses,
 }
 
 impl MediaSettings {
     /// Settings of media, out of a server's; private addresses are signed with what follows from `secret`.
     ///
     /// # Errors
-    /// As [`Addresses::new`].
+    /// As [`MediaAddresses::new`].
     pub fn of(settings: &Settings, secret: &[u8]) -> Result<Self> {
         let Settings { media, http, .. } = settings;
         let limits = MediaLimits {
@@ -75,7 +75,7 @@ impl MediaSettings {
             file_bytes_max: media.file_bytes_max,
         };
         let public_url = http.public_url.as_ref().map_or("", |url| &url.0).trim_end_matches('/').to_owned();
-        Ok(Self { limits, addresses: Addresses::new(secret, public_url, media.url_hours)? })
+        Ok(Self { limits, addresses: MediaAddresses::new(secret, public_url, media.url_hours)? })
     }
 }
 
@@ -404,7 +404,7 @@ impl Uploads {
         &*self.0.objects
     }
 
-    pub(super) fn addresses(&self) -> &Addresses {
+    pub(super) fn addresses(&self) -> &MediaAddresses {
         &self.0.settings.addresses
     }
 

@@ -31,9 +31,9 @@ pub struct Reports {
 /// A report, and whether this request made it.
 #[derive(Debug)]
 pub enum Filed {
-    /// It was made now.
+    /// Report that was made now.
     New(Report),
-    /// The same person had reported the same before, and no operator has seen to it yet.
+    /// Report that the same person had made before, and that no operator has seen to yet.
     Known(Report),
 }
 

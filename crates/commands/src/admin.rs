@@ -126,7 +126,7 @@ async fn act(asked: &Asked, act: AdminAct, password: Option<String>) -> Result<(
             })
             .await;
         }
-        AdminAct::Report(ReportAct::List { all, list }) => {
+        AdminAct::Report(ReportAct::Filed { all, list }) => {
             let state = if all { ReportState::All } else { ReportState::Open };
             let page = async |paging: Paging<'_>| asked.answer(client.reports(state, paging).await);
             return listed(list, page, reported).await;

@@ -46,12 +46,12 @@ pub enum AdminAct {
     /// People
     #[command(subcommand)]
     User(UserAct),
+    /// Reports of people
+    #[command(subcommand)]
+    Report(ReportAct),
     /// Consumers of the journal
     #[command(subcommand)]
     Consumer(ConsumerAct),
-    /// What people report
-    #[command(subcommand)]
-    Report(ReportAct),
     /// List the acts of operators, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
     Audit(List),
@@ -120,19 +120,14 @@ pub enum LinkAct {
     },
 }
 
-fn consumer_name(text: &str) -> Result<String, String> {
-    let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-' || one == b'_';
-    let is_name = !text.is_empty() && text.bytes().all(fits);
-    if is_name { Ok(text.to_owned()) } else { Err("give a name of a-z, 0-9, - and _".to_owned()) }
-}
-
 /// Acts of operators about reports.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ReportAct {
     /// List what people reported, newest first: what no operator has seen to, or all of it
     #[command(after_help = "Examples:\n  fanfare admin report list\n  \
         fanfare admin report list --all --json | jq .text")]
-    List {
+    #[command(name = "list")]
+    Filed {
         /// Resolved ones too
         #[arg(long)]
         all: bool,
@@ -147,10 +142,16 @@ pub enum ReportAct {
         /// The report's id
         #[arg(value_name = "ID")]
         id: Id,
-        /// What was done, or why nothing was
+        /// Note: what was done, or why nothing was
         #[arg(long, value_name = "TEXT")]
         note: String,
     },
+}
+
+fn consumer_name(text: &str) -> Result<String, String> {
+    let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-' || one == b'_';
+    let is_name = !text.is_empty() && text.bytes().all(fits);
+    if is_name { Ok(text.to_owned()) } else { Err("give a name of a-z, 0-9, - and _".to_owned()) }
 }
 
 /// Acts of operators about people.

@@ -58,12 +58,12 @@ pub struct Report {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportState {
-    /// Those that no operator has seen to.
+    /// Reports that no operator has seen to.
     #[default]
     Open,
-    /// Those that one has.
+    /// Reports that one has seen to.
     Resolved,
-    /// All of them.
+    /// All reports.
     All,
 }
 
@@ -108,7 +108,7 @@ pub struct Resolution {
     pub at: Timestamp,
     /// Operator: `admin.token`, or the id of a person whose role is admin.
     pub by: String,
-    /// What was done, or why nothing was.
+    /// Note: what was done, or why nothing was.
     pub note: String,
 }
 
@@ -117,7 +117,7 @@ pub struct Resolution {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "note": "suspended for a week" }))]
 pub struct ResolveReport {
-    /// What was done, or why nothing was: 1 to 500 characters.
+    /// Note, what was done or why nothing was: 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500)]
     pub note: String,
 }

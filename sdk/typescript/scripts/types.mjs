@@ -21,6 +21,7 @@ export interface Page<T> {
 /** Products whose name is not that of the file of the protocol, or the tag of the calls, that their types come from. */
 const PRODUCTS = {
   ...{ user: "users", accounts: "users", people: "users", post: "posts", feed: "posts", notification: "notifications" },
+  report: "reports",
   ...{ operators: "admin", operations: "admin", id: "common", timestamp: "common", problem: "common" },
 };
 

@@ -37,7 +37,6 @@ import type {
   Relationship,
   Reply,
   Report,
-  ReportState,
   RunningSettings,
   Session,
   Status,
@@ -304,7 +303,7 @@ export class Notifications {
   }
 }
 
-/** What a person tells the operators of others. */
+/** Reports to the operators about others. */
 export class Reports {
   constructor(private readonly http: Http) {}
 
@@ -313,7 +312,7 @@ export class Reports {
     return this.http.json("POST", "/v1/reports", { ...call, body: report, repeatable: true });
   }
 
-  /** One of the person's own: whether an operator has seen to it. */
+  /** A report of the person's own: whether an operator has seen to it. */
   get(id: Id, call?: CallOptions): Promise<Report> {
     return this.http.json("GET", `/v1/reports/${part(id)}`, call);
   }
@@ -453,8 +452,8 @@ export class Admin {
     return list(this.http, "/v1/admin/suspensions", paging);
   }
 
-  /** What people reported, newest first, with copies of what it is about; the open ones where no state is named. */
-  reports(query: Paging & { state?: ReportState | undefined } = {}): Pages<FiledReport> {
+  /** Reports of people, newest first, with copies of what it is about; the open ones where no state is named. */
+  reports(query: Paging & { state?: "open" | "resolved" | "all" | undefined } = {}): Pages<FiledReport> {
     return list(this.http, "/v1/admin/reports", query, { state: query.state });
   }
 

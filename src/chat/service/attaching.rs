@@ -1,4 +1,4 @@
-//! What a message holds beside its own words: an upload of its sender, or a message that it passes on.
+//! Things that a message holds beside its own words: an upload of its sender, or a message that it passes on.
 //!
 //! Both are looked at before the message is written, and good for a while from then on: the fold refuses what comes
 //! later, by the time of the record alone.
@@ -13,7 +13,7 @@ use crate::chat::fold::record::Sent;
 use crate::data::rows::chat::{AttachmentRow, Said};
 use crate::media::ForMessages;
 
-/// What a message holds.
+/// Thing that a message holds.
 pub(super) struct Held {
     pub(super) kind: MessageKind,
     /// Words of what is passed on.
@@ -46,7 +46,7 @@ impl Held {
 }
 
 impl Chat {
-    /// What a message holds, if its sender may have it so.
+    /// Finds what a message holds, if its sender may have it so.
     ///
     /// # Errors
     /// 422 that names the field.

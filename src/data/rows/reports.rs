@@ -44,9 +44,9 @@ pub struct ReportRow {
 pub struct ReportedUser {
     /// The person.
     pub id: Id,
-    /// Their handle then; empty when the account was gone.
+    /// Handle of that time; empty when the account was gone.
     pub handle: String,
-    /// Their name then.
+    /// Name of that time.
     pub display_name: String,
 }
 
@@ -57,6 +57,6 @@ pub struct ResolvedRow {
     pub at_ms: u64,
     /// Operator.
     pub by: Actor,
-    /// What was done, or why nothing was.
+    /// Note: what was done, or why nothing was.
     pub note: String,
 }

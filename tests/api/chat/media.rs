@@ -255,7 +255,7 @@ fn objects(world: &World, media: Id) -> usize {
     found
 }
 
-/// What was answered is there after a `kill -9`: an upload, the message that holds it, and that it was taken back.
+/// After a `kill -9` all that was answered is there: an upload, the message that holds it, and that it was taken back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_and_their_uses_outlive_a_kill() {
     let folder = tempfile::tempdir().unwrap();

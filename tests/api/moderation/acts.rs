@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfare::log::consumers::Consumers;
 use fanfare_client::{Client, Paging};
 use fanfare_engines::{KeyRange, Order};
-use fanfare_protocol::{Code, Id};
+use fanfare_protocol::{Code, Id, NewReport, ReportKind};
 use serde_json::{Value, json};
 
 use super::{audit, because, clock};
@@ -76,6 +76,7 @@ fn example(method: &str, path: &str) -> Option<Value> {
         ("PATCH", "/v1/admin/settings") => json!({ "log.level": "off", "feed.push_below": 7 }),
         ("PUT", "/v1/admin/users/{user}/role") => json!({ "role": "user" }),
         ("PUT", "/v1/admin/users/{user}/suspension") => json!({ "reason": "spam" }),
+        ("PUT", "/v1/admin/reports/{id}/resolution") => json!({ "note": "talked to them" }),
         ("PUT", "/v1/admin/users/{user}/password") => json!({ "password": "a quiet secret" }),
         ("POST", "/v1/admin/realtime/publish") => {
             json!({ "all": true, "type": "shop.sale", "data": { "key": "a hidden price" } })
@@ -141,6 +142,8 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
     let world = World::new().await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
     let post = bob.say("something").await.unwrap().id;
+    let new = NewReport { kind: ReportKind::User, id: bob.id, conversation_id: None, reason: "spam".to_owned() };
+    let report = ann.report(&new).await.unwrap().id;
     let code = bob.shorten("https://example.com").await.unwrap().code;
     let _session = crate::realtime::device::Device::ws(&world, &ann.token).await;
     let session = async || {
@@ -155,7 +158,8 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
     for (method, path) in &acts {
         let body = example(method, path).unwrap_or_else(|| panic!("{method} {path} has no example in this test"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let filled = path.replace("{user}", "@bob").replace("{id}", &post.to_string()).replace("{code}", &code);
+        let id = if path.contains("/reports/") { report } else { post };
+        let filled = path.replace("{user}", "@bob").replace("{id}", &id.to_string()).replace("{code}", &code);
         let filled = filled.replace("{name}", "effects");
         let before = audit(&world).await.len();
         let answer = json(&world.operator, method, &filled.replace("{session_id}", &session), &body).await;

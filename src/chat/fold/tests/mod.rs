@@ -1,12 +1,13 @@
 //! The fold beside a naive model, over random histories: answers, rows, and what a restart finds in them.
 
 mod model;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
-use fanfare_protocol::{ConversationKind, History, Id, MediaKind, MemberRole, Mention, MessageKind};
+use fanfare_protocol::{ConversationKind, History, Id, MemberRole, Mention, MessageKind};
 use proptest::prelude::*;
 
 use super::outcome::{ChatOutcome, ChatRefusal};
@@ -15,7 +16,6 @@ use super::rows::rows;
 use super::state::{ChatState, Folded};
 use super::{apply, line, needs};
 use crate::base::id::unix_ms_of;
-use crate::base::limits::media::UNUSED_MS;
 use crate::data::rows::chat::*;
 use crate::data::rows::from_json;
 use crate::data::tables::chat as tables;
@@ -251,20 +251,6 @@ fn beginning(actor: Id, peer: Option<Id>, (request, all, barred): (bool, bool, b
     }
 }
 
-fn upload(number: u8) -> AttachmentRow {
-    AttachmentRow {
-        id: Id(900 + u64::from(number)),
-        kind: MediaKind::File,
-        content_type: "text/plain".to_owned(),
-        bytes: 4,
-        size: None,
-        thumbnail: false,
-        filename: None,
-        alt: None,
-        duration_ms: None,
-    }
-}
-
 /// The act of a template, in a group as it stands.
 fn act_of(template: &Template, id: Id, group: &Group) -> ChatAct {
     let seq = |back: u8| (group.messages.len() as u64 + 1).saturating_sub(u64::from(back));
@@ -275,7 +261,7 @@ fn act_of(template: &Template, id: Id, group: &Group) -> ChatAct {
             body: text.to_string(),
             kind: MessageKind::Text,
             said: said(&format!("text {text}"), Some(*mention), *all),
-            attachment: media.map(|(number, _)| upload(number)),
+            attachment: media.map(|(number, _)| uses::upload(number)),
             attach_until_ms: media.map(|(_, late)| unix_ms_of(id) + u64::from(!late)),
             reply_to: reply.map(seq),
             forwarded: *forwarded,
@@ -383,24 +369,7 @@ fn check(stored: &Stored, id: Id, model: &Group) {
         .map(|(key, _)| (Id::from_bytes(&key.partition).unwrap(), tables::number_in(&key.clustering[8..]).unwrap()))
         .collect();
     assert_eq!(named, model.named);
-    check_uses(stored, id, model);
-}
-
-/// An upload has a row for each message that holds it, and where one was taken back it is said when to look.
-fn check_uses(stored: &Stored, id: Id, model: &Group) {
-    let uses = stored.0.iter().filter(|(key, (_, value))| key.table == tables::MEDIA_USES && value.is_some());
-    let uses: BTreeSet<(Id, u64)> = uses
-        .filter(|(key, _)| key.clustering.starts_with(&id.to_bytes()))
-        .map(|(key, _)| (Id::from_bytes(&key.partition).unwrap(), tables::number_in(&key.clustering[8..]).unwrap()))
-        .collect();
-    let held = (1..).zip(&model.messages).filter(|(_, message)| !message.recalled);
-    assert_eq!(uses, held.filter_map(|(seq, message)| Some((message.media?, seq))).collect::<BTreeSet<_>>());
-    for (media, record) in &model.ends {
-        let end = stored.get(&tables::media_end(*media)).and_then(|end| Id::from_bytes(end));
-        assert!(end >= Some(*record), "the last end of any conversation");
-        let due_ms = unix_ms_of(*record) + UNUSED_MS;
-        assert!(stored.get(&tables::media_check(due_ms, *media)).is_some(), "somebody looks an hour later");
-    }
+    uses::check(stored, id, model);
 }
 
 fn run(steps: &[Step]) -> (Vec<(ChatRecord, ChatOutcome)>, Stored) {
