@@ -1,6 +1,6 @@
 //! The write path as services see it: events go in, durable records come out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fanfare_engines::{Claimant, Engines, Partition};
 use fanfare_protocol::Id;
@@ -136,6 +136,10 @@ impl Log {
         let is_alone = taken.owners.roster().is_alone();
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last, is_alone);
         let mint = taken.patience.until_done(open).await?;
+        let views: Vec<_> = products.iter().filter_map(|one| one.listener.as_ref().map(Arc::downgrade)).collect();
+        horizon_of_all.tells(move |horizon| {
+            views.iter().filter_map(Weak::upgrade).for_each(|view| view.settled(horizon));
+        });
         horizon_of_all.open(mint.clone(), taken.last);
         let owners = taken.owners.clone();
         Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
@@ -189,7 +193,18 @@ impl Log {
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
         let partition = self.here(actor)?;
         let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
-        Ok(Guard { partition, term: self.owners.term(partition)?, held })
+        let guard = Guard { partition, term: self.owners.term(partition)?, held };
+        // Whoever finds done what is asked for answers as whoever did it: when all that follows is there.
+        written::record(self.settled_in(&guard)?);
+        Ok(guard)
+    }
+
+    /// The last record of the partition of `guard` that is settled, where there are several partitions.
+    ///
+    /// # Errors
+    /// When it is no partition of people.
+    pub fn settled_in(&self, guard: &Guard) -> Result<Id> {
+        if self.spread.is_one() { Ok(Id(0)) } else { Ok(*self.crossing(guard.partition)?.settled().borrow()) }
     }
 
     /// Partitions of people.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use fanfare_engines::Partition;
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::base::id::unix_ms_of;
@@ -37,12 +37,19 @@ struct Shared {
     records: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,
+    /// Held while views are told.
+    telling: Mutex<()>,
+    /// Views that hear of it when the horizon moves on and nothing is committed.
+    views: OnceLock<Views>,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
     wants_more: Notify,
 }
+
+/// Views, as they are told of a horizon.
+type Views = Box<dyn Fn(Id) + Send + Sync>;
 
 /// Groups on their way, and the end of what was.
 #[derive(Default)]
@@ -156,7 +163,7 @@ impl Horizon {
             }
         }
         let freed = self.raised(|under_way| under_way.below(|_, _| false));
-        self.reach(freed);
+        self.move_on(freed);
     }
 
     /// Waits until the horizon has come to `id`, or for as long as `bound`.
@@ -221,7 +228,31 @@ impl Horizon {
             under_way.below(|_, _| false)
         });
         // What it held back, of others.
-        self.reach(freed);
+        self.move_on(freed);
+    }
+
+    /// Views hear that all that they were told of up to there is settled, and then whoever waits for it. A page that
+    /// follows an answer begins at the views' horizon: without this it lacked what was answered, until something else
+    /// was committed.
+    fn move_on(&self, reach: Reach) {
+        if reach.all > self.reached()
+            && let Some(views) = self.0.views.get()
+        {
+            let _one = self.telling();
+            views(reach.all);
+        }
+        self.reach(reach);
+    }
+
+    /// Views are told by one at a time.
+    pub(super) fn telling(&self) -> MutexGuard<'_, ()> {
+        self.0.telling.lock()
+    }
+
+    /// Lets `views` hear when the horizon moves on and nothing is committed.
+    pub(super) fn tells(&self, views: impl Fn(Id) + Send + Sync + 'static) {
+        // A handle is of one log for its life.
+        let _ = self.0.views.set(Box::new(views));
     }
 }
 

@@ -32,6 +32,12 @@ pub trait Listener: Send + Sync + 'static {
     /// told, of whatever partition; records of a partition may be above it.
     /// Must be quick and must not block.
     fn committed(&self, committed: &[Committed], horizon: Id);
+
+    /// The horizon has moved on and nothing was committed with it: what follows from records in other partitions is
+    /// there too, or what an older record held back is through. Quick, as [`committed`](Self::committed).
+    fn settled(&self, horizon: Id) {
+        let _ = horizon;
+    }
 }
 
 /// Part of a product in the write path. Products are asked and told in the order of their list.
