@@ -63,12 +63,12 @@ pub struct Bars {
 }
 
 /// Groups of bars as SVG, one below the other, each on its own linear scale.
-pub fn bars(groups: &[Bars], machine: &Machine) -> String {
+pub fn bars(groups: &[Bars], bench: &str, machine: &Machine) -> String {
     const ROW: f64 = 22.0;
     const NAME: f64 = 260.0;
     let rows: usize = groups.iter().map(|group| group.bars.len()).sum();
     let height = 30.0 + rows as f64 * ROW + groups.len() as f64 * 50.0;
-    let mut out = begin(height, "Realtime delivery: Fanfare beside its peers");
+    let mut out = begin(height, &format!("Figures of fanfare bench {bench}"));
     let mut y = 30.0;
     for group in groups {
         let _ = writeln!(out, "<g font-size=\"15\" font-weight=\"600\">");
@@ -89,7 +89,7 @@ pub fn bars(groups: &[Bars], machine: &Machine) -> String {
         }
         y += 48.0;
     }
-    let from = format!("fanfare bench realtime · {}", machine.short());
+    let from = format!("fanfare bench {bench} · {}", machine.short());
     text(&mut out, (WIDTH / 2.0, height - 10.0), "middle", &from);
     out.push_str("</svg>\n");
     out
