@@ -33,7 +33,7 @@ impl Listener for FeedListener {
         self.0.settle(horizon);
     }
 
-    fn moved(&self, horizon: Id) {
+    fn settled(&self, horizon: Id) {
         self.0.settle(horizon);
     }
 }

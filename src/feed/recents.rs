@@ -50,7 +50,11 @@ impl Recents {
         if recent.id <= self.floor {
             return;
         }
-        let at = self.entries.partition_point(|entry| entry.id < recent.id);
+        // Nearly all come in their order; a start fills in millions.
+        let at = match self.entries.back() {
+            Some(last) if last.id >= recent.id => self.entries.partition_point(|entry| entry.id < recent.id),
+            _ => self.entries.len(),
+        };
         if self.entries.get(at).is_none_or(|entry| entry.id != recent.id) {
             if self.entries.len() == self.entries.capacity() {
                 self.entries.reserve_exact((self.entries.len() / 4).max(2));

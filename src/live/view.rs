@@ -187,7 +187,7 @@ impl Listener for LiveListener {
         feed.settle(horizon);
     }
 
-    fn moved(&self, horizon: Id) {
+    fn settled(&self, horizon: Id) {
         self.view.feed().settle(horizon);
     }
 }

@@ -40,8 +40,6 @@ type Waiting = (Id, Box<dyn FnOnce() + Send>);
 pub(super) struct Follower {
     horizon: Horizon,
     settled: Settled,
-    /// Held while views are told.
-    telling: Arc<Mutex<()>>,
     /// Bounded by what was handed in.
     waiting: Arc<Mutex<Vec<Waiting>>>,
 }
@@ -49,7 +47,7 @@ pub(super) struct Follower {
 impl Follower {
     /// For views that were filled with everything up to where `settled` will stand when they are first told.
     pub(super) fn new(horizon: Horizon, settled: Settled) -> Self {
-        Self { horizon, settled, telling: Arc::default(), waiting: Arc::default() }
+        Self { horizon, settled, waiting: Arc::default() }
     }
 
     /// Horizon of the family, which it moves on.
@@ -60,7 +58,7 @@ impl Follower {
     /// Tells of records of `partition` whose rows are written, in their order.
     pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
         let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
-        let _one = self.telling.lock();
+        let _one = self.horizon.telling();
         if let Some(first) = family.held(committed) {
             self.horizon.hold(partition, first);
         }

@@ -148,15 +148,11 @@ impl Log {
                 }
             }
         }
+        let views: Vec<_> = products.iter().filter_map(|one| one.listener.as_ref().map(Arc::downgrade)).collect();
+        horizon_of_all.tells(move |horizon| {
+            views.iter().filter_map(Weak::upgrade).for_each(|view| view.settled(horizon));
+        });
         horizon_of_all.open(mint.clone(), taken.last);
-        if !spread.is_one() || !is_alone {
-            // Views hold horizons themselves, and engines: they end when the owners do.
-            let listeners = products.iter().filter_map(|product| product.listener.as_ref().map(Arc::downgrade));
-            let listeners: Vec<Weak<dyn Listener>> = listeners.collect();
-            horizon_of_all.tell(move |upto| {
-                listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.moved(upto));
-            });
-        }
         let owners = taken.owners.clone();
         Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
     }
@@ -209,7 +205,18 @@ impl Log {
     pub async fn decide(&self, actor: Id, keys: &[LockKey]) -> Result<Guard> {
         let partition = self.here(actor)?;
         let held = if keys.is_empty() { None } else { Some(Arc::new(self.locks.hold(keys).await?)) };
-        Ok(Guard { partition, term: self.owners.term(partition)?, held })
+        let guard = Guard { partition, term: self.owners.term(partition)?, held };
+        // Whoever finds done what is asked for answers as whoever did it: when all that follows is there.
+        written::record(self.settled_in(&guard)?);
+        Ok(guard)
+    }
+
+    /// The last record of the partition of `guard` that is settled, where there are several partitions.
+    ///
+    /// # Errors
+    /// When it is no partition of people.
+    pub fn settled_in(&self, guard: &Guard) -> Result<Id> {
+        if self.spread.is_one() { Ok(Id(0)) } else { Ok(*self.crossing(guard.partition)?.settled().borrow()) }
     }
 
     /// Partitions of people.

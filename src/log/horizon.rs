@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use fanfare_engines::Partition;
 use fanfare_protocol::Id;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::base::id::unix_ms_of;
@@ -40,8 +40,10 @@ struct Shared {
     records: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,
-    /// Views that hear of it without a record.
-    tells: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
+    /// Held while views are told.
+    telling: Mutex<()>,
+    /// Views that hear of it when the horizon moves on and nothing is committed.
+    views: OnceLock<Views>,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
     /// Whether other nodes own some of the partitions.
@@ -50,6 +52,9 @@ struct Shared {
     /// Less than half is reserved of the time that somebody asks for.
     wants_more: Notify,
 }
+
+/// Views, as they are told of a horizon.
+type Views = Box<dyn Fn(Id) + Send + Sync>;
 
 /// Groups on their way, and the end of what was.
 #[derive(Default)]
@@ -238,13 +243,7 @@ impl Horizon {
             true => self.lowest(|_| {}),
             false => self.raised(|under_way| under_way.below(|_, _| false)),
         };
-        self.reach(freed);
-    }
-
-    /// Tells `tell` from now on how far it has come, where views are to hear of it without a record. Must be quick.
-    pub(super) fn tell(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
-        // A handle is of one log for its life.
-        let _ = self.0.tells.set(Box::new(tell));
+        self.move_on(freed);
     }
 
     /// Waits until the horizon has come to `id`, or for as long as `bound`.
@@ -283,13 +282,15 @@ impl Horizon {
         })
     }
 
-    /// Views have heard of everything of `partition` up to `last`, where other nodes own some.
+    /// Views have heard of everything of `partition` up to `last`, where other nodes own some. To be said while views
+    /// are told.
     pub(super) fn told_of_many(&self, partition: Partition, last: Id) {
         let reached = self.lowest(|under_way| {
             for (_, known) in under_way.lasts.iter_mut().filter(|(one, _)| *one == partition) {
                 *known = last.max(*known);
             }
         });
+        self.tell_views(reached);
         self.reach(reached);
     }
 
@@ -312,13 +313,8 @@ impl Horizon {
     /// Views have heard of everything up to there.
     pub(super) fn reach(&self, Reach { records, all }: Reach) {
         self.0.records.fetch_max(records.0, Ordering::AcqRel);
-        let before = self.0.id.fetch_max(all.0, Ordering::AcqRel);
+        self.0.id.fetch_max(all.0, Ordering::AcqRel);
         self.0.moved.notify_waiters();
-        if before < all.0
-            && let Some(tell) = self.0.tells.get()
-        {
-            tell(all);
-        }
     }
 
     /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.
@@ -336,7 +332,38 @@ impl Horizon {
             }),
         };
         // What it held back, of others.
-        self.reach(freed);
+        self.move_on(freed);
+    }
+
+    /// Views hear that all that they were told of up to there is settled, and then whoever waits for it. A page that
+    /// follows an answer begins at the views' horizon: without this it lacked what was answered, until something else
+    /// was committed.
+    fn move_on(&self, reach: Reach) {
+        {
+            let _one = self.telling();
+            self.tell_views(reach);
+        }
+        self.reach(reach);
+    }
+
+    /// Views hear of it if it is news.
+    fn tell_views(&self, reach: Reach) {
+        if reach.all > self.reached()
+            && let Some(views) = self.0.views.get()
+        {
+            views(reach.all);
+        }
+    }
+
+    /// Views are told by one at a time.
+    pub(super) fn telling(&self) -> MutexGuard<'_, ()> {
+        self.0.telling.lock()
+    }
+
+    /// Lets `views` hear when the horizon moves on and nothing is committed.
+    pub(super) fn tells(&self, views: impl Fn(Id) + Send + Sync + 'static) {
+        // A handle is of one log for its life.
+        let _ = self.0.views.set(Box::new(views));
     }
 }
 

@@ -55,7 +55,7 @@ async fn a_folder_of_format_1_gives_the_same_answers_and_goes_on_in_format_2() {
     let (folder, story) = folder(1);
     assert_eq!(format_of(folder.path()), "1\n");
     let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
-    let world = World::over(folder, clock, |settings| settings.cluster.partitions = 1).await;
+    let world = World::over(folder, clock, |_| ()).await;
     assert_eq!(format_of(world.folder()), "2\n");
     compare(&world, &story).await;
     let world = stop(world).await;
@@ -80,11 +80,7 @@ async fn a_folder_of_format_1_gives_the_same_answers_and_goes_on_in_format_2() {
 async fn a_folder_of_format_1_is_brought_up_and_read_on_a_disk_that_is_as_good_as_full() {
     let (folder, story) = folder(1);
     let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
-    let world = World::over(folder, clock, |settings| {
-        settings.cluster.partitions = 1;
-        settings.storage.free_bytes_min = 1 << 50;
-    })
-    .await;
+    let world = World::over(folder, clock, |settings| settings.storage.free_bytes_min = 1 << 50).await;
     assert_eq!(format_of(world.folder()), "2\n");
     compare(&world, &story).await;
 }
@@ -94,7 +90,7 @@ async fn a_folder_of_format_1_is_brought_up_and_read_on_a_disk_that_is_as_good_a
 async fn a_folder_that_was_brought_up_and_does_not_say_so_is_brought_up_again() {
     let (folder, story) = folder(1);
     let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
-    let mut world = World::over(folder, clock, |settings| settings.cluster.partitions = 1).await;
+    let mut world = World::over(folder, clock, |_| ()).await;
     for _ in 0..2 {
         world.stop().await;
         std::fs::write(world.folder().join("format"), "1\n").unwrap();
@@ -124,7 +120,7 @@ async fn a_folder_of_the_layout_before_gives_the_same_answers_and_goes_on_in_tha
     let (folder, story) = folder(2);
     let at_ms = story["at_ms"].as_u64().unwrap();
     let clock = Clock::by_hand(at_ms + 60_000);
-    let world = World::over(folder, clock.clone(), |settings| settings.cluster.partitions = 1).await;
+    let world = World::over(folder, clock.clone(), |_| ()).await;
     compare(&world, &story).await;
     clean(&world).await;
     let bob: Id = story["ids"]["bob"].as_str().unwrap().parse().unwrap();

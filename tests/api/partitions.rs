@@ -9,7 +9,7 @@ use crate::world::{Person, World, eventually, refused, whole_feed};
 
 #[tokio::test]
 async fn a_folder_keeps_the_partitions_that_it_was_made_with_and_says_so() {
-    let mut world = World::new().await;
+    let mut world = World::with(|settings| settings.cluster.partitions = 1).await;
     let ada = world.person("ada").await;
     world.stop().await;
     world.settings.cluster.partitions = 3;

@@ -139,6 +139,7 @@ async fn a_reply_and_a_repost_that_came_too_late_to_know_are_put_right() {
         let guard = app.core().log.decide(ann.id, &[]).await.unwrap();
         let reply = app.core().log.commit(&guard, post(Some(gone), None, "yes")).await.unwrap().id;
         let repost = app.core().log.commit(&guard, post(None, Some(gone), "")).await.unwrap().id;
+        app.core().log.followed(repost).await;
         clean(&world).await;
         assert_eq!(replies(&ann, chain[0]).await, [deleted(chain[1])], "restarted: {restarted}");
         assert_eq!(ids(&replies(&ann, chain[1]).await), [reply]);

@@ -133,6 +133,10 @@ impl World {
     pub async fn over(folder: tempfile::TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
+        if folder.path().join("story.json").exists() {
+            // Kept folders were made with one partition, and stay so.
+            settings.cluster.partitions = 1;
+        }
         change(&mut settings);
         let nobody = Client::new("http://127.0.0.1:1");
         let (anyone, operator) = (nobody.clone(), nobody);

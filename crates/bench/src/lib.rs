@@ -105,6 +105,8 @@ pub enum Part {
     Dead,
     /// feed: the server over HTTP, beside nginx
     Http,
+    /// feed: people in one, three and twelve partitions of one process; only where it is named
+    Partitions,
     /// realtime: memory and processor time of idle connections, beside Centrifugo
     Idle,
     /// realtime: one event to everybody, beside a bare writer and Centrifugo
@@ -147,7 +149,7 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -159,6 +161,7 @@ impl Part {
         Self::Late,
         Self::Dead,
         Self::Http,
+        Self::Partitions,
         Self::Idle,
         Self::Broadcast,
         Self::Lanes,
@@ -180,9 +183,14 @@ impl Part {
     #[must_use]
     pub fn bench(self) -> Name {
         match self {
-            Self::Memory | Self::FanOut | Self::Redis | Self::Pages | Self::Late | Self::Dead | Self::Http => {
-                Name::Feed
-            }
+            Self::Memory
+            | Self::FanOut
+            | Self::Redis
+            | Self::Pages
+            | Self::Late
+            | Self::Dead
+            | Self::Http
+            | Self::Partitions => Name::Feed,
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
             Self::ChatStored | Self::ChatLists | Self::ChatSends | Self::ChatBeside | Self::ChatReceipts => Name::Chat,
@@ -219,7 +227,7 @@ struct Bench {
     report: Report,
     /// Curves of the feed.
     curves: Curves,
-    /// Bars of realtime.
+    /// Bars of realtime, and of partitions.
     bars: Vec<svg::Bars>,
 }
 
@@ -258,7 +266,10 @@ pub fn run(options: &Options) -> Result<()> {
     };
     bench.say(&bench.report.machine.to_string());
     let wanted = |part: &Part| match options.only.is_empty() {
-        true => part.bench() == options.name && !(options.quick && *part == Part::Soak),
+        true => {
+            let is_extra = *part == Part::Partitions || (options.quick && *part == Part::Soak);
+            part.bench() == options.name && !is_extra
+        }
         false => options.only.contains(part),
     };
     let parts = Part::ALL.into_iter().filter(wanted);
@@ -276,7 +287,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if let Some(file) = &options.svg {
         let picture = match options.name {
-            Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
+            Name::Feed if bench.bars.is_empty() => feed::picture::draw(&bench.curves, &bench.report.machine),
             name => svg::bars(&bench.bars, (name.title(), name.word()), &bench.report.machine),
         };
         std::fs::write(file, picture)?;

@@ -93,9 +93,7 @@ impl World {
 
     /// Makes one post, durable and visible to its author when this returns.
     pub async fn post(&self, author: Id) -> Result<Id> {
-        let log = &self.app.core().log;
-        let guard = log.decide(author, &[]).await?;
-        Ok(log.commit(&guard, post_of(author)).await?.id)
+        post(&self.app, author).await
     }
 
     /// Holds the delivery of `authors`.
@@ -113,14 +111,24 @@ impl World {
         folder
     }
 
-    /// Makes all of `events` durable, in that order.
+    /// Makes all of `events` durable, each in the partition of the person whose it is, and there in that order.
     pub async fn commit_all(&self, events: impl Iterator<Item = Event>) -> Result<Vec<Arc<Record>>> {
         let log = &self.app.core().log;
-        let guard = log.decide(Id(0), &[]).await?;
-        let committed = stream::iter(events).map(|event| log.commit(&guard, event)).buffered(AT_ONCE);
+        let commit = async |event: Event| {
+            let guard = log.decide(event.actor().unwrap_or_default(), &[]).await?;
+            log.commit(&guard, event).await
+        };
+        let committed = stream::iter(events).map(commit).buffered(AT_ONCE);
         let records: Vec<Result<Arc<Record>, Error>> = committed.collect().await;
         Ok(records.into_iter().collect::<Result<_, Error>>()?)
     }
+}
+
+/// Makes one post, as [`World::post`] does.
+pub async fn post(app: &App, author: Id) -> Result<Id> {
+    let log = &app.core().log;
+    let guard = log.decide(author, &[]).await?;
+    Ok(log.commit(&guard, post_of(author)).await?.id)
 }
 
 fn post_of(author: Id) -> Event {

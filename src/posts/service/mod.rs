@@ -97,6 +97,9 @@ impl Posts {
                 let guard = self.core.log.decide(author, &[("repost", author.0, original.id.0)]).await?;
                 let row = tables::pair(tables::REPOSTED, author, original.id);
                 if let Some(made) = self.core.store.get_id(&row).await? {
+                    let last = self.core.log.settled_in(&guard)?;
+                    drop(guard);
+                    self.core.log.followed(last).await;
                     return self.passed_on_already(author, made, idempotency.as_ref()).await;
                 }
                 guard
@@ -107,6 +110,10 @@ impl Posts {
         let notify = self.notices(&post).await?;
         let proposal = Proposal { idempotency, ..Event::Posted { post, notify }.into() };
         let record = self.core.log.commit(&guard, proposal).await?;
+        drop(guard);
+        if pointed_at.iter().any(Option::is_some) {
+            self.core.log.followed(record.id).await;
+        }
         for other in pointed_at.into_iter().flatten() {
             // Deleted while this was on its way: what follows was done without it.
             if self.core.store.post_or_gone(other.id).await?.is_some_and(|other| other.deleted) {
@@ -287,6 +294,7 @@ impl Posts {
         }
         let record = self.core.log.commit(&guard, deletion(&post, false)).await?;
         drop(guard);
+        self.core.log.followed(record.id).await;
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -306,6 +314,7 @@ impl Posts {
         let record =
             self.core.log.commit(&guard, Proposal { audit: Some(act), ..deletion(&post, false).into() }).await?;
         drop(guard);
+        self.core.log.followed(record.id).await;
         settle::follow_up(&self.core, record.id).await;
         Ok(())
     }
@@ -318,15 +327,14 @@ impl Posts {
     pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
-        {
-            let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
-            if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
-                let post = PostRef { id, author: post.author };
-                let record = self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?;
-                drop(guard);
-                self.core.log.followed(record.id).await;
-            }
+        let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
+        let mut last = self.core.log.settled_in(&guard)?;
+        if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
+            let post = PostRef { id, author: post.author };
+            last = self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?.id;
         }
+        drop(guard);
+        self.core.log.followed(last).await;
         self.get(Some(caller), id).await
     }
 
@@ -352,6 +360,9 @@ impl Posts {
     async fn take_back_like(&self, caller: Id, id: Id) -> Result<bool> {
         let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
         let Some(since) = self.core.store.get_id(&tables::pair(tables::LIKED, caller, id)).await? else {
+            let last = self.core.log.settled_in(&guard)?;
+            drop(guard);
+            self.core.log.followed(last).await;
             return Ok(false);
         };
         let Some(post) = self.core.store.post_or_gone(id).await?.filter(|post| !post.deleted) else {

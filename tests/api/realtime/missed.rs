@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use fanfare::log::events::{Event, Record};
+use fanfare_engines::Position;
 use fanfare_engines::random::Random;
-use fanfare_engines::{Partition, Position};
 use fanfare_protocol::{Id, ServerEvent, ServerFrame};
 
 use super::fast;
@@ -28,22 +28,37 @@ type Told = BTreeSet<(Id, Id)>;
 
 impl Model {
     async fn of(world: &World) -> Self {
-        let journal = world.app().core().store.journal().clone();
-        let (mut model, mut next) = (Self::default(), Position::START);
-        loop {
-            let found = journal.read(Partition(0), next, 1_000).await.unwrap();
-            next = found.next;
-            if found.records.is_empty() {
-                return model;
-            }
-            for one in &found.records {
-                model.apply(&serde_json::from_slice(&one.payload).unwrap());
+        let core = world.app().core();
+        let mut records: Vec<Record> = Vec::new();
+        for partition in core.log.spread().partitions() {
+            let mut next = Position::START;
+            loop {
+                let found = core.store.journal().read(partition, next, 1_000).await.unwrap();
+                next = found.next;
+                if found.records.is_empty() {
+                    break;
+                }
+                records.extend(found.records.iter().map(|one| serde_json::from_slice::<Record>(&one.payload).unwrap()));
             }
         }
+        // Nobody did two things at once: of all partitions together they are in the order of their ids.
+        records.sort_by_key(|record| record.id);
+        let mut model = Self::default();
+        records.iter().for_each(|record| model.apply(record));
+        model
     }
 
     fn apply(&mut self, record: &Record) {
         self.newest = self.newest.max(record.id);
+        if let Event::Derived(_) = record.event {
+            // What it says was said before, but for the follow that a block found there.
+            if let Event::Blocked { ended, .. } = record.event.told() {
+                for edge in ended {
+                    self.follows.remove(&(edge.follower, edge.followee));
+                }
+            }
+            return;
+        }
         match &record.event {
             Event::Followed { follower, followee, .. } => drop(self.follows.insert((*follower, *followee))),
             Event::Unfollowed(edge) => drop(self.follows.remove(&(edge.follower, edge.followee))),

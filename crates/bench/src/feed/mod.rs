@@ -10,6 +10,7 @@ mod http;
 mod late;
 pub(super) mod memory;
 mod pages;
+mod partitions;
 pub(super) mod picture;
 pub(super) mod redis;
 mod unfinished;
@@ -31,6 +32,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::Late => late::run(bench)?,
             Part::Dead => dead::run(bench)?,
             Part::Http => http::run(bench)?,
+            Part::Partitions => partitions::run(bench)?,
             _ => {}
         }
     }
