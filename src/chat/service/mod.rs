@@ -5,6 +5,7 @@
 
 mod cleaning;
 mod list;
+mod listed;
 mod marks;
 mod messages;
 mod people;
@@ -21,7 +22,7 @@ use fanfare_protocol::{ConversationKind, Id, NewConversation};
 pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
-pub use self::replay::Replayed;
+pub use self::replay::{Before, Replayed};
 
 use super::admission;
 use super::family::{ChatCommitted, ChatFamily};
