@@ -23,7 +23,8 @@ pub(super) async fn open(
 ) -> Result<(Chat, OwnerThreads)> {
     // The owner's thread hears of records before there is somebody to render them.
     let views = Arc::new(OnceLock::new());
-    let feeder = ChatFeeder::new(publisher.clone(), core.clock.clone(), Arc::clone(&views));
+    let large_from = settings.chat.fanout_async_from;
+    let feeder = ChatFeeder::new(publisher.clone(), core.clock.clone(), Arc::clone(&views), large_from);
     let feeder: Arc<dyn Hears> = Arc::new(feeder);
     let family = |_| ChatFamily::new(Arc::clone(&core.store), vec![Arc::clone(&feeder)]);
     let (owners, threads) = core.log.open_family(engines, family).await?;

@@ -2,7 +2,9 @@
 
 mod clients;
 mod gone;
+mod histories;
 mod kills;
+mod large;
 mod list;
 mod live;
 pub mod matrix;
