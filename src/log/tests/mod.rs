@@ -5,6 +5,7 @@
 //! it runs on one thread, and time passes when nobody has anything to do.
 
 mod broken;
+mod chat;
 mod crossing;
 mod history;
 mod model;
