@@ -40,11 +40,12 @@
 //! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
 //! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |
 //! | [`legacy`](log::legacy) | folders whose records hold no outcomes, brought up once |
-//! | [`mint`](log::mint), [`moments`](log::moments) | ids, which only rise; what a folder remembers of the time |
+//! | [`mint`](log::mint), [`moments`](log::moments), [`reservation`](log::reservation) | ids, which only rise; what a folder remembers of the time; nodes that reserve it side by side |
 //! | [`product`](log::product), [`fold`](log::fold) | what each product has in the write path: a step before, its rows of a fact, a listener |
 //! | [`living`](log::living), [`writers`](log::writers) | what comes behind the deletion of an account does not happen: records, and rows without records |
 //! | [`families`](data::families) | which tables are kept together with which partitions |
 //! | [`tables`](data::tables), [`rows`](data::rows) | the catalogue of tables and their keys; what values look like |
+//! | [`layout`](data::layout), [`public`](data::public) | keys of what is everybody's, for wide stores, and of folders from before; the newest public posts in memory |
 //! | [`storage`](data::storage), [`watched`](data::watched) | whether engines keep what they are given: one state that everything reports to, and the engines that do |
 //! | [`store`](data::store), [`coherent`](data::coherent) | rows, read and written; a cache a product, which its listener keeps true |
 //! | [`absent`](data::absent), [`uncounted`](data::uncounted) | people whom nobody sees (suspended, or deleted and not yet cleared away); what they add to counts |

@@ -56,6 +56,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::publish))
         .routes(routes!(admin::http::status))
         .routes(routes!(admin::http::settings, admin::http::change_settings))
+        .routes(routes!(admin::http::remove_consumer))
         .routes(routes!(admin::http::set_role))
         .routes(routes!(admin::http::delete_post))
         .routes(routes!(admin::http::link, admin::http::delete_link))

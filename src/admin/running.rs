@@ -52,6 +52,9 @@ pub struct Status {
     /// Consumers that hold more of the journal than `storage.journal_bytes_max`, as of the last half minute; none is as
     /// it should be. Of several in a partition the slowest is here.
     journal_held_by: Vec<JournalHolder>,
+    /// Consumers of the journal that are registered, running or not, as of the last half minute: nothing goes that one
+    /// of them has not done with.
+    journal_consumers: Vec<String>,
     /// Materialised timelines.
     pub timelines: usize,
     /// Entries in them.
@@ -175,6 +178,7 @@ impl RunningServer {
             uptime_s: self.started.elapsed().as_secs(),
             writes_refused: self.storage.refuses(),
             journal_held_by: self.held_by(),
+            journal_consumers: self.consumers.known(),
             timelines: stats.timelines,
             timeline_entries: stats.timeline_entries,
             timeline_bytes: stats.timeline_bytes,
@@ -194,6 +198,16 @@ impl RunningServer {
     fn held_by(&self) -> Vec<JournalHolder> {
         let holder = |Holder { consumer, partition, bytes }| JournalHolder { consumer, partition, bytes };
         self.consumers.holders().into_iter().map(holder).collect()
+    }
+
+    /// Takes away the registration of a consumer of the journal that is no more, and leaves the line of the act.
+    ///
+    /// # Errors
+    /// 404 when nobody of that name is registered, 409 for a part of the server that runs.
+    pub async fn remove_consumer(&self, operator: &Operator, consumer: &str, reason: Option<String>) -> Result<()> {
+        self.consumers.check_removable(consumer).await?;
+        self.acts.note(operator.act(Action::RemoveConsumer, format!("consumers/{consumer}"), reason)).await?;
+        self.consumers.remove(consumer).await
     }
 
     /// The settings now.

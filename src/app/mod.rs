@@ -240,7 +240,7 @@ pub fn start<'a>(
 ) -> BoxFuture<'a, Result<Running>> {
     Box::pin(async move {
         let node = Numbers::of_node(settings.server.node).node_name();
-        let lease = OwnerLease::take(&engines.ephemeral, &node, clock.is_by_hand()).await?;
+        let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
         let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
         if started.is_err() {
             lease.end().await;

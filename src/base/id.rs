@@ -32,6 +32,12 @@ pub const fn first_id_at(unix_ms: u64) -> Id {
     Id(unix_ms.saturating_sub(EPOCH_MS) << BELOW_MS_BITS)
 }
 
+/// Number in an id: of the journal's partition, in records of this version.
+#[must_use]
+pub const fn number_of(id: Id) -> u16 {
+    (id.0 >> SEQUENCE_BITS) as u16 & NODE_MAX
+}
+
 /// Number in ids that are no records and are minted by `node`: nodes beyond the 24 that have one of their own share.
 #[must_use]
 pub const fn number_of_others(node: u16) -> u16 {

@@ -85,6 +85,9 @@ pub enum Action {
     /// A session was closed.
     #[serde(rename = "session.close")]
     CloseSession,
+    /// The registration of a consumer of the journal was taken away.
+    #[serde(rename = "consumer.remove")]
+    RemoveConsumer,
     /// An event was handed to sessions.
     #[serde(rename = "event.publish")]
     Publish,

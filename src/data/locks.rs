@@ -17,11 +17,17 @@ use crate::base::limits;
 /// stripe.
 pub type LockKey = (&'static str, u64, u64);
 
+#[cfg(not(test))]
+type Stripes = std::hash::RandomState;
+/// Hashes that are the same in each process: histories of tests follow from their seeds.
+#[cfg(test)]
+type Stripes = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+
 /// A set of striped locks.
 #[derive(Clone)]
 pub struct Locks {
     stripes: Arc<[Arc<Mutex<()>>]>,
-    hasher: std::hash::RandomState,
+    hasher: Stripes,
     storage: Storage,
 }
 
@@ -35,7 +41,7 @@ impl Locks {
     #[must_use]
     pub fn new(storage: Storage) -> Self {
         let stripes = (0..limits::LOCK_STRIPES).map(|_| Arc::new(Mutex::new(()))).collect();
-        Self { stripes, hasher: std::hash::RandomState::new(), storage }
+        Self { stripes, hasher: Stripes::default(), storage }
     }
 
     /// Set of its own, for those who take one lock before those of this set.

@@ -6,6 +6,7 @@ pub mod coherent;
 pub mod deletions;
 pub mod families;
 pub mod forgotten;
+pub mod layout;
 pub mod locks;
 pub mod public;
 pub mod rows;

@@ -20,6 +20,10 @@ use tokio::sync::Notify;
 /// that hangs answers nothing, not even an error.
 pub async fn awaited<T>(call: impl Future<Output = T>, bound: Duration, is_silent: impl FnOnce(&EngineError)) -> T {
     let mut call = pin!(call);
+    // What is there at once, as most that is read, costs no timer.
+    if let Some(answer) = call.as_mut().now_or_never() {
+        return answer;
+    }
     if let Ok(answer) = tokio::time::timeout(bound, &mut call).await {
         return answer;
     }

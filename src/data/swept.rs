@@ -64,7 +64,9 @@ impl Swept {
     pub fn expire_again(self, batch: &mut Batch) {
         for row in batch.rows.iter_mut().filter(|row| row.key.table == tables::EXPIRY && row.value.is_some()) {
             if number_in(&row.key.partition).is_some_and(|hour| hour <= self.hour) {
-                row.key.partition = tables::hour_partition(self.hour.saturating_add(AGAIN_IN_HOURS));
+                let later = tables::hour_partition(self.hour.saturating_add(AGAIN_IN_HOURS));
+                // In the shard that it was in, if it was in one.
+                row.key.partition = [&later[..], &row.key.partition[later.len()..]].concat().into();
             }
         }
     }

@@ -5,7 +5,11 @@
 //! is repeated a few times, since writes are idempotent; after that, or when a try has no answer for long, storage is
 //! away, and is asked in the background until it works. Commits are repeated by the log's owner, which knows what the
 //! records are.
+//!
+//! Whatever else has no answer for long (a read, a delete of a file, a trim) may be a trouble of its own: a scan over
+//! very much is slow and no more. So storage is asked then, and is away when that has no answer either.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,8 +39,12 @@ const OBJECT_ASKED: &str = "storage-asked";
 #[must_use]
 pub fn watched(engines: Engines, storage: &Storage) -> Engines {
     storage.watch_room(&engines.room);
-    let watched =
-        Arc::new_cyclic(|me| Watched { inner: engines.clone(), storage: storage.clone(), me: Weak::clone(me) });
+    let watched = Arc::new_cyclic(|me| Watched {
+        inner: engines.clone(),
+        storage: storage.clone(),
+        me: Weak::clone(me),
+        doubted: AtomicU8::new(0),
+    });
     Engines { tables: watched.clone(), journal: watched.clone(), objects: watched, ..engines }
 }
 
@@ -44,6 +52,8 @@ struct Watched {
     inner: Engines,
     storage: Storage,
     me: Weak<Watched>,
+    /// Bits of the parts that are being asked because a call has no answer.
+    doubted: AtomicU8,
 }
 
 /// Whether a batch takes away only, but for the few rows that the server keeps for itself.
@@ -58,6 +68,25 @@ impl Watched {
             self.storage.fail(cause);
         }
         answer
+    }
+
+    /// The answer of a `call` that is not repeated here; `part` is asked when it is long in coming.
+    async fn call<T>(
+        &self,
+        part: StoragePart,
+        call: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let bound = Duration::from_millis(STORAGE_SILENT_MS);
+        self.heard(awaited(call, bound, |_| self.doubts(part)).await)
+    }
+
+    /// Asks whether `part` works, of which a call has no answer; once at a time.
+    fn doubts(&self, part: StoragePart) {
+        let is_asked =
+            self.storage.is_away(&[part]) || self.doubted.fetch_or(part as u8, Ordering::AcqRel) & part as u8 != 0;
+        if !is_asked && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(make_sure(Weak::clone(&self.me), part));
+        }
     }
 
     /// Repeats a write to `part` while its outcome is unknown, or nothing was done.
@@ -115,19 +144,22 @@ impl Watched {
         }
     }
 
-    /// Writes something that changes nothing.
+    /// Writes something that changes nothing, and reads it.
     async fn try_out(&self, part: StoragePart) -> Result<(), EngineError> {
         match part {
             StoragePart::Objects => {
                 self.inner.objects.put(OBJECT_ASKED, Bytes::from_static(b"?")).await?;
+                self.inner.objects.head(OBJECT_ASKED).await?;
                 // One that stays is the same the next time.
                 let _ = self.inner.objects.delete(OBJECT_ASKED).await;
                 Ok(())
             }
             StoragePart::Rows | StoragePart::Log => {
+                let row = RowKey::new(tables::META, tables::ONE, META_ASKED);
                 let mut batch = Batch::default();
-                batch.put(RowKey::new(tables::META, tables::ONE, META_ASKED), Bytes::from_static(b"?"));
-                self.inner.tables.write(batch).await
+                batch.put(row.clone(), Bytes::from_static(b"?"));
+                self.inner.tables.write(batch).await?;
+                self.inner.tables.get(&row).await.map(|_| ())
             }
         }
     }
@@ -157,6 +189,25 @@ async fn ask(watched: Weak<Watched>, part: StoragePart) {
     }
 }
 
+/// Asks `part`, of which a call has no answer, and tells that it is away unless it answers.
+async fn make_sure(watched: Weak<Watched>, part: StoragePart) {
+    let Some(watched) = watched.upgrade() else { return };
+    let bound = Duration::from_millis(STORAGE_SILENT_MS);
+    let answer = tokio::select! {
+        answer = tokio::time::timeout(bound, watched.try_out(part)) => answer,
+        () = watched.storage.until_left() => return,
+    };
+    watched.doubted.fetch_and(!(part as u8), Ordering::AcqRel);
+    let silent = || Err(EngineError::Unavailable(format!("no answer for {STORAGE_SILENT_MS} ms")));
+    match watched.heard(answer.unwrap_or_else(|_| silent())) {
+        Ok(()) | Err(EngineError::Full(_)) => {
+            tracing::warn!(?part, "a call has no answer for {STORAGE_SILENT_MS} ms, and others have: it is waited for");
+        }
+        Err(error @ (EngineError::Corrupt(_) | EngineError::Closed(_))) => watched.storage.fail(&error),
+        Err(error) => watched.is_away(part, &error),
+    }
+}
+
 #[async_trait]
 impl Tables for Watched {
     async fn write(&self, batch: Batch) -> Result<(), EngineError> {
@@ -165,11 +216,11 @@ impl Tables for Watched {
     }
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
-        self.heard(self.inner.tables.get(key).await)
+        self.call(StoragePart::Rows, self.inner.tables.get(key)).await
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
-        self.heard(self.inner.tables.get_many(keys).await)
+        self.call(StoragePart::Rows, self.inner.tables.get_many(keys)).await
     }
 
     async fn scan(
@@ -180,11 +231,11 @@ impl Tables for Watched {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, EngineError> {
-        self.heard(self.inner.tables.scan(table, partition, range, order, limit).await)
+        self.call(StoragePart::Rows, self.inner.tables.scan(table, partition, range, order, limit)).await
     }
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
-        self.storage.admit(&[StoragePart::Rows], Some(0))?;
+        self.storage.admit(&[StoragePart::Rows], (key.table != tables::META).then_some(0))?;
         let insert = || self.inner.tables.insert_unique(key.clone(), value.clone(), token);
         self.write(StoragePart::Rows, insert).await
     }
@@ -197,7 +248,7 @@ impl Tables for Watched {
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {
-        self.heard(self.inner.tables.forget(tables, upto).await)
+        self.call(StoragePart::Rows, self.inner.tables.forget(tables, upto)).await
     }
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
@@ -206,6 +257,7 @@ impl Tables for Watched {
     }
 }
 
+/// Calls beside the owner's commits, which the owner watches, are asked after as rows are.
 #[async_trait]
 impl Journal for Watched {
     fn partitions(&self) -> u16 {
@@ -227,23 +279,23 @@ impl Journal for Watched {
     }
 
     async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
-        self.heard(self.inner.journal.read(partition, from, limit).await)
+        self.call(StoragePart::Rows, self.inner.journal.read(partition, from, limit)).await
     }
 
     async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        self.heard(self.inner.journal.bounds(partition).await)
+        self.call(StoragePart::Rows, self.inner.journal.bounds(partition)).await
     }
 
     async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
-        self.heard(self.inner.journal.checkpoint(consumer, partition, next).await)
+        self.call(StoragePart::Rows, self.inner.journal.checkpoint(consumer, partition, next)).await
     }
 
     async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        self.heard(self.inner.journal.checkpoint_of(consumer, partition).await)
+        self.call(StoragePart::Rows, self.inner.journal.checkpoint_of(consumer, partition)).await
     }
 
     async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        self.heard(self.inner.journal.trim(partition, bytes_max, consumers).await)
+        self.call(StoragePart::Rows, self.inner.journal.trim(partition, bytes_max, consumers)).await
     }
 }
 
@@ -257,18 +309,18 @@ impl Objects for Watched {
     }
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
-        self.heard(self.inner.objects.get(key, range).await)
+        self.call(StoragePart::Objects, self.inner.objects.get(key, range)).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
-        self.heard(self.inner.objects.head(key).await)
+        self.call(StoragePart::Objects, self.inner.objects.head(key)).await
     }
 
     /// A file that cannot be removed is its own trouble: nothing is away for it.
     async fn delete(&self, key: &str) -> Result<(), EngineError> {
         let mut tries = 1;
         loop {
-            match self.heard(self.inner.objects.delete(key).await) {
+            match self.call(StoragePart::Objects, self.inner.objects.delete(key)).await {
                 Err(EngineError::Unknown(_) | EngineError::Unavailable(_)) if tries < WRITE_TRIES => tries += 1,
                 answer => return answer,
             }

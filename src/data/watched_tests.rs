@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use fanfare_engines::delegate::{ObjectsDelegate, TablesDelegate};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -25,21 +27,17 @@ struct Failing {
 }
 
 #[async_trait]
-impl Objects for Failing {
+impl ObjectsDelegate for Failing {
+    fn behind(&self) -> &dyn Objects {
+        &*self.kept
+    }
+
     async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
         let answer = self.answers.lock().pop_front();
         match answer {
             Some(error) => Err(error),
             None => self.kept.put(key, data).await,
         }
-    }
-
-    async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Object>, EngineError> {
-        self.kept.get(key, range).await
-    }
-
-    async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, EngineError> {
-        self.kept.head(key).await
     }
 
     async fn delete(&self, _: &str) -> Result<(), EngineError> {
@@ -107,4 +105,81 @@ async fn a_file_that_cannot_be_removed_is_its_own_trouble() {
     let (engines, storage) = failing([]);
     assert!(engines.objects.delete("key").await.is_err());
     assert!(storage.serves());
+}
+
+/// Engines of which reads of one row, or all that is asked for, hang until they are let go on.
+struct Hanging {
+    engines: Engines,
+    reads: Semaphore,
+    others: Semaphore,
+}
+
+const SLOW: Bytes = Bytes::from_static(b"slow");
+
+#[async_trait]
+impl TablesDelegate for Hanging {
+    fn behind(&self) -> &dyn Tables {
+        &*self.engines.tables
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        drop(self.others.acquire().await);
+        self.engines.tables.write(batch).await
+    }
+
+    async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        let held = if key.clustering == SLOW { &self.reads } else { &self.others };
+        drop(held.acquire().await);
+        self.engines.tables.get(key).await
+    }
+}
+
+#[async_trait]
+impl ObjectsDelegate for Hanging {
+    fn behind(&self) -> &dyn Objects {
+        &*self.engines.objects
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), EngineError> {
+        let held = if key == "key" { &self.reads } else { &self.others };
+        drop(held.acquire().await);
+        self.engines.objects.delete(key).await
+    }
+
+    async fn put(&self, key: &str, data: Bytes) -> Result<(), EngineError> {
+        drop(self.others.acquire().await);
+        self.engines.objects.put(key, data).await
+    }
+}
+
+/// Reads and deletes that hung were noticed by nobody, and each held whoever asked.
+#[tokio::test(start_paused = true)]
+async fn a_read_or_a_delete_that_hangs_is_asked_after() {
+    for (call, all_hangs) in [("a read", false), ("a read", true), ("a delete", false), ("a delete", true)] {
+        let (storage, engines) = (Storage::default(), fanfare_engines::memory::open(1).unwrap());
+        let others = Semaphore::new(usize::from(!all_hangs));
+        let hanging = Arc::new(Hanging { engines: engines.clone(), reads: Semaphore::new(0), others });
+        let engines = watched(Engines { tables: hanging.clone(), objects: hanging.clone(), ..engines }, &storage);
+        let waits = tokio::spawn(async move {
+            match call {
+                "a read" => engines.tables.get(&RowKey::new(tables::META, tables::ONE, SLOW)).await.map(|_| ()),
+                _ => engines.objects.delete("key").await,
+            }
+        });
+        // The clock runs by itself. Away only when all hangs.
+        let begun = tokio::time::Instant::now();
+        while storage.serves() && begun.elapsed() < Duration::from_millis(5 * STORAGE_SILENT_MS) {
+            tokio::time::sleep(Duration::from_millis(ASK_MS)).await; // poll
+        }
+        assert_eq!(storage.serves(), !all_hangs, "{call}");
+        assert!(begun.elapsed() >= Duration::from_millis(STORAGE_SILENT_MS), "{call}: not at once");
+        hanging.others.add_permits(1);
+        while !storage.serves() {
+            tokio::time::sleep(Duration::from_millis(ASK_MS)).await; // poll
+            assert!(begun.elapsed() < Duration::from_secs(60), "{call}: others are answered");
+        }
+        assert!(!waits.is_finished());
+        hanging.reads.add_permits(1);
+        waits.await.unwrap().unwrap();
+    }
 }

@@ -9,6 +9,7 @@ use crate::base::error::Result;
 use crate::base::handle::reserved_until_ms;
 use crate::base::id::first_id_at;
 use crate::base::limits;
+use crate::data::layout::expiry_partitions;
 use crate::data::rows::{SuspensionRow, TokenRow, from_json, version_above};
 use crate::data::swept::Swept;
 use crate::data::tables;
@@ -23,9 +24,11 @@ impl Janitor {
         let from = swept.map_or(now, |swept| swept.next(now));
         let upto = now.min(from.saturating_add(limits::JANITOR_HOURS_MAX));
         for hour in from..upto {
-            let mut after = None;
-            while let Some(last) = self.sweep_some(hour, after).await? {
-                after = Some(last);
+            for partition in expiry_partitions(hour) {
+                let mut after = None;
+                while let Some(last) = self.sweep_some(hour, &partition, after).await? {
+                    after = Some(last);
+                }
             }
         }
         if swept.is_none() || upto > from {
@@ -36,14 +39,13 @@ impl Janitor {
         Ok(())
     }
 
-    /// Removes some rows that expire in `hour`, from the row behind `after` on; answers the last one if there may be
-    /// more.
-    async fn sweep_some(&self, hour: u32, after: Option<Bytes>) -> Result<Option<Bytes>> {
+    /// Removes some rows that expire in `hour` and are named in `partition`, from the row behind `after` on; answers
+    /// the last one if there may be more.
+    async fn sweep_some(&self, hour: u32, partition: &Bytes, after: Option<Bytes>) -> Result<Option<Bytes>> {
         let store = &self.core.store;
-        let partition = hour.to_be_bytes();
         let step = limits::JANITOR_STEP_ROWS;
         let range = KeyRange { from: after.map(|last| [&last[..], &[0]].concat().into()), to: None };
-        let rows = store.scan(tables::EXPIRY, &partition, range, Order::Ascending, step).await?;
+        let rows = store.scan(tables::EXPIRY, partition, range, Order::Ascending, step).await?;
         let Some(last) = rows.last().map(|row| row.clustering.clone()) else { return Ok(None) };
         // Expiry rows are written for the hour after the last one in which the row is needed.
         let version = first_id_at(u64::from(hour.saturating_sub(1)) * HOUR_MS).0.max(1);
@@ -58,7 +60,7 @@ impl Janitor {
                     Err(error) => tracing::warn!(%error, table = key.table.name, "what should expire is left as it is"),
                 }
             }
-            done.delete(RowKey::new(tables::EXPIRY, partition.to_vec(), row.clustering.clone()));
+            done.delete(RowKey::new(tables::EXPIRY, partition.clone(), row.clustering.clone()));
         }
         store.write(expired).await?;
         store.write(done).await?;

@@ -4,10 +4,12 @@
 //! run, too. The log is trimmed to its limit and not beyond what the slowest of them has done with: the limit gives
 //! way, not the record, and whoever holds more than the limit is named.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, KeyRange, Offset, Order, Partition, Position, RowKey};
+use fanfare_protocol::Code;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,10 @@ pub struct Consumers {
     store: Arc<Store>,
     /// Consumers that held too much when the log was last trimmed.
     holders: Arc<Mutex<Vec<Holder>>>,
+    /// Names of those that are registered, as of the last look.
+    known: Arc<Mutex<Vec<String>>>,
+    /// Names of those that were registered by this process, and run in it.
+    running: Arc<Mutex<BTreeSet<String>>>,
     /// Held while a registration changes.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -72,7 +78,13 @@ impl Consumers {
     /// Consumers that are registered in `store`.
     #[must_use]
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, holders: Arc::default(), changing: Arc::default() }
+        Self {
+            store,
+            holders: Arc::default(),
+            known: Arc::default(),
+            running: Arc::default(),
+            changing: Arc::default(),
+        }
     }
 
     /// From now on nothing is let go of that `consumer` (1 to 64 bytes of `a-z 0-9 - _`) has not [done](Self::done)
@@ -81,7 +93,10 @@ impl Consumers {
     /// # Errors
     /// For a bad name, or one too many; when the engine fails.
     pub async fn register(&self, consumer: &str) -> Result<()> {
-        self.change(consumer, true).await
+        let _one = self.changing.lock().await;
+        self.change(consumer, true).await?;
+        self.running.lock().insert(consumer.to_owned());
+        Ok(())
     }
 
     /// `consumer` needs nothing of the log any more.
@@ -89,11 +104,36 @@ impl Consumers {
     /// # Errors
     /// For a bad name; when the engine fails.
     pub async fn leave(&self, consumer: &str) -> Result<()> {
+        let _one = self.changing.lock().await;
+        self.change(consumer, false).await?;
+        self.running.lock().remove(consumer);
+        Ok(())
+    }
+
+    /// Takes away the registration of a consumer that does not run here any more: what it has not seen goes.
+    ///
+    /// # Errors
+    /// As [`check_removable`](Self::check_removable).
+    pub async fn remove(&self, consumer: &str) -> Result<()> {
+        let _one = self.changing.lock().await;
+        self.check_removable(consumer).await?;
         self.change(consumer, false).await
     }
 
+    /// Whether [`remove`](Self::remove) would do it.
+    ///
+    /// # Errors
+    /// 404 when nobody of that name is registered, 409 for a part of the server that runs; when the engine fails.
+    pub async fn check_removable(&self, consumer: &str) -> Result<()> {
+        if self.running.lock().contains(consumer) {
+            let detail = format!("{consumer} is a part of this server, and runs: it needs what it has not seen");
+            return Err(Error::refused(Code::Conflict, detail));
+        }
+        let is_registered = self.registered().await?.iter().any(|one| one == consumer);
+        if is_registered { Ok(()) } else { Err(Error::not_found("consumer")) }
+    }
+
     async fn change(&self, consumer: &str, is_registered: bool) -> Result<()> {
-        let _one = self.changing.lock().await;
         // The engine knows which names it takes.
         self.store.journal().checkpoint_of(consumer, Partition(0)).await?;
         if is_registered {
@@ -109,7 +149,8 @@ impl Consumers {
         let writes = stored.unwrap_or_default().writes + 1;
         let mut batch = Batch::default();
         batch.put_versioned(row, to_json(&Registration { is_registered, writes })?, writes);
-        Ok(self.store.write(batch).await?)
+        self.store.write(batch).await?;
+        self.registered().await.map(|_| ())
     }
 
     /// `consumer` has durably done with everything of `partition` below `next`.
@@ -120,8 +161,11 @@ impl Consumers {
         Ok(self.store.journal().checkpoint(consumer, partition, next).await?)
     }
 
-    /// Names of those that are registered.
-    async fn registered(&self) -> Result<Vec<String>> {
+    /// Names of those that are registered, in their order.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn registered(&self) -> Result<Vec<String>> {
         let (mut names, mut range) = (Vec::new(), KeyRange::prefix(META_CONSUMER));
         loop {
             let rows = self.store.scan(tables::META, &tables::ONE, range.clone(), Order::Ascending, STEP_ROWS).await?;
@@ -135,9 +179,18 @@ impl Consumers {
                 Some(last) if rows.len() == STEP_ROWS => {
                     range.from = Some([&last.clustering[..], &[0]].concat().into());
                 }
-                _ => return Ok(names),
+                _ => {
+                    self.known.lock().clone_from(&names);
+                    return Ok(names);
+                }
             }
         }
+    }
+
+    /// Names of those that were registered when it was last looked: needs no storage.
+    #[must_use]
+    pub fn known(&self) -> Vec<String> {
+        self.known.lock().clone()
     }
 
     /// Lets go of the oldest records until `bytes_max` of each partition stay, but of none that a consumer needs. Those

@@ -115,6 +115,30 @@ async fn names_are_checked_and_bounded() {
     ours.register("one-more").await.unwrap();
 }
 
+/// A consumer that was of an earlier version held the log for ever, and nobody could end it.
+#[tokio::test]
+async fn who_does_not_run_any_more_can_be_removed_and_nobody_else() {
+    let engines = memory::open(1).unwrap();
+    append(&engines).await;
+    let (before, ours) = (consumers(&engines), consumers(&engines));
+    let code = async |name: &str| match ours.remove(name).await {
+        Ok(()) => None,
+        Err(Error::Refused(problem)) => Some(problem.code),
+        Err(other) => panic!("{other}"),
+    };
+    before.register("effects").await.unwrap();
+    ours.register("clicks").await.unwrap();
+    assert_eq!(ours.registered().await.unwrap(), ["clicks", "effects"]);
+    assert_eq!((code("clicks").await, code("nobody").await), (Some(Code::Conflict), Some(Code::NotFound)));
+    assert_eq!(code(CONSUMER).await, Some(Code::NotFound), "who writes the rows is not registered");
+    assert_eq!((code("effects").await, code("effects").await), (None, Some(Code::NotFound)));
+    ours.trim(0).await.unwrap();
+    assert_eq!(kept(&engines).await, 10, "clicks needs them");
+    ours.leave("clicks").await.unwrap();
+    ours.trim(0).await.unwrap();
+    assert_eq!((kept(&engines).await, ours.registered().await.unwrap()), (0, Vec::new()));
+}
+
 /// Whatever storage answers: what somebody registered for is there.
 #[tokio::test]
 async fn nothing_that_is_needed_goes_on_storage_that_fails() {

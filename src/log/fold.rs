@@ -12,6 +12,7 @@ use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, RowWrite};
 
 use crate::base::error::{Error, Result};
+use crate::data::layout::Layout;
 use crate::log::counters::{self, Changes};
 use crate::log::events::{Event, Record};
 use crate::log::outcome::{Outcome, OutcomePart};
@@ -58,28 +59,43 @@ pub trait Fold: Send + Sync + 'static {
     fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()>;
 }
 
-/// The folds of all products, in the order of their list.
+/// The folds of all products, in the order of their list, and the layout that their rows are in.
 #[derive(Clone, Default)]
-pub struct Folds(Vec<Arc<dyn Fold>>);
+pub struct Folds {
+    products: Vec<Arc<dyn Fold>>,
+    layout: Layout,
+}
 
 impl FromIterator<Arc<dyn Fold>> for Folds {
     fn from_iter<I: IntoIterator<Item = Arc<dyn Fold>>>(folds: I) -> Self {
-        Self(folds.into_iter().collect())
+        Self { products: folds.into_iter().collect(), layout: Layout::default() }
     }
 }
 
 impl Folds {
+    /// Folds as they are, with rows in `layout`.
+    #[must_use]
+    pub fn in_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// Layout of the rows: of earlier versions, until it is read.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Adds to `keys` the state rows that [`fold`](Self::fold) reads for `record`.
     pub fn keys(&self, record: &Record, keys: &mut Keys) {
         self.counts(&record.event).keys(keys);
-        self.0.iter().for_each(|product| product.keys(record, keys));
+        self.products.iter().for_each(|product| product.keys(record, keys));
     }
 
     /// Changes of counters by an event.
     #[must_use]
     pub fn counts(&self, event: &Event) -> Changes {
         let mut changes = Changes::default();
-        self.0.iter().for_each(|product| product.counts(event, &mut changes));
+        self.products.iter().for_each(|product| product.counts(event, &mut changes));
         changes
     }
 
@@ -90,7 +106,7 @@ impl Folds {
     pub fn fold(&self, record: &Record, state: &mut State, batch: &mut Batch) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         self.counts(&record.event).fold(record.id, state, &mut outcome)?;
-        for product in &self.0 {
+        for product in &self.products {
             product.fold(record, state, &mut outcome)?;
         }
         let first = batch.rows.len();
@@ -104,10 +120,12 @@ impl Folds {
     /// # Errors
     /// When a row does not encode.
     pub fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
-        for product in &self.0 {
+        let first = batch.rows.len();
+        for product in &self.products {
             product.rows(record, outcome, batch)?;
         }
         counters::rows(record.id, outcome, batch);
+        self.layout.place(record.id, batch, first);
         Ok(())
     }
 
@@ -121,7 +139,7 @@ impl Folds {
         outcome: &mut Outcome,
         mut part: impl FnMut(&str) -> Option<&'a str>,
     ) -> Result<()> {
-        for product in &self.0 {
+        for product in &self.products {
             let Some(name) = product.part() else { continue };
             if let Some(json) = part(name) {
                 outcome.add(name, product.read(record, json)?);

@@ -9,6 +9,7 @@ use quick_cache::sync::Cache;
 
 use crate::base::error::Result;
 use crate::base::limits;
+use crate::data::layout::Layout;
 use crate::log::events::Record;
 use crate::log::fold::{Folds, Keys, State};
 use crate::log::outcome::Outcome;
@@ -79,6 +80,11 @@ impl Folding {
     /// Adds the rows of a record that was read to `batch`.
     pub(super) fn rows(&self, record: &Record, outcome: &Outcome, batch: &mut Batch) -> Result<()> {
         self.folds.rows(record, outcome, batch)
+    }
+
+    /// Layout of the rows.
+    pub(super) fn layout(&self) -> &Layout {
+        self.folds.layout()
     }
 
     /// Tables that state rows are read from.

@@ -10,6 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::base::written;
 use crate::data::audit::Act;
+use crate::data::layout::Layout;
 use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
@@ -117,17 +118,23 @@ impl Log {
         let time = LogTime::from(clock.clone());
         let claimant = Claimant { node: numbers.node_name(), is_import: clock.is_by_hand() };
         let living = Arc::new(Living::new(Arc::clone(&engines.tables)));
+        let layout = Layout::default();
         let spread = Spread::of(&engines.families)?;
         let crossings: Arc<[Crossing]> = spread.partitions().map(|_| Crossing::default()).collect();
         let make = |partition| {
             let place = spread.partitions().position(|one| one == partition);
             let crossing = place.and_then(|place| crossings.get(place)).cloned().unwrap_or_default();
-            Social::new(products, &engines.tables, &living, (spread, crossing))
+            Social::new(products, &engines.tables, (&layout, &living), (spread, crossing))
         };
         let (locks, horizon_of_all) = (Locks::new(storage.clone()), horizon.clone());
         let together = Together { claimant: claimant.clone(), time: time.clone(), storage, roster, horizon };
         let taken = FamilyLog::take_over(engines, make, together).await?;
-        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last);
+        if !taken.owners.storage().has_failed() {
+            // Every row so far is of an id below, and those of new records are above.
+            taken.patience.until_done(|| layout.begin(&*engines.tables, taken.last)).await?;
+        }
+        let is_alone = taken.owners.roster().is_alone();
+        let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last, is_alone);
         let mint = taken.patience.until_done(open).await?;
         horizon_of_all.open(mint.clone(), taken.last);
         let owners = taken.owners.clone();

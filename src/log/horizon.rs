@@ -242,7 +242,7 @@ mod tests {
 
     async fn opened(clock: &Clock) -> (Mint, Horizon) {
         let engines = fanfare_engines::memory::open(1).unwrap();
-        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0)).await.unwrap();
+        let mint = Mint::open(engines.tables, clock.clone(), Numbers::of_node(0), Id(0), true).await.unwrap();
         let horizon = Horizon::default();
         horizon.open(mint.clone(), Id(7));
         (mint, horizon)

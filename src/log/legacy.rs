@@ -29,6 +29,8 @@ use crate::log::product::Product;
 /// When the engines fail, or a record does not decode; the next start does it again.
 pub async fn bring_up(engines: &Engines, products: &[Product]) -> Result<()> {
     let folds: Folds = products.iter().filter_map(|product| product.fold.clone()).collect();
+    // Of a folder that was brought up before, and did not say so yet.
+    folds.layout().read(&*engines.tables).await?;
     // Folders of that format have one family.
     for partition in engines.families.all().iter().take(1).flat_map(FamilyPlace::partitions) {
         let position = repair(engines, &folds, partition).await?;

@@ -111,7 +111,12 @@ impl Living {
     /// Nobody is known yet; accounts are rows of `tables`.
     #[must_use]
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { tables, known: Cache::new(limits::USER_CACHE_MAX) }
+        Self::of_size(tables, limits::USER_CACHE_MAX)
+    }
+
+    /// Counterpart of [`new`](Self::new) that remembers at most `known_max` people.
+    fn of_size(tables: Arc<dyn Tables>, known_max: usize) -> Self {
+        Self { tables, known: Cache::new(known_max) }
     }
 
     /// Why each of `records` does not happen; those that do are added to `admitted`, and whom they make and delete to
@@ -228,9 +233,14 @@ pub fn deleted() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use fanfare_engines::Batch;
+    use fanfare_engines::random::Random;
     use fanfare_protocol::NotificationKind;
 
     use super::*;
+    use crate::data::rows::to_json;
     use crate::log::events::{Notice, PostRecord, PostRef};
 
     fn code(mut event: Event, gone: u64) -> Option<Code> {
@@ -279,17 +289,18 @@ mod tests {
         (changed, refusals)
     }
 
+    fn codes(refusals: Vec<Option<Error>>) -> Vec<Option<Code>> {
+        let code = |error: Error| match error {
+            Error::Refused(problem) => problem.code,
+            other => panic!("{other}"),
+        };
+        refusals.into_iter().map(|refusal| refusal.map(code)).collect()
+    }
+
     #[tokio::test]
     async fn an_account_is_made_once_or_never_whoever_comes_first() {
         let made = || Event::UserCreated { user: UserRow { id: Id(1), ..UserRow::default() } };
         let burnt = || Event::IdBurnt { user: Id(1) };
-        let codes = |refusals: Vec<Option<Error>>| -> Vec<Option<Code>> {
-            let code = |error: Error| match error {
-                Error::Refused(problem) => problem.code,
-                other => panic!("{other}"),
-            };
-            refusals.into_iter().map(|refusal| refusal.map(code)).collect()
-        };
         let (conflict, gone) = (Some(Code::Conflict), Some(Code::Unauthenticated));
         for (events, expected) in [
             (vec![made(), burnt(), made()], [None, conflict, conflict]),
@@ -304,6 +315,60 @@ mod tests {
                 let (changed, refusals) = admit(&living, vec![numbered(9, event)]).await;
                 assert_eq!(codes(refusals), [expected]);
                 living.committed(&changed);
+            }
+        }
+    }
+
+    /// Why `event` does not happen, if those stand so: as [`refusal`], for what these tests propose.
+    fn told(standing: AccountStanding, event: &Event) -> Option<Code> {
+        match (event, standing) {
+            (Event::UserCreated { .. } | Event::IdBurnt { .. }, AccountStanding::There) => Some(Code::Conflict),
+            (Event::UserCreated { .. } | Event::UserDeleted { .. }, AccountStanding::Gone) => {
+                Some(Code::Unauthenticated)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whoever was put out of memory by the next of the same group counted as somebody without an account.
+    #[tokio::test]
+    async fn it_does_not_matter_how_many_people_are_remembered() {
+        const PEOPLE: u64 = 5;
+        for (seed, known_max) in (0..40).flat_map(|seed| [(seed, 1), (seed, 2), (seed, 1_000)]) {
+            let mut random = Random::new(seed);
+            let engines = fanfare_engines::memory::open(1).unwrap();
+            let living = Living::of_size(engines.tables.clone(), known_max);
+            let mut truth: HashMap<Id, AccountStanding> = HashMap::new();
+            for _ in 0..40 {
+                let mut group = Vec::new();
+                let mut expected = Vec::new();
+                let mut next = truth.clone();
+                for id in 0..=random.below(6) {
+                    let user = UserRow { id: Id(1 + random.below(PEOPLE)), ..UserRow::default() };
+                    let person = user.id;
+                    let event = match random.below(3) {
+                        0 => Event::UserCreated { user },
+                        1 => Event::UserDeleted { user },
+                        _ => Event::IdBurnt { user: person },
+                    };
+                    let refused = told(next.get(&person).copied().unwrap_or(AccountStanding::Unknown), &event);
+                    if refused.is_none() {
+                        next.extend(changed_by(&event));
+                    }
+                    expected.push(refused);
+                    group.push(numbered(1 + id, event));
+                }
+                let (changed, refusals) = admit(&living, group).await;
+                assert_eq!(codes(refusals), expected, "seed {seed}, {known_max} remembered");
+                let mut batch = Batch::default();
+                for (person, standing) in &changed {
+                    let deleted = *standing == AccountStanding::Gone;
+                    let row = UserRow { id: *person, deleted, ..UserRow::default() };
+                    batch.put(tables::by_id(tables::USERS, *person), to_json(&row).unwrap());
+                }
+                engines.tables.write(batch).await.unwrap();
+                living.committed(&changed);
+                truth = next;
             }
         }
     }

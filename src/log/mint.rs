@@ -8,7 +8,8 @@
 //!
 //! Ids that stand in no record are given out only up to an end that is stored (`moments.rs`), and a start begins above
 //! that end: no clock that went back between makes one twice, or a version that is lower than one before. The end is
-//! moved on inside of commits, or by a write of its own when somebody needs an id and nothing is committed.
+//! moved on inside of commits, or by a write of its own when somebody needs an id and nothing is committed; and where
+//! other nodes reserve on the same engines, by compare-and-set (`reservation.rs`).
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::base::id::{IdMint, first_id_at, following, number_of_others, unix_ms_
 use crate::base::limits::{HEARTBEAT_MS, RESERVE_MS};
 use crate::log::moments::{Moments, SweepTime};
 use crate::log::pace::LogTime;
+use crate::log::reservation;
 
 /// Number in the ids that a node mints for what is no record: above those of all partitions, which records have.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,8 @@ struct Shared {
     time: LogTime,
     numbers: Numbers,
     tables: Arc<dyn Tables>,
+    /// Whether nobody else reserves on these tables.
+    is_alone: bool,
     sweep: SweepTime,
     state: Mutex<State>,
     /// Held while the row is written by a write of its own: one at a time.
@@ -112,15 +116,22 @@ impl State {
 pub struct Reserving(Moments);
 
 impl Mint {
-    /// A mint that continues after `last`, the highest id of a record, and above all that was reserved.
+    /// A mint that continues after `last`, the highest id of a record, and above all that was reserved; `is_alone`
+    /// where no other node reserves on the same tables.
     ///
     /// # Errors
     /// [`Setting`](crate::base::error::Error::Setting) when the clock is far behind what is stored; when the engine
     /// fails.
-    pub async fn open(tables: Arc<dyn Tables>, time: impl Into<LogTime>, numbers: Numbers, last: Id) -> Result<Self> {
+    pub async fn open(
+        tables: Arc<dyn Tables>,
+        time: impl Into<LogTime>,
+        numbers: Numbers,
+        last: Id,
+        is_alone: bool,
+    ) -> Result<Self> {
         let time = time.into();
         let clock = time.clock();
-        let stored = Moments::read(&*tables).await?;
+        let stored = reservation::read(&*tables).await?;
         let last = last.max(stored.reserved);
         stored.believe(clock, last)?;
         let state = State {
@@ -134,7 +145,7 @@ impl Mint {
         };
         let sweep = SweepTime::begin(clock, stored.newest_ms(last));
         let (state, writing) = (Mutex::new(state), tokio::sync::Mutex::default());
-        let mint = Self(Arc::new(Shared { time, numbers, tables, sweep, state, writing }));
+        let mint = Self(Arc::new(Shared { time, numbers, tables, is_alone, sweep, state, writing }));
         if mint.clock().is_accepted() && !mint.clock().is_by_hand() {
             mint.accept(last).await?;
         }
@@ -144,11 +155,25 @@ impl Mint {
     /// Remembers that the clock is right, whatever was stored before.
     async fn accept(&self, last: Id) -> Result<()> {
         let (now_ms, ids_ms) = (self.clock().now_ms(), unix_ms_of(last));
-        let row = self.0.state.lock().row(|row| {
+        let accept = |row: &mut Moments| {
             row.heartbeat_ms = now_ms;
             row.accepted_ms = if ids_ms > now_ms { ids_ms } else { 0 };
-        });
-        self.store(row).await
+        };
+        self.keep(accept).await
+    }
+
+    /// Stores the moments with a `change` that reserves nothing; `writing` is held, or nobody else has the mint yet.
+    async fn keep(&self, change: impl Fn(&mut Moments)) -> Result<()> {
+        if self.0.is_alone {
+            let row = self.0.state.lock().row(change);
+            return self.store(row).await;
+        }
+        let changed = |mut row: Moments| {
+            change(&mut row);
+            row
+        };
+        reservation::change(&*self.0.tables, self.0.numbers.others, changed).await?;
+        Ok(())
     }
 
     async fn store(&self, row: Moments) -> Result<()> {
@@ -231,8 +256,23 @@ impl Mint {
 
     /// Reserves by a write of its own; `writing` is held.
     async fn reserve(&self, at_ms: u64) -> Result<()> {
-        let row = self.0.state.lock().reserve(at_ms);
-        self.store(row).await
+        if self.0.is_alone {
+            let row = self.0.state.lock().reserve(at_ms);
+            return self.store(row).await;
+        }
+        let (last, known) = {
+            let state = self.0.state.lock();
+            (state.ids.last(), state.reserved)
+        };
+        // What another node of this number reserved meanwhile is its own: this one goes on above.
+        let floor = |before: Moments| if before.reserved > known { before.reserved.max(last) } else { last };
+        let extend =
+            |before: Moments| Moments { reserved: before.reserved.max(end_of(floor(before), at_ms)), ..before };
+        let (before, after) = reservation::change(&*self.0.tables, self.0.numbers.others, extend).await?;
+        let mut state = self.0.state.lock();
+        state.pass(floor(before));
+        state.reserved = state.reserved.max(after.reserved);
+        Ok(())
     }
 
     /// A version for a write that takes the place of what was read: above `floor`, the version or the id in the row
@@ -253,15 +293,9 @@ impl Mint {
     /// # Errors
     /// When the engine fails.
     pub(super) async fn go_on_above(&self, last: Id) -> Result<()> {
-        let stored = Moments::read(&*self.0.tables).await?;
+        let stored = reservation::read(&*self.0.tables).await?;
         let mut state = self.0.state.lock();
-        let made = state.made;
-        state.made = Moments {
-            reserved: made.reserved.max(stored.reserved),
-            heartbeat_ms: made.heartbeat_ms.max(stored.heartbeat_ms),
-            accepted_ms: made.accepted_ms.max(stored.accepted_ms),
-            writes: made.writes.max(stored.writes),
-        };
+        state.made = state.made.latest(stored);
         state.pass(last.max(stored.reserved));
         Ok(())
     }
@@ -353,11 +387,12 @@ impl Mint {
         number(&mut |at_ms| state.number(at_ms.unwrap_or(now_ms), partition))
     }
 
-    /// Reserves more inside of a commit, where less than half is left. Records need no reservation: they are stored.
+    /// Reserves more inside of a commit, where less than half is left and no other node reserves. Records need no
+    /// reservation: they are stored.
     pub fn reserve_in(&self, batch: &mut Batch) -> Option<Reserving> {
         let now_ms = self.now_ms();
         let mut state = self.0.state.lock();
-        if has_half(state.ids.last(), now_ms, self.end(&state)) {
+        if !self.0.is_alone || has_half(state.ids.last(), now_ms, self.end(&state)) {
             return None;
         }
         let row = state.reserve(now_ms);
@@ -379,15 +414,14 @@ impl Mint {
     pub async fn beat(&self) -> Result<()> {
         let (now_ms, run_ms) = (self.clock().now_ms(), self.clock().run_ms());
         let _one = self.0.writing.lock().await;
-        let row = {
+        {
             let mut state = self.0.state.lock();
             if self.clock().is_by_hand() || run_ms < state.beats_at_ms || state.is_closed {
                 return Ok(());
             }
             state.beats_at_ms = run_ms.saturating_add(HEARTBEAT_MS);
-            state.row(|row| row.heartbeat_ms = row.heartbeat_ms.max(now_ms))
-        };
-        self.store(row).await
+        }
+        self.keep(|row| row.heartbeat_ms = row.heartbeat_ms.max(now_ms)).await
     }
 
     /// Moment by which what has expired may be removed.
@@ -402,16 +436,22 @@ impl Mint {
     /// When the engine fails; the next start then begins above what is reserved.
     pub async fn close(&self) -> Result<()> {
         let _one = self.0.writing.lock().await;
-        let row = {
+        let (last, known) = {
             let mut state = self.0.state.lock();
             state.is_closed = true;
-            let last = state.ids.last();
-            if self.clock().is_by_hand() || last == state.made.reserved {
+            if self.clock().is_by_hand() || state.ids.last() == state.made.reserved {
                 return Ok(());
             }
-            state.row(|row| row.reserved = last)
+            (state.ids.last(), state.reserved)
         };
-        self.store(row).await
+        let is_alone = self.0.is_alone;
+        // Where another node of this number reserved after this one the end is not this one's to move.
+        self.keep(|row| {
+            if is_alone || row.reserved == known {
+                row.reserved = last;
+            }
+        })
+        .await
     }
 }
 

@@ -16,7 +16,7 @@ const NOW_MS: u64 = 1_800_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
 
 async fn open(engines: &Engines, clock: &Clock, last: Id) -> Mint {
-    Mint::open(Arc::clone(&engines.tables), clock.clone(), Numbers::of_node(0), last).await.unwrap()
+    Mint::open(Arc::clone(&engines.tables), clock.clone(), Numbers::of_node(0), last, true).await.unwrap()
 }
 
 fn engines() -> Engines {
@@ -149,11 +149,11 @@ async fn a_clock_that_is_accepted_is_believed_from_then_on() {
     let engines = engines();
     let ahead = first_id_at(NOW_MS + 250 * 24 * HOUR_MS);
     let (tables, numbers) = (&engines.tables, Numbers::of_node(0));
-    let refused = Mint::open(Arc::clone(tables), Clock::stand_in(NOW_MS), numbers, ahead).await.err().unwrap();
+    let refused = Mint::open(Arc::clone(tables), Clock::stand_in(NOW_MS), numbers, ahead, true).await.err().unwrap();
     assert!(refused.to_string().contains("--accept-clock"), "{refused}");
     let system = Clock::accepted();
     let ahead = first_id_at(system.now_ms() + 250 * 24 * HOUR_MS);
-    let mint = Mint::open(Arc::clone(tables), system, numbers, ahead).await.unwrap();
+    let mint = Mint::open(Arc::clone(tables), system, numbers, ahead, true).await.unwrap();
     let next = mint.mint().await.unwrap();
     assert!(next > ahead, "ids rise all the same");
     let later = open(&engines, &Clock::system(), next).await;

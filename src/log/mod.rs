@@ -29,6 +29,7 @@ mod patience;
 pub mod product;
 mod records;
 mod regain;
+pub mod reservation;
 pub mod roster;
 mod several;
 mod social;

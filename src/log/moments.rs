@@ -27,11 +27,11 @@ pub struct Moments {
 }
 
 impl Moments {
-    fn to_bytes(self) -> Vec<u8> {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
         [self.reserved.0, self.heartbeat_ms, self.accepted_ms, self.writes].map(u64::to_be_bytes).concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut numbers = bytes.chunks_exact(8).filter_map(Id::from_bytes);
         let mut next = || numbers.next();
         let (reserved, heartbeat_ms, accepted_ms) = (next()?, next()?.0, next()?.0);
@@ -44,6 +44,17 @@ impl Moments {
     /// When the engine fails, or the row is damaged.
     pub async fn read(tables: &dyn Tables) -> Result<Self, EngineError> {
         Ok(in_row(&row(), tables.get(&row()).await?, Self::from_bytes)?.unwrap_or_default())
+    }
+
+    /// The latest of each moment of both.
+    #[must_use]
+    pub fn latest(self, other: Self) -> Self {
+        Self {
+            reserved: self.reserved.max(other.reserved),
+            heartbeat_ms: self.heartbeat_ms.max(other.heartbeat_ms),
+            accepted_ms: self.accepted_ms.max(other.accepted_ms),
+            writes: self.writes.max(other.writes),
+        }
     }
 
     /// Adds the row to `batch`.

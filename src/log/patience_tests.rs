@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fanfare_engines::{
-    Appended, Batch, Claimant, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position, Trimmed, Turn,
-    memory,
-};
+use fanfare_engines::delegate::JournalDelegate;
+use fanfare_engines::{Appended, Batch, EngineError, Engines, Journal, NewRecord, Partition, Turn, memory};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 
@@ -28,13 +26,9 @@ struct Failing {
 }
 
 #[async_trait]
-impl Journal for Failing {
-    fn partitions(&self) -> u16 {
-        self.kept.partitions()
-    }
-
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
-        self.kept.claim(partition, claimant).await
+impl JournalDelegate for Failing {
+    fn behind(&self) -> &dyn Journal {
+        &*self.kept
     }
 
     async fn commit(
@@ -49,26 +43,6 @@ impl Journal for Failing {
             Some(error) => Err(error),
             None => self.kept.commit(partition, turn, records, rows).await,
         }
-    }
-
-    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
-        self.kept.read(partition, from, limit).await
-    }
-
-    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        self.kept.bounds(partition).await
-    }
-
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
-        self.kept.checkpoint(consumer, partition, next).await
-    }
-
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        self.kept.checkpoint_of(consumer, partition).await
-    }
-
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        self.kept.trim(partition, bytes_max, consumers).await
     }
 }
 

@@ -17,6 +17,11 @@ pub enum Assigned {
 pub trait Roster: Send + Sync + 'static {
     /// Node that should own `partition`, as far as this one has heard.
     fn owner_of(&self, partition: Partition) -> Assigned;
+
+    /// Whether no other node writes to the same engines.
+    fn is_alone(&self) -> bool {
+        false
+    }
 }
 
 /// Roster of a node that is alone: everything is its own.
@@ -26,5 +31,9 @@ pub struct Alone;
 impl Roster for Alone {
     fn owner_of(&self, _partition: Partition) -> Assigned {
         Assigned::Here
+    }
+
+    fn is_alone(&self) -> bool {
+        true
     }
 }

@@ -9,12 +9,13 @@ use fanfare_protocol::Id;
 use super::folding::Folding;
 use crate::base::error::{Error, Result};
 use crate::data::forgotten::Forgotten;
+use crate::data::layout::Layout;
 use crate::data::swept::Swept;
 use crate::data::{families, tables};
 use crate::log::effects;
 use crate::log::events::{Derived, Event, Record, Weight};
 use crate::log::family::{Family, Past};
-use crate::log::fold::State;
+use crate::log::fold::{Folds, State};
 use crate::log::handle::Proposal;
 use crate::log::living::{self, AccountStanding, Living, Standings};
 use crate::log::outcome::Outcome;
@@ -51,14 +52,16 @@ pub struct SocialChanges {
 }
 
 impl Social {
-    /// For one partition of `spread`, whose rows are in `tables`; who lives is known to all together.
+    /// For one partition of `spread`, whose rows are in `tables`; the layout of rows, and who lives,
+    /// are known to all together.
     pub(super) fn new(
         products: &[Product],
         tables: &Arc<dyn Tables>,
-        living: &Arc<Living>,
+        (layout, living): (&Layout, &Arc<Living>),
         (spread, crossing): (Spread, Crossing),
     ) -> Self {
-        let folds = products.iter().filter_map(|product| product.fold.clone()).collect();
+        let folds: Folds = products.iter().filter_map(|product| product.fold.clone()).collect();
+        let folds = folds.in_layout(layout.clone());
         Self {
             prepares: products.iter().filter_map(|product| product.prepare.clone()).collect(),
             folding: Folding::new(folds, Arc::clone(tables)),
@@ -180,6 +183,8 @@ impl Family for Social {
     }
 
     async fn past(&self) -> Result<Past> {
+        // Rows that are written again are where they were.
+        self.folding.layout().read(self.folding.tables()).await?;
         let forgotten = Forgotten::read(self.folding.tables()).await?.upto;
         Ok(Past { forgotten, swept: Swept::read(self.folding.tables()).await? })
     }

@@ -10,6 +10,7 @@ use crate::data::store::Store;
 use crate::data::uncounted::{CountChange, of_like, of_post, of_repost};
 use crate::log::events::{Event, Record};
 use crate::log::product::{Committed, Listener};
+use crate::posts::public;
 
 /// Keeps what memory knows of posts true.
 pub struct PostListener(pub Arc<Store>);
@@ -26,12 +27,16 @@ impl PostListener {
         store.uncounted.apply(|| contributions(record));
         match &record.event {
             Event::Posted { post, .. } => {
+                if public::shows(post) {
+                    store.public.made(record.id);
+                }
                 store.post_changed(post.clone());
                 if post.is_bare_repost() {
                     store.marks_changed(post.author);
                 }
             }
             Event::PostDeleted { post, author, reply_to, bare_repost, purged, .. } => {
+                store.public.gone(*post);
                 store.post_changed(PostRecord::tombstone(*post, *author, *reply_to));
                 if !purged {
                     store.deletions.heard(*author, record.id);

@@ -44,7 +44,7 @@ pub async fn is_done(core: &Core) -> Result<bool> {
     Ok(core.store.get_id(&progress_row()).await? == Some(DONE))
 }
 
-/// Learns at the start how far it is; a folder without posts has nothing to list.
+/// Learns at the start how far it is, and the newest posts; a folder without posts has nothing to list.
 ///
 /// # Errors
 /// When storage fails.
@@ -55,7 +55,8 @@ pub async fn begin(store: &Store) -> Result<()> {
         done = Some(DONE);
     }
     store.public.set(done == Some(DONE));
-    Ok(())
+    store.load_layout().await?;
+    Ok(store.load_public().await?)
 }
 
 /// Goes on with listing, to its end; nothing when that was reached before.

@@ -13,11 +13,11 @@ use fanfare::log::events::{Event, PostRecord, PostRef, Record};
 use fanfare::posts::public;
 use fanfare::posts::service::deletion;
 use fanfare_client::Paging;
-use fanfare_engines::{Batch, Claimant, EngineError, KeyRange, NewRecord, Order, Partition, Turn};
+use fanfare_engines::{Batch, Claimant, EngineError, KeyRange, NewRecord, Order, Turn};
 use fanfare_protocol::{Code, Id};
 
 use crate::deletion::{clean, janitor};
-use crate::world::{Person, World, ids, refused};
+use crate::world::{Person, World, eventually, ids, refused};
 
 /// Rows that die: so many that nobody could step over them unseen.
 const DEAD: usize = 2_000;
@@ -32,15 +32,18 @@ fn passed(world: &World) -> u64 {
 /// Commits all, in this order, and answers the records' ids.
 async fn commit_all(world: &World, events: impl Iterator<Item = Event>) -> Vec<Id> {
     let log = &world.app().core().log;
-    let guard = log.decide(Id(0), &[]).await.unwrap();
     let mut pending = Vec::new();
     for event in events {
+        let guard = log.decide(event.actor().unwrap(), &[]).await.unwrap();
         pending.push(log.submit(&guard, event).await.unwrap());
     }
     let mut ids = Vec::new();
     for one in pending {
         ids.push(one.durable().await.unwrap().id);
     }
+    // And what follows from them in other partitions.
+    let last = ids.iter().max().copied().unwrap_or_default();
+    eventually("all of it is settled", async || (log.horizon().now() >= last).then_some(())).await;
     ids
 }
 
@@ -156,7 +159,7 @@ async fn old_post(world: &World, post: PostRecord, kind: EntryKind) -> Id {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posts_of_earlier_versions_are_listed_in_the_public_timeline_once() {
-    let mut world = World::new().await;
+    let mut world = World::of_earlier_layout().await;
     let [mut ann, mut bob] = world.people(["ann", "bob"]).await;
     let of = |id| PostRef { id, author: ann.id };
     let plain = PostRecord { author: ann.id, text: "old".into(), ..PostRecord::default() };
@@ -199,7 +202,7 @@ async fn a_folder_of_the_version_before_shows_the_same_public_timeline() {
     let story = std::fs::read_to_string(folder.path().join("story.json")).unwrap();
     let story: serde_json::Value = serde_json::from_str(&story).unwrap();
     let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
-    let mut world = World::over(folder, clock, |_| ()).await;
+    let mut world = World::over(folder, clock, |settings| settings.cluster.partitions = 1).await;
     for _ in 0..3 {
         let shown = ids(&world.anyone.public_posts(Paging::default()).await.unwrap().items);
         assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), [story["stays"].as_str().unwrap()]);
@@ -379,11 +382,12 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     let post = PostRecord { id: gone.id, author: ann.id, text: "hello".into(), ..PostRecord::default() };
     let event = Event::Posted { post, notify: vec![] };
     let twice = Record { id: gone.id, event, idempotency: None, import_line: None, audit: None };
-    let journal = world.app().core().store.journal().clone();
+    let core = world.app().core();
+    let (journal, partition) = (core.store.journal().clone(), core.log.spread().partition_of(ann.id));
     let stray = Claimant { node: "stray".to_owned(), is_import: false };
-    let term = journal.claim(Partition(0), &stray).await.unwrap().term;
+    let term = journal.claim(partition, &stray).await.unwrap().term;
     let copy = NewRecord { id: gone.id.0, payload: rows::to_json(&twice).unwrap() };
-    let late = journal.commit(Partition(0), Turn::first(term), vec![copy], Batch::default()).await;
+    let late = journal.commit(partition, Turn::first(term), vec![copy], Batch::default()).await;
     assert!(matches!(late, Err(EngineError::Fenced)), "{late:?}");
     drop(journal);
     bob.say("the owner claims again, and goes on").await.unwrap();

@@ -199,7 +199,7 @@ async fn old_repost(app: &App, author: Id, of: &Post) -> Id {
 /// A folder of an older version: reposts were not listed by their original, and stayed when that went.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_in_which_reposts_outlived_their_original_is_put_right() {
-    let mut world = World::new().await;
+    let mut world = World::of_earlier_layout().await;
     let [mut ann, mut bob] = world.people(["ann", "bob"]).await;
     let (gone, kept) = (ann.say("hello").await.unwrap(), ann.say("bye").await.unwrap());
     let quote = bob.repost(gone.id, "look").await.unwrap();

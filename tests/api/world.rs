@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fanfare::app::App;
 use fanfare::base::clock::Clock;
+use fanfare::base::data_dir::DataDir;
 use fanfare::base::logging;
 use fanfare::config::Settings;
+use fanfare::data::layout::Layout;
 use fanfare::feed::Feed;
 use fanfare::serve;
 use fanfare_client::{Answer, Client, ClientError, FeedQuery, Paging};
+use fanfare_engines::embedded;
 use fanfare_protocol::{Code, Id, NewUser, PROBLEM_JSON, Page, Post, PostOrGone, Problem};
 use hyper::Method;
 use parking_lot::Mutex;
@@ -114,6 +117,16 @@ impl World {
     /// A server whose time is `clock`.
     pub async fn at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         Self::over(tempfile::tempdir().unwrap(), clock, change).await
+    }
+
+    /// A server over a folder in which all rows are under the keys of before there was a layout for wide stores.
+    pub async fn of_earlier_layout() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DataDir::open(folder.path()).unwrap().store();
+        let engines = embedded::open(&store, &serve::engine_settings(&quick())).unwrap();
+        Layout::default().begin(&*engines.tables, Id(u64::MAX - 1)).await.unwrap();
+        drop(engines);
+        Self::over(folder, Clock::system(), |_| ()).await
     }
 
     /// A server over a folder that may hold something already.

@@ -10,6 +10,7 @@ use fanfare::base::clock::Clock;
 use fanfare::base::error::Result;
 use fanfare::base::id::unix_ms_of;
 use fanfare::data::families;
+use fanfare::data::layout::Layout;
 use fanfare::data::storage::Storage;
 use fanfare::data::uncounted::Of;
 use fanfare::log::counters;
@@ -23,10 +24,11 @@ use fanfare::log::product::{Prepare, Product};
 use fanfare::log::roster::Alone;
 use fanfare::log::spread::Spread;
 use fanfare::log::{head, legacy};
+use fanfare_engines::delegate::JournalDelegate;
 use fanfare_engines::families::StoredFamily;
 use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Families, Journal, NewRecord, NewTerm, Offset, Page, Partition,
-    Position, RowWrite, Trimmed, Turn,
+    Appended, Batch, Claimant, EngineError, Engines, Families, Journal, NewRecord, Page, Partition, Position, RowWrite,
+    Turn,
 };
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
@@ -50,13 +52,9 @@ struct Tape {
 }
 
 #[async_trait]
-impl Journal for Tape {
-    fn partitions(&self) -> u16 {
-        self.journal.partitions()
-    }
-
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
-        self.journal.claim(partition, claimant).await
+impl JournalDelegate for Tape {
+    fn behind(&self) -> &dyn Journal {
+        &*self.journal
     }
 
     async fn commit(
@@ -77,22 +75,6 @@ impl Journal for Tape {
 
     async fn read(&self, partition: Partition, from: Position, _limit: usize) -> Result<Page, EngineError> {
         self.journal.read(partition, from, 1).await
-    }
-
-    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        self.journal.bounds(partition).await
-    }
-
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
-        self.journal.checkpoint(consumer, partition, next).await
-    }
-
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        self.journal.checkpoint_of(consumer, partition).await
-    }
-
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        self.journal.trim(partition, bytes_max, consumers).await
     }
 }
 
@@ -123,7 +105,9 @@ fn taped(story: &Story) -> (Engines, Arc<Tape>) {
     (Engines { journal: tape.clone(), families, ..engines }, tape)
 }
 
-async fn start(engines: &Engines) -> (Log, OwnerThreads) {
+/// A server over `engines`, whose rows are in the layout of the story.
+async fn start(engines: &Engines, story: &Story) -> (Log, OwnerThreads) {
+    Layout::default().begin(&*engines.tables, story.last_of_earlier_layout()).await.unwrap();
     let (mut products, _) = app::products_over(Spread::of(&engines.families).unwrap(), GROUP_AFTER);
     products.push(Product::default().prepares(Stamp));
     // By hand: the time of ids is reserved beside what a record gives only where the clock is the system's.
@@ -159,7 +143,7 @@ fn text(payload: &Bytes) -> String {
 /// The story as a server commits it: each record proposed for the moment of its id.
 pub async fn committed(story: &Story) -> Vec<Pair> {
     let (engines, tape) = taped(story);
-    let (log, thread) = start(&engines).await;
+    let (log, thread) = start(&engines, story).await;
     let mut found = Vec::new();
     for pair in &story.pairs {
         give(&engines, pair).await;
@@ -186,7 +170,7 @@ fn proposal(pair: &Pair) -> (Id, Proposal) {
 /// last one written.
 pub async fn together(story: &Story) -> BTreeMap<String, String> {
     let (engines, tape) = taped(story);
-    let (log, thread) = start(&engines).await;
+    let (log, thread) = start(&engines, story).await;
     tape.commits.lock().clear();
     let closed = tape.gate.lock().await;
     let mut waiting = Vec::new();
@@ -216,7 +200,7 @@ pub fn last_written(lines: impl Iterator<Item = String>) -> BTreeMap<String, Str
 pub async fn repaired(story: &Story) -> Vec<Pair> {
     let mut found = Vec::new();
     let (engines, tape) = taped(story);
-    let (log, thread) = start(&engines).await;
+    let (log, thread) = start(&engines, story).await;
     drop(log);
     tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
     for pair in &story.pairs {
@@ -227,7 +211,7 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let term = tape.journal.claim(P, &claimant).await.unwrap().term;
         tape.journal.commit(P, Turn::first(term), vec![record], Batch::default()).await.unwrap();
         tape.commits.lock().clear();
-        let (log, thread) = start(&engines).await;
+        let (log, thread) = start(&engines, story).await;
         drop(log);
         tokio::task::spawn_blocking(|| thread.join()).await.unwrap();
         let rows = std::mem::take(&mut *tape.commits.lock()).into_iter().flat_map(|(_, rows)| rows).collect();

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use fanfare::data::tables;
 use fanfare_engines::{RowKey, RowWrite};
+use fanfare_protocol::Id;
 
 /// First line of a story whose records and rows only earlier versions write: it is repaired, never committed. So are
 /// all of format 1.
 const EARLIER: &str = "of earlier versions";
+/// First line of a story whose rows are in the layout for wide stores.
+const WIDE: &str = "in the layout for wide stores";
 /// The line of a pair whose record has no rows.
 pub const NO_ROWS: &str = "no rows";
 
@@ -62,6 +65,11 @@ impl Story {
             lines.push(String::new());
         }
         lines.join("\n")
+    }
+
+    /// Id below which rows are in the layout of earlier versions: all, unless the story is of the one for wide stores.
+    pub fn last_of_earlier_layout(&self) -> Id {
+        if self.head.first().is_some_and(|line| line == WIDE) { Id(0) } else { Id(u64::MAX - 1) }
     }
 
     /// Whether today's version would write the records with other words.

@@ -64,6 +64,14 @@ impl Client {
         self.call(Method::PATCH, "/v1/admin/settings", Some(patch)).await
     }
 
+    /// `DELETE /v1/admin/consumers/{name}`: a consumer of the journal that is no more.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn remove_consumer(&self, name: &str, reason: Option<&str>) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/admin/consumers/{name}{}", why(reason)), None::<&()>).await
+    }
+
     /// `PUT /v1/admin/users/{id}/role`.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use fanfare_protocol::{AdminLink, AuditEntry, NewSuspension, Page, Suspension};
 use serde::Serialize;
 
 use super::Failure;
-use super::admin_args::{AdminAct, AdminArgs, LinkAct, List, PostAct, UserAct};
+use super::admin_args::{AdminAct, AdminArgs, ConsumerAct, LinkAct, List, PostAct, UserAct};
 
 /// Runs one act to its end.
 pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
@@ -89,6 +89,10 @@ async fn act(asked: &Asked, act: AdminAct, password: Option<String>) -> Result<(
         AdminAct::Post(PostAct::Delete { id, reason }) => {
             asked.answer(client.remove_post(id, reason.as_deref()).await)?;
             format!("Post {id} is deleted.")
+        }
+        AdminAct::Consumer(ConsumerAct::Remove { name, reason }) => {
+            asked.answer(client.remove_consumer(&name, reason.as_deref()).await)?;
+            format!("{name} is no consumer of the journal any more.")
         }
         AdminAct::Link(LinkAct::Show { code }) => {
             let AdminLink { link, owner, blocked } = asked.answer(client.admin_link(&code).await)?;

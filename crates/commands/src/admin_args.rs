@@ -45,6 +45,9 @@ pub enum AdminAct {
     /// People
     #[command(subcommand)]
     User(UserAct),
+    /// Consumers of the journal
+    #[command(subcommand)]
+    Consumer(ConsumerAct),
     /// List the acts of operators, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
     Audit(List),
@@ -76,6 +79,21 @@ pub enum PostAct {
     },
 }
 
+/// Acts of operators about consumers of the journal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConsumerAct {
+    /// Remove one that is no more, so that the journal is not kept for it
+    #[command(after_help = "Examples:\n  fanfare admin consumer remove effects --reason 'of a version before'")]
+    Remove {
+        /// Name of the consumer, as journal_consumers in the status has it
+        #[arg(value_name = "NAME", value_parser = consumer_name)]
+        name: String,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
 /// Acts of operators about short links.
 #[derive(Debug, Clone, Subcommand)]
 pub enum LinkAct {
@@ -96,6 +114,12 @@ pub enum LinkAct {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+}
+
+fn consumer_name(text: &str) -> Result<String, String> {
+    let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-' || one == b'_';
+    let is_name = !text.is_empty() && text.bytes().all(fits);
+    if is_name { Ok(text.to_owned()) } else { Err("give a name of a-z, 0-9, - and _".to_owned()) }
 }
 
 /// Acts of operators about people.

@@ -3,7 +3,8 @@
 //! A *port* (`ports/`) is a small trait that promises only what its weakest engine can keep: read its docs first. An
 //! *engine* implements ports: `embedded/` (durable, on fjall), `memory/` (for tests and throw-away worlds), `hostile/`
 //! (keeps the promises and nothing more: tears, delays, repeats), `objects/` (media as local files), `local/` (bus and
-//! ephemeral state of one process). `conformance/` is the one suite that every engine passes. No engine type appears
+//! ephemeral state of one process). `conformance/` is the one suite that every engine passes;
+//! `delegate.rs` lets a test step in front of an engine. No engine type appears
 //! above this crate: code there holds [`Engines`].
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
@@ -12,6 +13,7 @@
 pub mod admission;
 pub mod claim;
 pub mod conformance;
+pub mod delegate;
 pub mod embedded;
 pub mod families;
 pub mod hostile;

@@ -1,15 +1,16 @@
-// Writes src/types.ts from the server's description of its API: `fanfare openapi`.
+// Writes src/types.ts and src/types/ from the server's description of its API: `fanfare openapi`.
 // Usage: node scripts/types.mjs [--check] [FILE]; without FILE the binary of this repository is asked.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const TARGET = fileURLToPath(new URL("../src/types.ts", import.meta.url));
+const SOURCE = new URL("../src/", import.meta.url);
+const PROTOCOL = new URL("../../../crates/protocol/src/", import.meta.url);
 const LINE_MAX = 110;
-const HEAD = `// The types of the API. Generated from the server's description of itself by scripts/types.mjs: do not edit.
-// Values that a newer server may add to a list of words are part of its type: handle what you know, ignore the rest.
-
-/** A page of a list that is read by cursor; shorter than its limit only when it is the last. */
+const HEAD = "Generated from the server's description of itself by scripts/types.mjs: do not edit.";
+const OPEN = `// Values that a newer server may add to a list of words are part of its type: handle what you know, ignore the
+// rest.`;
+const PAGE = `/** A page of a list that is read by cursor; shorter than its limit only when it is the last. */
 export interface Page<T> {
   /** The items, in the order the call documents. */
   items: T[];
@@ -17,13 +18,77 @@ export interface Page<T> {
   next_cursor?: string | null | undefined;
 }
 `;
+/** Products whose name is not that of the file of the protocol, or the tag of the calls, that their types come from. */
+const PRODUCTS = {
+  ...{ user: "users", accounts: "users", people: "users", post: "posts", feed: "posts", notification: "notifications" },
+  ...{ operators: "admin", operations: "admin", id: "common", timestamp: "common", problem: "common" },
+};
 
-/** The whole file. */
+/** The files, by their names below src/. */
 export function generate(document) {
   const schemas = Object.entries(document.components.schemas).sort(([a], [b]) => (a < b ? -1 : 1));
-  // A page is the generic one above.
-  const own = schemas.filter(([name]) => !name.startsWith("Page_"));
-  return [HEAD, ...own.map(([name, schema]) => declaration(name, schema))].join("\n");
+  const homes = homesOf(document);
+  const texts = new Map([["common", [PAGE]]]);
+  for (const [name, schema] of schemas) {
+    // A page is the generic one.
+    if (name.startsWith("Page_")) continue;
+    const home = homes.get(name);
+    texts.set(home, [...(texts.get(home) ?? []), declaration(name, schema)]);
+  }
+  homes.set("Page", "common");
+  const products = [...texts.keys()].sort();
+  const index = products.map((product) => `export type * from "./types/${product}.js";\n`).join("");
+  const files = products.map((product) => [`types/${product}.ts`, file(product, texts.get(product), homes)]);
+  return new Map([["types.ts", `// The types of the API. ${HEAD}\n${OPEN}\n\n${index}`], ...files]);
+}
+
+/** Product of every type: the file of the protocol that declares it, or the tag of the first call that names it. */
+function homesOf(document) {
+  const homes = new Map();
+  for (const name of readdirSync(PROTOCOL).filter((name) => name.endsWith(".rs"))) {
+    const text = readFileSync(new URL(name, PROTOCOL), "utf8");
+    const declared = text.matchAll(/^pub (?:struct|enum|type) (\w+)/gm);
+    for (const [, type] of declared) homes.set(type, product(name.slice(0, -3)));
+  }
+  for (const call of Object.values(document.paths).flatMap((path) => Object.values(path))) {
+    for (const type of namedBy(call, document.components.schemas)) {
+      if (!homes.has(type)) homes.set(type, product(call.tags?.[0] ?? "common"));
+    }
+  }
+  const lost = Object.keys(document.components.schemas).filter((name) => !homes.has(name) && !name.startsWith("Page_"));
+  if (lost.length > 0) throw new Error(`no file of crates/protocol and no call tells whose type this is: ${lost}`);
+  return homes;
+}
+
+function product(name) {
+  return PRODUCTS[name] ?? name;
+}
+
+/** Names of the types that `part` of the document stands on. */
+function namedBy(part, schemas, found = new Set()) {
+  for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    if (found.has(name)) continue;
+    found.add(name);
+    if (schemas[name]) namedBy(schemas[name], schemas, found);
+  }
+  return found;
+}
+
+/** File of one product, which imports what others have. */
+function file(product, texts, homes) {
+  const text = texts.join("\n");
+  // Not in comments.
+  const code = text.replace(/\/\*\*[^]*?\*\//g, "");
+  const others = new Map();
+  for (const name of new Set(code.match(/\b[A-Z]\w*\b/g))) {
+    const home = homes.get(name);
+    if (home && home !== product) others.set(home, [...(others.get(home) ?? []), name]);
+  }
+  const lines = [...others].sort().map(([home, names]) => {
+    const line = `import type { ${names.sort().join(", ")} } from "./${home}.js";\n`;
+    return line.length <= LINE_MAX ? line : line.replace("{ ", "{\n  ").replaceAll(", ", ",\n  ").replace(" }", ",\n}");
+  });
+  return `// Types of the API: ${product}. ${HEAD}\n\n${lines.join("")}${lines.length > 0 ? "\n" : ""}${text}`;
 }
 
 function declaration(name, schema) {
@@ -126,10 +191,22 @@ function describe() {
 function main(args) {
   const check = args.includes("--check");
   const file = args.find((argument) => !argument.startsWith("--"));
-  const text = generate(JSON.parse(file ? readFileSync(file, "utf8") : describe()));
-  if (!check) return writeFileSync(TARGET, text);
-  if (readFileSync(TARGET, "utf8") !== text) {
-    console.error("src/types.ts is stale: run `npm run types` in sdk/typescript");
+  const files = generate(JSON.parse(file ? readFileSync(file, "utf8") : describe()));
+  const folder = new URL("types/", SOURCE);
+  if (!check) {
+    // A product that is no more leaves nothing behind.
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    for (const [name, text] of files) writeFileSync(new URL(name, SOURCE), text);
+    return;
+  }
+  const kept = new Set(["types.ts", ...readdirSync(folder).map((name) => `types/${name}`)]);
+  const isKept = ([name, text]) => kept.has(name) && readFileSync(new URL(name, SOURCE), "utf8") === text;
+  const stale = [...files].filter((file) => !isKept(file));
+  const left = [...kept].filter((name) => !files.has(name));
+  const wrong = [...stale.map(([name]) => name), ...left];
+  if (wrong.length > 0) {
+    console.error(`src/${wrong.join(", src/")} stale: run \`npm run types\` in sdk/typescript`);
     process.exitCode = 1;
   }
 }

@@ -383,6 +383,12 @@ export class Admin {
     return this.http.json("PATCH", "/v1/admin/settings", { ...call, body: patch });
   }
 
+  /** Removes a consumer of the journal that is no more; `journal_consumers` of the status names them. */
+  removeConsumer(name: string, options: Reasoned = {}): Promise<void> {
+    const { reason, ...call } = options;
+    return this.http.json("DELETE", `/v1/admin/consumers/${part(name)}`, { ...call, query: { reason } });
+  }
+
   setRole(user: string, role: "user" | "admin", call?: CallOptions): Promise<void> {
     return this.http.json("PUT", `/v1/admin/users/${part(user)}/role`, { ...call, body: { role } });
   }

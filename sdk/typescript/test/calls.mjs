@@ -109,6 +109,7 @@ export const CALLS = {
     settings: [],
     changeSettings: [{}],
     setRole: ["1", "admin"],
+    removeConsumer: ["effects"],
     deletePost: ["1"],
     link: ["a"],
     deleteLink: ["a"],

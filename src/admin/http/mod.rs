@@ -17,12 +17,13 @@ pub use self::moderation::{
     unsuspend,
 };
 
+use self::moderation::Reason;
 pub use self::realtime::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
 use super::running::{PatchSettings, RunningServer, RunningSettings, Status};
-use super::service::Acts;
+use super::service::{Acts, clean_reason};
 use crate::base::error::Result;
 use crate::config::LARGEST;
-use crate::http::{Admin, Check, Checks, NoContent, Path, Problems, Valid};
+use crate::http::{Admin, Check, Checks, NoContent, Params, Path, Problems, Valid};
 use crate::users::service::Users;
 
 /// The server at this moment.
@@ -41,6 +42,24 @@ impl Check for PatchSettings {
             .map(|(name, _)| FieldError { field: name.to_owned(), message: format!("must be at most {LARGEST}") })
             .collect()
     }
+}
+
+/// Remove a consumer of the journal that is no more.
+///
+/// Consumers are registered in the data folder and hold the journal while they do not run, too: `journal_consumers` in
+/// the status names them. What this one has not seen is let go of from then on, and cannot be had again. One that is a
+/// part of the running server stays.
+#[utoipa::path(delete, path = "/v1/admin/consumers/{name}", tag = "operators", operation_id = "remove_consumer",
+    params(("name" = String, Path, description = "name of the consumer", example = "effects"), Reason),
+    responses((status = 204, description = "removed"), (status = 409, description = "it is a part of this server"), Problems))]
+pub async fn remove_consumer(
+    State(live): State<Arc<RunningServer>>,
+    admin: Admin,
+    Path(name): Path<String>,
+    Params(why): Params<Reason>,
+) -> Result<NoContent> {
+    live.remove_consumer(&admin.0, &name, clean_reason(why.reason.as_deref())?).await?;
+    Ok(NoContent)
 }
 
 /// Settings that can change while the server runs.

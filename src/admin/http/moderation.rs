@@ -23,7 +23,7 @@ pub struct Reason {
     /// Why, for the audit: up to 500 characters.
     #[serde(default)]
     #[param(example = "spam")]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// Delete a post, whoever wrote it.

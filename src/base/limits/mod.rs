@@ -57,6 +57,10 @@ pub const NAME_KEY_BYTES_MAX: usize = 400;
 pub const META_IMPORT_LINE: &[u8] = b"import_line";
 /// Beginning of the key of a registered consumer of the log in the `meta` table.
 pub const META_CONSUMER: &[u8] = b"consumer/";
+/// Posts of the public timeline that are in memory: the newest.
+pub const PUBLIC_IN_MEMORY: usize = 1_000;
+/// Rows read at once that say which spans of the timeline hold posts.
+pub const SPANS_STEP_ROWS: usize = 1_024;
 /// Consumers of the log that are registered at once, beside the one that writes rows; one more is refused.
 pub const CONSUMERS_MAX: usize = 64;
 /// Partitions of people; the numbers up to 999 are for those of all families.

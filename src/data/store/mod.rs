@@ -7,6 +7,7 @@ mod people;
 mod posts;
 mod relations;
 mod table;
+mod timeline;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,8 @@ pub use self::relations::Hidden;
 use crate::base::clock::Clock;
 use crate::data::absent::Absent;
 use crate::data::deletions::Deletions;
-use crate::data::public::PublicTable;
+use crate::data::layout::Layout;
+use crate::data::public::PublicTimeline;
 use crate::data::uncounted::Uncounted;
 
 /// Rows and caches.
@@ -30,8 +32,10 @@ pub struct Store {
     pub(in crate::data) engines: Engines,
     /// More follows a deletion than was done before it was answered: for the janitor.
     pub unsettled: Notify,
-    /// Table that the public timeline is read from.
-    pub public: PublicTable,
+    /// The public timeline, as memory has it.
+    pub public: PublicTimeline,
+    /// Keys of what is everybody's.
+    pub layout: Layout,
     /// People who are not seen by anybody.
     pub absent: Absent,
     /// People who deleted posts lately.
@@ -53,7 +57,8 @@ impl Store {
         Self {
             engines,
             unsettled: Notify::new(),
-            public: PublicTable::default(),
+            public: PublicTimeline::default(),
+            layout: Layout::default(),
             absent: Absent::new(clock.clone()),
             deletions: Deletions::default(),
             uncounted: Uncounted::default(),

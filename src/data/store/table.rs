@@ -117,7 +117,7 @@ impl Store {
         tables::bucket_of(shown.max(opened)).saturating_add(1)
     }
 
-    /// Buckets of the timeline that hold posts, ascending.
+    /// Buckets of the timeline that hold posts of earlier layouts, ascending.
     ///
     /// # Errors
     /// When the engine fails.
@@ -141,7 +141,8 @@ impl Store {
     ///
     /// # Errors
     /// When the engine fails; the outcome may then be unknown.
-    pub async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+    pub async fn write(&self, mut batch: Batch) -> Result<(), EngineError> {
+        self.layout.place_written(&mut batch);
         self.engines.tables.write(batch).await.inspect(|()| written::note())
     }
 

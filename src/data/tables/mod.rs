@@ -72,11 +72,13 @@ tables! {
     POST_COUNTERS = 18, "post_counters";
     /// user → follower, following and post counts; versioned by the last record applied.
     USER_COUNTERS = 19, "user_counters";
-    /// bucket, post → kind, author and related author; versioned. Every post, for the scan that warms the recents.
+    /// (journal partition, 2^24 ms), post → kind, author and related author; versioned. Every post, for the scan that
+    /// warms the recents. Below the first id of that layout the partition is the bucket (`layout.rs`).
     TIMELINE = 20, "timeline";
-    /// bucket, post → nothing: what the public timeline shows, no replies and no bare reposts; versioned.
+    /// as in `TIMELINE`, post → nothing: what the public timeline shows, no replies and no bare reposts; versioned.
     PUBLIC = 40, "public";
-    /// one partition, bucket → nothing: which buckets of `TIMELINE` hold posts.
+    /// journal partition, 2^24 ms → nothing: which partitions of `TIMELINE` hold posts; one partition, bucket: the same
+    /// of those below the first id of that layout.
     BUCKETS = 21, "buckets";
     /// user, state | memory of a group | item | place of a group | group → what `notifications` folds; versioned.
     NOTIFICATIONS = 22, "notifications";
@@ -90,7 +92,8 @@ tables! {
     MEDIA_OWNERS = 26, "media_owners";
     /// user, record → author the user liked, answered or passed on: affinity; versioned.
     INTERACTIONS = 27, "interactions";
-    /// hour, (table, partition, clustering) → nothing: rows that the janitor removes after that hour.
+    /// (hour, one of 64 shards), (table, partition, clustering) → nothing: rows that the janitor removes after that
+    /// hour. Earlier versions had no shards.
     EXPIRY = 28, "expiry";
     /// one partition, user → nothing: deleted accounts whose data is still being removed; versioned.
     PURGES = 29, "purges";
@@ -187,6 +190,12 @@ pub const NEVER_AGAIN: u64 = i64::MAX as u64;
 
 /// Bits of an id below its bucket: 22 below the milliseconds, and 33 of milliseconds (about 99 days).
 const BUCKET_SHIFT: u32 = BELOW_MS_BITS + 33;
+
+/// The lowest id of a bucket.
+#[must_use]
+pub const fn first_of_bucket(bucket: u16) -> Id {
+    Id((bucket as u64) << BUCKET_SHIFT)
+}
 
 /// The bucket of an id.
 #[must_use]

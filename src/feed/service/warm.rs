@@ -24,9 +24,8 @@ impl Feed {
         let floor = first_id_at(now_ms.saturating_sub(self.core.settings.recents_age_ms));
         self.warm_from(floor);
         let mut posts: u64 = 0;
-        for bucket in store.buckets().await? {
-            let partition = tables::timeline_partition(bucket);
-            let mut from = if bucket < tables::bucket_of(floor) { continue } else { floor };
+        for partition in store.timeline_from(floor).await? {
+            let mut from = floor;
             loop {
                 let range = KeyRange { from: Some(tables::partition(from)), to: None };
                 let step = limits::WARM_STEP_ROWS;

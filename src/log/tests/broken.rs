@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fanfare_engines::delegate::JournalDelegate;
 use fanfare_engines::hostile::Hostile;
-use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Engines, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position,
-    Trimmed, Turn,
-};
+use fanfare_engines::{Appended, Batch, EngineError, Engines, Journal, NewRecord, Partition, Position, Turn};
 
 /// Turns of others until rows come that were not waited for.
 const LATE_TURNS: usize = 40;
@@ -22,6 +20,8 @@ pub(super) enum Variant {
     Right,
     /// A record counts whatever its term.
     NoTermCheck,
+    /// A record counts however long after its id it was appended: the history plays it.
+    NoTimeCheck,
     /// An append that comes twice counts twice.
     NoIdCheck,
     /// Views and callers hear before rows are there.
@@ -79,13 +79,9 @@ impl Broken {
 }
 
 #[async_trait]
-impl Journal for Broken {
-    fn partitions(&self) -> u16 {
-        self.journal.partitions()
-    }
-
-    async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError> {
-        self.journal.claim(partition, claimant).await
+impl JournalDelegate for Broken {
+    fn behind(&self) -> &dyn Journal {
+        &*self.journal
     }
 
     async fn commit(
@@ -121,25 +117,5 @@ impl Journal for Broken {
             }
             _ => self.journal.commit(partition, turn, records, rows).await,
         }
-    }
-
-    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
-        self.journal.read(partition, from, limit).await
-    }
-
-    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        self.journal.bounds(partition).await
-    }
-
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
-        self.journal.checkpoint(consumer, partition, next).await
-    }
-
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        self.journal.checkpoint_of(consumer, partition).await
-    }
-
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        self.journal.trim(partition, bytes_max, consumers).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fanfare_engines::admission::APPEND_DRIFT_MS_MAX;
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
 use fanfare_engines::{EngineError, Partition, Tables};
@@ -15,6 +16,7 @@ use super::broken::{self, Variant};
 use super::model::{Answered, Course, Edges, Heard, Pair, View, Watch, edge_row};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
 use crate::data::storage::Storage;
 use crate::log::events::Event;
 use crate::log::handle::{Log, LogSetup, Proposal};
@@ -33,6 +35,10 @@ const PAIRS: u64 = MUTERS * MUTED;
 const BURST_MAX: u64 = 4;
 const NOW_MS: u64 = 1_800_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
+/// Time that leaps while everybody stands still, at most, where the log stamps what it takes: longer than an id may be
+/// before its append.
+const LEAP_MS_MAX: u64 = 9_000;
+const LEAPS_PERCENT: u8 = 8;
 /// Time that passes in a step, and at most in one in which nothing else happens.
 const STEP_MS: u64 = 3;
 const PAUSE_MS_MAX: u64 = 3_000;
@@ -40,6 +46,8 @@ const PAUSE_MS_MAX: u64 = 3_000;
 const TURNS_MAX: u64 = 40;
 /// Patience with whoever should have been answered; it costs no time.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Time in which a log that stamps what it takes catches up with the ids that are ahead of it.
+const CALM_MS: u64 = 60_000;
 /// Tries of an act in the quiet after it all.
 const TRIES_MAX: usize = 4;
 
@@ -59,11 +67,17 @@ const FAULTS: Faults = Faults {
 #[derive(Clone, Default)]
 struct Says {
     there: Arc<AtomicBool>,
+    /// Whether no other node lives at the same time.
+    is_alone: bool,
 }
 
 impl Roster for Says {
     fn owner_of(&self, _partition: Partition) -> Assigned {
         if self.there.load(Ordering::Relaxed) { Assigned::There("other".into()) } else { Assigned::Here }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
     }
 }
 
@@ -92,6 +106,8 @@ struct History {
     random: Random,
     /// Whether nodes live one at a time, and move the horizon on with time; otherwise two live at once.
     is_alone: bool,
+    /// Whether the log has a clock of its own, which is right.
+    is_stamped: bool,
     /// The node that lives, of those that live alone.
     alone: usize,
     now_ms: u64,
@@ -114,16 +130,18 @@ pub(super) fn replay(seed: u64, variant: Variant) -> std::result::Result<Course,
             variant,
             random: Random::new(seed ^ 0x5eed),
             is_alone: seed.is_multiple_of(3),
+            is_stamped: [5, 8].contains(&(seed % 10)),
             alone: 0,
             now_ms: NOW_MS,
             off_ms: [0; NODES],
             clocks: std::array::from_fn(|_| Clock::stand_in(NOW_MS)),
-            says: Default::default(),
+            says: std::array::from_fn(|_| Says { is_alone: seed.is_multiple_of(3), ..Says::default() }),
             nodes: Default::default(),
             views: Vec::new(),
             clients: Vec::new(),
             acts: 0,
         };
+        history.pass(0);
         for _ in 0..STEPS {
             history.step().await;
         }
@@ -133,6 +151,10 @@ pub(super) fn replay(seed: u64, variant: Variant) -> std::result::Result<Course,
 
 impl History {
     async fn step(&mut self) {
+        if self.is_stamped && self.random.percent(LEAPS_PERCENT) {
+            let ms = self.random.below(LEAP_MS_MAX);
+            self.pass(ms);
+        }
         let node = if self.is_alone { self.alone } else { self.random.index(NODES) };
         match self.random.below(100) {
             0..2 => {
@@ -142,8 +164,11 @@ impl History {
             2..6 => self.crash(node),
             6..11 => {
                 let off_ms = [-HOUR_MS, 0, HOUR_MS][self.random.index(3)];
-                self.clocks[node].step(off_ms - self.off_ms[node]);
-                self.off_ms[node] = off_ms;
+                // Without the check there is no time to follow but a clock that is right.
+                if self.variant != Variant::NoTimeCheck {
+                    self.clocks[node].step(off_ms - self.off_ms[node]);
+                    self.off_ms[node] = off_ms;
+                }
             }
             11..17 => {
                 let ms = self.random.below(PAUSE_MS_MAX);
@@ -173,6 +198,9 @@ impl History {
     fn pass(&mut self, ms: u64) {
         self.now_ms += ms;
         self.clocks.iter().for_each(|clock| clock.pass(ms));
+        if self.is_stamped && self.variant != Variant::NoTimeCheck {
+            self.watch.world.set_clock(self.now_ms);
+        }
     }
 
     /// The process of a node ends in the middle of what it does, and with it whoever waits there.
@@ -219,6 +247,11 @@ impl History {
 
     /// A node shows somebody its horizon.
     fn show(&self, node: usize) {
+        if self.is_stamped {
+            // Whoever reads the log knows that nothing comes any more which is older than that.
+            let oldest = first_id_at(self.now_ms.saturating_sub(APPEND_DRIFT_MS_MAX));
+            self.watch.nothing_comes_below(oldest);
+        }
         let Some(Node { log, horizon, .. }) = &self.nodes[node] else { return };
         if self.is_alone && self.variant == Variant::HorizonPastTheUnsettled {
             let burnt = log.minting().burn_to_now(horizon.reached(), || true);
@@ -241,7 +274,7 @@ impl History {
         let Some(Node { log, tables, locks, .. }) = &self.nodes[node] else { return };
         self.acts += 1;
         let (act, lock) = (self.acts, Arc::clone(&locks[index]));
-        let mints = (self.is_alone && self.random.percent(30)).then(|| self.watch.clone());
+        let mints = ((self.is_alone || self.is_stamped) && self.random.percent(30)).then(|| self.watch.clone());
         let (log, tables, variant) = (log.clone(), Arc::clone(tables), self.variant);
         let task = spawn_local(async move {
             let _held = lock.lock().await;
@@ -304,6 +337,12 @@ impl History {
     async fn done_at(&mut self, node: usize) -> Vec<Answered> {
         let mut heard = Vec::new();
         for _ in 0..TRIES_MAX {
+            if self.is_stamped {
+                // Each start goes on above what the one before reserved: many in a short time are ahead of the log.
+                self.pass(CALM_MS);
+                // Time passes when nobody has anything to do.
+                let _ = tokio::time::timeout(Duration::from_millis(CALM_MS), pending::<()>()).await;
+            }
             self.act(node);
             heard.extend(self.answers().await);
             if matches!(heard.last(), Some(Answered { answer: Heard::Done(_), .. })) {

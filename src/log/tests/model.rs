@@ -145,8 +145,13 @@ impl Watch {
         if let Some((offset, record)) = early {
             self.wrong(format!("{horizon} was shown, and {} at {offset:?} is not settled", record.id));
         }
+        self.nothing_comes_below(Id(horizon.0 + 1));
+    }
+
+    /// From now on no record comes below `oldest`.
+    pub(super) fn nothing_comes_below(&self, oldest: Id) {
         let end = self.world.log(P).next.offset;
-        self.shown.lock().entry(horizon).or_insert(end);
+        self.shown.lock().entry(Id(oldest.0 - 1)).or_insert(end);
     }
 
     /// Compares everything in the end; an error is what is wrong.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_engines::{KeyRange, Order, Row};
+use fanfare_engines::Row;
 use fanfare_protocol::{Gone, Id, Page, Post, PostOrGone, PostThread, User};
 
 use super::super::public;
@@ -165,25 +165,13 @@ impl Posts {
     pub async fn public(&self, viewer: Option<Id>, limit: usize, cursor: Option<&str>) -> Result<Page<Post>> {
         let scope = Scope { list: "public", caller: Id(0), subject: Id(0) };
         let mut before = self.core.cursors.open_id(scope, cursor)?.unwrap_or(Id(i64::MAX as u64));
-        let store = &self.core.store;
-        let upto = KeyRange { from: None, to: Some((tables::bucket_of(before) + 1).to_be_bytes().to_vec().into()) };
-        let buckets = store.scan(tables::BUCKETS, &tables::ONE, upto, Order::Descending, usize::from(u16::MAX)).await?;
         let mut page = Filling::new(limit);
-        // The same for the whole page: both say the same of what they hold.
-        let table = self.core.store.public.table();
-        for bucket in buckets.iter().filter_map(|row| tables::bucket_in(&row.clustering)) {
-            let partition = tables::timeline_partition(bucket);
-            loop {
-                let range = KeyRange { from: None, to: Some(tables::partition(before)) };
-                let rows = store.scan(table, &partition, range, Order::Descending, step(limit)).await?;
-                self.fill_public(&mut page, viewer, &rows).await?;
-                if page.is_full() {
-                    return Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)));
-                }
-                match last_id(&rows) {
-                    Some(last) if rows.len() == step(limit) => before = last,
-                    _ => break,
-                }
+        loop {
+            let (rows, next) = self.core.store.public_below(before, step(limit)).await?;
+            self.fill_public(&mut page, viewer, &rows).await?;
+            match next {
+                Some(next) if !page.is_full() => before = next,
+                _ => break,
             }
         }
         Ok(page.finish(|last| self.core.cursors.seal_id(scope, last)))

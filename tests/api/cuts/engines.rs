@@ -62,6 +62,8 @@ pub struct Blade {
     checkpoints_failing: AtomicUsize,
     /// Writes wait while this is held.
     slow: AsyncMutex<()>,
+    /// Reads wait while this is held.
+    frozen: AsyncMutex<()>,
     /// Writes that wait so.
     waiting: AtomicUsize,
     /// Every row and object that was ever put.
@@ -143,6 +145,11 @@ impl Blade {
     /// Writes wait until the answer is dropped.
     pub async fn hold(&self) -> MutexGuard<'_, ()> {
         self.slow.lock().await
+    }
+
+    /// Nothing is written or read until the answer is dropped.
+    pub async fn freeze(&self) -> (MutexGuard<'_, ()>, MutexGuard<'_, ()>) {
+        (self.slow.lock().await, self.frozen.lock().await)
     }
 
     /// Number of writes that wait.
@@ -307,6 +314,7 @@ impl Tables for Cut {
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         self.blade.alive()?;
+        drop(self.blade.frozen.lock().await);
         self.inner.tables.get(key).await
     }
 
@@ -327,6 +335,7 @@ impl Tables for Cut {
         limit: usize,
     ) -> Result<Vec<Row>, EngineError> {
         self.blade.alive()?;
+        drop(self.blade.frozen.lock().await);
         self.inner.tables.scan(table, partition, range, order, limit).await
     }
 

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use fanfare::base::clock::Clock;
 use fanfare::data::rows::MarkerRow;
 use fanfare::data::tables::{self, Marker};
 use fanfare_client::{Paging, Upload};
 use fanfare_engines::Batch;
 use fanfare_protocol::{Code, Id};
 
+use super::Ground;
 use super::storage::{ann, back, served, writes_refused};
 use crate::world::{PASSWORD, eventually, json, problem_of, refused};
 
@@ -48,6 +50,24 @@ async fn storage_that_hangs_is_away_until_it_answers() {
         }
         server.stop().await;
     }
+}
+
+/// Reads that hung were noticed by nobody as long as nobody wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_hangs_is_heard_of_though_nobody_writes() {
+    // Whoever asks waits for longer than it takes to notice.
+    let ground = Ground::new(|settings| settings.http.request_timeout_s = 30);
+    let server = ground.start(Clock::system()).await.serve().await;
+    let ann = ann(&server).await;
+    let held = server.blade.freeze().await;
+    let reader = ann.clone();
+    let read = tokio::spawn(async move { reader.notifications(Paging::first(10)).await });
+    eventually("it is away", async || server.anyone.readyz().await.err()).await;
+    drop(held);
+    eventually("it is back", async || server.anyone.readyz().await.ok()).await;
+    assert_eq!(read.await.unwrap().unwrap().unread_count, 0);
+    ann.say("after").await.unwrap();
+    server.stop().await;
 }
 
 /// A marker of a clock that was ahead is moved where it is read first, and that was answered 503.

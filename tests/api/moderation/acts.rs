@@ -1,5 +1,8 @@
 //! Acts of operators, who may act on whom, and the lines that acts leave.
 
+use std::sync::Arc;
+
+use fanfare::log::consumers::Consumers;
 use fanfare_client::{Client, Paging};
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Code, Id};
@@ -96,6 +99,42 @@ async fn acts(world: &World) -> Vec<(String, String)> {
     acts
 }
 
+/// Consumers of the journal, as a process that is no more registered them in the world's folder.
+fn of_a_version_before(world: &World) -> Consumers {
+    Consumers::new(Arc::clone(&world.app().core().store))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_is_no_more_is_removed_and_one_that_runs_is_not() {
+    let mut world = World::new().await;
+    let [ann] = world.people(["ann"]).await;
+    let named = async |world: &World| {
+        // The janitor looks now and then.
+        world.app().core().consumers.registered().await.unwrap();
+        world.operator.admin_status().await.unwrap()["journal_consumers"].clone()
+    };
+    assert_eq!(named(&world).await, json!([]));
+    of_a_version_before(&world).register("effects").await.unwrap();
+    world.app().core().consumers.register("clicks").await.unwrap();
+    assert_eq!(named(&world).await, json!(["clicks", "effects"]));
+    let remove = async |client: &Client, name: &str| client.remove_consumer(name, Some("of a version before")).await;
+    assert_eq!(refused(remove(&ann, "effects").await), Code::Forbidden);
+    assert_eq!(refused(remove(&world.operator, "clicks").await), Code::Conflict);
+    for nobody in ["nobody", "projector", "%2F", "X"] {
+        assert_eq!(refused(remove(&world.operator, nobody).await), Code::NotFound, "{nobody}");
+    }
+    remove(&world.operator, "effects").await.unwrap();
+    assert_eq!(refused(remove(&world.operator, "effects").await), Code::NotFound);
+    assert_eq!(named(&world).await, json!(["clicks"]));
+    let lines = audit(&world).await;
+    let line = |line: &fanfare_protocol::AuditEntry| (line.action.clone(), line.target.clone());
+    let expected = [("consumer.remove".to_owned(), "consumers/effects".to_owned())];
+    assert_eq!(lines.iter().map(line).collect::<Vec<_>>(), expected, "what was refused leaves no line");
+    world.restart(&mut []).await;
+    remove(&world.operator, "clicks").await.unwrap();
+    assert_eq!(named(&world).await, json!([]));
+}
+
 /// A call that is added and leaves no line, or has no example here, fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_act_in_the_document_leaves_one_line_without_secrets() {
@@ -109,6 +148,7 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
         page["items"].as_array()?.first()?["session_id"].as_str().map(str::to_owned)
     };
     let session = eventually("a session is open", session).await;
+    of_a_version_before(&world).register("effects").await.unwrap();
     let acts = acts(&world).await;
     assert!(acts.len() >= 8, "{acts:?}");
     let mut names = Vec::new();
@@ -116,6 +156,7 @@ async fn every_act_in_the_document_leaves_one_line_without_secrets() {
         let body = example(method, path).unwrap_or_else(|| panic!("{method} {path} has no example in this test"));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let filled = path.replace("{user}", "@bob").replace("{id}", &post.to_string()).replace("{code}", &code);
+        let filled = filled.replace("{name}", "effects");
         let before = audit(&world).await.len();
         let answer = json(&world.operator, method, &filled.replace("{session_id}", &session), &body).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");

@@ -89,6 +89,7 @@ async fn the_command_line_says_in_one_line_what_is_wrong() {
         vec!["user", "password", "@ann", "a password on the command line"],
         vec!["post", "delete", "x"],
         vec!["post"],
+        vec!["consumer", "remove", "a/b"],
         vec![],
     ] {
         let (code, _, _) = run(arguments(base, here, &wrong), "").await;

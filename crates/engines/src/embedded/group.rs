@@ -94,7 +94,7 @@ impl Work {
             // Without records it is the end of what was let in before: rows that an owner writes again when it takes
             // the partition over, which it does not come up without.
             Self::Commit { records, .. } => records.is_empty(),
-            Self::InsertUnique { .. } => false,
+            Self::InsertUnique { key, .. } => own.is_some_and(|own| layout::table_of(key) == Some(own.id)),
             // A claim finds out what stands, which is to be known whatever the disk is like; what is replaced is no
             // more.
             Self::Claim { .. }

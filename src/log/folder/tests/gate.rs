@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fanfare_engines::delegate::JournalDelegate;
 use fanfare_engines::random::Random;
-use fanfare_engines::{
-    Appended, Batch, Claimant, EngineError, Journal, NewRecord, NewTerm, Offset, Page, Partition, Position, Trimmed,
-    Turn,
-};
+use fanfare_engines::{Appended, Batch, Claimant, EngineError, Journal, NewRecord, Partition, Turn};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -80,13 +78,9 @@ fn foreign(id: Id) -> NewRecord {
 }
 
 #[async_trait]
-impl Journal for Gate {
-    fn partitions(&self) -> u16 {
-        self.inner.partitions()
-    }
-
-    async fn claim(&self, partition: Partition, who: &Claimant) -> Result<NewTerm, EngineError> {
-        self.inner.claim(partition, who).await
+impl JournalDelegate for Gate {
+    fn behind(&self) -> &dyn Journal {
+        &*self.inner
     }
 
     async fn commit(
@@ -124,25 +118,5 @@ impl Journal for Gate {
                 commit.await
             }
         }
-    }
-
-    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Page, EngineError> {
-        self.inner.read(partition, from, limit).await
-    }
-
-    async fn bounds(&self, partition: Partition) -> Result<(Offset, Offset), EngineError> {
-        self.inner.bounds(partition).await
-    }
-
-    async fn checkpoint(&self, consumer: &str, partition: Partition, next: Position) -> Result<(), EngineError> {
-        self.inner.checkpoint(consumer, partition, next).await
-    }
-
-    async fn checkpoint_of(&self, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        self.inner.checkpoint_of(consumer, partition).await
-    }
-
-    async fn trim(&self, partition: Partition, bytes_max: u64, consumers: &[&str]) -> Result<Trimmed, EngineError> {
-        self.inner.trim(partition, bytes_max, consumers).await
     }
 }

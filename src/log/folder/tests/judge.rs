@@ -86,6 +86,7 @@ async fn payloads(engines: &Engines) -> Vec<(Id, Bytes)> {
 /// The fault in what was told and heard, beside what is in the log of `engines`.
 pub async fn fault(story: &Story, heard: &[Id], engines: &Engines) -> Option<String> {
     let mut plain = Plain::new();
+    plain.folds.layout().read(&*engines.tables).await.unwrap();
     let mut events = BTreeMap::new();
     for (_, payload) in payloads(engines).await {
         match plain.apply(&payload).await {
