@@ -6,7 +6,7 @@ SEED ?= 0
 EXAMPLES ?= 300
 HISTORIES ?= 40
 # Tests whose histories are random: hang-ups, who sees what of whom, what is taken back, deletions and purges.
-LONG = hang_ups:: model:: what_everybody_sees whatever_happens whoever_comes_back
+LONG = hang_ups:: model:: what_everybody_sees whatever_happens whoever_comes_back whoever_listens
 
 .PHONY: run test sdk-test openapi-test deploy-test capability-test soak bench fmt lint doc fuzz-check setup peers
 

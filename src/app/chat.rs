@@ -37,7 +37,8 @@ pub(super) async fn open(
 ) -> Result<(Chat, OwnerThreads, Vec<Bearer>)> {
     // The owner's thread hears of records before there is somebody to render them.
     let views = Arc::new(OnceLock::new());
-    let feeder = ChatFeeder::new(publisher.clone(), core.clock.clone(), Arc::clone(&views));
+    let large_from = settings.chat.fanout_async_from;
+    let feeder = ChatFeeder::new(publisher.clone(), core.clock.clone(), Arc::clone(&views), large_from);
     let feeder: Arc<dyn Hears> = Arc::new(feeder);
     let unknown = || Error::Internal("the engines have no family of chat".to_owned());
     let partitions = engines.families.get(families::CHAT.name).ok_or_else(unknown)?.partitions();

@@ -278,6 +278,8 @@ section! {
         group_max: usize = 500 => 2..=crate::base::limits::chat::GROUP_MEMBERS_MAX;
         /// Longest message in characters (Unicode scalar values).
         text_max: usize = 8_000 => 1..=100_000;
+        /// Members above which what happens in a conversation is told in slices, behind direct messages.
+        fanout_async_from: usize = 100 => 1..=crate::base::limits::chat::GROUP_MEMBERS_MAX;
         /// Hours after a message for which its sender can edit or recall it; 0 for ever.
         change_hours: u32 = 0 => 0..=876_000;
         /// Whether what somebody wrote is taken back when their account is deleted; else it stays, without their name.

@@ -29,6 +29,8 @@ pub struct Deliver {
     pub lane: Lane,
     /// Session that hears of it otherwise.
     pub except: Option<SessionId>,
+    /// Whether a shared item is handed out in slices, which what is urgent overtakes.
+    pub large: bool,
 }
 
 /// People who are connected.
@@ -96,6 +98,15 @@ pub trait PersonalItem: Debug + Send + Sync {
     async fn frame(&self, person: Id) -> Result<Option<Frame>>;
 }
 
+/// Changes that an item tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Covers {
+    /// What is changed.
+    pub about: u64,
+    /// The last change before them.
+    pub after: u64,
+}
+
 /// An item that is the same frame for everybody, and is rendered first.
 #[async_trait]
 pub trait SharedItem: Debug + Send + Sync {
@@ -104,6 +115,16 @@ pub trait SharedItem: Debug + Send + Sync {
 
     /// Line in which it stands, such as its conversation: items of one line are rendered and sent in their order.
     fn line(&self) -> Id;
+
+    /// What it changes, where a later change of the same may stand for both.
+    fn covers(&self) -> Option<Covers> {
+        None
+    }
+
+    /// The item, standing for all changes behind `after`.
+    fn covering(&self, _after: u64) -> Option<Arc<dyn SharedItem>> {
+        None
+    }
 
     /// The frame; `None` when there is nothing to tell any more.
     ///
@@ -187,14 +208,28 @@ impl Deliver {
     #[must_use]
     pub fn reference(audience: Audience, item: ItemRef) -> Self {
         let stream = super::frame::BULK_STREAM;
-        Self { audience, item: Item::Reference(item), stream: Some(stream), lane: lane_of(stream), except: None }
+        Self {
+            audience,
+            item: Item::Reference(item),
+            stream: Some(stream),
+            lane: lane_of(stream),
+            except: None,
+            large: false,
+        }
     }
 
     /// An item of `stream` that is rendered for `person`.
     #[must_use]
     pub fn personal(person: Id, stream: Stream, item: Arc<dyn PersonalItem>) -> Self {
         let audience = Audience::People(SmallVec::from_buf([person]));
-        Self { audience, item: Item::Personal(item), stream: Some(stream), lane: lane_of(stream), except: None }
+        Self {
+            audience,
+            item: Item::Personal(item),
+            stream: Some(stream),
+            lane: lane_of(stream),
+            except: None,
+            large: false,
+        }
     }
 
     /// A current value of the followers of a person, for those to whom `judge` does not hide it.
@@ -202,21 +237,27 @@ impl Deliver {
     pub fn judged(from: Id, frame: Frame, judge: &Arc<dyn Judge>) -> Self {
         let lane = frame.lane();
         let item = Item::Judged { frame, from, judge: Arc::clone(judge) };
-        Self { audience: Audience::Followers(from), item, stream: None, lane, except: None }
+        Self { audience: Audience::Followers(from), item, stream: None, lane, except: None, large: false }
     }
 
     /// A frame that is the same for everybody.
     #[must_use]
     pub fn frame(audience: Audience, frame: Frame) -> Self {
         let (stream, lane) = (frame.items().map(|items| items.stream), frame.lane());
-        Self { audience, item: Item::Frame(frame), stream, lane, except: None }
+        Self { audience, item: Item::Frame(frame), stream, lane, except: None, large: false }
     }
 
     /// An item of `stream` that is rendered once for a list of people.
     #[must_use]
     pub fn shared(members: Arc<[Id]>, stream: Stream, item: Arc<dyn SharedItem>) -> Self {
         let (audience, item) = (Audience::Members(members), Item::Shared(item));
-        Self { audience, item, stream: Some(stream), lane: lane_of(stream), except: None }
+        Self { audience, item, stream: Some(stream), lane: lane_of(stream), except: None, large: false }
+    }
+
+    /// The delivery, in slices or at once.
+    #[must_use]
+    pub fn large(self, large: bool) -> Self {
+        Self { large, ..self }
     }
 
     /// The delivery, but not to `session`.

@@ -42,7 +42,9 @@ mod wire;
 
 pub use client_frames::{ClientCall, FrameList, FrameTypes};
 pub use cursor::Watermarks;
-pub use deliver::{Audience, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer, SharedItem};
+pub use deliver::{
+    Audience, Covers, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer, SharedItem,
+};
 pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};

@@ -25,6 +25,7 @@ mod graph;
 mod handles;
 mod hang_ups;
 mod imports;
+mod imports_chat;
 mod jwks;
 mod jwt;
 mod kills;

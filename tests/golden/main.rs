@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what is not as it was is a failed test")]
 
+mod chat;
 mod engine;
 mod story;
 

@@ -108,8 +108,9 @@ impl DemoArgs {
 #[command(
     after_help = "Examples:\n  fanfare import --follows follows.tsv.gz --activity activity.tsv.gz --data-dir ./data\n  \
     fanfare import --follows follows.tsv.gz --activity activity.tsv.gz --verify 1000\n  \
+    fanfare import --chat irc.tsv.gz --verify --data-dir ./data\n  \
     FANFARE__FEED__PUSH_BELOW=100 fanfare import --follows follows.tsv.gz --activity activity.tsv.gz\n\n\
-    Follows: a line is `follower<TAB>followee`. Activity: `actor<TAB>target<TAB>unix seconds<TAB>RT|RE|MT`. Files may be \
+    Follows: a line is `follower<TAB>followee`. Activity: `actor<TAB>target<TAB>unix seconds<TAB>RT|RE|MT`. Talk: `channel<TAB>HH:MM<TAB>nick<TAB>text`. Files may be \
     gzipped; their first line names the columns. Lines that cannot be read are reported and skipped. Started again after a kill, it goes on where it was."
 )]
 pub struct ImportArgs {
@@ -127,6 +128,9 @@ pub struct ImportArgs {
     /// Access log in the combined format: each path becomes a link, each visit a click at its own time
     #[arg(long, value_name = "FILE", requires = "site", conflicts_with_all = ["follows", "activity", "urls"])]
     pub access_log: Option<PathBuf>,
+    /// File of talk: a channel becomes a group, a line its message, at its own time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["follows", "activity", "urls", "access_log"])]
+    pub chat: Option<PathBuf>,
     /// Address that the paths of the access log are below, such as `http://example.com`
     #[arg(long, value_name = "URL")]
     pub site: Option<String>,
@@ -139,8 +143,8 @@ pub struct ImportArgs {
     /// Percent of people who read now and then, beyond those who act
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub readers: u8,
-    /// Compare the feeds of N random people, whole depth, with a brute-force query; of an access log, which needs no N,
-    /// every number with a recount of the file. A difference fails
+    /// Compare the feeds of N random people, whole depth, with a brute-force query; of an access log and of talk, which
+    /// need no N, everything with the file. A difference fails
     #[arg(long, value_name = "N", default_value_t = 0, num_args = 0..=1, default_missing_value = "1000")]
     pub verify: usize,
 }

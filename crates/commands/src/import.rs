@@ -21,7 +21,7 @@ use fanfare_protocol::Id;
 use super::args::{ImportArgs, Speed};
 use super::progress::Progress;
 use super::visits::{self, AccessLog};
-use super::{Failure, block_on, urls};
+use super::{Failure, block_on, talk, urls};
 
 const FOLLOWS_HEADER: &str = "follower\tfollowee";
 const ACTIVITY_HEADER: &str = "actor\ttarget\tunixtime\tkind";
@@ -42,8 +42,11 @@ pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
         let user = args.user.as_deref().unwrap_or(IMPORTER);
         return visits::run(settings, &AccessLog { file, site, user, verify: args.verify > 0 });
     }
+    if let Some(file) = &args.chat {
+        return talk::run(settings, file, args.verify > 0);
+    }
     let (Some(follows), Some(activity)) = (&args.follows, &args.activity) else {
-        let files = "name the files with --follows and --activity, or with --urls or --access-log";
+        let files = "name the files with --follows and --activity, or with --urls, --access-log or --chat";
         return Err(Failure::Usage(files.to_owned()));
     };
     let args = &Replayed { follows, activity, speed: args.speed, readers: args.readers, verify: args.verify };

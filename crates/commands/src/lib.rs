@@ -15,6 +15,7 @@ mod import;
 mod openapi;
 mod progress;
 mod serve;
+mod talk;
 mod urls;
 mod visits;
 

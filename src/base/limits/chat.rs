@@ -38,6 +38,8 @@ pub const VOICE_MS_MAX: u32 = 86_400_000;
 pub const QUOTE_CHARS_MAX: usize = 200;
 /// Conversations of a person that lists look at, those with the latest activity; older ones are not listed.
 pub const LISTED_MAX: usize = 50_000;
+/// Heads of conversations that are read at once, to find the order of a list.
+pub const HEADS_STEP: usize = 512;
 /// Conversations of a list that are read at once.
 pub const LIST_STEP: usize = 64;
 /// Mentions of a conversation that are counted; beyond, the number stands.

@@ -351,6 +351,14 @@ pub mod realtime {
     pub const BACKLOG_MAX: usize = 65_536;
     /// Slices of them handed out before the dispatcher looks for other signals.
     pub const BACKLOG_SLICES: usize = 16;
+    /// Items of large groups that wait with the dispatcher; beyond it the oldest are shed, and a gap tells of them.
+    pub const GROUP_BACKLOG_MAX: usize = 8_192;
+    /// Sessions of a large group that get an item at once; what is urgent overtakes between two such slices.
+    pub const GROUP_SLICE: usize = 128;
+    /// Slices of them handed out before the dispatcher looks for other signals.
+    pub const GROUP_SLICES: usize = 16;
+    /// Conversations in which changes to one message are gathered; of others each is told.
+    pub const GATHERED_MAX: usize = 10_000;
     /// Sessions named in one command; a larger audience takes several.
     pub const AUDIENCE_SLICE: usize = 4_096;
     /// People of an audience who are judged at once; what is urgent overtakes between two such slices.

@@ -360,7 +360,7 @@ impl Chat {
 }
 
 /// Words of a text and who is named in it.
-fn said(text: ParsedText, mentions: Vec<Mention>, all: bool) -> Said {
+pub(super) fn said(text: ParsedText, mentions: Vec<Mention>, all: bool) -> Said {
     let links = text.links.into_iter().map(|link| link.url).collect();
     Said { text: text.text, mentions, all, links }
 }

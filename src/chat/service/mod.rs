@@ -7,6 +7,7 @@ mod attaching;
 mod cleaning;
 mod evidence;
 mod list;
+mod listed;
 mod marks;
 mod messages;
 mod people;
@@ -27,7 +28,7 @@ pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
 pub use self::reactors::ReactorQuery;
-pub use self::replay::Replayed;
+pub use self::replay::{Before, Replayed};
 
 use super::admission;
 use super::counts::{ChatCounts, ChatOwnerStatus, ChatPart, ChatStatus};

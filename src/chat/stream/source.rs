@@ -118,8 +118,10 @@ impl ChatSource {
         }
         for (key, seq, change_seq) in changes {
             if let Some(stored) = self.chat.views().stored_one(of.id, seq).await? {
-                frames
-                    .extend(change_frame(self.chat.views(), (of.id, viewer), stored, (key, change_seq), now_ms).await?);
+                frames.extend(
+                    change_frame(self.chat.views(), (of.id, viewer), stored, (key, change_seq - 1, change_seq), now_ms)
+                        .await?,
+                );
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 
 mod among;
 mod broken;
+mod chat;
 mod crossing;
 mod history;
 mod model;

@@ -2,27 +2,56 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fanfare_protocol::{Id, Lane, Stream};
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
+use super::groups::{Addressed, Gathers};
 use super::outbox::{self, Outbox};
 use super::readers::SeatNumber;
 use super::{Dispatcher, Queued, Recipients, RenderJob, Rendered};
 use crate::base::limits::realtime::{
-    AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, JUDGED_SLICE, RENDER_QUEUE_MAX, RENDERERS_OF_GROUPS, UNJUDGED_MAX,
+    AUDIENCE_SLICE, BACKLOG_MAX, BACKLOG_SLICES, GROUP_SLICES, JUDGED_SLICE, RENDER_QUEUE_MAX, RENDERERS_OF_GROUPS,
+    UNJUDGED_MAX,
 };
-use crate::realtime::deliver::{Audience, Deliver, Item};
+use crate::realtime::deliver::{Audience, Deliver, Item, SharedItem};
 use crate::realtime::frame::{BULK_STREAM, Frame};
 use crate::realtime::loss::Loss;
 use crate::realtime::session::SessionId;
 use crate::realtime::signals::{BulkItem, BulkPost, Mark, ShardHandle};
 use crate::realtime::tracks::Track;
 
+/// Pause between two looks whether a renderer of groups has room.
+const ROOM_LOOK: Duration = Duration::from_millis(1);
+
+/// A shared item on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    item: Arc<dyn SharedItem>,
+    stream: Option<Stream>,
+    lane: Lane,
+    /// Handed out in slices.
+    large: bool,
+}
+
+impl Gathers for Piece {
+    fn about(&self) -> Option<u64> {
+        Some(self.item.covers()?.about)
+    }
+
+    fn standing_for(self, earlier: &Self) -> Self {
+        let all = earlier.item.covers().and_then(|covers| self.item.covering(covers.after));
+        Self { item: all.unwrap_or_else(|| Arc::clone(&self.item)), ..self }
+    }
+}
+
 impl Dispatcher {
     /// Sends an item on its way; answers how many sessions it is for, where that is known at once.
     pub(super) async fn deliver(&mut self, deliver: Deliver) -> usize {
-        let Deliver { audience, item, stream, lane, except } = deliver;
+        let Deliver { audience, item, stream, lane, except, large } = deliver;
         match item {
             Item::Reference(item) => {
                 let to = match audience {
@@ -43,7 +72,7 @@ impl Dispatcher {
             Item::Shared(item) => {
                 let mut sessions = self.sessions_of(&audience);
                 sessions.retain(|session| except != Some(*session));
-                self.render(Rendered::Shared(item), sessions, stream, lane).await;
+                self.share(Piece { item, stream, lane, large }, sessions).await;
                 0
             }
             Item::Frame(frame) => {
@@ -82,6 +111,83 @@ impl Dispatcher {
         }
     }
 
+    /// Sends a shared item on its way to sessions, behind what of its line waits or is gathered.
+    async fn share(&mut self, piece: Piece, sessions: Vec<SessionId>) {
+        let line = piece.item.line();
+        if sessions.is_empty() && !self.gathered.holds(line) {
+            return;
+        }
+        let after = self.last[Track::Chat as usize].upto;
+        let now = self.gathered.take(Addressed { item: piece, line, sessions, after }, Instant::now());
+        for one in now.into_iter().flatten() {
+            self.forward(one).await;
+        }
+    }
+
+    /// Sends on what has been gathered long enough.
+    pub(super) async fn forward_gathered(&mut self) {
+        let now = Instant::now();
+        while let Some(one) = self.gathered.due(now) {
+            self.forward(one).await;
+        }
+    }
+
+    async fn forward(&mut self, one: Addressed<Piece>) {
+        if one.sessions.is_empty() {
+            return;
+        }
+        if !one.item.large && !self.groups.holds(one.line) {
+            let Piece { item, stream, lane, .. } = one.item;
+            return self.render(Rendered::Shared(item), one.sessions, stream, lane).await;
+        }
+        if let Some(gone) = self.groups.push(one) {
+            metrics::counter!("fanfare_shed_total", "what" => "realtime_groups").increment(1);
+            self.lose(gone.item.stream, &gone.sessions, gone.item.item.key());
+        }
+    }
+
+    /// An item does not reach these sessions: a gap tells of it.
+    fn lose(&mut self, stream: Option<Stream>, sessions: &[SessionId], key: Id) {
+        for (outbox, sessions) in self.outboxes.iter_mut().zip(by_shard(&self.shards, sessions)) {
+            if let Some(stream) = stream.filter(|_| !sessions.is_empty()) {
+                outbox.lose(stream, Some(&sessions), Loss::one(key, true));
+            }
+        }
+    }
+
+    /// Waits until there is room for a slice of a large group.
+    pub(super) async fn room_for_groups(&self) {
+        let has_room = |renderer: &mpsc::Sender<RenderJob>| renderer.capacity() > RENDER_QUEUE_MAX / 2;
+        while !self.renderers.iter().rev().take(RENDERERS_OF_GROUPS).all(has_room) {
+            tokio::time::sleep(ROOM_LOOK).await;
+        }
+    }
+
+    /// Hands slices of large groups to their renderer, as far as it has room beside smaller ones.
+    fn hand_out_groups(&mut self) {
+        for _ in 0..GROUP_SLICES {
+            let Some((piece, sessions)) = self.groups.next() else { return };
+            let Some(renderer) = self.renderer_of(piece.item.line(), piece.stream) else { return };
+            if renderer.capacity() <= RENDER_QUEUE_MAX / 2 {
+                return;
+            }
+            let job = RenderJob::Item { item: Rendered::Shared(Arc::clone(&piece.item)), sessions: sessions.to_vec() };
+            if renderer.try_send(job).is_err() {
+                return;
+            }
+            self.groups.given();
+        }
+    }
+
+    /// Renderer of a line: always the same one, so that what is in it stays in order.
+    fn renderer_of(&self, line: Id, stream: Option<Stream>) -> Option<&mpsc::Sender<RenderJob>> {
+        let of_groups = RENDERERS_OF_GROUPS.min(self.renderers.len());
+        let (urgent, others) = self.renderers.split_at(self.renderers.len() - of_groups);
+        let renderers = if stream == Some(Stream::Group) || urgent.is_empty() { others } else { urgent };
+        let renderer = (line.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % renderers.len().max(1);
+        renderers.get(renderer)
+    }
+
     /// Hands slices to be judged to a renderer, as far as it has room beside what is urgent. Always the same one: what
     /// is said of one thing stays in order.
     pub(super) fn hand_out_unjudged(&mut self) {
@@ -101,22 +207,13 @@ impl Dispatcher {
         if sessions.is_empty() {
             return;
         }
-        // Always the same renderer for the same line: what is in it stays in order.
-        let of_groups = RENDERERS_OF_GROUPS.min(self.renderers.len());
-        let (urgent, others) = self.renderers.split_at(self.renderers.len() - of_groups);
-        let renderers = if stream == Some(Stream::Group) || urgent.is_empty() { others } else { urgent };
-        let renderer = (item.line().0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % renderers.len().max(1);
-        let Some(renderer) = renderers.get(renderer) else { return };
+        let Some(renderer) = self.renderer_of(item.line(), stream) else { return };
         let job = RenderJob::Item { item, sessions };
         if lane == Lane::Urgent {
             // Full: the dispatcher waits, and commits wait in its inbox.
             let _ = renderer.send(job).await;
         } else if let Err(TrySendError::Full(RenderJob::Item { item, sessions })) = renderer.try_send(job) {
-            for (outbox, sessions) in self.outboxes.iter_mut().zip(by_shard(&self.shards, &sessions)) {
-                if let Some(stream) = stream.filter(|_| !sessions.is_empty()) {
-                    outbox.lose(stream, Some(&sessions), Loss::one(item.key(), true));
-                }
-            }
+            self.lose(stream, &sessions, item.key());
         }
     }
 
@@ -212,12 +309,15 @@ impl Dispatcher {
                 self.backlog.push_front(queued);
             }
         }
+        self.hand_out_groups();
         let waits = self.backlog.front().map(|first| first.after);
+        let of_groups = [self.groups.low(), self.gathered.low()].into_iter().flatten().min();
         let held = self.outboxes.iter().filter_map(Outbox::low).min().map(|low| Id(low.0.saturating_sub(1)));
         let reached = Track::ALL.map(|track| {
             let last = self.last[track as usize];
             let waits = waits.filter(|_| track == Track::of(BULK_STREAM));
-            match [waits, held].into_iter().flatten().min() {
+            let of_groups = of_groups.filter(|_| track == Track::of(Stream::Group));
+            match [waits, of_groups, held].into_iter().flatten().min() {
                 None => last,
                 // The number says that nothing is on its way, and something is.
                 Some(below) => Mark { number: 0, upto: below.min(last.upto) },

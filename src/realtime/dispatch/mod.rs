@@ -7,6 +7,7 @@
 //! backlog, and shed at their bounds, with word of it.
 
 mod deliver;
+mod groups;
 mod outbox;
 mod readers;
 mod watchers;
@@ -20,7 +21,10 @@ use fanfare_protocol::{Id, Lane};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use self::deliver::Piece;
+use self::groups::{Backlog, Gathered};
 use self::outbox::Outbox;
 use self::readers::{Join, Readers, SeatNumber, Waiting};
 use self::watchers::Watchers;
@@ -111,6 +115,10 @@ pub struct Dispatcher {
     outputs: Vec<Output>,
     /// Items of the bulk stream that have not reached all shards, oldest first.
     backlog: VecDeque<Queued>,
+    /// Shared items for very many.
+    groups: Backlog<Piece>,
+    /// Changes that are gathered for a moment.
+    gathered: Gathered<Piece>,
     /// Slices of audiences that wait for a renderer to judge them, oldest first.
     unjudged: VecDeque<RenderJob>,
     /// Of each shard, what it had no room for.
@@ -180,6 +188,8 @@ impl Dispatcher {
             audience: Vec::new(),
             outputs: Vec::new(),
             backlog: VecDeque::new(),
+            groups: Backlog::default(),
+            gathered: Gathered::default(),
             unjudged: VecDeque::new(),
             outboxes,
         }
@@ -190,9 +200,12 @@ impl Dispatcher {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
         loop {
             let bulk_waits = !self.backlog.is_empty() || self.outboxes.iter().any(Outbox::has_bulk);
+            let gathered = self.gathered.next_due();
             tokio::select! {
                 biased;
                 count = signals.recv_many(&mut batch, SIGNALS_BATCH) => if count == 0 { return },
+                () = self.room_for_groups(), if !self.groups.is_empty() => {}
+                () = tokio::time::sleep_until(gathered.unwrap_or_else(Instant::now)), if gathered.is_some() => {}
                 () = room_for_bulk(&self.shards), if bulk_waits => {}
             }
             // Before what was committed after the loss is handed out: no watermark passes what was not heard of.
@@ -202,6 +215,7 @@ impl Dispatcher {
             for signal in batch.drain(..) {
                 self.signal(signal).await;
             }
+            self.forward_gathered().await;
             self.hand_out();
             while self.tasks.try_join_next().is_some() {}
         }
@@ -386,6 +400,7 @@ impl Dispatcher {
         metrics::counter!("fanfare_realtime_overflows_total").increment(1);
         self.readers = Readers::default();
         self.backlog.clear();
+        (self.groups, self.gathered) = (Backlog::default(), Gathered::default());
         self.unjudged.clear();
         self.outboxes.iter_mut().for_each(|outbox| *outbox = Outbox::default());
         let spread_ms = sessions * 1_000 / DRAIN_PER_S;
@@ -412,6 +427,7 @@ impl Dispatcher {
             .filter(|user| !self.readers.vacate(Id(*user)) && self.readers.sessions_of(Id(*user)).is_empty());
         self.leaving = still.collect();
         metrics::gauge!("fanfare_realtime_people").set(self.readers.len() as f64);
+        metrics::gauge!("fanfare_realtime_group_backlog").set(self.groups.len() as f64);
     }
 }
 

@@ -61,13 +61,17 @@ fn address_of(base: &str) -> SocketAddr {
 
 /// A WebSocket with any query and headers, greeted or not.
 pub async fn socket(world: &World, query: &str, headers: &[(&str, &str)]) -> WebSocketStream<TcpStream> {
-    let url = format!("ws://{}/v1/realtime{query}", address(world));
+    socket_of(&world.base, query, headers).await
+}
+
+async fn socket_of(base: &str, query: &str, headers: &[(&str, &str)]) -> WebSocketStream<TcpStream> {
+    let url = format!("ws://{}/v1/realtime{query}", address_of(base));
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {
         let name: hyper::header::HeaderName = name.parse().unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(address(world)).await.unwrap();
+    let stream = TcpStream::connect(address_of(base)).await.unwrap();
     timeout(PATIENCE, tokio_tungstenite::client_async(request, stream)).await.unwrap().unwrap().0
 }
 
@@ -178,19 +182,30 @@ impl Device {
         token: &str,
         cursor: Option<&str>,
     ) -> Self {
+        Self::of(&world.base, (knows, transport), token, cursor).await
+    }
+
+    /// Opens a session at a server's address.
+    pub async fn at(base: &str, transport: Transport, token: &str, cursor: Option<&str>) -> Self {
+        Self::of(base, (NEW, transport), token, cursor).await
+    }
+
+    async fn of(base: &str, (knows, transport): (&'static str, Transport), token: &str, cursor: Option<&str>) -> Self {
         let cursor_in_query = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
         let query = format!("?v=1{knows}{cursor_in_query}");
         let bearer = format!("Bearer {token}");
         let wire = match transport {
-            Transport::Websocket => Wire::Socket(Box::new(socket(world, &query, &[("authorization", &bearer)]).await)),
+            Transport::Websocket => {
+                Wire::Socket(Box::new(socket_of(base, &query, &[("authorization", &bearer)]).await))
+            }
             Transport::Sse => {
-                let mut stream = TcpStream::connect(address(world)).await.unwrap();
+                let mut stream = TcpStream::connect(address_of(base)).await.unwrap();
                 let head = request("GET", &format!("/v1/realtime/sse{query}"), token, "");
                 stream.write_all(head.as_bytes()).await.unwrap();
                 Wire::Events { stream, buffer: Vec::new() }
             }
             Transport::LongPoll | Transport::ShortPoll => {
-                let (base, token) = (world.base.clone(), token.to_owned());
+                let (base, token) = (base.to_owned(), token.to_owned());
                 let waiting = Vec::new();
                 Wire::Polls { base, token, waiting, cursor: cursor.unwrap_or_default().to_owned(), knows }
             }
