@@ -22,7 +22,7 @@ use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
 use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
-use crate::log::product::{Listener, Product};
+use crate::log::product::Product;
 use crate::log::roster::{Assigned, Roster};
 use crate::log::social::Social;
 use crate::log::spread::Spread;

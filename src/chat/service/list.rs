@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fanfare_engines::{KeyRange, Order, Table};
+use fanfare_engines::{KeyRange, Order, RowKey, Table};
 use fanfare_protocol::{
     Conversation, ConversationKind, ConversationPage, Id, MentionedIn, Page, Timestamp, UnreadConversations,
 };
@@ -277,8 +277,7 @@ impl Chat {
                 break;
             }
             for (one, head) in self.heads(&asked).await? {
-                let place =
-                    ListPlace { is_pinned, last_message: head.last_message, conversation: one.conversation };
+                let place = ListPlace { is_pinned, last_message: head.last_message, conversation: one.conversation };
                 merge.put(place, one);
             }
         }

@@ -6,7 +6,7 @@ use fanfare_protocol::Id;
 use super::Chat;
 use super::list::Folder;
 use crate::base::error::Result;
-use crate::chat::sync::{ListPlace, Listed};
+use crate::chat::sync::Listed;
 use crate::chat::view;
 use crate::data::rows::chat::{ChatHead, Info, MarkRow, MemberRow, Membership, PersonalRow};
 use crate::data::rows::{from_json, in_row};
@@ -48,10 +48,6 @@ impl Read {
             (false, false) => Folder::Inbox,
         };
         !self.member.is_gone() && !self.is_declined(user) && !self.is_hidden() && found == folder
-    }
-
-    pub(super) fn place(&self) -> ListPlace {
-        ListPlace { is_pinned: false, last_message: self.head.last_message, conversation: self.listed.conversation }
     }
 
     /// Everything up to here was read.

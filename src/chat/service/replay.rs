@@ -49,6 +49,7 @@ impl Chat {
             kind: new.kind,
             said: said(checked.text, Vec::new(), false),
             attachment: None,
+            attach_until_ms: None,
             reply_to: None,
             forwarded: false,
         };

@@ -19,6 +19,7 @@ use super::broken::{self, Variant};
 use super::people::Rows;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
+use crate::chat::counts::ChatPart;
 use crate::chat::family::{ChatCommitted, ChatFamily, Hears};
 use crate::chat::fold::record::{Beginning, ChatAct, ChatRecord, Sent};
 use crate::chat::fold::state::{ChatState, Folded};
@@ -123,6 +124,7 @@ fn sent(client_id: String, text: String) -> ChatAct {
         kind: MessageKind::Text,
         said: Said { text, ..Said::default() },
         attachment: None,
+        attach_until_ms: None,
         reply_to: None,
         forwarded: false,
     }))
@@ -155,7 +157,10 @@ impl History {
         let store = Arc::new(Store::new(engines.clone(), clock.clone()));
         let view: Arc<dyn Hears> =
             Arc::new(View { world: self.world.clone(), wrong: Arc::clone(&self.wrong), last: Mutex::default() });
-        let make = |_: Partition| ChatFamily::new(Arc::clone(&store), vec![Arc::clone(&view)]);
+        let make = |partition: Partition| {
+            let counted = (ChatPart::new(partition), Arc::default());
+            ChatFamily::new(Arc::clone(&store), vec![Arc::clone(&view)], counted, log.spread())
+        };
         let taken = log.take_over_family(&engines, make).await?;
         let mint = log.minting();
         let mut running: Vec<_> = Vec::new();

@@ -251,7 +251,7 @@ mod tests {
     fn changes_of_one_thing_are_told_at_once_then_gathered() {
         let (mut gathered, now) = (Gathered::default(), Instant::now());
         let ran = |one: &Addressed<Change>| (one.item.first, one.item.number);
-        let mut take = |gathered: &mut Gathered<Change>, about, number| -> Vec<(u64, u64)> {
+        let take = |gathered: &mut Gathered<Change>, about, number| -> Vec<(u64, u64)> {
             gathered.take(change(7, about, number), now).iter().flatten().map(ran).collect()
         };
         assert_eq!(take(&mut gathered, Some(1), 1), [(1, 1)]);
