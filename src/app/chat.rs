@@ -19,6 +19,7 @@ use crate::data::tables;
 use crate::log::core::Core;
 use crate::log::onward::{Bearer, OnwardSource};
 use crate::log::owner::OwnerThreads;
+use crate::media::Uploads;
 use crate::realtime::Publisher;
 
 /// Row of the last record that was made before people were told of requests.
@@ -31,6 +32,7 @@ pub(super) async fn open(
     settings: &Settings,
     engines: &Engines,
     core: &Core,
+    media: &Uploads,
     publisher: Publisher,
 ) -> Result<(Chat, OwnerThreads, Vec<Bearer>)> {
     // The owner's thread hears of records before there is somebody to render them.
@@ -53,7 +55,7 @@ pub(super) async fn open(
         let told = (Partition(part.number), part.onward.clone());
         bearers.push(Bearer::open(engines, core.log.clone(), Arc::clone(&source), told).await?);
     }
-    let chat = Chat::new(core.clone(), (owners, parts, counts), chat_settings(settings), publisher);
+    let chat = Chat::new(core.clone(), (owners, parts, counts), media.clone(), chat_settings(settings), publisher);
     let _ = views.set(chat.views().clone());
     Ok((chat, threads, bearers))
 }

@@ -262,6 +262,7 @@ fn long_post(post: PostRef) -> Event {
         thumbnail_url: Some("/media/2118412345678905344/thumbnail".to_owned()),
         alt: Some("\n".repeat(1_500)),
         notice: Some("n".repeat(200)),
+        expires_at: None,
     };
     let named = named();
     let mentions = named.iter().map(|id| Mention { id: *id, handle: "h".repeat(30) }).collect();

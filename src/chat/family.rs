@@ -131,7 +131,10 @@ impl Family for ChatFamily {
         let more = match &proposal.act {
             ChatAct::Sent(sent) => {
                 let named = if sent.said.all { 2 * GROUP_MEMBERS_MAX } else { 2 * sent.said.mentions.len() };
-                Weight { bytes: bytes(&sent.said.text) + 128 * named, rows: named }
+                let held = sent.attachment.as_ref().map_or(0, |held| {
+                    512 + [&held.alt, &held.filename].into_iter().flatten().map(|text| bytes(text)).sum::<usize>()
+                });
+                Weight { bytes: bytes(&sent.said.text) + 128 * named + held, rows: named }
             }
             ChatAct::Edited { said, .. } => {
                 let named = if said.all { 2 * GROUP_MEMBERS_MAX } else { 2 * said.mentions.len() };
@@ -145,7 +148,7 @@ impl Family for ChatFamily {
                 let people = members.len() + invited.len();
                 Weight { bytes: 256 * people, rows: 2 * people }
             }
-            ChatAct::Erased { seqs } => Weight { bytes: 512 * seqs.len(), rows: 4 * seqs.len() },
+            ChatAct::Erased { seqs } => Weight { bytes: 768 * seqs.len(), rows: 7 * seqs.len() },
             _ => Weight::default(),
         };
         usual.and(more)

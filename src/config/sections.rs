@@ -384,6 +384,9 @@ section! {
         image_bytes_max: u64 = 20 * MIB => KIB..=GIB;
         /// Bytes of any other uploaded file.
         file_bytes_max: u64 = 100 * MIB => KIB..=16 * GIB;
+        /// Hours for which an address of an upload in a message is good, and up to one more; whoever sees the message
+        /// gets a fresh one by reading it again.
+        url_hours: u16 = 12 => 1..=24;
     }
 }
 

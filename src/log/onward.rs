@@ -271,7 +271,7 @@ impl Bearer {
                 }
                 let from = SourceRecord { partition: self.partition.0, id, after };
                 let guard = self.log.decide_in(to, &[]).await?;
-                pending.push(self.log.submit(&guard, effects::derived(effect, to, from)).await?);
+                pending.push(self.log.submit(&guard, effects::derived(Some(effect), to, from)).await?);
                 match known.and_then(|place| last.get_mut(place)) {
                     Some(known) => known.1 = id,
                     None => last.push((to, id)),

@@ -1,7 +1,7 @@
 //! Realtime delivery as the rest of the server sees it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::{
@@ -71,6 +71,8 @@ pub struct Inner {
     pub paces: Mutex<Paces<Id>>,
     /// Moment that paces are counted from.
     pub began: Instant,
+    /// Way to other nodes, for signs of life without a session.
+    pub others: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
 }
 
 /// Value of a ticket.
@@ -242,7 +244,27 @@ impl Realtime {
 
     /// A sign of life of `user` outside of a session.
     pub async fn heartbeat(&self, user: Id) {
+        if let Some(tell) = self.0.others.get() {
+            tell(user);
+        }
         self.signal(Signal::Heartbeat { user }).await;
+    }
+
+    /// A sign of life of `user` on another node.
+    pub async fn lives_elsewhere(&self, user: Id) {
+        self.signal(Signal::Heartbeat { user }).await;
+    }
+
+    /// From now on `tell` is told of signs of life outside of sessions: there are other nodes. Must not wait.
+    pub fn tell_of_heartbeats(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
+        // Once; a server is one node.
+        let _ = self.0.others.set(Box::new(tell));
+    }
+
+    /// People who are connected to this node.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Id> {
+        self.0.presence.lock().connected()
     }
 
     async fn signal(&self, signal: Signal) {

@@ -101,6 +101,8 @@ pub enum SessionFilter {
     Token { user: Id, token: u64 },
     /// Sessions of a person, but for one token's.
     Person { user: Id, except: Option<u64> },
+    /// All sessions.
+    All,
 }
 
 /// Items to be rendered for a session.

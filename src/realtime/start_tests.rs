@@ -52,7 +52,7 @@ impl World {
             renderers: Vec::new(),
             producers: Vec::new(),
             followees: Arc::new(FakeFollowees(vec![BOB])),
-            sources: Sources::new(Vec::new()),
+            sources: Sources::new(Vec::new(), Vec::new()),
             presence: Arc::new(Mutex::new(PresenceTable::new(1_000, 10))),
         });
         let mut running = JoinSet::new();

@@ -18,6 +18,7 @@ mod page;
 mod post;
 mod problem;
 mod realtime;
+mod report;
 mod timestamp;
 mod user;
 
@@ -44,6 +45,7 @@ pub use realtime::{
     KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, REALTIME_VERSION,
     REFERENCE_MAX, ReadMarker, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket, Transport,
 };
+pub use report::{FiledReport, NewReport, Report, ReportKind, ReportState, Resolution, ResolveReport};
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};
 

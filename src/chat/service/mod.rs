@@ -3,7 +3,9 @@
 //! Nothing is decided under locks: the fold decides by the record. What is looked at before, only keeps refusals out of
 //! the log.
 
+mod attaching;
 mod cleaning;
+mod evidence;
 mod list;
 mod marks;
 mod messages;
@@ -11,6 +13,7 @@ mod people;
 mod preferences;
 mod reactors;
 mod refusals;
+mod replay;
 mod told;
 
 use std::sync::Arc;
@@ -24,6 +27,7 @@ pub use self::list::{Folder, Heard, ListQuery};
 pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
 pub use self::reactors::ReactorQuery;
+pub use self::replay::Replayed;
 
 use super::admission;
 use super::counts::{ChatCounts, ChatOwnerStatus, ChatPart, ChatStatus};
@@ -34,17 +38,25 @@ use super::paces::{ChatPaces, ChatRates};
 use super::stream::{Receipts, Typists};
 use super::view::MessageViews;
 use crate::base::error::{Error, Result};
-use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::IDEMPOTENCY_HOURS;
+use crate::data::rows::chat::{Bar, ChatHead, Info, MemberRow, SendRow};
 use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::core::{Core, Owners as _};
+use crate::log::events::IdempotencyKey;
+use crate::log::hearing::Hearing;
 use crate::log::horizon::Horizon;
+use crate::log::idempotency::Idempotency;
 use crate::log::owners::FamilyLog;
+use crate::media::Uploads;
 use crate::realtime::Publisher;
 
 /// Time between two looks at what waits.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// Milliseconds for which a key is remembered.
+const IDEMPOTENCY_MS: u64 = IDEMPOTENCY_HOURS as u64 * 3_600_000;
 
 /// Choices of the operator.
 #[derive(Debug, Clone, Copy)]
@@ -73,18 +85,20 @@ struct Inner {
     parts: Vec<ChatPart>,
     counts: Arc<ChatCounts>,
     views: MessageViews,
+    media: Uploads,
     settings: ChatSettings,
     publisher: Publisher,
     receipts: Receipts,
     typists: Typists,
     began: Instant,
     paces: Mutex<ChatPaces>,
+    idempotency: Idempotency,
 }
 
 /// Outcome of a record, unless it was refused.
 fn done(committed: ChatCommitted) -> Result<ChatCommitted> {
     match committed.outcome.refused {
-        Some(refusal) => Err(refusals::error(refusal)),
+        Some(refusal) => Err(refusals::error(refusal, &committed.record.act)),
         None => Ok(committed),
     }
 }
@@ -94,6 +108,15 @@ pub(super) struct Seat {
     pub(super) head: ChatHead,
     pub(super) info: Info,
     pub(super) member: MemberRow,
+}
+
+/// Answer to beginning a conversation.
+#[derive(Debug)]
+pub enum Begun {
+    /// The conversation, made now or there before.
+    Here(Made<fanfare_protocol::Conversation>),
+    /// Conversation that an earlier request with the same key made.
+    Replayed(fanfare_protocol::Conversation),
 }
 
 /// A conversation that was asked for, and whether it was made now.
@@ -106,29 +129,33 @@ pub struct Made<T> {
 }
 
 impl Chat {
-    /// Over the rows of `core` and chat's own log; `publisher` reaches who is connected.
+    /// Over the rows of `core`, chat's own log, and uploads; `publisher` reaches who is connected.
     #[must_use]
     pub fn new(
         core: Core,
         (owners, parts, counts): (FamilyLog<ChatFamily>, Vec<ChatPart>, Arc<ChatCounts>),
+        media: Uploads,
         settings: ChatSettings,
         publisher: Publisher,
     ) -> Self {
-        let views = MessageViews::new(core.clone());
+        let views = MessageViews::new(core.clone(), media.clone());
         let (receipts, typists) = (Receipts::default(), Typists::default());
         let (began, paces) = (Instant::now(), Mutex::new(ChatPaces::new(settings.rates)));
+        let idempotency = Idempotency::new(Arc::clone(&core.store));
         Self(Arc::new(Inner {
             core,
             owners,
             parts,
             counts,
             views,
+            media,
             settings,
             publisher,
             receipts,
             typists,
             began,
             paces,
+            idempotency,
         }))
     }
 
@@ -148,6 +175,12 @@ impl Chat {
     fn pace(&self, act: impl FnOnce(&mut ChatPaces, u64) -> Result<()>) -> Result<()> {
         let now_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         act(&mut self.0.paces.lock(), now_ms)
+    }
+
+    /// Way to hear how far other nodes are with chat's partitions; none on a node that is alone.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.0.owners.hearing()
     }
 
     fn core(&self) -> &Core {
@@ -230,12 +263,38 @@ impl Chat {
         }
     }
 
-    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one.
+    /// Begins a conversation, once per idempotency key.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); 422 for a key that was used with another body, 409 while the same key is at work,
+    /// 404 when the caller is no more in what the first request with it made.
+    pub async fn begin(&self, caller: Id, new: NewConversation, key: Option<IdempotencyKey>) -> Result<Begun> {
+        let Some(key) = key else { return Ok(Begun::Here(self.create(caller, new, None).await?)) };
+        let now_ms = self.core().clock.now_ms();
+        // Two at once are kept apart by it; what a key made stands in chat's own rows.
+        let _claimed = self.0.idempotency.claim(&key, now_ms).await?;
+        let before = self.core().store.get_as(&keys::request(caller, &key.key), SendRow::from_bytes).await?;
+        match before.filter(|row| unix_ms_of(row.record) + IDEMPOTENCY_MS > now_ms) {
+            None => Ok(Begun::Here(self.create(caller, new, Some(key)).await?)),
+            Some(row) if row.body == keys::hash_of(key.body_hash.as_bytes()) => {
+                Ok(Begun::Replayed(self.conversation(caller, Id(row.seq)).await?))
+            }
+            Some(_) => Err(Error::field("Idempotency-Key", "was used with another body; take a new key")),
+        }
+    }
+
+    /// Begins a conversation. The same pair again, and both of a pair at once, get the same one. `key` is remembered
+    /// with what it makes.
     ///
     /// # Errors
     /// 422 for what is malformed or names nobody, 403 for a direct one where one of the two blocks the other, 429 for
     /// who begins or asks too many.
-    pub async fn create(&self, caller: Id, new: NewConversation) -> Result<Made<fanfare_protocol::Conversation>> {
+    pub async fn create(
+        &self,
+        caller: Id,
+        new: NewConversation,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Made<fanfare_protocol::Conversation>> {
         let title = admission::conversation(&new, caller, self.0.settings.group_max)?;
         for (place, member) in new.member_ids.iter().enumerate() {
             let seen = self.core().store.seen_account(*member).await?;
@@ -282,7 +341,9 @@ impl Chat {
                 self.core().log.mint().await?
             }
         };
-        let outcome = self.act(caller, id, ChatAct::Created(created)).await?;
+        let record = ChatRecord::new(id, caller, ChatAct::Created(created));
+        let record = ChatRecord { idempotency: key.map(Box::new), ..record };
+        let outcome = self.commit(record).await?.outcome;
         let value = self.conversation(caller, id).await?;
         Ok(Made { value, is_new: outcome.repeat.is_none() })
     }

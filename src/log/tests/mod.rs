@@ -5,6 +5,7 @@
 //! Afterwards rows are those of a plain model that reads once what counts of the log. A history follows from its seed:
 //! it runs on one thread, and time passes when nobody has anything to do.
 
+mod among;
 mod broken;
 mod crossing;
 mod history;

@@ -20,7 +20,7 @@ use crate::log::spread::Spread;
 use crate::notifications::list::{Happened, ListEntry};
 use crate::posts::service::{deletion, like_key};
 
-const PEOPLE: u64 = 8;
+pub(in crate::log) const PEOPLE: u64 = 8;
 
 /// Records that count, of each partition's log.
 pub(in crate::log) type Logs = BTreeMap<u16, Vec<(Record, Outcome)>>;

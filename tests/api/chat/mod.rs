@@ -2,11 +2,13 @@
 
 mod clients;
 mod crowd;
+mod edges;
 mod gone;
 mod kills;
 mod list;
 mod live;
 pub mod matrix;
+mod media;
 mod messages;
 mod notices;
 mod people;

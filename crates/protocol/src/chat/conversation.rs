@@ -136,6 +136,9 @@ pub struct Conversation {
     /// Only where true: the caller left or was removed. Only in lists by `changed_after`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left: bool,
+    /// Only where true: the caller hid it, and it is not in their folders until something new comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// Settings that the caller keeps to themselves.
     pub personal: Personal,
     /// Moment it was made.

@@ -1,10 +1,13 @@
 // Calls of conversations, as the API has them. `Chat` is what applications hold; it calls these.
 
+import type { Once } from "../calls.js";
 import type { CallOptions, Http, RequestOptions } from "../http.js";
 import { Pages, type Paging } from "../paging.js";
+import { randomKey } from "../random.js";
 import type { Id, Page } from "../types.js";
 import type { Folder } from "./list.js";
 import type {
+  Attachment,
   ChangePage,
   ChatPreferences,
   Conversation,
@@ -28,6 +31,9 @@ import type {
   RequestsDeclined,
   UnreadConversations,
 } from "./types.js";
+
+/** Milliseconds before its end from which an address of an upload counts as none. */
+const ENDS_SOON_MS = 60_000;
 
 /** Part of the list of conversations. */
 export interface ConversationsQuery extends Paging {
@@ -66,9 +72,10 @@ export class Conversations {
   }
 
   /** A direct conversation of the same pair is made once, however often it is asked for. */
-  create(conversation: NewConversation, call: CallOptions = {}): Promise<Conversation> {
-    // A group would be made twice.
-    return this.http.json("POST", "/v1/conversations", { ...call, body: conversation, repeatable: conversation.kind === "direct" });
+  create(conversation: NewConversation, once: Once = {}): Promise<Conversation> {
+    // Without it a group would be made twice.
+    const idempotencyKey = once.idempotencyKey ?? randomKey();
+    return this.http.json("POST", "/v1/conversations", { ...once, body: conversation, idempotencyKey });
   }
 
   get(id: Id, call?: CallOptions): Promise<Conversation> {
@@ -145,6 +152,17 @@ export class Conversations {
   messages(id: Id, query: MessagesQuery = {}): Promise<MessagePage> {
     const { before_seq, after_seq, around_seq, limit, signal, timeoutMs } = query;
     return this.#ask("GET", id, "/messages", { signal, timeoutMs, query: { before_seq, after_seq, around_seq, limit } });
+  }
+
+  /**
+   * The upload of a message, with addresses that are good for a while: the message is read again where those that are
+   * known have ended, or are about to. `null` where it has none, or was taken back meanwhile.
+   */
+  async attachment(message: Message, call?: CallOptions): Promise<Attachment | null> {
+    const known = message.attachment ?? null;
+    const ends = known?.expires_at ? Date.parse(known.expires_at) : Infinity;
+    if (known === null || ends - this.http.clock.now() > ENDS_SOON_MS) return known;
+    return (await this.message(message.conversation_id, message.seq, call)).attachment ?? null;
   }
 
   message(id: Id, seq: number, call?: CallOptions): Promise<Message> {

@@ -84,6 +84,8 @@ export interface Conversation {
   is_request: boolean;
   /** The caller left or was removed; only in lists by `changed_after`. */
   left?: boolean | undefined;
+  /** The caller hid it: it is in no folder until something new comes. */
+  hidden?: boolean | undefined;
   personal: Personal;
   created_at: Timestamp;
 }
@@ -180,7 +182,12 @@ export interface SystemEvent {
 }
 
 /** Upload in a message; its addresses are good until `expires_at`. */
-export type Attachment = Media & { duration_ms?: number | null | undefined; expires_at?: Timestamp | null | undefined };
+export type Attachment = Media & {
+  /** Name that the file is saved under. */
+  filename?: string | null | undefined;
+  /** Milliseconds, of a voice message. */
+  duration_ms?: number | null | undefined;
+};
 
 /** A message. */
 export interface Message {

@@ -137,6 +137,9 @@ pub struct AttachmentRow {
     /// Whether there is a small picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnail: bool,
+    /// Name that the uploader gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
     /// Alternative text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
@@ -161,6 +164,14 @@ pub struct Said {
     /// Addresses found in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
+}
+
+impl Said {
+    /// Whether the words name somebody, by handle or with everybody.
+    #[must_use]
+    pub fn names(&self, person: Id) -> bool {
+        self.all || self.mentions.iter().any(|mention| mention.id == person)
+    }
 }
 
 /// A message as it was sent, or what is left of one that was recalled.
@@ -294,4 +305,13 @@ pub struct InviteRow {
     /// Good no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+}
+
+impl InviteRow {
+    /// Whether it lets anybody in at `now_ms`.
+    #[must_use]
+    pub fn is_good(&self, now_ms: u64) -> bool {
+        let is_used_up = self.max_uses.is_some_and(|max| self.uses >= max);
+        !self.revoked && !is_used_up && self.expires_ms.is_none_or(|end| now_ms < end)
+    }
 }
