@@ -236,16 +236,23 @@ fn assemble(
     }
 }
 
-/// Settings that a person keeps to themselves, as they stand while `last_seq` is the newest message.
+/// Whether a conversation that was read up to `read_seq` is marked as unread: until more is read, be it by speaking.
 #[must_use]
-pub fn personal(row: &PersonalRow, last_seq: u64, now_ms: u64) -> Personal {
+pub fn is_marked(row: &PersonalRow, read_seq: u64) -> bool {
+    row.unread_at.is_some_and(|at| read_seq <= at)
+}
+
+/// Settings that a person keeps to themselves, as they stand while `last_seq` is the newest message and the person has
+/// read up to `read_seq`.
+#[must_use]
+pub fn personal(row: &PersonalRow, read_seq: u64, last_seq: u64, now_ms: u64) -> Personal {
     let is_muted = row.muted_until_ms > now_ms;
     Personal {
         muted_until: is_muted.then_some(Timestamp(row.muted_until_ms)),
         notify: row.notify,
         pinned: row.pinned,
         archived: row.archived_at.is_some_and(|seq| is_muted || last_seq <= seq),
-        marked_unread: row.unread_at.is_some(),
+        marked_unread: is_marked(row, read_seq),
         draft: row.draft.clone(),
     }
 }

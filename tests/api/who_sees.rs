@@ -204,7 +204,7 @@ impl Stage {
             row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with("?order=ranked".into(), row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"])),
             row("/v1/live/{id}", Some(*session), "quill", "+ + + 404 + + 403", ["404", "404"]),
-            row("/v1/users/{user}/live", a, "quill", "+ + + 404 404 + 403", ["404", "404"]),
+            row("/v1/users/{user}/live", a, "quill", "+ + + 404 - + 403", ["404", "404"]),
             row("/v1/live/feed", None, "quill", "+ - 401 - - - 403", ["-", "-"]),
             row("/v1/notifications", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with(

@@ -19,7 +19,7 @@ pub const FLOORS: &[&[&str]] = &[
     &["posts"],
     &["chat", "feed", "notifications"],
     &["live", "reports"],
-    &["admin", "frames", "janitor"],
+    &["admin", "frames", "janitor", "nodes"],
     &["app"],
     &["routes", "serve"],
     &["demo", "import"],

@@ -4,7 +4,7 @@ use fanfare_protocol::{
     Attachment, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText,
     EditMessage, Forward, Id, Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage,
     NewConversation, NewInvite, NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal,
-    Receipt, RoleChange, UnreadConversations, Watermark,
+    Reactor, Receipt, RequestsDeclined, RoleChange, UnreadConversations, Watermark,
 };
 use form_urlencoded::byte_serialize;
 use hyper::{Method, StatusCode};
@@ -82,6 +82,17 @@ impl Client {
     pub async fn begin(&self, new: &NewConversation) -> Result<Made<Conversation>> {
         let answer = self.send_json(Method::POST, "/v1/conversations", &[], Some(new)).await?.accepted()?;
         Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED })
+    }
+
+    /// Begins a conversation that is made once, however often it is asked for with the same key.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn begin_once(&self, new: &NewConversation, key: &str) -> Result<Made<Conversation>> {
+        let key = [("idempotency-key", key)];
+        let answer = self.send_json(Method::POST, "/v1/conversations", &key, Some(new)).await?.accepted()?;
+        let is_again = answer.header("idempotency-replayed") == "true";
+        Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED && !is_again })
     }
 
     /// The direct conversation with somebody.
@@ -333,6 +344,14 @@ impl Client {
         self.call(Method::PATCH, &of(conversation, &format!("/members/{user}")), Some(&RoleChange { role })).await
     }
 
+    /// Preferences of the caller in chat.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn preferences(&self) -> Result<ChatPreferences> {
+        self.get("/v1/users/me/chat").await
+    }
+
     /// Changes preferences of the caller in chat.
     ///
     /// # Errors
@@ -355,6 +374,29 @@ impl Client {
     /// The problem.
     pub async fn decline_request(&self, conversation: Id) -> Result<()> {
         self.order(Method::POST, &of(conversation, "/decline"), NO_BODY).await
+    }
+
+    /// Declines the requests and invitations that wait, up to 1,000.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn decline_all_requests(&self) -> Result<RequestsDeclined> {
+        self.call(Method::POST, "/v1/conversations/requests/decline", NO_BODY).await
+    }
+
+    /// A page of the people who reacted to a message: with this emoji, or with any.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn reactors(
+        &self,
+        conversation: Id,
+        seq: u64,
+        emoji: Option<&str>,
+        paging: Paging<'_>,
+    ) -> Result<Page<Reactor>> {
+        let emoji: Vec<(&str, &str)> = emoji.into_iter().map(|emoji| ("emoji", emoji)).collect();
+        self.get(&paging.with(&of(conversation, &format!("/messages/{seq}/reactions")), &emoji)).await
     }
 
     /// Makes an invite to a group.

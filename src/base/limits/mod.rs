@@ -5,6 +5,7 @@ pub mod clicks;
 pub mod links;
 pub mod live;
 pub mod media;
+pub mod nodes;
 pub mod reports;
 
 /// Days for which what operators did is kept (`api.md`); older lines are not shown, and the janitor removes them.
@@ -72,6 +73,9 @@ pub const META_HEAD: &[u8] = b"head";
 
 /// Proposals that wait for the owner; further callers wait for a place (requests are bounded before that).
 pub const PROPOSALS_MAX: usize = 4_096;
+/// Records of another family from which something follows for people, in memory, of each partition; of more the log
+/// tells.
+pub const ONWARD_WAITING_MAX: usize = 4_096;
 /// Records in one commit; the rest waits for the next.
 pub const GROUP_RECORDS_MAX: usize = 256;
 /// Proposals that wait before the owner is woken for them while a commit is on its way: fewer are folded when that is

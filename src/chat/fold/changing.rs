@@ -165,6 +165,9 @@ pub(super) fn pin(case: &mut Case<'_>, seq: u64, on: bool) -> Result<ChatOutcome
         ConversationKind::Group => *case.conversation.admin(actor)?,
     };
     case.changeable(&member, seq)?;
+    if is_closed(&info) {
+        return Err(ChatRefusal::Closed);
+    }
     if info.pins.contains(&seq) == on {
         return Ok(nothing(case));
     }

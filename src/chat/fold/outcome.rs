@@ -10,7 +10,7 @@ use crate::data::rows::chat::{ChatHead, HourRow, Info, InviteRow, MemberRow, Mes
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatRefusal {
-    /// Folded that is not there, or not for the actor.
+    /// Conversation that is not there, or not for the actor.
     NotFound,
     /// Message that is not there, or not for the actor.
     NoMessage,
@@ -63,6 +63,28 @@ impl ChatRefusal {
             | Self::Full
             | Self::Slow(_) => return None,
         })
+    }
+
+    /// Name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NoMessage => "no_message",
+            Self::NoMember => "no_member",
+            Self::NoInvite => "no_invite",
+            Self::Role => "role",
+            Self::Closed => "closed",
+            Self::Announcements => "announcements",
+            Self::Reused => "reused",
+            Self::Fixed => "fixed",
+            Self::TooLate => "too_late",
+            Self::ReplyTo => "reply_to",
+            Self::Full => "full",
+            Self::Kind => "kind",
+            Self::NoMedia => "no_media",
+            Self::Slow(_) => "slow",
+        }
     }
 
     /// The refusal of a number.

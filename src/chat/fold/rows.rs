@@ -16,6 +16,7 @@ use crate::data::rows::chat::{ActivityRow, ChangeRow, ChatHead, EditRow, MarkRow
 use crate::data::rows::to_json;
 use crate::data::tables::chat as tables;
 use crate::data::tables::pair;
+use crate::log::events::IdempotencyKey;
 
 /// Adds the rows of `record` to `batch`.
 ///
@@ -37,6 +38,9 @@ pub fn rows(record: &ChatRecord, outcome: &ChatOutcome, batch: &mut Batch) -> Re
     if let Some(info) = &outcome.info {
         batch.put_versioned(tables::of_conversation(tables::INFOS, conversation), to_json(&**info)?, version);
     }
+    if let Some(key) = &record.idempotency {
+        request_rows(record, key, batch);
+    }
     batch.put_versioned(tables::of_conversation(tables::HEADS, conversation), head.to_bytes(), version);
     Ok(())
 }
@@ -56,6 +60,14 @@ fn send_row(record: &ChatRecord, sent: &Sent, outcome: &ChatOutcome, batch: &mut
         batch.put_versioned(hour, Vec::new(), record.id.0);
     }
     batch.put_versioned(key, row.to_bytes(), record.id.0);
+}
+
+/// Rows of a request with a key: of chat's own, for a commit is of one family. They go as sends do.
+fn request_rows(record: &ChatRecord, key: &IdempotencyKey, batch: &mut Batch) {
+    let ChatRecord { id, conversation, .. } = *record;
+    let row = SendRow { record: id, seq: conversation.0, refused: 0, body: body_hash(&key.body_hash) };
+    batch.put_versioned(tables::request_end(hour_of(id), key.caller, &key.key), Vec::new(), id.0);
+    batch.put_versioned(tables::request(key.caller, &key.key), row.to_bytes(), id.0);
 }
 
 /// The message that a record placed.

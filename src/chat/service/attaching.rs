@@ -11,7 +11,6 @@ use crate::base::id::unix_ms_of;
 use crate::base::limits::media::ATTACHING_MS;
 use crate::chat::fold::record::Sent;
 use crate::data::rows::chat::{AttachmentRow, Said};
-use crate::data::tables::chat as keys;
 use crate::media::ForMessages;
 
 /// Thing that a message holds.
@@ -29,11 +28,6 @@ impl Held {
     /// Nothing but the words that the client sent.
     fn nothing(new: &NewMessage) -> Self {
         Self { kind: new.kind, said: Said::default(), attachment: None, until_ms: None, forwarded: false }
-    }
-
-    /// Nothing that is there any more: the message is the one that was sent before, or none.
-    pub(super) fn gone(new: &NewMessage) -> Self {
-        Self { until_ms: Some(0), forwarded: new.forward.is_some(), ..Self::nothing(new) }
     }
 
     /// The message that passes it on.
@@ -95,7 +89,7 @@ impl Chat {
     /// A message that the caller can see, to be passed on.
     async fn passed_on(&self, caller: Id, new: &NewMessage, forward: Forward) -> Result<Held> {
         let missing = || Error::field("forward", "names no message that the caller can see");
-        let hide = |error| if matches!(error, Error::Refused(_)) { missing() } else { error };
+        let hide = |error: Error| error.refused_as(missing());
         let Forward { conversation_id, seq } = forward;
         let seat = self.seat(caller, conversation_id).await.map_err(hide)?;
         // Before the message is looked at: what it holds ends later than that.
@@ -113,10 +107,5 @@ impl Chat {
             forwarded: true,
             ..Held::nothing(new)
         })
-    }
-
-    /// Whether the caller sent something with this id before.
-    pub(super) async fn was_sent(&self, caller: Id, conversation: Id, client_id: &str) -> Result<bool> {
-        Ok(self.core().store.get(&keys::send(conversation, caller, client_id)).await?.is_some())
     }
 }

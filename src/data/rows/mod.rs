@@ -23,7 +23,7 @@ pub use self::links::{
 pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;
 pub use self::notifications::{
-    Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
+    ChatNews, Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
 };
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,

@@ -162,6 +162,13 @@ pub fn reaction(conversation: Id, message: u64, emoji: &str, user: Id) -> RowKey
     RowKey::new(REACTIONS, message_partition(conversation, message), clustering)
 }
 
+/// Kind and person of a row of [`REACTIONS`].
+#[must_use]
+pub fn reaction_in(clustering: &[u8]) -> Option<(&str, Id)> {
+    let (emoji, user) = clustering.split_at_checked(clustering.len().checked_sub(9)?)?;
+    Some((std::str::from_utf8(emoji).ok()?, Id::from_bytes(user.get(1..)?)?))
+}
+
 /// Row of `user` in a conversation's partition.
 #[must_use]
 pub fn member(conversation: Id, user: Id) -> RowKey {
@@ -186,6 +193,19 @@ pub fn hash_of(bytes: &[u8]) -> [u8; 16] {
 pub fn send(conversation: Id, sender: Id, client_id: &str) -> RowKey {
     let clustering = [sender.to_bytes().as_slice(), &client_hash(client_id)].concat();
     RowKey::new(SENDS, partition(conversation), clustering)
+}
+
+/// Row of a request that made a conversation and may come again with its key; it stands as a send of the person to
+/// themselves, whose id no conversation has.
+#[must_use]
+pub fn request(person: Id, key: &str) -> RowKey {
+    send(person, person, key)
+}
+
+/// Row by which that of a request goes, with those that were refused in `hour`.
+#[must_use]
+pub fn request_end(hour: u32, person: Id, key: &str) -> RowKey {
+    refusal(hour, person, person, key)
 }
 
 /// Row of a send that was refused in `hour`.

@@ -157,6 +157,16 @@ pub struct Reaction {
     pub mine: bool,
 }
 
+/// Somebody who reacted to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reactor {
+    /// Kind of the reaction, one emoji.
+    #[schema(examples("👍"))]
+    pub emoji: String,
+    /// The person. Without handle and name when the account is gone.
+    pub user: Author,
+}
+
 /// Kind of event that a system message tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -297,7 +297,7 @@ fn act_of(template: &Template, id: Id, group: &Group) -> ChatAct {
             ChatAct::InviteMade { hash: format!("hash {}", id.0), expires_ms: None, max_uses: *uses }
         }
         Template::Revoke { invite: number } => ChatAct::InviteRevoked { invite: invite(*number) },
-        Template::Accept => ChatAct::Accepted {},
+        Template::Accept => ChatAct::Accepted { members_max: Some(4) },
         Template::Decline => ChatAct::Declined {},
         Template::Depart => ChatAct::Departed {},
         Template::Create { .. } | Template::Bar { .. } => unreachable!("they are made elsewhere"),

@@ -87,6 +87,9 @@ impl Group {
                     return Err(ChatRefusal::Role);
                 }
                 self.of_person(actor, *seq)?;
+                if self.barred() {
+                    return Err(ChatRefusal::Closed);
+                }
                 if self.pins.contains(seq) == *on {
                     return Ok(false);
                 }

@@ -278,7 +278,10 @@ impl Group {
         }
         let known = self.people.get(&actor).ok_or(ChatRefusal::NotFound)?.clone();
         match (&record.act, known.presence) {
-            (ChatAct::Accepted {}, Membership::Invited) => {
+            (ChatAct::Accepted { members_max }, Membership::Invited) => {
+                if members_max.is_some_and(|max| self.members().len() >= max as usize) {
+                    return Err(ChatRefusal::Full);
+                }
                 let seq = self.messages.len() as u64 + 1;
                 self.come(record, actor, MemberRole::Member, Membership::In, seq);
                 self.say(record, "", true);
@@ -298,7 +301,7 @@ impl Group {
     fn of_member(&mut self, record: &ChatRecord, own: &Person) -> Result<bool, ChatRefusal> {
         let actor = record.actor;
         match &record.act {
-            ChatAct::Accepted {} => {
+            ChatAct::Accepted { .. } => {
                 let was = self.pending == Some(actor);
                 if was {
                     self.pending = None;
