@@ -7,7 +7,7 @@ import type { Lane, Transport } from "./realtime.js";
 export interface AuditEntry {
   /**
    * Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
-   * `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`,
+   * `user.grant_admin`, `user.revoke_admin`, `report.resolve`, `settings.change`, `session.close`, `event.publish`,
    * `consumer.remove`; more may come.
    */
   action: string;
@@ -22,7 +22,7 @@ export interface AuditEntry {
   /** Why, if it was said. */
   reason?: string | null | undefined;
   /**
-   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
+   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`, `settings KEY=VALUE …`,
    * `events/TYPE to …`.
    */
   target: string;

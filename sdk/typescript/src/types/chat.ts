@@ -9,8 +9,8 @@ import type { Author } from "./users.js";
 export type Attachment = Media & {
   /** Milliseconds, of a voice message. */
   duration_ms?: number | null | undefined;
-  /** Moment from which the addresses are good no more; a fresh one comes with the message read again. */
-  expires_at?: Timestamp | null | undefined;
+  /** Name that the file is saved under. */
+  filename?: string | null | undefined;
 };
 
 /** A change to a message that was there. */
