@@ -296,9 +296,8 @@ async fn start_under(
     let (jwt, refreshing) = jwt(settings).await?;
     let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers, among } =
         ground(membership, settings, engines, secret, clock).await?;
-    let media = uploads(settings, &core, &engines, secret)?;
+    let (media, attachments) = uploads(settings, &core, &engines, secret)?;
     let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
-    let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let (closer, ender) = among::ender(sessions.closer(), &core.store, among.as_ref());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
@@ -471,11 +470,18 @@ fn janitor(
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines, secret: &[u8]) -> Result<Uploads> {
+/// Uploads, and what other services see of them.
+fn uploads(
+    settings: &Settings,
+    core: &Core,
+    engines: &Engines,
+    secret: &[u8],
+) -> Result<(Uploads, Arc<dyn Attachments>)> {
     let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
     let (settings, clock) = (MediaSettings::of(settings, secret)?, core.clock.clone());
-    Ok(Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock))
+    let media = Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock);
+    Ok((media.clone(), Arc::new(media)))
 }
 
 #[cfg(test)]

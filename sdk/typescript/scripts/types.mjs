@@ -21,7 +21,7 @@ export interface Page<T> {
 /** Products whose name is not that of the file of the protocol, or the tag of the calls, that their types come from. */
 const PRODUCTS = {
   ...{ user: "users", accounts: "users", people: "users", post: "posts", feed: "posts", notification: "notifications" },
-  report: "reports",
+  ...{ report: "reports" },
   ...{ operators: "admin", operations: "admin", id: "common", timestamp: "common", problem: "common" },
 };
 
@@ -46,10 +46,11 @@ export function generate(document) {
 /** Product of every type: the file of the protocol that declares it, or the tag of the first call that names it. */
 function homesOf(document) {
   const homes = new Map();
-  for (const name of readdirSync(PROTOCOL).filter((name) => name.endsWith(".rs"))) {
+  for (const name of readdirSync(PROTOCOL, { recursive: true }).filter((name) => name.endsWith(".rs"))) {
     const text = readFileSync(new URL(name, PROTOCOL), "utf8");
     const declared = text.matchAll(/^pub (?:struct|enum|type) (\w+)/gm);
-    for (const [, type] of declared) homes.set(type, product(name.slice(0, -3)));
+    // A folder is one product.
+    for (const [, type] of declared) homes.set(type, product(name.split("/")[0].replace(/\.rs$/, "")));
   }
   for (const call of Object.values(document.paths).flatMap((path) => Object.values(path))) {
     for (const type of namedBy(call, document.components.schemas)) {

@@ -12,4 +12,5 @@ export type * from "./types/media.js";
 export type * from "./types/notifications.js";
 export type * from "./types/posts.js";
 export type * from "./types/realtime.js";
+export type * from "./types/reports.js";
 export type * from "./types/users.js";

@@ -7,7 +7,7 @@ import type { Lane, Transport } from "./realtime.js";
 export interface AuditEntry {
   /**
    * Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
-   * `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`,
+   * `user.grant_admin`, `user.revoke_admin`, `report.resolve`, `settings.change`, `session.close`, `event.publish`,
    * `consumer.remove`; more may come.
    */
   action: string;
@@ -22,10 +22,44 @@ export interface AuditEntry {
   /** Why, if it was said. */
   reason?: string | null | undefined;
   /**
-   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
+   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`, `settings KEY=VALUE …`,
    * `events/TYPE to …`.
    */
   target: string;
+}
+
+/** Owner of one of chat's partitions. */
+export interface ChatOwnerStatus {
+  /** Bytes of these. */
+  cached_bytes: number;
+  /** Conversations that stay decoded with it. */
+  conversations_cached: number;
+  /** Records of requests and invitations that people are still to be told of. */
+  notices_waiting: number;
+  /** Number of the partition. */
+  partition: number;
+  /** Whether it takes anything: not while storage is away, and not any more where its log cannot be read. */
+  takes: boolean;
+  /** Records that wait to be taken. */
+  waiting: number;
+}
+
+/** Conversations and messages. */
+export interface ChatStatus {
+  /** Commits since the start. */
+  commits: number;
+  /** Messages that were sent since the start. */
+  messages: number;
+  /** Owners on this node. */
+  owners: ChatOwnerStatus[];
+  /** Records of all kinds since the start. */
+  records: number;
+  /** Acts that were refused, by reason. */
+  refusals: Record<string, number>;
+  /** Sends that were repeats of earlier ones, and were answered as these. */
+  repeats: number;
+  /** Acts of which nobody could say whether they were done. */
+  unknown: number;
 }
 
 /** Clicks at this moment, for operators. */
@@ -151,6 +185,8 @@ export interface SetPassword {
 
 /** The server at this moment. */
 export interface Status {
+  /** Conversations and messages. */
+  chat: ChatStatus;
   /** Clicks on short links. */
   clicks: ClickStatus;
   /** The dearest authors, dearest first. */

@@ -1,6 +1,6 @@
 // Types of the API: media. Generated from the server's description of itself by scripts/types.mjs: do not edit.
 
-import type { Id } from "./common.js";
+import type { Id, Timestamp } from "./common.js";
 
 /** Uploaded file. */
 export interface Media {
@@ -10,6 +10,11 @@ export interface Media {
   bytes: number;
   /** Found from the bytes, not from what the client said. */
   content_type: string;
+  /**
+   * Moment from which the addresses of an upload for messages are good no more: whoever sees the message reads it
+   * again for fresh ones.
+   */
+  expires_at?: Timestamp | null | undefined;
   /** Pixels, for images. */
   height?: number | null | undefined;
   /** The upload. */
@@ -23,7 +28,7 @@ export interface Media {
   notice?: string | null | undefined;
   /** A small picture, for images. */
   thumbnail_url?: string | null | undefined;
-  /** Address that it is served under. */
+  /** Address that it is served under. That of an upload for messages is signed, and good until `expires_at`. */
   url: string;
   /** Pixels, for images. */
   width?: number | null | undefined;
@@ -38,6 +43,8 @@ export interface NewMedia {
   alt?: string | undefined;
   /** The picture or file. */
   file: Blob;
+  /** Purpose of an upload that is not for everybody: `message` for one that stands in messages alone. */
+  purpose?: "message" | null | undefined;
 }
 
 /** An upload as it is served. */
