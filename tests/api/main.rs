@@ -35,6 +35,7 @@ mod model;
 mod moderation;
 mod names;
 mod news;
+mod nodes;
 mod operators;
 mod partitions;
 mod posts;

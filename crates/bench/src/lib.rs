@@ -58,6 +58,17 @@ impl Name {
             Self::Chat => "chat",
         }
     }
+
+    /// Title of its picture.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Feed => "Feeds",
+            Self::Realtime => "Realtime delivery",
+            Self::Live => "Live sessions",
+            Self::Links => "Short links",
+            Self::Chat => "Chat",
+        }
+    }
 }
 
 /// Choices of a run: what to measure and where to write it.
@@ -266,7 +277,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.svg {
         let picture = match options.name {
             Name::Feed => feed::picture::draw(&bench.curves, &bench.report.machine),
-            Name::Realtime | Name::Live | Name::Links | Name::Chat => svg::bars(&bench.bars, &bench.report.machine),
+            name => svg::bars(&bench.bars, (name.title(), name.word()), &bench.report.machine),
         };
         std::fs::write(file, picture)?;
     }

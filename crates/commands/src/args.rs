@@ -9,7 +9,7 @@ use fanfare_bench::{Name, Part};
 
 use super::admin_args::AdminArgs;
 
-/// A self-hosted social backend in one binary: accounts, follows, posts, media, feeds, notifications, realtime delivery
+/// A self-hosted social backend in one binary: people, posts, feeds, chat, live sessions, short links, realtime
 #[derive(Debug, Parser)]
 #[command(
     name = "fanfare",
@@ -30,11 +30,11 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the server
     Serve(ServeArgs),
-    /// Run the server with a sample world that lives: people of very different followings who post all the time
+    /// Run the server with a sample world that lives: people of very different followings who post and talk
     Demo(DemoArgs),
-    /// Load a follow graph and replay its activity through the real pipeline
+    /// Load follows, activity, addresses or an access log, and replay what happened through the real pipeline
     Import(ImportArgs),
-    /// Act as an operator on a server that runs: delete posts, suspend people, give passwords, read the audit
+    /// Act as an operator on a server that runs: delete posts and links, suspend people, give passwords, read the audit
     Admin(AdminArgs),
     /// Measure, and compare with what was measured beside it
     Bench(BenchArgs),

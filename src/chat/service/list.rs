@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fanfare_engines::{KeyRange, Order, Table};
+use fanfare_engines::{KeyRange, Order, RowKey, Table};
 use fanfare_protocol::{
     Conversation, ConversationKind, ConversationPage, Id, MentionedIn, Page, Timestamp, UnreadConversations,
 };
@@ -10,14 +10,15 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Chat;
-use super::listed::Read;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{HEADS_STEP, LIST_STEP, LISTED_MAX, MENTIONS_COUNTED_MAX};
 use crate::chat::sync::{ListMerge, ListPlace, Listed, may_be_after};
 use crate::chat::view::{self, Viewer};
-use crate::data::rows::chat::{ActivityRow, ChatHead, MarkRow, PersonalRow};
-use crate::data::rows::from_json;
+use crate::data::rows::chat::{
+    ActivityRow, ChatHead, EditRow, Info, MarkRow, MemberRow, Membership, MessageRow, PersonalRow,
+};
+use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 
@@ -60,6 +61,53 @@ pub struct Heard {
     pub change_seq: u64,
 }
 
+/// A conversation as it is read for a list.
+struct Read {
+    listed: Listed,
+    head: ChatHead,
+    info: Info,
+    member: MemberRow,
+    mark: MarkRow,
+    personal: PersonalRow,
+}
+
+impl Read {
+    fn is_request(&self, user: Id) -> bool {
+        self.member.presence == Membership::Invited || self.info.pending == Some(user)
+    }
+
+    /// Whether the person declined it and hears nothing of it.
+    fn is_declined(&self, user: Id) -> bool {
+        self.info.declined && self.info.pending == Some(user)
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.personal.hidden_at.is_some_and(|seq| self.head.last_seq <= seq)
+    }
+
+    fn is_archived(&self, now_ms: u64) -> bool {
+        view::personal(&self.personal, self.mark.seq, self.head.last_seq, now_ms).archived
+    }
+
+    fn is_in(&self, folder: Folder, user: Id, now_ms: u64) -> bool {
+        let found = match (self.is_request(user), self.is_archived(now_ms)) {
+            (true, _) => Folder::Requests,
+            (false, true) => Folder::Archived,
+            (false, false) => Folder::Inbox,
+        };
+        !self.member.is_gone() && !self.is_declined(user) && !self.is_hidden() && found == folder
+    }
+
+    /// Everything up to here was read.
+    fn read_seq(&self) -> u64 {
+        self.mark.seq.max(self.member.visible_from.saturating_sub(1).min(self.head.last_seq))
+    }
+
+    fn unread(&self) -> u64 {
+        self.head.counted.saturating_sub(self.mark.counted.max(self.member.counted))
+    }
+}
+
 impl Chat {
     /// Conversations of a person, those with activity last first.
     async fn listed(&self, user: Id) -> Result<Vec<Listed>> {
@@ -95,6 +143,37 @@ impl Chat {
                     let visible_from = read.member.visible_from.max(1);
                     found.push(Heard { id: read.listed.conversation, visible_from, last_seq, change_seq });
                 }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads conversations for a list; those that are not there, or were torn, are left out.
+    async fn read_listed(&self, user: Id, asked: &[Listed]) -> Result<Vec<Read>> {
+        let of = |one: &Listed| -> [RowKey; 5] {
+            let id = one.conversation;
+            [
+                keys::of_conversation(keys::HEADS, id),
+                keys::of_conversation(keys::INFOS, id),
+                keys::member(id, user),
+                keys::mark(id, user, keys::MarkOf::Read),
+                tables::pair(keys::PERSONAL, user, id),
+            ]
+        };
+        let wanted: Vec<RowKey> = asked.iter().flat_map(of).collect();
+        let mut values = self.core().store.get_many(&wanted).await?.into_iter();
+        let mut found = Vec::with_capacity(asked.len());
+        for (listed, of) in asked.iter().zip(wanted.chunks(5)) {
+            let mut next = || values.next().flatten();
+            let [head, info, member, mark, personal] = [next(), next(), next(), next(), next()];
+            let [head_key, _, member_key, mark_key, _] = of else { continue };
+            let (head, member) =
+                (in_row(head_key, head, ChatHead::from_bytes)?, in_row(member_key, member, MemberRow::from_bytes)?);
+            let mark = in_row(mark_key, mark, MarkRow::from_bytes)?.unwrap_or_default();
+            let info: Option<Info> = info.as_deref().map(from_json).transpose()?;
+            let personal = personal.as_deref().map(from_json).transpose()?.unwrap_or_default();
+            if let (Some(head), Some(info), Some(member)) = (head, info, member) {
+                found.push(Read { listed: *listed, head, info, member, mark, personal });
             }
         }
         Ok(found)
@@ -149,7 +228,8 @@ impl Chat {
             mention_count,
             is_request,
             left,
-            personal: view::personal(&read.personal, head.last_seq, self.core().clock.now_ms()),
+            hidden: !left && read.is_hidden(),
+            personal: view::personal(&read.personal, read.mark.seq, head.last_seq, self.core().clock.now_ms()),
             created_at: Timestamp(info.at_ms),
         })
     }
@@ -163,10 +243,29 @@ impl Chat {
         }
     }
 
+    /// Unread messages that name the person: rows tell which did at first, and the messages whether they still do.
     async fn mention_count(&self, user: Id, id: Id, read: u64) -> Result<u64> {
         let (partition, range) = (tables::partition(user), keys::mentioned_above(id, read));
         let scan = self.core().store.scan(keys::MENTIONED, &partition, range, Order::Ascending, MENTIONS_COUNTED_MAX);
-        Ok(scan.await?.len() as u64)
+        let rows = scan.await?;
+        let numbers = rows.iter().filter_map(|row| keys::number_in(row.clustering.get(8..)?));
+        let wanted: Vec<RowKey> = numbers
+            .flat_map(|seq| [keys::numbered(keys::MESSAGES, id, seq), keys::state(id, seq, keys::Which::Text)])
+            .collect();
+        if wanted.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        for pair in self.core().store.get_many(&wanted).await?.chunks(2) {
+            let [Some(row), edit] = pair else { continue };
+            let edit: Option<EditRow> = edit.as_deref().map(from_json).transpose()?;
+            let words = match edit {
+                Some(edit) => edit.words,
+                None => from_json::<MessageRow>(row)?.words,
+            };
+            count += u64::from(words.names(user));
+        }
+        Ok(count)
     }
 
     fn changes_cursor(&self, caller: Id) -> String {
@@ -189,72 +288,52 @@ impl Chat {
         };
         // Before what is read: what comes meanwhile is told the next time.
         let changes_cursor = self.changes_cursor(caller);
-        let now_ms = self.core().clock.now_ms();
         let mut listed = self.listed(caller).await?;
         listed.retain(|one| !one.gone);
         let pinned = if query.pinned_first { self.pinned(caller).await? } else { HashSet::new() };
         let (first, rest): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| pinned.contains(&one.conversation));
-        let mut found: Vec<Read> = Vec::new();
-        if after.is_none() && !first.is_empty() {
-            found = self.read_listed(caller, &first).await?;
-            found.retain(|read| read.is_in(query.folder, caller, now_ms));
-            found.sort_unstable_by_key(|read| std::cmp::Reverse(read.place()));
+        let (mut found, mut is_more) = (Vec::new(), false);
+        for (is_pinned, part) in [(true, first), (false, rest)] {
+            is_more = is_more || self.next_of(caller, query, (is_pinned, part), after, &mut found).await?;
         }
-        let (mut merge, mut last, mut is_more) = (ListMerge::new(rest), after, false);
-        let before = found.len();
-        'page: loop {
-            let next = self.next_listed(&mut merge, after, query.limit).await?;
-            if next.is_empty() {
-                break;
-            }
-            let asked: Vec<Listed> = next.iter().map(|(_, one)| *one).collect();
-            let read = self.read_listed(caller, &asked).await?.into_iter();
-            let mut next = next.into_iter();
-            for read in read.filter(|read| read.is_in(query.folder, caller, now_ms)) {
-                if found.len() >= query.limit.max(before) {
-                    is_more = true;
-                    break 'page;
-                }
-                // As it stood when the order was made: what came since is told by `changes_cursor`.
-                last = next.find(|(_, one)| *one == read.listed).map(|(place, _)| place).or(last);
-                found.push(read);
-            }
-        }
-        // Where pinned ones fill the page, the rest begins at the top.
-        let top = ListPlace { last_message: Id(u64::MAX), conversation: Id(u64::MAX) };
-        let next_cursor = is_more.then(|| self.core().cursors.seal(scope, &last.unwrap_or(top).to_bytes()));
+        let last = found.last().filter(|_| is_more).map(|(place, _): &(ListPlace, Read)| place.to_bytes());
+        let next_cursor = last.map(|last| self.core().cursors.seal(scope, &last));
         let mut items = Vec::with_capacity(found.len());
-        for read in found {
+        for (_, read) in found {
             items.push(self.shown(caller, read).await?);
         }
         Ok(ConversationPage { items, next_cursor, changes_cursor })
     }
 
-    /// Conversations that come next in a list, below `after`; of the others heads alone are read.
-    async fn next_listed(
+    /// Adds what comes below `after` of a part of the list, until the page is full; whether there is more of it then.
+    async fn next_of(
         &self,
-        merge: &mut ListMerge<Listed>,
+        caller: Id,
+        query: ListQuery<'_>,
+        (is_pinned, part): (bool, Vec<Listed>),
         after: Option<ListPlace>,
-        limit: usize,
-    ) -> Result<Vec<(ListPlace, Listed)>> {
-        let mut next = Vec::new();
-        while next.len() < LIST_STEP.min(limit + 1) {
-            if let Some((place, one)) = merge.pop() {
-                if after.is_none_or(|after| place < after) {
-                    next.push((place, one));
+        found: &mut Vec<(ListPlace, Read)>,
+    ) -> Result<bool> {
+        let now_ms = self.core().clock.now_ms();
+        let mut merge = ListMerge::new(part);
+        loop {
+            let next = self.next_listed(&mut merge, (is_pinned, after), query.limit).await?;
+            if next.is_empty() {
+                return Ok(false);
+            }
+            let asked: Vec<Listed> = next.iter().map(|(_, one)| *one).collect();
+            let mut places = next.into_iter();
+            for read in self.read_listed(caller, &asked).await? {
+                let place = places.find(|(_, one)| *one == read.listed);
+                if !read.is_in(query.folder, caller, now_ms) {
+                    continue;
                 }
-                continue;
-            }
-            let asked = merge.ask(HEADS_STEP);
-            if asked.is_empty() {
-                break;
-            }
-            for (one, head) in self.heads(&asked).await? {
-                let place = ListPlace { last_message: head.last_message, conversation: one.conversation };
-                merge.put(place, one);
+                if found.len() == query.limit {
+                    return Ok(true);
+                }
+                found.extend(place.map(|(place, _)| (place, read)));
             }
         }
-        Ok(next)
     }
 
     async fn pinned(&self, user: Id) -> Result<HashSet<Id>> {
@@ -295,9 +374,7 @@ impl Chat {
         listed.sort_unstable_by_key(|one| one.conversation);
         let (mut items, mut next) = (Vec::new(), None);
         'all: for asked in listed.chunks(LIST_STEP) {
-            let heads = self.heads(asked).await?.into_iter();
-            let changed = heads.filter(|(one, head)| head.applied > mark || was_touched(one.conversation));
-            for read in self.read_listed(caller, &changed.map(|(one, _)| one).collect::<Vec<_>>()).await? {
+            for read in self.read_listed(caller, asked).await? {
                 let id = read.listed.conversation;
                 if (read.head.applied <= mark && !was_touched(id)) || read.is_declined(caller) {
                     continue;
@@ -334,13 +411,31 @@ impl Chat {
                 }
                 let unread = read.unread();
                 sum.messages += unread;
-                sum.conversations += u64::from(unread > 0 || read.personal.unread_at.is_some());
+                sum.conversations += u64::from(unread > 0 || view::is_marked(&read.personal, read.mark.seq));
                 if unread > 0 {
                     sum.mentions += self.mention_count(caller, read.listed.conversation, read.read_seq()).await?;
                 }
             }
         }
         Ok(sum)
+    }
+
+    /// Requests and invitations that wait for the caller, at most `limit`, and whether there are more.
+    pub(super) async fn requests(&self, caller: Id, limit: usize) -> Result<(Vec<Id>, bool)> {
+        let mut listed = self.listed(caller).await?;
+        listed.retain(|one| !one.gone);
+        let mut found = Vec::new();
+        for asked in listed.chunks(LIST_STEP) {
+            for read in self.read_listed(caller, asked).await? {
+                // Hidden ones wait too.
+                let is_open = read.is_request(caller) && !read.is_declined(caller) && !read.member.is_gone();
+                if is_open && found.len() == limit {
+                    return Ok((found, true));
+                }
+                found.extend(is_open.then_some(read.listed.conversation));
+            }
+        }
+        Ok((found, false))
     }
 
     /// Messages that name the caller, newest first, across conversations.
@@ -380,7 +475,8 @@ impl Chat {
             Err(error) => return Err(error),
         };
         let stored = match self.visible(&seat, id, seq).await {
-            Ok(stored) if stored.row.recalled.is_none() => stored,
+            // Recalled ones name nobody.
+            Ok(stored) if stored.edit.as_ref().map_or(&stored.row.words, |edit| &edit.words).names(caller) => stored,
             Ok(_) | Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -109,5 +109,5 @@ pub async fn begin(world: &World, ids: &[Id], members: &[usize], kind: Conversat
     let title = (kind == ConversationKind::Group).then(|| "People who talk".to_owned());
     let member_ids = members[1..].iter().map(|member| ids[*member]).collect();
     let new = NewConversation { kind, member_ids, title, history: None };
-    Ok(world.app.chat().create(ids[members[0]], new).await?.value.id)
+    Ok(world.app.chat().create(ids[members[0]], new, None).await?.value.id)
 }

@@ -86,6 +86,7 @@ async fn fill(world: &World, pairs: &[(Id, Id)], messages: usize) -> Result<f64>
             kind: MessageKind::Text,
             said: Said { text: text.clone(), ..Said::default() },
             attachment: None,
+            attach_until_ms: None,
             reply_to: None,
             forwarded: false,
         };
