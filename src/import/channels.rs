@@ -43,7 +43,7 @@ pub struct Spoken {
     pub nick: String,
     /// Moment of it.
     pub at_ms: u64,
-    /// What was said.
+    /// Words.
     pub text: String,
 }
 
@@ -73,7 +73,7 @@ pub struct Channels {
 #[derive(Debug, Clone, Copy)]
 struct Group {
     id: Id,
-    /// Who spoke first.
+    /// Person who spoke first.
     owner: Id,
 }
 

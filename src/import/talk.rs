@@ -26,7 +26,7 @@ pub struct Line<'a> {
     pub minute: u64,
     /// Name of who spoke.
     pub nick: &'a str,
-    /// What was said.
+    /// Words.
     pub text: &'a str,
 }
 

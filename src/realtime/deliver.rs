@@ -101,7 +101,7 @@ pub trait PersonalItem: Debug + Send + Sync {
 /// Changes that an item tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Covers {
-    /// What is changed.
+    /// Thing that is changed.
     pub about: u64,
     /// The last change before them.
     pub after: u64,
@@ -116,7 +116,7 @@ pub trait SharedItem: Debug + Send + Sync {
     /// Line in which it stands, such as its conversation: items of one line are rendered and sent in their order.
     fn line(&self) -> Id;
 
-    /// What it changes, where a later change of the same may stand for both.
+    /// Changes that it tells of, where a later item about the same may stand for both.
     fn covers(&self) -> Option<Covers> {
         None
     }

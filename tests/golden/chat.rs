@@ -31,7 +31,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// What a record gives, and its rows.
+    /// Outcome of a record, and its rows.
     fn fold(&mut self, record: &ChatRecord) -> (ChatOutcome, Batch) {
         for key in needs(record) {
             let value = self.rows.get(&key).and_then(|(_, value)| value.clone());

@@ -110,7 +110,8 @@ impl DemoArgs {
     fanfare import --follows follows.tsv.gz --activity activity.tsv.gz --verify 1000\n  \
     fanfare import --chat irc.tsv.gz --verify --data-dir ./data\n  \
     FANFARE__FEED__PUSH_BELOW=100 fanfare import --follows follows.tsv.gz --activity activity.tsv.gz\n\n\
-    Follows: a line is `follower<TAB>followee`. Activity: `actor<TAB>target<TAB>unix seconds<TAB>RT|RE|MT`. Talk: `channel<TAB>HH:MM<TAB>nick<TAB>text`. Files may be \
+    Follows: a line is `follower<TAB>followee`. Activity: `actor<TAB>target<TAB>unix seconds<TAB>RT|RE|MT`. \
+    Talk: `channel<TAB>HH:MM<TAB>nick<TAB>text`. Files may be \
     gzipped; their first line names the columns. Lines that cannot be read are reported and skipped. Started again after a kill, it goes on where it was."
 )]
 pub struct ImportArgs {

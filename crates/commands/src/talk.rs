@@ -30,7 +30,7 @@ pub(super) fn run(settings: &Settings, file: &Path, verify: bool) -> Result<(), 
     })
 }
 
-/// Who speaks in which channel, from a first look at the file.
+/// Channels and their people, from a first look at the file.
 fn plan(file: &Path) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
     let mut lines = Lines::open(file, talk::HEADER).map_err(unreadable(file))?;

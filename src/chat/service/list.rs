@@ -10,14 +10,15 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Chat;
-use super::listed::Read;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{HEADS_STEP, LIST_STEP, LISTED_MAX, MENTIONS_COUNTED_MAX};
 use crate::chat::sync::{ListMerge, ListPlace, Listed, may_be_after};
 use crate::chat::view::{self, Viewer};
-use crate::data::rows::chat::{ActivityRow, ChatHead, EditRow, MarkRow, MessageRow, PersonalRow};
-use crate::data::rows::from_json;
+use crate::data::rows::chat::{
+    ActivityRow, ChatHead, EditRow, Info, MarkRow, MemberRow, Membership, MessageRow, PersonalRow,
+};
+use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
 
@@ -60,6 +61,53 @@ pub struct Heard {
     pub change_seq: u64,
 }
 
+/// A conversation as it is read for a list.
+struct Read {
+    listed: Listed,
+    head: ChatHead,
+    info: Info,
+    member: MemberRow,
+    mark: MarkRow,
+    personal: PersonalRow,
+}
+
+impl Read {
+    fn is_request(&self, user: Id) -> bool {
+        self.member.presence == Membership::Invited || self.info.pending == Some(user)
+    }
+
+    /// Whether the person declined it and hears nothing of it.
+    fn is_declined(&self, user: Id) -> bool {
+        self.info.declined && self.info.pending == Some(user)
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.personal.hidden_at.is_some_and(|seq| self.head.last_seq <= seq)
+    }
+
+    fn is_archived(&self, now_ms: u64) -> bool {
+        view::personal(&self.personal, self.mark.seq, self.head.last_seq, now_ms).archived
+    }
+
+    fn is_in(&self, folder: Folder, user: Id, now_ms: u64) -> bool {
+        let found = match (self.is_request(user), self.is_archived(now_ms)) {
+            (true, _) => Folder::Requests,
+            (false, true) => Folder::Archived,
+            (false, false) => Folder::Inbox,
+        };
+        !self.member.is_gone() && !self.is_declined(user) && !self.is_hidden() && found == folder
+    }
+
+    /// Everything up to here was read.
+    fn read_seq(&self) -> u64 {
+        self.mark.seq.max(self.member.visible_from.saturating_sub(1).min(self.head.last_seq))
+    }
+
+    fn unread(&self) -> u64 {
+        self.head.counted.saturating_sub(self.mark.counted.max(self.member.counted))
+    }
+}
+
 impl Chat {
     /// Conversations of a person, those with activity last first.
     async fn listed(&self, user: Id) -> Result<Vec<Listed>> {
@@ -95,6 +143,37 @@ impl Chat {
                     let visible_from = read.member.visible_from.max(1);
                     found.push(Heard { id: read.listed.conversation, visible_from, last_seq, change_seq });
                 }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads conversations for a list; those that are not there, or were torn, are left out.
+    async fn read_listed(&self, user: Id, asked: &[Listed]) -> Result<Vec<Read>> {
+        let of = |one: &Listed| -> [RowKey; 5] {
+            let id = one.conversation;
+            [
+                keys::of_conversation(keys::HEADS, id),
+                keys::of_conversation(keys::INFOS, id),
+                keys::member(id, user),
+                keys::mark(id, user, keys::MarkOf::Read),
+                tables::pair(keys::PERSONAL, user, id),
+            ]
+        };
+        let wanted: Vec<RowKey> = asked.iter().flat_map(of).collect();
+        let mut values = self.core().store.get_many(&wanted).await?.into_iter();
+        let mut found = Vec::with_capacity(asked.len());
+        for (listed, of) in asked.iter().zip(wanted.chunks(5)) {
+            let mut next = || values.next().flatten();
+            let [head, info, member, mark, personal] = [next(), next(), next(), next(), next()];
+            let [head_key, _, member_key, mark_key, _] = of else { continue };
+            let (head, member) =
+                (in_row(head_key, head, ChatHead::from_bytes)?, in_row(member_key, member, MemberRow::from_bytes)?);
+            let mark = in_row(mark_key, mark, MarkRow::from_bytes)?.unwrap_or_default();
+            let info: Option<Info> = info.as_deref().map(from_json).transpose()?;
+            let personal = personal.as_deref().map(from_json).transpose()?.unwrap_or_default();
+            if let (Some(head), Some(info), Some(member)) = (head, info, member) {
+                found.push(Read { listed: *listed, head, info, member, mark, personal });
             }
         }
         Ok(found)
@@ -238,50 +317,23 @@ impl Chat {
         let now_ms = self.core().clock.now_ms();
         let mut merge = ListMerge::new(part);
         loop {
-            let next = self.next_listed(&mut merge, is_pinned, after, query.limit).await?;
+            let next = self.next_listed(&mut merge, (is_pinned, after), query.limit).await?;
             if next.is_empty() {
                 return Ok(false);
             }
             let asked: Vec<Listed> = next.iter().map(|(_, one)| *one).collect();
-            let read = self.read_listed(caller, &asked).await?.into_iter();
-            let mut next = next.into_iter();
-            for read in read.filter(|read| read.is_in(query.folder, caller, now_ms)) {
-                // As it stood when the order was made: what came since is told by `changes_cursor`.
-                let Some((place, _)) = next.find(|(_, one)| *one == read.listed) else { continue };
+            let mut places = next.into_iter();
+            for read in self.read_listed(caller, &asked).await? {
+                let place = places.find(|(_, one)| *one == read.listed);
+                if !read.is_in(query.folder, caller, now_ms) {
+                    continue;
+                }
                 if found.len() == query.limit {
                     return Ok(true);
                 }
-                found.push((place, read));
+                found.extend(place.map(|(place, _)| (place, read)));
             }
         }
-    }
-
-    /// Conversations that come next in a part of the list, below `after`; of the others heads alone are read.
-    async fn next_listed(
-        &self,
-        merge: &mut ListMerge<Listed>,
-        is_pinned: bool,
-        after: Option<ListPlace>,
-        limit: usize,
-    ) -> Result<Vec<(ListPlace, Listed)>> {
-        let mut next = Vec::new();
-        while next.len() < LIST_STEP.min(limit + 1) {
-            if let Some((place, one)) = merge.pop() {
-                if after.is_none_or(|after| place < after) {
-                    next.push((place, one));
-                }
-                continue;
-            }
-            let asked = merge.ask(HEADS_STEP);
-            if asked.is_empty() {
-                break;
-            }
-            for (one, head) in self.heads(&asked).await? {
-                let place = ListPlace { is_pinned, last_message: head.last_message, conversation: one.conversation };
-                merge.put(place, one);
-            }
-        }
-        Ok(next)
     }
 
     async fn pinned(&self, user: Id) -> Result<HashSet<Id>> {
@@ -322,9 +374,7 @@ impl Chat {
         listed.sort_unstable_by_key(|one| one.conversation);
         let (mut items, mut next) = (Vec::new(), None);
         'all: for asked in listed.chunks(LIST_STEP) {
-            let heads = self.heads(asked).await?.into_iter();
-            let changed = heads.filter(|(one, head)| head.applied > mark || was_touched(one.conversation));
-            for read in self.read_listed(caller, &changed.map(|(one, _)| one).collect::<Vec<_>>()).await? {
+            for read in self.read_listed(caller, asked).await? {
                 let id = read.listed.conversation;
                 if (read.head.applied <= mark && !was_touched(id)) || read.is_declined(caller) {
                     continue;

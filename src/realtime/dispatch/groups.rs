@@ -37,7 +37,7 @@ pub struct Backlog<T> {
     waiting: VecDeque<Addressed<T>>,
     /// Number of items of each line.
     lines: HashMap<Id, usize>,
-    /// What came before the items, and how many of them: one that was gathered may come behind later ones.
+    /// Marks of the items, and how many have each: one that was gathered may come behind later ones.
     lows: BTreeMap<Id, usize>,
 }
 
@@ -99,7 +99,7 @@ impl<T> Backlog<T> {
         Some((&oldest.item, &oldest.sessions[from..]))
     }
 
-    /// Those who were next have it.
+    /// Tells that the sessions which were next have it.
     pub fn given(&mut self) {
         let Some(oldest) = self.waiting.front_mut() else { return };
         oldest.sessions.truncate(oldest.sessions.len().saturating_sub(GROUP_SLICE));
@@ -117,7 +117,7 @@ impl<T> Backlog<T> {
 
 /// Something that a later one of its line can stand for.
 pub trait Gathers: Sized {
-    /// What it changes, if a later change of the same may stand for both.
+    /// Thing that it changes, if a later change of the same may stand for both.
     fn about(&self) -> Option<u64>;
 
     /// The item, standing for an `earlier` one too.
@@ -132,7 +132,7 @@ pub struct Gathered<T> {
     /// Moments at which lines have rested, in their order; of a line whose turn is another it says nothing.
     due: VecDeque<(Instant, Id, u64)>,
     turn: u64,
-    /// What came before the changes that wait, lowest first.
+    /// Marks and lines of the changes that wait, lowest first.
     lows: BTreeSet<(Id, Id)>,
 }
 
@@ -400,7 +400,8 @@ mod tests {
                 let covers = |number: &u64| got.iter().any(|one| (one.first..=one.number).contains(number));
                 // Who was in it at the last of those that were gathered has it for all of them.
                 let lacks: Vec<_> = owed.iter().filter(|number| !covers(number)).collect();
-                let later = |number: u64| way.got.values().flatten().any(|one| one.first <= number && number < one.number);
+                let all = || way.got.values().flatten();
+                let later = |number: u64| all().any(|one| one.first <= number && number < one.number);
                 prop_assert!(lacks.iter().all(|number| later(**number)), "{:?} lacks {:?}", who, lacks);
             }
             prop_assert!(way.backlog.is_empty() && way.backlog.lines.is_empty() && way.gathered.low().is_none());

@@ -72,7 +72,7 @@ impl Talk {
         }
     }
 
-    /// One act; false when the server is gone.
+    /// Does something; false when the server is gone.
     async fn act(&self, client: &Client, me: usize, name: &str, dice: &mut Random) -> bool {
         let conversation = if me < 2 && dice.below(2) == 0 { self.direct } else { self.group };
         let seq = 1 + dice.below(40);
@@ -106,8 +106,13 @@ impl Talk {
                     let seq = before.and_then(|(_, seq)| seq);
                     assert!(seq.is_none_or(|seq| seq == sent.value.seq), "{name} was answered as two messages");
                 }
-                // Who was removed meanwhile says nothing.
-                Err(ClientError::Problem(_)) => drop(self.sends.lock().remove(name)),
+                // Who was removed meanwhile says nothing, unless the first copy came through.
+                Err(ClientError::Problem(_)) => {
+                    let mut sends = self.sends.lock();
+                    if sends.get(name).is_some_and(|(_, seq)| seq.is_none()) {
+                        sends.remove(name);
+                    }
+                }
                 Err(ClientError::Transport(_)) => return false,
                 Err(other) => panic!("{other}"),
             }
@@ -119,7 +124,7 @@ impl Talk {
     fn talker(self: &Arc<Self>, server: &Process, me: usize, seed: u64) -> JoinHandle<()> {
         let (talk, client) = (Arc::clone(self), server.anyone.with_token(&self.tokens[me]));
         tokio::spawn(async move {
-            let mut dice = Random::new(seed ^ (me as u64) << 32);
+            let mut dice = Random::new(seed ^ ((me as u64) << 32));
             for number in 0.. {
                 if !talk.act(&client, me, &format!("{me}/{seed}/{number}"), &mut dice).await {
                     return;
@@ -137,7 +142,7 @@ impl Talk {
         let talk = Arc::clone(self);
         *talk.cursors[me].lock() = Some(device.cursor.clone());
         tokio::spawn(async move {
-            while let Heard::Frame(frame) = device.next().await {
+            while let Heard::Frame(frame) = device.whenever().await {
                 let event = frame.event().unwrap();
                 talk.heard[me].lock().push((session, event));
                 *talk.cursors[me].lock() = Some(device.cursor.clone());
@@ -304,7 +309,10 @@ async fn history(seed: u64) {
     for me in 0..PEOPLE {
         for conversation in [talk.direct, talk.group] {
             if me >= 2 && conversation == talk.direct {
-                let is_of = |event: &ServerEvent| matches!(event, ServerEvent::Message(one) if one.message.conversation_id == conversation);
+                let is_of = |event: &ServerEvent| match event {
+                    ServerEvent::Message(one) => one.message.conversation_id == conversation,
+                    _ => false,
+                };
                 assert!(!talk.heard[me].lock().iter().any(|(_, event)| is_of(event)), "it is not theirs");
                 continue;
             }

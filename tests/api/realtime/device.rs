@@ -245,7 +245,12 @@ impl Device {
 
     /// Frame or end that comes next.
     pub async fn next(&mut self) -> Heard {
-        let heard = timeout(PATIENCE, self.hear()).await.expect("nothing comes");
+        timeout(PATIENCE, self.whenever()).await.expect("nothing comes")
+    }
+
+    /// Frame or end that comes next, however long that takes.
+    pub async fn whenever(&mut self) -> Heard {
+        let heard = self.hear().await;
         if let Heard::Frame(frame) = &heard {
             match &self.wire {
                 // An answer's cursor covers all of its frames.

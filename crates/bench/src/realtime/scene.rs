@@ -126,6 +126,7 @@ fn serve(folder: &Path, address: Option<SocketAddr>) -> Result<Server> {
         ("FANFARE__REALTIME__HEARTBEAT_S", HEARTBEAT_S.to_string()),
         // A session of the bench stands for many: what is measured is not its own bound.
         ("FANFARE__REALTIME__MESSAGES_PER_S", 1_000.to_string()),
+        ("FANFARE__CHAT__MESSAGES_PER_S", 0.to_string()),
     ];
     Server::start(folder, address, &settings)
 }
