@@ -41,6 +41,7 @@ use crate::links::Links;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
 use crate::live::Live;
+use crate::live::stream::LiveFeeder;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
@@ -54,7 +55,7 @@ use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{CurrentValues, Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -273,8 +274,7 @@ async fn start_under(
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
-    let values = vec![live.feeder.values(&core.store)];
-    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, values));
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, &live.feeder));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
@@ -369,7 +369,7 @@ fn streams(
     notices: &NotificationFeeder,
     (markers, chat): (&Markers, &Chat),
     views: &PostViews,
-    (deliveries, values): (Vec<Delivery>, Vec<Arc<dyn CurrentValues>>),
+    (deliveries, live): (Vec<Delivery>, &LiveFeeder),
 ) -> Streams {
     Streams {
         types: frames::frames(markers, chat, &deliveries),
@@ -380,7 +380,7 @@ fn streams(
             Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
         ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
-        values,
+        values: vec![live.values(&core.store)],
         followees: Arc::new(FollowRows(core.store.clone())),
     }
 }
