@@ -32,4 +32,8 @@ impl Listener for FeedListener {
         committed.iter().for_each(|one| self.0.apply(&one.record));
         self.0.settle(horizon);
     }
+
+    fn moved(&self, horizon: Id) {
+        self.0.settle(horizon);
+    }
 }

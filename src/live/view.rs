@@ -186,4 +186,8 @@ impl Listener for LiveListener {
         }
         feed.settle(horizon);
     }
+
+    fn moved(&self, horizon: Id) {
+        self.view.feed().settle(horizon);
+    }
 }

@@ -64,8 +64,16 @@ impl Follower {
         if let Some(first) = family.held(committed) {
             self.horizon.hold(partition, first);
         }
+        if self.horizon.is_of_many()
+            && let Some(news) = committed.iter().rev().find(|one| !F::is_beat(&one.record))
+        {
+            self.horizon.has_news(F::id(&news.record));
+        }
         let reach = self.horizon.with(partition, last);
         family.tell(committed, reach.all);
+        if self.horizon.is_of_many() {
+            self.horizon.told_of_many(partition, last);
+        }
         self.settled.reach(reach.records);
         self.horizon.reach(reach);
     }
@@ -83,7 +91,8 @@ impl Follower {
 
     /// Calls `answer` once the horizon has come to `last`.
     pub(super) fn answer(&self, last: Id, answer: impl FnOnce() + Send + 'static) {
-        {
+        // Of many nodes others may take long, or be gone: it is durable, and whoever wants to see it waits for that.
+        if !self.horizon.is_of_many() {
             let mut waiting = self.waiting.lock();
             if self.horizon.reached_by_records() < last {
                 return waiting.push((last, Box::new(answer)));

@@ -32,6 +32,12 @@ pub trait Listener: Send + Sync + 'static {
     /// told, of whatever partition; records of a partition may be above it.
     /// Must be quick and must not block.
     fn committed(&self, committed: &[Committed], horizon: Id);
+
+    /// Takes in that all at or below `horizon` has been told, where several partitions let it move on without a record:
+    /// what held it back is through, or what followed is settled. May come beside a commit, and must be quick.
+    fn moved(&self, horizon: Id) {
+        let _ = horizon;
+    }
 }
 
 /// Part of a product in the write path. Products are asked and told in the order of their list.

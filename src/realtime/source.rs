@@ -64,6 +64,12 @@ pub trait FolloweeSource: Send + Sync + 'static {
     /// # Errors
     /// When the engine fails; it is asked again.
     async fn followees(&self, person: Id) -> Result<Vec<Id>>;
+
+    /// Whether `person` lets each of `viewers` see whether they are there, in their order.
+    ///
+    /// # Errors
+    /// When the engine fails; nobody is told then.
+    async fn lets_see(&self, person: Id, viewers: &[Id]) -> Result<Vec<bool>>;
 }
 
 /// Requests of sessions for frames of their references; each is answered once.

@@ -1,8 +1,8 @@
 //! Realtime delivery put together, in two steps: what the write path and the accounts need to know of it comes first,
 //! the threads and tasks follow when the services are there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -178,7 +178,7 @@ impl RealtimeSetup {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // Everything up to it is committed, and nobody is here yet. None is minted: an import and the sample world mint
         // ids of earlier days.
-        let start = core.log.last_minted();
+        let start = core.log.shown();
         shared.tracks.follow(Track::Chat, chat.clone());
         Track::ALL.into_iter().for_each(|track| shared.tracks.committed(track, start));
         let at_start = Track::ALL.map(|_| Mark { number: 0, upto: start });
@@ -212,6 +212,7 @@ impl RealtimeSetup {
             core: core.clone(),
             paces: Mutex::new(Paces::new(paced.0, paced.1, PACED_MAX)),
             began: Instant::now(),
+            others: OnceLock::new(),
         });
         tasks.spawn(Clients::new(realtime.clone(), types, handles.clone()).run(from_clients));
         let shards_of = handles.clone();

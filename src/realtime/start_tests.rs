@@ -28,6 +28,10 @@ impl FolloweeSource for FakeFollowees {
     async fn followees(&self, _: Id) -> Result<Vec<Id>> {
         Ok(self.0.clone())
     }
+
+    async fn lets_see(&self, _: Id, viewers: &[Id]) -> Result<Vec<bool>> {
+        Ok(vec![true; viewers.len()])
+    }
 }
 
 /// A dispatcher with one shard whose thread does not run, and sessions of people who follow Bob, Ann the first of them.

@@ -54,6 +54,8 @@ export interface Conversation {
   change_seq: number;
   /** Moment it was made. */
   created_at: Timestamp;
+  /** Only where true: the caller hid it, and it is not in their folders until something new comes. */
+  hidden?: boolean | undefined;
   /** Part of the history that new members see. */
   history: History;
   /** The conversation. */
