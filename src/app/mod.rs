@@ -299,8 +299,7 @@ async fn start_under(
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
     let (closer, ender) = among::ender(sessions.closer(), &core.store, among.as_ref());
     let passwords = Passwords::new(password_cost(settings))?;
-    let users =
-        Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
+    let users = users(settings, &core, (&passwords, jwt), &attachments, &ender);
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64, Arc::new(chat.clone()));
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
@@ -310,8 +309,7 @@ async fn start_under(
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
     let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, &live.feeder));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
-    let notifications =
-        Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
+    let notifications = notifications(settings, &core, &views, &markers);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
     let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, (chat.clone(), clicks.clicks.clone()));
     let worker = feed.start_worker().map_err(|error| no_thread(&error))?;
@@ -409,6 +407,23 @@ fn in_background(
 /// Error of a thread that does not start.
 fn no_thread(error: &std::io::Error) -> Error {
     Error::Internal(format!("cannot start a thread: {error}"))
+}
+
+/// Accounts, with who looks at what they prove themselves by.
+fn users(
+    settings: &Settings,
+    core: &Core,
+    (passwords, jwt): (&Passwords, JwtVerifier),
+    attachments: &Arc<dyn Attachments>,
+    ender: &Arc<dyn SessionEnder>,
+) -> Users {
+    let (attachments, ender) = (Arc::clone(attachments), Arc::clone(ender));
+    Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments, ender)
+}
+
+/// Lists of what others did.
+fn notifications(settings: &Settings, core: &Core, views: &PostViews, markers: &Markers) -> Notifications {
+    Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max)
 }
 
 /// Parts of the products in realtime delivery.
