@@ -350,8 +350,8 @@ impl Chat {
 
     /// Lets somebody begin a conversation, which asks so many people.
     fn pace_beginning(&self, caller: Id, asked: usize) -> Result<()> {
-        self.pace(|paces, now_ms| paces.requests(caller, asked, now_ms))?;
-        self.pace(|paces, now_ms| paces.conversation(caller, now_ms))
+        self.pace(|paces, now_ms| paces.conversation(caller, now_ms))?;
+        self.pace(|paces, now_ms| paces.requests(caller, asked, now_ms))
     }
 
     /// Blocks between two people, with the moment up to which they are known.

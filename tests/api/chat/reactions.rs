@@ -71,7 +71,7 @@ async fn everybody_who_reacted_is_listed_once_a_kind_in_pages() {
     assert_eq!(refused(ben.reactors(id, seq, None, foreign).await), Code::BadRequest);
     assert_eq!(refused_field(ann.reactors(id, seq, Some("ab"), Paging::first(1)).await), "emoji");
     assert_eq!(refused(ann.reactors(id, 99, None, Paging::first(1)).await), Code::NotFound);
-    assert_eq!(raw(&ann, "GET", &format!("/v1/conversations/{id}/messages/x/reactions"), &[], "").await.status, 400);
+    assert_eq!(raw(&ann, "GET", &format!("/v1/conversations/{id}/messages/x/reactions"), &[], "").await.status, 404);
     // Who was not there yet, and who is not in it, sees nothing of it.
     assert_eq!(refused(dan.reactors(id, seq, None, Paging::first(9)).await), Code::NotFound);
     ann.add_member(id, self_id(&dan).await).await.unwrap();
@@ -108,6 +108,13 @@ async fn who_took_a_message_back_is_told_where_that_was_not_the_sender() {
     let third = say(&bob, id, "again").await.seq;
     ann.recall_message(id, third).await.unwrap();
     let mut again = Device::new(Transport::Websocket, &world, &bob.token, Some(&cursor)).await;
-    let ServerEvent::MessageRecalled(told) = again.until("message.recalled").await.event().unwrap() else { panic!() };
-    assert_eq!((told.seq, told.recalled_by), (third, Some(ann.id)));
+    let told = loop {
+        let event = again.until("message.recalled").await.event().unwrap();
+        let ServerEvent::MessageRecalled(told) = event else { panic!("{event:?}") };
+        // Watermarks trail: what was told before may come again.
+        if told.seq == third {
+            break told;
+        }
+    };
+    assert_eq!(told.recalled_by, Some(ann.id));
 }

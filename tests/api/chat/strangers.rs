@@ -115,7 +115,7 @@ async fn all_requests_are_declined_at_once_and_what_was_accepted_stays() {
     assert!(!world.person("late").await.direct(bob.id).await.unwrap().is_request);
     // Requests are the caller's own: nobody else's name is taken.
     let odd = raw(&bob, "POST", "/v1/conversations/requests/accept", &[], "").await;
-    assert_eq!(odd.status.as_u16(), 400, "an id is digits");
+    assert_eq!(odd.status.as_u16(), 404, "an id is digits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
