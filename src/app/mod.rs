@@ -42,6 +42,7 @@ use crate::links::Links;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
 use crate::live::Live;
+use crate::live::stream::LiveFeeder;
 use crate::log::core::{Attachments, Core};
 use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
@@ -57,7 +58,7 @@ use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{CurrentValues, Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
 use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
@@ -300,19 +301,16 @@ async fn start_under(
     let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let (closer, ender) = among::ender(sessions.closer(), &core.store, among.as_ref());
     let passwords = Passwords::new(password_cost(settings))?;
-    let users =
-        Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
+    let users = users(settings, &core, (&passwords, jwt), &attachments, &ender);
     let follows = Follows::new(core.clone(), users.clone(), settings.feed.follow_limit as u64, Arc::new(chat.clone()));
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), chat.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
-    let values = vec![live.feeder.values(&core.store)];
-    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, values));
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, &live.feeder));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
-    let notifications =
-        Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
+    let notifications = notifications(settings, &core, &views, &markers);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
     let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, (chat.clone(), clicks.clicks.clone()));
     let worker = feed.start_worker().map_err(|error| no_thread(&error))?;
@@ -411,6 +409,23 @@ fn no_thread(error: &std::io::Error) -> Error {
     Error::Internal(format!("cannot start a thread: {error}"))
 }
 
+/// Accounts, with who looks at what they prove themselves by.
+fn users(
+    settings: &Settings,
+    core: &Core,
+    (passwords, jwt): (&Passwords, JwtVerifier),
+    attachments: &Arc<dyn Attachments>,
+    ender: &Arc<dyn SessionEnder>,
+) -> Users {
+    let (attachments, ender) = (Arc::clone(attachments), Arc::clone(ender));
+    Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments, ender)
+}
+
+/// Lists of what others did.
+fn notifications(settings: &Settings, core: &Core, views: &PostViews, markers: &Markers) -> Notifications {
+    Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max)
+}
+
 /// Parts of the products in realtime delivery.
 fn streams(
     core: &Core,
@@ -418,7 +433,7 @@ fn streams(
     notices: &NotificationFeeder,
     (markers, chat): (&Markers, &Chat),
     views: &PostViews,
-    (deliveries, values): (Vec<Delivery>, Vec<Arc<dyn CurrentValues>>),
+    (deliveries, live): (Vec<Delivery>, &LiveFeeder),
 ) -> Streams {
     Streams {
         types: frames::frames(markers, chat, &deliveries),
@@ -429,7 +444,7 @@ fn streams(
             Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
         ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
-        values,
+        values: vec![live.values(&core.store)],
         followees: Arc::new(FollowRows(core.store.clone())),
     }
 }

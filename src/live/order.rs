@@ -109,7 +109,7 @@ impl<T> Highest<T> {
         self.found.insert(at, (place, value));
     }
 
-    /// Those that are kept, in order.
+    /// Places that were kept, in order.
     #[must_use]
     pub fn into_found(mut self) -> Vec<(LivePlace, T)> {
         if self.max > IN_ORDER_MAX {

@@ -1,8 +1,8 @@
 //! `fanfare bench`: the figures that the server promises, each beside what it is compared with, in one run.
 //!
 //! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime`, `live`,
-//! `links` and `chat` are the benches; each file in them measures one topic through the real code. Peers and load are child
-//! processes that end with the bench.
+//! `links` and `chat` are the benches; each file in them measures one topic through the real code. Peers and load are
+//! child processes that end with the bench.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 

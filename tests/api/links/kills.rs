@@ -56,7 +56,7 @@ async fn make(client: &Client, new: NewLink, told: &Mutex<Told>) -> bool {
 /// Some with an alias: a kill between its claim and its record must not keep it from who asks again.
 fn wanted(round: usize, maker: usize, number: usize) -> NewLink {
     let url = format!("https://example.com/{round}/{maker}/{number}");
-    if number % 4 == 0 { named(&url, &format!("a-{round}-{maker}-{number}")) } else { NewLink::to(&url) }
+    if number.is_multiple_of(4) { named(&url, &format!("a-{round}-{maker}-{number}")) } else { NewLink::to(&url) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,8 +126,7 @@ async fn visits_until_the_end(server: &mut Process, code: &str) -> u64 {
         visitor.await.unwrap();
     }
     assert_eq!(server.ended().await, Some(0));
-    let answered = *answered.lock();
-    answered
+    *answered.lock()
 }
 
 /// By the door and through the router alike: each visit is answered as ever or not at all, and what was answered is

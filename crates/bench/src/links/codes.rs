@@ -141,9 +141,7 @@ async fn ways(bench: &mut Bench, engines: &Engines) -> Result<()> {
                 .beside(name("a hash, looked up"), by_hash.extra),
         );
         if percent == 90 {
-            let (ours, hash, pool) = (ours.rate, by_hash.rate, by_pool.rate);
-            let bars = [("shuffled numbers", ours, true), ("a hash, looked up", hash, false), ("a pool", pool, false)];
-            bench.bars.push(Bars::of("Codes made a second where 90 % are taken", &bars));
+            bench.bars.push(bars_of(&ours, &by_hash, &by_pool));
         }
         let row = Row::new(format!("{}: creates, filling it not counted", name("a pool")), by_pool.rate, "1/s");
         bench.report.add(row);
@@ -175,6 +173,12 @@ async fn measured<F: Future<Output = Result<u64>>>(creates: u64, one: impl Fn(u6
         .await?;
     let rate = creates as f64 / began.elapsed().as_secs_f64();
     Ok(Cost { rate, extra: extra as f64 / creates as f64 })
+}
+
+fn bars_of(ours: &Cost, hash: &Cost, pool: &Cost) -> Bars {
+    let bars =
+        [("shuffled numbers", ours.rate, true), ("a hash, looked up", hash.rate, false), ("a pool", pool.rate, false)];
+    Bars::of("Codes made a second where 90 % are taken", &bars)
 }
 
 async fn misses(bench: &mut Bench, engines: &Engines) -> Result<()> {

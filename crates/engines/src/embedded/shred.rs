@@ -51,7 +51,7 @@ impl Pads {
         self.tables.contains(&table)
     }
 
-    /// What is stored of a row, as it was given; what was given of one that is there, as it is stored.
+    /// Value of a row that is there: as it was given, of what is stored; as it is stored, of what was given.
     pub(super) fn mixed(&self, key: &RowKey, value: Bytes) -> Result<Bytes, EngineError> {
         Ok(match self.read(key).map_err(fault)? {
             Some(pad) => mix(&value, &pad),
@@ -59,7 +59,7 @@ impl Pads {
         })
     }
 
-    /// What is to be stored of a new row.
+    /// Value of a new row, as it is to be stored.
     pub(super) fn mixed_anew(&self, key: &RowKey, value: &[u8]) -> Result<Bytes, EngineError> {
         Ok(mix(value, &self.made(key, value.len()).map_err(fault)?))
     }
