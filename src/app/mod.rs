@@ -496,7 +496,8 @@ fn uploads(
     let store = Arc::clone(&core.store);
     let (settings, clock) = (MediaSettings::of(settings, secret)?, core.clock.clone());
     let media = Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock);
-    Ok((media.clone(), Arc::new(media)))
+    let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
+    Ok((media, attachments))
 }
 
 #[cfg(test)]
