@@ -15,12 +15,14 @@
 //! | [`notifications`] | what others did that concerns a person |
 //! | [`chat`] | direct and group conversations: messages numbered without holes, members, receipts, requests |
 //! | [`live`] | live sessions: announced, live, over; pages that agree with each other; reminders |
+//! | [`reports`] | what people tell operators of others, with a copy of what it is about |
 //! | [`realtime`] | sessions: sockets, lanes, cursors, presence; what products say reaches who is connected |
 //! | [`markers`] | how far a person has read of a list: written, and told to their devices |
 //! | [`links`] | short links: codes, targets, redirects, and the door in front of the router |
 //! | [`media`] | uploads: checked, cleaned, made small, served safely |
 //! | [`admin`] | what operators ask for and change while the server runs |
 //! | [`http`] | what every route stands on: connections, bounds, callers, bodies, problems, metrics, docs, the page at `/` |
+//! | [`nodes`] | several servers over the same engines: who owns what, requests that find their owner, what ends everywhere |
 //! | [`import`] | a real graph and its days, replayed and verified |
 //! | [`demo`] | the sample world |
 //!
@@ -33,9 +35,11 @@
 //! | [`family`](log::family), [`owners`](log::owners), `social` | what an owner is told of its records; the owners of a family's partitions; the products as a family |
 //! | [`handle`](log::handle), [`roster`](log::roster) | the log as services hold it, and the guard of a decision; who should own what |
 //! | `takeover`, `regain` | how a node comes to own the log: at a start, and after another owner wrote to it |
+//! | [`hearing`](log::hearing), `standby` | how far other nodes have settled their partitions; what a node does with them meanwhile |
 //! | `folder`, `folding` | the next group of records, numbered and folded while one is on its way to the log |
 //! | `patience`, `pace` | what an owner waits for: storage that is away, and the time of a log that stamps what it takes |
 //! | `several` | many records of one decision, handed in one after the other and all waited for |
+//! | [`onward`](log::onward) | what follows for people from records of another family: told once, whatever comes between |
 //! | [`lease`](log::lease), [`consumers`](log::consumers) | the sign of life that keeps an import out; who reads the journal, and what is kept for them |
 //! | [`follower`](log::follower), [`horizon`](log::horizon) | views hear of what is settled; the id at or below which nothing can settle any more |
 //! | [`line`](log::line), [`outcome`](log::outcome), [`head`](log::head) | a record as the journal holds it, with what it gave; up to where rows are written |
@@ -84,9 +88,11 @@ pub mod live;
 pub mod log;
 pub mod markers;
 pub mod media;
+pub mod nodes;
 pub mod notifications;
 pub mod posts;
 pub mod realtime;
+pub mod reports;
 pub mod routes;
 pub mod serve;
 pub mod users;

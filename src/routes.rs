@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{admin, chat, feed, follows, links, live, media, notifications, posts, realtime, users};
+use crate::{admin, chat, feed, follows, links, live, media, notifications, posts, realtime, reports, users};
 
 /// The API below `/v1` and the media; health and docs are added by `http::routes`.
 #[must_use]
@@ -64,6 +64,11 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(admin::http::suspensions))
         .routes(routes!(admin::http::set_password))
         .routes(routes!(admin::http::audit))
+        .routes(routes!(admin::http::reports))
+        .routes(routes!(admin::http::resolve_report))
+        // Reports.
+        .routes(routes!(reports::http::file))
+        .routes(routes!(reports::http::get))
         .merge(conversations())
         .merge(short_links())
         .merge(live_sessions())
@@ -112,9 +117,11 @@ fn conversations() -> OpenApiRouter<App> {
         .routes(routes!(chat::http::add_member, chat::http::remove_member, chat::http::change_role))
         .routes(routes!(chat::http::accept_request))
         .routes(routes!(chat::http::decline_request))
+        .routes(routes!(chat::http::decline_all))
         .routes(routes!(chat::http::send_message, chat::http::messages))
         .routes(routes!(chat::http::message, chat::http::edit_message, chat::http::recall_message))
         .routes(routes!(chat::http::earlier_texts))
+        .routes(routes!(chat::http::reactors))
         .routes(routes!(chat::http::react, chat::http::unreact))
         .routes(routes!(chat::http::pins))
         .routes(routes!(chat::http::pin, chat::http::unpin))

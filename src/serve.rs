@@ -19,7 +19,7 @@ use crate::base::data_dir::{DataDir, DataDirError};
 use crate::base::error::Error;
 use crate::base::logging::LogControl;
 use crate::config::Settings;
-use crate::data::families;
+use crate::data::{families, tables};
 use crate::http::{self, OperatorTokens, Phase, Sockets};
 use crate::log::legacy;
 
@@ -81,6 +81,7 @@ pub fn engine_settings(settings: &Settings) -> embedded::Settings {
         cache_bytes: settings.storage.cache_bytes,
         families: families::families(settings.cluster.partitions),
         free_bytes_min: settings.storage.free_bytes_min,
+        shredded: &[tables::CLICK_SALTS],
         ..embedded::Settings::default()
     }
 }

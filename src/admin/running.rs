@@ -13,6 +13,8 @@ use super::service::Acts;
 use crate::base::error::{Error, Result};
 use crate::base::limits::AUDIT_TARGET_CHARS_MAX;
 use crate::base::logging::{LogControl, LogLevel};
+use crate::chat::counts::ChatStatus;
+use crate::chat::service::Chat;
 use crate::data::audit::{Action, Operator};
 use crate::data::storage::Storage;
 use crate::feed::{ByPolicy, Feed, Thresholds};
@@ -71,6 +73,8 @@ pub struct Status {
     deliveries_by_policy: [u64; 3],
     /// The dearest authors, dearest first.
     costly_authors: Vec<CostlyAuthor>,
+    /// Conversations and messages.
+    chat: ChatStatus,
     /// Clicks on short links.
     clicks: ClickStatus,
 }
@@ -135,6 +139,7 @@ pub struct RunningServer {
     log: Mutex<(LogControl, LogLevel)>,
     storage: Storage,
     consumers: Consumers,
+    chat: Chat,
     clicks: Arc<Clicks>,
     /// Held while settings change, so that changes come one after the other.
     changing: tokio::sync::Mutex<()>,
@@ -149,7 +154,7 @@ impl RunningServer {
         feed: Feed,
         log: (LogControl, LogLevel),
         (storage, consumers): (Storage, Consumers),
-        clicks: Arc<Clicks>,
+        (chat, clicks): (Chat, Arc<Clicks>),
     ) -> Self {
         Self {
             acts,
@@ -157,6 +162,7 @@ impl RunningServer {
             log: Mutex::new(log),
             storage,
             consumers,
+            chat,
             clicks,
             changing: tokio::sync::Mutex::default(),
             started: Instant::now(),
@@ -191,6 +197,7 @@ impl RunningServer {
                 .into_iter()
                 .map(|cost| CostlyAuthor { user_id: cost.author, deliveries_per_s: cost.deliveries_per_s })
                 .collect(),
+            chat: self.chat.status(),
             clicks: self.clicks.status(),
         })
     }

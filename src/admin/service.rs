@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use fanfare_engines::{KeyRange, Order};
-use fanfare_protocol::{AdminLink, AuditEntry, Code, Id, NewSuspension, Page, Suspension, Timestamp};
+use fanfare_protocol::{AdminLink, AuditEntry, Code, FiledReport, Id, NewSuspension, Page, Suspension, Timestamp};
 
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
@@ -21,6 +21,7 @@ use crate::log::core::Core;
 use crate::log::events::Event;
 use crate::log::handle::Proposal;
 use crate::posts::service::Posts;
+use crate::reports::Reports;
 use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
 
@@ -31,6 +32,7 @@ pub struct Acts {
     users: Users,
     posts: Posts,
     links: Links,
+    reports: Reports,
     sessions: Arc<dyn SessionEnder>,
 }
 
@@ -53,8 +55,15 @@ pub fn clean_reason(reason: Option<&str>) -> Result<Option<String>> {
 impl Acts {
     /// Over the services; `sessions` hears who is suspended.
     #[must_use]
-    pub fn new(core: Core, users: Users, posts: Posts, links: Links, sessions: Arc<dyn SessionEnder>) -> Self {
-        Self { core, users, posts, links, sessions }
+    pub fn new(
+        core: Core,
+        users: Users,
+        posts: Posts,
+        links: Links,
+        reports: Reports,
+        sessions: Arc<dyn SessionEnder>,
+    ) -> Self {
+        Self { core, users, posts, links, reports, sessions }
     }
 
     /// Whether `operator` may act on `user`: the holder of the admin token on everybody, an operator by role on nobody
@@ -108,6 +117,24 @@ impl Acts {
         let (_, owner, _) = self.links.anybodys(code).await?;
         self.may_act_on(operator, owner).await?;
         self.links.remove(code, Some(operator.act(Action::DeleteLink, format!("links/{code}"), reason))).await
+    }
+
+    /// Resolves a report with a note, which stands in the audit too; the same note again changes nothing.
+    ///
+    /// # Errors
+    /// 404 when there is none, 422 without a note, 409 when it was resolved with another one, 403 for a report of an
+    /// operator and an operator by role.
+    pub async fn resolve_report(&self, operator: &Operator, id: Id, note: &str) -> Result<FiledReport> {
+        let note = text::normalise_name(note, limits::REASON_CHARS_MAX);
+        let note = note.map_err(|cause| Error::field("note", cause.to_string()))?;
+        if note.is_empty() {
+            return Err(Error::field("note", "say what was done, or why nothing was"));
+        }
+        if let Some(user) = self.reports.about(id).await? {
+            self.may_act_on(operator, user).await?;
+        }
+        let act = operator.act(Action::ResolveReport, format!("reports/{id}"), Some(note.clone()));
+        self.reports.resolve(operator, id, note, self.note(act)).await
     }
 
     /// Suspends a person, in place of an earlier suspension: from now on nobody sees them, and they are not let in.

@@ -1,5 +1,6 @@
 //! The server put together: engines below, services above, and the state that routes see.
 
+mod among;
 mod chat;
 mod ground;
 mod links;
@@ -45,16 +46,19 @@ use crate::log::core::{Attachments, Core};
 use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
+use crate::log::onward::Bearer;
 use crate::log::owner::OwnerThreads;
 use crate::log::takers::Takers;
 use crate::markers::Markers;
 use crate::media::{MediaSettings, Uploads};
+use crate::nodes::NodeMembership;
 use crate::notifications::Notifications;
 use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{CurrentValues, Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
 use crate::users::service::Users;
@@ -113,6 +117,8 @@ services! {
     clicks: Arc<Clicks>,
     /// Salts of links' visitors.
     salts: Arc<Salts>,
+    /// Reports of people.
+    reports: Reports,
     /// Acts of operators.
     acts: Arc<Acts>,
     /// The server while it runs, as operators see and change it.
@@ -142,6 +148,7 @@ provide! {
     live: Arc<Live>,
     links: Links,
     clicks: Arc<Clicks>,
+    reports: Reports,
     acts: Arc<Acts>,
     running: Arc<RunningServer>,
 }
@@ -169,6 +176,10 @@ impl Attachments for Uploads {
 
     async fn forget_owner(&self, owner: Id) -> Result<()> {
         self.delete_of(owner).await
+    }
+
+    async fn forget_unused(&self, now_ms: u64) -> Result<()> {
+        self.clean(now_ms).await
     }
 }
 
@@ -238,32 +249,54 @@ pub fn start<'a>(
     clock: Clock,
     logging: LogControl,
 ) -> BoxFuture<'a, Result<Running>> {
-    Box::pin(async move {
-        let node = Numbers::of_node(settings.server.node).node_name();
-        let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
-        let started = start_under(lease.clone(), settings, engines, (secret, tokens), clock, logging).await;
-        if started.is_err() {
-            lease.end().await;
-        }
-        started
-    })
+    Box::pin(start_as(None, settings, engines, (secret, tokens), (clock, logging)))
+}
+
+/// Starts one of several nodes over the same `engines`: as [`start`], for its part of the partitions.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_among<'a>(
+    membership: NodeMembership,
+    settings: &'a Settings,
+    engines: Engines,
+    secrets: (&'a [u8], OperatorTokens),
+    clock: Clock,
+    logging: LogControl,
+) -> BoxFuture<'a, Result<Running>> {
+    Box::pin(start_as(Some(membership), settings, engines, secrets, (clock, logging)))
+}
+
+async fn start_as(
+    membership: Option<NodeMembership>,
+    settings: &Settings,
+    engines: Engines,
+    secrets: (&[u8], OperatorTokens),
+    (clock, logging): (Clock, LogControl),
+) -> Result<Running> {
+    let node = Numbers::of_node(settings.server.node).node_name();
+    let lease = OwnerLease::of_all(&engines, &node, clock.is_by_hand()).await?;
+    let started = start_under(lease.clone(), (membership, settings), engines, secrets, (clock, logging)).await;
+    if started.is_err() {
+        lease.end().await;
+    }
+    started
 }
 
 async fn start_under(
     lease: OwnerLease,
-    settings: &Settings,
+    (membership, settings): (Option<NodeMembership>, &Settings),
     engines: Engines,
     (secret, tokens): (&[u8], OperatorTokens),
-    clock: Clock,
-    logging: LogControl,
+    (clock, logging): (Clock, LogControl),
 ) -> Result<Running> {
     let (jwt, refreshing) = jwt(settings).await?;
-    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers } =
-        ground(settings, engines, secret, clock).await?;
-    let (chat, chat_owner) = chat::open(settings, &engines, &core, sessions.publisher()).await?;
-    let media = uploads(settings, &core, &engines);
+    let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers, among } =
+        ground(membership, settings, engines, secret, clock).await?;
+    let media = uploads(settings, &core, &engines, secret)?;
+    let (chat, chat_owner, bearers) = chat::open(settings, &engines, &core, &media, sessions.publisher()).await?;
     let attachments: Arc<dyn Attachments> = Arc::new(media.clone());
-    let ender: Arc<dyn SessionEnder> = Arc::new(sessions.closer());
+    let (closer, ender) = among::ender(sessions.closer(), &core.store, among.as_ref());
     let passwords = Passwords::new(password_cost(settings))?;
     let users =
         Users::new(core.clone(), user_settings(settings), passwords.clone(), jwt, attachments.clone(), ender.clone());
@@ -271,14 +304,16 @@ async fn start_under(
     let posts = Posts::new(core.clone(), users.clone(), attachments.clone(), settings.posts.text_max);
     let clicks = links::clicks(settings, &core, &engines).await?;
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
-    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), ender);
+    let reports = Reports::new(core.clone(), chat.clone());
+    let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), reports.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
-    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, deliveries);
+    let values = vec![live.feeder.values(&core.store)];
+    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, values));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications =
         Notifications::new(core.clone(), views.clone(), markers.clone(), settings.notifications.kept_max);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
-    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, clicks.clicks.clone());
+    let running = RunningServer::new(acts.clone(), feed.clone(), log, keeps, (chat.clone(), clicks.clicks.clone()));
     let worker = feed.start_worker().map_err(|error| no_thread(&error))?;
     let janitor = janitor(settings, &core, &chat, attachments, &links, &clicks.clicks);
     let mut tasks = in_background((&feed, &chat), (&links, &clicks), &core, janitor, lease.clone());
@@ -286,7 +321,8 @@ async fn start_under(
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let http = http(settings, &users, &links, tokens, &storage);
-    tell_what_follows(&mut tasks, takers, &http).await?;
+    among::begin(among, &mut tasks, &engines, (&core, &chat, &http), (&users, closer, &realtime));
+    tell_what_follows(&mut tasks, (takers, bearers), &http).await?;
     let services = Services {
         http,
         home: Arc::new(HomeFeeds::new(feed.clone(), views, markers.clone(), core.cursors.clone())),
@@ -304,6 +340,7 @@ async fn start_under(
         clicks: clicks.clicks,
         salts: clicks.salts,
         live: Arc::new(live),
+        reports,
         acts: Arc::new(acts),
         running: Arc::new(running),
     };
@@ -321,12 +358,24 @@ async fn start_under(
 }
 
 /// Tells in each partition what follows from records of others: what was left of an earlier life before anything else.
-async fn tell_what_follows(tasks: &mut JoinSet<()>, takers: Takers, http: &HttpState) -> Result<()> {
+async fn tell_what_follows(
+    tasks: &mut JoinSet<()>,
+    (takers, bearers): (Takers, Vec<Bearer>),
+    http: &HttpState,
+) -> Result<()> {
+    // Nobody waits for what other families say.
+    bearers.into_iter().for_each(|bearer| drop(tasks.spawn(bearer.run())));
     let each = takers.each().await?;
-    if !each.is_empty() {
+    let is_alone = takers.log().is_alone();
+    if !each.is_empty() || !is_alone {
         http.answer_after(takers.log().horizon().clone());
     }
     for mut taker in each {
+        if !is_alone {
+            // Of partitions that other nodes have, or nobody yet, it may take long; the horizon waits for them.
+            tasks.spawn(taker.run());
+            continue;
+        }
         match taker.catch_up().await {
             Ok(()) => drop(tasks.spawn(taker.run())),
             // It stops the others no more than its own partition does.
@@ -349,6 +398,7 @@ fn in_background(
     links::clicks_in_background(&mut tasks, clicks);
     tasks.spawn(chat.horizon().clone().keep_reserved());
     tasks.spawn(chat.clone().tell_receipts());
+    tasks.spawn(chat.clone().measure());
     tasks.spawn(feed.clone().evict_now_and_then(core.clock.clone()));
     tasks.spawn(core.log.horizon().clone().keep_reserved());
     tasks.spawn(janitor.run());
@@ -368,7 +418,7 @@ fn streams(
     notices: &NotificationFeeder,
     (markers, chat): (&Markers, &Chat),
     views: &PostViews,
-    deliveries: Vec<Delivery>,
+    (deliveries, values): (Vec<Delivery>, Vec<Arc<dyn CurrentValues>>),
 ) -> Streams {
     Streams {
         types: frames::frames(markers, chat, &deliveries),
@@ -379,6 +429,7 @@ fn streams(
             Arc::new(ChatSource::new(chat.clone(), ConversationKind::Group)),
         ],
         bulk: Arc::new(PostStream::new(core.clone(), views.clone(), Arc::new(feed.clone()))),
+        values,
         followees: Arc::new(FollowRows(core.store.clone())),
     }
 }
@@ -419,10 +470,11 @@ fn janitor(
     }
 }
 
-fn uploads(settings: &Settings, core: &Core, engines: &Engines) -> Uploads {
+fn uploads(settings: &Settings, core: &Core, engines: &Engines, secret: &[u8]) -> Result<Uploads> {
     let (mint, owners) = (Arc::new(Mint(core.log.clone())), Arc::new(core.clone()));
     let store = Arc::clone(&core.store);
-    Uploads::new(store, &engines.objects, mint, owners, media_tables(), MediaSettings::of(settings))
+    let (settings, clock) = (MediaSettings::of(settings, secret)?, core.clock.clone());
+    Ok(Uploads::new(store, &engines.objects, mint, owners, media_tables(), settings, clock))
 }
 
 #[cfg(test)]

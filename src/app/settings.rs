@@ -1,6 +1,7 @@
 //! Settings of services, from the configuration.
 
 use crate::base::limits;
+use crate::chat::paces::ChatRates;
 use crate::chat::service::ChatSettings;
 use crate::config::Settings;
 use crate::data::tables;
@@ -39,6 +40,12 @@ pub(super) fn chat_settings(settings: &Settings) -> ChatSettings {
         group_max: chat.group_max,
         text_max: chat.text_max,
         erases: chat.erase_with_account,
+        default_who_may: chat.default_who_may,
+        rates: ChatRates {
+            messages_per_s: chat.messages_per_s,
+            conversations_per_hour: chat.conversations_per_hour,
+            requests_per_hour: chat.requests_per_hour,
+        },
         change_ms: (chat.change_hours > 0).then_some(u64::from(chat.change_hours) * 3_600_000),
     }
 }

@@ -262,6 +262,7 @@ fn long_post(post: PostRef) -> Event {
         thumbnail_url: Some("/media/2118412345678905344/thumbnail".to_owned()),
         alt: Some("\n".repeat(1_500)),
         notice: Some("n".repeat(200)),
+        expires_at: None,
     };
     let named = named();
     let mentions = named.iter().map(|id| Mention { id: *id, handle: "h".repeat(30) }).collect();
@@ -348,8 +349,20 @@ fn heaviest(post: PostRef) -> Vec<Event> {
     ]
     .into_iter()
     .chain(heaviest_of_sessions(post))
+    .chain(heaviest_of_chat(post))
     .chain(heaviest_of_links())
     .collect()
+}
+
+/// People asked and added, as many as a group has members.
+fn heaviest_of_chat(post: PostRef) -> Vec<Event> {
+    let people: Vec<Id> = (0..limits::chat::GROUP_MEMBERS_MAX as u64).map(|number| stranger(number + 1)).collect();
+    let (asked, added) = people.split_at(people.len() / 2);
+    let (asked, added) = (asked.to_vec(), added.to_vec());
+    let approached = Event::Approached { by: person(1), conversation: post.id, asked, added };
+    let from = SourceRecord { partition: 1, id: Id(post.id.0 + 4), after: Id(post.id.0 + 3) };
+    let derived = Derived { from, to: 0, effect: Some(Box::new(approached.clone())) };
+    vec![approached, Event::Derived(derived)]
 }
 
 /// A session whose every plan was changed, with titles and addresses as long as they may be.

@@ -63,6 +63,13 @@ impl Error {
         Self::refused(Code::Gone, format!("the {what} was deleted"))
     }
 
+    /// `other` in place of a refusal, which is not for whoever asks to hear; what failed stays a failure, so that they
+    /// try again.
+    #[must_use]
+    pub fn refused_as(self, other: Self) -> Self {
+        if matches!(self, Self::Refused(_)) { other } else { self }
+    }
+
     /// Whether this is the 410 of something that was deleted.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -110,5 +117,19 @@ impl Error {
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Refused(Box::new(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_stays_a_failure_in_whatever_words_a_refusal_is_told() {
+        let other = || Error::not_found("thing");
+        let refused = Error::refused(Code::Forbidden, "no").refused_as(other());
+        assert!(matches!(refused, Error::Refused(problem) if problem.code == Code::NotFound));
+        let failed = Error::Engine(EngineError::Unavailable("away".into())).refused_as(other());
+        assert!(failed.is_of_storage());
     }
 }

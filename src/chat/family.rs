@@ -9,10 +9,12 @@ use fanfare_protocol::{ConversationKind, Id};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::counts::{ChatCounts, ChatPart};
 use super::fold::outcome::ChatOutcome;
 use super::fold::record::{ChatAct, ChatRecord};
 use super::fold::state::{ChatState, Folded};
 use super::fold::{self, line, needs};
+use super::notices;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{
     CONVERSATIONS_CACHED_BYTES_MAX, CONVERSATIONS_CACHED_MAX, GROUP_MEMBERS_MAX, GROUP_RECORD_ROWS, PEOPLE_EVER_MAX,
@@ -25,6 +27,7 @@ use crate::data::tables;
 use crate::data::tables::chat as keys;
 use crate::log::events::Weight;
 use crate::log::family::{CommittedIn, Family};
+use crate::log::spread::Spread;
 
 /// A durable record of chat and its outcome.
 pub type ChatCommitted = CommittedIn<ChatFamily>;
@@ -57,18 +60,34 @@ impl Default for Decoded {
     }
 }
 
+impl Decoded {
+    /// Number of conversations, and their bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, u64) {
+        (self.0.len(), self.0.weight())
+    }
+}
+
 /// Conversations of one partition, as its owner folds them.
 pub struct ChatFamily {
     store: Arc<Store>,
-    decoded: Decoded,
     hears: Vec<Arc<dyn Hears>>,
+    part: ChatPart,
+    counts: Arc<ChatCounts>,
+    /// Partitions of people, who are told of what concerns them.
+    spread: Spread,
 }
 
 impl ChatFamily {
-    /// For one partition, whose rows are in `store`.
+    /// For one partition, whose rows are in `store`; people of `spread` are told.
     #[must_use]
-    pub fn new(store: Arc<Store>, hears: Vec<Arc<dyn Hears>>) -> Self {
-        Self { store, decoded: Decoded::default(), hears }
+    pub fn new(
+        store: Arc<Store>,
+        hears: Vec<Arc<dyn Hears>>,
+        (part, counts): (ChatPart, Arc<ChatCounts>),
+        spread: Spread,
+    ) -> Self {
+        Self { store, hears, part, counts, spread }
     }
 
     /// A conversation as it is stored.
@@ -112,7 +131,10 @@ impl Family for ChatFamily {
         let more = match &proposal.act {
             ChatAct::Sent(sent) => {
                 let named = if sent.said.all { 2 * GROUP_MEMBERS_MAX } else { 2 * sent.said.mentions.len() };
-                Weight { bytes: bytes(&sent.said.text) + 128 * named, rows: named }
+                let held = sent.attachment.as_ref().map_or(0, |held| {
+                    512 + [&held.alt, &held.filename].into_iter().flatten().map(|text| bytes(text)).sum::<usize>()
+                });
+                Weight { bytes: bytes(&sent.said.text) + 128 * named + held, rows: named }
             }
             ChatAct::Edited { said, .. } => {
                 let named = if said.all { 2 * GROUP_MEMBERS_MAX } else { 2 * said.mentions.len() };
@@ -126,7 +148,7 @@ impl Family for ChatFamily {
                 let people = members.len() + invited.len();
                 Weight { bytes: 256 * people, rows: 2 * people }
             }
-            ChatAct::Erased { seqs } => Weight { bytes: 512 * seqs.len(), rows: 4 * seqs.len() },
+            ChatAct::Erased { seqs } => Weight { bytes: 768 * seqs.len(), rows: 7 * seqs.len() },
             _ => Weight::default(),
         };
         usual.and(more)
@@ -163,7 +185,7 @@ impl Family for ChatFamily {
         for record in records {
             let id = record.conversation;
             if !state.conversations.contains_key(&id) && !loaded.conversations.contains_key(&id) {
-                let kept = || self.decoded.0.get(&id);
+                let kept = || self.part.decoded.0.get(&id);
                 let known = before.and_then(|state| state.conversations.get(&id)).cloned().or_else(kept);
                 let conversation = match known {
                     Some(known) => known,
@@ -221,25 +243,32 @@ impl Family for ChatFamily {
         for (id, conversation) in state.conversations {
             // What is not there is asked for once, and no stranger's question stays.
             if conversation.info.is_some() {
-                self.decoded.0.insert(id, conversation);
+                self.part.decoded.0.insert(id, conversation);
             }
         }
     }
 
     fn learn(&self, committed: &[ChatCommitted]) {
         for one in committed {
-            self.decoded.0.remove(&one.record.conversation);
+            self.part.decoded.0.remove(&one.record.conversation);
         }
+    }
+
+    fn opened(&self, last: Id) {
+        self.part.onward.opened(last);
     }
 
     fn forget(&self) {
-        self.decoded.0.clear();
+        self.part.decoded.0.clear();
     }
 
     fn tell(&self, committed: &[ChatCommitted], horizon: Id) {
+        self.counts.committed(committed);
         for hears in &self.hears {
             hears.committed(committed, horizon);
         }
+        let follows = |one: &ChatCommitted| (one.record.id, notices::of(&one.record, &one.outcome, self.spread));
+        self.part.onward.settled(committed.iter().map(follows));
     }
 
     fn answer(committed: ChatCommitted) -> ChatCommitted {

@@ -24,9 +24,11 @@ pub struct Listed {
     pub gone: bool,
 }
 
-/// Place in a list: the newest message, then the conversation.
+/// Place in a list: pinned ones first, where that is asked for, then by the newest message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPlace {
+    /// Whether the conversation stands among those that come first.
+    pub is_pinned: bool,
     /// The newest message.
     pub last_message: Id,
     /// The conversation.
@@ -37,14 +39,20 @@ impl ListPlace {
     /// Bytes, as a cursor holds them.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        [self.last_message.to_bytes(), self.conversation.to_bytes()].concat()
+        [&self.last_message.to_bytes()[..], &self.conversation.to_bytes(), &[u8::from(self.is_pinned)]].concat()
     }
 
     /// The place in bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (last_message, conversation) = (Id::from_bytes(bytes)?, Id::from_bytes(bytes.get(8..)?)?);
-        (bytes.len() == 16).then_some(Self { last_message, conversation })
+        let is_pinned = match bytes.get(16..)? {
+            // Of cursors that know nothing of pinned ones: one byte less.
+            [] => false,
+            [pinned @ 0..=1] => *pinned == 1,
+            _ => return None,
+        };
+        Some(Self { is_pinned, last_message, conversation })
     }
 }
 
@@ -117,7 +125,7 @@ mod tests {
             let places: Vec<(ListPlace, u32)> = (0u64..).zip(&talks).map(|(conversation, (ms, later))| {
                 let last_message = first_id_at(EPOCH_MS + 7 * 86_400_000 + ms);
                 let minute = (unix_ms_of(last_message) / MINUTE_MS) as u32 + later;
-                (ListPlace { last_message, conversation: Id(conversation) }, minute)
+                (ListPlace { is_pinned: false, last_message, conversation: Id(conversation) }, minute)
             }).collect();
             let listed = places.iter().map(|(place, minute)| {
                 Listed { conversation: place.conversation, minute: *minute, gone: false }
@@ -146,9 +154,13 @@ mod tests {
 
     #[test]
     fn a_place_survives_its_bytes() {
-        let place = ListPlace { last_message: Id(7), conversation: Id(9) };
-        assert_eq!(ListPlace::from_bytes(&place.to_bytes()), Some(place));
-        assert_eq!(ListPlace::from_bytes(&[0; 15]), None);
-        assert_eq!(ListPlace::from_bytes(&[0; 17]), None);
+        for is_pinned in [false, true] {
+            let place = ListPlace { is_pinned, last_message: Id(7), conversation: Id(9) };
+            assert_eq!(ListPlace::from_bytes(&place.to_bytes()), Some(place));
+        }
+        assert!(ListPlace::from_bytes(&[0; 16]).is_some_and(|place| !place.is_pinned));
+        for wrong in [&[0; 15][..], &[2; 17], &[0; 18]] {
+            assert_eq!(ListPlace::from_bytes(wrong), None);
+        }
     }
 }

@@ -4,14 +4,17 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use fanfare_engines::{Order, RowKey};
-use fanfare_protocol::{Author, ConversationKind, Id, Message, MessageKind, Personal, Quote, Reaction, Timestamp};
+use fanfare_protocol::{
+    Attachment, Author, ConversationKind, Id, Message, MessageKind, Personal, Quote, Reaction, Timestamp,
+};
 
 use crate::base::error::Result;
 use crate::base::limits::chat::QUOTE_CHARS_MAX;
-use crate::data::rows::chat::{EditRow, MessageRow, PersonalRow, ReactionRow};
+use crate::data::rows::chat::{AttachmentRow, EditRow, MessageRow, PersonalRow, ReactionRow};
 use crate::data::rows::from_json;
 use crate::data::tables::chat as keys;
 use crate::log::core::Core;
+use crate::media::Uploads;
 
 /// Viewer of messages: which of them are theirs to see, and whose reactions are theirs.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,7 @@ pub struct Stored {
 #[derive(Clone)]
 pub struct MessageViews {
     core: Core,
+    media: Uploads,
 }
 
 /// The number range of a page within one bucket, split where it crosses buckets.
@@ -50,10 +54,10 @@ fn buckets(from: u64, upto: u64) -> impl Iterator<Item = (u64, u64, u64)> {
 }
 
 impl MessageViews {
-    /// Over the rows of `core`.
+    /// Over the rows of `core`; `media` says where uploads are.
     #[must_use]
-    pub const fn new(core: Core) -> Self {
-        Self { core }
+    pub const fn new(core: Core, media: Uploads) -> Self {
+        Self { core, media }
     }
 
     /// Public short form of a person; without handle and name when the account is gone.
@@ -117,14 +121,23 @@ impl MessageViews {
                 place.insert(self.author(one.row.by).await?);
             }
         }
+        let now_ms = self.core.clock.now_ms();
         let message = |one: Stored| {
             let sender = authors.get(&one.row.by).cloned().unwrap_or_else(|| gone(one.row.by));
             let quote = one.row.reply_to.and_then(|seq| quotes.get(&seq).cloned());
             let is_mine = |emoji: &str| mine.contains(&(one.seq, emoji.to_owned()));
             let reactions = one.reactions.iter().map(|reaction| rendered(reaction, is_mine(&reaction.emoji))).collect();
-            assemble(conversation, one, sender, quote, reactions)
+            let attachment = one.row.attachment.as_ref().map(|row| self.attachment(row, now_ms));
+            assemble(conversation, one, sender, quote, (attachment, reactions))
         };
         Ok(stored.into_iter().map(message).collect())
+    }
+
+    /// The upload of a message, with addresses that are good from now on for some hours.
+    #[must_use]
+    pub fn attachment(&self, row: &AttachmentRow, now_ms: u64) -> Attachment {
+        let media = self.media.attached(row, now_ms);
+        Attachment { media, filename: row.filename.clone(), duration_ms: row.duration_ms }
     }
 
     /// Quotes of what the messages answer, by number.
@@ -195,7 +208,7 @@ fn assemble(
     stored: Stored,
     sender: Author,
     reply_to: Option<Quote>,
-    reactions: Vec<Reaction>,
+    (attachment, reactions): (Option<Attachment>, Vec<Reaction>),
 ) -> Message {
     let Stored { seq, row, edit, .. } = stored;
     let edited_at = edit.as_ref().map(|edit| Timestamp(edit.at_ms));
@@ -207,7 +220,7 @@ fn assemble(
         sender,
         kind: row.kind,
         text: words.text,
-        attachment: None,
+        attachment,
         client_id: row.client_id,
         mentions: words.mentions,
         mentions_all: words.all,
@@ -223,16 +236,23 @@ fn assemble(
     }
 }
 
-/// Settings that a person keeps to themselves, as they stand while `last_seq` is the newest message.
+/// Whether a conversation that was read up to `read_seq` is marked as unread: until more is read, be it by speaking.
 #[must_use]
-pub fn personal(row: &PersonalRow, last_seq: u64, now_ms: u64) -> Personal {
+pub fn is_marked(row: &PersonalRow, read_seq: u64) -> bool {
+    row.unread_at.is_some_and(|at| read_seq <= at)
+}
+
+/// Settings that a person keeps to themselves, as they stand while `last_seq` is the newest message and the person has
+/// read up to `read_seq`.
+#[must_use]
+pub fn personal(row: &PersonalRow, read_seq: u64, last_seq: u64, now_ms: u64) -> Personal {
     let is_muted = row.muted_until_ms > now_ms;
     Personal {
         muted_until: is_muted.then_some(Timestamp(row.muted_until_ms)),
         notify: row.notify,
         pinned: row.pinned,
         archived: row.archived_at.is_some_and(|seq| is_muted || last_seq <= seq),
-        marked_unread: row.unread_at.is_some(),
+        marked_unread: is_marked(row, read_seq),
         draft: row.draft.clone(),
     }
 }

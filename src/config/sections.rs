@@ -5,6 +5,8 @@ use crate::base::logging::{LogFormat, LogLevel};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use fanfare_protocol::WhoMay;
+
 use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Setting, Subnet, allowed_within};
 
 const KIB: u64 = 1 << 10;
@@ -280,6 +282,15 @@ section! {
         change_hours: u32 = 0 => 0..=876_000;
         /// Whether what somebody wrote is taken back when their account is deleted; else it stays, without their name.
         erase_with_account: bool = true;
+        /// People who may begin a conversation with somebody, or add them to a group, where that person has not chosen:
+        /// everybody; requests (whom the person does not follow asks); followed; or nobody.
+        default_who_may: WhoMay = WhoMay::Everybody;
+        /// Messages a second of one person, ten seconds' worth at once; beyond it 429. 0 for no limit.
+        messages_per_s: u32 = 50 => 0..=100_000;
+        /// Conversations that one person begins in an hour, as many at once; beyond it 429. 0 for no limit.
+        conversations_per_hour: u32 = 500 => 0..=1_000_000;
+        /// People whom one person asks in an hour, by requests and invitations; beyond it 429. 0 for no limit.
+        requests_per_hour: u32 = 100 => 0..=1_000_000;
     }
 }
 
@@ -373,6 +384,9 @@ section! {
         image_bytes_max: u64 = 20 * MIB => KIB..=GIB;
         /// Bytes of any other uploaded file.
         file_bytes_max: u64 = 100 * MIB => KIB..=16 * GIB;
+        /// Hours for which an address of an upload in a message is good, and up to one more; whoever sees the message
+        /// gets a fresh one by reading it again.
+        url_hours: u16 = 12 => 1..=24;
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use axum::http::Uri;
+use fanfare_protocol::WhoMay;
 use ipnet::IpNet;
 use toml::Value;
 
@@ -99,6 +100,30 @@ texts! {
     Secret, "text of at least 32 bytes in quotes", |secret| secret.0.clone();
     LogLevel, "a level (error, warn, info, debug, trace) or a filter such as \"info,fanfare=debug\"", |level| level.0.clone();
     LogFormat, "\"text\" or \"json\"", |format| format.as_str().to_owned();
+}
+
+impl Setting for WhoMay {
+    fn allowed() -> String {
+        "\"everybody\", \"requests\", \"followed\" or \"nobody\"".to_owned()
+    }
+    fn from_toml(value: &Value) -> Option<Self> {
+        Some(match value.as_str()? {
+            "everybody" => Self::Everybody,
+            "requests" => Self::Requests,
+            "followed" => Self::Followed,
+            "nobody" => Self::Nobody,
+            _ => return None,
+        })
+    }
+    fn to_toml(&self) -> Option<Value> {
+        let name = match self {
+            Self::Everybody => "everybody",
+            Self::Requests => "requests",
+            Self::Followed => "followed",
+            Self::Nobody => "nobody",
+        };
+        Some(Value::String(name.to_owned()))
+    }
 }
 
 impl<T: Setting> Setting for Option<T> {

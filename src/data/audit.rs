@@ -79,6 +79,9 @@ pub enum Action {
     /// A person is no operator any more.
     #[serde(rename = "user.revoke_admin")]
     RevokeAdmin,
+    /// A report was resolved.
+    #[serde(rename = "report.resolve")]
+    ResolveReport,
     /// Settings were changed while running.
     #[serde(rename = "settings.change")]
     ChangeSettings,

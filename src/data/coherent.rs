@@ -110,6 +110,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
         }
     }
 
+    /// Any row may have changed: each is loaded by its next reader.
+    pub fn forget_all(&self) {
+        for epoch in &self.epochs {
+            epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        self.cache.clear();
+    }
+
     /// The row changed; the next reader loads it.
     pub fn forget(&self, key: &K) {
         self.epochs[self.slot(key)].fetch_add(1, Ordering::SeqCst);
@@ -130,6 +138,16 @@ mod tests {
         assert_eq!(cache.get(&1), None);
         cache.keep(cache.epoch(&1), &1, "fresh");
         assert_eq!(cache.get(&1), Some("fresh"));
+    }
+
+    #[test]
+    fn what_a_reader_loaded_before_everything_was_forgotten_is_not_kept() {
+        let cache: Coherent<u64, &str> = Coherent::new(16);
+        cache.put(2, "known");
+        let epoch = cache.epoch(&1);
+        cache.forget_all();
+        cache.keep(epoch, &1, "stale");
+        assert_eq!((cache.get(&1), cache.get(&2)), (None, None));
     }
 
     #[test]

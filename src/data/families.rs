@@ -42,6 +42,15 @@ pub fn has_own_bound(family: &str) -> bool {
     family == CLICKS.name
 }
 
+/// Consumer of chat's log that has told people of requests and invitations.
+pub const NOTICES: &str = "notices";
+
+/// Consumer that has told others what follows from a family's records: nothing is let go of before.
+#[must_use]
+pub fn tells_as(family: &str) -> Option<&'static str> {
+    (family == CHAT.name).then_some(NOTICES)
+}
+
 /// Whether owners keep few rows for themselves in `table`.
 #[must_use]
 pub fn is_own_table(table: Table) -> bool {

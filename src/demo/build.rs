@@ -228,15 +228,16 @@ async fn remember(app: &App) -> Result<Sample> {
     Ok(sample)
 }
 
-/// Uploads a picture of `owner`; answers its id.
+/// Uploads a picture of `owner`, for everybody or for messages; answers its id.
 ///
 /// # Errors
 /// When it cannot be made or stored.
-pub(super) async fn upload(app: &App, owner: Id, seed: u64) -> Result<Id> {
+pub(super) async fn upload(app: &App, owner: Id, seed: u64, private: bool) -> Result<Id> {
     let drawn = tokio::task::spawn_blocking(move || picture::evening(seed)).await;
     let bytes = drawn.map_err(|error| Error::Internal(format!("a demo picture: {error}")))??;
     let room = app.media().room(owner, bytes.len() as u64)?;
-    let upload = Upload { filename: Some("evening.png".to_owned()), alt: Some(picture::ALT.to_owned()), bytes, room };
+    let upload =
+        Upload { filename: Some("evening.png".to_owned()), alt: Some(picture::ALT.to_owned()), private, bytes, room };
     Ok(app.media().upload(owner, upload).await?.id)
 }
 
@@ -293,7 +294,7 @@ impl<'a> Past<'a> {
         let new = match what {
             Deed::Post { text, picture } => {
                 let media_ids = match picture {
-                    Some(seed) => vec![upload(self.app, id, seed).await?],
+                    Some(seed) => vec![upload(self.app, id, seed, false).await?],
                     None => Vec::new(),
                 };
                 NewPost { text, media_ids, ..NewPost::default() }

@@ -2,7 +2,7 @@
 
 use fanfare_protocol::{ConversationKind, Id, MessageKind, NewConversation, NewMessage};
 
-use super::build::Sample;
+use super::build::{Sample, upload};
 use crate::app::App;
 use crate::base::error::Result;
 use crate::chat::service::ListQuery;
@@ -30,6 +30,10 @@ const LINES: [&str; 16] = [
     "That was a good evening",
     "Same time next week?",
 ];
+/// Line that comes with a picture.
+const SHOWS: &str = "I found the photo from last time";
+/// Conversations of the newcomer that are looked at for the groups of an earlier run.
+const LOOKED_AT: usize = 100;
 /// Lines that are there when the newcomer comes.
 const BEFORE: usize = 4;
 
@@ -50,24 +54,31 @@ impl Chatter {
     pub async fn open(app: &App, sample: &Sample) -> Result<Self> {
         let (chat, world) = (app.chat(), &sample.town.world);
         let (demo, friend) = (sample.people[world.demo()], sample.people[world.friend()]);
-        let query = ListQuery { limit: GROUPS.len() + 1, ..ListQuery::default() };
-        let is_new = chat.list(demo, query).await?.items.is_empty();
+        let query = ListQuery { limit: LOOKED_AT, ..ListQuery::default() };
+        let there = chat.list(demo, query).await?.items;
+        let is_new = there.is_empty();
         let mut rooms = Vec::new();
         let direct = begin(ConversationKind::Direct, vec![friend], None);
-        rooms.push((chat.create(demo, direct).await?.value.id, vec![friend]));
+        rooms.push((chat.create(demo, direct, None).await?.value.id, vec![friend]));
         let run = app.core().log.last_minted();
         let mut chatter = Self { rooms, said: 0, run };
-        if !is_new {
-            return Ok(chatter);
-        }
         for (number, title) in GROUPS.iter().enumerate() {
             let people: Vec<Id> = sample.people.iter().skip(number * MEMBERS).take(MEMBERS).copied().collect();
-            let Some((owner, others)) = people.split_first() else { continue };
-            let members = others.iter().copied().chain([demo, friend]).collect();
-            let group = begin(ConversationKind::Group, members, Some((*title).to_owned()));
-            chatter.rooms.push((chat.create(*owner, group).await?.value.id, people));
+            // In a world that goes on, who talked there goes on talking.
+            let known = there.iter().find(|one| one.title.as_deref() == Some(*title)).map(|one| one.id);
+            let room = match (known, people.split_first()) {
+                (Some(room), _) => room,
+                (None, Some((owner, others))) if is_new => {
+                    let members = others.iter().copied().chain([demo, friend]).collect();
+                    let group = begin(ConversationKind::Group, members, Some((*title).to_owned()));
+                    chat.create(*owner, group, None).await?.value.id
+                }
+                _ => continue,
+            };
+            chatter.rooms.push((room, people));
         }
-        for _ in 0..chatter.rooms.len() * BEFORE {
+        let lines = if is_new { chatter.rooms.len() * BEFORE } else { 0 };
+        for _ in 0..lines {
             chatter.say(app).await?;
         }
         Ok(chatter)
@@ -85,11 +96,15 @@ impl Chatter {
         let (Some(who), Some(line)) = (people.get(turn % people.len().max(1)), LINES.get(turn % LINES.len())) else {
             return Ok(());
         };
+        let (kind, media_id) = match *line == SHOWS {
+            true => (MessageKind::Image, Some(upload(app, *who, number as u64, true).await?)),
+            false => (MessageKind::Text, None),
+        };
         let new = NewMessage {
             client_id: format!("{}/{number}", self.run),
-            kind: MessageKind::Text,
+            kind,
             text: Some((*line).to_owned()),
-            media_id: None,
+            media_id,
             duration_ms: None,
             reply_to: None,
             forward: None,

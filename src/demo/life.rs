@@ -148,7 +148,7 @@ async fn act(app: &App, sample: &mut Sample) -> Result<()> {
     let outcome = match what {
         Deed::Post { text, picture } => {
             let media_ids = match picture {
-                Some(seed) => vec![upload(app, id, seed).await?],
+                Some(seed) => vec![upload(app, id, seed, false).await?],
                 None => Vec::new(),
             };
             publish(app, sample, actor, NewPost { text, media_ids, ..NewPost::default() }).await

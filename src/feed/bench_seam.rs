@@ -4,6 +4,7 @@
 use fanfare_protocol::Id;
 
 use super::interner::UserIndex;
+use super::item::FeedItem;
 use super::relations::ReaderRelations;
 use super::ring::Entry;
 use super::service::Feed;
@@ -18,7 +19,7 @@ pub struct TimelineUsage {
     pub bytes: usize,
 }
 
-impl Feed {
+impl<P: FeedItem> Feed<P> {
     /// Materialises a timeline for `reader` who follows `followees`, with `entries` (ascending ids) in it, and asks no
     /// table. Answers its slot. A reader is seeded once.
     pub fn bench_seed(&self, reader: Id, followees: &[Id], entries: &[(Id, Id)]) -> Slot {

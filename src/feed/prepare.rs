@@ -33,7 +33,7 @@ impl Listener for FeedListener {
         self.0.settle(horizon);
     }
 
-    fn settled(&self, horizon: Id) {
+    fn moved(&self, horizon: Id) {
         self.0.settle(horizon);
     }
 }

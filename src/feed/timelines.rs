@@ -227,13 +227,13 @@ impl Timelines {
     #[must_use]
     pub fn view(&self, slot: Slot, reader: UserIndex, now_ms: u64) -> Option<View> {
         let mut shard = self.shard(slot);
-        let header = shard.headers.get_mut(place_of(slot))?;
-        if header.reader != reader || header.state != State::Ready || header.stale {
-            return None;
-        }
-        header.last_used_ms = now_ms;
-        let lease = Lease { slot, serial: header.serial };
-        Some(shard.view(lease))
+        let serial = shard.used(slot, reader, now_ms)?.serial;
+        Some(shard.view(Lease { slot, serial }))
+    }
+
+    /// Relations of `reader`, whose timeline is in `slot`, if it is ready.
+    pub fn relations(&self, slot: Slot, reader: UserIndex, now_ms: u64) -> Option<Arc<ReaderRelations>> {
+        Some(Arc::clone(&self.shard(slot).used(slot, reader, now_ms)?.relations))
     }
 
     /// Merges what a read gathered: entries of the `resolved` follows and of pull intervals up to `absorbed`. Answers a
@@ -462,6 +462,16 @@ impl Header {
 impl Shard {
     fn header(&mut self, lease: Lease) -> Option<&mut Header> {
         self.headers.get_mut(place_of(lease.slot)).filter(|header| header.serial == lease.serial)
+    }
+
+    /// The timeline of `reader` if it is ready, of which use is made now.
+    fn used(&mut self, slot: Slot, reader: UserIndex, now_ms: u64) -> Option<&Header> {
+        let header = self.headers.get_mut(place_of(slot))?;
+        if header.reader != reader || header.state != State::Ready || header.stale {
+            return None;
+        }
+        header.last_used_ms = now_ms;
+        Some(header)
     }
 
     fn absorb(&mut self, place: usize, entries: &[Entry], floor_min: u64, cap: u32) {

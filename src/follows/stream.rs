@@ -38,4 +38,8 @@ impl FolloweeSource for FollowRows {
     async fn followees(&self, person: Id) -> Result<Vec<Id>> {
         Ok(self.0.followees_of(person).await?)
     }
+
+    async fn lets_see(&self, person: Id, viewers: &[Id]) -> Result<Vec<bool>> {
+        self.0.lets_see(&viewers.iter().map(|viewer| (person, *viewer)).collect::<Vec<_>>()).await
+    }
 }

@@ -12,6 +12,7 @@ use fanfare_protocol::{Code, Media, PROBLEM_JSON, Post, Problem, Session};
 use serde::Serialize;
 use utoipa::openapi::{RefOr, ResponseBuilder};
 
+use super::forward::DecidedBy;
 use crate::base::error::Error;
 use crate::base::limits::http::RETRY_AFTER_S;
 
@@ -32,7 +33,10 @@ impl IntoResponse for Error {
             }
             Self::Elsewhere(node) => {
                 let problem = Problem::new(Code::Overloaded, "another node decides about this now; try again");
-                undone(with_cause(answer(&problem, RETRY_AFTER_S), format!("node {node} decides about it")))
+                let answer = with_cause(answer(&problem, RETRY_AFTER_S), format!("node {node} decides about it"));
+                let mut response = undone(answer);
+                response.extensions_mut().insert(DecidedBy(node));
+                response
             }
             Self::Engine(EngineError::Unavailable(cause)) => {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");

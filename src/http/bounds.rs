@@ -53,6 +53,8 @@ pub(super) const BODIES: &[(Method, &str, Body)] = &[
     (Method::PATCH, "/v1/users/me", Body::Small),
     (Method::PUT, "/v1/users/me/password", Body::Small),
     (Method::POST, "/v1/media", Body::Upload),
+    (Method::POST, "/v1/reports", Body::Small),
+    (Method::PUT, "/v1/admin/reports/{id}/resolution", Body::Small),
     (Method::POST, "/v1/admin/realtime/publish", Body::Event),
     (Method::PATCH, "/v1/admin/settings", Body::Small),
     (Method::PUT, "/v1/admin/users/{user}/role", Body::Small),

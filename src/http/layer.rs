@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::answer::{Cause, Doubt, Logged, after_a_write, internal, outcome_unknown};
 use super::client_addr::{client_of_proxy, client_of_request, peer_of};
 use super::drain::Remains;
-use super::{HttpState, drain, heads};
+use super::{HttpState, drain, forward, heads};
 use crate::base::error::Error;
 use crate::base::limits::http::{REQUEST_ID_CHARS_MAX, RETRY_AFTER_S, UPLOAD_ROUTES, UPLOAD_TIMEOUT_S};
 use crate::base::written;
@@ -177,10 +177,9 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
     let seconds = if upload { UPLOAD_TIMEOUT_S } else { http.settings().request_timeout_s };
     let bound = Duration::from_secs(seconds);
     let only_reads = request.method().is_safe();
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer = answer.map(|done| done.unwrap_or_else(|panic| panicked(&*panic)));
     let places = (place, own_place, arriving);
     let answered = if only_reads {
+        let answer = unpanicked(read(http, request, next));
         let answered = tokio::time::timeout(bound, answer).await.ok();
         drop(places);
         // Reading changes nothing that the client asked for: it may ask again.
@@ -189,13 +188,8 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
             answered => answered,
         }
     } else {
-        let answer = written::telling(answer);
-        let waiting = http.clone();
-        let answer = async move {
-            let (answer, wrote) = answer.await;
-            waiting.followed(wrote.last).await;
-            if wrote.any { after_a_write(answer) } else { answer }
-        };
+        let bound = forward::bound_of(http, &request, bound);
+        let answer = changed(http.clone(), (upload, bound), request, next);
         let (tell, told) = oneshot::channel();
         let task = http.writes().spawn(holding(places, (bound, Arc::clone(http.late())), answer, tell));
         let answered = told.await.unwrap_or_else(|_| Some(internal("a request was cut off".to_owned())));
@@ -211,6 +205,41 @@ async fn bounded(http: &HttpState, route: &str, request: Request, next: Next, re
         answered
     };
     answered.unwrap_or_else(|| overloaded("the request took too long, or storage did not answer"))
+}
+
+/// The answer to a request that only reads.
+async fn read(http: &HttpState, request: Request, next: Next) -> Response {
+    if http.forward().is_none() {
+        return next.run(request).await;
+    }
+    // What they have seen elsewhere is here, or comes within a second.
+    http.followed(forward::seen(request.headers())).await;
+    let mut answer = next.run(request).await;
+    forward::say_position(&mut answer, http.position());
+    answer
+}
+
+/// The answer to a request that may change something, once what follows from that is there.
+async fn changed(http: HttpState, (upload, bound): (bool, Duration), request: Request, next: Next) -> Response {
+    let is_among_nodes = http.forward().is_some();
+    let answer = async {
+        match is_among_nodes && !upload {
+            true => forward::answered(&http, bound, request, next).await,
+            false => next.run(request).await,
+        }
+    };
+    let (answer, wrote) = written::telling(unpanicked(answer)).await;
+    http.followed(wrote.last).await;
+    let mut answer = if wrote.any { after_a_write(answer) } else { answer };
+    if is_among_nodes {
+        forward::say_position(&mut answer, wrote.last);
+    }
+    answer
+}
+
+/// The answer that comes, or that of a panic.
+async fn unpanicked(answer: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
 }
 
 /// Does a request that holds `places` while somebody waits for it, which is `bound` at most; tells the answer, or that

@@ -2,7 +2,8 @@
 //!
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by
 //! the extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together;
-//! `door` answers what is known at once before the router is asked; `doors` says from where the demo may be asked.
+//! `door` answers what is known at once before the router is asked; `forward` sends on what another node decides about;
+//! `doors` says from where the demo may be asked.
 
 mod addresses;
 mod answer;
@@ -14,6 +15,7 @@ pub mod docs;
 mod door;
 mod doors;
 mod drain;
+mod forward;
 mod heads;
 mod layer;
 pub mod meter;
@@ -35,6 +37,7 @@ pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
 pub use door::{Door, DoorAnswer, Knock};
 pub use doors::Doors;
+pub use forward::{Forwarding, no_way};
 pub use layer::{OpenReferrer, RequestId, shed};
 pub use query::{Paging, Params, Path};
 pub use server::{Sockets, run};

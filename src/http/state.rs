@@ -13,7 +13,7 @@ use super::addresses::Addresses;
 use super::bounds::BodyBounds;
 use super::door::{Door, Doorway};
 use super::meter::Meter;
-use super::{Authenticate, Checks, FileToken, OperatorTokens};
+use super::{Authenticate, Checks, FileToken, Forwarding, OperatorTokens};
 use crate::base::limits;
 use crate::base::network::Network;
 use crate::config::{Api, Http, Settings};
@@ -43,6 +43,7 @@ struct Shared {
     writes: TaskTracker,
     /// Horizon that answers to writes wait for.
     horizon: OnceLock<Horizon>,
+    forward: OnceLock<Arc<dyn Forwarding>>,
     door: OnceLock<Doorway>,
     is_door_shut: AtomicBool,
     short_host: Option<String>,
@@ -81,6 +82,7 @@ impl HttpState {
             late: Arc::new(Semaphore::new(settings.http.requests_in_flight_max)),
             writes: TaskTracker::new(),
             horizon: OnceLock::new(),
+            forward: OnceLock::new(),
             door: OnceLock::new(),
             is_door_shut: AtomicBool::new(false),
             short_host: settings.links.short_host(),
@@ -105,6 +107,11 @@ impl HttpState {
         }
     }
 
+    /// Record up to which an answer shows what happened, where there are other nodes.
+    pub(super) fn position(&self) -> Id {
+        self.0.horizon.get().map(Horizon::reached).unwrap_or_default()
+    }
+
     /// Network that sessions from this address count for; `None` for this machine and for proxies.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<Network> {
@@ -127,6 +134,17 @@ impl HttpState {
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.0.storage
+    }
+
+    /// From now on what another node decides about goes there.
+    pub fn put_forward(&self, forward: Arc<dyn Forwarding>) {
+        // Once; a server is one node.
+        let _ = self.0.forward.set(forward);
+    }
+
+    /// Way to other nodes; none where there are none.
+    pub(super) fn forward(&self) -> Option<&Arc<dyn Forwarding>> {
+        self.0.forward.get()
     }
 
     /// Puts a door in front of the router; a server has one.

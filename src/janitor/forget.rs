@@ -61,6 +61,8 @@ fn forgettable(old_reposts_done: bool, public_done: bool) -> Vec<Table> {
         tables::DELETIONS,
         tables::SUSPENSIONS,
         tables::AUDIT,
+        tables::REPORTS_OPEN,
+        tables::REPORTS_OF,
         tables::LIVE_OF_HOST,
         tables::LIVE_REPLAYS,
         tables::LIVE_TIMELINE,

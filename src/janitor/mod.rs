@@ -31,7 +31,7 @@ pub struct Janitor {
     pub core: Core,
     /// Conversations.
     pub chat: Chat,
-    /// Uploads of deleted accounts.
+    /// Uploads of deleted accounts, and those of messages.
     pub media: Arc<dyn Attachments>,
     /// Links of deleted accounts.
     pub links: Links,
@@ -82,6 +82,7 @@ impl Janitor {
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
             self.chat.clean().await,
+            self.media.forget_unused(self.core.log.sweep_ms()).await,
             forget::forget(&self.core).await,
             self.core.consumers.trim(self.journal_bytes_max).await,
             self.clicks.sweep(self.core.log.sweep_ms()).await,

@@ -45,7 +45,7 @@ enum List {
 }
 
 /// Lists, in the order in which they are purged.
-const LISTS: [List; 16] = [
+const LISTS: [List; 17] = [
     List::Followees,
     List::Followers,
     List::Blocks,
@@ -62,6 +62,7 @@ const LISTS: [List; 16] = [
     List::Live,
     List::Links,
     List::Own(tables::LINK_COUNTS),
+    List::Own(tables::REPORTS_OF),
 ];
 
 impl Janitor {

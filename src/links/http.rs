@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{Code, Link, NewLink, Page as Listed, PatchLink};
@@ -15,6 +16,7 @@ use super::qr;
 use super::redirect::{Answer, Loaded, wants_page};
 use super::service::{Asked, Links, MadeLink, Visited};
 use crate::base::error::{Error, Result};
+use crate::base::limits::links::HOST_BYTES_MAX;
 use crate::http::{
     Caller, Check, ClientAddr, Created, Form, Keyed, Located, NoContent, OpenReferrer, Paging, Path, Problems, Valid,
 };
@@ -128,15 +130,31 @@ pub async fn delete(State(links): State<Links>, caller: Caller, Path(code): Path
 
 /// The short address of a link as a QR code.
 ///
-/// An SVG with the quiet zone that readers need; error correction level M.
+/// An SVG with the quiet zone that readers need; error correction level M. Where the settings name no address of the
+/// server, it holds the one under which this request came.
 #[utoipa::path(get, path = "/v1/links/{code}/qr.svg", tag = "links", operation_id = "draw_link",
     params(("code" = String, Path, description = "Code or alias of the link", example = "3x5pu")),
     responses((status = 200, description = "the picture", body = String, content_type = "image/svg+xml"),
         (status = 410, description = "the link was deleted"), Problems))]
-pub async fn draw(State(links): State<Links>, caller: Caller, Path(code): Path<String>) -> Result<Response> {
+pub async fn draw(
+    State(links): State<Links>,
+    caller: Caller,
+    Path(code): Path<String>,
+    asked: HeaderMap,
+) -> Result<Response> {
     let link = links.get(caller.id, &code).await?;
+    let address = absolute(link.short_url, &asked);
     let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "private, no-store")];
-    Ok((headers, qr::svg(&link.short_url)?).into_response())
+    Ok((headers, qr::svg(&address)?).into_response())
+}
+
+/// The address with the host that a request named, where it has none of its own: a camera knows of no server.
+fn absolute(address: String, asked: &HeaderMap) -> String {
+    let host = asked.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| host.len() <= HOST_BYTES_MAX);
+    match host.filter(|host| address.starts_with('/') && host.parse::<Authority>().is_ok()) {
+        Some(host) => format!("http://{host}{address}"),
+        None => address,
+    }
 }
 
 /// Follow a short link.
@@ -297,4 +315,22 @@ fn refused(error: Error, headers: &HeaderMap) -> Response {
 fn shown(status: StatusCode, page: Page, headers: &HeaderMap) -> Response {
     let language = Language::of(headers);
     (status, page::headers(language), page::html(page, language)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_host_gets_that_of_the_request() {
+        let asked = |host: &str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
+        let path = || "/s/3x5pu".to_owned();
+        assert_eq!(absolute(path(), &asked("10.1.2.3:7070")), "http://10.1.2.3:7070/s/3x5pu");
+        for odd in ["a b", "a/b", "", &"a".repeat(HOST_BYTES_MAX + 1)] {
+            assert_eq!(absolute(path(), &asked(odd)), path(), "{odd}");
+        }
+        assert_eq!(absolute(path(), &HeaderMap::new()), path());
+        let own = || "https://s.example.org/3x5pu".to_owned();
+        assert_eq!(absolute(own(), &asked("evil.example")), own());
+    }
 }

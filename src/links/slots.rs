@@ -107,6 +107,29 @@ impl VisitSlots {
         }
     }
 
+    /// Counts visits that were given out while the link had no limit: `visits` in all are taken from now on.
+    ///
+    /// # Errors
+    /// When the engine fails; visits that were counted stay so.
+    pub async fn passed(&self, code: &str, visits: u32) -> Result<()> {
+        let counter = self.counter(code);
+        let mut next = counter.next.lock().await;
+        loop {
+            let first = match *next {
+                Some(first) => first,
+                None => self.end_of(code).await?,
+            };
+            if first >= visits {
+                *next = Some(first);
+                return Ok(());
+            }
+            if self.insert(code, first, visits - first, &mut next).await? {
+                *next = Some(visits);
+                return Ok(());
+            }
+        }
+    }
+
     /// Inserts the row of visits; false when another node has it.
     async fn insert(&self, code: &str, first: u32, count: u32, next: &mut Option<u32>) -> Result<bool> {
         // Until it is known what came of it.

@@ -8,6 +8,7 @@
 
 pub mod fold;
 pub mod http;
+pub mod lately;
 pub mod order;
 pub mod queues;
 pub mod replays;

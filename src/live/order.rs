@@ -77,6 +77,48 @@ pub fn place_at(row: &LiveRow, t: Id) -> Option<LivePlace> {
     })
 }
 
+/// Length up to which the highest are kept in order while they come: a page of the usual size.
+const IN_ORDER_MAX: usize = 32;
+
+/// The highest of what is offered.
+#[derive(Debug)]
+pub struct Highest<T> {
+    max: usize,
+    found: Vec<(LivePlace, T)>,
+}
+
+impl<T> Highest<T> {
+    /// Nothing yet; `max` are kept.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, found: Vec::with_capacity(max.min(IN_ORDER_MAX)) }
+    }
+
+    /// Takes one in, if it is among the highest.
+    pub fn offer(&mut self, place: LivePlace, value: T) {
+        if self.max > IN_ORDER_MAX {
+            return self.found.push((place, value));
+        }
+        if self.found.len() == self.max {
+            match self.found.last() {
+                Some((lowest, _)) if *lowest < place => self.found.pop(),
+                _ => return,
+            };
+        }
+        let at = self.found.iter().rposition(|(other, _)| *other > place).map_or(0, |at| at + 1);
+        self.found.insert(at, (place, value));
+    }
+
+    /// Those that are kept, in order.
+    #[must_use]
+    pub fn into_found(mut self) -> Vec<(LivePlace, T)> {
+        if self.max > IN_ORDER_MAX {
+            highest(&mut self.found, self.max);
+        }
+        self.found
+    }
+}
+
 /// Keeps the `max` highest of `found`, in order.
 pub fn highest<T>(found: &mut Vec<(LivePlace, T)>, max: usize) {
     if max == 0 {

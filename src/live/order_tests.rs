@@ -1,5 +1,7 @@
 //! The order of the published example, and that no pass repeats or misses a session.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::id::{EPOCH_MS, first_id_at};
 
@@ -45,6 +47,28 @@ fn page(sessions: &[LiveRow], at: LivePosition, limit: usize) -> (Vec<String>, O
         format!("{}{state}", row.id)
     };
     (found.iter().map(word).collect(), next)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_highest_of_what_is_offered_are_those_that_a_sort_has_first(
+        offered in proptest::collection::vec((any::<bool>(), -9_i64..9), 0..90),
+        max in prop_oneof![0_usize..12, 28_usize..40],
+    ) {
+        let mut highest = Highest::new(max);
+        let mut sorted = Vec::new();
+        for (number, (is_open, score)) in offered.into_iter().enumerate() {
+            let id = Id(number as u64);
+            let place = if is_open { LivePlace::Open { score, id } } else { LivePlace::Replay(id) };
+            highest.offer(place, number);
+            sorted.push((place, number));
+        }
+        sorted.sort_unstable_by(|one, other| other.cmp(one));
+        sorted.truncate(max);
+        prop_assert_eq!(highest.into_found(), sorted);
+    }
 }
 
 fn first(t: u64) -> LivePosition {

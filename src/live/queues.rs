@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fanfare_protocol::Id;
 
-use super::order::{LivePlace, place_at};
+use super::order::{Highest, LivePlace, place_at};
 use crate::base::id_map::IdMap;
 use crate::data::rows::LiveRow;
 
@@ -119,19 +119,18 @@ impl Queues {
         self.of_host(host).iter().filter(|row| row.is_open()).count()
     }
 
-    /// Appends the sessions of `host` as of `t`, below a place: the open ones, and the replays that ended lately.
-    pub fn places_at<'a>(
-        &'a self,
-        host: HostIndex,
+    /// Offers the sessions of a host as of `t`, below a place: the open ones, and the replays that ended lately.
+    pub fn offer_at<'a>(
+        of_host: &'a [Arc<LiveRow>],
         t: Id,
         below: Option<LivePlace>,
-        out: &mut Vec<(LivePlace, &'a Arc<LiveRow>)>,
+        out: &mut Highest<&'a Arc<LiveRow>>,
     ) {
-        for row in self.of_host(host) {
+        for row in of_host {
             if let Some(place) = place_at(row, t)
                 && below.is_none_or(|below| place < below)
             {
-                out.push((place, row));
+                out.offer(place, row);
             }
         }
     }

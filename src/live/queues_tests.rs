@@ -73,10 +73,11 @@ impl World {
 fn pass(queues: &Queues, hosts: &[u32], t: Id, limit: usize) -> Vec<Id> {
     let (mut seen, mut below) = (Vec::new(), None);
     loop {
-        let mut found = Vec::new();
+        let mut offered = Highest::new(usize::MAX);
         for host in hosts.iter().filter(|host| queues.has_any(**host)) {
-            queues.places_at(*host, t, below, &mut found);
+            Queues::offer_at(queues.of_host(*host), t, below, &mut offered);
         }
+        let mut found = offered.into_found();
         found.retain(|(place, _)| matches!(place, LivePlace::Open { .. }));
         highest(&mut found, limit);
         let Some((last, _)) = found.last() else { return seen };

@@ -79,7 +79,13 @@ impl FeedItem for LiveRow {
 /// Whether the reader sees sessions of `host`: one's own, and those of whom one follows, without blocks and mutes.
 #[must_use]
 pub fn sees(reader: &ReaderRelations, host: UserIndex) -> bool {
-    host == reader.me || reader.follows(host) && !reader.is_blocked(host) && !reader.is_muted(host)
+    host == reader.me || reader.follows(host) && hears(reader, host)
+}
+
+/// Whether the reader, who follows `host`, sees sessions of theirs: without blocks and mutes.
+#[must_use]
+pub fn hears(reader: &ReaderRelations, host: UserIndex) -> bool {
+    !reader.is_blocked(host) && !reader.is_muted(host)
 }
 
 /// Replays over stored rows, with a cache in front.

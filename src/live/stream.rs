@@ -1,5 +1,6 @@
 //! `live.changed`: what a session is now, for its host's followers who are connected and for the host's own devices.
-//! A current value: nothing is kept for those who are away, who read the list anew.
+//! A current value: whoever was away for long reads the list anew. Whoever comes back soon, as those who poll do with
+//! each request, is told of the newest changes in memory (`lately`).
 //!
 //! The frame is made once, of the session as a record left it; who mutes the host is left out slice by slice.
 
@@ -12,12 +13,14 @@ use fanfare_protocol::{Id, Lane, LiveChanged};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::lately::Lately;
 use super::wire;
 use crate::base::error::Result;
-use crate::base::limits::live::{AGAIN_S, CHANGES_MAX};
+use crate::base::limits::live::{AGAIN_S, CHANGES_MAX, LATELY_LOOKED_AT, LATELY_MAX};
 use crate::data::rows::LiveRow;
 use crate::data::store::Store;
-use crate::realtime::{Deliver, Frame, Judge, Publisher};
+use crate::data::tables;
+use crate::realtime::{CurrentValues, Deliver, Frame, Judge, Publisher};
 
 /// Types of frames of live sessions.
 pub const TYPES: &[&str] = &["live.changed"];
@@ -29,21 +32,29 @@ pub struct LiveFeeder {
     changes: Arc<Changes>,
 }
 
-#[derive(Default)]
 struct Changes {
     waiting: Mutex<VecDeque<(Arc<LiveRow>, Id)>>,
     came: Notify,
+    lately: Mutex<Lately>,
 }
 
 impl LiveFeeder {
     /// Tells by way of `publisher`.
     #[must_use]
     pub fn new(publisher: Publisher) -> Self {
-        Self { publisher, changes: Arc::default() }
+        let lately = Mutex::new(Lately::new(LATELY_MAX));
+        Self { publisher, changes: Arc::new(Changes { waiting: Mutex::default(), came: Notify::new(), lately }) }
+    }
+
+    /// The newest changes, for those who were not connected when they were told.
+    #[must_use]
+    pub fn values(&self, store: &Arc<Store>) -> Arc<dyn CurrentValues> {
+        Arc::new(NewestChanges { changes: Arc::clone(&self.changes), store: Arc::clone(store) })
     }
 
     /// A record made this of a session. Never waits.
     pub fn changed(&self, row: Arc<LiveRow>, by: Id) {
+        self.changes.lately.lock().changed(Arc::clone(&row), by);
         let mut waiting = self.changes.waiting.lock();
         if waiting.len() >= CHANGES_MAX {
             let before = waiting.len();
@@ -106,6 +117,28 @@ struct Unseen(Arc<Store>);
 impl Judge for Unseen {
     async fn hides(&self, person: Id, from: Id) -> Result<bool> {
         Ok(person != from && (self.0.absent.holds(from) || self.0.hidden(person).await?.hides(from)))
+    }
+}
+
+struct NewestChanges {
+    changes: Arc<Changes>,
+    store: Arc<Store>,
+}
+
+#[async_trait]
+impl CurrentValues for NewestChanges {
+    async fn changed(&self, person: Id, after: Id, upto: Id) -> Result<Vec<Frame>> {
+        let changes = self.changes.lately.lock().between(after, upto, LATELY_LOOKED_AT);
+        let (store, mut frames) = (&self.store, Vec::new());
+        for (by, row) in changes.into_iter().rev() {
+            let follows = tables::pair(tables::FOLLOWS, person, row.host);
+            if (person == row.host || store.get(&follows).await?.is_some())
+                && !Unseen(Arc::clone(store)).hides(person, row.host).await?
+            {
+                frames.extend(frame_of(store, &row, by).await?);
+            }
+        }
+        Ok(frames)
     }
 }
 

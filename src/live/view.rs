@@ -187,7 +187,7 @@ impl Listener for LiveListener {
         feed.settle(horizon);
     }
 
-    fn settled(&self, horizon: Id) {
+    fn moved(&self, horizon: Id) {
         self.view.feed().settle(horizon);
     }
 }

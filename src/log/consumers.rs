@@ -210,7 +210,8 @@ impl Consumers {
             if families::has_own_bound(family.name) {
                 continue;
             }
-            let names = if place == 0 { &names[..] } else { &names[..1] };
+            let told = [CONSUMER, families::tells_as(family.name).unwrap_or(CONSUMER)];
+            let names = if place == 0 { &names[..] } else { &told[..] };
             for partition in family.partitions() {
                 let trimmed = self.store.journal().trim(partition, bytes_max, names).await?;
                 if trimmed.bytes_kept > bytes_max {

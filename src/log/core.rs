@@ -69,6 +69,12 @@ pub trait Attachments: Send + Sync + 'static {
     /// # Errors
     /// When the engine fails; the next call goes on.
     async fn forget_owner(&self, owner: Id) -> Result<()>;
+
+    /// Removes uploads for messages that no message holds in time, or any more, as of `now_ms`.
+    ///
+    /// # Errors
+    /// When the engine fails; the next call goes on.
+    async fn forget_unused(&self, now_ms: u64) -> Result<()>;
 }
 
 /// Whoever has to know of a block before it is answered.

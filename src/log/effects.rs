@@ -34,10 +34,10 @@ pub fn of(record: &Record, outcome: &Outcome, spread: Spread) -> Effects {
     .unwrap_or_default()
 }
 
-/// The event that tells `effect` in the partition `to`.
+/// The event that tells `effect` in the partition `to`; nothing where that is over there already.
 #[must_use]
-pub fn derived(effect: Event, to: Partition, from: SourceRecord) -> Event {
-    Event::Derived(Derived { from, to: to.0, effect: Some(Box::new(effect)) })
+pub fn derived(effect: Option<Event>, to: Partition, from: SourceRecord) -> Event {
+    Event::Derived(Derived { from, to: to.0, effect: effect.map(Box::new) })
 }
 
 fn of_event(event: &Event, share: Share, spread: Spread) -> Effects {

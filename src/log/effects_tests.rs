@@ -145,7 +145,7 @@ impl World {
             }
             self.logs.get_mut(&to.0).unwrap().taken.insert(from, id.max(after));
             if let Some(effect) = self.arrive(effect) {
-                self.append(to, derived(effect, to, origin));
+                self.append(to, derived(Some(effect), to, origin));
             }
             return true;
         }

@@ -125,6 +125,16 @@ pub enum Event {
     /// The account that somebody of another partition follows was gone when that was told here: they follow nobody.
     /// It stands in derived records alone.
     FollowRefused(EndedFollow),
+    /// `by` asks people to talk, or to join a conversation, or added them to it: that share of a record of chat, in
+    /// derived records alone.
+    Approached {
+        by: Id,
+        conversation: Id,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked: Vec<Id>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        added: Vec<Id>,
+    },
     /// A record of another partition changes something for people of this one.
     Derived(Derived),
 }
@@ -213,6 +223,7 @@ impl Event {
             Self::Muted { muter, .. } | Self::Unmuted { muter, .. } => *muter,
             Self::Posted { post, .. } => post.author,
             Self::PostDeleted { author, .. } | Self::Referred { author, .. } => *author,
+            Self::Approached { by, .. } => *by,
             Self::LiveAnnounced { host, .. }
             | Self::LiveEdited { host, .. }
             | Self::LiveStarted { host, .. }
@@ -281,6 +292,8 @@ impl Event {
         /// Mention: all are by one person.
         const MENTION: Weight = Weight { bytes: 2_560, rows: 8 };
         const ENDED: Weight = Weight { bytes: 2_048, rows: 16 };
+        /// Row of a list, and the list's state.
+        const APPROACH: Weight = Weight { bytes: 1_024, rows: 2 };
         /// Live session: it stands in the record, in the outcome and in two rows, with an address and every plan.
         const SESSION: Weight = Weight { bytes: 24_576, rows: 16 };
         const ORIGIN: Weight = Weight { bytes: 256, rows: 0 };
@@ -322,6 +335,7 @@ impl Event {
             | Self::LiveEnded { .. }
             | Self::LiveRemoved { .. } => RECORD.and(SESSION),
             Self::LiveReminded { people, .. } => RECORD.and(MENTION.times(people.len())),
+            Self::Approached { asked, added, .. } => RECORD.and(APPROACH.times(asked.len() + added.len())),
             Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
             _ => RECORD,
         }
@@ -415,12 +429,18 @@ pub struct Record {
 
 impl Record {
     /// Id under which what it tells is known: that of the record which said it first. Rows are keyed by it; their
-    /// version is the id of the record that writes them.
+    /// version is the id of the record that writes them. What another family says is known by the record here: its
+    /// horizon is another, so a reader may be past the id that it has there.
     #[must_use]
-    pub const fn known_as(&self) -> Id {
+    pub fn known_as(&self) -> Id {
         match &self.event {
-            Event::Derived(derived) => derived.from.id,
+            Event::Derived(Derived { effect, from, .. }) if !is_of_chat(effect.as_deref()) => from.id,
             _ => self.id,
         }
     }
+}
+
+/// Whether an effect follows from a record of chat, and not of people.
+const fn is_of_chat(effect: Option<&Event>) -> bool {
+    matches!(effect, Some(Event::Approached { .. }))
 }

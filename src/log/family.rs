@@ -85,6 +85,17 @@ pub trait Family: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Proposal of a record that tells nothing but that its partition has come so far; none where nobody needs that.
+    fn beat() -> Option<Self::Proposal> {
+        None
+    }
+
+    /// Whether a record tells no more than a [`beat`](Self::beat) does.
+    fn is_beat(record: &Self::Record) -> bool {
+        let _ = record;
+        false
+    }
+
     /// The record of a proposal, under its id.
     fn number(proposal: Self::Proposal, id: Id) -> Self::Record;
 

@@ -40,6 +40,8 @@ type Waiting = (Id, Box<dyn FnOnce() + Send>);
 pub(super) struct Follower {
     horizon: Horizon,
     settled: Settled,
+    /// Held while views are told.
+    telling: Arc<Mutex<()>>,
     /// Bounded by what was handed in.
     waiting: Arc<Mutex<Vec<Waiting>>>,
 }
@@ -47,7 +49,7 @@ pub(super) struct Follower {
 impl Follower {
     /// For views that were filled with everything up to where `settled` will stand when they are first told.
     pub(super) fn new(horizon: Horizon, settled: Settled) -> Self {
-        Self { horizon, settled, waiting: Arc::default() }
+        Self { horizon, settled, telling: Arc::default(), waiting: Arc::default() }
     }
 
     /// Horizon of the family, which it moves on.
@@ -58,12 +60,20 @@ impl Follower {
     /// Tells of records of `partition` whose rows are written, in their order.
     pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
         let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
-        let _one = self.horizon.telling();
+        let _one = self.telling.lock();
         if let Some(first) = family.held(committed) {
             self.horizon.hold(partition, first);
         }
+        if self.horizon.is_of_many()
+            && let Some(news) = committed.iter().rev().find(|one| !F::is_beat(&one.record))
+        {
+            self.horizon.has_news(F::id(&news.record));
+        }
         let reach = self.horizon.with(partition, last);
         family.tell(committed, reach.all);
+        if self.horizon.is_of_many() {
+            self.horizon.told_of_many(partition, last);
+        }
         self.settled.reach(reach.records);
         self.horizon.reach(reach);
     }
@@ -81,7 +91,8 @@ impl Follower {
 
     /// Calls `answer` once the horizon has come to `last`.
     pub(super) fn answer(&self, last: Id, answer: impl FnOnce() + Send + 'static) {
-        {
+        // Of many nodes others may take long, or be gone: it is durable, and whoever wants to see it waits for that.
+        if !self.horizon.is_of_many() {
             let mut waiting = self.waiting.lock();
             if self.horizon.reached_by_records() < last {
                 return waiting.push((last, Box::new(answer)));

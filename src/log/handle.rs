@@ -15,17 +15,19 @@ use crate::data::locks::{Held, LockKey, Locks};
 use crate::data::storage::Storage;
 use crate::log::events::{Event, IdempotencyKey, Record, Weight, weight};
 use crate::log::family::Family;
+use crate::log::hearing::Hearing;
 use crate::log::horizon::Horizon;
 use crate::log::living::Living;
 use crate::log::mint::{Mint, Numbers};
 use crate::log::owner::OwnerThreads;
 use crate::log::owners::{FamilyLog, PendingIn, Taken, Together};
 use crate::log::pace::LogTime;
-use crate::log::product::Product;
-use crate::log::roster::Roster;
+use crate::log::product::{Listener, Product};
+use crate::log::roster::{Assigned, Roster};
 use crate::log::social::Social;
 use crate::log::spread::Spread;
 use crate::log::taken::Crossing;
+use crate::log::takers;
 
 /// An event on its way to the journal.
 #[derive(Debug)]
@@ -136,11 +138,25 @@ impl Log {
         let is_alone = taken.owners.roster().is_alone();
         let open = || Mint::open(Arc::clone(&engines.tables), time.clone(), numbers, taken.last, is_alone);
         let mint = taken.patience.until_done(open).await?;
-        let views: Vec<_> = products.iter().filter_map(|one| one.listener.as_ref().map(Arc::downgrade)).collect();
-        horizon_of_all.tells(move |horizon| {
-            views.iter().filter_map(Weak::upgrade).for_each(|view| view.settled(horizon));
-        });
+        if !is_alone && !spread.is_one() {
+            // What follows may not be settled of records that were not looked at.
+            for (partition, crossing) in spread.partitions().zip(&*crossings) {
+                let looked_at = || async { Ok(engines.journal.checkpoint_of(takers::CONSUMER, partition).await?) };
+                let upto = taken.patience.until_done(looked_at).await?;
+                if *crossing.settled().borrow() > Id(upto.last_id) {
+                    horizon_of_all.hold(partition, Id(upto.last_id + 1));
+                }
+            }
+        }
         horizon_of_all.open(mint.clone(), taken.last);
+        if !spread.is_one() || !is_alone {
+            // Views hold horizons themselves, and engines: they end when the owners do.
+            let listeners = products.iter().filter_map(|product| product.listener.as_ref().map(Arc::downgrade));
+            let listeners: Vec<Weak<dyn Listener>> = listeners.collect();
+            horizon_of_all.tell(move |upto| {
+                listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.moved(upto));
+            });
+        }
         let owners = taken.owners.clone();
         Ok((Self { owners, mint, locks, claimant, spread, crossings }, taken))
     }
@@ -259,6 +275,59 @@ impl Log {
         partitions.into_iter().map(guard).collect()
     }
 
+    /// An id for a person of the moment `at_ms` (milliseconds), for whom this node decides.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`] where it decides for nobody; as [`mint_at`](Self::mint_at).
+    pub async fn mint_person_at(&self, at_ms: u64) -> Result<Id> {
+        if self.is_alone() {
+            return self.mint.mint_at(at_ms).await;
+        }
+        let mut found = Ok(Id(0));
+        // Of few partitions one is hit soon.
+        for _ in 0..limits::nodes::PERSON_IDS_MAX {
+            let id = self.mint.mint_at(at_ms).await?;
+            match self.here(id) {
+                Ok(_) => return Ok(id),
+                Err(error @ Error::Elsewhere(_)) => found = Err(error),
+                Err(error) => return Err(error),
+            }
+        }
+        found
+    }
+
+    /// Whether no other node writes to the same engines.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.owners.hearing().is_none()
+    }
+
+    /// Error of the first of `people` for whom another node decides; none where this one does for all.
+    #[must_use]
+    pub fn elsewhere(&self, people: impl IntoIterator<Item = Id>) -> Option<Error> {
+        people.into_iter().find_map(|person| match self.owners.roster().owner_of(self.owners.partition_of(person)) {
+            Assigned::There(node) => Some(Error::Elsewhere(node)),
+            Assigned::Here => None,
+        })
+    }
+
+    /// Whether this node should own `partition`.
+    #[must_use]
+    pub fn owns(&self, partition: Partition) -> bool {
+        matches!(self.owners.roster().owner_of(partition), Assigned::Here)
+    }
+
+    /// Way to hear what other nodes settle, and to say what this one does; none on a node that is alone.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.owners.hearing()
+    }
+
+    /// Keeps partitions that are owned here up with those of other nodes. Without end, where there are others.
+    pub async fn keep_up(self) {
+        self.owners.keep_up().await;
+    }
+
     /// Partition of `actor`, for whom this node decides.
     fn here(&self, actor: Id) -> Result<Partition> {
         let partition = self.owners.partition_of(actor);
@@ -336,6 +405,12 @@ impl Log {
     #[must_use]
     pub fn last_minted(&self) -> Id {
         self.mint.last()
+    }
+
+    /// The id up to which everything was there when the log was opened: of a node that is alone, the last minted.
+    #[must_use]
+    pub fn shown(&self) -> Id {
+        if self.is_alone() { self.mint.last() } else { self.horizon().reached() }
     }
 
     /// An id that no record is above, now.

@@ -5,17 +5,20 @@
 //! nothing that has an id is still on its way. So no clock leaves a cursor above ids that come. All partitions that a
 //! node owns have their ids from its one mint, so none that is idle holds the horizon back.
 //!
+//! Where other nodes own some of the partitions no mint knows what comes. There it is the lowest of the last records
+//! that views have heard of from each partition, and moves with records alone.
+//!
 //! Rows that follow from a record in other partitions are keyed by that record's id. So a record is *held* from when
 //! it is settled until those are too: the horizon that is shown stays below it, and answers do not wait for that.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fanfare_engines::Partition;
 use fanfare_protocol::Id;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::base::id::unix_ms_of;
@@ -37,19 +40,16 @@ struct Shared {
     records: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,
-    /// Held while views are told.
-    telling: Mutex<()>,
-    /// Views that hear of it when the horizon moves on and nothing is committed.
-    views: OnceLock<Views>,
+    /// Views that hear of it without a record.
+    tells: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
     /// Changed under the mint's lock where something is added.
     under_way: Mutex<UnderWay>,
+    /// Whether other nodes own some of the partitions.
+    is_of_many: AtomicBool,
     mint: OnceLock<Mint>,
     /// Less than half is reserved of the time that somebody asks for.
     wants_more: Notify,
 }
-
-/// Views, as they are told of a horizon.
-type Views = Box<dyn Fn(Id) + Send + Sync>;
 
 /// Groups on their way, and the end of what was.
 #[derive(Default)]
@@ -60,6 +60,12 @@ struct UnderWay {
     held: Vec<(Partition, Id)>,
     /// The last id that was settled.
     top: Id,
+    /// The last ids that were settled of each partition, where other nodes own some: there no mint knows what comes.
+    lasts: Vec<(Partition, Id)>,
+    /// The highest id of a record there that is more than a sign of life.
+    news: Id,
+    #[cfg(test)]
+    shows_the_highest: bool,
 }
 
 /// Reach of the horizon.
@@ -89,6 +95,9 @@ impl Horizon {
     /// or below the answer.
     #[must_use]
     pub fn now(&self) -> Id {
+        if self.is_of_many() {
+            return self.reached();
+        }
         let quiet = || self.is_quiet();
         if let Some(mint) = self.0.mint.get()
             && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
@@ -104,7 +113,7 @@ impl Horizon {
     /// Comes up to now, with a reservation if nobody has asked for long. Where storage takes none, or something is on
     /// its way, the horizon stays where it is.
     pub async fn catch_up(&self) {
-        let Some(mint) = self.0.mint.get() else { return };
+        let Some(mint) = self.0.mint.get().filter(|_| !self.is_of_many()) else { return };
         let behind_ms = mint.now_ms().saturating_sub(unix_ms_of(self.now()));
         if behind_ms > BEHIND_MS_MAX && self.is_quiet() {
             reserve(mint).await;
@@ -131,9 +140,72 @@ impl Horizon {
 
     /// A log was opened in which everything up to `last` is settled.
     pub(super) fn open(&self, mint: Mint, last: Id) {
-        self.reach(Reach { records: last, all: last });
+        let reached = match self.is_of_many() {
+            true => self.lowest(|_| {}),
+            false => Reach { records: last, all: last },
+        };
+        self.reach(reached);
         // A handle is of one log for its life.
         let _ = self.0.mint.set(mint);
+    }
+
+    /// Learns that other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled
+    /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
+    /// Answers the lowest. To be said before the log is [opened](Self::open).
+    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
+        self.0.under_way.lock().lasts = lasts.to_vec();
+        self.0.is_of_many.store(true, Ordering::Release);
+        self.lowest(|_| {}).records
+    }
+
+    /// Whether other nodes own some of the partitions.
+    pub(super) fn is_of_many(&self) -> bool {
+        self.0.is_of_many.load(Ordering::Acquire)
+    }
+
+    /// Horizon of many nodes, after a `change`.
+    fn lowest(&self, change: impl FnOnce(&mut UnderWay)) -> Reach {
+        let mut under_way = self.0.under_way.lock();
+        change(&mut under_way);
+        let records = under_way.lasts.iter().map(|(_, last)| *last).min().unwrap_or_default();
+        #[cfg(test)]
+        if under_way.shows_the_highest {
+            let highest = under_way.lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
+            return Reach { records: highest, all: highest };
+        }
+        Reach { records, all: records.min(under_way.below_held()) }
+    }
+
+    /// Views hear of the record `id`, which is more than a sign of life: the others are to come up to it.
+    pub(super) fn has_news(&self, id: Id) {
+        let mut under_way = self.0.under_way.lock();
+        under_way.news = id.max(under_way.news);
+    }
+
+    /// Shows the highest id that was settled anywhere: for a test that must notice.
+    #[cfg(test)]
+    pub(super) fn show_the_highest(&self) {
+        self.0.under_way.lock().shows_the_highest = true;
+    }
+
+    /// Whether no partition is behind what was heard of others.
+    #[cfg(test)]
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.behind().0.is_empty()
+    }
+
+    /// Lets every id that comes be above `id`.
+    pub(super) fn raise_mint(&self, id: Id) {
+        if let Some(mint) = self.0.mint.get() {
+            let _ = mint.raise(|| id);
+        }
+    }
+
+    /// Partitions that are behind what was heard of others, and the id that they are to come up to.
+    pub(super) fn behind(&self) -> (Vec<Partition>, Id) {
+        let under_way = self.0.under_way.lock();
+        let behind = under_way.lasts.iter().filter(|(_, last)| *last < under_way.news);
+        (behind.map(|(partition, _)| *partition).collect(), under_way.news)
     }
 
     /// Whether nothing that has an id is on its way.
@@ -162,8 +234,17 @@ impl Horizon {
                 return;
             }
         }
-        let freed = self.raised(|under_way| under_way.below(|_, _| false));
-        self.move_on(freed);
+        let freed = match self.is_of_many() {
+            true => self.lowest(|_| {}),
+            false => self.raised(|under_way| under_way.below(|_, _| false)),
+        };
+        self.reach(freed);
+    }
+
+    /// Tells `tell` from now on how far it has come, where views are to hear of it without a record. Must be quick.
+    pub(super) fn tell(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
+        // A handle is of one log for its life.
+        let _ = self.0.tells.set(Box::new(tell));
     }
 
     /// Waits until the horizon has come to `id`, or for as long as `bound`.
@@ -189,11 +270,27 @@ impl Horizon {
     /// The horizon once everything of `partition` up to `last` is settled: below what is on its way elsewhere, and
     /// below all that comes.
     pub(super) fn with(&self, partition: Partition, last: Id) -> Reach {
+        if self.is_of_many() {
+            let under_way = self.0.under_way.lock();
+            let settled = |(one, known): &(Partition, Id)| if *one == partition { last.max(*known) } else { *known };
+            let records = under_way.lasts.iter().map(settled).min().unwrap_or_default();
+            return Reach { records, all: records.min(under_way.below_held()) };
+        }
         self.raised(|under_way| {
             under_way.top = under_way.top.max(last);
             // The next group of the same partition may be on its way too.
             under_way.below(|one, first| one == partition && first <= last)
         })
+    }
+
+    /// Views have heard of everything of `partition` up to `last`, where other nodes own some.
+    pub(super) fn told_of_many(&self, partition: Partition, last: Id) {
+        let reached = self.lowest(|under_way| {
+            for (_, known) in under_way.lasts.iter_mut().filter(|(one, _)| *one == partition) {
+                *known = last.max(*known);
+            }
+        });
+        self.reach(reached);
     }
 
     /// End of what is settled, as far as it lies below what `change` answers. No id at or below it comes from now on.
@@ -215,44 +312,32 @@ impl Horizon {
     /// Views have heard of everything up to there.
     pub(super) fn reach(&self, Reach { records, all }: Reach) {
         self.0.records.fetch_max(records.0, Ordering::AcqRel);
+        // Before whoever waits: the page that follows an answer begins at the views' horizon.
+        if self.0.id.load(Ordering::Acquire) < all.0
+            && let Some(tell) = self.0.tells.get()
+        {
+            tell(all);
+        }
         self.0.id.fetch_max(all.0, Ordering::AcqRel);
         self.0.moved.notify_waiters();
     }
 
     /// The group of `partition` whose first id is `first` is through: what is not settled of it never will be.
     pub(super) fn through(&self, partition: Partition, first: Id) {
-        let freed = self.raised(|under_way| {
+        let end = |under_way: &mut UnderWay| {
             if let Some(place) = under_way.groups.iter().position(|group| *group == (partition, first)) {
                 under_way.groups.swap_remove(place);
             }
-            under_way.below(|_, _| false)
-        });
+        };
+        let freed = match self.is_of_many() {
+            true => self.lowest(end),
+            false => self.raised(|under_way| {
+                end(under_way);
+                under_way.below(|_, _| false)
+            }),
+        };
         // What it held back, of others.
-        self.move_on(freed);
-    }
-
-    /// Views hear that all that they were told of up to there is settled, and then whoever waits for it. A page that
-    /// follows an answer begins at the views' horizon: without this it lacked what was answered, until something else
-    /// was committed.
-    fn move_on(&self, reach: Reach) {
-        if reach.all > self.reached()
-            && let Some(views) = self.0.views.get()
-        {
-            let _one = self.telling();
-            views(reach.all);
-        }
-        self.reach(reach);
-    }
-
-    /// Views are told by one at a time.
-    pub(super) fn telling(&self) -> MutexGuard<'_, ()> {
-        self.0.telling.lock()
-    }
-
-    /// Lets `views` hear when the horizon moves on and nothing is committed.
-    pub(super) fn tells(&self, views: impl Fn(Id) + Send + Sync + 'static) {
-        // A handle is of one log for its life.
-        let _ = self.0.views.set(Box::new(views));
+        self.reach(freed);
     }
 }
 
@@ -350,6 +435,39 @@ mod tests {
         assert_eq!(settle(other, last), Id(refused.0 - 1));
         horizon.through(slow, refused);
         assert_eq!(horizon.reached(), last, "what was refused holds nothing up");
+    }
+
+    /// Views heard of a record with the horizon below it, and would show it with the next record only.
+    #[tokio::test]
+    async fn views_hear_how_far_it_is_when_what_held_it_back_is_through_or_told() {
+        let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+        let (mint, horizon) = opened(&clock).await;
+        let heard = Arc::new(AtomicU64::new(0));
+        let hears = Arc::clone(&heard);
+        horizon.tell(move |upto| hears.store(upto.0, Ordering::SeqCst));
+        let number = |partition| {
+            let id = mint.number(partition, |next| {
+                let first = next(None);
+                horizon.numbered(partition, first);
+                first
+            });
+            clock.set(clock.now_ms() + 1);
+            id
+        };
+        let (slow, other) = (Partition(3), Partition(4));
+        let (refused, shown) = (number(slow), number(other));
+        horizon.reach(horizon.with(other, shown));
+        horizon.through(other, shown);
+        assert_eq!(heard.load(Ordering::SeqCst), refused.0 - 1);
+        horizon.through(slow, refused);
+        assert_eq!(heard.load(Ordering::SeqCst), shown.0);
+        let source = number(other);
+        horizon.hold(other, source);
+        horizon.reach(horizon.with(other, source));
+        horizon.through(other, source);
+        assert_eq!(heard.load(Ordering::SeqCst), shown.0.max(source.0 - 1));
+        horizon.release(other, source);
+        assert_eq!(heard.load(Ordering::SeqCst), source.0);
     }
 
     #[tokio::test]

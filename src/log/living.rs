@@ -30,7 +30,12 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
         Event::LinkCreated { claim, .. } => Some(*claim),
         _ => None,
     };
-    event.parties().map(|(person, _)| person).chain(told.iter().map(|notice| notice.user)).chain(other)
+    let (asked, added): (&[Id], &[Id]) = match event.told() {
+        Event::Approached { asked, added, .. } => (asked, added),
+        _ => (&[], &[]),
+    };
+    let named = told.iter().map(|notice| notice.user).chain(asked.iter().chain(added).copied());
+    event.parties().map(|(person, _)| person).chain(named).chain(other)
 }
 
 /// Person whose rows an effect adds to: what was done to somebody who is gone meanwhile leaves no rows.
@@ -49,6 +54,10 @@ fn derive(derived: &mut Derived, standing: impl Fn(Id) -> AccountStanding) {
     let Some(effect) = derived.effect.as_deref_mut() else { return };
     match effect {
         Event::Referred { notify, .. } => notify.retain(|notice| !is_gone(notice.user)),
+        Event::Approached { asked, added, .. } => {
+            asked.retain(|person| !is_gone(*person));
+            added.retain(|person| !is_gone(*person));
+        }
         Event::Followed { follower, followee, silent, .. } if is_gone(*followee) => {
             let (follower, followee, since) = (*follower, *followee, derived.from.id);
             *effect = Event::FollowRefused(EndedFollow { follower, followee, since, departed: None, silent: *silent });

@@ -23,11 +23,13 @@ use super::folder::queue::Queue;
 use super::folder::{Ahead, Folder};
 use super::follower::Follower;
 use super::head::Head;
+use super::hearing::Hearing;
 use super::owners::{Answer, CurrentTerm};
 use super::pace::{self, LogTime};
 use super::patience::{Alarm, Patience, Tries};
 use super::regain::Fence;
 use super::roster::Roster;
+use super::standby::Ears;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -81,12 +83,24 @@ impl Appender {
     async fn claim(
         journal: &Arc<dyn Journal>,
         (partition, table): (Partition, Table),
-        Around { claimant, time, .. }: &Around,
+        around: &Around,
         patience: Patience,
     ) -> Result<Self> {
+        let (claimant, time) = (&around.claimant, &around.time);
         let claim = patience.until_done(|| take(journal, partition, claimant, time)).await?;
+        Ok(Self::of(claim, journal, (partition, table), around, patience))
+    }
+
+    /// With a `claim` of `partition`, whose head is in `table`.
+    pub(super) fn of(
+        claim: Claim,
+        journal: &Arc<dyn Journal>,
+        (partition, table): (Partition, Table),
+        Around { claimant, time, .. }: &Around,
+        patience: Patience,
+    ) -> Self {
         let (journal, claimant, time) = (Arc::clone(journal), claimant.clone(), time.clone());
-        Ok(Self { journal, partition, table, claimant, claim, patience, time })
+        Self { journal, partition, table, claimant, claim, patience, time }
     }
 
     /// The partition.
@@ -112,7 +126,12 @@ impl Appender {
 
     /// Records that count from `from` on, as many as one commit may have.
     pub(super) async fn read(&self, from: Position) -> Result<Page> {
-        let read = self.journal.read(self.partition, from, limits::GROUP_RECORDS_MAX);
+        self.read_few(from, limits::GROUP_RECORDS_MAX).await
+    }
+
+    /// Records that count from `from` on, at most so many.
+    pub(super) async fn read_few(&self, from: Position, most: usize) -> Result<Page> {
+        let read = self.journal.read(self.partition, from, most);
         Ok(self.patience.awaited(read).await?)
     }
 
@@ -223,24 +242,27 @@ pub(super) struct Around {
     pub(super) time: LogTime,
     pub(super) follower: Follower,
     pub(super) roster: Arc<dyn Roster>,
+    /// Way to hear what other nodes settle; none on a node that is alone.
+    pub(super) hearing: Option<Hearing>,
 }
 
 /// Owner of a partition, on a thread of its own.
 pub(super) struct Owner<F: Family> {
     pub(super) appender: Appender,
     pub(super) folder: Folder<F>,
-    commits: u64,
-    /// Position behind the last commit.
+    pub(super) commits: u64,
+    /// Position behind the last commit, or behind what was heard of another owner.
     pub(super) next: Position,
     pub(super) roster: Arc<dyn Roster>,
     pub(super) fence: Fence<F>,
+    pub(super) ears: Option<Ears>,
 }
 
 /// Work of an owner: proposals, and the rest that it needs for them.
-struct Work<F: Family> {
-    queue: Queue<F>,
-    mint: Mint,
-    storage: Storage,
+pub(super) struct Work<F: Family> {
+    pub(super) queue: Queue<F>,
+    pub(super) mint: Mint,
+    pub(super) storage: Storage,
 }
 
 impl<F: Family> Owner<F> {
@@ -265,7 +287,9 @@ impl<F: Family> Owner<F> {
         };
         let roster = Arc::clone(&around.roster);
         let (commits, next, fence) = (0, taken.next, Fence::default());
-        Ok((Self { appender, folder, commits, next, roster, fence }, taken.last, taken.unreadable))
+        let ears = Ears::of(around.hearing.as_ref(), partition);
+        let owner = Self { appender, folder, commits, next, roster, fence, ears };
+        Ok((owner, taken.last, taken.unreadable))
     }
 
     /// Term of this owner.
@@ -290,7 +314,10 @@ impl<F: Family> Owner<F> {
     pub(super) async fn run(mut self, queue: Queue<F>, mint: Mint, storage: Storage) {
         let mut work = Work { queue, mint, storage };
         let mut next = Group::default();
-        while !next.is_empty() || work.queue.wait().await {
+        if !self.fence.is_up() {
+            self.say();
+        }
+        while !next.is_empty() || self.wait(&mut work).await {
             work.queue.gather();
             self.stand_again(&mut work.queue.waiting, &work.mint, &work.storage).await;
             pace::keep(&mut work.queue, &work.mint, &self.appender.patience).await;
@@ -404,6 +431,7 @@ impl<F: Family> Owner<F> {
         self.folder.family.keep(std::mem::take(&mut group.state), &group.changes);
         self.folder.follower.hear(&self.folder.family, self.folder.partition, &group.folded);
         self.next = next;
+        self.say();
         head
     }
 

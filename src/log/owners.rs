@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::folder::queue::{Door, Queue, queue};
 use super::follower::{Follower, Settled};
+use super::hearing::Hearing;
 use super::horizon::Horizon;
 use super::owner::{Around, Owner, OwnerThreads};
 use super::pace::LogTime;
@@ -23,6 +25,9 @@ use crate::data::storage::{Storage, StoragePart};
 use crate::log::family::Family;
 use crate::log::mint::Mint;
 use crate::log::spread::Spread;
+
+/// Pause between two looks at whether a partition is behind the others.
+const BEAT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A proposal at an owner's door.
 pub(super) struct Proposed<F: Family> {
@@ -113,6 +118,7 @@ struct Inner<F: Family> {
     roster: Arc<dyn Roster>,
     settled: Settled,
     horizon: Horizon,
+    hearing: Option<Hearing>,
 }
 
 /// Things that the owners of a family on one node have together.
@@ -157,14 +163,23 @@ impl<F: Family> FamilyLog<F> {
         let family = engines.families.get(F::NAME).ok_or_else(unknown)?;
         let settled = Settled::default();
         let follower = Follower::new(horizon.clone(), settled.clone());
-        let around = Around { claimant, time, follower, roster: Arc::clone(&roster) };
+        let hearing = roster.tells_what_is_settled().then(|| Hearing::new(family.first, family.count));
+        let around = Around { claimant, time, follower, roster: Arc::clone(&roster), hearing: hearing.clone() };
+        let mut lasts = Vec::new();
         let (mut ways, mut each, mut last, mut patient) = (Vec::new(), Vec::new(), Id(0), None);
         for partition in family.partitions() {
             let (door, queue) = queue();
             let handles = door.handles();
             let patience = Patience::new(storage.clone(), move || handles.are_gone());
-            let owner = Owner::take_over(engines, (partition, make(partition)), &around, patience.clone());
-            let (owner, highest, unreadable) = owner.await?;
+            let place = (partition, make(partition));
+            let (owner, highest, unreadable) = match roster.owner_of(partition) {
+                Assigned::Here => Owner::take_over(engines, place, &around, patience.clone()).await?,
+                Assigned::There(_) => {
+                    let (owner, highest) = Owner::stand_by(engines, place, &around, patience.clone()).await?;
+                    (owner, highest, None)
+                }
+            };
+            lasts.push((partition, highest));
             let failed = unreadable.as_ref().map(Error::to_string);
             ways.push(Way { door, term: owner.term(), failed });
             last = last.max(highest);
@@ -179,9 +194,9 @@ impl<F: Family> FamilyLog<F> {
             }
             patient = Some(patience);
         }
-        settled.reach(last);
+        settled.reach(if hearing.is_some() { horizon.of_many(&lasts) } else { last });
         let patience = patient.ok_or_else(unknown)?;
-        let owners = Self(Arc::new(Inner { first: family.first, ways, storage, roster, settled, horizon }));
+        let owners = Self(Arc::new(Inner { first: family.first, ways, storage, roster, settled, horizon, hearing }));
         Ok(Taken { owners, each, last, patience })
     }
 
@@ -254,6 +269,15 @@ impl<F: Family> FamilyLog<F> {
         Ok(PendingIn(pending))
     }
 
+    /// Owners: the partition of each, how many proposals wait for it, and whether it takes any.
+    pub fn states(&self) -> impl Iterator<Item = (Partition, usize, bool)> + '_ {
+        let serves = self.0.storage.serves();
+        let state = move |(place, way): (u16, &Way<F>)| {
+            (Partition(self.0.first.0 + place), way.door.len(), serves && way.failed.is_none())
+        };
+        (0..).zip(&self.0.ways).map(state)
+    }
+
     /// Id up to which views have heard of every record: no row is written from one of these again in the life of this
     /// process.
     #[must_use]
@@ -265,6 +289,46 @@ impl<F: Family> FamilyLog<F> {
     #[must_use]
     pub fn horizon(&self) -> &Horizon {
         &self.0.horizon
+    }
+
+    /// Way to hear what other nodes settle, and to say what this one does; none on a node that is alone.
+    #[must_use]
+    pub fn hearing(&self) -> Option<&Hearing> {
+        self.0.hearing.as_ref()
+    }
+
+    /// Lets partitions that are owned here come up to what was heard of others, by records that tell nothing else: so
+    /// the horizon of all nodes moves on. Without end, where others own some of them.
+    pub async fn keep_up(self) {
+        if self.0.hearing.is_none() {
+            return;
+        }
+        loop {
+            tokio::time::sleep(BEAT_PAUSE).await;
+            let mut pending = Vec::new();
+            for partition in self.behind() {
+                let Some(beat) = F::beat() else { return };
+                match self.hand_in(partition, beat, None, None).await {
+                    Ok(one) => pending.push(one),
+                    Err(error) => tracing::debug!(partition = partition.0, %error, "a partition is not kept up"),
+                }
+            }
+            for one in pending {
+                if let Err(error) = one.durable().await {
+                    tracing::debug!(%error, "a partition is not kept up");
+                }
+            }
+        }
+    }
+
+    /// Partitions that this node owns and that are behind what was heard of others; ids that come are above that.
+    fn behind(&self) -> Vec<Partition> {
+        let (behind, upto) = self.0.horizon.behind();
+        let own: Vec<Partition> = behind.into_iter().filter(|partition| self.here(*partition).is_ok()).collect();
+        if !own.is_empty() {
+            self.0.horizon.raise_mint(upto);
+        }
+        own
     }
 
     /// Whether storage works.

@@ -33,9 +33,9 @@ pub trait Listener: Send + Sync + 'static {
     /// Must be quick and must not block.
     fn committed(&self, committed: &[Committed], horizon: Id);
 
-    /// The horizon has moved on and nothing was committed with it: what follows from records in other partitions is
-    /// there too, or what an older record held back is through. Quick, as [`committed`](Self::committed).
-    fn settled(&self, horizon: Id) {
+    /// Takes in that all at or below `horizon` has been told, where several partitions let it move on without a record:
+    /// what held it back is through, or what followed is settled. May come beside a commit, and must be quick.
+    fn moved(&self, horizon: Id) {
         let _ = horizon;
     }
 }

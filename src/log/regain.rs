@@ -44,6 +44,21 @@ impl<F: Family> Fence<F> {
         self.is_up
     }
 
+    /// Fence of who never had the partition, or gave it up.
+    pub(super) fn raised() -> Self {
+        Self { is_up: true, ..Self::default() }
+    }
+
+    /// The partition is another's from now on.
+    pub(super) const fn raise(&mut self) {
+        self.is_up = true;
+    }
+
+    /// Groups that have ids and are not known to be through, which are known now.
+    pub(super) fn take_groups(&mut self) -> Vec<Id> {
+        std::mem::take(&mut self.groups)
+    }
+
     /// Whether any of `records` stands is for the log to say.
     pub(super) fn undecided(&mut self, records: Vec<NewRecord>) {
         (self.undecided, self.standing) = (records, Vec::new());
@@ -105,7 +120,7 @@ impl<F: Family> Owner<F> {
     }
 
     /// Regains the partition, while others may claim it too, or storage may be away.
-    async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
+    pub(super) async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
         let mut tries = Tries::default();
         if self.appender.is_import() {
             // Whoever came after it serves people.
@@ -180,19 +195,20 @@ impl<F: Family> Owner<F> {
             if !batch.rows.is_empty() {
                 self.appender.append(&[], &batch).await?;
             }
-            self.folder.family.learn(&committed);
             self.folder.follower.hear(&self.folder.family, partition, &committed);
+            self.folder.family.learn(&committed);
             records.iter().zip(&committed).for_each(|(one, record)| self.fence.found(one, record));
             self.next = found.next;
         }
         mint.go_on_above(Id(end.last_id).max(Id(self.next.last_id))).await?;
         self.next = self.appender.position();
         // Everything is known of what was on its way: it is settled, or never will be.
-        for first in std::mem::take(&mut self.fence.groups) {
+        for first in self.fence.take_groups() {
             self.folder.through(Some(first));
         }
         self.fence.is_up = false;
         self.folder.term.set(self.appender.term());
+        self.say();
         Ok(())
     }
 }

@@ -25,6 +25,11 @@ impl Roster for Says {
     fn owner_of(&self, _partition: Partition) -> Assigned {
         if self.there.load(Ordering::SeqCst) { Assigned::There("other".into()) } else { Assigned::Here }
     }
+
+    fn tells_what_is_settled(&self) -> bool {
+        // Here they hear of each other by the log alone.
+        false
+    }
 }
 
 /// View that remembers whom it heard follow.

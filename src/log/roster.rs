@@ -22,6 +22,11 @@ pub trait Roster: Send + Sync + 'static {
     fn is_alone(&self) -> bool {
         false
     }
+
+    /// Whether nodes tell each other how far their partitions are settled.
+    fn tells_what_is_settled(&self) -> bool {
+        !self.is_alone()
+    }
 }
 
 /// Roster of a node that is alone: everything is its own.

@@ -98,6 +98,15 @@ impl Family for Social {
         proposal.event.only_ends()
     }
 
+    fn beat() -> Option<Proposal> {
+        Some(Event::Operated.into())
+    }
+
+    fn is_beat(record: &Record) -> bool {
+        let has_rows = record.audit.is_some() || record.idempotency.is_some() || record.import_line.is_some();
+        matches!(record.event, Event::Operated) && !has_rows
+    }
+
     fn number(proposal: Proposal, id: Id) -> Record {
         let Proposal { event, idempotency, import_line, audit, .. } = proposal;
         Record { id, event, idempotency, import_line, audit }
@@ -198,6 +207,7 @@ impl Family for Social {
     fn learn(&self, committed: &[Committed]) {
         self.living.committed(&living::changes(committed));
         self.crossing.learn(committed.iter().map(|one| &one.record.event));
+        self.crossing.look_again();
     }
 
     fn held(&self, committed: &[Committed]) -> Option<Id> {

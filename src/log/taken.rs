@@ -132,6 +132,11 @@ impl Crossing {
         });
     }
 
+    /// Something was learnt of what is taken: whoever waits for it looks again.
+    pub fn look_again(&self) {
+        self.settled.send_modify(|_| {});
+    }
+
     /// Id up to which the partition is settled.
     #[must_use]
     pub fn settled(&self) -> watch::Receiver<Id> {

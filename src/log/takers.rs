@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::effects;
 use super::handle::{Guard, Log};
+use super::hearing::ROSTER_PAUSE;
 use super::records;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
@@ -227,7 +228,14 @@ impl Taker {
     async fn tell(&self, told: Vec<Told>) -> Result<()> {
         let mut pending = Vec::new();
         let mut outcome = Ok(());
+        let is_alone = self.around.log.is_alone();
         for (to, effects) in told {
+            if !is_alone && !self.is_here(to) {
+                if let Some((last, _)) = effects.last() {
+                    self.told_elsewhere(to, *last).await?;
+                }
+                continue;
+            }
             let mut after = self.around.log.crossing(to)?.taken_of(self.partition.0);
             for (id, effect) in effects.into_iter().filter(|(id, _)| *id > after).collect::<Vec<_>>() {
                 let from = SourceRecord { partition: self.partition.0, id, after };
@@ -251,6 +259,29 @@ impl Taker {
         outcome
     }
 
+    fn is_here(&self, partition: Partition) -> bool {
+        self.around.log.owns(partition)
+    }
+
+    /// Waits until the node that owns the partition `to` has told it what follows from everything up to `id`.
+    ///
+    /// # Errors
+    /// When this node is to tell it.
+    async fn told_elsewhere(&self, to: Partition, id: Id) -> Result<()> {
+        let crossing = self.around.log.crossing(to)?;
+        let mut settled = crossing.settled();
+        while crossing.taken_of(self.partition.0) < id {
+            if self.is_here(to) {
+                return Err(EngineError::Unavailable("a partition came to this node".to_owned()).into());
+            }
+            let changed = tokio::time::timeout(ROSTER_PAUSE, settled.changed()).await;
+            if let Ok(Err(_)) = changed {
+                return Err(EngineError::Unavailable("the log is no more".to_owned()).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Hands in what follows from a record for the partition `to`; nothing if that is over there already.
     async fn hand_in(
         &self,
@@ -271,11 +302,17 @@ impl Taker {
             None => (log.decide_in(to, &[]).await?, effect),
             Some((arrival, locks)) => {
                 let guard = log.decide_in(to, &locks).await?;
-                let Some(effect) = arrival.decide(effect, &**tables).await? else { return Ok(None) };
-                (guard, effect)
+                match arrival.decide(effect, &**tables).await? {
+                    Some(effect) => (guard, effect),
+                    // Other nodes wait for this too, and hear of it by its record alone.
+                    None if !log.is_alone() => {
+                        return Ok(Some(log.submit(&guard, effects::derived(None, to, from)).await?));
+                    }
+                    None => return Ok(None),
+                }
             }
         };
-        Ok(Some(log.submit(&guard, effects::derived(effect, to, from)).await?))
+        Ok(Some(log.submit(&guard, effects::derived(Some(effect), to, from)).await?))
     }
 }
 

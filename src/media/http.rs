@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use fanfare_protocol::{Code, Id, Media};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::addresses::Signature;
 use super::room::is_too_slow;
 use super::service::{Servable, Upload, UploadRoom, Uploads, Variant, file_refused};
 use super::serving::{self, Conditions, Representation};
@@ -49,6 +50,18 @@ struct NewMedia {
     /// Alternative text: what the picture shows, up to 1,500 characters.
     #[schema(value_type = String, required = false, max_length = 1500)]
     alt: Option<String>,
+    /// Purpose of an upload that is not for everybody: `message` for one that stands in messages alone.
+    #[schema(inline, required = false)]
+    purpose: Option<Purpose>,
+}
+
+/// Purpose of an upload.
+#[derive(serde::Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code, reason = "describes a part of the multipart body")]
+enum Purpose {
+    /// To be attached to messages: its addresses are signed, and good for some hours.
+    Message,
 }
 
 /// An upload as it is served.
@@ -60,7 +73,8 @@ struct Served(Vec<u8>);
 /// Upload a picture or a file.
 ///
 /// Metadata, such as where a photo was taken, is removed from JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF, MP4 and MOV; for
-/// every other type `notice` says that it was not. Name the answer's `id` in `media_ids` of a post.
+/// every other type `notice` says that it was not. Name the answer's `id` in `media_ids` of a post. With the part
+/// `purpose=message` it is private: name its `id` in `media_id` of a message within 24 hours.
 #[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
@@ -100,7 +114,7 @@ async fn receive(media: &Uploads, owner: Id, request: Request) -> Result<Upload>
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|cause| Error::refused(Code::BadRequest, format!("not a multipart body: {}", cause.body_text())))?;
-    let (mut file, mut alt) = (None, None);
+    let (mut file, mut alt, mut private) = (None, None, false);
     while let Some(mut part) = intake.explain(parts.next_field().await)? {
         match part.name().unwrap_or_default() {
             "file" if file.is_none() => {
@@ -115,16 +129,17 @@ async fn receive(media: &Uploads, owner: Id, request: Request) -> Result<Upload>
                 file = Some((filename, Bytes::from(bytes)));
             }
             "alt" if alt.is_none() => alt = Some(alt_text(&intake, part).await?),
-            name @ ("file" | "alt") => return Err(Error::field(name, "is given twice")),
+            "purpose" if !private => private = is_for_messages(&intake, part).await?,
+            name @ ("file" | "alt" | "purpose") => return Err(Error::field(name, "is given twice")),
             name => {
                 let name: String = name.chars().take(FIELD_MESSAGE_CHARS_MAX).collect();
-                return Err(Error::field(name, "is not a part of this request; expected `file` and `alt`"));
+                return Err(Error::field(name, "is not a part of this request; expected `file`, `alt` and `purpose`"));
             }
         }
     }
     intake.room.arrived();
     let (filename, bytes) = file.ok_or_else(|| Error::field("file", "is required"))?;
-    Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), bytes, room: intake.room.clone() })
+    Ok(Upload { filename, alt: alt.filter(|alt| !alt.is_empty()), private, bytes, room: intake.room.clone() })
 }
 
 /// Filename as the client gives it; `filename*` says it in full where `filename` cannot (RFC 6266, 4.3).
@@ -145,6 +160,19 @@ async fn alt_text(intake: &Intake, mut part: Field<'_>) -> Result<String> {
     }
     let raw = String::from_utf8(bytes).map_err(|_| Error::field("alt", "must be text in UTF-8"))?;
     text::normalise(&raw, ALT_CHARS_MAX).map_err(|cause| Error::field("alt", cause.to_string()))
+}
+
+/// Reads the part `purpose`, which says that an upload is for messages and nothing else.
+async fn is_for_messages(intake: &Intake, mut part: Field<'_>) -> Result<bool> {
+    const MESSAGE: &[u8] = b"message";
+    let mut given = Vec::new();
+    while let Some(chunk) = intake.explain(part.chunk().await)? {
+        given.extend_from_slice(&chunk);
+        if given.len() > MESSAGE.len() {
+            break;
+        }
+    }
+    if given == MESSAGE { Ok(true) } else { Err(Error::field("purpose", "is `message`, or left out")) }
 }
 
 /// Stands between the socket and the multipart parser, which buffers whatever it is given: each piece of the body first
@@ -238,9 +266,10 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 
 /// The bytes of an upload, or of its small picture.
 ///
-/// To everybody, in ranges too, and never again to who has it: an address never gets other bytes.
+/// To everybody, in ranges too, and never again to who has it: an address never gets other bytes. What was uploaded for
+/// messages is there for who has an address of a message, with its `until` and `sig`, while that is good.
 #[utoipa::path(get, path = "/media/{id}/{variant}", tag = "media", operation_id = "download", security(()),
-    params(("id" = Id, Path), ("variant" = inline(Variant), Path, description = "`original` or `thumbnail`")),
+    params(("id" = Id, Path), ("variant" = inline(Variant), Path, description = "`original` or `thumbnail`"), Signature),
     responses((status = 200, description = "The bytes", body = Served, content_type = "*/*"),
         (status = 206, description = "Some of the bytes", body = Served, content_type = "*/*"),
         (status = 304, description = "The client has it"), (status = 416, description = "There is no such range"),
@@ -248,11 +277,12 @@ fn is_multipart(headers: &HeaderMap) -> bool {
 async fn serve(
     State(media): State<Uploads>,
     Path((id, variant)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
     let found = match (id.parse::<Id>().ok(), Variant::parse(&variant)) {
-        (Some(id), Some(variant)) => media.serve(id, variant).await?,
+        (Some(id), Some(variant)) => media.serve(id, variant, &signature(query.as_deref())).await?,
         _ => None,
     };
     let found = found.ok_or_else(|| Error::not_found("media"))?;
@@ -269,6 +299,11 @@ async fn serve(
     Ok((plan.status, plan.headers, body).into_response())
 }
 
+/// Proof in an address; one that cannot be read is none.
+fn signature(query: Option<&str>) -> Signature {
+    query.and_then(|query| serde_urlencoded::from_str(query).ok()).unwrap_or_default()
+}
+
 fn representation(found: &Servable) -> Representation<'_> {
     Representation {
         content_type: &found.content_type,
@@ -276,6 +311,7 @@ fn representation(found: &Servable) -> Representation<'_> {
         filename: found.row.filename.as_deref(),
         bytes_total: found.bytes_total,
         etag: &found.etag,
+        private_for_s: found.private_for_ms.map(|rest_ms| rest_ms / 1_000),
     }
 }
 

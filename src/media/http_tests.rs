@@ -15,7 +15,7 @@ use crate::base::clock::Clock;
 use crate::config::Settings;
 use crate::data::store::Store;
 use crate::http::{Authenticate, OperatorTokens, Role};
-use crate::media::{MediaLimits, MediaSettings, MediaTables};
+use crate::media::{Addresses, MediaLimits, MediaSettings, MediaTables};
 
 const BOUNDARY: &str = "the-boundary";
 const FILE_BYTES_MAX: u64 = 600_000;
@@ -73,10 +73,11 @@ fn world() -> World {
     let limits = MediaLimits { file_bytes_max: FILE_BYTES_MAX, ..MediaLimits::default() };
     let next = AtomicU64::new(100);
     let mint = Arc::new(move || Id(next.fetch_add(1, Ordering::Relaxed)));
-    let settings = MediaSettings { limits, public_url: String::new() };
+    let addresses = Addresses::new(b"secret", String::new(), 1).unwrap();
+    let settings = MediaSettings { limits, addresses };
     let store = Arc::new(Store::new(engines.clone(), Clock::system()));
     let names = MediaTables { media: MEDIA, owners: OWNERS };
-    let media = Uploads::new(store, &engines.objects, mint, Arc::new(Everybody), names, settings);
+    let media = Uploads::new(store, &engines.objects, mint, Arc::new(Everybody), names, settings, Clock::system());
     let tokens = OperatorTokens::open(folder.path()).unwrap();
     let http =
         HttpState::new(&Settings::default(), Arc::new(Accounts), tokens, crate::data::storage::Storage::default());

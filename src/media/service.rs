@@ -7,21 +7,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{Batch, KeyRange, Objects, Order, RowKey, Table};
+use fanfare_engines::{Batch, Objects, RowKey, Table};
 use fanfare_protocol::{Code, FieldError, Id, Media, MediaKind, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use super::room::UploadRoom;
 
+use super::addresses::{Addresses, Signature};
 use super::process::{MediaError, MediaLimits, Processed, process};
 use super::room::Rooms;
 use super::serving::clean_filename;
+use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::gate::{Gate, Named};
 use crate::base::id::unix_ms_of;
 use crate::base::limits::media::{
-    DELETION_STEP, OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
+    OVERHEAD_BYTES_MAX, PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, RECEIVED_BYTES_MAX, ROOM_SHARE,
 };
 use crate::base::mint_id::MintId;
 use crate::config::Settings;
@@ -30,9 +32,10 @@ use crate::log::core::Owners;
 use crate::log::events::IdempotencyKey;
 use crate::log::idempotency::{self, Idempotency, KeyUse};
 
-/// Versions of a media row: there, and gone.
+/// Versions of a media row: there, there and nobody's, and gone. Earlier versions deleted with that of nobody's.
 const STORED: u64 = 1;
-const GONE: u64 = 2;
+pub(super) const NOBODYS: u64 = 2;
+pub(super) const GONE: u64 = 3;
 
 /// Name of the gate of processing.
 const PROCESSING: Named = Named { reason: "too many uploads at once", metric: "pictures" };
@@ -51,18 +54,20 @@ pub struct MediaTables {
 }
 
 /// Settings of media.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct MediaSettings {
     /// Limits of an upload.
     pub limits: MediaLimits,
-    /// Start of the addresses of media, such as `https://social.example`; empty for addresses without a host.
-    pub public_url: String,
+    /// Addresses under which media are served.
+    pub addresses: Addresses,
 }
 
 impl MediaSettings {
-    /// Settings of media, out of a server's.
-    #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    /// Settings of media, out of a server's; private addresses are signed with what follows from `secret`.
+    ///
+    /// # Errors
+    /// As [`Addresses::new`].
+    pub fn of(settings: &Settings, secret: &[u8]) -> Result<Self> {
         let Settings { media, http, .. } = settings;
         let limits = MediaLimits {
             image_pixels_max: media.image_pixels_max,
@@ -70,7 +75,7 @@ impl MediaSettings {
             file_bytes_max: media.file_bytes_max,
         };
         let public_url = http.public_url.as_ref().map_or("", |url| &url.0).trim_end_matches('/').to_owned();
-        Self { limits, public_url }
+        Ok(Self { limits, addresses: Addresses::new(secret, public_url, media.url_hours)? })
     }
 }
 
@@ -131,6 +136,9 @@ pub struct MediaRow {
     /// Whether metadata was removed; rows from before this was told were not, unless they are pictures.
     #[serde(default)]
     pub cleaned: bool,
+    /// For messages: served to whoever has an address that is signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
 }
 
 /// File of an upload, to be served.
@@ -146,6 +154,8 @@ pub struct Servable {
     pub key: String,
     /// Strong entity tag, with its quotes: an id never gets other bytes.
     pub etag: String,
+    /// Milliseconds for which its address is still good, of a private one.
+    pub private_for_ms: Option<u64>,
 }
 
 /// An upload as it came in.
@@ -155,6 +165,8 @@ pub struct Upload {
     pub filename: Option<String>,
     /// Alternative text: what the picture shows, checked.
     pub alt: Option<String>,
+    /// For messages.
+    pub private: bool,
     /// All bytes.
     pub bytes: Bytes,
     /// The memory that the bytes take; given back when the upload is done.
@@ -169,6 +181,9 @@ impl Upload {
             let text = part.unwrap_or_default();
             hash.update(u64::try_from(text.len()).unwrap_or_default().to_be_bytes());
             hash.update(text);
+        }
+        if self.private {
+            hash.update(b"private");
         }
         hash.update(&self.bytes);
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -186,6 +201,7 @@ struct Inner {
     owners: Arc<dyn Owners>,
     names: MediaTables,
     settings: MediaSettings,
+    clock: Clock,
     gate: Gate<Id>,
     idempotency: Idempotency,
     rooms: Rooms,
@@ -201,6 +217,7 @@ impl Uploads {
         owners: Arc<dyn Owners>,
         names: MediaTables,
         settings: MediaSettings,
+        clock: Clock,
     ) -> Self {
         // One upload of the largest size must fit into a person's share.
         let largest = settings.limits.file_bytes_max.saturating_add(OVERHEAD_BYTES_MAX);
@@ -211,6 +228,7 @@ impl Uploads {
             owners,
             names,
             settings,
+            clock,
             idempotency: Idempotency::new(Arc::clone(&store)),
             store,
             gate: Gate::new(PROCESSED_AT_ONCE_MAX, PROCESSING_QUEUE_MAX, PROCESSING),
@@ -263,7 +281,7 @@ impl Uploads {
     }
 
     async fn upload_once(&self, owner: Id, upload: Upload, key: Option<IdempotencyKey>) -> Result<Media> {
-        let Upload { filename, alt, bytes, room } = upload;
+        let Upload { filename, alt, private, bytes, room } = upload;
         let limits = *self.limits();
         let processed =
             self.0.gate.run(owner, move || process(bytes, &limits)).await?.map_err(|error| refusal(&error))?;
@@ -280,6 +298,7 @@ impl Uploads {
             filename,
             alt,
             cleaned: processed.cleaned,
+            private,
         };
         self.store(id, &row, processed, key.as_ref()).await?;
         drop(room);
@@ -289,6 +308,9 @@ impl Uploads {
     async fn store(&self, id: Id, row: &MediaRow, processed: Processed, key: Option<&IdempotencyKey>) -> Result<()> {
         let Inner { store, objects, owners, .. } = &*self.0;
         let _writing = owners.writing(row.owner).await?;
+        if row.private {
+            self.will_be_looked_at(id).await?;
+        }
         let mut index = Batch::default();
         index.put_versioned(self.owner_key(row.owner, id), Bytes::new(), STORED);
         store.write(index).await?;
@@ -296,9 +318,8 @@ impl Uploads {
         if let Some(small) = processed.thumbnail {
             objects.put(&object_key(id, Variant::Thumbnail), small.bytes).await?;
         }
-        let json = serde_json::to_vec(row).map_err(|cause| Error::Internal(format!("media row: {cause}")))?;
         let mut batch = Batch::default();
-        batch.put_versioned(self.media_key(id), json, STORED);
+        batch.put_versioned(self.media_key(id), encode(row)?, STORED);
         if let Some(key) = key {
             idempotency::remember(key, id, self.0.mint.mint().await?, &mut batch)?;
         }
@@ -313,8 +334,8 @@ impl Uploads {
         Ok(self.row(id).await?.map(|row| self.view(id, &row)))
     }
 
-    /// Uploads among `ids` that are `owner`'s, in the same order: what a post or a profile may show. The caller finds
-    /// out from the ids which are missing.
+    /// Public uploads among `ids` that are `owner`'s, in the same order: what a post or a profile may show. The caller
+    /// finds out from the ids which are missing.
     ///
     /// # Errors
     /// Only when the engine fails or a row cannot be read.
@@ -325,7 +346,7 @@ impl Uploads {
         for (id, value) in ids.iter().zip(values) {
             let Some(value) = value else { continue };
             let row = parse(&value)?;
-            if row.owner == owner {
+            if row.owner == owner && !row.private {
                 // The notice is for the uploader, not for who sees the post.
                 owned.push(Media { notice: None, ..self.view(*id, &row) });
             }
@@ -333,19 +354,26 @@ impl Uploads {
         Ok(owned)
     }
 
-    /// File of an upload, ready to be read with [`read`](Self::read); `None` when there is none.
+    /// File of an upload, ready to be read with [`read`](Self::read); `None` when there is none, or it is private and
+    /// what was `given` proves nothing.
     ///
     /// # Errors
     /// Only when the engine fails or the row cannot be read.
-    pub async fn serve(&self, id: Id, variant: Variant) -> Result<Option<Servable>> {
+    pub async fn serve(&self, id: Id, variant: Variant, given: &Signature) -> Result<Option<Servable>> {
         let Some(row) = self.row(id).await? else { return Ok(None) };
+        let good_for_ms = || self.addresses().good_for_ms(id, given, self.0.clock.now_ms());
+        let private_for_ms = row.private.then(good_for_ms);
+        if private_for_ms == Some(None) {
+            return Ok(None);
+        }
+        let private_for_ms = private_for_ms.flatten();
         let (content_type, bytes_total) = match (variant, &row.thumbnail) {
             (Variant::Original, _) => (row.content_type.clone(), row.bytes),
             (Variant::Thumbnail, Some((content_type, bytes))) => (content_type.clone(), *bytes),
             (Variant::Thumbnail, None) => return Ok(None),
         };
         let etag = format!("\"{id}-{}\"", variant.name());
-        Ok(Some(Servable { row, content_type, bytes_total, key: object_key(id, variant), etag }))
+        Ok(Some(Servable { row, content_type, bytes_total, key: object_key(id, variant), etag, private_for_ms }))
     }
 
     /// Bytes `from` up to, and without, `to` of a file; `None` when it was deleted meanwhile.
@@ -360,40 +388,32 @@ impl Uploads {
         Ok(Some(object.data))
     }
 
-    /// Deletes everything that `owner` uploaded, what a crash left of uploads included. Can be repeated after an error.
-    ///
-    /// # Errors
-    /// When the engine fails; some uploads may be gone by then.
-    pub async fn delete_of(&self, owner: Id) -> Result<()> {
-        let Inner { store, objects, names, .. } = &*self.0;
-        let partition = owner.to_bytes();
-        loop {
-            let rows = store.scan(names.owners, &partition, KeyRange::ALL, Order::Ascending, DELETION_STEP).await?;
-            let ids: Vec<Id> = rows.iter().filter_map(|row| Id::from_bytes(&row.clustering)).collect();
-            if ids.is_empty() {
-                return Ok(());
-            }
-            let (mut media, mut index) = (Batch::default(), Batch::default());
-            for id in &ids {
-                media.delete_versioned(self.media_key(*id), GONE);
-                index.delete_versioned(self.owner_key(owner, *id), GONE);
-            }
-            // The rows first, so that nothing points at what is gone; the index last, so that a retry finds the rest.
-            store.write(media).await?;
-            for id in ids {
-                objects.delete(&object_key(id, Variant::Original)).await?;
-                objects.delete(&object_key(id, Variant::Thumbnail)).await?;
-            }
-            store.write(index).await?;
-        }
-    }
-
-    async fn row(&self, id: Id) -> Result<Option<MediaRow>> {
+    pub(super) async fn row(&self, id: Id) -> Result<Option<MediaRow>> {
         self.0.store.get(&self.media_key(id)).await?.map(|value| parse(&value)).transpose()
     }
 
+    pub(super) fn owners_table(&self) -> Table {
+        self.0.names.owners
+    }
+
+    pub(super) fn rows(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn objects(&self) -> &dyn Objects {
+        &*self.0.objects
+    }
+
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.0.settings.addresses
+    }
+
     fn view(&self, id: Id, row: &MediaRow) -> Media {
-        let url = |variant: Variant| format!("{}/media/{id}/{}", self.0.settings.public_url, variant.name());
+        let (addresses, now_ms) = (self.addresses(), self.0.clock.now_ms());
+        let url = |variant: Variant| match row.private {
+            true => addresses.signed(id, variant, now_ms),
+            false => addresses.public(id, variant),
+        };
         Media {
             id,
             url: url(Variant::Original),
@@ -405,20 +425,25 @@ impl Uploads {
             thumbnail_url: row.thumbnail.as_ref().map(|_| url(Variant::Thumbnail)),
             alt: row.alt.clone(),
             notice: (row.kind == MediaKind::File && !row.cleaned).then(|| METADATA_KEPT.to_owned()),
+            expires_at: row.private.then(|| addresses.end(now_ms)),
         }
     }
 
-    fn media_key(&self, id: Id) -> RowKey {
+    pub(super) fn media_key(&self, id: Id) -> RowKey {
         RowKey::single(self.0.names.media, id.to_bytes().to_vec())
     }
 
-    fn owner_key(&self, owner: Id, id: Id) -> RowKey {
+    pub(super) fn owner_key(&self, owner: Id, id: Id) -> RowKey {
         RowKey::new(self.0.names.owners, owner.to_bytes().to_vec(), id.to_bytes().to_vec())
     }
 }
 
-fn object_key(id: Id, variant: Variant) -> String {
+pub(super) fn object_key(id: Id, variant: Variant) -> String {
     format!("media/{id}/{}", variant.name())
+}
+
+pub(super) fn encode(row: &MediaRow) -> Result<Vec<u8>> {
+    serde_json::to_vec(row).map_err(|cause| Error::Internal(format!("media row: {cause}")))
 }
 
 fn parse(value: &[u8]) -> Result<MediaRow> {

@@ -28,6 +28,9 @@ pub struct Representation<'a> {
     pub bytes_total: u64,
     /// Strong entity tag, with its quotes.
     pub etag: &'a str,
+    /// Seconds for which its address is still good, of a private one: for so long its reader's own cache may keep it,
+    /// and no other.
+    pub private_for_s: Option<u64>,
 }
 
 /// Headers of a request that decide which part of a file is sent, if any.
@@ -70,7 +73,10 @@ pub struct Plan {
 pub fn plan(what: &Representation<'_>, asked: &Conditions<'_>) -> Plan {
     let mut headers = HeaderMap::new();
     set(&mut headers, header::ETAG, what.etag);
-    set(&mut headers, header::CACHE_CONTROL, CACHE_CONTROL);
+    match what.private_for_s {
+        None => set(&mut headers, header::CACHE_CONTROL, CACHE_CONTROL),
+        Some(rest_s) => set(&mut headers, header::CACHE_CONTROL, &format!("private, max-age={rest_s}, immutable")),
+    }
     if asked.if_none_match.is_some_and(|tags| any_matches(tags, what.etag)) {
         return Plan { status: StatusCode::NOT_MODIFIED, headers, body: None };
     }
@@ -253,6 +259,7 @@ mod tests {
         filename: Some("cat.png"),
         bytes_total: 1_000,
         etag: "\"7-original\"",
+        private_for_s: None,
     };
 
     fn get(plan: &Plan, name: &str) -> String {
@@ -269,6 +276,14 @@ mod tests {
         assert_eq!(get(&plan, "content-security-policy"), "sandbox; default-src 'none'");
         assert_eq!(get(&plan, "cache-control"), CACHE_CONTROL);
         assert_eq!(get(&plan, "content-disposition"), "inline; filename=\"cat.png\"; filename*=UTF-8''cat.png");
+    }
+
+    #[test]
+    fn a_private_picture_is_kept_by_its_readers_own_cache_while_its_address_is_good() {
+        let private = Representation { private_for_s: Some(90), ..PICTURE };
+        assert_eq!(get(&plan(&private, &Conditions::default()), "cache-control"), "private, max-age=90, immutable");
+        let known = Conditions { if_none_match: Some("*"), ..Conditions::default() };
+        assert_eq!(get(&plan(&private, &known), "cache-control"), "private, max-age=90, immutable");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
 use crate::data::rows::{
-    Doer, GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState, from_json, to_json,
+    ChatNews, Doer, GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState, from_json, to_json,
 };
 use crate::data::tables::{self, notification_key};
 use crate::log::events::{EndedFollow, Event, Notice, PostRef, Record};
@@ -65,10 +65,15 @@ fn given(record: &Record) -> Vec<Deed> {
             .iter()
             .map(|person| {
                 let (user, kind, actor, subject) = (*person, NotificationKind::Live, *host, *session);
-                let listing = Listing { user, kind, actor, post: None, subject, record: id };
+                let listing = Listing { user, kind, actor, post: None, subject, record: id, chat: None };
                 Deed { listing, toggles: false, entered: true }
             })
             .collect(),
+        Event::Approached { by, conversation, asked, added } => {
+            let Event::Derived(derived) = &record.event else { return Vec::new() };
+            let news = ChatNews { conversation: *conversation, record: derived.from.id };
+            asked.iter().chain(added).map(|person| approach(*person, *by, news, id)).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -87,7 +92,7 @@ fn posted(
             NotificationKind::Repost => repost_of.map_or(Id(0), |original| original.id),
             _ => actor,
         };
-        let listing = Listing { user, kind, actor, post: Some(id), subject, record: id };
+        let listing = Listing { user, kind, actor, post: Some(id), subject, record: id, chat: None };
         Deed { listing, toggles, entered: true }
     };
     notify.iter().map(deed).collect()
@@ -111,7 +116,8 @@ fn taken(record: &Record) -> Vec<Deed> {
             for (user, kind, subject) in reply.into_iter().chain(repost).chain(mentions) {
                 let known = deeds.iter().any(|deed| deed.listing.user == user);
                 if user != *author && !known {
-                    let listing = Listing { user, kind, actor: *author, post: Some(*post), subject, record: *post };
+                    let listing =
+                        Listing { user, kind, actor: *author, post: Some(*post), subject, record: *post, chat: None };
                     deeds.push(Deed { listing, toggles: *bare_repost, entered: told.contains(&user) });
                 }
             }
@@ -124,12 +130,20 @@ fn taken(record: &Record) -> Vec<Deed> {
 fn follow(edge: EndedFollow) -> Deed {
     let EndedFollow { follower, followee, since, silent, .. } = edge;
     let (kind, subject) = (NotificationKind::Follow, Id(0));
-    let listing = Listing { user: followee, kind, actor: follower, post: None, subject, record: since };
+    let listing = Listing { user: followee, kind, actor: follower, post: None, subject, record: since, chat: None };
     Deed { listing, toggles: true, entered: !silent }
 }
 
+/// Somebody asks a person to talk or to join a conversation, or added them.
+fn approach(user: Id, actor: Id, news: ChatNews, record: Id) -> Deed {
+    let (kind, subject) = (NotificationKind::Message, news.conversation);
+    let listing = Listing { user, kind, actor, post: None, subject, record, chat: Some(news) };
+    Deed { listing, toggles: false, entered: true }
+}
+
 fn like(actor: Id, user: Id, post: Id, record: Id) -> Deed {
-    let listing = Listing { user, kind: NotificationKind::Like, actor, post: Some(post), subject: post, record };
+    let kind = NotificationKind::Like;
+    let listing = Listing { user, kind, actor, post: Some(post), subject: post, record, chat: None };
     Deed { listing, toggles: true, entered: true }
 }
 
@@ -154,6 +168,9 @@ impl Fold for NotificationFold {
         let is_here = |deed: &Deed| share.holds(deed.listing.user);
         for Deed { listing, toggles, .. } in given(record).into_iter().filter(is_here) {
             keys.own(state_row(&listing));
+            if listing.chat.is_some() {
+                continue; // listed one by one
+            }
             keys.own(memory_row(&listing));
             pages_of(&listing, toggles).for_each(|page| keys.own(page));
             keys.shared(group_row(&listing));
@@ -174,9 +191,13 @@ impl Fold for NotificationFold {
         let changes = |lists: &[ListChange], user| share.holds(user) && is_unchanged(lists, user);
         let mut lists = Vec::new();
         for (place, deed) in given(record).into_iter().enumerate() {
-            if changes(&lists, deed.listing.user) {
-                lists.extend(give(record.id, (place, &deed), self.group_after, state)?);
+            if !changes(&lists, deed.listing.user) {
+                continue;
             }
+            lists.extend(match deed.listing.chat {
+                Some(_) => tell(record, (place, deed.listing), state)?,
+                None => give(record.id, (place, &deed), self.group_after, state)?,
+            });
         }
         for (place, deed) in taken(record).into_iter().enumerate().take(limits::POST_NOTICES_MAX) {
             if changes(&lists, deed.listing.user) {
@@ -213,13 +234,28 @@ fn is_unchanged(lists: &[ListChange], user: Id) -> bool {
 /// News that a record gave.
 pub fn notified(outcome: &Outcome) -> impl Iterator<Item = Notified> {
     changes(outcome).iter().filter(|change| change.rings).map(|change| {
-        let Listing { user, kind, actor, post, subject, record } = change.listing;
-        let what = match &change.group {
-            Some(RowChange::Put(item)) => Happened::Group { item: item.clone(), subject },
+        let Listing { user, kind, actor, post, subject, record, chat } = change.listing;
+        let what = match (&change.group, chat) {
+            (Some(RowChange::Put(item)), _) => Happened::Group { item: item.clone(), subject },
+            (_, Some(news)) => Happened::Chat { actor, news },
             _ => Happened::One { actor, post, count: 1 },
         };
         Notified { user, entry: ListEntry { id: record, kind, what }, seq: change.state.seq, grew: change.grew }
     })
+}
+
+/// Lists that somebody asks a person, or added them. A request makes no sound.
+fn tell(record: &Record, (place, listing): (usize, Listing), rows: &State) -> Result<Option<ListChange>> {
+    let mut state: NotificationState = read(rows, &state_row(&listing))?.unwrap_or_default();
+    if state.applied >= record.id {
+        return Ok(None);
+    }
+    state = NotificationState { seq: state.seq + 1, applied: record.id };
+    let mut change = ListChange::new(place, listing, state);
+    change.item = Some(RowChange::Put(listing.row(1, state.seq)));
+    let is_added = matches!(record.event.told(), Event::Approached { added, .. } if added.contains(&listing.user));
+    (change.rings, change.grew) = (is_added, true);
+    Ok(Some(change))
 }
 
 /// Lists a notification: `by` is the record that does so. It rings nobody's phone when it was taken back within the

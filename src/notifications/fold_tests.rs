@@ -209,6 +209,7 @@ fn check(rows: &Rows, truth: &Truth) {
                 assert!(expected.get_mut(&of).is_some_and(|who| who.remove(&(entry.id, *actor))), "{entry:?}");
             }
             Happened::Group { item, subject } => groups.push((item.clone(), *subject)),
+            Happened::Chat { .. } => panic!("nobody was asked"),
         }
     }
     for (item, subject) in groups {
@@ -385,6 +386,7 @@ fn rows_of_the_version_before_are_read_and_taken_back_from() {
         let count = |entry: ListEntry| match entry.what {
             Happened::One { count, .. } => count,
             Happened::Group { item, .. } => item.count(|_| false),
+            Happened::Chat { .. } => 1,
         };
         rows.list().into_iter().map(count).collect::<Vec<_>>()
     };

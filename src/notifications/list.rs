@@ -11,7 +11,7 @@ use super::group::{Doer, GroupItem};
 use crate::base::error::Result;
 use crate::base::id::hour_of;
 use crate::base::limits;
-use crate::data::rows::{NotificationRow, NotificationState, from_json};
+use crate::data::rows::{ChatNews, NotificationRow, NotificationState, from_json};
 use crate::data::store::Store;
 use crate::data::tables::{self, notification_key};
 
@@ -38,6 +38,13 @@ pub enum Happened {
         /// Events.
         count: u64,
     },
+    /// Somebody asks the person to talk or to join a conversation, or added them.
+    Chat {
+        /// Person who did it.
+        actor: Id,
+        /// The conversation, and the record there.
+        news: ChatNews,
+    },
     /// Many.
     Group {
         /// Content of the group.
@@ -56,8 +63,12 @@ impl ListEntry {
         match clustering.first() {
             Some(&notification_key::ITEM) => {
                 let Some(id) = notification_key::of_item(clustering) else { return Ok(None) };
-                let NotificationRow { kind, actor, post, count, .. } = from_json(value)?;
-                Ok(Some(Self { id, kind, what: Happened::One { actor, post, count } }))
+                let NotificationRow { kind, actor, post, count, chat, .. } = from_json(value)?;
+                let what = match chat {
+                    Some(news) => Happened::Chat { actor, news },
+                    None => Happened::One { actor, post, count },
+                };
+                Ok(Some(Self { id, kind, what }))
             }
             Some(&notification_key::GROUPED) => {
                 let Some((_, subject)) = notification_key::of_listed(clustering) else { return Ok(None) };

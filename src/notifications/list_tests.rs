@@ -34,7 +34,7 @@ fn rows(placed: &Placed) -> (Batch, Vec<Id>) {
             put(notification_key::grouped(&place), to_json(&item).unwrap());
             put(place, Bytes::new());
         } else {
-            let row = NotificationRow { kind, actor: Id(7), post: None, count: 1, seq: 1 };
+            let row = NotificationRow { kind, actor: Id(7), post: None, count: 1, seq: 1, chat: None };
             put(notification_key::item(id), to_json(&row).unwrap());
         }
         ids.push(id);

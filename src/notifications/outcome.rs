@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::packed::{self, Near, Packer, Unpacker};
 use crate::base::error::{Error, Result};
-use crate::data::rows::{GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState};
+use crate::data::rows::{ChatNews, GroupItem, GroupMemory, LeftPage, NotificationRow, NotificationState};
 
 /// Lists that a record changed: the part of this product in its outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,13 +77,15 @@ pub struct Listing {
     pub subject: Id,
     /// The record that gave it.
     pub record: Id,
+    /// Conversation that it is about.
+    pub chat: Option<ChatNews>,
 }
 
 impl Listing {
     /// The row of the entry where it is listed by itself.
     #[must_use]
     pub fn row(&self, count: u64, seq: u64) -> NotificationRow {
-        NotificationRow { kind: self.kind, actor: self.actor, post: self.post, count, seq }
+        NotificationRow { kind: self.kind, actor: self.actor, post: self.post, count, seq, chat: self.chat }
     }
 }
 

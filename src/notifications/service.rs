@@ -77,7 +77,9 @@ impl Notifications {
         };
         let (id, kind, count) = (entry.id, entry.kind, seen.count);
         let (created_at, read) = (Timestamp(unix_ms_of(id)), seen.as_of <= marker);
-        Ok(Some(Notification { id, kind, actor: seen.actor.author.clone(), post, count, created_at, read }))
+        let (conversation_id, reason) = seen.chat.unzip();
+        let actor = seen.actor.author.clone();
+        Ok(Some(Notification { id, kind, actor, post, conversation_id, reason, count, created_at, read }))
     }
 
     /// Notifications above the marker that the caller would see.
@@ -85,7 +87,8 @@ impl Notifications {
         let mut count = 0;
         for entry in list::newest(&self.core.store, caller, marker, None, self.kept_max).await? {
             let seen = self.news.seen(caller, &entry).await?;
-            count += u64::from(seen.is_some_and(|seen| seen.as_of > marker));
+            // A request makes no badge.
+            count += u64::from(seen.is_some_and(|seen| seen.as_of > marker && !seen.is_quiet()));
         }
         Ok(count)
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
-use fanfare_protocol::{Author, Gap, Id, NotificationKind, Stream, Timestamp};
+use fanfare_protocol::{Author, Gap, Id, MessageReason, NotificationKind, Stream, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -57,6 +57,10 @@ struct NotificationData<'a> {
     actor: &'a Author,
     #[serde(skip_serializing_if = "Option::is_none")]
     post: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<MessageReason>,
     count: u64,
     created_at: Timestamp,
     read: bool,
@@ -150,7 +154,8 @@ impl Source for NotificationStream {
 impl NotificationStream {
     /// The frame of an entry, if `user` may see it and it is news above `after`; read at and below `marker`.
     async fn frame_of(&self, user: Id, entry: &ListEntry, after: Id, marker: Id) -> Result<Option<Frame>> {
-        let Some(seen) = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after) else { return Ok(None) };
+        let seen = self.news.seen(user, entry).await?.filter(|seen| seen.as_of > after && !seen.is_quiet());
+        let Some(seen) = seen else { return Ok(None) };
         let mut post = None;
         if let Some((about, shown)) = &seen.post {
             let hides_original = *shown == Shown::WithoutOriginal(Absence::Hidden);
@@ -158,12 +163,15 @@ impl NotificationStream {
             post = Some(json);
         }
         let id = entry.id;
+        let (conversation_id, reason) = seen.chat.unzip();
         let data = NotificationData {
             key: id,
             id,
             kind: entry.kind,
             actor: &seen.actor.author,
             post,
+            conversation_id,
+            reason,
             count: seen.count,
             created_at: Timestamp(unix_ms_of(id)),
             read: seen.as_of <= marker,

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{ConversationKind, Id, MessageReason};
 
 use super::list::{self, Happened, ListEntry};
 use crate::base::error::Result;
 use crate::base::limits;
+use crate::data::rows::chat::{Info, MemberRow, Membership};
+use crate::data::rows::{ChatNews, from_json, in_row};
 use crate::data::store::Account;
+use crate::data::tables::chat;
 use crate::log::core::Core;
 use crate::log::events::PostRecord;
 use crate::posts::view::Views;
@@ -33,6 +36,16 @@ pub struct Seen {
     pub count: u64,
     /// The newest of it that is news to the person: it is unread above the marker, and rings above what was told.
     pub as_of: Id,
+    /// The conversation that it is about, and what became of the person there.
+    pub chat: Option<(Id, MessageReason)>,
+}
+
+impl Seen {
+    /// Whether it makes no sound and no badge: somebody asks, and was not answered yet.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.chat.is_some_and(|(_, reason)| reason != MessageReason::Added)
+    }
 }
 
 impl News {
@@ -69,6 +82,7 @@ impl News {
             Happened::One { actor, post, count } => {
                 return self.deed(viewer, (*actor, *post), (*count, entry.id)).await;
             }
+            Happened::Chat { actor, news } => return self.approach(viewer, *actor, *news, entry.id).await,
             Happened::Group { item, subject } => (item, *subject),
         };
         let told = (item.count(is_hidden), item.last_but(is_hidden));
@@ -98,6 +112,19 @@ impl News {
         Ok(None)
     }
 
+    /// An approach in a conversation, as long as it holds: what was answered, or is over, is no news any more.
+    async fn approach(&self, viewer: Id, actor: Id, news: ChatNews, as_of: Id) -> Result<Option<Seen>> {
+        let Some(actor) = self.views.person(viewer, actor).await? else { return Ok(None) };
+        let wanted = [chat::of_conversation(chat::INFOS, news.conversation), chat::member(news.conversation, viewer)];
+        let mut rows = self.core.store.get_many(&wanted).await?.into_iter();
+        let (info, member) = (rows.next().flatten(), rows.next().flatten());
+        let info: Option<Info> = info.as_deref().map(from_json).transpose()?;
+        let member = in_row(&wanted[1], member, MemberRow::from_bytes)?;
+        let (Some(info), Some(member)) = (info, member) else { return Ok(None) };
+        let reason = reason(&info, &member, viewer, news.record);
+        Ok(reason.map(|reason| Seen { actor, post: None, count: 1, as_of, chat: Some((news.conversation, reason)) }))
+    }
+
     /// Whether the viewer may see who did something, and what about; with how many did it, and since when that is news.
     async fn deed(
         &self,
@@ -106,11 +133,60 @@ impl News {
         (count, as_of): (u64, Id),
     ) -> Result<Option<Seen>> {
         let Some(actor) = self.views.person(viewer, actor).await? else { return Ok(None) };
-        let Some(post) = post else { return Ok(Some(Seen { actor, post: None, count, as_of })) };
+        let Some(post) = post else { return Ok(Some(Seen { actor, post: None, count, as_of, chat: None })) };
         let Some(found) = self.core.store.posts(&[post]).await?.pop().flatten() else { return Ok(None) };
         Ok(match self.views.shown(Some(viewer), Place::Among, &found).await? {
             Shown::Nothing(_) => None,
-            shown => Some(Seen { actor, post: Some((found, shown)), count, as_of }),
+            shown => Some(Seen { actor, post: Some((found, shown)), count, as_of, chat: None }),
         })
+    }
+}
+
+/// Standing of `viewer` in a conversation because of `record`; nothing if that is over, or something later brought them
+/// there.
+fn reason(info: &Info, member: &MemberRow, viewer: Id, record: Id) -> Option<MessageReason> {
+    if member.joined != record {
+        return None;
+    }
+    match (info.kind, member.presence) {
+        (ConversationKind::Group, Membership::Invited) => Some(MessageReason::Invitation),
+        (ConversationKind::Group, Membership::In) => Some(MessageReason::Added),
+        (ConversationKind::Direct, Membership::In) if info.pending == Some(viewer) && !info.declined => {
+            Some(MessageReason::Request)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::MemberRole;
+
+    use super::*;
+
+    #[test]
+    fn an_approach_is_news_as_long_as_it_holds() {
+        let member = |presence, joined| MemberRow {
+            role: MemberRole::Member,
+            presence,
+            joined: Id(joined),
+            visible_from: 1,
+            counted: 0,
+            left_seq: 0,
+            sent_ms: 0,
+        };
+        let group = Info::new(ConversationKind::Group);
+        let of_group = |presence, joined| reason(&group, &member(presence, joined), Id(1), Id(5));
+        assert_eq!(of_group(Membership::In, 5), Some(MessageReason::Added));
+        assert_eq!(of_group(Membership::Invited, 5), Some(MessageReason::Invitation));
+        // Left, removed, declined; accepted, or added again since.
+        let over = [(Membership::Left, 5), (Membership::Removed, 5), (Membership::In, 6), (Membership::Invited, 6)];
+        assert!(over.iter().all(|(presence, joined)| of_group(*presence, *joined).is_none()));
+        let asked = |pending, declined| Info { pending, declined, ..Info::new(ConversationKind::Direct) };
+        let of_pair = |info: Info| reason(&info, &member(Membership::In, 5), Id(1), Id(5));
+        assert_eq!(of_pair(asked(Some(Id(1)), false)), Some(MessageReason::Request));
+        for over in [asked(Some(Id(1)), true), asked(None, false), asked(Some(Id(2)), false)] {
+            assert_eq!(of_pair(over), None);
+        }
     }
 }

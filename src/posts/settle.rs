@@ -40,7 +40,9 @@ pub async fn purge_standing(core: &Core, posts: &[Id]) -> Result<usize> {
 
 async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
     // Whose they are never changes: the partitions that decide are those of their authors.
-    let (found, unread) = standing(core, posts).await?;
+    let (mut found, unread) = standing(core, posts).await?;
+    let elsewhere = core.log.elsewhere(found.iter().map(|post| post.author));
+    found.retain(|post| core.log.elsewhere([post.author]).is_none());
     let ids: Vec<Id> = found.iter().map(|post| post.id).collect();
     let authors: Vec<Id> = found.iter().map(|post| post.author).collect();
     let keys: Vec<LockKey> = ids.iter().map(|post| ("post", post.0, 0)).collect();
@@ -50,7 +52,8 @@ async fn delete(core: &Core, posts: &[Id], purged: bool) -> Result<usize> {
     let of = |post: &Arc<PostRecord>| Some((*guard_of.get(&post.id)?, deletion(post, purged)));
     let events: Vec<(&Guard, Event)> = still.iter().filter_map(of).collect();
     let count = core.log.commit_all(events).await?;
-    unread.and(unread_since).map(|()| count)
+    // What another node decides is left to its janitor.
+    unread.and(unread_since).and(elsewhere.map_or(Ok(()), Err)).map(|()| count)
 }
 
 /// Posts of `posts` that still stand, and the error of one that does not decode: it stops none of the others.

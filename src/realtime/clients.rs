@@ -179,8 +179,11 @@ pub async fn answer(
     let done = types.answer(realtime, from, frame, turn).await;
     done.map_err(|error| match error {
         Error::Refused(problem) => *problem,
-        Error::Overloaded { reason, .. } => Problem::new(Code::Overloaded, reason),
-        Error::RateLimited { .. } => Problem::new(Code::RateLimited, "too many requests"),
+        Error::Overloaded { reason, retry_after_s } => later(Problem::new(Code::Overloaded, reason), retry_after_s),
+        Error::RateLimited { reason, retry_after_s } => {
+            let detail = format!("{reason}; try again in {retry_after_s} s");
+            later(Problem::new(Code::RateLimited, detail), retry_after_s)
+        }
         Error::Elsewhere(_) => Problem::new(Code::Overloaded, "another node decides about this now; try again"),
         Error::Engine(EngineError::Unknown(cause)) => {
             tracing::warn!(%cause, "whether a client's frame was done is not known");
@@ -194,6 +197,11 @@ pub async fn answer(
             Problem::new(Code::Internal, "the server failed")
         }
     })
+}
+
+/// The problem with the time of another try.
+fn later(problem: Problem, retry_after_s: u32) -> Problem {
+    Problem { retry_after_s: Some(retry_after_s), ..problem }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use fanfare_protocol::Id;
+use fanfare_websocket::CLOSE_AWAY;
 use parking_lot::Mutex;
 
 use super::attach::Opener;
@@ -55,7 +56,7 @@ impl EndedTokens {
         recent.iter().rev().take_while(|end| end.at_ms >= opener.since_ms).any(|end| match end.which {
             SessionFilter::Token { user: of, token } => of == user && token == opener.token,
             SessionFilter::Person { user: of, except } => of == user && except != Some(opener.token),
-            SessionFilter::One(_) => false,
+            SessionFilter::One(_) | SessionFilter::All => false,
         })
     }
 }
@@ -87,6 +88,14 @@ impl SessionCloser {
     /// `user` is suspended.
     pub async fn suspended(&self, user: Id) {
         self.ended(SessionFilter::Person { user, except: None }, codes::FORBIDDEN, codes::SUSPENDED).await;
+    }
+
+    /// Asks all sessions to come back, and show their token again: it may have ended.
+    pub async fn come_back(&self) {
+        let (which, code, reason) = (SessionFilter::All, CLOSE_AWAY, "show your token again; come back");
+        for shard in &self.shards {
+            shard.send(Command::Close { which, code, reason }).await;
+        }
     }
 
     async fn ended(&self, which: SessionFilter, code: u16, reason: &'static str) {

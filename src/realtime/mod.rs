@@ -49,6 +49,6 @@ pub use service::{Realtime, TYPES, ping, watch};
 pub use session::SessionId;
 pub use settings::RealtimeSettings;
 pub use signals::BulkJob;
-pub use source::{BulkJobs, BulkSource, FolloweeSource, Missed, Source};
+pub use source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Missed, Source};
 pub use start::{Publisher, RealtimeSetup, RealtimeThreads, Streams};
 pub use tracks::Track;

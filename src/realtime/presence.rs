@@ -94,6 +94,12 @@ impl PresenceTable {
         gone
     }
 
+    /// People with a session here.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Id> {
+        self.people.iter().filter(|(_, state)| state.sessions > 0).map(|(user, _)| Id(*user)).collect()
+    }
+
     /// Presence of `user`.
     #[must_use]
     pub fn of(&self, user: Id, now_ms: u64) -> PresenceView {

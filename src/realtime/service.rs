@@ -1,7 +1,7 @@
 //! Realtime delivery as the rest of the server sees it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fanfare_protocol::{
@@ -71,6 +71,8 @@ pub struct Inner {
     pub paces: Mutex<Paces<Id>>,
     /// Moment that paces are counted from.
     pub began: Instant,
+    /// Way to other nodes, for signs of life without a session.
+    pub others: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
 }
 
 /// Value of a ticket.
@@ -242,7 +244,27 @@ impl Realtime {
 
     /// A sign of life of `user` outside of a session.
     pub async fn heartbeat(&self, user: Id) {
+        if let Some(tell) = self.0.others.get() {
+            tell(user);
+        }
         self.signal(Signal::Heartbeat { user }).await;
+    }
+
+    /// A sign of life of `user` on another node.
+    pub async fn lives_elsewhere(&self, user: Id) {
+        self.signal(Signal::Heartbeat { user }).await;
+    }
+
+    /// From now on `tell` is told of signs of life outside of sessions: there are other nodes. Must not wait.
+    pub fn tell_of_heartbeats(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
+        // Once; a server is one node.
+        let _ = self.0.others.set(Box::new(tell));
+    }
+
+    /// People who are connected to this node.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Id> {
+        self.0.presence.lock().connected()
     }
 
     async fn signal(&self, signal: Signal) {
@@ -250,8 +272,8 @@ impl Realtime {
         let _ = self.0.shared.signals.send(signal).await;
     }
 
-    /// Presence of `people` as `viewer` may know it: of people with a block between them, and of those who are
-    /// suspended or gone, it tells nothing.
+    /// Presence of `people` as `viewer` may know it: of people with a block between them, of those who do not let the
+    /// viewer see it, and of those who are suspended or gone, it tells nothing.
     ///
     /// # Errors
     /// 422 for too many people.
@@ -261,9 +283,10 @@ impl Realtime {
         }
         let hidden = self.0.core.store.hidden(viewer).await?;
         let now_ms = self.0.core.clock.now_ms();
-        let mut seen = Vec::with_capacity(people.len());
-        for user in people {
-            seen.push(!hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some());
+        let pairs: Vec<(Id, Id)> = people.iter().map(|person| (*person, viewer)).collect();
+        let mut seen = self.0.core.store.lets_see(&pairs).await?;
+        for (user, seen) in people.iter().zip(&mut seen) {
+            *seen = *seen && !hidden.blocks(*user) && self.0.core.store.seen_account(*user).await?.is_some();
         }
         let presence = self.0.presence.lock();
         let unknown = |user_id: Id| PresenceView { user_id, online: false, last_seen_at: None };

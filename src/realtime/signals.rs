@@ -39,6 +39,8 @@ pub enum Signal {
     Loaded { user: Id, followees: Option<Vec<Id>> },
     /// A session of `user` watches these people, and no others any more.
     Watch { user: Id, session: SessionId, people: Vec<Id> },
+    /// Sessions of those who watch a person who came or went, and may know.
+    Seen { person: Id, sessions: Vec<SessionId> },
     /// A sign of life outside of a session.
     Heartbeat { user: Id },
     /// Time has passed.
@@ -99,6 +101,8 @@ pub enum SessionFilter {
     Token { user: Id, token: u64 },
     /// Sessions of a person, but for one token's.
     Person { user: Id, except: Option<u64> },
+    /// All sessions.
+    All,
 }
 
 /// Items to be rendered for a session.

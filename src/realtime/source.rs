@@ -28,6 +28,17 @@ pub trait Source: Send + Sync + 'static {
     async fn missed(&self, person: Id, after: Id, upto: Id) -> Result<Missed>;
 }
 
+/// Current values of one kind, as far as memory has them: told to those who were not connected when they changed.
+#[async_trait]
+pub trait CurrentValues: Send + Sync + 'static {
+    /// Frames of the values that records above `after` and up to `upto` changed and that `person` hears of, in the
+    /// order of the records; of each value the newest. Few, and cheap to find: asked at every poll.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn changed(&self, person: Id, after: Id, upto: Id) -> Result<Vec<Frame>>;
+}
+
 /// Answer of [`Source::missed`].
 #[derive(Debug, Default)]
 pub struct Missed {
@@ -53,6 +64,12 @@ pub trait FolloweeSource: Send + Sync + 'static {
     /// # Errors
     /// When the engine fails; it is asked again.
     async fn followees(&self, person: Id) -> Result<Vec<Id>>;
+
+    /// Whether `person` lets each of `viewers` see whether they are there, in their order.
+    ///
+    /// # Errors
+    /// When the engine fails; nobody is told then.
+    async fn lets_see(&self, person: Id, viewers: &[Id]) -> Result<Vec<bool>>;
 }
 
 /// Requests of sessions for frames of their references; each is answered once.
@@ -93,9 +110,12 @@ fn lost(items: &[ItemRef]) -> Vec<Frame> {
     vec![Frame::gap(&loss.gap(BULK_STREAM), now_ms)]
 }
 
-/// Sources by their streams: what a session missed is read from all of them.
+/// Sources by their streams, and current values: what a session missed is read from all of them.
 #[derive(Clone)]
-pub struct Sources(Arc<[Arc<dyn Source>]>);
+pub struct Sources {
+    sources: Arc<[Arc<dyn Source>]>,
+    values: Arc<[Arc<dyn CurrentValues>]>,
+}
 
 /// Frames that a session missed, of all streams.
 #[derive(Debug, Default)]
@@ -109,8 +129,8 @@ pub struct Replay {
 impl Sources {
     /// Sources of these products.
     #[must_use]
-    pub fn new(sources: Vec<Arc<dyn Source>>) -> Self {
-        Self(sources.into())
+    pub fn new(sources: Vec<Arc<dyn Source>>, values: Vec<Arc<dyn CurrentValues>>) -> Self {
+        Self { sources: sources.into(), values: values.into() }
     }
 
     /// Everything of `person`'s streams above `from` and up to `upto`, which must have been the newest records before
@@ -125,7 +145,14 @@ impl Sources {
         upto: super::cursor::Watermarks,
     ) -> Result<Replay> {
         let mut replay = Replay::default();
-        for source in &*self.0 {
+        // First: what does not fit into an answer is what the next one begins with, and no watermark counts values.
+        let social = super::cursor::stream_index(BULK_STREAM);
+        if from[social] < upto[social] {
+            for values in &*self.values {
+                replay.frames.append(&mut values.changed(person, from[social], upto[social]).await?);
+            }
+        }
+        for source in &*self.sources {
             let index = super::cursor::stream_index(source.stream());
             if from[index] < upto[index] {
                 let mut missed = source.missed(person, from[index], upto[index]).await?;

@@ -1,8 +1,8 @@
 //! Realtime delivery put together, in two steps: what the write path and the accounts need to know of it comes first,
 //! the threads and tasks follow when the services are there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Mark, SessionFilter, ShardHandle, SharedState, Signal};
-use super::source::{BulkJobs, BulkSource, FolloweeSource, Source, Sources};
+use super::source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Source, Sources};
 use super::tracks::{Track, Tracks};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -98,6 +98,8 @@ pub struct Streams {
     pub sources: Vec<Arc<dyn Source>>,
     /// The source of the bulk stream.
     pub bulk: Arc<dyn BulkSource>,
+    /// Values that those hear of too who were not connected when they changed.
+    pub values: Vec<Arc<dyn CurrentValues>>,
     /// Followees of people.
     pub followees: Arc<dyn FolloweeSource>,
     /// Types of frames, and who answers those of clients.
@@ -176,16 +178,16 @@ impl RealtimeSetup {
         let Self { shared, shards, handles, signals, bulk_jobs, from_clients } = self;
         // Everything up to it is committed, and nobody is here yet. None is minted: an import and the sample world mint
         // ids of earlier days.
-        let start = core.log.last_minted();
+        let start = core.log.shown();
         shared.tracks.follow(Track::Chat, chat.clone());
         Track::ALL.into_iter().for_each(|track| shared.tracks.committed(track, start));
         let at_start = Track::ALL.map(|_| Mark { number: 0, upto: start });
         (0..=ALL_RENDERERS).for_each(|part| shared.tracks.reached(part, at_start));
         let settings = &shared.settings;
         let presence = Arc::new(Mutex::new(PresenceTable::new(settings.offline_after_s * 1_000, LAST_SEEN_MAX)));
-        let Streams { producers, mut sources, bulk, followees, types } = streams;
+        let Streams { producers, mut sources, bulk, values, followees, types } = streams;
         sources.push(Arc::clone(&bulk) as Arc<dyn Source>);
-        let sources = Sources::new(sources);
+        let sources = Sources::new(sources, values);
         let mut tasks = JoinSet::new();
         let mut renderers = Vec::with_capacity(ALL_RENDERERS);
         for number in 0..ALL_RENDERERS {
@@ -210,6 +212,7 @@ impl RealtimeSetup {
             core: core.clone(),
             paces: Mutex::new(Paces::new(paced.0, paced.1, PACED_MAX)),
             began: Instant::now(),
+            others: OnceLock::new(),
         });
         tasks.spawn(Clients::new(realtime.clone(), types, handles.clone()).run(from_clients));
         let shards_of = handles.clone();

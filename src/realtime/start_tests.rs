@@ -28,6 +28,10 @@ impl FolloweeSource for FakeFollowees {
     async fn followees(&self, _: Id) -> Result<Vec<Id>> {
         Ok(self.0.clone())
     }
+
+    async fn lets_see(&self, _: Id, viewers: &[Id]) -> Result<Vec<bool>> {
+        Ok(vec![true; viewers.len()])
+    }
 }
 
 /// A dispatcher with one shard whose thread does not run, and sessions of people who follow Bob, Ann the first of them.
@@ -48,7 +52,7 @@ impl World {
             renderers: Vec::new(),
             producers: Vec::new(),
             followees: Arc::new(FakeFollowees(vec![BOB])),
-            sources: Sources::new(Vec::new()),
+            sources: Sources::new(Vec::new(), Vec::new()),
             presence: Arc::new(Mutex::new(PresenceTable::new(1_000, 10))),
         });
         let mut running = JoinSet::new();

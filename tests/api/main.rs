@@ -34,6 +34,7 @@ mod model;
 mod moderation;
 mod names;
 mod news;
+mod nodes;
 mod operators;
 mod partitions;
 mod posts;

@@ -14,6 +14,11 @@ fn picture(format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A picture that the server can decode.
+pub fn picture_bytes() -> Vec<u8> {
+    picture(ImageFormat::Png)
+}
+
 fn with_media(media: &[&Media]) -> NewPost {
     NewPost { media_ids: media.iter().map(|media| media.id).collect(), ..NewPost::default() }
 }

@@ -29,7 +29,7 @@ struct Row {
 }
 
 /// Routes that tell nothing of people and their posts to anybody, or only to operators.
-const TELL_NOTHING: [&str; 23] = [
+const TELL_NOTHING: [&str; 25] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -47,6 +47,9 @@ const TELL_NOTHING: [&str; 23] = [
     "/v1/links/{code}/stats.csv",
     "/v1/admin/links/{code}",
     "/v1/admin/audit",
+    "/v1/admin/reports",
+    // One's own.
+    "/v1/reports/{id}",
     "/v1/admin/realtime/sessions",
     "/v1/admin/settings",
     "/v1/admin/status",
@@ -201,7 +204,7 @@ impl Stage {
             row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with("?order=ranked".into(), row("/v1/feed", None, "quill", "+ + 401 - - - 403", ["-", "-"])),
             row("/v1/live/{id}", Some(*session), "quill", "+ + + 404 + + 403", ["404", "404"]),
-            row("/v1/users/{user}/live", a, "quill", "+ + + 404 404 + 403", ["404", "404"]),
+            row("/v1/users/{user}/live", a, "quill", "+ + + 404 - + 403", ["404", "404"]),
             row("/v1/live/feed", None, "quill", "+ - 401 - - - 403", ["-", "-"]),
             row("/v1/notifications", None, "quill", "+ + 401 - - - 403", ["-", "-"]),
             with(

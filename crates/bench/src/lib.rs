@@ -1,11 +1,12 @@
 //! `fanfare bench`: the figures that the server promises, each beside what it is compared with, in one run.
 //!
-//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime`, `live` and
-//! `links` are the benches; each file in them measures one topic through the real code. Peers and load are child
+//! `report` holds the rows, `machine` says where they were measured, `svg` draws them. `feed`, `realtime`, `live`,
+//! `links` and `chat` are the benches; each file in them measures one topic through the real code. Peers and load are child
 //! processes that end with the bench.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod chat;
 mod child;
 mod feed;
 mod links;
@@ -41,6 +42,8 @@ pub enum Name {
     Live,
     /// Redirects and codes of short links
     Links,
+    /// Messages: sends, large groups, lists, pages
+    Chat,
 }
 
 impl Name {
@@ -52,6 +55,18 @@ impl Name {
             Self::Realtime => "realtime",
             Self::Live => "live",
             Self::Links => "links",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// Title of its picture.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Feed => "Feeds",
+            Self::Realtime => "Realtime delivery",
+            Self::Live => "Live sessions",
+            Self::Links => "Short links",
+            Self::Chat => "Chat",
         }
     }
 }
@@ -120,11 +135,21 @@ pub enum Part {
     Codes,
     /// links: clicks written, counted and asked for
     Clicks,
+    /// chat: very many messages: rate of the owner, pages in process, disk
+    ChatStored,
+    /// chat: lists of somebody with very many conversations, and a session that goes on
+    ChatLists,
+    /// chat: messages from frame to frame, as many as go and at an even rate, and over HTTP
+    ChatSends,
+    /// chat: pairs beside a large group and beside posts at full rate
+    ChatBeside,
+    /// chat: receipts of very many readers
+    ChatReceipts,
 }
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 27] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -147,6 +172,11 @@ impl Part {
         Self::Visits,
         Self::Codes,
         Self::Clicks,
+        Self::ChatStored,
+        Self::ChatLists,
+        Self::ChatSends,
+        Self::ChatBeside,
+        Self::ChatReceipts,
     ];
 
     /// The bench that it belongs to.
@@ -163,6 +193,7 @@ impl Part {
             | Self::Partitions => Name::Feed,
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
+            Self::ChatStored | Self::ChatLists | Self::ChatSends | Self::ChatBeside | Self::ChatReceipts => Name::Chat,
             _ => Name::Realtime,
         }
     }
@@ -247,6 +278,7 @@ pub fn run(options: &Options) -> Result<()> {
         Name::Realtime => realtime::run(&mut bench, parts)?,
         Name::Live => live::run(&mut bench, parts)?,
         Name::Links => links::run(&mut bench, parts)?,
+        Name::Chat => chat::run(&mut bench, parts)?,
     }
     bench.report.machine.note_load();
     output::say(bench.report.table())?;
@@ -256,7 +288,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.svg {
         let picture = match options.name {
             Name::Feed if bench.bars.is_empty() => feed::picture::draw(&bench.curves, &bench.report.machine),
-            name => svg::bars(&bench.bars, name.word(), &bench.report.machine),
+            name => svg::bars(&bench.bars, (name.title(), name.word()), &bench.report.machine),
         };
         std::fs::write(file, picture)?;
     }

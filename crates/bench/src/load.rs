@@ -16,6 +16,9 @@ use super::{BenchError, Result, machine};
 /// Bytes of a connection's read buffer: more than an answer.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Digits in a request that are others each time.
+pub const NUMBER: &str = "00000000000000000000";
+
 /// Request that a connection sends again and again, and what must come back.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -89,13 +92,20 @@ async fn one_connection(
     begin: Instant,
     end: Instant,
 ) -> Result<Vec<f64>> {
-    let request = &requests[number];
+    let mut request = requests[number].clone();
+    let place = memchr::memmem::find(&request.bytes, NUMBER.as_bytes());
+    let mut turn = 0;
     let mut connection = Connection::open(address).await?;
     let mut latencies = Vec::new();
     loop {
         let started = Instant::now();
         if started >= end {
             return Ok(latencies);
+        }
+        if let Some(place) = place {
+            turn += 1;
+            let digits = format!("{number:08}{turn:012}");
+            request.bytes[place..place + NUMBER.len()].copy_from_slice(digits.as_bytes());
         }
         let answer = connection.ask(&request.bytes).await?;
         if answer.status != request.status || request.body_bytes.is_some_and(|bytes| bytes != answer.body_bytes) {

@@ -62,13 +62,21 @@ pub struct Bars {
     pub bars: Vec<(String, f64, bool)>,
 }
 
-/// Groups of bars as SVG, one below the other, each on its own linear scale.
-pub fn bars(groups: &[Bars], bench: &str, machine: &Machine) -> String {
+impl Bars {
+    /// A group of bars: names, values, and whether they are of what is measured.
+    pub fn of(title: &str, bars: &[(&str, f64, bool)]) -> Self {
+        let bars = bars.iter().map(|(name, value, is_ours)| ((*name).to_owned(), *value, *is_ours)).collect();
+        Self { title: title.to_owned(), bars }
+    }
+}
+
+/// Groups of bars of a bench as SVG, one below the other, each on its own linear scale.
+pub fn bars(groups: &[Bars], (what, bench): (&str, &str), machine: &Machine) -> String {
     const ROW: f64 = 22.0;
     const NAME: f64 = 260.0;
     let rows: usize = groups.iter().map(|group| group.bars.len()).sum();
     let height = 30.0 + rows as f64 * ROW + groups.len() as f64 * 50.0;
-    let mut out = begin(height, &format!("Figures of fanfare bench {bench}"));
+    let mut out = begin(height, &format!("{what}: Fanfare beside its peers"));
     let mut y = 30.0;
     for group in groups {
         let _ = writeln!(out, "<g font-size=\"15\" font-weight=\"600\">");

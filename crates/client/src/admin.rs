@@ -1,6 +1,8 @@
 //! Calls of operators and of whoever watches the server.
 
-use fanfare_protocol::{AdminLink, AuditEntry, Id, NewSuspension, Page, SetPassword, Suspension};
+use fanfare_protocol::{
+    AdminLink, AuditEntry, FiledReport, Id, NewSuspension, Page, ReportState, ResolveReport, SetPassword, Suspension,
+};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -127,6 +129,28 @@ impl Client {
     /// The problem.
     pub async fn suspensions(&self, paging: Paging<'_>) -> Result<Page<Suspension>> {
         self.get(&paging.onto("/v1/admin/suspensions")).await
+    }
+
+    /// A page of `GET /v1/admin/reports`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn reports(&self, state: ReportState, paging: Paging<'_>) -> Result<Page<FiledReport>> {
+        let state = match state {
+            ReportState::Open => "open",
+            ReportState::Resolved => "resolved",
+            ReportState::All => "all",
+        };
+        self.get(&paging.with("/v1/admin/reports", &[("state", state)])).await
+    }
+
+    /// `PUT /v1/admin/reports/{id}/resolution`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn resolve_report(&self, report: Id, note: &str) -> Result<FiledReport> {
+        let new = ResolveReport { note: note.to_owned() };
+        self.call(Method::PUT, &format!("/v1/admin/reports/{report}/resolution"), Some(&new)).await
     }
 
     /// `PUT /v1/admin/users/{id or @handle}/password`.

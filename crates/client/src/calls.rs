@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use fanfare_protocol::{
-    FeedRead, Id, Media, NewPassword, NewPost, NewSession, NewUser, NotificationPage, NotificationsRead, Page,
-    PatchUser, Post, PostOrGone, PostThread, Relationship, Session, UnreadCount, User,
+    FeedRead, Id, Media, NewPassword, NewPost, NewReport, NewSession, NewUser, NotificationPage, NotificationsRead,
+    Page, PatchUser, Post, PostOrGone, PostThread, Relationship, Report, Session, UnreadCount, User,
 };
 use form_urlencoded::Serializer;
 use hyper::{Method, StatusCode};
@@ -372,14 +372,28 @@ impl Client {
         self.order(Method::PUT, "/v1/notifications/read", Some(&NotificationsRead { last_read_id })).await
     }
 
-    /// `POST /v1/media`.
+    /// `POST /v1/media`: an upload that everybody can see.
     ///
     /// # Errors
     /// The problem.
     pub async fn upload(&self, file: &Upload<'_>) -> Result<Media> {
+        self.upload_with(file, None).await
+    }
+
+    /// `POST /v1/media` with `purpose=message`: an upload that stands in messages alone. Name it in `media_id` of a
+    /// message within 24 hours.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn upload_for_messages(&self, file: &Upload<'_>) -> Result<Media> {
+        self.upload_with(file, Some("message")).await
+    }
+
+    async fn upload_with(&self, file: &Upload<'_>, purpose: Option<&str>) -> Result<Media> {
         let mut body = Vec::with_capacity(file.bytes.len() + 512);
-        if let Some(alt) = file.alt {
-            let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"alt\"\r\n\r\n{alt}\r\n");
+        for (name, text) in [("alt", file.alt), ("purpose", purpose)] {
+            let Some(text) = text else { continue };
+            let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
             body.extend_from_slice(head.as_bytes());
         }
         let head = format!(
@@ -392,6 +406,22 @@ impl Client {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let answer = self.send(Method::POST, "/v1/media", &[("content-type", &content_type)], body.into()).await?;
         answer.accepted()?.json()
+    }
+
+    /// `POST /v1/reports`: tells the operators of something that the caller can see.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn report(&self, new: &NewReport) -> Result<Report> {
+        self.call(Method::POST, "/v1/reports", Some(new)).await
+    }
+
+    /// `GET /v1/reports/{id}`.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn own_report(&self, report: Id) -> Result<Report> {
+        self.get(&format!("/v1/reports/{report}")).await
     }
 
     /// The bytes at a path of this server, such as `Media::url`.

@@ -1,17 +1,20 @@
 //! The calls of chat. Each answers the problem as its error.
 
 use fanfare_protocol::{
-    ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText, EditMessage, Id,
-    Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage, NewConversation, NewInvite,
-    NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Receipt, RoleChange,
-    UnreadConversations, Watermark,
+    Attachment, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage, EarlierText,
+    EditMessage, Forward, Id, Invite, InviteLook, Member, MemberRole, MentionedIn, Message, MessageKind, MessagePage,
+    NewConversation, NewInvite, NewMessage, Page, PatchChatPreferences, PatchConversation, PatchPersonal, Personal,
+    Reactor, Receipt, RequestsDeclined, RoleChange, UnreadConversations, Watermark,
 };
 use form_urlencoded::byte_serialize;
 use hyper::{Method, StatusCode};
+use std::time::{Duration, SystemTime};
 
 use crate::{Client, Paging, Result};
 
 const NO_BODY: Option<&()> = None;
+/// Time before its end from which an address of an upload counts as none.
+const ENDS_SOON: Duration = Duration::from_secs(60);
 
 /// A thing that was asked for, and whether it was made by this request.
 #[derive(Debug, Clone)]
@@ -50,6 +53,18 @@ pub fn text_message(client_id: &str, text: &str) -> NewMessage {
     }
 }
 
+/// A message that holds an upload of the sender for messages.
+#[must_use]
+pub fn media_message(client_id: &str, kind: MessageKind, media: Id) -> NewMessage {
+    NewMessage { kind, text: None, media_id: Some(media), ..text_message(client_id, "") }
+}
+
+/// A message that passes another one on, which the sender can see.
+#[must_use]
+pub fn forwarding(client_id: &str, conversation_id: Id, seq: u64) -> NewMessage {
+    NewMessage { text: None, forward: Some(Forward { conversation_id, seq }), ..text_message(client_id, "") }
+}
+
 fn of(conversation: Id, rest: &str) -> String {
     format!("/v1/conversations/{conversation}{rest}")
 }
@@ -67,6 +82,17 @@ impl Client {
     pub async fn begin(&self, new: &NewConversation) -> Result<Made<Conversation>> {
         let answer = self.send_json(Method::POST, "/v1/conversations", &[], Some(new)).await?.accepted()?;
         Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED })
+    }
+
+    /// Begins a conversation that is made once, however often it is asked for with the same key.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn begin_once(&self, new: &NewConversation, key: &str) -> Result<Made<Conversation>> {
+        let key = [("idempotency-key", key)];
+        let answer = self.send_json(Method::POST, "/v1/conversations", &key, Some(new)).await?.accepted()?;
+        let is_again = answer.header("idempotency-replayed") == "true";
+        Ok(Made { value: answer.json()?, created: answer.status == StatusCode::CREATED && !is_again })
     }
 
     /// The direct conversation with somebody.
@@ -94,6 +120,21 @@ impl Client {
     /// The problem.
     pub async fn conversations(&self, parameters: &[(&str, &str)], paging: Paging<'_>) -> Result<ConversationPage> {
         self.get(&paging.with("/v1/conversations", parameters)).await
+    }
+
+    /// The upload of a message, with addresses that are good for a while: the message is read again where those that
+    /// are known have ended, or are about to. `None` where it has none, or was taken back meanwhile.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn attachment(&self, message: &Message) -> Result<Option<Attachment>> {
+        let Some(known) = &message.attachment else { return Ok(None) };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let soon_ms = u64::try_from((now + ENDS_SOON).as_millis()).unwrap_or(u64::MAX);
+        if known.media.expires_at.is_none_or(|end| end.0 > soon_ms) {
+            return Ok(Some(known.clone()));
+        }
+        Ok(self.message(message.conversation_id, message.seq).await?.attachment)
     }
 
     /// `GET /v1/conversations/unread`.
@@ -303,6 +344,14 @@ impl Client {
         self.call(Method::PATCH, &of(conversation, &format!("/members/{user}")), Some(&RoleChange { role })).await
     }
 
+    /// Preferences of the caller in chat.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn preferences(&self) -> Result<ChatPreferences> {
+        self.get("/v1/users/me/chat").await
+    }
+
     /// Changes preferences of the caller in chat.
     ///
     /// # Errors
@@ -325,6 +374,29 @@ impl Client {
     /// The problem.
     pub async fn decline_request(&self, conversation: Id) -> Result<()> {
         self.order(Method::POST, &of(conversation, "/decline"), NO_BODY).await
+    }
+
+    /// Declines the requests and invitations that wait, up to 1,000.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn decline_all_requests(&self) -> Result<RequestsDeclined> {
+        self.call(Method::POST, "/v1/conversations/requests/decline", NO_BODY).await
+    }
+
+    /// A page of the people who reacted to a message: with this emoji, or with any.
+    ///
+    /// # Errors
+    /// The problem.
+    pub async fn reactors(
+        &self,
+        conversation: Id,
+        seq: u64,
+        emoji: Option<&str>,
+        paging: Paging<'_>,
+    ) -> Result<Page<Reactor>> {
+        let emoji: Vec<(&str, &str)> = emoji.into_iter().map(|emoji| ("emoji", emoji)).collect();
+        self.get(&paging.with(&of(conversation, &format!("/messages/{seq}/reactions")), &emoji)).await
     }
 
     /// Makes an invite to a group.

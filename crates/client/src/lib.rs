@@ -34,7 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use calls::{FeedQuery, Order, Paging, Published, Upload};
-pub use chat::{Made, MessagePlace, text_message};
+pub use chat::{Made, MessagePlace, forwarding, media_message, text_message};
 pub use clicks::StatsQuery;
 pub use links::MadeLink;
 pub use live::{LiveWatch, Watched};

@@ -10,11 +10,11 @@ use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::http::ADMIN_FILE;
 use fanfare_client::{Client, ClientError, Paging};
-use fanfare_protocol::{AdminLink, AuditEntry, NewSuspension, Page, Suspension};
+use fanfare_protocol::{AdminLink, AuditEntry, FiledReport, NewSuspension, Page, ReportState, Suspension};
 use serde::Serialize;
 
 use super::Failure;
-use super::admin_args::{AdminAct, AdminArgs, ConsumerAct, LinkAct, List, PostAct, UserAct};
+use super::admin_args::{AdminAct, AdminArgs, ConsumerAct, LinkAct, List, PostAct, ReportAct, UserAct};
 
 /// Runs one act to its end.
 pub(super) fn run(settings: &Settings, args: AdminArgs) -> Result<(), Failure> {
@@ -126,6 +126,15 @@ async fn act(asked: &Asked, act: AdminAct, password: Option<String>) -> Result<(
             })
             .await;
         }
+        AdminAct::Report(ReportAct::List { all, list }) => {
+            let state = if all { ReportState::All } else { ReportState::Open };
+            let page = async |paging: Paging<'_>| asked.answer(client.reports(state, paging).await);
+            return listed(list, page, reported).await;
+        }
+        AdminAct::Report(ReportAct::Resolve { id, note }) => {
+            asked.answer(client.resolve_report(id, &note).await)?;
+            format!("Report {id} is resolved.")
+        }
         AdminAct::Audit(list) => {
             let page = async |paging: Paging<'_>| asked.answer(client.audit(paging).await);
             return listed(list, page, line).await;
@@ -161,6 +170,18 @@ async fn listed<T: Serialize>(
             return Ok(());
         }
     }
+}
+
+fn reported(report: &FiledReport) -> String {
+    let FiledReport { id, created_at, reporter, user, target_id, text, reason, .. } = report;
+    let kind = format!("{:?}", report.kind).to_lowercase();
+    let of = user.as_ref().map_or_else(String::new, |user| format!(" of @{} (id {})", user.handle, user.id));
+    // A line a report, whatever people wrote.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end =
+        report.resolution.as_ref().map_or_else(String::new, |end| format!("  resolved by {}: {}", end.by, end.note));
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{created_at}  {id}  {kind} {target_id}{of}  \"{text}\"  by @{}  ({reason}){end}", reporter.handle)
 }
 
 fn line(entry: &AuditEntry) -> String {

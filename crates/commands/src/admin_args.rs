@@ -14,6 +14,7 @@ use super::args::Common;
     fanfare admin user unsuspend @mallory --reason 'an honest mistake'\n  \
     fanfare admin user password @ada                   asks for it, or reads a line of standard input\n  \
     fanfare admin post delete 2235236504953683968 --reason 'a home address'\n  \
+    fanfare admin report list\n  \
     fanfare admin audit --limit 50\n  \
     FANFARE_ADMIN_TOKEN=… fanfare admin --url http://10.0.0.7:7070 audit\n\n\
     It talks to a server that runs. Where no token is given it takes admin.token from the data folder, and where no \
@@ -48,6 +49,9 @@ pub enum AdminAct {
     /// Consumers of the journal
     #[command(subcommand)]
     Consumer(ConsumerAct),
+    /// What people report
+    #[command(subcommand)]
+    Report(ReportAct),
     /// List the acts of operators, newest first
     #[command(after_help = "Examples:\n  fanfare admin audit\n  fanfare admin audit --limit 100 --json | jq .action")]
     Audit(List),
@@ -120,6 +124,33 @@ fn consumer_name(text: &str) -> Result<String, String> {
     let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-' || one == b'_';
     let is_name = !text.is_empty() && text.bytes().all(fits);
     if is_name { Ok(text.to_owned()) } else { Err("give a name of a-z, 0-9, - and _".to_owned()) }
+}
+
+/// Acts of operators about reports.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ReportAct {
+    /// List what people reported, newest first: what no operator has seen to, or all of it
+    #[command(after_help = "Examples:\n  fanfare admin report list\n  \
+        fanfare admin report list --all --json | jq .text")]
+    List {
+        /// Resolved ones too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        list: List,
+    },
+    /// Resolve a report; the note stands in the audit
+    #[command(
+        after_help = "Examples:\n  fanfare admin report resolve 2235236504953683968 --note 'suspended for a week'"
+    )]
+    Resolve {
+        /// The report's id
+        #[arg(value_name = "ID")]
+        id: Id,
+        /// What was done, or why nothing was
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+    },
 }
 
 /// Acts of operators about people.

@@ -9,7 +9,7 @@ use fanfare_bench::{Name, Part};
 
 use super::admin_args::AdminArgs;
 
-/// A self-hosted social backend in one binary: accounts, follows, posts, media, feeds, notifications, realtime delivery
+/// A self-hosted social backend in one binary: people, posts, feeds, chat, live sessions, short links, realtime
 #[derive(Debug, Parser)]
 #[command(
     name = "fanfare",
@@ -30,11 +30,11 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the server
     Serve(ServeArgs),
-    /// Run the server with a sample world that lives: people of very different followings who post all the time
+    /// Run the server with a sample world that lives: people of very different followings who post and talk
     Demo(DemoArgs),
-    /// Load a follow graph and replay its activity through the real pipeline
+    /// Load follows, activity, addresses or an access log, and replay what happened through the real pipeline
     Import(ImportArgs),
-    /// Act as an operator on a server that runs: delete posts, suspend people, give passwords, read the audit
+    /// Act as an operator on a server that runs: delete posts and links, suspend people, give passwords, read the audit
     Admin(AdminArgs),
     /// Measure, and compare with what was measured beside it
     Bench(BenchArgs),
@@ -170,7 +170,7 @@ impl FromStr for Speed {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json --svg feed.svg\n  \
-    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n\n\
+    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n  fanfare bench chat\n\n\
     Some rows compare with redis-server, nginx and Centrifugo; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {

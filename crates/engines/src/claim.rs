@@ -59,6 +59,15 @@ impl Claim {
         Ok(Self { journal, partition, claimant, turn, known, standing: 0, first_id: None, stamps, heard_ms, state })
     }
 
+    /// A writer that has claimed nothing: everything below `known` is known to the caller, who reads on from there and
+    /// appends nothing ([`Fenced`](EngineError::Fenced)) before it [takes](Self::take) the partition.
+    #[must_use]
+    pub fn none(journal: Arc<dyn Journal>, partition: Partition, claimant: Claimant, known: Position) -> Self {
+        let (turn, state) = (Turn::first(Term(u64::MAX)), State::Lost);
+        let (standing, first_id, stamps, heard_ms) = (0, None, false, None);
+        Self { journal, partition, claimant, turn, known, standing, first_id, stamps, heard_ms, state }
+    }
+
     /// The term under which the next call is made.
     #[must_use]
     pub const fn term(&self) -> Term {

@@ -67,11 +67,11 @@ pub struct AuditEntry {
     /// Address of the client.
     pub address: String,
     /// Kind of act: `post.delete`, `link.delete`, `user.suspend`, `user.unsuspend`, `user.password`,
-    /// `user.grant_admin`, `user.revoke_admin`, `settings.change`, `session.close`, `event.publish`,
+    /// `user.grant_admin`, `user.revoke_admin`, `report.resolve`, `settings.change`, `session.close`, `event.publish`,
     /// `consumer.remove`; more may come.
     pub action: String,
-    /// Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `settings KEY=VALUE …`,
-    /// `events/TYPE to …`.
+    /// Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`,
+    /// `settings KEY=VALUE …`, `events/TYPE to …`.
     pub target: String,
     /// Why, if it was said.
     pub reason: Option<String>,

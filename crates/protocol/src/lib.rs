@@ -18,24 +18,25 @@ mod page;
 mod post;
 mod problem;
 mod realtime;
+mod report;
 mod timestamp;
 mod user;
 
 pub use admin::{AuditEntry, NewSuspension, PublishEvent, Published, RealtimeSession, SetPassword, Suspension};
 pub use chat::{
     Attachment, Change, ChangeKind, ChangePage, ChatPreferences, Conversation, ConversationKind, ConversationPage,
-    ConversationUpdated, EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, Member,
-    MemberRole, MentionedIn, Message, MessageChanged, MessageKind, MessagePage, MessageRecalled, NewConversation,
-    NewInvite, NewMessage, Notify, PatchChatPreferences, PatchConversation, PatchPersonal, Personal, Quote, Reaction,
-    Receipt, ReceiptChanged, RoleChange, SendMessage, SystemEvent, SystemKind, Typing, UnreadConversations, Watermark,
-    WhoMay,
+    ConversationUpdated, EarlierText, EditMessage, Forward, History, Invite, InviteLook, KeyedMessage, LastSeen,
+    Member, MemberRole, MentionedIn, Message, MessageChanged, MessageKind, MessagePage, MessageRecalled,
+    NewConversation, NewInvite, NewMessage, Notify, PatchChatPreferences, PatchConversation, PatchPersonal, Personal,
+    Quote, Reaction, Reactor, Receipt, ReceiptChanged, RequestsDeclined, RoleChange, SendMessage, SystemEvent,
+    SystemKind, Typing, UnreadConversations, Watermark, WhoMay,
 };
 pub use clicks::{Bots, Interval, LinkStats, StatsName, StatsPoint};
 pub use id::{Id, ParseIdError};
 pub use links::{AdminLink, Link, NewLink, PatchLink, RedirectKind};
 pub use live::{EndLiveSession, LiveChanged, LiveSession, LiveState, NewLiveSession, PatchLiveSession};
 pub use media::{Media, MediaKind};
-pub use notification::{Notification, NotificationKind, NotificationPage, NotificationsRead};
+pub use notification::{MessageReason, Notification, NotificationKind, NotificationPage, NotificationsRead};
 pub use page::Page;
 pub use post::{FeedRead, Gone, Mention, NewPost, Post, PostOrGone, PostThread, UnreadCount};
 pub use problem::{Code, FieldError, Problem};
@@ -44,6 +45,7 @@ pub use realtime::{
     KeyedPost, Lane, NotAFrame, PollAnswer, Pong, PostDeleted, Presence, PresenceList, PresenceWatch, REALTIME_VERSION,
     REFERENCE_MAX, ReadMarker, Reply, Reset, ResetReason, ServerEvent, ServerFrame, Stream, Ticket, Transport,
 };
+pub use report::{FiledReport, NewReport, Report, ReportKind, ReportState, Resolution, ResolveReport};
 pub use timestamp::Timestamp;
 pub use user::{Author, NewPassword, NewSession, NewUser, PatchUser, Relationship, Session, User};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Id;
+use crate::{Id, Timestamp};
 
 /// Whether the media can be shown as a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,7 +20,7 @@ pub enum MediaKind {
 pub struct Media {
     /// The upload.
     pub id: Id,
-    /// Address that it is served under.
+    /// Address that it is served under. That of an upload for messages is signed, and good until `expires_at`.
     #[schema(examples("/media/2118412345678905344/original"))]
     pub url: String,
     /// Picture or file.
@@ -47,4 +47,8 @@ pub struct Media {
     /// is stored as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// Moment from which the addresses of an upload for messages are good no more: whoever sees the message reads it
+    /// again for fresh ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }

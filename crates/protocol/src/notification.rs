@@ -19,11 +19,26 @@ pub enum NotificationKind {
     Repost,
     /// Somebody names the caller in a post.
     Mention,
-    /// A direct message.
+    /// Somebody asks the caller to talk or to join a conversation, or added them: `reason` says which.
     Message,
     /// A followed person goes live.
     Live,
     /// Any kind of a newer server.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Reason of a notification of kind `message`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageReason {
+    /// Somebody whom the caller does not follow wants to talk to them.
+    Request,
+    /// Somebody wants the caller in a group.
+    Invitation,
+    /// Somebody added the caller to a group.
+    Added,
+    /// Any reason of a newer server.
     #[serde(other)]
     Unknown,
 }
@@ -40,6 +55,13 @@ pub struct Notification {
     /// The caller's post for likes, the new post for replies, mentions and reposts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Post>,
+    /// Of kind `message`, the conversation. Requests and invitations are listed as long as they wait for an answer, and
+    /// count as unread nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<Id>,
+    /// Of kind `message`, what the actor did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<MessageReason>,
     /// Number of people it stands for, of mentions number of posts; 1 unless grouped.
     pub count: u64,
     /// Moment of the newest event.
@@ -55,7 +77,7 @@ pub struct NotificationPage {
     pub items: Vec<Notification>,
     /// Cursor of the next page; `null` on the last.
     pub next_cursor: Option<String>,
-    /// Notifications above the read marker.
+    /// Notifications above the read marker; requests and invitations are not counted.
     pub unread_count: u64,
 }
 

@@ -127,6 +127,9 @@ pub struct Problem {
     /// The refused fields, for `validation_failed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Seconds until another try, in replies to frames: over HTTP the header `Retry-After` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
 }
 
 impl Problem {
@@ -141,6 +144,7 @@ impl Problem {
             detail: detail.into(),
             code,
             errors: Vec::new(),
+            retry_after_s: None,
         }
     }
 

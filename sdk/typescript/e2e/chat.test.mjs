@@ -35,6 +35,27 @@ async function compare({ chat, conversations }, id) {
   assert.deepEqual(chat.members(id), await conversations.members(id).take(100));
 }
 
+test("a picture in a message is for who sees it, and its address is made anew when it ends", async (t) => {
+  const server = await Server.start(t);
+  const [ann, bob] = [await person(t, server, "ann"), await person(t, server, "bob")];
+  const { id } = await ann.chat.create({ kind: "direct", member_ids: [bob.user.id] });
+  bob.chat.open(id);
+  const media = await ann.media.upload(new Blob(["words"]), { filename: "words.txt", purpose: "message" });
+  ann.chat.send(id, { kind: "file", media_id: media.id, text: "read this" });
+  const shown = () => bob.chat.lines(id)[0]?.message;
+  await until(() => shown()?.attachment, "the file");
+  assert.equal(shown().attachment.filename, "words.txt");
+  const ended = { ...shown(), attachment: { ...shown().attachment, url: "", expires_at: new Date(0).toISOString() } };
+  for (const message of [shown(), ended]) {
+    const { url } = await bob.conversations.attachment(message);
+    const answer = await fetch(bob.media.url(url));
+    assert.deepEqual([answer.status, await answer.text()], [200, "words"]);
+    assert.equal((await fetch(bob.media.url(url).split("?")[0])).status, 404);
+  }
+  await ann.conversations.recall(id, 1);
+  assert.equal(await bob.conversations.attachment(ended), null);
+});
+
 test("two people talk: messages, marks, changes and numbers arrive, and equal what the server answers", async (t) => {
   const server = await Server.start(t);
   const [ann, bob] = [await person(t, server, "ann"), await person(t, server, "bob")];

@@ -77,6 +77,33 @@ describe("the demo's page", { timeout: 400_000 }, () => {
     assert.match(await text(page.locator("#demo .news")), /Ben.* replied to you/);
   });
 
+  test("carries what one says in the chat to the other, with receipts, also over a network that was cut", async () => {
+    for (const who of ["demo", "friend"]) await page.locator(`#${who} .tab.chat`).click();
+    const line = (who, words) => page.locator(`#${who} .line`, { hasText: words });
+    const tell = async (who, words) => {
+      await page.locator(`#${who} .talk input`).fill(words);
+      await page.locator(`#${who} .talk`).getByRole("button", { name: "Send" }).click();
+    };
+    const [first, second, third] = ["Are you there?", "While you are away", "Yes, I am"].map((words) => `${words} ${Date.now()}`);
+    await tell("demo", first);
+    assert.match(await text(line("friend", first).locator(".how", { hasText: "arrived" })), ARRIVED);
+    await line("demo", first).locator(".how", { hasText: /^read$/ }).waitFor();
+    assert.match(await text(page.locator("#headline")), /Ada wrote/);
+    await page.locator("#demo .switch").click();
+    await tell("demo", second);
+    await line("demo", second).locator(".how", { hasText: "waits for the network" }).waitFor();
+    await tell("friend", third);
+    assert.equal(await line("friend", second).count(), 0);
+    await page.locator("#demo .switch").click();
+    for (const [who, words] of [["friend", second], ["demo", third]]) {
+      await line(who, words).waitFor();
+      assert.equal(await line(who, words).count(), 1, words);
+    }
+    // Groups of the town are there too.
+    await page.locator("#demo .rooms").getByRole("button", { name: /Friday dinner/ }).click();
+    await page.locator("#demo .line", { hasText: "Who is in for Friday?" }).waitFor();
+  });
+
   test("loses nothing and doubles nothing while the network of one is cut", async () => {
     const first = await say(page, "demo", `Before the cut. ${Date.now()}`);
     await card(page, "friend", first).waitFor();

@@ -178,6 +178,11 @@ describe("recipes", { timeout: 400_000 }, () => {
       await page.waitForSelector("li[data-state=theirs]:has-text('and back')");
       const read = async () => (await bob.conversations.receipts(id).take(9)).some((one) => one.user_id === ann.user.id && one.read_seq === 2);
       await until(read, "the mark of who looked");
+      const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+      const bytes = [...Buffer.from(dot, "base64")];
+      const send = ([of, bytes]) => void window.recipe.sayWith(of, new File([new Uint8Array(bytes)], "dot.png"), "a dot");
+      await page.evaluate(send, [id, bytes]);
+      await page.waitForFunction(() => [...document.querySelectorAll("li img")].some((image) => image.naturalWidth === 1));
     },
     "React 0": async ({ page }) => {
       await page.waitForSelector("main[data-status=open]", { state: "attached" });

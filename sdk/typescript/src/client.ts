@@ -13,10 +13,12 @@ import type {
   AdminLink,
   AuditEntry,
   ClientFrame,
+  FiledReport,
   Id,
   Lane,
   Media,
   NewPost,
+  NewReport,
   NewSuspension,
   NewUser,
   Notification,
@@ -34,6 +36,8 @@ import type {
   RealtimeSession,
   Relationship,
   Reply,
+  Report,
+  ReportState,
   RunningSettings,
   Session,
   Status,
@@ -54,6 +58,11 @@ export interface UploadOptions extends Once {
   filename?: string | undefined;
   /** Says in words what a picture shows. */
   alt?: string | undefined;
+  /**
+   * `message` for an upload that stands in messages alone: name it in `media_id` of one within 24 hours. Its addresses
+   * are for who sees the message, and good until `expires_at`.
+   */
+  purpose?: "message" | undefined;
 }
 
 /** A server and a person, or nobody. */
@@ -68,6 +77,7 @@ export class Client {
   readonly notifications: Notifications;
   readonly conversations: Conversations;
   readonly links: Links;
+  readonly reports: Reports;
   readonly media: MediaCalls;
   readonly presence: PresenceCalls;
   readonly realtime: RealtimeCalls;
@@ -83,6 +93,7 @@ export class Client {
     this.notifications = new Notifications(this.http);
     this.conversations = new Conversations(this.http);
     this.links = new Links(this.http);
+    this.reports = new Reports(this.http);
     this.media = new MediaCalls(this.http);
     this.presence = new PresenceCalls(this.http);
     this.realtime = new RealtimeCalls(this.http);
@@ -293,15 +304,31 @@ export class Notifications {
   }
 }
 
+/** What a person tells the operators of others. */
+export class Reports {
+  constructor(private readonly http: Http) {}
+
+  /** Reports a message, a person or a conversation that the person can see; the same again is the same report. */
+  create(report: NewReport, call?: CallOptions): Promise<Report> {
+    return this.http.json("POST", "/v1/reports", { ...call, body: report, repeatable: true });
+  }
+
+  /** One of the person's own: whether an operator has seen to it. */
+  get(id: Id, call?: CallOptions): Promise<Report> {
+    return this.http.json("GET", `/v1/reports/${part(id)}`, call);
+  }
+}
+
 /** Uploads. */
 export class MediaCalls {
   constructor(private readonly http: Http) {}
 
   /** Uploads that break off are not tried again unless you name a key. */
   upload(file: Blob, options: UploadOptions = {}): Promise<Media> {
-    const { filename, alt, idempotencyKey, signal, timeoutMs = UPLOAD_MS } = options;
+    const { filename, alt, purpose, idempotencyKey, signal, timeoutMs = UPLOAD_MS } = options;
     const body = new FormData();
     if (alt !== undefined) body.append("alt", alt);
+    if (purpose !== undefined) body.append("purpose", purpose);
     body.append("file", file, filename ?? (file as File).name ?? "file");
     return this.http.json("POST", "/v1/media", { body, idempotencyKey, signal, timeoutMs });
   }
@@ -424,6 +451,16 @@ export class Admin {
   /** Suspended people, newest accounts first. */
   suspensions(paging?: Paging): Pages<Suspension> {
     return list(this.http, "/v1/admin/suspensions", paging);
+  }
+
+  /** What people reported, newest first, with copies of what it is about; the open ones where no state is named. */
+  reports(query: Paging & { state?: ReportState | undefined } = {}): Pages<FiledReport> {
+    return list(this.http, "/v1/admin/reports", query, { state: query.state });
+  }
+
+  /** Ends a report with a note, which stands in the audit too. */
+  resolveReport(id: Id, note: string, call?: CallOptions): Promise<FiledReport> {
+    return this.http.json("PUT", `/v1/admin/reports/${part(id)}/resolution`, { ...call, body: { note } });
   }
 
   /** Gives a person a password, and ends all their sessions. */

@@ -140,6 +140,7 @@ export class ChatServer {
       mention_count: unread.filter(names).length,
       is_request: false,
       ...(member.here ? {} : { left: true }),
+      ...(member.here && isHidden(conversation, member) ? { hidden: true } : {}),
       personal: { ...member.personal },
       created_at: at(conversation.id),
     };
@@ -163,7 +164,8 @@ export class ChatServer {
     this.#touch(conversation);
     const head = { key: this.#id(), after, change_seq: after + 1 };
     if (kind === "recalled") {
-      const data = { ...head, conversation_id: conversation.id, seq: message.seq };
+      const by = message.recalled_by ? { recalled_by: message.recalled_by } : {};
+      const data = { ...head, conversation_id: conversation.id, seq: message.seq, ...by };
       return this.#tell(conversation, { type: "message.recalled", data }, (member) => member.here && message.seq >= member.visible_from);
     }
     const data = { ...head, message: this.message(conversation, message, null) };
@@ -241,6 +243,12 @@ export class ChatServer {
     return member.personal;
   }
 
+  /** Hides it from the person until something new comes. */
+  hide(conversation, user) {
+    conversation.members.get(user).hidden = conversation.messages.length;
+    return this.personal(conversation, user, {});
+  }
+
   /** Answer to a request of a person: `{status, body}`. */
   ask(user, method, url, body) {
     const { pathname, searchParams: query } = new URL(url);
@@ -278,6 +286,8 @@ export class ChatServer {
         return this.mark(conversation, user, "delivered", body.seq);
       case "PUT personal":
         return this.personal(conversation, user, body);
+      case "DELETE ":
+        return this.hide(conversation, user);
       case "DELETE members":
         this.remove(conversation, user, item);
         return {};
@@ -327,7 +337,8 @@ export class ChatServer {
 
   /** The list that a person sees, newest message first. */
   list(user) {
-    const mine = [...this.conversations.values()].filter(({ members }) => members.get(user)?.here);
+    const shown = (one) => one.members.get(user)?.here && !isHidden(one, one.members.get(user));
+    const mine = [...this.conversations.values()].filter(shown);
     const views = mine.map((conversation) => this.view(conversation, user));
     return views.sort((a, b) => Number(b.last_message?.id ?? b.id) - Number(a.last_message?.id ?? a.id));
   }
@@ -369,6 +380,10 @@ export class ChatServer {
 
 function quote({ seq, sender, kind, text, recalled }) {
   return { seq, sender_id: sender, kind, text: text.slice(0, 200), recalled };
+}
+
+function isHidden({ messages }, { hidden }) {
+  return hidden !== undefined && messages.length <= hidden;
 }
 
 /** A moment that a number stands for. */

@@ -254,6 +254,36 @@ test("a log-out forgets everything; a person who was removed keeps nothing, unle
   assert.deepEqual([tab.chat.conversations, words(tab, w.id)], [[], []]);
 });
 
+test("what one device hides goes from the others too, until something new comes; who looks at it keeps it", async () => {
+  const w = world();
+  const made = { storage: new MemoryStorage(), browser: null };
+  const [tab, other, looking] = [await w.tab(), await w.tab(made), await w.tab({ ...made, storage: new MemoryStorage() })];
+  w.says("hello");
+  await w.clock.pass(1_000);
+  const close = looking.chat.open(w.id);
+  await w.clock.pass(1_000);
+  const lists = () => [tab, other, looking].map(({ chat }) => chat.conversations.length);
+  assert.deepEqual(lists(), [1, 1, 1]);
+  w.disconnect(other);
+  void tab.chat.hide(w.id);
+  await w.clock.pass(1_000);
+  w.connect(other);
+  await w.clock.pass(3_000);
+  assert.deepEqual(lists(), [0, 0, 1]);
+  assert.deepEqual(words(looking, w.id), ["hello"]);
+  // One that is hidden can be opened all the same.
+  const leave = other.chat.open(w.id);
+  await w.clock.pass(2_000);
+  assert.deepEqual(words(other, w.id), ["hello"]);
+  for (const done of [close, leave]) done();
+  await w.clock.pass(2_000);
+  assert.deepEqual(lists(), [0, 0, 0], "nobody looks any more");
+  w.says("again");
+  await w.clock.pass(3_000);
+  assert.deepEqual(lists(), [1, 1, 1]);
+  assert.deepEqual(words(tab, w.id).slice(-1), ["again"]);
+});
+
 test("the unread number follows messages, reading here, and reading elsewhere", async () => {
   const w = world();
   const tab = await w.tab();

@@ -2,6 +2,7 @@
 
 mod moderation;
 mod realtime;
+mod reports;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use self::moderation::{
 
 use self::moderation::Reason;
 pub use self::realtime::{__path_close, __path_publish, __path_sessions, close, publish, sessions};
+pub use self::reports::{__path_reports, __path_resolve_report, reports, resolve_report};
 use super::running::{PatchSettings, RunningServer, RunningSettings, Status};
 use super::service::{Acts, clean_reason};
 use crate::base::error::Result;

@@ -25,7 +25,16 @@ impl<K: Copy + Eq + Hash> Paces<K> {
     /// `per_s` acts a second, `burst` at once.
     #[must_use]
     pub fn new(per_s: u32, burst: u32, len_max: usize) -> Self {
-        let interval_us = 1_000_000 / u64::from(per_s.max(1));
+        Self::every(1_000_000 / u64::from(per_s.max(1)), burst, len_max)
+    }
+
+    /// `per_hour` acts an hour, as many at once.
+    #[must_use]
+    pub fn hourly(per_hour: u32, len_max: usize) -> Self {
+        Self::every(3_600_000_000 / u64::from(per_hour.max(1)), per_hour.max(1), len_max)
+    }
+
+    fn every(interval_us: u64, burst: u32, len_max: usize) -> Self {
         Self {
             spent_until: HashMap::new(),
             interval_us,

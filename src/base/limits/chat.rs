@@ -54,5 +54,9 @@ pub const RECEIPTS_WAITING_MAX: usize = 100_000;
 pub const TYPISTS_MAX: usize = 100_000;
 /// Members up to which it is told who writes.
 pub const TYPING_MEMBERS_MAX: u32 = 100;
+/// People whose messages, conversations and requests are counted, of each; when so many are active, others pass.
+pub const PACED_MAX: usize = 100_000;
+/// Requests that are declined by one call; the answer says whether there are more.
+pub const DECLINED_AT_ONCE: usize = 1_000;
 /// Rows that are cleaned away at once.
 pub const CLEANED_AT_ONCE: usize = 256;

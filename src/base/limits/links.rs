@@ -15,6 +15,8 @@ pub const MARK_S: u64 = 10;
 pub const IDLE_MARKS: u32 = 6;
 /// Times that a change of the lease is tried while other nodes change it too; then a create is answered 503.
 pub const LEASE_TRIES_MAX: u32 = 16;
+/// Bytes of the host of a request that a QR code holds; with a longer one it holds the path alone.
+pub const HOST_BYTES_MAX: usize = 255;
 /// Bytes of an alias; a longer one is refused with 422.
 pub const ALIAS_BYTES_MAX: usize = 64;
 /// Visits that a link can be limited to; more are refused with 422.

@@ -16,7 +16,8 @@ pub const REMINDERS_MAX: usize = 100_000;
 pub const REMINDERS_OF_PERSON_MAX: usize = 1_000;
 /// People whose reminders are kept in memory; those of others are read from rows.
 pub const REMINDERS_CACHE_MAX: usize = 100_000;
-/// People reminded by one record: each has a notification in the same commit.
+/// People reminded by one record: each has a notification in the same commit. These are half of the rows that one
+/// record may make (`RECORD_ROWS_MAX`, 8 a person), so that nobody's post waits long behind one.
 pub const REMINDED_AT_ONCE: usize = 256;
 /// Entries that a timeline of replays holds in memory; older ones are read from the hosts' rows.
 pub const REPLAYS_CAP: usize = 100;
@@ -36,5 +37,9 @@ pub const DUE_AT_ONCE: usize = 256;
 pub const FORGET_SLACK_MS: u64 = 2_000;
 /// Changes of sessions that wait to be told; beyond, only the newest of each session is, and then the oldest are shed.
 pub const CHANGES_MAX: usize = 16_384;
+/// Sessions whose newest change is remembered for those who were not connected when it was told.
+pub const LATELY_MAX: usize = 1_024;
+/// Changes looked at for one of these; of more the newest. A poll's answer holds more frames than that.
+pub const LATELY_LOOKED_AT: usize = 128;
 /// Seconds until another try after a step in the background failed.
 pub const AGAIN_S: u64 = 1;

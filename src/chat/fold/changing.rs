@@ -60,6 +60,12 @@ fn remains(message: &MessageRow, by: Id) -> MessageRow {
     MessageRow { words: Said::default(), attachment: None, reply_to: None, recalled: Some(by), ..message.clone() }
 }
 
+/// Leaves of a message what remains, and ends the use of its upload.
+fn take_back(outcome: &mut ChatOutcome, seq: u64, message: &MessageRow, by: Id, edits: u32) {
+    outcome.remains.push((seq, remains(message, by), edits));
+    outcome.ended.extend(message.attachment.as_ref().map(|attachment| (seq, attachment.id)));
+}
+
 /// Takes a message off the pins.
 fn unpinned(info: &Info, seq: u64) -> Option<Box<Info>> {
     info.pins.contains(&seq).then(|| {
@@ -88,7 +94,7 @@ pub(super) fn recall(case: &mut Case<'_>, seq: u64, within_ms: Option<u64>) -> R
     }
     let edits = case.edit(seq).map_or(0, |edit| edit.number);
     let mut outcome = ChatOutcome { info: unpinned(&info, seq), ..ChatOutcome::default() };
-    outcome.remains.push((seq, remains(&message, actor), edits));
+    take_back(&mut outcome, seq, &message, actor, edits);
     change(case, &mut outcome);
     Ok(outcome)
 }
@@ -104,7 +110,7 @@ pub(super) fn erase(case: &mut Case<'_>, seqs: &[u64]) -> ChatOutcome {
             continue;
         }
         let edits = case.edit(*seq).map_or(0, |edit| edit.number);
-        outcome.remains.push((*seq, remains(&message, actor), edits));
+        take_back(&mut outcome, *seq, &message, actor, edits);
         change(case, &mut outcome);
         let info = outcome.info.as_deref().or(case.conversation.info.as_deref());
         if let Some(new) = info.and_then(|info| unpinned(info, *seq)) {
@@ -159,6 +165,9 @@ pub(super) fn pin(case: &mut Case<'_>, seq: u64, on: bool) -> Result<ChatOutcome
         ConversationKind::Group => *case.conversation.admin(actor)?,
     };
     case.changeable(&member, seq)?;
+    if is_closed(&info) {
+        return Err(ChatRefusal::Closed);
+    }
     if info.pins.contains(&seq) == on {
         return Ok(nothing(case));
     }

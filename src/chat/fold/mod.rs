@@ -17,6 +17,7 @@ pub mod state;
 use fanfare_engines::{Batch, EngineError, RowKey};
 use fanfare_protocol::{Id, MessageKind, SystemEvent};
 
+pub use self::sending::is_repeat;
 use crate::base::error::{Error, Result};
 use crate::base::id::hour_of;
 use crate::data::rows::chat::{EditRow, Info, InviteRow, MemberRow, Membership, MessageRow, ReactionRow, SendRow};
@@ -168,7 +169,7 @@ fn decide(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
         ChatAct::SettingsChanged(new) => people::change_settings(case, new),
         ChatAct::InviteMade { hash, expires_ms, max_uses } => people::invite(case, hash, *expires_ms, *max_uses),
         ChatAct::InviteRevoked { invite } => people::revoke(case, *invite),
-        ChatAct::Accepted {} => people::accept(case),
+        ChatAct::Accepted { members_max } => people::accept(case, *members_max),
         ChatAct::Declined {} => people::decline(case),
         ChatAct::Barred { other, on, source } => people::bar(case, *other, *on, *source),
         ChatAct::Departed {} => people::depart(case),

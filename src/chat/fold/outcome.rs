@@ -10,7 +10,7 @@ use crate::data::rows::chat::{ChatHead, HourRow, Info, InviteRow, MemberRow, Mes
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatRefusal {
-    /// Folded that is not there, or not for the actor.
+    /// Conversation that is not there, or not for the actor.
     NotFound,
     /// Message that is not there, or not for the actor.
     NoMessage,
@@ -36,6 +36,8 @@ pub enum ChatRefusal {
     Full,
     /// Act that a conversation of this kind does not have.
     Kind,
+    /// The upload is not there to be attached any more, nor is what was to be passed on.
+    NoMedia,
     /// Too soon after the sender's last message: come back after so many seconds.
     Slow(u32),
 }
@@ -50,6 +52,7 @@ impl ChatRefusal {
             Self::Announcements => 3,
             Self::ReplyTo => 4,
             Self::Kind => 5,
+            Self::NoMedia => 6,
             Self::NoMessage
             | Self::NoMember
             | Self::NoInvite
@@ -62,6 +65,28 @@ impl ChatRefusal {
         })
     }
 
+    /// Name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NoMessage => "no_message",
+            Self::NoMember => "no_member",
+            Self::NoInvite => "no_invite",
+            Self::Role => "role",
+            Self::Closed => "closed",
+            Self::Announcements => "announcements",
+            Self::Reused => "reused",
+            Self::Fixed => "fixed",
+            Self::TooLate => "too_late",
+            Self::ReplyTo => "reply_to",
+            Self::Full => "full",
+            Self::Kind => "kind",
+            Self::NoMedia => "no_media",
+            Self::Slow(_) => "slow",
+        }
+    }
+
     /// The refusal of a number.
     #[must_use]
     pub const fn of_code(code: u8) -> Option<Self> {
@@ -71,6 +96,7 @@ impl ChatRefusal {
             3 => Self::Announcements,
             4 => Self::ReplyTo,
             5 => Self::Kind,
+            6 => Self::NoMedia,
             _ => return None,
         })
     }
@@ -132,6 +158,9 @@ pub struct ChatOutcome {
     /// Messages that are another now, or were recalled, with what remains of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remains: Vec<(u64, MessageRow, u32)>,
+    /// Uses of uploads that ended: number of the message, and the upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<(u64, Id)>,
     /// The message that was edited, and the number of the edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<(Id, u32)>,

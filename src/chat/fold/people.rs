@@ -121,6 +121,11 @@ fn members_now(case: &Case<'_>) -> usize {
     case.conversation.people.iter().filter(|(_, row)| row.is_in()).count()
 }
 
+/// Whether a group of at most `members_max` takes one more.
+fn has_room(case: &Case<'_>, members_max: u32) -> bool {
+    members_now(case) < members_max.min(GROUP_MEMBERS_MAX as u32) as usize
+}
+
 pub(super) fn add(
     case: &mut Case<'_>,
     members: &[Id],
@@ -182,15 +187,12 @@ pub(super) fn join(case: &mut Case<'_>, invite: Id, members_max: u32) -> Result<
     if case.conversation.member(actor).is_ok() {
         return Ok(ChatOutcome { repeat: Some((case.record.id, 0)), ..ChatOutcome::default() });
     }
-    let is_late = row.expires_ms.is_some_and(|expires_ms| case.record.shown_ms() >= expires_ms);
-    let is_used_up = row.max_uses.is_some_and(|max_uses| row.uses >= max_uses);
     // Who was removed comes back when an admin adds them.
     let is_removed = case.conversation.person(actor).is_some_and(|person| person.presence == Membership::Removed);
-    if row.revoked || is_late || is_used_up || is_removed {
+    if !row.is_good(case.record.shown_ms()) || is_removed {
         return Err(ChatRefusal::NoInvite);
     }
-    let (now, ever) = (members_now(case), case.conversation.people.len());
-    if now >= members_max.min(GROUP_MEMBERS_MAX as u32) as usize || ever >= PEOPLE_EVER_MAX {
+    if !has_room(case, members_max) || case.conversation.people.len() >= PEOPLE_EVER_MAX {
         return Err(ChatRefusal::Full);
     }
     let mut outcome = come(case, &info);
@@ -226,8 +228,6 @@ pub(super) fn leave(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
     Ok(outcome)
 }
 
-/// The actor's account is gone: they leave, and what waited for them ends. What they wrote is erased by records of its
-/// own.
 /// Information without the blocks by somebody; nothing if there are none.
 fn unbarred(info: Option<&Arc<Info>>, by: Id) -> Option<Box<Info>> {
     let info = info.filter(|info| info.bars.iter().any(|bar| bar.by == by))?;
@@ -236,7 +236,8 @@ fn unbarred(info: Option<&Arc<Info>>, by: Id) -> Option<Box<Info>> {
     Some(without)
 }
 
-/// Somebody's account is gone: they leave, and whom they blocked is forgotten, also where nobody ever talked.
+/// Somebody's account is gone: they leave, what waited for them ends, and whom they blocked is forgotten, also where
+/// nobody ever talked. What they wrote is erased by records of its own.
 pub(super) fn depart(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
     let actor = case.record.actor;
     let unbarred = unbarred(case.conversation.info.as_ref(), actor);
@@ -378,11 +379,15 @@ pub(super) fn revoke(case: &mut Case<'_>, invite: Id) -> Result<ChatOutcome, Cha
     Ok(ChatOutcome { head: Some(case.conversation.head), info: Some(info), invite, ..ChatOutcome::default() })
 }
 
-pub(super) fn accept(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
+pub(super) fn accept(case: &mut Case<'_>, members_max: Option<u32>) -> Result<ChatOutcome, ChatRefusal> {
     let actor = case.record.actor;
     let info = case.conversation.created()?.clone();
     let row = *case.conversation.person(actor).ok_or(ChatRefusal::NotFound)?;
     if row.presence == Membership::Invited {
+        // More can be asked than there is room for.
+        if members_max.is_some_and(|max| !has_room(case, max)) {
+            return Err(ChatRefusal::Full);
+        }
         return Ok(come(case, &info));
     }
     case.conversation.member(actor)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::id::unix_ms_of;
 use crate::data::rows::chat::{AttachmentRow, Bar, Picture, Said};
+use crate::log::events::IdempotencyKey;
 
 /// A record: what somebody asked of a conversation. Whether it came about is its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct ChatRecord {
     pub actor: Id,
     /// The act.
     pub act: ChatAct,
+    /// Key of the request, of one that may come twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Box<IdempotencyKey>>,
     /// Session that asked for it and hears of it by its answer. Not in the log.
     #[serde(skip)]
     pub origin: Option<u64>,
@@ -31,7 +35,7 @@ impl ChatRecord {
     /// A record to be: its id comes from the owner.
     #[must_use]
     pub const fn new(conversation: Id, actor: Id, act: ChatAct) -> Self {
-        Self { id: Id(0), at_ms: None, conversation, actor, act, origin: None }
+        Self { id: Id(0), at_ms: None, conversation, actor, act, idempotency: None, origin: None }
     }
 
     /// Moment that is shown, in milliseconds.
@@ -145,7 +149,11 @@ pub enum ChatAct {
         invite: Id,
     },
     /// The actor accepts a request, or an invitation.
-    Accepted {},
+    Accepted {
+        /// Members that a group has at most; any number in records of before it was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        members_max: Option<u32>,
+    },
     /// The actor does not want it.
     Declined {},
     /// Somebody blocks the other of a direct conversation, or does no more; the actor is that person.
@@ -211,6 +219,9 @@ pub struct Sent {
     /// Upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<AttachmentRow>,
+    /// Moment up to which what it holds or passes on is there to be attached, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach_until_ms: Option<u64>,
     /// Number of the message that this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,

@@ -10,11 +10,13 @@ use super::outcome::{ChangeOf, ChatOutcome};
 use super::record::{ChatAct, ChatRecord, Sent};
 use super::sending::body_hash;
 use crate::base::error::{Error, Result};
-use crate::base::id::hour_of;
+use crate::base::id::{hour_of, unix_ms_of};
+use crate::base::limits::media::UNUSED_MS;
 use crate::data::rows::chat::{ActivityRow, ChangeRow, ChatHead, EditRow, MarkRow, MemberRow, MessageRow, SendRow};
 use crate::data::rows::to_json;
 use crate::data::tables::chat as tables;
 use crate::data::tables::pair;
+use crate::log::events::IdempotencyKey;
 
 /// Adds the rows of `record` to `batch`.
 ///
@@ -36,6 +38,9 @@ pub fn rows(record: &ChatRecord, outcome: &ChatOutcome, batch: &mut Batch) -> Re
     if let Some(info) = &outcome.info {
         batch.put_versioned(tables::of_conversation(tables::INFOS, conversation), to_json(&**info)?, version);
     }
+    if let Some(key) = &record.idempotency {
+        request_rows(record, key, batch);
+    }
     batch.put_versioned(tables::of_conversation(tables::HEADS, conversation), head.to_bytes(), version);
     Ok(())
 }
@@ -55,6 +60,14 @@ fn send_row(record: &ChatRecord, sent: &Sent, outcome: &ChatOutcome, batch: &mut
         batch.put_versioned(hour, Vec::new(), record.id.0);
     }
     batch.put_versioned(key, row.to_bytes(), record.id.0);
+}
+
+/// Rows of a request with a key: of chat's own, for a commit is of one family. They go as sends do.
+fn request_rows(record: &ChatRecord, key: &IdempotencyKey, batch: &mut Batch) {
+    let ChatRecord { id, conversation, .. } = *record;
+    let row = SendRow { record: id, seq: conversation.0, refused: 0, body: body_hash(&key.body_hash) };
+    batch.put_versioned(tables::request_end(hour_of(id), key.caller, &key.key), Vec::new(), id.0);
+    batch.put_versioned(tables::request(key.caller, &key.key), row.to_bytes(), id.0);
 }
 
 /// The message that a record placed.
@@ -149,6 +162,12 @@ fn change_rows(record: &ChatRecord, outcome: &ChatOutcome, head: ChatHead, batch
         for edit in 1..=*edits {
             batch.delete_versioned(tables::edit(conversation, *seq, edit), version);
         }
+    }
+    for (seq, media) in &outcome.ended {
+        let due_ms = unix_ms_of(record.id) + UNUSED_MS;
+        batch.delete_versioned(tables::media_use(*media, conversation, *seq), version);
+        batch.put_versioned(tables::media_end(*media), record.id.to_bytes().to_vec(), version);
+        batch.put_versioned(tables::media_check(due_ms, *media), Vec::new(), version);
     }
     match (&record.act, outcome.edited, &outcome.reactions) {
         (ChatAct::Edited { seq, said, .. }, Some((message, number)), _) => {

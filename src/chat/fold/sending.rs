@@ -7,7 +7,7 @@ use super::record::Sent;
 use super::{Case, place};
 use crate::base::id::{BELOW_MS_BITS, unix_ms_of};
 use crate::base::limits::chat::{REQUEST_MESSAGES_MAX, SEND_DAYS};
-use crate::data::rows::chat::{Info, MemberRow};
+use crate::data::rows::chat::{Info, MemberRow, SendRow};
 use crate::data::tables::chat::hash_of;
 
 /// Milliseconds for which a send is remembered.
@@ -21,6 +21,12 @@ pub(super) fn body_hash(body: &str) -> [u8; 16] {
 /// Whether a record of `earlier` is what `later` may be a repeat of.
 fn is_remembered(earlier: Id, later: Id) -> bool {
     earlier < later && (later.0 - earlier.0) >> BELOW_MS_BITS < REMEMBERED_MS
+}
+
+/// Whether a send at `now` with this body is what the row tells of.
+#[must_use]
+pub fn is_repeat(before: &SendRow, body: &str, now: Id) -> bool {
+    is_remembered(before.record, now) && before.body == body_hash(body)
 }
 
 /// Outcome of the same send before.
@@ -78,6 +84,9 @@ pub(super) fn send(case: &mut Case<'_>, sent: &Sent) -> Result<ChatOutcome, Chat
     let info = case.conversation.created()?.clone();
     let member = *case.conversation.member(record.actor)?;
     admit(case, &info, &member)?;
+    if sent.attach_until_ms.is_some_and(|until_ms| unix_ms_of(record.id) >= until_ms) {
+        return Err(ChatRefusal::NoMedia);
+    }
     if let Some(answered) = sent.reply_to {
         case.changeable(&member, answered).map_err(|_| ChatRefusal::ReplyTo)?;
     }

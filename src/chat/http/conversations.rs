@@ -10,23 +10,23 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::base::error::{Error, Result};
-use crate::chat::service::{Chat, Folder, ListQuery, Made};
-use crate::http::{Caller, NoContent, Paging, Params, Path, Problems, Valid};
+use crate::chat::service::{Begun, Chat, Folder, ListQuery};
+use crate::http::{Caller, Keyed, NoContent, Paging, Params, Path, Problems, Valid};
 
 /// Begin a conversation.
 ///
 /// Of a pair there is one direct conversation: beginning it again, also by the other, answers the same one with 200.
-/// The caller of a group is its owner.
+/// The caller of a group is its owner. With an `Idempotency-Key` the request can be sent again until it is answered:
+/// the group is made once.
 #[utoipa::path(post, path = "/v1/conversations", tag = "chat", request_body = NewConversation,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     responses((status = 201, body = Conversation),
         (status = 200, description = "The pair has this conversation already", body = Conversation),
         (status = 403, description = "one of the two blocks the other"), Problems))]
-pub async fn begin(
-    State(chat): State<Chat>,
-    caller: Caller,
-    Valid(new): Valid<NewConversation>,
-) -> Result<Made<Conversation>> {
-    chat.create(caller.id, new).await
+pub async fn begin(State(chat): State<Chat>, caller: Caller, new: Keyed<NewConversation>) -> Result<Begun> {
+    let key = new.key.map(|key| key.of_caller(caller.id));
+    chat.begin(caller.id, new.body, key).await
 }
 
 /// Choice of conversations.
@@ -60,6 +60,8 @@ pub async fn conversations(
 ) -> Result<Json<ConversationPage>> {
     let limit = paging.limit.into();
     if let Some(since) = listing.changed_after {
+        // A page that goes on knows since when: its cursor says it.
+        let since = paging.cursor.unwrap_or(since);
         return Ok(Json(chat.changed(caller.id, &since, limit).await?));
     }
     let ListParameters { folder, pinned_first, .. } = listing;

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use fanfare_protocol::{ChangePage, EarlierText, EditMessage, Id, Message, MessagePage, NewMessage, Page};
+use fanfare_protocol::{ChangePage, EarlierText, EditMessage, Id, Message, MessagePage, NewMessage, Page, Reactor};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::base::error::{Error, Result};
-use crate::chat::service::{Chat, MessagesAt, Sending};
+use crate::chat::service::{Chat, MessagesAt, ReactorQuery, Sending};
 use crate::http::{Caller, NoContent, Paging, Params, Path, Problems, Valid};
 
 /// Send a message.
@@ -130,6 +130,35 @@ pub async fn earlier_texts(
     Path((id, seq)): Path<(Id, u64)>,
 ) -> Result<Json<Page<EarlierText>>> {
     Ok(Json(Page { items: chat.earlier(caller.id, id, seq).await?, next_cursor: None }))
+}
+
+/// Choice of reactions.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ReactionChoice {
+    /// Reactions of this kind alone.
+    #[serde(default)]
+    #[param(min_length = 1, max_length = 64, example = "👍")]
+    emoji: Option<String>,
+}
+
+/// People who reacted to a message.
+///
+/// Of one kind, or of all, kind by kind. Nobody where the message was recalled.
+#[utoipa::path(get, path = "/v1/conversations/{id}/messages/{seq}/reactions", tag = "chat",
+    operation_id = "list_reactions",
+    params(("id" = Id, Path), ("seq" = u64, Path, description = "number of the message"), ReactionChoice, Paging),
+    responses((status = 200, body = Page<Reactor>), (status = 422, description = "`emoji` is none"), Problems))]
+pub async fn reactors(
+    State(chat): State<Chat>,
+    caller: Caller,
+    Path((id, seq)): Path<(Id, u64)>,
+    Params(choice): Params<ReactionChoice>,
+    paging: Paging,
+) -> Result<Json<Page<Reactor>>> {
+    let query =
+        ReactorQuery { emoji: choice.emoji.as_deref(), limit: paging.limit.into(), cursor: paging.cursor.as_deref() };
+    Ok(Json(chat.reactors(caller.id, id, seq, query).await?))
 }
 
 /// React to a message.

@@ -17,7 +17,7 @@ pub use self::conversations::*;
 pub use self::messages::*;
 pub use self::people::*;
 
-use super::service::Made;
+use super::service::{Begun, Made};
 use crate::http::{Check, Created, Located};
 
 impl Check for NewConversation {}
@@ -57,6 +57,15 @@ impl Serialize for NewlyInvited {
 impl Located for NewlyInvited {
     fn location(&self) -> String {
         format!("/v1/conversations/{}/invites/{}", self.group, self.invite.id)
+    }
+}
+
+impl IntoResponse for Begun {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Here(made) => made.into_response(),
+            Self::Replayed(first) => ([("idempotency-replayed", "true")], Created(first)).into_response(),
+        }
     }
 }
 

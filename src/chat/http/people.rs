@@ -1,15 +1,27 @@
 //! Routes of members, invites and requests.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use fanfare_protocol::{
-    ChatPreferences, Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, PatchChatPreferences, RoleChange,
+    ChatPreferences, Conversation, Id, Invite, InviteLook, Member, NewInvite, Page, PatchChatPreferences,
+    RequestsDeclined, RoleChange,
 };
 
 use super::NewlyInvited;
 use crate::base::error::Result;
 use crate::chat::service::Chat;
-use crate::http::{Caller, Created, NoContent, Paging, Path, Problems, Valid};
+use crate::http::{Caller, Created, NoContent, OrDefault, Paging, Path, Problems, Valid};
+use crate::users::service::Users;
+
+/// The person whom a path names: whoever has an id there may be gone since.
+async fn named(users: &Users, name: &str) -> Result<Id> {
+    match name.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => users.resolve(name).await,
+    }
+}
 
 /// Members of a conversation, by id.
 ///
@@ -29,15 +41,17 @@ pub async fn members(
 ///
 /// For its owner and admins. Again it changes nothing.
 #[utoipa::path(put, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")),
+    params(("id" = Id, Path), ("user" = String, Path, description = "id or @handle", example = "2118412345678905344")),
     responses((status = 200, body = Conversation), (status = 403, description = "the caller is no admin"),
         (status = 409, description = "a direct conversation stays between two"),
         (status = 422, description = "the group is full"), Problems))]
 pub async fn add_member(
+    State(users): State<Arc<Users>>,
     State(chat): State<Chat>,
     caller: Caller,
-    Path((id, user)): Path<(Id, Id)>,
+    Path((id, user)): Path<(Id, String)>,
 ) -> Result<Json<Conversation>> {
+    let user = named(&users, &user).await?;
     Ok(Json(chat.add(caller.id, id, user).await?))
 }
 
@@ -46,14 +60,16 @@ pub async fn add_member(
 /// Admins remove members, the owner everybody. An owner who leaves hands the group to the longest-serving admin, else
 /// member.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")),
+    params(("id" = Id, Path), ("user" = String, Path, description = "id or @handle", example = "2118412345678905344")),
     responses((status = 204), (status = 403, description = "the caller's role does not allow it"),
         (status = 409, description = "a direct conversation cannot be left"), Problems))]
 pub async fn remove_member(
+    State(users): State<Arc<Users>>,
     State(chat): State<Chat>,
     caller: Caller,
-    Path((id, user)): Path<(Id, Id)>,
+    Path((id, user)): Path<(Id, String)>,
 ) -> Result<NoContent> {
+    let user = named(&users, &user).await?;
     chat.remove(caller.id, id, user).await?;
     Ok(NoContent)
 }
@@ -62,15 +78,17 @@ pub async fn remove_member(
 ///
 /// For the owner. `owner` hands the group over: the caller becomes an admin.
 #[utoipa::path(patch, path = "/v1/conversations/{id}/members/{user}", tag = "chat",
-    params(("id" = Id, Path), ("user" = Id, Path, example = "2118412345678905344")), request_body = RoleChange,
+    params(("id" = Id, Path), ("user" = String, Path, description = "id or @handle", example = "2118412345678905344")), request_body = RoleChange,
     responses((status = 200, body = Member), (status = 403, description = "the caller is not the owner"),
         (status = 409, description = "a direct conversation has no roles"), Problems))]
 pub async fn change_role(
+    State(users): State<Arc<Users>>,
     State(chat): State<Chat>,
     caller: Caller,
-    Path((id, user)): Path<(Id, Id)>,
+    Path((id, user)): Path<(Id, String)>,
     Valid(change): Valid<RoleChange>,
 ) -> Result<Json<Member>> {
+    let user = named(&users, &user).await?;
     Ok(Json(chat.change_role(caller.id, id, user, change.role).await?))
 }
 
@@ -85,7 +103,7 @@ pub async fn make_invite(
     State(chat): State<Chat>,
     caller: Caller,
     Path(id): Path<Id>,
-    Valid(new): Valid<NewInvite>,
+    OrDefault(new): OrDefault<NewInvite>,
 ) -> Result<Created<NewlyInvited>> {
     Ok(Created(NewlyInvited { group: id, invite: chat.invite(caller.id, id, new).await? }))
 }
@@ -170,6 +188,15 @@ pub async fn accept_request(
 pub async fn decline_request(State(chat): State<Chat>, caller: Caller, Path(id): Path<Id>) -> Result<NoContent> {
     chat.decline(caller.id, id).await?;
     Ok(NoContent)
+}
+
+/// Decline all requests and invitations.
+///
+/// Those that wait now, up to 1,000 a call. Whoever asked is not told.
+#[utoipa::path(post, path = "/v1/conversations/requests/decline", tag = "chat", operation_id = "decline_all_requests",
+    responses((status = 200, body = RequestsDeclined), Problems))]
+pub async fn decline_all(State(chat): State<Chat>, caller: Caller) -> Result<Json<RequestsDeclined>> {
+    Ok(Json(chat.decline_all(caller.id).await?))
 }
 
 /// Preferences of the caller in chat.

@@ -15,7 +15,9 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{LIST_STEP, LISTED_MAX, MENTIONS_COUNTED_MAX};
 use crate::chat::sync::{ListMerge, ListPlace, Listed, may_be_after};
 use crate::chat::view::{self, Viewer};
-use crate::data::rows::chat::{ActivityRow, ChatHead, Info, MarkRow, MemberRow, Membership, PersonalRow};
+use crate::data::rows::chat::{
+    ActivityRow, ChatHead, EditRow, Info, MarkRow, MemberRow, Membership, MessageRow, PersonalRow,
+};
 use crate::data::rows::{from_json, in_row};
 use crate::data::tables;
 use crate::data::tables::chat as keys;
@@ -84,7 +86,7 @@ impl Read {
     }
 
     fn is_archived(&self, now_ms: u64) -> bool {
-        view::personal(&self.personal, self.head.last_seq, now_ms).archived
+        view::personal(&self.personal, self.mark.seq, self.head.last_seq, now_ms).archived
     }
 
     fn is_in(&self, folder: Folder, user: Id, now_ms: u64) -> bool {
@@ -97,7 +99,7 @@ impl Read {
     }
 
     fn place(&self) -> ListPlace {
-        ListPlace { last_message: self.head.last_message, conversation: self.listed.conversation }
+        ListPlace { is_pinned: false, last_message: self.head.last_message, conversation: self.listed.conversation }
     }
 
     /// Everything up to here was read.
@@ -229,7 +231,8 @@ impl Chat {
             mention_count,
             is_request,
             left,
-            personal: view::personal(&read.personal, head.last_seq, self.core().clock.now_ms()),
+            hidden: !left && read.is_hidden(),
+            personal: view::personal(&read.personal, read.mark.seq, head.last_seq, self.core().clock.now_ms()),
             created_at: Timestamp(info.at_ms),
         })
     }
@@ -243,10 +246,29 @@ impl Chat {
         }
     }
 
+    /// Unread messages that name the person: rows tell which did at first, and the messages whether they still do.
     async fn mention_count(&self, user: Id, id: Id, read: u64) -> Result<u64> {
         let (partition, range) = (tables::partition(user), keys::mentioned_above(id, read));
         let scan = self.core().store.scan(keys::MENTIONED, &partition, range, Order::Ascending, MENTIONS_COUNTED_MAX);
-        Ok(scan.await?.len() as u64)
+        let rows = scan.await?;
+        let numbers = rows.iter().filter_map(|row| keys::number_in(row.clustering.get(8..)?));
+        let wanted: Vec<RowKey> = numbers
+            .flat_map(|seq| [keys::numbered(keys::MESSAGES, id, seq), keys::state(id, seq, keys::Which::Text)])
+            .collect();
+        if wanted.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        for pair in self.core().store.get_many(&wanted).await?.chunks(2) {
+            let [Some(row), edit] = pair else { continue };
+            let edit: Option<EditRow> = edit.as_deref().map(from_json).transpose()?;
+            let words = match edit {
+                Some(edit) => edit.words,
+                None => from_json::<MessageRow>(row)?.words,
+            };
+            count += u64::from(words.names(user));
+        }
+        Ok(count)
     }
 
     fn changes_cursor(&self, caller: Id) -> String {
@@ -269,49 +291,55 @@ impl Chat {
         };
         // Before what is read: what comes meanwhile is told the next time.
         let changes_cursor = self.changes_cursor(caller);
-        let now_ms = self.core().clock.now_ms();
         let mut listed = self.listed(caller).await?;
         listed.retain(|one| !one.gone);
         let pinned = if query.pinned_first { self.pinned(caller).await? } else { HashSet::new() };
         let (first, rest): (Vec<_>, Vec<_>) = listed.into_iter().partition(|one| pinned.contains(&one.conversation));
-        let mut found: Vec<Read> = Vec::new();
-        if after.is_none() && !first.is_empty() {
-            found = self.read_listed(caller, &first).await?;
-            found.retain(|read| read.is_in(query.folder, caller, now_ms));
-            found.sort_unstable_by_key(|read| std::cmp::Reverse(read.place()));
+        let (mut found, mut is_more) = (Vec::new(), false);
+        for (is_pinned, part) in [(true, first), (false, rest)] {
+            is_more = is_more || self.next_of(caller, query, (is_pinned, part), after, &mut found).await?;
         }
-        let (mut merge, mut last, mut is_more) = (ListMerge::new(rest), after, false);
-        let before = found.len();
+        let last = found.last().filter(|_| is_more).map(|(place, _): &(ListPlace, Read)| place.to_bytes());
+        let next_cursor = last.map(|last| self.core().cursors.seal(scope, &last));
+        let mut items = Vec::with_capacity(found.len());
+        for (_, read) in found {
+            items.push(self.shown(caller, read).await?);
+        }
+        Ok(ConversationPage { items, next_cursor, changes_cursor })
+    }
+
+    /// Adds what comes below `after` of a part of the list, until the page is full; whether there is more of it then.
+    async fn next_of(
+        &self,
+        caller: Id,
+        query: ListQuery<'_>,
+        (is_pinned, part): (bool, Vec<Listed>),
+        after: Option<ListPlace>,
+        found: &mut Vec<(ListPlace, Read)>,
+    ) -> Result<bool> {
+        let now_ms = self.core().clock.now_ms();
+        let mut merge = ListMerge::new(part);
         loop {
             if let Some((place, read)) = merge.pop() {
+                let place = ListPlace { is_pinned, ..place };
                 if after.is_some_and(|after| place >= after) {
                     continue;
                 }
-                if found.len() >= query.limit.max(before) {
-                    is_more = true;
-                    break;
+                if found.len() == query.limit {
+                    return Ok(true);
                 }
-                last = Some(place);
-                found.push(read);
+                found.push((place, read));
                 continue;
             }
             let asked = merge.ask(LIST_STEP);
             if asked.is_empty() {
-                break;
+                return Ok(false);
             }
             let read = self.read_listed(caller, &asked).await?;
             for read in read.into_iter().filter(|read| read.is_in(query.folder, caller, now_ms)) {
                 merge.put(read.place(), read);
             }
         }
-        // Where pinned ones fill the page, the rest begins at the top.
-        let top = ListPlace { last_message: Id(u64::MAX), conversation: Id(u64::MAX) };
-        let next_cursor = is_more.then(|| self.core().cursors.seal(scope, &last.unwrap_or(top).to_bytes()));
-        let mut items = Vec::with_capacity(found.len());
-        for read in found {
-            items.push(self.shown(caller, read).await?);
-        }
-        Ok(ConversationPage { items, next_cursor, changes_cursor })
     }
 
     async fn pinned(&self, user: Id) -> Result<HashSet<Id>> {
@@ -389,13 +417,31 @@ impl Chat {
                 }
                 let unread = read.unread();
                 sum.messages += unread;
-                sum.conversations += u64::from(unread > 0 || read.personal.unread_at.is_some());
+                sum.conversations += u64::from(unread > 0 || view::is_marked(&read.personal, read.mark.seq));
                 if unread > 0 {
                     sum.mentions += self.mention_count(caller, read.listed.conversation, read.read_seq()).await?;
                 }
             }
         }
         Ok(sum)
+    }
+
+    /// Requests and invitations that wait for the caller, at most `limit`, and whether there are more.
+    pub(super) async fn requests(&self, caller: Id, limit: usize) -> Result<(Vec<Id>, bool)> {
+        let mut listed = self.listed(caller).await?;
+        listed.retain(|one| !one.gone);
+        let mut found = Vec::new();
+        for asked in listed.chunks(LIST_STEP) {
+            for read in self.read_listed(caller, asked).await? {
+                // Hidden ones wait too.
+                let is_open = read.is_request(caller) && !read.is_declined(caller) && !read.member.is_gone();
+                if is_open && found.len() == limit {
+                    return Ok((found, true));
+                }
+                found.extend(is_open.then_some(read.listed.conversation));
+            }
+        }
+        Ok((found, false))
     }
 
     /// Messages that name the caller, newest first, across conversations.
@@ -435,7 +481,8 @@ impl Chat {
             Err(error) => return Err(error),
         };
         let stored = match self.visible(&seat, id, seq).await {
-            Ok(stored) if stored.row.recalled.is_none() => stored,
+            // Recalled ones name nobody.
+            Ok(stored) if stored.edit.as_ref().map_or(&stored.row.words, |edit| &edit.words).names(caller) => stored,
             Ok(_) | Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -31,30 +31,24 @@ impl Chat {
             (self.mark(id, caller, keys::MarkOf::Read).await?, self.mark(id, caller, keys::MarkOf::Delivered).await?);
         let stands = if which == keys::MarkOf::Read { read.seq } else { read.seq.max(delivered.seq) };
         let unmarks = which == keys::MarkOf::Read;
-        let personal = if unmarks { Some(self.personal_row(caller, id).await?) } else { None };
-        let personal = personal.filter(|row| row.unread_at.is_some());
-        if seq <= stands && personal.is_none() {
+        if unmarks && self.personal_row(caller, id).await?.unread_at.is_some() {
+            self.change_personal(caller, id, |row| row.unread_at = None).await?;
+        }
+        if seq <= stands {
             return Ok(receipt(caller, read, delivered));
         }
         let _writing = self.core().writing(caller).await?;
         let mut batch = Batch::default();
-        let mut marks = (read, delivered);
-        if seq > stands {
-            let mark = MarkRow { seq, counted: self.counted_at(id, seq).await? };
-            batch.put_versioned(keys::mark(id, caller, which), mark.to_bytes(), seq);
-            if unmarks { marks.0 = mark } else { marks.1 = mark }
-        }
+        let mark = MarkRow { seq, counted: self.counted_at(id, seq).await? };
+        batch.put_versioned(keys::mark(id, caller, which), mark.to_bytes(), seq);
+        let marks = if unmarks { (mark, delivered) } else { (read, mark) };
         if unmarks {
             let now = self.core().log.mint().await?;
             touch(caller, id, now, &mut batch);
-            if let Some(row) = personal {
-                let version = self.core().log.mint_above(row.version).await?;
-                put_personal(caller, id, &PersonalRow { version, unread_at: None, ..row }, &mut batch)?;
-            }
         }
         self.core().store.write(batch).await?;
         let receipt = receipt(caller, marks.0, marks.1);
-        if seq > stands && seat.info.pending.is_none() {
+        if seat.info.pending.is_none() {
             self.0.receipts.moved(id, receipt);
         }
         if unmarks {
@@ -93,7 +87,7 @@ impl Chat {
     /// # Errors
     /// 404 for whoever is not in it.
     pub async fn receipts(&self, caller: Id, id: Id) -> Result<Vec<Receipt>> {
-        self.seat(caller, id).await?;
+        let seat = self.seat(caller, id).await?;
         let members = self.member_ids(id).await?;
         let wanted: Vec<_> = members
             .iter()
@@ -104,6 +98,7 @@ impl Chat {
         let mark = |value: &Option<bytes::Bytes>| value.as_deref().and_then(MarkRow::from_bytes).unwrap_or_default();
         let silent = self.silent(&members).await?;
         let sees = |user: Id| user == caller || !(silent.contains(&caller) || silent.contains(&user));
+        let is_asked = |user: Id| user != caller && seat.info.pending == Some(user);
         let pairs = members.iter().zip(values.chunks(2));
         Ok(pairs
             .filter_map(|(user, pair)| match pair {
@@ -111,6 +106,8 @@ impl Chat {
                 _ => None,
             })
             .map(|one| if sees(one.user_id) { one } else { Receipt { read_seq: 0, ..one } })
+            // Who was asked and has not answered yet gives nothing away.
+            .map(|one| if is_asked(one.user_id) { Receipt { read_seq: 0, delivered_seq: 0, ..one } } else { one })
             .collect())
     }
 
@@ -164,7 +161,7 @@ impl Chat {
                 row.draft = draft;
             }
         });
-        Ok(view::personal(&row.await?, last_seq, self.core().clock.now_ms()))
+        Ok(view::personal(&row.await?, read.seq, last_seq, self.core().clock.now_ms()))
     }
 
     /// Hides a conversation from the caller's list until something new comes.

@@ -2,20 +2,21 @@
 
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, Mention, Message, MessageKind, MessagePage,
-    NewMessage, Timestamp,
+    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, Mention, Message, MessagePage, NewMessage,
+    Timestamp,
 };
 
 use super::{Chat, Made, Seat};
 use crate::base::error::{Error, Result};
+use crate::base::id::first_id_at;
 use crate::base::limits::chat::{CHANGES_PAGE_MAX, EDITS_MAX};
 use crate::chat::family::ChatFamily;
 use crate::chat::fold::outcome::ChangeOf;
 use crate::chat::fold::record::{ChatAct, ChatRecord, Sent};
-use crate::chat::fold::rows;
+use crate::chat::fold::{is_repeat, rows};
 use crate::chat::view::{Stored, Viewer};
 use crate::chat::{admission, emoji};
-use crate::data::rows::chat::{ChangeRow, EditRow, MemberRow, Said};
+use crate::data::rows::chat::{ChangeRow, EditRow, MemberRow, Said, SendRow};
 use crate::data::rows::from_json;
 use crate::data::tables::chat as keys;
 use crate::log::core::Owners as _;
@@ -37,8 +38,13 @@ pub enum MessagesAt {
     Around(u64),
 }
 
-/// A message on its way.
-pub struct Handed(PendingIn<ChatFamily>, Writing);
+/// A message on its way, or one that was there already.
+pub enum Handed {
+    /// The owner has it.
+    Pending(Box<PendingIn<ChatFamily>>, Writing),
+    /// Message of the same send before: sender, conversation and number.
+    Known(Id, Id, u64),
+}
 
 /// A message that was handed in: sending it again is the same message.
 pub type Sending = Made<Message>;
@@ -47,7 +53,8 @@ impl Chat {
     /// Sends a message; the same client's id again is the same message.
     ///
     /// # Errors
-    /// 404 for whoever is not in the conversation, 403 where it takes nothing from them, 422 for what is malformed.
+    /// 404 for whoever is not in the conversation, 403 where it takes nothing from them, 422 for what is malformed, 429
+    /// for who sends too many.
     pub async fn send(&self, caller: Id, conversation: Id, new: NewMessage) -> Result<Sending> {
         let handed = self.hand_in(caller, conversation, new, None).await?;
         self.sent(handed).await
@@ -65,19 +72,42 @@ impl Chat {
         new: NewMessage,
         origin: Option<SessionId>,
     ) -> Result<Handed> {
-        let sent = self.draft(caller, conversation, new).await?;
+        let sent = match self.admit(caller, conversation, &new).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                // What it passes on or names may be gone since it was sent first.
+                let is_refused = matches!(error, Error::Refused(_));
+                let known = if is_refused { self.sent_before(caller, conversation, &new).await? } else { None };
+                return known.ok_or(error).inspect_err(|error| self.0.counts.not_admitted(error));
+            }
+        };
         let record = ChatRecord::new(conversation, caller, ChatAct::Sent(Box::new(sent)));
         let record = ChatRecord { origin: origin.map(|session| session.0), ..record };
         let writing = self.core().writing(caller).await?;
-        Ok(Handed(self.0.owners.propose(conversation, record).await?, writing))
+        Ok(Handed::Pending(Box::new(self.0.owners.propose(conversation, record).await?), writing))
+    }
+
+    /// Looks whether a message may be handed in, and says what it is.
+    async fn admit(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Sent> {
+        self.pace(|paces, now_ms| paces.message(caller, now_ms))?;
+        self.draft(caller, conversation, new).await
     }
 
     /// Outcome of a message that was handed in.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn sent(&self, Handed(pending, _writing): Handed) -> Result<Sending> {
-        let committed = super::done(pending.durable().await?)?;
+    pub async fn sent(&self, handed: Handed) -> Result<Sending> {
+        let (pending, _writing) = match handed {
+            Handed::Pending(pending, writing) => (pending, writing),
+            Handed::Known(caller, conversation, seq) => {
+                let value = self.message(caller, conversation, seq).await?;
+                return Ok(Made { value, is_new: false });
+            }
+        };
+        let answer = pending.durable().await;
+        self.0.counts.answered(&answer);
+        let committed = super::done(answer?)?;
         let (caller, conversation) = (committed.record.actor, committed.record.conversation);
         let (record, outcome) = (&committed.record, &committed.outcome);
         let viewer = Viewer { id: Some(caller), visible_from: 1 };
@@ -96,51 +126,33 @@ impl Chat {
         Ok(Made { value: rendered.ok_or_else(|| Error::not_found("message"))?, is_new })
     }
 
+    /// Message that an equal send placed lately.
+    async fn sent_before(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Option<Handed>> {
+        let key = keys::send(conversation, caller, &new.client_id);
+        let Some(row) = self.core().store.get_as(&key, SendRow::from_bytes).await? else { return Ok(None) };
+        let now = first_id_at(self.core().clock.now_ms());
+        let is_same = row.refused == 0 && is_repeat(&row, &admission::body_hash(new), now);
+        Ok(is_same.then_some(Handed::Known(caller, conversation, row.seq)))
+    }
+
     /// Checks a message, and resolves what it names.
-    async fn draft(&self, caller: Id, conversation: Id, new: NewMessage) -> Result<Sent> {
-        let checked = admission::message(&new, self.0.settings.text_max)?;
+    async fn draft(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Sent> {
+        let checked = admission::message(new, self.0.settings.text_max)?;
         let seat = self.seat(caller, conversation).await?;
-        if let Some(reply_to) = new.reply_to
-            && reply_to > seat.head.last_seq
-        {
-            return Err(Error::field("reply_to", "names no message that can be answered"));
-        }
-        if let Some(forward) = new.forward {
-            return self.forwarded(caller, (forward.conversation_id, forward.seq), new, checked.body).await;
-        }
-        if new.media_id.is_some() {
-            return Err(Error::field("media_id", "names no upload for messages of the caller"));
+        let held = self.held(caller, new).await?;
+        if held.forwarded {
+            return Ok(held.sent(new.client_id.clone(), checked.body));
         }
         let mentions = self.mentions(caller, conversation, &checked.text).await?;
         Ok(Sent {
-            client_id: new.client_id,
+            client_id: new.client_id.clone(),
             body: checked.body,
             kind: new.kind,
             said: said(checked.text, mentions, checked.all && seat.info.kind == ConversationKind::Group),
-            attachment: None,
+            attachment: held.attachment,
+            attach_until_ms: held.until_ms,
             reply_to: new.reply_to,
             forwarded: false,
-        })
-    }
-
-    /// A message that passes another one on, which the caller can see.
-    async fn forwarded(&self, caller: Id, (from, seq): (Id, u64), new: NewMessage, body: String) -> Result<Sent> {
-        let missing = || Error::field("forward", "names no message that the caller can see");
-        let seat = self.seat(caller, from).await.map_err(|_| missing())?;
-        let stored = self.visible(&seat, from, seq).await.map_err(|_| missing())?;
-        let is_there = stored.row.recalled.is_none() && stored.row.kind != MessageKind::System;
-        if !is_there {
-            return Err(missing());
-        }
-        let words = stored.edit.map_or(stored.row.words, |edit| edit.words);
-        Ok(Sent {
-            client_id: new.client_id,
-            body,
-            kind: stored.row.kind,
-            said: Said { mentions: Vec::new(), all: false, ..words },
-            attachment: stored.row.attachment,
-            reply_to: None,
-            forwarded: true,
         })
     }
 

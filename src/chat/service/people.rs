@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Code, Conversation, ConversationKind, Id, Invite, InviteLook, Member, MemberRole, NewInvite, Page,
-    PatchConversation, Timestamp,
+    Code, Conversation, ConversationKind, Id, Invite, InviteLook, MediaKind, Member, MemberRole, NewInvite, Page,
+    PatchConversation, RequestsDeclined, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -14,10 +14,12 @@ use super::preferences::Welcome;
 use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
-use crate::base::limits::chat::{INVITE_USES_MAX, PEOPLE_EVER_MAX, SLOW_S_MAX};
+use crate::base::limits::chat::{
+    DECLINED_AT_ONCE, INVITE_USES_MAX, INVITES_MAX, LIST_STEP, PEOPLE_EVER_MAX, SLOW_S_MAX,
+};
 use crate::chat::admission;
-use crate::chat::fold::record::{ChatAct, NewSettings};
-use crate::data::rows::chat::{InviteRow, MemberRow, Membership};
+use crate::chat::fold::record::{ChatAct, ChatRecord, NewSettings};
+use crate::data::rows::chat::{InviteRow, MemberRow, Membership, Picture};
 use crate::data::rows::from_json;
 use crate::data::tables;
 use crate::data::tables::chat as keys;
@@ -108,7 +110,10 @@ impl Chat {
         let members_max = self.members_max();
         let (members, invited) = match self.welcome(user, caller, ConversationKind::Group).await? {
             Welcome::In => (vec![user], Vec::new()),
-            Welcome::Asked => (Vec::new(), vec![user]),
+            Welcome::Asked => {
+                self.pace(|paces, now_ms| paces.requests(caller, 1, now_ms))?;
+                (Vec::new(), vec![user])
+            }
             Welcome::Out => return Err(Error::refused(Code::Forbidden, "this person joins no groups")),
         };
         self.act(caller, id, ChatAct::Added { members, invited, members_max }).await?;
@@ -157,10 +162,14 @@ impl Chat {
         if patch.slow_mode_s.is_some_and(|slow_s| slow_s > SLOW_S_MAX) {
             return Err(Error::field("slow_mode_s", format!("is at most {SLOW_S_MAX}")));
         }
+        let picture = match patch.picture_media_id.flatten() {
+            Some(media) => Some(self.picture(caller, media).await?),
+            None => None,
+        };
         let new = NewSettings {
             title,
-            picture: None,
-            no_picture: false,
+            picture,
+            no_picture: patch.picture_media_id == Some(None),
             history: patch.history,
             announcements: patch.announcements_only,
             slow_s: patch.slow_mode_s,
@@ -169,17 +178,28 @@ impl Chat {
         self.conversation(caller, id).await
     }
 
+    /// A picture for a group, which whoever has an invite sees too: it is public.
+    async fn picture(&self, caller: Id, media: Id) -> Result<Picture> {
+        let found = self.0.media.owned(&[media], caller).await?.pop();
+        let found = found.filter(|media| media.kind == MediaKind::Image);
+        let found = found.ok_or_else(|| Error::field("picture_media_id", "is no public picture of the caller"))?;
+        Ok(Picture { media, url: found.url })
+    }
+
     /// Makes an invite; its token is told this once.
     ///
     /// # Errors
     /// 404 and 403 as for all acts, 422 for what cannot stand, or too many.
     pub async fn invite(&self, caller: Id, id: Id, new: NewInvite) -> Result<Invite> {
-        self.seat(caller, id).await?;
+        let seat = self.seat(caller, id).await?;
         if new.max_uses.is_some_and(|uses| uses == 0 || uses > INVITE_USES_MAX) {
             return Err(Error::field("max_uses", format!("is between 1 and {INVITE_USES_MAX}")));
         }
         if new.expires_at.is_some_and(|at| at.0 <= self.core().clock.now_ms()) {
             return Err(Error::field("expires_at", "is in the past"));
+        }
+        if seat.info.invites as usize >= INVITES_MAX {
+            self.end_bad_invites(caller, id).await?;
         }
         let mut secret = [0; TOKEN_BYTES];
         getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
@@ -190,13 +210,37 @@ impl Chat {
         Ok(shown(invite, &row, Some(token)))
     }
 
+    /// Revokes invites that are good no more, so that they take no room: nothing tells the fold that time went by.
+    async fn end_bad_invites(&self, caller: Id, id: Id) -> Result<()> {
+        let (now_ms, mut before) = (self.core().clock.now_ms(), None);
+        loop {
+            let rows = self.core().store.newest(keys::INVITES_OF, id, before, INVITES_MAX).await?;
+            before = rows.last().and_then(|row| Id::from_bytes(&row.clustering));
+            for row in &rows {
+                let Some(invite) = Id::from_bytes(&row.clustering) else { continue };
+                let value: InviteRow = from_json(&row.value)?;
+                if value.revoked || value.is_good(now_ms) {
+                    continue;
+                }
+                match self.act(caller, id, ChatAct::InviteRevoked { invite }).await {
+                    // Another admin was faster.
+                    Ok(_) | Err(Error::Refused(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if rows.len() < INVITES_MAX {
+                return Ok(());
+            }
+        }
+    }
+
     /// Invites of a group that are good, the latest first.
     ///
     /// # Errors
     /// 404 for whoever is not in it, 403 for who is no admin.
     pub async fn invites(&self, caller: Id, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Invite>> {
         if self.seat(caller, id).await?.member.role < MemberRole::Admin {
-            return Err(super::refusals::error(crate::chat::fold::outcome::ChatRefusal::Role));
+            return Err(super::refusals::role());
         }
         let scope = Scope { list: "conversation.invites", caller, subject: id };
         let mut before = self.core().cursors.open_id(scope, cursor)?;
@@ -208,8 +252,7 @@ impl Chat {
             for row in rows {
                 let Some(invite) = Id::from_bytes(&row.clustering) else { continue };
                 let value: InviteRow = from_json(&row.value)?;
-                let is_used_up = value.max_uses.is_some_and(|max| value.uses >= max);
-                let is_good = !value.revoked && !is_used_up && value.expires_ms.is_none_or(|end| now_ms < end);
+                let is_good = value.is_good(now_ms);
                 if is_good && items.len() == limit {
                     let next_cursor = before.map(|last| self.core().cursors.seal_id(scope, last));
                     return Ok(Page { items, next_cursor });
@@ -245,8 +288,7 @@ impl Chat {
         };
         let row = self.core().store.get(&crate::chat::fold::invite_row(id, invite)).await?.ok_or_else(missing)?;
         let row: InviteRow = from_json(&row)?;
-        let is_late = row.expires_ms.is_some_and(|end| self.core().clock.now_ms() >= end);
-        if row.revoked || is_late || row.max_uses.is_some_and(|max| row.uses >= max) {
+        if !row.is_good(self.core().clock.now_ms()) {
             return Err(missing());
         }
         Ok((id, invite, row))
@@ -281,11 +323,13 @@ impl Chat {
         let (id, invite) = match self.invited_by(token).await {
             Ok((id, invite, _)) => (id, invite),
             // Whoever is in by it stays in, also where they were the last.
-            Err(error) => {
+            Err(error @ Error::Refused(_)) => {
                 let place = self.core().store.get(&keys::invite(hash.as_bytes())).await?;
                 let id = place.as_deref().and_then(Id::from_bytes).ok_or(error)?;
-                return self.conversation(caller, id).await.map_err(|_| Error::not_found("invite"));
+                let joined = self.conversation(caller, id).await;
+                return joined.map_err(|error| error.refused_as(Error::not_found("invite")));
             }
+            Err(error) => return Err(error),
         };
         self.act(caller, id, ChatAct::Joined { invite, members_max: self.members_max() }).await?;
         self.conversation(caller, id).await
@@ -294,10 +338,39 @@ impl Chat {
     /// Accepts a request, or an invitation to a group.
     ///
     /// # Errors
-    /// 404 where the caller was not asked.
+    /// 404 where the caller was not asked, 422 when the group is full.
     pub async fn accept(&self, caller: Id, id: Id) -> Result<Conversation> {
-        self.act(caller, id, ChatAct::Accepted {}).await?;
+        self.act(caller, id, ChatAct::Accepted { members_max: Some(self.members_max()) }).await?;
         self.conversation(caller, id).await
+    }
+
+    /// Declines the requests and invitations of the caller that wait, as many as one call does. Whoever asked is not
+    /// told.
+    ///
+    /// # Errors
+    /// When the engine fails: some may be declined.
+    pub async fn decline_all(&self, caller: Id) -> Result<RequestsDeclined> {
+        let (requests, more) = self.requests(caller, DECLINED_AT_ONCE).await?;
+        let mut declined = 0;
+        for asked in requests.chunks(LIST_STEP) {
+            let mut pending = Vec::with_capacity(asked.len());
+            // Together: they share commits.
+            for id in asked {
+                let record = ChatRecord::new(*id, caller, ChatAct::Declined {});
+                let writing = self.core().writing(caller).await?;
+                pending.push((self.0.owners.propose(*id, record).await?, writing));
+            }
+            let mut outcome = Ok(());
+            for (one, _writing) in pending {
+                match one.durable().await {
+                    // Accepted or gone meanwhile: nothing is left to decline.
+                    Ok(committed) => declined += u64::from(committed.outcome.came_about()),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            outcome?;
+        }
+        Ok(RequestsDeclined { declined, more })
     }
 
     /// Declines a request, or an invitation to a group. Whoever asked is not told.

@@ -24,30 +24,29 @@ pub(super) enum Welcome {
     Out,
 }
 
-const NONE: PreferencesRow = PreferencesRow {
-    version: Id(0),
-    who_may_message: WhoMay::Everybody,
-    who_may_add: WhoMay::Everybody,
-    no_receipts: false,
-};
-
-const fn shown(row: PreferencesRow) -> ChatPreferences {
-    let PreferencesRow { who_may_message, who_may_add, no_receipts, .. } = row;
-    ChatPreferences { who_may_message, who_may_add, read_receipts: !no_receipts }
-}
-
 impl Chat {
-    async fn preferences_row(&self, person: Id) -> Result<PreferencesRow> {
-        let row = self.core().store.get(&tables::by_id(keys::PREFERENCES, person)).await?;
-        Ok(row.as_deref().map(from_json).transpose()?.unwrap_or(NONE))
+    /// Preferences of a row; what the person has not chosen is the operator's default.
+    fn shown_preferences(&self, row: PreferencesRow) -> ChatPreferences {
+        let default = self.0.settings.default_who_may;
+        ChatPreferences {
+            who_may_message: row.who_may_message.unwrap_or(default),
+            who_may_add: row.who_may_add.unwrap_or(default),
+            read_receipts: !row.no_receipts,
+            last_seen: row.last_seen,
+        }
     }
 
-    /// Preferences of the caller.
+    async fn preferences_row(&self, person: Id) -> Result<PreferencesRow> {
+        let row = self.core().store.get(&tables::by_id(keys::PREFERENCES, person)).await?;
+        Ok(row.as_deref().map(from_json).transpose()?.unwrap_or_default())
+    }
+
+    /// Preferences of a person.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn preferences(&self, caller: Id) -> Result<ChatPreferences> {
-        Ok(shown(self.preferences_row(caller).await?))
+        Ok(self.shown_preferences(self.preferences_row(caller).await?))
     }
 
     /// Changes preferences of the caller.
@@ -58,8 +57,9 @@ impl Chat {
         let _held = self.core().locks.hold(&[("chat.preferences", caller.0, 0)]).await?;
         let before = self.preferences_row(caller).await?;
         let mut row = before;
-        row.who_may_message = patch.who_may_message.unwrap_or(row.who_may_message);
-        row.who_may_add = patch.who_may_add.unwrap_or(row.who_may_add);
+        row.who_may_message = patch.who_may_message.or(row.who_may_message);
+        row.who_may_add = patch.who_may_add.or(row.who_may_add);
+        row.last_seen = patch.last_seen.unwrap_or(row.last_seen);
         row.no_receipts = patch.read_receipts.map_or(row.no_receipts, |shared| !shared);
         if row != before {
             let _writing = self.core().writing(caller).await?;
@@ -68,13 +68,13 @@ impl Chat {
             batch.put_versioned(tables::by_id(keys::PREFERENCES, caller), to_json(&row)?, row.version.0);
             self.core().store.write(batch).await?;
         }
-        Ok(shown(row))
+        Ok(self.shown_preferences(row))
     }
 
     /// Answer of `person` to `caller`, who wants a conversation of a kind with them.
     pub(super) async fn welcome(&self, person: Id, caller: Id, kind: ConversationKind) -> Result<Welcome> {
-        let row = self.preferences_row(person).await?;
-        let who = if kind == ConversationKind::Direct { row.who_may_message } else { row.who_may_add };
+        let chosen = self.preferences(person).await?;
+        let who = if kind == ConversationKind::Direct { chosen.who_may_message } else { chosen.who_may_add };
         let follows = async || -> Result<bool> {
             Ok(self.core().store.get(&tables::pair(tables::FOLLOWS, person, caller)).await?.is_some())
         };
@@ -86,18 +86,17 @@ impl Chat {
         })
     }
 
-    /// Whether the direct conversation of two people must be accepted first; one that is there goes on as it is.
+    /// Welcome that a new direct conversation has; none where the two have one, which goes on as it is.
     ///
     /// # Errors
     /// 403 where the other takes none from the caller.
-    pub(super) async fn is_request(&self, caller: Id, peer: Id) -> Result<bool> {
+    pub(super) async fn comes(&self, caller: Id, peer: Id) -> Result<Option<Welcome>> {
         let member = keys::member(keys::direct_id(caller, peer), caller);
         if self.core().store.get_as(&member, MemberRow::from_bytes).await?.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
         match self.welcome(peer, caller, ConversationKind::Direct).await? {
-            Welcome::In => Ok(false),
-            Welcome::Asked => Ok(true),
+            welcome @ (Welcome::In | Welcome::Asked) => Ok(Some(welcome)),
             Welcome::Out => Err(Error::refused(Code::Forbidden, "this person takes no messages from you")),
         }
     }

@@ -186,8 +186,9 @@ async fn change_frame(
     let (seq, after) = (stored.seq, change_seq - 1);
     let durable = Durable::one(stream_of(conversation_id), key);
     let name = key.to_string();
-    if stored.row.recalled.is_some() {
-        let recalled = MessageRecalled { key: name, after, change_seq, conversation_id, seq };
+    if let Some(by) = stored.row.recalled {
+        let recalled_by = Some(by).filter(|by| *by != stored.row.by);
+        let recalled = MessageRecalled { key: name, after, change_seq, conversation_id, seq, recalled_by };
         return Ok(Some(Frame::durable("message.recalled", durable, now_ms, &recalled)));
     }
     let message = views.render(conversation_id, viewer, vec![stored]).await?.pop();

@@ -40,7 +40,11 @@ impl Receipts {
             return;
         }
         let new = || Waiting { receipts: BTreeMap::new(), due: Instant::now() };
-        waiting.entry(conversation).or_insert_with(new).receipts.insert(receipt.user_id, receipt);
+        let waits = waiting.entry(conversation).or_insert_with(new);
+        let known = waits.receipts.entry(receipt.user_id).or_insert(receipt);
+        // Two that come at once may be told in the other order, and marks only rise.
+        known.delivered_seq = known.delivered_seq.max(receipt.delivered_seq);
+        known.read_seq = known.read_seq.max(receipt.read_seq);
         drop(waiting);
         self.0.comes.notify_one();
     }
@@ -95,5 +99,54 @@ mod tests {
         assert!(began.elapsed() >= PAUSE);
         receipts.moved(Id(2), receipt(7, 1));
         assert_eq!(receipts.due().await, [(Id(2), vec![receipt(7, 1)])], "another conversation waits for none");
+    }
+
+    /// Against the definition: where each stands, told as soon as it may be, and at most once a second.
+    #[tokio::test(start_paused = true)]
+    async fn five_hundred_readers_make_a_frame_a_second_and_are_all_told() {
+        let (receipts, mut random) = (Receipts::default(), fanfare_engines::random::Random::new(5));
+        let (mut stand, mut told) = (BTreeMap::new(), BTreeMap::new());
+        let told_by = receipts.clone();
+        let (frames, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let telling = tokio::spawn(async move {
+            loop {
+                frames.send((Instant::now(), told_by.due().await)).unwrap();
+            }
+        });
+        let began = Instant::now();
+        for _ in 0..200 {
+            for _ in 0..100 {
+                let (user, seq) = (Id(random.below(500)), random.below(1_000));
+                let delivered_seq = seq + random.below(3);
+                let one = Receipt { user_id: user, delivered_seq, read_seq: seq };
+                let now = stand.entry(user).or_insert(one);
+                now.read_seq = now.read_seq.max(seq);
+                now.delivered_seq = now.delivered_seq.max(delivered_seq);
+                // Now and then an earlier one comes after a later one.
+                receipts.moved(Id(1), if random.below(4) == 0 { one } else { *now });
+            }
+            tokio::time::advance(Duration::from_millis(random.below(40))).await;
+        }
+        let spent = began.elapsed();
+        for _ in 0..4 {
+            tokio::time::advance(PAUSE).await;
+            tokio::task::yield_now().await;
+        }
+        telling.abort();
+        let mut count = 0;
+        while let Ok((_, due)) = heard.try_recv() {
+            for (conversation, receipts) in due {
+                assert_eq!(conversation, Id(1));
+                count += 1;
+                for receipt in receipts {
+                    let now = told.entry(receipt.user_id).or_insert(receipt);
+                    now.read_seq = now.read_seq.max(receipt.read_seq);
+                    now.delivered_seq = now.delivered_seq.max(receipt.delivered_seq);
+                }
+            }
+        }
+        assert!(count as u64 <= 2 + spent.as_secs(), "{count} frames in {spent:?}");
+        assert!(count > 1);
+        assert_eq!(told, stand, "clients take the higher of two");
     }
 }

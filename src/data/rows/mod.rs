@@ -8,6 +8,7 @@ mod markers;
 mod notifications;
 mod posts;
 mod purges;
+mod reports;
 
 use bytes::Bytes;
 use fanfare_engines::{EngineError, RowKey, Table};
@@ -22,13 +23,14 @@ pub use self::links::{
 pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;
 pub use self::notifications::{
-    Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
+    ChatNews, Doer, GroupItem, GroupMemory, Known, Left, LeftPage, NotificationRow, NotificationState,
 };
 pub use self::posts::{
     AuthorEntry, Encoded, EntryKind, Policy, PostRecord, PostRef, entry, entry_value, is_plain, kind_in, kind_of,
     timeline_author, timeline_value,
 };
 pub use self::purges::PurgeProgress;
+pub use self::reports::{ReportRow, ReportedUser, ResolvedRow};
 use crate::base::error::{Error, Result};
 use crate::base::id::first_id_at;
 use crate::base::token::TokenHash;
@@ -287,6 +289,7 @@ pub fn version_above(table: Table, value: &[u8]) -> Result<Option<u64>> {
         tables::SUSPENSIONS => above(from_json::<SuspensionRow>(value)?.since),
         tables::IDEMPOTENCY => Some(first_id_at(from_json::<IdempotencyRow>(value)?.at_ms + 1).0),
         tables::FIRST_SHOWN => Id::from_bytes(value).and_then(above),
+        tables::REPORTS => above(from_json::<ReportRow>(value)?.version),
         tables::MARKERS => MarkerRow::from_bytes(value).map(|row| row.version + 1),
         _ => None,
     })

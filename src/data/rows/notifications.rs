@@ -17,6 +17,18 @@ pub struct NotificationRow {
     pub count: u64,
     /// Position in the list of all ever made for this person, from 1.
     pub seq: u64,
+    /// Conversation that it is about, and the record there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatNews>,
+}
+
+/// Record of a conversation that somebody is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatNews {
+    /// The conversation.
+    pub conversation: Id,
+    /// The record, by which the person came to be in it, or to be asked.
+    pub record: Id,
 }
 
 /// State of a person's list of notifications.

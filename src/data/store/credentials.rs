@@ -4,8 +4,8 @@
 //! that arrives late, a clock that was ahead bring no old password back. Rows of earlier versions are in a table of
 //! their own; until all were moved, both are read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fanfare_engines::{Batch, EngineError, Replaced, RowKey, Unique};
 use fanfare_protocol::Id;
@@ -23,11 +23,13 @@ pub(super) struct Credentials {
     cache: Coherent<Id, Arc<CredentialsRow>>,
     /// Rows of earlier versions were all moved.
     moved: AtomicBool,
+    /// Way to other nodes that remember some.
+    others: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        Self { cache: Coherent::new(limits::USER_CACHE_MAX), moved: AtomicBool::new(false) }
+        Self { cache: Coherent::new(limits::USER_CACHE_MAX), moved: AtomicBool::new(false), others: OnceLock::new() }
     }
 }
 
@@ -35,6 +37,13 @@ impl Credentials {
     /// The stored row changed.
     pub(super) fn forget(&self, id: Id) {
         self.cache.forget(&id);
+    }
+
+    /// Tells other nodes, where there are some, that the row changed, or may have.
+    fn tell(&self, id: Id) {
+        if let Some(tell) = self.others.get() {
+            tell(id);
+        }
     }
 
     /// Takes in what a change was answered. Only a later change that was done ends the doubt about an earlier one:
@@ -45,6 +54,7 @@ impl Credentials {
             Ok(answer) if done(answer) => self.cache.sure(&id),
             _ => self.cache.forget(&id),
         }
+        self.tell(id);
         answer
     }
 }
@@ -58,6 +68,20 @@ fn old_row_of(id: Id) -> RowKey {
 }
 
 impl Store {
+    /// Takes in that another node changed credentials: of that person, or it is not known whose.
+    pub fn credentials_changed_elsewhere(&self, id: Option<Id>) {
+        match id {
+            Some(id) => self.people.credentials.forget(id),
+            None => self.people.credentials.cache.forget_all(),
+        }
+    }
+
+    /// From now on `tell` is told of credentials that may have changed: other nodes remember some. Must not wait.
+    pub fn tell_of_credentials(&self, tell: impl Fn(Id) + Send + Sync + 'static) {
+        // Once; a server is one node.
+        let _ = self.people.credentials.others.set(Box::new(tell));
+    }
+
     /// Credentials of a person; the default for people who came without a password.
     ///
     /// # Errors
@@ -141,6 +165,7 @@ impl Store {
             self.release_unique(&row_of(id), held.held_by.0).await?;
         }
         self.people.credentials.forget(id);
+        self.people.credentials.tell(id);
         Ok(())
     }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use fanfare_engines::EngineError;
-use fanfare_protocol::{Id, Relationship};
+use fanfare_protocol::{Id, LastSeen, Relationship};
 
 use super::Store;
 use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::coherent::Coherent;
+use crate::data::rows::chat::PreferencesRow;
+use crate::data::rows::from_json;
 use crate::data::tables;
+use crate::data::tables::chat;
 
 /// People whom a reader does not see: blocked either way, and muted. Both sorted.
 #[derive(Debug, Default)]
@@ -101,5 +104,36 @@ impl Store {
     /// Takes in that blocks or mutes of `person` changed.
     pub fn hidden_changed(&self, person: Id) {
         self.relations.hidden.forget(&person);
+    }
+
+    /// Whether each of these (person, viewer) is a person who lets the viewer see whether they are there, in their
+    /// order. Whether they see each other at all is another question.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn lets_see(&self, pairs: &[(Id, Id)]) -> Result<Vec<bool>> {
+        let wanted: Vec<_> = pairs.iter().map(|(person, _)| tables::by_id(chat::PREFERENCES, *person)).collect();
+        let mut seen = Vec::with_capacity(pairs.len());
+        // Places of those who are seen by whom they follow.
+        let mut asked = Vec::new();
+        for ((person, viewer), row) in pairs.iter().zip(self.get_many(&wanted).await?) {
+            let chosen = row.as_deref().map(from_json::<PreferencesRow>).transpose()?.unwrap_or_default().last_seen;
+            if chosen == LastSeen::Followed && person != viewer {
+                asked.push(seen.len());
+            }
+            seen.push(person == viewer || chosen == LastSeen::Everybody);
+        }
+        if asked.is_empty() {
+            return Ok(seen);
+        }
+        let follows =
+            |place: &usize| pairs.get(*place).map(|(person, viewer)| tables::pair(tables::FOLLOWS, *person, *viewer));
+        let rows = self.get_many(&asked.iter().filter_map(follows).collect::<Vec<_>>()).await?;
+        for (place, row) in asked.into_iter().zip(rows) {
+            if let Some(seen) = seen.get_mut(place) {
+                *seen = row.is_some();
+            }
+        }
+        Ok(seen)
     }
 }

@@ -62,6 +62,10 @@ tables! {
     PREFERENCES = 119, "chat_preferences";
     /// user, conversation → id of when something changed there that only the person sees; versioned by it.
     TOUCHED = 120, "chat_touched";
+    /// media → record by which a use of it ended last; versioned by it.
+    MEDIA_ENDS = 121, "chat_media_ends";
+    /// hour, (moment, media) → nothing: when it is to be looked at whether a private upload is used.
+    MEDIA_CHECKS = 122, "chat_media_checks";
 }
 
 /// Bits of a number within its bucket.
@@ -158,6 +162,13 @@ pub fn reaction(conversation: Id, message: u64, emoji: &str, user: Id) -> RowKey
     RowKey::new(REACTIONS, message_partition(conversation, message), clustering)
 }
 
+/// Kind and person of a row of [`REACTIONS`].
+#[must_use]
+pub fn reaction_in(clustering: &[u8]) -> Option<(&str, Id)> {
+    let (emoji, user) = clustering.split_at_checked(clustering.len().checked_sub(9)?)?;
+    Some((std::str::from_utf8(emoji).ok()?, Id::from_bytes(user.get(1..)?)?))
+}
+
 /// Row of `user` in a conversation's partition.
 #[must_use]
 pub fn member(conversation: Id, user: Id) -> RowKey {
@@ -182,6 +193,19 @@ pub fn hash_of(bytes: &[u8]) -> [u8; 16] {
 pub fn send(conversation: Id, sender: Id, client_id: &str) -> RowKey {
     let clustering = [sender.to_bytes().as_slice(), &client_hash(client_id)].concat();
     RowKey::new(SENDS, partition(conversation), clustering)
+}
+
+/// Row of a request that made a conversation and may come again with its key; it stands as a send of the person to
+/// themselves, whose id no conversation has.
+#[must_use]
+pub fn request(person: Id, key: &str) -> RowKey {
+    send(person, person, key)
+}
+
+/// Row by which that of a request goes, with those that were refused in `hour`.
+#[must_use]
+pub fn request_end(hour: u32, person: Id, key: &str) -> RowKey {
+    refusal(hour, person, person, key)
 }
 
 /// Row of a send that was refused in `hour`.
@@ -239,6 +263,25 @@ pub fn hour(hour: u32, conversation: Id) -> RowKey {
 #[must_use]
 pub fn media_use(media: Id, conversation: Id, number: u64) -> RowKey {
     RowKey::new(MEDIA_USES, partition(media), bucket(conversation, number))
+}
+
+/// Row of the last end of a use of an upload.
+#[must_use]
+pub fn media_end(media: Id) -> RowKey {
+    RowKey::single(MEDIA_ENDS, partition(media))
+}
+
+/// Row that says when a private upload is to be looked at, in milliseconds.
+#[must_use]
+pub fn media_check(due_ms: u64, media: Id) -> RowKey {
+    let hour = u32::try_from(due_ms / 3_600_000).unwrap_or(u32::MAX);
+    RowKey::new(MEDIA_CHECKS, super::hour_partition(hour), bucket(Id(due_ms), media.0))
+}
+
+/// Moment and upload of a row of [`MEDIA_CHECKS`].
+#[must_use]
+pub fn media_check_in(clustering: &[u8]) -> Option<(u64, Id)> {
+    Some((number_in(clustering)?, clustering.get(8..).and_then(Id::from_bytes)?))
 }
 
 /// Highest bit of ids of direct conversations, which follow from their pair; ids by time reach it in 2044.

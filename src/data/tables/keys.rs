@@ -6,8 +6,8 @@ use fanfare_protocol::Id;
 use sha2::{Digest, Sha256};
 
 use super::{
-    AUDIT, BUCKETS, DELETERS, HANDLES, IDEMPOTENCY, MARKERS, NAMES, ONE, PUBLIC, SUSPENSIONS, TIMELINE, TOKENS_OF,
-    UNSETTLED, bucket_of, hour_partition, partition,
+    AUDIT, BUCKETS, DELETERS, HANDLES, IDEMPOTENCY, MARKERS, NAMES, ONE, PUBLIC, REPORTS, REPORTS_OF, REPORTS_OPEN,
+    SUSPENSIONS, TIMELINE, TOKENS_OF, UNSETTLED, bucket_of, hour_partition, partition,
 };
 use crate::base::handle::key_of;
 
@@ -51,6 +51,26 @@ pub fn suspension_row(user: Id) -> RowKey {
 #[must_use]
 pub fn audit_row(record: Id) -> RowKey {
     RowKey::new(AUDIT, timeline_partition(bucket_of(record)), partition(record))
+}
+
+/// Row of a report.
+#[must_use]
+pub fn report_row(report: Id) -> RowKey {
+    RowKey::new(REPORTS, timeline_partition(bucket_of(report)), partition(report))
+}
+
+/// Row that says a report is open.
+#[must_use]
+pub fn open_report_row(report: Id) -> RowKey {
+    RowKey::new(REPORTS_OPEN, timeline_partition(bucket_of(report)), partition(report))
+}
+
+/// Row of the open report of a person about one thing.
+#[must_use]
+pub fn report_of_row(reporter: Id, kind: u8, target: Id) -> RowKey {
+    let mut clustering = vec![kind];
+    clustering.extend_from_slice(&target.to_bytes());
+    RowKey::new(REPORTS_OF, partition(reporter), clustering)
 }
 
 /// Partition of one bucket of the public timeline, of deletions, or of operators' acts.

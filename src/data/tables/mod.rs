@@ -140,6 +140,12 @@ tables! {
     LIVE_REMINDING = 78, "live_reminding";
     /// bucket, record → `Act`: what operators did; kept for 400 days; versioned.
     AUDIT = 34, "audit";
+    /// bucket, report → `ReportRow`: what people reported; kept for 400 days; its version is in the value.
+    REPORTS = 65, "reports";
+    /// bucket, report → nothing: reports that no operator has seen to; versioned.
+    REPORTS_OPEN = 66, "reports_open";
+    /// reporter, (kind, what is reported) → report, while it is open; versioned.
+    REPORTS_OF = 67, "reports_of";
     /// hash of a JWT that does not say when it was issued → an id of when it was first shown; versioned by it.
     FIRST_SHOWN = 55, "first_shown";
     /// user, hash of a token → nothing: what the deletion of the account ends; versioned. Tokens of earlier versions

@@ -1,13 +1,14 @@
 //! Pages and unread counts: the ring's copy, what must be pulled merged in, deeper pages from all followees, the
 //! filter last.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fanfare_engines::EngineError;
 use fanfare_protocol::Id;
 
 use super::walk::{Target, Walk};
-use super::{FeedCore, FeedPage, PageQuery, Unread};
+use super::{Feed, FeedCore, FeedPage, PageQuery, Unread};
 use crate::data::absent::Standing;
 use crate::feed::authors::Absorbed;
 use crate::feed::interner::UserIndex;
@@ -76,7 +77,7 @@ pub struct Reading<'a, P: FeedItem> {
 impl<P: FeedItem> Reading<'_, P> {
     /// Relations between the reader and others.
     #[must_use]
-    pub fn relations(&self) -> &std::sync::Arc<ReaderRelations> {
+    pub fn relations(&self) -> &Arc<ReaderRelations> {
         &self.view.relations
     }
 
@@ -86,6 +87,16 @@ impl<P: FeedItem> Reading<'_, P> {
     /// What the tables answered.
     pub async fn entries(self, before: Id, max: usize) -> Result<Vec<FeedEntry<P>>, EngineError> {
         self.core.visible(self.view, before.0, 0, max, |_| true).await
+    }
+}
+
+impl<P: FeedItem> Feed<P> {
+    /// Relations of a reader whose timeline is there, without a look at its entries.
+    #[must_use]
+    pub fn relations_now(&self, reader: Id) -> Option<Arc<ReaderRelations>> {
+        let core = &self.core;
+        let reader = core.authors.get(reader)?;
+        core.timelines.relations(core.authors.timeline(reader)?, reader, core.now_ms())
     }
 }
 
@@ -139,7 +150,7 @@ impl<P: FeedItem> FeedCore<P> {
         max: usize,
         mut wanted: impl FnMut(&FeedEntry<P>) -> bool,
     ) -> Result<Vec<FeedEntry<P>>, EngineError> {
-        let relations = std::sync::Arc::clone(&view.relations);
+        let relations = Arc::clone(&view.relations);
         let mut candidates = Candidates::new(self, view, before, since);
         let fetch_max = self.settings.reads.posts_max.max(1);
         let mut found = Vec::with_capacity(max.min(fetch_max));

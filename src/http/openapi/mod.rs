@@ -48,6 +48,7 @@ use self::samples::Samples;
         (name = "chat", description = "Conversations and messages"),
         (name = "media", description = "Uploads"),
         (name = "realtime", description = "Events as they happen, and who is online"),
+        (name = "reports", description = "What people tell operators of others"),
         (name = "operators", description = "With the admin token, or as a person with role admin"),
         (name = "operations", description = "Health and metrics")
     ),

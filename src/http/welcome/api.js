@@ -11,7 +11,10 @@ export class Api {
     const headers = body === undefined ? {} : { "content-type": "application/json" };
     if (this.token) headers.authorization = `Bearer ${this.token}`;
     const answer = await this.network.fetch("call", path, { method, headers, body: body && JSON.stringify(body) });
-    if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail || `status ${answer.status}`);
+    if (!answer.ok) {
+      const { detail } = await answer.json().catch(() => ({}));
+      throw Object.assign(new Error(detail || `status ${answer.status}`), { status: answer.status });
+    }
     return answer.status === 204 ? null : answer.json();
   }
 

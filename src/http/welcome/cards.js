@@ -32,6 +32,7 @@ const DID = {
   follow: "followed you",
   repost: "reposted your post",
   mention: "mentioned you",
+  live: "is live",
 };
 
 /** A notification in words. */

@@ -21,6 +21,7 @@ const DONE = {
   like: ["liked a post", "rang the bell of"],
   follow: ["followed", "rang the bell of"],
   repost: ["reposted", "rang the bell of"],
+  message: ["wrote", "is in the chat of"],
 };
 
 const $ = (id) => document.getElementById(id);
@@ -43,7 +44,7 @@ const page = {
     stations.push([`${arrived} ${to.name}`, `${count(ms)} ms`]);
     page.engine.way(`${from.name} ${did}. It reached ${to.name} in`, ms, NAMES[transport], stations);
     if (kind === "post") page.done("post");
-    if (to === page.people[0] && kind !== "post" && kind !== "mention") page.done("bell");
+    if (to === page.people[0] && !["post", "mention", "message"].includes(kind)) page.done("bell");
   },
 
   /** What people did, for the steps to tick. */

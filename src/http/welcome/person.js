@@ -4,6 +4,7 @@ import { Card, count, face, many, make, sentence } from "./cards.js";
 import { NAMES, RUNGS } from "./ladder.js";
 import { Network } from "./network.js";
 import { Session } from "./session.js";
+import { Talk } from "./talk.js";
 
 const SHOWN_MAX = 60;
 const FIRST_POSTS = 12;
@@ -80,6 +81,8 @@ export class Person {
     for (const post of page.items) this.#add(post);
     this.#news = news.items;
     for (const item of news.items) this.session.remember(`notification ${item.id}`);
+    this.talk = new Talk(this);
+    await this.talk.load();
     // The bell begins silent, so that one sees it ring.
     await this.#readNews();
     this.session.start();
@@ -181,10 +184,12 @@ export class Person {
     if (type === "author.deleted") this.#removeAll(data.user_id);
     if (type === "hello" && this.#away?.openedAt && !data.resumed) this.#reread();
     if (type === "gap" || type === "reset") this.#reread();
+    this.talk.frame(type, data, transport);
   }
 
   /** More was missed than a resume brings: the feed is read over HTTP. */
   async #reread() {
+    this.talk.load().catch(() => {});
     const page = await this.api.call("GET", "/v1/feed?limit=100").catch(() => ({ items: [] }));
     for (const post of page.items) if (this.session.remember(post.id)) this.#arrived(post, this.session.transport);
   }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanfare_engines::Unique;
-use fanfare_protocol::{Code, FieldError, Id, Link, NewLink, PatchLink, RedirectKind, Timestamp};
+use fanfare_protocol::{Code, FieldError, Id, Link, NewLink, PatchLink, Problem, RedirectKind, Timestamp};
 use parking_lot::Mutex;
 
 use super::{Links, lock};
@@ -76,7 +76,8 @@ fn wrong(errors: &mut Vec<FieldError>, field: &str, message: impl Into<String>) 
 }
 
 fn taken(alias: &str) -> Error {
-    Error::refused(Code::Conflict, format!("alias: {alias} is taken"))
+    let errors = vec![FieldError { field: "alias".to_owned(), message: "is taken".to_owned() }];
+    Error::Refused(Box::new(Problem { errors, ..Problem::new(Code::Conflict, format!("alias: {alias} is taken")) }))
 }
 
 impl Links {
@@ -292,6 +293,12 @@ impl Links {
         let guard = self.0.core.log.decide(owner, &[lock(code)]).await?;
         let link = self.own(owner, code).await?;
         let row = self.patched(&link.row, code, &patch, password, errors)?;
+        if link.row.max_visits.is_none() && row.max_visits.is_some() {
+            // Those that it had count: so many are given out in all.
+            let visits = self.0.parts.totals.visits(&[(code, link.id())]).await?;
+            let visits = visits.first().copied().unwrap_or(0).min(MAX_VISITS_MAX.into());
+            self.0.slots.passed(code, u32::try_from(visits).unwrap_or(MAX_VISITS_MAX)).await?;
+        }
         if row != link.row {
             let event = Event::LinkChanged { code: code.to_owned(), link: row.clone() };
             self.0.core.log.commit(&guard, event).await?;

@@ -17,6 +17,7 @@ use crate::links::csv::{self, Cell};
 const COLUMNS: &str = "code,short_url,url,redirect,created_at,expires_at,max_visits,has_password,visits\r\n";
 
 /// Place in the list of a person's links.
+#[derive(Debug, Clone, Copy)]
 enum Place {
     Start,
     Before(Id),
@@ -31,8 +32,14 @@ impl Links {
     pub async fn page(&self, owner: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Link>> {
         let scope = Scope { list: "links", caller: owner, subject: Id(0) };
         let cursors = &self.0.core.cursors;
-        let before = cursors.open_id(scope, cursor)?.unwrap_or(Id(u64::MAX));
-        let mut found = self.newest(owner, before, limit + 1).await?;
+        let mut place = Place::Before(cursors.open_id(scope, cursor)?.unwrap_or(Id(u64::MAX)));
+        let mut found = Vec::new();
+        // What is deleted while this is read makes no page short.
+        while let (Place::Before(before), true) = (place, found.len() <= limit) {
+            let (some, next) = self.newest(owner, before, limit + 1 - found.len()).await?;
+            found.extend(some);
+            place = next;
+        }
         let more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().filter(|_| more);
@@ -40,10 +47,11 @@ impl Links {
         Ok(Page { items: found.into_iter().map(|(_, link)| link).collect(), next_cursor })
     }
 
-    /// At most `limit` links of `owner` with ids below `before`, newest first.
-    async fn newest(&self, owner: Id, before: Id, limit: usize) -> Result<Vec<(Id, Link)>> {
+    /// At most `limit` links of `owner` with ids below `before`, newest first, and where the next ones begin.
+    async fn newest(&self, owner: Id, before: Id, limit: usize) -> Result<(Vec<(Id, Link)>, Place)> {
         let store = &self.0.core.store;
         let rows = store.newest_bucketed(tables::LINKS_OF, owner, before, limit).await?;
+        let last = rows.last().filter(|_| rows.len() == limit).and_then(|row| Id::from_bytes(&row.clustering));
         let codes: Vec<(Id, String)> = rows.iter().filter_map(listed).collect();
         let keys: Vec<RowKey> = codes.iter().map(|(_, code)| tables::link_row(code)).collect();
         let mut links = Vec::with_capacity(codes.len());
@@ -56,7 +64,7 @@ impl Links {
         let visits = self.0.parts.totals.visits(&named).await?;
         let rendered =
             |((id, code, row), visits): ((Id, String, LinkRow), u64)| (id, self.rendered(&code, &row, visits));
-        Ok(links.into_iter().zip(visits).map(rendered).collect())
+        Ok((links.into_iter().zip(visits).map(rendered).collect(), last.map_or(Place::End, Place::Before)))
     }
 
     /// All links of `owner` as CSV (RFC 4180), newest first, in pieces.
@@ -70,13 +78,11 @@ impl Links {
                     Place::Before(id) => (String::new(), id),
                     Place::End => return None,
                 };
-                let found = match links.newest(owner, before, LINKS_STEP).await {
+                let (found, next) = match links.newest(owner, before, LINKS_STEP).await {
                     Ok(found) => found,
                     Err(error) => return Some((Err(error), Place::End)),
                 };
                 found.iter().for_each(|(_, link)| line(link, &mut text));
-                // One that was deleted meanwhile makes a piece short; the next begins below the last.
-                let next = found.last().map_or(Place::End, |(id, _)| Place::Before(*id));
                 Some((Ok(Bytes::from(text)), next))
             }
         })

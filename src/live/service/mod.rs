@@ -123,7 +123,8 @@ impl Live {
     /// The session, not removed, of a host whom `viewer` may see.
     async fn visible(&self, viewer: Option<Id>, session: Id) -> Result<LiveRow> {
         let row = self.stored(session).await?;
-        self.core.account_for(viewer, row.host).await.map_err(|_| Error::not_found("live session"))?;
+        let host = self.core.account_for(viewer, row.host).await;
+        host.map_err(|error| error.refused_as(Error::not_found("live session")))?;
         if row.removed.is_some() { Err(Error::gone("live session")) } else { Ok(row) }
     }
 
@@ -207,10 +208,11 @@ impl Live {
             return Ok(row);
         }
         // Whoever may not see it learns no more than that.
-        let is_hidden = self.core.store.hidden(caller).await?.blocks(row.host);
-        if is_hidden || self.core.account_for(Some(caller), row.host).await.is_err() {
-            return Err(Error::not_found("live session"));
+        let missing = || Error::not_found("live session");
+        if self.core.store.hidden(caller).await?.blocks(row.host) {
+            return Err(missing());
         }
+        self.core.account_for(Some(caller), row.host).await.map_err(|error| error.refused_as(missing()))?;
         if row.removed.is_some() {
             return Err(Error::gone("live session"));
         }

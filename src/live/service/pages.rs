@@ -13,8 +13,9 @@ use crate::base::id::unix_ms_of;
 use crate::data::rows::LiveRow;
 use crate::data::tables;
 use crate::feed::UserIndex;
-use crate::live::order::{LivePlace, LivePosition, highest};
-use crate::live::replays::sees;
+use crate::live::order::{Highest, LivePlace, LivePosition, highest};
+use crate::live::queues::Queues;
+use crate::live::replays::hears;
 use crate::live::wire;
 
 /// Bytes of a usual session, and of the rest of a page: what a body begins with.
@@ -30,6 +31,13 @@ pub struct LivePage {
     pub sessions: Vec<Arc<LiveRow>>,
     /// Point at which the next page goes on; `None` at the end.
     pub next: Option<LivePosition>,
+}
+
+impl LivePage {
+    /// A page without sessions, and no next.
+    const fn empty(t: Id) -> Self {
+        Self { t, sessions: Vec::new(), next: None }
+    }
 }
 
 type Placed = (LivePlace, Arc<LiveRow>);
@@ -57,13 +65,13 @@ impl Live {
         cursor: Option<&str>,
     ) -> Result<Vec<u8>> {
         self.core.account_for(viewer, host).await?;
-        if let Some(viewer) = viewer
-            && self.core.store.hidden(viewer).await?.blocks(host)
-        {
-            return Err(Error::not_found("user"));
-        }
         let scope = Scope { list: "live_of", caller: Id(0), subject: host };
-        let page = self.of_host(host, limit, self.position(scope, cursor)?).await?;
+        let at = self.position(scope, cursor)?;
+        // As with posts: whoever blocks somebody sees that they are there, and nothing of theirs.
+        let page = match viewer {
+            Some(viewer) if self.core.blocks(viewer, host).await? => LivePage::empty(self.horizon()),
+            _ => self.of_host(host, limit, at).await?,
+        };
         self.json(viewer, scope, page).await
     }
 
@@ -73,13 +81,24 @@ impl Live {
     /// When the engine fails.
     pub async fn feed(&self, reader: Id, limit: usize, at: Option<LivePosition>) -> Result<LivePage> {
         // Before anything is read: whatever is at or below it is there then.
-        let t = at.map_or_else(|| self.core.log.horizon().now(), |at| at.t);
+        let t = at.map_or_else(|| self.horizon(), |at| at.t);
         let below = at.map(|at| at.below);
-        let reading = self.view.feed().reading(reader).await?;
-        let relations = Arc::clone(reading.relations());
-        let hosts = relations.followees.iter().copied().chain([relations.me]);
-        let mut found = self.lately(hosts, |host| sees(&relations, host), t, below, limit + 1);
+        // Entries of a timeline are copied for those pages alone that reach down to them.
+        let (reading, relations) = match self.view.feed().relations_now(reader) {
+            Some(relations) => (None, relations),
+            None => {
+                let reading = self.view.feed().reading(reader).await?;
+                let relations = Arc::clone(reading.relations());
+                (Some(reading), relations)
+            }
+        };
+        let hosts = relations.followees.iter().copied().filter(|host| hears(&relations, *host));
+        let mut found = self.lately(hosts.chain([relations.me]), t, below, limit + 1);
         if found.len() <= limit {
+            let reading = match reading {
+                Some(reading) => reading,
+                None => self.view.feed().reading(reader).await?,
+            };
             let open = found.iter().filter(|(place, _)| matches!(place, LivePlace::Open { .. })).count();
             let entries = reading.entries(replays_before(t, below), limit + 1 - open).await?;
             add_replays(&mut found, entries.into_iter().map(|entry| entry.post), limit + 1);
@@ -92,10 +111,10 @@ impl Live {
     /// # Errors
     /// When the engine fails.
     pub async fn of_host(&self, host: Id, limit: usize, at: Option<LivePosition>) -> Result<LivePage> {
-        let t = at.map_or_else(|| self.core.log.horizon().now(), |at| at.t);
+        let t = at.map_or_else(|| self.horizon(), |at| at.t);
         let below = at.map(|at| at.below);
         let index = self.view.feed().index_of(host);
-        let mut found = self.lately([index].into_iter(), |_| true, t, below, limit + 1);
+        let mut found = self.lately([index].into_iter(), t, below, limit + 1);
         if found.len() <= limit {
             let before = replays_before(t, below);
             let ended = match self.view.feed().recent_entries(host, before, limit + 1) {
@@ -121,21 +140,25 @@ impl Live {
     fn lately(
         &self,
         hosts: impl Iterator<Item = UserIndex>,
-        is_seen: impl Fn(UserIndex) -> bool,
         t: Id,
         below: Option<LivePlace>,
         max: usize,
     ) -> Vec<Placed> {
         let queues = self.view.queues();
         let absent = &self.core.store.absent;
-        let mut found = Vec::new();
-        for host in hosts.filter(|host| queues.has_any(*host) && is_seen(*host)) {
-            if queues.of_host(host).first().is_some_and(|row| !absent.holds(row.host)) {
-                queues.places_at(host, t, below, &mut found);
+        let mut found = Highest::new(max);
+        for host in hosts.filter(|host| queues.has_any(*host)) {
+            let sessions = queues.of_host(host);
+            if sessions.first().is_some_and(|row| !absent.holds(row.host)) {
+                Queues::offer_at(sessions, t, below, &mut found);
             }
         }
-        highest(&mut found, max);
-        found.into_iter().map(|(place, row)| (place, Arc::clone(row))).collect()
+        found.into_found().into_iter().map(|(place, row)| (place, Arc::clone(row))).collect()
+    }
+
+    /// Id at or below which nothing can settle any more.
+    fn horizon(&self) -> Id {
+        self.core.log.horizon().now()
     }
 
     /// Point at which a cursor goes on.
@@ -144,7 +167,7 @@ impl Live {
         let at = LivePosition::from_bytes(&self.core.cursors.open(scope, cursor)?).ok_or_else(Error::bad_cursor)?;
         let is_old = unix_ms_of(at.t) + self.view.pages_ms() < self.core.clock.now_ms();
         // Of a folder that was restored from a backup: nothing that it saw then is known here.
-        let is_ahead = at.t > self.core.log.horizon().now();
+        let is_ahead = at.t > self.horizon();
         if is_old || is_ahead {
             let detail = "the pass that this cursor belongs to has lasted too long; start again without a cursor";
             return Err(Error::refused(Code::SnapshotExpired, detail));

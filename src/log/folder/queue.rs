@@ -49,10 +49,15 @@ impl<F: Family> Door<F> {
         Handles(self.proposals.downgrade())
     }
 
+    /// Proposals that wait, about.
+    pub(in crate::log) fn len(&self) -> usize {
+        self.proposals.max_capacity().saturating_sub(self.proposals.capacity())
+    }
+
     /// Hands a proposal in; waits for a place. False when there is no owner any more.
     pub(in crate::log) async fn send(&self, proposed: Proposed<F>) -> bool {
         let sent = self.proposals.send(proposed).await.is_ok();
-        if self.proposals.max_capacity() - self.proposals.capacity() >= limits::AHEAD_RECORDS_MIN {
+        if self.len() >= limits::AHEAD_RECORDS_MIN {
             self.bell.notify_one();
         }
         sent

@@ -178,7 +178,7 @@ impl Listener for View {
         self.watch.reached(horizon);
     }
 
-    fn settled(&self, horizon: Id) {
+    fn moved(&self, horizon: Id) {
         self.watch.reached(horizon);
     }
 }

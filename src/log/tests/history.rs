@@ -79,6 +79,11 @@ impl Roster for Says {
     fn is_alone(&self) -> bool {
         self.is_alone
     }
+
+    fn tells_what_is_settled(&self) -> bool {
+        // Here they hear of each other by the log alone: nodes that tell are in `among`.
+        false
+    }
 }
 
 /// A process.

@@ -5,10 +5,12 @@
 //! Afterwards rows are those of a plain model that reads once what counts of the log. A history follows from its seed:
 //! it runs on one thread, and time passes when nobody has anything to do.
 
+mod among;
 mod broken;
 mod crossing;
 mod history;
 mod model;
+mod onward;
 pub(in crate::log) mod people;
 mod tally;
 

@@ -20,7 +20,7 @@ use crate::log::spread::Spread;
 use crate::notifications::list::{Happened, ListEntry};
 use crate::posts::service::{deletion, like_key};
 
-const PEOPLE: u64 = 8;
+pub(in crate::log) const PEOPLE: u64 = 8;
 
 /// Records that count, of each partition's log.
 pub(in crate::log) type Logs = BTreeMap<u16, Vec<(Record, Outcome)>>;
@@ -352,7 +352,7 @@ impl Look<'_> {
             let user = Id::from_bytes(&key.partition).unwrap();
             let Some(entry) = ListEntry::of(&key.clustering, value).unwrap() else { continue };
             match entry.what {
-                Happened::One { actor, .. } => {
+                Happened::One { actor, .. } | Happened::Chat { actor, .. } => {
                     listed.entry((user, entry.kind as u8)).or_default().insert(actor);
                 }
                 Happened::Group { item, .. } => {

@@ -238,13 +238,14 @@ impl Dispatcher {
             Signal::Watch { user, session, people } => {
                 // A session that has ended meanwhile would never be forgotten.
                 if self.readers.sessions_of(user).contains(&session) {
-                    self.watchers.watch(session, people);
+                    self.watchers.watch((session, user), people);
                 }
             }
+            Signal::Seen { person, sessions } => self.seen(person, sessions).await,
             Signal::Heartbeat { user } => {
                 let now_ms = self.shared.clock.now_ms();
                 let came = self.presence.lock().heartbeat(user, now_ms);
-                self.transition(user, came).await;
+                self.transition(user, came);
             }
             Signal::Tick => self.tick().await,
         }
@@ -289,12 +290,12 @@ impl Dispatcher {
             Join::Wait => {}
             Join::Ready => self.replay(user, waiting),
         }
-        self.transition(user, came).await;
+        self.transition(user, came);
     }
 
     fn left(&mut self, user: Id, session: SessionId) {
         self.presence.lock().left(user, self.shared.clock.now_ms());
-        self.watchers.watch(session, []);
+        self.watchers.watch((session, user), []);
         self.readers.leave(user, session);
     }
 
@@ -342,12 +343,32 @@ impl Dispatcher {
         });
     }
 
-    /// Tells those who watch `user`, if they came or went.
-    async fn transition(&mut self, user: Id, happened: bool) {
-        if !happened {
+    /// Tells those who watch `user` and may know, if they came or went: who may, only rows tell.
+    fn transition(&mut self, user: Id, happened: bool) {
+        let watching: Vec<(SessionId, Id)> = if happened { self.watchers.of(user).collect() } else { Vec::new() };
+        if watching.is_empty() {
             return;
         }
-        let sessions: Vec<SessionId> = self.watchers.of(user).collect();
+        let (source, signals) = (Arc::clone(&self.followees), self.shared.signals.clone());
+        self.tasks.spawn(async move {
+            let viewers: Vec<Id> = watching.iter().map(|(_, viewer)| *viewer).collect();
+            let seen = match source.lets_see(user, &viewers).await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    tracing::warn!(%error, "nobody is told that somebody came or went; they ask anew");
+                    return;
+                }
+            };
+            let sessions = watching.into_iter().zip(seen).filter(|(_, sees)| *sees);
+            let sessions = sessions.map(|((session, _), _)| session).collect();
+            // Closed: the server stops.
+            let _ = signals.send(Signal::Seen { person: user, sessions }).await;
+        });
+    }
+
+    /// Tells sessions, as far as they still watch `user`, how it stands with them now.
+    async fn seen(&mut self, user: Id, mut sessions: Vec<SessionId>) {
+        sessions.retain(|session| self.watchers.watches(*session, user));
         if sessions.is_empty() {
             return;
         }
@@ -382,7 +403,7 @@ impl Dispatcher {
         let now_ms = self.shared.clock.now_ms();
         let gone = self.presence.lock().due(now_ms);
         for user in gone {
-            self.transition(user, true).await;
+            self.transition(user, true);
             self.leaving.insert(user.0);
         }
         let leaving = std::mem::take(&mut self.leaving);

@@ -21,7 +21,7 @@ pub struct PresenceParams {
 
 /// Tell who of these people is online.
 ///
-/// Somebody with a block between them and the caller is offline to the caller.
+/// Somebody with a block between them and the caller, or who does not let the caller see it, is offline to the caller.
 #[utoipa::path(get, path = "/v1/presence", tag = "realtime", operation_id = "get_presence", params(PresenceParams),
     responses((status = 200, body = PresenceList), Problems))]
 pub async fn presence_of(

@@ -174,6 +174,7 @@ impl Shard {
             SessionFilter::Person { user, except } => {
                 session.user == user && except.is_none_or(|token| session.opener.token != token)
             }
+            SessionFilter::All => true,
         };
         let ids: Vec<SessionId> = match which {
             SessionFilter::One(id) => self.session(id).map(|session| session.id).into_iter().collect(),

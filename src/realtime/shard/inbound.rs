@@ -100,6 +100,7 @@ impl Shard {
         if session.allowance < MESSAGE {
             let reference = parsed.as_ref().ok().map(|frame| frame.reference);
             let problem = Problem::new(Code::RateLimited, format!("at most {rate} messages a second"));
+            let problem = Problem { retry_after_s: Some(1), ..problem };
             return self.answer(id, reference, Err(&problem));
         }
         session.allowance -= MESSAGE;

@@ -88,7 +88,7 @@ impl Users {
 
     /// Claim of another id for a subject whose first one was burnt: this took so long that others have the handle.
     async fn claim_anew(&self, burnt: Id, subject: &Subject) -> Result<Id> {
-        let user = self.core.log.mint().await?;
+        let user = self.core.log.mint_person_at(self.core.clock.now_ms()).await?;
         let value = tables::partition(user);
         match self.core.store.replace_unique(subject.key.clone(), value, burnt.0, user.0).await? {
             Replaced::Mine => Ok(user),
@@ -106,7 +106,7 @@ impl Users {
         }
         let user = match self.found(claims, subject).await? {
             Some(user) => user,
-            None => self.core.log.mint().await?,
+            None => self.core.log.mint_person_at(self.core.clock.now_ms()).await?,
         };
         let port = &self.core.store;
         match port.insert_unique(subject.key.clone(), tables::partition(user), user.0).await? {

@@ -153,7 +153,7 @@ impl Users {
         password: Option<String>,
         at_ms: u64,
     ) -> Result<Arc<Account>> {
-        let (id, handle) = (self.core.log.mint_at(at_ms).await?, handle.clone());
+        let (id, handle) = (self.core.log.mint_person_at(at_ms).await?, handle.clone());
         // The record is of that moment too: ids of an import must not run ahead of its first line.
         self.make(NewAccount { id, handle, display_name, password, at_ms: Some(at_ms) }).await
     }

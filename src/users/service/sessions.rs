@@ -148,6 +148,14 @@ impl Users {
         Ok(())
     }
 
+    /// A token ended on another node: that one, or it is not known which. It is read from its row again.
+    pub fn token_ended_elsewhere(&self, hash: Option<TokenHash>) {
+        match hash {
+            Some(hash) => self.tokens.forget(&hash),
+            None => self.tokens.forget_all(),
+        }
+    }
+
     /// Person who shows this bearer token.
     ///
     /// # Errors

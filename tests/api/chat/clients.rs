@@ -1,9 +1,9 @@
 //! Conversations as the Rust client keeps them: what it shows is what the server answers.
 
-use fanfare_client::conversations::{Chat, Failure, Line, Way};
+use fanfare_client::conversations::{Chat, Draft, Failure, Line, Way};
 use fanfare_client::realtime::Options;
-use fanfare_client::{ClientError, MessagePlace};
-use fanfare_protocol::{Code, Id, Message};
+use fanfare_client::{ClientError, MessagePlace, Upload};
+use fanfare_protocol::{Code, Id, Message, MessageKind, Timestamp};
 
 use crate::world::{Person, World, eventually};
 
@@ -17,6 +17,32 @@ async fn agrees(chat: &Chat, person: &Person, id: Id) -> Option<()> {
     let mut page = person.messages(id, MessagePlace::Newest, 100).await.ok()?.items;
     page.reverse();
     (chat.conversation(id)? == told && shown(chat, id) == page).then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sends_a_picture_and_gets_addresses_that_are_good() -> Result<(), ClientError> {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let id = ann.direct(bob.id).await?.id;
+    let (anns, bobs) =
+        (Chat::connect(&ann, ann.id, Options::default()), Chat::connect(&bob, bob.id, Options::default()));
+    anns.open(id);
+    bobs.open(id);
+    let media = ann.upload_for_messages(&Upload { filename: "a.txt", alt: None, bytes: b"words" }).await?;
+    let draft = Draft { media: Some((media.id, MessageKind::File)), ..Draft::default() };
+    assert!(anns.send(id, draft).is_some());
+    let message = eventually("the file", async || shown(&bobs, id).pop()).await;
+    let ended = message.attachment.clone().map(|mut attachment| {
+        attachment.media.expires_at = Some(Timestamp(0));
+        attachment.media.url.clear();
+        attachment
+    });
+    for message in [message.clone(), Message { attachment: ended, ..message }] {
+        let attachment = bob.attachment(&message).await?;
+        let url = attachment.map(|attachment| attachment.media.url).unwrap_or_default();
+        assert_eq!(&bob.download(&url).await?[..], b"words");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use fanfare_client::text_message;
 use fanfare_protocol::{Message, ServerEvent, Transport};
 use serde_json::json;
 
-use super::{heard_nothing, say};
+use super::{chat_event, heard_nothing, say};
 use crate::realtime::device::{ALL, Device};
 use crate::world::World;
 
@@ -12,7 +12,7 @@ use crate::world::World;
 async fn messages(device: &mut Device, count: usize) -> Vec<Message> {
     let mut found: Vec<Message> = Vec::new();
     while found.len() < count {
-        match device.event().await {
+        match chat_event(device).await {
             ServerEvent::Message(keyed) => {
                 assert_eq!(keyed.key, keyed.message.id.to_string());
                 if found.iter().all(|known| known.id != keyed.message.id) {
@@ -74,7 +74,7 @@ async fn who_comes_back_hears_what_they_missed_of_messages_and_changes_also_afte
                 let mut device = Device::new(transport, &world, &bob.token, Some(cursor)).await;
                 let (mut heard, mut changed, mut recalled) = (Vec::new(), Vec::new(), Vec::new());
                 while heard.len() < 2 || changed.is_empty() || recalled.is_empty() {
-                    match device.event().await {
+                    match chat_event(&mut device).await {
                         ServerEvent::Message(keyed) if missed.iter().any(|one| one.id == keyed.message.id) => {
                             heard.push(keyed.message.id);
                         }
@@ -163,14 +163,16 @@ async fn who_is_removed_hears_that_as_the_last_and_who_may_not_see_a_message_hea
     ann.edit_message(id, early.seq, "early, changed").await.unwrap();
     let answer = fanfare_protocol::NewMessage { reply_to: Some(early.seq), ..text_message("quote", "as I said") };
     ann.send_message(id, &answer).await.unwrap();
-    let ServerEvent::MessageChanged(changed) = bobs.event().await else { panic!("bob hears of the change first") };
+    let ServerEvent::MessageChanged(changed) = chat_event(&mut bobs).await else {
+        panic!("bob hears of the change first")
+    };
     assert_eq!(changed.message.text, "early, changed");
     let heard = messages(&mut cids, 1).await;
     let quote = heard[0].reply_to.as_ref().unwrap();
     assert!(quote.text.is_empty() && quote.sender_id.is_none(), "not what cid may not see: {quote:?}");
     ann.remove_member(id, cid.id).await.unwrap();
     say(&ann, id, "without cid").await;
-    let ServerEvent::ConversationUpdated(updated) = cids.event().await else { panic!("the end is told") };
+    let ServerEvent::ConversationUpdated(updated) = chat_event(&mut cids).await else { panic!("the end is told") };
     assert!(updated.left && updated.conversation_id == id);
     heard_nothing(&mut cids).await;
 }

@@ -8,7 +8,13 @@ use super::say;
 use crate::world::{Person, World, raw};
 
 /// Reads that are the caller's own, of whatever conversations.
-const OWN: [&str; 4] = ["/v1/conversations", "/v1/conversations/unread", "/v1/mentions", "/v1/users/me/chat"];
+const OWN: [&str; 5] = [
+    "/v1/conversations",
+    "/v1/conversations/unread",
+    "/v1/conversations/requests/decline",
+    "/v1/mentions",
+    "/v1/users/me/chat",
+];
 /// Calls that name the secret of an invite.
 const BY_INVITE: [&str; 2] = ["/v1/invites/{token}", "/v1/invites/{token}/join"];
 /// Calls that whoever was asked to join can make.

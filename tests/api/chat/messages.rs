@@ -169,10 +169,10 @@ async fn a_message_that_cannot_be_names_the_field() {
         (forward(elsewhere, 1), "forward"),
         (forward(id, 1), "forward"),
     ] {
-        let new = NewMessage {
-            client_id: if wrong.client_id == "c" { field.to_owned() } else { wrong.client_id.clone() },
-            ..wrong
-        };
+        // What was refused is remembered, so each has an id of its own.
+        let own = format!("{field} {:?} {:?}", wrong.reply_to, wrong.forward.map(|one| one.conversation_id == id));
+        let client_id = if wrong.client_id == "c" { own } else { wrong.client_id.clone() };
+        let new = NewMessage { client_id, ..wrong };
         assert_eq!(refused_field(ann.send_message(id, &new).await), field, "{new:?}");
     }
     assert_eq!(ann.conversation(id).await.unwrap().last_seq, 1, "nothing was placed");

@@ -1,17 +1,23 @@
 //! Chat: conversations, messages, people in them, and what stays whatever happens.
 
 mod clients;
+mod crowd;
+mod edges;
 mod gone;
 mod kills;
 mod list;
 mod live;
 pub mod matrix;
+mod media;
 mod messages;
+mod notices;
 mod people;
+mod rates;
+mod reactions;
 mod strangers;
 
 use fanfare_client::{MessagePlace, text_message};
-use fanfare_protocol::{Id, Message};
+use fanfare_protocol::{Id, Message, ServerEvent};
 
 use crate::realtime::device::Device;
 use crate::world::Person;
@@ -32,11 +38,25 @@ pub async fn all_messages(person: &Person, conversation: Id, limit: u16) -> Vec<
     }
 }
 
-/// Fails if a device has heard of something by now: the answer to a question must be the next that comes.
+/// Event of the next frame of chat: that somebody was added is told by another stream, at a time of its own.
+pub async fn chat_event(device: &mut Device) -> ServerEvent {
+    loop {
+        match device.event().await {
+            ServerEvent::Notification(told) if told.notification.reason.is_some() => {}
+            event => return event,
+        }
+    }
+}
+
+/// Fails if a device has heard of something by now, but that its person was added somewhere: the answer to a question
+/// must be the next that comes.
 pub async fn heard_nothing(device: &mut Device) {
     device.send(r#"{"ref": 9, "type": "ping"}"#).await;
     loop {
         let frame = device.frame().await;
+        if frame.kind == "notification" && frame.data.as_ref().is_some_and(|data| data["reason"] == "added") {
+            continue;
+        }
         assert!(["reply", "pong"].contains(&frame.kind.as_str()), "{frame:?}");
         if frame.kind == "reply" {
             return;

@@ -7,7 +7,7 @@ use fanfare_protocol::{
 
 use super::{heard_nothing, say};
 use crate::realtime::device::Device;
-use crate::world::{Person, World, refused, refused_field};
+use crate::world::{Person, World, raw, refused, refused_field};
 
 async fn in_folder(person: &Person, folder: &str) -> Vec<Id> {
     let page = person.conversations(&[("folder", folder)], Paging::first(10)).await.unwrap();
@@ -15,7 +15,7 @@ async fn in_folder(person: &Person, folder: &str) -> Vec<Id> {
 }
 
 fn who(message: WhoMay, add: WhoMay) -> PatchChatPreferences {
-    PatchChatPreferences { who_may_message: Some(message), who_may_add: Some(add), read_receipts: None }
+    PatchChatPreferences { who_may_message: Some(message), who_may_add: Some(add), ..PatchChatPreferences::default() }
 }
 
 fn direct(peer: Id) -> NewConversation {
@@ -82,6 +82,40 @@ async fn declining_says_nothing_and_who_takes_nobody_is_not_talked_to() {
     assert_eq!(refused(cid.send_message(own, &text_message("x", "x")).await), Code::NotFound);
     assert!(!cid.accept_request(own).await.unwrap().is_request);
     assert!(cid.send_message(own, &text_message("y", "y")).await.unwrap().created);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_requests_are_declined_at_once_and_what_was_accepted_stays() {
+    let world = World::with(|settings| settings.chat.default_who_may = WhoMay::Requests).await;
+    let [bob, known] = world.people(["bob", "known"]).await;
+    assert_eq!(bob.preferences().await.unwrap().who_may_message, WhoMay::Requests, "the operator's default");
+    let kept = known.direct(bob.id).await.unwrap().id;
+    bob.accept_request(kept).await.unwrap();
+    let strangers = world.people(["a1", "a2", "a3", "a4"]).await;
+    for stranger in &strangers[..3] {
+        let id = stranger.direct(bob.id).await.unwrap().id;
+        say(stranger, id, "please").await;
+    }
+    let group = strangers[3].group("join us", &[bob.id]).await.unwrap().id;
+    assert_eq!(in_folder(&bob, "requests").await.len(), 4);
+    let all = bob.decline_all_requests().await.unwrap();
+    assert_eq!((all.declined, all.more), (4, false));
+    assert_eq!((in_folder(&bob, "inbox").await, in_folder(&bob, "requests").await), (vec![kept], vec![]));
+    let again = bob.decline_all_requests().await.unwrap();
+    assert_eq!((again.declined, again.more), (0, false));
+    // Who asked hears nothing of it, and does not get through by asking again.
+    let own = strangers[0].direct(bob.id).await.unwrap();
+    assert!(!own.is_request && own.last_message.is_some());
+    assert_eq!(refused(bob.conversation(group).await), Code::NotFound);
+    say(&strangers[0], own.id, "hello?").await;
+    assert_eq!(in_folder(&bob, "requests").await, []);
+    // What bob chooses stands whatever the default is; also where it is what others have by default.
+    let chosen = bob.prefer(&who(WhoMay::Everybody, WhoMay::Everybody)).await.unwrap();
+    assert_eq!((chosen.who_may_message, chosen.who_may_add), (WhoMay::Everybody, WhoMay::Everybody));
+    assert!(!world.person("late").await.direct(bob.id).await.unwrap().is_request);
+    // Requests are the caller's own: nobody else's name is taken.
+    let odd = raw(&bob, "POST", "/v1/conversations/requests/accept", &[], "").await;
+    assert_eq!(odd.status.as_u16(), 404, "an id is digits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

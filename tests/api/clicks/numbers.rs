@@ -153,11 +153,15 @@ async fn a_visitor_of_two_days_is_two_and_nobody_keeps_the_salt_between() {
     };
     let today = start_ms / DAY_MS;
     assert!(salt_of(today).await.is_some() && salt_of(today + 1).await.is_some(), "tomorrow's is made in time");
+    let salt = salt_of(today).await.unwrap();
+    let pads = || std::fs::read_dir(world.folder().join("store/pads")).unwrap().count();
+    assert_eq!((pads(), holding(world.folder(), &[&salt])), (2, Vec::new()), "no file holds a salt as it is");
     clock.pass(HOUR_MS);
     visit(&ann, &code, &[]).await;
     assert_eq!(counted(&ann, &code, 3).await.unique, 2);
     world.app().salts().look().await.unwrap();
     assert!(salt_of(today).await.is_none());
+    assert_eq!(pads(), 1, "and what told what the files hold of it is gone");
     assert_eq!(counted(&ann, &code, 3).await.unique, 2, "what was counted stays");
     eventually("the old link still leads on", async || (follow(&ann, &code).await.status == 302).then_some(())).await;
 }

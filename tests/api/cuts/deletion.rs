@@ -62,6 +62,7 @@ async fn upload(app: &App, owner: Id) -> Result<()> {
     let upload = Upload {
         filename: None,
         alt: None,
+        private: false,
         bytes: Bytes::from_static(b"text"),
         room: app.media().room(owner, 4).unwrap(),
     };

@@ -1,9 +1,14 @@
 //! Codes: aliases and those that the server gives, through restarts and restored copies.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use fanfare::base::clock::Clock;
 use fanfare::data::tables;
 use fanfare::links::code::Codes;
+use fanfare::links::keeper::Keeper;
+use fanfare::links::unclaimed::Unclaimed;
+use fanfare_engines::random::Random;
 use fanfare_protocol::{Code, NewLink};
 use futures_util::future::join_all;
 
@@ -104,7 +109,7 @@ async fn no_code_is_given_out_twice_through_restarts_and_a_copy_that_is_put_back
         assert!(done.success());
     };
     copied(&folder, copy.path());
-    world.start_at(fanfare::base::clock::Clock::system(), &mut [&mut ann]).await;
+    world.start_at(Clock::system(), &mut [&mut ann]).await;
     add(many(&ann, 400).await);
     for _ in 0..3 {
         world.restart(&mut [&mut ann]).await;
@@ -116,7 +121,7 @@ async fn no_code_is_given_out_twice_through_restarts_and_a_copy_that_is_put_back
         if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
     }
     copied(copy.path(), &folder);
-    world.start_at(fanfare::base::clock::Clock::system(), &mut [&mut ann]).await;
+    world.start_at(Clock::system(), &mut [&mut ann]).await;
     add(many(&ann, 400).await);
 }
 
@@ -132,4 +137,73 @@ async fn reserved_aliases_are_the_first_segments_of_all_routes() {
         assert_eq!(refused_field(ann.make_link(&named(URL, first), None).await), "alias", "{first}");
     }
     drop(made(&ann, &NewLink::to(URL)).await);
+}
+
+/// Codes of five characters that were given out, a bit each.
+struct Given(Vec<u64>);
+
+impl Given {
+    fn take(&mut self, code: &str) {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'A'..=b'Z' => digit - b'A' + 10,
+            _ => digit - b'a' + 36,
+        };
+        assert_eq!(code.len(), 5, "{code}");
+        let place = code.bytes().fold(0, |place, digit| place * 62 + usize::from(value(digit)));
+        let (word, bit) = (&mut self.0[place / 64], 1 << (place % 64));
+        assert!(*word & bit == 0, "{code} comes again");
+        *word |= bit;
+    }
+}
+
+/// Waits for `asked` while a second passes with every tick: numbers are given out no faster than so many a second.
+async fn while_time_passes<T>(clock: &Clock, asked: impl Future<Output = T>) -> T {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(1));
+    tick.tick().await;
+    let mut asked = std::pin::pin!(asked);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut asked => return answer,
+            _ = tick.tick() => clock.pass(1_000),
+        }
+    }
+}
+
+/// Four nodes over the same rows take turns of random length; now and then one is killed, its block with it, and
+/// begins anew.
+async fn nodes_give_out(count: usize, turn_max: u64) {
+    let clock = Clock::stand_in(Clock::system().now_ms());
+    let world = World::at(clock.clone(), |_| ()).await;
+    let node = async || Keeper::open(world.app().core().clone(), Arc::new(Unclaimed::default()), false).await.unwrap();
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(node().await);
+    }
+    let (mut random, mut given) = (Random::new(1), Given(vec![0; 62_usize.pow(5).div_ceil(64)]));
+    let (mut made, mut starts) = (0, 0);
+    while made < count {
+        let number = random.below(4) as usize;
+        if random.below(20) == 0 {
+            nodes[number] = node().await;
+            starts += 1;
+        }
+        for _ in 0..random.below(turn_max) + 1 {
+            given.take(&while_time_passes(&clock, nodes[number].next()).await.unwrap());
+            made += 1;
+        }
+    }
+    assert!(starts > 0, "no node was killed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_nodes_never_give_out_the_same_code() {
+    nodes_give_out(100_000, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a while: make soak runs it"]
+async fn long_ten_million_codes_of_several_nodes_are_all_different() {
+    nodes_give_out(10_000_000, 20_000).await;
 }

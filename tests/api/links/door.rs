@@ -1,14 +1,16 @@
 //! The door in front of the router: whatever is asked, it answers as the router would.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use fanfare_protocol::{NewLink, RedirectKind, Timestamp};
+use fanfare_client::StatsQuery;
+use fanfare_protocol::{LinkStats, NewLink, RedirectKind, StatsName, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{follow, made, named};
-use crate::world::{World, eventually, seeds};
+use crate::world::{Person, World, eventually, seeds};
 
 const URL: &str = "https://example.com/page";
 /// Requests that are sent both ways.
@@ -124,6 +126,8 @@ fn request(random: &mut Random, codes: &[&str]) -> (String, bool) {
         (10, "User-Agent: Mozilla/5.0"),
         (15, "Sec-Purpose: prefetch"),
         (15, "DNT: 1"),
+        (7, "Referer: https://news.example/today"),
+        (9, "Referer: nonsense"),
         (20, "Authorization: Bearer x"),
         (40, "Authorization: Bearer y"),
         (25, "X-Forwarded-For: 192.0.2.7"),
@@ -165,8 +169,70 @@ async fn heard(world: &World, requests: &[(String, bool)]) -> Vec<Heard> {
     all
 }
 
+/// Numbers of links: those that add up, and visitors.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counted {
+    /// Clicks by link, list and name; `""` is the total.
+    clicks: BTreeMap<(String, &'static str, String), u64>,
+    visitors: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    fn add(&mut self, code: &str, stats: &LinkStats) {
+        let mut add = |list, name: &str, count| {
+            self.clicks.insert((code.to_owned(), list, name.to_owned()), count);
+        };
+        add("", "", stats.total);
+        add("bots", "", stats.bots);
+        let lists: [(_, &[StatsName]); 7] = [
+            ("referrers", &stats.referrers),
+            ("countries", &stats.countries),
+            ("cities", &stats.cities),
+            ("devices", &stats.devices),
+            ("browsers", &stats.browsers),
+            ("systems", &stats.systems),
+            ("languages", &stats.languages),
+        ];
+        for (list, names) in lists {
+            names.iter().for_each(|one| add(list, &one.name, one.count));
+        }
+        self.visitors.insert(code.to_owned(), stats.unique);
+    }
+
+    /// Clicks that came since.
+    fn since(&self, before: &Self) -> BTreeMap<(String, &'static str, String), u64> {
+        let came = |(name, count): (&(String, &'static str, String), &u64)| {
+            (name.clone(), count - before.clicks.get(name).copied().unwrap_or_default())
+        };
+        self.clicks.iter().map(came).filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// Numbers of these links once so many clicks are in them.
+async fn counted(owner: &Person, codes: &[&str], clicks: u64) -> Counted {
+    eventually("every redirect is counted", async || {
+        let (mut counted, mut total) = (Counted::default(), 0);
+        for code in codes {
+            let stats = owner.link_stats(code, StatsQuery::days()).await.unwrap();
+            total += stats.total;
+            counted.add(code, &stats);
+        }
+        assert!(total <= clicks, "{total} clicks of {clicks}");
+        (total == clicks).then_some(counted)
+    })
+    .await
+}
+
+/// Redirects that count, those after a form (303) too: HEAD is none.
+fn redirects(requests: &[(String, bool)], heard: &[Heard]) -> u64 {
+    let is_one = |((_, is_head), (status, ..)): &(&(String, bool), &Heard)| {
+        !is_head && [" 301 ", " 302 ", " 303 "].iter().any(|one| status.contains(one))
+    };
+    requests.iter().zip(heard).filter(is_one).count() as u64
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_asked_the_door_answers_as_the_router_would() {
+async fn whatever_is_asked_the_door_answers_and_counts_as_the_router_would() {
     let world = World::with(|settings| {
         settings.http.cors_origins = vec!["https://app.example".parse().unwrap()];
         settings.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
@@ -197,16 +263,27 @@ async fn whatever_is_asked_the_door_answers_as_the_router_would() {
         })
         .await;
     }
+    let open = ["plain", "lasting", "few", "idn"];
+    // Those by which it was seen that they are there.
+    let mut clicks = codes.iter().filter(|code| open.contains(code)).count() as u64;
+    let mut before = counted(&ann, &open, clicks).await;
     for seed in seeds(1) {
         let mut random = Random(seed);
         let requests: Vec<(String, bool)> = (0..REQUESTS).map(|_| request(&mut random, &codes)).collect();
         world.app().http().open_door();
         let by_door = heard(&world, &requests).await;
+        clicks += redirects(&requests, &by_door);
+        let after_door = counted(&ann, &open, clicks).await;
         world.app().http().shut_door();
         let by_router = heard(&world, &requests).await;
+        clicks += redirects(&requests, &by_router);
+        let after_router = counted(&ann, &open, clicks).await;
         for (at, (request, _)) in requests.iter().enumerate() {
             assert_eq!(by_door[at], by_router[at], "seed {seed}, {request:?}");
         }
+        assert_eq!(after_door.since(&before), after_router.since(&after_door), "seed {seed}");
+        assert_eq!(after_door.visitors, after_router.visitors, "seed {seed}: the same visitors came by both ways");
+        before = after_router;
         let went_on =
             by_door.iter().filter(|(status, ..)| status.contains(" 302 ") || status.contains(" 301 ")).count();
         let kinds: std::collections::HashSet<&str> = by_door.iter().map(|(status, ..)| status.as_str()).collect();

@@ -235,3 +235,36 @@ async fn a_short_host_has_links_and_nothing_else() {
     let qr = ann.link_qr("healthy").await.unwrap();
     assert!(qr.contains("<svg") && qr.len() > 1_000);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pages_are_full_while_links_are_deleted() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let mut codes = Vec::new();
+    for number in 0..60 {
+        let link = NewLink { alias: Some(format!("a{number}")), ..NewLink::to("https://example.com/") };
+        codes.push(made(&ann, &link).await.code);
+    }
+    let (deleted, kept): (Vec<String>, Vec<String>) = codes.into_iter().partition(|code| !code.ends_with('7'));
+    let deletes = async {
+        for code in &deleted {
+            ann.delete_link(code).await.unwrap();
+        }
+    };
+    let reads = async {
+        for _ in 0..20 {
+            let (mut cursor, mut found) = (None, Vec::new());
+            loop {
+                let page = ann.links(Paging::at(5, cursor.as_deref())).await.unwrap();
+                assert!(page.items.len() == 5 || page.next_cursor.is_none(), "{} of 5", page.items.len());
+                found.extend(page.items.into_iter().map(|link| link.code));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert!(kept.iter().all(|code| found.contains(code)), "{found:?}");
+        }
+    };
+    tokio::join!(deletes, reads);
+}

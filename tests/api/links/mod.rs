@@ -4,6 +4,7 @@ mod abuse;
 mod codes;
 mod door;
 mod guarded;
+mod kills;
 mod life;
 mod targets;
 

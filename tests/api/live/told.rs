@@ -32,7 +32,7 @@ async fn followers_and_own_devices_hear_of_every_transition_while_they_are_conne
     muter.mute(ann.id).await.unwrap();
     ann.block(blocked.id).await.unwrap();
     let mut hear = Vec::new();
-    // A poll is not there between two of its requests, and nothing is kept for it.
+    // Those who poll are told elsewhere: between two requests only of the newest of each session.
     for transport in [Transport::Websocket, Transport::Sse] {
         for token in [&ann.token, &ben.token] {
             hear.push(Device::new(transport, &world, token, None).await);
@@ -65,6 +65,53 @@ async fn followers_and_own_devices_hear_of_every_transition_while_they_are_conne
     for device in &mut others {
         assert_eq!(device.ask(1, "ping", serde_json::Value::Null).await.kind, "reply");
     }
+}
+
+/// Events of a poll without a wait, of live sessions, as their words; and the next cursor.
+async fn polled(person: &Person, cursor: &str) -> (Vec<String>, String) {
+    let answer = raw(person, "GET", &format!("/v1/realtime/poll?wait=0&cursor={cursor}"), &[], "").await;
+    assert_eq!(answer.status, 200);
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let changes = body["events"].as_array().unwrap().iter().filter(|event| event["type"] == "live.changed");
+    let words = changes.map(|event| {
+        let changed: LiveChanged = serde_json::from_value(event["data"].clone()).unwrap();
+        format!("{}{}", word(&changed.session), if changed.removed { " removed" } else { "" })
+    });
+    (words.collect(), body["cursor"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_was_away_for_a_moment_hears_of_the_newest_of_each_session() {
+    let world = World::new().await;
+    let [ann, ben, muter, stranger] = world.people(["ann", "ben", "muter", "stranger"]).await;
+    for follower in [&ben, &muter] {
+        follower.follow(ann.id).await.unwrap();
+    }
+    muter.mute(ann.id).await.unwrap();
+    let mut cursors = Vec::new();
+    for person in [&ann, &ben, &muter, &stranger] {
+        let (heard, cursor) = polled(person, "").await;
+        assert_eq!(heard, Vec::<String>::new());
+        cursors.push(cursor);
+    }
+    let mut device = Device::ws(&world, &ben.token).await;
+    let cursor = device.hello.cursor.clone();
+    drop(device);
+    let now_ms = Clock::system().now_ms();
+    let [one, two] = [announce(&ann, "one", now_ms).await, announce(&ann, "two", now_ms).await];
+    ann.start_live(one).await.unwrap();
+    ann.remove_live(two).await.unwrap();
+    let expected: [&[&str]; 4] = [&["onel", "twou removed"], &["onel", "twou removed"], &[], &[]];
+    for ((person, cursor), expected) in [&ann, &ben, &muter, &stranger].into_iter().zip(cursors).zip(expected) {
+        let (heard, cursor) = polled(person, &cursor).await;
+        assert_eq!(heard, expected, "{}", person.handle);
+        let again = polled(person, &cursor).await;
+        assert_eq!(again.0, Vec::<String>::new(), "once");
+    }
+    device = Device::new(Transport::Websocket, &world, &ben.token, Some(&cursor)).await;
+    announce(&ann, "last", now_ms).await;
+    let heard: Vec<String> = until(&mut device, "last").await.iter().map(|one| word(&one.session)).collect();
+    assert_eq!(heard, ["onel", "twou", "lastu"], "other transports too, before what comes then");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

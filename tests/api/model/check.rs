@@ -262,12 +262,15 @@ impl Truth {
             for row in scan(app, tables::NOTIFICATIONS, &partition, KeyRange::ALL).await {
                 let Some(entry) = ListEntry::of(&row.clustering, &row.value).unwrap() else { continue };
                 let seq = match &entry.what {
-                    Happened::One { .. } => from_json::<NotificationRow>(&row.value).unwrap().seq,
+                    Happened::One { .. } | Happened::Chat { .. } => {
+                        from_json::<NotificationRow>(&row.value).unwrap().seq
+                    }
                     Happened::Group { item, .. } => item.seq,
                 };
                 assert!((1..=state.seq).contains(&seq), "{}: {me}: {entry:?}", self.when);
                 let (about, count) = match entry.what {
                     Happened::One { post, count, .. } => (post, count),
+                    Happened::Chat { .. } => (None, 1),
                     Happened::Group { item, subject } => (Some(subject), item.count(|_| false)),
                 };
                 match entry.kind {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use fanfare_protocol::Code;
+use fanfare_protocol::{Code, NewReport, ReportKind};
 
 use super::{audit, because};
 use crate::process::fanfare;
@@ -55,6 +55,15 @@ async fn the_command_line_does_what_the_calls_do() {
     let actions: Vec<&str> = lines.lines().map(|line| line.split("  ").nth(3).unwrap()).collect();
     assert_eq!(actions, ["user.password", "user.unsuspend", "user.suspend"], "{lines}");
     assert!(lines.contains("(a mistake)") && !lines.contains("horse"), "{lines}");
+    let bob = world.person("bob").await;
+    let new = NewReport { kind: ReportKind::User, id: ann.id, conversation_id: None, reason: "two\nlines".to_owned() };
+    let report = bob.report(&new).await.unwrap().id.to_string();
+    let told = done(&["report", "list"], "").await;
+    assert!(told.contains(&report) && told.contains("user") && told.contains("of @ann"), "{told}");
+    assert!(told.ends_with("by @bob  (two lines)\n") && told.lines().count() == 1, "{told}");
+    done(&["report", "resolve", &report, "--note", "talked to her"], "").await;
+    assert_eq!(done(&["report", "list"], "").await, "");
+    assert!(done(&["report", "list", "--all"], "").await.contains("resolved by admin.token: talked to her"));
     let json = done(&["audit", "--json"], "").await;
     let read: Vec<fanfare_protocol::AuditEntry> =
         json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

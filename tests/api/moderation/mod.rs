@@ -3,6 +3,7 @@
 mod acts;
 mod command;
 mod passwords;
+mod reports;
 mod seen;
 mod suspension;
 

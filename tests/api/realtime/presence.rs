@@ -1,6 +1,6 @@
 //! Presence: transitions only, several devices as one person, and nothing for those with a block between them.
 
-use fanfare_protocol::{Presence, PresenceList, ServerEvent, Transport};
+use fanfare_protocol::{LastSeen, PatchChatPreferences, Presence, PresenceList, ServerEvent, Transport};
 use serde_json::json;
 
 use super::device::{Device, get};
@@ -109,4 +109,56 @@ async fn presence_is_asked_of_up_to_two_hundred_people_and_of_followees_in_pages
         assert!([400, 422].contains(&status), "{status} {body}");
     }
     assert_eq!(get(&world.base, &many(1), "nobody").await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_lets_nobody_see_or_only_whom_they_follow_is_offline_to_others_wherever_it_shows() {
+    let mut world = hasty().await;
+    let [mut ann, mut bob, cat] = world.people(["ann", "bob", "cat"]).await;
+    for watcher in [&ann, &cat] {
+        watcher.follow(bob.id).await.unwrap();
+    }
+    bob.follow(cat.id).await.unwrap();
+    let lets = |last_seen| PatchChatPreferences { last_seen: Some(last_seen), ..PatchChatPreferences::default() };
+    assert_eq!(bob.preferences().await.unwrap().last_seen, LastSeen::Everybody);
+    // They watch before bob chooses, and are told of nothing after it.
+    let mut anns = watching(&world, &ann, &[&bob, &cat]).await;
+    let mut cats = watching(&world, &cat, &[&bob]).await;
+    let ServerEvent::Presence(came) = anns.event().await else { panic!("another frame") };
+    assert_eq!(came.user_id, cat.id);
+    assert_eq!(bob.prefer(&lets(LastSeen::Followed)).await.unwrap().last_seen, LastSeen::Followed);
+    let bobs = Device::new(Transport::Sse, &world, &bob.token, None).await;
+    let ServerEvent::Presence(came) = cats.event().await else { panic!("another frame") };
+    assert!(came.online && came.user_id == bob.id);
+    let following = async |of: &Person| {
+        let (_, body) = get(&world.base, "/v1/presence/following", &of.token).await;
+        serde_json::from_str::<fanfare_protocol::Page<Presence>>(&body).unwrap().items
+    };
+    for (viewer, sees) in [(&ann, false), (&cat, true), (&bob, true)] {
+        let seen = seen_by(&world, viewer, &bob).await;
+        assert_eq!((seen.online, seen.last_seen_at.is_some()), (sees, sees), "{}", viewer.handle);
+        let listed = following(viewer).await;
+        let listed = listed.iter().find(|one| one.user_id == bob.id);
+        assert!(listed.is_none_or(|one| one.online == sees), "{listed:?}");
+    }
+    // Whom bob follows no more is as the others, also who watches.
+    bob.unfollow(cat.id).await.unwrap();
+    assert!(!seen_by(&world, &cat, &bob).await.online);
+    drop(bobs);
+    bob.prefer(&lets(LastSeen::Nobody)).await.unwrap();
+    assert!(!seen_by(&world, &cat, &bob).await.online);
+    bob.prefer(&lets(LastSeen::Everybody)).await.unwrap();
+    let ServerEvent::Presence(went) = anns.event().await else { panic!("another frame") };
+    assert!(went.user_id == bob.id && !went.online, "the first that ann hears of bob: {went:?}");
+    bob.prefer(&lets(LastSeen::Nobody)).await.unwrap();
+    world.restart(&mut [&mut ann, &mut bob]).await;
+    assert_eq!(bob.preferences().await.unwrap().last_seen, LastSeen::Nobody, "it is kept");
+    let odd = crate::world::raw(
+        &bob,
+        "PATCH",
+        "/v1/users/me/chat",
+        &[("content-type", "application/json")],
+        r#"{"last_seen": "friends"}"#,
+    );
+    assert_eq!(odd.await.status.as_u16(), 422);
 }

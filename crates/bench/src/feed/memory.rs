@@ -56,7 +56,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
 }
 
 /// Lets the allocator give back what is free.
-fn settle() {
+pub fn settle() {
     std::thread::sleep(GIVES_BACK);
     drop(black_box(vec![1_u8; ASKED_BYTES]));
     std::thread::sleep(GIVES_BACK);

@@ -5,7 +5,7 @@ mod codes;
 mod redirects;
 mod visits;
 
-use super::{Bench, BenchError, Part, Result, child, load, machine, median, nginx, percentile, report, serve};
+use super::{Bench, BenchError, Part, Result, child, load, machine, median, nginx, percentile, report, serve, svg};
 
 /// Measures `parts`.
 pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Result<()> {

@@ -12,6 +12,7 @@ use super::load::{Connection, Request};
 use super::nginx::Nginx;
 use super::report::{Goal, Row};
 use super::serve::Server;
+use super::svg::Bars;
 use super::{Bench, BenchError, Result, machine, median, percentile};
 
 /// Connections.
@@ -299,6 +300,16 @@ fn kept_alive(
         ),
     ];
     rows.into_iter().for_each(|row| bench.report.add(row));
+    if version.is_some() {
+        let bars = |title, ours, logged, silent| {
+            Bars::of(
+                title,
+                &[("Fanfare", ours, true), ("nginx, with log", logged, false), ("nginx, no log", silent, false)],
+            )
+        };
+        bench.bars.push(bars("Redirects a second", rate(&ours), rate(logged), rate(silent)));
+        bench.bars.push(bars("Processor time of a redirect, µs", cost(&ours), cost(logged), cost(silent)));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use super::realtime::publish::paced;
 use super::report::{Goal, Row};
 use super::scene::TITLE;
 use super::serve::Server;
+use super::svg::Bars;
 use super::{Bench, BenchError, PAGE, Result, median, percentile};
 
 /// Connections, each of a reader.
@@ -64,14 +65,16 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     }
     let name = format!("first page of {PAGE}, follower of {HOSTS} hosts, over HTTP, {CONNECTIONS} connections");
     let goal = Goal { at_least: Some(RATE_MIN), ratio_at_least: Some(FEED_RATIO_MIN), ..Goal::default() };
-    let quiet = median(&mut rates);
+    let (quiet, feed, while_changing) = (median(&mut rates), median(&mut feed_rates), median(&mut changing));
     let beside = format!("GET /v1/feed?limit={PAGE}");
-    bench.report.add(Row::new(name.clone(), quiet, "pages/s").beside(beside, median(&mut feed_rates)).goal(goal));
+    bench.report.add(Row::new(name.clone(), quiet, "pages/s").beside(beside, feed).goal(goal));
+    let bars = [("live", quiet, true), ("live, while changing", while_changing, true), ("home feed", feed, false)];
+    bench.bars.push(Bars::of("First page over HTTP, pages a second", &bars));
     let p99 = Row::new(format!("{name}: p99"), percentile(&mut latencies, 99.0), "ms");
     bench.report.add(p99.goal(Goal::at_most(P99_MS_MAX)));
     let row = Row::new(
         format!("{name}, while {:.0} sessions a second change state", median(&mut changes)),
-        median(&mut changing),
+        while_changing,
         "pages/s",
     );
     bench.report.add(row.beside("quiet", quiet).goal(Goal::ratio(CHANGING_RATIO_MIN)));

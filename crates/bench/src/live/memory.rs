@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 
 use fanfare::config::Settings;
 use fanfare::data::rows::LiveRow;
+use fanfare::feed::FeedSettings;
+use fanfare::live::LiveView;
 use fanfare::live::queues::Queues;
 use fanfare_protocol::Id;
 
+use super::feed::graph::{Graph, MEAN_FOLLOWEES, seeding_order, user};
+use super::feed::memory::settle;
 use super::report::{Goal, Row};
 use super::scene::{TITLE, announce};
 use super::world::World;
@@ -17,6 +21,13 @@ use super::{Bench, PAGE, Result, machine};
 const SESSIONS: usize = 100_000;
 /// Hosts that hold them.
 const HOSTS: usize = 20_000;
+/// People whose timelines are in memory, replays of each in theirs, and how many are made between two looks at what
+/// replays may take.
+const PEOPLE: usize = 200_000;
+const REPLAYS: u64 = 10;
+const AT_ONCE: usize = 1_000;
+const POSTS: u64 = 100;
+const WITH_LIVE_RATIO_MAX: f64 = 1.1;
 /// Goals.
 const SESSION_BYTES_MAX: f64 = 300.0;
 const RESTART_S_MAX: f64 = 1.0;
@@ -39,7 +50,47 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     bench.report.add(row.goal(Goal::at_most(SESSION_BYTES_MAX)));
     drop(queues);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(starts(bench, sessions))
+    runtime.block_on(starts(bench, sessions))?;
+    runtime.block_on(people(bench))
+}
+
+/// Timelines of posts of very many people, and those of replays beside them, as far as settings let them be kept.
+async fn people(bench: &mut Bench) -> Result<()> {
+    let count = bench.size(PEOPLE, 20_000);
+    bench.say(&format!("live memory: {count} people"));
+    let world = World::start(bench.folder()?).await?;
+    let (mut graph, mut followees) = (Graph::new(count, 0), Vec::new());
+    let mut seed = |each: &mut dyn FnMut(Id, &[Id])| {
+        for number in seeding_order(count) {
+            graph.followees_of(MEAN_FOLLOWEES, &mut followees);
+            each(user(number), &followees);
+        }
+    };
+    let entries = |max: u64, followees: &[Id]| -> Vec<(Id, Id)> {
+        (1..=max).zip(followees.iter().cycle()).map(|(id, author)| (Id(id), *author)).collect()
+    };
+    let before = machine::resident_bytes();
+    seed(&mut |reader, followees| {
+        world.app.feed().bench_seed(reader, followees, &entries(POSTS, followees));
+    });
+    settle();
+    let without = machine::resident_bytes().saturating_sub(before) as f64;
+    let (replays, mut made) = (world.app.live().view().feed(), 0);
+    seed(&mut |reader, followees| {
+        replays.bench_seed(reader, followees, &entries(REPLAYS, followees));
+        made += 1;
+        while made % AT_ONCE == 0 && replays.evict_idle(world.app.core().clock.now_ms()) > 0 {}
+    });
+    settle();
+    let with = machine::resident_bytes().saturating_sub(before) as f64;
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let name = format!("memory of {count} people who follow {MEAN_FOLLOWEES}: with timelines of replays");
+    let goal = Goal { ratio_at_most: Some(WITH_LIVE_RATIO_MAX), ..Goal::default() };
+    bench.report.add(Row::new(name, mib(with), "MiB").beside("without", mib(without)).goal(goal));
+    let row = Row::new("of them, whose replays are in memory at once", replays.stats().timelines as f64, "people");
+    bench.report.add(row);
+    world.stop().await;
+    Ok(())
 }
 
 async fn starts(bench: &mut Bench, sessions: usize) -> Result<()> {
@@ -82,6 +133,13 @@ async fn starts(bench: &mut Bench, sessions: usize) -> Result<()> {
     let found = world.app.live().view().queues().count();
     let row = Row::new(format!("start with {found} open sessions: longer by"), with - without, "s");
     bench.report.add(row.beside("the start without", without).goal(Goal::at_most(RESTART_S_MAX)));
+    // The rest is the store's, whose log has as many records to go through.
+    let core = world.app.core();
+    let view = LiveView::new(FeedSettings::default(), &core.store, 0);
+    let began = Instant::now();
+    view.load(core.log.last_minted(), core.clock.now_ms()).await?;
+    let row = Row::new("of it: reading the sessions into memory", began.elapsed().as_secs_f64(), "s");
+    bench.report.add(row);
     world.stop().await;
     Ok(())
 }

@@ -8,7 +8,8 @@ mod scene;
 mod start;
 
 use super::{
-    Bench, BenchError, Part, Result, child, feed, load, machine, median, percentile, realtime, report, serve, world,
+    Bench, BenchError, Part, Result, child, feed, load, machine, median, percentile, realtime, report, serve, svg,
+    world,
 };
 
 /// Sessions of a page.

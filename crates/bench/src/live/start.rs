@@ -16,6 +16,7 @@ use super::realtime::scene::Scene;
 use super::report::{Goal, Row};
 use super::scene::TITLE;
 use super::serve::Server;
+use super::svg::Bars;
 use super::{Bench, BenchError, Result, machine, median};
 
 /// Followers of the star.
@@ -81,8 +82,11 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     }
     let what = format!("a change of a star's session: until the last of {many} followers has it");
     let goal = Goal { at_most: Some(LAST_MS_MAX), ratio_at_most: Some(BROADCAST_RATIO_MAX), ..Goal::default() };
-    let row = Row::new(what, median(&mut starts), "ms");
-    bench.report.add(row.beside("a broadcast of as many bytes", median(&mut broadcasts)).goal(goal));
+    let (change, broadcast) = (median(&mut starts), median(&mut broadcasts));
+    let row = Row::new(what, change, "ms");
+    bench.report.add(row.beside("a broadcast of as many bytes", broadcast).goal(goal));
+    let bars = [("live.changed", change, true), ("a broadcast", broadcast, false)];
+    bench.bars.push(Bars::of("A change of a star's session until the last follower has it, ms", &bars));
     mentions(bench, &scene, &server, &mut timed, many)
 }
 

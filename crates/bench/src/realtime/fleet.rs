@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::child::ChildProcess;
 use super::client::protocol::{Command, Connect, Kind, Report, Until};
+use super::client::talk::Talk;
 use super::scene::SECRET;
 use super::{BenchError, Result};
 
@@ -105,6 +106,22 @@ impl Fleet {
     /// Waits until `count` have come, or the time is over.
     pub fn wait(&mut self, until: Until, count: u64, time: Duration) -> Result<Report> {
         self.ask(&Command::Wait { until, count, timeout_ms: time.as_millis() as u64 })
+    }
+
+    /// Sends messages; answers when all of them are with everybody, or `late` after the last.
+    pub fn talk(&mut self, talk: &Talk, late: Duration) -> Result<Report> {
+        self.begin_talk(talk, late)?;
+        self.talked()
+    }
+
+    /// Begins to send messages.
+    pub fn begin_talk(&mut self, talk: &Talk, late: Duration) -> Result<()> {
+        self.tell(&Command::Talk { talk: talk.clone(), timeout_ms: late.as_millis() as u64 })
+    }
+
+    /// What came of the messages, once they are with everybody.
+    pub fn talked(&mut self) -> Result<Report> {
+        self.hear()
     }
 
     /// Slow connections stop reading, or begin again.

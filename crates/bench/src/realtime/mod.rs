@@ -5,7 +5,7 @@
 //! who publish. Each other file measures one topic on `fanfare serve` processes; `bare` and `centrifugo` are what they
 //! are compared with.
 
-mod bare;
+pub(super) mod bare;
 mod broadcast;
 mod centrifugo;
 pub mod client;

@@ -43,14 +43,23 @@ pub struct Scene {
 impl Scene {
     /// Makes `readers` people, a star and a stranger.
     pub fn build(bench: &Bench, readers: usize) -> Result<Self> {
+        Ok(Self::build_with(bench, readers, async |_: &World, _: &[Id]| Ok(()))?.0)
+    }
+
+    /// The same, and `more` of them, by their ids.
+    pub fn build_with<T>(
+        bench: &Bench,
+        readers: usize,
+        more: impl AsyncFnOnce(&World, &[Id]) -> Result<T>,
+    ) -> Result<(Self, T)> {
         bench.say(&format!("making {readers} people who follow {FOLLOWEES} each"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let tokens = (0..readers + 2).map(|user| client::token(&key, user)).collect::<Result<Vec<_>, _>>();
         let tokens = tokens.map_err(|error| BenchError::Wrong(error.to_string()))?;
         let folder = bench.folder()?;
-        let (folder, ids) = runtime.block_on(people(folder, &tokens, readers))?;
-        Ok(Self { folder, readers, ids, key })
+        let (folder, ids, more) = runtime.block_on(people(folder, &tokens, readers, more))?;
+        Ok((Self { folder, readers, ids, key }, more))
     }
 
     /// The person whom all readers follow.
@@ -115,11 +124,18 @@ fn serve(folder: &Path, address: Option<SocketAddr>) -> Result<Server> {
     let settings = [
         ("FANFARE__AUTH__JWT_HS256_SECRET", SECRET.to_owned()),
         ("FANFARE__REALTIME__HEARTBEAT_S", HEARTBEAT_S.to_string()),
+        // A session of the bench stands for many: what is measured is not its own bound.
+        ("FANFARE__REALTIME__MESSAGES_PER_S", 1_000.to_string()),
     ];
     Server::start(folder, address, &settings)
 }
 
-async fn people(folder: TempDir, tokens: &[String], readers: usize) -> Result<(TempDir, Vec<Id>)> {
+async fn people<T>(
+    folder: TempDir,
+    tokens: &[String],
+    readers: usize,
+    more: impl AsyncFnOnce(&World, &[Id]) -> Result<T>,
+) -> Result<(TempDir, Vec<Id>, T)> {
     let mut settings = Settings::default();
     settings.auth.jwt_hs256_secret = Some(Secret(SECRET.to_owned()));
     let world = World::start_with(folder, settings).await?;
@@ -135,7 +151,8 @@ async fn people(folder: TempDir, tokens: &[String], readers: usize) -> Result<(T
         async move { world.follow(reader, &followees).await }
     });
     followed.buffered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    Ok((world.stop().await, ids))
+    let more = more(&world, &ids).await?;
+    Ok((world.stop().await, ids, more))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {

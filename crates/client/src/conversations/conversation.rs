@@ -243,6 +243,11 @@ impl State {
         }
     }
 
+    /// Whether another device hid it, as far as was told.
+    pub const fn is_hidden(&self) -> bool {
+        self.told.hidden
+    }
+
     /// The conversation was read, or came in a list; `reading` is the number of that reading.
     pub fn told(&mut self, told: Conversation, reading: u64) {
         // One that began before the last and was answered after it: nobody knows which is newer.
@@ -445,7 +450,9 @@ impl State {
     /// Whether the server answers more than the message itself: it may have left the archive, or a request was
     /// answered.
     fn wakes(&self, message: &Message) -> bool {
-        let Conversation { personal, is_request, .. } = &self.told;
-        if message.sender.id == self.me { *is_request || personal.marked_unread } else { personal.archived }
+        let Conversation { personal, is_request, hidden, .. } = &self.told;
+        let of_sender =
+            if message.sender.id == self.me { *is_request || personal.marked_unread } else { personal.archived };
+        *hidden || of_sender
     }
 }

@@ -7,8 +7,8 @@ use super::lines::Way;
 /// Characters of a quote.
 const QUOTE_CHARS: usize = 200;
 
-/// A message after it was taken back.
-pub(super) fn recalled(message: &Message) -> Message {
+/// A message after it was taken back, by somebody other than its sender where `by` says so.
+pub(super) fn recalled(message: &Message, by: Option<Id>) -> Message {
     Message {
         text: String::new(),
         attachment: None,
@@ -19,6 +19,7 @@ pub(super) fn recalled(message: &Message) -> Message {
         reply_to: None,
         edited_at: None,
         recalled: true,
+        recalled_by: by,
         ..message.clone()
     }
 }

@@ -151,7 +151,7 @@ impl Window {
         if !self.reaches(frame.after, frame.change_seq) {
             return None;
         }
-        self.put(frame.seq, frame.change_seq, false, recalled)
+        self.put(frame.seq, frame.change_seq, false, |before| recalled(before, frame.recalled_by))
     }
 
     /// Whether changes above `after` come without a hole; then those up to `change` are taken.

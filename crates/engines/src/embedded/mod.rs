@@ -17,6 +17,7 @@ mod layout;
 mod place;
 mod renew;
 mod scan;
+mod shred;
 pub(crate) mod store;
 mod tables;
 mod torn;
@@ -32,9 +33,10 @@ use self::committer::Door;
 use self::forget::Forgotten;
 use self::keeper::{Keeper, Life};
 use self::place::Shared;
+use self::shred::Pads;
 use crate::local::{self, LocalBus, LocalEphemeral};
 use crate::objects::FileObjects;
-use crate::ports::EngineError;
+use crate::ports::{EngineError, Table};
 use crate::{Engines, Families, NewFamily};
 
 /// Folder of the objects within the engine's.
@@ -59,6 +61,9 @@ pub struct Settings {
     pub ephemeral_bytes: usize,
     /// Bytes of the disk that stay free: the margin of [`DiskRoom`](crate::DiskRoom). 0 writes until the disk refuses.
     pub free_bytes_min: u64,
+    /// Tables whose deleted rows leave nothing behind in any file, the store's log included: rows of `insert_unique`
+    /// alone, few and small.
+    pub shredded: &'static [Table],
     /// Wait before a store is opened again whose write to disk failed; doubled up to thirty times as much.
     pub reopen_after: Duration,
 }
@@ -71,6 +76,7 @@ impl Default for Settings {
             families: vec![NewFamily::of_all(None)],
             ephemeral_bytes: local::EPHEMERAL_BYTES_DEFAULT,
             free_bytes_min: 128 * 1024 * 1024,
+            shredded: &[],
             reopen_after: Duration::from_secs(1),
         }
     }
@@ -109,6 +115,7 @@ struct Embedded {
     keepers: Vec<Keeper>,
     families: Families,
     shared: Shared,
+    pads: Pads,
     /// Long scans that run or wait for their turn; beyond, they are turned away.
     waiting: Semaphore,
     /// Unlocked last.
@@ -121,7 +128,10 @@ impl Embedded {
         let lock = keeper::lock(path)?;
         let shared = Shared::new(path, settings);
         let (families, keepers) = place::open_all(path, settings, &shared)?;
-        Ok(Self { keepers, families, shared, waiting: Semaphore::new(waiting), _lock: lock })
+        let (pads, waiting) = (Pads::new(path, settings.shredded), Semaphore::new(waiting));
+        let opened = Self { keepers, families, shared, pads, waiting, _lock: lock };
+        opened.pads.shred_left(|key| Ok(opened.value_now(key)?.is_some()))?;
+        Ok(opened)
     }
 
     /// Way in for writes to the store of a family, which is known by its place.

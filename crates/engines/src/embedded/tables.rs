@@ -38,6 +38,33 @@ impl Embedded {
         let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
         Ok(cell.value().map(Bytes::copy_from_slice))
     }
+
+    /// The value of one row as the store holds it at this moment.
+    pub(super) fn value_now(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
+        let life = self.life_of(key.table)?;
+        let snapshot = life.store.db.snapshot();
+        Self::value(&life, &snapshot, key)
+    }
+
+    /// What the store holds of a row, as it was given.
+    fn as_given(&self, key: &RowKey, stored: Option<Bytes>) -> Result<Option<Bytes>, EngineError> {
+        match stored {
+            Some(value) if self.pads.covers(key.table) => self.pads.mixed(key, value).map(Some),
+            stored => Ok(stored),
+        }
+    }
+
+    /// What the store is to hold of a row that is inserted.
+    fn to_store(&self, key: &RowKey, value: Bytes) -> Result<Bytes, EngineError> {
+        if !self.pads.covers(key.table) {
+            return Ok(value);
+        }
+        match self.value_now(key)? {
+            // It has the pad that it was made with, or none.
+            Some(_) => self.pads.mixed(key, value),
+            None => self.pads.mixed_anew(key, &value),
+        }
+    }
 }
 
 /// Rows of a batch in the store's bytes.
@@ -79,6 +106,7 @@ impl Tables for Embedded {
         if batch.rows.is_empty() {
             return Ok(());
         }
+        self.pads.check_batch(&batch)?;
         let family = self.families.of_batch(&batch)?;
         let rows = stored_rows(&batch);
         drop(batch);
@@ -87,9 +115,7 @@ impl Tables for Embedded {
 
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
         check_row_key(key)?;
-        let life = self.life_of(key.table)?;
-        let snapshot = life.store.db.snapshot();
-        Self::value(&life, &snapshot, key)
+        self.as_given(key, self.value_now(key)?)
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
@@ -102,7 +128,7 @@ impl Tables for Embedded {
             let life = self.life_of(together[0].table)?;
             let snapshot = life.store.db.snapshot();
             for key in together {
-                values.push(Self::value(&life, &snapshot, key)?);
+                values.push(self.as_given(key, Self::value(&life, &snapshot, key)?)?);
             }
         }
         Ok(values)
@@ -121,22 +147,33 @@ impl Tables for Embedded {
         let Some(mut scan) = Scan::new(&life.store, (table, partition), &range, order, limit) else {
             return Ok(Vec::new());
         };
-        match scan.go(INLINE)? {
-            Progress::Done => Ok(scan.into_found()),
+        let mut rows = match scan.go(INLINE)? {
+            Progress::Done => scan.into_found(),
             Progress::Long => {
                 let turns = Arc::clone(&life.turns);
                 drop(life);
-                self.long_scan(turns, scan).await
+                self.long_scan(turns, scan).await?
+            }
+        };
+        if self.pads.covers(table) {
+            for row in &mut rows {
+                let key = RowKey::new(table, partition.to_vec(), row.clustering.clone());
+                row.value = self.pads.mixed(&key, std::mem::take(&mut row.value))?;
             }
         }
+        Ok(rows)
     }
 
     async fn insert_unique(&self, key: RowKey, value: Bytes, token: u64) -> Result<Unique, EngineError> {
         check_row_key(&key)?;
         check_value(&value)?;
         let family = self.families.of_table(key.table);
+        let value = self.to_store(&key, value)?;
         let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
         match self.door(family)?.submit(work, value.len()).await? {
+            Done::Unique(Unique::Taken(value)) if self.pads.covers(key.table) => {
+                Ok(Unique::Taken(self.pads.mixed(&key, value)?))
+            }
             Done::Unique(unique) => Ok(unique),
             other => Err(other.strange()),
         }
@@ -145,6 +182,7 @@ impl Tables for Embedded {
     async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
         check_row_key(&key)?;
         check_value(&value)?;
+        self.pads.check(&key)?;
         let family = self.families.of_table(key.table);
         let (key, cell) = (layout::row_key(&key), layout::unique_cell(new, &value));
         let work = Work::ReplaceUnique { key, cell, held, new };
@@ -157,7 +195,11 @@ impl Tables for Embedded {
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         check_row_key(key)?;
         let work = Work::ReleaseUnique { key: layout::row_key(key), token };
-        self.door(self.families.of_table(key.table))?.submit(work, 0).await.map(|_| ())
+        self.door(self.families.of_table(key.table))?.submit(work, 0).await?;
+        if self.pads.covers(key.table) && self.value_now(key)?.is_none() {
+            self.pads.shred(key)?;
+        }
+        Ok(())
     }
 
     async fn forget(&self, tables: &[Table], upto: u64) -> Result<(), EngineError> {

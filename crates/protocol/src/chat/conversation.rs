@@ -136,6 +136,9 @@ pub struct Conversation {
     /// Only where true: the caller left or was removed. Only in lists by `changed_after`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left: bool,
+    /// Only where true: the caller hid it, and it is not in their folders until something new comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// Settings that the caller keeps to themselves.
     pub personal: Personal,
     /// Moment it was made.
@@ -212,6 +215,15 @@ pub struct UnreadConversations {
     pub mentions: u64,
     /// Requests that wait for an answer.
     pub requests: u64,
+}
+
+/// `POST /v1/conversations/requests/decline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestsDeclined {
+    /// Requests and invitations that are declined now.
+    pub declined: u64,
+    /// Whether there are more: a call declines up to 1,000.
+    pub more: bool,
 }
 
 /// A member of a conversation.

@@ -42,6 +42,9 @@ pub struct MessageRecalled {
     pub conversation_id: Id,
     /// Number of the message.
     pub seq: u64,
+    /// Person who took it back, where that was not the sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled_by: Option<Id>,
 }
 
 /// `conversation.updated`: settings, members or what the person keeps to themselves changed; read it again.

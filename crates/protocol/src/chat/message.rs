@@ -115,15 +115,16 @@ pub struct Message {
 /// Upload in a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attachment {
-    /// The upload; its addresses are good until `expires_at`.
+    /// The upload. Its addresses are good until `expires_at`; the message, read again, has fresh ones.
     #[serde(flatten)]
     pub media: Media,
+    /// Name that the file is saved under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(examples("minutes.pdf"))]
+    pub filename: Option<String>,
     /// Milliseconds, of a voice message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u32>,
-    /// Moment from which the addresses are good no more; a fresh one comes with the message read again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
 }
 
 /// The message that another one answers.
@@ -154,6 +155,16 @@ pub struct Reaction {
     /// The caller is among them. Not in realtime frames.
     #[serde(default)]
     pub mine: bool,
+}
+
+/// Somebody who reacted to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reactor {
+    /// Kind of the reaction, one emoji.
+    #[schema(examples("👍"))]
+    pub emoji: String,
+    /// The person. Without handle and name when the account is gone.
+    pub user: Author,
 }
 
 /// Kind of event that a system message tells of.

@@ -7,13 +7,14 @@ mod preferences;
 
 pub use conversation::{
     Conversation, ConversationKind, ConversationPage, History, Invite, InviteLook, Member, MemberRole, NewConversation,
-    NewInvite, Notify, PatchConversation, PatchPersonal, Personal, Receipt, RoleChange, UnreadConversations,
+    NewInvite, Notify, PatchConversation, PatchPersonal, Personal, Receipt, RequestsDeclined, RoleChange,
+    UnreadConversations,
 };
 pub use frames::{
     ConversationUpdated, KeyedMessage, MessageChanged, MessageRecalled, ReceiptChanged, SendMessage, Typing, Watermark,
 };
 pub use message::{
     Attachment, Change, ChangeKind, ChangePage, EarlierText, EditMessage, Forward, MentionedIn, Message, MessageKind,
-    MessagePage, NewMessage, Quote, Reaction, SystemEvent, SystemKind,
+    MessagePage, NewMessage, Quote, Reaction, Reactor, SystemEvent, SystemKind,
 };
-pub use preferences::{ChatPreferences, PatchChatPreferences, WhoMay};
+pub use preferences::{ChatPreferences, LastSeen, PatchChatPreferences, WhoMay};

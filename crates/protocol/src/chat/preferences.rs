@@ -18,6 +18,19 @@ pub enum WhoMay {
     Nobody,
 }
 
+/// People who see whether somebody is there, and when they were last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LastSeen {
+    /// Everybody.
+    #[default]
+    Everybody,
+    /// People whom the person follows.
+    Followed,
+    /// Nobody.
+    Nobody,
+}
+
 /// `GET /v1/users/me/chat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChatPreferences {
@@ -27,6 +40,8 @@ pub struct ChatPreferences {
     pub who_may_add: WhoMay,
     /// Whether others see what the person has read, and the person what others have.
     pub read_receipts: bool,
+    /// People who see whether the person is online, and when they were last; to others they are offline.
+    pub last_seen: LastSeen,
 }
 
 /// `PATCH /v1/users/me/chat`: a field that is absent stays.
@@ -42,4 +57,7 @@ pub struct PatchChatPreferences {
     /// Whether others see what the person has read, and the person what others have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_receipts: Option<bool>,
+    /// People who see whether the person is online, and when they were last; to others they are offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<LastSeen>,
 }

@@ -1,10 +1,13 @@
 // Calls of conversations, as the API has them. `Chat` is what applications hold; it calls these.
 
+import type { Once } from "../calls.js";
 import type { CallOptions, Http, RequestOptions } from "../http.js";
 import { Pages, type Paging } from "../paging.js";
+import { randomKey } from "../random.js";
 import type { Id, Page } from "../types.js";
 import type { Folder } from "./list.js";
 import type {
+  Attachment,
   ChangePage,
   ChatPreferences,
   Conversation,
@@ -23,9 +26,14 @@ import type {
   PatchChatPreferences,
   PatchConversation,
   Personal,
+  Reactor,
   Receipt,
+  RequestsDeclined,
   UnreadConversations,
 } from "./types.js";
+
+/** Milliseconds before its end from which an address of an upload counts as none. */
+const ENDS_SOON_MS = 60_000;
 
 /** Part of the list of conversations. */
 export interface ConversationsQuery extends Paging {
@@ -64,9 +72,10 @@ export class Conversations {
   }
 
   /** A direct conversation of the same pair is made once, however often it is asked for. */
-  create(conversation: NewConversation, call: CallOptions = {}): Promise<Conversation> {
-    // A group would be made twice.
-    return this.http.json("POST", "/v1/conversations", { ...call, body: conversation, repeatable: conversation.kind === "direct" });
+  create(conversation: NewConversation, once: Once = {}): Promise<Conversation> {
+    // Without it a group would be made twice.
+    const idempotencyKey = once.idempotencyKey ?? randomKey();
+    return this.http.json("POST", "/v1/conversations", { ...once, body: conversation, idempotencyKey });
   }
 
   get(id: Id, call?: CallOptions): Promise<Conversation> {
@@ -112,6 +121,11 @@ export class Conversations {
     return this.#ask("POST", id, "/decline", { ...call, repeatable: true });
   }
 
+  /** Declines the requests and invitations that wait, up to 1,000; whoever asked is not told. */
+  declineAll(call: CallOptions = {}): Promise<RequestsDeclined> {
+    return this.http.json("POST", "/v1/conversations/requests/decline", { ...call, repeatable: true });
+  }
+
   /** Makes an invite to a group; its token is told this once. */
   invite(id: Id, invite: NewInvite = {}, call?: CallOptions): Promise<Invite> {
     return this.#ask("POST", id, "/invites", { ...call, body: invite });
@@ -138,6 +152,17 @@ export class Conversations {
   messages(id: Id, query: MessagesQuery = {}): Promise<MessagePage> {
     const { before_seq, after_seq, around_seq, limit, signal, timeoutMs } = query;
     return this.#ask("GET", id, "/messages", { signal, timeoutMs, query: { before_seq, after_seq, around_seq, limit } });
+  }
+
+  /**
+   * The upload of a message, with addresses that are good for a while: the message is read again where those that are
+   * known have ended, or are about to. `null` where it has none, or was taken back meanwhile.
+   */
+  async attachment(message: Message, call?: CallOptions): Promise<Attachment | null> {
+    const known = message.attachment ?? null;
+    const ends = known?.expires_at ? Date.parse(known.expires_at) : Infinity;
+    if (known === null || ends - this.http.clock.now() > ENDS_SOON_MS) return known;
+    return (await this.message(message.conversation_id, message.seq, call)).attachment ?? null;
   }
 
   message(id: Id, seq: number, call?: CallOptions): Promise<Message> {
@@ -169,6 +194,12 @@ export class Conversations {
 
   unreact(id: Id, seq: number, emoji: string, call?: CallOptions): Promise<Message> {
     return this.#ask("DELETE", id, `/messages/${seq}/reactions/${encodeURIComponent(emoji)}`, call);
+  }
+
+  /** People who reacted to a message: with this emoji, or with any. */
+  reactors(id: Id, seq: number, query: Paging & { emoji?: string | undefined } = {}): Pages<Reactor> {
+    const { emoji, ...paging } = query;
+    return this.#pages(`/v1/conversations/${encodeURIComponent(id)}/messages/${seq}/reactions`, paging, { emoji });
   }
 
   /** Pinned messages, the latest pin first. */
@@ -209,7 +240,7 @@ export class Conversations {
     return this.#ask("PUT", id, "/personal", { ...call, body: patch });
   }
 
-  /** People who may write to the caller and add them to groups, and whether marks are shared. */
+  /** People who may write to the caller, add them to groups and see whether they are there, and whether marks are shared. */
   preferences(call?: CallOptions): Promise<ChatPreferences> {
     return this.http.json("GET", "/v1/users/me/chat", call);
   }
@@ -227,9 +258,10 @@ export class Conversations {
     return this.#pages(`/v1/conversations/${encodeURIComponent(id)}${path}`, paging);
   }
 
-  #pages<T>(path: string, { limit, signal, timeoutMs, cursor: first }: Paging): Pages<T> {
+  #pages<T>(path: string, paging: Paging, more: { emoji?: string | undefined } = {}): Pages<T> {
+    const { limit, signal, timeoutMs, cursor: first } = paging;
     const ask = (cursor: string | null | undefined) =>
-      this.http.json<Page<T>>("GET", path, { signal, timeoutMs, query: { limit, cursor } });
+      this.http.json<Page<T>>("GET", path, { signal, timeoutMs, query: { ...more, limit, cursor } });
     return new Pages(ask, first);
   }
 

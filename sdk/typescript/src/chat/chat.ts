@@ -55,6 +55,8 @@ export class Chat {
   #readings = 0;
   /** Conversations that are not known and something came for, with the last reading that had begun. */
   readonly #unknown = new Map<Id, number>();
+  /** Number of those who look at a conversation, by its id. */
+  readonly #openers = new Map<Id, number>();
   /** The last opening of realtime that was heard of. */
   #opened: string | null = null;
   #outbox!: ChatOutbox;
@@ -169,6 +171,7 @@ export class Chat {
   open(id: Id): () => void {
     let closed = false;
     let opened: ConversationState | undefined;
+    this.#openers.set(id, (this.#openers.get(id) ?? 0) + 1);
     const attach = () => {
       const state = this.#states.get(id);
       if (closed || !state || state === opened) return;
@@ -184,7 +187,15 @@ export class Chat {
       if (closed) return;
       closed = true;
       off();
+      const others = (this.#openers.get(id) ?? 1) - 1;
+      if (others > 0) this.#openers.set(id, others);
+      else this.#openers.delete(id);
       if (opened && this.#states.get(id) === opened) opened.close();
+      // Nobody looks at it any more: whether it is still hidden, the server says.
+      if (others === 0 && this.#states.get(id)?.view.hidden) {
+        this.#states.get(id)?.updated();
+        this.#reader.check(id, 0);
+      }
       this.#changed(id);
     };
   }
@@ -420,6 +431,8 @@ export class Chat {
   #told(conversation: Conversation, reading: number): void {
     const { id } = conversation;
     if (conversation.left) return this.#left(id);
+    // What somebody looks at stays, also where another device hid it.
+    if (conversation.hidden && !this.#openers.has(id)) return this.#drop(id);
     const state = this.#states.get(id);
     if (state) state.told(conversation, reading);
     else {

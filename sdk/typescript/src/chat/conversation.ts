@@ -408,7 +408,8 @@ export class ConversationState {
 
   /** Whether the server answers more than the message itself: it may have left the archive, or a request was answered. */
   #wakes(message: Message): boolean {
-    const { personal, is_request } = this.#told;
+    const { personal, is_request, hidden } = this.#told;
+    if (hidden) return true;
     if (message.sender.id === this.me) return is_request || personal.marked_unread === true;
     return personal.archived === true;
   }

@@ -6,10 +6,10 @@ import type { Message, Quote, Reaction, Receipt } from "./types.js";
 /** Characters of a quote. */
 const QUOTE_CHARS = 200;
 
-/** A message after it was taken back. */
-export function recalledOf(message: Message): Message {
+/** A message after it was taken back, by somebody other than its sender where `by` says so. */
+export function recalledOf(message: Message, by?: Id | null): Message {
   const nothing = { text: "", attachment: null, mentions: [], links: [], reactions: [], reply_to: null, edited_at: null };
-  return { ...message, ...nothing, recalled: true };
+  return { ...message, ...nothing, recalled: true, ...(by ? { recalled_by: by } : {}) };
 }
 
 /** The message as another one quotes it. */

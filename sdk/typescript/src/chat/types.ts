@@ -84,6 +84,8 @@ export interface Conversation {
   is_request: boolean;
   /** The caller left or was removed; only in lists by `changed_after`. */
   left?: boolean | undefined;
+  /** The caller hid it: it is in no folder until something new comes. */
+  hidden?: boolean | undefined;
   personal: Personal;
   created_at: Timestamp;
 }
@@ -156,6 +158,21 @@ export interface Reaction {
   mine?: boolean | undefined;
 }
 
+/** Somebody who reacted to a message. */
+export interface Reactor {
+  emoji: string;
+  /** Without handle and name when the account is gone. */
+  user: Author;
+}
+
+/** Answer to declining all requests. */
+export interface RequestsDeclined {
+  /** Requests and invitations that are declined now. */
+  declined: number;
+  /** Whether there are more: a call declines up to 1,000. */
+  more: boolean;
+}
+
 /** Event that a system message tells of. */
 export interface SystemEvent {
   kind: string;
@@ -165,7 +182,12 @@ export interface SystemEvent {
 }
 
 /** Upload in a message; its addresses are good until `expires_at`. */
-export type Attachment = Media & { duration_ms?: number | null | undefined; expires_at?: Timestamp | null | undefined };
+export type Attachment = Media & {
+  /** Name that the file is saved under. */
+  filename?: string | null | undefined;
+  /** Milliseconds, of a voice message. */
+  duration_ms?: number | null | undefined;
+};
 
 /** A message. */
 export interface Message {
@@ -267,12 +289,17 @@ export interface MentionedIn {
 /** People of whom a person lets something come. */
 export type WhoMay = "everybody" | "requests" | "followed" | "nobody";
 
+/** People who see whether somebody is there, and when they were last. */
+export type LastSeen = "everybody" | "followed" | "nobody";
+
 /** Preferences of a person in chat. */
 export interface ChatPreferences {
   who_may_message: WhoMay;
   who_may_add: WhoMay;
   /** Whether others see what the person has read, and the person what others have. */
   read_receipts: boolean;
+  /** People who see whether the person is online, and when they were last; to others they are offline. */
+  last_seen: LastSeen;
 }
 
 /** Changes to preferences: a field that is absent stays. */
@@ -280,6 +307,7 @@ export interface PatchChatPreferences {
   who_may_message?: WhoMay | null | undefined;
   who_may_add?: WhoMay | null | undefined;
   read_receipts?: boolean | null | undefined;
+  last_seen?: LastSeen | null | undefined;
 }
 
 /** Frame `message`. */
@@ -302,6 +330,8 @@ export interface MessageRecalled {
   change_seq: number;
   conversation_id: Id;
   seq: number;
+  /** The person who took it back, where that was not the sender. */
+  recalled_by?: Id | null | undefined;
 }
 
 /** Frame `conversation.updated`: read it again. */

@@ -128,7 +128,7 @@ export class Window {
     const covered = frame.change_seq - frame.after;
     this.#applied = Math.max(this.#applied, frame.change_seq);
     if ("message" in frame) return this.#put(frame.message.seq, frame.change_seq, (before) => pushed(before, frame.message, this.me, covered));
-    return this.#put(frame.seq, frame.change_seq, recalledOf);
+    return this.#put(frame.seq, frame.change_seq, (before) => recalledOf(before, frame.recalled_by));
   }
 
   /** Changes that were read, all above `after` up to `through`; whether they fit. */

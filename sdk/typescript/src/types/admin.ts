@@ -28,6 +28,40 @@ export interface AuditEntry {
   target: string;
 }
 
+/** Owner of one of chat's partitions. */
+export interface ChatOwnerStatus {
+  /** Bytes of these. */
+  cached_bytes: number;
+  /** Conversations that stay decoded with it. */
+  conversations_cached: number;
+  /** Records of requests and invitations that people are still to be told of. */
+  notices_waiting: number;
+  /** Number of the partition. */
+  partition: number;
+  /** Whether it takes anything: not while storage is away, and not any more where its log cannot be read. */
+  takes: boolean;
+  /** Records that wait to be taken. */
+  waiting: number;
+}
+
+/** Conversations and messages. */
+export interface ChatStatus {
+  /** Commits since the start. */
+  commits: number;
+  /** Messages that were sent since the start. */
+  messages: number;
+  /** Owners on this node. */
+  owners: ChatOwnerStatus[];
+  /** Records of all kinds since the start. */
+  records: number;
+  /** Acts that were refused, by reason. */
+  refusals: Record<string, number>;
+  /** Sends that were repeats of earlier ones, and were answered as these. */
+  repeats: number;
+  /** Acts of which nobody could say whether they were done. */
+  unknown: number;
+}
+
 /** Clicks at this moment, for operators. */
 export interface ClickStatus {
   /** Clicks that were counted since the start. */
@@ -151,6 +185,8 @@ export interface SetPassword {
 
 /** The server at this moment. */
 export interface Status {
+  /** Conversations and messages. */
+  chat: ChatStatus;
   /** Clicks on short links. */
   clicks: ClickStatus;
   /** The dearest authors, dearest first. */

@@ -38,6 +38,8 @@ export interface ChangePage {
 
 /** `GET /v1/users/me/chat`. */
 export interface ChatPreferences {
+  /** People who see whether the person is online, and when they were last; to others they are offline. */
+  last_seen: LastSeen;
   /** Whether others see what the person has read, and the person what others have. */
   read_receipts: boolean;
   /** People who may add the person to groups. */
@@ -54,6 +56,8 @@ export interface Conversation {
   change_seq: number;
   /** Moment it was made. */
   created_at: Timestamp;
+  /** Only where true: the caller hid it, and it is not in their folders until something new comes. */
+  hidden?: boolean | undefined;
   /** Part of the history that new members see. */
   history: History;
   /** The conversation. */
@@ -161,6 +165,9 @@ export interface InviteLook {
   /** Title, if it has one. */
   title?: string | null | undefined;
 }
+
+/** People who see whether somebody is there, and when they were last. */
+export type LastSeen = "everybody" | "followed" | "nobody";
 
 /** A member of a conversation. */
 export interface Member {
@@ -283,6 +290,8 @@ export type Notify = "all" | "mentions" | "nothing";
 
 /** `PATCH /v1/users/me/chat`: a field that is absent stays. */
 export interface PatchChatPreferences {
+  /** People who see whether the person is online, and when they were last; to others they are offline. */
+  last_seen?: LastSeen | null | undefined;
   /** Whether others see what the person has read, and the person what others have. */
   read_receipts?: boolean | null | undefined;
   /** People who may add the person to groups. */
@@ -363,6 +372,14 @@ export interface Reaction {
   user_ids: Id[];
 }
 
+/** Somebody who reacted to a message. */
+export interface Reactor {
+  /** Kind of the reaction, one emoji. */
+  emoji: string;
+  /** The person. Without handle and name when the account is gone. */
+  user: Author;
+}
+
 /** Marks of a member: two numbers that only rise. */
 export interface Receipt {
   /** Everything up to here has reached one of their devices. */
@@ -371,6 +388,14 @@ export interface Receipt {
   read_seq: number;
   /** The member. */
   user_id: Id;
+}
+
+/** `POST /v1/conversations/requests/decline`. */
+export interface RequestsDeclined {
+  /** Requests and invitations that are declined now. */
+  declined: number;
+  /** Whether there are more: a call declines up to 1,000. */
+  more: boolean;
 }
 
 /** `PATCH /v1/conversations/{id}/members/{user_id}`. */

@@ -50,6 +50,8 @@ export interface Problem {
   detail: string;
   /** The refused fields, for `validation_failed`. */
   errors?: FieldError[] | undefined;
+  /** Seconds until another try, in replies to frames: over HTTP the header `Retry-After` says so. */
+  retry_after_s?: number | null | undefined;
   /** HTTP status. */
   status: number;
   /** Title of the code, equal for every occurrence. */

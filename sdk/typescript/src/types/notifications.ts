@@ -4,10 +4,18 @@ import type { Id, Timestamp } from "./common.js";
 import type { Post } from "./posts.js";
 import type { Author } from "./users.js";
 
+/** Reason of a notification of kind `message`. */
+export type MessageReason = "request" | "invitation" | "added" | (string & {});
+
 /** Notification; a flood of the same kind on the same post is one with a `count`. */
 export interface Notification {
   /** Person who did it; of many, the latest whom the caller may see. */
   actor: Author;
+  /**
+   * Of kind `message`, the conversation. Requests and invitations are listed as long as they wait for an answer, and
+   * count as unread nowhere.
+   */
+  conversation_id?: Id | null | undefined;
   /** Number of people it stands for, of mentions number of posts; 1 unless grouped. */
   count: number;
   /** Moment of the newest event. */
@@ -20,6 +28,8 @@ export interface Notification {
   post?: Post | null | undefined;
   /** Whether it is at or below the read marker. */
   read: boolean;
+  /** Of kind `message`, what the actor did. */
+  reason?: MessageReason | null | undefined;
 }
 
 /** Kind of event that a notification tells of. */
@@ -39,7 +49,7 @@ export interface NotificationPage {
   items: Notification[];
   /** Cursor of the next page; `null` on the last. */
   next_cursor?: string | null | undefined;
-  /** Notifications above the read marker. */
+  /** Notifications above the read marker; requests and invitations are not counted. */
   unread_count: number;
 }
 

@@ -2,11 +2,11 @@
 
 mod model;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey};
-use fanfare_protocol::{ConversationKind, History, Id, MemberRole, Mention, MessageKind};
+use fanfare_protocol::{ConversationKind, History, Id, MediaKind, MemberRole, Mention, MessageKind};
 use proptest::prelude::*;
 
 use super::outcome::{ChatOutcome, ChatRefusal};
@@ -14,6 +14,8 @@ use super::record::{Beginning, ChatAct, ChatRecord, NewSettings, Sent};
 use super::rows::rows;
 use super::state::{ChatState, Folded};
 use super::{apply, line, needs};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::media::UNUSED_MS;
 use crate::data::rows::chat::*;
 use crate::data::rows::from_json;
 use crate::data::tables::chat as tables;
@@ -76,25 +78,71 @@ struct Step {
 /// An act whose numbers are relative to what there is.
 #[derive(Debug, Clone)]
 enum Template {
-    Create { request: bool, all: bool, barred: bool, invited: u64 },
-    Send { client: u8, text: u8, mention: u64, all: bool, reply: Option<u8>, forwarded: bool },
-    Edit { back: u8, text: u8, mention: u64 },
-    Recall { back: u8 },
-    Erase { back: u8 },
-    React { back: u8, kind: u8, on: bool },
-    Pin { back: u8, on: bool },
-    Add { who: Vec<u64>, invited: Vec<u64>, most: u32 },
-    Join { invite: u8 },
+    Create {
+        request: bool,
+        all: bool,
+        barred: bool,
+        invited: u64,
+    },
+    Send {
+        client: u8,
+        text: u8,
+        mention: u64,
+        all: bool,
+        reply: Option<u8>,
+        forwarded: bool,
+        media: Option<(u8, bool)>,
+    },
+    Edit {
+        back: u8,
+        text: u8,
+        mention: u64,
+    },
+    Recall {
+        back: u8,
+    },
+    Erase {
+        back: u8,
+    },
+    React {
+        back: u8,
+        kind: u8,
+        on: bool,
+    },
+    Pin {
+        back: u8,
+        on: bool,
+    },
+    Add {
+        who: Vec<u64>,
+        invited: Vec<u64>,
+        most: u32,
+    },
+    Join {
+        invite: u8,
+    },
     Leave,
     Remove(u64),
     Role(u64, u8),
     Owner(u64),
-    Settings { title: u8, all: Option<bool>, announcements: Option<bool>, slow_s: Option<u32> },
-    Invite { uses: Option<u32> },
-    Revoke { invite: u8 },
+    Settings {
+        title: u8,
+        all: Option<bool>,
+        announcements: Option<bool>,
+        slow_s: Option<u32>,
+    },
+    Invite {
+        uses: Option<u32>,
+    },
+    Revoke {
+        invite: u8,
+    },
     Accept,
     Decline,
-    Bar { on: bool, source: u8 },
+    Bar {
+        on: bool,
+        source: u8,
+    },
     Depart,
 }
 
@@ -108,9 +156,9 @@ fn template() -> impl Strategy<Value = Template> {
         3 => (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1), person())
             .prop_map(|(request, all, barred, invited)| Template::Create { request, all, barred, invited }),
         14 => (0..4u8, 0..2u8, person(), prop::bool::weighted(0.1), prop::option::weighted(0.2, back()),
-            prop::bool::weighted(0.1))
-            .prop_map(|(client, text, mention, all, reply, forwarded)| {
-                Template::Send { client, text, mention, all, reply, forwarded }
+            prop::bool::weighted(0.1), prop::option::weighted(0.4, (0..2u8, prop::bool::weighted(0.1))))
+            .prop_map(|(client, text, mention, all, reply, forwarded, media)| {
+                Template::Send { client, text, mention, all, reply, forwarded, media }
             }),
         4 => (back(), 0..3u8, person()).prop_map(|(back, text, mention)| Template::Edit { back, text, mention }),
         3 => back().prop_map(|back| Template::Recall { back }),
@@ -203,17 +251,32 @@ fn beginning(actor: Id, peer: Option<Id>, (request, all, barred): (bool, bool, b
     }
 }
 
+fn upload(number: u8) -> AttachmentRow {
+    AttachmentRow {
+        id: Id(900 + u64::from(number)),
+        kind: MediaKind::File,
+        content_type: "text/plain".to_owned(),
+        bytes: 4,
+        size: None,
+        thumbnail: false,
+        filename: None,
+        alt: None,
+        duration_ms: None,
+    }
+}
+
 /// The act of a template, in a group as it stands.
 fn act_of(template: &Template, id: Id, group: &Group) -> ChatAct {
     let seq = |back: u8| (group.messages.len() as u64 + 1).saturating_sub(u64::from(back));
     let invite = |number: u8| group.invites.keys().nth(usize::from(number)).copied().unwrap_or(Id(5));
     match template {
-        Template::Send { client, text, mention, all, reply, forwarded } => ChatAct::Sent(Box::new(Sent {
+        Template::Send { client, text, mention, all, reply, forwarded, media } => ChatAct::Sent(Box::new(Sent {
             client_id: client.to_string(),
             body: text.to_string(),
             kind: MessageKind::Text,
             said: said(&format!("text {text}"), Some(*mention), *all),
-            attachment: None,
+            attachment: media.map(|(number, _)| upload(number)),
+            attach_until_ms: media.map(|(_, late)| unix_ms_of(id) + u64::from(!late)),
             reply_to: reply.map(seq),
             forwarded: *forwarded,
         })),
@@ -248,7 +311,7 @@ fn act_of(template: &Template, id: Id, group: &Group) -> ChatAct {
             ChatAct::InviteMade { hash: format!("hash {}", id.0), expires_ms: None, max_uses: *uses }
         }
         Template::Revoke { invite: number } => ChatAct::InviteRevoked { invite: invite(*number) },
-        Template::Accept => ChatAct::Accepted {},
+        Template::Accept => ChatAct::Accepted { members_max: Some(4) },
         Template::Decline => ChatAct::Declined {},
         Template::Depart => ChatAct::Departed {},
         Template::Create { .. } | Template::Bar { .. } => unreachable!("they are made elsewhere"),
@@ -316,10 +379,28 @@ fn check(stored: &Stored, id: Id, model: &Group) {
     }
     let named = stored.0.iter().filter(|(key, (_, value))| key.table == tables::MENTIONED && value.is_some());
     let of_it = named.filter(|(key, _)| key.clustering.starts_with(&id.to_bytes()));
-    let named: std::collections::BTreeSet<(Id, u64)> = of_it
+    let named: BTreeSet<(Id, u64)> = of_it
         .map(|(key, _)| (Id::from_bytes(&key.partition).unwrap(), tables::number_in(&key.clustering[8..]).unwrap()))
         .collect();
     assert_eq!(named, model.named);
+    check_uses(stored, id, model);
+}
+
+/// An upload has a row for each message that holds it, and where one was taken back it is said when to look.
+fn check_uses(stored: &Stored, id: Id, model: &Group) {
+    let uses = stored.0.iter().filter(|(key, (_, value))| key.table == tables::MEDIA_USES && value.is_some());
+    let uses: BTreeSet<(Id, u64)> = uses
+        .filter(|(key, _)| key.clustering.starts_with(&id.to_bytes()))
+        .map(|(key, _)| (Id::from_bytes(&key.partition).unwrap(), tables::number_in(&key.clustering[8..]).unwrap()))
+        .collect();
+    let held = (1..).zip(&model.messages).filter(|(_, message)| !message.recalled);
+    assert_eq!(uses, held.filter_map(|(seq, message)| Some((message.media?, seq))).collect::<BTreeSet<_>>());
+    for (media, record) in &model.ends {
+        let end = stored.get(&tables::media_end(*media)).and_then(|end| Id::from_bytes(end));
+        assert!(end >= Some(*record), "the last end of any conversation");
+        let due_ms = unix_ms_of(*record) + UNUSED_MS;
+        assert!(stored.get(&tables::media_check(due_ms, *media)).is_some(), "somebody looks an hour later");
+    }
 }
 
 fn run(steps: &[Step]) -> (Vec<(ChatRecord, ChatOutcome)>, Stored) {
@@ -363,6 +444,7 @@ fn continue_erased(model: &mut BTreeMap<Id, Group>, record: &ChatRecord, outcome
     for (seq, ..) in &outcome.remains {
         let message = &mut group.messages[*seq as usize - 1];
         assert!(message.by == record.actor && !message.system && !message.recalled);
+        group.ends.extend(message.media.map(|media| (media, record.id)));
         message.recalled = true;
         message.text.clear();
         message.reactions.clear();
@@ -430,6 +512,7 @@ fn who_is_too_fast_may_try_again_with_the_same_id() {
         ChatRefusal::Announcements,
         ChatRefusal::ReplyTo,
         ChatRefusal::Kind,
+        ChatRefusal::NoMedia,
     ] {
         assert_eq!(refusal.code().and_then(ChatRefusal::of_code), Some(refusal));
     }

@@ -2,7 +2,9 @@
 
 mod fixed;
 
-use fanfare_protocol::{ConversationKind, History, Id, MediaKind, Mention, MessageKind, Notify, SystemEvent, WhoMay};
+use fanfare_protocol::{
+    ConversationKind, History, Id, LastSeen, MediaKind, Mention, MessageKind, Notify, SystemEvent, WhoMay,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::fixed::{ActivityRow, ChangeRow, ChatHead, HourRow, MarkRow, MemberRow, Membership, SendRow};
@@ -135,6 +137,9 @@ pub struct AttachmentRow {
     /// Whether there is a small picture.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnail: bool,
+    /// Name that the uploader gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
     /// Alternative text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
@@ -159,6 +164,14 @@ pub struct Said {
     /// Addresses found in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
+}
+
+impl Said {
+    /// Whether the words name somebody, by handle or with everybody.
+    #[must_use]
+    pub fn names(&self, person: Id) -> bool {
+        self.all || self.mentions.iter().any(|mention| mention.id == person)
+    }
 }
 
 /// A message as it was sent, or what is left of one that was recalled.
@@ -251,20 +264,23 @@ pub struct PersonalRow {
 }
 
 /// Preferences of a person in chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreferencesRow {
     /// Version of the row.
     #[serde(default)]
     pub version: Id,
-    /// People who may begin a direct conversation with the person.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub who_may_message: WhoMay,
-    /// People who may add the person to groups.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub who_may_add: WhoMay,
+    /// People who may begin a direct conversation with the person; the operator's default where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_may_message: Option<WhoMay>,
+    /// People who may add the person to groups; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_may_add: Option<WhoMay>,
     /// Whether others do not see what the person has read, nor the person what others have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_receipts: bool,
+    /// People who see whether the person is there, and when they were last.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub last_seen: LastSeen,
 }
 
 /// An invite to a group.
@@ -289,4 +305,13 @@ pub struct InviteRow {
     /// Good no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+}
+
+impl InviteRow {
+    /// Whether it lets anybody in at `now_ms`.
+    #[must_use]
+    pub fn is_good(&self, now_ms: u64) -> bool {
+        let is_used_up = self.max_uses.is_some_and(|max| self.uses >= max);
+        !self.revoked && !is_used_up && self.expires_ms.is_none_or(|end| now_ms < end)
+    }
 }

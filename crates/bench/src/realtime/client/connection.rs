@@ -132,6 +132,8 @@ pub struct Connection {
     pub plan: u16,
     /// Number of its person.
     pub user: usize,
+    /// Number among the connections of the process.
+    pub number: usize,
     /// Times it was opened.
     pub turns: usize,
     /// Said hello, and is not lost.
@@ -158,12 +160,13 @@ struct Polled<'a> {
 
 impl Connection {
     /// Connection that is not opened yet.
-    pub fn new(plan: u16, user: usize, slow: bool) -> Self {
+    pub fn new(plan: u16, user: usize, number: usize, slow: bool) -> Self {
         Self {
             stream: None,
             phase: Phase::Closed,
             plan,
             user,
+            number,
             turns: 0,
             alive: false,
             opening: true,
@@ -308,6 +311,11 @@ impl Connection {
             Frame::Drain(after_ms) => {
                 self.back_at = Some(Instant::now() + std::time::Duration::from_millis(after_ms));
             }
+            frame @ (Frame::Message | Frame::Reply) => {
+                if let Some(talking) = &mut counts.talking {
+                    talking.came(self.number, text, frame == Frame::Reply);
+                }
+            }
             _ => {}
         }
         if plan.connect.comes_back
@@ -358,7 +366,7 @@ mod tests {
         bytes.extend([0x89, 1, b'p']);
         for piece in 1..bytes.len() {
             counts.mark(true);
-            let mut connection = Connection::new(0, 7, false);
+            let mut connection = Connection::new(0, 7, 0, false);
             connection.greet(&plan).unwrap();
             let mut answer = Vec::new();
             for part in bytes.chunks(piece) {
@@ -375,13 +383,13 @@ mod tests {
     #[test]
     fn events_of_a_stream_and_of_a_poll_are_counted() {
         let mut counts = Counts::default();
-        let mut stream = Connection::new(0, 1, false);
+        let mut stream = Connection::new(0, 1, 0, false);
         let sse = plan(Kind::Sse);
         stream.greet(&sse).unwrap();
         let bytes = b"HTTP/1.1 200 OK\r\n\r\nid: C\ndata: {\"type\":\"hello\",\"data\":{}}\n\n: hb\n\ndata: {\"type\":\"gap\"}\n\n";
         assert_eq!(stream.take(bytes, &sse, &mut counts, 1, &mut Vec::new()), Next::Read);
         assert!(stream.alive);
-        let mut poller = Connection::new(0, 1, false);
+        let mut poller = Connection::new(0, 1, 0, false);
         let polls = plan(Kind::LongPoll);
         poller.greet(&polls).unwrap();
         let body = r#"{"events":[{"type":"hello","data":{"cursor":"A"}}],"cursor":"B"}"#;
@@ -396,7 +404,7 @@ mod tests {
     #[test]
     fn a_refusal_says_what_was_answered() {
         let (plan, mut counts) = (plan(Kind::Sse), Counts::default());
-        let mut connection = Connection::new(0, 1, false);
+        let mut connection = Connection::new(0, 1, 0, false);
         connection.greet(&plan).unwrap();
         let next = connection.take(b"HTTP/1.1 401 No\r\n\r\n{}", &plan, &mut counts, 1, &mut Vec::new());
         assert!(matches!(next, Next::Lost(said) if said.contains("401")));

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::protocol::Report;
+use super::talk::Talking;
 use super::wire::{self, Frame};
 use crate::percentile;
 
@@ -15,10 +16,12 @@ pub fn now_ns() -> u64 {
 }
 
 /// Counters, and times from sending to reading.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Counts {
     /// The counters; `alive`, `lost` and `error` are those of the connections.
     pub report: Report,
+    /// Conversations that go on.
+    pub talking: Option<Talking>,
     timing: bool,
     took_us: Vec<u32>,
 }
@@ -38,7 +41,7 @@ impl Counts {
         let frame = wire::classify(text);
         let report = &mut self.report;
         match frame {
-            Frame::Event => {
+            Frame::Event | Frame::Message => {
                 report.events += 1;
                 report.reached += u64::from(*events == 0);
                 *events += 1;
@@ -60,6 +63,7 @@ impl Counts {
                 report.notifications += 1;
                 self.time(text, now_ns, timed);
             }
+            Frame::Receipt => report.receipts += 1,
             Frame::Gap => report.gaps += 1,
             Frame::Reset => report.resets += 1,
             Frame::Hello(resumed) => {
@@ -68,7 +72,7 @@ impl Counts {
                 report.last_hello_ns = now_ns;
             }
             Frame::Drain(_) => report.drains += 1,
-            Frame::Connected | Frame::Ping | Frame::Other(_) => {}
+            Frame::Connected | Frame::Ping | Frame::Reply | Frame::Other(_) => {}
         }
         frame
     }
@@ -88,9 +92,11 @@ impl Counts {
         let mut took: Vec<f64> = self.took_us.iter().copied().map(f64::from).collect();
         Report {
             p50_us: percentile(&mut took, 50.0),
+            p95_us: percentile(&mut took, 95.0),
             p99_us: percentile(&mut took, 99.0),
             max_us: percentile(&mut took, 100.0),
             timed: took.len() as u64,
+            talked: self.talking.as_ref().map_or_else(Default::default, Talking::figures),
             ..self.report.clone()
         }
     }

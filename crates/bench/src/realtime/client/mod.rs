@@ -6,6 +6,7 @@
 mod connection;
 mod counts;
 pub mod protocol;
+pub mod talk;
 pub mod wire;
 
 use std::cmp::Reverse;
@@ -22,6 +23,7 @@ use self::connection::{Connection, Next, Phase, Plan};
 use self::counts::Counts;
 pub use self::counts::now_ns;
 use self::protocol::{Command, Connect, Report, Until};
+use self::talk::Talking;
 
 /// Connections that are being opened at once: fewer than a listener's backlog.
 const OPENING_MAX: usize = 512;
@@ -82,6 +84,8 @@ pub fn run() -> io::Result<()> {
 enum Awaited {
     Opened,
     Counted(Until, u64),
+    /// Everything that was sent has come.
+    Talked,
     Nothing,
 }
 
@@ -122,7 +126,8 @@ impl Client {
             return Duration::ZERO;
         }
         let next = self.retries.peek().map(|Reverse((at, _))| at.saturating_duration_since(Instant::now()));
-        next.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
+        let message = self.counts.talking.as_ref().map_or(SLEEP_MAX, |talk| Duration::from_nanos(talk.pause_ns()));
+        next.unwrap_or(SLEEP_MAX).min(SLEEP_MAX).min(message)
     }
 
     fn take(&mut self, command: Command) {
@@ -148,6 +153,15 @@ impl Client {
                 missed.into_iter().for_each(|number| self.read(number, true));
                 (Awaited::Nothing, now)
             }
+            Command::Talk { talk, timeout_ms } => {
+                self.counts.mark(true);
+                let deadline = now + Duration::from_millis(talk.time_ms + timeout_ms);
+                match Talking::begin(talk, self.connections.len()) {
+                    Ok(talking) => self.counts.talking = Some(talking),
+                    Err(error) => self.error = Some(error.to_string()),
+                }
+                (Awaited::Talked, deadline)
+            }
             Command::Close => {
                 (self.connections, self.plans, self.opening) = (Vec::new(), Vec::new(), 0);
                 (self.counts, self.error) = (Counts::default(), None);
@@ -164,7 +178,8 @@ impl Client {
         for number in 0..connect.count {
             let slow = connect.slow_every > 0 && number % connect.slow_every == connect.slow_every / 2;
             self.to_open.push_back(self.connections.len());
-            self.connections.push(Connection::new(plan, connect.first_user + number, slow));
+            let place = self.connections.len();
+            self.connections.push(Connection::new(plan, connect.first_user + number, place, slow));
         }
         self.plans.push(Plan::new(connect));
     }
@@ -183,6 +198,11 @@ impl Client {
         {
             self.retries.pop();
             self.open(number);
+        }
+        for (number, frame) in self.counts.talking.as_mut().map_or_else(Vec::new, Talking::due) {
+            if let Err(error) = write(&mut self.connections[number], &frame) {
+                self.lost(number, &error);
+            }
         }
     }
 
@@ -305,6 +325,7 @@ impl Client {
             Awaited::Opened => self.to_open.is_empty() && self.opening == 0,
             Awaited::Counted(Until::Events, count) => report.events >= *count,
             Awaited::Counted(Until::Hellos, count) => report.hellos >= *count,
+            Awaited::Talked => self.counts.talking.as_ref().is_none_or(|talk| talk.is_whole(report.events)),
             Awaited::Nothing => true,
         };
         if !has_come && Instant::now() < *deadline {

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::talk::{Talk, Talked};
+
 /// Protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +68,13 @@ pub enum Command {
         /// Stop.
         on: bool,
     },
+    /// Send messages; answered when all that was sent has come to everybody, or this long after the last.
+    Talk {
+        /// Messages to send.
+        talk: Talk,
+        /// Milliseconds.
+        timeout_ms: u64,
+    },
     /// Close all connections.
     Close,
 }
@@ -97,6 +106,8 @@ pub struct Report {
     pub posts: u64,
     /// `notification` frames.
     pub notifications: u64,
+    /// `receipt` frames.
+    pub receipts: u64,
     /// `gap` frames.
     pub gaps: u64,
     /// `reset` frames.
@@ -115,14 +126,18 @@ pub struct Report {
     pub last_ns: u64,
     /// Moment of the last hello, nanoseconds since 1970.
     pub last_hello_ns: u64,
-    /// From sending to reading, microseconds: median, 99th percentile, most, and how many were timed.
+    /// From sending to reading, microseconds: median, 95th and 99th percentile, most, and how many were timed.
     pub p50_us: f64,
+    /// 95th percentile.
+    pub p95_us: f64,
     /// 99th percentile.
     pub p99_us: f64,
     /// Most.
     pub max_us: f64,
     /// Number of events that were timed.
     pub timed: u64,
+    /// Messages that were sent, and what came of them.
+    pub talked: Talked,
     /// The first thing that went wrong.
     pub error: Option<String>,
 }

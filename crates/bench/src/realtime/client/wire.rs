@@ -100,6 +100,12 @@ pub enum Frame<'a> {
     Connected,
     /// Centrifugo asks for a sign of life.
     Ping,
+    /// `message` of a conversation.
+    Message,
+    /// `receipt`.
+    Receipt,
+    /// Answer to a frame.
+    Reply,
     /// Anything else.
     Other(&'a [u8]),
 }
@@ -124,6 +130,9 @@ pub fn classify(text: &[u8]) -> Frame<'_> {
         b"hello" => Frame::Hello(find(text, b"\"resumed\":true").is_some()),
         b"drain" => Frame::Drain(number_after(text, b"\"reconnect_after_ms\":").unwrap_or(0)),
         b"live.changed" => Frame::Event,
+        b"message" => Frame::Message,
+        b"receipt" => Frame::Receipt,
+        b"reply" => Frame::Reply,
         kind if kind.starts_with(b"bench.") => Frame::Event,
         kind => Frame::Other(kind),
     }
@@ -132,6 +141,16 @@ pub fn classify(text: &[u8]) -> Frame<'_> {
 /// Moment of sending that `text` tells.
 pub fn sent_ns(text: &[u8]) -> Option<u64> {
     number_after(text, SENT.as_bytes())
+}
+
+/// Conversation and number of the message that a frame or an answer holds.
+pub fn placed(text: &[u8]) -> Option<(u64, u64)> {
+    Some((number_after(text, b"\"conversation_id\":\"")?, number_after(text, b"\"seq\":")?))
+}
+
+/// Whether an answer is a good one.
+pub fn is_ok(text: &[u8]) -> bool {
+    find(text, b"\"ok\":true").is_some()
 }
 
 /// Cursor at which a session can go on after this frame.
@@ -188,6 +207,8 @@ mod tests {
         assert_eq!(classify(br#"{"type":"drain","data":{"reconnect_after_ms":250}}"#), Frame::Drain(250));
         assert_eq!(classify(br#"{"push":{"channel":"news","pub":{"data":{}}}}"#), Frame::Event);
         assert_eq!(classify(br#"{"id":1,"connect":{"client":"x"}}"#), Frame::Connected);
+        assert_eq!(classify(br#"{"id":"AAAA","type":"message","lane":"urgent"}"#), Frame::Message);
+        assert_eq!(classify(br#"{"type":"reply","ref":7,"ok":true}"#), Frame::Reply);
         assert_eq!(classify(b"{}"), Frame::Ping);
     }
 

@@ -95,7 +95,8 @@ impl Core {
 
     fn told(&mut self, conversation: Conversation, reading: u64, now_ms: u64) {
         let id = conversation.id;
-        if conversation.left {
+        // What somebody looks at stays, also where another device hid it.
+        if conversation.left || conversation.hidden && !self.opened.contains_key(&id) {
             return self.drop_one(id);
         }
         let has_unread = conversation.unread_count > 0;

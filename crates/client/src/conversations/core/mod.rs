@@ -185,6 +185,11 @@ impl Core {
             self.opened.remove(&id);
             if let Some(state) = self.states.get_mut(&id) {
                 state.close();
+                if state.is_hidden() {
+                    // Nobody looks at it any more: whether it is still hidden, the server says.
+                    state.updated();
+                    self.due.insert(id, 0);
+                }
             }
             self.version += 1;
         }

@@ -41,6 +41,7 @@ pub struct Seat {
     pub read: u64,
     delivered: u64,
     personal: Personal,
+    hidden: Option<usize>,
     event: u64,
 }
 
@@ -77,6 +78,10 @@ pub fn problem(code: Code) -> ClientError {
 /// Place in a list.
 fn place(one: &Conversation) -> Id {
     one.last_message.as_ref().map_or(one.id, |message| message.id)
+}
+
+fn is_hidden(talk: &Talk, seat: &Seat) -> bool {
+    seat.hidden.is_some_and(|at| talk.messages.len() <= at)
 }
 
 fn at(number: u64) -> Timestamp {
@@ -147,7 +152,7 @@ impl Server {
         let visible_from = old.as_ref().map_or(from, |old| old.visible_from);
         let (read, delivered) = (kept(|seat| seat.read), kept(|seat| seat.delivered));
         let personal = old.map(|old| old.personal).unwrap_or_default();
-        let seat = Seat { here: true, role, visible_from, joined, read, delivered, personal, event: 0 };
+        let seat = Seat { here: true, role, visible_from, joined, read, delivered, personal, hidden: None, event: 0 };
         talk.members.insert(user, seat);
     }
 
@@ -247,13 +252,15 @@ impl Server {
             mention_count: unread.iter().filter(names).count() as u64,
             is_request: false,
             left: !seat.here,
+            hidden: seat.here && is_hidden(talk, seat),
             personal: seat.personal.clone(),
             created_at: at(id.0),
         }
     }
 
     pub fn list(&self, user: Id) -> Vec<Conversation> {
-        let is_mine = |talk: &&Talk| talk.members.get(&user).is_some_and(|seat| seat.here);
+        let is_shown = |talk: &Talk, seat: &Seat| seat.here && !is_hidden(talk, seat);
+        let is_mine = |talk: &&Talk| talk.members.get(&user).is_some_and(|seat| is_shown(talk, seat));
         let mut views: Vec<Conversation> =
             self.talks.values().filter(is_mine).map(|talk| self.view(talk.id, user)).collect();
         views.sort_by_key(|one| std::cmp::Reverse(place(one)));
@@ -302,7 +309,9 @@ impl Server {
         self.touch(talk, None);
         let change_seq = after + 1;
         if kind == ChangeKind::Recalled {
-            let frame = MessageRecalled { key, after, change_seq, conversation_id: talk, seq };
+            let sent = &self.talks[&talk].messages[seq as usize - 1];
+            let recalled_by = sent.recalled_by.filter(|by| *by != sent.sender);
+            let frame = MessageRecalled { key, after, change_seq, conversation_id: talk, seq, recalled_by };
             self.tell(talk, ServerEvent::MessageRecalled(frame));
         } else {
             let message = self.message(talk, seq, None);
@@ -366,6 +375,13 @@ impl Server {
         if self.listener == Some(user) {
             self.updated(talk);
         }
+    }
+
+    /// Hides it from the person until something new comes, by another device.
+    pub fn hide(&mut self, talk: Id, user: Id) {
+        let talks = self.talks.get_mut(&talk).unwrap();
+        talks.members.get_mut(&user).unwrap().hidden = Some(talks.messages.len());
+        self.personal(talk, user, |_| {});
     }
 
     /// Answers a question of a person.

@@ -51,7 +51,7 @@ impl Group {
                 if message.system {
                     return Err(ChatRefusal::Fixed);
                 }
-                self.recall(*seq);
+                self.recall(record.id, *seq);
                 Ok(true)
             }
             _ => self.of_mark(record, own),
@@ -87,6 +87,9 @@ impl Group {
                     return Err(ChatRefusal::Role);
                 }
                 self.of_person(actor, *seq)?;
+                if self.barred() {
+                    return Err(ChatRefusal::Closed);
+                }
                 if self.pins.contains(seq) == *on {
                     return Ok(false);
                 }

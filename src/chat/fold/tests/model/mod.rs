@@ -19,6 +19,7 @@ pub struct Message {
     pub text: String,
     pub edits: u32,
     pub recalled: bool,
+    pub media: Option<Id>,
     /// By emoji, in the order in which people came.
     pub reactions: Vec<(String, Vec<Id>)>,
     pub forwarded: bool,
@@ -70,6 +71,8 @@ pub struct Group {
     /// Minutes in which something came about.
     pub minutes: BTreeSet<u32>,
     pub named: BTreeSet<(Id, u64)>,
+    /// Uploads of messages that were taken back, and by which record last.
+    pub ends: BTreeMap<Id, Id>,
 }
 
 /// Answer to a record, as far as whoever asked hears it.
@@ -110,6 +113,7 @@ impl Group {
             text: text.to_owned(),
             edits: 0,
             recalled: false,
+            media: None,
             reactions: Vec::new(),
             forwarded: false,
         });
@@ -217,6 +221,9 @@ impl Group {
                 return Err(ChatRefusal::Slow((last + self.slow_ms - ms).div_ceil(1_000) as u32));
             }
         }
+        if sent.attach_until_ms.is_some_and(|until_ms| unix_ms_of(record.id) >= until_ms) {
+            return Err(ChatRefusal::NoMedia);
+        }
         if let Some(seq) = sent.reply_to {
             let good = self.visible(record.actor, seq) && {
                 let answered = &self.messages[seq as usize - 1];
@@ -227,7 +234,9 @@ impl Group {
             }
         }
         let seq = self.say(record, &sent.said.text, false);
-        self.messages.last_mut().unwrap().forwarded = sent.forwarded;
+        let message = self.messages.last_mut().unwrap();
+        message.forwarded = sent.forwarded;
+        message.media = sent.attachment.as_ref().map(|attachment| attachment.id);
         let people: Vec<Id> = sent.said.mentions.iter().map(|mention| mention.id).collect();
         self.name(record, seq, &people, sent.said.all);
         if self.pending == Some(record.actor) {
@@ -269,7 +278,10 @@ impl Group {
         }
         let known = self.people.get(&actor).ok_or(ChatRefusal::NotFound)?.clone();
         match (&record.act, known.presence) {
-            (ChatAct::Accepted {}, Membership::Invited) => {
+            (ChatAct::Accepted { members_max }, Membership::Invited) => {
+                if members_max.is_some_and(|max| self.members().len() >= max as usize) {
+                    return Err(ChatRefusal::Full);
+                }
                 let seq = self.messages.len() as u64 + 1;
                 self.come(record, actor, MemberRole::Member, Membership::In, seq);
                 self.say(record, "", true);
@@ -289,7 +301,7 @@ impl Group {
     fn of_member(&mut self, record: &ChatRecord, own: &Person) -> Result<bool, ChatRefusal> {
         let actor = record.actor;
         match &record.act {
-            ChatAct::Accepted {} => {
+            ChatAct::Accepted { .. } => {
                 let was = self.pending == Some(actor);
                 if was {
                     self.pending = None;
@@ -389,8 +401,9 @@ impl Group {
         true
     }
 
-    fn recall(&mut self, seq: u64) {
+    fn recall(&mut self, record: Id, seq: u64) {
         let message = &mut self.messages[seq as usize - 1];
+        self.ends.extend(message.media.map(|media| (media, record)));
         message.recalled = true;
         message.text.clear();
         message.reactions.clear();

@@ -1,0 +1,420 @@
+//! A second family from whose records something follows for people: nodes that come, sleep and crash, over a log that
+//! takes everything.
+//!
+//! Afterwards every person was told once of each record that concerns them, in its order, and of nothing else; lists of
+//! notifications are what a plain count says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_engines::hostile::{Faults, Hostile};
+use fanfare_engines::random::Random;
+use fanfare_engines::{Batch, EngineError, JournalRecord, NewFamily, Partition, RowKey, Table};
+use fanfare_protocol::Id;
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+
+use crate::app;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::data::families;
+use crate::data::rows::{NotificationRow, NotificationState, from_json, to_json};
+use crate::data::storage::Storage;
+use crate::data::tables::{self, notification_key};
+use crate::log::effects::Effects;
+use crate::log::events::{Event, Weight};
+use crate::log::family::{CommittedOf, Family};
+use crate::log::fold::Folds;
+use crate::log::handle::{Log, LogSetup};
+use crate::log::horizon::Horizon;
+use crate::log::mint::Numbers;
+use crate::log::onward::{Bearer, Onward, OnwardSource};
+use crate::log::owners::FamilyLog;
+use crate::log::records;
+use crate::log::roster::Alone;
+use crate::log::spread::Spread;
+
+const OWN: Table = Table { id: 250, name: "calls_meta" };
+const CALLS: NewFamily = NewFamily { name: "calls", partitions: None, tables: |id| id >= OWN.id, own_table: Some(OWN) };
+const CONSUMER: &str = "calls-told";
+
+const NODES: usize = 2;
+const STEPS: usize = 60;
+const PEOPLE: u64 = 5;
+const BURST_MAX: u64 = 5;
+const TURNS_MAX: u64 = 60;
+const NOW_MS: u64 = 1_800_000_000_000;
+const HISTORIES: u64 = 24;
+/// Records that wait in memory: few, so that the log is read too.
+const ROOM: usize = 3;
+/// Patience with whoever should have been answered; it costs no time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+const FAULTS: Faults =
+    Faults { unavailable: 1, unknown: 5, offset_gaps: 10, doubled: 15, lost_replies: 6, sleeps: 20, ..Faults::NONE };
+
+/// The code as it is, or without one of its precautions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lacks {
+    Nothing,
+    /// Repeats are taken.
+    Numbers,
+    /// Records that an earlier life left are not read from the log.
+    Past,
+}
+
+/// Somebody calls others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Call {
+    id: Id,
+    by: Id,
+    asked: Vec<Id>,
+}
+
+fn follows(call: &Call, spread: Spread) -> Effects {
+    let mut by_partition = BTreeMap::<u16, Vec<Id>>::new();
+    for person in &call.asked {
+        by_partition.entry(spread.partition_of(*person).0).or_default().push(*person);
+    }
+    let event = |asked| Event::Approached { by: call.by, conversation: call.id, asked, added: Vec::new() };
+    by_partition.into_iter().map(|(partition, asked)| (Partition(partition), event(asked))).collect()
+}
+
+struct Calls {
+    onward: Onward,
+    spread: Spread,
+}
+
+impl Family for Calls {
+    type Proposal = (Id, Vec<Id>);
+    type Record = Call;
+    type Outcome = ();
+    type State = ();
+    type Answer = Id;
+    type Standings = ();
+    type Changes = ();
+
+    const NAME: &'static str = CALLS.name;
+    const OWN_TABLE: Table = OWN;
+
+    fn weight(_: &(Id, Vec<Id>)) -> Weight {
+        Weight { bytes: 256, rows: 1 }
+    }
+
+    fn number((by, asked): (Id, Vec<Id>), id: Id) -> Call {
+        Call { id, by, asked }
+    }
+
+    fn id(call: &Call) -> Id {
+        call.id
+    }
+
+    async fn standings(&self, _: &[Call]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn load(&self, _: &[Call], (): &(), _: Option<(&(), &Batch)>) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_in((): &mut (), (): (), _: &Batch) {}
+
+    fn fold(&self, _: &mut Call, (): &mut (), _: &mut Batch) -> Result<()> {
+        Ok(())
+    }
+
+    fn line(&self, call: &Call, (): &()) -> Result<Bytes> {
+        to_json(call)
+    }
+
+    fn read(&self, _: Partition, one: &JournalRecord) -> Result<(Call, ())> {
+        Ok((from_json(&one.payload)?, ()))
+    }
+
+    fn rows(&self, _: &Call, (): &(), _: &mut Batch) -> Result<()> {
+        Ok(())
+    }
+
+    fn keep(&self, (): (), (): &()) {}
+
+    fn learn(&self, _: &[CommittedOf<Call, ()>]) {}
+
+    fn opened(&self, last: Id) {
+        self.onward.opened(last);
+    }
+
+    fn forget(&self) {}
+
+    fn tell(&self, committed: &[CommittedOf<Call, ()>], _: Id) {
+        self.onward.settled(committed.iter().map(|one| (one.record.id, follows(&one.record, self.spread))));
+    }
+
+    fn answer(committed: CommittedOf<Call, ()>) -> Id {
+        committed.record.id
+    }
+}
+
+struct Source(Spread);
+
+impl OnwardSource for Source {
+    fn consumer(&self) -> &'static str {
+        CONSUMER
+    }
+
+    fn follows(&self, _: Partition, one: &JournalRecord) -> Result<(Id, Effects)> {
+        let call: Call = from_json(&one.payload)?;
+        Ok((call.id, follows(&call, self.0)))
+    }
+}
+
+struct Node {
+    calls: FamilyLog<Calls>,
+    bearers: Vec<Bearer>,
+    log: Log,
+    clock: Clock,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Answer that somebody heard: done, refused, or unknown.
+type Heard = std::result::Result<Option<Id>, ()>;
+
+struct History {
+    world: Hostile,
+    spread: Spread,
+    lacks: Lacks,
+    random: Random,
+    /// Nodes that live at once.
+    nodes_max: usize,
+    now_ms: u64,
+    nodes: [Option<Node>; NODES],
+    clients: Vec<(usize, JoinHandle<Heard>)>,
+}
+
+impl History {
+    async fn open(&self, node: usize) -> Result<Node> {
+        let (engines, clock) = (self.world.engines(), Clock::stand_in(self.now_ms));
+        let (storage, horizon) = (Storage::default(), Horizon::default());
+        let setup = LogSetup {
+            clock: clock.clone(),
+            numbers: Numbers::of_node(node as u16),
+            storage: storage.clone(),
+            roster: Arc::new(Alone),
+            horizon: horizon.clone(),
+        };
+        let (log, social) = Log::take_over(&engines, &app::products_over(self.spread, 3).0, setup).await?;
+        if self.lacks == Lacks::Numbers {
+            log.take_twice();
+        }
+        let partitions = engines.families.get(CALLS.name).unwrap().partitions();
+        let onward: Vec<(Partition, Onward)> = partitions.map(|one| (one, Onward::with_room(ROOM))).collect();
+        let make = |partition| {
+            let onward = onward.iter().find(|(one, _)| *one == partition).unwrap().1.clone();
+            Calls { onward, spread: self.spread }
+        };
+        let calls = log.take_over_family(&engines, make).await?;
+        let mint = log.minting();
+        let mut tasks = vec![spawn_local(horizon.keep_reserved())];
+        for (owner, queue) in social.each {
+            tasks.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+        }
+        let owners = calls.owners.clone();
+        for (owner, queue) in calls.each {
+            tasks.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+        }
+        let source: Arc<dyn OnwardSource> = Arc::new(Source(self.spread));
+        let mut bearers = Vec::new();
+        for (partition, onward) in onward {
+            if self.lacks == Lacks::Past {
+                onward.forget_past();
+            }
+            bearers.push(Bearer::open(&engines, log.clone(), Arc::clone(&source), (partition, onward)).await?);
+        }
+        Ok(Node { calls: owners, bearers, log, clock, tasks })
+    }
+
+    async fn step(&mut self) {
+        let node = self.random.index(self.nodes_max);
+        match self.random.below(100) {
+            0..3 => {
+                (0..NODES).for_each(|node| self.crash(node));
+                self.world.crash();
+            }
+            3..9 => self.crash(node),
+            _ => {
+                if self.nodes[node].is_none()
+                    && let Ok(mut opened) = self.open(node).await
+                {
+                    opened.tasks.extend(opened.bearers.drain(..).map(|bearer| spawn_local(bearer.run())));
+                    self.nodes[node] = Some(opened);
+                }
+                for _ in 0..=self.random.below(BURST_MAX) {
+                    self.call(node);
+                }
+            }
+        }
+        self.now_ms += 3;
+        self.nodes.iter().flatten().for_each(|node| node.clock.pass(3));
+        for _ in 0..self.random.below(TURNS_MAX) {
+            yield_now().await;
+        }
+    }
+
+    fn crash(&mut self, node: usize) {
+        let Some(crashed) = self.nodes[node].take() else { return };
+        crashed.tasks.iter().for_each(JoinHandle::abort);
+        self.clients.iter().filter(|(at, _)| *at == node).for_each(|(_, task)| task.abort());
+    }
+
+    fn call(&mut self, node: usize) {
+        let Some(Node { calls, .. }) = &self.nodes[node] else { return };
+        let by = 1 + self.random.below(PEOPLE);
+        let others = (1..=PEOPLE).filter(|person| *person != by);
+        // Some concern nobody.
+        let asked: Vec<Id> = others.filter(|_| self.random.below(3) == 0).map(Id).collect();
+        let calls = calls.clone();
+        let task = spawn_local(async move {
+            let done = async { calls.propose(Id(by), (Id(by), asked)).await?.durable().await };
+            match done.await {
+                Ok(id) => Ok(Some(id)),
+                Err(Error::Engine(EngineError::Unknown(_))) => Err(()),
+                Err(_) => Ok(None),
+            }
+        });
+        self.clients.push((node, task));
+    }
+
+    /// Everything calms down, and what follows is told.
+    async fn end(mut self) -> std::result::Result<usize, String> {
+        self.world.set_faults(Faults::NONE);
+        let mut done = Vec::new();
+        for (_, task) in std::mem::take(&mut self.clients) {
+            let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| "a call has no answer".to_owned())?;
+            // Of a process that ended nobody knows.
+            done.extend(answer.ok().and_then(|answer| answer.ok().flatten()));
+        }
+        (0..NODES).for_each(|node| self.crash(node));
+        self.world.settle();
+        let mut node = self.open(0).await.map_err(|error| format!("no start in the quiet: {error}"))?;
+        for bearer in &mut node.bearers {
+            let told = tokio::time::timeout(PATIENCE, bearer.catch_up()).await;
+            told.map_err(|_| "what follows is not told".to_owned())?.map_err(|error| error.to_string())?;
+        }
+        node.tasks.iter().for_each(JoinHandle::abort);
+        drop((node.bearers, node.calls, node.log));
+        self.world.settle();
+        self.look(&done)
+    }
+
+    fn look(&self, done: &[Id]) -> std::result::Result<usize, String> {
+        let engines = self.world.engines();
+        let mut expected = BTreeMap::<(u16, u16), Vec<(Id, Event)>>::new();
+        let mut standing = BTreeSet::new();
+        for partition in engines.families.get(CALLS.name).unwrap().partitions() {
+            for one in self.world.log(partition).records {
+                let call: Call = from_json(&one.payload).unwrap();
+                standing.insert(call.id);
+                for (to, effect) in follows(&call, self.spread) {
+                    expected.entry((to.0, partition.0)).or_default().push((call.id, effect));
+                }
+            }
+        }
+        if let Some(lost) = done.iter().find(|id| !standing.contains(id)) {
+            return Err(format!("{lost} was answered, and does not stand"));
+        }
+        let folds: Folds = app::products_over(self.spread, 3).0.into_iter().filter_map(|one| one.fold).collect();
+        let mut told = BTreeMap::<(u16, u16), Vec<(Id, Event)>>::new();
+        // Of each person: what was told, by the record that tells it.
+        let mut lists = BTreeMap::<Id, Vec<(Id, Id)>>::new();
+        for partition in self.spread.partitions() {
+            for one in self.world.log(partition).records {
+                let (record, _) = records::read(partition, &one, &folds).unwrap();
+                let Event::Derived(derived) = &record.event else { continue };
+                if record.known_as() != record.id {
+                    return Err(format!("{} is known by the number of another family", record.id));
+                }
+                let effect = derived.effect.as_deref().cloned().unwrap();
+                if let Event::Approached { asked, .. } = &effect {
+                    asked
+                        .iter()
+                        .for_each(|person| lists.entry(*person).or_default().push((record.id, derived.from.id)));
+                }
+                told.entry((derived.to, derived.from.partition)).or_default().push((derived.from.id, effect));
+            }
+        }
+        if told != expected {
+            return Err(format!("told {told:#?}, not {expected:#?}"));
+        }
+        for (person, list) in &lists {
+            self.look_at_list(*person, list)?;
+        }
+        Ok(told.values().map(Vec::len).sum())
+    }
+
+    /// The rows of a person's list are one for each that was told, and count them.
+    fn look_at_list(&self, person: Id, list: &[(Id, Id)]) -> std::result::Result<(), String> {
+        let row = |clustering| RowKey::new(tables::NOTIFICATIONS, tables::partition(person), clustering);
+        let state = self.world.row(&row(notification_key::STATE)).ok_or("a list has no state")?;
+        let state: NotificationState = from_json(&state).unwrap();
+        if state.seq != list.len() as u64 {
+            return Err(format!("{person} was told {} times, and the list counts {}", list.len(), state.seq));
+        }
+        for (id, source) in list {
+            let item = self.world.row(&row(notification_key::item(*id))).ok_or("an entry is missing")?;
+            let item: NotificationRow = from_json(&item).unwrap();
+            if item.chat.map(|news| news.record) != Some(*source) {
+                return Err(format!("{id} of {person} is {item:?}, not of {source}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Plays the history of `seed`; answers how many records followed, or what was wrong.
+fn replay(seed: u64, lacks: Lacks) -> std::result::Result<usize, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    LocalSet::new().block_on(&runtime.unwrap(), async {
+        let people = [1, 3][(seed % 2) as usize];
+        let social = NewFamily { partitions: Some(people), ..families::SOCIAL };
+        let calls = NewFamily { partitions: Some(1 + (seed / 2 % 2) as u16), ..CALLS };
+        let mut history = History {
+            world: Hostile::with_families(seed, &[social, calls], FAULTS).unwrap(),
+            spread: Spread::over(0, people),
+            lacks,
+            random: Random::new(seed ^ 0x5eed),
+            nodes_max: 1 + (seed / 4 % 2) as usize,
+            now_ms: NOW_MS,
+            nodes: Default::default(),
+            clients: Vec::new(),
+        };
+        for _ in 0..STEPS {
+            history.step().await;
+        }
+        history.end().await
+    })
+}
+
+#[test]
+fn people_are_told_once_of_what_concerns_them_whoever_sleeps() {
+    let first = super::number("FANFARE_TEST_SEED").unwrap_or_default();
+    let runs = super::number("FANFARE_TEST_RUNS").unwrap_or(HISTORIES);
+    let mut told = 0;
+    for seed in first..first + runs {
+        match replay(seed, Lacks::Nothing) {
+            Ok(count) => told += count as u64,
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    println!("{runs} histories: {told} told");
+    // Or they would show nothing.
+    assert!(told > 10 * runs, "{told}");
+}
+
+#[test]
+fn a_variant_that_tells_twice_or_forgets_is_caught() {
+    for (lacks, within) in [(Lacks::Numbers, 20), (Lacks::Past, 20)] {
+        let is_caught = (0..within).any(|seed| replay(seed, lacks).is_err());
+        assert!(is_caught, "without {lacks:?} all of {within} histories pass");
+    }
+}
