@@ -28,7 +28,7 @@ use crate::posts;
 use crate::posts::fold::PostFold;
 use crate::posts::listener::PostListener;
 use crate::posts::stream::PostProducer;
-use crate::realtime::{Delivery, Publisher, Track};
+use crate::realtime::{Delivery, Publisher};
 use crate::users::fold::AccountFold;
 use crate::users::listener::AccountListener;
 
@@ -53,10 +53,6 @@ impl Listener for Listeners {
                 let _ = self.notified.try_send(notified);
             }
         }
-    }
-
-    fn settled(&self, horizon: Id) {
-        self.realtime.told(Track::Social, horizon);
     }
 }
 
