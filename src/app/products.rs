@@ -28,7 +28,7 @@ use crate::posts;
 use crate::posts::fold::PostFold;
 use crate::posts::listener::PostListener;
 use crate::posts::stream::PostProducer;
-use crate::realtime::{Delivery, Publisher};
+use crate::realtime::{Delivery, Publisher, Track};
 use crate::users::fold::AccountFold;
 use crate::users::listener::AccountListener;
 
@@ -53,6 +53,10 @@ impl Listener for Listeners {
                 let _ = self.notified.try_send(notified);
             }
         }
+    }
+
+    fn settled(&self, horizon: Id) {
+        self.realtime.told(Track::Social, horizon);
     }
 }
 

@@ -136,6 +136,8 @@ struct Watch {
     /// Sources of what follows, in the order in which it was told.
     told: Mutex<Vec<(u16, Id)>>,
     posts: Mutex<Vec<PostRecord>>,
+    /// The last horizon that views were told, or filled with.
+    upto: Mutex<Id>,
     /// Somebody is served: before that nobody is shown anything.
     serves: AtomicBool,
 }
@@ -143,6 +145,15 @@ struct Watch {
 impl Watch {
     fn wrong(&self, what: String) {
         self.wrong.lock().push(what);
+    }
+
+    fn reached(&self, horizon: Id) {
+        let mut upto = self.upto.lock();
+        *upto = horizon.max(*upto);
+        let told = self.told.lock().len();
+        if self.serves.load(Ordering::Relaxed) {
+            self.shown.lock().push((horizon, told));
+        }
     }
 }
 
@@ -164,10 +175,11 @@ impl Listener for View {
                 self.watch.wrong(format!("{} was told, and its source {} is not settled", record.id, derived.from.id));
             }
         }
-        let told = self.watch.told.lock().len();
-        if self.watch.serves.load(Ordering::Relaxed) {
-            self.watch.shown.lock().push((horizon, told));
-        }
+        self.watch.reached(horizon);
+    }
+
+    fn settled(&self, horizon: Id) {
+        self.watch.reached(horizon);
     }
 }
 
@@ -235,6 +247,7 @@ impl History {
             }
             tasks.push(spawn_local(taker.run()));
         }
+        *self.watch.upto.lock() = log.settled();
         self.watch.serves.store(true, Ordering::Relaxed);
         Ok(Node { log, clock, tasks, owners })
     }
@@ -297,26 +310,41 @@ impl History {
         self.clients.push((node, act, task));
     }
 
-    /// Everything calms down, and what follows is told.
-    async fn end(mut self) -> std::result::Result<usize, String> {
-        if let World::Hostile(world) = &self.world {
-            world.set_faults(Faults::NONE);
-        }
+    /// Answers to everybody who waits for one.
+    async fn answers(&mut self) -> std::result::Result<Vec<(u64, Heard)>, String> {
         let mut heard = Vec::new();
         for (_, act, task) in std::mem::take(&mut self.clients) {
             // Of a process that ended nobody knows.
             let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| format!("act {act} has no answer"))?;
             heard.push((act, answer.unwrap_or(Err(()))));
         }
+        Ok(heard)
+    }
+
+    /// Everything calms down, and what follows is told.
+    async fn end(mut self) -> std::result::Result<usize, String> {
+        if let World::Hostile(world) = &self.world {
+            world.set_faults(Faults::NONE);
+        }
+        let mut heard = self.answers().await?;
         (0..NODES).for_each(|node| self.crash(node));
         self.world.quiet();
         let node = self.open(0, true).await.map_err(|error| format!("no start in the quiet: {error}"))?;
+        self.nodes[0] = Some(node);
+        (0..BURST_MAX).for_each(|_| self.act(0));
+        heard.extend(self.answers().await?);
+        let Some(node) = self.nodes[0].take() else { return Err("the node is gone".to_owned()) };
         let quiet = async {
             while !node.log.horizon().is_quiet() {
                 tokio::time::sleep(Duration::from_millis(1)).await; // poll
             }
         };
         tokio::time::timeout(PATIENCE, quiet).await.map_err(|_| "what follows is not told".to_owned())?;
+        // Pages begin at the views' horizon: what is there is in them without anything else being done.
+        let (upto, last) = (*self.watch.upto.lock(), node.log.settled());
+        if upto < last {
+            return Err(format!("views were told of the horizon {upto}, and {last} is settled"));
+        }
         let Node { log, tasks, owners, .. } = node;
         for task in tasks {
             task.abort();
