@@ -1,5 +1,5 @@
-//! People divided among several partitions of one process over the embedded engine, beside one partition: durable posts,
-//! feed pages, bytes a post, and how far the horizon is behind what is acknowledged, and behind the time.
+//! People divided among several partitions of one process over the embedded engine, beside one partition: durable
+//! posts, feed pages, bytes a post, and how far the horizon is behind what is acknowledged, and behind the time.
 
 use std::path::Path;
 use std::sync::Arc;
