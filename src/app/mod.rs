@@ -5,19 +5,20 @@ mod chat;
 mod ground;
 mod links;
 mod live;
+mod ports;
 mod products;
 mod settings;
 
-use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{ConversationKind, Id, Media};
+use fanfare_protocol::{ConversationKind, Id};
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use self::ground::{Ground, ground};
+use self::ports::Mint;
 pub use self::products::{products, products_over};
 use self::settings::{media_tables, password_cost, user_settings};
 use crate::admin::running::RunningServer;
@@ -25,7 +26,6 @@ use crate::admin::service::Acts;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::logging::LogControl;
-use crate::base::token::TokenHash;
 use crate::chat::service::Chat;
 use crate::chat::stream::ChatSource;
 use crate::config::Settings;
@@ -44,7 +44,6 @@ use crate::links::clicks::service::{ClickThreads, Clicks, OpenedClicks};
 use crate::live::Live;
 use crate::live::stream::LiveFeeder;
 use crate::log::core::{Attachments, Core};
-use crate::log::handle::Log;
 use crate::log::lease::OwnerLease;
 use crate::log::mint::Numbers;
 use crate::log::onward::Bearer;
@@ -154,46 +153,6 @@ provide! {
 impl FromRef<App> for Reports {
     fn from_ref(app: &App) -> Self {
         app.0.acts.reports().clone()
-    }
-}
-
-#[async_trait]
-impl SessionEnder for SessionCloser {
-    async fn token_ended(&self, user: Id, token: TokenHash) {
-        Self::token_ended(self, user, &token.0).await;
-    }
-
-    async fn all_ended(&self, user: Id, except: Option<TokenHash>) {
-        Self::all_ended(self, user, except.as_ref().map(|token| &token.0)).await;
-    }
-
-    async fn suspended(&self, user: Id) {
-        Self::suspended(self, user).await;
-    }
-}
-
-#[async_trait]
-impl Attachments for Uploads {
-    async fn owned(&self, id: Id, owner: Id) -> Result<Option<Media>> {
-        Ok(Uploads::owned(self, &[id], owner).await?.pop())
-    }
-
-    async fn forget_owner(&self, owner: Id) -> Result<()> {
-        self.delete_of(owner).await
-    }
-
-    async fn forget_unused(&self, now_ms: u64) -> Result<()> {
-        self.clean(now_ms).await
-    }
-}
-
-/// Mints ids of uploads.
-struct Mint(Log);
-
-#[async_trait]
-impl crate::base::mint_id::MintId for Mint {
-    async fn mint(&self) -> Result<Id> {
-        self.0.mint().await
     }
 }
 

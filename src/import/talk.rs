@@ -84,14 +84,14 @@ pub struct Channel {
 
 /// Channels of a file, by name.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct TalkPlan {
     /// The channels.
     pub channels: BTreeMap<String, Channel>,
     days: Days,
     known: std::collections::HashSet<(String, String)>,
 }
 
-impl Plan {
+impl TalkPlan {
     /// Takes in the next line.
     pub fn add(&mut self, line: &Line<'_>) {
         let at_ms = self.days.at_ms(line.channel, line.minute);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_plan_knows_who_speaks_in_which_channel() {
-        let mut plan = Plan::default();
+        let mut plan = TalkPlan::default();
         for text in ["a\t01:00\tAnn\thi", "b\t02:00\tAnn\thi", "a\t01:01\tBob\thi", "a\t01:02\tAnn\tbye"] {
             plan.add(&line(text).unwrap());
         }

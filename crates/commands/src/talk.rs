@@ -10,7 +10,7 @@ use fanfare::base::output::say;
 use fanfare::config::Settings;
 use fanfare::import::channels::{BLOCK_LINES, Channels, Spoken};
 use fanfare::import::lines::{self, Lines};
-use fanfare::import::talk::{self, Days, Plan};
+use fanfare::import::talk::{self, Days, TalkPlan};
 use fanfare::serve;
 
 use super::import::{Skipped, unreadable};
@@ -31,8 +31,8 @@ pub(super) fn run(settings: &Settings, file: &Path, verify: bool) -> Result<(), 
 }
 
 /// Channels and their people, from a first look at the file.
-fn plan(file: &Path) -> Result<Plan, Failure> {
-    let mut plan = Plan::default();
+fn plan(file: &Path) -> Result<TalkPlan, Failure> {
+    let mut plan = TalkPlan::default();
     let mut lines = Lines::open(file, talk::HEADER).map_err(unreadable(file))?;
     while let Some((_, text)) = lines.next_line().map_err(unreadable(file))? {
         if let Ok(text) = text
@@ -44,7 +44,7 @@ fn plan(file: &Path) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-async fn import(app: &App, file: &Path, plan: &Plan, verify: bool) -> Result<(), Failure> {
+async fn import(app: &App, file: &Path, plan: &TalkPlan, verify: bool) -> Result<(), Failure> {
     let (digest, total) = lines::digest(file).map_err(unreadable(file))?;
     let mut channels = Channels::new(app.clone(), &digest);
     let mut progress = Progress::start("channels", plan.channels.len() as u64);

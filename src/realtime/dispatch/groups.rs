@@ -1,5 +1,4 @@
 //! Shared items on their way to very many sessions, which leave in slices, and changes that are gathered for a moment.
-//! Pure.
 //!
 //! Whatever stands in one line leaves in the order in which it came: while something of it waits here, all that comes
 //! goes behind. So a conversation that grows or shrinks over the bound changes its way only when nothing of it is left
@@ -16,7 +15,7 @@ use crate::base::limits::realtime::{GATHERED_MAX, GROUP_BACKLOG_MAX, GROUP_SLICE
 use crate::realtime::session::SessionId;
 
 /// Time for which changes of the same thing are gathered after one was told.
-pub const GATHERED_FOR: Duration = Duration::from_millis(250);
+const GATHERED_FOR: Duration = Duration::from_millis(250);
 
 /// An item and whom it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -254,6 +254,23 @@ impl Talk {
     }
 }
 
+/// Last words of the histories.
+impl Talk {
+    /// Says a last word in each conversation, and reacts to it.
+    async fn ends(&self, server: &Process) -> Vec<Message> {
+        let first = server.anyone.with_token(&self.tokens[0]);
+        let mut ends = Vec::new();
+        for conversation in [self.direct, self.group] {
+            let name = format!("end/{conversation}/0");
+            self.sends.lock().insert(name.clone(), (conversation, None));
+            let end = first.send_message(conversation, &text_message(&name, &name)).await.unwrap().value;
+            first.react(conversation, end.seq, EMOJI[0]).await.unwrap();
+            ends.push(end);
+        }
+        ends
+    }
+}
+
 async fn history(seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     let settings = [("FANFARE__CHAT__FANOUT_ASYNC_FROM", LARGE_FROM)];
@@ -279,15 +296,7 @@ async fn history(seed: u64) {
     for me in 0..PEOPLE {
         listening.push(talk.listener(&server, me, KILLS).await);
     }
-    let first = server.anyone.with_token(&talk.tokens[0]);
-    let mut ends = Vec::new();
-    for conversation in [talk.direct, talk.group] {
-        let name = format!("end/{conversation}/0");
-        talk.sends.lock().insert(name.clone(), (conversation, None));
-        let end = first.send_message(conversation, &text_message(&name, &name)).await.unwrap().value;
-        first.react(conversation, end.seq, EMOJI[0]).await.unwrap();
-        ends.push(end);
-    }
+    let ends = talk.ends(&server).await;
     for me in 0..GUEST {
         let owed = if me < 2 { &ends[..] } else { &ends[1..] };
         eventually("everybody hears the end", async || {

@@ -29,7 +29,7 @@ pub struct Talkers {
     pub conversations: usize,
     /// Pairs and small groups; connections are numbered from the first person behind the large group on.
     pub all: PathBuf,
-    /// The same pairs alone.
+    /// Pairs alone, of those that are in `all`.
     pub pairs: PathBuf,
     /// The large group alone.
     pub large: PathBuf,

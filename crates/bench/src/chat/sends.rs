@@ -90,7 +90,7 @@ pub fn whole(report: Report) -> Result<Report> {
     Err(BenchError::Wrong(format!("{} frames came of {talked:?}; {:?}", report.events, report.error)))
 }
 
-/// What was counted: without it the run has failed.
+/// Rows of what was counted: without it the run has failed.
 fn counted(bench: &mut Bench, report: &Report) {
     let talked = &report.talked;
     let name =

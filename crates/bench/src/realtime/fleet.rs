@@ -119,7 +119,7 @@ impl Fleet {
         self.tell(&Command::Talk { talk: talk.clone(), timeout_ms: late.as_millis() as u64 })
     }
 
-    /// What came of the messages, once they are with everybody.
+    /// Report about the messages, once they are with everybody.
     pub fn talked(&mut self) -> Result<Report> {
         self.hear()
     }

@@ -46,7 +46,7 @@ impl Scene {
         Ok(Self::build_with(bench, readers, async |_: &World, _: &[Id]| Ok(()))?.0)
     }
 
-    /// The same, and `more` of them, by their ids.
+    /// Scene of so many readers, and `more` that is made of them, by their ids.
     pub fn build_with<T>(
         bench: &Bench,
         readers: usize,

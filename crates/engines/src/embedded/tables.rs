@@ -46,7 +46,7 @@ impl Embedded {
         Self::value(&life, &snapshot, key)
     }
 
-    /// What the store holds of a row, as it was given.
+    /// Value of a row as it was given, from what the store holds.
     fn as_given(&self, key: &RowKey, stored: Option<Bytes>) -> Result<Option<Bytes>, EngineError> {
         match stored {
             Some(value) if self.pads.covers(key.table) => self.pads.mixed(key, value).map(Some),
@@ -54,7 +54,7 @@ impl Embedded {
         }
     }
 
-    /// What the store is to hold of a row that is inserted.
+    /// Value that the store is to hold of a row that is inserted.
     fn to_store(&self, key: &RowKey, value: Bytes) -> Result<Bytes, EngineError> {
         if !self.pads.covers(key.table) {
             return Ok(value);

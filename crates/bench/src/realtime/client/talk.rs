@@ -33,7 +33,7 @@ pub struct Line {
 /// Conversations of the connections, as the bench writes them into a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Lines {
-    /// Those of two.
+    /// Conversations of two.
     pub direct: Vec<Line>,
     /// Groups.
     pub groups: Vec<Line>,
@@ -97,7 +97,7 @@ pub struct Talking {
     run: u64,
     under_way: Vec<u32>,
     seen: HashMap<(usize, u64), Seen>,
-    /// What came of it.
+    /// Counts of what came of the talk.
     pub talked: Talked,
 }
 
