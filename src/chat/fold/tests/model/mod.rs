@@ -17,6 +17,8 @@ pub struct Message {
     pub by: Id,
     pub system: bool,
     pub text: String,
+    mentions: Vec<Id>,
+    all: bool,
     pub edits: u32,
     pub recalled: bool,
     pub media: Option<Id>,
@@ -111,6 +113,8 @@ impl Group {
             by: record.actor,
             system,
             text: text.to_owned(),
+            mentions: Vec::new(),
+            all: false,
             edits: 0,
             recalled: false,
             media: None,
@@ -150,9 +154,17 @@ impl Group {
         seq >= self.people[&user].visible_from && seq >= 1 && seq <= self.messages.len() as u64
     }
 
+    /// The message `seq` names `people`, or all: whoever it named before is not told again.
     fn name(&mut self, record: &ChatRecord, seq: u64, people: &[Id], all: bool) {
         let all = all && !self.direct && self.people[&record.actor].role != MemberRole::Member;
-        let people = if all { self.members() } else { people.to_vec() };
+        let message = &mut self.messages[seq as usize - 1];
+        let before = std::mem::replace(&mut message.mentions, people.to_vec());
+        let was_all = std::mem::replace(&mut message.all, all);
+        let people = if all && !was_all {
+            self.members()
+        } else {
+            people.iter().copied().filter(|user| !was_all && !before.contains(user)).collect()
+        };
         for user in people.into_iter().filter(|user| *user != record.actor && self.is_in(*user)).collect::<Vec<_>>() {
             self.named.insert((user, seq));
         }
