@@ -59,7 +59,7 @@ async fn talk_becomes_groups_once_however_often_the_import_is_killed() {
     for _ in 0..2 {
         let output = import(&file, data.path()).output().unwrap();
         let said = words(&output);
-        let whole = format!("verified: {} messages in 3 channels; 0 channels differ", LINES);
+        let whole = format!("verified: {LINES} messages in 3 channels; 0 channels differ");
         assert!(output.status.success() && said.contains(&whole), "{said}");
     }
 }

@@ -156,8 +156,8 @@ async fn pages_keep_to_their_limit_with_pinned_ones_and_with_changes() {
     let newest = |ids: &[Id]| ids.iter().rev().copied().collect::<Vec<_>>();
     let others: Vec<Id> = groups.iter().copied().filter(|id| !pinned.contains(id)).collect();
     let expected = [newest(&pinned), newest(&others)].concat();
-    let cases: [(&[(&str, &str)], Option<&[Id]>); 2] =
-        [(&[("pinned_first", "true")], Some(&expected)), (&[("changed_after", &since)], None)];
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a [Id]>);
+    let cases: [Case<'_>; 2] = [(&[("pinned_first", "true")], Some(&expected)), (&[("changed_after", &since)], None)];
     for (parameters, order) in cases {
         for limit in 1..=8 {
             let (mut cursor, mut found) = (None, Vec::new());
