@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
-use fanfare_protocol::{ConversationKind, Id};
+use fanfare_protocol::ConversationKind;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
@@ -57,7 +57,7 @@ use crate::notifications::stream::NotificationFeeder;
 use crate::posts::service::Posts;
 use crate::posts::stream::PostStream;
 use crate::posts::view::Views as PostViews;
-use crate::realtime::{Delivery, Realtime, RealtimeThreads, SessionCloser, Streams};
+use crate::realtime::{Delivery, Realtime, RealtimeThreads, Streams};
 use crate::reports::Reports;
 use crate::users::jwt_keys::{JwtSettings, JwtVerifier};
 use crate::users::password::Passwords;
