@@ -52,7 +52,7 @@ impl Chat {
     /// 422 that names the field.
     pub(super) async fn held(&self, caller: Id, new: &NewMessage) -> Result<Held> {
         match (new.forward, new.media_id) {
-            (Some(forward), _) => self.passed_on(caller, new, forward).await,
+            (Some(forward), _) => self.passed_on(caller, forward).await,
             (None, Some(media)) => self.upload(caller, new, media).await,
             (None, None) => Ok(Held::nothing(new)),
         }
@@ -87,7 +87,7 @@ impl Chat {
     }
 
     /// A message that the caller can see, to be passed on.
-    async fn passed_on(&self, caller: Id, new: &NewMessage, forward: Forward) -> Result<Held> {
+    async fn passed_on(&self, caller: Id, forward: Forward) -> Result<Held> {
         let missing = || Error::field("forward", "names no message that the caller can see");
         let hide = |error: Error| error.refused_as(missing());
         let Forward { conversation_id, seq } = forward;
@@ -105,7 +105,6 @@ impl Chat {
             until_ms: stored.row.attachment.is_some().then_some(until_ms),
             attachment: stored.row.attachment,
             forwarded: true,
-            ..Held::nothing(new)
         })
     }
 }

@@ -52,7 +52,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     };
     let reads: u64 = std::thread::scope(|scope| {
         let hands: Vec<_> = (0..HANDS).map(|hand| scope.spawn(move || read(hand))).collect();
-        let all = hands.into_iter().map(|hand| hand.join());
+        let all = hands.into_iter().map(std::thread::ScopedJoinHandle::join);
         all.map(|done| done.map_err(|_| BenchError::Wrong("a reader panicked".to_owned()))?).sum::<Result<u64>>()
     })?;
     let took = began.elapsed();

@@ -1,4 +1,5 @@
-//! Shredded rows: what is deleted is nowhere in the folder, also after a kill, and what is there reads as it was written.
+//! Shredded rows: what is deleted is nowhere in the folder, also after a kill, and what is there reads as it was
+//! written.
 
 use super::super::{Settings, open};
 use super::*;

@@ -22,8 +22,8 @@ export interface AuditEntry {
   /** Why, if it was said. */
   reason?: string | null | undefined;
   /**
-   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`, `settings KEY=VALUE …`,
-   * `events/TYPE to …`.
+   * Target of the act: `posts/ID`, `links/CODE`, `users/ID`, `sessions/ID`, `reports/ID`,
+   * `settings KEY=VALUE …`, `events/TYPE to …`.
    */
   target: string;
 }
