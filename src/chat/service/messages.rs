@@ -8,7 +8,6 @@ use fanfare_protocol::{
 
 use super::{Chat, Made, Seat};
 use crate::base::error::{Error, Result};
-use crate::base::id::first_id_at;
 use crate::base::limits::chat::{CHANGES_PAGE_MAX, EDITS_MAX};
 use crate::chat::family::ChatFamily;
 use crate::chat::fold::outcome::ChangeOf;
@@ -130,7 +129,8 @@ impl Chat {
     async fn sent_before(&self, caller: Id, conversation: Id, new: &NewMessage) -> Result<Option<Handed>> {
         let key = keys::send(conversation, caller, &new.client_id);
         let Some(row) = self.core().store.get_as(&key, SendRow::from_bytes).await? else { return Ok(None) };
-        let now = first_id_at(self.core().clock.now_ms());
+        // Ids are ahead of the clock for a while after a kill: by the clock, the first send would be yet to come.
+        let now = self.core().log.mint().await?;
         let is_same = row.refused == 0 && is_repeat(&row, &admission::body_hash(new), now);
         Ok(is_same.then_some(Handed::Known(caller, conversation, row.seq)))
     }

@@ -118,15 +118,16 @@ impl Dispatcher {
             return;
         }
         let after = self.last[Track::Chat as usize].upto;
-        let now = self.gathered.take(Addressed { item: piece, line, sessions, after }, Instant::now());
-        for one in now.into_iter().flatten() {
+        let now = Instant::now().into_std();
+        let going = self.gathered.take(Addressed { item: piece, line, sessions, after }, now);
+        for one in going.into_iter().flatten() {
             self.forward(one).await;
         }
     }
 
     /// Sends on what has been gathered long enough.
     pub(super) async fn forward_gathered(&mut self) {
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         while let Some(one) = self.gathered.due(now) {
             self.forward(one).await;
         }

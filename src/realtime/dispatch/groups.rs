@@ -6,10 +6,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, btree_map};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_protocol::Id;
-use tokio::time::Instant;
 
 use crate::base::limits::realtime::{GATHERED_MAX, GROUP_BACKLOG_MAX, GROUP_SLICE};
 use crate::realtime::session::SessionId;

@@ -200,7 +200,7 @@ impl Dispatcher {
         let mut batch = Vec::with_capacity(SIGNALS_BATCH);
         loop {
             let bulk_waits = !self.backlog.is_empty() || self.outboxes.iter().any(Outbox::has_bulk);
-            let gathered = self.gathered.next_due();
+            let gathered = self.gathered.next_due().map(Instant::from_std);
             tokio::select! {
                 biased;
                 count = signals.recv_many(&mut batch, SIGNALS_BATCH) => if count == 0 { return },
