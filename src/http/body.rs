@@ -205,8 +205,10 @@ pub fn named_key(request: &Request) -> Result<Option<(String, String)>, Error> {
     let Some(value) = request.headers().get("idempotency-key") else {
         return Ok(None);
     };
-    let text = value.to_str().ok().filter(|text| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()));
-    let key = text.ok_or_else(|| {
+    let is_key = |text: &&str| {
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = value.to_str().ok().filter(is_key).ok_or_else(|| {
         Error::field("Idempotency-Key", format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"))
     })?;
     let route = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);

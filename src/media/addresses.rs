@@ -28,7 +28,7 @@ const PURPOSE: &[u8] = b"addresses of media";
 pub struct Signature {
     /// Hour since the Unix epoch with which the address ends.
     #[serde(default)]
-    #[param(value_type = Option<u64>, required = false)]
+    #[param(required = false)]
     until: Option<String>,
     /// Proof that the server gave the address out.
     #[serde(default)]
