@@ -46,7 +46,7 @@ const PAUSE_MS_MAX: u64 = 400;
 const GROUP_AFTER: u64 = 2;
 /// Patience with whoever should have been answered; it costs no time.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Histories of each number of partitions.
+/// Histories of each number of partitions. Of many more some do not come to rest yet: ARCHITECTURE.md, "Many nodes".
 const HISTORIES: u64 = 12;
 
 const FAULTS: Faults = Faults {
