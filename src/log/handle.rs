@@ -319,6 +319,12 @@ impl Log {
         self.owners.hearing()
     }
 
+    /// Whether no partition that is owned here is behind those of other nodes.
+    #[cfg(test)]
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.owners.is_kept_up()
+    }
+
     /// Keeps partitions that are owned here up with those of other nodes. Without end, where there are others.
     pub async fn keep_up(self) {
         self.owners.keep_up().await;

@@ -158,7 +158,12 @@ impl Horizon {
     /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
     /// Answers the lowest. To be said before the log is [opened](Self::open).
     pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
-        self.0.under_way.lock().lasts = lasts.to_vec();
+        {
+            let mut under_way = self.0.under_way.lock();
+            under_way.lasts = lasts.to_vec();
+            // The highest may be news of before: nobody else lets the partitions that are owned here come up to it.
+            under_way.news = lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
+        }
         self.0.is_of_many.store(true, Ordering::Release);
         self.lowest(|_| {}).records
     }
@@ -191,12 +196,6 @@ impl Horizon {
     #[cfg(test)]
     pub(super) fn show_the_highest(&self) {
         self.0.under_way.lock().shows_the_highest = true;
-    }
-
-    /// Whether no partition is behind what was heard of others.
-    #[cfg(test)]
-    pub(super) fn is_kept_up(&self) -> bool {
-        self.behind().0.is_empty()
     }
 
     /// Lets every id that comes be above `id`.

@@ -134,6 +134,9 @@ impl Mint {
         let stored = reservation::read(&*tables).await?;
         let last = last.max(stored.reserved);
         stored.believe(clock, last)?;
+        if last > Id(0) {
+            time.stored(unix_ms_of(last));
+        }
         let state = State {
             ids: IdMint::after(last),
             floor: last,

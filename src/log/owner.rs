@@ -63,6 +63,7 @@ async fn take(journal: &Arc<dyn Journal>, partition: Partition, claimant: &Claim
     let asked = time.asking();
     let mut claim = Claim::take(Arc::clone(journal), partition, claimant.clone()).await?;
     time.hear(asked, claim.heard_ms());
+    time.claimed();
     Ok(claim)
 }
 
@@ -133,6 +134,11 @@ impl Appender {
     pub(super) async fn read_few(&self, from: Position, most: usize) -> Result<Page> {
         let read = self.journal.read(self.partition, from, most);
         Ok(self.patience.awaited(read).await?)
+    }
+
+    /// Time of the log.
+    pub(super) const fn time(&self) -> &LogTime {
+        &self.time
     }
 
     /// Term under which it was claimed.

@@ -323,12 +323,23 @@ impl<F: Family> FamilyLog<F> {
 
     /// Partitions that this node owns and that are behind what was heard of others; ids that come are above that.
     fn behind(&self) -> Vec<Partition> {
-        let (behind, upto) = self.0.horizon.behind();
-        let own: Vec<Partition> = behind.into_iter().filter(|partition| self.here(*partition).is_ok()).collect();
+        let (own, upto) = self.own_behind();
         if !own.is_empty() {
             self.0.horizon.raise_mint(upto);
         }
         own
+    }
+
+    /// Partitions that this node owns and that are behind what was heard of others, and what they are to come up to.
+    fn own_behind(&self) -> (Vec<Partition>, Id) {
+        let (behind, upto) = self.0.horizon.behind();
+        (behind.into_iter().filter(|partition| self.here(*partition).is_ok()).collect(), upto)
+    }
+
+    /// Whether no partition that this node owns is behind what was heard of others.
+    #[cfg(test)]
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.own_behind().0.is_empty()
     }
 
     /// Whether storage works.

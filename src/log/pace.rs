@@ -4,9 +4,13 @@
 //! So ids follow the log's time, which each answer tells anew; where the last id is ahead of it all the same (the log's
 //! clock went back, or an earlier owner's was fast) the owner takes nothing until time has caught up. Logs that read
 //! moments off ids (embedded, memory) tell nothing, and ids follow this node's clock.
+//!
+//! A node that stands by and has claimed nothing has not been told either, and others go on above all that it reserves.
+//! So its clock is believed no further than what others stored: one that is fast would let nobody write until time had
+//! caught up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use fanfare_engines::EngineError;
@@ -31,11 +35,24 @@ pub struct LogTime {
     clock: Clock,
     /// Milliseconds by which the log's time is ahead of the running clock.
     lead_ms: Arc<AtomicI64>,
+    /// The least that it is ahead, by what others stored.
+    stored_lead_ms: Arc<AtomicI64>,
+    /// This node stands by for some partition.
+    stands_by: Arc<AtomicBool>,
+    /// The log took a claim of this node, and told its time then if it has one.
+    has_claimed: Arc<AtomicBool>,
 }
 
 impl From<Clock> for LogTime {
     fn from(clock: Clock) -> Self {
-        Self { clock, lead_ms: Arc::new(AtomicI64::new(UNTOLD)) }
+        let untold = || Arc::new(AtomicI64::new(UNTOLD));
+        Self {
+            clock,
+            lead_ms: untold(),
+            stored_lead_ms: untold(),
+            stands_by: Arc::default(),
+            has_claimed: Arc::default(),
+        }
     }
 }
 
@@ -65,6 +82,29 @@ impl LogTime {
         self.lead_ms.store(heard, Ordering::Relaxed);
     }
 
+    /// A partition is left to others: until a claim this node's clock is believed no further than what they stored.
+    pub(super) fn stands_by(&self) {
+        self.stands_by.store(true, Ordering::Relaxed);
+    }
+
+    /// The log took a claim of this node: if it has told no time by now, it has none.
+    pub(super) fn claimed(&self) {
+        self.has_claimed.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody stored something of the moment `at_ms`: it is not earlier now.
+    pub(super) fn stored(&self, at_ms: u64) {
+        let lead_ms = (at_ms as i64).wrapping_sub(self.clock.run_ms() as i64);
+        self.stored_lead_ms.fetch_max(lead_ms, Ordering::Relaxed);
+    }
+
+    /// The latest that this node's clock is believed, while the log has told nothing; none in an empty log.
+    fn believed_ms(&self) -> Option<u64> {
+        let lead_ms = self.stored_lead_ms.load(Ordering::Relaxed);
+        let waits = self.stands_by.load(Ordering::Relaxed) && !self.has_claimed.load(Ordering::Relaxed);
+        (waits && lead_ms != UNTOLD).then(|| self.clock.run_ms().saturating_add_signed(lead_ms))
+    }
+
     /// The log's own time, in milliseconds since the Unix epoch. An import's ids are of any time.
     fn told_ms(&self) -> Option<u64> {
         let lead_ms = self.lead_ms.load(Ordering::Relaxed);
@@ -74,7 +114,8 @@ impl LogTime {
 
     /// Time that ids follow, in milliseconds since the Unix epoch.
     pub(super) fn now_ms(&self) -> u64 {
-        self.told_ms().unwrap_or_else(|| self.clock.now_ms())
+        let own_ms = || self.clock.now_ms().min(self.believed_ms().unwrap_or(u64::MAX));
+        self.told_ms().unwrap_or_else(own_ms)
     }
 
     /// Milliseconds until the log takes an id of the moment of `last`; nothing if it does now.
@@ -125,6 +166,26 @@ mod tests {
         assert_eq!(time.ahead_ms(last), Some(3_660_000 - limits::LOG_AHEAD_MS_MAX - 7));
         clock.pass(3_660_000 - limits::LOG_AHEAD_MS_MAX - 7);
         assert_eq!(time.ahead_ms(last), None);
+    }
+
+    #[test]
+    fn a_fast_clock_is_believed_no_further_than_what_others_stored_until_the_log_takes_a_claim() {
+        let clock = Clock::stand_in(NOW_MS);
+        let time = LogTime::from(clock.clone());
+        time.stored(NOW_MS - 60_000);
+        assert_eq!(time.now_ms(), NOW_MS, "it is about to claim");
+        time.stands_by();
+        clock.pass(5);
+        assert_eq!(time.now_ms(), NOW_MS - 60_000 + 5);
+        time.stored(NOW_MS - 30_000);
+        time.stored(NOW_MS - 40_000);
+        assert_eq!(time.now_ms(), NOW_MS - 30_000);
+        time.claimed();
+        assert_eq!(time.now_ms(), NOW_MS + 5, "the log has no time of its own");
+        let slow = LogTime::from(clock);
+        slow.stands_by();
+        slow.stored(NOW_MS + 60_000);
+        assert_eq!(slow.now_ms(), NOW_MS + 5, "and a slow one is none of what was stored");
     }
 
     #[test]

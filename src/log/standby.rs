@@ -46,6 +46,7 @@ impl<F: Family> Owner<F> {
         around: &Around,
         patience: Patience,
     ) -> Result<(Self, Id)> {
+        around.time.stands_by();
         let read = || Head::read_from(&*engines.tables, F::OWN_TABLE, partition);
         let head = patience.until_done(read).await?;
         family.begin(head.taken());
@@ -152,6 +153,9 @@ impl<F: Family> Owner<F> {
             let is_end = found.records.is_empty();
             let mut committed = Vec::with_capacity(found.records.len());
             for one in &found.records {
+                if one.id.is_some() {
+                    self.appender.time().stored(one.appended_ms);
+                }
                 let (record, outcome) = self.folder.family.read(partition, one)?;
                 committed.push(CommittedOf { record: Arc::new(record), outcome });
             }

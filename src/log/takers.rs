@@ -226,14 +226,12 @@ impl Taker {
 
     /// Tells each partition what follows there, in order, and waits until all of it is durable.
     async fn tell(&self, told: Vec<Told>) -> Result<()> {
-        let mut pending = Vec::new();
+        let (mut pending, mut elsewhere) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
         let is_alone = self.around.log.is_alone();
         for (to, effects) in told {
             if !is_alone && !self.is_here(to) {
-                if let Some((last, _)) = effects.last() {
-                    self.told_elsewhere(to, *last).await?;
-                }
+                elsewhere.extend(effects.last().map(|(last, _)| (to, *last)));
                 continue;
             }
             let mut after = self.around.log.crossing(to)?.taken_of(self.partition.0);
@@ -256,7 +254,12 @@ impl Taker {
         for one in pending {
             outcome = outcome.and(one.durable().await.map(drop));
         }
-        outcome
+        outcome?;
+        // Own ones first: of two nodes that waited for each other's before, neither would tell any.
+        for (to, last) in elsewhere {
+            self.told_elsewhere(to, last).await?;
+        }
+        Ok(())
     }
 
     fn is_here(&self, partition: Partition) -> bool {
