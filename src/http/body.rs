@@ -200,16 +200,16 @@ where
 /// Route and `Idempotency-Key` of a request that has one.
 ///
 /// # Errors
-/// 422 when the key is empty, too long or not visible ASCII.
+/// 422 when the key is empty, too long or not printable ASCII.
 pub fn named_key(request: &Request) -> Result<Option<(String, String)>, Error> {
     let Some(value) = request.headers().get("idempotency-key") else {
         return Ok(None);
     };
     let is_key = |text: &&str| {
-        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
     let key = value.to_str().ok().filter(is_key).ok_or_else(|| {
-        Error::field("Idempotency-Key", format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"))
+        Error::field("Idempotency-Key", format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters"))
     })?;
     let route = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);
     Ok(Some((format!("{} {route}", request.method()), key.to_owned())))

@@ -53,7 +53,8 @@ pub struct LinkPassword {
 /// Without an `alias` the server gives the shortest code that is free. With an `Idempotency-Key` the request can be
 /// sent again until it is answered: the link is made once.
 #[utoipa::path(post, path = "/v1/links", tag = "links", operation_id = "make_link", request_body = NewLink,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     responses((status = 201, body = Link), (status = 409, description = "the alias is taken"),
         (status = 410, description = "the link that the first request with this key made is deleted"), Problems))]

@@ -42,7 +42,8 @@ fn json(body: Vec<u8>) -> Response {
 /// Followers see it among what is upcoming, soonest first. With an `Idempotency-Key` the request can be sent again
 /// until it is answered: the session is made once.
 #[utoipa::path(post, path = "/v1/live", tag = "live", request_body = NewLiveSession,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     responses((status = 201, body = LiveSession),
         (status = 409, description = "as many sessions of the caller are upcoming or live as can be"), Problems))]

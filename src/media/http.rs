@@ -76,7 +76,8 @@ struct Served(Vec<u8>);
 /// every other type `notice` says that it was not. Name the answer's `id` in `media_ids` of a post. With the part
 /// `purpose=message` it is private: name its `id` in `media_id` of a message within 24 hours.
 #[utoipa::path(post, path = "/v1/media", tag = "media", security(("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     request_body(content = NewMedia, content_type = "multipart/form-data"),
     responses((status = 201, body = Media), (status = 400, description = "the body is not multipart"),

@@ -34,7 +34,8 @@ impl IntoResponse for Publication {
 /// `reply_to` makes it a reply, `repost_of` a repost, or a quote when it has text of its own. With an
 /// `Idempotency-Key` the request can be sent again until it is answered: the post is made once.
 #[utoipa::path(post, path = "/v1/posts", tag = "posts", request_body = NewPost,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     responses((status = 201, body = Post),
         (status = 200, description = "The caller passed this post on before: the same repost", body = Post),

@@ -318,7 +318,7 @@ async fn a_repeated_key_answers_the_first_result_also_after_a_restart() {
     // Keys belong to their caller.
     let other = bob.publish(&text("twice"), Some("key")).await.unwrap();
     assert!(other.created && !other.replayed);
-    for key in ["", "a b", "tab\tin it", &"k".repeat(256)] {
+    for key in ["", "tab\tin it", &"k".repeat(256)] {
         let headers = [("idempotency-key", key), ("content-type", "application/json")];
         let answer = raw(&ann, "POST", "/v1/posts", &headers, r#"{"text": "a"}"#).await;
         assert_eq!(problem_of(&answer).errors[0].field, "Idempotency-Key");

@@ -19,7 +19,8 @@ use crate::http::{Caller, Keyed, NoContent, Paging, Params, Path, Problems, Vali
 /// The caller of a group is its owner. With an `Idempotency-Key` the request can be sent again until it is answered:
 /// the group is made once.
 #[utoipa::path(post, path = "/v1/conversations", tag = "chat", request_body = NewConversation,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "1 to 255 characters; a repeat within 24 h answers the first result")),
     responses((status = 201, body = Conversation),
         (status = 200, description = "The pair has this conversation already", body = Conversation),
