@@ -39,7 +39,7 @@ impl OwnerLease {
     /// Shows that the owner of every partition on the node called `node` is alive.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
+    /// [`Error::Setting`] for an import while another owner is alive, by its name; when the signs cannot be looked for.
     pub async fn of_all(engines: &Engines, node: &str, is_import: bool) -> Result<Self> {
         let partitions = (0..engines.journal.partitions()).map(Partition);
         Self::take(&engines.ephemeral, node, partitions, is_import).await
