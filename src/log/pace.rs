@@ -37,7 +37,7 @@ pub struct LogTime {
     lead_ms: Arc<AtomicI64>,
     /// The least that it is ahead, by what others stored.
     stored_lead_ms: Arc<AtomicI64>,
-    /// This node stands by for some partition.
+    /// Standing by for some partition, as one node of several does.
     stands_by: Arc<AtomicBool>,
     /// The log took a claim of this node, and told its time then if it has one.
     has_claimed: Arc<AtomicBool>,
