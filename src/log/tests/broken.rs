@@ -62,6 +62,10 @@ impl Broken {
     ) -> Result<Appended, EngineError> {
         for _ in 0..TRIES_MAX {
             let (turn, _) = self.any_turn(partition).ok_or(EngineError::Fenced)?;
+            if turn.number == u64::MAX {
+                // A hole ended the term: nothing stands in it any more.
+                return Err(EngineError::Fenced);
+            }
             match self.journal.commit(partition, turn, records.clone(), rows.clone()).await {
                 Err(EngineError::Fenced) => {}
                 done => return done,
