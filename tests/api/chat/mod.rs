@@ -13,6 +13,7 @@ pub mod matrix;
 mod media;
 mod messages;
 mod notices;
+mod missed;
 mod people;
 mod rates;
 mod reactions;
