@@ -19,6 +19,7 @@ mod rates;
 mod reactions;
 mod strangers;
 
+mod upgrade;
 use fanfare_client::{MessagePlace, text_message};
 use fanfare_protocol::{Id, Message, ServerEvent};
 
