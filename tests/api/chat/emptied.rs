@@ -2,7 +2,7 @@
 
 use fanfare::base::clock::Clock;
 use fanfare::base::limits::chat::EMPTIED_MESSAGES_MAX;
-use fanfare::chat::service::Before;
+use fanfare::chat::service::{Before, Replayed};
 use fanfare_client::text_message;
 use fanfare_protocol::{Code, History, Id, MemberRole, NewInvite, PatchConversation};
 use futures_util::future::join_all;
@@ -113,7 +113,7 @@ async fn a_round_looks_at_so_many_messages_and_the_next_one_goes_on() {
         let before = Before { conversation: group, by: ann.id, at_ms: now_ms };
         said.push(chat.said_before(before, text_message(&number.to_string(), "words")).await.unwrap());
     }
-    for one in join_all(said.into_iter().map(|one| one.durable())).await {
+    for one in join_all(said.into_iter().map(Replayed::durable)).await {
         one.unwrap();
     }
     let last = note(&ann, b"last").await.id;

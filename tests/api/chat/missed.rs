@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fanfare::chat::service::Before;
+use fanfare::chat::service::{Before, Replayed};
 use fanfare_client::text_message;
 use fanfare_protocol::{Id, ServerEvent, Transport};
 use futures_util::future::join_all;
@@ -23,7 +23,7 @@ async fn talk(world: &World, by: &Person, groups: &[Id]) -> Vec<Id> {
             said.push(chat.said_before(before, text_message(&number.to_string(), "words")).await.unwrap());
         }
     }
-    let placed = join_all(said.into_iter().map(|one| one.durable())).await;
+    let placed = join_all(said.into_iter().map(Replayed::durable)).await;
     placed.into_iter().map(|one| one.unwrap().record.id).collect()
 }
 
