@@ -183,6 +183,8 @@ tables! {
     /// code, first visit → number of visits from there on, of links with a limit of visits; inserted uniquely, so that
     /// each visit is given out once.
     LINK_SLOTS = 86, "link_slots";
+    /// stretch of numbers → nothing: their codes are given out without a claim; inserted uniquely, and stays.
+    LINK_STRETCHES = 87, "link_stretches";
 }
 
 /// Whether rows of `table` are `Counters`.
