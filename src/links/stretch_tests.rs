@@ -25,7 +25,7 @@ const ALIASES: u64 = 40;
 /// Way in which codes and aliases keep out of each other's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// As the server does.
+    /// Way of the server: both write, and look then.
     Right,
     /// A variant that is broken on purpose: claims are looked at before the stretch is opened.
     LooksThenOpens,
