@@ -157,8 +157,7 @@ async fn story(seed: u64, how: How) -> Told {
         });
     }
     tasks.join_all().await;
-    let told = std::mem::take(&mut *told.lock());
-    told
+    std::mem::take(&mut *told.lock())
 }
 
 #[tokio::test]
