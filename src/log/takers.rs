@@ -109,6 +109,13 @@ fn check(Partition(partition): Partition, Offset(at): Offset, Offset(first): Off
     ))))
 }
 
+/// Id up to which nothing is left to look at, after a page of which `looked_at` of its `count` records are at or below
+/// `upto`, the last of them `last`. Beyond a whole page there may be more; what is settled can end between two records,
+/// of which the later is not settled yet.
+const fn looked_through(upto: Id, last: Id, (looked_at, count): (usize, usize)) -> Id {
+    if looked_at == count && count > 0 { last } else { upto }
+}
+
 /// Taker of one source.
 pub struct Taker {
     around: Takers,
@@ -197,8 +204,7 @@ impl Taker {
         }
         self.tell(told).await?;
         let is_whole = looked_at == page.records.len();
-        // Nothing more is there up to where it is settled, or the rest is not settled yet.
-        self.done = if looked_at == 0 { upto } else { last };
+        self.done = looked_through(upto, last, (looked_at, page.records.len()));
         self.around.log.horizon().release(self.partition, self.done);
         if is_whole {
             self.at = page.next;
@@ -322,6 +328,16 @@ impl Taker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_settled_is_looked_through_also_where_it_ends_between_two_records() {
+        let (upto, last) = (Id(20), Id(10));
+        assert_eq!(looked_through(upto, last, (2, 2)), last, "there may be another page");
+        assert_eq!(looked_through(upto, last, (0, 0)), upto);
+        assert_eq!(looked_through(upto, last, (0, 1)), upto);
+        // The record after `last` is above 20: to stay at 10 would be to read the same page for ever.
+        assert_eq!(looked_through(upto, last, (1, 2)), upto);
+    }
 
     #[test]
     fn a_source_of_which_something_is_gone_is_named() {

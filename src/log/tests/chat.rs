@@ -6,19 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
-use fanfare_engines::{Batch, EngineError, NewFamily, Partition};
+use fanfare_engines::{Batch, NewFamily, Partition};
 use fanfare_protocol::{ConversationKind, History as Shown, Id, MessageKind};
 use parking_lot::Mutex;
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::broken::{self, Variant};
+use super::clients::{self, Clients, Heard, Verdict, play, play_all};
 use super::people::Rows;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::chat::counts::ChatPart;
 use crate::chat::family::{ChatCommitted, ChatFamily, Hears};
 use crate::chat::fold::record::{Beginning, ChatAct, ChatRecord, Sent};
@@ -26,21 +26,16 @@ use crate::chat::fold::state::{ChatState, Folded};
 use crate::chat::fold::{self, line, needs};
 use crate::data::families;
 use crate::data::rows::chat::{ChatHead, Said};
-use crate::data::storage::Storage;
 use crate::data::store::Store;
 use crate::data::tables::chat as keys;
-use crate::log::handle::{Log, LogSetup};
-use crate::log::horizon::Horizon;
-use crate::log::mint::Numbers;
+use crate::log::handle::Log;
 use crate::log::owners::FamilyLog;
-use crate::log::roster::Alone;
 
 const NODES: usize = 2;
 const STEPS: usize = 70;
 const BURST_MAX: u64 = 4;
 const TURNS_MAX: u64 = 40;
 const NOW_MS: u64 = 1_800_000_000_000;
-const PATIENCE: Duration = Duration::from_secs(600);
 const TRIES_MAX: usize = 6;
 const HISTORIES: u64 = 60;
 /// People, the first of whom makes the group, and those who come and go.
@@ -66,9 +61,6 @@ const CAUGHT_WITHIN: [(Variant, u64); 4] = [
     (Variant::ToldBeforeSettled, 20),
     (Variant::RowsWithoutVersions, 200),
 ];
-
-/// Answer that somebody heard: the record, nothing was done, or unknown.
-type Heard = std::result::Result<Option<Id>, ()>;
 
 /// View of a node, which looks at what it is told.
 struct View {
@@ -113,7 +105,7 @@ struct History {
     now_ms: u64,
     nodes: [Option<Node>; NODES],
     wrong: Arc<Mutex<Vec<String>>>,
-    clients: Vec<(usize, u64, JoinHandle<Heard>)>,
+    clients: Clients<Id>,
     acts: u64,
 }
 
@@ -145,14 +137,7 @@ fn beginning(members: Vec<Id>, kind: ConversationKind) -> ChatAct {
 impl History {
     async fn open(&self, node: usize) -> Result<Node> {
         let (engines, clock) = (broken::engines(&self.world, self.variant), Clock::stand_in(self.now_ms));
-        let storage = Storage::default();
-        let setup = LogSetup {
-            clock: clock.clone(),
-            numbers: Numbers::of_node(node as u16),
-            storage: storage.clone(),
-            roster: Arc::new(Alone),
-            horizon: Horizon::default(),
-        };
+        let (setup, storage, _) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &[], setup).await?;
         let store = Arc::new(Store::new(engines.clone(), clock.clone()));
         let view: Arc<dyn Hears> =
@@ -193,16 +178,15 @@ impl History {
         }
         self.now_ms += 3;
         self.nodes.iter().flatten().for_each(|node| node.clock.pass(3));
-        for _ in 0..self.random.below(TURNS_MAX) {
-            yield_now().await;
-        }
+        clients::turns(&mut self.random, TURNS_MAX).await;
     }
 
     /// The process of a node ends in the middle of what it does, and with it whoever waits there.
     fn crash(&mut self, node: usize) {
         let Some(crashed) = self.nodes[node].take() else { return };
-        crashed.tasks.iter().chain(&crashed.running).for_each(JoinHandle::abort);
-        self.clients.iter().filter(|(at, ..)| *at == node).for_each(|(.., task)| task.abort());
+        clients::abort(&crashed.tasks);
+        clients::abort(&crashed.running);
+        self.clients.end_at(node);
     }
 
     /// Something that somebody does, now and then the same send as before.
@@ -242,21 +226,16 @@ impl History {
         let record = ChatRecord { at_ms: Some(self.acts), ..self.random_act() };
         let Some(Node { owners, .. }) = &self.nodes[node] else { return };
         let (owners, act) = (owners.clone(), self.acts);
-        let task = spawn_local(async move {
+        self.clients.ask(node, act, async move {
             let Ok(pending) = owners.propose(record.conversation, record).await else { return Ok(None) };
-            match pending.durable().await {
-                Ok(committed) => Ok(Some(committed.record.id)),
-                Err(Error::Engine(EngineError::Unknown(_))) => Err(()),
-                Err(_) => Ok(None),
-            }
+            clients::heard(pending.durable().await.map(|committed| committed.record.id))
         });
-        self.clients.push((node, act, task));
     }
 
     /// Everything calms down; whoever starts then gets something done, and everybody looks.
-    async fn end(mut self) -> std::result::Result<usize, String> {
+    async fn end(mut self) -> Verdict<usize> {
         self.world.set_faults(Faults::NONE);
-        let mut heard = self.answers().await?;
+        let mut heard = self.clients.answers().await?;
         (0..NODES).for_each(|node| self.crash(node));
         self.world.settle();
         for node in 0..NODES {
@@ -264,7 +243,7 @@ impl History {
             let mut is_done = false;
             for _ in 0..TRIES_MAX {
                 self.act(node);
-                let answers = self.answers().await?;
+                let answers = self.clients.answers().await?;
                 is_done |= answers.iter().any(|(_, answer)| matches!(answer, Ok(Some(_))));
                 heard.extend(answers);
             }
@@ -277,25 +256,13 @@ impl History {
                 let _ = task.await;
             }
             drop((owners, log));
-            for owner in running {
-                tokio::time::timeout(PATIENCE, owner).await.map_err(|_| "an owner does not stop".to_owned())?.ok();
-            }
+            clients::stopped(running).await?;
         }
         self.world.settle();
         self.look(&heard)
     }
 
-    async fn answers(&mut self) -> std::result::Result<Vec<(u64, Heard)>, String> {
-        let mut heard = Vec::new();
-        for (_, act, task) in std::mem::take(&mut self.clients) {
-            // Of a process that ended nobody knows.
-            let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| format!("act {act} has no answer"))?;
-            heard.push((act, answer.unwrap_or(Err(()))));
-        }
-        Ok(heard)
-    }
-
-    fn look(&self, heard: &[(u64, Heard)]) -> std::result::Result<usize, String> {
+    fn look(&self, heard: &[(u64, Heard<Id>)]) -> Verdict<usize> {
         let engines = self.world.engines();
         let partition = engines.families.get(families::CHAT.name).and_then(|family| family.partitions().next());
         let page = self.world.log(partition.ok_or("no family of chat")?);
@@ -327,17 +294,7 @@ impl History {
         if let Some((key, value)) = rows.versioned().find(|(key, value)| self.world.row(key).as_ref() != *value) {
             return Err(format!("a row of {} is not as the log says: {value:?}", key.table.name));
         }
-        for (act, answer) in heard {
-            let stands = standing.get(act).map(Vec::as_slice).unwrap_or_default();
-            let is_right = match answer {
-                Ok(Some(id)) => stands == [*id],
-                Ok(None) => stands.is_empty(),
-                Err(()) => stands.len() <= 1,
-            };
-            if !is_right {
-                return Err(format!("act {act} was answered {answer:?}, and stands as {stands:?}"));
-            }
-        }
+        clients::look_at_answers(heard, &standing)?;
         match self.wrong.lock().first() {
             Some(wrong) => Err(wrong.clone()),
             None => Ok(placed.values().sum::<u64>() as usize),
@@ -346,9 +303,8 @@ impl History {
 }
 
 /// Plays the history of `seed`; answers how many messages were placed, or what was wrong.
-fn replay(seed: u64, variant: Variant) -> std::result::Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.unwrap(), async {
+fn replay(seed: u64, variant: Variant) -> Verdict<usize> {
+    play(async {
         let of_both = [NewFamily { partitions: Some(1), ..families::SOCIAL }, families::CHAT];
         let mut history = History {
             world: Hostile::with_families(seed, &of_both, FAULTS).unwrap(),
@@ -357,7 +313,7 @@ fn replay(seed: u64, variant: Variant) -> std::result::Result<usize, String> {
             now_ms: NOW_MS,
             nodes: Default::default(),
             wrong: Arc::default(),
-            clients: Vec::new(),
+            clients: Clients::default(),
             acts: 0,
         };
         for _ in 0..STEPS {
@@ -369,15 +325,7 @@ fn replay(seed: u64, variant: Variant) -> std::result::Result<usize, String> {
 
 #[test]
 fn conversations_are_those_of_one_owner_whoever_sleeps() {
-    let first = super::number("FANFARE_TEST_SEED").unwrap_or_default();
-    let runs = super::number("FANFARE_TEST_RUNS").unwrap_or(HISTORIES);
-    let mut placed = 0;
-    for seed in first..first + runs {
-        match replay(seed, Variant::Right) {
-            Ok(messages) => placed += messages as u64,
-            Err(wrong) => panic!("seed {seed}: {wrong}"),
-        }
-    }
+    let (runs, placed) = play_all(HISTORIES, |seed| replay(seed, Variant::Right));
     // Or they would show nothing.
     assert!(placed > runs, "{placed} messages");
 }

@@ -16,26 +16,23 @@ use fanfare_engines::{Batch, EngineError, Engines, NewFamily, Partition, Positio
 use fanfare_protocol::Id;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use super::broken::{self, Variant};
+use super::clients::{self, Clients, Heard, PATIENCE, Verdict, play};
 use super::people::{self, Intent, Logs, Rows};
 use crate::app;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::data::families;
 use crate::data::rows::{Counters, PostRecord};
-use crate::data::storage::Storage;
 use crate::data::tables;
 use crate::data::uncounted::Of;
 use crate::log::events::Event;
 use crate::log::fold::Folds;
-use crate::log::handle::{Log, LogSetup, Proposal};
-use crate::log::horizon::Horizon;
-use crate::log::mint::Numbers;
+use crate::log::handle::{Log, Proposal};
 use crate::log::product::{Committed, Listener, Product};
 use crate::log::records;
-use crate::log::roster::Alone;
 use crate::log::spread::Spread;
 use crate::log::takers::Takers;
 
@@ -45,8 +42,6 @@ const BURST_MAX: u64 = 4;
 const TURNS_MAX: u64 = 60;
 const NOW_MS: u64 = 1_800_000_000_000;
 const GROUP_AFTER: u64 = 2;
-/// Patience with whoever should have been answered; it costs no time.
-const PATIENCE: Duration = Duration::from_secs(600);
 const HISTORIES: u64 = 16;
 
 const FAULTS: Faults =
@@ -190,9 +185,6 @@ struct Node {
     owners: Vec<JoinHandle<()>>,
 }
 
-/// Answer that somebody heard: done, refused, or unknown.
-type Heard = std::result::Result<Option<Id>, ()>;
-
 struct History {
     world: World,
     spread: Spread,
@@ -203,7 +195,7 @@ struct History {
     now_ms: u64,
     nodes: [Option<Node>; NODES],
     watch: Arc<Watch>,
-    clients: Vec<(usize, u64, JoinHandle<Heard>)>,
+    clients: Clients<Id>,
     acts: u64,
 }
 
@@ -215,14 +207,7 @@ impl History {
     async fn open(&mut self, node: usize, waits: bool) -> Result<Node> {
         self.watch.serves.store(false, Ordering::Relaxed);
         let (engines, clock) = (self.world.engines(self.lacks), Clock::stand_in(self.now_ms));
-        let (storage, horizon) = (Storage::default(), Horizon::default());
-        let setup = LogSetup {
-            clock: clock.clone(),
-            numbers: Numbers::of_node(node as u16),
-            storage: storage.clone(),
-            roster: Arc::new(Alone),
-            horizon: horizon.clone(),
-        };
+        let (setup, storage, horizon) = clients::alone(node, &clock);
         let mut products = self.products();
         products.push(Product::listens(View { watch: Arc::clone(&self.watch), world: self.world.clone() }));
         let (log, taken) = Log::take_over(&engines, &products, setup).await?;
@@ -274,15 +259,14 @@ impl History {
         }
         self.now_ms += 3;
         self.nodes.iter().flatten().for_each(|node| node.clock.pass(3));
-        for _ in 0..self.random.below(TURNS_MAX) {
-            yield_now().await;
-        }
+        clients::turns(&mut self.random, TURNS_MAX).await;
     }
 
     fn crash(&mut self, node: usize) {
         let Some(crashed) = self.nodes[node].take() else { return };
-        crashed.tasks.iter().chain(&crashed.owners).for_each(JoinHandle::abort);
-        self.clients.iter().filter(|(at, ..)| *at == node).for_each(|(.., task)| task.abort());
+        clients::abort(&crashed.tasks);
+        clients::abort(&crashed.owners);
+        self.clients.end_at(node);
     }
 
     fn act(&mut self, node: usize) {
@@ -291,48 +275,33 @@ impl History {
         self.acts += 1;
         let (act, log, world, spread) = (self.acts, log.clone(), self.world.clone(), self.spread);
         let watch = Arc::clone(&self.watch);
-        let task = spawn_local(async move {
+        self.clients.ask(node, act, async move {
             let Ok(guard) = log.decide(intent.actor(), &intent.locks()).await else { return Ok(None) };
             let Some(event) = intent.event(spread, &|key| world.row(key)) else { return Ok(None) };
             // The record says whose act it is.
             let proposal = Proposal { import_line: Some(act), ..event.into() };
-            match log.commit(&guard, proposal).await {
-                Ok(record) => {
-                    if let Event::Posted { post, .. } = &record.event {
-                        watch.posts.lock().push(post.clone());
-                    }
-                    Ok(Some(record.id))
-                }
-                Err(Error::Engine(EngineError::Unknown(_))) => Err(()),
-                Err(_) => Ok(None),
+            let committed = log.commit(&guard, proposal).await;
+            if let Ok(record) = &committed
+                && let Event::Posted { post, .. } = &record.event
+            {
+                watch.posts.lock().push(post.clone());
             }
+            clients::heard(committed.map(|record| record.id))
         });
-        self.clients.push((node, act, task));
-    }
-
-    /// Answers to everybody who waits for one.
-    async fn answers(&mut self) -> std::result::Result<Vec<(u64, Heard)>, String> {
-        let mut heard = Vec::new();
-        for (_, act, task) in std::mem::take(&mut self.clients) {
-            // Of a process that ended nobody knows.
-            let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| format!("act {act} has no answer"))?;
-            heard.push((act, answer.unwrap_or(Err(()))));
-        }
-        Ok(heard)
     }
 
     /// Everything calms down, and what follows is told.
-    async fn end(mut self) -> std::result::Result<usize, String> {
+    async fn end(mut self) -> Verdict<usize> {
         if let World::Hostile(world) = &self.world {
             world.set_faults(Faults::NONE);
         }
-        let mut heard = self.answers().await?;
+        let mut heard = self.clients.answers().await?;
         (0..NODES).for_each(|node| self.crash(node));
         self.world.quiet();
         let node = self.open(0, true).await.map_err(|error| format!("no start in the quiet: {error}"))?;
         self.nodes[0] = Some(node);
         (0..BURST_MAX).for_each(|_| self.act(0));
-        heard.extend(self.answers().await?);
+        heard.extend(self.clients.answers().await?);
         let Some(node) = self.nodes[0].take() else { return Err("the node is gone".to_owned()) };
         let quiet = async {
             while !node.log.horizon().is_quiet() {
@@ -351,16 +320,14 @@ impl History {
             let _ = task.await;
         }
         drop(log);
-        for owner in owners {
-            tokio::time::timeout(PATIENCE, owner).await.map_err(|_| "an owner does not stop".to_owned())?.unwrap();
-        }
+        clients::stopped(owners).await?;
         self.world.quiet();
         let folds: Folds = self.products().into_iter().filter_map(|product| product.fold).collect();
         folds.layout().read(&*self.world.engines(Lacks::Nothing).tables).await.map_err(|error| error.to_string())?;
         self.look(&folds, &heard)
     }
 
-    fn look(&self, folds: &Folds, heard: &[(u64, Heard)]) -> std::result::Result<usize, String> {
+    fn look(&self, folds: &Folds, heard: &[(u64, Heard<Id>)]) -> Verdict<usize> {
         let logs = self.world.logs(self.spread, folds);
         let (mut rows, mut derived) = (Rows::default(), BTreeSet::new());
         let mut standing: BTreeMap<u64, Vec<Id>> = BTreeMap::new();
@@ -383,17 +350,7 @@ impl History {
             return Err(format!("a row of {:?} is not as the log says: {value:?}", key.table));
         }
         people::look(self.spread, &rows, &logs)?;
-        for (act, answer) in heard {
-            let stands = standing.get(act).map(Vec::as_slice).unwrap_or_default();
-            let is_right = match answer {
-                Ok(Some(id)) => stands == [*id],
-                Ok(None) => stands.is_empty(),
-                Err(()) => stands.len() <= 1,
-            };
-            if !is_right {
-                return Err(format!("act {act} was answered {answer:?}, and stands as {stands:?}"));
-            }
-        }
+        clients::look_at_answers(heard, &standing)?;
         self.look_at_horizons()?;
         match self.watch.wrong.lock().first() {
             Some(wrong) => Err(wrong.clone()),
@@ -402,7 +359,7 @@ impl History {
     }
 
     /// Nothing that follows from a record at or below a horizon came after it was shown.
-    fn look_at_horizons(&self) -> std::result::Result<(), String> {
+    fn look_at_horizons(&self) -> Verdict<()> {
         if self.nodes_max > 1 {
             return Ok(());
         }
@@ -419,9 +376,8 @@ impl History {
 }
 
 /// Plays the history of `seed`; answers how many records followed from others, or what was wrong.
-fn replay(seed: u64, partitions: u16, is_hostile: bool, lacks: Lacks) -> std::result::Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.unwrap(), async {
+fn replay(seed: u64, partitions: u16, is_hostile: bool, lacks: Lacks) -> Verdict<usize> {
+    play(async {
         let mut history = History {
             world: World::new(seed, partitions, is_hostile),
             spread: Spread::over(0, partitions),
@@ -431,7 +387,7 @@ fn replay(seed: u64, partitions: u16, is_hostile: bool, lacks: Lacks) -> std::re
             now_ms: NOW_MS,
             nodes: Default::default(),
             watch: Arc::default(),
-            clients: Vec::new(),
+            clients: Clients::default(),
             acts: 0,
         };
         for _ in 0..STEPS {

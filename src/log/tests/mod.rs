@@ -8,6 +8,7 @@
 mod among;
 mod broken;
 mod chat;
+mod clients;
 mod crossing;
 mod history;
 mod model;

@@ -6,34 +6,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
-use fanfare_engines::{Batch, EngineError, JournalRecord, NewFamily, Partition, RowKey, Table};
+use fanfare_engines::{Batch, JournalRecord, NewFamily, Partition, RowKey, Table};
 use fanfare_protocol::Id;
 use serde::{Deserialize, Serialize};
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+use tokio::task::{JoinHandle, spawn_local};
 
+use super::clients::{self, Clients, PATIENCE, Verdict, play, play_all};
 use crate::app;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::data::families;
 use crate::data::rows::{NotificationRow, NotificationState, from_json, to_json};
-use crate::data::storage::Storage;
 use crate::data::tables::{self, notification_key};
 use crate::log::effects::Effects;
 use crate::log::events::{Event, Weight};
 use crate::log::family::{CommittedOf, Family};
 use crate::log::fold::Folds;
-use crate::log::handle::{Log, LogSetup};
-use crate::log::horizon::Horizon;
-use crate::log::mint::Numbers;
+use crate::log::handle::Log;
 use crate::log::onward::{Bearer, Onward, OnwardSource};
 use crate::log::owners::FamilyLog;
 use crate::log::records;
-use crate::log::roster::Alone;
 use crate::log::spread::Spread;
 
 const OWN: Table = Table { id: 250, name: "calls_meta" };
@@ -49,8 +45,6 @@ const NOW_MS: u64 = 1_800_000_000_000;
 const HISTORIES: u64 = 24;
 /// Records that wait in memory: few, so that the log is read too.
 const ROOM: usize = 3;
-/// Patience with whoever should have been answered; it costs no time.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 const FAULTS: Faults =
     Faults { unavailable: 1, unknown: 5, offset_gaps: 10, doubled: 15, lost_replies: 6, sleeps: 20, ..Faults::NONE };
@@ -177,9 +171,6 @@ struct Node {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Answer that somebody heard: done, refused, or unknown.
-type Heard = std::result::Result<Option<Id>, ()>;
-
 struct History {
     world: Hostile,
     spread: Spread,
@@ -189,20 +180,14 @@ struct History {
     nodes_max: usize,
     now_ms: u64,
     nodes: [Option<Node>; NODES],
-    clients: Vec<(usize, JoinHandle<Heard>)>,
+    clients: Clients<Id>,
+    acts: u64,
 }
 
 impl History {
     async fn open(&self, node: usize) -> Result<Node> {
         let (engines, clock) = (self.world.engines(), Clock::stand_in(self.now_ms));
-        let (storage, horizon) = (Storage::default(), Horizon::default());
-        let setup = LogSetup {
-            clock: clock.clone(),
-            numbers: Numbers::of_node(node as u16),
-            storage: storage.clone(),
-            roster: Arc::new(Alone),
-            horizon: horizon.clone(),
-        };
+        let (setup, storage, horizon) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &app::products_over(self.spread, 3).0, setup).await?;
         if self.lacks == Lacks::Numbers {
             log.take_twice();
@@ -256,15 +241,13 @@ impl History {
         }
         self.now_ms += 3;
         self.nodes.iter().flatten().for_each(|node| node.clock.pass(3));
-        for _ in 0..self.random.below(TURNS_MAX) {
-            yield_now().await;
-        }
+        clients::turns(&mut self.random, TURNS_MAX).await;
     }
 
     fn crash(&mut self, node: usize) {
         let Some(crashed) = self.nodes[node].take() else { return };
-        crashed.tasks.iter().for_each(JoinHandle::abort);
-        self.clients.iter().filter(|(at, _)| *at == node).for_each(|(_, task)| task.abort());
+        clients::abort(&crashed.tasks);
+        self.clients.end_at(node);
     }
 
     fn call(&mut self, node: usize) {
@@ -274,26 +257,18 @@ impl History {
         // Some concern nobody.
         let asked: Vec<Id> = others.filter(|_| self.random.below(3) == 0).map(Id).collect();
         let calls = calls.clone();
-        let task = spawn_local(async move {
+        self.acts += 1;
+        self.clients.ask(node, self.acts, async move {
             let done = async { calls.propose(Id(by), (Id(by), asked)).await?.durable().await };
-            match done.await {
-                Ok(id) => Ok(Some(id)),
-                Err(Error::Engine(EngineError::Unknown(_))) => Err(()),
-                Err(_) => Ok(None),
-            }
+            clients::heard(done.await)
         });
-        self.clients.push((node, task));
     }
 
     /// Everything calms down, and what follows is told.
-    async fn end(mut self) -> std::result::Result<usize, String> {
+    async fn end(mut self) -> Verdict<usize> {
         self.world.set_faults(Faults::NONE);
-        let mut done = Vec::new();
-        for (_, task) in std::mem::take(&mut self.clients) {
-            let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| "a call has no answer".to_owned())?;
-            // Of a process that ended nobody knows.
-            done.extend(answer.ok().and_then(|answer| answer.ok().flatten()));
-        }
+        let heard = self.clients.answers().await?;
+        let done: Vec<Id> = heard.into_iter().filter_map(|(_, answer)| answer.ok().flatten()).collect();
         (0..NODES).for_each(|node| self.crash(node));
         self.world.settle();
         let mut node = self.open(0).await.map_err(|error| format!("no start in the quiet: {error}"))?;
@@ -301,13 +276,13 @@ impl History {
             let told = tokio::time::timeout(PATIENCE, bearer.catch_up()).await;
             told.map_err(|_| "what follows is not told".to_owned())?.map_err(|error| error.to_string())?;
         }
-        node.tasks.iter().for_each(JoinHandle::abort);
+        clients::abort(&node.tasks);
         drop((node.bearers, node.calls, node.log));
         self.world.settle();
         self.look(&done)
     }
 
-    fn look(&self, done: &[Id]) -> std::result::Result<usize, String> {
+    fn look(&self, done: &[Id]) -> Verdict<usize> {
         let engines = self.world.engines();
         let mut expected = BTreeMap::<(u16, u16), Vec<(Id, Event)>>::new();
         let mut standing = BTreeSet::new();
@@ -353,7 +328,7 @@ impl History {
     }
 
     /// The rows of a person's list are one for each that was told, and count them.
-    fn look_at_list(&self, person: Id, list: &[(Id, Id)]) -> std::result::Result<(), String> {
+    fn look_at_list(&self, person: Id, list: &[(Id, Id)]) -> Verdict<()> {
         let row = |clustering| RowKey::new(tables::NOTIFICATIONS, tables::partition(person), clustering);
         let state = self.world.row(&row(notification_key::STATE)).ok_or("a list has no state")?;
         let state: NotificationState = from_json(&state).unwrap();
@@ -372,9 +347,8 @@ impl History {
 }
 
 /// Plays the history of `seed`; answers how many records followed, or what was wrong.
-fn replay(seed: u64, lacks: Lacks) -> std::result::Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.unwrap(), async {
+fn replay(seed: u64, lacks: Lacks) -> Verdict<usize> {
+    play(async {
         let people = [1, 3][(seed % 2) as usize];
         let social = NewFamily { partitions: Some(people), ..families::SOCIAL };
         let calls = NewFamily { partitions: Some(1 + (seed / 2 % 2) as u16), ..CALLS };
@@ -386,7 +360,8 @@ fn replay(seed: u64, lacks: Lacks) -> std::result::Result<usize, String> {
             nodes_max: 1 + (seed / 4 % 2) as usize,
             now_ms: NOW_MS,
             nodes: Default::default(),
-            clients: Vec::new(),
+            clients: Clients::default(),
+            acts: 0,
         };
         for _ in 0..STEPS {
             history.step().await;
@@ -397,15 +372,7 @@ fn replay(seed: u64, lacks: Lacks) -> std::result::Result<usize, String> {
 
 #[test]
 fn people_are_told_once_of_what_concerns_them_whoever_sleeps() {
-    let first = super::number("FANFARE_TEST_SEED").unwrap_or_default();
-    let runs = super::number("FANFARE_TEST_RUNS").unwrap_or(HISTORIES);
-    let mut told = 0;
-    for seed in first..first + runs {
-        match replay(seed, Lacks::Nothing) {
-            Ok(count) => told += count as u64,
-            Err(wrong) => panic!("seed {seed}: {wrong}"),
-        }
-    }
+    let (runs, told) = play_all(HISTORIES, |seed| replay(seed, Lacks::Nothing));
     println!("{runs} histories: {told} told");
     // Or they would show nothing.
     assert!(told > 10 * runs, "{told}");

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_engines::claim::Claim;
@@ -17,21 +16,18 @@ use fanfare_engines::{
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
+use super::clients::{self, Clients, play};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::data::families;
 use crate::data::rows::{from_json, to_json};
-use crate::data::storage::Storage;
 use crate::log::events::Weight;
 use crate::log::family::{CommittedOf, Family};
-use crate::log::handle::{Log, LogSetup};
-use crate::log::horizon::Horizon;
-use crate::log::mint::Numbers;
+use crate::log::handle::Log;
 use crate::log::owner::OwnerThreads;
 use crate::log::owners::FamilyLog;
-use crate::log::roster::Alone;
 
 const OWN: Table = Table { id: 250, name: "tally_meta" };
 const COUNTS: Table = Table { id: 251, name: "tally_counts" };
@@ -45,7 +41,6 @@ const KEYS: u64 = 6;
 const BURST_MAX: u64 = 5;
 const TURNS_MAX: u64 = 40;
 const NOW_MS: u64 = 1_800_000_000_000;
-const PATIENCE: Duration = Duration::from_secs(600);
 const TRIES_MAX: usize = 6;
 
 const FAULTS: Faults =
@@ -191,8 +186,8 @@ impl Family for Tally {
     }
 }
 
-/// Act, and what was heard of it: id and count of what was done, nothing of what was refused.
-type Answered = (u64, Option<Option<(Id, u64)>>);
+/// Act, and what was heard of it: id and count of what was done.
+type Answered = (u64, clients::Heard<(Id, u64)>);
 
 struct Node {
     log: Log,
@@ -212,20 +207,14 @@ struct History {
     nodes: [Option<Node>; NODES],
     /// Records that each view heard.
     views: Vec<Heard>,
-    clients: Vec<(usize, u64, JoinHandle<Answered>)>,
+    clients: Clients<(Id, u64)>,
     acts: u64,
 }
 
 impl History {
     async fn open(&mut self, node: usize) -> Result<Node> {
-        let (engines, storage, clock) = (self.world.engines(), Storage::default(), Clock::stand_in(self.now_ms));
-        let setup = LogSetup {
-            clock: clock.clone(),
-            numbers: Numbers::of_node(node as u16),
-            storage: storage.clone(),
-            roster: Arc::new(Alone),
-            horizon: Horizon::default(),
-        };
+        let (engines, clock) = (self.world.engines(), Clock::stand_in(self.now_ms));
+        let (setup, storage, _) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &[], setup).await?;
         let (heard, shown) = (Arc::default(), Arc::default());
         let is_alone = self.is_alone;
@@ -270,15 +259,14 @@ impl History {
         }
         self.now_ms += 3;
         self.nodes.iter().flatten().for_each(|node| node.clock.pass(3));
-        for _ in 0..self.random.below(TURNS_MAX) {
-            yield_now().await;
-        }
+        clients::turns(&mut self.random, TURNS_MAX).await;
     }
 
     fn crash(&mut self, node: usize) {
         let Some(crashed) = self.nodes[node].take() else { return };
-        crashed.threads.iter().chain([&crashed.reserving]).for_each(JoinHandle::abort);
-        self.clients.iter().filter(|(at, ..)| *at == node).for_each(|(.., task)| task.abort());
+        clients::abort(&crashed.threads);
+        crashed.reserving.abort();
+        self.clients.end_at(node);
     }
 
     fn show(&self) {
@@ -292,42 +280,28 @@ impl History {
         let Some(Node { tally, .. }) = &self.nodes[node] else { return };
         self.acts += 1;
         let (act, key, tally) = (self.acts, Id(1 + self.random.below(KEYS)), tally.clone());
-        let task = spawn_local(async move {
+        self.clients.ask(node, act, async move {
             let done = async { tally.propose(key, (key, act)).await?.durable().await };
-            match done.await {
-                Ok(done) => {
-                    assert!(tally.horizon().reached() >= done.0, "it is answered, and no read shows it");
-                    (act, Some(Some(done)))
-                }
-                Err(Error::Engine(EngineError::Unknown(_))) => (act, None),
-                Err(_) => (act, Some(None)),
+            let heard = clients::heard(done.await);
+            if let Ok(Some((id, _))) = &heard {
+                assert!(tally.horizon().reached() >= *id, "it is answered, and no read shows it");
             }
+            heard
         });
-        self.clients.push((node, act, task));
-    }
-
-    async fn answers(&mut self) -> Vec<Answered> {
-        let mut answers = Vec::new();
-        for (_, act, task) in std::mem::take(&mut self.clients) {
-            // Of a process that ended nobody knows.
-            let answer = tokio::time::timeout(PATIENCE, task).await.expect("an act has no answer");
-            answers.push(answer.unwrap_or((act, None)));
-        }
-        answers
     }
 
     /// Everything calms down; each node gets something done, and stops.
     async fn end(mut self, seed: u64) -> usize {
         self.world.set_faults(Faults::NONE);
-        let mut answers = self.answers().await;
+        let mut answers = self.clients.answers().await.unwrap();
         for node in if self.is_alone { [0; 4] } else { [0, 1, 0, 1] } {
             if self.nodes[node].is_none() {
                 self.nodes[node] = Some(self.open(node).await.unwrap());
             }
             for tries in 0.. {
                 self.act(node);
-                answers.extend(self.answers().await);
-                if matches!(answers.last(), Some((_, Some(Some(_))))) {
+                answers.extend(self.clients.answers().await.unwrap());
+                if matches!(answers.last(), Some((_, Ok(Some(_))))) {
                     break;
                 }
                 assert!(tries < TRIES_MAX, "seed {seed}: in the quiet node {node} gets nothing done");
@@ -335,9 +309,7 @@ impl History {
             let Node { log, tally, threads, reserving, .. } = self.nodes[node].take().unwrap();
             reserving.abort();
             drop((log, tally));
-            for thread in threads {
-                tokio::time::timeout(PATIENCE, thread).await.expect("an owner does not stop").unwrap();
-            }
+            clients::stopped(threads).await.unwrap();
         }
         self.world.settle();
         self.look(seed, &answers)
@@ -363,14 +335,8 @@ impl History {
             let stored: u64 = from_json(&self.world.row(&row(*key)).unwrap()).unwrap();
             assert_eq!(stored, *count, "seed {seed}: the row of {key}");
         }
-        for (act, answer) in answers {
-            let stands = standing.get(act).map(Vec::as_slice).unwrap_or_default();
-            let is_right = match answer {
-                Some(Some(done)) => stands == [*done],
-                Some(None) => stands.is_empty(),
-                None => stands.len() <= 1,
-            };
-            assert!(is_right, "seed {seed}: act {act} was answered {answer:?}, and stands as {stands:?}");
+        if let Err(wrong) = clients::look_at_answers(answers, &standing) {
+            panic!("seed {seed}: {wrong}");
         }
         for heard in &self.views {
             let heard = heard.lock();
@@ -383,13 +349,12 @@ impl History {
                 assert!(all.ends_with(&heard), "seed {seed}: a view heard {heard:?} of {all:?}");
             }
         }
-        answers.iter().filter(|(_, answer)| matches!(answer, Some(Some(_)))).count()
+        answers.iter().filter(|(_, answer)| matches!(answer, Ok(Some(_)))).count()
     }
 }
 
 fn replay(seed: u64) -> usize {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.unwrap(), async {
+    play(async {
         let social = NewFamily { partitions: Some(1), ..families::SOCIAL };
         let tally = NewFamily { partitions: Some(PARTITIONS[seed as usize % PARTITIONS.len()]), ..TALLY };
         let families = [social, tally];
@@ -400,7 +365,7 @@ fn replay(seed: u64) -> usize {
             now_ms: NOW_MS,
             nodes: Default::default(),
             views: Vec::new(),
-            clients: Vec::new(),
+            clients: Clients::default(),
             acts: 0,
         };
         for _ in 0..STEPS {
@@ -441,7 +406,7 @@ async fn a_record_that_cannot_be_read_stops_its_own_partition_only() {
                 now_ms: NOW_MS,
                 nodes: Default::default(),
                 views: Vec::new(),
-                clients: Vec::new(),
+                clients: Clients::default(),
                 acts: 0,
             };
             let node = history.open(0).await.unwrap();
@@ -470,13 +435,7 @@ async fn a_family_is_opened_beside_the_social_one_and_ends_by_itself() {
     let world = Hostile::with_families(1, &[families::SOCIAL, tally], Faults::NONE).unwrap();
     for life in 0..2 {
         let engines = world.engines();
-        let setup = LogSetup {
-            clock: Clock::system(),
-            numbers: Numbers::of_node(0),
-            storage: Storage::default(),
-            roster: Arc::new(Alone),
-            horizon: Horizon::default(),
-        };
+        let (setup, ..) = clients::alone(0, &Clock::system());
         let (log, social) = Log::open(&engines, Vec::new(), setup).await.unwrap();
         let make = |_| Tally {
             tables: Arc::clone(&engines.tables),
