@@ -45,6 +45,8 @@ pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
+/// The same in milliseconds.
+pub const IDEMPOTENCY_MS: u64 = IDEMPOTENCY_HOURS as u64 * 3_600_000;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
 pub const CREDENTIALS_TRIES_MAX: u32 = 16;
 /// Rows of one kind (credentials, tokens) of which nobody knows whether a change will come; beyond, all of the kind are
