@@ -254,6 +254,11 @@ pub mod http {
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
     /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.
     pub const READ_BYTES_MAX: usize = 8 << 10;
+    /// Bytes of a head that is plain, and may be answered before the connection is an HTTP library's; whoever sends more
+    /// is served as everybody else.
+    pub const PLAIN_HEAD_BYTES_MAX: usize = 4 << 10;
+    /// Headers of such a head.
+    pub const PLAIN_FIELDS_MAX: usize = 48;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.

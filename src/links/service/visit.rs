@@ -34,6 +34,17 @@ pub enum Visited {
     Here(Answer),
 }
 
+/// Outcome of a visit that cannot wait.
+#[derive(Debug)]
+pub enum Now {
+    /// The visitor goes on.
+    On(Arc<Loaded>),
+    /// The link is not in memory.
+    Unknown,
+    /// Somebody who can wait has to decide.
+    Later,
+}
+
 impl Links {
     /// Decision about a visit of `link`.
     fn decided(&self, link: Option<&Loaded>, asked: &Asked<'_>, at_ms: u64, is_let_in: bool) -> Answer {
@@ -49,17 +60,17 @@ impl Links {
         redirect::decide(link, visit)
     }
 
-    /// Visit that is decided by what is in memory, and is a redirect; counted. `None` leaves it to
-    /// [`follow`](Self::follow).
+    /// Visit that is decided by what is in memory, if it is a redirect; counted. Everything else has no effect, and is
+    /// left to [`follow`](Self::follow).
     #[must_use]
-    pub fn follow_now(&self, asked: &Asked<'_>) -> Option<Arc<Loaded>> {
-        let link = self.hot().peek(asked.code)?;
+    pub fn follow_now(&self, asked: &Asked<'_>) -> Now {
+        let Some(link) = self.hot().peek(asked.code) else { return Now::Unknown };
         let at_ms = self.clock().now_ms();
         if self.decided(Some(&link), asked, at_ms, false) != Answer::Go {
-            return None;
+            return Now::Later;
         }
         self.count(&link, asked, at_ms);
-        Some(link)
+        Now::On(link)
     }
 
     /// Visit by anybody; counted if it is a redirect. With a `password` it is that of somebody who was asked for it.
