@@ -312,8 +312,11 @@ impl Links {
         let guard = self.0.core.log.decide(owner, &[lock(code)]).await?;
         let link = self.own(owner, code).await?;
         let row = self.patched(&link.row, code, &patch, password, errors)?;
+        let mut shut = None;
         if link.row.max_visits.is_none() && row.max_visits.is_some() {
-            // Those that it had count: so many are given out in all.
+            // Those that it had count: so many are given out in all. There are none until it has its limit.
+            shut = Some(self.0.gates.shut(code));
+            self.0.parts.totals.catch_up().await?;
             let visits = self.0.parts.totals.visits(&[(code, link.id())]).await?;
             let visits = visits.first().copied().unwrap_or(0).min(MAX_VISITS_MAX.into());
             self.0.slots.passed(code, u32::try_from(visits).unwrap_or(MAX_VISITS_MAX)).await?;
@@ -323,6 +326,7 @@ impl Links {
             let event = Event::LinkChanged { code: code.to_owned(), link: row };
             self.0.core.log.commit(&guard, event).await?;
         }
+        drop(shut);
         self.render(code, &row).await
     }
 
