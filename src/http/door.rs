@@ -133,8 +133,8 @@ impl Doorway {
         let always = cors_without_origin(settings);
         let tails = [false, true].map(|opens_referrer| {
             let mut tail = Vec::new();
-            let all = always.iter().chain(common_headers(opens_referrer));
-            all.for_each(|(name, value)| write_header(name, value, &mut tail));
+            always.iter().for_each(|(name, value)| write_header(name, value, &mut tail));
+            common_headers(opens_referrer).for_each(|(name, value)| write_header(name, value, &mut tail));
             tail
         });
         Self { door, always, tails }
