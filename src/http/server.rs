@@ -130,7 +130,7 @@ impl Connections {
         connections_max: usize,
         addresses: &Addresses,
     ) {
-        let places = Arc::new(Semaphore::new(connections_max));
+        let (places, stop) = (Arc::new(Semaphore::new(connections_max)), Arc::new(self.clone()));
         let head_timeout = Duration::from_secs(settings.head_timeout_s);
         let mut builder = http1::Builder::new();
         builder
@@ -147,7 +147,7 @@ impl Connections {
                         continue;
                     };
                     let stream = Watched::new(stream, stall);
-                    let (places, stop) = ((place, own), self.clone());
+                    let (places, stop) = ((place, own), Arc::clone(&stop));
                     self.open.spawn(serve((builder.clone(), head_timeout), stream, peer, router.clone(), stop, places));
                 }
                 // The connection was gone before it was taken: the next one may be fine.
@@ -198,7 +198,7 @@ async fn serve(
     mut stream: Watched,
     peer: SocketAddr,
     router: Router,
-    stop: Connections,
+    stop: Arc<Connections>,
     places: (OwnedSemaphorePermit, AddressPlace),
 ) {
     if let Some(http) = stop.http.as_ref().filter(|http| http.door().is_some()) {
