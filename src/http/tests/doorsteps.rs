@@ -90,7 +90,10 @@ async fn said(server: &Running, pieces: &[&[u8]]) -> String {
         }
         heads.last_mut().unwrap().push(line);
     }
-    heads.iter_mut().for_each(|lines| lines[usize::from(!lines.is_empty())..].sort_unstable());
+    for lines in &mut heads {
+        let first = usize::from(!lines.is_empty());
+        lines[first..].sort_unstable();
+    }
     format!("{heads:#?}")
 }
 

@@ -113,15 +113,22 @@ impl Links {
             if answer != Answer::Go {
                 return Ok(Visited::Here(answer));
             }
-            let passing = self.0.gates.pass(asked.code);
-            if passing.as_ref().is_some_and(|passing| passing.times_shut() == shut_before) {
-                self.count(&link, asked, at_ms);
+            if self.counted_open(&link, asked, at_ms, shut_before) {
                 return Ok(Visited::On(link));
             }
-            drop(passing);
             // Its limit is being set, or was meanwhile: what it says then is decided on anew.
             self.0.gates.opened(asked.code).await;
         }
+    }
+
+    /// Counts a visit of a link without a limit, unless its gate is shut or was since it had been shut `shut_before`
+    /// times.
+    fn counted_open(&self, link: &Loaded, asked: &Asked<'_>, at_ms: u64, shut_before: u64) -> bool {
+        let passing = self.0.gates.pass(asked.code).filter(|passing| passing.times_shut() == shut_before);
+        if passing.is_some() {
+            self.count(link, asked, at_ms);
+        }
+        passing.is_some()
     }
 
     /// Whether it is the password of the link. Each try counts for the link and the visitor's network.
