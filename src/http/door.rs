@@ -76,7 +76,7 @@ impl Prepared {
         response
     }
 
-    /// Its status.
+    /// Status of the answer.
     pub(super) const fn status(&self) -> StatusCode {
         self.status
     }
@@ -97,12 +97,12 @@ pub struct DoorAnswer {
     pub route: &'static str,
 }
 
-/// What the door says to a request.
+/// Word of the door to a request.
 #[derive(Debug)]
 pub enum Opened {
     /// The answer.
     Answered(DoorAnswer),
-    /// What is asked for is not in memory: it can be [learnt](Door::learn).
+    /// Nothing is in memory of what is asked for: it can be [learnt](Door::learn).
     Unknown,
     /// The request is the router's.
     Closed,
@@ -123,7 +123,7 @@ pub(super) struct Doorway {
     door: Arc<dyn Door>,
     /// Headers with which other origins are told what they may do, for requests that name none.
     always: HeaderMap,
-    /// These and those that all answers have, as they are sent; the second for answers that open the referrer.
+    /// Headers of all answers, `always` among them, as they are sent; the second for answers that open the referrer.
     tails: [Vec<u8>; 2],
 }
 
@@ -155,7 +155,7 @@ impl Doorway {
         }
     }
 
-    /// What the door says to a request that is plain.
+    /// Asks the door about a request that is plain.
     pub(super) fn ask(&self, http: &HttpState, asked: &AtDoor<'_>) -> Heard {
         let AtDoor { path, headers, peer, is_head } = *asked;
         let Ok(_place) = http.in_flight().try_acquire() else { return Heard::Closed };
@@ -195,7 +195,7 @@ pub(super) struct AtDoor<'a> {
 pub(super) enum Heard {
     /// The answer.
     Answered(DoorAnswer),
-    /// What is asked for is not in memory.
+    /// Nothing is in memory of what is asked for.
     Unknown,
     /// The request is the router's.
     Closed,

@@ -28,7 +28,7 @@ use super::server::Connections;
 use super::wire::Watched;
 use crate::base::limits::http::{PLAIN_FIELDS_MAX, PLAIN_HEAD_BYTES_MAX};
 
-/// What a doorstep leaves of a connection.
+/// Rest of a connection that has left the doorstep.
 pub(super) enum Left {
     /// Nothing: it has ended.
     Nothing,
@@ -36,7 +36,7 @@ pub(super) enum Left {
     Unread(Bytes),
 }
 
-/// What a look at the first bytes that are left finds.
+/// Outcome of a look at the first bytes that are left.
 enum Found {
     /// A request of so many bytes, which is answered.
     Answered(usize),
@@ -48,7 +48,7 @@ enum Found {
     Other,
 }
 
-/// What comes next, once all that was answered is written.
+/// Step that comes next, once all that was answered is written.
 enum Next {
     Read,
     Learn(String),
@@ -72,7 +72,7 @@ struct Doorstep<'a> {
     answers: Vec<u8>,
     written: usize,
     next: Next,
-    /// What is asked for was learnt a moment ago.
+    /// The door learnt a moment ago what is asked for.
     is_learnt: bool,
     /// Nothing was answered yet.
     is_fresh: bool,

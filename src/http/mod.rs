@@ -2,8 +2,8 @@
 //!
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by
 //! the extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together;
-//! `door` answers what is known at once before the router is asked, plain requests from the `doorstep` of a connection; `forward` sends on what another node decides about;
-//! `doors` says from where the demo may be asked.
+//! `door` answers what is known at once before the router is asked, plain requests on the `doorstep` of a connection;
+//! `forward` sends on what another node decides about; `doors` says from where the demo may be asked.
 
 mod addresses;
 mod answer;

@@ -101,7 +101,7 @@ pub(super) struct Connections {
     open: TaskTracker,
     /// Finish the request under way, take no other.
     pub(super) drain: CancellationToken,
-    /// The same, for who looks often; set before.
+    /// Mark of a drain, for who looks often; set before.
     is_draining: Arc<AtomicBool>,
     /// Let go at once.
     pub(super) cut: CancellationToken,

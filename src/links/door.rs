@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::alias::is_code;
-use super::service::{Asked, Links, Now};
+use super::service::{Asked, AtOnce, Links};
 use crate::http::{Door, DoorAnswer, Knock, Opened};
 
 /// Route that the door stands for.
@@ -21,9 +21,9 @@ impl Door for Links {
         let Some(code) = code_in(knock.path) else { return Opened::Closed };
         let asked = Asked { code, headers: knock.headers, client: knock.client, is_head: knock.is_head };
         match self.follow_now(&asked) {
-            Now::On(link) => Opened::Answered(DoorAnswer { prepared: Arc::clone(&link.answer), route: ROUTE }),
-            Now::Unknown => Opened::Unknown,
-            Now::Later => Opened::Closed,
+            AtOnce::On(link) => Opened::Answered(DoorAnswer { prepared: Arc::clone(&link.answer), route: ROUTE }),
+            AtOnce::Unknown => Opened::Unknown,
+            AtOnce::Later => Opened::Closed,
         }
     }
 

@@ -84,7 +84,7 @@ impl Gates {
 }
 
 impl Passing<'_> {
-    /// As [`Gates::times_shut`].
+    /// Number of [`Gates::times_shut`].
     #[must_use]
     pub fn times_shut(&self) -> u64 {
         self.0.times_shut

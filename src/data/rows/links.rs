@@ -37,7 +37,7 @@ pub struct LinkRow {
     pub made: Option<Box<LinkAsMade>>,
 }
 
-/// What whoever made a link was answered.
+/// Answer that whoever made a link got.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkAsMade {
     /// Target.

@@ -11,7 +11,7 @@ use fanfare_protocol::{Id, Link, Timestamp};
 
 pub use self::change::MadeLink;
 use self::change::Places;
-pub use self::visit::{Asked, Now, Visited};
+pub use self::visit::{Asked, AtOnce, Visited};
 use super::blocklist::Blocklist;
 use super::clicks::stats::Subject;
 use super::counting::{ClickSink, Totals};

@@ -36,7 +36,7 @@ pub enum Visited {
 
 /// Outcome of a visit that cannot wait.
 #[derive(Debug)]
-pub enum Now {
+pub enum AtOnce {
     /// The visitor goes on.
     On(Arc<Loaded>),
     /// The link is not in memory.
@@ -63,16 +63,16 @@ impl Links {
     /// Visit that is decided by what is in memory, if it is a redirect; counted. Everything else has no effect, and is
     /// left to [`follow`](Self::follow).
     #[must_use]
-    pub fn follow_now(&self, asked: &Asked<'_>) -> Now {
+    pub fn follow_now(&self, asked: &Asked<'_>) -> AtOnce {
         // Until it is counted; and before the link is looked at, which may be another once a gate has opened again.
-        let Some(_passing) = self.0.gates.pass(asked.code) else { return Now::Later };
-        let Some(link) = self.hot().peek(asked.code) else { return Now::Unknown };
+        let Some(_passing) = self.0.gates.pass(asked.code) else { return AtOnce::Later };
+        let Some(link) = self.hot().peek(asked.code) else { return AtOnce::Unknown };
         let at_ms = self.clock().now_ms();
         if self.decided(Some(&link), asked, at_ms, false) != Answer::Go {
-            return Now::Later;
+            return AtOnce::Later;
         }
         self.count(&link, asked, at_ms);
-        Now::On(link)
+        AtOnce::On(link)
     }
 
     /// Visit by anybody; counted if it is a redirect. With a `password` it is that of somebody who was asked for it.
