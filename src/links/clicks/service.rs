@@ -31,7 +31,7 @@ use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::{CATCH_UP_LOOK_MS, CATCH_UP_MS, LANES_MAX};
-use crate::config;
+use crate::config::{self, ClickForm};
 use crate::data::families;
 use crate::links::counting::{ClickSink, NobodyCounts, Totals};
 use crate::log::handle::Log;
@@ -213,7 +213,8 @@ impl Clicks {
 
     fn shipper(&self, log: &ClickLog) -> Shipper {
         let flush = Duration::from_millis(self.settings.clicks_flush_ms);
-        let settings = ShipperSettings { flush, per_record: self.settings.clicks_per_record };
+        let settings =
+            ShipperSettings { flush, form: self.settings.clicks_form, per_record: self.settings.clicks_per_record };
         let (spool, clock, is_held) = (Arc::clone(&self.spool), self.clock.clone(), Arc::clone(&self.is_held));
         Shipper::new(spool, Arc::new(log.clone()), clock, settings, is_held)
     }
@@ -239,6 +240,12 @@ impl Clicks {
     #[must_use]
     pub const fn kept(&self) -> KeptLevels {
         self.bounds.kept
+    }
+
+    /// Form of the records of clicks.
+    #[must_use]
+    pub const fn form(&self) -> ClickForm {
+        self.settings.clicks_form
     }
 
     /// Salts for an import, which keeps those of the days that it is at.
@@ -338,7 +345,7 @@ impl Totals for Clicks {
             let rows: Vec<RowOf> =
                 places.iter().map(|at| RowOf { link: links[*at].1, place: RowPlace::Total }).collect();
             for (at, tally) in places.into_iter().zip(part.open.read(self.tables(), &rows).await?) {
-                if let Some(RowNumbers::Total(count)) = tally.map(|tally| tally.numbers) {
+                if let Some(RowNumbers::Total(count, _)) = tally.map(|tally| tally.numbers) {
                     visits[at] = count.all;
                 }
             }
