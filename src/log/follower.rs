@@ -59,8 +59,8 @@ impl Follower {
     pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
         let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
         let _one = self.horizon.telling();
-        if let Some(first) = family.held(committed) {
-            self.horizon.hold(partition, first);
+        if let Some(held) = family.held(committed) {
+            self.horizon.hold(partition, held);
         }
         if self.horizon.is_of_many()
             && let Some(news) = committed.iter().rev().find(|one| !F::is_beat(&one.record))
