@@ -166,18 +166,26 @@ impl<F: Family> FamilyLog<F> {
         let hearing = roster.tells_what_is_settled().then(|| Hearing::new(family.first, family.count));
         let around = Around { claimant, time, follower, roster: Arc::clone(&roster), hearing: hearing.clone() };
         let mut lasts = Vec::new();
+        let stand_by = async |partition, patience| {
+            let (owner, highest) = Owner::stand_by(engines, (partition, make(partition)), &around, patience).await?;
+            Ok::<_, Error>((owner, highest, None))
+        };
         let (mut ways, mut each, mut last, mut patient) = (Vec::new(), Vec::new(), Id(0), None);
         for partition in family.partitions() {
             let (door, queue) = queue();
             let handles = door.handles();
             let patience = Patience::new(storage.clone(), move || handles.are_gone());
-            let place = (partition, make(partition));
             let (owner, highest, unreadable) = match roster.owner_of(partition) {
-                Assigned::Here => Owner::take_over(engines, place, &around, patience.clone()).await?,
-                Assigned::There(_) => {
-                    let (owner, highest) = Owner::stand_by(engines, place, &around, patience.clone()).await?;
-                    (owner, highest, None)
+                Assigned::Here => {
+                    match Owner::take_over(engines, (partition, make(partition)), &around, patience.clone()).await {
+                        // Another node claimed it meanwhile: it is taken again as after any fence.
+                        Err(Error::Engine(EngineError::Fenced)) if hearing.is_some() => {
+                            stand_by(partition, patience.clone()).await?
+                        }
+                        taken => taken?,
+                    }
                 }
+                Assigned::There(_) => stand_by(partition, patience.clone()).await?,
             };
             lasts.push((partition, highest));
             let failed = unreadable.as_ref().map(Error::to_string);
