@@ -73,6 +73,7 @@ async fn meter(clicks: Arc<Clicks>) {
 /// Work of links that goes on beside requests.
 pub(super) fn in_background(tasks: &mut JoinSet<()>, links: &Links) {
     tasks.spawn(links.keeper().clone().mark_now_and_then());
+    tasks.spawn(links.keeper().clone().keep_ready());
     tasks.spawn(links.blocklist().clone().keep_reading());
 }
 

@@ -408,7 +408,7 @@ fn heaviest_of_links() -> Vec<Event> {
         ..LinkRow::default()
     };
     vec![
-        Event::LinkCreated { code: code(), claim: person(5), link: link.clone(), number: Some(u64::MAX) },
+        Event::LinkCreated { code: code(), claim: Some(person(5)), link: link.clone(), number: Some(u64::MAX) },
         Event::LinkChanged { code: code(), link },
         Event::LinkDeleted { code: code(), link: person(6), owner: person(1) },
     ]

@@ -55,6 +55,8 @@ struct State {
     /// Moment when the first of them went.
     since: Mutex<Option<Instant>>,
     ended: AtomicBool,
+    /// A partition of a log takes nothing until a restart; all else goes on.
+    lacks: AtomicBool,
     /// The server is stopping.
     left: AtomicBool,
     /// Tells whoever waits for others that a part went, or everything ends.
@@ -129,6 +131,17 @@ impl Storage {
         self.0.ended.load(Ordering::Acquire)
     }
 
+    /// A partition of a log takes nothing until a restart. Said by whoever found it, with the cause.
+    pub fn lacks_part(&self) {
+        self.0.lacks.store(true, Ordering::Release);
+    }
+
+    /// Whether every partition of every log takes something, or will by itself.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.has_failed() && !self.0.lacks.load(Ordering::Acquire)
+    }
+
     /// The server is stopping: nobody waits for storage any more.
     pub fn leave(&self) {
         self.0.left.store(true, Ordering::Release);
@@ -189,7 +202,8 @@ impl Storage {
         self.0.away.load(Ordering::Acquire) & bits != 0
     }
 
-    /// Whether writes are taken: what readiness says. A full disk is no reason to send nobody here, for reads go on.
+    /// Whether writes are taken: what readiness says, with [`is_whole`](Self::is_whole). A full disk is no reason to
+    /// send nobody here, for reads go on.
     #[must_use]
     pub fn serves(&self) -> bool {
         !self.has_failed() && self.0.away.load(Ordering::Acquire) == 0

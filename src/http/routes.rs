@@ -121,7 +121,7 @@ async fn healthz() -> Json<Health> {
 
 /// The server wants requests.
 ///
-/// For load balancers: 503 while it starts, drains, or its storage is away or has failed.
+/// For load balancers: 503 while it starts, drains, or its storage is away or has failed, all of it or a part.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "check_readiness", security(()),
     responses((status = 200, body = Health), Problems))]
 async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
@@ -131,6 +131,9 @@ async fn readyz(State(http): State<HttpState>) -> Result<Json<Health>, Error> {
     }
     match http.readiness().phase() {
         Phase::Ready if !http.storage().serves() => overloaded("the storage is away; it is tried again by itself"),
+        Phase::Ready if !http.storage().is_whole() => {
+            overloaded("a part of the log cannot be read, and what belongs to it takes nothing; see the server's log")
+        }
         Phase::Starting => overloaded("the server is starting"),
         Phase::Ready => Ok(Health::OK),
         Phase::Draining => overloaded("the server is stopping"),

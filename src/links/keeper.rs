@@ -1,18 +1,23 @@
 //! Keeper of the codes: the key under which they are shuffled, and the numbers that this node has leased.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_engines::{KeyRange, Order, Replaced, Unique};
 use fanfare_protocol::Id;
-use tokio::sync::{Mutex, OnceCell};
+use parking_lot::Mutex as ShortMutex;
+use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio::time::Instant;
 
 use super::code::Codes;
 use super::lease::{LeasedNumbers, NumberLease};
+use super::stretch;
 use super::unclaimed::Unclaimed;
 use crate::base::error::{Error, Result};
-use crate::base::limits::links::{ALIASES_STEP_ROWS, IDLE_MARKS, LEASE_TRIES_MAX, MARK_S, NUMBER_WAIT_MS};
+use crate::base::limits::links::{
+    ALIASES_STEP_ROWS, FREE_NUMBERS_MIN, IDLE_MARKS, LEASE_TRIES_MAX, MARK_S, NUMBER_WAIT_MS,
+};
 use crate::data::rows::in_row;
 use crate::data::tables;
 use crate::log::core::Core;
@@ -36,6 +41,10 @@ struct Inner {
     codes: OnceCell<Codes>,
     /// Lease, known from then on too.
     held: Mutex<Option<Held>>,
+    /// Numbers of this node's whose codes can be given out, the next first.
+    free: ShortMutex<VecDeque<u64>>,
+    /// Few are left of those.
+    wanted: Notify,
     unclaimed: Arc<Unclaimed>,
     /// Whether this node leases all numbers.
     alone: bool,
@@ -72,8 +81,8 @@ impl Keeper {
     /// # Errors
     /// When the engine fails, or a row is damaged.
     pub async fn open(core: Core, unclaimed: Arc<Unclaimed>, alone: bool) -> Result<Self> {
-        let (codes, held) = (OnceCell::new(), Mutex::new(None));
-        let keeper = Self(Arc::new(Inner { core, codes, held, unclaimed, alone }));
+        let (codes, held, free, wanted) = (OnceCell::new(), Mutex::new(None), ShortMutex::default(), Notify::new());
+        let keeper = Self(Arc::new(Inner { core, codes, held, free, wanted, unclaimed, alone }));
         if keeper.0.core.clock.is_by_hand() {
             // An import that has not begun looks for ids that are later than its own: none is minted here for nothing.
             return Ok(keeper);
@@ -90,7 +99,7 @@ impl Keeper {
     /// # Errors
     /// When the engine fails, has no room for it, or a row is damaged.
     pub async fn ready(&self) -> Result<()> {
-        let Inner { core, codes, held, unclaimed, alone } = &*self.0;
+        let Inner { core, codes, held, unclaimed, alone, .. } = &*self.0;
         if codes.initialized() {
             return Ok(());
         }
@@ -120,25 +129,75 @@ impl Keeper {
         self.0.codes.get()?.number(code)
     }
 
-    /// The next code, of a number that was never given out.
+    /// The next code, of a number that was never given out; nobody else has it, and nobody will.
     ///
     /// # Errors
     /// 503 when more codes are wanted than there may be, or all are given out.
     pub async fn next(&self) -> Result<String> {
+        loop {
+            if let Some(number) = self.take() {
+                let code = self.0.codes.get().and_then(|codes| codes.code(number));
+                return code.ok_or_else(|| Error::Internal(format!("the number {number} has no code")));
+            }
+            self.fill(1).await?;
+        }
+    }
+
+    /// The next free number, if one is in memory; more are made ready before the last is taken.
+    fn take(&self) -> Option<u64> {
+        let mut free = self.0.free.lock();
+        let number = free.pop_front();
+        if number.is_some() && free.len() + 1 == FREE_NUMBERS_MIN {
+            self.0.wanted.notify_one();
+        }
+        number
+    }
+
+    /// Makes numbers ready until at least `least` are free.
+    async fn fill(&self, least: usize) -> Result<()> {
         self.ready().await?;
         let mut held = self.0.held.lock().await;
         let (Some(held), Some(codes)) = (held.as_mut(), self.0.codes.get()) else {
             return Err(Error::Internal("codes are not ready".to_owned()));
         };
-        loop {
-            if let Some(number) = held.block.next() {
-                held.is_used = true;
-                let code = codes.code(number);
-                return code.ok_or_else(|| Error::Internal(format!("the number {number} has no code")));
+        while self.0.free.lock().len() < least {
+            if held.block.is_empty() {
+                self.begin(held).await?;
+                self.lease(held).await?;
             }
-            self.begin(held).await?;
-            self.lease(held).await?;
+            let part = stretch::first_part(&held.block);
+            let attempt = self.0.core.log.mint().await?;
+            let free = stretch::open(&self.0.core.store, codes, part.clone(), attempt).await?;
+            held.block.start = part.end;
+            held.is_used = true;
+            self.0.free.lock().extend(free);
         }
+        Ok(())
+    }
+
+    /// Makes numbers ready before they are wanted, for as long as the server runs.
+    pub async fn keep_ready(self) {
+        loop {
+            self.0.wanted.notified().await;
+            if let Err(error) = self.fill(FREE_NUMBERS_MIN).await {
+                // Whoever finds none hears it.
+                tracing::debug!(%error, "no more numbers of links are ready");
+            }
+        }
+    }
+
+    /// Lets an alias have the code of `number`, for which it is claimed already; false when the code is given out, or
+    /// may be.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn cede(&self, number: u64) -> Result<bool> {
+        if !stretch::is_open(&self.0.core.store, number).await? {
+            return Ok(true);
+        }
+        let mut free = self.0.free.lock();
+        let place = free.iter().position(|one| *one == number);
+        Ok(place.is_some_and(|place| free.remove(place).is_some()))
     }
 
     /// Skips what could have been given out by whoever had this folder, or one that it is a copy of, before.

@@ -18,6 +18,7 @@ pub mod qr;
 pub mod redirect;
 pub mod service;
 pub mod slots;
+pub mod stretch;
 pub mod unclaimed;
 
 pub use self::counting::{ClickFate, ClickSink, RawClick, Totals};

@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::links::COUNTED_LINKS_MAX;
-use crate::base::written;
 use crate::data::rows::{slots_end, slots_token, slots_value};
 use crate::data::tables;
 use crate::log::core::Core;
@@ -28,15 +27,53 @@ pub struct VisitSlots {
 /// Visits of one link.
 #[derive(Default)]
 struct Counter {
-    waiting: Mutex<Vec<Waiting>>,
+    queue: Mutex<VisitQueue>,
     /// The next visit, where it is known; held by whoever takes visits for all that wait.
     next: tokio::sync::Mutex<Option<u32>>,
+}
+
+/// Visits that are wanted.
+#[derive(Default)]
+struct VisitQueue {
+    waiting: Vec<Waiting>,
+    /// A task takes visits for all that wait, and goes on until nobody does.
+    is_served: bool,
 }
 
 /// A visit that is wanted, and how many there may be.
 struct Waiting {
     max: u32,
-    answer: oneshot::Sender<bool>,
+    answer: oneshot::Sender<Result<bool>>,
+}
+
+/// Service of a queue; however it ends, the next who comes begins another.
+struct Serving<'a> {
+    queue: &'a Mutex<VisitQueue>,
+    is_over: bool,
+}
+
+impl Serving<'_> {
+    /// All that wait; none ends the service.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue.lock();
+        let waiting = std::mem::take(&mut queue.waiting);
+        self.is_over = waiting.is_empty();
+        queue.is_served = !self.is_over;
+        queue.is_served.then_some(waiting)
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // It was cut off: who waits hears that.
+            *self.queue.lock() = VisitQueue::default();
+        }
+    }
+}
+
+fn uncounted() -> Error {
+    Error::Overloaded { reason: "visits of this link cannot be counted now", retry_after_s: 1 }
 }
 
 impl VisitSlots {
@@ -46,28 +83,41 @@ impl VisitSlots {
         Self { core, links: Arc::new(Cache::new(COUNTED_LINKS_MAX)) }
     }
 
-    /// Takes one visit of the link with `code`, of `max`; false when all are taken. In a task of its own: others wait
-    /// for what this one takes for them.
+    /// Takes one visit of the link with `code`, of `max`; false when all are taken. A task of its own takes visits for
+    /// all that wait, so that nobody who goes away holds up others, and whoever is answered waits for nothing more.
     ///
     /// # Errors
     /// 503 when storage does not take it: the visit may be lost then, and is never given out twice.
     pub async fn take(&self, code: &str, max: u32) -> Result<bool> {
         let counter = self.counter(code);
-        let (answer, mut told) = oneshot::channel();
-        counter.waiting.lock().push(Waiting { max, answer });
-        let (slots, code) = (self.clone(), code.to_owned());
-        let turn = written::spawn(async move {
+        let (answer, told) = oneshot::channel();
+        let is_served = {
+            let mut queue = counter.queue.lock();
+            queue.waiting.push(Waiting { max, answer });
+            std::mem::replace(&mut queue.is_served, true)
+        };
+        if !is_served {
+            tokio::spawn(self.clone().serve(code.to_owned(), counter));
+        }
+        told.await.unwrap_or_else(|_| Err(uncounted()))
+    }
+
+    /// Takes visits of one link until nobody waits for one.
+    async fn serve(self, code: String, counter: Arc<Counter>) {
+        let mut serving = Serving { queue: &counter.queue, is_over: false };
+        loop {
+            // Others who are about to come share the row: those who were answered just now, above all.
+            tokio::task::yield_now().await;
+            let Some(waiting) = serving.next() else { return };
             let mut next = counter.next.lock().await;
-            // Whoever came before may have taken it along.
-            let waiting = std::mem::take(&mut *counter.waiting.lock());
-            slots.take_all(&code, &mut next, waiting).await
-        });
-        let done = turn.await.map_err(|cause| Error::Internal(format!("a visit was cut off: {cause}")))?;
-        match told.try_recv() {
-            Ok(taken) => Ok(taken),
-            Err(_) => {
-                done?;
-                Err(Error::Overloaded { reason: "visits of this link cannot be counted now", retry_after_s: 1 })
+            let (mut taken, mut cause) = (Vec::new().into_iter(), None);
+            match self.take_all(&code, &mut next, &waiting).await {
+                Ok(all) => taken = all.into_iter(),
+                Err(error) => cause = Some(error),
+            }
+            for Waiting { answer, .. } in waiting {
+                // One hears the cause. Whoever went away leaves the visit unused.
+                let _ = answer.send(taken.next().ok_or_else(|| cause.take().unwrap_or_else(uncounted)));
             }
         }
     }
@@ -77,18 +127,15 @@ impl VisitSlots {
         made.unwrap_or_default()
     }
 
-    /// Takes a visit for each of `waiting`, as far as there are any.
-    async fn take_all(&self, code: &str, next: &mut Option<u32>, waiting: Vec<Waiting>) -> Result<()> {
-        if waiting.is_empty() {
-            return Ok(());
-        }
+    /// Takes a visit for each of `waiting`, as far as there are any; answers which have one.
+    async fn take_all(&self, code: &str, next: &mut Option<u32>, waiting: &[Waiting]) -> Result<Vec<bool>> {
         loop {
             let first = match *next {
                 Some(first) => first,
                 None => self.end_of(code).await?,
             };
             let mut end = first;
-            for one in &waiting {
+            for one in waiting {
                 end += u32::from(end < one.max);
             }
             // Nobody hears of a visit that is not durable.
@@ -97,13 +144,12 @@ impl VisitSlots {
             }
             *next = Some(end);
             let mut at = first;
-            for Waiting { max, answer } in waiting {
-                let taken = at < max;
-                at += u32::from(taken);
-                // Whoever went away leaves the visit unused.
-                let _ = answer.send(taken);
-            }
-            return Ok(());
+            let mut take = |max: u32| {
+                let is_taken = at < max;
+                at += u32::from(is_taken);
+                is_taken
+            };
+            return Ok(waiting.iter().map(|one| take(one.max)).collect());
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fanfare_engines::Engines;
 use fanfare_engines::hostile::{self, Faults};
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -56,6 +57,40 @@ async fn two_counters_give_out_exactly_what_there_is() {
     assert!(third.take("few", MAX + 1).await.unwrap(), "and a higher limit goes on");
     third.forget("few").await.unwrap();
     assert!(third.take("few", 1).await.unwrap(), "of a link that is gone nothing stays");
+}
+
+/// Visitors who come again as soon as they are answered, as a busy link's do, share rows: before, whoever was answered
+/// waited for the rows of those who came later.
+#[tokio::test]
+async fn visitors_who_wait_share_a_row_and_its_sync() {
+    const VISITORS: usize = 64;
+    const TIMES: usize = 8;
+    let engines = fanfare_engines::memory::open(1).unwrap();
+    let slots = VisitSlots::new(core(&engines).await);
+    let mut visitors = JoinSet::new();
+    for _ in 0..VISITORS {
+        let slots = slots.clone();
+        visitors.spawn(async move {
+            for _ in 0..TIMES {
+                assert!(slots.take("busy", 10_000).await.unwrap());
+            }
+        });
+    }
+    visitors.join_all().await;
+    let rows = engines.tables.scan(tables::LINK_SLOTS, b"busy", KeyRange::ALL, Order::Ascending, 10_000).await.unwrap();
+    let end = rows.last().and_then(|row| slots_end(&row.clustering, &row.value));
+    assert_eq!(end, Some((VISITORS * TIMES) as u32));
+    assert!(rows.len() <= 2 * TIMES, "{} rows for {TIMES} visits each", rows.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visitor_who_goes_away_holds_nobody_up() {
+    let engines = fanfare_engines::memory::open(1).unwrap();
+    let slots = VisitSlots::new(core(&engines).await);
+    for _ in 0..50 {
+        let _gone = slots.take("busy", 10_000).now_or_never();
+        assert!(slots.take("busy", 10_000).await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,11 +95,12 @@ pub enum Event {
     Suspended { user: Id, reason: String, until_ms: Option<u64> },
     /// The suspension of `user` is lifted.
     Unsuspended { user: Id },
-    /// A short link was made; its code is taken for the attempt `claim`. `number`: of the code, where that is an alias
-    /// that could have been given out.
+    /// A short link was made. An alias is taken for the attempt `claim`; codes of the server's own need none.
+    /// `number`: of the code, where that is an alias that could have been given out.
     LinkCreated {
         code: String,
-        claim: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<Id>,
         link: LinkRow,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<u64>,

@@ -27,7 +27,7 @@ fn concerned(event: &Event) -> impl Iterator<Item = Id> {
     let other = match event {
         Event::IdBurnt { user } => Some(*user),
         Event::Derived(Derived { effect: Some(effect), .. }) => subject(effect),
-        Event::LinkCreated { claim, .. } => Some(*claim),
+        Event::LinkCreated { claim, .. } => *claim,
         _ => None,
     };
     let (asked, added): (&[Id], &[Id]) = match event.told() {
@@ -100,7 +100,7 @@ pub fn refusal(event: &mut Event, standing: impl Fn(Id) -> AccountStanding) -> O
             return Some(Error::refused(Code::Conflict, "the account was made already"));
         }
         // Burnt: this took so long that somebody else has the code.
-        Event::LinkCreated { claim, .. } if is_gone(*claim) => {
+        Event::LinkCreated { claim: Some(claim), .. } if is_gone(*claim) => {
             return Some(Error::refused(Code::Conflict, "the code was given to somebody else"));
         }
         _ => {}

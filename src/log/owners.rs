@@ -198,6 +198,7 @@ impl<F: Family> FamilyLog<F> {
                 Some(unreadable) => {
                     let partition = partition.0;
                     tracing::error!(family = F::NAME, partition, %unreadable, "a partition takes nothing more");
+                    storage.lacks_part();
                 }
             }
             patient = Some(patience);

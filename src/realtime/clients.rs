@@ -199,6 +199,12 @@ pub async fn answer(
     })
 }
 
+/// Answer to a frame for which there is no room: nothing was done.
+pub fn too_many() -> Problem {
+    metrics::counter!("fanfare_shed_total", "what" => "client_frames").increment(1);
+    later(Problem::new(Code::Overloaded, "too many frames are under way; try again in a second"), 1)
+}
+
 /// The problem with the time of another try.
 fn later(problem: Problem, retry_after_s: u32) -> Problem {
     Problem { retry_after_s: Some(retry_after_s), ..problem }
@@ -208,22 +214,17 @@ fn later(problem: Problem, retry_after_s: u32) -> Problem {
 mod tests {
     use std::time::Duration;
 
-    use tokio::sync::{Barrier, Notify, Semaphore};
+    use tokio::sync::{Barrier, Notify};
 
     use super::*;
+    use crate::realtime::under_way::UnderWay;
 
     /// Longest wait for what must happen.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    async fn hand_on(
-        frames: &mpsc::Sender<FromClient>,
-        permits: &Arc<Semaphore>,
-        session: u64,
-        kind: &str,
-        number: u64,
-    ) {
+    async fn hand_on(frames: &mpsc::Sender<FromClient>, permits: &UnderWay, session: u64, kind: &str, number: u64) {
         let frame = ClientFrame { reference: number, kind: kind.to_owned(), data: None };
-        let permit = Arc::clone(permits).acquire_owned().await.unwrap();
+        let permit = permits.take(1).unwrap();
         frames.send(FromClient { session: SessionId(session), user: Id(7), frame, permit }).await.unwrap();
     }
 
@@ -233,7 +234,7 @@ mod tests {
     async fn as_many_sessions_as_there_are_wait_for_one_commit() {
         const SESSIONS: usize = 200;
         let (frames, from_clients) = mpsc::channel(SESSIONS);
-        let (commit, permits) = (Arc::new(Barrier::new(SESSIONS)), Arc::new(Semaphore::new(SESSIONS)));
+        let (commit, permits) = (Arc::new(Barrier::new(SESSIONS)), UnderWay::new(SESSIONS, SESSIONS));
         let (answered, mut answers) = mpsc::channel(SESSIONS);
         let act = move |_, _, _, turn| {
             let commit = Arc::clone(&commit);
@@ -255,7 +256,7 @@ mod tests {
         }
         drop(frames);
         working.await.unwrap();
-        assert_eq!(permits.available_permits(), SESSIONS, "each is given back");
+        assert!(permits.take(SESSIONS).is_some(), "each is given back");
     }
 
     /// The first frame passes its turn and is done last: the second is begun before, and answered after it. The third
@@ -263,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn frames_of_a_session_begin_in_their_turn_and_are_answered_in_order() {
         let (frames, from_clients) = mpsc::channel(8);
-        let permits = Arc::new(Semaphore::new(8));
+        let permits = UnderWay::new(8, 8);
         let (said, mut log) = mpsc::unbounded_channel::<String>();
         let first_may_end = Arc::new(Notify::new());
         let (done, ending) = (said.clone(), Arc::clone(&first_may_end));

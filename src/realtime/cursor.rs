@@ -13,13 +13,17 @@ use crate::base::error::{Error, Result};
 use crate::base::id::unix_ms_of;
 use crate::base::limits::realtime::CURSOR_DAYS_MAX;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Version whose `told` stands in place of the digest of `direct`, in which nothing was sent then.
+const EARLIER: u8 = 1;
 const MAC_BYTES: usize = 8;
 const STREAMS: usize = Stream::ALL.len();
-/// Version, user, watermarks, digests, MAC.
-const BYTES: usize = 1 + 8 + 8 * STREAMS + 2 * STREAMS + MAC_BYTES;
+/// Version, user, watermarks, digests.
+const EARLIER_HEAD_BYTES: usize = 1 + 8 + 8 * STREAMS + 2 * STREAMS;
+/// Head with `told`; the MAC follows.
+const HEAD_BYTES: usize = EARLIER_HEAD_BYTES + 2;
 /// Characters of a cursor's text.
-pub const TEXT_CHARS: usize = (BYTES * 4).div_ceil(3);
+pub const TEXT_CHARS: usize = ((HEAD_BYTES + MAC_BYTES) * 4).div_ceil(3);
 const _: () = assert!(TEXT_CHARS <= CURSOR_CHARS_MAX);
 /// Tells these seals from those of page cursors, which use the same secret.
 const CONTEXT: &[u8] = b"realtime cursor";
@@ -50,9 +54,6 @@ pub struct StreamCursor {
     /// Deletions of accounts above the watermark of posts of which a `reset` told, folded likewise.
     pub told: u16,
 }
-
-/// Index of the digest in whose place `told` stands: nothing is sent in that stream yet.
-const TOLD: usize = stream_index(Stream::Direct);
 
 /// Folds the ids of items into a digest, in any order: polls know by it that what lies above the watermark is nothing
 /// new.
@@ -99,16 +100,15 @@ impl CursorSeal {
     /// The text of `cursor`, [`TEXT_CHARS`] ASCII characters that are safe in URLs.
     #[must_use]
     pub fn seal(&self, cursor: &StreamCursor) -> [u8; TEXT_CHARS] {
-        let mut bytes = [0; BYTES];
-        let (head, mac) = bytes.split_at_mut(BYTES - MAC_BYTES);
+        let mut bytes = [0; HEAD_BYTES + MAC_BYTES];
+        let (head, mac) = bytes.split_at_mut(HEAD_BYTES);
         head[0] = VERSION;
         head[1..9].copy_from_slice(&cursor.user.to_bytes());
         for (slot, mark) in head[9..].chunks_exact_mut(8).zip(cursor.marks) {
             slot.copy_from_slice(&mark.to_bytes());
         }
-        let mut digests = cursor.digests;
-        digests[TOLD] = cursor.told;
-        for (slot, digest) in head[9 + 8 * STREAMS..].chunks_exact_mut(2).zip(digests) {
+        let folded = cursor.digests.into_iter().chain([cursor.told]);
+        for (slot, digest) in head[9 + 8 * STREAMS..].chunks_exact_mut(2).zip(folded) {
             slot.copy_from_slice(&digest.to_be_bytes());
         }
         mac.copy_from_slice(&self.mac(head));
@@ -123,12 +123,17 @@ impl CursorSeal {
     /// # Errors
     /// [`ResetReason::Malformed`] for what is no cursor, [`ResetReason::Foreign`] for another person's or a forged one.
     pub fn open(&self, user: Id, text: &str) -> std::result::Result<StreamCursor, ResetReason> {
-        if text.len() != TEXT_CHARS {
+        if text.len() > TEXT_CHARS {
             return Err(ResetReason::Malformed);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ResetReason::Malformed)?;
-        let (head, mac) = bytes.split_at_checked(BYTES - MAC_BYTES).ok_or(ResetReason::Malformed)?;
-        if head[0] != VERSION {
+        let head_bytes = match bytes.first() {
+            Some(&VERSION) => HEAD_BYTES,
+            Some(&EARLIER) => EARLIER_HEAD_BYTES,
+            _ => return Err(ResetReason::Malformed),
+        };
+        let (head, mac) = bytes.split_at_checked(head_bytes).ok_or(ResetReason::Malformed)?;
+        if mac.len() != MAC_BYTES {
             return Err(ResetReason::Malformed);
         }
         if !bool::from(self.mac(head).ct_eq(mac)) {
@@ -139,12 +144,18 @@ impl CursorSeal {
             return Err(ResetReason::Foreign);
         }
         let mut cursor = StreamCursor { user, marks: [Id(0); STREAMS], digests: [0; STREAMS], told: 0 };
+        let folded = |number: usize| {
+            let at = 9 + 8 * STREAMS + 2 * number;
+            head.get(at..at + 2).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+        };
         for stream in 0..STREAMS {
             cursor.marks[stream] = id(9 + 8 * stream)?;
-            let at = 9 + 8 * STREAMS + 2 * stream;
-            cursor.digests[stream] = u16::from_be_bytes([head[at], head[at + 1]]);
+            cursor.digests[stream] = folded(stream);
         }
-        cursor.told = std::mem::take(&mut cursor.digests[TOLD]);
+        cursor.told = match head[0] {
+            EARLIER => std::mem::take(&mut cursor.digests[stream_index(Stream::Direct)]),
+            _ => folded(STREAMS),
+        };
         Ok(cursor)
     }
 }
@@ -165,8 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], mut digests: [u16; 4], told: u16) {
-            digests[TOLD] = 0;
+        fn a_cursor_opens_as_it_was_sealed(user: u64, marks: [u64; 4], digests: [u16; 4], told: u16) {
             let cursor = StreamCursor { user: Id(user), marks: marks.map(Id), digests, told };
             let text = text(&cursor);
             prop_assert!(text.len() <= CURSOR_CHARS_MAX);
@@ -179,6 +189,7 @@ mod tests {
         fn a_cursor_with_any_character_changed_is_refused(at in 0..TEXT_CHARS, to in "[A-Za-z0-9_-]") {
             let cursor = StreamCursor { user: Id(7), marks: [Id(1), Id(2), Id(3), Id(4)], digests: [1, 0, 3, 4], told: 2 };
             let good = text(&cursor);
+            prop_assert_eq!(good.len(), TEXT_CHARS);
             let mut changed = good.clone();
             changed.replace_range(at..=at, &to);
             prop_assert!(changed == good || seal().open(Id(7), &changed).is_err());
@@ -188,6 +199,20 @@ mod tests {
         fn whatever_comes_is_no_cursor(junk in ".{0,120}") {
             prop_assert!(seal().open(Id(7), &junk).is_err());
         }
+    }
+
+    /// Cursors of before live for days after the server that sealed them is gone.
+    #[test]
+    fn a_cursor_of_the_version_before_opens() {
+        let mut bytes = vec![EARLIER];
+        bytes.extend([7_u64, 1, 2, 3, 4].into_iter().flat_map(u64::to_be_bytes));
+        bytes.extend([5_u16, 9, 6, 8].into_iter().flat_map(u16::to_be_bytes));
+        bytes.extend(seal().mac(&bytes));
+        let text = URL_SAFE_NO_PAD.encode(&bytes);
+        let cursor = StreamCursor { user: Id(7), marks: [1, 2, 3, 4].map(Id), digests: [5, 0, 6, 8], told: 9 };
+        assert_eq!((text.len(), seal().open(Id(7), &text)), (76, Ok(cursor)));
+        bytes[0] = VERSION;
+        assert!(seal().open(Id(7), &URL_SAFE_NO_PAD.encode(&bytes)).is_err());
     }
 
     #[test]

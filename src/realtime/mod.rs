@@ -37,6 +37,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod tracks;
+mod under_way;
 mod wheel;
 mod wire;
 

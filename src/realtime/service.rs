@@ -24,6 +24,7 @@ use super::settings::RealtimeSettings;
 use super::signals::{Command, SessionFilter, ShardHandle, SharedState, Signal};
 use super::source::{Replay, Sources};
 use super::tracks::{Track, marks};
+use super::under_way::FramePermit;
 use super::wire::CursorText;
 use crate::base::clock::Clock;
 use crate::base::cursor::Scope;
@@ -125,6 +126,12 @@ impl Realtime {
             metrics::counter!("fanfare_shed_total", "what" => metric).increment(1);
             Error::refused(Code::RateLimited, detail)
         })
+    }
+
+    /// Counts a frame of so many bytes among those that are being worked on; none where there is no room for it.
+    #[must_use]
+    pub fn under_way(&self, bytes: usize) -> Option<FramePermit> {
+        self.0.shared.under_way.take(bytes)
     }
 
     /// Counts frames that `user` sends over HTTP, before they are read.

@@ -101,6 +101,8 @@ pub struct Session {
     pub in_other: bool,
     /// The socket took less than it was given.
     pub blocked: bool,
+    /// Frames that were handed on and are not answered yet.
+    pub under_way: u8,
     /// Messages that were no frames since `offences_from`.
     pub offences: u8,
     /// Messages that the client may send now, in 1/256.

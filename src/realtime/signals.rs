@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use fanfare_protocol::{ClientFrame, Id, RealtimeSession, Stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::attach::Attach;
 use super::cursor::{CursorSeal, Watermarks};
@@ -18,6 +18,7 @@ use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::source::Replay;
 use super::tracks::{Each, Track, Tracks};
+use super::under_way::{FramePermit, UnderWay};
 use crate::base::clock::Clock;
 use crate::base::limits::realtime::COMMANDS_RESERVED;
 use crate::log::events::Record;
@@ -126,7 +127,7 @@ pub struct FromClient {
     /// The frame.
     pub frame: ClientFrame,
     /// Counts it among those being worked on, until it is answered.
-    pub permit: OwnedSemaphorePermit,
+    pub permit: FramePermit,
 }
 
 /// The way to a shard.
@@ -275,7 +276,7 @@ pub struct SharedState {
     /// To whoever answers clients.
     pub from_clients: mpsc::Sender<FromClient>,
     /// Clients' frames that may be worked on at once.
-    pub client_frames: Arc<Semaphore>,
+    pub under_way: UnderWay,
 }
 
 impl SharedState {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fanfare_protocol::Id;
 use fanfare_websocket::CLOSE_AWAY;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::attach::SessionCounts;
@@ -28,12 +28,13 @@ use super::shard::Shard;
 use super::signals::{BulkJob, Command, FromClient, Mark, SessionFilter, ShardHandle, SharedState, Signal};
 use super::source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Source, Sources};
 use super::tracks::{Track, Tracks};
+use super::under_way::UnderWay;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
 use crate::base::limits::realtime::{
-    BULK_RENDERING_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX, RENDERERS, RENDERERS_OF_GROUPS,
-    SEND_FRAMES_MAX, SIGNALS_MAX,
+    BULK_RENDERING_MAX, CLIENT_FRAMES_BYTES_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX,
+    RENDERERS, RENDERERS_OF_GROUPS, SEND_FRAMES_MAX, SIGNALS_MAX,
 };
 use crate::log::core::Core;
 use crate::log::events::Record;
@@ -146,7 +147,7 @@ impl RealtimeSetup {
             signals: signal_sender,
             bulk_jobs: bulk_sender,
             from_clients: client_sender,
-            client_frames: Arc::new(Semaphore::new(CLIENT_FRAMES_MAX)),
+            under_way: UnderWay::new(CLIENT_FRAMES_MAX, CLIENT_FRAMES_BYTES_MAX),
         });
         let mut shards = Vec::with_capacity(count);
         let mut handles = Vec::with_capacity(count);

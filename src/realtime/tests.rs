@@ -1,8 +1,8 @@
 //! A session that resumes while two sources commit beside each other, so that ids are not committed in their order:
 //! whatever is committed is in the replay, is sent after it, or is told of; and nothing that the replay has is sent
-//! twice.
+//! twice. And of conversations: what comes behind a replay that has it is a repeat by its key, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fanfare_protocol::{Id, ServerEvent, ServerFrame, Stream};
 use proptest::prelude::*;
@@ -121,6 +121,129 @@ proptest! {
             let times = sent.iter().filter(|sent| **sent == (stream, one.id)).count();
             let is_told = told.contains(&(stream_index(stream), one.id));
             prop_assert!(times == 1 || times == 0 && is_told, "{one:?}: sent {times} times, told: {is_told}; {moments:?}");
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    id: u64,
+    line: usize,
+    seq: u64,
+}
+
+/// Step of a resume.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A message of a conversation is committed, and goes to the sessions that are known.
+    Commit(usize),
+    /// The session is known from now on.
+    Join,
+    /// The rows are read.
+    Read,
+    /// Arrival at the session of what was read.
+    Arrive,
+    /// The oldest message of a conversation that is on its way comes to the session.
+    Come(usize),
+    /// The client takes a frame.
+    Take,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0_usize..3).prop_map(Step::Commit),
+        4 => (0_usize..3).prop_map(Step::Come),
+        2 => Just(Step::Take),
+        1 => Just(Step::Join),
+        1 => Just(Step::Read),
+        1 => Just(Step::Arrive),
+    ]
+}
+
+/// A session that comes back while conversations go on, each by a way of its own to it.
+#[derive(Default)]
+struct Coming {
+    committed: Vec<Said>,
+    seqs: [u64; 3],
+    on_the_way: [VecDeque<Said>; 3],
+    joined: bool,
+    read: Option<Replay>,
+    arrived: bool,
+    lanes: Lanes,
+    taken: Vec<u64>,
+}
+
+fn message(id: u64) -> Frame {
+    Frame::durable("message", Durable::one(Stream::Group, Id(id)), 0, &())
+}
+
+impl Coming {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Commit(line) => {
+                self.seqs[line] += 1;
+                let said = Said { id: 1 + self.committed.len() as u64, line, seq: self.seqs[line] };
+                self.committed.push(said);
+                if self.joined {
+                    self.on_the_way[line].push_back(said);
+                }
+            }
+            Step::Join => self.joined = true,
+            // The rows are read when the session is known, of one conversation after the other.
+            Step::Read if self.joined && self.read.is_none() && !self.arrived => {
+                let mut replay = Replay::default();
+                for line in 0..self.seqs.len() {
+                    let of_line = self.committed.iter().filter(|said| said.line == line);
+                    replay.frames.extend(of_line.map(|said| message(said.id)));
+                }
+                replay.keys[stream_index(Stream::Group)] = self.committed.iter().map(|said| Id(said.id)).collect();
+                self.read = Some(replay);
+            }
+            Step::Arrive => {
+                if let Some(read) = self.read.take() {
+                    self.arrived = true;
+                    self.lanes.put_first(read, 0);
+                }
+            }
+            Step::Come(line) => {
+                if let Some(said) = self.on_the_way[line].pop_front() {
+                    self.lanes.push(message(said.id), usize::MAX);
+                }
+            }
+            // Nothing is sent before what was missed is there.
+            Step::Take if self.arrived => {
+                self.taken.extend(self.lanes.pop(0).iter().filter_map(Frame::items).map(|items| items.ids[0].0));
+            }
+            Step::Read | Step::Take => {}
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn who_drops_what_has_a_known_key_sees_each_message_once_and_in_its_order(steps in prop::collection::vec(step(), 1..120)) {
+        let mut coming = Coming::default();
+        steps.into_iter().for_each(|step| coming.step(step));
+        for step in [Step::Join, Step::Read, Step::Arrive] {
+            coming.step(step);
+        }
+        for line in 0..3 {
+            (0..coming.on_the_way[line].len()).for_each(|_| coming.step(Step::Come(line)));
+        }
+        while !coming.lanes.is_empty() {
+            coming.step(Step::Take);
+        }
+        let (mut known, mut seen) = (BTreeSet::new(), BTreeMap::<usize, Vec<u64>>::new());
+        for id in coming.taken {
+            let said = coming.committed[id as usize - 1];
+            if known.insert(id) {
+                seen.entry(said.line).or_default().push(said.seq);
+            }
+        }
+        for (line, last) in coming.seqs.into_iter().enumerate() {
+            let seen = seen.get(&line).cloned().unwrap_or_default();
+            prop_assert_eq!(seen, (1..=last).collect::<Vec<_>>());
         }
     }
 }

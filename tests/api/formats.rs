@@ -17,8 +17,13 @@ use crate::world::{World, raw};
 
 /// The folder of a format, and what it answered when it was made: see `tests/fixtures/make-format`.
 fn folder(format: u32) -> (tempfile::TempDir, Value) {
+    kept(&format!("format-{format}"))
+}
+
+/// A data folder of an earlier version, and what is to be known of it.
+pub fn kept(name: &str) -> (tempfile::TempDir, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}.tar.gz"));
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.tar.gz"));
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(archive).arg("--strip-components=1").arg("-C").arg(folder.path());
     assert!(tar.status().unwrap().success());

@@ -60,5 +60,7 @@ pub const TYPING_MEMBERS_MAX: u32 = 100;
 pub const PACED_MAX: usize = 100_000;
 /// Requests that are declined by one call; the answer says whether there are more.
 pub const DECLINED_AT_ONCE: usize = 1_000;
+/// Messages of conversations that nobody is in any more which one round of the janitor looks at for files.
+pub const EMPTIED_MESSAGES_MAX: u64 = 4_096;
 /// Rows that are cleaned away at once.
 pub const CLEANED_AT_ONCE: usize = 256;

@@ -4,6 +4,11 @@
 pub const TARGET_BYTES_MAX: usize = 2_048;
 /// Numbers of codes that are leased at once; a crash loses what is left of them.
 pub const LEASE_NUMBERS: u64 = 10_000;
+/// Numbers whose codes are given out without a claim of their own once their stretch is open. A change would have
+/// codes given out that are somebody's alias.
+pub const STRETCH_NUMBERS: u64 = 2_048;
+/// Free numbers in memory below which more are made ready, before anybody waits for them.
+pub const FREE_NUMBERS_MIN: usize = 1_024;
 /// Links made a millisecond, on all nodes together; further ones wait a moment and are then answered 503. A start on a
 /// copy of the folder skips as many for the time since.
 pub const NUMBERS_PER_MS: u64 = 20;

@@ -426,8 +426,13 @@ pub mod realtime {
     pub const OFFENCES_MAX: u8 = 10;
     /// Seconds that a closing socket gets to take what was written and to close too.
     pub const CLOSING_S: u64 = 5;
-    /// Client frames of all sessions that are being worked on; further ones are refused.
-    pub const CLIENT_FRAMES_MAX: usize = 1_024;
+    /// Client frames of the node that are being worked on, whatever they came by; further ones are answered
+    /// `overloaded`.
+    pub const CLIENT_FRAMES_MAX: usize = 8_192;
+    /// Bytes that the texts of these have together; beyond, as above.
+    pub const CLIENT_FRAMES_BYTES_MAX: usize = 32 << 20;
+    /// Client frames of one session that are being worked on; beyond, as above.
+    pub const SESSION_FRAMES_MAX: u8 = 64;
     /// Client frames in one `POST /v1/realtime/send`.
     pub const SEND_FRAMES_MAX: usize = 50;
     /// People who have sent frames in that way lately, and are counted; further ones are not.

@@ -207,6 +207,7 @@ fn settle(record: &ChatRecord, conversation: &mut Folded, outcome: &mut ChatOutc
             outcome.active.push(*user);
         }
     }
+    outcome.emptied = !outcome.members.is_empty() && conversation.people.iter().all(|(_, row)| row.is_gone());
     outcome.head = Some(head);
     conversation.head = head;
     outcome.audience = Some(Box::new(conversation.audience()));

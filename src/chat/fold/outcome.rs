@@ -170,6 +170,9 @@ pub struct ChatOutcome {
     /// The invite after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invite: Option<(Id, Box<InviteRow>)>,
+    /// Nobody is in it any more, nor asked to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emptied: bool,
     /// People when it was folded: to whom it is told. Not in the log.
     #[serde(skip)]
     pub audience: Option<Box<Hearers>>,

@@ -175,7 +175,10 @@ fn group_for_admin(case: &Case<'_>) -> Result<Arc<Info>, ChatRefusal> {
 fn come(case: &Case<'_>, info: &Info) -> ChatOutcome {
     let mut outcome = ChatOutcome::default();
     let seq = tell(case, &mut outcome, about(SystemKind::Joined, case.record.actor));
-    let row = newcomer(case, MemberRole::Member, Membership::In, seq, info);
+    // Whoever comes when all others have left has it: no group is nobody's.
+    let is_first = case.conversation.people.iter().all(|(_, row)| !row.is_in());
+    let role = if is_first { MemberRole::Owner } else { MemberRole::Member };
+    let row = newcomer(case, role, Membership::In, seq, info);
     outcome.members.push((case.record.actor, row));
     outcome
 }

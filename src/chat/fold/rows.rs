@@ -12,7 +12,9 @@ use super::sending::body_hash;
 use crate::base::error::{Error, Result};
 use crate::base::id::{hour_of, unix_ms_of};
 use crate::base::limits::media::UNUSED_MS;
-use crate::data::rows::chat::{ActivityRow, ChangeRow, ChatHead, EditRow, MarkRow, MemberRow, MessageRow, SendRow};
+use crate::data::rows::chat::{
+    ActivityRow, ChangeRow, ChatHead, EditRow, EmptiedRow, MarkRow, MemberRow, MessageRow, SendRow,
+};
 use crate::data::rows::to_json;
 use crate::data::tables::chat as tables;
 use crate::data::tables::pair;
@@ -211,6 +213,10 @@ fn people_rows(record: &ChatRecord, outcome: &ChatOutcome, head: ChatHead, batch
         let gone = own.is_some_and(|(_, row): &(Id, MemberRow)| row.is_gone());
         let row = ActivityRow { minute: head.minute, kind, gone };
         batch.put_versioned(pair(tables::ACTIVITY, *user, conversation), row.to_bytes(), version);
+    }
+    if outcome.emptied {
+        let row = EmptiedRow { record: record.id, next: 1 };
+        batch.put_versioned(tables::emptied(conversation), row.to_bytes(), row.version());
     }
     if let Some((invite, row)) = &outcome.invite {
         let key = super::invite_row(conversation, *invite);

@@ -5,6 +5,7 @@
 
 mod attaching;
 mod cleaning;
+mod emptied;
 mod evidence;
 mod list;
 mod listed;

@@ -137,14 +137,15 @@ impl Source for ChatSource {
     async fn missed(&self, person: Id, after: Id, upto: Id) -> Result<Missed> {
         let limit = REPLAY_ITEMS_MAX + GAP_COUNT_MAX;
         let mut missed = Missed::default();
-        let (mut found, mut all) = (Vec::new(), Vec::new());
+        let (mut found, mut all, mut is_whole) = (Vec::new(), Vec::new(), true);
         for of in self.chat.heard(person, self.kind(), after).await? {
             let items = self.happened(&of, after, upto, limit).await?;
             all.extend(items.iter().map(|(key, _)| *key));
             if !items.is_empty() {
                 found.push((of, items));
             }
-            if all.len() >= 2 * limit {
+            is_whole = all.len() < 2 * limit;
+            if !is_whole {
                 break; // more than a gap counts: the list by change is read anyway
             }
         }
@@ -153,7 +154,8 @@ impl Source for ChatSource {
         if all.len() > REPLAY_ITEMS_MAX {
             all.sort_unstable();
             let omitted = all.len() - REPLAY_ITEMS_MAX;
-            first = all[omitted];
+            // What was not looked at may be newer than all that was.
+            first = if is_whole { all[omitted] } else { Id(upto.0.saturating_add(1)) };
             let count = omitted.min(GAP_COUNT_MAX) as u64;
             missed
                 .frames

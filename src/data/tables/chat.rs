@@ -66,6 +66,8 @@ tables! {
     MEDIA_ENDS = 121, "chat_media_ends";
     /// hour, (moment, media) → nothing: when it is to be looked at whether a private upload is used.
     MEDIA_CHECKS = 122, "chat_media_checks";
+    /// one partition, conversation → `EmptiedRow`: nobody is in it any more, and what it holds is let go of.
+    EMPTIED = 123, "chat_emptied";
 }
 
 /// Bits of a number within its bucket.
@@ -257,6 +259,12 @@ pub fn invite(token_hash: &[u8]) -> RowKey {
 #[must_use]
 pub fn hour(hour: u32, conversation: Id) -> RowKey {
     RowKey::new(HOURS, super::hour_partition(hour), partition(conversation))
+}
+
+/// Row of a conversation that nobody is in any more.
+#[must_use]
+pub fn emptied(conversation: Id) -> RowKey {
+    RowKey::new(EMPTIED, super::ONE, partition(conversation))
 }
 
 /// Row of a use of an upload.

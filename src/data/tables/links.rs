@@ -5,7 +5,8 @@ use fanfare_engines::RowKey;
 use fanfare_protocol::Id;
 
 use super::{
-    LINK_ALIASES, LINK_CLAIMS, LINK_COUNTS, LINK_KEEPER, LINK_SLOTS, LINKS, LINKS_OF, ONE, bucketed_row, by_id,
+    LINK_ALIASES, LINK_CLAIMS, LINK_COUNTS, LINK_KEEPER, LINK_SLOTS, LINK_STRETCHES, LINKS, LINKS_OF, ONE,
+    bucketed_row, by_id,
 };
 
 /// Row of a link.
@@ -54,6 +55,12 @@ pub fn in_link_alias(clustering: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn link_keeper_row(name: &'static [u8]) -> RowKey {
     RowKey::new(LINK_KEEPER, ONE, name)
+}
+
+/// Row that says codes of a stretch of numbers are given out.
+#[must_use]
+pub fn link_stretch_row(stretch: u64) -> RowKey {
+    RowKey::single(LINK_STRETCHES, stretch.to_be_bytes().to_vec())
 }
 
 /// Row of visits of a link with a limit, from the visit `first` on.

@@ -180,6 +180,8 @@ tables! {
     LINK_ALIASES = 84, "link_aliases";
     /// one partition, name → key of the codes, and how far their numbers are leased; inserted uniquely.
     LINK_KEEPER = 85, "link_keeper";
+    /// stretch of numbers → nothing: their codes are given out without a claim; inserted uniquely, and stays.
+    LINK_STRETCHES = 87, "link_stretches";
     /// code, first visit → number of visits from there on, of links with a limit of visits; inserted uniquely, so that
     /// each visit is given out once.
     LINK_SLOTS = 86, "link_slots";

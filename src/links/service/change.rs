@@ -198,8 +198,12 @@ impl Links {
             return Err(Error::field("url", message));
         }
         let (guard, code, claim) = match &draft.alias {
-            Some(alias) => self.claim_alias(owner, alias).await?,
-            None => self.claim_next(owner).await?,
+            Some(alias) => {
+                let (guard, claim) = self.claim_alias(owner, alias).await?;
+                (guard, alias.clone(), Some(claim))
+            }
+            // Nobody has it and nobody will: there is nothing to claim.
+            None => (core.log.decide(owner, &[]).await?, self.next_code().await?, None),
         };
         let number = draft.alias.as_ref().and_then(|alias| self.keeper().number(alias));
         let event = Event::LinkCreated { code: code.clone(), claim, link: draft.row.clone(), number };
@@ -207,8 +211,10 @@ impl Links {
         match core.log.commit(&guard, proposal).await {
             Ok(record) => Ok(self.rendered(&code, &LinkRow { id: record.id, ..draft.row }, 0)),
             Err(Error::Refused(problem)) => {
-                // Nothing was made, and nothing will be: the code is free again.
-                core.store.release_unique(&tables::link_claim_row(&code), claim.0).await?;
+                // Nothing was made, and nothing will be: an alias is free again.
+                if let Some(claim) = claim {
+                    core.store.release_unique(&tables::link_claim_row(&code), claim.0).await?;
+                }
                 let is_burnt = problem.code == Code::Conflict;
                 Err(if is_burnt { taken(&code) } else { Error::Refused(problem) })
             }
@@ -216,26 +222,19 @@ impl Links {
         }
     }
 
-    /// Takes the next code of the server's own; those that are somebody's alias are skipped.
-    async fn claim_next(&self, owner: Id) -> Result<(Guard, String, Id)> {
-        let core = &self.0.core;
-        let guard = core.log.decide(owner, &[]).await?;
+    /// The next code of the server's own that is not blocked.
+    async fn next_code(&self) -> Result<String> {
         loop {
             let code = self.keeper().next().await?;
-            if self.blocklist().blocks(&code, "") {
-                continue;
-            }
-            let claim = core.log.mint().await?;
-            let row = tables::link_claim_row(&code);
-            if core.store.insert_unique(row, claim_value(claim, owner), claim.0).await? == Unique::Mine {
-                return Ok((guard, code, claim));
+            if !self.blocklist().blocks(&code, "") {
+                return Ok(code);
             }
         }
     }
 
     /// Takes an alias. One that is held for no link, left by whoever was cut off before it was made, is taken over once
     /// a record says that it never will be.
-    async fn claim_alias(&self, owner: Id, alias: &str) -> Result<(Guard, String, Id)> {
+    async fn claim_alias(&self, owner: Id, alias: &str) -> Result<(Guard, Id)> {
         let core = &self.0.core;
         // What it would be the code of has to be known.
         self.keeper().ready().await?;
@@ -244,7 +243,11 @@ impl Links {
         for _ in 0..CLAIM_TRIES_MAX {
             let claim = core.log.mint().await?;
             match core.store.insert_unique(row.clone(), claim_value(claim, owner), claim.0).await? {
-                Unique::Mine => return Ok((guard, alias.to_owned(), claim)),
+                Unique::Mine if self.is_ceded(alias).await? => return Ok((guard, claim)),
+                Unique::Mine => {
+                    core.store.release_unique(&row, claim.0).await?;
+                    break;
+                }
                 Unique::Taken(holder) => {
                     let Some((held, by)) = claim_in(&holder) else { break };
                     if self.is_link(alias).await? || !self.burn(held, by).await? || self.is_link(alias).await? {
@@ -255,6 +258,14 @@ impl Links {
             }
         }
         Err(taken(alias))
+    }
+
+    /// Whether an alias that is claimed is no code that somebody gives out.
+    async fn is_ceded(&self, alias: &str) -> Result<bool> {
+        match self.keeper().number(alias) {
+            Some(number) => self.keeper().cede(number).await,
+            None => Ok(true),
+        }
     }
 
     async fn is_link(&self, code: &str) -> Result<bool> {

@@ -16,6 +16,7 @@ use crate::realtime::client_frames::FrameTurn;
 use crate::realtime::clients::{self, FrameOrder};
 use crate::realtime::service::Realtime;
 use crate::realtime::session::SessionId;
+use crate::realtime::under_way::FramePermit;
 
 /// Frames of a client that has no socket to send them by.
 #[derive(serde::Deserialize, utoipa::ToSchema)]
@@ -156,7 +157,8 @@ pub async fn send(
     realtime.pace(caller.id, frames.len())?;
     let mut order = FrameOrder::default();
     let mut replies = futures_util::future::join_all(frames.into_iter().map(|frame| {
-        let act = |turn| reply(&realtime, (caller.id, session), frame, turn);
+        let permit = realtime.under_way(frame.len());
+        let act = |turn| reply(&realtime, (caller.id, session), (frame, permit), turn);
         order.next().run(act, async |reply| reply)
     }))
     .await;
@@ -173,13 +175,20 @@ async fn own_session(realtime: &Realtime, user: Id, id: Id) -> Result<SessionId>
     own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
 }
 
-async fn reply(realtime: &Realtime, from: (Id, Option<SessionId>), text: &str, turn: FrameTurn) -> Reply {
+/// Reply to one frame, for which there is room by `permit`.
+async fn reply(
+    realtime: &Realtime,
+    from: (Id, Option<SessionId>),
+    (text, permit): (&str, Option<FramePermit>),
+    turn: FrameTurn,
+) -> Reply {
     let refused = |reference, error| Reply { reference, ok: false, data: None, error: Some(error) };
     let frame = match ClientFrame::parse(text) {
         Ok(frame) => frame,
         Err(error) => return refused(None, Problem::new(Code::BadRequest, format!("this is no frame: {error}"))),
     };
     let reference = Some(frame.reference);
+    let Some(_permit) = permit else { return refused(reference, clients::too_many()) };
     match clients::answer(realtime.types(), realtime.clone(), from, frame, turn).await {
         Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
         Err(problem) => refused(reference, problem),

@@ -32,7 +32,13 @@ impl Shard {
                 all.into_iter().for_each(|id| self.lost(id, stream, &loss));
             }
             Command::Rendered { session, frames } => self.rendered(session, frames),
-            Command::Reply { session, frame } => self.deliver_one(session, frame),
+            Command::Reply { session, frame } => {
+                // Before it is written: whoever has read it may send the next.
+                if let Some(session) = self.session(session) {
+                    session.under_way = session.under_way.saturating_sub(1);
+                }
+                self.deliver_one(session, frame);
+            }
             Command::Close { which, code, reason } => self.close_which(which, code, reason),
             Command::List { user, after, limit, answer } => {
                 // Whoever asked may be gone.

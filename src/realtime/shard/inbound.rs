@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use fanfare_protocol::{ClientFrame, Code, Pong, Problem};
+use fanfare_protocol::{ClientFrame, Code, Id, Pong, Problem};
 
 use super::Shard;
 use super::lifecycle::MESSAGE;
-use crate::base::limits::realtime::{OFFENCES_MAX, TICK_MS};
+use crate::base::limits::realtime::{OFFENCES_MAX, SESSION_FRAMES_MAX, TICK_MS};
+use crate::realtime::clients;
 use crate::realtime::codes;
 use crate::realtime::frame::Frame;
 use crate::realtime::session::{Phase, SessionId};
@@ -113,14 +114,23 @@ impl Shard {
             }
             Ok(frame) => {
                 let reference = frame.reference;
-                let permit = Arc::clone(&self.shared.client_frames).try_acquire_owned().ok();
-                let frame = permit.map(|permit| FromClient { session: id, user, frame, permit });
-                if frame.is_none_or(|frame| self.shared.from_clients.try_send(frame).is_err()) {
-                    let problem = Problem::new(Code::Overloaded, "the server is busy; try again in a second");
-                    self.answer(id, Some(reference), Err(&problem));
+                if !self.hand_on((id, user), frame, text.len()) {
+                    self.answer(id, Some(reference), Err(&clients::too_many()));
                 }
             }
         }
+    }
+
+    /// Hands a frame of so many bytes on to whoever answers it; false where too many are under way.
+    fn hand_on(&mut self, (id, user): (SessionId, Id), frame: ClientFrame, bytes: usize) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let Some(session) = self.session(id).filter(|session| session.under_way < SESSION_FRAMES_MAX) else {
+            return false;
+        };
+        let Some(permit) = shared.under_way.take(bytes) else { return false };
+        let is_taken = shared.from_clients.try_send(FromClient { session: id, user, frame, permit }).is_ok();
+        session.under_way += u8::from(is_taken);
+        is_taken
     }
 
     fn answer(

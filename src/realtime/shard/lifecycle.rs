@@ -235,6 +235,7 @@ fn new_session(
         in_urgent: false,
         in_other: false,
         blocked: false,
+        under_way: 0,
         offences: 0,
         allowance,
         allowance_at: tick,

@@ -226,20 +226,22 @@ impl Talk {
         let heard = self.heard[me].lock().clone();
         let (mut seen, mut latest) = (BTreeSet::new(), BTreeMap::<u64, (u64, Option<Message>)>::new());
         let (mut covered, mut gapped) = (BTreeSet::new(), false);
-        let (mut last, mut known) = ((0, 0), BTreeSet::new());
-        for (session, event) in heard {
+        let mut last = None;
+        for (_, event) in heard {
             match event {
                 ServerEvent::Message(keyed) if keyed.message.conversation_id == conversation => {
                     let message = keyed.message;
-                    // What a replay had may come once more, with the key that it had there.
-                    if known.insert((session, message.seq)) {
-                        let is_next = last.0 < session || last.1 < message.seq;
-                        assert!(is_next, "person {me}: {} came after {}", message.seq, last.1);
-                        last = (session, message.seq);
-                    }
                     let there = &messages[message.seq as usize - 1];
                     assert_eq!((message.id, &message.client_id), (there.id, &there.client_id), "person {me}");
-                    seen.insert(message.seq);
+                    assert_eq!(keyed.key, there.id.to_string(), "person {me}");
+                    // What was sent may come once more, of a replay and beside it, with the key that it had. Who drops
+                    // what has a key that they know sees each once, and the next is the next.
+                    if seen.insert(message.seq) {
+                        let is_next = last
+                            .is_none_or(|last| if me == GUEST { last < message.seq } else { last + 1 == message.seq });
+                        assert!(is_next || gapped, "person {me}: {} came after {last:?}", message.seq);
+                        last = Some(message.seq);
+                    }
                 }
                 ServerEvent::MessageChanged(one) if one.message.conversation_id == conversation => {
                     covered.extend(one.after + 1..=one.change_seq);

@@ -20,20 +20,24 @@ async fn picture(person: &Person) -> Media {
     person.upload_for_messages(&upload).await.unwrap()
 }
 
-async fn note(person: &Person, bytes: &[u8]) -> Media {
+/// A file of somebody, for messages.
+pub async fn note(person: &Person, bytes: &[u8]) -> Media {
     person.upload_for_messages(&Upload { filename: "a/b/minutes.txt", alt: None, bytes }).await.unwrap()
 }
 
-async fn show(person: &Person, conversation: Id, media: Id) -> Message {
+/// A message that holds an upload.
+pub async fn show(person: &Person, conversation: Id, media: Id) -> Message {
     let message = media_message(&media.to_string(), MessageKind::File, media);
     person.send_message(conversation, &message).await.unwrap().value
 }
 
-async fn pass_on(person: &Person, to: Id, (from, seq): (Id, u64)) -> Message {
+/// A message that passes another on.
+pub async fn pass_on(person: &Person, to: Id, (from, seq): (Id, u64)) -> Message {
     person.send_message(to, &forwarding(&format!("{from}/{seq}"), from, seq)).await.unwrap().value
 }
 
-fn media_of(message: &Message) -> &Media {
+/// Upload that a message holds.
+pub fn media_of(message: &Message) -> &Media {
     &message.attachment.as_ref().unwrap().media
 }
 
@@ -242,7 +246,7 @@ async fn a_file_goes_an_hour_after_its_last_use_and_not_before() {
 }
 
 /// Files that are there of an upload.
-fn objects(world: &World, media: Id) -> usize {
+pub fn objects(world: &World, media: Id) -> usize {
     let (mut folders, mut found) = (vec![world.folder().join("store/objects")], 0);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

@@ -3,6 +3,7 @@
 mod clients;
 mod crowd;
 mod edges;
+mod emptied;
 mod gone;
 mod histories;
 mod kills;
@@ -12,11 +13,13 @@ mod live;
 pub mod matrix;
 mod media;
 mod messages;
+mod missed;
 mod notices;
 mod people;
 mod rates;
 mod reactions;
 mod strangers;
+mod upgrade;
 
 use fanfare_client::{MessagePlace, text_message};
 use fanfare_protocol::{Id, Message, ServerEvent};

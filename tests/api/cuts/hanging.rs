@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use fanfare::base::clock::Clock;
 use fanfare::data::rows::MarkerRow;
 use fanfare::data::tables::{self, Marker};
-use fanfare_client::{Paging, Upload};
+use fanfare_client::{MessagePlace, Paging, Upload};
 use fanfare_engines::Batch;
-use fanfare_protocol::{Code, Id};
+use fanfare_protocol::{Code, Id, NewUser, Problem, Reply, Transport};
+use serde_json::json;
 
 use super::Ground;
 use super::storage::{ann, back, served, writes_refused};
+use crate::realtime::device::Device;
 use crate::world::{PASSWORD, eventually, json, problem_of, refused};
 
 /// Storage that hung was never away: writes were let in, one after the other, and took the places of reads.
@@ -122,5 +124,80 @@ async fn a_lock_that_is_held_over_storage_that_hangs_holds_nobody_up() {
     back(&ground, &server).await;
     let told = async || (ann.post(post.id).await.unwrap().like_count == 1).then_some(());
     eventually("the first is done", told).await;
+    server.stop().await;
+}
+
+/// Bytes of a frame, at most, and frames of a session and bytes of the node that may be under way.
+const FRAME_BYTES: usize = 64 << 10;
+const OF_SESSION: usize = 64;
+const OF_NODE_BYTES: usize = 32 << 20;
+
+/// A frame that sends the message `number`, as long as a frame may be.
+fn long_frame(conversation: Id, number: usize) -> String {
+    let data = json!({ "conversation_id": conversation, "client_id": number.to_string(), "kind": "text", "text": "x" });
+    let frame = json!({ "ref": number, "type": "message.send", "data": data }).to_string();
+    let padding = " ".repeat(FRAME_BYTES - frame.len());
+    frame + &padding
+}
+
+/// Fails unless a frame was refused because there are too many.
+fn is_too_many(error: Option<Problem>) {
+    let error = error.unwrap();
+    let told = (error.code, error.retry_after_s, error.detail.contains("too many frames"));
+    assert_eq!(told, (Code::Overloaded, Some(1), true), "{error:?}");
+}
+
+/// Frames that waited for a disk were bounded by their number alone, and those over HTTP not at all: one session had
+/// room for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_beyond_what_a_session_and_the_node_may_have_under_way_are_refused_and_not_done() {
+    let ground = Ground::new(|settings| (settings.realtime.messages_per_s, settings.chat.messages_per_s) = (10_000, 0));
+    let server = ground.start(Clock::system()).await.serve().await;
+    let register = async |handle: &str| {
+        let new = NewUser { handle: handle.to_owned(), password: PASSWORD.to_owned(), display_name: None };
+        server.anyone.register(&new).await.unwrap()
+    };
+    let (session, bob) = (register("ann").await, register("bob").await.user.id);
+    let ann = server.anyone.with_token(&session.token);
+    let conversation = ann.direct(bob).await.unwrap().id;
+    let connect = async || Device::at(server.anyone.base(), Transport::Websocket, &session.token, None).await;
+    let mut devices = Vec::new();
+    for _ in 0..=OF_NODE_BYTES / FRAME_BYTES / OF_SESSION {
+        devices.push(connect().await);
+    }
+    let (mut last, mut numbers) = (devices.pop().unwrap(), 1..);
+    let held = server.blade.hold().await;
+    for device in &mut devices {
+        for number in numbers.by_ref().take(OF_SESSION) {
+            device.send(long_frame(conversation, number)).await;
+        }
+        // One more of the session is refused at once, before any other is answered.
+        is_too_many(device.ask(9_999, "typing", json!({ "conversation_id": conversation })).await.error);
+    }
+    // The node has no room for another's either, by whatever it comes; what costs nothing is answered.
+    let first = numbers.next().unwrap();
+    last.send(long_frame(conversation, first)).await;
+    is_too_many(last.until("reply").await.error);
+    assert_eq!(last.ask(9_999, "ping", json!({})).await.ok, Some(true));
+    let one = json!({ "ref": 1, "type": "typing", "data": { "conversation_id": conversation } }).to_string();
+    let answer = json(&ann, "POST", "/v1/realtime/send", &one).await;
+    is_too_many(answer.json::<Reply>().unwrap().error);
+    drop(held);
+    let mut placed = 0;
+    for device in &mut devices {
+        for _ in 0..OF_SESSION {
+            let reply = device.until("reply").await;
+            // Where this took long, the disk was found to hang, and the later ones were refused for that.
+            let why = reply.error.as_ref().map(|error| error.detail.contains("storage"));
+            assert!(why != Some(false), "{reply:?}");
+            placed += u64::from(reply.ok == Some(true));
+        }
+    }
+    back(&ground, &server).await;
+    assert!(placed > 0);
+    let page = ann.messages(conversation, MessagePlace::Newest, 1).await.unwrap();
+    assert_eq!(page.last_seq, placed, "what was refused is not there");
+    last.send(long_frame(conversation, first)).await;
+    assert_eq!(last.until("reply").await.ok, Some(true), "and there is room again");
     server.stop().await;
 }

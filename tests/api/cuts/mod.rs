@@ -34,7 +34,7 @@ use fanfare::log::head::Head;
 use fanfare::routes;
 use fanfare::serve;
 use fanfare_client::Client;
-use fanfare_engines::{Batch, DiskRoom, Engines, Partition, Position, RowKey, memory};
+use fanfare_engines::{Batch, DiskRoom, Engines, NewFamily, Partition, Position, RowKey, memory};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -98,11 +98,17 @@ pub struct Life {
 impl Ground {
     /// Nothing is stored yet.
     pub fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of_partitions(1, change)
+    }
+
+    /// Nothing is stored yet, and each family has so many partitions.
+    pub fn of_partitions(count: u16, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = quick();
         settings.server.data_dir = folder.path().to_owned();
         change(&mut settings);
-        let (stored, free_bytes) = (memory::open_families(&families(1)).unwrap(), Arc::new(AtomicU64::new(u64::MAX)));
+        let all: Vec<_> = families(count).into_iter().map(|one| NewFamily { partitions: Some(count), ..one }).collect();
+        let (stored, free_bytes) = (memory::open_families(&all).unwrap(), Arc::new(AtomicU64::new(u64::MAX)));
         Self { stored, settings, folder, written: Arc::default(), free_bytes }
     }
 

@@ -370,6 +370,10 @@ fn check(stored: &Stored, id: Id, model: &Group) {
         .collect();
     assert_eq!(named, model.named);
     uses::check(stored, id, model);
+    // Whoever leaves nobody behind leaves word of it.
+    let nobody = model.people.values().all(|person| matches!(person.presence, Membership::Left | Membership::Removed));
+    let is_told = stored.get(&tables::emptied(id)).is_some();
+    assert!(!nobody || model.people.is_empty() || is_told, "nobody is in {id:?}");
 }
 
 fn run(steps: &[Step]) -> (Vec<(ChatRecord, ChatOutcome)>, Stored) {

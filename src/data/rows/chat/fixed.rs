@@ -303,3 +303,33 @@ impl HourRow {
         Some(Self { seq: words.long()?, change: words.long()? })
     }
 }
+
+/// A conversation that nobody is in any more, and how far what it holds was let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptiedRow {
+    /// Record by which the last one went.
+    pub record: Id,
+    /// Number of the next message to be looked at.
+    pub next: u64,
+}
+
+impl EmptiedRow {
+    /// Bytes as stored.
+    #[must_use]
+    pub fn to_bytes(self) -> Bytes {
+        [self.record.0, self.next].map(u64::to_be_bytes).concat().into()
+    }
+
+    /// Value of stored bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut words = Words(bytes);
+        Some(Self { record: Id(words.long()?), next: words.long()? })
+    }
+
+    /// Version of the row: of the record, and above it with each message that was looked at.
+    #[must_use]
+    pub const fn version(self) -> u64 {
+        self.record.0 + self.next - 1
+    }
+}

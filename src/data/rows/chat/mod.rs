@@ -7,7 +7,7 @@ use fanfare_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::fixed::{ActivityRow, ChangeRow, ChatHead, HourRow, MarkRow, MemberRow, Membership, SendRow};
+pub use self::fixed::{ActivityRow, ChangeRow, ChatHead, EmptiedRow, HourRow, MarkRow, MemberRow, Membership, SendRow};
 
 /// A block between the two people of a direct conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -132,6 +132,11 @@ impl Group {
         self.people.insert(user, person);
     }
 
+    /// Role of somebody who comes by themselves: a group without members is theirs.
+    fn first_role(&self) -> MemberRole {
+        if self.members().is_empty() { MemberRole::Owner } else { MemberRole::Member }
+    }
+
     fn go(&mut self, user: Id, presence: Membership) {
         let person = self.people.get_mut(&user).unwrap();
         let was = std::mem::replace(&mut person.role, MemberRole::Member);
@@ -295,7 +300,7 @@ impl Group {
                     return Err(ChatRefusal::Full);
                 }
                 let seq = self.messages.len() as u64 + 1;
-                self.come(record, actor, MemberRole::Member, Membership::In, seq);
+                self.come(record, actor, self.first_role(), Membership::In, seq);
                 self.say(record, "", true);
                 return Ok(true);
             }
@@ -397,7 +402,7 @@ impl Group {
             return Err(ChatRefusal::Full);
         }
         let seq = self.messages.len() as u64 + 1;
-        self.come(record, record.actor, MemberRole::Member, Membership::In, seq);
+        self.come(record, record.actor, self.first_role(), Membership::In, seq);
         self.say(record, "", true);
         self.invites.get_mut(&invite).unwrap().uses += 1;
         Ok(true)
