@@ -164,16 +164,13 @@ impl Horizon {
 
     /// Learns that other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled
     /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
-    /// Answers the lowest. To be said before the log is [opened](Self::open).
-    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
-        {
-            let mut under_way = self.0.under_way.lock();
-            under_way.lasts = lasts.to_vec();
-            // The highest may be news of before: nobody else lets the partitions that are owned here come up to it.
-            under_way.news = lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
-        }
+    /// To be said before the log is [opened](Self::open).
+    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) {
+        let mut under_way = self.0.under_way.lock();
+        under_way.lasts = lasts.to_vec();
+        // The highest may be news of before: nobody else lets the partitions that are owned here come up to it.
+        under_way.news = lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
         self.0.is_of_many.store(true, Ordering::Release);
-        self.lowest(|_| {}).records
     }
 
     /// Whether other nodes own some of the partitions.

@@ -86,6 +86,8 @@ async fn it_stays_below_what_is_on_its_way_in_any_partition_and_waits_for_none_t
     assert_eq!(settle(other, last), Id(refused.0 - 1));
     horizon.through(slow, refused);
     assert_eq!(horizon.reached(), last, "what was refused holds nothing up");
+    // What follows from a deletion is looked for up to there.
+    assert_eq!(horizon.reached_by_records(), last);
 }
 
 /// Views heard of a record with the horizon below it, and would show it with the next record only.

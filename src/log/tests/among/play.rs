@@ -167,7 +167,7 @@ fn a_partition_that_comes_to_a_node_is_told_while_another_has_no_owner() {
             let name = node.map(|node| &history.names[node]);
             history.rosters.iter().for_each(|roster| roster.assign(Partition(place), name));
         };
-        (assign(&history, 0, Some(0)), assign(&history, 1, None), assign(&history, 2, None));
+        [(0, Some(0)), (1, None), (2, None)].into_iter().for_each(|(place, node)| assign(&history, place, node));
         for node in [0, 1] {
             history.nodes[node] = Some(history.open(node).await.unwrap());
         }
