@@ -153,7 +153,7 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
