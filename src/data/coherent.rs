@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
+use super::locks::Stripes;
 use crate::base::limits::IN_DOUBT_MAX;
 
 const EPOCHS: usize = 256;
@@ -20,7 +21,7 @@ const EPOCHS: usize = 256;
 pub struct Coherent<K, V> {
     cache: Cache<K, V>,
     epochs: Box<[AtomicU64]>,
-    hasher: std::hash::RandomState,
+    hasher: Stripes,
     /// Keys of rows of which a change may still come: read from the rows each time.
     in_doubt: Mutex<HashSet<K>>,
     /// Number of those in doubt, so that others need no lock.
@@ -39,7 +40,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
         let epochs = (0..EPOCHS).map(|_| AtomicU64::new(0)).collect();
-        let (hasher, in_doubt, doubts) = (std::hash::RandomState::new(), Mutex::default(), AtomicUsize::new(0));
+        let (hasher, in_doubt, doubts) = (Stripes::default(), Mutex::default(), AtomicUsize::new(0));
         Self { cache: Cache::new(entries_max), epochs, hasher, in_doubt, doubts }
     }
 

@@ -17,11 +17,12 @@ use crate::base::limits;
 /// stripe.
 pub type LockKey = (&'static str, u64, u64);
 
+/// Hashes that tell which keys share a stripe, or whatever else is divided so.
 #[cfg(not(test))]
-type Stripes = std::hash::RandomState;
+pub(super) type Stripes = std::hash::RandomState;
 /// Hashes that are the same in each process: histories of tests follow from their seeds.
 #[cfg(test)]
-type Stripes = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+pub(super) type Stripes = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// A set of striped locks.
 #[derive(Clone)]

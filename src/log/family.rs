@@ -181,9 +181,9 @@ pub trait Family: Send + Sync + Sized + 'static {
         async { Ok(Past::default()) }
     }
 
-    /// The first of durable records from which something follows in other partitions: the horizon that is shown stays
-    /// below it until that is settled too.
-    fn held(&self, committed: &[CommittedIn<Self>]) -> Option<Id> {
+    /// The first and the last of durable records from which something follows in other partitions: the horizon that is
+    /// shown stays below them until that is settled too.
+    fn held(&self, committed: &[CommittedIn<Self>]) -> Option<(Id, Id)> {
         let _ = committed;
         None
     }

@@ -6,7 +6,6 @@
 //! next read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_engines::Partition;
 use fanfare_protocol::Id;
@@ -15,23 +14,6 @@ use parking_lot::Mutex;
 use crate::log::family::{CommittedIn, Family};
 use crate::log::horizon::Horizon;
 
-/// Id up to which every view has heard of every record. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Settled(Arc<AtomicU64>);
-
-impl Settled {
-    /// The id; 0 before the first record.
-    #[must_use]
-    pub fn get(&self) -> Id {
-        Id(self.0.load(Ordering::Acquire))
-    }
-
-    /// Views have heard of everything up to `id`, or were filled with it.
-    pub(super) fn reach(&self, id: Id) {
-        self.0.fetch_max(id.0, Ordering::AcqRel);
-    }
-}
-
 /// Answers to a group, and the id to which the horizon must come before.
 type Waiting = (Id, Box<dyn FnOnce() + Send>);
 
@@ -39,15 +21,14 @@ type Waiting = (Id, Box<dyn FnOnce() + Send>);
 #[derive(Clone)]
 pub(super) struct Follower {
     horizon: Horizon,
-    settled: Settled,
     /// Bounded by what was handed in.
     waiting: Arc<Mutex<Vec<Waiting>>>,
 }
 
 impl Follower {
-    /// For views that were filled with everything up to where `settled` will stand when they are first told.
-    pub(super) fn new(horizon: Horizon, settled: Settled) -> Self {
-        Self { horizon, settled, waiting: Arc::default() }
+    /// For views that were filled with everything up to where the `horizon` will stand when they are first told.
+    pub(super) fn new(horizon: Horizon) -> Self {
+        Self { horizon, waiting: Arc::default() }
     }
 
     /// Horizon of the family, which it moves on.
@@ -59,8 +40,8 @@ impl Follower {
     pub(super) fn hear<F: Family>(&self, family: &F, partition: Partition, committed: &[CommittedIn<F>]) {
         let Some(last) = committed.last().map(|one| F::id(&one.record)) else { return };
         let _one = self.horizon.telling();
-        if let Some(first) = family.held(committed) {
-            self.horizon.hold(partition, first);
+        if let Some(held) = family.held(committed) {
+            self.horizon.hold(partition, held);
         }
         if self.horizon.is_of_many()
             && let Some(news) = committed.iter().rev().find(|one| !F::is_beat(&one.record))
@@ -72,7 +53,6 @@ impl Follower {
         if self.horizon.is_of_many() {
             self.horizon.told_of_many(partition, last);
         }
-        self.settled.reach(reach.records);
         self.horizon.reach(reach);
     }
 

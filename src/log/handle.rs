@@ -143,8 +143,9 @@ impl Log {
             for (partition, crossing) in spread.partitions().zip(&*crossings) {
                 let looked_at = || async { Ok(engines.journal.checkpoint_of(takers::CONSUMER, partition).await?) };
                 let upto = taken.patience.until_done(looked_at).await?;
-                if *crossing.settled().borrow() > Id(upto.last_id) {
-                    horizon_of_all.hold(partition, Id(upto.last_id + 1));
+                let settled = crossing.settled();
+                if settled > Id(upto.last_id) {
+                    horizon_of_all.hold(partition, (Id(upto.last_id + 1), settled));
                 }
             }
         }
@@ -216,7 +217,7 @@ impl Log {
     /// # Errors
     /// When it is no partition of people.
     pub fn settled_in(&self, guard: &Guard) -> Result<Id> {
-        if self.spread.is_one() { Ok(Id(0)) } else { Ok(*self.crossing(guard.partition)?.settled().borrow()) }
+        if self.spread.is_one() { Ok(Id(0)) } else { Ok(self.crossing(guard.partition)?.settled()) }
     }
 
     /// Partitions of people.

@@ -90,7 +90,7 @@ impl Hearing {
     }
 
     /// The owner of `partition` has settled it up to `position`.
-    pub(super) fn say(&self, partition: Partition, position: Position) {
+    pub(crate) fn say(&self, partition: Partition, position: Position) {
         let (Some(place), Some(term)) = (self.place(partition), position.term) else { return };
         self.0.says.lock()[place] = Some(SettledEnd { offset: position.offset.0, term: term.0 });
         self.0.said.notify_one();

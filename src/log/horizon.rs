@@ -61,8 +61,8 @@ type Views = Box<dyn Fn(Id) + Send + Sync>;
 struct UnderWay {
     /// Groups that have ids and are not settled: the partition, and the first id.
     groups: Vec<(Partition, Id)>,
-    /// Records that are settled, of which something follows that is not, with their partitions.
-    held: Vec<(Partition, Id)>,
+    /// Records that are settled, of which something follows that is not.
+    held: Vec<HeldRecords>,
     /// The last id that was settled.
     top: Id,
     /// The last ids that were settled of each partition, where other nodes own some: there no mint knows what comes.
@@ -71,6 +71,14 @@ struct UnderWay {
     news: Id,
     #[cfg(test)]
     shows_the_highest: bool,
+}
+
+/// Records of a partition that became settled together, of which something follows: the first whose effects may not be
+/// settled, and the last.
+struct HeldRecords {
+    partition: Partition,
+    first: Id,
+    last: Id,
 }
 
 /// Reach of the horizon.
@@ -85,7 +93,7 @@ pub(super) struct Reach {
 impl UnderWay {
     /// Nothing that follows from records can settle below this any more.
     fn below_held(&self) -> Id {
-        self.held.iter().map(|(_, id)| Id(id.0 - 1)).min().unwrap_or(Id(u64::MAX))
+        self.held.iter().map(|held| Id(held.first.0 - 1)).min().unwrap_or(Id(u64::MAX))
     }
 
     /// Nothing can settle at or below this any more, but for what `is_told` says of.
@@ -156,16 +164,13 @@ impl Horizon {
 
     /// Learns that other nodes own some of the partitions: the horizon is the lowest of the last ids that were settled
     /// of each, for within a partition ids rise, whoever owns it. It moves with records alone.
-    /// Answers the lowest. To be said before the log is [opened](Self::open).
-    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) -> Id {
-        {
-            let mut under_way = self.0.under_way.lock();
-            under_way.lasts = lasts.to_vec();
-            // The highest may be news of before: nobody else lets the partitions that are owned here come up to it.
-            under_way.news = lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
-        }
+    /// To be said before the log is [opened](Self::open).
+    pub(super) fn of_many(&self, lasts: &[(Partition, Id)]) {
+        let mut under_way = self.0.under_way.lock();
+        under_way.lasts = lasts.to_vec();
+        // The highest may be news of before: nobody else lets the partitions that are owned here come up to it.
+        under_way.news = lasts.iter().map(|(_, last)| *last).max().unwrap_or_default();
         self.0.is_of_many.store(true, Ordering::Release);
-        self.lowest(|_| {}).records
     }
 
     /// Whether other nodes own some of the partitions.
@@ -223,18 +228,25 @@ impl Horizon {
         Id(self.0.records.load(Ordering::Acquire))
     }
 
-    /// Something follows from the record `id` of `partition`, which is being settled.
-    pub(super) fn hold(&self, partition: Partition, id: Id) {
-        self.0.under_way.lock().held.push((partition, id));
+    /// Something follows from the records `first` to `last` of `partition`, which are being settled.
+    pub(super) fn hold(&self, partition: Partition, (first, last): (Id, Id)) {
+        self.0.under_way.lock().held.push(HeldRecords { partition, first, last });
     }
 
     /// Everything that follows from records of `partition` up to `upto` is settled.
     pub(super) fn release(&self, partition: Partition, upto: Id) {
         {
             let mut under_way = self.0.under_way.lock();
-            let count = under_way.held.len();
-            under_way.held.retain(|(of, id)| *of != partition || *id > upto);
-            if under_way.held.len() == count {
+            let mut is_news = false;
+            // A part of them may be told of before the rest.
+            under_way.held.retain_mut(|held| {
+                if held.partition == partition && held.first <= upto {
+                    is_news = true;
+                    held.first = Id(upto.0.saturating_add(1));
+                }
+                held.first <= held.last
+            });
+            if !is_news {
                 return;
             }
         }

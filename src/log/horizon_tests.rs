@@ -86,6 +86,8 @@ async fn it_stays_below_what_is_on_its_way_in_any_partition_and_waits_for_none_t
     assert_eq!(settle(other, last), Id(refused.0 - 1));
     horizon.through(slow, refused);
     assert_eq!(horizon.reached(), last, "what was refused holds nothing up");
+    // What follows from a deletion is looked for up to there.
+    assert_eq!(horizon.reached_by_records(), last);
 }
 
 /// Views heard of a record with the horizon below it, and would show it with the next record only.
@@ -113,12 +115,34 @@ async fn views_hear_how_far_it_is_when_what_held_it_back_is_through_or_told() {
     horizon.through(slow, refused);
     assert_eq!(heard.load(Ordering::SeqCst), shown.0);
     let source = number(other);
-    horizon.hold(other, source);
+    horizon.hold(other, (source, source));
     horizon.reach(horizon.with(other, source));
     horizon.through(other, source);
     assert_eq!(heard.load(Ordering::SeqCst), shown.0, "that too");
     horizon.release(other, source);
     assert_eq!(heard.load(Ordering::SeqCst), source.0);
+}
+
+/// A page of the log may end within a group: what follows from the rest of it is not told then.
+#[tokio::test]
+async fn what_follows_from_a_part_of_a_group_lets_go_of_that_part_alone() {
+    let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+    let (mint, horizon) = opened(&clock).await;
+    let ids = mint.number(P, |next| {
+        let ids = [next(None), next(None), next(None)];
+        horizon.numbered(P, ids[0]);
+        ids
+    });
+    horizon.hold(P, (ids[0], ids[2]));
+    horizon.reach(horizon.with(P, ids[2]));
+    horizon.through(P, ids[0]);
+    assert_eq!(horizon.reached(), Id(ids[0].0 - 1));
+    horizon.release(P, ids[1]);
+    assert_eq!(horizon.reached(), ids[1]);
+    horizon.release(P, ids[1]);
+    assert_eq!(horizon.reached(), ids[1]);
+    horizon.release(P, ids[2]);
+    assert!(horizon.reached() >= ids[2]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use fanfare_protocol::Id;
 use tokio::sync::oneshot;
 
 use super::folder::queue::{Door, Queue, queue};
-use super::follower::{Follower, Settled};
+use super::follower::Follower;
 use super::hearing::Hearing;
 use super::horizon::Horizon;
 use super::owner::{Around, Owner, OwnerThreads};
@@ -116,7 +116,6 @@ struct Inner<F: Family> {
     ways: Vec<Way<F>>,
     storage: Storage,
     roster: Arc<dyn Roster>,
-    settled: Settled,
     horizon: Horizon,
     hearing: Option<Hearing>,
 }
@@ -161,23 +160,30 @@ impl<F: Family> FamilyLog<F> {
         let Together { claimant, time, storage, roster, horizon } = together;
         let unknown = || Error::Internal(format!("the engines have no family {}", F::NAME));
         let family = engines.families.get(F::NAME).ok_or_else(unknown)?;
-        let settled = Settled::default();
-        let follower = Follower::new(horizon.clone(), settled.clone());
+        let follower = Follower::new(horizon.clone());
         let hearing = roster.tells_what_is_settled().then(|| Hearing::new(family.first, family.count));
         let around = Around { claimant, time, follower, roster: Arc::clone(&roster), hearing: hearing.clone() };
         let mut lasts = Vec::new();
+        let stand_by = async |partition, patience| {
+            let (owner, highest) = Owner::stand_by(engines, (partition, make(partition)), &around, patience).await?;
+            Ok::<_, Error>((owner, highest, None))
+        };
         let (mut ways, mut each, mut last, mut patient) = (Vec::new(), Vec::new(), Id(0), None);
         for partition in family.partitions() {
             let (door, queue) = queue();
             let handles = door.handles();
             let patience = Patience::new(storage.clone(), move || handles.are_gone());
-            let place = (partition, make(partition));
             let (owner, highest, unreadable) = match roster.owner_of(partition) {
-                Assigned::Here => Owner::take_over(engines, place, &around, patience.clone()).await?,
-                Assigned::There(_) => {
-                    let (owner, highest) = Owner::stand_by(engines, place, &around, patience.clone()).await?;
-                    (owner, highest, None)
+                Assigned::Here => {
+                    match Owner::take_over(engines, (partition, make(partition)), &around, patience.clone()).await {
+                        // Another node claimed it meanwhile: it is taken again as after any fence.
+                        Err(Error::Engine(EngineError::Fenced)) if hearing.is_some() => {
+                            stand_by(partition, patience.clone()).await?
+                        }
+                        taken => taken?,
+                    }
                 }
+                Assigned::There(_) => stand_by(partition, patience.clone()).await?,
             };
             lasts.push((partition, highest));
             let failed = unreadable.as_ref().map(Error::to_string);
@@ -195,9 +201,11 @@ impl<F: Family> FamilyLog<F> {
             }
             patient = Some(patience);
         }
-        settled.reach(if hearing.is_some() { horizon.of_many(&lasts) } else { last });
+        if hearing.is_some() {
+            horizon.of_many(&lasts);
+        }
         let patience = patient.ok_or_else(unknown)?;
-        let owners = Self(Arc::new(Inner { first: family.first, ways, storage, roster, settled, horizon, hearing }));
+        let owners = Self(Arc::new(Inner { first: family.first, ways, storage, roster, horizon, hearing }));
         Ok(Taken { owners, each, last, patience })
     }
 
@@ -205,6 +213,11 @@ impl<F: Family> FamilyLog<F> {
     #[must_use]
     pub fn partition_of(&self, id: Id) -> Partition {
         Spread::over(self.0.first.0, self.0.ways.len() as u16).partition_of(id)
+    }
+
+    /// The partition of the family, where it has one alone.
+    pub fn only_partition(&self) -> Option<Partition> {
+        (self.0.ways.len() == 1).then_some(self.0.first)
     }
 
     /// `partition`, if this node decides there and storage takes something.
@@ -283,7 +296,7 @@ impl<F: Family> FamilyLog<F> {
     /// process.
     #[must_use]
     pub fn settled(&self) -> Id {
-        self.0.settled.get()
+        self.0.horizon.reached_by_records()
     }
 
     /// The id at or below which nothing of the family can settle any more.

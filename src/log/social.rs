@@ -210,12 +210,14 @@ impl Family for Social {
         self.crossing.look_again();
     }
 
-    fn held(&self, committed: &[Committed]) -> Option<Id> {
+    fn held(&self, committed: &[Committed]) -> Option<(Id, Id)> {
         if self.spread.is_one() {
             return None;
         }
         let follows = |one: &&Committed| !effects::of(&one.record, &one.outcome, self.spread).is_empty();
-        committed.iter().find(follows).map(|one| one.record.id)
+        let mut held = committed.iter().filter(follows).map(|one| one.record.id);
+        let first = held.next()?;
+        Some((first, held.next_back().unwrap_or(first)))
     }
 
     fn taken(&self) -> Consumed {

@@ -28,13 +28,18 @@ pub(super) struct Ears {
     ends: watch::Receiver<Option<SettledEnd>>,
     /// A record could not be read: it hears nothing more.
     is_deaf: bool,
+    /// Pauses since the log was looked at.
+    pauses: u32,
 }
+
+/// Pauses of an owner that has nothing to do, until it looks whether the log is still its own.
+const LOOK_PAUSES: u32 = 20;
 
 impl Ears {
     pub(super) fn of(hearing: Option<&Hearing>, partition: Partition) -> Option<Self> {
         let hearing = hearing?.clone();
         let ends = hearing.ends_of(partition)?;
-        Some(Self { hearing, ends, is_deaf: false })
+        Some(Self { hearing, ends, is_deaf: false, pauses: 0 })
     }
 }
 
@@ -76,10 +81,12 @@ impl<F: Family> Owner<F> {
             }
             self.follow(work).await;
             let Some(ears) = &mut self.ears else { continue };
+            // What others settled was heard just now, so proposals that come all the time keep nobody from hearing.
             tokio::select! {
+                biased;
                 is_open = work.queue.wait() => return is_open,
                 changed = ears.ends.changed(), if !ears.is_deaf => ears.is_deaf |= changed.is_err(),
-                () = tokio::time::sleep(ROSTER_PAUSE) => {}
+                () = tokio::time::sleep(ROSTER_PAUSE) => ears.pauses += 1,
             }
         }
     }
@@ -103,9 +110,10 @@ impl<F: Family> Owner<F> {
         let is_here = matches!(self.roster.owner_of(self.folder.partition), Assigned::Here);
         if !self.fence.is_up() {
             let is_another_s = heard.is_some_and(|end| end.term > self.appender.term().0);
-            if is_here && !is_another_s {
+            if is_here && !is_another_s && !self.is_claimed().await {
                 return;
             }
+            let Some(ears) = &self.ears else { return };
             ears.hearing.be_silent(self.folder.partition);
             tracing::info!(partition = self.folder.partition.0, is_here, "the log is another node's");
             self.fence.raise();
@@ -122,6 +130,16 @@ impl<F: Family> Owner<F> {
         {
             self.not_heard(&error);
         }
+    }
+
+    /// Whether another node has claimed the partition, which is looked at now and then: the sign of that may be lost,
+    /// and whoever gave it may be gone, or own nothing any more. What it wrote would be seen with the next write here.
+    async fn is_claimed(&mut self) -> bool {
+        let Some(ears) = self.ears.as_mut().filter(|ears| ears.pauses >= LOOK_PAUSES) else { return false };
+        ears.pauses = 0;
+        let found = self.appender.read_few(self.next, 1).await;
+        self.appender.patience.done();
+        found.is_ok_and(|found| found.next.term.is_some_and(|term| term > self.appender.term()))
     }
 
     /// Tells of what could not be read: it is read at the next sign, or never where nobody can read it.

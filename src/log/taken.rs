@@ -5,12 +5,13 @@
 //! none is left out.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::base::error::Error;
 use crate::log::events::{Event, SourceRecord};
@@ -66,22 +67,57 @@ impl Consumed {
 }
 
 /// State of a social partition that takers look at: what it has taken, and up to where it is settled. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Crossing {
     taken: Arc<Mutex<Consumed>>,
-    settled: watch::Sender<Id>,
+    settled: Arc<Settling>,
     /// Repeats are taken: for a test that must notice.
     #[cfg(test)]
     pub(super) takes_twice: Arc<std::sync::atomic::AtomicBool>,
 }
 
-impl Default for Crossing {
-    fn default() -> Self {
-        Self {
-            taken: Arc::default(),
-            settled: watch::Sender::new(Id(0)),
-            #[cfg(test)]
-            takes_twice: Arc::default(),
+/// Id up to which a partition is settled, for many who wait for news. They are woken in turn: a watch channel wakes in
+/// an order of chance, and what nodes do would not follow from the seed of a history.
+#[derive(Debug, Default)]
+struct Settling {
+    state: Mutex<SettlingState>,
+    bell: Notify,
+}
+
+#[derive(Debug, Default)]
+struct SettlingState {
+    upto: Id,
+    /// Number of the last news.
+    news: u64,
+}
+
+/// Watch over what is settled of a partition.
+#[derive(Debug)]
+pub struct SettledWatch {
+    of: Arc<Settling>,
+    /// Number of the last news that was seen.
+    seen: u64,
+}
+
+impl SettledWatch {
+    /// Id up to which the partition is settled, which counts as seen.
+    pub fn look(&mut self) -> Id {
+        let state = self.of.state.lock();
+        self.seen = state.news;
+        state.upto
+    }
+
+    /// Waits for news that were not seen, and sees them.
+    pub async fn changed(&mut self) {
+        loop {
+            let mut bell = pin!(self.of.bell.notified());
+            bell.as_mut().enable();
+            let news = self.of.state.lock().news;
+            if news != self.seen {
+                self.seen = news;
+                return;
+            }
+            bell.await;
         }
     }
 }
@@ -125,22 +161,34 @@ impl Crossing {
 
     /// The partition is settled up to `id`, and views have heard of it.
     pub fn settle(&self, id: Id) {
-        self.settled.send_if_modified(|settled| {
-            let is_later = *settled < id;
-            *settled = id.max(*settled);
-            is_later
-        });
+        {
+            let mut state = self.settled.state.lock();
+            if id <= state.upto {
+                return;
+            }
+            state.upto = id;
+            state.news += 1;
+        }
+        self.settled.bell.notify_waiters();
     }
 
     /// Something was learnt of what is taken: whoever waits for it looks again.
     pub fn look_again(&self) {
-        self.settled.send_modify(|_| {});
+        self.settled.state.lock().news += 1;
+        self.settled.bell.notify_waiters();
     }
 
     /// Id up to which the partition is settled.
     #[must_use]
-    pub fn settled(&self) -> watch::Receiver<Id> {
-        self.settled.subscribe()
+    pub fn settled(&self) -> Id {
+        self.settled.state.lock().upto
+    }
+
+    /// Watch over that, which has seen all news so far.
+    #[must_use]
+    pub fn watched(&self) -> SettledWatch {
+        let seen = self.settled.state.lock().news;
+        SettledWatch { of: Arc::clone(&self.settled), seen }
     }
 }
 

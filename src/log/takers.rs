@@ -11,7 +11,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_engines::{EngineError, Engines, Journal, Offset, Partition, Position, Tables};
 use fanfare_protocol::Id;
-use tokio::sync::watch;
 
 use super::effects;
 use super::handle::{Guard, Log};
@@ -23,6 +22,7 @@ use crate::data::locks::LockKey;
 use crate::log::events::{Event, SourceRecord};
 use crate::log::fold::Folds;
 use crate::log::product::Product;
+use crate::log::taken::SettledWatch;
 
 /// Name of the journal's consumer that has told others what follows.
 pub const CONSUMER: &str = "effects";
@@ -82,7 +82,7 @@ impl Takers {
             let at = self.journal.checkpoint_of(CONSUMER, partition).await?;
             let (first, _) = self.journal.bounds(partition).await?;
             check(partition, at.offset, first)?;
-            let settled = self.log.crossing(partition)?.settled();
+            let settled = self.log.crossing(partition)?.watched();
             takers.push(Taker {
                 around: self.clone(),
                 partition,
@@ -126,7 +126,7 @@ pub struct Taker {
     done: Id,
     /// Records since the position was remembered.
     since: usize,
-    settled: watch::Receiver<Id>,
+    settled: SettledWatch,
     #[cfg(test)]
     is_hasty: bool,
 }
@@ -149,7 +149,7 @@ impl Taker {
                 Err(error @ Error::Engine(EngineError::Corrupt(_))) => return Err(error),
                 Err(Error::Engine(EngineError::Closed(_))) => {
                     // It stops nobody else: what others do shows.
-                    self.around.log.horizon().release(self.partition, *self.settled.borrow());
+                    self.around.log.horizon().release(self.partition, self.settled.look());
                     return Ok(());
                 }
                 Err(error) => {
@@ -161,7 +161,7 @@ impl Taker {
         }
     }
 
-    /// Tells what follows, as it settles. Ends when a record cannot be read, or the log is no more.
+    /// Tells what follows, as it settles. Ends when a record cannot be read.
     pub async fn run(mut self) {
         loop {
             if let Err(error) = self.catch_up().await {
@@ -169,15 +169,13 @@ impl Taker {
                 self.around.log.horizon().release(self.partition, Id(u64::MAX));
                 return;
             }
-            if self.settled.changed().await.is_err() {
-                return;
-            }
+            self.settled.changed().await;
         }
     }
 
     /// Tells what follows from the next records; false when all that is settled was told.
     async fn step(&mut self) -> Result<bool> {
-        let upto = *self.settled.borrow_and_update();
+        let upto = self.settled.look();
         #[cfg(test)]
         let upto = if self.is_hasty { self.end().await? } else { upto };
         if upto <= self.done {
@@ -191,7 +189,7 @@ impl Taker {
             }
             looked_at += 1;
             let (record, outcome) = records::read(self.partition, one, &self.around.folds)?;
-            last = record.id;
+            last = record.id.max(last);
             if record.id <= self.done {
                 continue;
             }
@@ -262,30 +260,34 @@ impl Taker {
         }
         outcome?;
         // Own ones first: of two nodes that waited for each other's before, neither would tell any.
-        for (to, last) in elsewhere {
-            self.told_elsewhere(to, last).await?;
-        }
-        Ok(())
+        self.told_elsewhere(elsewhere).await
     }
 
     fn is_here(&self, partition: Partition) -> bool {
         self.around.log.owns(partition)
     }
 
-    /// Waits until the node that owns the partition `to` has told it what follows from everything up to `id`.
+    /// Waits until the nodes that own these partitions have told them what follows from everything up to an id.
     ///
     /// # Errors
-    /// When this node is to tell it.
-    async fn told_elsewhere(&self, to: Partition, id: Id) -> Result<()> {
-        let crossing = self.around.log.crossing(to)?;
-        let mut settled = crossing.settled();
-        while crossing.taken_of(self.partition.0) < id {
-            if self.is_here(to) {
-                return Err(EngineError::Unavailable("a partition came to this node".to_owned()).into());
+    /// When this node is to tell one of them, whichever it waits for: another node may be waiting for that one.
+    async fn told_elsewhere(&self, mut waits: Vec<(Partition, Id)>) -> Result<()> {
+        while let Some((first, _)) = waits.first() {
+            let mut news = self.around.log.crossing(*first)?.watched();
+            let mut left = Vec::with_capacity(waits.len());
+            for (to, id) in waits {
+                if self.around.log.crossing(to)?.taken_of(self.partition.0) >= id {
+                    continue;
+                }
+                if self.is_here(to) {
+                    return Err(EngineError::Unavailable("a partition came to this node".to_owned()).into());
+                }
+                left.push((to, id));
             }
-            let changed = tokio::time::timeout(ROSTER_PAUSE, settled.changed()).await;
-            if let Ok(Err(_)) = changed {
-                return Err(EngineError::Unavailable("the log is no more".to_owned()).into());
+            waits = left;
+            if !waits.is_empty() {
+                // The roster may change without news.
+                let _ = tokio::time::timeout(ROSTER_PAUSE, news.changed()).await;
             }
         }
         Ok(())

@@ -179,6 +179,9 @@ async fn follow_unfollow_mute_and_block_are_effective_at_once() {
         assert_eq!(device.posts_until(heard).await, [heard]);
         ann.mute(bob.id).await.unwrap();
         bob.say("muted").await.unwrap();
+        // It is left out as it is rendered, and a busy machine would do that after the end of the mute.
+        let rendered = fence(&cat).await;
+        assert_eq!(device.posts_until(rendered).await, [rendered]);
         ann.unmute(bob.id).await.unwrap();
         let unmuted = bob.say("unmuted").await.unwrap().id;
         assert_eq!(device.posts_until(unmuted).await, [unmuted]);

@@ -152,6 +152,12 @@ impl Hostile {
         Page { next: end, ..page }
     }
 
+    /// Position behind everything that lies in a partition's log, without any fault.
+    #[must_use]
+    pub fn end(&self, partition: Partition) -> Position {
+        self.world.lock().store.end(partition)
+    }
+
     /// Opens it with `families`, as a new start does, of which some may be new.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Look at what nodes tell, once all is quiet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use fanfare_engines::hostile::Hostile;
@@ -9,7 +10,7 @@ use fanfare_engines::{Batch, Engines};
 use fanfare_protocol::Id;
 
 use super::node::{Node, View, blank};
-use super::{GROUP_AFTER, Heard, NODES, Pager};
+use super::{GROUP_AFTER, NODES, Pager};
 use crate::app;
 use crate::data::rows::{Counters, PostRecord, from_json};
 use crate::data::tables;
@@ -19,6 +20,7 @@ use crate::log::events::Event;
 use crate::log::fold::Folds;
 use crate::log::records;
 use crate::log::spread::Spread;
+use crate::log::tests::clients::{self, Heard, Verdict};
 use crate::log::tests::people::{self, Logs, PEOPLE, Rows};
 
 pub(super) struct Look<'a> {
@@ -26,8 +28,6 @@ pub(super) struct Look<'a> {
     pub(super) engines: Engines,
     pub(super) spread: Spread,
 }
-
-type Verdict = Result<(), String>;
 
 fn everybody() -> impl Iterator<Item = Id> {
     (0..PEOPLE).map(|number| Id(1_000 + number * 7))
@@ -42,7 +42,7 @@ fn posted(logs: &Logs) -> impl Iterator<Item = &PostRecord> {
 }
 
 /// A whole feed in pages of three, each from the next of `feeds`.
-async fn whole(person: Id, mut next: impl FnMut() -> Feed) -> Result<Vec<Id>, String> {
+async fn whole(person: Id, mut next: impl FnMut() -> Feed) -> Verdict<Vec<Id>> {
     let (mut found, mut before) = (Vec::new(), None);
     loop {
         let page = next().page(person, PageQuery { before, since: None, limit: 3 }).await;
@@ -70,7 +70,7 @@ impl Look<'_> {
     }
 
     /// Rows are those of the logs and of the model, and every act that was answered is there once.
-    pub(super) async fn at_rows(&self, logs: &Logs, heard: &[(u64, Heard)]) -> Verdict {
+    pub(super) async fn at_rows(&self, logs: &Logs, heard: &[(u64, Heard<Id>)]) -> Verdict<()> {
         let (folds, mut rows, mut standing) = (self.folds(), Rows::default(), BTreeMap::<u64, Vec<Id>>::new());
         folds.layout().read(&*self.engines.tables).await.map_err(|error| error.to_string())?;
         for (record, outcome) in logs.values().flatten() {
@@ -92,22 +92,11 @@ impl Look<'_> {
             return Err(format!("a row of {:?} is not as the log says: {value:?}", key.table));
         }
         people::look(self.spread, &rows, logs)?;
-        for (act, answer) in heard {
-            let stands = standing.get(act).map(Vec::as_slice).unwrap_or_default();
-            let is_right = match answer {
-                Ok(Some(id)) => stands == [*id],
-                Ok(None) => stands.is_empty(),
-                Err(()) => stands.len() <= 1,
-            };
-            if !is_right {
-                return Err(format!("act {act} was answered {answer:?}, and stands as {stands:?}"));
-            }
-        }
-        Ok(())
+        clients::look_at_answers(heard, &standing)
     }
 
     /// The caches of a node hold what rows say.
-    pub(super) async fn at_caches(&self, node: &Node, logs: &Logs) -> Verdict {
+    pub(super) async fn at_caches(&self, node: &Node, logs: &Logs) -> Verdict<()> {
         let (store, said) = (&node.store, |error: &dyn std::fmt::Display| error.to_string());
         let row = |of: Of| self.world.row(&of.row());
         let stored = |of: Of| row(of).map(|row| Counters::from_bytes(&row).unwrap()).unwrap_or_default();
@@ -142,7 +131,7 @@ impl Look<'_> {
     }
 
     /// Every feed is what somebody sees who knows rows alone, on each node and on all of them in turns.
-    pub(super) async fn at_feeds(&self, nodes: &[Node], random: &mut Random) -> Verdict {
+    pub(super) async fn at_feeds(&self, nodes: &[Node], random: &mut Random) -> Verdict<()> {
         let horizon = nodes[0].log.horizon().reached();
         let blank = blank(&self.engines, &nodes[0].clock, horizon).await.map_err(|error| error.to_string())?;
         for person in everybody() {
@@ -162,7 +151,7 @@ impl Look<'_> {
     }
 
     /// Cursors that went through somebody's posts saw each once, whatever nodes answered, but for those that are gone.
-    pub(super) fn at_pagers(&self, pagers: &[Pager], logs: &Logs) -> Verdict {
+    pub(super) fn at_pagers(&self, pagers: &[Pager], logs: &Logs) -> Verdict<()> {
         let gone: BTreeSet<Id> = logs
             .values()
             .flatten()
@@ -184,6 +173,20 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Number of all that came about: what stands in logs, where, and in which order views heard of it.
+    pub(super) fn digest(&self, lives: &[(usize, Arc<View>)]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for partition in self.spread.partitions() {
+            for one in self.world.log(partition).records {
+                (one.offset, one.id, one.payload).hash(&mut hasher);
+            }
+        }
+        for (node, view) in lives {
+            (node, &*view.told.lock(), &*view.shown.lock()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     /// Views heard of each record once and in order, and of none at or below a horizon that was shown. Answers how many
     /// they heard of.
     pub(super) fn at_views(
@@ -191,7 +194,7 @@ impl Look<'_> {
         logs: &Logs,
         last: &[(usize, Arc<View>)],
         earlier: &[(usize, Arc<View>)],
-    ) -> Result<usize, String> {
+    ) -> Verdict<usize> {
         let mut heard = 0;
         for (place, (node, view)) in last.iter().chain(earlier).enumerate() {
             let (told, from, shown) = (view.told.lock(), view.from.lock(), view.shown.lock());

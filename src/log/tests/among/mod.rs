@@ -7,6 +7,7 @@
 
 mod look;
 mod node;
+mod play;
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -15,16 +16,17 @@ use std::time::Duration;
 
 use fanfare_engines::hostile::{Faults, Hostile};
 use fanfare_engines::random::Random;
-use fanfare_engines::{Bus, EngineError, Engines, NewFamily, Partition};
+use fanfare_engines::{Bus, Engines, NewFamily, Partition};
 use fanfare_protocol::Id;
 use parking_lot::Mutex;
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 
 use self::look::Look;
 use self::node::{Node, View, clock_at};
+use self::play::{Lacks, Played};
 use super::broken::{self, Variant};
+use super::clients::{self, Clients, Verdict};
 use super::people::{Intent, PEOPLE};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::data::families;
 use crate::data::rows::PostRecord;
 use crate::data::uncounted::Of;
@@ -44,10 +46,9 @@ const HOUR_MS: i64 = 3_600_000;
 const STEP_MS: u64 = 3;
 const PAUSE_MS_MAX: u64 = 400;
 const GROUP_AFTER: u64 = 2;
-/// Patience with whoever should have been answered; it costs no time.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// Histories of each number of partitions. Of many more some do not come to rest yet: ARCHITECTURE.md, "Many nodes".
-const HISTORIES: u64 = 12;
+/// Patience with whoever should have been answered, and with what should come to rest. It costs no time, but what is
+/// done again and again meanwhile does.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const FAULTS: Faults = Faults {
     unavailable: 1,
@@ -59,53 +60,6 @@ const FAULTS: Faults = Faults {
     lost_messages: 20,
     ..Faults::NONE
 };
-
-/// The code as it is, or without one of its precautions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lacks {
-    Nothing,
-    /// Views are told of what the log holds, settled or not.
-    SettledSigns,
-    /// The horizon is the highest id that was settled anywhere.
-    LowestHorizon,
-    /// Effects are told before their source is settled.
-    SettledSources,
-    /// Repeats are taken.
-    Numbers,
-    /// A precaution of the log.
-    OfTheLog(Variant),
-}
-
-/// Variants of which each lacks a precaution.
-const VARIANTS: [Lacks; 8] = [
-    Lacks::SettledSigns,
-    Lacks::LowestHorizon,
-    Lacks::SettledSources,
-    Lacks::Numbers,
-    Lacks::OfTheLog(Variant::NoTermCheck),
-    Lacks::OfTheLog(Variant::NoIdCheck),
-    Lacks::OfTheLog(Variant::ToldBeforeSettled),
-    Lacks::OfTheLog(Variant::RowsWithoutVersions),
-];
-
-/// Seeds of histories over three partitions that show a variant's fault in every run. The other variants show in one of
-/// some tens of seeds, which differ from run to run (some maps have no order): the tool below finds them.
-const CAUGHT: [(Lacks, u64); 4] = [
-    (Lacks::LowestHorizon, 0),
-    (Lacks::Numbers, 0),
-    (Lacks::OfTheLog(Variant::NoIdCheck), 0),
-    (Lacks::OfTheLog(Variant::ToldBeforeSettled), 0),
-];
-
-/// Answer that somebody heard: done, refused, or unknown.
-type Heard = std::result::Result<Option<Id>, ()>;
-
-/// Somebody who asks a node for something.
-struct Client {
-    node: usize,
-    act: u64,
-    task: JoinHandle<Heard>,
-}
 
 /// A cursor that goes from node to node through somebody's own posts.
 struct Pager {
@@ -131,7 +85,7 @@ struct History {
     /// Views of each life that a node had, with its number.
     lives: Vec<(usize, Arc<View>)>,
     posts: Arc<Mutex<Vec<PostRecord>>>,
-    clients: Vec<Client>,
+    clients: Clients<Id>,
     pagers: Vec<Pager>,
     acts: u64,
 }
@@ -157,7 +111,7 @@ impl History {
             nodes: Default::default(),
             lives: Vec::new(),
             posts: Arc::default(),
-            clients: Vec::new(),
+            clients: Clients::default(),
             pagers: Vec::new(),
             acts: 0,
         }
@@ -177,7 +131,7 @@ impl History {
     fn crash(&mut self, node: usize) {
         let Some(crashed) = self.nodes[node].take() else { return };
         self.lives.push((node, crashed.crash()));
-        self.clients.iter().filter(|client| client.node == node).for_each(|client| client.task.abort());
+        self.clients.end_at(node);
     }
 
     async fn step(&mut self) {
@@ -215,9 +169,7 @@ impl History {
             }
         }
         self.pass(STEP_MS);
-        for _ in 0..self.random.below(TURNS_MAX) {
-            yield_now().await;
-        }
+        clients::turns(&mut self.random, TURNS_MAX).await;
         for node in self.nodes.iter().flatten() {
             if self.random.percent(50) {
                 node.feed.turn();
@@ -257,23 +209,19 @@ impl History {
         let Some((node, log)) = self.deciding(node, intent.actor()) else { return };
         self.acts += 1;
         let (act, world, spread, posts) = (self.acts, self.world.clone(), self.spread, Arc::clone(&self.posts));
-        let task = spawn_local(async move {
+        self.clients.ask(node, act, async move {
             let Ok(guard) = log.decide(intent.actor(), &intent.locks()).await else { return Ok(None) };
             let Some(event) = intent.event(spread, &|key| world.row(key)) else { return Ok(None) };
             // The record says whose act it is.
             let proposal = Proposal { import_line: Some(act), ..event.into() };
-            match log.commit(&guard, proposal).await {
-                Ok(record) => {
-                    if let Event::Posted { post, .. } = &record.event {
-                        posts.lock().push(post.clone());
-                    }
-                    Ok(Some(record.id))
+            let committed = log.commit(&guard, proposal).await;
+            clients::heard(committed.map(|record| {
+                if let Event::Posted { post, .. } = &record.event {
+                    posts.lock().push(post.clone());
                 }
-                Err(Error::Engine(EngineError::Unknown(_))) => Err(()),
-                Err(_) => Ok(None),
-            }
+                record.id
+            }))
         });
-        self.clients.push(Client { node, act, task });
     }
 
     /// Somebody reads at a node: what was read is in its caches, and what was shown was promised.
@@ -312,11 +260,10 @@ impl History {
     }
 
     /// Everything calms down, everybody is there, and the roster is right.
-    async fn end(mut self) -> std::result::Result<usize, String> {
+    async fn end(mut self) -> Verdict<Played> {
         self.world.set_faults(Faults::NONE);
         let even = evenly(&self.spread.partitions().collect::<Vec<_>>(), &self.names, &Assignments::default());
         self.rosters.iter().for_each(|roster| roster.hear(even.clone()));
-        let mut heard = Vec::new();
         for number in 0..NODES {
             if self.nodes[number].is_none() {
                 let opened = self.open(number).await;
@@ -324,11 +271,7 @@ impl History {
                 self.nodes[number] = Some(opened);
             }
         }
-        for Client { act, task, .. } in std::mem::take(&mut self.clients) {
-            // Of a process that ended nobody knows.
-            let answer = tokio::time::timeout(PATIENCE, task).await.map_err(|_| format!("act {act} has no answer"))?;
-            heard.push((act, answer.unwrap_or(Err(()))));
-        }
+        let heard = self.clients.answers().await?;
         self.world.settle();
         let quiet = async {
             while !self.is_quiet() {
@@ -355,85 +298,25 @@ impl History {
             self.lives.push((number, node.stop().await));
         }
         let (earlier, last) = self.lives.split_at(self.lives.len() - NODES);
-        look.at_views(&logs, last, earlier)
+        let heard = look.at_views(&logs, last, earlier)?;
+        Ok(Played { heard, digest: look.digest(&self.lives) })
     }
 
     /// Whether every node has heard of everything that counts, and nothing comes any more.
     fn is_quiet(&self) -> bool {
         let nodes = || self.nodes.iter().flatten();
         let ends: Vec<(Partition, Id)> =
-            self.spread.partitions().map(|partition| (partition, Id(self.world.log(partition).next.last_id))).collect();
+            self.spread.partitions().map(|partition| (partition, Id(self.world.end(partition).last_id))).collect();
         let heard = |node: &Node| ends.iter().all(|(partition, end)| node.settled(*partition) == *end);
         let lowest = ends.iter().map(|(_, end)| *end).min().unwrap_or_default();
-        nodes().all(|node| heard(node) && node.log.horizon().reached() == lowest && node.log.is_kept_up())
+        nodes().all(|node| heard(node) && node.log.horizon().reached() >= lowest && node.log.is_kept_up())
     }
 
     fn stands(&self) -> String {
         let of = |node: &Node| -> Vec<Id> { self.spread.partitions().map(|one| node.settled(one)).collect() };
-        let ends: Vec<u64> = self.spread.partitions().map(|partition| self.world.log(partition).next.last_id).collect();
+        let ends: Vec<u64> = self.spread.partitions().map(|partition| self.world.end(partition).last_id).collect();
         let nodes = self.nodes.iter().flatten();
         let nodes: BTreeSet<_> = nodes.map(|node| (node.log.horizon().reached(), of(node))).collect();
         format!("logs end at {ends:?}, nodes have come to {nodes:?}")
-    }
-}
-
-/// Plays the history of `seed`; answers how many records views heard of from other nodes, or what was wrong.
-fn replay(seed: u64, partitions: u16, lacks: Lacks) -> std::result::Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.unwrap(), async {
-        let mut history = History::new(seed, partitions, lacks);
-        for _ in 0..STEPS {
-            history.step().await;
-        }
-        history.end().await
-    })
-}
-
-fn all_pass(partitions: u16) {
-    let first = super::number("FANFARE_TEST_SEED").unwrap_or_default();
-    let runs = super::number("FANFARE_TEST_RUNS").unwrap_or(HISTORIES);
-    let mut heard = 0;
-    for seed in first..first + runs {
-        match replay(seed, partitions, Lacks::Nothing) {
-            Ok(of_others) => heard += of_others as u64,
-            Err(wrong) => panic!("seed {seed}, {partitions} partitions: {wrong}"),
-        }
-    }
-    println!("{runs} histories over {partitions} partitions: views heard of {heard} records");
-    // Or they would show nothing.
-    assert!(heard > 20 * runs, "{heard}");
-}
-
-#[test]
-fn nodes_of_one_partition_tell_the_same() {
-    all_pass(1);
-}
-
-#[test]
-fn nodes_of_three_partitions_tell_the_same() {
-    all_pass(3);
-}
-
-#[test]
-fn nodes_of_twelve_partitions_tell_the_same() {
-    all_pass(12);
-}
-
-#[test]
-fn nodes_that_lack_a_precaution_are_caught() {
-    for (lacks, seed) in CAUGHT {
-        assert!(replay(seed, 3, lacks).is_err(), "{lacks:?} passes with seed {seed}");
-        assert!(replay(seed, 3, Lacks::Nothing).is_ok(), "it is the seed {seed} that fails");
-    }
-}
-
-/// Finds a seed that shows each variant's fault.
-#[test]
-#[ignore = "a tool: cargo test -p fanfare-server --lib among::seeds -- --ignored --nocapture"]
-fn seeds_that_catch() {
-    let runs = super::number("FANFARE_TEST_RUNS").unwrap_or(HISTORIES);
-    for lacks in VARIANTS {
-        let caught = (0..runs).find_map(|seed| Some((seed, replay(seed, 3, lacks).err()?)));
-        println!("{lacks:?}: {caught:?}");
     }
 }

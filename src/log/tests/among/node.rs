@@ -23,6 +23,7 @@ use crate::log::horizon::Horizon;
 use crate::log::mint::Numbers;
 use crate::log::product::{Committed, Listener, Product};
 use crate::log::spread::Spread;
+use crate::log::taken::Crossing;
 use crate::log::takers::Takers;
 use crate::nodes::exchange;
 use crate::nodes::roster::HeardRoster;
@@ -117,7 +118,7 @@ impl Node {
         ]);
         let (log, taken) = Log::take_over(&engines, &products, setup).await?;
         for partition in spread.partitions() {
-            let settled = *log.crossing(partition)?.settled().borrow();
+            let settled = log.crossing(partition)?.settled();
             view.from.lock().insert(partition.0, settled);
         }
         if lacks == Lacks::Numbers {
@@ -172,7 +173,7 @@ impl Node {
 
     /// The last records that views heard of, by partition.
     pub(super) fn settled(&self, partition: Partition) -> Id {
-        self.log.crossing(partition).map(|crossing| *crossing.settled().borrow()).unwrap_or_default()
+        self.log.crossing(partition).map(Crossing::settled).unwrap_or_default()
     }
 }
 
