@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_engines::{Engines, Partition, Tables};
 use fanfare_protocol::{Id, LinkStats};
+use futures_util::future::OptionFuture;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use super::stats::{Question, StatsPlan, Subject};
 use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::limits::clicks::LANES_MAX;
+use crate::base::limits::clicks::{CATCH_UP_LOOK_MS, CATCH_UP_MS, LANES_MAX};
 use crate::config::{self, ClickForm};
 use crate::data::families;
 use crate::links::counting::{ClickSink, NobodyCounts, Totals};
@@ -350,6 +351,21 @@ impl Totals for Clicks {
             }
         }
         Ok(visits)
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        let caught_up = async {
+            let ends = self.spool.ends();
+            while !self.spool.is_shipped(&ends) {
+                tokio::time::sleep(Duration::from_millis(CATCH_UP_LOOK_MS)).await;
+            }
+            self.write_all().await;
+        };
+        let is_counted = self.log.is_some();
+        let waited = OptionFuture::from(is_counted.then_some(caught_up));
+        let waited = tokio::time::timeout(Duration::from_millis(CATCH_UP_MS), waited).await;
+        let reason = "visits that the link has had cannot be counted now";
+        waited.map(|_| ()).map_err(|_| Error::Overloaded { reason, retry_after_s: 1 })
     }
 
     async fn forget(&self, code: &str, link: Id) -> Result<()> {

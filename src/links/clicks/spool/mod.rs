@@ -312,6 +312,20 @@ impl Spool {
         }
     }
 
+    /// Place behind the last click of each source, by the source's number.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(u64, u64)> {
+        let sources = self.left.iter().chain(&self.lanes).map(|source| source.lock());
+        sources.map(|source| (source.number, source.end())).collect()
+    }
+
+    /// Whether every click before these [`ends`](Self::ends) is in the log, or given up.
+    #[must_use]
+    pub fn is_shipped(&self, ends: &[(u64, u64)]) -> bool {
+        let mut sources = self.left.iter().chain(&self.lanes).map(|source| source.lock());
+        sources.all(|source| ends.iter().all(|(number, end)| *number != source.number || source.shipped >= *end))
+    }
+
     /// Something is to be shipped again.
     pub fn look_again(&self) {
         self.has_news.store(true, Ordering::Release);
