@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{BenchError, Result};
 
 /// Longest time until a process is ready.
-const READY_MAX: Duration = Duration::from_secs(20);
+const READY_MAX: Duration = Duration::from_secs(60);
 /// Pause between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Folder of what `scripts/peers` builds, below the home folder.

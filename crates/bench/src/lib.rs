@@ -145,11 +145,13 @@ pub enum Part {
     ChatBeside,
     /// chat: receipts of very many readers
     ChatReceipts,
+    /// chat: the same pairs and groups through ejabberd, with its archive on disk
+    ChatPeers,
 }
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -177,6 +179,7 @@ impl Part {
         Self::ChatSends,
         Self::ChatBeside,
         Self::ChatReceipts,
+        Self::ChatPeers,
     ];
 
     /// The bench that it belongs to.
@@ -193,7 +196,12 @@ impl Part {
             | Self::Partitions => Name::Feed,
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks => Name::Links,
-            Self::ChatStored | Self::ChatLists | Self::ChatSends | Self::ChatBeside | Self::ChatReceipts => Name::Chat,
+            Self::ChatStored
+            | Self::ChatLists
+            | Self::ChatSends
+            | Self::ChatBeside
+            | Self::ChatReceipts
+            | Self::ChatPeers => Name::Chat,
             _ => Name::Realtime,
         }
     }

@@ -191,10 +191,13 @@ impl Chat {
         let (first, last) = (seat.member.visible_from.max(1), seat.head.last_seq);
         let (from, upto, ascends) = match query {
             MessagesAt::Newest => ((last + 1).saturating_sub(limit), last, false),
-            MessagesAt::Before(seq) => (seq.saturating_sub(limit), seq.saturating_sub(1).min(last), false),
+            MessagesAt::Before(seq) => {
+                let upto = seq.saturating_sub(1).min(last);
+                ((upto + 1).saturating_sub(limit), upto, false)
+            }
             MessagesAt::After(seq) => (seq.saturating_add(1), seq.saturating_add(limit).min(last), true),
             MessagesAt::Around(seq) => {
-                let from = seq.saturating_sub(limit / 2);
+                let from = seq.min(last).saturating_sub(limit / 2);
                 (from, from.max(first).saturating_add(limit - 1).min(last), false)
             }
         };

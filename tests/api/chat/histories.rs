@@ -1,5 +1,6 @@
 //! Histories of conversations over real connections: people talk, change and take back what they said, come and go,
-//! and the server is killed again and again. A judge looks at what is there, and at every frame that anybody heard.
+//! block one another, and the server is killed again and again. Whoever had no answer sends again. A judge looks at
+//! what is there, and at every frame that anybody heard.
 //!
 //! `FANFARE_TEST_RUNS` says how many, `FANFARE_TEST_SEED` from which on.
 
@@ -8,17 +9,17 @@ use std::sync::Arc;
 
 use fanfare_client::{Client, ClientError, MessagePlace, text_message};
 use fanfare_engines::random::Random;
-use fanfare_protocol::{Id, Message, NewUser, ServerEvent, Transport};
+use fanfare_protocol::{Id, Message, NewUser, ServerEvent};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::process::Process;
-use crate::realtime::device::{Device, Heard};
+use crate::realtime::device::{ALL, Device, Heard};
 use crate::world::{PASSWORD, eventually};
 
 /// Histories, and kills in each.
 const HISTORIES: u64 = 2;
-const KILLS: u64 = 8;
+const KILLS: u64 = 10;
 /// Answers after which the server is killed.
 const ANSWERS: usize = 40;
 /// Members above which a group is large here: it has one more or one less as people come and go.
@@ -83,6 +84,8 @@ impl Talk {
             6 => client.unreact(conversation, seq, EMOJI[dice.index(2)]).await.map(drop),
             7 if me == 0 => client.add_member(self.group, self.people[GUEST]).await.map(drop),
             8 if me == 0 => client.remove_member(self.group, self.people[GUEST]).await,
+            9 if dice.below(4) == 0 => client.block(self.other_than(me, dice)).await.map(drop),
+            9 | 10 => client.unblock(self.other_than(me, dice)).await.map(drop),
             _ => return self.send(client, conversation, name, dice).await,
         };
         match done {
@@ -93,6 +96,10 @@ impl Talk {
             Err(other) => panic!("{other}"),
         }
         true
+    }
+
+    fn other_than(&self, me: usize, dice: &mut Random) -> Id {
+        self.people[(me + 1 + dice.index(PEOPLE - 1)) % PEOPLE]
     }
 
     /// Sends a message, now and then twice.
@@ -135,7 +142,7 @@ impl Talk {
 
     /// Somebody who listens until the session ends.
     async fn listener(self: &Arc<Self>, server: &Process, me: usize, session: u64) -> JoinHandle<()> {
-        let transport = if (me as u64 + session).is_multiple_of(2) { Transport::Websocket } else { Transport::Sse };
+        let transport = ALL[(me + session as usize) % ALL.len()];
         let cursor = self.cursors[me].lock().clone();
         let base = format!("http://{}", server.address);
         let mut device = Device::at(&base, transport, &self.tokens[me], cursor.as_deref()).await;
@@ -193,6 +200,32 @@ impl Talk {
         }
         assert!(places.keys().all(|client_id| sends.contains_key(client_id)), "nobody sent something that is there");
         all
+    }
+
+    /// Sends again, with the same ids, what had no answer: it stands once. Who was removed or blocked may be refused.
+    async fn send_again(&self, server: &Process, all: &BTreeMap<Id, Vec<Message>>) {
+        let open: Vec<(String, Id)> = {
+            let sends = self.sends.lock();
+            sends.iter().filter(|(_, (_, seq))| seq.is_none()).map(|(name, (at, _))| (name.clone(), *at)).collect()
+        };
+        for (name, conversation) in open {
+            let me: usize = name.split('/').next().unwrap().parse().unwrap();
+            let there = all[&conversation].iter().find(|message| message.client_id == name).map(|message| message.seq);
+            let client = server.anyone.with_token(&self.tokens[me]);
+            match client.send_message(conversation, &text_message(&name, &name)).await {
+                Ok(sent) => {
+                    assert_eq!(
+                        (sent.created, there.unwrap_or(sent.value.seq)),
+                        (there.is_none(), sent.value.seq),
+                        "{name}"
+                    );
+                    self.sends.lock().insert(name, (conversation, Some(sent.value.seq)));
+                }
+                Err(ClientError::Problem(_)) if there.is_none() => drop(self.sends.lock().remove(&name)),
+                Err(ClientError::Problem(_)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
     }
 
     /// Whether a person heard of the reactions to the last words, in the last session.
@@ -289,6 +322,9 @@ impl Talk {
     /// Says a last word in each conversation, and reacts to it.
     async fn ends(&self, server: &Process) -> Vec<Message> {
         let first = server.anyone.with_token(&self.tokens[0]);
+        // They speak with each other again.
+        first.unblock(self.people[1]).await.unwrap();
+        server.anyone.with_token(&self.tokens[1]).unblock(self.people[0]).await.unwrap();
         let mut ends = Vec::new();
         for conversation in [self.direct, self.group] {
             let name = format!("end/{conversation}/0");
@@ -319,7 +355,8 @@ async fn history(seed: u64) {
             task.await.unwrap();
         }
         server = Process::serve(folder.path(), &settings).await;
-        talk.judge_rows(&server).await;
+        let all = talk.judge_rows(&server).await;
+        talk.send_again(&server, &all).await;
     }
     // The last words: whoever has heard them has heard everything before.
     let mut listening = Vec::new();

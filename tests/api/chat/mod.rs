@@ -1,12 +1,12 @@
 //! Chat: conversations, messages, people in them, and what stays whatever happens.
 
+mod bad_input;
 mod clients;
 mod crowd;
 mod edges;
 mod emptied;
 mod gone;
 mod histories;
-mod kills;
 mod large;
 mod list;
 mod live;

@@ -112,12 +112,17 @@ pub fn parts(answer: &str) -> (u16, String, String) {
 
 /// `GET` of a JSON answer on a connection of its own.
 pub async fn get(base: &str, path: &str, token: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address_of(base)).await.unwrap();
-    stream.write_all(request("GET", path, token, "").as_bytes()).await.unwrap();
+    get_if_there(base, path, token).await.unwrap()
+}
+
+/// `GET` of a JSON answer; of a server that ends meanwhile the status is 0, or the body has no end.
+async fn get_if_there(base: &str, path: &str, token: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address_of(base)).await?;
+    stream.write_all(request("GET", path, token, "").as_bytes()).await?;
     let mut answer = Vec::new();
-    timeout(Duration::from_secs(90), stream.read_to_end(&mut answer)).await.expect("an answer").unwrap();
-    let (status, _, body) = parts(&String::from_utf8(answer).unwrap());
-    (status, body)
+    timeout(Duration::from_secs(90), stream.read_to_end(&mut answer)).await.expect("an answer")?;
+    let (status, _, body) = parts(&String::from_utf8_lossy(&answer));
+    Ok((status, body))
 }
 
 /// Polls once, as a client of the newest kind.
@@ -127,14 +132,24 @@ pub async fn poll(base: &str, token: &str, cursor: Option<&str>, wait_s: u64) ->
 
 /// Polls once, as a client that understands `knows` beside what all do.
 pub async fn poll_as(base: &str, token: &str, cursor: Option<&str>, wait_s: u64, knows: &str) -> PollAnswer {
+    poll_if_there(base, token, cursor, wait_s, knows).await.expect("the server is there")
+}
+
+/// Polls once; nothing comes of a server that ends meanwhile.
+async fn poll_if_there(base: &str, token: &str, cursor: Option<&str>, wait_s: u64, knows: &str) -> Option<PollAnswer> {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-    let (status, body) = get(base, &format!("/v1/realtime/poll?wait={wait_s}{knows}{cursor}"), token).await;
+    let path = format!("/v1/realtime/poll?wait={wait_s}{knows}{cursor}");
+    let (status, body) = get_if_there(base, &path, token).await.ok().filter(|(status, _)| *status > 0)?;
     assert_eq!(status, 200, "{body}");
-    let answer: PollAnswer = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+    let answer: PollAnswer = match serde_json::from_str(&body) {
+        Ok(answer) => answer,
+        Err(error) if error.is_eof() => return None,
+        Err(error) => panic!("{error}: {body}"),
+    };
     for frame in &answer.events {
         look_at(&serde_json::to_string(frame).unwrap());
     }
-    answer
+    Some(answer)
 }
 
 /// Checks what holds for every frame.
@@ -301,7 +316,9 @@ impl Device {
                     if let Some(frame) = waiting.pop() {
                         return Heard::Frame(Box::new(frame));
                     }
-                    let answer = poll_as(base, token, Some(cursor), 25, knows).await;
+                    let Some(answer) = poll_if_there(base, token, Some(cursor), 25, knows).await else {
+                        return Heard::End(None);
+                    };
                     (*waiting, *cursor) = (answer.events.into_iter().rev().collect(), answer.cursor);
                 }
             }

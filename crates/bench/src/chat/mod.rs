@@ -1,15 +1,18 @@
 //! `fanfare bench chat`: messages until they are with everybody, what disturbs them, lists of conversations, pages and
-//! disk of very many messages, and receipts.
+//! disk of very many messages, receipts, and the same talk through a peer.
 //!
 //! `scene` makes people and their conversations; each other file measures one topic.
 
 mod beside;
+mod ejabberd;
 mod lists;
+mod peers;
 mod receipts;
 mod scene;
 mod sends;
 mod socket;
 mod stored;
+mod xmpp;
 
 use super::{Bench, BenchError, Part, Result, load, machine, median, percentile, realtime, report, serve, world};
 
@@ -25,12 +28,16 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::ChatStored => stored::run(bench)?,
             Part::ChatLists => lists::run(bench)?,
             Part::ChatReceipts => receipts::run(bench)?,
-            Part::ChatSends | Part::ChatBeside => {
+            Part::ChatSends | Part::ChatBeside | Part::ChatPeers => {
                 let scene = match &scene {
                     Some(scene) => scene,
                     None => scene.insert(scene::Talkers::build(bench)?),
                 };
-                if part == Part::ChatSends { sends::run(bench, scene)? } else { beside::run(bench, scene)? }
+                match part {
+                    Part::ChatSends => sends::run(bench, scene)?,
+                    Part::ChatPeers => peers::run(bench, scene)?,
+                    _ => beside::run(bench, scene)?,
+                }
             }
             _ => {}
         }

@@ -18,14 +18,14 @@ use super::serve::Server;
 use super::{Bench, BenchError, CHARS, Result, machine, percentile};
 
 /// Messages under way at once, where as many are sent as go.
-const UNDER_WAY: usize = 512;
+pub const UNDER_WAY: usize = 512;
 /// Messages a second of the quieter run.
 const RATE: f64 = 3_000.0;
 const RATE_QUICK: f64 = 300.0;
 /// Connections that send over HTTP.
 const CONNECTIONS: usize = 64;
 /// Longest wait for the last frames.
-const LATE_MAX: Duration = Duration::from_secs(30);
+pub const LATE_MAX: Duration = Duration::from_secs(30);
 /// Bytes that the bare writer writes to each socket: about what a message's frame has.
 const FRAME_BYTES: usize = 900;
 /// Goals.

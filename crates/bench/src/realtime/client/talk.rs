@@ -39,6 +39,16 @@ pub struct Lines {
     pub groups: Vec<Line>,
 }
 
+impl Lines {
+    /// Some conversation, one of two in 70 of 100 cases, and who of it speaks.
+    pub fn any(&self, random: &mut Random) -> (usize, &Line) {
+        let is_direct = self.groups.is_empty() || !self.direct.is_empty() && random.index(100) < DIRECT_PERCENT;
+        let lines = if is_direct { &self.direct } else { &self.groups };
+        let line = &lines[random.index(lines.len())];
+        (line.members[random.index(line.members.len())], line)
+    }
+}
+
 /// Sends that are to be made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Talk {
@@ -169,11 +179,7 @@ impl Talking {
     /// Somebody who may send, and into which conversation.
     fn choose(&mut self) -> Option<(usize, u64)> {
         for _ in 0..TRIES {
-            let is_direct = self.lines.groups.is_empty()
-                || !self.lines.direct.is_empty() && self.random.index(100) < DIRECT_PERCENT;
-            let lines = if is_direct { &self.lines.direct } else { &self.lines.groups };
-            let line = &lines[self.random.index(lines.len())];
-            let sender = line.members[self.random.index(line.members.len())];
+            let (sender, line) = self.lines.any(&mut self.random);
             if self.under_way[sender] < UNDER_WAY_MAX {
                 return Some((sender, line.id));
             }
