@@ -1,5 +1,6 @@
 //! Play of histories of nodes, each of which follows from its seed, and of variants that lack a precaution.
 
+use std::future::pending;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -55,7 +56,7 @@ const CAUGHT: [(Lacks, [u64; 3]); 8] = [
 /// takers waited for each other, and a node did not start while another claimed.
 const WENT_WRONG: [(u64, u16); 6] = [(35, 1), (228, 1), (128, 3), (263, 3), (159, 12), (185, 12)];
 
-/// What a history came to.
+/// Result of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Played {
     /// Records that views heard of.
@@ -163,6 +164,8 @@ fn a_partition_that_comes_to_a_node_is_told_while_another_has_no_owner() {
             let lives_there = |person: &&Id| history.spread.partition_of(**person) == Partition(place);
             *everybody.iter().find(lives_there).unwrap()
         });
+        // Time passes when nobody has anything to do.
+        let pass = async |seconds| drop(tokio::time::timeout(Duration::from_secs(seconds), pending::<()>()).await);
         let assign = |history: &History, place, node: Option<usize>| {
             let name = node.map(|node| &history.names[node]);
             history.rosters.iter().for_each(|roster| roster.assign(Partition(place), name));
@@ -176,17 +179,17 @@ fn a_partition_that_comes_to_a_node_is_told_while_another_has_no_owner() {
         let log = history.nodes[0].as_ref().unwrap().log.clone();
         let guard = log.decide(author, &[]).await.unwrap();
         let record = log.commit(&guard, Event::Posted { post, notify }).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(2)).await; // paused
+        pass(2).await;
         let taken = |history: &History| {
             let log = &history.nodes[1].as_ref().unwrap().log;
             [1, 2].map(|place| log.crossing(Partition(place)).unwrap().taken_of(0))
         };
         assert_eq!(taken(&history), [Id(0); 2]);
         assign(&history, 2, Some(1));
-        tokio::time::sleep(Duration::from_secs(5)).await; // paused
+        pass(5).await;
         assert_eq!(taken(&history), [Id(0), record.id]);
         assign(&history, 1, Some(0));
-        tokio::time::sleep(Duration::from_secs(5)).await; // paused
+        pass(5).await;
         assert_eq!(taken(&history), [record.id; 2]);
     });
 }
