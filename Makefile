@@ -39,7 +39,7 @@ soak: setup ## The long runs: thousands of histories, seeds from SEED on
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked --test seeds -- random_changes --nocapture
 	FANFARE_TEST_RUNS=$(RUNS) FANFARE_TEST_SEED=$(SEED) $(CARGO) test --locked -p fanfare-server --lib -- credentials log::tests log::folder --nocapture
 	$(CARGO) test --locked -p fanfare-server --lib -- links::code --ignored
-	$(CARGO) test --locked --test api -- links::codes --ignored
+	$(CARGO) test --locked --test api -- links::codes --ignored --nocapture
 	$(CARGO) build --locked
 	@scripts/openapi-test $(EXAMPLES) $(SEED)
 

@@ -407,9 +407,10 @@ fn heaviest_of_links() -> Vec<Event> {
         password: Some("p".repeat(200)),
         ..LinkRow::default()
     };
+    let changed = LinkRow { made: Some(Box::new((&link).into())), ..link.clone() };
     vec![
         Event::LinkCreated { code: code(), claim: Some(person(5)), link: link.clone(), number: Some(u64::MAX) },
-        Event::LinkChanged { code: code(), link },
+        Event::LinkChanged { code: code(), link: changed },
         Event::LinkDeleted { code: code(), link: person(6), owner: person(1) },
     ]
 }

@@ -1,7 +1,40 @@
 //! Settings of short links that follow from others, and what contradicts them.
 
+use std::str::FromStr;
+
 use super::{BaseUrl, Http, Links};
 use crate::base::target::{TargetRules, host_key};
+
+/// Form of the records of the log of clicks; either is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClickForm {
+    /// Packed: about thirty bytes a click.
+    Packed,
+    /// A line of JSON a click, for tools of others that read the log.
+    Lines,
+}
+
+impl ClickForm {
+    /// Name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Packed => "packed",
+            Self::Lines => "lines",
+        }
+    }
+}
+
+impl FromStr for ClickForm {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "packed" => Ok(Self::Packed),
+            "lines" => Ok(Self::Lines),
+            _ => Err(()),
+        }
+    }
+}
 
 /// Host of an address, in lower case, with brackets where it has them.
 fn host_of(url: &BaseUrl) -> Option<&str> {

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+pub use links::ClickForm;
 pub use sections::{
     Api, Auth, Chat, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime,
     Server, Storage, Users,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use fanfare_protocol::WhoMay;
 
+use super::links::ClickForm;
 use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Setting, Subnet, allowed_within};
 
 const KIB: u64 = 1 << 10;
@@ -359,6 +360,8 @@ section! {
         clicks_keep_hours: u32 = 24 => 1..=720;
         /// Bytes of clicks that are kept at most, but for those that are not counted yet.
         clicks_bytes_max: u64 = 4 * GIB => 64 * MIB..=LARGEST;
+        /// Form of the records of clicks: packed, or a line of JSON a click for other tools that read the log.
+        clicks_form: ClickForm = ClickForm::Packed;
         /// Clicks of one record; 1 where whoever reads them takes one object a message.
         clicks_per_record: usize = 1_000 => 1..=2_000;
         /// File of countries and cities in MaxMind's format (.mmdb); without it clicks have neither.

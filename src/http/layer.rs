@@ -59,11 +59,7 @@ impl RequestId {
     }
 
     fn of(headers: &HeaderMap) -> Self {
-        let sane = |value: &&HeaderValue| {
-            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            (1..=REQUEST_ID_CHARS_MAX).contains(&value.len()) && value.as_bytes().iter().all(plain)
-        };
-        Self(headers.get(&X_REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_id))
+        Self(id_of_client(headers).cloned().unwrap_or_else(new_id))
     }
 }
 
@@ -75,8 +71,32 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Sixteen hexadecimal digits, unique in this process and unlikely in another.
+/// The client's own id of a request, if it is sane.
+fn id_of_client(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let sane = |value: &&HeaderValue| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        (1..=REQUEST_ID_CHARS_MAX).contains(&value.len()) && value.as_bytes().iter().all(plain)
+    };
+    headers.get(&X_REQUEST_ID).filter(sane)
+}
+
+/// Adds the line with the id of a request that has `headers`.
+pub(super) fn write_id(headers: &HeaderMap, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"x-request-id: ");
+    match id_of_client(headers) {
+        Some(id) => into.extend_from_slice(id.as_bytes()),
+        None => into.extend_from_slice(&new_digits()),
+    }
+    into.extend_from_slice(b"\r\n");
+}
+
+/// A new id.
 pub(super) fn new_id() -> HeaderValue {
+    HeaderValue::from_bytes(&new_digits()).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// Sixteen hexadecimal digits, unique in this process and unlikely in another.
+fn new_digits() -> [u8; 16] {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014) maps the count one to one, so that neighbours look
     // different.
@@ -84,7 +104,7 @@ pub(super) fn new_id() -> HeaderValue {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
-    HeaderValue::from_str(&format!("{mixed:016x}")).unwrap_or(HeaderValue::from_static("none"))
+    std::array::from_fn(|place| b"0123456789abcdef"[(mixed >> (60 - 4 * place)) as usize & 15])
 }
 
 /// Name of the route of requests that have none.
@@ -92,7 +112,15 @@ pub(super) const NO_ROUTE: &str = "none";
 
 /// Mark of an answer that does not tell browsers to keep from the next page where they came from.
 #[derive(Debug, Clone, Copy)]
-pub struct OpenReferrer;
+pub(super) struct OpenReferrer;
+
+/// Headers that answers carry unless the handler chose otherwise.
+pub(super) fn common_headers(
+    opens_referrer: bool,
+) -> impl Iterator<Item = (&'static HeaderName, &'static HeaderValue)> {
+    let is_one = move |(name, _): &&(HeaderName, HeaderValue)| !(opens_referrer && *name == header::REFERRER_POLICY);
+    DEFAULT_HEADERS.iter().filter(is_one).map(|(name, value)| (name, value))
+}
 
 /// Request whose answer is on its way: what its end needs.
 pub(super) struct Begun {
@@ -113,10 +141,8 @@ impl Begun {
     pub(super) fn end(self, http: &HttpState, route: &str, mut response: Response) -> Response {
         let open_referrer = response.extensions().get::<OpenReferrer>().is_some();
         let headers = response.headers_mut();
-        for (name, value) in &DEFAULT_HEADERS {
-            if !(open_referrer && *name == header::REFERRER_POLICY) {
-                headers.entry(name).or_insert_with(|| value.clone());
-            }
+        for (name, value) in common_headers(open_referrer) {
+            headers.entry(name).or_insert_with(|| value.clone());
         }
         headers.insert(&X_REQUEST_ID, self.id.0.clone());
         let took = self.started.elapsed();
@@ -332,6 +358,11 @@ impl Sampled {
             && self.told_s.compare_exchange(before_s, now_s + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         first.then(|| self.count.swap(0, Ordering::Relaxed))
     }
+}
+
+/// Whether each request has a line in the log.
+pub(super) fn is_logged() -> bool {
+    tracing::enabled!(target: "fanfare::access", tracing::Level::DEBUG)
 }
 
 /// Failures as errors with their cause, the rest for those who ask for it. Queries are left out: they can hold tokens.

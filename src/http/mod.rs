@@ -2,8 +2,8 @@
 //!
 //! A request comes from `server` (connections), passes `layer` (request id, bounds, log, metrics), is taken apart by
 //! the extractors (`body`, `query`, `caller`, `client_addr`), and leaves through `answer`. `routes` puts it together;
-//! `door` answers what is known at once before the router is asked; `forward` sends on what another node decides about;
-//! `doors` says from where the demo may be asked.
+//! `door` answers what is known at once before the router is asked, plain requests on the `doorstep` of a connection;
+//! `forward` sends on what another node decides about; `doors` says from where the demo may be asked.
 
 mod addresses;
 mod answer;
@@ -14,6 +14,7 @@ mod client_addr;
 pub mod docs;
 mod door;
 mod doors;
+mod doorstep;
 mod drain;
 mod forward;
 mod heads;
@@ -35,10 +36,10 @@ pub use answer::{Created, Located, NoContent, Problems};
 pub use body::{Check, Checks, ClientKey, Form, Keyed, OrDefault, Unparsed, Valid, named_key};
 pub use caller::{Admin, Authenticate, Caller, MaybeCaller, Role, bearer};
 pub use client_addr::{ClientAddr, client_of};
-pub use door::{Door, DoorAnswer, Knock};
+pub use door::{Door, DoorAnswer, Knock, Opened, Prepared};
 pub use doors::Doors;
 pub use forward::{Forwarding, no_way};
-pub use layer::{OpenReferrer, RequestId, shed};
+pub use layer::{RequestId, shed};
 pub use query::{Paging, Params, Path};
 pub use server::{Sockets, run};
 pub use starting::answer_while;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use super::addresses::{AddressPlace, Addresses};
+use super::doorstep::{self, Left};
 use super::layer::{new_id, shed};
 use super::takeover::{self, LetGo, TakeOver, Word};
 use super::wire::Watched;
@@ -98,9 +100,11 @@ pub async fn run(
 pub(super) struct Connections {
     open: TaskTracker,
     /// Finish the request under way, take no other.
-    drain: CancellationToken,
+    pub(super) drain: CancellationToken,
+    /// Mark of a drain, for who looks often; set before.
+    is_draining: Arc<AtomicBool>,
     /// Let go at once.
-    cut: CancellationToken,
+    pub(super) cut: CancellationToken,
     /// The server at whose door requests are looked at before they are routed.
     http: Option<HttpState>,
 }
@@ -109,6 +113,11 @@ impl Connections {
     /// Connections like these, whose requests come by the door of `http`.
     fn at_the_door_of(&self, http: &HttpState) -> Self {
         Self { http: Some(http.clone()), ..self.clone() }
+    }
+
+    /// Whether no further request is taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// Accepts for ever. At `connections_max` further connections wait in the system's queue; an address that has as
@@ -121,11 +130,12 @@ impl Connections {
         connections_max: usize,
         addresses: &Addresses,
     ) {
-        let places = Arc::new(Semaphore::new(connections_max));
+        let (places, stop) = (Arc::new(Semaphore::new(connections_max)), Arc::new(self.clone()));
+        let head_timeout = Duration::from_secs(settings.head_timeout_s);
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(settings.head_timeout_s))
+            .header_read_timeout(head_timeout)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(HEAD_BYTES_MAX);
         let stall = Duration::from_secs(settings.write_stall_s);
@@ -137,8 +147,8 @@ impl Connections {
                         continue;
                     };
                     let stream = Watched::new(stream, stall);
-                    let places = (place, own);
-                    self.open.spawn(serve(builder.clone(), stream, peer, router.clone(), self.clone(), places));
+                    let (places, stop) = ((place, own), Arc::clone(&stop));
+                    self.open.spawn(serve((builder.clone(), head_timeout), stream, peer, router.clone(), stop, places));
                 }
                 // The connection was gone before it was taken: the next one may be fine.
                 Err(error)
@@ -154,6 +164,7 @@ impl Connections {
 
     /// Closes idle connections, gives the others `grace` to finish, and cuts off the rest; answers how many those were.
     pub(super) async fn end(&self, grace: Duration) -> usize {
+        self.is_draining.store(true, Ordering::Release);
         self.drain.cancel();
         self.open.close();
         if tokio::time::timeout(grace, self.open.wait()).await.is_ok() {
@@ -183,13 +194,19 @@ async fn refuse(stream: &TcpStream) {
 }
 
 async fn serve(
-    builder: http1::Builder,
-    stream: Watched,
+    (builder, head_timeout): (http1::Builder, Duration),
+    mut stream: Watched,
     peer: SocketAddr,
     router: Router,
-    stop: Connections,
+    stop: Arc<Connections>,
     places: (OwnedSemaphorePermit, AddressPlace),
 ) {
+    if let Some(http) = stop.http.as_ref().filter(|http| http.door().is_some()) {
+        match doorstep::stand(http, (&mut stream, peer), &stop, head_timeout).await {
+            Left::Nothing => return,
+            Left::Unread(bytes) => stream.unread(bytes),
+        }
+    }
     let word = Arc::new(Word::default());
     let left = Arc::clone(&word);
     let http = stop.http.clone();
@@ -247,8 +264,10 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let parts = connection.into_parts();
-    match parts.io.into_inner().into_stream().into_std() {
-        Ok(stream) => to.hand_over(LetGo { stream, head, leftover: parts.read_buf }),
+    let (stream, unread) = parts.io.into_inner().into_parts();
+    let leftover = if unread.is_empty() { parts.read_buf } else { [parts.read_buf, unread].concat().into() };
+    match stream.into_std() {
+        Ok(stream) => to.hand_over(LetGo { stream, head, leftover }),
         Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
     }
 }

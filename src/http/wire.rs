@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use nix::{getsockopt_impl, libc, sockopt_impl};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -40,6 +41,8 @@ pub(super) struct Watched {
     stall: Duration,
     /// Since something had to wait to be written.
     waiting: Option<Waiting>,
+    /// Bytes that were read before, and are read again first.
+    unread: Bytes,
 }
 
 #[derive(Debug)]
@@ -85,12 +88,17 @@ impl Watched {
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
             tracing::debug!(%error, "TCP_NOTSENT_LOWAT is not set");
         }
-        Self { stream, stall, waiting: None }
+        Self { stream, stall, waiting: None, unread: Bytes::new() }
     }
 
-    /// The socket.
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// Puts back what was read: it is read again before anything else.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    /// The socket, and what was put back and not read again.
+    pub(super) fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.unread)
     }
 
     /// Whether a write may go on waiting.
@@ -122,6 +130,16 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let bytes = self.unread.len().min(into.remaining());
+            into.put_slice(&self.unread[..bytes]);
+            self.unread.advance(bytes);
+            if self.unread.is_empty() {
+                // Its memory is let go of.
+                self.unread = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         if into.remaining() <= READ_BYTES_MAX {
             return Pin::new(&mut self.stream).poll_read(context, into);
         }

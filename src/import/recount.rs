@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::links::clicks::agent::Agents;
 use crate::links::clicks::click::cut;
-use crate::links::clicks::rollup::names::NameCounts;
+use crate::links::clicks::rollup::lists::{List, NameCounts};
 use crate::links::clicks::rollup::{MINUTE_MS, RowNumbers, RowPlace};
 use crate::links::clicks::stats::UNKNOWN;
 
@@ -118,7 +118,7 @@ impl Recount {
                 compared.clicks += expected;
                 let total = app.clicks().numbers(code, *link, &[RowPlace::Total]).await?;
                 let total = match total.first() {
-                    Some(Some(RowNumbers::Total(count))) => count.all,
+                    Some(Some(RowNumbers::Total(count, _))) => count.all,
                     _ => 0,
                 };
                 compared.number(|| target.clone(), total, expected);
@@ -159,13 +159,13 @@ async fn lists(app: &App, (target, code, link): Of<'_>, visited: &Visited, compa
     let days: Vec<u64> = visited.referrers.keys().copied().collect();
     let places: Vec<RowPlace> = days.iter().map(|day| RowPlace::Day(*day as u32)).collect();
     for (day, numbers) in days.iter().zip(app.clicks().numbers(code, link, &places).await?) {
-        let Some(RowNumbers::Day(_, lists)) = numbers else {
+        let Some(RowNumbers::Day(counted)) = numbers else {
             compared.differences.push(format!("{target}, day {day}: nothing is counted"));
             continue;
         };
         for (what, counted, expected) in [
-            ("referrer", &lists.referrers, visited.referrers.get(day)),
-            ("browser", &lists.browsers, visited.browsers.get(day)),
+            ("referrer", counted.lists.of(List::Referrers), visited.referrers.get(day)),
+            ("browser", counted.lists.of(List::Browsers), visited.browsers.get(day)),
         ] {
             let mut left = expected.cloned().unwrap_or_default();
             for (name, count) in named(counted) {
@@ -179,7 +179,7 @@ async fn lists(app: &App, (target, code, link): Of<'_>, visited: &Visited, compa
     Ok(())
 }
 
-fn named(names: &NameCounts) -> impl Iterator<Item = (&str, u64)> {
+fn named(names: NameCounts<'_>) -> impl Iterator<Item = (&str, u64)> {
     let unknown = (names.unknown.all > 0).then_some((UNKNOWN, names.unknown.all));
     names.iter().map(|(name, count)| (name, count.all)).chain(unknown)
 }

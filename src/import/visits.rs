@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::handle::Handle;
 use crate::base::limits::clicks::{IMPORT_CLICKS, RECORD_BYTES_MAX};
-use crate::links::clicks::click::{ClickOrigin, write_line};
+use crate::links::clicks::record::RecordWriter;
 use crate::links::clicks::rollup::DAY_MS;
 use crate::links::clicks::salts::Salts;
 use crate::links::clicks::shipper::Blocks as _;
@@ -36,12 +36,10 @@ pub enum Added {
     NoVisit,
 }
 
-/// Record that is being filled.
-#[derive(Default)]
+/// Record that is being filled, and a code of its partition.
 struct Filling {
     code: String,
-    clicks: usize,
-    lines: Vec<u8>,
+    record: RecordWriter,
 }
 
 /// Import of visits.
@@ -123,12 +121,11 @@ impl Visits {
             let raw = RawClick { code: &code, link, at_ms: hit.at_ms, client: hit.client, headers: &headers };
             let click = self.reducer.reduce(&raw);
             let partition = self.app.clicks().log()?.partition_of(&code).0;
-            let filling = self.filling.entry(partition).or_default();
-            filling.code.clone_from(&code);
-            write_line(ClickOrigin { source: self.source, place: line }, &click, &mut filling.lines)
-                .map_err(|error| Error::Internal(error.to_string()))?;
-            filling.clicks += 1;
-            if filling.clicks >= IMPORT_CLICKS || filling.lines.len() >= RECORD_BYTES_MAX {
+            let begin =
+                || Filling { code: code.clone(), record: RecordWriter::new(self.app.clicks().form(), self.source) };
+            let record = &mut self.filling.entry(partition).or_insert_with(begin).record;
+            record.add(line, &click).map_err(|error| Error::Internal(error.to_string()))?;
+            if record.count() >= IMPORT_CLICKS || record.bytes() >= RECORD_BYTES_MAX {
                 self.hand_in(partition).await?;
             }
             Ok(Added::Click)
@@ -136,8 +133,8 @@ impl Visits {
     }
 
     async fn hand_in(&mut self, partition: u16) -> Result<()> {
-        let Some(Filling { code, lines, .. }) = self.filling.remove(&partition) else { return Ok(()) };
-        self.app.clicks().log()?.append_at(&code, lines.into(), Some(self.latest_ms)).await
+        let Some(Filling { code, record }) = self.filling.remove(&partition) else { return Ok(()) };
+        self.app.clicks().log()?.append_at(&code, record.finish().into(), Some(self.latest_ms)).await
     }
 
     /// Hands in what is left, and waits until all of it is counted.

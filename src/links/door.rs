@@ -1,17 +1,36 @@
 //! Links at the door: the redirects that are known at once, before any route is looked for.
 
-use super::http::redirect;
-use super::service::{Asked, Links};
-use crate::http::{Door, DoorAnswer, Knock};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::alias::is_code;
+use super::service::{Asked, AtOnce, Links};
+use crate::http::{Door, DoorAnswer, Knock, Opened};
 
 /// Route that the door stands for.
 const ROUTE: &str = "/s/{code}";
 
+fn code_in(path: &str) -> Option<&str> {
+    path.strip_prefix("/s/").filter(|code| is_code(code))
+}
+
+#[async_trait]
 impl Door for Links {
-    fn open(&self, knock: &Knock<'_>) -> Option<DoorAnswer> {
-        let code = knock.path.strip_prefix("/s/")?;
+    fn open(&self, knock: &Knock<'_>) -> Opened {
+        let Some(code) = code_in(knock.path) else { return Opened::Closed };
         let asked = Asked { code, headers: knock.headers, client: knock.client, is_head: knock.is_head };
-        let link = self.follow_now(&asked)?;
-        Some(DoorAnswer { response: redirect(&link), route: ROUTE })
+        match self.follow_now(&asked) {
+            AtOnce::On(link) => Opened::Answered(DoorAnswer { prepared: Arc::clone(&link.answer), route: ROUTE }),
+            AtOnce::Unknown => Opened::Unknown,
+            AtOnce::Later => Opened::Closed,
+        }
+    }
+
+    async fn learn(&self, path: &str) {
+        if let Some(code) = code_in(path) {
+            // What goes wrong goes wrong again on the way through the router, which says so.
+            let _ = self.hot().load(code).await;
+        }
     }
 }

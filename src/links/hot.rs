@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use fanfare_protocol::Id;
 use smallvec::SmallVec;
 use tokio::sync::Mutex;
@@ -17,6 +17,7 @@ use crate::data::coherent::Coherent;
 use crate::data::rows::{LinkRow, from_json};
 use crate::data::store::Store;
 use crate::data::tables;
+use crate::http::Prepared;
 use crate::log::events::Event;
 use crate::log::product::{Committed, Listener};
 
@@ -132,15 +133,16 @@ impl Listener for HotLinks {
 
 /// A link as visits need it: the head of its answer is made here, once.
 fn loaded(row: LinkRow, rules: &TargetRules) -> Result<Loaded> {
-    let mut head = HeaderMap::with_capacity(4);
-    let mut host = None;
+    let (mut headers, mut host) = (Vec::with_capacity(2), None);
     if let Ok(target) = target::check(&row.url, rules).map_err(|_| ()) {
         let location = HeaderValue::from_str(&target.url);
         let location = location.map_err(|_| Error::Internal(format!("link {} leads to no header's value", row.id)))?;
-        head.insert(header::LOCATION, location);
+        headers.push((header::LOCATION, location));
         let cache = if row.permanent { "private, max-age=3600" } else { "private, no-store" };
-        head.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.push((header::CACHE_CONTROL, HeaderValue::from_static(cache)));
         host = Some(target.host);
     }
-    Ok(Loaded { row, host, head })
+    let status = if row.permanent { StatusCode::MOVED_PERMANENTLY } else { StatusCode::FOUND };
+    let answer = Arc::new(Prepared::new(status, headers, row.password.is_none()));
+    Ok(Loaded { row, host, answer })
 }

@@ -13,13 +13,11 @@ use utoipa::ToSchema;
 
 use super::page::{self, Language, Page};
 use super::qr;
-use super::redirect::{Answer, Loaded, wants_page};
+use super::redirect::{Answer, wants_page};
 use super::service::{Asked, Links, MadeLink, Visited};
 use crate::base::error::{Error, Result};
 use crate::base::limits::links::HOST_BYTES_MAX;
-use crate::http::{
-    Caller, Check, ClientAddr, Created, Form, Keyed, Located, NoContent, OpenReferrer, Paging, Path, Problems, Valid,
-};
+use crate::http::{Caller, Check, ClientAddr, Created, Form, Keyed, Located, NoContent, Paging, Path, Problems, Valid};
 
 impl Check for NewLink {}
 impl Check for PatchLink {}
@@ -182,7 +180,7 @@ pub async fn follow(
 ) -> Response {
     let asked = Asked { code: &code, headers: &headers, client: client.0, is_head: method == Method::HEAD };
     match links.follow(&asked, None).await {
-        Ok(Visited::On(link)) => redirect(&link),
+        Ok(Visited::On(link)) => link.answer.response(),
         Ok(Visited::Here(answer)) => stay(answer, false, &headers),
         Err(error) => refused(error, &headers),
     }
@@ -214,7 +212,7 @@ pub async fn unlock(
     let asked = Asked { code: &code, headers: &headers, client: client.0, is_head: false };
     match links.follow(&asked, Some(sent.password)).await {
         Ok(Visited::On(link)) => {
-            let mut response = redirect(&link);
+            let mut response = link.answer.response();
             *response.status_mut() = StatusCode::SEE_OTHER;
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
             response
@@ -247,18 +245,6 @@ pub async fn home(State(links): State<Links>) -> Response {
         Problems))]
 pub async fn robots() -> &'static str {
     "User-agent: *\nAllow: /\n"
-}
-
-/// The redirect of a link: its head was made when it was loaded.
-#[must_use]
-pub fn redirect(link: &Loaded) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = if link.row.permanent { StatusCode::MOVED_PERMANENTLY } else { StatusCode::FOUND };
-    response.headers_mut().clone_from(&link.head);
-    if link.row.password.is_none() {
-        response.extensions_mut().insert(OpenReferrer);
-    }
-    response
 }
 
 /// Answer to a visitor who does not go on; `tried`: with a password.

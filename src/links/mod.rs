@@ -8,6 +8,7 @@ pub mod counting;
 pub mod csv;
 pub mod door;
 pub mod fold;
+pub mod gates;
 pub mod hot;
 pub mod http;
 pub mod keeper;

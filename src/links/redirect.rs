@@ -2,11 +2,14 @@
 //!
 //! The same for the door in front of the router and for the route behind it.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use fanfare_protocol::Id;
 
 use crate::data::absent::Standing;
 use crate::data::rows::LinkRow;
+use crate::http::Prepared;
 
 /// Programs that look at a link to show what is behind it, by a part of their user agents: they get no target of links
 /// whose visits are few or whose visitors are asked for a password, and use nothing up.
@@ -44,8 +47,8 @@ pub struct Loaded {
     pub row: LinkRow,
     /// Host of the target; none when the rules of today do not let anybody be sent there.
     pub host: Option<String>,
-    /// Headers of the redirect.
-    pub head: HeaderMap,
+    /// The redirect.
+    pub answer: Arc<Prepared>,
 }
 
 impl Loaded {

@@ -1,5 +1,6 @@
 //! Visits of every kind of link.
 
+use axum::http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
@@ -9,7 +10,8 @@ const NOW_MS: u64 = 1_800_000_000_000;
 fn link(change: impl FnOnce(&mut LinkRow)) -> Loaded {
     let mut row = LinkRow { id: Id(1), owner: Id(2), url: "https://example.com/".to_owned(), ..LinkRow::default() };
     change(&mut row);
-    Loaded { row, host: Some("example.com".to_owned()), head: HeaderMap::new() }
+    let answer = Arc::new(Prepared::new(StatusCode::FOUND, [], true));
+    Loaded { row, host: Some("example.com".to_owned()), answer }
 }
 
 const VISIT: Visit =

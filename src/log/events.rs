@@ -298,6 +298,7 @@ impl Event {
         /// Live session: it stands in the record, in the outcome and in two rows, with an address and every plan.
         const SESSION: Weight = Weight { bytes: 24_576, rows: 16 };
         const ORIGIN: Weight = Weight { bytes: 256, rows: 0 };
+        const NOTHING: Weight = Weight { bytes: 0, rows: 0 };
         let notice = |notice: &Notice| match notice.kind {
             NotificationKind::Mention => MENTION,
             NotificationKind::Reply => REPLY,
@@ -337,7 +338,9 @@ impl Event {
             | Self::LiveRemoved { .. } => RECORD.and(SESSION),
             Self::LiveReminded { people, .. } => RECORD.and(MENTION.times(people.len())),
             Self::Approached { asked, added, .. } => RECORD.and(APPROACH.times(asked.len() + added.len())),
-            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => RECORD.and(text(&link.url)),
+            Self::LinkCreated { link, .. } | Self::LinkChanged { link, .. } => {
+                RECORD.and(text(&link.url)).and(link.made.as_ref().map_or(NOTHING, |made| text(&made.url)))
+            }
             _ => RECORD,
         }
     }

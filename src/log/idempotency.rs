@@ -78,7 +78,7 @@ impl Idempotency {
         let row = tables::idempotency_row(key.caller, &key.route, &key.key);
         let Some(bytes) = self.store.get(&row).await? else { return Ok(KeyUse::Fresh(claimed)) };
         let row: IdempotencyRow = from_json(&bytes)?;
-        if row.at_ms + u64::from(limits::IDEMPOTENCY_HOURS) * HOUR_MS <= now_ms {
+        if row.at_ms + limits::IDEMPOTENCY_MS <= now_ms {
             return Ok(KeyUse::Fresh(claimed));
         }
         match row.body_hash == key.body_hash {

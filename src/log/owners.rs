@@ -215,6 +215,11 @@ impl<F: Family> FamilyLog<F> {
         Spread::over(self.0.first.0, self.0.ways.len() as u16).partition_of(id)
     }
 
+    /// The partition of the family, where it has one alone.
+    pub fn only_partition(&self) -> Option<Partition> {
+        (self.0.ways.len() == 1).then_some(self.0.first)
+    }
+
     /// `partition`, if this node decides there and storage takes something.
     ///
     /// # Errors

@@ -321,8 +321,9 @@ fn tests_do_not_sleep_to_wait() {
 }
 
 /// Places that ask the system for the time, and why they may.
-const ASKS_THE_SYSTEM: [(&str, &str); 2] = [
+const ASKS_THE_SYSTEM: [(&str, &str); 3] = [
     ("src/base/clock.rs", "the clock itself"),
+    ("src/http/doorstep.rs", "the `Date` of answers, as hyper says it"),
     ("src/users/jwks/published.rs", "a metric of the moment as the world counts it"),
 ];
 

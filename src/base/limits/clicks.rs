@@ -50,6 +50,11 @@ pub const FOLD_LOOK_MS: u64 = 1_000;
 /// Milliseconds before a step that storage refused is tried again; doubled up to thirty times as much.
 pub const RETRY_MS: u64 = 100;
 
+/// Milliseconds that somebody waits for clicks to be counted who has to know all of a link's; beyond, they get a 503.
+pub const CATCH_UP_MS: u64 = 5_000;
+/// Milliseconds between two looks whether they are in the log.
+pub const CATCH_UP_LOOK_MS: u64 = 10;
+
 /// Milliseconds that a server which stops gives its shipper and its fold to end; the next start does what is left.
 pub const LAST_SHIP_MS: u64 = 2_000;
 

@@ -45,6 +45,8 @@ pub const SWEEP_AHEAD_MS: u64 = 86_400_000;
 pub const SWEEP_BELIEVE_MS: u64 = 7 * 86_400_000;
 /// Hours for which a request with an idempotency key is remembered; later it counts as a new one.
 pub const IDEMPOTENCY_HOURS: u32 = 24;
+/// Milliseconds of [`IDEMPOTENCY_HOURS`].
+pub const IDEMPOTENCY_MS: u64 = IDEMPOTENCY_HOURS as u64 * 3_600_000;
 /// Times that a change of credentials is tried on the row that others have left meanwhile; then it is answered 503.
 pub const CREDENTIALS_TRIES_MAX: u32 = 16;
 /// Rows of one kind (credentials, tokens) of which nobody knows whether a change will come; beyond, all of the kind are
@@ -252,6 +254,11 @@ pub mod http {
     pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
     /// Bytes read from a connection in one go: its buffer grows to twice of that for bodies, whatever a head may have.
     pub const READ_BYTES_MAX: usize = 8 << 10;
+    /// Bytes of a plain head, which may be answered before the connection is an HTTP library's; whoever sends more is
+    /// served as everybody else.
+    pub const PLAIN_HEAD_BYTES_MAX: usize = 4 << 10;
+    /// Headers of such a head.
+    pub const PLAIN_FIELDS_MAX: usize = 48;
     /// Bytes of a request head, and of the read buffer of a connection; a larger head is answered 431.
     pub const HEAD_BYTES_MAX: usize = 64 << 10;
     /// Seconds after which a client should come back when the server sheds load or is not ready.

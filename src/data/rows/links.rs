@@ -32,6 +32,41 @@ pub struct LinkRow {
     /// Mark of a deleted link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// The link as it was made, of one that was changed while the request that made it may come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Box<LinkAsMade>>,
+}
+
+/// Answer that whoever made a link got.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAsMade {
+    /// Target.
+    pub url: String,
+    /// Whether browsers may remember it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permanent: bool,
+    /// End of the link in milliseconds; none is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// Visits after which it is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_visits: Option<u32>,
+    /// Whether it has a password.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_password: bool,
+}
+
+impl From<&LinkRow> for LinkAsMade {
+    /// Of a link that was made, and not changed yet.
+    fn from(row: &LinkRow) -> Self {
+        Self {
+            url: row.url.clone(),
+            permanent: row.permanent,
+            expires_ms: row.expires_ms,
+            max_visits: row.max_visits,
+            has_password: row.password.is_some(),
+        }
+    }
 }
 
 impl LinkRow {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::follows::{EndedFollow, follow_value, is_silent};
 pub use self::links::{
-    LinkRow, claim_in, claim_value, link_count_in, link_count_value, slots_end, slots_token, slots_value,
+    LinkAsMade, LinkRow, claim_in, claim_value, link_count_in, link_count_value, slots_end, slots_token, slots_value,
 };
 pub use self::live::{LiveEdit, LiveRow, Planned, ReminderProgress};
 pub use self::markers::MarkerRow;

@@ -37,13 +37,22 @@ pub const fn click_days_after(day: u32) -> u32 {
     ((day >> DAY_BITS) + 1) << DAY_BITS
 }
 
+/// Stands behind the day in the key of a row that holds the day's visitors too.
+const WITH_VISITORS: u8 = 1;
+
 /// Row of a link's day.
 #[must_use]
 pub fn click_day_row(link: Id, day: u32) -> RowKey {
+    RowKey::new(CLICK_DAYS, click_days(link, day), [&day.to_be_bytes()[..], &[WITH_VISITORS]].concat())
+}
+
+/// Row of a link's day of before its visitors stood in it. Nobody writes it any more.
+#[must_use]
+pub fn click_split_day_row(link: Id, day: u32) -> RowKey {
     RowKey::new(CLICK_DAYS, click_days(link, day), day.to_be_bytes().to_vec())
 }
 
-/// Row of a link's visitors on a day.
+/// Row of a link's visitors on such a day. Nobody writes it any more.
 #[must_use]
 pub fn click_visitors_row(link: Id, day: u32) -> RowKey {
     RowKey::new(CLICK_VISITORS, click_days(link, day), day.to_be_bytes().to_vec())

@@ -37,11 +37,11 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    async fn ended(self) {
+    pub(super) async fn ended(self) {
         tokio::time::timeout(DEADLINE, self.ended).await.expect("the server ends").unwrap().unwrap();
     }
 }

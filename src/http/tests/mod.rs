@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod crowds;
+mod doorsteps;
 mod edges;
 mod heads;
 
@@ -14,7 +15,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use fanfare_protocol::{Code, FieldError, Id, Problem};
 use http_body_util::BodyExt as _;
@@ -142,6 +143,7 @@ fn test_routes(gate: &Arc<Semaphore>, arrived: &Arc<Semaphore>) -> OpenApiRouter
             "/limited",
             get(|| async { Err::<(), _>(Error::RateLimited { reason: "too many requests", retry_after_s: 9 }) }),
         )
+        .route("/s/{code}", get(doorsteps::route))
         .route("/forever", get(std::future::pending::<()>))
         .route("/big", get(|| async { vec![b'x'; BIG] }))
         .route(

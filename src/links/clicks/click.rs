@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::limits::clicks::NAME_BYTES_MAX;
 
+/// Number of a click's names.
+pub const NAMES: usize = 7;
+
 /// First byte of a click in the spool.
 const FORMAT: u8 = 1;
 const IS_BOT: u8 = 1;
@@ -76,9 +79,22 @@ impl<'a> Click<'a> {
         }
     }
 
-    fn names(&self) -> [Option<&str>; 7] {
+    /// Names in the order of their fields.
+    pub(super) fn names(&self) -> [Option<&str>; NAMES] {
         [&self.country, &self.city, &self.referrer, &self.device, &self.browser, &self.os, &self.language]
             .map(Option::as_deref)
+    }
+
+    /// The click with these names.
+    pub(super) fn with_names(self, names: [Option<Cow<'a, str>>; NAMES]) -> Self {
+        let [country, city, referrer, device, browser, os, language] = names;
+        Self { country, city, referrer, device, browser, os, language, ..self }
+    }
+
+    /// Code and names, in the order of their fields.
+    pub(super) fn into_words(self) -> (Cow<'a, str>, [Option<Cow<'a, str>>; NAMES]) {
+        let Self { code, country, city, referrer, device, browser, os, language, .. } = self;
+        (code, [country, city, referrer, device, browser, os, language])
     }
 
     /// Writes the click as the spool has it.
@@ -212,7 +228,7 @@ struct Line<'a> {
 ///
 /// # Errors
 /// Never, for text and numbers; the writer's type has them.
-pub fn write_line(origin: ClickOrigin, click: &Click<'_>, to: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(super) fn write_line(origin: ClickOrigin, click: &Click<'_>, to: &mut Vec<u8>) -> serde_json::Result<()> {
     fn lent<'b>(name: &'b Option<Cow<'_, str>>) -> Option<Word<'b>> {
         name.as_deref().map(|name| Word(Cow::Borrowed(name)))
     }
@@ -236,16 +252,11 @@ pub fn write_line(origin: ClickOrigin, click: &Click<'_>, to: &mut Vec<u8>) -> s
     Ok(())
 }
 
-/// Reads the lines of a record. Fields that a later version added are passed over.
+/// Reads a line. Fields that a later version added are passed over.
 ///
 /// # Errors
-/// With the number of the line, when one is no click.
-pub fn read_lines(payload: &[u8]) -> Result<Vec<(ClickOrigin, Click<'_>)>, String> {
-    let lines = payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.enumerate().map(|(at, line)| read_line(line).map_err(|why| format!("line {}: {why}", at + 1))).collect()
-}
-
-fn read_line(line: &[u8]) -> Result<(ClickOrigin, Click<'_>), String> {
+/// When it is no click.
+pub(super) fn read_line(line: &[u8]) -> Result<(ClickOrigin, Click<'_>), String> {
     let line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let origin = ClickOrigin::parse(&line.id).ok_or_else(|| format!("id {:?} is none", line.id))?;
     let visitor = line.visitor.map(|Word(hex)| u64::from_str_radix(&hex, 16).map_err(|_| format!("visitor {hex:?}")));
@@ -268,4 +279,4 @@ fn read_line(line: &[u8]) -> Result<(ClickOrigin, Click<'_>), String> {
 
 #[cfg(test)]
 #[path = "click_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use fanfare_engines::{JournalRecord, Offset, Position, Term};
 use serde::{Deserialize, Serialize};
 
-use super::click::{Click, read_lines};
+use super::record::ClickRecord;
 use super::rollup::{DAY_MS, HOUR_MS};
 use crate::base::id::{Id, unix_ms_of};
 use crate::base::limits::clicks::{MARKS_MAX, SOURCE_DAYS};
@@ -76,14 +76,19 @@ impl FoldHead {
         self.next = next.into();
     }
 
-    /// Clicks of the next record that were not counted yet; from now on they are. `before` is the position
-    /// before it.
+    /// The next record with those clicks that were not counted yet, and how many were; from now on all are. `before`
+    /// is the position before it.
     ///
     /// # Errors
     /// When the record is none of clicks; then nothing has changed.
-    pub fn admit<'a>(&mut self, record: &'a JournalRecord, before: Position) -> Result<Vec<Click<'a>>, String> {
+    pub fn admit<'a>(
+        &mut self,
+        record: &'a JournalRecord,
+        before: Position,
+    ) -> Result<(ClickRecord<'a>, usize), String> {
         let record_ms = record_ms(record);
-        let lines = read_lines(&record.payload).map_err(|why| format!("record {}: {why}", record.offset.0))?;
+        let mut news =
+            ClickRecord::read(&record.payload).map_err(|why| format!("record {}: {why}", record.offset.0))?;
         let hour = (record_ms / HOUR_MS) as u32;
         if self.marks.last().is_none_or(|(last, _)| *last < hour) {
             self.marks.push((hour, before.into()));
@@ -91,16 +96,16 @@ impl FoldHead {
             self.marks.drain(..over);
             self.sources.retain(|_, reached| reached.heard_ms.saturating_add(SOURCE_DAYS * DAY_MS) >= record_ms);
         }
-        let mut news = Vec::with_capacity(lines.len());
-        for (origin, click) in lines {
-            let reached = self.sources.entry(origin.source).or_insert(Reached { place: 0, heard_ms: record_ms });
+        let (sources, all) = (&mut self.sources, news.clicks.len());
+        news.clicks.retain(|click| {
+            let reached = sources.entry(click.origin.source).or_insert(Reached { place: 0, heard_ms: record_ms });
             reached.heard_ms = record_ms;
-            if origin.place > reached.place {
-                reached.place = origin.place;
-                news.push(click);
-            }
-        }
-        Ok(news)
+            let is_news = click.origin.place > reached.place;
+            reached.place = reached.place.max(click.origin.place);
+            is_news
+        });
+        let repeated = all - news.clicks.len();
+        Ok((news, repeated))
     }
 
     /// Position below which every record is older than `moment_ms`.
@@ -125,7 +130,7 @@ pub fn record_ms(record: &JournalRecord) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::click::{ClickOrigin, write_line};
+    use super::super::click::{Click, ClickOrigin, write_line};
     use super::*;
     use crate::base::id::first_id_at;
 
@@ -143,7 +148,8 @@ mod tests {
 
     fn news(head: &mut FoldHead, record: &JournalRecord) -> Vec<u64> {
         let before = head.next();
-        let news = head.admit(record, before).unwrap().iter().map(|click| click.link.0).collect();
+        let (admitted, _) = head.admit(record, before).unwrap();
+        let news = admitted.clicks.iter().map(|click| admitted.link(click).0).collect();
         head.pass(Position::at(Offset(record.offset.0 + 1)));
         news
     }

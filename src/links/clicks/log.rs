@@ -20,8 +20,8 @@ use crate::log::owners::FamilyLog;
 /// Record of clicks, as it is handed in.
 #[derive(Debug, Clone)]
 pub struct ClickBlock {
-    /// Lines of JSON, one a click.
-    pub lines: Bytes,
+    /// The record, in either form.
+    pub record: Bytes,
     /// Moment of the record, for an import; `None` is now.
     pub at_ms: Option<u64>,
 }
@@ -45,7 +45,7 @@ impl Family for ClickRecords {
     const OWN_TABLE: Table = tables::CLICKS_META;
 
     fn weight(block: &ClickBlock) -> Weight {
-        Weight { bytes: block.lines.len(), rows: 0 }
+        Weight { bytes: block.record.len(), rows: 0 }
     }
 
     fn at_ms(block: &ClickBlock) -> Option<u64> {
@@ -53,7 +53,7 @@ impl Family for ClickRecords {
     }
 
     fn number(block: ClickBlock, id: Id) -> (Id, Bytes) {
-        (id, block.lines)
+        (id, block.record)
     }
 
     fn id(record: &(Id, Bytes)) -> Id {
@@ -74,8 +74,8 @@ impl Family for ClickRecords {
         Ok(())
     }
 
-    fn line(&self, (_, lines): &(Id, Bytes), (): &()) -> Result<Bytes> {
-        Ok(lines.clone())
+    fn line(&self, (_, record): &(Id, Bytes), (): &()) -> Result<Bytes> {
+        Ok(record.clone())
     }
 
     fn read(&self, _: Partition, one: &JournalRecord) -> Result<((Id, Bytes), ())> {
@@ -116,18 +116,19 @@ impl ClickLog {
     ///
     /// # Errors
     /// When it is not known to stand.
-    pub async fn append_at(&self, code: &str, lines: Bytes, at_ms: Option<u64>) -> Result<()> {
-        self.0.propose(Self::number_of(code), ClickBlock { lines, at_ms }).await?.durable().await.map(|_| ())
+    pub async fn append_at(&self, code: &str, record: Bytes, at_ms: Option<u64>) -> Result<()> {
+        self.0.propose(Self::number_of(code), ClickBlock { record, at_ms }).await?.durable().await.map(|_| ())
     }
 }
 
 #[async_trait]
 impl Blocks for ClickLog {
     fn partition_of(&self, code: &str) -> Partition {
-        self.0.partition_of(Self::number_of(code))
+        // One is most folders', and needs no hash.
+        self.0.only_partition().unwrap_or_else(|| self.0.partition_of(Self::number_of(code)))
     }
 
-    async fn append(&self, code: &str, lines: Bytes) -> Result<()> {
-        self.append_at(code, lines, None).await
+    async fn append(&self, code: &str, record: Bytes) -> Result<()> {
+        self.append_at(code, record, None).await
     }
 }

@@ -12,6 +12,8 @@ pub mod geo;
 pub mod head;
 pub mod http;
 pub mod log;
+mod number;
+pub mod record;
 pub mod rollup;
 pub mod salts;
 pub mod service;

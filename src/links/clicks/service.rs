@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fanfare_engines::{Engines, Partition, Tables};
 use fanfare_protocol::{Id, LinkStats};
+use futures_util::future::OptionFuture;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,8 @@ use super::stats::{Question, StatsPlan, Subject};
 use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
-use crate::base::limits::clicks::LANES_MAX;
-use crate::config;
+use crate::base::limits::clicks::{CATCH_UP_LOOK_MS, CATCH_UP_MS, LANES_MAX};
+use crate::config::{self, ClickForm};
 use crate::data::families;
 use crate::links::counting::{ClickSink, NobodyCounts, Totals};
 use crate::log::handle::Log;
@@ -212,7 +213,8 @@ impl Clicks {
 
     fn shipper(&self, log: &ClickLog) -> Shipper {
         let flush = Duration::from_millis(self.settings.clicks_flush_ms);
-        let settings = ShipperSettings { flush, per_record: self.settings.clicks_per_record };
+        let settings =
+            ShipperSettings { flush, form: self.settings.clicks_form, per_record: self.settings.clicks_per_record };
         let (spool, clock, is_held) = (Arc::clone(&self.spool), self.clock.clone(), Arc::clone(&self.is_held));
         Shipper::new(spool, Arc::new(log.clone()), clock, settings, is_held)
     }
@@ -238,6 +240,12 @@ impl Clicks {
     #[must_use]
     pub const fn kept(&self) -> KeptLevels {
         self.bounds.kept
+    }
+
+    /// Form of the records of clicks.
+    #[must_use]
+    pub const fn form(&self) -> ClickForm {
+        self.settings.clicks_form
     }
 
     /// Salts for an import, which keeps those of the days that it is at.
@@ -337,12 +345,27 @@ impl Totals for Clicks {
             let rows: Vec<RowOf> =
                 places.iter().map(|at| RowOf { link: links[*at].1, place: RowPlace::Total }).collect();
             for (at, tally) in places.into_iter().zip(part.open.read(self.tables(), &rows).await?) {
-                if let Some(RowNumbers::Total(count)) = tally.map(|tally| tally.numbers) {
+                if let Some(RowNumbers::Total(count, _)) = tally.map(|tally| tally.numbers) {
                     visits[at] = count.all;
                 }
             }
         }
         Ok(visits)
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        let caught_up = async {
+            let ends = self.spool.ends();
+            while !self.spool.is_shipped(&ends) {
+                tokio::time::sleep(Duration::from_millis(CATCH_UP_LOOK_MS)).await;
+            }
+            self.write_all().await;
+        };
+        let is_counted = self.log.is_some();
+        let waited = OptionFuture::from(is_counted.then_some(caught_up));
+        let waited = tokio::time::timeout(Duration::from_millis(CATCH_UP_MS), waited).await;
+        let reason = "visits that the link has had cannot be counted now";
+        waited.map(|_| ()).map_err(|_| Error::Overloaded { reason, retry_after_s: 1 })
     }
 
     async fn forget(&self, code: &str, link: Id) -> Result<()> {

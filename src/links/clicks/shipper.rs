@@ -13,12 +13,14 @@ use fanfare_engines::Partition;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::click::{Click, ClickOrigin, write_line};
+use super::click::Click;
+use super::record::RecordWriter;
 use super::rollup::DAY_MS;
 use super::spool::{Spool, WaitingClicks};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::{BLOCK_BYTES_MAX, LAST_SHIP_MS, RECORD_BYTES_MAX, RETRY_MS, SPOOL_DAYS_MAX};
+use crate::config::ClickForm;
 
 /// Log of clicks, as the shipper needs it.
 #[async_trait]
@@ -30,37 +32,35 @@ pub trait Blocks: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it is not known to stand; it may stand all the same.
-    async fn append(&self, code: &str, lines: Bytes) -> Result<()>;
+    async fn append(&self, code: &str, record: Bytes) -> Result<()>;
 }
 
 /// Records that a source's clicks become, in the order in which they are appended.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Cut {
-    records: Vec<Lines>,
+    records: Vec<Filling>,
     /// Clicks that are not shipped: they are too old, or of a later version's form.
     given_up: u64,
 }
 
-/// Record that is being filled: a code of its partition, and its lines.
-#[derive(Debug, PartialEq, Eq)]
-struct Lines {
+/// Record that is being filled, and a code of its partition.
+struct Filling {
     partition: Partition,
     code: String,
     /// Place behind the click before its first.
     from: u64,
-    clicks: usize,
-    lines: Vec<u8>,
+    record: RecordWriter,
 }
 
 /// Cuts clicks into records of one partition each. Pure.
 fn cut(
     waiting: &WaitingClicks,
     now_ms: u64,
-    per_record: usize,
+    settings: ShipperSettings,
     partition_of: impl Fn(&str) -> Partition,
 ) -> Result<Cut> {
     let mut cut = Cut::default();
-    let mut open: Vec<Lines> = Vec::new();
+    let mut open: Vec<Filling> = Vec::new();
     let before = std::iter::once(0).chain(waiting.clicks.iter().map(|(place, _)| *place));
     for (from, (place, body)) in before.zip(&waiting.clicks) {
         let click = Click::decode(body);
@@ -71,14 +71,13 @@ fn cut(
         };
         let partition = partition_of(&click.code);
         let at = open.iter().position(|open| open.partition == partition).unwrap_or_else(|| {
-            open.push(Lines { partition, code: click.code.to_string(), from, clicks: 0, lines: Vec::new() });
+            let record = RecordWriter::new(settings.form, waiting.source);
+            open.push(Filling { partition, code: click.code.to_string(), from, record });
             open.len() - 1
         });
-        let record = &mut open[at];
-        let origin = ClickOrigin { source: waiting.source, place: *place };
-        write_line(origin, &click, &mut record.lines).map_err(|error| Error::Internal(error.to_string()))?;
-        record.clicks += 1;
-        if record.clicks >= per_record || record.lines.len() >= RECORD_BYTES_MAX {
+        let record = &mut open[at].record;
+        record.add(*place, &click).map_err(|error| Error::Internal(error.to_string()))?;
+        if record.count() >= settings.per_record || record.bytes() >= RECORD_BYTES_MAX {
             cut.records.push(open.swap_remove(at));
         }
     }
@@ -91,6 +90,8 @@ fn cut(
 pub struct ShipperSettings {
     /// Time between a click and its block.
     pub flush: Duration,
+    /// Form of the records.
+    pub form: ClickForm,
     /// Clicks of one record, at most.
     pub per_record: usize,
 }
@@ -171,14 +172,14 @@ impl Shipper {
     }
 
     async fn ship_source(&self, waiting: &WaitingClicks, now_ms: u64) -> Result<()> {
-        let cut = cut(waiting, now_ms, self.settings.per_record, |code| self.blocks.partition_of(code))?;
+        let cut = cut(waiting, now_ms, self.settings, |code| self.blocks.partition_of(code))?;
         // What is before the first click of all that is left is done with.
         let mut left: Vec<u64> = cut.records.iter().rev().map(|record| record.from).collect();
         for at in 1..left.len() {
             left[at] = left[at].min(left[at - 1]);
         }
-        for record in cut.records {
-            self.blocks.append(&record.code, record.lines.into()).await?;
+        for Filling { code, record, .. } in cut.records {
+            self.blocks.append(&code, record.finish().into()).await?;
             left.pop();
             if let Some(upto) = left.last() {
                 self.spool.shipped(waiting.source, *upto);

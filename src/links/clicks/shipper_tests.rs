@@ -53,7 +53,8 @@ impl Faulty {
                 let offset = Offset(offset as u64);
                 let id = Some(first_id_at(NOW_MS).0 + offset.0);
                 let record = JournalRecord { offset, id, payload: payload.clone(), appended_ms: NOW_MS };
-                for click in head.admit(&record, Position::at(offset)).unwrap() {
+                let (news, _) = head.admit(&record, Position::at(offset)).unwrap();
+                for click in news.clicks.iter().map(|click| news.click(click)) {
                     assert_eq!(click.code.len() % 3, partition, "of one partition only");
                     links.push(click.link.0);
                 }
@@ -65,7 +66,7 @@ impl Faulty {
 }
 
 fn shipper(spool: &Arc<Spool>, blocks: &Arc<Faulty>, per_record: usize) -> Shipper {
-    let settings = ShipperSettings { flush: Duration::from_millis(1), per_record };
+    let settings = ShipperSettings { flush: Duration::from_millis(1), form: ClickForm::Packed, per_record };
     Shipper::new(Arc::clone(spool), Arc::clone(blocks) as _, Clock::stand_in(NOW_MS), settings, Arc::default())
 }
 

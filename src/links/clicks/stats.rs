@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use fanfare_protocol::{Bots, Id, Interval, LinkStats, StatsName, StatsPoint, Timestamp};
 
-use super::rollup::names::{Count, NameCounts};
-use super::rollup::{DAY_MS, DayLists, HOUR_MS, KeptLevels, MINUTE_MS, RowNumbers, RowOf, RowPlace, RowTally};
+use super::rollup::counts::Count;
+use super::rollup::lists::{DayLists, List, NameCounts};
+use super::rollup::{DAY_MS, HOUR_MS, KeptLevels, MINUTE_MS, RowNumbers, RowOf, RowPlace, RowTally};
 use crate::base::limits::clicks::{LISTED_MAX, POINTS_MAX};
 
 /// Name of what is not known.
@@ -109,11 +110,11 @@ impl StatsPlan {
         ((self.from_ms / DAY_MS) as u32, self.to_ms.div_ceil(DAY_MS) as u32)
     }
 
-    /// Rows to read: of days, of their visitors, then of the series where it is finer.
+    /// Rows to read: of days, then of the series where it is finer.
     #[must_use]
     pub fn rows(&self) -> Vec<RowOf> {
         let (first, end) = self.days();
-        let days = (first..end).map(RowPlace::Day).chain((first..end).map(RowPlace::Visitors));
+        let days = (first..end).map(RowPlace::Day);
         let row = |place| RowOf { link: self.link, place };
         let series: Vec<RowPlace> = match self.interval {
             Interval::Day => Vec::new(),
@@ -137,28 +138,30 @@ impl StatsPlan {
                 slot.merge(count);
             }
         };
-        let (mut lists, mut unique) = (DayLists::default(), 0);
+        let (mut lists, mut unique) = (Vec::new(), 0);
         for (row, tally) in self.rows().into_iter().zip(found) {
             let (begin_ms, slot_ms) = match row.place {
                 RowPlace::Minutes(hour) => (u64::from(hour) * HOUR_MS, MINUTE_MS),
                 RowPlace::Hours(day) => (u64::from(day) * DAY_MS, HOUR_MS),
-                RowPlace::Day(day) | RowPlace::Visitors(day) => (u64::from(day) * DAY_MS, DAY_MS),
+                RowPlace::Day(day) => (u64::from(day) * DAY_MS, DAY_MS),
                 RowPlace::Total => continue,
             };
             match tally.map(|tally| tally.numbers) {
                 Some(RowNumbers::Slots(slots)) => {
                     slots.iter().for_each(|(at, count)| put(begin_ms + u64::from(at) * slot_ms, count));
                 }
-                Some(RowNumbers::Day(count, day)) => {
-                    lists.merge(&day);
+                Some(RowNumbers::Day(day)) => {
                     if self.interval == Interval::Day {
-                        put(begin_ms, count);
+                        put(begin_ms, day.count);
                     }
+                    unique += day.visitors.count(with_bots);
+                    lists.push(day.lists);
                 }
-                Some(RowNumbers::Visitors(visitors)) => unique += visitors.count(with_bots),
-                Some(RowNumbers::Total(_)) | None => {}
+                Some(RowNumbers::Total(..)) | None => {}
             }
         }
+        let lists = DayLists::together(lists);
+        let listed = |list| listed(lists.of(list), with_bots);
         let mut sum = Count::default();
         counts.iter().for_each(|count| sum.merge(*count));
         let at = |at: usize| Timestamp(self.from_ms + at as u64 * step);
@@ -171,19 +174,19 @@ impl StatsPlan {
             bots: sum.bots,
             unique,
             series: counts.iter().enumerate().map(point).collect(),
-            referrers: listed(&lists.referrers, with_bots),
-            countries: listed(&lists.countries, with_bots),
-            cities: listed(&lists.cities, with_bots),
-            devices: listed(&lists.devices, with_bots),
-            browsers: listed(&lists.browsers, with_bots),
-            systems: listed(&lists.systems, with_bots),
-            languages: listed(&lists.languages, with_bots),
+            referrers: listed(List::Referrers),
+            countries: listed(List::Countries),
+            cities: listed(List::Cities),
+            devices: listed(List::Devices),
+            browsers: listed(List::Browsers),
+            systems: listed(List::Systems),
+            languages: listed(List::Languages),
         }
     }
 }
 
 /// A list as it is answered: the most frequent names first, then those that are none.
-fn listed(names: &NameCounts, with_bots: bool) -> Vec<StatsName> {
+fn listed(names: NameCounts<'_>, with_bots: bool) -> Vec<StatsName> {
     let mut all: Vec<(&str, u64)> = names.iter().map(|(name, count)| (name, count.of(with_bots))).collect();
     all.sort_by_key(|(_, count)| Reverse(*count));
     let beyond: u64 = all.iter().skip(LISTED_MAX).map(|(_, count)| count).sum();

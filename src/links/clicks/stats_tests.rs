@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::super::click::{Click, Visitor};
-use super::super::rollup::rows_of;
+use super::super::rollup::places_of;
 use super::*;
 
 const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
@@ -29,7 +29,8 @@ fn refusal(question: Question) -> (&'static str, String) {
 fn counted(clicks: &[Click<'_>]) -> HashMap<RowOf, RowTally> {
     let mut rows = HashMap::new();
     for click in clicks {
-        for row in rows_of(click, NOW_MS, KEPT) {
+        for place in places_of(click.at_ms, NOW_MS, KEPT) {
+            let row = RowOf { link: click.link, place };
             rows.entry(row).or_insert_with(|| RowTally::none(row.place)).numbers.add(click);
         }
     }

@@ -96,7 +96,6 @@ pub async fn forget_link(tables: &dyn Tables, link: Id, kept: KeptLevels, now_ms
     }
     for late in [today.saturating_sub(1), today] {
         batch.delete_versioned(tables::click_day_row(link, late), NEVER_AGAIN);
-        batch.delete_versioned(tables::click_visitors_row(link, late), NEVER_AGAIN);
     }
     let (hours, days) = ((kept.minutes_ms / HOUR_MS) as u32 + 1, (kept.hours_ms / DAY_MS) as u32 + 1);
     let hour = (now_ms / HOUR_MS) as u32;

@@ -3,9 +3,11 @@
 use fanfare_engines::claim::Claim;
 use fanfare_engines::{Claimant, Engines, NewRecord};
 
-use super::super::click::{Click, ClickOrigin, Visitor, write_line};
+use super::super::click::{Click, Visitor};
 use super::super::fold::{ClickFold, OpenRows};
+use super::super::record::RecordWriter;
 use super::*;
+use crate::config::ClickForm;
 
 const NOW_MS: u64 = 20_000 * DAY_MS + 6 * HOUR_MS;
 const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
@@ -18,13 +20,13 @@ async fn counted(engines: &Engines, days: u64) -> ClickFold {
     let claimant = Claimant { node: "test".to_owned(), is_import: true };
     let mut claim = Claim::take(Arc::clone(&engines.journal), PARTITION, claimant).await.unwrap();
     for day in (0..days).rev() {
-        let (at_ms, mut lines) = (NOW_MS - day * DAY_MS, Vec::new());
+        let (at_ms, mut clicks) = (NOW_MS - day * DAY_MS, RecordWriter::new(ClickForm::Packed, 1));
         for link in 1..=LINKS {
             let place = (days - day) * 1_000 + link;
             let visited = Click { visitor: Some(Visitor(link)), ..Click::bare("code", link_of(link), at_ms) };
-            write_line(ClickOrigin { source: 1, place }, &visited, &mut lines).unwrap();
+            clicks.add(place, &visited).unwrap();
         }
-        let record = NewRecord { id: first_id_at(at_ms).0, payload: lines.into() };
+        let record = NewRecord { id: first_id_at(at_ms).0, payload: clicks.finish().into() };
         claim.append(&[record], &Batch::default()).await.unwrap();
     }
     let (journal, tables) = (Arc::clone(&engines.journal), Arc::clone(&engines.tables));
@@ -68,7 +70,6 @@ async fn numbers_of_a_deleted_link_are_gone_and_those_of_others_stay() {
         RowPlace::Total,
         RowPlace::Day(day),
         RowPlace::Day(day - 2),
-        RowPlace::Visitors(day),
         RowPlace::Hours(day - 1),
         RowPlace::Minutes(hour),
     ];

@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 
 use super::{Links, lock};
 use crate::base::error::{Error, Result};
+use crate::base::id::unix_ms_of;
+use crate::base::limits::IDEMPOTENCY_MS;
 use crate::base::limits::links::{EXPIRES_MS_MAX, LINK_PASSWORD_CHARS_MAX, MAX_VISITS_MAX};
 use crate::base::network::Network;
 use crate::base::target;
 use crate::base::written;
 use crate::data::audit::Act;
-use crate::data::rows::{LinkRow, claim_in, claim_value, link_count_in};
+use crate::data::rows::{LinkAsMade, LinkRow, claim_in, claim_value, link_count_in};
 use crate::data::tables;
 use crate::links::alias;
 use crate::log::events::{Event, IdempotencyKey};
@@ -109,7 +111,13 @@ impl Links {
             self.0.core.store.get(&tables::link_of_row(owner, made)).await?.ok_or_else(|| Error::gone("link"))?;
         let code = String::from_utf8_lossy(&code).into_owned();
         let link = self.own(owner, &code).await?;
-        Ok(MadeLink::Replayed(self.rendered(&code, &link.row, 0)))
+        let LinkAsMade { url, permanent, expires_ms, max_visits, has_password } = match &link.row.made {
+            Some(made) => LinkAsMade::clone(made),
+            None => LinkAsMade::from(&link.row),
+        };
+        let password = has_password.then(String::new);
+        let row = LinkRow { url, permanent, expires_ms, max_visits, password, ..LinkRow::clone(&link.row) };
+        Ok(MadeLink::Replayed(self.rendered(&code, &row, 0)))
     }
 
     async fn create_once(
@@ -304,17 +312,28 @@ impl Links {
         let guard = self.0.core.log.decide(owner, &[lock(code)]).await?;
         let link = self.own(owner, code).await?;
         let row = self.patched(&link.row, code, &patch, password, errors)?;
+        let mut shut = None;
         if link.row.max_visits.is_none() && row.max_visits.is_some() {
-            // Those that it had count: so many are given out in all.
+            // Those that it had count: so many are given out in all. There are none until it has its limit.
+            shut = Some(self.0.gates.shut(code));
+            self.0.parts.totals.catch_up().await?;
             let visits = self.0.parts.totals.visits(&[(code, link.id())]).await?;
             let visits = visits.first().copied().unwrap_or(0).min(MAX_VISITS_MAX.into());
             self.0.slots.passed(code, u32::try_from(visits).unwrap_or(MAX_VISITS_MAX)).await?;
         }
         if row != link.row {
-            let event = Event::LinkChanged { code: code.to_owned(), link: row.clone() };
+            let row = LinkRow { made: self.as_made(&link.row), ..row.clone() };
+            let event = Event::LinkChanged { code: code.to_owned(), link: row };
             self.0.core.log.commit(&guard, event).await?;
         }
+        drop(shut);
         self.render(code, &row).await
+    }
+
+    /// The link as it was made, as long as the request that made it is answered again.
+    fn as_made(&self, before: &LinkRow) -> Option<Box<LinkAsMade>> {
+        let is_asked_again = self.clock().now_ms() < unix_ms_of(before.id).saturating_add(IDEMPOTENCY_MS);
+        is_asked_again.then(|| before.made.clone().unwrap_or_else(|| Box::new(before.into())))
     }
 
     fn patched(

@@ -11,10 +11,11 @@ use fanfare_protocol::{Id, Link, Timestamp};
 
 pub use self::change::MadeLink;
 use self::change::Places;
-pub use self::visit::{Asked, Visited};
+pub use self::visit::{Asked, AtOnce, Visited};
 use super::blocklist::Blocklist;
 use super::clicks::stats::Subject;
 use super::counting::{ClickSink, Totals};
+use super::gates::Gates;
 use super::hot::HotLinks;
 use super::keeper::Keeper;
 use super::misses::Misses;
@@ -72,6 +73,7 @@ struct Inner {
     settings: LinkSettings,
     parts: LinkParts,
     slots: VisitSlots,
+    gates: Gates,
     places: Places,
     misses: Misses,
     guard: PasswordGuard,
@@ -97,8 +99,8 @@ impl Links {
         let guard = PasswordGuard::new(bounds, core.clock.clone());
         let (slots, idempotency) = (VisitSlots::new(core.clone()), Idempotency::new(Arc::clone(&core.store)));
         let misses = Misses::new(settings.misses_per_minute);
-        let places = Places::default();
-        Self(Arc::new(Inner { core, settings, parts, slots, places, misses, guard, idempotency }))
+        let (places, gates) = (Places::default(), Gates::default());
+        Self(Arc::new(Inner { core, settings, parts, slots, gates, places, misses, guard, idempotency }))
     }
 
     /// Links in memory.

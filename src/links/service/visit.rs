@@ -34,6 +34,17 @@ pub enum Visited {
     Here(Answer),
 }
 
+/// Outcome of a visit that cannot wait.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// The visitor goes on.
+    On(Arc<Loaded>),
+    /// The link is not in memory.
+    Unknown,
+    /// Somebody who can wait has to decide.
+    Later,
+}
+
 impl Links {
     /// Decision about a visit of `link`.
     fn decided(&self, link: Option<&Loaded>, asked: &Asked<'_>, at_ms: u64, is_let_in: bool) -> Answer {
@@ -49,17 +60,19 @@ impl Links {
         redirect::decide(link, visit)
     }
 
-    /// Visit that is decided by what is in memory, and is a redirect; counted. `None` leaves it to
-    /// [`follow`](Self::follow).
+    /// Visit that is decided by what is in memory, if it is a redirect; counted. Everything else has no effect, and is
+    /// left to [`follow`](Self::follow).
     #[must_use]
-    pub fn follow_now(&self, asked: &Asked<'_>) -> Option<Arc<Loaded>> {
-        let link = self.hot().peek(asked.code)?;
+    pub fn follow_now(&self, asked: &Asked<'_>) -> AtOnce {
+        // Until it is counted; and before the link is looked at, which may be another once a gate has opened again.
+        let Some(_passing) = self.0.gates.pass(asked.code) else { return AtOnce::Later };
+        let Some(link) = self.hot().peek(asked.code) else { return AtOnce::Unknown };
         let at_ms = self.clock().now_ms();
         if self.decided(Some(&link), asked, at_ms, false) != Answer::Go {
-            return None;
+            return AtOnce::Later;
         }
         self.count(&link, asked, at_ms);
-        Some(link)
+        AtOnce::On(link)
     }
 
     /// Visit by anybody; counted if it is a redirect. With a `password` it is that of somebody who was asked for it.
@@ -68,30 +81,54 @@ impl Links {
     /// 429 for whoever asks for too many codes that are unknown, or tries too many passwords; 503 when visits of a link
     /// with a limit cannot be counted.
     pub async fn follow(&self, asked: &Asked<'_>, password: Option<String>) -> Result<Visited> {
-        let link = if is_code(asked.code) { self.hot().load(asked.code).await? } else { None };
-        let at_ms = self.clock().now_ms();
-        let mut answer = self.decided(link.as_deref(), asked, at_ms, false);
-        let Some(link) = link else {
-            self.0.misses.count(asked.client.into())?;
-            return Ok(Visited::Here(answer));
-        };
-        if let (Answer::Ask, Some(password)) = (answer, password) {
-            if !self.is_right(&link, asked, password).await? {
+        // Hash of the password that was sent, once it was the right one.
+        let mut opens: Option<String> = None;
+        loop {
+            let shut_before = self.0.gates.times_shut(asked.code);
+            let link = if is_code(asked.code) { self.hot().load(asked.code).await? } else { None };
+            let at_ms = self.clock().now_ms();
+            let Some(link) = link else {
+                self.0.misses.count(asked.client.into())?;
+                return Ok(Visited::Here(Answer::Unknown));
+            };
+            let is_let_in = opens.is_some() && opens == link.row.password;
+            let mut answer = self.decided(Some(&link), asked, at_ms, is_let_in);
+            if let (Answer::Ask, Some(password)) = (answer, &password) {
+                if !self.is_right(&link, asked, password.clone()).await? {
+                    return Ok(Visited::Here(answer));
+                }
+                opens.clone_from(&link.row.password);
+                answer = self.decided(Some(&link), asked, at_ms, true);
+            }
+            if let (Answer::Claim, Some(max)) = (answer, link.row.max_visits) {
+                if !self.0.parts.sink.is_counting() {
+                    return Err(Error::Overloaded { reason: "visits cannot be counted now", retry_after_s: 1 });
+                }
+                let is_taken = self.0.slots.take(asked.code, max).await?;
+                if is_taken {
+                    self.count(&link, asked, at_ms);
+                }
+                return Ok(if is_taken { Visited::On(link) } else { Visited::Here(Answer::UsedUp) });
+            }
+            if answer != Answer::Go {
                 return Ok(Visited::Here(answer));
             }
-            answer = self.decided(Some(&link), asked, at_ms, true);
-        }
-        if let (Answer::Claim, Some(max)) = (answer, link.row.max_visits) {
-            if !self.0.parts.sink.is_counting() {
-                return Err(Error::Overloaded { reason: "visits cannot be counted now", retry_after_s: 1 });
+            if self.counted_open(&link, asked, at_ms, shut_before) {
+                return Ok(Visited::On(link));
             }
-            answer = if self.0.slots.take(asked.code, max).await? { Answer::Go } else { Answer::UsedUp };
+            // Its limit is being set, or was meanwhile: what it says then is decided on anew.
+            self.0.gates.opened(asked.code).await;
         }
-        if answer != Answer::Go {
-            return Ok(Visited::Here(answer));
+    }
+
+    /// Counts a visit of a link without a limit, unless its gate is shut or was since it had been shut `shut_before`
+    /// times.
+    fn counted_open(&self, link: &Loaded, asked: &Asked<'_>, at_ms: u64, shut_before: u64) -> bool {
+        let passing = self.0.gates.pass(asked.code).filter(|passing| passing.times_shut() == shut_before);
+        if passing.is_some() {
+            self.count(link, asked, at_ms);
         }
-        self.count(&link, asked, at_ms);
-        Ok(Visited::On(link))
+        passing.is_some()
     }
 
     /// Whether it is the password of the link. Each try counts for the link and the visitor's network.

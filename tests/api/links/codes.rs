@@ -188,8 +188,12 @@ async fn nodes_give_out(count: usize, turn_max: u64) {
         nodes.push(node().await);
     }
     let (mut random, mut given) = (Random::new(1), Given(vec![0; 62_usize.pow(5).div_ceil(64)]));
-    let (mut made, mut starts) = (0, 0);
+    let (mut made, mut starts, mut told) = (0, 0, 0);
     while made < count {
+        if made >= told + 1_000_000 {
+            told = made;
+            eprintln!("{made} of {count} codes, {starts} starts");
+        }
         let number = random.below(4) as usize;
         if random.below(20) == 0 {
             nodes[number] = node().await;

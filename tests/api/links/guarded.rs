@@ -1,6 +1,7 @@
 //! Links that ask for a password, or have only so many visits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfare_client::Answer;
 use fanfare_protocol::{Code, NewLink, PatchLink};
@@ -108,8 +109,7 @@ async fn a_limit_of_visits_is_given_out_exactly_whoever_asks_at_once() {
     for _ in 0..3 {
         assert_eq!(led(&follow(&ann, &second.code).await), (302, URL));
     }
-    // What it had while it was open counts too, as far as it is in the numbers.
-    eventually("the visits", async || (ann.link(&second.code).await.unwrap().visits == 304).then_some(())).await;
+    // What it had while it was open counts too, also what it had just now.
     for (max, statuses) in [(304, [410, 410]), (305, [302, 410])] {
         ann.change_link(&second.code, &more(max)).await.unwrap();
         for status in statuses {
@@ -119,6 +119,42 @@ async fn a_limit_of_visits_is_given_out_exactly_whoever_asks_at_once() {
     for bad in [0, 100_001] {
         assert_eq!(refused_field(ann.make_link(&limited(bad), None).await), "max_visits");
         assert_eq!(refused_field(ann.change_link(&link.code, &more(bad)).await), "max_visits");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_limit_that_is_set_while_visitors_come_counts_all_of_them() {
+    const MAX: usize = 200;
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    for password in [None, Some("open sesame")] {
+        let link = made(&ann, &NewLink { password: password.map(str::to_owned), ..NewLink::to(URL) }).await;
+        let visits = Arc::new(AtomicUsize::new(0));
+        let mut visitors = JoinSet::new();
+        for _ in 0..8 {
+            let (client, path, visits) = (world.anyone.clone(), format!("/s/{}", link.code), Arc::clone(&visits));
+            visitors.spawn(async move {
+                loop {
+                    let answer = match password {
+                        None => raw(&client, "GET", &path, &[], "").await,
+                        Some(_) => raw(&client, "POST", &path, &[FORM], "password=open+sesame").await,
+                    };
+                    match answer.status.as_u16() {
+                        302 | 303 => visits.fetch_add(1, Ordering::SeqCst),
+                        410 => return,
+                        _ => panic!("{answer:?}"),
+                    };
+                }
+            });
+        }
+        eventually("some came", async || (visits.load(Ordering::SeqCst) >= 20).then_some(())).await;
+        let limit = PatchLink { max_visits: Some(Some(MAX as u32)), ..PatchLink::default() };
+        ann.change_link(&link.code, &limit).await.unwrap();
+        let before = visits.load(Ordering::SeqCst);
+        visitors.join_all().await;
+        // Had they been too many when it was set, it would say nothing.
+        assert!(before <= MAX, "{before} before the limit");
+        assert_eq!(visits.load(Ordering::SeqCst), MAX, "with {before} before");
     }
 }
 

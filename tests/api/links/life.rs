@@ -92,6 +92,22 @@ async fn a_link_is_made_once_with_a_key() {
     let again = ann.make_link(&NewLink::to(URL), Some("k")).await.unwrap();
     assert_eq!((first.replayed, again.replayed, &again.link), (false, true, &first.link));
     assert_eq!(refused_field(ann.make_link(&NewLink::to(OTHER), Some("k")).await), "Idempotency-Key");
+    // However it is changed meanwhile, the answer is the first one.
+    for patch in [
+        PatchLink {
+            url: Some(OTHER.to_owned()),
+            password: Some(Some("open sesame".to_owned())),
+            ..PatchLink::default()
+        },
+        PatchLink { max_visits: Some(Some(5)), expires_at: Some(None), ..PatchLink::default() },
+        PatchLink { password: Some(None), max_visits: Some(None), ..PatchLink::default() },
+        PatchLink { redirect: Some(RedirectKind::Permanent), ..PatchLink::default() },
+    ] {
+        let changed = ann.change_link(&first.link.code, &patch).await.unwrap();
+        assert_ne!(changed, first.link);
+        let again = ann.make_link(&NewLink::to(URL), Some("k")).await.unwrap();
+        assert_eq!((again.replayed, again.link), (true, first.link.clone()), "{patch:?}");
+    }
     assert_eq!(ann.links(Paging::first(10)).await.unwrap().items.len(), 1);
     ann.delete_link(&first.link.code).await.unwrap();
     assert_eq!(refused(ann.make_link(&NewLink::to(URL), Some("k")).await), Code::Gone);

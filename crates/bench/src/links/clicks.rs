@@ -1,5 +1,6 @@
 //! Clicks: written to the spool, counted, caught up with after a kill, and asked for.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -8,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use fanfare::base::id::first_id_at;
+use fanfare::config::ClickForm;
 use fanfare::data::families;
-use fanfare::links::clicks::click::{Click, ClickOrigin, Visitor, write_line};
+use fanfare::links::clicks::click::{Click, Visitor};
 use fanfare::links::clicks::fold::{ClickFold, FoldError, OpenRows, key_of};
-use fanfare::links::clicks::rollup::{DAY_MS, HOUR_MS, KeptLevels, RowNumbers, RowOf, RowPlace, RowTally};
+use fanfare::links::clicks::record::RecordWriter;
+use fanfare::links::clicks::rollup::{DAY_MS, HOUR_MS, KeptLevels, MINUTE_MS, RowOf, RowPlace, RowTally, places_of};
 use fanfare::links::clicks::spool::{RealDisk, Spool, SpoolSettings};
 use fanfare::links::clicks::stats::{Question, StatsPlan, Subject};
 use fanfare_engines::claim::Claim;
@@ -26,8 +29,14 @@ const NOW_MS: u64 = 1_800_000_000_000;
 const KEPT: KeptLevels = KeptLevels { minutes_ms: 7 * DAY_MS, hours_ms: 90 * DAY_MS };
 /// Clicks of a record.
 const RECORD_CLICKS: u64 = 1_000;
+/// Bytes of a click in the spool, about.
+const SPOOLED_BYTES: u64 = 90;
 /// Bytes of a commit beside the spool.
 const COMMIT_BYTES: usize = 256 << 10;
+/// Clicks of a link on average, where there are very many.
+const MANY_CLICKS: u64 = 100;
+/// Distance of the sum of 1/n from its logarithm (Euler and Mascheroni).
+const EULER: f64 = 0.577_215_664_9;
 /// Goals.
 const FOLDED_RATE_MIN: f64 = 500_000.0;
 const CATCH_UP_S_MAX: f64 = 5.0;
@@ -46,6 +55,12 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         bench.say("clicks: numbers");
         stats(bench).await
     })
+}
+
+/// Numbers of very many links with very many clicks.
+pub(super) fn run_many(bench: &mut Bench) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(many_stats(bench))
 }
 
 /// A click on one of `links`, the popular ones more often (Zipf, s = 1), within the last hour.
@@ -144,13 +159,14 @@ async fn opened(engines: &Engines) -> Result<ClickFold> {
 async fn append(claim: &mut Claim, (from, count, links): (u64, u64, u64), random: &mut Random) -> Result<usize> {
     let mut bytes = 0;
     for record in from / RECORD_CLICKS..(from + count) / RECORD_CLICKS {
-        let mut lines = Vec::new();
+        let mut clicks = RecordWriter::new(ClickForm::Packed, 1);
         for place in record * RECORD_CLICKS..(record + 1) * RECORD_CLICKS {
-            let origin = ClickOrigin { source: 1, place: place + 1 };
-            write_line(origin, &click(random, links), &mut lines).map_err(|error| wrong(&error))?;
+            // About as far from each other as in a spool.
+            clicks.add((place + 1) * SPOOLED_BYTES, &click(random, links)).map_err(|error| wrong(&error))?;
         }
-        bytes += lines.len();
-        let record = NewRecord { id: first_id_at(NOW_MS).0 + record, payload: lines.into() };
+        let payload = clicks.finish();
+        bytes += payload.len();
+        let record = NewRecord { id: first_id_at(NOW_MS).0 + record, payload: payload.into() };
         claim.append(&[record], &Batch::default()).await?;
     }
     Ok(bytes)
@@ -167,8 +183,18 @@ fn on_disk(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
+/// Counts all that is in the log; rows are written where memory is short, as the counter does.
+async fn count_all(fold: &mut ClickFold) -> Result<()> {
+    while fold.step().await.map_err(|error| wrong(&error))? {
+        if fold.is_full() {
+            fold.flush_all().await.map_err(|error| wrong(&error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Appends `count` clicks, and counts them: in memory first, then to rows and head, as after a kill; then as many
-/// again, most of whose rows are in memory.
+/// again, whose rows are read from storage.
 async fn fold(bench: &mut Bench) -> Result<()> {
     let (folder, count) = (bench.folder()?, bench.size(1_000_000_u64, 50_000));
     let (links, engines) = (count, engines(folder.path())?);
@@ -177,23 +203,23 @@ async fn fold(bench: &mut Bench) -> Result<()> {
     let (mut random, before) = (Random::new(1), on_disk(folder.path())?);
     let bytes = append(&mut claim, (0, count, links), &mut random).await?;
     let packed = on_disk(folder.path())?.saturating_sub(before) as f64 / count as f64;
-    bench.report.add(Row::new("a click in the log: its line", bytes as f64 / count as f64, "bytes"));
+    bench.report.add(Row::new("a click in the log: its part of a record", bytes as f64 / count as f64, "bytes"));
     let row = Row::new("the same on disk, the engine's own log included", packed, "bytes");
     bench.report.add(row.goal(Goal::at_most(RAW_BYTES_MAX)));
     let (began, before) = (Instant::now(), machine::on_cpu());
     let mut fold = opened(&engines).await?;
-    while fold.step().await.map_err(|error| wrong(&error))? {}
+    count_all(&mut fold).await?;
     let (counted_s, cold_s) = (began.elapsed().as_secs_f64(), (machine::on_cpu() - before).as_secs_f64());
     fold.flush_all().await.map_err(|error| wrong(&error))?;
     let written_s = began.elapsed().as_secs_f64();
     append(&mut claim, (count, count, links), &mut random).await?;
     let before = machine::on_cpu();
-    while fold.step().await.map_err(|error| wrong(&error))? {}
+    count_all(&mut fold).await?;
     let warm_s = (machine::on_cpu() - before).as_secs_f64();
     let goal = || Goal::at_least(FOLDED_RATE_MIN);
-    let name = format!("clicks counted a second of one core, {links} links, no row in memory");
+    let name = format!("clicks counted a second of one core, {links} links, of no row");
     bench.report.add(Row::new(name, count as f64 / cold_s, "1/s").goal(goal()));
-    let name = format!("clicks counted a second of one core, {links} links, most rows in memory");
+    let name = format!("clicks counted a second of one core, {links} links, rows read from storage");
     bench.report.add(Row::new(name, count as f64 / warm_s, "1/s").goal(goal()));
     let name = format!("{count} clicks caught up with after a kill, until they are in the numbers");
     bench.report.add(Row::new(name, counted_s, "s").goal(Goal::at_most(CATCH_UP_S_MAX)));
@@ -201,46 +227,105 @@ async fn fold(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// A day of minutes of a link, of links with a click in every minute.
-async fn stats(bench: &mut Bench) -> Result<()> {
-    let (folder, links, asked) = (bench.folder()?, bench.size(20_000_u64, 500), bench.size(5_000, 300));
-    let engines = engines(folder.path())?;
-    let (mut random, mut day_bytes) = (Random::new(1), 0);
-    let link_of = |number: u64| Id(first_id_at(NOW_MS - 2 * DAY_MS).0 + (number << 22));
-    let hours = ((NOW_MS - DAY_MS) / HOUR_MS) as u32..=(NOW_MS / HOUR_MS) as u32;
-    let (today, mut batch) = ((NOW_MS / DAY_MS) as u32, Batch::default());
+fn link_of(number: u64) -> Id {
+    Id(first_id_at(NOW_MS - 2 * DAY_MS).0 + (number << 22))
+}
+
+/// Rows that clicks of a link come to.
+fn rows_of(clicks: impl Iterator<Item = Click<'static>>) -> BTreeMap<RowPlace, RowTally> {
+    let mut rows = BTreeMap::new();
+    for click in clicks {
+        for place in places_of(click.at_ms, NOW_MS, KEPT) {
+            let row = rows.entry(place).or_insert_with(|| RowTally { upto: 1, ..RowTally::none(place) });
+            row.numbers.add(&click);
+        }
+    }
+    rows
+}
+
+/// Writes the rows of links, whose clicks `clicks_of` tells by their number; answers the mean bytes of a day's.
+async fn write<C: Iterator<Item = Click<'static>>>(
+    engines: &Engines,
+    links: u64,
+    mut clicks_of: impl FnMut(u64) -> C,
+) -> Result<f64> {
+    let (mut batch, mut days, mut day_bytes) = (Batch::default(), 0, 0);
     for number in 0..links {
-        let link = link_of(number);
-        let days = [today - 1, today].into_iter().flat_map(|day| [RowPlace::Day(day), RowPlace::Visitors(day)]);
-        for place in hours.clone().map(RowPlace::Minutes).chain(days) {
-            let mut tally = RowTally { upto: 1, ..RowTally::none(place) };
-            for minute in 0..60_u64 {
-                let at_ms = u64::from(*hours.start()) * HOUR_MS + minute * 60_000;
-                tally.numbers.add(&Click { at_ms, ..click(&mut random, links) });
+        for (place, row) in rows_of(clicks_of(number)) {
+            let value = row.to_bytes();
+            if matches!(place, RowPlace::Day(_)) {
+                (days, day_bytes) = (days + 1, day_bytes + value.len());
             }
-            let value = tally.to_bytes();
-            day_bytes += if matches!(tally.numbers, RowNumbers::Slots(_)) { 0 } else { value.len() };
-            batch.put_versioned(key_of(RowOf { link, place }), value, 1);
+            batch.put_versioned(key_of(RowOf { link: link_of(number), place }), value, 1);
         }
         if batch.rows.len() > 4_096 {
             engines.tables.write(std::mem::take(&mut batch)).await?;
         }
     }
     engines.tables.write(batch).await?;
+    Ok(day_bytes as f64 / f64::from(days))
+}
+
+/// Asks for a day of minutes of some link, so many times.
+async fn ask(engines: &Engines, times: usize, mut some: impl FnMut() -> u64) -> Result<Vec<f64>> {
     let open = OpenRows::default();
     let question = Question { interval: Interval::Minute, ..Question::default() };
-    let mut times_ms = Vec::with_capacity(asked);
-    for _ in 0..asked {
-        let subject = Subject { link: link_of(random.below(links)), made_ms: NOW_MS - 2 * DAY_MS };
+    let mut times_ms = Vec::with_capacity(times);
+    for _ in 0..times {
+        let subject = Subject { link: link_of(some()), made_ms: NOW_MS - 2 * DAY_MS };
         let began = Instant::now();
         let plan =
             StatsPlan::of(question, subject, NOW_MS, KEPT).map_err(|refusal| BenchError::Wrong(refusal.detail))?;
         std::hint::black_box(plan.answer(open.read(&*engines.tables, &plan.rows()).await?));
         times_ms.push(began.elapsed().as_secs_f64() * 1e3);
     }
+    Ok(times_ms)
+}
+
+/// A day of minutes of a link, of links with a click in every minute.
+async fn stats(bench: &mut Bench) -> Result<()> {
+    let (folder, links, asked) = (bench.folder()?, bench.size(20_000_u64, 500), bench.size(5_000, 300));
+    let engines = engines(folder.path())?;
+    let mut random = Random::new(1);
+    let day_bytes = write(&engines, links, |_| {
+        let minutes = (NOW_MS - DAY_MS) / MINUTE_MS..=NOW_MS / MINUTE_MS;
+        let clicks: Vec<_> =
+            minutes.map(|minute| Click { at_ms: minute * MINUTE_MS, ..click(&mut random, links) }).collect();
+        clicks.into_iter()
+    })
+    .await?;
+    let mut times_ms = ask(&engines, asked, || random.below(links)).await?;
     let name = format!("numbers of a link, a day of minutes, {links} links with a click in each minute: p99");
     bench.report.add(Row::new(name, percentile(&mut times_ms, 99.0), "ms").goal(Goal::at_most(STATS_P99_MS_MAX)));
-    let bytes = day_bytes as f64 / (links * 2) as f64;
-    bench.report.add(Row::new("rows of a link's day, lists and visitors", bytes, "bytes"));
+    bench.report.add(Row::new("row of a link's day, lists and visitors", day_bytes, "bytes"));
+    Ok(())
+}
+
+/// Numbers of a link among very many clicks of a day, by a Zipf distribution (s = 1): each link has as many as its
+/// rank says.
+async fn many_stats(bench: &mut Bench) -> Result<()> {
+    let (folder, links, asked) = (bench.folder()?, bench.size(1_000_000_u64, 5_000), bench.size(20_000, 300));
+    let clicks = links * MANY_CLICKS;
+    let engines = engines(folder.path())?;
+    let mut random = Random::new(1);
+    let of_first = clicks as f64 / ((links as f64).ln() + EULER);
+    let mut all = 0_u64;
+    bench.say("clicks: very many, written");
+    write(&engines, links, |number| {
+        let count = (of_first / (number + 1) as f64).round() as u64;
+        all += count;
+        let mut random = Random::new(random.next());
+        (0..count).map(move |_| {
+            let at_ms = NOW_MS - random.below(DAY_MS);
+            Click { at_ms, ..click(&mut random, links) }
+        })
+    })
+    .await?;
+    bench.say("clicks: very many, asked for");
+    let mut times_ms = ask(&engines, asked, || (links as f64).powf(random.unit()) as u64 % links).await?;
+    let name = format!("numbers of a link, a day of minutes, {all} clicks over {links} links: p99");
+    bench.report.add(Row::new(name, percentile(&mut times_ms, 99.0), "ms").goal(Goal::at_most(STATS_P99_MS_MAX)));
+    let bytes = on_disk(folder.path())? as f64 / (1 << 20) as f64;
+    bench.report.add(Row::new("the rows of these clicks on disk", bytes, "MiB"));
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::Visits => visits::run(bench)?,
             Part::Codes => codes::run(bench)?,
             Part::Clicks => clicks::run(bench)?,
+            Part::ManyClicks => clicks::run_many(bench)?,
             _ => {}
         }
     }

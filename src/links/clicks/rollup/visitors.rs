@@ -5,7 +5,7 @@
 
 use cardinality_estimator::CardinalityEstimator;
 
-use super::names::{read_number, write_number};
+use super::super::number::{read_number, read_u64, write_number};
 
 type Sketch = CardinalityEstimator<u64>;
 
@@ -13,6 +13,9 @@ type Sketch = CardinalityEstimator<u64>;
 const KIND: u64 = 3;
 /// Most words of a sketch.
 const WORDS_MAX: u64 = 4_096;
+
+/// A sketch that nobody was counted in, as it is stored: most links have no bots on a day, or no people.
+const EMPTY: [u8; 9] = [0; 9];
 
 /// Visitors of a day.
 #[derive(Clone, Default, PartialEq)]
@@ -41,8 +44,9 @@ impl Visitors {
         (self.people.estimate() + if with_bots { self.bots.estimate() } else { 0 }) as u64
     }
 
+    /// Bytes in memory beside its own.
     pub(super) fn bytes(&self) -> usize {
-        self.people.size_of() + self.bots.size_of()
+        self.people.size_of() + self.bots.size_of() - size_of::<Self>()
     }
 
     pub(super) fn write(&self, to: &mut Vec<u8>) {
@@ -59,6 +63,9 @@ impl Visitors {
 type Parts = (u64, Option<Vec<u32>>);
 
 fn write_sketch(sketch: &Sketch, to: &mut Vec<u8>) {
+    if sketch.estimate() == 0 {
+        return to.extend_from_slice(&EMPTY);
+    }
     let parts = serde_json::to_vec(sketch).and_then(|parts| serde_json::from_slice::<Parts>(&parts));
     let (word, more) = parts.unwrap_or_default();
     match more {
@@ -75,12 +82,12 @@ fn write_sketch(sketch: &Sketch, to: &mut Vec<u8>) {
 }
 
 fn read_sketch(from: &mut &[u8]) -> Option<Sketch> {
+    if let Some(rest) = from.strip_prefix(&EMPTY) {
+        *from = rest;
+        return Some(Sketch::default());
+    }
     let parts: Parts = match read_number(from)? {
-        0 => {
-            let (word, rest) = from.split_first_chunk::<8>()?;
-            *from = rest;
-            (u64::from_le_bytes(*word), None)
-        }
+        0 => (read_u64(from)?, None),
         count if count <= WORDS_MAX => {
             let (&kind, rest) = from.split_first()?;
             let (words, rest) = rest.split_at_checked((count as usize - 1) * 4)?;

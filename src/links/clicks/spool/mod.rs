@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -125,8 +126,8 @@ pub struct SpoolCounts {
 pub struct WaitingClicks {
     /// Number of the source.
     pub source: u64,
-    /// Clicks as the spool has them, with the place of each.
-    pub clicks: Vec<(u64, Vec<u8>)>,
+    /// Clicks as the spool has them, with the place of each; parts of one piece of memory.
+    pub clicks: Vec<(u64, Bytes)>,
     /// Place to tell of when they are shipped.
     pub upto: u64,
     /// More waits behind them.
@@ -311,6 +312,20 @@ impl Spool {
         }
     }
 
+    /// Place behind the last click of each source, by the source's number.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(u64, u64)> {
+        let sources = self.left.iter().chain(&self.lanes).map(|source| source.lock());
+        sources.map(|source| (source.number, source.end())).collect()
+    }
+
+    /// Whether every click before these [`ends`](Self::ends) is in the log, or given up.
+    #[must_use]
+    pub fn is_shipped(&self, ends: &[(u64, u64)]) -> bool {
+        let mut sources = self.left.iter().chain(&self.lanes).map(|source| source.lock());
+        sources.all(|source| ends.iter().all(|(number, end)| *number != source.number || source.shipped >= *end))
+    }
+
     /// Something is to be shipped again.
     pub fn look_again(&self) {
         self.has_news.store(true, Ordering::Release);
@@ -342,7 +357,9 @@ fn read(source: &Mutex<Source>, bytes: usize) -> io::Result<Option<WaitingClicks
     let length = usize::try_from(end - from).unwrap_or(usize::MAX).min(bytes.max(FRAME_BYTES + BODY_BYTES_MAX));
     let mut buffer = vec![0; length];
     std::os::unix::fs::FileExt::read_exact_at(&*file, &mut buffer, HEAD_BYTES + from - head.start)?;
-    let clicks: Vec<(u64, Vec<u8>)> = bodies(&buffer).map(|(body, ends)| (from + ends as u64, body.to_vec())).collect();
+    let buffer = Bytes::from(buffer);
+    let body = |(body, ends): (&[u8], usize)| (from + ends as u64, buffer.slice(ends - body.len()..ends));
+    let clicks: Vec<(u64, Bytes)> = bodies(&buffer).map(body).collect();
     let upto = clicks.last().map_or(end, |(place, _)| *place);
     Ok(Some(WaitingClicks { source: number, clicks, upto, has_more: source_end > upto }))
 }
