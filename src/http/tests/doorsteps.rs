@@ -188,7 +188,8 @@ async fn what_is_one_bit_away_from_plain_is_answered_alike() {
         }
         let mut said_to = Vec::new();
         for some in all.chunks(64) {
-            said_to.extend(join_all(some.iter().map(|bytes| said(&server, &[bytes]))).await);
+            let asked = some.iter().map(async |bytes| said(&server, &[bytes]).await);
+            said_to.extend(join_all(asked).await);
         }
         answers.push(said_to);
     }

@@ -27,8 +27,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let limited = r#"{"url":"https://example.com/page","alias":"limited","max_visits":100000}"#;
     runtime.block_on(asked(server.address, "POST", "/v1/links", Some(&token), limited))?;
     let visit = Request { bytes: request("GET", "/s/limited", None, ""), status: 302, body_bytes: None };
-    // No longer than the visits last.
-    let time_limited = time.min(Duration::from_secs(3));
+    // No longer than the visits last: a link has 100,000 at most.
+    let time_limited = time.min(Duration::from_secs(1));
     let mut load = load::run(server.address, &vec![visit; CONNECTIONS], Duration::from_millis(200), time_limited)?;
     let name = format!("limited visits of one link, {CONNECTIONS} connections");
     bench.report.add(Row::new(name.clone(), load.rate, "1/s").goal(Goal::at_least(LIMITED_RATE_MIN)));
