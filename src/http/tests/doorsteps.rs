@@ -182,9 +182,9 @@ async fn what_is_one_bit_away_from_plain_is_answered_alike() {
     let mut answers = Vec::new();
     for is_open in [false, true] {
         if is_open {
-            server.app.http.open_door()
+            server.app.http.open_door();
         } else {
-            server.app.http.shut_door()
+            server.app.http.shut_door();
         }
         let mut said_to = Vec::new();
         for some in all.chunks(64) {
