@@ -3,7 +3,7 @@
 use crate::base::limits;
 use crate::chat::paces::ChatRates;
 use crate::chat::service::ChatSettings;
-use crate::config::Settings;
+use crate::config::{ChatDeletion, Settings};
 use crate::data::tables;
 use crate::feed::FeedSettings;
 use crate::live::DueSettings;
@@ -39,7 +39,7 @@ pub(super) fn chat_settings(settings: &Settings) -> ChatSettings {
     ChatSettings {
         group_max: chat.group_max,
         text_max: chat.text_max,
-        erases: chat.erase_with_account,
+        erases: chat.deletion == ChatDeletion::Erase,
         default_who_may: chat.default_who_may,
         rates: ChatRates {
             messages_per_s: chat.messages_per_s,

@@ -3,6 +3,7 @@
 //! The first thing a command reads. `sections` holds every key with its words, default and range; here they are read,
 //! checked against each other, and printed as an example. Unknown names are an error that names the nearest known one.
 
+mod chat;
 mod links;
 mod sections;
 mod value;
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+pub use chat::ChatDeletion;
 pub use links::ClickForm;
 pub use sections::{
     Api, Auth, Chat, Cluster, Feed, Http, LARGEST, Links, Live, Log, Media, Metrics, Notifications, Posts, Realtime,

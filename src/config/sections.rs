@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use fanfare_protocol::WhoMay;
 
+use super::chat::ChatDeletion;
 use super::links::ClickForm;
 use super::value::{BaseUrl, JwksUrl, ListenAddress, Origin, Scheme, Secret, Setting, Subnet, allowed_within};
 
@@ -283,8 +284,9 @@ section! {
         fanout_async_from: usize = 100 => 1..=crate::base::limits::chat::GROUP_MEMBERS_MAX;
         /// Hours after a message for which its sender can edit or recall it; 0 for ever.
         change_hours: u32 = 0 => 0..=876_000;
-        /// Whether what somebody wrote is taken back when their account is deleted; else it stays, without their name.
-        erase_with_account: bool = true;
+        /// Fate of what somebody wrote when their account is deleted: erase takes it back, anonymise keeps it without
+        /// their name.
+        deletion: ChatDeletion = ChatDeletion::Erase;
         /// People who may begin a conversation with somebody, or add them to a group, where that person has not chosen:
         /// everybody; requests (whom the person does not follow asks); followed; or nobody.
         default_who_may: WhoMay = WhoMay::Everybody;

@@ -1,6 +1,7 @@
 //! Types of settings: how each is read from TOML or from the environment, shown in the example, and described when it
 //! is refused.
 
+use super::chat::ChatDeletion;
 use super::links::ClickForm;
 use crate::base::logging::{LogFormat, LogLevel};
 use std::fmt;
@@ -101,6 +102,7 @@ texts! {
     Secret, "text of at least 32 bytes in quotes", |secret| secret.0.clone();
     LogLevel, "a level (error, warn, info, debug, trace) or a filter such as \"info,fanfare=debug\"", |level| level.0.clone();
     LogFormat, "\"text\" or \"json\"", |format| format.as_str().to_owned();
+    ChatDeletion, "\"erase\" or \"anonymise\"", |deletion| deletion.as_str().to_owned();
     ClickForm, "\"packed\" or \"lines\"", |form| form.as_str().to_owned();
 }
 

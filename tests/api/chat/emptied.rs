@@ -3,6 +3,7 @@
 use fanfare::base::clock::Clock;
 use fanfare::base::limits::chat::EMPTIED_MESSAGES_MAX;
 use fanfare::chat::service::{Before, Replayed};
+use fanfare::config::ChatDeletion;
 use fanfare_client::text_message;
 use fanfare_protocol::{Code, History, Id, MemberRole, NewInvite, PatchConversation};
 use futures_util::future::join_all;
@@ -16,7 +17,7 @@ const HOUR_MS: u64 = 3_600_000;
 /// A server whose time is told, and the moment.
 async fn world() -> (World, u64) {
     let start_ms = Clock::system().now_ms();
-    (World::at(Clock::by_hand(start_ms), |settings| settings.chat.erase_with_account = false).await, start_ms)
+    (World::at(Clock::by_hand(start_ms), |settings| settings.chat.deletion = ChatDeletion::Anonymise).await, start_ms)
 }
 
 /// A round of the janitor, and one when an hour is over.

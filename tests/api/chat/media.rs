@@ -1,6 +1,7 @@
 //! Uploads in messages: private, forwarded, and gone with their last use.
 
 use fanfare::base::clock::Clock;
+use fanfare::config::ChatDeletion;
 use fanfare_client::{Client, Upload, forwarding, media_message, text_message};
 use fanfare_protocol::{
     Code, Id, Media, Message, MessageKind, NewMessage, NewPost, NewUser, PatchConversation, PatchUser,
@@ -339,7 +340,7 @@ async fn a_deleted_account_takes_its_files_along_but_for_what_others_passed_on()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_of_deleted_accounts_that_stay_keep_their_files() {
     let start_ms = Clock::system().now_ms();
-    let world = World::at(Clock::by_hand(start_ms), |settings| settings.chat.erase_with_account = false).await;
+    let world = World::at(Clock::by_hand(start_ms), |settings| settings.chat.deletion = ChatDeletion::Anonymise).await;
     let [ann, bob] = world.people(["ann", "bob"]).await;
     let id = ann.group("group", &[bob.id]).await.unwrap().id;
     let sent = show(&ann, id, note(&ann, b"stays").await.id).await;
