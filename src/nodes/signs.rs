@@ -70,6 +70,8 @@ async fn tell(bus: &dyn Bus, topic: &str, hearing: &Hearing) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use fanfare_engines::{Offset, Partition, Position, Term, memory};
 
     use super::*;
@@ -85,7 +87,8 @@ mod tests {
         let telling = tokio::spawn(exchange(Arc::clone(&bus), "social", hearing));
         let mut signs = 0;
         for _ in 0..40 {
-            tokio::time::sleep(Duration::from_millis(SIGNS_PAUSE_MS / 4)).await; // paused
+            // Time passes when nobody has anything to do.
+            let _ = tokio::time::timeout(Duration::from_millis(SIGNS_PAUSE_MS / 4), pending::<()>()).await;
             bus.publish("settled/social", "[]".into()).await.unwrap();
             let own = iter::from_fn(|| heard.messages.try_recv().ok());
             signs += own.filter(|message| *message != "[]").count();
