@@ -5,9 +5,9 @@ use std::str::FromStr;
 /// Fate of the messages of a deleted account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatDeletion {
-    /// They are taken back, in small steps.
+    /// Recall of each, in small steps.
     Erase,
-    /// They stay, without the name of who wrote them.
+    /// Messages stay, without the name of who wrote them.
     Anonymise,
 }
 
