@@ -63,6 +63,11 @@ describe("recipes", { timeout: 400_000 }, () => {
 
   before(async () => {
     path = await project(suite, await packed(suite));
+    // Whatever Vite finds only when a page asks for it makes it load the page anew, in the middle of a test.
+    const specifiers = RECIPES.filter((recipe) => ["page", "react"].includes(kindOf(recipe)))
+      .flatMap(({ text }) => [...text.matchAll(/\bfrom "([^"./][^"]*)"/g)].map(([, specifier]) => specifier));
+    const config = { optimizeDeps: { include: [...new Set(specifiers)] } };
+    writeFileSync(join(path, "vite.config.mjs"), `export default ${JSON.stringify(config)};\n`);
     const { address } = await dev(suite, path, process.execPath, [vite(path), "--port", "0", "--clearScreen", "false"]);
     pages = address;
     server = await Server.start(suite, { FANFARE__HTTP__CORS_ORIGINS: address, FANFARE__AUTH__JWT_HS256_SECRET: SECRET });
