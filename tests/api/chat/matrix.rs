@@ -70,10 +70,9 @@ async fn ask(person: &Person, (method, path): &(String, String), id: Id, other: 
     (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
 }
 
-/// To whoever was never in it, left, was removed, or was asked it is not there, in the same words as one that is not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conversation_of_others_is_not_there_for_any_call() {
-    let world = World::new().await;
+/// A group of Ann and Bob with a message in it, of which the others are no members: Eve never was one, two are no more,
+/// and one was asked.
+async fn group_of_others(world: &World) -> ([Person; 6], Id) {
     let [ann, bob, eve, left, removed, asked] = world.people(["ann", "bob", "eve", "left", "removed", "asked"]).await;
     let asks = PatchChatPreferences { who_may_add: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
     asked.prefer(&asks).await.unwrap();
@@ -81,6 +80,14 @@ async fn a_conversation_of_others_is_not_there_for_any_call() {
     say(&ann, id, "secret").await;
     left.remove_member(id, left.id).await.unwrap();
     ann.remove_member(id, removed.id).await.unwrap();
+    ([ann, bob, eve, left, removed, asked], id)
+}
+
+/// To whoever was never in it, left, was removed, or was asked it is not there, in the same words as one that is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_of_others_is_not_there_for_any_call() {
+    let world = World::new().await;
+    let ([ann, bob, eve, left, removed, asked], id) = group_of_others(&world).await;
     let mut wrong = Vec::new();
     for call in calls(&world).await {
         let (_, missing) = ask(&eve, &call, Id(7), bob.id).await;
@@ -114,13 +121,7 @@ async fn frames(device: &mut Device) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_of_others_is_not_there_for_any_frame() {
     let world = World::new().await;
-    let [ann, bob, eve, left, removed, asked] = world.people(["ann", "bob", "eve", "left", "removed", "asked"]).await;
-    let asks = PatchChatPreferences { who_may_add: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
-    asked.prefer(&asks).await.unwrap();
-    let id = ann.group("group", &[bob.id, left.id, removed.id, asked.id]).await.unwrap().id;
-    say(&ann, id, "secret").await;
-    left.remove_member(id, left.id).await.unwrap();
-    ann.remove_member(id, removed.id).await.unwrap();
+    let ([ann, _, eve, left, removed, asked], id) = group_of_others(&world).await;
     for (who, person) in [("eve", &eve), ("left", &left), ("removed", &removed), ("asked", &asked)] {
         let mut device = Device::ws(&world, &person.token).await;
         for (reference, kind) in (10..).zip(frames(&mut device).await) {
