@@ -31,7 +31,7 @@ impl Archive {
     /// Durability of a message that was delivered, in words.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Sqlite => "archive in SQLite, both rows of a message synced before it goes on",
+            Self::Sqlite => "archive in SQLite, written before it goes on, synced as it does by default",
             Self::Mnesia => "archive in Mnesia on disk, written before it goes on and not synced",
         }
     }
