@@ -118,6 +118,7 @@ mod tests {
             counted: 0,
             left_seq: 0,
             sent_ms: 0,
+            came_seq: 0,
         };
         let members = vec![
             (Id(1), row(Membership::In, 9)),

@@ -64,11 +64,21 @@ impl ChatPaces {
         taken.map_err(|wait_ms| too_fast("chat_messages_of_person", "too many messages", wait_ms))
     }
 
-    /// Lets `person` begin a conversation.
+    /// Lets `person` begin a conversation that asks so many `people`; who may not do both has done neither.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] for who begins too many.
-    pub fn conversation(&mut self, person: Id, now_ms: u64) -> Result<()> {
+    /// [`Error::RateLimited`] for who begins or asks too many.
+    pub fn beginning(&mut self, person: Id, people: usize, now_ms: u64) -> Result<()> {
+        self.conversation(person, now_ms)?;
+        let asked = self.requests(person, people, now_ms);
+        if asked.is_err() {
+            self.conversations.give_back(person, 1);
+        }
+        asked
+    }
+
+    /// Lets `person` begin a conversation.
+    fn conversation(&mut self, person: Id, now_ms: u64) -> Result<()> {
         if self.rates.conversations_per_hour == 0 {
             return Ok(());
         }

@@ -9,8 +9,9 @@ use fanfare_protocol::{
 };
 
 use crate::base::error::Result;
+use crate::base::id::unix_ms_of;
 use crate::base::limits::chat::QUOTE_CHARS_MAX;
-use crate::data::rows::chat::{AttachmentRow, EditRow, MessageRow, PersonalRow, ReactionRow};
+use crate::data::rows::chat::{AttachmentRow, ChatHead, EditRow, MessageRow, PersonalRow, ReactionRow};
 use crate::data::rows::from_json;
 use crate::data::tables::chat as keys;
 use crate::log::core::Core;
@@ -125,7 +126,8 @@ impl MessageViews {
         let message = |one: Stored| {
             let sender = authors.get(&one.row.by).cloned().unwrap_or_else(|| gone(one.row.by));
             let quote = one.row.reply_to.and_then(|seq| quotes.get(&seq).cloned());
-            let is_mine = |emoji: &str| mine.contains(&(one.seq, emoji.to_owned()));
+            // What many get the same of says nothing of whose they are.
+            let is_mine = |emoji: &str| viewer.id.map(|_| mine.contains(&(one.seq, emoji.to_owned())));
             let reactions = one.reactions.iter().map(|reaction| rendered(reaction, is_mine(&reaction.emoji))).collect();
             let attachment = one.row.attachment.as_ref().map(|row| self.attachment(row, now_ms));
             assemble(conversation, one, sender, quote, (attachment, reactions))
@@ -189,7 +191,7 @@ fn gone(id: Id) -> Author {
     Author { id, handle: String::new(), display_name: String::new(), avatar_url: None }
 }
 
-fn rendered(reaction: &ReactionRow, mine: bool) -> Reaction {
+fn rendered(reaction: &ReactionRow, mine: Option<bool>) -> Reaction {
     let (emoji, count, user_ids) = (reaction.emoji.clone(), u64::from(reaction.count), reaction.latest.clone());
     Reaction { emoji, count, user_ids, mine }
 }
@@ -242,16 +244,23 @@ pub fn is_marked(row: &PersonalRow, read_seq: u64) -> bool {
     row.unread_at.is_some_and(|at| read_seq <= at)
 }
 
-/// Settings that a person keeps to themselves, as they stand while `last_seq` is the newest message and the person has
+/// Whether a conversation is archived: until a message comes that finds it not muted.
+#[must_use]
+pub fn is_archived(row: &PersonalRow, head: &ChatHead) -> bool {
+    let found_muted = unix_ms_of(head.last_message) < row.muted_until_ms;
+    row.archived_at.is_some_and(|seq| head.last_seq <= seq || found_muted)
+}
+
+/// Settings that a person keeps to themselves, as they stand while the conversation is at `head` and the person has
 /// read up to `read_seq`.
 #[must_use]
-pub fn personal(row: &PersonalRow, read_seq: u64, last_seq: u64, now_ms: u64) -> Personal {
+pub fn personal(row: &PersonalRow, read_seq: u64, head: &ChatHead, now_ms: u64) -> Personal {
     let is_muted = row.muted_until_ms > now_ms;
     Personal {
         muted_until: is_muted.then_some(Timestamp(row.muted_until_ms)),
         notify: row.notify,
         pinned: row.pinned,
-        archived: row.archived_at.is_some_and(|seq| is_muted || last_seq <= seq),
+        archived: is_archived(row, head),
         marked_unread: is_marked(row, read_seq),
         draft: row.draft.clone(),
     }

@@ -174,6 +174,7 @@ mod tests {
             counted: 0,
             left_seq: 0,
             sent_ms: 0,
+            came_seq: 0,
         };
         let group = Info::new(ConversationKind::Group);
         let of_group = |presence, joined| reason(&group, &member(presence, joined), Id(1), Id(5));

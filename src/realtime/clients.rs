@@ -20,6 +20,7 @@ use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
 use crate::base::error::Error;
+use crate::base::limits::http::RETRY_AFTER_S;
 
 /// Order of the frames of one session, or of one request: each waits for the one before.
 #[derive(Default)]
@@ -184,13 +185,15 @@ pub async fn answer(
             let detail = format!("{reason}; try again in {retry_after_s} s");
             later(Problem::new(Code::RateLimited, detail), retry_after_s)
         }
-        Error::Elsewhere(_) => Problem::new(Code::Overloaded, "another node decides about this now; try again"),
+        Error::Elsewhere(_) => {
+            later(Problem::new(Code::Overloaded, "another node decides about this now; try again"), RETRY_AFTER_S)
+        }
         Error::Engine(EngineError::Unknown(cause)) => {
             tracing::warn!(%cause, "whether a client's frame was done is not known");
-            Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again")
+            later(Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again"), RETRY_AFTER_S)
         }
         Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_) | EngineError::Full(_)) => {
-            Problem::new(Code::Overloaded, "the storage is not available; try again later")
+            later(Problem::new(Code::Overloaded, "the storage is not available; try again later"), RETRY_AFTER_S)
         }
         error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {
             tracing::error!(%error, "a client's frame failed");

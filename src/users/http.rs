@@ -97,7 +97,7 @@ pub async fn delete(State(users): State<Arc<Users>>, caller: Caller) -> Result<N
 #[utoipa::path(get, path = "/v1/users/me", tag = "people", operation_id = "get_me",
     responses((status = 200, body = User), Problems))]
 pub async fn me(State(users): State<Arc<Users>>, caller: Caller) -> Result<Json<User>> {
-    Ok(Json(users.profile(None, caller.id).await?))
+    Ok(Json(users.profile(Some(caller.id), caller.id).await?))
 }
 
 /// Change the caller's profile.

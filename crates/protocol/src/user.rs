@@ -129,6 +129,15 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
+/// Reads a field of a merge patch whose cleared value is its default: `null` is that, and absent stays absent.
+pub(crate) fn cleared<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(|value| Some(value.unwrap_or_default()))
+}
+
 /// Answer of registration and of login.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Session {

@@ -154,7 +154,7 @@ export class ChatServer {
     const refused = text.includes("refuse") ? problem(403, "forbidden") : null;
     const sent = refused ?? this.#add(conversation, sender, { kind, text, client_id, reply_to });
     conversation.sends.set(key, sent);
-    if (!refused) this.#mark(conversation, sender, "read", sent.seq);
+    if (!refused) this.#mark(conversation, sender, "read", sent.seq, false);
     return sent;
   }
 
@@ -218,12 +218,14 @@ export class ChatServer {
     this.#tell(conversation, { type: "conversation.updated", data });
   }
 
-  #mark(conversation, user, which, seq) {
+  /** Moves a mark; `tells` it, but for that of whoever speaks: their message says it. */
+  #mark(conversation, user, which, seq, tells = true) {
     const member = conversation.members.get(user);
     if (seq <= member[which]) return;
     member[which] = seq;
     if (which === "read") member.delivered = Math.max(member.delivered, seq);
     this.#touch(conversation, [user]);
+    if (!tells) return;
     const receipt = { user_id: user, delivered_seq: member.delivered, read_seq: member.read };
     this.#tell(conversation, { type: "receipt", data: { conversation_id: conversation.id, receipts: [receipt] } });
   }

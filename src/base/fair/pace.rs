@@ -70,6 +70,13 @@ impl<K: Copy + Eq + Hash> Paces<K> {
         self.spent_until.insert(of, until_us);
         Ok(())
     }
+
+    /// Gives back `count` acts of `of` that did not come about.
+    pub fn give_back(&mut self, of: K, count: u32) {
+        if let Some(until_us) = self.spent_until.get_mut(&of) {
+            *until_us = until_us.saturating_sub(self.interval_us.saturating_mul(u64::from(count)));
+        }
+    }
 }
 
 #[cfg(test)]

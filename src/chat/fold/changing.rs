@@ -48,9 +48,9 @@ pub(super) fn edit(
     let mut outcome = ChatOutcome { edited: Some((message.id, number)), ..ChatOutcome::default() };
     outcome.all = said.all && may_name_all(&info, &member);
     let is_new = |user: &Id| !was.all && was.mentions.iter().all(|mention| mention.id != *user);
-    let people: Vec<Id> = said.mentions.iter().map(|mention| mention.id).filter(is_new).collect();
+    let people = said.mentions.iter().map(|mention| mention.id).filter(is_new);
     let all = outcome.all && !was.all;
-    outcome.named = named(case, &people, all);
+    outcome.named = named(case, people, said, all);
     change(case, &mut outcome);
     Ok(outcome)
 }

@@ -191,6 +191,9 @@ fn settle(record: &ChatRecord, conversation: &mut Folded, outcome: &mut ChatOutc
     let members = conversation.members();
     let mut head = outcome.head.unwrap_or(before);
     (head.applied, head.minute) = (record.id, record.minute());
+    if record.act.is_news() {
+        head.news = record.id;
+    }
     head.members = u32::try_from(members.len()).unwrap_or(u32::MAX);
     if hour_of(before.applied) != hour_of(record.id) {
         outcome.hour = Some((before.last_seq + 1, before.change_seq + 1));

@@ -21,6 +21,7 @@ fn newcomer(case: &Case<'_>, role: MemberRole, presence: Membership, seq: u64, i
         counted: case.conversation.head.counted,
         left_seq: 0,
         sent_ms: 0,
+        came_seq: case.conversation.head.last_seq,
     }
 }
 
@@ -240,7 +241,8 @@ fn unbarred(info: Option<&Arc<Info>>, by: Id) -> Option<Box<Info>> {
 }
 
 /// Somebody's account is gone: they leave, what waited for them ends, and whom they blocked is forgotten, also where
-/// nobody ever talked. What they wrote is erased by records of its own.
+/// nobody ever talked. A request of theirs that was not accepted ends for both: whoever was asked never sees it as a
+/// conversation. What they wrote is erased by records of its own.
 pub(super) fn depart(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
     let actor = case.record.actor;
     let unbarred = unbarred(case.conversation.info.as_ref(), actor);
@@ -260,9 +262,13 @@ pub(super) fn depart(case: &mut Case<'_>) -> Result<ChatOutcome, ChatRefusal> {
         tell(case, &mut outcome, about(SystemKind::Left, actor));
     }
     goes(case, actor, row, Membership::Left, &mut outcome);
-    if info.pending.is_some() || unbarred.is_some() {
-        outcome.info =
-            Some(Box::new(Info { pending: None, ..unbarred.map_or_else(|| Info::clone(&info), |info| *info) }));
+    let asked = info.pending.filter(|asked| *asked != actor);
+    if let Some((asked, row)) = asked.and_then(|asked| Some((asked, *case.conversation.member(asked).ok()?))) {
+        goes(case, asked, row, Membership::Left, &mut outcome);
+    }
+    if info.pending == Some(actor) || unbarred.is_some() {
+        let info = unbarred.map_or_else(|| Info::clone(&info), |info| *info);
+        outcome.info = Some(Box::new(Info { pending: asked, ..info }));
     }
     Ok(outcome)
 }

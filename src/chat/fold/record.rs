@@ -174,6 +174,18 @@ pub enum ChatAct {
     },
 }
 
+impl ChatAct {
+    /// Whether the members hear of it, and see it among what changed. A block and a declined request are not told to the
+    /// other side, nor is anything of a conversation another with an invite.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        !matches!(
+            self,
+            Self::InviteMade { .. } | Self::InviteRevoked { .. } | Self::Barred { .. } | Self::Declined { .. }
+        )
+    }
+}
+
 /// Messages that one record erases, at most.
 pub const ERASED_MAX: usize = 64;
 

@@ -28,6 +28,9 @@ pub fn rows(record: &ChatRecord, outcome: &ChatOutcome, batch: &mut Batch) -> Re
     if let ChatAct::Sent(sent) = &record.act {
         send_row(record, sent, outcome, batch);
     }
+    if let Some(key) = record.idempotency.as_ref().filter(|_| outcome.refused.is_none()) {
+        request_rows(record, key, batch);
+    }
     let Some(head) = outcome.head.filter(|_| outcome.came_about()) else { return Ok(()) };
     message_rows(record, outcome, head, batch)?;
     change_rows(record, outcome, head, batch)?;
@@ -40,8 +43,9 @@ pub fn rows(record: &ChatRecord, outcome: &ChatOutcome, batch: &mut Batch) -> Re
     if let Some(info) = &outcome.info {
         batch.put_versioned(tables::of_conversation(tables::INFOS, conversation), to_json(&**info)?, version);
     }
-    if let Some(key) = &record.idempotency {
-        request_rows(record, key, batch);
+    if matches!(record.act, ChatAct::Declined {}) {
+        // The news of it is the actor's own.
+        batch.put_versioned(pair(tables::TOUCHED, record.actor, conversation), record.id.to_bytes().to_vec(), version);
     }
     batch.put_versioned(tables::of_conversation(tables::HEADS, conversation), head.to_bytes(), version);
     Ok(())

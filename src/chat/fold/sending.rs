@@ -7,7 +7,7 @@ use super::record::Sent;
 use super::{Case, place};
 use crate::base::id::{BELOW_MS_BITS, unix_ms_of};
 use crate::base::limits::chat::{REQUEST_MESSAGES_MAX, SEND_DAYS};
-use crate::data::rows::chat::{Info, MemberRow, SendRow};
+use crate::data::rows::chat::{Info, MemberRow, Said, SendRow};
 use crate::data::tables::chat::hash_of;
 
 /// Milliseconds for which a send is remembered.
@@ -93,7 +93,7 @@ pub(super) fn send(case: &mut Case<'_>, sent: &Sent) -> Result<ChatOutcome, Chat
     let mut outcome = ChatOutcome::default();
     place(case, &mut outcome, sent.kind != MessageKind::System);
     outcome.all = sent.said.all && may_name_all(&info, &member);
-    outcome.named = named(case, &sent.said.mentions.iter().map(|mention| mention.id).collect::<Vec<_>>(), outcome.all);
+    outcome.named = named(case, sent.said.mentions.iter().map(|mention| mention.id), &sent.said, outcome.all);
     if let Some(pending) = info.pending {
         let mut new = Info::clone(&info);
         if pending == record.actor {
@@ -115,14 +115,15 @@ pub(super) fn may_name_all(info: &Info, member: &MemberRow) -> bool {
     info.kind == ConversationKind::Group && member.role >= MemberRole::Admin
 }
 
-/// Members among `people`, or all; not the actor.
-pub(super) fn named(case: &mut Case<'_>, people: &[Id], all: bool) -> Vec<Id> {
+/// Members among `people`, or all but those whom the words except; not the actor.
+pub(super) fn named(case: &mut Case<'_>, people: impl Iterator<Item = Id>, said: &Said, all: bool) -> Vec<Id> {
     let actor = case.record.actor;
     if all {
-        return case.conversation.members().iter().copied().filter(|user| *user != actor).collect();
+        let is_named = |user: &Id| *user != actor && !said.except.contains(user);
+        return case.conversation.members().iter().copied().filter(is_named).collect();
     }
     let is_in = |user: &Id| *user != actor && case.conversation.member(*user).is_ok();
-    people.iter().copied().filter(is_in).collect()
+    people.filter(is_in).collect()
 }
 
 /// Whether `since` is more than `within_ms` before the record.

@@ -86,7 +86,7 @@ impl Read {
     }
 
     fn is_archived(&self, now_ms: u64) -> bool {
-        view::personal(&self.personal, self.mark.seq, self.head.last_seq, now_ms).archived
+        view::personal(&self.personal, self.mark.seq, &self.head, now_ms).archived
     }
 
     fn is_in(&self, folder: Folder, user: Id, now_ms: u64) -> bool {
@@ -98,9 +98,8 @@ impl Read {
         !self.member.is_gone() && !self.is_declined(user) && !self.is_hidden() && found == folder
     }
 
-    /// Everything up to here was read.
     fn read_seq(&self) -> u64 {
-        self.mark.seq.max(self.member.visible_from.saturating_sub(1).min(self.head.last_seq))
+        self.member.read_seq(self.mark).min(self.head.last_seq)
     }
 
     fn unread(&self) -> u64 {
@@ -136,9 +135,9 @@ impl Chat {
         listed.retain(|one| !one.gone && keys::kind_of(one.conversation) == kind && may_be_after(one.minute, mark));
         let mut found = Vec::new();
         for asked in listed.chunks(HEADS_STEP) {
-            let changed = self.heads(asked).await?.into_iter().filter(|(_, head)| head.applied > mark);
+            let changed = self.heads(asked).await?.into_iter().filter(|(_, head)| head.news > mark);
             for read in self.read_listed(user, &changed.map(|(one, _)| one).collect::<Vec<_>>()).await? {
-                if read.member.is_in() && !read.is_request(user) && read.head.applied > mark {
+                if read.member.is_in() && !read.is_request(user) && read.head.news > mark {
                     let ChatHead { last_seq, change_seq, .. } = read.head;
                     let visible_from = read.member.visible_from.max(1);
                     found.push(Heard { id: read.listed.conversation, visible_from, last_seq, change_seq });
@@ -216,9 +215,9 @@ impl Chat {
             peer,
             member_count: if left { 0 } else { head.members.into() },
             role: member.role,
-            history: info.history,
-            announcements_only: info.announcements,
-            slow_mode_s: info.slow_s,
+            history: if left { Default::default() } else { info.history },
+            announcements_only: !left && info.announcements,
+            slow_mode_s: if left { 0 } else { info.slow_s },
             last_message,
             last_seq,
             change_seq: if is_in { head.change_seq } else { 0 },
@@ -228,8 +227,8 @@ impl Chat {
             mention_count,
             is_request,
             left,
-            hidden: !left && read.is_hidden(),
-            personal: view::personal(&read.personal, read.mark.seq, head.last_seq, self.core().clock.now_ms()),
+            hidden: !left && (read.is_hidden() || read.is_declined(user)),
+            personal: view::personal(&read.personal, read.mark.seq, head, self.core().clock.now_ms()),
             created_at: Timestamp(info.at_ms),
         })
     }
@@ -270,7 +269,12 @@ impl Chat {
 
     fn changes_cursor(&self, caller: Id) -> String {
         let scope = Scope { list: "conversations.changes", caller, subject: Id(0) };
-        self.core().cursors.seal_id(scope, self.0.owners.horizon().now())
+        self.core().cursors.seal_id(scope, self.known_up_to())
+    }
+
+    /// Id above which everything that changes a list from now on lies: records, and what people keep to themselves.
+    fn known_up_to(&self) -> Id {
+        self.0.personal_writes.bound(|| self.0.owners.horizon().now())
     }
 
     /// Page of the caller's conversations.
@@ -359,7 +363,7 @@ impl Chat {
         let (from, until) =
             match (position.get(8..).and_then(Id::from_bytes), position.get(16..).and_then(Id::from_bytes)) {
                 (Some(from), Some(until)) => (from, until),
-                _ => (Id(0), self.0.owners.horizon().now()),
+                _ => (Id(0), self.known_up_to()),
             };
         let touched: HashMap<Id, Id> = self
             .of_person(keys::TOUCHED, caller)
@@ -376,7 +380,9 @@ impl Chat {
         'all: for asked in listed.chunks(LIST_STEP) {
             for read in self.read_listed(caller, asked).await? {
                 let id = read.listed.conversation;
-                if (read.head.applied <= mark && !was_touched(id)) || read.is_declined(caller) {
+                // Of one that was declined nothing is news but that.
+                let is_new = read.head.news > mark && !read.is_declined(caller) || was_touched(id);
+                if !is_new {
                     continue;
                 }
                 if items.len() == limit {
@@ -474,6 +480,10 @@ impl Chat {
             Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
+        if seat.info.pending == Some(caller) {
+            // A request says nothing until it is accepted.
+            return Ok(None);
+        }
         let stored = match self.visible(&seat, id, seq).await {
             // Recalled ones name nobody.
             Ok(stored) if stored.edit.as_ref().map_or(&stored.row.words, |edit| &edit.words).names(caller) => stored,
@@ -483,7 +493,7 @@ impl Chat {
         let mark = self.core().store.get_as(&keys::mark(id, caller, keys::MarkOf::Read), MarkRow::from_bytes).await?;
         let viewer = Viewer { id: Some(caller), visible_from: seat.member.visible_from };
         let message = self.views().render(id, viewer, vec![stored]).await?.pop();
-        let read = mark.is_some_and(|mark| mark.seq >= seq);
+        let read = seat.member.read_seq(mark.unwrap_or_default()) >= seq;
         Ok(message.map(|message| MentionedIn { message, read }))
     }
 }

@@ -5,6 +5,7 @@ use fanfare_engines::Batch;
 use fanfare_protocol::{Id, PatchPersonal, Personal, Receipt};
 
 use super::Chat;
+use super::under_way::PersonalWrite;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::GROUP_MEMBERS_MAX;
 use crate::chat::view;
@@ -38,15 +39,17 @@ impl Chat {
             return Ok(receipt(caller, read, delivered));
         }
         let _writing = self.core().writing(caller).await?;
+        let under_way = self.personal_write();
         let mut batch = Batch::default();
         let mark = MarkRow { seq, counted: self.counted_at(id, seq).await? };
         batch.put_versioned(keys::mark(id, caller, which), mark.to_bytes(), seq);
         let marks = if unmarks { (mark, delivered) } else { (read, mark) };
         if unmarks {
-            let now = self.core().log.mint().await?;
+            let now = self.core().log.mint_above(under_way.from()).await?;
             touch(caller, id, now, &mut batch);
         }
         self.core().store.write(batch).await?;
+        drop(under_way);
         let receipt = receipt(caller, marks.0, marks.1);
         if seat.info.pending.is_none() {
             self.0.receipts.moved(id, receipt);
@@ -126,13 +129,20 @@ impl Chat {
             return Ok(row);
         }
         let _writing = self.core().writing(caller).await?;
-        row.version = self.core().log.mint_above(row.version).await?;
+        let under_way = self.personal_write();
+        row.version = self.core().log.mint_above(row.version.max(under_way.from())).await?;
         let mut batch = Batch::default();
         touch(caller, id, row.version, &mut batch);
         put_personal(caller, id, &row, &mut batch)?;
         self.core().store.write(batch).await?;
+        drop(under_way);
         self.tell_devices(caller, id);
         Ok(row)
+    }
+
+    /// A write of something personal begins, at whose version no list's cursor stands yet.
+    fn personal_write(&self) -> PersonalWrite<'_> {
+        self.0.personal_writes.begin(|| self.0.owners.horizon().now())
     }
 
     /// Changes the caller's own settings for a conversation.
@@ -144,15 +154,19 @@ impl Chat {
         let draft = patch.draft.as_deref();
         let draft = draft.map(|draft| crate::chat::admission::draft(draft, self.0.settings.text_max)).transpose()?;
         let read = self.mark(id, caller, keys::MarkOf::Read).await?;
-        let last_seq = seat.head.last_seq;
+        let head = seat.head;
         let row = self.change_personal(caller, id, |row| {
+            // Whether it is archived stays as it is, whatever the new mute would have made of the messages since.
+            if patch.muted_until.is_some() && row.archived_at.is_some() {
+                row.archived_at = view::is_archived(row, &head).then_some(head.last_seq);
+            }
             if let Some(until) = patch.muted_until {
                 row.muted_until_ms = until.map_or(0, |until| until.0);
             }
             row.notify = patch.notify.unwrap_or(row.notify);
             row.pinned = patch.pinned.unwrap_or(row.pinned);
             if let Some(archived) = patch.archived {
-                row.archived_at = archived.then_some(last_seq);
+                row.archived_at = archived.then_some(head.last_seq);
             }
             if let Some(unread) = patch.marked_unread {
                 row.unread_at = unread.then_some(read.seq);
@@ -161,7 +175,7 @@ impl Chat {
                 row.draft = draft;
             }
         });
-        Ok(view::personal(&row.await?, read.seq, last_seq, self.core().clock.now_ms()))
+        Ok(view::personal(&row.await?, read.seq, &head, self.core().clock.now_ms()))
     }
 
     /// Hides a conversation from the caller's list until something new comes.

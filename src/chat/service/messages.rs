@@ -2,8 +2,8 @@
 
 use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{
-    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, Mention, Message, MessagePage, NewMessage,
-    Timestamp,
+    Change, ChangeKind, ChangePage, ConversationKind, EarlierText, Id, MemberRole, Mention, Message, MessagePage,
+    NewMessage, Timestamp,
 };
 
 use super::{Chat, Made, Seat};
@@ -144,11 +144,12 @@ impl Chat {
             return Ok(held.sent(new.client_id.clone(), checked.body));
         }
         let mentions = self.mentions(caller, conversation, &checked.text).await?;
+        let (all, except) = self.all(caller, conversation, (checked.all, &seat)).await?;
         Ok(Sent {
             client_id: new.client_id.clone(),
             body: checked.body,
             kind: new.kind,
-            said: said(checked.text, mentions, checked.all && seat.info.kind == ConversationKind::Group),
+            said: said(checked.text, mentions, all, except),
             attachment: held.attachment,
             attach_until_ms: held.until_ms,
             reply_to: new.reply_to,
@@ -174,6 +175,20 @@ impl Chat {
         Ok(mentions)
     }
 
+    /// Whether a text that says `@all` names everybody, and members whom it leaves out because a block stands between.
+    async fn all(&self, caller: Id, conversation: Id, (asked, seat): (bool, &Seat)) -> Result<(bool, Vec<Id>)> {
+        if !asked || seat.info.kind != ConversationKind::Group {
+            return Ok((false, Vec::new()));
+        }
+        if seat.member.role < MemberRole::Admin {
+            // The fold says so again.
+            return Ok((true, Vec::new()));
+        }
+        let hidden = self.core().store.hidden(caller).await?;
+        let members = self.member_ids(conversation).await?;
+        Ok((true, members.into_iter().filter(|member| hidden.blocks(*member)).collect()))
+    }
+
     /// A message that a member may see.
     pub(super) async fn visible(&self, seat: &Seat, conversation: Id, seq: u64) -> Result<Stored> {
         if seq < seat.member.visible_from || seq > seat.head.last_seq {
@@ -195,7 +210,11 @@ impl Chat {
                 let upto = seq.saturating_sub(1).min(last);
                 ((upto + 1).saturating_sub(limit), upto, false)
             }
-            MessagesAt::After(seq) => (seq.saturating_add(1), seq.saturating_add(limit).min(last), true),
+            MessagesAt::After(seq) => {
+                // A page is whole wherever it begins, also before what the caller may see.
+                let from = seq.saturating_add(1).max(first);
+                (from, from.saturating_add(limit - 1).min(last), true)
+            }
             MessagesAt::Around(seq) => {
                 let from = seq.min(last).saturating_sub(limit / 2);
                 (from, from.max(first).saturating_add(limit - 1).min(last), false)
@@ -236,7 +255,8 @@ impl Chat {
             return Err(Error::field("text", "is empty"));
         }
         let mentions = self.mentions(caller, conversation, &text).await?;
-        let said = said(text, mentions, all && seat.info.kind == ConversationKind::Group);
+        let (all, except) = self.all(caller, conversation, (all, &seat)).await?;
+        let said = said(text, mentions, all, except);
         let within_ms = self.0.settings.change_ms;
         self.act(caller, conversation, ChatAct::Edited { seq, said, within_ms }).await?;
         self.message(caller, conversation, seq).await
@@ -363,9 +383,9 @@ impl Chat {
 }
 
 /// Words of a text and who is named in it.
-pub(super) fn said(text: ParsedText, mentions: Vec<Mention>, all: bool) -> Said {
+pub(super) fn said(text: ParsedText, mentions: Vec<Mention>, all: bool, except: Vec<Id>) -> Said {
     let links = text.links.into_iter().map(|link| link.url).collect();
-    Said { text: text.text, mentions, all, links }
+    Said { text: text.text, mentions, all, except, links }
 }
 
 /// Kind of a stored change.

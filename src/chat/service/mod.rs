@@ -17,6 +17,7 @@ mod reactors;
 mod refusals;
 mod replay;
 mod told;
+mod under_way;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub use self::messages::{Handed, MessagesAt, Sending};
 use self::preferences::Welcome;
 pub use self::reactors::ReactorQuery;
 pub use self::replay::{Before, Replayed};
+use self::under_way::PersonalWrites;
 
 use super::admission;
 use super::counts::{ChatCounts, ChatOwnerStatus, ChatPart, ChatStatus};
@@ -95,6 +97,7 @@ struct Inner {
     began: Instant,
     paces: Mutex<ChatPaces>,
     idempotency: Idempotency,
+    personal_writes: PersonalWrites,
 }
 
 /// Outcome of a record, unless it was refused.
@@ -158,6 +161,7 @@ impl Chat {
             began,
             paces,
             idempotency,
+            personal_writes: PersonalWrites::default(),
         }))
     }
 
@@ -352,8 +356,7 @@ impl Chat {
 
     /// Lets somebody begin a conversation, which asks so many people.
     fn pace_beginning(&self, caller: Id, asked: usize) -> Result<()> {
-        self.pace(|paces, now_ms| paces.conversation(caller, now_ms))?;
-        self.pace(|paces, now_ms| paces.requests(caller, asked, now_ms))
+        self.pace(|paces, now_ms| paces.beginning(caller, asked, now_ms))
     }
 
     /// Blocks between two people, with the moment up to which they are known.

@@ -100,7 +100,7 @@ impl Chat {
     /// # Errors
     /// 404 for whoever is not in it and for nobody, 403 for who is no admin, 422 when it is full.
     pub async fn add(&self, caller: Id, id: Id, user: Id) -> Result<Conversation> {
-        self.seat(caller, id).await?;
+        let seat = self.seat(caller, id).await?;
         let missing = || Error::not_found("user");
         self.core().store.seen_account(user).await?.ok_or_else(missing)?;
         if self.core().store.hidden(caller).await?.blocks(user) {
@@ -108,14 +108,21 @@ impl Chat {
         }
         let _writing = self.core().writing(user).await?;
         let members_max = self.members_max();
-        let (members, invited) = match self.welcome(user, caller, ConversationKind::Group).await? {
-            Welcome::In => (vec![user], Vec::new()),
-            Welcome::Asked => {
-                self.pace(|paces, now_ms| paces.requests(caller, 1, now_ms))?;
-                (Vec::new(), vec![user])
-            }
-            Welcome::Out => return Err(Error::refused(Code::Forbidden, "this person joins no groups")),
-        };
+        let known = self.core().store.get_as(&keys::member(id, user), MemberRow::from_bytes).await?;
+        let (members, invited) =
+            match (known.map(|row| row.presence), self.welcome(user, caller, ConversationKind::Group).await?) {
+                // Whoever is in it, or was asked, is so, whatever they would say today.
+                (Some(Membership::In), _) | (_, Welcome::In) => (vec![user], Vec::new()),
+                (Some(Membership::Invited), _) => (Vec::new(), vec![user]),
+                (_, Welcome::Asked) => {
+                    // Not where it is refused anyway.
+                    if seat.info.kind == ConversationKind::Group && seat.member.role >= MemberRole::Admin {
+                        self.pace(|paces, now_ms| paces.requests(caller, 1, now_ms))?;
+                    }
+                    (Vec::new(), vec![user])
+                }
+                (_, Welcome::Out) => return Err(Error::refused(Code::Forbidden, "this person joins no groups")),
+            };
         self.act(caller, id, ChatAct::Added { members, invited, members_max }).await?;
         self.conversation(caller, id).await
     }
@@ -358,13 +365,17 @@ impl Chat {
             for id in asked {
                 let record = ChatRecord::new(*id, caller, ChatAct::Declined {});
                 let writing = self.core().writing(caller).await?;
-                pending.push((self.0.owners.propose(*id, record).await?, writing));
+                pending.push((*id, self.0.owners.propose(*id, record).await?, writing));
             }
             let mut outcome = Ok(());
-            for (one, _writing) in pending {
+            for (id, one, _writing) in pending {
                 match one.durable().await {
+                    Ok(committed) if committed.outcome.came_about() => {
+                        declined += 1;
+                        self.tell_devices(caller, id);
+                    }
                     // Accepted or gone meanwhile: nothing is left to decline.
-                    Ok(committed) => declined += u64::from(committed.outcome.came_about()),
+                    Ok(_) => {}
                     Err(error) => outcome = Err(error),
                 }
             }
@@ -378,7 +389,9 @@ impl Chat {
     /// # Errors
     /// 404 where the caller was not asked.
     pub async fn decline(&self, caller: Id, id: Id) -> Result<()> {
-        self.act(caller, id, ChatAct::Declined {}).await?;
+        if self.act(caller, id, ChatAct::Declined {}).await?.came_about() {
+            self.tell_devices(caller, id);
+        }
         Ok(())
     }
 }

@@ -57,8 +57,8 @@ impl Chat {
         let _held = self.core().locks.hold(&[("chat.preferences", caller.0, 0)]).await?;
         let before = self.preferences_row(caller).await?;
         let mut row = before;
-        row.who_may_message = patch.who_may_message.or(row.who_may_message);
-        row.who_may_add = patch.who_may_add.or(row.who_may_add);
+        row.who_may_message = patch.who_may_message.unwrap_or(row.who_may_message);
+        row.who_may_add = patch.who_may_add.unwrap_or(row.who_may_add);
         row.last_seen = patch.last_seen.unwrap_or(row.last_seen);
         row.no_receipts = patch.read_receipts.map_or(row.no_receipts, |shared| !shared);
         if row != before {

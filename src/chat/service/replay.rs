@@ -47,7 +47,7 @@ impl Chat {
             client_id: new.client_id,
             body: checked.body,
             kind: new.kind,
-            said: said(checked.text, Vec::new(), false),
+            said: said(checked.text, Vec::new(), false, Vec::new()),
             attachment: None,
             attach_until_ms: None,
             reply_to: None,

@@ -28,7 +28,7 @@ use super::fold::rows;
 use super::view::{MessageViews, Stored, Viewer};
 use crate::base::clock::Clock;
 use crate::base::error::Result;
-use crate::data::rows::chat::MessageRow;
+use crate::data::rows::chat::{MemberRow, MessageRow};
 use crate::data::tables::chat as keys;
 use crate::realtime::{Covers, Deliver, Durable, Frame, Publisher, SessionId, SharedItem, Track};
 
@@ -91,16 +91,13 @@ impl ChatFeeder {
             let change = Change { seq, after: change_seq - 1, change_seq, seen_from: audience.seen_from, gathers };
             deliver(audience.of_message(seq), news(What::Change(change), record.id));
         }
-        // An invite that was made, and a block, are nobody's news.
-        let is_news =
-            !matches!(record.act, ChatAct::InviteMade { .. } | ChatAct::InviteRevoked { .. } | ChatAct::Barred { .. });
         let counts_requests = matches!(record.act, ChatAct::Sent(_)) && audience.pending.is_some();
-        if is_news && !counts_requests && (outcome.info.is_some() || !outcome.members.is_empty()) {
+        if record.act.is_news() && !counts_requests && (outcome.info.is_some() || !outcome.members.is_empty()) {
             let updated = |left| ConversationUpdated { conversation_id: conversation, left };
             // Not to whoever has not accepted it yet.
             deliver(audience.of_message(u64::MAX), news(What::Updated(updated(false)), record.id));
-            let gone: Arc<[Id]> =
-                outcome.members.iter().filter(|(_, row)| row.is_gone()).map(|(user, _)| *user).collect();
+            let hears = |(user, row): &&(Id, MemberRow)| row.is_gone() && audience.pending != Some(*user);
+            let gone: Arc<[Id]> = outcome.members.iter().filter(hears).map(|(user, _)| *user).collect();
             if !gone.is_empty() {
                 deliver(gone, news(What::Updated(updated(true)), record.id));
             }

@@ -327,15 +327,23 @@ impl Posts {
     pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
+        let seen = self.views.render_one(Some(caller), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
         let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
         let mut last = self.core.log.settled_in(&guard)?;
-        if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
+        let is_new = self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none();
+        if is_new {
             let post = PostRef { id, author: post.author };
             last = self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?.id;
         }
         drop(guard);
         self.core.log.followed(last).await;
-        self.get(Some(caller), id).await
+        match self.get(Some(caller), id).await {
+            // What hides the post since then, a block or a suspension, does not undo the like: it is answered as done.
+            Err(Error::Refused(problem)) if problem.code == Code::NotFound => {
+                Ok(Post { liked: true, like_count: seen.like_count + u64::from(is_new), ..seen })
+            }
+            answer => answer,
+        }
     }
 
     /// The caller no longer likes a post, of a bare repost the one that it passes on. What one did can be taken back

@@ -289,7 +289,7 @@ impl Users {
             let old_display_name = account.row.display_name.clone();
             self.core.log.commit(&guard, Event::ProfileChanged { user: row, old_display_name }).await?;
         }
-        self.render(&*self.core.account(user).await?, None).await
+        self.render(&*self.core.account(user).await?, Some(user)).await
     }
 
     /// The profile that `viewer` sees of `user`.

@@ -10,7 +10,7 @@ use super::say;
 use crate::world::{Person, World, json, problem_of, raw, refused, refused_field};
 
 fn asks() -> PatchChatPreferences {
-    let (message, add) = (Some(WhoMay::Requests), Some(WhoMay::Requests));
+    let (message, add) = (Some(Some(WhoMay::Requests)), Some(Some(WhoMay::Requests)));
     PatchChatPreferences { who_may_message: message, who_may_add: add, read_receipts: None, last_seen: None }
 }
 

@@ -74,7 +74,7 @@ async fn ask(person: &Person, (method, path): &(String, String), id: Id, other: 
 /// and one was asked.
 async fn group_of_others(world: &World) -> ([Person; 6], Id) {
     let [ann, bob, eve, left, removed, asked] = world.people(["ann", "bob", "eve", "left", "removed", "asked"]).await;
-    let asks = PatchChatPreferences { who_may_add: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
+    let asks = PatchChatPreferences { who_may_add: Some(Some(WhoMay::Requests)), ..PatchChatPreferences::default() };
     asked.prefer(&asks).await.unwrap();
     let id = ann.group("group", &[bob.id, left.id, removed.id, asked.id]).await.unwrap().id;
     say(&ann, id, "secret").await;
@@ -177,7 +177,8 @@ const ANSWERS: [(&str, [u16; 4]); 29] = [
 async fn members_who_may_not_do_all_are_answered_so_by_each_call() {
     let world = World::new().await;
     let [ann, bob, late, eve, dan] = world.people(["ann", "bob", "late", "eve", "dan"]).await;
-    let asks = PatchChatPreferences { who_may_message: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
+    let asks =
+        PatchChatPreferences { who_may_message: Some(Some(WhoMay::Requests)), ..PatchChatPreferences::default() };
     dan.prefer(&asks).await.unwrap();
     let group = ann.group("group", &[bob.id]).await.unwrap().id;
     say(&ann, group, "early").await;

@@ -103,7 +103,7 @@ async fn what_becomes_of_a_message_is_told_by_changes_and_shows_everywhere() {
     bob.react(id, one.seq, "👍").await.unwrap();
     bob.react(id, one.seq, "👍").await.unwrap();
     let liked = ann.react(id, one.seq, "👍").await.unwrap();
-    assert_eq!((liked.reactions.len(), liked.reactions[0].count, liked.reactions[0].mine), (1, 2, true));
+    assert_eq!((liked.reactions.len(), liked.reactions[0].count, liked.reactions[0].mine), (1, 2, Some(true)));
     bob.unreact(id, one.seq, "👍").await.unwrap();
     ann.pin(id, one.seq, true).await.unwrap();
     assert_eq!(refused(bob.pin(id, answer.seq, true).await), Code::Forbidden);
@@ -119,7 +119,10 @@ async fn what_becomes_of_a_message_is_told_by_changes_and_shows_everywhere() {
         assert_eq!(bob.changes(id, 4, 100).await.unwrap().items.len(), 1);
         assert_eq!(refused_field(bob.changes(id, 9, 1).await), "after");
         let now = bob.message(id, one.seq).await.unwrap();
-        assert_eq!((now.text.as_str(), now.reactions[0].count, now.reactions[0].mine), ("first, but better", 1, false));
+        assert_eq!(
+            (now.text.as_str(), now.reactions[0].count, now.reactions[0].mine),
+            ("first, but better", 1, Some(false))
+        );
         assert_eq!(bob.message(id, answer.seq).await.unwrap().reply_to.unwrap().text, "first, but better");
         assert_eq!(texts(&bob.pins(id).await.unwrap().items), ["first, but better"]);
         assert_eq!(bob.earlier_texts(id, one.seq).await.unwrap().items[0].text, "first");

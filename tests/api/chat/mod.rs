@@ -19,6 +19,7 @@ mod people;
 mod rates;
 mod reactions;
 mod strangers;
+mod told;
 mod upgrade;
 
 use fanfare_client::{MessagePlace, text_message};

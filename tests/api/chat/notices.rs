@@ -70,8 +70,8 @@ async fn who_is_added_hears_of_it_and_who_is_asked_finds_it_as_long_as_it_waits(
     assert_eq!(page(&bob).await.unread_count, 0);
     // From now on bob is asked: without a sound and a badge, and no message of it is told of.
     let asks = PatchChatPreferences {
-        who_may_message: Some(WhoMay::Requests),
-        who_may_add: Some(WhoMay::Requests),
+        who_may_message: Some(Some(WhoMay::Requests)),
+        who_may_add: Some(Some(WhoMay::Requests)),
         ..PatchChatPreferences::default()
     };
     bob.prefer(&asks).await.unwrap();
@@ -180,7 +180,7 @@ async fn through_kills_everybody_is_told_once_of_every_group() {
         known.push((session.token, session.user.id));
     }
     // Some are asked.
-    let asks = PatchChatPreferences { who_may_add: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
+    let asks = PatchChatPreferences { who_may_add: Some(Some(WhoMay::Requests)), ..PatchChatPreferences::default() };
     server.anyone.with_token(&known[4].0).prefer(&asks).await.unwrap();
     let clients = |server: &Process| -> Vec<(Client, Id)> {
         known.iter().map(|(token, id)| (server.anyone.with_token(token), *id)).collect()

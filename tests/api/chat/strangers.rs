@@ -15,7 +15,11 @@ async fn in_folder(person: &Person, folder: &str) -> Vec<Id> {
 }
 
 fn who(message: WhoMay, add: WhoMay) -> PatchChatPreferences {
-    PatchChatPreferences { who_may_message: Some(message), who_may_add: Some(add), ..PatchChatPreferences::default() }
+    PatchChatPreferences {
+        who_may_message: Some(Some(message)),
+        who_may_add: Some(Some(add)),
+        ..PatchChatPreferences::default()
+    }
 }
 
 fn direct(peer: Id) -> NewConversation {

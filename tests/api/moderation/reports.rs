@@ -64,7 +64,7 @@ async fn a_report_keeps_a_copy_of_what_its_maker_saw() {
 async fn only_what_somebody_sees_can_be_reported() {
     let world = World::new().await;
     let [ann, bob, eve, asked, late] = world.people(["ann", "bob", "eve", "asked", "late"]).await;
-    let asks = PatchChatPreferences { who_may_add: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
+    let asks = PatchChatPreferences { who_may_add: Some(Some(WhoMay::Requests)), ..PatchChatPreferences::default() };
     asked.prefer(&asks).await.unwrap();
     let id = ann.group("group", &[bob.id, asked.id]).await.unwrap().id;
     let secret = say(&ann, id, "secret").await;

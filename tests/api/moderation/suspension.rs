@@ -1,8 +1,10 @@
 //! Suspended people: where they are not let in, who does not see them, and how it ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fanfare::config::Secret;
 use fanfare_client::{Client, Paging};
-use fanfare_protocol::{Code, Suspension, Ticket, Transport};
+use fanfare_protocol::{Code, PatchUser, Suspension, Ticket, Transport};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
@@ -299,4 +301,54 @@ async fn operators_read_who_is_suspended_now_in_pages() {
     let ann = world.person("ann").await;
     assert_eq!(refused(ann.suspensions(Paging::default()).await), Code::Forbidden);
     assert_eq!(refused(world.anyone.suspensions(Paging::default()).await), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_like_that_was_done_is_answered_as_done_whatever_hides_the_post_meanwhile() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let mut posts = Vec::new();
+    for number in 0..60 {
+        posts.push(ann.say(&format!("{number}")).await.unwrap().id);
+    }
+    let ends = AtomicBool::new(false);
+    let hide = async {
+        while !ends.load(Ordering::Relaxed) {
+            world.operator.suspend("@ann", &because("spam", None)).await.unwrap();
+            world.operator.unsuspend("@ann", None).await.unwrap();
+        }
+    };
+    let like = async {
+        let mut refused_likes = Vec::new();
+        for id in &posts {
+            match bob.like(*id).await {
+                Ok(post) => assert!(post.liked && post.like_count == 1, "{post:?}"),
+                Err(error) => {
+                    assert!(error.to_string().contains("no such post"), "{error}");
+                    refused_likes.push(*id);
+                }
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+        refused_likes
+    };
+    let ((), refused_likes) = tokio::join!(hide, like);
+    for id in posts {
+        let post = bob.post(id).await.unwrap();
+        assert_eq!(post.liked, !refused_likes.contains(&id), "what was refused did not happen");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ones_own_profile_counts_ones_own_list() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let post = ann.say("to pass on").await.unwrap().id;
+    bob.say("own").await.unwrap();
+    bob.repost(post, "").await.unwrap();
+    world.operator.suspend("@ann", &because("spam", None)).await.unwrap();
+    let listed = bob.posts_of(bob.id, Paging::first(10)).await.unwrap().items.len() as u64;
+    let patched = bob.patch_me(&PatchUser::default()).await.unwrap().posts_count;
+    let by_id = bob.user("@bob").await.unwrap().posts_count;
+    assert_eq!((listed, bob.me().await.unwrap().posts_count, by_id, patched), (2, 2, 2, 2));
 }

@@ -260,6 +260,11 @@ impl State {
 
     /// A message was pushed, or answered to its sender.
     pub fn pushed(&mut self, message: &Message) {
+        let (user_id, seq) = (message.sender.id, message.seq);
+        // Whoever speaks has read what came before, and no receipt says so.
+        if user_id != self.me && message.kind != MessageKind::System {
+            self.receipt(Receipt { user_id, delivered_seq: seq, read_seq: seq });
+        }
         if self.window.push(message) {
             self.joined();
             self.stale |= self.wakes(message);

@@ -37,15 +37,15 @@ pub(super) fn reacted(before: &[Reaction], now: &[Reaction], me: Id, covered: u6
     let fill = |reaction: &Reaction| {
         let is_named = reaction.user_ids.contains(&me);
         if is_named || reaction.count <= reaction.user_ids.len() as u64 {
-            return Reaction { mine: is_named, ..reaction.clone() };
+            return Reaction { mine: Some(is_named), ..reaction.clone() };
         }
         let was = before.iter().find(|one| one.emoji == reaction.emoji);
-        let (mine, count) = was.map_or((false, 0), |was| (was.mine, was.count));
+        let (mine, count) = was.map_or((false, 0), |was| (was.mine.unwrap_or_default(), was.count));
         let is_same = was.is_some_and(|was| was.count == reaction.count && was.user_ids == reaction.user_ids);
         // One more, and the latest is somebody else; or one less, and it cannot have been the caller's.
         let is_clear = covered == 1 && (!mine || reaction.count > count);
         unsure |= !is_same && !is_clear;
-        Reaction { mine, ..reaction.clone() }
+        Reaction { mine: Some(mine), ..reaction.clone() }
     };
     (now.iter().map(fill).collect(), unsure)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Message;
-use crate::user::present;
+use crate::user::{cleared, present};
 use crate::{Author, Id, Timestamp};
 
 /// Whether a conversation is of two people or of a group.
@@ -83,13 +83,13 @@ pub struct PatchConversation {
     #[schema(value_type = Option<Id>)]
     pub picture_media_id: Option<Option<Id>>,
     /// Part of the history that members who come later see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
     /// Only admins write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub announcements_only: Option<bool>,
     /// Seconds between two messages of a member who is no admin, up to 86,400; 0 for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 86_400)]
     pub slow_mode_s: Option<u32>,
 }
@@ -168,7 +168,7 @@ pub struct Personal {
     pub draft: String,
 }
 
-/// `PUT /v1/conversations/{id}/personal`: a field that is absent stays.
+/// `PUT /v1/conversations/{id}/personal`: a field that is absent stays, one that is `null` is cleared.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchPersonal {
@@ -177,19 +177,19 @@ pub struct PatchPersonal {
     #[schema(value_type = Option<Timestamp>)]
     pub muted_until: Option<Option<Timestamp>>,
     /// Messages to hear of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
     /// Show it first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
     /// Move it out of the inbox, or back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
     /// Show it as unread; moves no receipt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub marked_unread: Option<bool>,
     /// Text that was begun, up to `chat.text_max` characters; the last one written stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cleared", skip_serializing_if = "Option::is_none")]
     pub draft: Option<String>,
 }
 

@@ -152,9 +152,9 @@ pub struct Reaction {
     pub count: u64,
     /// Up to eight of them, the latest last.
     pub user_ids: Vec<Id>,
-    /// The caller is among them. Not in realtime frames.
-    #[serde(default)]
-    pub mine: bool,
+    /// The caller is among them. Absent in realtime frames, which many get the same of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mine: Option<bool>,
 }
 
 /// Somebody who reacted to a message.

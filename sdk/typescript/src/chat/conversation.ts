@@ -235,6 +235,11 @@ export class ConversationState {
 
   /** A message was pushed, or answered to its sender. */
   pushed(message: Message): void {
+    const { id } = message.sender;
+    // Whoever speaks has read what came before, and no receipt says so.
+    if (id !== this.me && message.kind !== "system") {
+      this.#advance({ user_id: id, delivered_seq: message.seq, read_seq: message.seq });
+    }
     if (this.window.push(message)) {
       this.#joined();
       if (this.#wakes(message)) this.#stale = true;

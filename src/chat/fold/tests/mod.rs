@@ -197,7 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn said(text: &str, mention: Option<u64>, all: bool) -> Said {
     let mentions = mention.map(|user| Mention { id: Id(user), handle: format!("p{user}") });
-    Said { text: text.to_owned(), mentions: mentions.into_iter().collect(), all, links: Vec::new() }
+    Said { text: text.to_owned(), mentions: mentions.into_iter().collect(), all, ..Said::default() }
 }
 
 /// The record of a step; `None` where it would make no sense to ask.

@@ -45,23 +45,26 @@ pub struct ChatHead {
     pub minute: u32,
     /// Members now.
     pub members: u32,
+    /// The last record that its members hear of: a declined request and a block are nobody's news.
+    pub news: Id,
 }
 
-/// A head in records: numbers in one order.
+/// A head in records: numbers in one order; the last of them is not in records of before.
 #[derive(Serialize, Deserialize)]
-struct HeadNumbers(u64, u64, u64, u64, u64, u32, u32);
+struct HeadNumbers(u64, u64, u64, u64, u64, u32, u32, #[serde(default)] Option<u64>);
 
 impl From<HeadNumbers> for ChatHead {
-    fn from(HeadNumbers(applied, last_seq, counted, change_seq, last_message, minute, members): HeadNumbers) -> Self {
-        let (applied, last_message) = (Id(applied), Id(last_message));
-        Self { applied, last_seq, counted, change_seq, last_message, minute, members }
+    fn from(numbers: HeadNumbers) -> Self {
+        let HeadNumbers(applied, last_seq, counted, change_seq, last_message, minute, members, news) = numbers;
+        let (applied, last_message, news) = (Id(applied), Id(last_message), Id(news.unwrap_or(applied)));
+        Self { applied, last_seq, counted, change_seq, last_message, minute, members, news }
     }
 }
 
 impl From<ChatHead> for HeadNumbers {
     fn from(head: ChatHead) -> Self {
-        let ChatHead { applied, last_seq, counted, change_seq, last_message, minute, members } = head;
-        Self(applied.0, last_seq, counted, change_seq, last_message.0, minute, members)
+        let ChatHead { applied, last_seq, counted, change_seq, last_message, minute, members, news } = head;
+        Self(applied.0, last_seq, counted, change_seq, last_message.0, minute, members, Some(news.0))
     }
 }
 
@@ -70,9 +73,10 @@ impl ChatHead {
     #[must_use]
     pub fn to_bytes(self) -> Bytes {
         let longs = [self.applied.0, self.last_seq, self.counted, self.change_seq, self.last_message.0];
-        let mut bytes = Vec::with_capacity(48);
+        let mut bytes = Vec::with_capacity(56);
         longs.iter().for_each(|long| bytes.extend_from_slice(&long.to_be_bytes()));
         [self.minute, self.members].iter().for_each(|short| bytes.extend_from_slice(&short.to_be_bytes()));
+        bytes.extend_from_slice(&self.news.to_bytes());
         bytes.into()
     }
 
@@ -83,7 +87,9 @@ impl ChatHead {
         let (applied, last_seq, counted) = (Id(words.long()?), words.long()?, words.long()?);
         let (change_seq, last_message) = (words.long()?, Id(words.long()?));
         let (minute, members) = (words.short()?, words.short()?);
-        Some(Self { applied, last_seq, counted, change_seq, last_message, minute, members })
+        // Rows of before end here.
+        let news = words.long().map_or(applied, Id);
+        Some(Self { applied, last_seq, counted, change_seq, last_message, minute, members, news })
     }
 }
 
@@ -120,6 +126,9 @@ pub struct MemberRow {
     pub left_seq: u64,
     /// Moment of the last message while it was slow, in milliseconds.
     pub sent_ms: u64,
+    /// Number of the newest message when the person came: what was there counts as read.
+    #[serde(default)]
+    pub came_seq: u64,
 }
 
 impl MemberRow {
@@ -127,6 +136,12 @@ impl MemberRow {
     #[must_use]
     pub fn is_in(&self) -> bool {
         self.presence == Membership::In
+    }
+
+    /// Number up to which everything counts as read, by their mark: what was there when they came does.
+    #[must_use]
+    pub fn read_seq(&self, mark: MarkRow) -> u64 {
+        mark.seq.max(self.visible_from.saturating_sub(1)).max(self.came_seq)
     }
 
     /// Whether nothing of the conversation shows to the person any more.
@@ -144,7 +159,7 @@ impl MemberRow {
             MemberRole::Owner => 2,
         };
         let mut bytes = vec![role, self.presence as u8];
-        let longs = [self.joined.0, self.visible_from, self.counted, self.left_seq, self.sent_ms];
+        let longs = [self.joined.0, self.visible_from, self.counted, self.left_seq, self.sent_ms, self.came_seq];
         longs.iter().for_each(|long| bytes.extend_from_slice(&long.to_be_bytes()));
         bytes.into()
     }
@@ -168,7 +183,9 @@ impl MemberRow {
         };
         let (joined, visible_from, counted) = (Id(words.long()?), words.long()?, words.long()?);
         let (left_seq, sent_ms) = (words.long()?, words.long()?);
-        Some(Self { role, presence, joined, visible_from, counted, left_seq, sent_ms })
+        // Rows of before end here.
+        let came_seq = words.long().unwrap_or_default();
+        Some(Self { role, presence, joined, visible_from, counted, left_seq, sent_ms, came_seq })
     }
 }
 

@@ -161,6 +161,9 @@ pub struct Said {
     /// Names everybody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
+    /// Members whom `all` does not name, for a block stands between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Id>,
     /// Addresses found in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
@@ -170,7 +173,7 @@ impl Said {
     /// Whether the words name somebody, by handle or with everybody.
     #[must_use]
     pub fn names(&self, person: Id) -> bool {
-        self.all || self.mentions.iter().any(|mention| mention.id == person)
+        self.all && !self.except.contains(&person) || self.mentions.iter().any(|mention| mention.id == person)
     }
 }
 

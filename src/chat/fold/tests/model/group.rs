@@ -32,8 +32,7 @@ impl Group {
                 message.text.clone_from(&said.text);
                 message.edits += 1;
                 self.changes += 1;
-                let people: Vec<Id> = said.mentions.iter().map(|mention| mention.id).collect();
-                self.name(record, *seq, &people, said.all);
+                self.name(record, *seq, said);
                 Ok(true)
             }
             ChatAct::Recalled { seq, .. } => {

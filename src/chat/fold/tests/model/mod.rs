@@ -9,7 +9,7 @@ use fanfare_protocol::{ConversationKind, History, Id, MemberRole};
 use super::super::outcome::ChatRefusal;
 use super::super::record::{ChatAct, ChatRecord};
 use crate::base::id::unix_ms_of;
-use crate::data::rows::chat::Membership;
+use crate::data::rows::chat::{Membership, Said};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -160,15 +160,17 @@ impl Group {
     }
 
     /// The message `seq` names `people`, or all: whoever it named before is not told again.
-    fn name(&mut self, record: &ChatRecord, seq: u64, people: &[Id], all: bool) {
+    fn name(&mut self, record: &ChatRecord, seq: u64, said: &Said) {
+        let people: Vec<Id> = said.mentions.iter().map(|mention| mention.id).collect();
+        let all = said.all;
         let all = all && !self.direct && self.people[&record.actor].role != MemberRole::Member;
         let message = &mut self.messages[seq as usize - 1];
-        let before = std::mem::replace(&mut message.mentions, people.to_vec());
+        let before = std::mem::replace(&mut message.mentions, people.clone());
         let was_all = std::mem::replace(&mut message.all, all);
         let people = if all && !was_all {
-            self.members()
+            self.members().into_iter().filter(|user| !said.except.contains(user)).collect()
         } else {
-            people.iter().copied().filter(|user| !was_all && !before.contains(user)).collect()
+            people.into_iter().filter(|user| !was_all && !before.contains(user)).collect::<Vec<_>>()
         };
         for user in people.into_iter().filter(|user| *user != record.actor && self.is_in(*user)).collect::<Vec<_>>() {
             self.named.insert((user, seq));
@@ -254,8 +256,7 @@ impl Group {
         let message = self.messages.last_mut().unwrap();
         message.forwarded = sent.forwarded;
         message.media = sent.attachment.as_ref().map(|attachment| attachment.id);
-        let people: Vec<Id> = sent.said.mentions.iter().map(|mention| mention.id).collect();
-        self.name(record, seq, &people, sent.said.all);
+        self.name(record, seq, &sent.said);
         if self.pending == Some(record.actor) {
             self.pending = None;
         } else if self.pending.is_some() {
@@ -335,7 +336,12 @@ impl Group {
                     self.say(record, "", true);
                 }
                 self.go(actor, Membership::Left);
-                self.pending = None;
+                match self.pending {
+                    // Whoever was asked never sees it.
+                    Some(asked) if asked != actor && self.is_in(asked) => self.go(asked, Membership::Left),
+                    Some(asked) if asked != actor => {}
+                    _ => self.pending = None,
+                }
                 Ok(true)
             }
             ChatAct::Edited { .. } | ChatAct::Recalled { .. } | ChatAct::Reacted { .. } | ChatAct::Pinned { .. } => {
