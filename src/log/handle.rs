@@ -261,8 +261,8 @@ impl Log {
         }
     }
 
-    /// As [`followed`](Self::followed), and until what follows from that in turn, from the partition of `person`, is
-    /// settled.
+    /// Waits as [`followed`](Self::followed) does, and until what follows from that in turn, from the partition of
+    /// `person`, is settled.
     pub async fn followed_back(&self, record: Id, person: Id) {
         self.followed(record).await;
         if let Ok(crossing) = self.crossing(self.partition_of(person)) {
