@@ -19,7 +19,7 @@ use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
-use crate::base::error::Error;
+use crate::base::error::{DAMAGED, Error};
 
 /// Order of the frames of one session, or of one request: each waits for the one before.
 #[derive(Default)]
@@ -185,12 +185,20 @@ pub async fn answer(
             later(Problem::new(Code::RateLimited, detail), retry_after_s)
         }
         Error::Elsewhere(_) => Problem::new(Code::Overloaded, "another node decides about this now; try again"),
+        Error::Damaged(_) => Problem::new(Code::Overloaded, DAMAGED),
         Error::Engine(EngineError::Unknown(cause)) => {
             tracing::warn!(%cause, "whether a client's frame was done is not known");
-            Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again")
+            Problem::new(
+                Code::OutcomeUnknown,
+                "whether it was done is not known; send it again, a message with the same client_id",
+            )
         }
         Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_) | EngineError::Full(_)) => {
             Problem::new(Code::Overloaded, "the storage is not available; try again later")
+        }
+        Error::Engine(EngineError::Corrupt(cause)) => {
+            tracing::error!(%cause, "a client's frame stands on what is damaged");
+            Problem::new(Code::Overloaded, DAMAGED)
         }
         error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {
             tracing::error!(%error, "a client's frame failed");
