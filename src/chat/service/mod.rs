@@ -6,6 +6,7 @@
 mod attaching;
 mod cleaning;
 mod emptied;
+mod emptied_before;
 mod evidence;
 mod list;
 mod listed;
