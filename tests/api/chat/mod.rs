@@ -20,6 +20,7 @@ mod rates;
 mod reactions;
 mod strangers;
 mod upgrade;
+mod wrong;
 
 use fanfare_client::{MessagePlace, text_message};
 use fanfare_protocol::{Id, Message, ServerEvent};
